@@ -1,0 +1,72 @@
+# Everything a person types. Needs make and Python 3.11 or newer; each target installs what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+# Settings for the checks that load the project: they speak to no database and no account.
+CHECK_ENV := ENV_FILE=/dev/null DEBUG=false SECRET_KEY=a-long-random-value-for-checks-only-0123456789abcdefghij \
+	FIELD_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test check bench format audit clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+install: $(RUNTIME) ## make .venv with what the bridge runs with
+
+demo: $(RUNTIME) .env ## play conversations against a local Kommo; ARGS=--once checks the cards and ends
+	@$(PY) manage.py demo $(ARGS)
+
+run: $(RUNTIME) .env ## web and worker against the account that .env names
+	@$(PY) manage.py run $(ARGS)
+
+test: $(DEV) ## the whole suite on SQLite, and on TEST_DATABASE_URL and TEST_REDIS_URL where they are set
+	@$(PY) scripts/run_tests.py $(ARGS)
+
+check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, licences, advisories, then the suite
+	@echo "== format"       && $(VENV)/bin/ruff format --check .
+	@echo "== lint"         && $(VENV)/bin/ruff check .
+	@echo "== types"        && $(VENV)/bin/mypy
+	@echo "== architecture" && $(VENV)/bin/lint-imports --no-cache
+	@echo "== migrations"   && $(CHECK_ENV) $(PY) manage.py makemigrations --check --dry-run
+	@echo "== safe changes" && $(CHECK_ENV) $(PY) scripts/check_migrations.py
+	@echo "== deploy"       && $(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING
+	@echo "== API schema"   && $(CHECK_ENV) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@echo "== translations" && $(PY) scripts/check_translations.py
+	@echo "== licences"     && $(PY) scripts/check_licences.py
+	@echo "== advisories"   && $(PY) scripts/check_advisories.py
+	@$(MAKE) --no-print-directory test
+
+bench: $(DEV) ## the benchmarks, one table of ratios
+	@$(PY) -m benchmarks $(ARGS)
+
+format: $(DEV) ## format and mend what can be mended
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+audit: $(DEV) ## known vulnerabilities of what is installed; asks the network
+	@$(PY) scripts/check_advisories.py
+
+clean: ## remove what make made, but not your data
+	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
+
+.env: | $(RUNTIME)
+	@$(PY) scripts/make_env.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "The bridge needs Python 3.11 or newer. Install it, or name it: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Making $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): $(VENV)/bin/python requirements.txt constraints.txt
+	@echo "Installing what the bridge runs with …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.txt requirements-extra.txt
+	@echo "Installing what tests and checks need …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

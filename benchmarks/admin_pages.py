@@ -1,0 +1,201 @@
+"""The admin's pages over large tables, against the same pages over almost empty ones (PostgreSQL).
+
+A page may cost a constant number of queries, whatever the tables hold: counted against tables of one row. It may take
+hardly more time than over tables that just fill a page, for showing fifty rows costs what it costs; and never more than
+half a second. The tables are filled by the database itself, from rows that the bridge has written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Model
+from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from benchmarks import cards
+from benchmarks.figures import Figure, at_most, percentile, told
+from benchmarks.harness import Bench, Broken, say
+from bridge.models import Account, AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
+from leads.models import Event, Lead, Stage, Stay
+
+DELIVERIES_PER_LEAD = 5
+EVENTS_OF_ONE_LEAD = 1_000
+ONE_PAGE = 60  # rows: a list shows 50
+MOST_MS = 500
+# What collected static files need is not there; pages are the same without.
+PLAIN_FILES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+
+
+@dataclass(frozen=True)
+class Cost:
+    queries: int
+    p95_ms: float
+
+
+def run(bench: Bench) -> Iterator[Figure]:
+    count, samples = bench.size(200_000, 10_000), bench.size(40, 15)
+    account = cards.connect(bench)
+    cards.add_leads(account, 1)
+    cards.deliver(account)
+    _add_one_of_each(account)
+    lead = Lead.objects.get()
+    with override_settings(STORAGES=PLAIN_FILES):
+        browser = Client(SERVER_NAME="localhost")
+        browser.force_login(User.objects.create_superuser("ada", "ada@example.com", "a-password"))
+        pages = _pages(lead)
+        costs = {}
+        for leads in (1, ONE_PAGE, count):
+            say(f"    {leads:,} leads, {leads * DELIVERIES_PER_LEAD:,} deliveries")
+            _fill(leads)
+            costs[leads] = {name: _cost(browser, path, samples) for name, path in pages.items()}
+    for name in pages:
+        alone, few, many = (costs[leads][name] for leads in (1, ONE_PAGE, count))
+        yield at_most(alone.queries, f"{name}: queries", many.queries, f"over one row ({alone.queries})")
+        yield at_most(
+            2,
+            f"{name}: p95",
+            many.p95_ms / few.p95_ms,
+            f"over {ONE_PAGE} rows ({many.p95_ms:.0f} ms, {few.p95_ms:.0f})",
+        )
+        yield at_most(MOST_MS, f"{name}: p95 in ms", many.p95_ms, f"over {count:,} leads")
+        yield told(f"{name}: p95, empty", many.p95_ms / alone.p95_ms, f"over one row ({alone.p95_ms:.0f} ms)")
+
+
+def _pages(lead: Lead) -> dict[str, str]:
+    lists = (Lead, Event, Card, Delivery, WebhookEvent, AgentEvent, Drift)
+    pages = {
+        f"list of {model._meta.object_name}": reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+        for model in lists
+    }
+    leads, deliveries = pages["list of Lead"], pages["list of Delivery"]
+    one = reverse("admin:leads_lead_change", args=[lead.pk])
+    return (
+        {"overview": reverse("admin:index"), "overview, live part": reverse("overview-live")}
+        | {"one lead": one, "one lead, deliveries": f"{one}?show=deliveries"}
+        | pages
+        | {
+            "rules": reverse("admin:rules"),
+            "rules, history": reverse("admin:rules_history", args=[lead.pipeline_id]),
+            "leads found by name": f"{leads}?q=Pessoa+0",
+            "leads found by a name nobody has": f"{leads}?q=Zebedeu",
+            "leads found by phone": f"{leads}?q={lead.phone}",
+            "leads whose card is dead": f"{leads}?card__state__exact={Card.State.DEAD}",
+            "leads waiting for a person": f"{leads}?handoff=yes",
+            "deliveries, far back": f"{deliveries}?older=30",
+            "deliveries that were refused": f"{deliveries}?outcome__exact={Delivery.Outcome.REFUSED}",
+            "deliveries of one lead": f"{deliveries}?q={lead.phone}",
+            "webhooks that failed": f"{pages['list of WebhookEvent']}?state__exact={WebhookEvent.State.FAILED}",
+            "differences to decide": f"{pages['list of Drift']}?resolution__exact={Drift.Resolution.OPEN}",
+        }
+    )
+
+
+def _cost(browser: Client, path: str, samples: int) -> Cost:
+    """Open a page to warm it up, to count its queries, and then again and again for its time."""
+    _open(browser, path)
+    with CaptureQueriesContext(connection) as captured:
+        _open(browser, path)
+    return Cost(len(captured), 1000 * percentile([_open(browser, path) for _ in range(samples)], 95))
+
+
+def _open(browser: Client, path: str) -> float:
+    started = time.perf_counter()
+    answer = browser.get(path)
+    seconds = time.perf_counter() - started
+    if answer.status_code != 200:
+        raise Broken(f"{path} answered {answer.status_code}")
+    return seconds
+
+
+def _add_one_of_each(account: Account) -> None:
+    """Add what the delivery of one lead has not written: a row to copy for every list."""
+    card, now = Card.objects.get(), timezone.now()
+    webhook = WebhookEvent.objects.create(
+        account=account, body=b"leads[add][0][id]=1", received_at=now, state="processed"
+    )
+    WebhookItem.objects.create(event=webhook, entity="lead", action="add", kommo_id=1, result="echo")
+    AgentEvent.objects.create(
+        lead=card.lead, type="lead.stage_changed", created_at=now, due_at=now, state=AgentEvent.State.DELIVERED
+    )
+    Drift.objects.create(card=card, subject="price", found_at=now, found_by="poll", resolution=Drift.Resolution.ADOPTED)
+
+
+def _fill(count: int) -> None:
+    """Let there be so many leads, by copying a row of each table with what must differ."""
+    present = Lead.objects.count()
+    if present >= count:
+        return
+    stages = ",".join(str(pk) for pk in Stage.objects.values_list("pk", flat=True))
+    ago = "now() - random() * interval '90 days'"
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+    _copy(
+        Lead,
+        f"generate_series({present + 1}, {count}) n",
+        id="gen_random_uuid()",
+        phone="'+5571' || (900000000 + n)",
+        phone_key="'5571' || (900000000 + n)",
+        name="'Pessoa ' || n",
+        stage_id=f"(ARRAY[{stages}])[1 + n % {Stage.objects.count()}]",
+        handoff_source="CASE WHEN n % 100 = 0 THEN 'admin' ELSE '' END",
+        handoff_since=f"CASE WHEN n % 100 = 0 THEN {ago} END",
+        created_at=ago,
+        updated_at=ago,
+    )
+    _copy(
+        Card,
+        "(SELECT id, right(phone, 8)::int n FROM leads_lead WHERE id NOT IN (SELECT lead_id FROM bridge_card)) l",
+        lead_id="l.id",
+        kommo_lead_id="1000000000 + n",
+        # So that every filtered page is full, over few rows too.
+        state=f"CASE WHEN n <= {ONE_PAGE} OR n % 100 = 0 THEN 'dead' WHEN n % 100 = 2 THEN 'due' ELSE 'in_sync' END",
+        waiting_reason="CASE WHEN n % 100 = 0 THEN 'field “' || n % 7 || '” is not bound' ELSE '' END",
+        due_at=f"CASE WHEN n > {ONE_PAGE} AND n % 100 = 2 THEN now() END",
+        pending_since=f"CASE WHEN n > {ONE_PAGE} AND n % 100 = 2 THEN now() END",
+    )
+    of_every_card = f"bridge_card c, generate_series(1, {DELIVERIES_PER_LEAD}) n"
+    # One in a thousand was refused: rare enough to be searched for among all others.
+    refused = f"CASE WHEN c.id <= {ONE_PAGE} OR c.id % 1000 = 0 AND n = 1 THEN 'refused' ELSE 'delivered' END"
+    _copy(Delivery, of_every_card, card_id="c.id", at=ago, outcome=refused)
+    _copy(
+        Stay,
+        "leads_lead l WHERE l.id NOT IN (SELECT lead_id FROM leads_stay)",
+        lead_id="l.id",
+        stage_id="l.stage_id",
+        entered_at="l.updated_at",
+    )
+    # Where they stood before.
+    _copy(Stay, "leads_lead l, generate_series(1, 2)", lead_id="l.id", entered_at=ago, left_at="now()")
+    _copy(Event, of_every_card, lead_id="c.lead_id", at=ago)
+    _copy(Event, f"generate_series(1, {EVENTS_OF_ONE_LEAD}) n", at=ago)
+    failed = f"CASE WHEN n <= {ONE_PAGE} OR n % 1000 = 0 THEN 'failed' ELSE 'processed' END"
+    _copy(WebhookEvent, f"generate_series(1, {count}) n", received_at=ago, state=failed)
+    _copy(WebhookItem, "bridge_webhookevent e", event_id="e.id", kommo_id="1000000000 + e.id")
+    _copy(AgentEvent, "bridge_card c", id="gen_random_uuid()", lead_id="c.lead_id", created_at=ago)
+    # At most one open difference about one thing.
+    which = f"c.id <= {ONE_PAGE}" if present < ONE_PAGE else f"c.id > {ONE_PAGE} AND c.id % 1000 = 0"
+    is_open = f"CASE WHEN {which} THEN 'open' ELSE 'adopted' END"
+    _copy(Drift, "bridge_card c", card_id="c.id", found_at=ago, resolution=is_open)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def _copy(model: type[Model], source: str, **different: str) -> None:
+    """Insert the table's first row once for every row of `source`, with other SQL for the columns named."""
+    table, key = model._meta.db_table, model._meta.pk.column
+    columns = [field.column for field in model._meta.local_concrete_fields]
+    chosen = [column for column in columns if column != key or column in different]
+    values = ", ".join(different.get(column, f't."{column}"') for column in chosen)
+    names = ", ".join(f'"{column}"' for column in chosen)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({names}) SELECT {values} "
+            f'FROM (SELECT * FROM {table} ORDER BY "{key}" LIMIT 1) t, {source}'
+        )

@@ -1,0 +1,133 @@
+"""Kommo accounts: how to reach them, whether to, and their secrets, which are written and never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
+from unfold.decorators import action, display
+
+from bridge import oauth
+from bridge.admin.base import StaffAdmin
+from bridge.admin.confirm import AsksAgain
+from bridge.errors import ConfigurationError
+from bridge.kommo import hosts
+from bridge.models import Account, AccountPipeline
+from bridge.sync import delivery, nudge
+
+
+class SecretInput(forms.PasswordInput):
+    """A field one can write and never read: what is stored does not reach the page."""
+
+    def __init__(self) -> None:
+        super().__init__(render_value=False, attrs={"autocomplete": "off"})
+
+
+class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
+    SECRETS = frozenset({"access_token", "client_secret"})
+
+    class Meta:
+        model = Account
+        fields = (
+            "name",
+            "base_url",
+            "access_token",
+            "client_id",
+            "client_secret",
+            "redirect_uri",
+            "requests_per_second",
+            "batch_size",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.SECRETS & self.fields.keys():
+            self.fields[name].widget = SecretInput()
+            self.fields[name].required = False
+            self.fields[name].help_text = _("Leave empty to keep what is stored.")
+            self.initial.pop(name, None)
+
+    def clean_base_url(self) -> str:
+        """Refuse every host that is not Kommo's: the bridge sends a token there, and reads what comes back."""
+        try:
+            url = hosts.check_base_url(self.cleaned_data["base_url"])
+        except ConfigurationError as error:
+            raise forms.ValidationError(str(error)) from error
+        # A sandbox on this machine is for whoever set it up: staff must not reach what else listens here.
+        if hosts.is_loopback(url) and not hosts.is_loopback(settings.KOMMO_BASE_URL):
+            raise forms.ValidationError(_("This machine is reached only where KOMMO_BASE_URL names it too."))
+        return url
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        for name in self.SECRETS & self.fields.keys():
+            # An empty box means "as it was"; the stored secret was never on the page.
+            if not cleaned.get(name):
+                cleaned[name] = getattr(Account.objects.filter(pk=self.instance.pk).first(), name, "")
+        return cleaned
+
+
+class AccountPipelineInline(TabularInline):
+    model = AccountPipeline
+    extra = 0
+
+
+@admin.register(Account)
+class AccountAdmin(AsksAgain, StaffAdmin):
+    form = AccountForm
+    list_display = ("name", "base_url", "state_badge", "state_reason", "token_expires_at", "webhook_heard_at")
+    inlines = (AccountPipelineInline,)
+    actions = ("pause", "resume", "shadow", "unshadow")
+    actions_detail = ("connect_kommo",)
+    readonly_fields = ("kommo_account_id", "state", "state_reason", "paused_until", "token_expires_at", "retry_at")
+
+    @action(description=_("Connect Kommo"), icon="link", permissions=["change"])
+    def connect_kommo(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return oauth.begin(request, object_id)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = (*AccountForm.Meta.fields, *self.readonly_fields)
+        if self.has_change_permission(request, obj):
+            return fields
+        # A page that only shows would show them in clear.
+        return tuple(name for name in fields if name not in AccountForm.SECRETS)
+
+    @display(
+        description=_("state"),
+        label={
+            Account.State.ACTIVE.label: "success",
+            Account.State.SHADOW.label: "info",
+            Account.State.PAUSED.label: "danger",
+        },
+    )
+    def state_badge(self, account: Account) -> str:
+        return str(account.get_state_display())
+
+    @admin.action(description=_("Pause deliveries"))
+    def pause(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
+        for account in accounts:
+            delivery.pause(account, reason=f"paused by {request.user}", now=timezone.now())
+
+    @admin.action(description=_("Resume deliveries"))
+    def resume(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
+        for account in accounts:
+            delivery.resume(account, now=timezone.now())
+            nudge.send(account.pk)
+
+    @admin.action(description=_("Only show what would be sent (shadow)"))
+    def shadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
+        for account in accounts:
+            delivery.enter_shadow(account)
+
+    @admin.action(description=_("Leave shadow: send from now on"))
+    def unshadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
+        for account in accounts:
+            delivery.leave_shadow(account, now=timezone.now())
+            nudge.send(account.pk)

@@ -1,0 +1,137 @@
+"""What all pages of the admin share: who may act, that it is recorded, and the two kinds of lists.
+
+An action that names no permission needs an operator. Everything done by an action is on the record of its rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin
+from unfold.dataclasses import UnfoldAction
+
+from bridge import roles
+from bridge.admin import export, record
+
+EXPORT = "_export"
+
+
+class StaffAdmin(ModelAdmin):
+    """A page for staff, by role (bridge/roles.py): `permissions=["operate"]`, `["export"]`, `["erase"]` on actions."""
+
+    def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(roles.OPERATE))
+
+    def has_export_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(roles.EXPORT))
+
+    def has_erase_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(roles.ERASE))
+
+    # --- Actions on chosen rows of a list
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        if self.has_operate_permission(request):
+            return found
+        return {name: one for name, one in found.items() if hasattr(one[0], "allowed_permissions")}
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        name = request.POST.get("action", "")
+        description = next((str(one[2]) for key, one in self.get_actions(request).items() if key == name), name)
+        whole_list = request.POST.get("select_across") == "1"
+        chosen = [] if whole_list else list(queryset.filter(pk__in=request.POST.getlist("_selected_action")))
+        response: HttpResponse | None = super().response_action(request, queryset)
+        # Deleting writes a line for each row itself.
+        if name != "delete_selected" and response is not None and record.did_something(request, response):
+            if chosen:
+                record.note(request, description, rows=chosen)
+            elif whole_list:
+                record.note(request, description, about=f"{self.opts.verbose_name_plural} {request.GET.urlencode()}")
+        return response
+
+    # --- Buttons of a page, a list or a row
+
+    def get_unfold_action(self, action: str) -> UnfoldAction:
+        found: UnfoldAction = super().get_unfold_action(action)
+        return replace(found, method=self._guarded(found))
+
+    def _guarded(self, action: UnfoldAction) -> Any:
+        method: Any = action.method
+
+        @wraps(method)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if not hasattr(method, "allowed_permissions") and not self.has_operate_permission(request):
+                raise PermissionDenied
+            # These buttons are links. A link on somebody else's page must not press them.
+            if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and request.method == "GET":
+                messages.warning(request, _("Nothing was done: press the button here, on the page itself."))
+                return redirect("admin:index")
+            response = method(request, *args, **kwargs)
+            self._record_button(request, action, response, kwargs.get("object_id"))
+            return response
+
+        if not hasattr(method, "allowed_permissions"):
+            guarded.allowed_permissions = ("operate",)  # type: ignore[attr-defined]
+        return guarded
+
+    def _record_button(self, request: HttpRequest, action: UnfoldAction, response: Any, object_id: Any) -> None:
+        acted = 300 <= getattr(response, "status_code", 0) < 400 or record.did_something(request, response)
+        if not acted or record.is_noted():
+            return
+        row = self.get_object(request, object_id) if object_id else None
+        record.note(request, str(action.description), rows=[row] if row else (), about=str(self.opts.verbose_name))
+
+
+class ReadOnlyAdmin(StaffAdmin):
+    """Rows the bridge writes: staff read them and act on them, nobody edits them."""
+
+    list_fullwidth = True
+    # Counting a large table costs more than showing a page of it.
+    show_full_result_count = False
+    list_per_page = 50
+    list_after_template = "admin/export_links.html"
+    # Look-ups to take out as columns; empty: every column of the table that is no secret.
+    export_columns: tuple[str, ...] = ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        given = request.GET.copy()
+        asked = (given.pop(EXPORT, None) or [""])[-1]
+        if not asked:
+            can_export = self.has_export_permission(request)
+            page: HttpResponse = super().changelist_view(request, {**(extra_context or {}), "can_export": can_export})
+            return page
+        if not self.has_export_permission(request):
+            raise PermissionDenied
+        # Django takes every parameter it does not know for a filter.
+        request.GET = given  # type: ignore[assignment]
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        name = str(self.opts.verbose_name_plural)
+        record.note(request, f"Took the list out as {asked}", about=f"{name} {given.urlencode()}")
+        write = export.as_xlsx if asked == "xlsx" else export.as_csv
+        return write(rows, export.columns_of(self.model, self.export_columns), name=name)  # type: ignore[return-value]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ConfigurationAdmin(SimpleHistoryAdmin, StaffAdmin):
+    """Rules staff own: who changed what, before and after, is on the history page."""
+
+    history_list_per_page = 50
+    warn_unsaved_form = True

@@ -1,0 +1,63 @@
+"""Texts of the admin library that it does not bring in Portuguese. Named here, they are translated in our catalogue."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop as _
+
+TEXTS = (
+    _("%(full_result_count)s total"),
+    _("Add new item"),
+    _("Add row"),
+    _("After you've created a user, you’ll be able to edit more user options."),
+    _("All applications"),
+    _("Apply Filters"),
+    _("Change reason"),
+    _("Changes"),
+    _("Choose a date from the list below to revert to a previous version of this object"),
+    _("Click to cancel"),
+    _("Date from"),
+    _("Date to"),
+    _("Dark"),
+    _("Deleted %(type_name)s"),
+    _("Expand row"),
+    _("False"),
+    _("Forgotten your password or username?"),
+    _("From"),
+    _("General"),
+    _("Go back"),
+    _("Light"),
+    _("Loading more results..."),
+    _("More actions"),
+    _("Next"),
+    _("No data"),
+    _("No recent searches"),
+    _("No results found"),
+    _("No results matching your query"),
+    _("Press the 'Change History' button below to edit the history."),
+    _("Previous"),
+    _(
+        "Raw passwords are not stored, so there is no way to see this user’s password, but you can change the password "
+        'using <a href="{}" class="text-primary-600 dark:text-primary-500">this form</a>.'
+    ),
+    _("Recent searches"),
+    _("Reset filters"),
+    _("Return to site"),
+    _("Run"),
+    _("Search apps and models..."),
+    _("Select action"),
+    _("Select action to run"),
+    _("Select all rows"),
+    _("Select record"),
+    _("Select value"),
+    _("Submit"),
+    _("This item will be deleted."),
+    _("This page yielded into no results. Create a new item or reset your filters."),
+    _("To"),
+    _("Toggle password visibility"),
+    _("True"),
+    _("Type to search"),
+    _("View %(verbose_name)s"),
+    _("View history: %s"),
+    _("Welcome back to"),
+    _("You have been successfully logged out from the administration"),
+)

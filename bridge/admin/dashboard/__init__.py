@@ -1,0 +1,109 @@
+"""The overview: what needs a person now, is the bridge healthy, where do the leads stand, what goes out today?"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from bridge.admin.dashboard import attention, charts
+from bridge.models import Account
+from bridge.selectors import pulse
+from followups.today import today
+from leads import funnel
+from leads.models import Lead, Pipeline
+
+HANDOFFS_SHOWN = 6
+MINUTES_SHOWN = 60
+DAYS_SHOWN = 14
+KEPT_SECONDS = 60
+
+
+def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what the overview shows; a constant number of queries, whatever the tables hold."""
+    return context | {"title": _("Overview")} | overview(request, now=timezone.now())
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """Answer the part of the overview that changes, for the page to put in place of the one it shows."""
+    return render(request, "admin/overview/live.html", overview(request, now=timezone.now()))
+
+
+def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
+    pipelines = list(Pipeline.objects.order_by("-is_default", "slug"))
+    chosen = next((one for one in pipelines if one.slug == request.GET.get("pipeline")), None)
+    pipeline = chosen or next(iter(pipelines), None)
+    zone = pipeline.time_zone if pipeline else settings.TIME_ZONE
+    accounts = list(Account.objects.order_by("pk"))
+    beat = pulse.pulse(accounts, now=now)
+    followups = today(zone, now=now)
+    found = {
+        "now": timezone.localtime(now, ZoneInfo(zone)),
+        "zone": zone,
+        "pipelines": pipelines,
+        "pipeline": pipeline,
+        "accounts": accounts,
+        "pulse": beat,
+        "worker_is_silent": beat.worker_is_silent(now),
+        "calls_percent": min(100, round(100 * beat.calls / beat.ceiling)) if beat.ceiling else 0,
+        "followups": followups,
+        "concerns": attention.concerns(accounts, beat, followups, now=now),
+        "deliveries": _deliveries(zone, now),
+    }
+    return found | _handoffs() | (_funnel(pipeline, now) if pipeline else {})
+
+
+def _handoffs() -> dict[str, Any]:
+    waiting = Lead.objects.exclude(handoff_source="")
+    rows = waiting.select_related("stage", "card__account").order_by("handoff_since")
+    return {"handoffs": list(rows[:HANDOFFS_SHOWN]), "handoff_count": waiting.count()}
+
+
+def _funnel(pipeline: Pipeline, now: datetime) -> dict[str, Any]:
+    seen, days, entries = _weeks(pipeline, now)
+    places = funnel.places(pipeline, seen)
+    most = max((place.standing for place in places), default=0) or 1
+    nothing = [0] * DAYS_SHOWN
+    # Where a lead starts, where it has proved itself, and what all the talk is for.
+    keys = ("new", "qualified", "meeting_scheduled")
+    shown = [place.stage for place in places if place.stage.key in keys] or [place.stage for place in places[:3]]
+    chart = charts.lines([(stage.name, entries.get(stage.pk, nothing)) for stage in shown])
+    chart |= {
+        "from": date_format(days[0], "SHORT_DATE_FORMAT"),
+        "to": _("today"),
+        "label": _("Leads that entered a stage, each of the last %(days)d days") % {"days": DAYS_SHOWN},
+    }
+    rows = [{"place": place, "percent": round(100 * place.standing / most)} for place in places]
+    return {"funnel": rows, "entries": chart, "lately": funnel.LATELY.days}
+
+
+def _weeks(pipeline: Pipeline, now: datetime) -> tuple[funnel.Lately, list[date], dict[int, list[int]]]:
+    """Return what takes reading every stay of weeks, kept for a minute: it hardly moves within one."""
+    key = f"funnel:{pipeline.pk}"
+    kept: tuple[funnel.Lately, list[date], dict[int, list[int]]] | None = cache.get(key)
+    if kept is None:
+        kept = (funnel.lately(pipeline, now=now), *funnel.daily_entries(pipeline, days=DAYS_SHOWN, now=now))
+        cache.set(key, kept, KEPT_SECONDS)
+    return kept
+
+
+def _deliveries(zone: str, now: datetime) -> dict[str, Any]:
+    minutes = pulse.deliveries_per_minute(minutes=MINUTES_SHOWN, now=now)
+    values = []
+    for minute in minutes:
+        at = timezone.localtime(minute["at"], ZoneInfo(zone))
+        label = _("%(time)s: %(delivered)d delivered, %(other)d not") % {**minute, "time": f"{at:%H:%M}"}
+        values.append((minute["delivered"], minute["other"], label))
+    chart = charts.bars(values)
+    first = timezone.localtime(minutes[0]["at"], ZoneInfo(zone))
+    totals = {"delivered": sum(value[0] for value in values), "other": sum(value[1] for value in values)}
+    label = _("Deliveries in each of the last 60 minutes: %(delivered)d delivered, %(other)d not") % totals
+    return chart | totals | {"from": f"{first:%H:%M}", "to": _("now"), "label": label}

@@ -1,0 +1,91 @@
+"""The overview's buttons: each asks one service, once for all rows it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from bridge import agent_events
+from bridge.admin import record
+from bridge.models import Account, AgentEvent, Card, WebhookEvent
+from bridge.roles import OPERATE
+from bridge.selectors import stuck
+from bridge.sync import delivery, nudge, outbox
+from bridge.webhooks.inbox import reprocess
+from leads import handoff
+from leads.models import Lead
+
+# Webhooks put back into the inbox at once; pressing again takes the next ones.
+REPLAYED_AT_ONCE = 1_000
+
+Doing = Callable[[HttpRequest, QueryDict], str]
+
+
+@require_POST
+def act(request: HttpRequest, do: str) -> HttpResponse:
+    """Do what a button of the overview says, if this person may, and come back with what was done."""
+    if do not in ACTIONS:
+        raise Http404
+    if not request.user.has_perm(OPERATE):
+        raise PermissionDenied
+    said = ACTIONS[do](request, request.POST)
+    record.note(request, said, about=_("overview"))
+    messages.success(request, said)
+    return redirect("admin:index")
+
+
+def _requeue(request: HttpRequest, said: QueryDict) -> str:
+    cards = stuck.cards_of(said.get("state", ""), said.get("cause", ""))
+    accounts = list(cards.values_list("account_id", flat=True).distinct())
+    done = outbox.requeue(cards, now=timezone.now(), lane=Card.Lane.LIVE)
+    for account_id in accounts:
+        nudge.send(account_id)
+    return ngettext("%(count)d card will be sent again.", "%(count)d cards will be sent again.", done) % {"count": done}
+
+
+def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
+    lead = get_object_or_404(Lead, pk=said.get("lead"))
+    reason = f"resumed by {request.user}"
+    if handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+        return _("The agent answers %(lead)s again.") % {"lead": lead}
+    return _("The agent answers %(lead)s already.") % {"lead": lead}
+
+
+def _resume_account(request: HttpRequest, said: QueryDict) -> str:
+    account = get_object_or_404(Account, pk=said.get("account"))
+    delivery.resume(account, now=timezone.now())
+    nudge.send(account.pk)
+    return _("%(account)s: deliveries go on.") % {"account": account}
+
+
+def _replay_webhooks(request: HttpRequest, said: QueryDict) -> str:
+    failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED).order_by("pk").only("pk")
+    done = reprocess(failed[:REPLAYED_AT_ONCE])
+    return ngettext("%(count)d webhook will be read again.", "%(count)d webhooks will be read again.", done) % {
+        "count": done
+    }
+
+
+def _replay_agent_events(request: HttpRequest, said: QueryDict) -> str:
+    dead = AgentEvent.objects.filter(state=AgentEvent.State.DEAD)
+    done = agent_events.replay(dead, now=timezone.now())
+    return ngettext("The agent is told %(count)d event again.", "The agent is told %(count)d events again.", done) % {
+        "count": done
+    }
+
+
+ACTIONS: dict[str, Doing] = {
+    "requeue": _requeue,
+    "resume-agent": _resume_agent,
+    "resume-account": _resume_account,
+    "replay-webhooks": _replay_webhooks,
+    "replay-agent-events": _replay_agent_events,
+}

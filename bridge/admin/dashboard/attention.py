@@ -1,0 +1,271 @@
+"""What needs a person now, the most urgent first: each with what happened, what to do, and the button that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, Min
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from bridge.admin.dashboard.remedies import remedy
+from bridge.admin.reasons import told
+from bridge.models import Account, AgentEvent, Card, Drift, WebhookEvent
+from bridge.selectors import stuck
+from bridge.selectors.pulse import Pulse
+from followups.today import Today
+from leads.models import UnmappedConversationStage
+
+DANGER, WARNING, INFO = "danger", "warning", "info"
+CAUSES_SHOWN = 6
+TOKEN_ENDS_SOON = timedelta(days=14)
+BACKLOG_IS_OLD = timedelta(minutes=10)
+INBOX_IS_OLD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Button:
+    """A service to call from the overview: `do` names it, `values` travel with it."""
+
+    label: str
+    do: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One thing to do. `since`: how long it has waited already."""
+
+    severity: str
+    icon: str
+    title: str
+    detail: str = ""
+    remedy: str | Promise = ""
+    since: datetime | None = None
+    links: tuple[tuple[str | Promise, str], ...] = ()
+    buttons: tuple[Button, ...] = ()
+
+
+def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: datetime) -> list[Concern]:
+    """Return what needs a person, the most urgent first. Six queries."""
+    found = [
+        *_accounts(accounts, now),
+        *_worker(beat, now),
+        *_backlog(beat, now),
+        *_stuck_cards(),
+        *_inbox(now),
+        *_agent_events(),
+        *_drift(),
+        *_followups(followups),
+        *_unmapped(),
+    ]
+    order = (DANGER, WARNING, INFO)
+    # Stable: within one severity the order above stands.
+    return sorted(found, key=lambda concern: order.index(concern.severity))
+
+
+def _accounts(accounts: list[Account], now: datetime) -> Iterator[Concern]:
+    if not accounts:
+        yield Concern(
+            WARNING,
+            "link_off",
+            _("No Kommo account yet"),
+            remedy=_("Set KOMMO_BASE_URL and KOMMO_LONG_LIVED_TOKEN in .env and run manage.py kommo_connect."),
+            links=((_("Set up"), reverse("setup")),),
+        )
+    for account in accounts:
+        page = ((_("Open the account"), reverse("admin:bridge_account_change", args=[account.pk])),)
+        if account.state == Account.State.PAUSED:
+            resume = Button(_("Resume deliveries"), "resume-account", {"account": account.pk})
+            yield Concern(
+                DANGER,
+                "pause_circle",
+                _("%(account)s: nothing is sent") % {"account": account},
+                told(account.state_reason),
+                _("Mend what is named, then resume. Everything that waits is kept and sent then."),
+                account.paused_at,
+                page,
+                (resume,),
+            )
+        if account.state == Account.State.SHADOW:
+            yield Concern(
+                INFO,
+                "visibility",
+                _("%(account)s only observes") % {"account": account},
+                remedy=_("The bridge shows what it would send and writes nothing. Leave shadow on the account's page."),
+                links=page,
+            )
+        yield from _token(account, page, now)
+        if account.webhook_problem:
+            yield Concern(
+                WARNING,
+                "webhook",
+                _("%(account)s: webhooks do not arrive") % {"account": account},
+                _(account.webhook_problem),
+                _("Until they do, changes made in Kommo are noticed by polling, within five minutes."),
+                account.webhook_checked_at,
+                page,
+            )
+
+
+def _token(account: Account, page: Any, now: datetime) -> Iterator[Concern]:
+    ends = account.token_expires_at
+    # A token that refreshes itself always ends soon.
+    if ends is None or account.refresh_token or ends - now > TOKEN_ENDS_SOON:
+        return
+    over = ends <= now
+    title = _("%(account)s: the token has expired") if over else _("%(account)s: the token expires on %(day)s")
+    yield Concern(
+        DANGER if over else WARNING,
+        "key_off",
+        title % {"account": account, "day": date_format(ends, "SHORT_DATE_FORMAT")},
+        remedy=_("Make a new long-lived token in Kommo and put it into the account's page."),
+        links=page,
+    )
+
+
+def _worker(beat: Pulse, now: datetime) -> Iterator[Concern]:
+    if beat.worker_is_silent(now):
+        yield Concern(
+            DANGER,
+            "heart_broken",
+            _("No worker is at work"),
+            _("Messages are stored, and nothing is sent."),
+            _("Start manage.py worker (make run starts it too), and see that its service restarts it."),
+            beat.worker_heard_at,
+        )
+
+
+def _backlog(beat: Pulse, now: datetime) -> Iterator[Concern]:
+    if beat.pending_since and now - beat.pending_since > BACKLOG_IS_OLD:
+        yield Concern(
+            WARNING,
+            "hourglass_bottom",
+            ngettext("%(count)d card waits too long", "%(count)d cards wait too long", beat.pending)
+            % {"count": beat.pending},
+            remedy=_("See what they wait for on the cards' page."),
+            since=beat.pending_since,
+            links=((_("Show them"), _cards(state=Card.State.DUE)), (_("Retrying"), _cards(state=Card.State.RETRYING))),
+        )
+
+
+def _stuck_cards() -> Iterator[Concern]:
+    found = stuck.causes()
+    for cause in found[:CAUSES_SHOWN]:
+        cure = remedy(cause.state, cause.example)
+        links: list[tuple[str | Promise, str]] = [(_("Show the leads"), _leads(cause.state))]
+        if cure.page:
+            links.insert(0, (cure.page_label, reverse(f"admin:{cure.page}")))
+        count = {"count": cause.count}
+        buttons: tuple[Button, ...] = ()
+        if cure.requeue:
+            label = ngettext("Send %(count)d card again", "Send %(count)d cards again", cause.count) % count
+            values = {"state": cause.state, "cause": cause.text}
+            buttons = (Button(label, "requeue", values),)
+        titles = {
+            Card.State.BLOCKED: ngettext("%(count)d card is blocked", "%(count)d cards are blocked", cause.count),
+            Card.State.DEAD: ngettext("%(count)d card was refused", "%(count)d cards were refused", cause.count),
+            Card.State.GONE: ngettext("%(count)d card is gone", "%(count)d cards are gone", cause.count),
+        }
+        severity = WARNING if cause.state == Card.State.GONE else DANGER
+        title = titles[Card.State(cause.state)] % count
+        yield Concern(severity, "block", title, cause.text, cure.text, links=tuple(links), buttons=buttons)
+    if len(found) > CAUSES_SHOWN:
+        rest = sum(cause.count for cause in found[CAUSES_SHOWN:])
+        title = ngettext(
+            "%(count)d more card is stuck for other causes", "%(count)d more cards are stuck for other causes", rest
+        )
+        yield Concern(WARNING, "more_horiz", title % {"count": rest}, links=((_("Show them"), _cards()),))
+
+
+def _inbox(now: datetime) -> Iterator[Concern]:
+    page = reverse("admin:bridge_webhookevent_changelist")
+    # Asked apart: each state has an index of its own.
+    failed, unread = (_waiting(state) for state in (WebhookEvent.State.FAILED, WebhookEvent.State.RECEIVED))
+    if failed["count"]:
+        title = ngettext("%(count)d webhook could not be read", "%(count)d webhooks could not be read", failed["count"])
+        replay = Button(_("Read them again"), "replay-webhooks")
+        links = ((_("Show them"), f"{page}?state__exact={WebhookEvent.State.FAILED}"),)
+        yield Concern(WARNING, "webhook", title % failed, since=failed["oldest"], links=links, buttons=(replay,))
+    if unread["count"] and now - unread["oldest"] > INBOX_IS_OLD:
+        title = ngettext("%(count)d webhook is unread", "%(count)d webhooks are unread", unread["count"])
+        cure = _("See that the worker runs and that Kommo answers.")
+        yield Concern(WARNING, "inbox", title % unread, remedy=cure, since=unread["oldest"])
+
+
+def _waiting(state: WebhookEvent.State) -> dict[str, Any]:
+    return WebhookEvent.objects.filter(state=state).aggregate(count=Count("pk"), oldest=Min("received_at"))
+
+
+def _agent_events() -> Iterator[Concern]:
+    dead = AgentEvent.objects.filter(state=AgentEvent.State.DEAD).aggregate(count=Count("pk"), since=Min("created_at"))
+    if dead["count"]:
+        page = reverse("admin:bridge_agentevent_changelist")
+        title = ngettext(
+            "%(count)d event never reached the agent", "%(count)d events never reached the agent", dead["count"]
+        )
+        yield Concern(
+            WARNING,
+            "campaign",
+            title % dead,
+            remedy=_("See why the agent refused them, then tell it again."),
+            since=dead["since"],
+            links=((_("Show them"), f"{page}?state__exact={AgentEvent.State.DEAD}"),),
+            buttons=(Button(_("Tell it again"), "replay-agent-events"),),
+        )
+
+
+def _drift() -> Iterator[Concern]:
+    drift = Drift.objects.filter(resolution=Drift.Resolution.OPEN).aggregate(count=Count("pk"), since=Min("found_at"))
+    if drift["count"]:
+        page = reverse("admin:bridge_drift_changelist")
+        title = ngettext("%(count)d difference to decide", "%(count)d differences to decide", drift["count"])
+        yield Concern(
+            WARNING,
+            "difference",
+            title % drift,
+            remedy=_("Kommo and the bridge hold different values, and neither is plainly the newer one."),
+            since=drift["since"],
+            links=((_("Decide"), f"{page}?resolution__exact={Drift.Resolution.OPEN}"),),
+        )
+
+
+def _followups(followups: Today) -> Iterator[Concern]:
+    if followups.late:
+        title = ngettext("%(count)d follow-up is late", "%(count)d follow-ups are late", followups.late)
+        cure = _("See that the worker runs and that the agent answers.")
+        yield Concern(WARNING, "schedule_send", title % {"count": followups.late}, remedy=cure)
+
+
+def _unmapped() -> Iterator[Concern]:
+    new = UnmappedConversationStage.objects.aggregate(count=Count("pk"), since=Min("first_seen_at"))
+    if new["count"]:
+        title = ngettext(
+            "%(count)d conversation stage is not mapped yet",
+            "%(count)d conversation stages are not mapped yet",
+            new["count"],
+        )
+        yield Concern(
+            INFO,
+            "help",
+            title % new,
+            remedy=_("The agent uses names that move nothing. Say what they mean."),
+            since=new["since"],
+            links=((_("Map them"), reverse("admin:leads_unmappedconversationstage_changelist")),),
+        )
+
+
+def _cards(**filters: str) -> str:
+    query = urlencode({f"{name}__exact": value for name, value in filters.items()})
+    return reverse("admin:bridge_card_changelist") + (f"?{query}" if query else "")
+
+
+def _leads(state: str) -> str:
+    return f"{reverse('admin:leads_lead_changelist')}?{urlencode({'card__state__exact': state})}"

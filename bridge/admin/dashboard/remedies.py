@@ -1,0 +1,65 @@
+"""What a person does about a stuck card: the sentence and the page, chosen by what the card waits for. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """`page` is the admin page where it is mended (empty: none of ours); `requeue`: sending again is worth a try."""
+
+    text: str | Promise
+    page: str = ""
+    page_label: str | Promise = ""
+    requeue: bool = True
+
+
+BY_REASON: tuple[tuple[str, Remedy], ...] = (
+    (
+        r"^stage “.*” is not bound",
+        Remedy(
+            _("Choose the stage in Kommo; the cards go on by themselves."),
+            "leads_stage_changelist",
+            _("Bind stages"),
+            requeue=False,
+        ),
+    ),
+    (
+        r"is not bound to a field|has no option|cannot show",
+        Remedy(
+            _("Bind the field or its option; the cards go on by themselves."),
+            "leads_fieldmapping_changelist",
+            _("Bind fields"),
+            requeue=False,
+        ),
+    ),
+    (
+        r"is not bound to a pipeline",
+        Remedy(_("Choose the pipeline in Kommo."), "leads_pipeline_changelist", _("Bind pipelines"), requeue=False),
+    ),
+    (r"Incoming leads", Remedy(_("Accept the lead in Kommo; then send again."))),
+    (
+        r"merged this lead into|another lead here",
+        Remedy(
+            _("Two leads share one card in Kommo. Decide on the lead's page which of them keeps it."), requeue=False
+        ),
+    ),
+)
+BY_STATE = {
+    "blocked": Remedy(_("Complete what is named; the cards go on by themselves.")),
+    "dead": Remedy(_("Kommo refused this for good. Mend the cause on the lead's page, then send again.")),
+    "gone": Remedy(_("The card was deleted in Kommo. Open the lead to make a new one, or let it go."), requeue=False),
+}
+
+
+def remedy(state: str, reason: str) -> Remedy:
+    """Return what to do about a card in this state for this reason."""
+    for pattern, found in BY_REASON:
+        if re.search(pattern, reason):
+            return found
+    return BY_STATE[state]

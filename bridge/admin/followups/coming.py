@@ -1,0 +1,299 @@
+"""Who is on the way through which sequence: what goes out next, why and when, and what staff may do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import admin, messages
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action, display
+
+from bridge.admin.base import ReadOnlyAdmin
+from bridge.admin.followups.words import said
+from followups import staff
+from followups.coming import Coming, coming, story
+from followups.models import Attempt, Enrollment
+from leads import optout
+from leads.models import Lead
+
+# Acted on in one request, each in a transaction of its own.
+MOST_AT_ONCE = 500
+ASKED_ABOUT = 20
+CONFIRMED = "followups_confirmed"
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Something staff do with waiting follow-ups. `asks` says what it means; what is final is asked about first."""
+
+    label: Any
+    done: Any
+    do: Callable[..., bool]
+    asks: Any
+    is_final: bool = True
+
+
+def _opt_out(one: Enrollment, *, who: str, now: datetime) -> bool:
+    return optout.opt_out(one.lead, by=Lead.Actor.STAFF, reason=f"opted out by {who}", now=now)
+
+
+DEEDS = {
+    "send_now": Deed(
+        _("Send now"),
+        _("%(count)d message(s) will go out at once."),
+        staff.send_now,
+        _("These messages go out at once, whatever the hour is where the person lives."),
+    ),
+    "hold": Deed(
+        _("Hold"),
+        _("%(count)d follow-up(s) held."),
+        staff.hold,
+        _("These follow-ups wait until somebody lets them go on."),
+        is_final=False,
+    ),
+    "let_go_on": Deed(
+        _("Let go on"),
+        _("%(count)d follow-up(s) go on."),
+        staff.let_go_on,
+        _("These follow-ups go on; what is overdue goes out as soon as the hours allow."),
+        is_final=False,
+    ),
+    "skip": Deed(
+        _("Skip the next message"),
+        _("%(count)d message(s) left out."),
+        staff.skip,
+        _("These messages are never sent; the sequence goes on with the one after."),
+    ),
+    "cancel": Deed(
+        _("Cancel the sequence"),
+        _("%(count)d sequence(s) cancelled."),
+        staff.cancel,
+        _("Nothing more of these sequences is sent. A new one can begin once the person has written."),
+    ),
+    "opt_out": Deed(
+        _("Opt out: no follow-up ever again"),
+        _("%(count)d person(s) opted out."),
+        _opt_out,
+        _("These people get no follow-up ever again, in any pipeline."),
+    ),
+}
+
+
+class StateFilter(admin.SimpleListFilter):
+    """What waits, unless one asks for what is over."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        over = [choice for choice in Enrollment.State.choices if choice[0] != Enrollment.State.WAITING]
+        return [("held", _("held")), *over, ("all", _("all"))]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        first, *others = super().choices(changelist)
+        yield {**first, "display": _("waiting")}
+        yield from others
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Enrollment]) -> QuerySet[Enrollment]:
+        wanted = self.value() or Enrollment.State.WAITING
+        if wanted == "held":
+            return rows.filter(state=Enrollment.State.WAITING, held=True)
+        return rows if wanted == "all" else rows.filter(state=wanted)
+
+
+def local(at: datetime | None, zone: str) -> str:
+    """Return a time on the lead's clock, as people write it."""
+    if at is None:
+        return "–"
+    there = at.astimezone(ZoneInfo(zone))
+    return f"{date_format(there, 'SHORT_DATE_FORMAT')} {there:%H:%M}"
+
+
+@admin.register(Enrollment)
+class EnrollmentAdmin(ReadOnlyAdmin):
+    list_display = ("who", "what", "says", "when", "state_badge")
+    list_filter = (StateFilter, ("sequence", admin.RelatedOnlyFieldListFilter))
+    list_filter_submit = True
+    search_fields = ("lead__phone", "lead__name")
+    search_help_text = _("Phone or name")
+    # As the index has them: the nearest first.
+    ordering = ("next_at", "pk")
+    actions = tuple(DEEDS)
+    actions_list = ("figures",)
+    actions_detail = (
+        "send_now_detail",
+        "hold_detail",
+        {"title": _("More"), "items": [f"{name}_detail" for name in DEEDS if name not in ("send_now", "hold")]},
+    )
+    fields = ("lead_link", "sequence", "state", "why_so", "started_at", "steps")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
+        rows: QuerySet[Enrollment] = super().get_queryset(request)
+        sending = Attempt.objects.filter(state=Attempt.State.SENDING)
+        return rows.select_related("lead__pipeline", "lead__stage", "sequence__pipeline", "version").prefetch_related(
+            "lead__objections", Prefetch("attempts", queryset=sending, to_attr="on_their_way")
+        )
+
+    # --- Columns
+
+    @display(description=_("lead"), ordering="lead__name", header=True)
+    def who(self, one: Enrollment) -> tuple[str, str]:
+        return str(one.lead), one.lead.phone or ""
+
+    @admin.display(description=_("next"))
+    def what(self, one: Enrollment) -> str:
+        found = _coming(one)
+        if one.state != Enrollment.State.WAITING:
+            return str(one.sequence)
+        if found.step is None:
+            return f"{one.sequence} · {_('give up')}"
+        return f"{one.sequence} · {found.step}/{found.steps}"
+
+    @admin.display(description=_("message"))
+    def says(self, one: Enrollment) -> SafeString | str:
+        if one.state != Enrollment.State.WAITING:
+            return "–"
+        found = _coming(one)
+        text = Truncator(found.text).chars(80)
+        if found.needs_template:
+            note = _("needs an approved template on the official WhatsApp API")
+            return format_html('{} <span role="img" aria-label="{}" title="{}">⚠</span>', text, note, note)
+        return text
+
+    @display(description=_("when, on the lead's clock, and why"), ordering="next_at", header=True)
+    def when(self, one: Enrollment) -> tuple[str, str]:
+        found = _coming(one)
+        if one.state != Enrollment.State.WAITING:
+            return local(one.ended_at, found.zone), said(one.reason)
+        return local(found.at, found.zone), said(found.why)
+
+    @display(description=_("state"), label={"sending": "info", "held": "warning", "waiting": "success"})
+    def state_badge(self, one: Enrollment) -> tuple[str, str]:
+        if one.state == Enrollment.State.WAITING and one.held:
+            return "held", str(_("held"))
+        if one.state == Enrollment.State.WAITING and _coming(one).on_its_way:
+            return "sending", str(_("on its way"))
+        return one.state, str(one.get_state_display())
+
+    # --- The page of one
+
+    @admin.display(description=_("lead"))
+    def lead_link(self, one: Enrollment) -> SafeString:
+        address = reverse("admin:leads_lead_change", args=[one.lead_id])
+        return format_html('<a class="kb-link" href="{}">{}</a> {}', address, one.lead, one.lead.phone or "")
+
+    @admin.display(description=_("reason"))
+    def why_so(self, one: Enrollment) -> str:
+        return said(one.reason) or "–"
+
+    @admin.display(description=_("messages"))
+    def steps(self, one: Enrollment) -> SafeString:
+        zone = _coming(one).zone
+        lines = [{"line": line, "at": local(line.at, zone), "why": said(line.why)} for line in story(one)]
+        return SafeString(render_to_string("admin/followups/steps.html", {"lines": lines, "zone": zone}))
+
+    # --- Deeds
+
+    def _act(self, request: HttpRequest, rows: QuerySet[Enrollment], name: str, *, back: str) -> HttpResponse | None:
+        deed = DEEDS[name]
+        chosen = list(rows[: MOST_AT_ONCE + 1])
+        if len(chosen) > MOST_AT_ONCE:
+            text = _("At most %(count)d at once: choose fewer.") % {"count": MOST_AT_ONCE}
+            self.message_user(request, text, messages.WARNING)
+            return None
+        # The buttons of a page are links, and a link must not act.
+        if request.method != "POST" or (deed.is_final and CONFIRMED not in request.POST):
+            return self._ask(request, chosen, name, back)
+        who, now = request.user.get_username(), timezone.now()
+        done = sum(deed.do(one, who=who, now=now) for one in chosen)
+        self.message_user(request, deed.done % {"count": done}, messages.SUCCESS if done else messages.WARNING)
+        if done < len(chosen):
+            text = _("%(count)d had nothing of the kind waiting.") % {"count": len(chosen) - done}
+            self.message_user(request, text, messages.WARNING)
+        return None
+
+    def _ask(self, request: HttpRequest, chosen: list[Enrollment], name: str, back: str) -> HttpResponse:
+        now = timezone.now()
+        shown = []
+        for one in chosen[:ASKED_ABOUT]:
+            found = _coming(one)
+            shown.append({"one": one, "coming": found, "there": local(now, found.zone)})
+        return TemplateResponse(
+            request,
+            "admin/followups/confirm.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": DEEDS[name].label,
+                "asks": DEEDS[name].asks,
+                "name": name,
+                "shown": shown,
+                "more": max(0, len(chosen) - ASKED_ABOUT),
+                "chosen": [one.pk for one in chosen],
+                "from_list": "_selected_action" in request.POST,
+                "confirmed": CONFIRMED,
+                "back": back,
+                "warns_of_hours": name == "send_now",
+            },
+        )
+
+    def _act_on_one(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        back = reverse("admin:followups_enrollment_change", args=[object_id])
+        return self._act(request, self.get_queryset(request).filter(pk=object_id), name, back=back) or redirect(back)
+
+    @action(description=_("How the steps do"), icon="bar_chart", permissions=["view"])
+    def figures(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:followups_attempt_outcomes")
+
+
+def _coming(one: Enrollment) -> Coming:
+    """Return what comes next, worked out once for all columns of a row."""
+    found: Coming | None = getattr(one, "_coming", None)
+    if found is None:
+        on_its_way = next(iter(getattr(one, "on_their_way", ())), None)
+        found = coming(one, now=timezone.now(), on_its_way=on_its_way)
+        one._coming = found  # type: ignore[attr-defined]
+    return found
+
+
+def _add_deeds() -> None:
+    """Give the page an action of the list and a button of the single page for each deed."""
+    for name, deed in DEEDS.items():
+        setattr(EnrollmentAdmin, name, _of_list(name, deed))
+        setattr(EnrollmentAdmin, f"{name}_detail", _of_page(name, deed))
+
+
+def _of_list(name: str, deed: Deed) -> Any:
+    @admin.action(description=deed.label)
+    def act(self: EnrollmentAdmin, request: HttpRequest, rows: QuerySet[Enrollment]) -> HttpResponse | None:
+        return self._act(request, rows, name, back=request.get_full_path())
+
+    act.__name__ = name
+    return act
+
+
+def _of_page(name: str, deed: Deed) -> Any:
+    @action(description=deed.label, url_path=name.replace("_", "-"))
+    def act(self: EnrollmentAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._act_on_one(request, object_id, name)
+
+    act.__name__ = f"{name}_detail"
+    return act
+
+
+_add_deeds()

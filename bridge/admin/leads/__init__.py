@@ -1,0 +1,5 @@
+"""Leads: the list, and the page of one lead with all that happened and all that can be done."""
+
+from bridge.admin.leads import lists
+
+__all__ = ["lists"]

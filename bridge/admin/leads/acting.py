@@ -1,0 +1,168 @@
+"""What staff do on a lead's page: each calls one service, says what came of it, and is on the lead's timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from bridge.admin import record
+from bridge.admin.confirm import question
+from bridge.errors import KommoError
+from bridge.models import Card
+from bridge.roles import ERASE, OPERATE
+from bridge.sync import nudge, outbox, reconciliation
+from leads import erasure, handoff, optout, stages
+from leads.models import Event, Lead, Stage
+
+
+class NotDoneError(Exception):
+    """The service did not do it; the message says why, in words for staff."""
+
+
+@dataclass(frozen=True)
+class Doing:
+    """`permission` one needs, and the service: it returns what to say, or raises NotDoneError.
+
+    asks_again: the password is asked for unless it was given just now.
+    """
+
+    permission: str
+    service: Callable[[HttpRequest, Lead], str | Promise]
+    asks_again: bool = False
+
+
+def act(request: HttpRequest, lead_id: str, do: str) -> HttpResponse:
+    """Do one thing to a lead and come back to its page. Raises PermissionDenied and Http404."""
+    doing = ACTIONS.get(do)
+    if doing is None:
+        raise Http404
+    if not request.user.has_perm(doing.permission):
+        raise PermissionDenied
+    if doing.asks_again and (asked := question(request)) is not None:
+        return asked
+    lead = get_object_or_404(Lead.objects.select_related("pipeline", "stage"), pk=lead_id)
+    try:
+        said = str(doing.service(request, lead))
+        record.note(request, said, rows=[Lead.objects.get(pk=lead.pk)])
+        messages.success(request, said)
+    except NotDoneError as error:
+        messages.warning(request, str(error))
+    return redirect("admin:leads_lead_change", lead_id)
+
+
+def _card_of(lead: Lead) -> Card:
+    card = Card.objects.select_related("account").filter(lead=lead).first()
+    if card is None:
+        raise NotDoneError(_("This lead has no card: its pipeline is connected to no Kommo account."))
+    return card
+
+
+def _compare(request: HttpRequest, lead: Lead) -> str:
+    card = _card_of(lead)
+    if card.kommo_lead_id is None:
+        raise NotDoneError(_("There is nothing to compare yet: the card is not in Kommo."))
+    try:
+        report = reconciliation.compare_card(card)
+    except KommoError as error:
+        raise NotDoneError(_("Kommo could not be asked: %(error)s") % {"error": error}) from error
+    nudge.send(card.account_id)
+    if report.gone:
+        return _("The card is not in Kommo any more.")
+    subjects = {subject for found in report.drifted.values() for subject in found}
+    if subjects:
+        return _("Kommo had other values, and they were taken over: %(subjects)s") % {
+            "subjects": ", ".join(sorted(subjects))
+        }
+    return _("Compared just now: Kommo holds what we last knew.")
+
+
+def _send(request: HttpRequest, lead: Lead) -> str:
+    """Send what differs now, whatever kept the card: a wait, a refusal, a missing configuration."""
+    card = _card_of(lead)
+    if not outbox.requeue(Card.objects.filter(pk=card.pk), now=timezone.now(), lane=Card.Lane.LIVE):
+        raise NotDoneError(_("Nothing is sent: the card is %(state)s.") % {"state": card.get_state_display()})
+    _note(lead, Event.Kind.CARD, f"sent again by {request.user}")
+    nudge.send(card.account_id)
+    return _("The card is sent now.")
+
+
+def _recreate(request: HttpRequest, lead: Lead) -> str:
+    card = _card_of(lead)
+    if not outbox.recreate(Card.objects.filter(pk=card.pk), now=timezone.now()):
+        raise NotDoneError(_("The card is in Kommo; a second one is not made."))
+    _note(lead, Event.Kind.CARD, f"new card asked for by {request.user}")
+    nudge.send(card.account_id)
+    return _("A new card is made in Kommo.")
+
+
+def _close(request: HttpRequest, lead: Lead) -> str:
+    card = _card_of(lead)
+    outbox.close(Card.objects.filter(pk=card.pk), reason=f"closed by {request.user}")
+    _note(lead, Event.Kind.CARD, f"card closed by {request.user}")
+    return _("The card is closed: nothing is written to it any more.")
+
+
+def _pause(request: HttpRequest, lead: Lead) -> str:
+    reason = request.POST.get("reason", "").strip() or f"paused by {request.user}"
+    source = Lead.HandoffSource.ADMIN
+    if not handoff.pause(lead, source=source, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+        raise NotDoneError(_("The agent is silent already."))
+    return _("The agent is silent for this lead.")
+
+
+def _resume(request: HttpRequest, lead: Lead) -> str:
+    reason = f"resumed by {request.user}"
+    if not handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+        raise NotDoneError(_("The agent answers %(lead)s already.") % {"lead": lead})
+    return _("The agent answers %(lead)s again.") % {"lead": lead}
+
+
+def _move(request: HttpRequest, lead: Lead) -> str:
+    stage = Stage.objects.filter(pipeline=lead.pipeline_id, key=request.POST.get("stage", "")).first()
+    if stage is None:
+        raise NotDoneError(_("Choose a stage."))
+    reason = request.POST.get("reason", "").strip() or f"moved by {request.user}"
+    if not stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+        raise NotDoneError(_("The lead stands in %(stage)s already.") % {"stage": stage})
+    return _("The lead stands in %(stage)s now, and rules leave it there.") % {"stage": stage}
+
+
+def _opt_out(request: HttpRequest, lead: Lead) -> str:
+    reason = f"opted out by {request.user}"
+    if not optout.opt_out(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+        raise NotDoneError(_("This person has opted out already."))
+    return _("This person gets no follow-up ever again.")
+
+
+def _erase(request: HttpRequest, lead: Lead) -> str:
+    # Typed, not clicked: nothing brings it back.
+    if request.POST.get("sure", "").strip() != str(lead):
+        raise NotDoneError(_("Nothing was erased: the name you typed is not this lead's."))
+    if not erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now()):
+        raise NotDoneError(_("The personal data was erased before."))
+    return _("The personal data is erased.")
+
+
+def _note(lead: Lead, kind: Event.Kind, reason: str) -> None:
+    lead.events.create(at=timezone.now(), kind=kind, actor=Lead.Actor.STAFF, reason=reason[:500])
+
+
+ACTIONS = {
+    "compare": Doing(OPERATE, _compare),
+    "send": Doing(OPERATE, _send),
+    "recreate": Doing(OPERATE, _recreate),
+    "close": Doing(OPERATE, _close),
+    "pause": Doing(OPERATE, _pause),
+    "resume": Doing(OPERATE, _resume),
+    "move": Doing(OPERATE, _move),
+    "opt-out": Doing(OPERATE, _opt_out),
+    "erase": Doing(ERASE, _erase, asks_again=True),
+}

@@ -1,0 +1,155 @@
+"""The page of one lead: where it stands and why, what both sides hold, all that happened, and what one can do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+
+from bridge.admin.leads.timeline import FILTERS, timeline
+from bridge.models import Account, Card, Catalogue
+from bridge.roles import ERASE, OPERATE
+from bridge.selectors import sides
+from followups.models import Enrollment
+from leads.alternatives import Standing
+from leads.explanation import why_not
+from leads.models import Lead
+from leads.rulebook import rulebook
+
+STATE_TONES = {
+    Card.State.IN_SYNC: "success",
+    Card.State.DUE: "info",
+    Card.State.RETRYING: "warning",
+    Card.State.BLOCKED: "danger",
+    Card.State.DEAD: "danger",
+    Card.State.GONE: "warning",
+    Card.State.CLOSED: "neutral",
+}
+# What the page tells of a lead beside its card, in this order.
+FACTS = (
+    "phone",
+    "email",
+    "bill_value",
+    "chosen_flow",
+    "qualification_score",
+    "is_decision_maker",
+    "has_solar_system",
+    "has_active_contract",
+    "conversation_stage",
+)
+
+
+def find(lead_id: Any) -> Lead | None:
+    """Return the lead with all its page needs. Two queries."""
+    rows = Lead.objects.select_related("pipeline", "stage", "card__account__catalogue")
+    return rows.prefetch_related("objections").filter(pk=lead_id).first()
+
+
+def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
+    """Return what the page shows; a constant number of queries."""
+    card: Card | None = getattr(lead, "card", None)
+    show = request.GET.get("show", "")
+    show = show if show in FILTERS else ""
+    before = _moment(request.GET.get("before", ""))
+    return {
+        "lead": lead,
+        "card": card,
+        "title": str(lead),
+        "stage_name": lead.stage.name if lead.stage else lead.other_stage_name,
+        "state_tone": STATE_TONES[Card.State(card.state)] if card else "neutral",
+        "card_url": _card_url(card),
+        "sides": _sides(lead, card),
+        **_alternatives(lead),
+        "stays": list(lead.stays.select_related("stage").order_by("-entered_at", "-id")[:12])[::-1],
+        "facts": _facts(lead),
+        "enrollments": list(
+            lead.enrollments.filter(state=Enrollment.State.WAITING).select_related("sequence").order_by("next_at")
+        ),
+        "stages": list(lead.pipeline.stages.order_by("rank", "id")),
+        "timeline": timeline(lead, show=show, before=before),
+        "filters": [("", _("Everything")), *((key, label) for key, (label, _kinds) in FILTERS.items())],
+        "show": show,
+        "before": before,
+        "list_url": reverse("admin:leads_lead_changelist"),
+        "can_act": request.user.has_perm(OPERATE) and lead.erased_at is None,
+        "can_erase": request.user.has_perm(ERASE) and lead.erased_at is None,
+        "can_send": request.user.has_perm(OPERATE) and card is not None,
+        "now": timezone.now(),
+    }
+
+
+def _card_url(card: Card | None) -> str:
+    return f"{card.account.base_url}/leads/detail/{card.kommo_lead_id}" if card and card.kommo_lead_id else ""
+
+
+def _sides(lead: Lead, card: Card | None) -> sides.Sides | None:
+    if card is None:
+        return None
+    # The very object that is loaded: nothing is read again.
+    card.lead = lead
+    account: Account = card.account
+    catalogue: Catalogue | None = getattr(account, "catalogue", None)
+    return sides.compare(card, rulebook(lead.pipeline), account, catalogue)
+
+
+def _alternatives(lead: Lead) -> dict[str, Any]:
+    """Return every stage with its reasons; what keeps the lead from all of them is told once, apart."""
+    found = why_not(lead)
+    elsewhere = [one.reasons for one in found if one.standing is Standing.NOT_HERE]
+    shared = set(elsewhere[0]).intersection(*elsewhere[1:]) if len(elsewhere) > 1 else set()
+    names = {stage.key: stage.name for stage in rulebook(lead.pipeline).stages_by_key.values()}
+    tones = {
+        Standing.HERE: ("success", "check_circle", _("here")),
+        Standing.NEXT: ("info", "arrow_circle_right", _("with the next message")),
+        Standing.SUPPRESSED: ("warning", "block", _("kept from it")),
+        Standing.NOT_HERE: ("neutral", "radio_button_unchecked", ""),
+    }
+    rows = [
+        {
+            "name": names[one.stage],
+            "reasons": [reason for reason in one.reasons if reason not in shared],
+            "tone": tones[one.standing][0],
+            "icon": tones[one.standing][1],
+            "label": tones[one.standing][2],
+        }
+        for one in found
+    ]
+    return {"alternatives": rows, "in_the_way": sorted(shared)}
+
+
+def _facts(lead: Lead) -> list[dict[str, Any]]:
+    """Return what we know of the person, with who said it and when."""
+    labels = {field.name: str(field.verbose_name) for field in Lead._meta.local_concrete_fields}
+    rows = [(labels[name], getattr(lead, name), lead.provenance.get(name)) for name in FACTS]
+    rows += [(name, value, lead.provenance.get(f"custom.{name}")) for name, value in lead.custom.items()]
+    objections = [objection.name for objection in lead.objections.all()]
+    rows.append((str(_("objections")), objections, lead.provenance.get("objections")))
+    if lead.meeting_status:
+        when = sides.text(lead.meeting_starts_at)
+        meeting = f"{lead.get_meeting_status_display()} {when}".strip()
+        rows.append((labels["meeting_status"], meeting, lead.provenance.get("meeting")))
+    actors = dict(Lead.Actor.choices)
+    return [
+        {
+            "name": name,
+            "value": sides.text(value),
+            "by": actors.get(known["by"], known["by"]) if known else "",
+            "at": datetime.fromisoformat(known["at"]) if known else None,
+        }
+        for name, value, known in rows
+        if value not in (None, "", [])
+    ]
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the time a page of the timeline begins below; None for the newest, and for what is no time."""
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        return None
+    return found if found and timezone.is_aware(found) else None

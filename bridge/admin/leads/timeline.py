@@ -1,0 +1,223 @@
+"""Everything that happened to one lead, newest first: what was said, decided, sent, and done by people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bridge.admin.reasons import told
+from bridge.models import AgentEvent, Delivery, RulesRevision
+from leads.models import Event, Lead
+
+SHOWN = 30
+Kind = Event.Kind
+
+# Filter -> its label and the kinds of events it shows. What is not in Event has a filter of its own.
+FILTERS: dict[str, tuple[Promise, tuple[str, ...]]] = {
+    "conversation": (gettext_lazy("Conversation"), (Kind.INTERACTION,)),
+    "decisions": (
+        gettext_lazy("Decisions"),
+        (Kind.DECISION, Kind.STAGE_CHANGED, Kind.MOVE_SUPPRESSED, Kind.STAFF_TOLD),
+    ),
+    "people": (
+        gettext_lazy("People"),
+        (Kind.STAFF_MOVE, Kind.STAFF_EDIT, Kind.HANDOFF, Kind.RESUMED, Kind.OPTED_OUT, Kind.ERASED),
+    ),
+    "deliveries": (gettext_lazy("Deliveries"), (Kind.DELIVERY, Kind.CARD)),
+    "followups": (gettext_lazy("Follow-ups"), (Kind.FOLLOW_UP,)),
+    "agent": (gettext_lazy("Told to the agent"), ()),
+    "rules": (gettext_lazy("Rules"), ()),
+}
+ICONS = {
+    Kind.INTERACTION: "forum",
+    Kind.DECISION: "alt_route",
+    Kind.STAGE_CHANGED: "alt_route",
+    Kind.MOVE_SUPPRESSED: "block",
+    Kind.STAFF_TOLD: "notifications",
+    Kind.STAFF_MOVE: "drag_pan",
+    Kind.STAFF_EDIT: "edit",
+    Kind.HANDOFF: "support_agent",
+    Kind.RESUMED: "smart_toy",
+    Kind.DELIVERY: "send",
+    Kind.FOLLOW_UP: "schedule_send",
+    Kind.OPTED_OUT: "do_not_disturb_on",
+    Kind.CARD: "style",
+    Kind.ERASED: "delete_forever",
+}
+TONES = {
+    Kind.MOVE_SUPPRESSED: "warning",
+    Kind.STAFF_TOLD: "warning",
+    Kind.STAFF_MOVE: "info",
+    Kind.STAFF_EDIT: "info",
+    Kind.HANDOFF: "warning",
+    Kind.RESUMED: "success",
+    Kind.OPTED_OUT: "danger",
+    Kind.ERASED: "danger",
+}
+OUTCOME_TONES = {
+    Delivery.Outcome.DELIVERED: "success",
+    Delivery.Outcome.WOULD_SEND: "info",
+    Delivery.Outcome.DROPPED: "neutral",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line. `text`: what was written; `facts`: (what, value) pairs; `raw`: what was sent, as it was sent."""
+
+    at: datetime
+    icon: str
+    kind: str
+    title: str
+    actor: str = ""
+    text: str = ""
+    side: str = ""
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    raw: str = ""
+    tone: str = "neutral"
+    key: tuple[int, str] = (0, "")
+
+
+@dataclass(frozen=True)
+class Timeline:
+    entries: list[Entry]
+    older: str
+
+
+def timeline(lead: Lead, *, show: str, before: datetime | None) -> Timeline:
+    """Return the newest entries of a filter ("" for all) up to a time. At most three queries, each by an index.
+
+    A page ends after a moment, never within it: what happened at once is told together, and `older` begins below it.
+    """
+    rows = [entry for source in _sources(lead, show) for entry in source(lead, show, before)]
+    rows.sort(key=lambda entry: (entry.at, entry.key), reverse=True)
+    shown, rest = rows[:SHOWN], rows[SHOWN:]
+    while rest and rest[0].at == shown[-1].at:
+        shown.append(rest.pop(0))
+    return Timeline(shown, shown[-1].at.isoformat() if rest else "")
+
+
+def _sources(lead: Lead, show: str) -> list[Any]:
+    if show == "agent":
+        return [_agent]
+    if show == "rules":
+        return [_rules]
+    return [_events] if show in FILTERS else [_events, _agent, _rules]
+
+
+def _events(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
+    rows = lead.events.order_by("-at", "-id")
+    if show:
+        rows = rows.filter(kind__in=FILTERS[show][1])
+    if before:
+        rows = rows.filter(at__lt=before)
+    for event in rows[: SHOWN + 10]:
+        yield _of_event(event)
+
+
+def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
+    rows = AgentEvent.objects.filter(lead=lead).order_by("-created_at")
+    if before:
+        rows = rows.filter(created_at__lt=before)
+    for row in rows[: SHOWN + 10]:
+        facts = [(_("tries"), str(row.attempts))] if row.attempts > 1 else []
+        facts += [(_("error"), row.error)] if row.error else []
+        tones = {AgentEvent.State.DELIVERED: "success", AgentEvent.State.DEAD: "danger"}
+        yield Entry(
+            at=row.created_at,
+            icon="campaign",
+            kind=_("told to the agent"),
+            title=f"{row.type}: {row.get_state_display()}",
+            actor=str(Lead.Actor.BRIDGE.label),
+            facts=facts,
+            raw=_json(row.data),
+            tone=tones.get(AgentEvent.State(row.state), "neutral"),
+            key=(1, str(row.pk)),
+        )
+
+
+def _rules(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
+    """Changes of the rules this lead is decided by, since it is there."""
+    rows = RulesRevision.objects.filter(pipeline_id=lead.pipeline_id, created_at__gte=lead.created_at)
+    if before:
+        rows = rows.filter(created_at__lt=before)
+    for revision in rows.defer("document").order_by("-created_at")[: SHOWN + 10]:
+        yield Entry(
+            at=revision.created_at,
+            icon="rule_settings",
+            kind=_("rules changed"),
+            title=revision.comment or str(revision.get_origin_display()),
+            actor=revision.author_name,
+            facts=[(_("revision"), str(revision.number))],
+            tone="info",
+            key=(2, f"{revision.pk:020}"),
+        )
+
+
+def _of_event(event: Event) -> Entry:
+    data = dict(event.data)
+    message = data.pop("message", None) or {}
+    sent = data.pop("sent", None)
+    kind = Kind(event.kind)
+    tone = TONES.get(kind, "neutral")
+    title = event.reason
+    if kind is Kind.DELIVERY:
+        outcome = data.pop("outcome", "")
+        known = outcome in Delivery.Outcome.values
+        tone = OUTCOME_TONES.get(Delivery.Outcome(outcome), "danger") if known else tone
+        title = ": ".join(
+            str(part) for part in (Delivery.Outcome(outcome).label if known else outcome, told(event.reason)) if part
+        )
+    return Entry(
+        at=event.at,
+        icon=ICONS.get(kind, "circle"),
+        kind=str(kind.label),
+        title=title,
+        actor=str(event.get_actor_display()),
+        text=message.get("text") or "",
+        side=message.get("direction") or "",
+        facts=list(_facts(data)),
+        raw=_json(sent) if sent else "",
+        tone=tone,
+        key=(0, f"{event.pk:020}"),
+    )
+
+
+def _facts(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what an event tells beside its reason, in words; ids of stages give way to their names."""
+    if data.get("from_name") or data.get("to_name"):
+        yield (
+            _("moved"),
+            f"{data.get('from_name') or data.get('from') or '–'} → {data.get('to_name') or data.get('to')}",
+        )
+    changed = data.get("changed")
+    if isinstance(changed, dict):
+        for name, value in changed.items():
+            yield name, _plain(value)
+    hidden = {"from", "to", "from_name", "to_name", "changed"}
+    for name, value in data.items():
+        if name in hidden or value in (None, "", [], {}):
+            continue
+        if isinstance(value, dict) and value.keys() == {"from", "to"}:
+            yield name, f"{_plain(value['from'])} → {_plain(value['to'])}"
+        else:
+            yield name, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, (dict, list)):
+        return ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)

@@ -1,0 +1,360 @@
+"""What went out, what came in, what differs: read-only, newest first, with the few actions that free what is stuck."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action, display
+
+from bridge import agent_events
+from bridge.admin.paging import LogAdmin
+from bridge.errors import DriftError
+from bridge.models import AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
+from bridge.selectors import search
+from bridge.sync import drifts, nudge, outbox
+from bridge.webhooks import parsing
+from bridge.webhooks.inbox import reprocess
+
+FIND_A_LEAD = _("Name, phone, e-mail, or the lead's number in Kommo")
+# Of a body that is larger than a person reads.
+RAW_SHOWN = 20_000
+ITEMS_SHOWN = 200
+
+
+def pretty(value: Any) -> SafeString:
+    """Return a stored value as a person reads it: indented, in its own order, and escaped."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    return format_html('<div class="kb-page"><pre class="kb-raw" tabindex="0">{}</pre></div>', text)
+
+
+def lead_link(lead: Any) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse("admin:leads_lead_change", args=[lead.pk]), lead)
+
+
+class AboutLeads(LogAdmin):
+    """A log whose rows are found by their lead, however it is called; `lead_path` leads from a row to its lead."""
+
+    lead_path = "card__lead"
+    # Only so that the box is there; `get_search_results` finds.
+    search_fields = ("pk",)
+    search_help_text = FIND_A_LEAD
+    list_filter_submit = True
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        return queryset.filter(**{f"{self.lead_path}__in": search.ids(search_term)}), False
+
+
+@admin.register(Card)
+class CardAdmin(AboutLeads):
+    lead_path = "lead"
+    list_display = ("whose", "kommo_lead_id", "state_badge", "waiting_reason", "due_at", "attempts", "synced_at")
+    list_filter = ("state", "lane")
+    list_select_related = ("lead",)
+    actions = ("requeue", "recreate", "close")
+    fields = (
+        ("whose", "kommo_lead_id", "kommo_contact_id"),
+        ("state", "waiting_reason", "due_at", "pending_since"),
+        ("attempts", "last_error", "synced_at"),
+        "observed_as_text",
+        "agreed_as_text",
+        "ownership_as_text",
+    )
+    readonly_fields = ("whose", "observed_as_text", "agreed_as_text", "ownership_as_text")
+
+    @admin.display(description=_("lead"))
+    def whose(self, card: Card) -> SafeString:
+        return lead_link(card.lead)
+
+    @display(
+        description=_("state"),
+        label={
+            Card.State.IN_SYNC: "success",
+            Card.State.DUE: "info",
+            Card.State.RETRYING: "warning",
+            Card.State.BLOCKED: "danger",
+            Card.State.DEAD: "danger",
+            Card.State.GONE: "warning",
+        },
+    )
+    def state_badge(self, card: Card) -> tuple[str, str]:
+        return card.state, str(card.get_state_display())
+
+    @admin.display(description=_("what Kommo holds"))
+    def observed_as_text(self, card: Card) -> SafeString:
+        return pretty(card.observed)
+
+    @admin.display(description=_("last agreed"))
+    def agreed_as_text(self, card: Card) -> SafeString:
+        return pretty(card.agreed)
+
+    @admin.display(description=_("who set what"))
+    def ownership_as_text(self, card: Card) -> SafeString:
+        return pretty(card.ownership)
+
+    @admin.action(description=_("Send to Kommo again"))
+    def requeue(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
+        done = outbox.requeue(cards, now=timezone.now(), lane=Card.Lane.LIVE)
+        _nudge(cards)
+        self.message_user(request, _("%(count)d card(s) will be sent again.") % {"count": done})
+
+    @admin.action(description=_("Make new cards for those that are gone"))
+    def recreate(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
+        accounts = list(cards.values_list("account_id", flat=True).distinct())
+        done = outbox.recreate(cards, now=timezone.now())
+        for account_id in accounts:
+            nudge.send(account_id)
+        self.message_user(request, _("%(count)d card(s) will be made anew.") % {"count": done})
+
+    @admin.action(description=_("Close: nothing is written to this card any more"))
+    def close(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
+        done = outbox.close(cards, reason=f"closed by {request.user}")
+        self.message_user(request, _("%(count)d card(s) closed.") % {"count": done})
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(AboutLeads):
+    list_display = ("at", "whose", "operation", "outcome_badge", "status_code", "duration_ms", "lag_ms", "error")
+    list_filter = ("outcome", "operation")
+    list_select_related = ("card__lead",)
+    fields = (
+        ("at", "whose", "operation", "outcome"),
+        ("status_code", "request_id", "duration_ms", "lag_ms"),
+        "reason",
+        "error",
+        "sent_as_text",
+    )
+    readonly_fields = ("whose", "sent_as_text")
+
+    @admin.display(description=_("lead"))
+    def whose(self, delivery: Delivery) -> SafeString:
+        return lead_link(delivery.card.lead)
+
+    @display(
+        description=_("outcome"),
+        label={
+            Delivery.Outcome.DELIVERED: "success",
+            Delivery.Outcome.UNKNOWN: "warning",
+            Delivery.Outcome.FAILED: "warning",
+            Delivery.Outcome.REFUSED: "danger",
+            Delivery.Outcome.WOULD_SEND: "info",
+        },
+    )
+    def outcome_badge(self, delivery: Delivery) -> tuple[str, str]:
+        return delivery.outcome, str(delivery.get_outcome_display())
+
+    @admin.display(description=_("sent"))
+    def sent_as_text(self, delivery: Delivery) -> SafeString:
+        return pretty(delivery.sent)
+
+
+@admin.register(Drift)
+class DriftAdmin(AboutLeads):
+    keyset = "found_at"
+    list_display = ("found_at", "whose", "subject", "ours", "theirs", "agreed", "found_by", "resolution_badge")
+    list_filter = ("resolution",)
+    list_select_related = ("card__lead",)
+    fields = (
+        ("found_at", "whose", "subject", "found_by"),
+        ("ours", "theirs", "agreed"),
+        ("resolution", "resolved_at", "resolved_by"),
+    )
+    readonly_fields = ("whose",)
+    actions = ("keep_ours", "take_theirs", "dismiss")
+    actions_detail = ("keep_this", "take_this", "dismiss_this")
+
+    @admin.display(description=_("lead"))
+    def whose(self, drift: Drift) -> SafeString:
+        return lead_link(drift.card.lead)
+
+    @admin.action(description=_("Keep what we hold, and write it to Kommo"))
+    def keep_ours(self, request: HttpRequest, rows: QuerySet[Drift]) -> None:
+        self._decide(request, rows, drifts.Choice.OURS)
+
+    @admin.action(description=_("Take what Kommo holds"))
+    def take_theirs(self, request: HttpRequest, rows: QuerySet[Drift]) -> None:
+        self._decide(request, rows, drifts.Choice.THEIRS)
+
+    @admin.action(description=_("Dismiss: leave both as they are"))
+    def dismiss(self, request: HttpRequest, rows: QuerySet[Drift]) -> None:
+        self._decide(request, rows, drifts.Choice.DISMISS)
+
+    @action(description=_("Keep ours"), icon="upload")
+    def keep_this(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return self._decide_one(request, object_id, drifts.Choice.OURS)
+
+    @action(description=_("Take Kommo's"), icon="download")
+    def take_this(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return self._decide_one(request, object_id, drifts.Choice.THEIRS)
+
+    @action(description=_("Dismiss"), icon="close")
+    def dismiss_this(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return self._decide_one(request, object_id, drifts.Choice.DISMISS)
+
+    def _decide_one(self, request: HttpRequest, object_id: int, choice: drifts.Choice) -> HttpResponse:
+        self._decide(request, Drift.objects.filter(pk=object_id), choice)
+        return redirect("admin:bridge_drift_change", object_id)
+
+    def _decide(self, request: HttpRequest, rows: QuerySet[Drift], choice: drifts.Choice) -> None:
+        """Let each difference end as a person says; one that cannot keeps no other from it."""
+        done, now = 0, timezone.now()
+        for drift in rows.filter(resolution=Drift.Resolution.OPEN).select_related("card__account__catalogue"):
+            catalogue = getattr(drift.card.account, "catalogue", None)
+            try:
+                drifts.decide(drift, choice, who=str(request.user), catalogue=catalogue, now=now)
+            except DriftError as error:
+                self.message_user(request, f"{drift.card.lead}, {drift}: {error}", messages.ERROR)
+            else:
+                done += 1
+        if done:
+            self.message_user(request, _("%(count)d difference(s) decided.") % {"count": done}, messages.SUCCESS)
+
+    @display(
+        description=_("resolution"),
+        label={
+            Drift.Resolution.OPEN: "warning",
+            Drift.Resolution.ADOPTED: "success",
+            Drift.Resolution.REPAIRED: "success",
+        },
+    )
+    def resolution_badge(self, drift: Drift) -> tuple[str, str]:
+        return drift.resolution, str(drift.get_resolution_display())
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(LogAdmin):
+    list_display = ("received_at", "account", "state_badge", "attempts", "error")
+    list_filter = ("state", "cause", "account")
+    list_filter_submit = True
+    list_select_related = ("account",)
+    fields = (
+        ("received_at", "account"),
+        ("state", "attempts", "processed_at"),
+        "error",
+        "parsed",
+        "raw",
+        "headers_as_text",
+    )
+    readonly_fields = ("raw", "parsed", "headers_as_text")
+    actions = ("process_again",)
+    actions_detail = ("process_this_again",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
+        rows: QuerySet[WebhookEvent] = super().get_queryset(request)
+        # Bodies may be large; a list does not show them.
+        return rows if request.resolver_match and "object_id" in request.resolver_match.kwargs else rows.defer("body")
+
+    @display(
+        description=_("state"),
+        label={
+            WebhookEvent.State.PROCESSED: "success",
+            WebhookEvent.State.RECEIVED: "info",
+            WebhookEvent.State.FAILED: "danger",
+        },
+    )
+    def state_badge(self, event: WebhookEvent) -> tuple[str, str]:
+        return event.state, str(event.get_state_display())
+
+    @admin.display(description=_("body"))
+    def raw(self, event: WebhookEvent) -> SafeString:
+        return pretty(bytes(event.body).decode("utf-8", errors="replace")[:RAW_SHOWN])
+
+    @admin.display(description=_("headers"))
+    def headers_as_text(self, event: WebhookEvent) -> SafeString:
+        return pretty(event.headers)
+
+    @admin.display(description=_("what it tells"))
+    def parsed(self, event: WebhookEvent) -> SafeString:
+        """Show every entity of the body with what became of it; of a body not read yet, what it would tell."""
+        items = list(event.items.order_by("pk")[:ITEMS_SHOWN])
+        labels = dict(WebhookItem.Result.choices)
+        told = [
+            {
+                "what": f"{item.entity} {item.action} {item.kommo_id or ''}".strip(),
+                "result": str(labels.get(item.result, item.result)) + (f": {item.error}" if item.error else ""),
+                "data": item.data,
+            }
+            for item in items
+        ]
+        if not told:
+            read = parsing.parse(bytes(event.body))
+            told = [
+                {"what": f"{item.entity} {item.action} {item.kommo_id or ''}".strip(), "data": item.data}
+                for item in read.items[:ITEMS_SHOWN]
+            ] or [{"problem": parsing.SAID[read.problem] if read.problem else ""}]
+        return pretty(told)
+
+    @admin.action(description=_("Process again"))
+    def process_again(self, request: HttpRequest, events: QuerySet[WebhookEvent]) -> None:
+        self.message_user(request, _("%(count)d webhook(s) will be read again.") % {"count": reprocess(events)})
+
+    @action(description=_("Process again"), icon="replay")
+    def process_this_again(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        self.process_again(request, WebhookEvent.objects.filter(pk=object_id))
+        return redirect("admin:bridge_webhookevent_change", object_id)
+
+
+@admin.register(AgentEvent)
+class AgentEventAdmin(AboutLeads):
+    keyset = "created_at"
+    lead_path = "lead"
+    list_display = ("created_at", "whose", "type", "state_badge", "attempts", "status_code", "error")
+    list_filter = ("state",)
+    list_select_related = ("lead",)
+    fields = (
+        ("created_at", "whose", "type"),
+        ("state", "attempts", "status_code"),
+        ("due_at", "delivered_at"),
+        "error",
+        "data_as_text",
+    )
+    readonly_fields = ("whose", "data_as_text")
+    actions = ("tell_again",)
+    actions_detail = ("tell_this_again",)
+
+    @admin.display(description=_("lead"))
+    def whose(self, event: AgentEvent) -> SafeString:
+        return lead_link(event.lead)
+
+    @display(
+        description=_("state"),
+        label={
+            AgentEvent.State.DELIVERED: "success",
+            AgentEvent.State.DUE: "info",
+            AgentEvent.State.DEAD: "danger",
+        },
+    )
+    def state_badge(self, event: AgentEvent) -> tuple[str, str]:
+        return event.state, str(event.get_state_display())
+
+    @admin.display(description=_("data"))
+    def data_as_text(self, event: AgentEvent) -> SafeString:
+        return pretty(event.data)
+
+    @admin.action(description=_("Tell the agent again"))
+    def tell_again(self, request: HttpRequest, events: QuerySet[AgentEvent]) -> None:
+        done = agent_events.replay(events, now=timezone.now())
+        self.message_user(request, _("%(count)d event(s) will be told again.") % {"count": done}, messages.SUCCESS)
+
+    @action(description=_("Tell the agent again"), icon="replay")
+    def tell_this_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self.tell_again(request, AgentEvent.objects.filter(pk=object_id))
+        return redirect("admin:bridge_agentevent_change", object_id)
+
+
+def _nudge(cards: QuerySet[Card]) -> None:
+    for account_id in cards.values_list("account_id", flat=True).distinct():
+        nudge.send(account_id)

@@ -1,0 +1,71 @@
+"""What of the account can be chosen on the rules pages: Kommo's stages with their colours, its fields and options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.configuration import sentences
+from bridge.configuration.contradictions import SHOWN
+from bridge.configuration.document import STATUS_IDS
+from bridge.models import AccountPipeline, Catalogue
+from leads.models import Pipeline
+from leads.names import name_key
+
+# Kommo's type of the stage that holds what nobody has accepted yet; no lead of ours is put there.
+INCOMING = 1
+
+
+@dataclass(frozen=True)
+class Kommo:
+    """What the pipeline's account has, as it was last read; empty before it is connected.
+
+    statuses: of the bound pipeline, {"id", "name", "color"}. fields: {"id", "name", "type", "enums"}.
+    """
+
+    statuses: tuple[dict[str, Any], ...] = ()
+    fields: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def status_names(self) -> dict[int, str]:
+        return {status["id"]: status["name"] for status in self.statuses}
+
+    @property
+    def status_colours(self) -> dict[int, str]:
+        return {status["id"]: status["color"] for status in self.statuses}
+
+    @property
+    def open_statuses(self) -> list[dict[str, Any]]:
+        """Return the stages of Kommo that one of ours can be bound to by choice."""
+        fixed = STATUS_IDS.values()
+        return [one for one in self.statuses if one["type"] != INCOMING and one["id"] not in fixed]
+
+    def field_called(self, name: str) -> dict[str, Any] | None:
+        key = name_key(name)
+        return next((field for field in self.fields if name_key(field["name"]) == key), None)
+
+
+def kommo(pipeline: Pipeline, kommo_pipeline_id: int | None) -> Kommo:
+    """Return what can be chosen from for a pipeline; two queries."""
+    link = AccountPipeline.objects.filter(pipeline=pipeline).first()
+    row = Catalogue.objects.filter(account=link.account_id).first() if link else None
+    if row is None:
+        return Kommo()
+    bound = next((one for one in row.pipelines if one["id"] == kommo_pipeline_id), None)
+    return Kommo(tuple(bound["statuses"]) if bound else (), tuple(row.lead_fields))
+
+
+def attributes() -> list[str]:
+    """Return what a rule may name of a lead, as staff call it."""
+    return sorted(map(sentences.attribute, SHOWN), key=str.casefold)
+
+
+def called(name: str) -> str:
+    """Return how a form shows an attribute's name; further facts keep the prefix by which they are recognised."""
+    return sentences.attribute(name) if name in SHOWN else name
+
+
+def meant(said: str) -> str:
+    """Return the attribute that staff mean: by what they call it, or by its own name."""
+    by_name = {name_key(sentences.attribute(name)): name for name in SHOWN}
+    return by_name.get(name_key(said), said.strip())

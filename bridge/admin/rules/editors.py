@@ -1,0 +1,240 @@
+"""The editors of the rules pages: a part of a pipeline's document as forms, and the document with it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from django.utils.translation import gettext as _
+
+from bridge.admin.rules import choices
+from bridge.admin.rules import forms as parts
+from bridge.admin.rules.fields import columns, records
+from bridge.configuration import document
+from leads.models import Pipeline, UnmappedConversationStage
+
+# How many conversation stages without a mapping are offered at once.
+OFFERED = 20
+
+
+class Editor:
+    """One page of rules. `said` is what it starts from: the open draft, or what holds."""
+
+    key: ClassVar[str]
+
+    def __init__(self, row: Pipeline, said: document.Pipeline, data: Any = None) -> None:
+        self.row, self.said, self.data = row, said, data
+        self.kommo = choices.kommo(row, said.kommo_pipeline_id)
+        self.build()
+
+    def build(self) -> None:
+        """Make the forms."""
+        raise NotImplementedError
+
+    def forms(self) -> Iterator[Any]:
+        """Yield every form and formset, by which the page is valid or not."""
+        raise NotImplementedError
+
+    def wanted(self) -> document.Pipeline:
+        """Return the document with what the forms say; they are valid."""
+        raise NotImplementedError
+
+    def context(self) -> dict[str, Any]:
+        return {}
+
+    def is_valid(self) -> bool:
+        # Every one is asked, so that a page shows all that is wrong at once.
+        verdicts = [form.is_valid() for form in self.forms()]
+        return all(verdicts)
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {stage.key: stage.name for stage in self.said.stages}
+
+
+class Stages(Editor):
+    key = "stages"
+
+    def build(self) -> None:
+        said = self.said
+        self.form = parts.MeetingForm(self.data, initial={"meeting_stage": said.meeting_stage})
+        self.form.fields["meeting_stage"].offer(said.stages)  # type: ignore[attr-defined]
+        self.stages = records(
+            parts.StageForm, "stages", said.stages, self.data, parts.StageForm.initial_of, kommo=self.kommo
+        )
+
+    def forms(self) -> Iterator[Any]:
+        yield from (self.form, self.stages)
+
+    def wanted(self) -> document.Pipeline:
+        stages = list(self.stages.records())
+        if stages and stages[0].same_rank_as_previous:
+            stages[0] = replace(stages[0], same_rank_as_previous=False)
+        without = tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages))
+        return replace(
+            self.said, stages=_with_keys(stages), without=without, meeting_stage=self.form.cleaned_data["meeting_stage"]
+        )
+
+    def context(self) -> dict[str, Any]:
+        bound = sum(1 for stage in self.said.stages if stage.kommo_status_id)
+        return {
+            "form": self.form,
+            "stages": self.stages,
+            "kommo": self.kommo,
+            "bound": bound,
+            "unbound": len(self.said.stages) - bound,
+        }
+
+
+class Conversation(Editor):
+    key = "conversation"
+
+    def build(self) -> None:
+        self.mappings = records(
+            parts.MappingForm,
+            "mappings",
+            self.said.stage_mappings,
+            self.data,
+            parts.MappingForm.initial_of,
+            stages=self.said.stages,
+        )
+
+    def forms(self) -> Iterator[Any]:
+        yield self.mappings
+
+    def wanted(self) -> document.Pipeline:
+        return replace(self.said, stage_mappings=self.mappings.records())
+
+    def context(self) -> dict[str, Any]:
+        unmapped = UnmappedConversationStage.objects.filter(pipeline=self.row).order_by("-times_seen", "-last_seen_at")
+        targets = [stage for stage in self.said.stages if stage.kind == "open"]
+        return {"mappings": self.mappings, "unmapped": list(unmapped[:OFFERED]), "targets": targets}
+
+
+class Qualification(Editor):
+    key = "qualification"
+
+    def build(self) -> None:
+        self.old = self.said.qualification or _usual_qualification(self.said)
+        self.form = parts.ThresholdForm(self.data, initial=columns(self.old, parts.ThresholdForm.base_fields))
+        for name in document.VERDICTS:
+            self.form.fields[name].offer(self.said.stages, none=_("stay where they are"))  # type: ignore[attr-defined]
+        self.criteria = records(
+            parts.CriterionForm,
+            "criteria",
+            self.old.criteria,
+            self.data,
+            parts.CriterionForm.initial_of,
+            flows=self.said.flows,
+            locale=self.said.locale,
+        )
+
+    def forms(self) -> Iterator[Any]:
+        yield from (self.form, self.criteria)
+
+    def wanted(self) -> document.Pipeline:
+        said = replace(self.old, **self.form.cleaned_data, criteria=self.criteria.records())
+        return replace(self.said, qualification=said)
+
+    def context(self) -> dict[str, Any]:
+        return {"form": self.form, "criteria": self.criteria, "attributes": choices.attributes()}
+
+
+class Fields(Editor):
+    key = "fields"
+
+    def build(self) -> None:
+        self.form = parts.FlowsForm(self.data, initial={"flows": self.said.flows})
+        self.fields = records(
+            parts.FieldForm,
+            "fields",
+            self.said.fields,
+            self.data,
+            lambda one: parts.FieldForm.initial_of(one, self.said.flows),
+            kommo=self.kommo,
+        )
+        self.tags = records(parts.TagForm, "tags", self.said.tags, self.data, parts.TagForm.initial_of)
+
+    def forms(self) -> Iterator[Any]:
+        yield from (self.form, self.fields, self.tags)
+
+    def wanted(self) -> document.Pipeline:
+        flows = self.form.cleaned_data["flows"]
+        return replace(self.said, fields=self.fields.records(), tags=self.tags.records(), flows=flows)
+
+    def context(self) -> dict[str, Any]:
+        return {
+            "form": self.form,
+            "fields": self.fields,
+            "tags": self.tags,
+            "kommo": self.kommo,
+            "attributes": choices.attributes(),
+        }
+
+
+class Hours(Editor):
+    key = "hours"
+
+    def build(self) -> None:
+        self.form = parts.HoursForm(self.data, initial=parts.HoursForm.initial_of(self.said))
+
+    def forms(self) -> Iterator[Any]:
+        yield self.form
+
+    def wanted(self) -> document.Pipeline:
+        return self.form.applied_to(self.said)
+
+    def context(self) -> dict[str, Any]:
+        return {"form": self.form}
+
+
+class SequenceEditor(Editor):
+    """One sequence of follow-ups; `slug` None begins a new one."""
+
+    key = "sequences"
+
+    def __init__(self, row: Pipeline, said: document.Pipeline, data: Any = None, *, slug: str | None) -> None:
+        self.slug = slug
+        super().__init__(row, said, data)
+
+    def build(self) -> None:
+        self.old = next((one for one in self.said.sequences if one.slug == self.slug), None)
+        self.form = parts.SequenceForm(self.data, initial=parts.SequenceForm.initial_of(self.old), old=self.old)
+        self.form.offer(self.said.stages)
+        steps = self.old.steps if self.old else ()
+        self.steps = records(parts.StepForm, "steps", steps, self.data, parts.StepForm.initial_of)
+
+    def forms(self) -> Iterator[Any]:
+        yield from (self.form, self.steps)
+
+    def wanted(self) -> document.Pipeline:
+        taken = {one.slug for one in self.said.sequences}
+        new = self.form.to_sequence(self.steps.ordered_forms, taken)
+        if self.old is None:
+            return replace(self.said, sequences=(*self.said.sequences, new))
+        return replace(self.said, sequences=tuple(new if one.slug == self.slug else one for one in self.said.sequences))
+
+    def context(self) -> dict[str, Any]:
+        return {"form": self.form, "steps": self.steps, "sequence": self.old}
+
+
+EDITORS: dict[str, type[Editor]] = {one.key: one for one in (Stages, Conversation, Qualification, Fields, Hours)}
+
+
+def _usual_qualification(said: document.Pipeline) -> document.Qualification:
+    made = document.complete(replace(said, qualification=document.Qualification())).qualification
+    assert made is not None
+    return made
+
+
+def _with_keys(stages: list[document.Stage]) -> tuple[document.Stage, ...]:
+    """Give new stages a key made of their name that no other has."""
+    taken = {stage.key for stage in stages if stage.key}
+    keyed = []
+    for stage in stages:
+        if not stage.key:
+            stage = replace(stage, key=parts.free_key(stage.name, taken))
+            taken.add(stage.key)
+        keyed.append(stage)
+    return tuple(keyed)

@@ -1,0 +1,347 @@
+"""The rules of a pipeline as pages: what holds in sentences, an editor for each part, review, publication, history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from bridge.admin.confirm import asks_again, is_fresh, question
+from bridge.admin.rules import choices, looking, timelines
+from bridge.admin.rules.editors import EDITORS, Editor, SequenceEditor
+from bridge.configuration import drafts, reevaluation, revisions, sentences
+from bridge.configuration.shapes import RefusedError
+from bridge.models import Reevaluation, RulesRevision
+from leads.models import Pipeline, UnmappedConversationStage
+
+# The page keeps what was typed: nothing is lost by it.
+OUT_OF_DATE = gettext_noop(
+    "Somebody else saved the draft meanwhile. What you changed is still on this page: open another beside it, compare."
+)
+View = Callable[..., HttpResponse]
+ICONS = {
+    "stages": "view_kanban",
+    "conversation": "forum",
+    "qualification": "verified",
+    "fields": "data_object",
+    "sequences": "schedule_send",
+    "hours": "bedtime",
+}
+
+
+def may_change(request: HttpRequest) -> bool:
+    return request.user.has_perm("leads.change_pipeline")
+
+
+def page(view: View, *, changes: bool = False) -> View:
+    """Let staff who may see (or change) pipelines in, and hand the view its pipeline."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, pk: int, **more: Any) -> HttpResponse:
+        if not (
+            may_change(request) if changes else request.user.has_perm("leads.view_pipeline") or may_change(request)
+        ):
+            raise PermissionDenied
+        return view(request, get_object_or_404(Pipeline, pk=pk), **more)
+
+    wrapped: View = admin.site.admin_view(guarded)
+    return wrapped
+
+
+def show(request: HttpRequest, template: str, row: Pipeline, here: str, **context: Any) -> HttpResponse:
+    """Answer with one of the rules pages; `here` is the tab it belongs to."""
+    draft = context.get("prepared") or drafts.prepared(row)
+    tabs = [("", _("Overview"), "menu_book", address("overview", row))]
+    tabs += [(key, str(title), ICONS[key], address("section", row, section=key)) for key, title in sentences.SECTIONS]
+    tabs.append(("history", _("History"), "history", address("history", row)))
+    return TemplateResponse(
+        request,
+        f"admin/rules/{template}.html",
+        admin.site.each_context(request)
+        | {
+            "title": row.name,
+            "subtitle": _("Rules"),
+            "row": row,
+            "here": here,
+            "tabs": tabs,
+            "pipelines": list(Pipeline.objects.order_by("name")) if here != "review" else [],
+            "prepared": draft,
+            "may_change": may_change(request),
+            "under_way": Reevaluation.objects.filter(pipeline=row, ended_at=None).first(),
+        }
+        | context,
+    )
+
+
+def address(name: str, row: Pipeline, **more: Any) -> str:
+    return reverse(f"admin:rules_{name}", kwargs={"pk": row.pk, **more})
+
+
+def first(request: HttpRequest) -> HttpResponse:
+    """Show the rules of the default pipeline; the list of pipelines when there is none."""
+    row = Pipeline.objects.order_by("-is_default", "pk").first()
+    return page(overview)(request, pk=row.pk) if row else redirect("admin:leads_pipeline_changelist")
+
+
+def overview(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    draft = drafts.prepared(row)
+    kommo = choices.kommo(row, draft.live.kommo_pipeline_id)
+    said = sentences.of(draft.live, kommo.status_names)
+    parts = [
+        {
+            "key": key,
+            "title": title,
+            "icon": ICONS[key],
+            "address": address("section", row, section=key),
+            "lines": said[key],
+        }
+        for key, title in sentences.SECTIONS
+    ]
+    unmapped = UnmappedConversationStage.objects.filter(pipeline=row).count()
+    return show(request, "overview", row, "", prepared=draft, parts=parts, unmapped=unmapped)
+
+
+def section(request: HttpRequest, row: Pipeline, section: str) -> HttpResponse:
+    if section == "sequences":
+        return _sequences(request, row)
+    if section not in EDITORS:
+        return redirect(address("overview", row))
+    return _edit(request, row, lambda said, data: EDITORS[section](row, said, data), f"edit_{section}")
+
+
+def sequence(request: HttpRequest, row: Pipeline, slug: str = "") -> HttpResponse:
+    """Edit one sequence; without a slug, begin a new one."""
+    return _edit(request, row, lambda said, data: SequenceEditor(row, said, data, slug=slug or None), "edit_sequence")
+
+
+def remove_sequence(request: HttpRequest, row: Pipeline, slug: str) -> HttpResponse:
+    """Take a sequence out of the draft. Publishing refuses it where leads have been through it."""
+    if request.method == "POST":
+        said = drafts.prepared(row).wanted
+        rest = tuple(one for one in said.sequences if one.slug != slug)
+        drafts.save(row, replace(said, sequences=rest), author=request.user, now=timezone.now())
+        messages.success(request, _("Taken out of the draft; nothing changes before you publish."))
+    return redirect(address("section", row, section="sequences"))
+
+
+def _sequences(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    draft = drafts.prepared(row)
+    now = timezone.now()
+    shown = [
+        {
+            "said": one,
+            "title": one.name or one.slug,
+            "timeline": timelines.of(draft.wanted, one, now=now),
+            "address": address("sequence", row, slug=one.slug),
+            "remove": address("remove_sequence", row, slug=one.slug),
+        }
+        for one in draft.wanted.sequences
+    ]
+    add = reverse("admin:rules_new_sequence", kwargs={"pk": row.pk})
+    return show(request, "sequences", row, "sequences", prepared=draft, shown=shown, add=add, now=now)
+
+
+def _edit(request: HttpRequest, row: Pipeline, editor_of: Callable[..., Editor], template: str) -> HttpResponse:
+    """Show a part of the draft as a form; a valid one becomes the draft."""
+    draft = drafts.prepared(row)
+    problems: list[str] = []
+    if request.method == "POST":
+        if not may_change(request):
+            raise PermissionDenied
+        editor = editor_of(draft.wanted, request.POST)
+        if editor.is_valid():
+            wanted = editor.wanted()
+            problems = [problem.text for problem in drafts.problems(wanted)]
+            if not problems:
+                answer = _keep(request, row, wanted)
+                if answer:
+                    return answer
+                problems = [_(OUT_OF_DATE)]
+    else:
+        editor = editor_of(draft.wanted, None)
+    context = editor.context() | {
+        "problems": problems,
+        "editor": editor,
+        "has_errors": bool(request.POST) and not problems,
+    }
+    return show(request, template, row, editor.key, prepared=draft, looking=looking.addresses(row, request), **context)
+
+
+def _keep(request: HttpRequest, row: Pipeline, wanted: Any) -> HttpResponse | None:
+    """Save the draft and go on to where staff asked to; None when their page was out of date."""
+    try:
+        drafts.save(row, wanted, author=request.user, now=timezone.now(), seen=request.POST.get("seen", ""))
+    except drafts.StaleDraftError:
+        return None
+    if "review" in request.POST:
+        return redirect(address("review", row))
+    if drafts.prepared(row).is_changed:
+        messages.success(request, _("Draft saved. Nothing changes before you publish it."))
+    else:
+        messages.info(request, _("Nothing differs from the rules that hold."))
+    return redirect(request.path)
+
+
+def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    """Show what publishing the draft would change, and publish it."""
+    problems: list[str] = []
+    if request.method == "POST":
+        # A roll-back may wait as a draft for days: whoever lets it hold is asked, not only whoever prepared it.
+        if not is_fresh(request) and _rolls_back(row) and (asked := question(request)) is not None:
+            return asked
+        try:
+            return _publish(request, row)
+        except drafts.StaleDraftError:
+            messages.warning(request, _("The draft or the rules have changed since you looked. Look again."))
+            return redirect(request.path)
+        except RefusedError as error:
+            problems = [problem.text for problem in error.problems]
+    draft = drafts.prepared(row)
+    if not draft.is_changed:
+        messages.info(request, _("There is no draft: the rules hold as they are."))
+        return redirect(address("overview", row))
+    kommo = choices.kommo(row, draft.live.kommo_pipeline_id)
+    return show(
+        request,
+        "review",
+        row,
+        "review",
+        prepared=draft,
+        changes=sentences.changes(draft.live, draft.wanted, kommo.status_names),
+        conflicts=sentences.sections_of(draft.conflicts),
+        problems=problems or [problem.text for problem in drafts.problems(draft.wanted)],
+        looking=looking.addresses(row, request),
+    )
+
+
+def _rolls_back(row: Pipeline) -> bool:
+    # What was changed past the drafts is a revision first, so that also the one before it counts as older.
+    revisions.note(row, now=timezone.now())
+    return revisions.restored_by(row, drafts.prepared(row).wanted) is not None
+
+
+def _publish(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    now = timezone.now()
+    former = revisions.note(row, now=now)
+    comment = request.POST.get("comment", "").strip()[:500]
+    done = revisions.publish(row, author=request.user, comment=comment, seen=request.POST.get("seen", ""), now=now)
+    messages.success(
+        request, _("Published as revision %(number)d. It holds from the next interaction on.") % {"number": done.number}
+    )
+    if request.POST.get("move"):
+        held = former if request.POST.get("move") == "all" else None
+        asked = reevaluation.ask(row, by=request.user, former=held, now=now)
+        text = _("%(count)d lead(s) are asked again where they belong, behind live traffic.") % {"count": asked.total}
+        messages.info(request, text)
+    return redirect(address("overview", row))
+
+
+def discard(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    if request.method == "POST" and drafts.discard(row):
+        messages.success(request, _("Draft discarded; the rules hold as they were."))
+    return redirect(address("overview", row))
+
+
+def stop(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    """End a re-evaluation that is under way."""
+    for asked in Reevaluation.objects.filter(pipeline=row, ended_at=None) if request.method == "POST" else ():
+        if reevaluation.stop(asked, by=request.user, now=timezone.now()):
+            messages.success(request, _("Stopped. %(count)d lead(s) were moved.") % {"count": asked.moved})
+    return redirect(address("overview", row))
+
+
+def map_one(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    """Map a conversation stage the agent has sent: at once, and in the open draft."""
+    seen = UnmappedConversationStage.objects.filter(pipeline=row, pk=request.POST.get("unmapped", 0)).first()
+    if request.method == "POST" and seen:
+        try:
+            looking.map_at_once(row, seen.text, request.POST.get("does", ""), author=request.user)
+            messages.success(request, _("“%(stage)s” is mapped from now on.") % {"stage": seen.text})
+        except RefusedError as error:
+            messages.error(request, " ".join(problem.text for problem in error.problems))
+    return redirect(address("section", row, section="conversation"))
+
+
+def history(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    """List the revisions, newest first. Looking takes down what was changed past the drafts."""
+    if not revisions.is_noted(row):
+        revisions.note(row, now=timezone.now())
+    rows = list(row.revisions.order_by("-number").select_related("restored")[:101])
+    lines = []
+    for place, revision in enumerate(rows[:100]):
+        before = rows[place + 1] if place + 1 < len(rows) else None
+        # Reading a document takes a moment: the whole of a change is on the revision's own page.
+        told = _changes_of(revision, before) if place < 10 else []
+        lines.append(
+            {"revision": revision, "changes": told, "address": address("revision", row, number=revision.number)}
+        )
+    asked = Reevaluation.objects.filter(pipeline=row).order_by("-id")[:5]
+    return show(request, "history", row, "history", lines=lines, reevaluations=asked)
+
+
+def revision(request: HttpRequest, row: Pipeline, number: int) -> HttpResponse:
+    """Show one revision: what it changed, and how what holds today differs from it."""
+    this = get_object_or_404(RulesRevision.objects.select_related("restored"), pipeline=row, number=number)
+    before = row.revisions.filter(number__lt=number).order_by("-number").first()
+    draft = drafts.prepared(row)
+    since = sentences.changes(draft.live, drafts.read(this.document))
+    return show(
+        request,
+        "revision",
+        row,
+        "history",
+        prepared=draft,
+        revision=this,
+        changes=_changes_of(this, before),
+        since=since,
+    )
+
+
+@asks_again
+def restore(request: HttpRequest, row: Pipeline, number: int) -> HttpResponse:
+    """Make an older revision the draft and go on to review it."""
+    this = get_object_or_404(RulesRevision, pipeline=row, number=number)
+    if request.method != "POST":
+        return redirect(address("revision", row, number=number))
+    revisions.restore(this, author=request.user, now=timezone.now())
+    return redirect(address("review", row))
+
+
+def _changes_of(revision: RulesRevision, before: RulesRevision | None) -> list[Any]:
+    if before is None:
+        return []
+    return sentences.changes(drafts.read(before.document), drafts.read(revision.document))
+
+
+def urls() -> list[URLPattern]:
+    """Return the addresses of all rules pages, below the pipelines'."""
+    here = "<int:pk>/rules/"
+    return [
+        path("rules/", admin.site.admin_view(first), name="rules"),
+        path(here, page(overview), name="rules_overview"),
+        path(f"{here}review/", page(review, changes=True), name="rules_review"),
+        path(f"{here}discard/", page(discard, changes=True), name="rules_discard"),
+        path(f"{here}stop/", page(stop, changes=True), name="rules_stop"),
+        path(f"{here}map/", page(map_one, changes=True), name="rules_map"),
+        path(f"{here}what-if/", page(looking.what_if), name="rules_what_if"),
+        path(f"{here}message/", page(looking.message), name="rules_message"),
+        path(f"{here}timeline/", page(looking.timeline), name="rules_timeline"),
+        path(f"{here}history/", page(history), name="rules_history"),
+        path(f"{here}history/<int:number>/", page(revision), name="rules_revision"),
+        path(f"{here}history/<int:number>/restore/", page(restore, changes=True), name="rules_restore"),
+        path(f"{here}sequences/new/", page(sequence, changes=True), name="rules_new_sequence"),
+        path(f"{here}sequences/<slug:slug>/", page(sequence), name="rules_sequence"),
+        path(f"{here}sequences/<slug:slug>/remove/", page(remove_sequence, changes=True), name="rules_remove_sequence"),
+        path(f"{here}<slug:section>/", page(section), name="rules_section"),
+    ]

@@ -1,0 +1,108 @@
+"""When the messages of a sequence would go out for a lead starting now, on the pipeline's own clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.utils import formats
+from django.utils.translation import gettext as _
+
+from bridge.configuration import document, sentences
+from followups import schedule, texts
+from followups.models import Sequence
+from followups.schedule import Hours
+
+# A meeting to show reminders with: far enough ahead for all usual ones, at an hour at which people meet.
+MEETING_IN = timedelta(days=3)
+MEETING_HOUR = 15
+# Past it WhatsApp's official API takes only approved templates.
+FREE_TEXT_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One thing on the timeline. `note`: why it is not when one would expect it."""
+
+    at: str
+    title: str
+    text: str
+    note: str = ""
+    kind: str = "message"
+    warning: str = ""
+
+
+def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetime) -> list[Stop]:
+    """Return the stops in order: our message (or today), the steps, then giving up or the meeting."""
+    zone = ZoneInfo(pipeline.time_zone)
+    is_reminder = sequence.starts_on == Sequence.StartsOn.MEETING_SCHEDULED
+    meeting = (now + MEETING_IN).astimezone(zone).replace(hour=MEETING_HOUR, minute=0, second=0, microsecond=0)
+    raw: list[tuple[datetime, str, str, str, str, str]] = [
+        (now, _("A meeting is booked") if is_reminder else _("Our message"), "", "", "start", "")
+    ]
+    anchor = now
+    steps = list(enumerate(sequence.steps, start=1))
+    if is_reminder:
+        steps.sort(key=lambda one: -(one[1].before or timedelta()))
+    for number, step in steps:
+        hours = hours_of(pipeline).narrowed_to(step.weekdays)
+        due = (
+            schedule.before(meeting, step.before, hours, pipeline.time_zone)
+            if step.before is not None
+            else schedule.after(anchor, step.delay or timedelta(), hours, pipeline.time_zone)
+        )
+        title, said = _("Message %(number)d") % {"number": number}, texts.render(step.text, texts.SAMPLE)
+        if due is None:
+            raw.append((anchor, title, said, _("the hours allow no moment at all"), "never", ""))
+            break
+        meant = meeting - step.before if step.before is not None else anchor + (step.delay or timedelta())
+        late = due.at > now + FREE_TEXT_FOR and not step.template_id
+        raw.append((due.at, title, said, _shifted(meant, due.at), "message", _needs_template() if late else ""))
+        anchor = due.at
+    if is_reminder:
+        raw.append((meeting, _("The meeting"), "", "", "end", ""))
+    elif sequence.give_up_after and sequence.give_up_stage:
+        names = {stage.key: stage.name for stage in pipeline.stages}
+        title = _("Given up: %(stage)s") % {"stage": names.get(sequence.give_up_stage, "?")}
+        note = _("after %(time)s of silence") % {"time": sentences.duration(sequence.give_up_after)}
+        raw.append((anchor + sequence.give_up_after, title, "", note, "end", ""))
+    return _told(raw, zone)
+
+
+def hours_of(pipeline: document.Pipeline) -> Hours:
+    quiet, kept = pipeline.quiet_hours, pipeline.holidays
+    return Hours(
+        quiet_from=quiet.quiet_from,
+        quiet_to=quiet.quiet_to,
+        weekdays=frozenset(quiet.sending_weekdays),
+        country=kept.holidays_country if kept else "",
+        subdivision=kept.holidays_subdivision if kept else "",
+    )
+
+
+def _shifted(meant: datetime, at: datetime) -> str:
+    if at == meant:
+        return ""
+    words = sentences.duration(abs(at - meant))
+    if at > meant:
+        return _("%(time)s later: it waits for the allowed hours") % {"time": words}
+    return _("%(time)s earlier: it must come before the meeting") % {"time": words}
+
+
+def _needs_template() -> str:
+    return _("More than 24 h after the lead's message WhatsApp may ask for an approved template")
+
+
+def _told(raw: list[tuple[datetime, str, str, str, str, str]], zone: ZoneInfo) -> list[Stop]:
+    return [
+        Stop(
+            at=formats.date_format(at.astimezone(zone), "D d/m H:i"),
+            title=title,
+            text=text,
+            note=note,
+            kind=kind,
+            warning=warning,
+        )
+        for at, title, text, note, kind, warning in raw
+    ]

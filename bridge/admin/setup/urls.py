@@ -1,0 +1,16 @@
+"""Addresses of the steps, below /admin/setup/."""
+
+from django.urls import path
+
+from bridge.admin.setup import trial, views
+
+urlpatterns = [
+    path("", views.start, name="setup"),
+    path("connect/", views.connect, name="setup-connect"),
+    path("pipeline/", views.pipeline, name="setup-pipeline"),
+    path("bind/", views.bind, name="setup-bind"),
+    path("webhook/", views.webhook, name="setup-webhook"),
+    path("key/", views.key, name="setup-key"),
+    path("trial/", trial.trial, name="setup-trial"),
+    path("trial/state/", trial.state, name="setup-trial-state"),
+]

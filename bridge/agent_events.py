@@ -1,0 +1,106 @@
+"""What the agent is told at AGENT_WEBHOOK_URL: stored with the change it tells of, sent after it, tried until taken.
+
+Follow-ups have a road of their own (followups/dispatch.py); here go `agent.paused`, `agent.resumed` and
+`lead.stage_changed` (contract §5). The row's id is the `webhook-id` of every try, so the agent acts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from bridge.models import AgentEvent
+from followups import signing
+from followups.dispatch import person
+from leads.models import Lead
+
+PAUSED, RESUMED, STAGE_CHANGED = "agent.paused", "agent.resumed", "lead.stage_changed"
+PAUSES = (PAUSED, RESUMED)
+AT_ONCE = 8
+# Nobody else sends it meanwhile; longer than the slowest answer.
+HELD_FOR = timedelta(seconds=60)
+RETRY_FIRST, RETRY_CAP = timedelta(seconds=5), timedelta(minutes=30)
+# News of three days ago is not news; the log keeps it, and a person can replay it.
+GIVEN_UP_AFTER = timedelta(days=3)
+
+
+def tell(lead: Lead, event_type: str, *, now: datetime, **data: Any) -> None:
+    """Store an event for the agent, in the transaction of what it tells of. Without an address there is none."""
+    if settings.AGENT_WEBHOOK_URL:
+        AgentEvent.objects.create(
+            lead=lead, type=event_type, data={"lead": person(lead), **data}, created_at=now, due_at=now
+        )
+
+
+def has_work(now: datetime) -> bool:
+    return _due(now).exists()
+
+
+def deliver_due(
+    *, until: datetime, clock: Callable[[], datetime], progress: Callable[[], object] = lambda: None
+) -> bool:
+    """Send what is due, oldest first and a few at once, until the time is up; True when more may be due.
+
+    `progress` is called at least every time the agent may take to answer.
+    """
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="agent-event") as pool:
+        while clock() < until:
+            progress()
+            rows = _claim(clock())
+            if not rows:
+                return False
+            answers = list(pool.map(lambda row: (_ask(row, clock()), clock()), rows))
+            for row, (answer, at) in zip(rows, answers, strict=True):
+                _settle(row, answer, at)
+    return True
+
+
+def replay(events: QuerySet[AgentEvent], *, now: datetime) -> int:
+    """Send events again, under the same ids; those of forgotten people have nothing to say any more."""
+    return events.exclude(data={}).update(state=AgentEvent.State.DUE, due_at=now, error="")
+
+
+def _due(now: datetime) -> QuerySet[AgentEvent]:
+    """Return what may be sent now. News of one lead and one subject keep their order, whatever is tried again.
+
+    An agent that hears “resumed” and then an older “paused” would stay silent for ever.
+    """
+    due = AgentEvent.objects.filter(state=AgentEvent.State.DUE)
+    older = due.filter(lead=OuterRef("lead"), created_at__lt=OuterRef("created_at"))
+    pauses = Q(type__in=PAUSES)
+    older_pause, older_of_type = Exists(older.filter(pauses)), Exists(older.filter(type=OuterRef("type")))
+    return due.filter(due_at__lte=now).exclude(pauses & Q(older_pause)).exclude(~pauses & Q(older_of_type))
+
+
+def _claim(now: datetime) -> list[AgentEvent]:
+    """Take a few of the oldest due. Compare-and-set: of all workers that see a row, one sends it."""
+    found = _due(now).order_by("due_at")[:AT_ONCE]
+    taken = [
+        row for row in found if _due(now).filter(pk=row.pk).update(due_at=now + HELD_FOR, attempts=F("attempts") + 1)
+    ]
+    for row in taken:
+        row.attempts += 1
+    return taken
+
+
+def _ask(row: AgentEvent, now: datetime) -> signing.Answer:
+    body = {"type": row.type, "timestamp": row.created_at.isoformat(), "data": row.data}
+    return signing.post(settings.AGENT_WEBHOOK_URL, settings.AGENT_WEBHOOK_SECRET, str(row.pk), body, now=now)
+
+
+def _settle(row: AgentEvent, answer: signing.Answer, now: datetime) -> None:
+    row.status_code = answer.status
+    if answer.is_success:
+        row.state, row.delivered_at, row.error = AgentEvent.State.DELIVERED, now, ""
+    else:
+        row.error = answer.error or f"the agent answered {answer.status}"
+        growing: timedelta = min(RETRY_CAP, RETRY_FIRST * 2 ** min(row.attempts - 1, 12))
+        row.due_at = now + max(growing, timedelta(seconds=min(answer.retry_after_seconds or 0, 3600)))
+        if answer.status == 410 or row.due_at - row.created_at > GIVEN_UP_AFTER:
+            row.state = AgentEvent.State.DEAD
+    row.save(update_fields=["state", "delivered_at", "error", "due_at", "status_code"])

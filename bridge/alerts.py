@@ -1,0 +1,124 @@
+"""Telling staff what is wrong: not at the first failure, once, and again when it is over.
+
+Once a minute the worker looks as `doctor` does, at our own rows alone. A trouble that `ALERT_AFTER_LOOKS` looks have
+found, over at least `ALERT_GRACE`, is told by e-mail and webhook; one that went by itself before that is nobody's
+business. A worker that is dead tells nothing: deploy/prometheus has the alarms from outside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from smtplib import SMTPException
+
+import structlog
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db.models import F
+
+from bridge.doctor import Finding, examine
+from bridge.models import Alert
+from followups import signing
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = timedelta(minutes=1)
+# Two clocks that look at almost the same moment count as one look.
+SAME_LOOK = timedelta(seconds=50)
+# Unseen for so long, it is over: a trouble that comes and goes is one trouble.
+OVER_AFTER = timedelta(minutes=3)
+REMIND_EVERY = timedelta(days=1)
+NUMBER = re.compile(r"\d+")
+
+
+def look(now: datetime) -> None:
+    """Take one look, and tell staff what it is time to tell."""
+    if Alert.objects.filter(last_seen_at__gt=now - SAME_LOOK).exists():
+        return
+    note([finding for finding in examine(now, ask_kommo=False) if not finding.is_well], now)
+    tell_due(now)
+
+
+def note(troubles: Iterable[Finding], now: datetime) -> None:
+    """Keep a row for each trouble, and count the looks that have found it."""
+    for finding in troubles:
+        subject = subject_of(finding)
+        latest = {"message": finding.message[:500], "remedy": finding.remedy[:500], "last_seen_at": now}
+        known = Alert.objects.filter(subject=subject)
+        if not known.update(times_seen=F("times_seen") + 1, **latest):
+            Alert.objects.bulk_create([Alert(subject=subject, first_seen_at=now, **latest)], ignore_conflicts=True)
+
+
+def subject_of(finding: Finding) -> str:
+    """Return what stays the same from look to look: the message without its numbers."""
+    return f"{finding.check}: {NUMBER.sub('#', finding.message)}"[:200]
+
+
+def tell_due(now: datetime) -> None:
+    """Tell staff of every trouble that has lasted, and of every one they know of that is over."""
+    lasting = Alert.objects.filter(
+        last_seen_at=now,
+        times_seen__gte=settings.ALERT_AFTER_LOOKS,
+        first_seen_at__lte=now - settings.ALERT_GRACE,
+    )
+    for alert in lasting:
+        if alert.told_at is None or alert.told_at <= now - REMIND_EVERY:
+            _tell(alert, now, is_over=False)
+    for alert in Alert.objects.filter(last_seen_at__lte=now - OVER_AFTER):
+        if alert.told_at is None or _tell(alert, now, is_over=True):
+            alert.delete()
+
+
+def _tell(alert: Alert, now: datetime, *, is_over: bool) -> bool:
+    """Tell by every road that is set up; note what failed, so that the next look tries again."""
+    failures = [failure for failure in (_mail(alert, is_over), _post(alert, now, is_over)) if failure]
+    log.log(
+        20 if is_over else 40,
+        "trouble_over" if is_over else "trouble",
+        subject=alert.subject, message=alert.message, remedy=alert.remedy, since=alert.first_seen_at.isoformat(),
+    )  # fmt: skip
+    if failures:
+        log.error("alert_not_sent", subject=alert.subject, failures=failures)
+        Alert.objects.filter(pk=alert.pk).update(telling_failed="; ".join(failures)[:300])
+        return False
+    Alert.objects.filter(pk=alert.pk).update(told_at=now, telling_failed="")
+    return True
+
+
+def _text(alert: Alert, is_over: bool) -> str:
+    if is_over:
+        return f"Over: {alert.message}"
+    return f"{alert.message} (since {alert.first_seen_at:%Y-%m-%d %H:%M} UTC). What to do: {alert.remedy}"
+
+
+def _mail(alert: Alert, is_over: bool) -> str:
+    """Return why the mail could not be handed over; empty when it was, or nobody is to get one."""
+    if not settings.ALERT_EMAILS:
+        return ""
+    title = f"[Kommo bridge] {'over: ' if is_over else ''}{alert.message}".replace("\n", " ")[:150]
+    try:
+        send_mail(title, _text(alert, is_over), None, settings.ALERT_EMAILS)
+    except (SMTPException, OSError) as error:
+        return f"mail: {type(error).__name__}"
+    return ""
+
+
+def _post(alert: Alert, now: datetime, is_over: bool) -> str:
+    if not settings.ALERT_WEBHOOK_URL:
+        return ""
+    body = {
+        "type": "alert.over" if is_over else "alert.raised",
+        "timestamp": now.isoformat(),
+        # What Slack, Mattermost and their like show.
+        "text": _text(alert, is_over),
+        "data": {
+            "subject": alert.subject,
+            "message": alert.message,
+            "remedy": alert.remedy,
+            "since": alert.first_seen_at.isoformat(),
+        },
+    }
+    event_id = f"alert-{alert.pk}-{'over' if is_over else alert.times_seen}"
+    answer = signing.post(settings.ALERT_WEBHOOK_URL, settings.ALERT_WEBHOOK_SECRET, event_id, body, now=now)
+    return "" if answer.is_success else f"webhook: {answer.error or answer.status}"

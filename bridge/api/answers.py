@@ -1,0 +1,120 @@
+"""The shapes of answers, for the API's description. The answers themselves are made in `representation`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class FieldError(serializers.Serializer):  # type: ignore[type-arg]
+    field = serializers.CharField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class Problem(serializers.Serializer):  # type: ignore[type-arg]
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = FieldError(many=True)  # type: ignore[assignment]
+
+
+PROBLEM_TYPE = "application/problem+json"
+PROBLEMS: Any = {(code, PROBLEM_TYPE): Problem for code in (400, 401, 413, 429, 503)}
+PROBLEMS_WITH_404: Any = PROBLEMS | {(404, PROBLEM_TYPE): Problem}
+
+SYNC_STATES = ["synced", "pending", "retrying", "blocked", "dead", "gone"]
+
+
+class LeadSummary(serializers.Serializer):  # type: ignore[type-arg]
+    id = serializers.UUIDField()
+    phone = serializers.CharField(allow_null=True)
+    name = serializers.CharField(allow_null=True)
+    pipeline = serializers.CharField()
+    stage = serializers.CharField(help_text="A stage's key, or `other`")
+    stage_name = serializers.CharField()
+    kommo_lead_id = serializers.IntegerField(allow_null=True)
+    sync = serializers.ChoiceField(choices=SYNC_STATES)
+
+
+class DecisionAnswer(serializers.Serializer):  # type: ignore[type-arg]
+    stage = serializers.CharField()
+    changed = serializers.BooleanField()
+    reason = serializers.CharField()
+
+
+class Agent(serializers.Serializer):  # type: ignore[type-arg]
+    may_reply = serializers.BooleanField()
+    reason = serializers.CharField(allow_null=True)
+    since = serializers.DateTimeField(allow_null=True)
+
+
+class FollowUp(serializers.Serializer):  # type: ignore[type-arg]
+    state = serializers.ChoiceField(choices=["none", "waiting", "finished", "cancelled"])
+    next_at = serializers.DateTimeField(allow_null=True)
+    step = serializers.IntegerField(allow_null=True)
+
+
+class InteractionAnswer(serializers.Serializer):  # type: ignore[type-arg]
+    lead = LeadSummary()
+    decision = DecisionAnswer()
+    agent = Agent()
+    followup = FollowUp()
+
+
+class BatchItem(serializers.Serializer):  # type: ignore[type-arg]
+    status = serializers.IntegerField()
+    body = serializers.DictField(help_text="As a single call would answer: an interaction's answer or a problem")
+
+
+class MeetingAnswer(serializers.Serializer):  # type: ignore[type-arg]
+    id = serializers.CharField(allow_null=True)
+    status = serializers.CharField()
+    starts_at = serializers.DateTimeField(allow_null=True)
+    link = serializers.CharField(allow_null=True)
+
+
+class Waiting(serializers.Serializer):  # type: ignore[type-arg]
+    reason = serializers.CharField()
+    until = serializers.DateTimeField(allow_null=True)
+
+
+class LeadInFull(LeadSummary):
+    email = serializers.CharField(allow_null=True)
+    bill_value = serializers.FloatField(allow_null=True)
+    chosen_flow = serializers.CharField(allow_null=True)
+    qualification_score = serializers.FloatField(allow_null=True)
+    is_decision_maker = serializers.BooleanField(allow_null=True)
+    has_solar_system = serializers.BooleanField(allow_null=True)
+    has_active_contract = serializers.BooleanField(allow_null=True)
+    objections = serializers.ListField(child=serializers.CharField())
+    custom = serializers.DictField()
+    tags = serializers.ListField(child=serializers.CharField())
+    conversation_stage = serializers.CharField(allow_null=True)
+    meeting = MeetingAnswer(allow_null=True)
+    card = serializers.DictField(allow_null=True, help_text="What Kommo is known to hold")
+    waiting = Waiting(allow_null=True)
+    agent = Agent()
+    followup = FollowUp()
+
+
+class TimelineEvent(serializers.Serializer):  # type: ignore[type-arg]
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    actor = serializers.ChoiceField(choices=["agent", "lead", "staff", "bridge", "kommo"])
+    reason = serializers.CharField()
+    data = serializers.DictField()  # type: ignore[assignment]
+
+
+class LeadPage(serializers.Serializer):  # type: ignore[type-arg]
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = LeadSummary(many=True)
+
+
+class TimelinePage(serializers.Serializer):  # type: ignore[type-arg]
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = TimelineEvent(many=True)

@@ -1,0 +1,84 @@
+"""What every call of the agent has in common: JSON in whatever it is called, a key, and so many calls a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import translation
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from bridge.api import keys
+from bridge.api.parsing import JsonParser
+from bridge.api.throttling import KeyThrottle
+from bridge.models import ApiKey
+from leads import phone
+from leads.models import Lead
+
+
+class OnlyJson(BaseContentNegotiation):
+    """Answers JSON whatever the caller says to accept: there is nothing else."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class ApiView(APIView):
+    parser_classes = (JsonParser,)
+    throttle_classes = (KeyThrottle,)
+    content_negotiation_class = OnlyJson
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        # One language for programs, whatever the site speaks: half of an error in another is read by nobody.
+        with translation.override("en"):
+            return super().dispatch(request, *args, **kwargs)
+
+
+class NoSuchAddress(ApiView):
+    """Says so as every other error is said, with the address that was meant where a slash is missing."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @extend_schema(exclude=True)
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        hint = "" if request.path.endswith("/") else " Every address ends with a slash."
+        raise exceptions.NotFound(f"There is nothing at {request.path[:200]}.{hint} See /api/docs/.")
+
+
+def key_of(request: Request) -> ApiKey:
+    key = request.auth
+    assert isinstance(key, ApiKey)
+    return key
+
+
+def visible(request: Request) -> QuerySet[Lead]:
+    """Return the leads this key may see: a key made for one pipeline sees only that."""
+    pipeline = key_of(request).pipeline
+    return Lead.objects.filter(pipeline=pipeline) if pipeline else Lead.objects.all()
+
+
+def with_card(request: Request) -> QuerySet[Lead]:
+    return visible(request).select_related("pipeline", "stage", "card__account")
+
+
+def phone_key(text: str, key: ApiKey) -> str:
+    """Return what every spelling of the number has in common. Raises ValidationError naming the parameter."""
+    pipeline = keys.pipeline_of(key)
+    region = pipeline.phone_region if pipeline else "BR"
+    # A plus sign in a query string arrives as a space.
+    spelled = "+" + text[1:] if text.startswith(" ") else text
+    try:
+        return phone.parse(spelled, region=region).key
+    except phone.PhoneError as error:
+        raise exceptions.ValidationError({"phone": [str(error)]}) from error

@@ -1,0 +1,142 @@
+"""From reported interactions to answers: read, acted on once, in as few statements as it takes.
+
+One interaction or a hundred go the same way. What is wrong with one is its own answer and spoils no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, transaction
+from rest_framework import exceptions
+
+from bridge.api import idempotency, representation
+from bridge.api.idempotency import Answer, RepeatedError
+from bridge.api.problems import DatabaseAway
+from bridge.api.serializers import pipeline_named, read_interaction
+from bridge.models import ApiKey
+from bridge.sync import figures
+from leads.interactions import Interaction, record_all
+from leads.models import Pipeline
+
+# Of a request and of others like it at the same moment, somebody gets through.
+TRIES = 5
+
+# The status and the body, or why there is neither.
+Outcome = Answer | exceptions.APIException
+
+
+@dataclass(frozen=True)
+class Report:
+    """An interaction that can be acted on, and what makes it the same as another."""
+
+    place: int
+    interaction: Interaction
+    pipeline: Pipeline
+    key: str | None
+    body: Any
+
+
+def take_in(bodies: Sequence[tuple[Any, str | None]], key: ApiKey, *, now: datetime) -> list[Outcome]:
+    """Act on bodies, each with its idempotency key or None, and return an outcome for each, in order.
+
+    Without a key of its own an interaction is told from others by its message's id. Raises DatabaseError.
+    """
+    outcomes: dict[int, Outcome] = {}
+    reports: list[Report] = []
+    pipelines: dict[Any, Pipeline] = {}
+    for place, (body, idempotency_key) in enumerate(bodies):
+        try:
+            reports.append(_read(place, body, idempotency_key, key, pipelines, now))
+        except exceptions.APIException as error:
+            outcomes[place] = error
+    if len(reports) > 1:
+        outcomes |= _together(reports, now)
+    elif reports:
+        outcomes |= _alone(reports[0], now)
+    return [outcomes[place] for place in range(len(bodies))]
+
+
+def _read(
+    place: int, body: Any, idempotency_key: str | None, key: ApiKey, pipelines: dict[Any, Pipeline], now: datetime
+) -> Report:
+    if not isinstance(body, dict):
+        raise exceptions.ValidationError({"": ["The body must be an object."]})
+    slug = body.get("pipeline")
+    # Only a text names a pipeline; anything else is told as what it is by the reading.
+    name = slug if isinstance(slug, str) else None if slug is None else ()
+    if name not in pipelines:
+        pipelines[name] = pipeline_named(slug, key)
+    pipeline = pipelines[name]
+    interaction = read_interaction(body, pipeline, now=now)
+    if idempotency_key is None and interaction.message and interaction.message.id:
+        idempotency_key = f"message:{interaction.message.id}"
+    return Report(place, interaction, pipeline, f"{key.pk}:{idempotency_key}" if idempotency_key else None, body)
+
+
+def _together(reports: list[Report], now: datetime) -> dict[int, Outcome]:
+    """Act on several in one transaction; on trouble nothing of it is stored, and each is tried by itself."""
+    outcomes: dict[int, Outcome] = {}
+    try:
+        with transaction.atomic():
+            for some in _rounds(reports):
+                outcomes |= _act(some, now, look=True)
+        return outcomes
+    except (DatabaseError, InterfaceError, RepeatedError):
+        # A deadlock with another batch, say, or one of these reported by somebody else at this moment.
+        return {place: outcome for report in reports for place, outcome in _alone_or_away(report, now).items()}
+
+
+def _alone_or_away(report: Report, now: datetime) -> dict[int, Outcome]:
+    try:
+        return _alone(report, now)
+    except (DatabaseError, InterfaceError):
+        return {report.place: DatabaseAway()}
+
+
+def _alone(report: Report, now: datetime) -> dict[int, Outcome]:
+    # Nearly all are new: whether one is a repetition is only looked up when storing its answer says so.
+    for attempt in range(TRIES):
+        try:
+            with transaction.atomic():
+                return _act([report], now, look=attempt > 0)
+        except RepeatedError:
+            continue
+    raise DatabaseAway
+
+
+def _rounds(reports: Iterable[Report]) -> Iterator[list[Report]]:
+    """Split reports so that in each part every person, and every key, comes once; the order of each person's stays."""
+    left = list(reports)
+    while left:
+        now_on: list[Report] = []
+        later: list[Report] = []
+        seen: set[Any] = set()
+        for report in left:
+            own = {(report.pipeline.pk, report.interaction.phone.key), report.key or report.place}
+            (later if seen & own else now_on).append(report)
+            # Also of those put off: what comes after them must not pass them.
+            seen |= own
+        yield now_on
+        left = later
+
+
+def _act(reports: list[Report], now: datetime, *, look: bool) -> dict[int, Outcome]:
+    """Act on reports of different people, in the running transaction. `look` for answers given before."""
+    outcomes: dict[int, Outcome] = {}
+    if look:
+        earlier = idempotency.earlier([(one.key, one.body) for one in reports if one.key], now=now)
+        outcomes = {one.place: earlier[one.key] for one in reports if one.key in earlier}
+        reports = [one for one in reports if one.place not in outcomes]
+    for pipeline in {one.pipeline.pk: one.pipeline for one in reports}.values():
+        mine = [one for one in reports if one.pipeline.pk == pipeline.pk]
+        recorded = record_all([one.interaction for one in mine], pipeline=pipeline, now=now)
+        transaction.on_commit(partial(figures.count, "bridge_interactions", by=len(mine)))
+        answers = representation.interaction_answers(recorded, now)
+        outcomes |= {one.place: answer for one, answer in zip(mine, answers, strict=True)}
+        idempotency.remember([(one.key, one.body, outcomes[one.place]) for one in mine if one.key], now=now)
+    return outcomes

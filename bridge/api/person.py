@@ -1,0 +1,105 @@
+"""What the agent asks and asks for about one person: may it reply, handoff, opt-out, erasure (contract §3)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import exceptions, status
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from bridge.api import answers, examples, representation
+from bridge.api.base import ApiView, key_of, phone_key, visible, with_card
+from bridge.api.serializers import ReasonBody
+from leads import erasure, handoff, optout
+from leads.models import Lead
+
+
+class MayReply(ApiView):
+    @extend_schema(
+        operation_id="may_reply",
+        summary="May the agent reply to this person now?",
+        parameters=[OpenApiParameter("phone", str, required=True)],
+        tags=["agent"],
+        responses={200: answers.Agent, **answers.PROBLEMS},
+        examples=examples.MAY_REPLY,
+    )
+    def get(self, request: Request) -> Response:
+        text = request.query_params.get("phone")
+        if not text:
+            raise exceptions.ValidationError({"phone": [_phone_missing()]})
+        now = timezone.now()
+        key = key_of(request)
+        return Response(representation.may_reply(phone_key(text, key), key.pipeline, now))
+
+
+def _phone_missing() -> exceptions.ErrorDetail:
+    return exceptions.ErrorDetail("Name the phone: ?phone=5581999990000", code="required")
+
+
+class Handoff(ApiView):
+    @extend_schema(
+        operation_id="hand_off",
+        summary="The agent asks for a person",
+        tags=["people"],
+        request=ReasonBody,
+        responses={200: answers.Agent, **answers.PROBLEMS_WITH_404},
+        examples=examples.HANDOFF,
+    )
+    def post(self, request: Request, lead_id: UUID) -> Response:
+        lead = get_object_or_404(with_card(request), pk=lead_id)
+        body = ReasonBody(data=request.data if request.data is not None else {})
+        body.is_valid(raise_exception=True)
+        reason = body.validated_data.get("reason") or "the agent asked for a person"
+        handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason=reason, now=timezone.now())
+        return Response(representation.agent(lead, representation.card_of(lead), timezone.now()))
+
+    @extend_schema(
+        operation_id="give_back",
+        summary="A person gives the lead back",
+        tags=["people"],
+        responses={200: answers.Agent, **answers.PROBLEMS_WITH_404},
+        examples=examples.GIVEN_BACK,
+    )
+    def delete(self, request: Request, lead_id: UUID) -> Response:
+        lead = get_object_or_404(with_card(request), pk=lead_id)
+        handoff.resume(lead, by=Lead.Actor.STAFF, reason="given back through the API", now=timezone.now())
+        return Response(representation.agent(lead, representation.card_of(lead), timezone.now()))
+
+
+class OptOut(ApiView):
+    @extend_schema(
+        operation_id="opt_out",
+        summary="No follow-up ever again",
+        tags=["people"],
+        request=None,
+        responses={204: OpenApiResponse(description="Nothing waits any more"), **answers.PROBLEMS_WITH_404},
+    )
+    def post(self, request: Request, lead_id: UUID) -> Response:
+        lead = get_object_or_404(visible(request), pk=lead_id)
+        optout.opt_out(lead, by=Lead.Actor.AGENT, reason="asked for through the API", now=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PersonalData(ApiView):
+    @extend_schema(
+        operation_id="erase_person",
+        summary="Erase the person (LGPD); counts and the proof of erasure stay",
+        tags=["people"],
+        parameters=[
+            OpenApiParameter(
+                "kommo", bool, description="Also empty name, phone and e-mail of the contact in Kommo", default=False
+            )
+        ],
+        responses={204: OpenApiResponse(description="Erased"), **answers.PROBLEMS_WITH_404},
+    )
+    def delete(self, request: Request, lead_id: UUID) -> Response:
+        lead = get_object_or_404(visible(request), pk=lead_id)
+        elsewhere = request.query_params.get("kommo", "false").lower()
+        if elsewhere not in ("true", "false"):
+            raise exceptions.ValidationError({"kommo": ["true or false."]})
+        erasure.erase(lead, by=Lead.Actor.AGENT, now=timezone.now(), elsewhere=elsewhere == "true")
+        return Response(status=status.HTTP_204_NO_CONTENT)

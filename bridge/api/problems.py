@@ -1,0 +1,93 @@
+"""Every error of the API in one shape: application/problem+json, naming each field (contract §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+# The server is gone, restarts, or does not come to an end. Any other error of a database is a fault of ours.
+AWAY = (OperationalError, InterfaceError)
+
+
+class Conflict(exceptions.APIException):
+    """The same idempotency key came with another body."""
+
+    status_code = 409
+    default_detail = "This idempotency key was used with another body."
+    default_code = "idempotency_conflict"
+
+
+class DatabaseAway(exceptions.APIException):
+    status_code = 503
+    default_detail = "The database does not answer; nothing was stored. Try again in a moment."
+    default_code = "unavailable"
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the answer for an exception of a view; None for what is a fault of ours and stays a 500."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound("There is no such thing here.")
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    elif isinstance(error, AWAY):
+        error = DatabaseAway()
+    if not isinstance(error, exceptions.APIException):
+        return None
+    set_rollback()
+    headers = {}
+    if getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
+    if isinstance(error, exceptions.Throttled):
+        headers["Retry-After"] = str(max(1, round(getattr(error, "wait", None) or 1)))
+    elif isinstance(error, DatabaseAway):
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return Response(problem(error), status=error.status_code, headers=headers, content_type=CONTENT_TYPE)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer for a fault of ours: to the API's callers in their own shape, to everybody else as Django does."""
+    if not request.path.startswith("/api/"):
+        return defaults.server_error(request)
+    fault = exceptions.APIException("Something broke on our side; it is in the log. Nothing was stored.")
+    return JsonResponse(problem(fault), status=500, content_type=CONTENT_TYPE)
+
+
+def problem(error: exceptions.APIException) -> dict[str, Any]:
+    """Return the body: type, title, status, detail, and each field's errors by its dotted path."""
+    title = HTTPStatus(error.status_code).phrase
+    if isinstance(error, exceptions.ValidationError):
+        errors = list(_fields(error.detail))
+        detail = "; ".join(f"{one['field']}: {one['message']}" if one["field"] else one["message"] for one in errors)
+    else:
+        errors, detail = [], str(error.detail)
+    return {
+        "type": "about:blank",
+        "title": title,
+        "status": error.status_code,
+        "detail": detail[:1000],
+        "errors": errors,
+    }
+
+
+def _fields(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            own = "" if name == "non_field_errors" else str(name)
+            yield from _fields(inner, ".".join(part for part in (path, own) if part))
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            nested = isinstance(inner, (dict, list)) and inner
+            yield from _fields(inner, f"{path}.{index}".strip(".") if nested else path)
+    else:
+        yield {"field": path, "code": getattr(detail, "code", "invalid"), "message": str(detail)}

@@ -1,0 +1,96 @@
+"""What happened in conversations, as the agent reports it: one interaction, or up to 500 (contract §3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import exceptions, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from bridge.api import answers, examples
+from bridge.api.base import ApiView, key_of
+from bridge.api.intake import Outcome, take_in
+from bridge.api.problems import problem
+from bridge.api.serializers import InteractionBody
+
+MOST_IN_A_BATCH = 500
+# Long enough to share the cost of a commit, short enough not to keep others waiting for the lock.
+IN_ONE_TRANSACTION = 100
+LONGEST_KEY = 200
+
+
+class Interactions(ApiView):
+    @extend_schema(
+        operation_id="record_interaction",
+        summary="Something happened in a conversation",
+        tags=["interactions"],
+        request=InteractionBody,
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="Default: message.id"
+            )
+        ],
+        responses={
+            200: answers.InteractionAnswer,
+            201: answers.InteractionAnswer,
+            **answers.PROBLEMS,
+            (409, answers.PROBLEM_TYPE): answers.Problem,
+        },
+        examples=examples.RECORDING,
+    )
+    def post(self, request: Request) -> Response:
+        [outcome] = take_in([(request.data, _idempotency_key(request))], key_of(request), now=timezone.now())
+        if isinstance(outcome, exceptions.APIException):
+            raise outcome
+        code, answer = outcome
+        return Response(answer, status=code)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 0 < len(key) <= LONGEST_KEY:
+        raise exceptions.ValidationError({"Idempotency-Key": [f"1 to {LONGEST_KEY} characters."]})
+    return f"key:{key}" if key else None
+
+
+class InteractionBatch(ApiView):
+    @extend_schema(
+        operation_id="record_interactions",
+        summary="Up to 500 interactions; one bad item does not spoil the others",
+        request=InteractionBody(many=True),
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
+                description="Counts for every item by its place. Default: each item's message.id",
+            )
+        ],
+        tags=["interactions"],
+        responses={207: answers.BatchItem(many=True), **answers.PROBLEMS},
+        examples=examples.BATCH_RECORDING,
+    )
+    def post(self, request: Request) -> Response:
+        if not isinstance(request.data, list):
+            raise exceptions.ValidationError({"": ["The body must be an array of interactions."]})
+        if len(request.data) > MOST_IN_A_BATCH:
+            raise exceptions.ValidationError({"": [f"At most {MOST_IN_A_BATCH} interactions at once."]})
+        key, idempotency_key = key_of(request), _idempotency_key(request)
+        items = [
+            (item, f"{idempotency_key}:{place}" if idempotency_key else None) for place, item in enumerate(request.data)
+        ]
+        results: list[dict[str, Any]] = []
+        for start in range(0, len(items), IN_ONE_TRANSACTION):
+            outcomes = take_in(items[start : start + IN_ONE_TRANSACTION], key, now=timezone.now())
+            results += [_told(outcome) for outcome in outcomes]
+        return Response(results, status=status.HTTP_207_MULTI_STATUS)
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, exceptions.APIException):
+        return {"status": outcome.status_code, "body": problem(outcome)}
+    return {"status": outcome[0], "body": outcome[1]}

@@ -1,0 +1,219 @@
+"""A lead as the API shows it (contract §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import OuterRef
+
+from bridge.models import Card
+from bridge.sync import freshness
+from bridge.sync.desired import wanted_tags
+from bridge.sync.waiting import wait_of
+from followups import selectors as followups
+from leads.interactions import Recorded
+from leads.models import Event, Lead, Pipeline
+from leads.rulebook import rulebook
+from leads.statements import Select
+
+# How the outside reads a card's state; a lead without a card yet is waiting for its account.
+SYNC = {
+    Card.State.IN_SYNC: "synced",
+    Card.State.DUE: "pending",
+    Card.State.RETRYING: "retrying",
+    Card.State.BLOCKED: "blocked",
+    Card.State.DEAD: "dead",
+    Card.State.GONE: "gone",
+    Card.State.CLOSED: "gone",
+}
+
+
+@dataclass(frozen=True)
+class Looks:
+    """When Kommo was last asked, as `freshness` judges by."""
+
+    connected_at: datetime | None
+    polled_at: datetime | None
+    compared_at: datetime | None
+    takeovers_looked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What an answer needs of a card and its account: neither the tokens nor all that Kommo holds."""
+
+    kommo_lead_id: int | None
+    state: str
+    account: Looks
+
+
+LOOKS = ("account__connected_at", "account__polled_at", "account__compared_at", "account__takeovers_looked_at")
+GLANCES = Select(
+    lambda lead_ids: (
+        Lead.objects.filter(pk__in=lead_ids)
+        .order_by()
+        .values_list(
+            "pk",
+            *followups.place(OuterRef("pk")),
+            "card__kommo_lead_id",
+            "card__state",
+            *(f"card__{look}" for look in LOOKS),
+        )
+    )
+)
+
+
+def glances(lead_ids: list[UUID]) -> tuple[dict[UUID, Glance], dict[UUID, dict[str, Any]]]:
+    """Return the cards of leads, of those that have one, and where they are in their follow-ups. One query."""
+    cards, places = {}, {}
+    for lead_id, state, next_at, step, kommo_id, card_state, *looks in GLANCES.all(lead_ids=lead_ids):
+        places[lead_id] = followups.told(state, next_at, step)
+        if card_state is not None:
+            cards[lead_id] = Glance(kommo_id, card_state, Looks(*looks))
+    return cards, places
+
+
+def card_of(lead: Lead) -> Card | None:
+    return getattr(lead, "card", None)
+
+
+def lead_summary(lead: Lead, card: Card | Glance | None) -> dict[str, Any]:
+    return {
+        "id": str(lead.pk),
+        "phone": lead.phone,
+        "name": lead.name or None,
+        "pipeline": lead.pipeline.slug,
+        "stage": lead.stage.key if lead.stage else "other",
+        "stage_name": lead.stage.name if lead.stage else lead.other_stage_name,
+        "kommo_lead_id": card.kommo_lead_id if card else None,
+        "sync": SYNC[Card.State(card.state)] if card else "pending",
+    }
+
+
+def interaction_answers(recorded: Sequence[Recorded], now: datetime) -> list[tuple[int, dict[str, Any]]]:
+    """Return the status and body each interaction is answered with. One query, whatever their number."""
+    cards, places = glances([one.lead.pk for one in recorded])
+    return [
+        (
+            201 if one.created else 200,
+            {
+                "lead": lead_summary(one.lead, cards.get(one.lead.pk)),
+                "decision": {
+                    "stage": one.decision.stage or "other",
+                    "changed": one.decision.changed,
+                    "reason": one.decision.reason,
+                },
+                "agent": agent(one.lead, cards.get(one.lead.pk), now),
+                "followup": places[one.lead.pk],
+            },
+        )
+        for one in recorded
+    ]
+
+
+def agent(lead: Lead | None, card: Card | Glance | None, now: datetime) -> dict[str, Any]:
+    """Say whether the agent may reply, from our own rows; an unknown person may always be answered."""
+    if lead is None:
+        return {"may_reply": True, "reason": None, "since": None}
+    if lead.in_handoff:
+        reason = lead.handoff_reason or lead.handoff_source
+        return {"may_reply": False, "reason": reason, "since": moment(lead.handoff_since)}
+    if card and card.kommo_lead_id and (since := freshness.unknown_since(card.account, now)):
+        reason = "Kommo could not be asked for too long; a person may have taken over"
+        return {"may_reply": False, "reason": reason, "since": moment(since)}
+    return {"may_reply": True, "reason": None, "since": None}
+
+
+PERMISSIONS = Select(
+    lambda phone_key: Lead.objects.filter(phone_key=phone_key).values_list(
+        "pipeline_id",
+        "handoff_source",
+        "handoff_reason",
+        "handoff_since",
+        "card__kommo_lead_id",
+        *(f"card__{look}" for look in LOOKS),
+    )
+)
+
+
+def may_reply(phone_key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, Any]:
+    """Say whether the agent may reply to a person; `pipeline` is the only one to look at, if any. One query."""
+    for pipeline_id, source, reason, since, kommo_lead_id, *looks in PERMISSIONS.all(phone_key=phone_key):
+        if pipeline and pipeline_id != pipeline.pk:
+            continue
+        lead = Lead(handoff_source=source, handoff_reason=reason, handoff_since=since)
+        said = agent(lead, Glance(kommo_lead_id, "", Looks(*looks)), now)
+        # Several pipelines may know the person: one reason is enough to stay silent.
+        if not said["may_reply"]:
+            return said
+    return agent(None, None, now)
+
+
+def lead_in_full(lead: Lead, now: datetime) -> dict[str, Any]:
+    card = card_of(lead)
+    return lead_summary(lead, card) | {
+        "email": lead.email or None,
+        "bill_value": number(lead.bill_value),
+        "chosen_flow": lead.chosen_flow or None,
+        "qualification_score": number(lead.qualification_score),
+        "is_decision_maker": lead.is_decision_maker,
+        "has_solar_system": lead.has_solar_system,
+        "has_active_contract": lead.has_active_contract,
+        "objections": [objection.name for objection in lead.objections.all()],
+        "custom": lead.custom,
+        "tags": wanted_tags(lead, rulebook(lead.pipeline)),
+        "conversation_stage": lead.conversation_stage or None,
+        "meeting": _meeting(lead),
+        "card": _card(card),
+        "waiting": _waiting(card, now),
+        "agent": agent(lead, card, now),
+        "followup": followups.summary(lead),
+    }
+
+
+def event(row: Event) -> dict[str, Any]:
+    return {"at": moment(row.at), "kind": row.kind, "actor": row.actor, "reason": row.reason, "data": row.data}
+
+
+def _meeting(lead: Lead) -> dict[str, Any] | None:
+    if not lead.meeting_status:
+        return None
+    return {
+        "id": lead.meeting_id or None,
+        "status": lead.meeting_status,
+        "starts_at": moment(lead.meeting_starts_at),
+        "link": lead.meeting_link or None,
+    }
+
+
+def _card(card: Card | None) -> dict[str, Any] | None:
+    if card is None or card.kommo_lead_id is None:
+        return None
+    return {
+        "kommo_lead_id": card.kommo_lead_id,
+        "kommo_contact_id": card.kommo_contact_id,
+        "observed_at": moment(card.observed_at),
+        **card.observed,
+    }
+
+
+def _waiting(card: Card | None, now: datetime) -> dict[str, Any] | None:
+    if card is None:
+        return {"reason": "no Kommo account is connected to this pipeline", "until": None}
+    wait = wait_of(card, now=now)
+    return {"reason": wait.reason, "until": moment(wait.until)} if wait else None
+
+
+def number(value: Decimal | None) -> int | float | None:
+    if value is None:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def moment(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

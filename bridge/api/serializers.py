@@ -1,0 +1,351 @@
+"""What an agent may report, field by field; unknown keys are refused, so that a typo is not silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import cached_property, lru_cache
+from math import isfinite
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from bridge.api import keys
+from bridge.models import ApiKey
+from leads import money, phone
+from leads.interactions import Direction, Interaction, Meeting, Message
+from leads.models import Lead, Pipeline
+from leads.phone import Phone
+from leads.statements import Select
+
+MOST_CUSTOM = 100
+MOST_OBJECTIONS = 50
+LONGEST_TEXT = 65_536
+# Clocks differ a little; an event further ahead is taken as happening now, or it would block every correction until
+# then.
+CLOCK_TOLERANCE = timedelta(minutes=2)
+EARLIEST = datetime(2000, 1, 1, tzinfo=ZoneInfo("UTC"))
+
+
+@dataclass(frozen=True)
+class Country:
+    """How a pipeline's people write amounts, numbers and times."""
+
+    locale: str
+    phone_region: str
+    time_zone: str
+
+
+class Strict(serializers.Serializer):  # type: ignore[type-arg]
+    """A serializer that refuses keys it does not know and tells all that is wrong at once.
+
+    Reads plain JSON alone, in a straight line: what the framework does besides (forms, defaults, read-only fields) took
+    most of the time of an interaction's reading.
+    """
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if data is None and self.allow_null:
+            return None
+        if data is serializers.empty or data is None:
+            self.fail("required" if data is serializers.empty else "null")
+        return self.to_internal_value(data)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("This must be an object.", code="type")
+        fields = self._by_name
+        wrong: dict[str, Any] = {key: [UNKNOWN] for key in data if key not in fields}
+        read: dict[str, Any] = {}
+        for name, field in fields.items():
+            if name in data:
+                try:
+                    read[name] = field.run_validation(data[name])
+                except serializers.ValidationError as error:
+                    wrong[name] = error.detail
+            elif field.required:
+                wrong[name] = [serializers.ErrorDetail(field.error_messages["required"], code="required")]
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return read
+
+    @cached_property
+    def _by_name(self) -> dict[str, Any]:
+        return dict(self.fields.items())
+
+
+UNKNOWN = serializers.ErrorDetail("This key is not known here.", code="unknown")
+
+
+class Text(serializers.CharField):
+    """Text as text: a number or a boolean in its place is a mistake of the caller."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("required", False)
+        kwargs.setdefault("allow_null", True)
+        kwargs.setdefault("allow_blank", True)
+        super().__init__(**kwargs)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if data is None and self.allow_null:
+            return None
+        if not isinstance(data, str):
+            raise serializers.ValidationError("This must be a text.", code="type")
+        text = data.strip() if self.trim_whitespace else data
+        if not text and not self.allow_blank:
+            self.fail("blank")
+        if self.max_length is not None and len(text) > self.max_length:
+            raise serializers.ValidationError(f"At most {self.max_length} characters.", code="max_length")
+        if "\0" in text:
+            raise serializers.ValidationError("It holds a NUL character.", code="invalid")
+        return text
+
+
+class PhoneText(Text):
+    """A phone number in any usual spelling, or a WhatsApp JID."""
+
+    def __init__(self) -> None:
+        super().__init__(required=True, allow_null=False, allow_blank=False, max_length=64)
+
+    def run_validation(self, data: Any = serializers.empty) -> Phone:
+        try:
+            return phone.parse(super().run_validation(data), region=self.context["country"].phone_region)
+        except phone.PhoneError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from error
+
+
+class YesOrNo(serializers.BooleanField):
+    def __init__(self) -> None:
+        super().__init__(required=False, allow_null=True)
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError("This must be true, false or null.", code="type")
+        return data
+
+
+@extend_schema_field({"oneOf": [{"type": "number", "minimum": 0}, {"type": "string"}], "example": "R$ 4.500,00"})
+class Amount(serializers.Field):  # type: ignore[type-arg]
+    """An amount of money: a JSON number as it is, a text the pipeline's way ("R$ 4.500,00")."""
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if not isinstance(data, (int, float, str)) or isinstance(data, bool):
+            raise serializers.ValidationError("This must be a number or a text such as “R$ 4.500,00”.", code="type")
+        try:
+            return money.parse(data, locale=self.context["country"].locale)
+        except money.MoneyError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from error
+
+    def to_representation(self, value: Decimal) -> float:
+        return float(value)
+
+
+@extend_schema_field({"type": "number", "minimum": 0, "maximum": 100})
+class Score(serializers.Field):  # type: ignore[type-arg]
+    """A number from 0 to 100."""
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not isinstance(data, (int, float)):
+            raise serializers.ValidationError("This must be a number from 0 to 100.", code="type")
+        try:
+            score = Decimal(str(data)).quantize(Decimal("0.01"))
+        except InvalidOperation:
+            score = Decimal(-1)
+        if not 0 <= score <= 100:
+            raise serializers.ValidationError("This must lie between 0 and 100.", code="range")
+        return score
+
+    def to_representation(self, value: Decimal) -> float:
+        return float(value)
+
+
+class Moment(serializers.DateTimeField):
+    """An ISO 8601 time; without an offset it is in the pipeline's zone."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not isinstance(value, str):
+            raise serializers.ValidationError("This must be a time such as 2026-11-22T13:00:00-03:00.", code="type")
+        try:
+            moment: datetime = super().to_internal_value(value)
+        except (OverflowError, ValueError) as error:
+            raise serializers.ValidationError("This time does not exist.", code="invalid") from error
+        if not EARLIEST <= moment <= timezone.now() + timedelta(days=3650):
+            raise serializers.ValidationError("This time is too far away.", code="range")
+        return moment
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            return value.replace(tzinfo=ZoneInfo(self.context["country"].time_zone))
+        return value
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class CustomFacts(serializers.Field):  # type: ignore[type-arg]
+    """Further facts by names of your own; values are texts, numbers, true, false or null."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("This must be an object.", code="type")
+        if len(data) > MOST_CUSTOM:
+            raise serializers.ValidationError(f"At most {MOST_CUSTOM} keys.", code="range")
+        wrong = {
+            key: [serializers.ErrorDetail("This must be a short text, a number, true, false or null.", code="type")]
+            for key, value in data.items()
+            if not _is_scalar(value) or not key or len(key) > 100 or "\0" in key
+        }
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 4000 and "\0" not in value
+    # 1e400 is JSON, and no number any database takes.
+    return value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and isfinite(value))
+
+
+class LeadFacts(Strict):
+    phone = PhoneText()
+    name = Text(max_length=250)
+    email = serializers.EmailField(required=False, allow_null=True, allow_blank=True, max_length=254)
+    bill_value = Amount(required=False, allow_null=True)
+    chosen_flow = Text(max_length=200)
+    qualification_score = Score(required=False, allow_null=True)
+    is_decision_maker = YesOrNo()
+    has_solar_system = YesOrNo()
+    has_active_contract = YesOrNo()
+    custom = CustomFacts(required=False, allow_null=True)
+
+
+class MeetingFacts(Strict):
+    id = Text(max_length=250)
+    status = serializers.ChoiceField(choices=Lead.MeetingStatus.choices)
+    starts_at = Moment(allow_null=True)
+    link = serializers.URLField(required=False, allow_null=True, allow_blank=True, max_length=1000)
+
+
+class Context(Strict):
+    conversation_stage = Text(max_length=200)
+    objections_raised = serializers.ListField(
+        child=Text(required=True, allow_null=False, allow_blank=False, max_length=100),
+        required=False,
+        allow_null=True,
+        max_length=MOST_OBJECTIONS,
+    )
+    meeting = MeetingFacts(required=False, allow_null=True)
+
+
+class MessageFacts(Strict):
+    id = Text(max_length=250)
+    direction = serializers.ChoiceField(choices=[one.value for one in Direction])
+    sent_at = Moment(allow_null=True)
+    text = Text(max_length=LONGEST_TEXT, trim_whitespace=False)
+
+
+class InteractionBody(Strict):
+    """Something happened in a conversation. A key that is absent is left as it is; null clears it; a value sets it."""
+
+    lead = LeadFacts()
+    context = Context(required=False, allow_null=True)  # type: ignore[assignment]
+    message = MessageFacts(required=False, allow_null=True)
+    occurred_at = Moment(allow_null=True)
+    pipeline = Text(max_length=50, help_text="A pipeline's slug; absent means the default one")
+
+
+@lru_cache(maxsize=64)
+def _reader(locale: str, phone_region: str, time_zone: str) -> InteractionBody:
+    """Return the fields for a pipeline's way of writing, made once: making them costs more than reading with them."""
+    country = Country(locale, phone_region, time_zone)
+    reader = InteractionBody(context={"country": country})
+    # Looked up by every field of every body otherwise.
+    for field in _all_fields(reader):
+        field.__dict__["context"] = reader._context
+    return reader
+
+
+def _all_fields(field: Any) -> Iterator[Any]:
+    yield field
+    inner = [*field.fields.values()] if hasattr(field, "fields") else [field.child] if hasattr(field, "child") else []
+    for one in inner:
+        yield from _all_fields(one)
+
+
+def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime) -> Interaction:
+    """Return what the body says. Raises ValidationError naming everything that is wrong with it."""
+    data = _reader(pipeline.locale, pipeline.phone_region, pipeline.time_zone).run_validation(body)
+    facts = dict(data["lead"])
+    number, custom = facts.pop("phone"), facts.pop("custom", {})
+    context = data.get("context") or {}
+    said: dict[str, Any] = {}
+    if "conversation_stage" in context:
+        said["conversation_stage"] = context["conversation_stage"]
+    if "objections_raised" in context:
+        said["objections"] = context["objections_raised"]
+    if "meeting" in context:
+        said["meeting"] = _meeting(context["meeting"])
+    message = data.get("message")
+    sent_at = message.get("sent_at") if message else None
+    occurred_at = data.get("occurred_at") or sent_at or now
+    return Interaction(
+        phone=number,
+        occurred_at=min(occurred_at, now + CLOCK_TOLERANCE),
+        facts=facts,
+        custom=custom,
+        context=said,
+        message=_message(message, now) if message else None,
+    )
+
+
+def _meeting(data: Any) -> Meeting | None:
+    if data is None:
+        return None
+    return Meeting(
+        status=data["status"],
+        id=data.get("id") or "",
+        starts_at=data.get("starts_at"),
+        link=data.get("link") or "",
+        cleared=frozenset(part for part in ("id", "starts_at", "link") if part in data and not data[part]),
+    )
+
+
+def _message(data: Any, now: datetime) -> Message:
+    sent_at = data.get("sent_at")
+    return Message(
+        direction=Direction(data["direction"]),
+        id=data.get("id") or "",
+        sent_at=min(sent_at, now + CLOCK_TOLERANCE) if sent_at else None,
+        text=data.get("text") or "",
+    )
+
+
+BY_SLUG = Select(lambda slug: Pipeline.objects.filter(slug=slug))
+
+
+def pipeline_named(slug: Any, key: ApiKey) -> Pipeline:
+    """Return the pipeline an interaction is for, as it is now. Raises ValidationError naming the field."""
+    usual = keys.pipeline_of(key)
+    # What is no text is refused with everything else that is wrong; a NUL is in no slug, and in no query either.
+    named = isinstance(slug, str) and "\0" not in slug
+    pipeline: Pipeline | None = usual if not named or (usual and usual.slug == slug) else BY_SLUG.first(slug=slug)
+    if pipeline is None:
+        text = f"There is no pipeline “{slug}”." if slug is not None else "There is no default pipeline: name one."
+        raise serializers.ValidationError({"pipeline": [serializers.ErrorDetail(text, code="unknown")]})
+    if key.pipeline and pipeline.pk != key.pipeline.pk:
+        text = f"This key is only for pipeline “{key.pipeline.slug}”."
+        raise serializers.ValidationError({"pipeline": [serializers.ErrorDetail(text, code="forbidden")]})
+    return pipeline
+
+
+class ReasonBody(Strict):
+    reason = Text(max_length=500)

@@ -1,0 +1,23 @@
+from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
+
+
+class BridgeConfig(AppConfig):
+    name = "bridge"
+    verbose_name = _("Bridge to Kommo")
+
+    def ready(self) -> None:
+        from django.conf import settings
+
+        from bridge import checks, crash_reports, heartbeat, roles, signals, tracing  # noqa: F401  (registers checks, connects the receivers)
+        from bridge.errors import ConfigurationError
+
+        crash_reports.start(settings.SENTRY_DSN, environment=settings.SENTRY_ENVIRONMENT)
+        try:
+            tracing.start(settings.OTEL_EXPORTER_OTLP_ENDPOINT)
+        except ConfigurationError as error:
+            raise ImproperlyConfigured(str(error)) from error
+        post_migrate.connect(roles.ensure, sender=self)
+        heartbeat.end_with_supervisor()

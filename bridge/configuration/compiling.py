@@ -1,0 +1,75 @@
+"""What a configuration document would decide with: the same plain values `leads.rulebook` makes from rows. Pure.
+
+So that a draft can be tried on stored leads before anybody feels it.
+"""
+
+from __future__ import annotations
+
+from bridge.configuration import document
+from leads.rules import Criterion, MappingAction, MappingRule, OnlyIf, QualificationRule, Rules, StageKind, StageRule
+
+ACTIONS = {"qualification": MappingAction.QUALIFY, "nothing": MappingAction.NOTHING, None: MappingAction.MOVE}
+
+
+def rules(pipeline: document.Pipeline) -> Rules:
+    """Return the rules the document says. Ids are places in the document: there are no rows yet."""
+    return Rules(
+        pipeline=pipeline.slug,
+        stages=_stages(pipeline.stages),
+        mappings=tuple(
+            MappingRule(
+                id=place,
+                conversation_stage=one.conversation_stage,
+                action=ACTIONS[one.decide],
+                move_to=one.move_to,
+                only_if=OnlyIf(one.only_if),
+            )
+            for place, one in enumerate(pipeline.stage_mappings, start=1)
+        ),
+        qualification=_qualification(pipeline.qualification),
+        meeting_stage=pipeline.meeting_stage,
+    )
+
+
+def _stages(stages: tuple[document.Stage, ...]) -> tuple[StageRule, ...]:
+    ranked = []
+    rank = -1
+    for stage in stages:
+        rank += not stage.same_rank_as_previous
+        ranked.append(
+            StageRule(
+                key=stage.key,
+                name=stage.name,
+                rank=rank,
+                kind=StageKind(stage.kind),
+                reachable_from_anywhere=stage.reachable_from_anywhere,
+                protected=stage.protected,
+                pauses_agent=stage.pauses_agent,
+                on_reply=stage.on_reply,
+                always_visit=stage.always_visit,
+            )
+        )
+    return tuple(ranked)
+
+
+def _qualification(said: document.Qualification | None) -> QualificationRule:
+    if said is None:
+        return QualificationRule(min_score=None, criteria=())
+    return QualificationRule(
+        min_score=said.min_score,
+        criteria=tuple(
+            Criterion(
+                id=place,
+                field=one.field,
+                operator=one.operator,
+                value=one.value,
+                flows=one.flows,
+                required=one.required,
+                disqualifies=one.disqualifies,
+            )
+            for place, one in enumerate(said.criteria, start=1)
+        ),
+        qualified_stage=said.qualified_stage,
+        disqualified_stage=said.disqualified_stage,
+        undecided_stage=said.undecided_stage,
+    )

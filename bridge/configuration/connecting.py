@@ -1,0 +1,273 @@
+"""Binding the configuration to an account: every stage, field and option by its normalised name, kept by its id.
+
+Running it again changes nothing that is right: what is bound to an id the account still has stays bound, even if
+somebody renamed it there. Nothing is created unless asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from bridge.configuration import matching
+from bridge.configuration.first_start import ensure_webhook_secret
+from bridge.errors import ConfigurationError
+from bridge.kommo.client import KommoClient
+from bridge.models import Account
+from bridge.sync import catalogue as catalogues
+from bridge.sync import outbox, subscription
+from leads.models import FieldMapping, Pipeline, Stage
+from leads.names import name_key
+
+BRIDGE_ID_FIELD = "Bridge ID"
+# What may be created, by name: `stage:PK`, `field:PK`, `options:PK` of the field mapping, and this one.
+BRIDGE_ID = "bridge_id"
+# A quiet colour of those Kommo accepts (kommo-api §6.1).
+NEW_STAGE_COLOUR = "#d6eaff"
+
+
+@dataclass
+class Report:
+    """What a connection did, a line each: bound or created, and what is missing with its remedy."""
+
+    done: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+class Connection:
+    """One run of connecting an account. It creates everything missing, nothing, or only what is named."""
+
+    def __init__(
+        self, account: Account, client: KommoClient, *, create_missing: bool | Collection[str], now: datetime
+    ) -> None:
+        self.account, self.client, self.create_missing, self.now = account, client, create_missing, now
+        self.report = Report()
+
+    def connect(self, webhook_url: str | None) -> Report:
+        """Check the token, bind everything, subscribe. Raises KommoError or ConfigurationError."""
+        self.check()
+        for pipeline in Pipeline.objects.filter(account_link__account=self.account).order_by("-is_default", "slug"):
+            self._bind_pipeline(pipeline)
+        self._bind_bridge_id()
+        if webhook_url:
+            self.subscribe(webhook_url)
+        outbox.adopt_orphans(self.account, now=self.now)
+        Account.objects.filter(pk=self.account.pk, connected_at=None).update(
+            connected_at=self.now, compared_at=self.now
+        )
+        return self.report
+
+    def check(self) -> None:
+        """Check the token and read what the account has. Raises KommoError or ConfigurationError."""
+        self._check_account()
+        self._refresh()
+
+    def _may_create(self, what: str) -> bool:
+        return self.create_missing if isinstance(self.create_missing, bool) else what in self.create_missing
+
+    def _check_account(self) -> None:
+        reply = self.client.account()
+        known = self.account.kommo_account_id
+        if known and known != reply.id:
+            raise ConfigurationError(
+                f"{self.account.base_url} is account {reply.id} in Kommo, but the bridge was connected to {known}. "
+                "Add the other account as one of its own in the admin."
+            )
+        self.account.kommo_account_id, self.account.kommo_user_id = reply.id, reply.current_user_id
+        self.account.name = reply.name or self.account.name
+        self.account.save(update_fields=["kommo_account_id", "kommo_user_id", "name"])
+        self.report.done.append(f"account {reply.name} ({reply.id})")
+
+    def _bind_pipeline(self, pipeline: Pipeline) -> None:
+        found = self._find_pipeline(pipeline)
+        if found is None:
+            self.report.missing.append(
+                f"pipeline “{pipeline.name}”: no such pipeline in Kommo. "
+                "Set KOMMO_PIPELINE_ID or its Kommo id in the admin"
+            )
+            return
+        if pipeline.kommo_pipeline_id != found["id"]:
+            pipeline.kommo_pipeline_id = found["id"]
+            pipeline.save(update_fields=["kommo_pipeline_id"])
+        self.report.done.append(f"pipeline {pipeline.name} -> {found['name']} ({found['id']})")
+        self._bind_stages(pipeline, found)
+        for mapping in pipeline.field_mappings.all():
+            self._bind_field(mapping)
+
+    def _find_pipeline(self, pipeline: Pipeline) -> dict[str, Any] | None:
+        return find_pipeline(self.catalogue.pipelines, pipeline)
+
+    def _bind_stages(self, pipeline: Pipeline, found: dict[str, Any]) -> None:
+        stages = list(pipeline.stages.order_by("rank"))
+        for stage in stages:
+            status = status_of(stage, stages, found)
+            if status is None and self._may_create(f"stage:{stage.pk}"):
+                status = self._create_status(pipeline, stage, found)
+            if status is None:
+                if stage.kommo_status_id is not None:
+                    stage.kommo_status_id = None
+                    stage.save(update_fields=["kommo_status_id"])
+                self.report.missing.append(
+                    f"stage “{stage.name}”: no such stage in Kommo. Run again with --create-missing, "
+                    "or choose a stage for it in the admin; its leads wait until then"
+                )
+                continue
+            if stage.kommo_status_id != status["id"]:
+                stage.kommo_status_id = status["id"]
+                stage.save(update_fields=["kommo_status_id"])
+            self.report.done.append(f"stage {stage.name} -> {status['name']} ({status['id']})")
+
+    def _create_status(self, pipeline: Pipeline, stage: Stage, found: dict[str, Any]) -> dict[str, Any]:
+        sort = 10 * stage.rank + 5
+        created = self.client.create_statuses(
+            found["id"], [{"name": stage.name, "sort": sort, "color": NEW_STAGE_COLOUR, "request_id": stage.key}]
+        )
+        self.catalogue = catalogues.refresh(self.account, self.client, now=self.now)
+        self.report.done.append(f"created stage {stage.name} ({created[0].id})")
+        return {"id": created[0].id, "name": stage.name}
+
+    def _bind_field(self, mapping: FieldMapping) -> None:
+        found = self._find_field(mapping)
+        if found is None and self._may_create(f"field:{mapping.pk}"):
+            found = self._create_field(mapping)
+        if found is None:
+            self.report.missing.append(
+                f"field “{mapping.kommo_field}” ({mapping.type}): no such field in Kommo. "
+                "Run again with --create-missing, "
+                "or change the field mapping in the admin"
+            )
+            if mapping.kommo_field_id is not None:
+                mapping.kommo_field_id, mapping.enum_ids = None, {}
+                mapping.save(update_fields=["kommo_field_id", "enum_ids"])
+            return
+        if not matching.same_kind(mapping.type, found["type"]):
+            self.report.missing.append(
+                f"field “{mapping.kommo_field}” is of type {found['type']} in Kommo, not {mapping.type}: "
+                "correct the type of the field mapping in the admin"
+            )
+            return
+        enum_ids = self._bind_options(mapping, found)
+        if (mapping.kommo_field_id, mapping.enum_ids) != (found["id"], enum_ids):
+            mapping.kommo_field_id, mapping.enum_ids = found["id"], enum_ids
+            mapping.save(update_fields=["kommo_field_id", "enum_ids"])
+        self.report.done.append(f"field {mapping.attribute} -> {found['name']} ({found['id']})")
+
+    def _find_field(self, mapping: FieldMapping) -> dict[str, Any] | None:
+        return matching.field(self.catalogue.lead_fields, kept=mapping.kommo_field_id, name=mapping.kommo_field)
+
+    def _create_field(self, mapping: FieldMapping) -> dict[str, Any] | None:
+        body: dict[str, Any] = {"name": mapping.kommo_field, "type": mapping.type, "request_id": mapping.attribute}
+        if mapping.type in (FieldMapping.Type.SELECT, FieldMapping.Type.MULTISELECT):
+            options = [mapping.options.get(value, value) for value in our_values(mapping)]
+            body["enums"] = [{"value": option, "sort": sort} for sort, option in enumerate(options, 1)]
+        self.client.create_custom_fields("leads", [body])
+        self._refresh()
+        self.report.done.append(f"created field {mapping.kommo_field}")
+        return self._find_field(mapping)
+
+    def _bind_options(self, mapping: FieldMapping, found: dict[str, Any]) -> dict[str, int]:
+        """Return our value -> enum id for every value the configuration knows; missing options are reported or made."""
+        values = our_values(mapping)
+        if not values:
+            return {}
+        bound, unknown = _match_options(mapping, found, values)
+        if unknown and self._may_create(f"options:{mapping.pk}"):
+            # All options go along with their ids: those left out would be lost, with the values of every card.
+            enums = [dict(option) for option in found["enums"] or ()]
+            first = max((option.get("sort") or 0 for option in enums), default=0) + 1
+            enums += [
+                {"value": mapping.options.get(value, value), "sort": sort} for sort, value in enumerate(unknown, first)
+            ]
+            self.client.update_custom_field("leads", found["id"], {"enums": enums})
+            self._refresh()
+            fresh = self._find_field(mapping)
+            if fresh:
+                self.report.done += [f"created option {mapping.options.get(value, value)}" for value in unknown]
+                bound, unknown = _match_options(mapping, fresh, values)
+        self.report.missing += [
+            f"option “{mapping.options.get(value, value)}” of field “{mapping.kommo_field}”: not in Kommo. "
+            "Run again with --create-missing, or map it to another option in the admin"
+            for value in unknown
+        ]
+        return bound
+
+    def _bind_bridge_id(self) -> None:
+        fields = {name_key(one["name"]): one["id"] for one in self.catalogue.lead_fields if one["type"] == "text"}
+        field_id = fields.get(name_key(BRIDGE_ID_FIELD))
+        if field_id is None and self._may_create(BRIDGE_ID):
+            # Only the bridge may write it: `is_api_only` hides it from the card's form.
+            body = {"name": BRIDGE_ID_FIELD, "type": "text", "is_api_only": True, "request_id": "bridge_id"}
+            field_id = self.client.create_custom_fields("leads", [body])[0].id
+            self._refresh()
+            self.report.done.append(f"created field {BRIDGE_ID_FIELD}")
+        if field_id is None:
+            self.report.missing.append(
+                f"field “{BRIDGE_ID_FIELD}” (text): without it a lead created without an answer is looked up by phone, "
+                "one call each. Run again with --create-missing"
+            )
+        elif self.account.bridge_id_field_id != field_id:
+            self.report.done.append(f"field {BRIDGE_ID_FIELD} ({field_id})")
+        Account.objects.filter(pk=self.account.pk).update(bridge_id_field_id=field_id)
+        self.account.bridge_id_field_id = field_id
+
+    def subscribe(self, webhook_url: str) -> None:
+        """Let Kommo call us at this public address, once, and no more at the one before. Raises KommoError."""
+        ensure_webhook_secret(self.account)
+        destination = destination_for(self.account, webhook_url)
+        previous = self.account.webhook_destination
+        existing = {hook.destination: hook for hook in self.client.webhooks()}
+        if previous and previous != destination and previous in existing:
+            self.client.unsubscribe(previous)
+        hook = existing.get(destination)
+        if hook is None or hook.disabled or set(subscription.SETTINGS) - set(hook.settings):
+            self.client.subscribe(destination, subscription.SETTINGS)
+            self.report.done.append("webhook subscribed")
+        else:
+            self.report.done.append("webhook already subscribed")
+        self.account.webhook_destination = destination
+        self.account.webhook_checked_at, self.account.webhook_problem = self.now, ""
+        columns = ("webhook_secret", "webhook_secret_hash", "webhook_destination", "webhook_checked_at")
+        self.account.save(update_fields=[*columns, "webhook_problem"])
+
+    def _refresh(self) -> None:
+        self.catalogue = catalogues.refresh(self.account, self.client, now=self.now)
+
+
+def destination_for(account: Account, webhook_url: str) -> str:
+    """Return the address Kommo calls: the public base address, and the path with the account's secret."""
+    return f"{webhook_url.rstrip('/')}/webhooks/kommo/{account.webhook_secret}/"
+
+
+def find_pipeline(pipelines: list[dict[str, Any]], pipeline: Pipeline) -> dict[str, Any] | None:
+    """Return the account's pipeline that holds the cards of ours, or None."""
+    taken = set(Pipeline.objects.exclude(pk=pipeline.pk).values_list("kommo_pipeline_id", flat=True))
+    return matching.pipeline(
+        pipelines,
+        kept=pipeline.kommo_pipeline_id,
+        name=pipeline.name,
+        is_default=pipeline.is_default,
+        configured=settings.KOMMO_PIPELINE_ID,
+        taken=taken,
+    )
+
+
+def status_of(stage: Stage, stages: list[Stage], found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the status of a stage among those of its pipeline, or None."""
+    taken = {other.kommo_status_id for other in stages if other.pk != stage.pk}
+    return matching.status(found, kept=stage.kommo_status_id, name=stage.name, kind=stage.kind, taken=taken)
+
+
+def _match_options(mapping: FieldMapping, found: dict[str, Any], values: list[str]) -> tuple[dict[str, int], list[str]]:
+    return matching.options(found, kept=mapping.enum_ids, names=mapping.options, values=values)
+
+
+def our_values(mapping: FieldMapping) -> list[str]:
+    """Return every value of ours that needs an option in Kommo; none for a field without options."""
+    if mapping.type not in (FieldMapping.Type.SELECT, FieldMapping.Type.MULTISELECT):
+        return []
+    flows = [flow.name for flow in mapping.pipeline.flows.all()] if mapping.attribute == "chosen_flow" else []
+    return list(dict.fromkeys([*flows, *mapping.options]))

@@ -1,0 +1,126 @@
+"""Preparing rules without anybody feeling them: one draft per pipeline, a whole document, published or thrown away.
+
+A draft remembers what held when it was begun. What others change meanwhile, by an import or with one click, comes into
+the draft by itself, part by part; only where both changed the same part does the draft's stand, and staff are told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from django.db import transaction
+
+from bridge.configuration import contradictions, document, exporting
+from bridge.configuration.shapes import Problem, RefusedError, keys_of
+from bridge.models import RulesDraft
+from leads.models import Pipeline
+
+# What tells a pipeline from the others is not the draft's to change.
+FIXED = ("slug", "is_default")
+
+
+class StaleDraftError(Exception):
+    """Somebody else saved or published since the page was opened; nothing has been changed."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What would hold after publishing, what holds now, and the parts both sides have changed since."""
+
+    wanted: document.Pipeline
+    live: document.Pipeline
+    row: RulesDraft | None
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def is_changed(self) -> bool:
+        return self.wanted != self.live
+
+    @property
+    def mark(self) -> str:
+        """Return a text that is different as soon as anything here is: what staff looked at when they agreed."""
+        # Not the documents: writing YAML takes longer than all the rest of a page.
+        return digest(repr((self.wanted, self.live)))
+
+
+def prepared(pipeline: Pipeline) -> Prepared:
+    """Return the pipeline's draft brought onto what holds now; without a draft, what holds now."""
+    live = exporting.read_pipeline(pipeline)
+    row = RulesDraft.objects.filter(pipeline=pipeline).select_related("author").first()
+    if row is None:
+        return Prepared(live, live, None)
+    wanted, conflicts = merge(read(row.base), live, read(row.document))
+    return Prepared(wanted, live, row, conflicts)
+
+
+@transaction.atomic
+def save(pipeline: Pipeline, wanted: document.Pipeline, *, author: Any, now: datetime, seen: str = "") -> None:
+    """Keep this as the pipeline's draft; what equals the rules that hold is no draft.
+
+    seen: the `mark` of what the author had before them; StaleDraftError when it is no longer that.
+    """
+    Pipeline.objects.select_for_update().get(pk=pipeline.pk)
+    before = prepared(pipeline)
+    if seen and seen != before.mark:
+        raise StaleDraftError
+    if wanted == before.live:
+        RulesDraft.objects.filter(pipeline=pipeline).delete()
+        return
+    RulesDraft.objects.update_or_create(
+        pipeline=pipeline,
+        defaults={"document": text_of(wanted), "base": text_of(before.live), "author": author, "saved_at": now},
+        create_defaults={
+            "document": text_of(wanted),
+            "base": text_of(before.live),
+            "author": author,
+            "saved_at": now,
+            "started_at": now,
+        },
+    )
+
+
+def discard(pipeline: Pipeline) -> bool:
+    return bool(RulesDraft.objects.filter(pipeline=pipeline).delete()[0])
+
+
+def merge(
+    base: document.Pipeline, live: document.Pipeline, draft: document.Pipeline
+) -> tuple[document.Pipeline, tuple[str, ...]]:
+    """Return the draft with everything it has not touched as it is live, and the parts both have changed. Pure."""
+    taken: dict[str, Any] = {}
+    conflicts = []
+    for key in keys_of(document.Pipeline):
+        was, holds, wanted = (getattr(one, key.attribute) for one in (base, live, draft))
+        if key.attribute in FIXED or wanted == was:
+            taken[key.attribute] = holds
+        elif holds not in (was, wanted):
+            conflicts.append(key.name)
+    return replace(draft, **taken), tuple(conflicts)
+
+
+def problems(wanted: document.Pipeline) -> list[Problem]:
+    """Return what cannot be said together, and what no file could say; empty when the draft may be published."""
+    try:
+        document.parse(text_of(wanted).encode())
+    except RefusedError as error:
+        return list(error.problems)
+    return contradictions.find(document.Configuration(pipelines=(wanted,)))
+
+
+def text_of(pipeline: document.Pipeline) -> str:
+    return document.dump(document.Configuration(pipelines=(pipeline,)))
+
+
+@lru_cache(maxsize=64)
+def read(text: str) -> document.Pipeline:
+    """Return the pipeline a stored document says."""
+    [pipeline] = document.parse(text.encode()).pipelines
+    return pipeline
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,60 @@
+"""The first account, filled from the environment; afterwards the admin owns it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from django.conf import settings
+
+from bridge.kommo.hosts import check_base_url
+from bridge.models import Account, AccountPipeline
+from leads.models import Pipeline
+
+
+def ensure_account() -> Account | None:
+    """Return the first account, made from the settings when there is none; None when they name no account either.
+
+    Raises ConfigurationError when KOMMO_BASE_URL is not an address of Kommo.
+    """
+    account = Account.objects.order_by("pk").first()
+    if account is None:
+        if not settings.KOMMO_BASE_URL:
+            return None
+        base_url = check_base_url(settings.KOMMO_BASE_URL)
+        account = Account(
+            name=base_url.split("//", 1)[1],
+            base_url=base_url,
+            access_token=settings.KOMMO_LONG_LIVED_TOKEN,
+            client_id=settings.KOMMO_CLIENT_ID,
+            client_secret=settings.KOMMO_CLIENT_SECRET,
+            redirect_uri=settings.KOMMO_REDIRECT_URI,
+            requests_per_second=settings.KOMMO_REQUESTS_PER_SECOND,
+            batch_size=settings.KOMMO_BATCH_SIZE,
+        )
+        ensure_webhook_secret(account)
+        account.save()
+    take_free_pipelines(account)
+    return account
+
+
+def take_free_pipelines(account: Account) -> None:
+    """Let this account hold the cards of every pipeline that has none yet."""
+    for pipeline in Pipeline.objects.filter(account_link=None):
+        AccountPipeline.objects.get_or_create(pipeline=pipeline, defaults={"account": account})
+
+
+def ensure_webhook_secret(account: Account) -> None:
+    """Give an account that has none the secret part of its webhook's path; does not save."""
+    if not account.webhook_secret:
+        set_webhook_secret(account, settings.KOMMO_WEBHOOK_SECRET or secrets.token_urlsafe(32))
+
+
+def set_webhook_secret(account: Account, secret: str) -> None:
+    """Set the secret part of the webhook's path; its hash finds the account again."""
+    account.webhook_secret = secret
+    account.webhook_secret_hash = hash_secret(secret)
+
+
+def hash_secret(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,86 @@
+"""Which of the account's things is ours? By the id that is kept, else by name, without regard to case and accents.
+
+Pure: dicts are the catalogue's, as Kommo tells them (bridge/models/account.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from leads.names import name_key
+
+Found = dict[str, Any]
+
+WON, LOST = 142, 143
+# Kommo's names for the types our mappings may have, where they differ by account plan.
+INTERCHANGEABLE = (
+    {"text", "textarea"},
+    {"numeric", "monetary", "price"},
+    {"select", "radiobutton"},
+    {"date", "date_time"},
+)
+
+
+def pipeline(
+    pipelines: list[Found],
+    *,
+    kept: int | None,
+    name: str,
+    is_default: bool,
+    configured: int | None,
+    taken: Collection[int | None],
+) -> Found | None:
+    """Return the pipeline that holds our cards: kept, configured, of our name, or the main one."""
+    by_id = {one["id"]: one for one in pipelines}
+    if kept in by_id:
+        return by_id[kept]
+    if is_default and configured:
+        return by_id.get(configured)
+    free = [one for one in pipelines if one["id"] not in taken and not one.get("is_archive")]
+    named = next((one for one in free if name_key(one["name"]) == name_key(name)), None)
+    main = next((one for one in free if one["is_main"]), None)
+    return named or (main if is_default else None)
+
+
+def statuses(found: Found) -> list[Found]:
+    """Return the stages of a pipeline that cards can be moved to by name.
+
+    The incoming stage cannot be written to, and won and lost are known by their ids, never by name.
+    """
+    return [one for one in found["statuses"] if one["type"] != 1 and one["id"] not in (WON, LOST)]
+
+
+def status(found: Found, *, kept: int | None, name: str, kind: str, taken: Collection[int | None] = ()) -> Found | None:
+    """Return the status of a stage; `taken` are those of other stages, which no name may take from them."""
+    fixed = {"won": WON, "lost": LOST}.get(kind)
+    by_id = {one["id"]: one for one in found["statuses"]}
+    by_name = {name_key(one["name"]): one for one in statuses(found) if one["id"] not in taken}
+    return by_id.get(fixed or kept or 0) or by_name.get(name_key(name))
+
+
+def field(fields: list[Found], *, kept: int | None, name: str) -> Found | None:
+    by_id = {one["id"]: one for one in fields}
+    if kept in by_id:
+        return by_id[kept]
+    return next((one for one in fields if name_key(one["name"]) == name_key(name)), None)
+
+
+def options(
+    found: Found, *, kept: Mapping[str, int], names: Mapping[str, str], values: list[str]
+) -> tuple[dict[str, int], list[str]]:
+    """Return our value -> option id for every value, and the values without one. `names` says what Kommo calls them."""
+    enums = found["enums"] or ()
+    by_id = {option["id"] for option in enums}
+    by_name = {name_key(option["value"]): option["id"] for option in enums}
+    bound: dict[str, int] = {}
+    for value in values:
+        before = kept.get(value)
+        chosen = before if before in by_id else by_name.get(name_key(names.get(value, value)))
+        if chosen is not None:
+            bound[value] = chosen
+    return bound, [value for value in values if value not in bound]
+
+
+def same_kind(ours: str, theirs: str) -> bool:
+    return ours == theirs or any({ours, theirs} <= group for group in INTERCHANGEABLE)

@@ -1,0 +1,306 @@
+"""What a pipeline's rules say, in sentences staff read, and what changes from one configuration to another.
+
+The same sentences stand on the rules pages, before publishing, and in the history. Everything staff edit is in one of
+them; should two configurations differ in something that is not, `changes` falls back on the document's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import SequenceMatcher
+from typing import Any
+
+from django.core.exceptions import FieldDoesNotExist
+from django.utils import formats
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from bridge.configuration import differences, document
+from followups.models import Sequence
+from leads import models as leads
+
+SECTIONS = (
+    ("stages", gettext_lazy("Stages")),
+    ("conversation", gettext_lazy("Conversation")),
+    ("qualification", gettext_lazy("Qualification")),
+    ("fields", gettext_lazy("Fields and tags")),
+    ("sequences", gettext_lazy("Follow-ups")),
+    ("hours", gettext_lazy("Hours")),
+)
+# Which section a key of the document belongs to, where that is not “Hours”.
+SECTION_OF = {
+    "stages": "stages",
+    "without": "stages",
+    "meeting_stage": "stages",
+    "stage_mappings": "conversation",
+    "qualification": "qualification",
+    "fields": "fields",
+    "tags": "fields",
+    "flows": "fields",
+    "sequences": "sequences",
+}
+WEEKDAYS = {
+    "mon": gettext_lazy("Monday"),
+    "tue": gettext_lazy("Tuesday"),
+    "wed": gettext_lazy("Wednesday"),
+    "thu": gettext_lazy("Thursday"),
+    "fri": gettext_lazy("Friday"),
+    "sat": gettext_lazy("Saturday"),
+    "sun": gettext_lazy("Sunday"),
+}
+FIELD_NAMES = {
+    "objections": gettext_lazy("objections"),
+    "conversation_stage": gettext_lazy("conversation stage"),
+    "phone": gettext_lazy("phone"),
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A sentence before and after; one of them is empty where something came or went."""
+
+    before: str
+    after: str
+
+
+def of(pipeline: document.Pipeline, statuses: Mapping[int, str] | None = None) -> dict[str, list[str]]:
+    """Return the sentences of each section. statuses: Kommo's names of its stages, by their ids."""
+    names = {stage.key: stage.name for stage in pipeline.stages}
+    return {
+        "stages": list(_stages(pipeline, names, statuses or {})),
+        "conversation": [mapping(one, names) for one in pipeline.stage_mappings],
+        "qualification": list(_qualification(pipeline.qualification, names)),
+        "fields": list(_fields(pipeline)),
+        "sequences": [text for one in pipeline.sequences for text in _sequence(one, names)],
+        "hours": list(_hours(pipeline)),
+    }
+
+
+def changes(
+    old: document.Pipeline, new: document.Pipeline, statuses: Mapping[int, str] | None = None
+) -> list[tuple[str, str, list[Change]]]:
+    """Return what changes as (section, its title, sentences before and after); only sections that change."""
+    before, after = of(old, statuses), of(new, statuses)
+    found = []
+    for key, title in SECTIONS:
+        told = list(_differing(before[key], after[key]))
+        if told:
+            found.append((key, str(title), told))
+    if not found and old != new:
+        lines = differences.between(_alone(old), _alone(new))
+        found.append(("", _("Other"), [Change("", line) for line in lines]))
+    return found
+
+
+def sections_of(keys: Iterable[str]) -> list[str]:
+    """Return the titles of the sections that these keys of the document belong to."""
+    titles = dict(SECTIONS)
+    return list(dict.fromkeys(str(titles[SECTION_OF.get(key, "hours")]) for key in keys))
+
+
+def mapping(one: document.StageMapping, names: Mapping[str, str]) -> str:
+    words = {"stage": one.conversation_stage, "target": names.get(one.move_to or "", "?")}
+    if one.decide == "qualification":
+        text = _("In “%(stage)s”: decide by qualification") % words
+    elif one.decide == "nothing":
+        text = _("In “%(stage)s”: leave the card where it is") % words
+    elif one.only_if == "meeting":
+        return _("In “%(stage)s”, once a meeting is booked: move to %(target)s") % words
+    else:
+        return _("In “%(stage)s”: move to %(target)s") % words
+    return f"{text} ({_('only with a booked meeting')})" if one.only_if == "meeting" else text
+
+
+def criterion(one: document.Criterion) -> str:
+    operator = leads.Criterion.Operator(one.operator).label
+    text = f"{attribute(one.field)} {operator} {'' if one.value is None else value(one.value)}".strip()
+    effects = [_("must be met")] if one.required else []
+    effects += [_("disqualifies when it fails")] if one.disqualifies else []
+    text = f"{text}: {_(' and ').join(effects) or _('is only noted')}"
+    return f"{text} ({_('only for')} {', '.join(one.flows)})" if one.flows else text
+
+
+def attribute(name: str) -> str:
+    """Return what staff call an attribute of a lead."""
+    if name in FIELD_NAMES:
+        return str(FIELD_NAMES[name])
+    try:
+        field: Any = leads.Lead._meta.get_field(name)
+    except FieldDoesNotExist:
+        return name.removeprefix("custom.")
+    return str(field.verbose_name)
+
+
+def value(said: Any) -> str:
+    if isinstance(said, list):
+        return ", ".join(map(value, said))
+    if isinstance(said, bool):
+        return _("yes") if said else _("no")
+    return said if isinstance(said, str) else formats.number_format(said, use_l10n=True, force_grouping=True)
+
+
+def duration(length: timedelta) -> str:
+    """Return “30 min”, “24 h”, “3 days”: at most two parts, hours up to two days as people say them."""
+    seconds = int(length.total_seconds())
+    days, rest = divmod(seconds, 86_400)
+    if seconds <= 2 * 86_400:
+        days, rest = 0, seconds
+    parts = [ngettext("%(count)d day", "%(count)d days", days) % {"count": days}] if days else []
+    parts += [f"{rest // 3600} h"] if rest >= 3600 else []
+    parts += [f"{rest % 3600 // 60} min"] if rest % 3600 >= 60 else []
+    parts += [f"{rest % 60} s"] if rest % 60 else []
+    return " ".join(parts[:2]) or "0 s"
+
+
+def stage_traits(stage: document.Stage, names: Mapping[str, str]) -> list[str]:
+    """Return what is special about a stage, a few words each."""
+    traits = [_("won")] if stage.kind == "won" else [_("lost")] if stage.kind == "lost" else []
+    traits += [_("reachable from anywhere")] if stage.reachable_from_anywhere else []
+    traits += [_("no automatic move takes a lead out")] if stage.protected else []
+    traits += [_("the agent falls silent")] if stage.pauses_agent else []
+    traits += [_("an answer takes the lead to %(stage)s") % {"stage": _named(names, stage.on_reply)}] * bool(
+        stage.on_reply
+    )
+    traits += [_("always delivered as a step of its own")] if stage.always_visit else []
+    traits += [_("same rank as the stage before it")] if stage.same_rank_as_previous else []
+    traits += [_("loss reason “%(reason)s”") % {"reason": stage.loss_reason}] if stage.loss_reason else []
+    return traits
+
+
+def _stages(pipeline: document.Pipeline, names: Mapping[str, str], statuses: Mapping[int, str]) -> Iterator[str]:
+    for stage in pipeline.stages:
+        bound = stage.kommo_status_id
+        place = f"{_('in Kommo')}: {statuses.get(bound, bound)}" if bound else _("not bound to Kommo")
+        yield f"{stage.name} — {', '.join([*stage_traits(stage, names), place])}"
+    yield f"{_('Order')}: {' → '.join(stage.name for stage in pipeline.stages)}"
+    if pipeline.meeting_stage:
+        yield _("A booked meeting takes the lead to %(stage)s") % {"stage": _named(names, pipeline.meeting_stage)}
+    else:
+        yield _("A booked meeting moves nobody")
+
+
+def _qualification(said: document.Qualification | None, names: Mapping[str, str]) -> Iterator[str]:
+    if said is None:
+        yield _("Nobody is qualified by rules")
+        return
+    if said.min_score is None:
+        yield _("No minimum score")
+    else:
+        yield _("The score must be at least %(score)s; below it the lead is disqualified") % {
+            "score": value(said.min_score.normalize() if said.min_score % 1 else int(said.min_score))
+        }
+    yield from map(criterion, said.criteria)
+    verdicts = {
+        _("Qualified leads go to %(stage)s"): said.qualified_stage,
+        _("Disqualified leads go to %(stage)s"): said.disqualified_stage,
+        _("Undecided leads go to %(stage)s"): said.undecided_stage,
+    }
+    for text, key in verdicts.items():
+        yield text % {"stage": _named(names, key)}
+
+
+def _fields(pipeline: document.Pipeline) -> Iterator[str]:
+    for one in pipeline.fields:
+        kind = leads.FieldMapping.Type(one.type).label
+        bound = f"{_('field')} {one.kommo_field_id}" if one.kommo_field_id else _("not bound to Kommo")
+        yield f"{attribute(one.attribute)} → {one.kommo_field} ({kind}, {bound})"
+        for ours, theirs in one.options.items():
+            yield f"{attribute(one.attribute)}: “{ours}” → “{theirs}”"
+    for tag in pipeline.tags:
+        yield _("Tags “%(template)s” show %(attribute)s") % {
+            "template": tag.template,
+            "attribute": attribute(tag.attribute),
+        }
+    if pipeline.flows:
+        yield f"{_('Flows')}: {', '.join(pipeline.flows)}"
+
+
+def _sequence(one: document.Sequence, names: Mapping[str, str]) -> Iterator[str]:
+    title = one.name or one.slug
+    starts = Sequence.StartsOn(one.starts_on).label
+    state = "" if one.is_active else f" ({_('inactive')})"
+    yield _("“%(title)s” starts when %(starts)s") % {"title": title, "starts": starts} + state
+    for number, step in enumerate(one.steps, start=1):
+        yield f"{title}, {number}: {step_sentence(step)}"
+    if one.give_up_after:
+        words = {"title": title, "time": duration(one.give_up_after), "stage": _named(names, one.give_up_stage)}
+        yield _("“%(title)s” gives up after %(time)s of silence: %(stage)s") % words
+    if one.stop_stages:
+        stops = ", ".join(_named(names, key) for key in one.stop_stages)
+        yield _("“%(title)s” also stops in %(stages)s") % {"title": title, "stages": stops}
+
+
+def step_sentence(step: document.Step) -> str:
+    when = (
+        _("%(time)s before the meeting") % {"time": duration(step.before)}
+        if step.before is not None
+        else _("%(time)s after our last message") % {"time": duration(step.delay or timedelta())}
+    )
+    parts = [f"{when}: “{step.text}”"]
+    parts += [_("template %(id)s") % {"id": step.template_id}] if step.template_id else []
+    parts += [_("at most %(time)s late") % {"time": duration(step.max_lateness)}] if step.max_lateness else []
+    parts += [_("only on %(days)s") % {"days": days(step.weekdays)}] if step.weekdays else []
+    return "; ".join(parts)
+
+
+def days(codes: tuple[str, ...]) -> str:
+    if len(codes) == len(WEEKDAYS):
+        return _("every day")
+    return ", ".join(str(WEEKDAYS[code]) for code in WEEKDAYS if code in codes) or _("no day at all")
+
+
+def _hours(pipeline: document.Pipeline) -> Iterator[str]:
+    hours = pipeline.quiet_hours
+    if hours.quiet_from is not None and hours.quiet_to is not None:
+        yield _("No message between %(start)s and %(end)s") % {
+            "start": formats.time_format(hours.quiet_from, "H:i"),
+            "end": formats.time_format(hours.quiet_to, "H:i"),
+        }
+    else:
+        yield _("Messages go out at any hour")
+    yield _("Messages go out on: %(days)s") % {"days": days(hours.sending_weekdays)}
+    if pipeline.holidays:
+        kept = pipeline.holidays
+        place = f"{kept.holidays_country} {kept.holidays_subdivision}".strip()
+        yield _("Holidays are kept: %(place)s") % {"place": place}
+    yield _("Words that end all follow-ups: %(words)s") % {"words": ", ".join(pipeline.opt_out_words) or "–"}
+    yield (
+        _("A handoff ends by itself after %(time)s") % {"time": duration(pipeline.handoff_max)}
+        if pipeline.handoff_max
+        else _("A handoff lasts until a person ends it")
+    )
+    if pipeline.chat_reply_pauses:
+        yield _("A person who replies in Kommo's chat takes over")
+    else:
+        yield _("A person's reply in Kommo's chat is no takeover")
+    yield _("At a handoff a note goes on the card") if pipeline.handoff_note else _("No note at a handoff")
+    if pipeline.handoff_task:
+        yield _("At a handoff the seller gets the task “%(text)s”, due in %(time)s") % {
+            "text": pipeline.handoff_task,
+            "time": duration(pipeline.handoff_task_within),
+        }
+    yield _("Called %(name)s; clock of %(zone)s; amounts as in %(locale)s; phones of %(region)s") % {
+        "name": pipeline.name,
+        "zone": pipeline.time_zone,
+        "locale": pipeline.locale,
+        "region": pipeline.phone_region,
+    }
+
+
+def _differing(before: list[str], after: list[str]) -> Iterator[Change]:
+    for what, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if what == "equal":
+            continue
+        old, new = before[i1:i2], after[j1:j2]
+        for place in range(max(len(old), len(new))):
+            yield Change(old[place] if place < len(old) else "", new[place] if place < len(new) else "")
+
+
+def _named(names: Mapping[str, str], key: str | None) -> str:
+    return names.get(key, key) if key else "–"
+
+
+def _alone(pipeline: document.Pipeline) -> document.Configuration:
+    return document.Configuration(pipelines=(pipeline,))

@@ -1,0 +1,75 @@
+"""Is every card as its conversation says? Compares the sandbox's state with what the demo expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from bridge.demo.conversations import CONVERSATIONS, Conversation
+from leads.names import name_key
+from leads.phone import parse
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one conversation; `problems` empty means its card is right."""
+
+    conversation: Conversation
+    stage: str
+    card: str
+    problems: tuple[str, ...]
+
+
+def check(sandbox_url: str) -> list[Verdict]:
+    """Return one verdict per conversation, in their order."""
+    state = requests.get(f"{sandbox_url}/_sandbox/leads", timeout=10).json()
+    stages = _stage_names(sandbox_url)
+    contacts = {contact["id"]: contact for contact in state["contacts"]}
+    leads = {_phone(lead, contacts): lead for lead in state["leads"]}
+    return [_verdict(one, leads, contacts, stages) for one in CONVERSATIONS]
+
+
+def _verdict(
+    conversation: Conversation, leads: dict[str, Any], contacts: dict[int, Any], stages: dict[int, str]
+) -> Verdict:
+    phone = parse(conversation.phone, region="BR").e164
+    lead = leads.get(phone)
+    if lead is None:
+        return Verdict(conversation, "-", "-", ("there is no card",))
+    problems = []
+    stage = stages.get(lead["status_id"], str(lead["status_id"]))
+    if name_key(stage) != name_key(conversation.stage):
+        problems.append(f"stands in {stage}, not {conversation.stage}")
+    name = conversation.name or phone
+    if lead["name"] != name:
+        problems.append(f"is called {lead['name']}, not {name}")
+    contact = contacts[lead["_embedded"]["contacts"][0]["id"]]
+    if contact["name"] != name:
+        problems.append(f"its contact is called {contact['name']}, not {name}")
+    held = {field["field_name"]: field["values"][0]["value"] for field in lead["custom_fields_values"] or ()}
+    held.pop("Bridge ID", None)
+    if held != conversation.fields:
+        problems.append(f"fields {held}, not {conversation.fields}")
+    tags = sorted(tag["name"] for tag in lead["_embedded"]["tags"])
+    if tags != sorted(conversation.tags):
+        problems.append(f"tags {tags}, not {sorted(conversation.tags)}")
+    shown = ", ".join([*(f"{name} {value}" for name, value in held.items()), *(f"#{tag}" for tag in tags)])
+    return Verdict(conversation, stage, f"{lead['name']}" + (f" ({shown})" if shown else ""), tuple(problems))
+
+
+def _phone(lead: dict[str, Any], contacts: dict[int, Any]) -> str:
+    for link in lead["_embedded"]["contacts"]:
+        for field in contacts[link["id"]]["custom_fields_values"] or ():
+            if field["field_code"] == "PHONE":
+                return str(field["values"][0]["value"])
+    return ""
+
+
+def _stage_names(sandbox_url: str) -> dict[int, str]:
+    answer = requests.get(
+        f"{sandbox_url}/api/v4/leads/pipelines", headers={"Authorization": "Bearer sandbox-token"}, timeout=10
+    )
+    pipelines = answer.json()["_embedded"]["pipelines"]
+    return {status["id"]: status["name"] for one in pipelines for status in one["_embedded"]["statuses"]}

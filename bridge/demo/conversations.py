@@ -1,0 +1,183 @@
+"""The demo's conversations: what each person's agent reports, and the card that must come of it.
+
+Between them they reach every stage of the solar pipeline that needs neither staff nor time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message and what the agent made of it. `lead` and `context` go into the request as they are."""
+
+    text: str
+    lead: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = field(default_factory=dict)
+    direction: str = "inbound"
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation and the card it must end with: name, stage, fields by their names in Kommo, tags."""
+
+    who: str
+    phone: str
+    shows: str
+    said: tuple[Said, ...]
+    stage: str
+    name: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+
+SCHEDULED = {
+    "id": "evt_demo_1",
+    "status": "scheduled",
+    "starts_at": "2030-03-12T14:00:00-03:00",
+    "link": "https://meet.example/abc",
+}
+PRESENTED = {"conversation_stage": "estágio_1_apresentar_soluções"}
+CHOOSING = {"conversation_stage": "estágio_2_aguardando_escolha"}
+QUALIFYING = {"conversation_stage": "qualificação"}
+BOOKING = {"conversation_stage": "agendamento"}
+
+CONVERSATIONS = (
+    Conversation(
+        who="Ana, first message",
+        phone="+55 81 98111-0001",
+        shows="S1: a card with contact and phone, before anybody knows the name",
+        said=(Said("Oi! Vi o anúncio de vocês."),),
+        stage="NOVO LEAD",
+    ),
+    Conversation(
+        who="Bruno, name learned later",
+        phone="5581981110002@s.whatsapp.net",
+        shows="S2: card and contact get the name",
+        said=(
+            Said("Bom dia"),
+            Said(
+                "Pode me chamar de Bruno Lima", {"name": "Bruno Lima"}, {"conversation_stage": "estágio_0_coleta_nome"}
+            ),
+        ),
+        stage="NOVO LEAD",
+        name="Bruno Lima",
+    ),
+    Conversation(
+        who="Carla, solutions presented",
+        phone="(81) 98111-0003",
+        shows="S3: the four solutions are on the table",
+        said=(
+            Said("Quais são as opções?", {"name": "Carla Dias"}),
+            Said("Temos quatro soluções…", {}, PRESENTED, "outbound"),
+        ),
+        stage="EM QUALIFICAÇÃO",
+        name="Carla Dias",
+    ),
+    Conversation(
+        who="Diego, qualified",
+        phone="+5581981110004",
+        shows="S4, S10, S11: score 82, bill, flow and objection reach fields and tags",
+        said=(
+            Said("Quero alugar um lote", {"name": "Diego Alves", "chosen_flow": "Aluguel de Lote"}, CHOOSING),
+            Said(
+                "Minha conta vem R$ 4.500,00, mas o preço me preocupa",
+                {"bill_value": "R$ 4.500,00", "qualification_score": 82, "is_decision_maker": True},
+                QUALIFYING | {"objections_raised": ["preço"]},
+            ),
+        ),
+        stage="QUALIFICADO",
+        name="Diego Alves",
+        fields={"Valor Conta Energia": "4500", "Solução Solar": "Aluguel de Lote"},
+        tags=("fluxo_aluguel_de_lote", "objecao_preço"),
+    ),
+    Conversation(
+        who="Elisa, bill too low",
+        phone="+5581981110005",
+        shows="S5: disqualified by the bill, though the score is high",
+        said=(
+            Said(
+                "Pago uns 180 reais",
+                {"name": "Elisa Prado", "bill_value": "R$ 180,00", "qualification_score": 90},
+                QUALIFYING,
+            ),
+        ),
+        stage="DESQUALIFICADO",
+        name="Elisa Prado",
+        fields={"Valor Conta Energia": "180"},
+    ),
+    Conversation(
+        who="Fábio, score too low",
+        phone="+5581981110006",
+        shows="S5: disqualified by the score",
+        said=(
+            Said("Só estou curioso", {"name": "Fábio Nunes", "qualification_score": 35}, QUALIFYING),
+            Said("Não confio muito nisso", {}, {"objections_raised": ["desconfiança"]}),
+        ),
+        stage="DESQUALIFICADO",
+        name="Fábio Nunes",
+        tags=("objecao_desconfiança",),
+    ),
+    Conversation(
+        who="Gabriela, meeting booked",
+        phone="+5581981110007",
+        shows="S6: a booked meeting moves the card by itself",
+        said=(
+            Said(
+                "Quero minha própria usina",
+                {"name": "Gabriela Rocha", "chosen_flow": "Instalação Usina Própria"},
+                CHOOSING,
+            ),
+            Said(
+                "Pode ser terça às 14h",
+                {"bill_value": 6200, "qualification_score": 91},
+                BOOKING | {"meeting": SCHEDULED},
+            ),
+        ),
+        stage="REUNIÃO AGENDADA",
+        name="Gabriela Rocha",
+        fields={"Valor Conta Energia": "6200", "Solução Solar": "Usina Própria"},
+        tags=("fluxo_instalação_usina_própria",),
+    ),
+    Conversation(
+        who="Hugo, booked, then only talks",
+        phone="+5581981110008",
+        shows="the card stays in the meeting's stage whatever is said afterwards",
+        said=(
+            Said(
+                "Fechado, terça",
+                {"name": "Hugo Teles", "bill_value": 3900},
+                BOOKING | {"meeting": SCHEDULED | {"id": "evt_demo_2"}},
+            ),
+            Said("Tenho mais uma dúvida sobre o lote", {}, CHOOSING),
+            Said("E se o prazo atrasar?", {}, {"objections_raised": ["timing"]}),
+        ),
+        stage="REUNIÃO AGENDADA",
+        name="Hugo Teles",
+        fields={"Valor Conta Energia": "3900"},
+        tags=("objecao_timing",),
+    ),
+    Conversation(
+        who="Íris, only talks of a meeting",
+        phone="+5581981110009",
+        shows="talk of a meeting books none: the card stays where it was",
+        said=(
+            Said("Quero entender as opções", {"name": "Íris Melo", "chosen_flow": "Compra com Desconto"}, PRESENTED),
+            Said("Talvez a gente marque algo", {}, BOOKING),
+        ),
+        stage="EM QUALIFICAÇÃO",
+        name="Íris Melo",
+        fields={"Solução Solar": "Compra com Desconto"},
+        tags=("fluxo_compra_com_desconto",),
+    ),
+    Conversation(
+        who="João, score not known yet",
+        phone="+5581981110010",
+        shows="not knowing is never failing: without a score he stays in qualification",
+        said=(Said("Sou o dono, decido sozinho", {"name": "João Reis", "is_decision_maker": True}, QUALIFYING),),
+        stage="EM QUALIFICAÇÃO",
+        name="João Reis",
+    ),
+)

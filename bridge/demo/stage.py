@@ -1,0 +1,158 @@
+"""The demo's processes: a sandbox of Kommo, the web server and the worker, each its own, all stopped together."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import requests
+from cryptography.fernet import Fernet
+
+MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
+READY_WITHIN_SECONDS = 60
+STOP_WITHIN_SECONDS = 30
+
+
+class StageError(Exception):
+    """A process did not start; the message says which and where its log is."""
+
+
+def free_port(preferred: int) -> int:
+    """Return the preferred port, or any free one when it is taken."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            # As the servers do: a port whose last connections are still closing is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StageError("no free port on 127.0.0.1")
+
+
+class Stage:
+    """Sandbox, web and worker on a database of their own, from `start` until `stop`."""
+
+    def __init__(
+        self, directory: Path, *, web_port: int, sandbox_port: int, extra: dict[str, str] | None = None
+    ) -> None:
+        self.directory = directory
+        self.web_url = f"http://127.0.0.1:{web_port}"
+        self.sandbox_url = f"http://127.0.0.1:{sandbox_port}"
+        self._web_port, self._sandbox_port = web_port, sandbox_port
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("KOMMO_", "AGENT_WEBHOOK", "DJANGO_", "BRIDGE_", "TEST_"))
+        } | {
+            "ENV_FILE": os.devnull,
+            "DEBUG": "true",
+            "SECRET_KEY": "only-for-this-demo-" + os.urandom(16).hex(),
+            "FIELD_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+            "DATABASE_URL": f"sqlite:///{directory / 'demo.sqlite3'}",
+            "KOMMO_BASE_URL": self.sandbox_url,
+            "KOMMO_LONG_LIVED_TOKEN": "sandbox-token",
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        }
+        self.environment |= extra or {}
+
+    def manage(self, *arguments: str, **variables: str) -> str:
+        """Run a management command to its end and return what it printed. Raises StageError with its last line."""
+        done = subprocess.run(
+            [sys.executable, str(MANAGE), *arguments],
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StageError(f"manage.py {arguments[0]}: {(done.stderr.strip() or done.stdout.strip())[-600:]}")
+        return done.stdout.strip()
+
+    def start_sandbox(self) -> None:
+        self.start("sandbox", [sys.executable, str(MANAGE), "kommo_sandbox", "--port", str(self._sandbox_port)])
+        self.wait_for("sandbox", f"{self.sandbox_url}/_sandbox/statistics")
+
+    def start_web(self, *, workers: int = 1, threads: int = 4) -> None:
+        gunicorn = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "bridge.wsgi:application",
+            "--bind",
+            f"127.0.0.1:{self._web_port}",
+        ]
+        sizes = [
+            "--workers",
+            str(workers),
+            "--worker-class",
+            "gthread",
+            "--threads",
+            str(threads),
+            "--log-level",
+            "warning",
+        ]
+        self.start("web", [*gunicorn, *sizes])
+        self.wait_for("web", f"{self.web_url}/readyz")
+
+    def start_worker(self, name: str = "worker") -> None:
+        self.start(name, [sys.executable, str(MANAGE), "worker"])
+
+    def start(self, name: str, command: list[str]) -> None:
+        log = (self.directory / f"{name}.log").open("ab")
+        with log:
+            self.processes[name] = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait_for(self, name: str, url: str) -> None:
+        def answers() -> bool:
+            if self.processes[name].poll() is not None:
+                raise StageError(f"the {name} ended at once; its log is {self.directory / f'{name}.log'}")
+            try:
+                return requests.get(url, timeout=2).ok
+            except requests.RequestException:
+                return False
+
+        if not until(answers, within_seconds=READY_WITHIN_SECONDS):
+            raise StageError(f"the {name} does not answer; its log is {self.directory / f'{name}.log'}")
+
+    def stop(self) -> None:
+        """Stop everything that was started, gracefully first."""
+        running = [process for process in self.processes.values() if process.poll() is None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + STOP_WITHIN_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.wait()
+        self.processes.clear()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def until(is_so: Callable[[], bool], *, within_seconds: float, every_seconds: float = 0.1) -> bool:
+    """Wait until something is so; False when it was not in time."""
+    deadline = time.monotonic() + within_seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every_seconds)
+    return True

@@ -1,0 +1,315 @@
+"""What is wrong with this installation, and what to do about each thing? (contract §1, `doctor`)
+
+Every check is a function that yields findings; a finding without a remedy is good news. One check that cannot be made
+must not hide the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Min
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+from django_q.brokers import get_broker
+from redis.exceptions import RedisError
+
+from bridge import redis_clients
+from bridge.errors import KommoError
+from bridge.kommo import auth
+from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Heartbeat, WebhookEvent
+from bridge.sync.connection import client_for
+from followups.models import Enrollment
+from leads.models import FieldMapping, Lead, Pipeline, Stage
+
+WORKER_SILENT_AFTER = timedelta(minutes=1)
+CARD_WAITS_LONG_AFTER = timedelta(minutes=10)
+FOLLOWUP_LATE_AFTER = timedelta(minutes=5)
+INBOX_LATE_AFTER = timedelta(minutes=5)
+TITLES = {
+    "database": gettext_noop("database"),
+    "queue": gettext_noop("queue"),
+    "worker": gettext_noop("worker"),
+    "kommo": "Kommo",
+    "account": gettext_noop("account"),
+    "token": gettext_noop("token"),
+    "bindings": gettext_noop("bindings"),
+    "backlog": gettext_noop("backlog"),
+    "cards": gettext_noop("cards"),
+    "webhook": gettext_noop("webhook"),
+    "drift": gettext_noop("drift"),
+    "follow-ups": gettext_noop("follow-ups"),
+    "agent": gettext_noop("agent"),
+}
+CONNECT = gettext_noop("run manage.py kommo_connect")
+# State of a card -> what is said of those in it, and the remedy.
+STUCK = {
+    Card.State.BLOCKED: (
+        gettext_noop("%(count)d blocked"),
+        gettext_noop("complete the configuration they name; they go on by themselves"),
+    ),
+    Card.State.DEAD: (
+        gettext_noop("%(count)d dead"),
+        gettext_noop("mend the cause on the card's page and choose “Send to Kommo again”"),
+    ),
+    Card.State.GONE: (
+        gettext_noop("%(count)d gone"),
+        gettext_noop("on the cards' page, create them anew or close them"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check saw. `remedy` is what a person does about it; empty when all is well."""
+
+    check: str
+    message: str
+    remedy: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return not self.remedy
+
+    @property
+    def title(self) -> str:
+        """Return the check's name in the active language; `check` itself never changes."""
+        return _(TITLES.get(self.check, self.check))
+
+
+Check = Callable[[datetime], Iterator[Finding]]
+
+
+def examine(now: datetime, *, ask_kommo: bool = True, language: str = "en") -> list[Finding]:
+    """Return every finding. Without `ask_kommo` only our own rows are read: no call leaves.
+
+    language: a page passes its reader's. Commands and alerts keep to English, which logs are searched for and by whose
+    words an alert is known from look to look.
+    """
+    with translation.override(language):
+        return _examine(now, ask_kommo=ask_kommo)
+
+
+def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
+    found = list(_dared(_database, now))
+    if not all(finding.is_well for finding in found):
+        # Everything else reads the database.
+        return found
+    checks: list[Check] = [_queue, _worker, _accounts, _bindings, _cards, _inbox, _drifts, _followups, _agent]
+    if ask_kommo:
+        checks.insert(3, _kommo)
+    for check in checks:
+        found += _dared(check, now)
+    return found
+
+
+def _dared(check: Check, now: datetime) -> Iterator[Finding]:
+    try:
+        yield from check(now)
+    except (DatabaseError, InterfaceError) as error:
+        reason = str(error).strip().split("\n")[0]
+        yield Finding(
+            "database",
+            _("does not answer: %(reason)s") % {"reason": reason},
+            _("check DATABASE_URL and that the server runs"),
+        )
+
+
+def _database(now: datetime) -> Iterator[Finding]:
+    executor = MigrationExecutor(connection)
+    pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    if pending:
+        yield Finding("database", _("%(count)d migrations to apply") % {"count": pending}, _("run manage.py migrate"))
+    else:
+        yield Finding("database", _("%(vendor)s, all migrations applied") % {"vendor": connection.vendor})
+
+
+def _queue(now: datetime) -> Iterator[Finding]:
+    try:
+        waiting = get_broker().queue_size()
+        if settings.REDIS_URL:
+            redis_clients.connect().ping()
+    except (RedisError, OSError) as error:
+        message = _("Redis does not answer: %(reason)s") % {"reason": error}
+        yield Finding("queue", message, _("check REDIS_URL and that Redis runs"))
+        return
+    slow = _("start another worker, or look why the running one is slow")
+    yield Finding("queue", _("%(count)d tasks wait") % {"count": waiting}, slow if waiting > 1000 else "")
+
+
+def _worker(now: datetime) -> Iterator[Finding]:
+    newest = Heartbeat.objects.order_by("-at").values_list("at", flat=True).first()
+    remedy = _("start manage.py worker (make run starts it too), and see that its service restarts it")
+    if newest is None:
+        yield Finding("worker", _("no worker has ever reported"), remedy)
+    elif now - newest > WORKER_SILENT_AFTER:
+        yield Finding("worker", _("no sign of life for %(age)s") % {"age": _age(now - newest)}, remedy)
+    else:
+        count = Heartbeat.objects.filter(at__gt=now - WORKER_SILENT_AFTER).count()
+        yield Finding("worker", _("%(count)d at work") % {"count": count})
+
+
+def _kommo(now: datetime) -> Iterator[Finding]:
+    for account in Account.objects.all():
+        client = client_for(account)
+        try:
+            name = client.account().name
+            hooks = client.webhooks() if account.webhook_destination else []
+        except KommoError as error:
+            yield Finding("kommo", f"{account}: {error}", _("check the account's address and token in the admin"))
+            continue
+        yield Finding("kommo", _("%(account)s: connected to %(name)s") % {"account": account, "name": name})
+        if account.webhook_destination:
+            ours = next((hook for hook in hooks if hook.destination == account.webhook_destination), None)
+            if ours is None or ours.disabled:
+                gone, disabled = (
+                    _("%(account)s: the subscription is gone"),
+                    _("%(account)s: the subscription is disabled by Kommo"),
+                )
+                yield Finding(
+                    "webhook",
+                    (disabled if ours else gone) % {"account": account},
+                    _("it is renewed within 30 minutes; at once with manage.py kommo_connect --webhook-url URL"),
+                )
+
+
+def _accounts(now: datetime) -> Iterator[Finding]:
+    accounts = list(Account.objects.all())
+    if not accounts:
+        remedy = _("set KOMMO_BASE_URL and KOMMO_LONG_LIVED_TOKEN in .env and run manage.py kommo_connect")
+        yield Finding("account", _("no Kommo account"), remedy)
+    for account in accounts:
+        yield from _account(account, now)
+    for pipeline in Pipeline.objects.filter(account_link=None):
+        message = _("pipeline %(pipeline)s has no account") % {"pipeline": pipeline.slug}
+        yield Finding("account", message, _(CONNECT))
+
+
+def _account(account: Account, now: datetime) -> Iterator[Finding]:
+    if account.connected_at is None:
+        yield Finding("account", _("%(account)s: never connected") % {"account": account}, _(CONNECT))
+    if account.state == Account.State.PAUSED:
+        remedy = _("mend the cause and choose “Resume deliveries” on the account's page")
+        message = _("%(account)s: paused: %(reason)s") % {"account": account, "reason": account.state_reason}
+        yield Finding("account", message, remedy)
+    elif account.state == Account.State.SHADOW:
+        yield Finding("account", _("%(account)s: in shadow: nothing is written") % {"account": account})
+    yield from _token(account, now)
+    if account.webhook_problem:
+        yield Finding("webhook", f"{account}: {_(account.webhook_problem)}", _("see the account's page"))
+
+
+def _token(account: Account, now: datetime) -> Iterator[Finding]:
+    expires_at = account.token_expires_at
+    # A pair of OAuth's renews itself every day.
+    if expires_at is None or account.refresh_token:
+        return
+    remedy = _("make a new long-lived token in Kommo and enter it on the account's page")
+    words = {"account": account, "date": f"{expires_at:%Y-%m-%d}"}
+    if expires_at <= now:
+        yield Finding("token", _("%(account)s: expired on %(date)s") % words, remedy)
+    elif threshold := auth.warning(expires_at, now=now):
+        message = _("%(account)s: ends within %(days)d days, on %(date)s") % {**words, "days": threshold.days}
+        yield Finding("token", message, remedy)
+    else:
+        yield Finding("token", _("%(account)s: good until %(date)s") % words)
+
+
+def _bindings(now: datetime) -> Iterator[Finding]:
+    remedy = _("create it in Kommo or run manage.py kommo_connect --create-missing; or choose another in the admin")
+    pipelines = Pipeline.objects.exclude(account_link=None)
+    unbound = 0
+    for stage in Stage.objects.filter(pipeline__in=pipelines, kommo_status_id=None):
+        unbound += 1
+        message = _("stage “%(stage)s” is bound to no stage in Kommo") % {"stage": stage.name}
+        yield Finding("bindings", message, remedy)
+    for mapping in FieldMapping.objects.filter(pipeline__in=pipelines, kommo_field_id=None):
+        unbound += 1
+        message = _("field “%(field)s” is not in Kommo") % {"field": mapping.kommo_field}
+        yield Finding("bindings", message, remedy)
+    for account in Account.objects.filter(bridge_id_field_id=None, connected_at__isnull=False):
+        unbound += 1
+        message = _("%(account)s: no field “Bridge ID”") % {"account": account}
+        yield Finding("bindings", message, _("run manage.py kommo_connect --create-missing"))
+    if not unbound:
+        yield Finding("bindings", _("every stage and field is bound"))
+    yield from _gone_statuses()
+
+
+def _gone_statuses() -> Iterator[Finding]:
+    catalogues = {row.account_id: row for row in Catalogue.objects.all()}
+    stages = Stage.objects.exclude(kommo_status_id=None).filter(kind=Stage.Kind.OPEN)
+    for stage in stages.select_related("pipeline__account_link"):
+        link = getattr(stage.pipeline, "account_link", None)
+        catalogue = catalogues.get(link.account_id) if link else None
+        if catalogue and not catalogue.status(stage.pipeline.kommo_pipeline_id, stage.kommo_status_id):
+            message = _("stage “%(stage)s” is bound to a stage that Kommo does not have any more")
+            yield Finding("bindings", message % {"stage": stage.name}, _("choose another stage in the admin"))
+
+
+def _cards(now: datetime) -> Iterator[Finding]:
+    pending = Card.objects.filter(state__in=Card.PENDING).aggregate(count=Count("id"), since=Min("pending_since"))
+    age = now - pending["since"] if pending["since"] else timedelta(0)
+    message = _("%(count)d cards wait, the oldest for %(age)s") % {"count": pending["count"], "age": _age(age)}
+    late = age > CARD_WAITS_LONG_AFTER
+    yield Finding("backlog", message, _("see what they wait for on the cards' page") if late else "")
+    counts = dict(Card.objects.filter(state__in=STUCK).values_list("state").annotate(Count("id")))
+    for state, (said, remedy) in STUCK.items():
+        if number := counts.get(state):
+            yield Finding("cards", _(said) % {"count": number}, _(remedy))
+    without = Lead.objects.filter(pipeline__account_link__isnull=False, card=None, erased_at=None).count()
+    if without:
+        yield Finding("cards", _("%(count)d leads without a card") % {"count": without}, _(CONNECT))
+
+
+def _inbox(now: datetime) -> Iterator[Finding]:
+    waiting = WebhookEvent.objects.filter(state=WebhookEvent.State.RECEIVED)
+    oldest = waiting.aggregate(at=Min("received_at"))["at"]
+    if oldest and now - oldest > INBOX_LATE_AFTER:
+        remedy = _("see that the worker runs; the webhooks' page shows the error of each")
+        message = _("unread webhooks, the oldest of %(age)s ago") % {"age": _age(now - oldest)}
+        yield Finding("webhook", message, remedy)
+    failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED).count()
+    if failed:
+        message = _("%(count)d could not be processed") % {"count": failed}
+        yield Finding("webhook", message, _("choose “Process again” on the webhooks' page"))
+
+
+def _drifts(now: datetime) -> Iterator[Finding]:
+    waiting = Drift.objects.filter(resolution=Drift.Resolution.OPEN).count()
+    if waiting:
+        message = _("%(count)d cards were moved in Kommo by an automation against our rules") % {"count": waiting}
+        remedy = _("decide on the drifts' page whose stage stands, or switch the automation off")
+        yield Finding("drift", message, remedy)
+
+
+def _followups(now: datetime) -> Iterator[Finding]:
+    due = Enrollment.objects.filter(state=Enrollment.State.WAITING, held=False, next_at__lt=now - FOLLOWUP_LATE_AFTER)
+    late = due.count()
+    if late:
+        message = _("%(count)d are late") % {"count": late}
+        yield Finding("follow-ups", message, _("see that the worker runs and that the agent answers"))
+    elif not settings.AGENT_WEBHOOK_URL and not settings.FOLLOWUP_CHANNEL:
+        yield Finding("follow-ups", _("only logged: AGENT_WEBHOOK_URL is empty"))
+    else:
+        yield Finding("follow-ups", _("none is late"))
+
+
+def _agent(now: datetime) -> Iterator[Finding]:
+    dead = AgentEvent.objects.filter(state=AgentEvent.State.DEAD).count()
+    if dead:
+        remedy = _("see why the agent refused them, and send them again on their page")
+        yield Finding("agent", _("%(count)d events were given up") % {"count": dead}, remedy)
+
+
+def _age(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

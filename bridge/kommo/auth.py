@@ -1,0 +1,163 @@
+"""Tokens: what a JWT tells without asking, and OAuth's code and refresh exchanges. No secret enters a message or a
+repr.
+
+Source: kommo-api §2.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import requests
+
+from bridge.errors import (
+    KommoAccessError,
+    KommoReplyError,
+    KommoServerError,
+    KommoUnreachableError,
+)
+from bridge.kommo.errors import read_json
+from bridge.kommo.hosts import address_of, check_base_url, is_loopback
+
+TIMEOUT = (5, 20)
+WARN_BEFORE = (timedelta(days=30), timedelta(days=7), timedelta(days=1))
+CONSENT_URL = "https://www.kommo.com/oauth"
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """An access token, the refresh token that replaces it, and when the access token ends."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: datetime
+
+
+def claims(token: str) -> dict[str, Any]:
+    """Return what a JWT says of itself, unverified; {} for any other token. Only used for hints such as its expiry."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        data = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def expiry(token: str) -> datetime | None:
+    """Return when a token ends, read from the token itself; None when it does not say."""
+    seconds = claims(token).get("exp")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def warning(expires_at: datetime | None, *, now: datetime) -> timedelta | None:
+    """Return the threshold (30, 7 or 1 days) a token's remaining life has fallen below; None while there is time.
+
+    An expired token returns the smallest threshold.
+    """
+    if expires_at is None:
+        return None
+    below = [span for span in WARN_BEFORE if expires_at - now <= span]
+    return min(below) if below else None
+
+
+def consent_url(base_url: str, *, client_id: str, redirect_uri: str, state: str) -> str:
+    """Return where staff allow the integration; Kommo sends them back to the redirect address with a code.
+
+    A sandbox on this machine has a consent page of its own.
+    """
+    asked = {"client_id": client_id, "state": state, "mode": "popup"}
+    if is_loopback(base_url):
+        return f"{base_url}/oauth?{urlencode({**asked, 'redirect_uri': redirect_uri})}"
+    return f"{CONSENT_URL}?{urlencode(asked)}"
+
+
+def exchange_code(base_url: str, *, client_id: str, client_secret: str, redirect_uri: str, code: str) -> TokenPair:
+    """Exchange a code of consent (single use, 20 minutes) for tokens. Raises KommoError."""
+    grant = {"grant_type": "authorization_code", "code": code}
+    return _exchange(base_url, client_id, client_secret, redirect_uri, grant)
+
+
+def refresh(base_url: str, *, client_id: str, client_secret: str, redirect_uri: str, refresh_token: str) -> TokenPair:
+    """Exchange a refresh token for a new pair; Kommo replaces the refresh token each time. Raises KommoError."""
+    grant = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    return _exchange(base_url, client_id, client_secret, redirect_uri, grant)
+
+
+def _exchange(base_url: str, client_id: str, client_secret: str, redirect_uri: str, grant: dict[str, str]) -> TokenPair:
+    body = {"client_id": client_id, "client_secret": client_secret, "redirect_uri": redirect_uri, **grant}
+    operation = "exchange token"
+    answer = _post(f"{check_base_url(base_url)}/oauth2/access_token", body, operation)
+    data = read_json(answer.content)
+    if answer.status_code >= 500:
+        raise KommoServerError(
+            f"{operation}: Kommo answered {answer.status_code}", operation=operation, status_code=answer.status_code
+        )
+    if not answer.ok:
+        hint = data.get("hint") or data.get("title") if isinstance(data, dict) else ""
+        raise KommoAccessError(
+            f"Kommo refused the token exchange ({answer.status_code}: {hint or 'no reason given'}); "
+            "connect the account again in the admin",
+            operation=operation,
+            status_code=answer.status_code,
+            detail=str(hint),
+        )
+    try:
+        expires_at = datetime.now(UTC) + timedelta(seconds=int(data["expires_in"]))
+        return TokenPair(str(data["access_token"]), str(data["refresh_token"]), expires_at)
+    except (KeyError, TypeError, ValueError) as error:
+        raise KommoReplyError(f"{operation}: the answer holds no tokens", operation=operation) from error
+
+
+def new_base_url(base_url: str, access_token: str, refresh_token: str) -> str:
+    """Return the account's address after its owner renamed it: the token knows a host that can tell.
+
+    Raises KommoError, and ConfigurationError for a host that is not Kommo's.
+    Source: kommo-api §2.2, "Subdomain change".
+    """
+    operation = "find the account's new address"
+    teller = address_of(str(claims(access_token).get("api_domain") or ""), known=base_url)
+    try:
+        answer = requests.get(
+            f"{teller}/oauth2/account/current/subdomain",
+            headers={"X-Refresh-Token": refresh_token},
+            timeout=TIMEOUT,
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        raise KommoUnreachableError(f"{operation}: no answer", operation=operation, sent=True) from error
+    data = read_json(answer.content)
+    domain = str(data.get("domain") or "") if isinstance(data, dict) else ""
+    if not answer.ok or not domain:
+        raise KommoAccessError(f"{operation}: Kommo did not tell", operation=operation, status_code=answer.status_code)
+    return address_of(domain, known=base_url)
+
+
+def uninstall_signature_is_valid(client_uuid: str, account_id: str, signature: str, *, secret: str) -> bool:
+    """Say whether an uninstall hook was signed with our integration's secret; compared in constant time."""
+    message = f"{client_uuid}|{account_id}".encode()
+    wanted = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(wanted.encode(), signature.lower().encode())
+
+
+def _post(url: str, body: dict[str, str], operation: str) -> requests.Response:
+    try:
+        return requests.post(url, json=body, timeout=TIMEOUT, allow_redirects=False)
+    except requests.ConnectTimeout as error:
+        raise KommoUnreachableError(f"{operation}: no connection", operation=operation, sent=False) from error
+    except requests.RequestException as error:
+        raise KommoUnreachableError(f"{operation}: no answer", operation=operation, sent=True) from error

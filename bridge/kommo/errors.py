@@ -1,0 +1,237 @@
+"""From Kommo's answers to our errors, and from an error to what is done about it: one table.
+
+Kommo's errors come in two JSON shapes (kommo-api §9.1 and §9.3), as HTML pages of a proxy, or empty; all are survived.
+The table is closed by default: what it does not know is retried when the server failed, and refused when the request
+did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from bridge.errors import (
+    KommoAccessError,
+    KommoError,
+    KommoHeldError,
+    KommoNotFoundError,
+    KommoRateLimitError,
+    KommoRejectedError,
+    KommoReplyError,
+    KommoServerError,
+    KommoUnreachableError,
+    Rejection,
+)
+
+DEFAULT_RETRY_AFTER = timedelta(seconds=5)
+LONGEST_RETRY_AFTER = timedelta(hours=1)
+MAX_DETAIL = 300
+# Kommo's words for "the id you name does not exist here", as a path of a validation error.
+ID_PATHS = ("id",)
+CHOICE_CODES = frozenset({"NotSupportedChoice"})
+# A 400 without culprits that means the account, not the request: no rights, or not paid for (kommo-api §4.4).
+ACCOUNT_DETAIL = "error code 244"
+# Refusals that are about what was sent; every other one is about the way there.
+ABOUT_THE_CARDS = frozenset({400, 422})
+# Said by proxies of a request that may well be taken the next time.
+ABOUT_THE_MOMENT = frozenset({408, 409, 423, 425})
+
+
+class Action(Enum):
+    """What is done about a failed call."""
+
+    RETRY = "retry with backoff, for as long as it takes"
+    RETRY_LATER = "everybody waits as long as Kommo asks"
+    PAUSE_ACCOUNT = "stop calling and tell a person"
+    GONE = "the record is not there: stop writing to it"
+    REFRESH_CATALOGUE = "something was removed from the account: read it again and retry once"
+    SHRINK_BATCH = "send fewer at once"
+    DEAD = "Kommo will never take this: a person decides"
+    BLOCKED = "the configuration is at fault: a person completes it"
+
+
+def decide(error: KommoError) -> Action:
+    """Return what to do about an error."""
+    for kind, fits, action, _reason in TABLE:
+        if isinstance(error, kind) and fits(error):
+            return action
+    return Action.RETRY if error.retryable else Action.DEAD
+
+
+def _names_choice(error: Any) -> bool:
+    return any(item.code in CHOICE_CODES and item.path not in ID_PATHS for item in error.items)
+
+
+def _names_unknown_id(error: Any) -> bool:
+    return any(item.path in ID_PATHS or "not found" in item.detail.lower() for item in error.items)
+
+
+def _has_status(*statuses: int) -> Callable[[Any], bool]:
+    return lambda error: error.status_code in statuses
+
+
+def _always(_error: Any) -> bool:
+    return True
+
+
+# First match wins: error, condition, action, reason.
+TABLE: tuple[tuple[type[KommoError], Callable[[Any], bool], Action, str], ...] = (
+    (KommoHeldError, _always, Action.RETRY_LATER, "nothing was sent: the account is paused or was asked to wait"),
+    (KommoUnreachableError, _always, Action.RETRY, "no answer says nothing about the request"),
+    (
+        KommoReplyError,
+        _always,
+        Action.RETRY,
+        "an unreadable success may have been applied; what was sent stays in doubt",
+    ),
+    (KommoRateLimitError, _always, Action.RETRY_LATER, "repeated abuse gets the address blocked"),
+    (
+        KommoServerError,
+        lambda error: error.too_large,
+        Action.SHRINK_BATCH,
+        "504: Kommo could not finish so many in time",
+    ),
+    (KommoServerError, _always, Action.RETRY, "Kommo's own trouble"),
+    (
+        KommoAccessError,
+        _always,
+        Action.PAUSE_ACCOUNT,
+        "token, payment, rights or a block: every further call makes it worse",
+    ),
+    (KommoNotFoundError, _has_status(204), Action.GONE, "deleted, merged, or hidden from our user"),
+    (
+        KommoNotFoundError,
+        _always,
+        Action.PAUSE_ACCOUNT,
+        "404: no such path at this address, which says nothing of any card",
+    ),
+    (KommoRejectedError, _has_status(413, 422), Action.SHRINK_BATCH, "more than Kommo, or a proxy, takes at once"),
+    (KommoRejectedError, _has_status(*ABOUT_THE_MOMENT), Action.RETRY, "about the moment, not about what was sent"),
+    (
+        KommoRejectedError,
+        lambda error: error.status_code not in ABOUT_THE_CARDS,
+        Action.PAUSE_ACCOUNT,
+        "a redirect or a wrong method: the way is wrong, and the cards must not pay for it",
+    ),
+    (
+        KommoRejectedError,
+        lambda error: ACCOUNT_DETAIL in error.detail.lower(),
+        Action.PAUSE_ACCOUNT,
+        "Kommo's word for missing rights or an unpaid account",
+    ),
+    (KommoRejectedError, _names_unknown_id, Action.GONE, "Kommo does not know the id we name"),
+    (
+        KommoRejectedError,
+        _names_choice,
+        Action.REFRESH_CATALOGUE,
+        "an option, stage or field was removed since we looked",
+    ),
+    (KommoRejectedError, _always, Action.DEAD, "refused as it is; the same request would be refused again"),
+)
+
+
+def from_answer(operation: str, status: int, headers: Any, body: bytes, request_id: str) -> KommoError:
+    """Return the error an unsuccessful answer stands for."""
+    data = read_json(body)
+    problem = data if isinstance(data, dict) else {}
+    detail = _detail(problem)
+    facts: dict[str, Any] = {
+        "operation": operation,
+        "status_code": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    said = f"{operation}: Kommo answered {status}" + (f": {detail}" if detail else "")
+    if status == 429:
+        return KommoRateLimitError(said, retry_after=_retry_after(headers, problem), **facts)
+    if status in (401, 402, 403):
+        is_block = status == 403 and data is None
+        return KommoAccessError(_access_message(status, said, is_block), is_block=is_block, **facts)
+    if status == 404:
+        remedy = "check the account's address in the admin, then resume it"
+        return KommoNotFoundError(f"{said}; {remedy}", **facts)
+    if status >= 500:
+        return KommoServerError(said, retry_after=_retry_after(headers, problem, default=None), **facts)
+    items = _rejections(problem)
+    if items:
+        said = f"{operation}: refused by Kommo: " + "; ".join(map(str, items))
+    return KommoRejectedError(said[: MAX_DETAIL * 2], items=items, **facts)
+
+
+def read_json(body: bytes) -> Any:
+    """Return the parsed body; None when it is no JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _access_message(status: int, said: str, is_block: bool) -> str:
+    remedy = {
+        401: "the token was refused: put a new one into the account's page and resume it",
+        402: "the account is not paid for, or its quota is used up: settle it in Kommo and resume",
+        403: "our user may not do this: give it administrator's rights in Kommo and resume",
+    }[status]
+    if is_block:
+        remedy = "Kommo blocks this address after too many calls: wait, ask Kommo's support, then resume"
+    return f"{said}; {remedy}"
+
+
+def _detail(problem: dict[str, Any]) -> str:
+    parts = (problem.get(key) for key in ("hint", "detail", "title"))
+    return next((part[:MAX_DETAIL] for part in parts if isinstance(part, str) and part), "")
+
+
+def _retry_after(
+    headers: Any, problem: dict[str, Any], default: timedelta | None = DEFAULT_RETRY_AFTER
+) -> timedelta | None:
+    """Return the wait Kommo asks for: documented in the body, and read from the header too in case it comes there."""
+    waits = []
+    for value in (problem.get("retry_after"), headers.get("Retry-After")):
+        try:
+            seconds = float(str(value))
+        except (TypeError, ValueError):
+            continue
+        if 0 < seconds < float("inf"):
+            waits.append(min(timedelta(seconds=min(seconds, 1e6)), LONGEST_RETRY_AFTER))
+    return max(waits) if waits else default
+
+
+def _rejections(problem: dict[str, Any]) -> tuple[Rejection, ...]:
+    return (*_validation_errors(problem), *_errors_by_lead(problem))
+
+
+def _validation_errors(problem: dict[str, Any]) -> list[Rejection]:
+    found = []
+    entries = problem.get("validation-errors")
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        request_id = entry.get("request_id")
+        errors = entry.get("errors")
+        for error in errors if isinstance(errors, list) else ():
+            if isinstance(error, dict):
+                found.append(
+                    Rejection(
+                        code=str(error.get("code", "")),
+                        path=str(error.get("path", "")),
+                        detail=str(error.get("detail", ""))[:MAX_DETAIL],
+                        request_id=None if request_id is None else str(request_id),
+                    )
+                )
+    return found
+
+
+def _errors_by_lead(problem: dict[str, Any]) -> list[Rejection]:
+    errors = problem.get("errors")
+    if not isinstance(errors, dict):
+        return []
+    return [
+        Rejection(code="", path="", detail=str(detail)[:MAX_DETAIL], lead_id=int(lead_id))
+        for lead_id, detail in errors.items()
+        if str(lead_id).isascii() and str(lead_id).isdigit()
+    ]

@@ -1,0 +1,305 @@
+"""The parts of Kommo's answers that we use, typed.
+
+Fields new to us are welcome; missing ones we need raise ReplyShapeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class ReplyShapeError(ValueError):
+    """An answer lacks something every answer of its kind has."""
+
+
+@dataclass(frozen=True)
+class AccountReply:
+    id: int
+    name: str
+    subdomain: str
+    current_user_id: int
+
+    @classmethod
+    def read(cls, data: Any) -> AccountReply:
+        return cls(integer(data, "id"), text(data, "name"), text(data, "subdomain"), data.get("current_user_id") or 0)
+
+
+@dataclass(frozen=True)
+class StatusReply:
+    id: int
+    name: str
+    pipeline_id: int
+    sort: int
+    type: int
+    color: str
+
+    @classmethod
+    def read(cls, data: Any) -> StatusReply:
+        return cls(
+            integer(data, "id"),
+            text(data, "name"),
+            data.get("pipeline_id") or 0,
+            data.get("sort") or 0,
+            data.get("type") or 0,
+            data.get("color") or "",
+        )
+
+
+@dataclass(frozen=True)
+class PipelineReply:
+    id: int
+    name: str
+    is_main: bool
+    is_archive: bool
+    statuses: tuple[StatusReply, ...]
+
+    @classmethod
+    def read(cls, data: Any) -> PipelineReply:
+        statuses = (StatusReply.read(one) for one in embedded(data, "statuses"))
+        return cls(
+            integer(data, "id"),
+            text(data, "name"),
+            bool(data.get("is_main")),
+            bool(data.get("is_archive")),
+            tuple(sorted(statuses, key=lambda status: status.sort)),
+        )
+
+
+@dataclass(frozen=True)
+class EnumReply:
+    id: int
+    value: str
+    sort: int
+
+
+@dataclass(frozen=True)
+class FieldReply:
+    id: int
+    name: str
+    type: str
+    code: str | None
+    enums: tuple[EnumReply, ...]
+
+    @classmethod
+    def read(cls, data: Any) -> FieldReply:
+        enums = tuple(
+            EnumReply(integer(one, "id"), str(one.get("value", "")), one.get("sort") or 0)
+            for one in data.get("enums") or ()
+        )
+        return cls(integer(data, "id"), text(data, "name"), text(data, "type"), data.get("code"), enums)
+
+
+@dataclass(frozen=True)
+class NamedReply:
+    """A user or a loss reason: an id and a name."""
+
+    id: int
+    name: str
+
+    @classmethod
+    def read(cls, data: Any) -> NamedReply:
+        return cls(integer(data, "id"), str(data.get("name") or ""))
+
+
+@dataclass(frozen=True)
+class FieldValuesReply:
+    field_id: int
+    field_type: str
+    values: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class LeadReply:
+    """A lead. `updated_at` and `created_at` are Unix seconds; ids of value 0 are read as none."""
+
+    id: int
+    name: str
+    price: int
+    pipeline_id: int
+    status_id: int
+    responsible_user_id: int | None
+    loss_reason_id: int | None
+    created_at: int
+    updated_at: int
+    is_deleted: bool
+    tags: tuple[str, ...]
+    custom_fields: tuple[FieldValuesReply, ...]
+    contact_ids: tuple[int, ...] = ()
+    main_contact_id: int | None = None
+    # Who changed it last; 0 is a robot or an automation, None when the answer does not say.
+    updated_by: int | None = None
+
+    @classmethod
+    def read(cls, data: Any) -> LeadReply:
+        contacts = [one for one in embedded(data, "contacts") if isinstance(one.get("id"), int)]
+        main = next((one["id"] for one in contacts if one.get("is_main")), contacts[0]["id"] if contacts else None)
+        return cls(
+            id=integer(data, "id"),
+            name=str(data.get("name") or ""),
+            price=int(data.get("price") or 0),
+            pipeline_id=data.get("pipeline_id") or 0,
+            status_id=data.get("status_id") or 0,
+            responsible_user_id=data.get("responsible_user_id") or None,
+            loss_reason_id=data.get("loss_reason_id") or None,
+            created_at=data.get("created_at") or 0,
+            updated_at=data.get("updated_at") or 0,
+            is_deleted=bool(data.get("is_deleted")),
+            tags=tuple(str(one.get("name", "")) for one in embedded(data, "tags")),
+            custom_fields=tuple(field_values(data)),
+            contact_ids=tuple(one["id"] for one in contacts),
+            main_contact_id=main,
+            updated_by=data.get("updated_by"),
+        )
+
+    def field_value(self, field_id: int) -> Any:
+        """Return the first value of a custom field; None when it is empty."""
+        for one in self.custom_fields:
+            if one.field_id == field_id and one.values:
+                return one.values[0].get("value")
+        return None
+
+
+@dataclass(frozen=True)
+class ContactReply:
+    id: int
+    name: str
+    phones: tuple[str, ...]
+    emails: tuple[str, ...]
+    lead_ids: tuple[int, ...] = ()
+
+    @classmethod
+    def read(cls, data: Any) -> ContactReply:
+        return cls(
+            integer(data, "id"),
+            str(data.get("name") or ""),
+            _coded_values(data, "PHONE"),
+            _coded_values(data, "EMAIL"),
+            tuple(one["id"] for one in embedded(data, "leads") if isinstance(one.get("id"), int)),
+        )
+
+
+@dataclass(frozen=True)
+class Created:
+    """One lead of a complex create; `merged` when duplicate control joined it to an older lead."""
+
+    request_id: str
+    lead_id: int
+    contact_id: int | None
+    merged: bool
+
+    @classmethod
+    def read(cls, data: Any) -> Created:
+        # A list here, unlike everywhere else (kommo-api §4.3).
+        request_id = data.get("request_id")
+        if isinstance(request_id, list):
+            request_id = request_id[0] if request_id else ""
+        return cls(str(request_id or ""), integer(data, "id"), data.get("contact_id"), bool(data.get("merged")))
+
+
+@dataclass(frozen=True)
+class Updated:
+    lead_id: int
+    updated_at: int
+
+    @classmethod
+    def read(cls, data: Any) -> Updated:
+        return cls(integer(data, "id"), data.get("updated_at") or 0)
+
+
+@dataclass(frozen=True)
+class EventReply:
+    """A row of the events feed; `created_by` 0 is a robot."""
+
+    id: str
+    type: str
+    entity_id: int
+    entity_type: str
+    created_by: int
+    created_at: int
+
+    @classmethod
+    def read(cls, data: Any) -> EventReply:
+        return cls(
+            str(data.get("id") or ""),
+            text(data, "type"),
+            data.get("entity_id") or 0,
+            str(data.get("entity_type") or ""),
+            data.get("created_by") or 0,
+            integer(data, "created_at"),
+        )
+
+
+@dataclass(frozen=True)
+class NoteReply:
+    id: int
+    entity_id: int
+    text: str
+
+    @classmethod
+    def read(cls, data: Any) -> NoteReply:
+        params = data.get("params")
+        return cls(
+            integer(data, "id"),
+            data.get("entity_id") or 0,
+            str(params.get("text") or "") if isinstance(params, dict) else "",
+        )
+
+
+@dataclass(frozen=True)
+class TaskReply:
+    id: int
+    entity_id: int
+    text: str
+
+    @classmethod
+    def read(cls, data: Any) -> TaskReply:
+        return cls(integer(data, "id"), data.get("entity_id") or 0, str(data.get("text") or ""))
+
+
+@dataclass(frozen=True)
+class WebhookReply:
+    destination: str
+    disabled: bool
+    settings: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def read(cls, data: Any) -> WebhookReply:
+        return cls(text(data, "destination"), bool(data.get("disabled")), tuple(data.get("settings") or ()))
+
+
+def embedded(data: Any, key: str) -> list[Any]:
+    """Return `_embedded[key]` as a list. PHP writes empty objects as [] and single ones as objects."""
+    inner = data.get("_embedded") if isinstance(data, dict) else None
+    found = inner.get(key) if isinstance(inner, dict) else None
+    if isinstance(found, dict):
+        return [found]
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def field_values(data: Any) -> Iterable[FieldValuesReply]:
+    for one in data.get("custom_fields_values") or ():
+        values = [value for value in one.get("values") or () if isinstance(value, dict)]
+        yield FieldValuesReply(integer(one, "field_id"), str(one.get("field_type") or ""), values)
+
+
+def _coded_values(data: Any, code: str) -> tuple[str, ...]:
+    for one in data.get("custom_fields_values") or ():
+        if one.get("field_code") == code:
+            return tuple(str(value.get("value") or "") for value in one.get("values") or ())
+    return ()
+
+
+def integer(data: Any, key: str) -> int:
+    value = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ReplyShapeError(f"no number in “{key}”")
+    return value
+
+
+def text(data: Any, key: str) -> str:
+    value = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(value, str):
+        raise ReplyShapeError(f"no text in “{key}”")
+    return value

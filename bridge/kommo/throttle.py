@@ -1,0 +1,111 @@
+"""Never more than N calls in any second, as Kommo sees them arrive.
+
+There are N slots. A call takes one before it leaves, and the slot is free again one second after the *answer* came
+back. So the call that uses a slot next arrives later than one second after the previous one arrived, however long
+either was on its way: with N slots, any second sees at most N arrivals. The bound is exact; it needs no margin for
+jitter. What it costs is the latency of one call per round: with answers after 50 ms, N = 7 gives 6.7 calls a second.
+
+A slot whose call never comes back (its process was killed) is free again after the longest a call can take.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Protocol
+from uuid import uuid4
+
+WINDOW_SECONDS = 1.0
+
+
+class Lane(Enum):
+    """Conversations that are live go before bulk work: imports, comparisons, repairs."""
+
+    LIVE = 0
+    BULK = 1
+
+
+@dataclass(frozen=True)
+class Permit:
+    """The right to make one call; given back when its answer is there."""
+
+    id: str = field(default_factory=lambda: uuid4().hex)
+
+
+class Pace(Protocol):
+    """Who may call now. Shared by everybody who calls one account."""
+
+    def acquire(self, lane: Lane) -> Permit:
+        """Wait for a slot and take it."""
+
+    def release(self, permit: Permit) -> None:
+        """Say that the call's answer is there, or that it will never be."""
+
+    def hold_all(self, until: datetime) -> None:
+        """Let nobody call before then: Kommo asked for it."""
+
+    def wait(self, lane: Lane) -> None:
+        """Wait until a slot is probably free, without taking it."""
+
+
+class LocalPace:
+    """A pace for the threads of one process: tools and tests."""
+
+    def __init__(
+        self,
+        calls_per_second: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._free_at = [0.0] * calls_per_second
+        self._taken: dict[str, int] = {}
+        self._clock, self._now = clock, now
+        self._condition = threading.Condition()
+        self._live_waiting = 0
+
+    def acquire(self, lane: Lane) -> Permit:
+        with self._condition:
+            self._live_waiting += lane is Lane.LIVE
+            try:
+                while (wait := self._wait_seconds(lane)) > 0:
+                    self._condition.wait(wait)
+                slot = min(self._free_slots(), key=lambda index: self._free_at[index])
+            finally:
+                self._live_waiting -= lane is Lane.LIVE
+            permit = Permit()
+            self._taken[permit.id] = slot
+            return permit
+
+    def release(self, permit: Permit) -> None:
+        with self._condition:
+            slot = self._taken.pop(permit.id, None)
+            if slot is not None:
+                self._free_at[slot] = max(self._free_at[slot], self._clock() + WINDOW_SECONDS)
+            self._condition.notify_all()
+
+    def hold_all(self, until: datetime) -> None:
+        with self._condition:
+            resume_at = self._clock() + max(0.0, (until - self._now()).total_seconds())
+            self._free_at = [max(free_at, resume_at) for free_at in self._free_at]
+
+    def wait(self, lane: Lane) -> None:
+        with self._condition:
+            while (wait := self._wait_seconds(lane)) > 0:
+                self._condition.wait(wait)
+
+    def _free_slots(self) -> list[int]:
+        taken = set(self._taken.values())
+        return [slot for slot in range(len(self._free_at)) if slot not in taken]
+
+    def _wait_seconds(self, lane: Lane) -> float:
+        if lane is Lane.BULK and self._live_waiting:
+            return WINDOW_SECONDS / len(self._free_at)
+        free = self._free_slots()
+        if not free:
+            return WINDOW_SECONDS
+        return min(self._free_at[slot] for slot in free) - self._clock()

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from bridge.api import keys
+from bridge.models import ApiKey
+from leads.models import Pipeline
+
+
+class Command(BaseCommand):
+    help = "Make an API key for an agent and print it: it is stored hashed, so this is the only time it can be read."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="who will use it, for example the agent's name")
+        parser.add_argument("--pipeline", metavar="SLUG", help="let the key work for this pipeline alone")
+
+    def handle(self, *, name: str, pipeline: str | None, **_: Any) -> None:
+        row = None
+        if pipeline and not (row := Pipeline.objects.filter(slug=pipeline).first()):
+            raise CommandError(f"There is no pipeline “{pipeline}”.")
+        if ApiKey.objects.filter(name=name).exists():
+            raise CommandError(
+                f"There is a key “{name}” already. Choose another name, or revoke that one in the admin."
+            )
+        self.stdout.write(keys.issue(ApiKey(name=name, pipeline=row)))

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from bridge.configuration import contradictions, document, exporting
+from bridge.configuration.importing import bring_in
+from bridge.configuration.shapes import RefusedError
+
+
+class Command(BaseCommand):
+    help = (
+        "Write the whole configuration that staff edit to one YAML file, or bring such a file into force: pipelines, "
+        "stages, mappings, qualification, flows, fields, tags, follow-ups and hours."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="export|import")
+        export = actions.add_parser("export", help="write the configuration; without FILE to the standard output")
+        export.add_argument("file", nargs="?", metavar="FILE")
+        bring = actions.add_parser(
+            "import", help="check the whole file, then make the configuration what it says: all of it or nothing"
+        )
+        bring.add_argument("file", metavar="FILE")
+        bring.add_argument("--dry-run", action="store_true", help="check and show what would change, change nothing")
+
+    def handle(self, *, action: str, file: str | None, dry_run: bool = False, **_: Any) -> None:
+        if action == "export":
+            self._export(file)
+        else:
+            self._import(str(file), dry_run)
+
+    def _export(self, file: str | None) -> None:
+        text = document.dump(exporting.read())
+        if file is None:
+            self.stdout.write(text, ending="")
+        else:
+            try:
+                Path(file).write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise CommandError(f"{file} cannot be written: {error.strerror}") from error
+        for problem in _problems(text):
+            self.stderr.write(f"An import would refuse this: {problem}. Correct it in the admin.")
+
+    def _import(self, file: str, dry_run: bool) -> None:
+        try:
+            data = Path(file).read_bytes()
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+        try:
+            done = bring_in(data, reason=f"bridge_config import {Path(file).name}"[:100], dry_run=dry_run)
+        except RefusedError as error:
+            raise CommandError(f"{file} is refused, nothing was changed.\n{error}") from error
+        for line in done.changes:
+            self.stdout.write(f"  {line}")
+        if not done.changes:
+            self.stdout.write(f"{file} is already in force; nothing changed.")
+            return
+        count = "1 change" if len(done.changes) == 1 else f"{len(done.changes)} changes"
+        self.stdout.write(f"{count} would be made; nothing was changed." if dry_run else f"{count} made.")
+        if done.unbound:
+            self.stdout.write(f"{done.unbound} of its parts are not bound to Kommo yet: run manage.py kommo_connect.")
+
+
+def _problems(text: str) -> list[Any]:
+    """Return why an import would refuse what was exported: the admin lets more pass than can work."""
+    try:
+        return sorted(contradictions.find(document.parse(text.encode())))
+    except RefusedError as error:
+        return list(error.problems)

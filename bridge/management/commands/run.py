@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection, connections
+
+MANAGE = Path(__file__).resolve().parents[3] / "manage.py"
+STOP_WITHIN_SECONDS = 30
+
+
+class Command(BaseCommand):
+    help = "Run web and worker together: migrate, then serve until Ctrl-C. For one machine."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--bind", default="127.0.0.1:8000", help="address of the web server (default %(default)s)")
+
+    def handle(self, *, bind: str, **_: Any) -> None:
+        call_command("migrate", interactive=False, verbosity=0)
+        if not settings.DEBUG:
+            call_command("collectstatic", interactive=False, verbosity=0)
+        threads = "2" if connection.vendor == "sqlite" else "4"
+        connections.close_all()
+        children = {
+            "web": subprocess.Popen(web_command(bind, threads), start_new_session=True),
+            "worker": subprocess.Popen([sys.executable, str(MANAGE), "worker"], start_new_session=True),
+        }
+        self.stdout.write(f"Serving on http://{bind} (admin: http://{bind}/admin/). Ctrl-C stops everything.")
+        ended = None
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        try:
+            while ended is None:
+                time.sleep(0.5)
+                ended = next((name for name, child in children.items() if child.poll() is not None), None)
+        except KeyboardInterrupt:
+            self.stdout.write("Stopping …")
+        finally:
+            stop(list(children.values()))
+        if ended:
+            raise CommandError(f"{ended} ended by itself; its last lines above say why.")
+
+
+def web_command(bind: str, threads: str) -> list[str]:
+    """Return the web server's command. SQLite has one writer at a time, so fewer threads wait for it more fairly."""
+    gunicorn = [sys.executable, "-m", "gunicorn", "bridge.wsgi:application", "--bind", bind, "--workers", "2"]
+    return [*gunicorn, "--worker-class", "gthread", "--threads", threads, "--timeout", "30", "--log-level", "warning"]
+
+
+def stop(children: list[subprocess.Popen[bytes]]) -> None:
+    """Ask every process to end, in turn of none: each gets the same time, then its group is killed."""
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    deadline = time.monotonic() + STOP_WITHIN_SECONDS
+    for child in children:
+        try:
+            child.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()

@@ -1,0 +1,34 @@
+from bridge.models.account import Account, AccountPipeline, CallSlot, Catalogue
+from bridge.models.agent import AgentEvent, ApiKey, IdempotencyRecord
+from bridge.models.alert import Alert
+from bridge.models.card import Briefing, Card, Delivery, Drift
+from bridge.models.figure import Figure
+from bridge.models.heartbeat import Heartbeat
+from bridge.models.lease import WorkLease
+from bridge.models.rules import Reevaluation, RulesDraft, RulesRevision
+from bridge.models.second_factor import SecondFactor
+from bridge.models.webhook import WebhookEvent, WebhookItem
+
+__all__ = [
+    "Account",
+    "AccountPipeline",
+    "AgentEvent",
+    "Alert",
+    "ApiKey",
+    "Briefing",
+    "CallSlot",
+    "Card",
+    "Catalogue",
+    "Delivery",
+    "Drift",
+    "Figure",
+    "Heartbeat",
+    "IdempotencyRecord",
+    "Reevaluation",
+    "RulesDraft",
+    "RulesRevision",
+    "SecondFactor",
+    "WebhookEvent",
+    "WebhookItem",
+    "WorkLease",
+]

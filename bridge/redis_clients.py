@@ -1,0 +1,91 @@
+"""How we speak to Redis: every call bounded in time, and a Redis that is away harms nothing that was accepted.
+
+The cache only counts the agent's calls; without it they are not counted. The queue only says "look"; the worker's clock
+looks anyway, and asks again until Redis is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import redis
+import structlog
+from django.conf import settings
+from django.core.cache.backends.redis import RedisCache
+from django_q.brokers.redis_broker import Redis as QueueBroker
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONNECT_SECONDS = 2
+# Above the second for which the queue waits for a message.
+ANSWER_SECONDS = 5
+# The library would try for several seconds, in which an agent waits for its answer.
+AT_ONCE = {
+    "socket_connect_timeout": CONNECT_SECONDS,
+    "socket_timeout": ANSWER_SECONDS,
+    "retry": Retry(NoBackoff(), 1),
+}
+
+
+def connect() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, **AT_ONCE)
+
+
+class Broker(QueueBroker):  # type: ignore[misc]
+    """django-q2's Redis broker with our bounds."""
+
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> redis.Redis:
+        return connect()
+
+
+def _or(instead: T) -> Callable[[Callable[Concatenate[Cache, P], T]], Callable[Concatenate[Cache, P], T]]:
+    """Let a cache's method return something else while Redis is away."""
+
+    def decorate(method: Callable[Concatenate[Cache, P], T]) -> Callable[Concatenate[Cache, P], T]:
+        @wraps(method)
+        def bold(self: Cache, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return method(self, *args, **kwargs)
+            except (RedisError, OSError) as error:
+                log.warning("cache_away", error=type(error).__name__)
+                return instead
+
+        return bold
+
+    return decorate
+
+
+class Cache(RedisCache):
+    """A cache that holds nothing while Redis is away, instead of failing whoever asks."""
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        super().__init__(server, params | {"OPTIONS": AT_ONCE | params.get("OPTIONS", {})})
+
+    @_or(True)
+    def add(self, *args: Any, **kwargs: Any) -> bool:
+        return super().add(*args, **kwargs)
+
+    @_or(None)
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        return super().get(key, default, version)
+
+    @_or(None)
+    def set(self, *args: Any, **kwargs: Any) -> None:
+        super().set(*args, **kwargs)
+
+    @_or(1)
+    def incr(self, *args: Any, **kwargs: Any) -> int:
+        return super().incr(*args, **kwargs)
+
+    @_or(False)
+    def delete(self, *args: Any, **kwargs: Any) -> bool:
+        return super().delete(*args, **kwargs)

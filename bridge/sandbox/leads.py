@@ -1,0 +1,452 @@
+"""Leads: reading, creating, changing; what Kommo refuses and how."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+from bridge.sandbox import brackets, changes, tags, values
+from bridge.sandbox.answers import Answer, Json, Refusal, nothing
+from bridge.sandbox.calls import Call, EntityRefusal, Route
+from bridge.sandbox.changes import Change
+from bridge.sandbox.entities import LEADS, LOST_STATUS_ID, Lead
+from bridge.sandbox.store import now
+from bridge.sandbox.validation import Errors, items_of, object_of
+
+LOSS_REASON_REFUSAL = "Loss reason can be specified only for lost lead"
+
+# Attribute -> is null allowed. Kommo takes these in a write.
+INTEGERS = {"responsible_user_id": False, "closed_at": True, "created_at": False, "created_by": False}
+# Known and written by nobody: a lead read before may be sent back whole.
+IGNORED = {
+    "id",
+    "group_id",
+    "closest_task_at",
+    "is_deleted",
+    "score",
+    "account_id",
+    "labor_cost",
+    "is_price_modified_by_robot",
+    "price_with_minor_units",
+    "source_id",
+    "visitor_uid",
+    "is_price_computed",
+    "_links",
+    "request_id",
+}
+WRITTEN = {
+    *INTEGERS,
+    "name",
+    "price",
+    "status_id",
+    "pipeline_id",
+    "loss_reason_id",
+    "updated_at",
+    "updated_by",
+    "custom_fields_values",
+    "_embedded",
+    "tags_to_add",
+    "tags_to_delete",
+}
+
+
+# --- Reading
+
+
+def show(call: Call, lead: Lead) -> Json:
+    """Return the lead as the API shows it, with what `with` asks for."""
+    with_ = call.with_()
+    if "only_deleted" in with_:
+        return {
+            "id": lead.id,
+            "updated_at": lead.updated_at,
+            "is_deleted": True,
+            "_links": call.link(f"/api/v4/leads/{lead.id}"),
+        }
+    embedded: Json = {
+        "tags": tags.shown(call.store, lead),
+        "companies": [{"id": id_, "_links": call.link(f"/api/v4/companies/{id_}")} for id_ in lead.companies],
+    }
+    if "contacts" in with_:
+        embedded["contacts"] = [
+            {"id": id_, "is_main": is_main, "_links": call.link(f"/api/v4/contacts/{id_}")}
+            for id_, is_main in lead.contacts.items()
+        ]
+    if "loss_reason" in with_:
+        reason = lead.loss_reason_id
+        embedded["loss_reason"] = [{"id": reason, "name": call.store.loss_reasons.get(reason, "")}] if reason else []
+    if "catalog_elements" in with_:
+        embedded["catalog_elements"] = []
+    return {
+        "id": lead.id,
+        "name": lead.name,
+        "price": int(lead.price),
+        "responsible_user_id": lead.responsible_user_id,
+        "group_id": 0,
+        "status_id": lead.status_id,
+        "pipeline_id": lead.pipeline_id,
+        "loss_reason_id": lead.loss_reason_id,
+        "created_by": lead.created_by,
+        "updated_by": lead.updated_by,
+        "created_at": lead.created_at,
+        "updated_at": lead.updated_at,
+        "closed_at": lead.closed_at,
+        "closest_task_at": call.store.closest_task_at(LEADS, lead.id),
+        "is_deleted": lead.is_deleted,
+        "custom_fields_values": values.show(call.store, lead),
+        "score": None,
+        "account_id": call.store.account_id,
+        "labor_cost": None,
+        "price_with_minor_units": float(lead.price),
+        "_links": call.link(f"/api/v4/leads/{lead.id}"),
+        "_embedded": embedded,
+    }
+
+
+def list_leads(call: Call) -> Answer:
+    call.lead_ids = sorted(brackets.numbers(call.filter("id")))
+    wants_deleted = "only_deleted" in call.with_()
+    candidates, order = _candidates(call)
+    found = (lead for lead in candidates if lead.is_deleted == wants_deleted and _matches(call, lead))
+    return call.page(_in_order(call, found, order), "leads", lambda lead: show(call, lead))
+
+
+def get_lead(call: Call, lead_id: int) -> Answer:
+    call.lead_ids = [lead_id]
+    lead = call.store.leads.get(lead_id)
+    return Answer(show(call, lead)) if lead else nothing()
+
+
+def _candidates(call: Call) -> tuple[Iterable[Lead], str]:
+    """Return the leads worth looking at, by the narrowest index the filters allow, and what orders them."""
+    table = call.store.leads
+    if ids := brackets.numbers(call.filter("id")):
+        return (table.by_id[id_] for id_ in sorted(ids) if id_ in table.by_id), "id"
+    wanted = call.filter("custom_fields_values")
+    if isinstance(wanted, dict):
+        for field_id, given in wanted.items():
+            field = call.store.field(LEADS, field_id=int(field_id) if str(field_id).isdigit() else None)
+            # An enum may be named by its id too; only texts are in the index.
+            if field and not field.enums and not _is_range(given):
+                texts = given.values() if isinstance(given, dict) else [given]
+                ids = {id_ for text in texts for id_ in table.with_value(field.id, str(text))}
+                return (table.by_id[id_] for id_ in sorted(ids)), "id"
+    span, (order, _) = call.filter("updated_at"), _order(call)
+    if _is_range(span):
+        start, end = _bounds(span)
+        return table.updated_between(int(start or 0), None if end is None else int(end)), "updated_at"
+    if order == "updated_at":
+        return table.updated_between(0, None), "updated_at"
+    return table.by_id.values(), "id"
+
+
+def _matches(call: Call, lead: Lead) -> bool:
+    """Say if the lead passes every filter; filters Kommo does not know are ignored, as it does."""
+    query = call.query.get("query")
+    if isinstance(query, str) and query and not found_by(query, lead.haystack):
+        return False
+    filters = call.query.get("filter")
+    if not isinstance(filters, dict):
+        return True
+    for name in ("pipeline_id", "created_by", "updated_by", "responsible_user_id"):
+        wanted = brackets.numbers(filters.get(name))
+        if wanted and getattr(lead, name) not in wanted:
+            return False
+    names = brackets.members(filters.get("name"))
+    if names and lead.name not in names:
+        return False
+    for name in ("created_at", "updated_at", "closed_at", "price"):
+        if filters.get(name) is not None and not _within(filters[name], getattr(lead, name)):
+            return False
+    stages = filters.get("statuses")
+    if isinstance(stages, dict) and not any(_stands_in(lead, stage) for stage in stages.values()):
+        return False
+    wanted_values = filters.get("custom_fields_values")
+    if isinstance(wanted_values, dict):
+        return all(_has_value(lead, field_id, given) for field_id, given in wanted_values.items())
+    return True
+
+
+def found_by(query: str, haystack: str) -> bool:
+    """Say if a full-text query finds an entity: by the text, or by the digits of a phone number."""
+    query = query.strip().lower()
+    if query in haystack:
+        return True
+    bare = "".join(character for character in query if character.isdigit())
+    is_phone = len(bare) >= 5 and all(character in "+-() ." for character in query if not character.isdigit())
+    return is_phone and bare in haystack
+
+
+def _is_range(given: Any) -> bool:
+    return isinstance(given, dict) and bool(given.keys() & {"from", "to"})
+
+
+def _bounds(given: Json) -> tuple[float | None, float | None]:
+    def number(text: Any) -> float | None:
+        try:
+            return float(text)
+        except (TypeError, ValueError):
+            return None
+
+    return number(given.get("from")), number(given.get("to"))
+
+
+def _within(given: Any, value: float | None) -> bool:
+    if not _is_range(given):
+        wanted = brackets.numbers(given)
+        return not wanted or value in wanted
+    start, end = _bounds(given)
+    if value is None:
+        return False
+    return (start is None or value >= start) and (end is None or value <= end)
+
+
+def _stands_in(lead: Lead, stage: Any) -> bool:
+    if not isinstance(stage, dict):
+        return False
+    pipelines, statuses = brackets.numbers(stage.get("pipeline_id")), brackets.numbers(stage.get("status_id"))
+    return (not pipelines or lead.pipeline_id in pipelines) and (not statuses or lead.status_id in statuses)
+
+
+def _has_value(lead: Lead, field_id: str, given: Any) -> bool:
+    held = [str(item.get("value")) for item in lead.values.get(int(field_id) if field_id.isdigit() else 0, ())]
+    if _is_range(given):
+        return any(_within(given, float(text)) for text in held if text.replace(".", "", 1).isdigit())
+    wanted = {str(text) for text in given.values()} if isinstance(given, dict) else {str(given)}
+    enum_ids = {str(item.get("enum_id")) for item in lead.values.get(int(field_id), ())}
+    return not wanted.isdisjoint(held) or not wanted.isdisjoint(enum_ids)
+
+
+def _order(call: Call) -> tuple[str, bool]:
+    """Return what the call orders by and if it is descending; ids ascending unless it says otherwise."""
+    order = call.query.get("order")
+    for name, direction in order.items() if isinstance(order, dict) else ():
+        if name in ("id", "created_at", "updated_at"):
+            return name, str(direction).lower() == "desc"
+    return "id", False
+
+
+def _in_order(call: Call, found: Iterable[Lead], order: str) -> Iterable[Lead]:
+    """Return the leads found, which come ordered by `order`, as the call wants them."""
+    wanted, is_descending = _order(call)
+    if wanted == order and not is_descending:
+        return found
+    # The id decides between equal times, so that pages neither skip nor repeat a row.
+    key = operator.attrgetter("id") if wanted == "id" else operator.attrgetter(wanted, "id")
+    return sorted(found, key=key, reverse=is_descending)
+
+
+# --- Writing
+
+
+def read(call: Call, item: Json, errors: Errors, lead: Lead | None) -> Change:
+    """Return what one item of a write asks for, noting what Kommo would refuse.
+
+    Raises EntityRefusal for a loss reason on a lead that is not lost.
+    """
+    change = Change(by=call.user_id, entity=lead)
+    for name in item.keys() - WRITTEN - IGNORED:
+        errors.add("FieldNotExpected", name)
+    _read_attributes(call, item, errors, change)
+    change.stage = _read_stage(call, item, errors, lead)
+    change.values = values.read(call.store, LEADS, item.get("custom_fields_values"), errors)
+    change.tags = tags.read(call.store, LEADS, item, errors)
+    if lead is None:
+        _read_links(call, item, errors, change)
+    _read_loss_reason(call, item, errors, change, lead)
+    if call.options.enforce_required_statuses:
+        _check_required_fields(call, errors, change, lead)
+    return change
+
+
+def create(call: Call, change: Change) -> Lead:
+    store = call.store
+    made_at = now()
+    lead = Lead(
+        id=store.leads.new_id(),
+        kind=LEADS,
+        name="",
+        responsible_user_id=store.admin_id,
+        created_by=change.by,
+        updated_by=change.by,
+        created_at=made_at,
+        updated_at=made_at if change.updated_at is None else change.updated_at,
+    )
+    if not change.attributes.get("name"):
+        change.attributes["name"] = f"Lead #{lead.id}"
+    changes.create(call, lead, change)
+    call.lead_ids.append(lead.id)
+    return lead
+
+
+def add_leads(call: Call) -> Answer:
+    def apply(change: Change, request_id: str) -> Json:
+        lead = create(call, change)
+        return {"id": lead.id, "request_id": request_id, "_links": call.link(f"/api/v4/leads/{lead.id}")}
+
+    made = call.batch(items_of(call.body), lambda item, errors: read(call, item, errors, None), apply)
+    return Answer({"_links": call.link("/api/v4/leads"), "_embedded": {"leads": made}})
+
+
+def update_leads(call: Call) -> Answer:
+    def read_one(item: Json, errors: Errors) -> Change | None:
+        if item.get("id") is None:
+            errors.add("FieldMissing", "id")
+            return None
+        if not errors.integer(item["id"], "id"):
+            return None
+        lead = call.store.leads.get(item["id"])
+        if lead is None:
+            if not call.options.skip_unknown_ids:
+                errors.add("NotSupportedChoice", "id")
+            return None
+        return read(call, item, errors, lead)
+
+    changed = call.batch(items_of(call.body), read_one, lambda change, id_: _update(call, change, id_))
+    return Answer({"_links": call.link("/api/v4/leads"), "_embedded": {"leads": changed}})
+
+
+def update_lead(call: Call, lead_id: int) -> Answer:
+    item = object_of(call.body)
+    lead = call.store.leads.get(lead_id)
+    if lead is None:
+        raise Refusal.problem(404, "Lead not found")
+    changed = call.batch(
+        [item],
+        lambda one, errors: read(call, one, errors, lead),
+        lambda change, request_id: _update(call, change, request_id),
+    )
+    return Answer(changed[0])
+
+
+def _update(call: Call, change: Change, request_id: str) -> Json:
+    lead = change.entity
+    assert isinstance(lead, Lead)
+    changes.update(call, lead, change)
+    call.lead_ids.append(lead.id)
+    return {
+        "id": lead.id,
+        "updated_at": lead.updated_at,
+        "request_id": request_id,
+        "_links": call.link(f"/api/v4/leads/{lead.id}"),
+    }
+
+
+def _read_attributes(call: Call, item: Json, errors: Errors, change: Change) -> None:
+    if "name" in item and errors.text(item["name"], "name"):
+        change.attributes["name"] = item["name"]
+    if "price" in item:
+        price = item["price"]
+        if not isinstance(price, int | float) or isinstance(price, bool):
+            errors.wrong_type("price", "int")
+        elif price < 0:
+            errors.add("TooLow", "price")
+        else:
+            change.attributes["price"] = price
+    for name, may_be_null in INTEGERS.items():
+        if name in item and ((may_be_null and item[name] is None) or errors.integer(item[name], name)):
+            change.attributes[name] = item[name]
+    for name in ("responsible_user_id", "created_by"):
+        user_id = change.attributes.get(name)
+        if user_id is not None and not call.store.is_user(user_id, robot=name == "created_by"):
+            errors.add("NotSupportedChoice", name)
+    if item.get("updated_at") is not None and errors.integer(item["updated_at"], "updated_at"):
+        change.updated_at = item["updated_at"]
+    for name in ("created_by", "updated_by"):
+        # A creation is attributed to created_by, a change to updated_by.
+        if item.get(name) is not None and (name == "updated_by") == (change.entity is not None):
+            if not errors.integer(item[name], name):
+                continue
+            if call.store.is_user(item[name], robot=True):
+                change.by = item[name]
+            elif name == "updated_by":
+                errors.add("NotSupportedChoice", name)
+
+
+def _read_stage(call: Call, item: Json, errors: Errors, lead: Lead | None) -> tuple[int, int] | None:
+    """Return the pipeline and status to stand in afterwards; None leaves the lead where it is."""
+    store = call.store
+    pipeline_id, status_id = item.get("pipeline_id"), item.get("status_id")
+    for name, value in (("pipeline_id", pipeline_id), ("status_id", status_id)):
+        if name in item and not errors.integer(value, name):
+            return None
+    if pipeline_id is not None and pipeline_id not in store.pipelines:
+        errors.add("NotSupportedChoice", "pipeline_id")
+        return None
+    if status_id is not None:
+        # A status alone names its pipeline, except won and lost, which every pipeline has.
+        own = store.pipelines.get(lead.pipeline_id) if lead else store.main_pipeline
+        pipeline = store.pipelines[pipeline_id] if pipeline_id else store.pipeline_of(status_id) or own
+        status = pipeline.statuses.get(status_id) if pipeline else None
+        if pipeline is None or status is None or status.is_incoming:
+            errors.add("NotSupportedChoice", "status_id")
+            return None
+        return pipeline.id, status_id
+    if lead is None:
+        pipeline = store.pipelines[pipeline_id] if pipeline_id else store.main_pipeline
+        return pipeline.id, pipeline.first_status().id
+    current = store.status(lead.pipeline_id, lead.status_id)
+    stays = pipeline_id in (None, lead.pipeline_id)
+    if stays and (current is None or not current.is_incoming):
+        return None
+    # Any change takes a lead out of Incoming leads; a pipeline alone means its first stage.
+    pipeline = store.pipelines[pipeline_id or lead.pipeline_id]
+    return pipeline.id, pipeline.first_status().id
+
+
+def _read_loss_reason(call: Call, item: Json, errors: Errors, change: Change, lead: Lead | None) -> None:
+    if "loss_reason_id" not in item:
+        return
+    reason = item["loss_reason_id"]
+    if reason is not None and (not errors.integer(reason, "loss_reason_id") or reason not in call.store.loss_reasons):
+        if isinstance(reason, int):
+            errors.add("NotSupportedChoice", "loss_reason_id")
+        return
+    after = change.stage[1] if change.stage else lead.status_id if lead else 0
+    if lead is None:
+        is_allowed = reason is None or after == LOST_STATUS_ID
+    elif call.options.loss_reason_before_move:
+        is_allowed = lead.status_id == LOST_STATUS_ID
+    else:
+        is_allowed = reason is None or after == LOST_STATUS_ID
+    if not is_allowed:
+        raise EntityRefusal(lead.id if lead else 0, LOSS_REASON_REFUSAL)
+    change.attributes["loss_reason_id"] = reason
+
+
+def _read_links(call: Call, item: Json, errors: Errors, change: Change) -> None:
+    embedded = item.get("_embedded")
+    if not isinstance(embedded, dict):
+        return
+    contacts = [one for one in embedded.get("contacts") or () if isinstance(one, dict)]
+    for index, given in enumerate(sorted(contacts, key=lambda one: not one.get("is_main"))):
+        if call.store.contacts.get(given.get("id", 0)) is None:
+            errors.add("NotSupportedChoice", f"_embedded.contacts.{index}.id")
+        else:
+            change.contacts.append(given["id"])
+    for index, given in enumerate(embedded.get("companies") or ()):
+        if not isinstance(given, dict) or call.store.companies.get(given.get("id", 0)) is None:
+            errors.add("NotSupportedChoice", f"_embedded.companies.{index}.id")
+        else:
+            change.companies.append(given["id"])
+
+
+def _check_required_fields(call: Call, errors: Errors, change: Change, lead: Lead | None) -> None:
+    if change.stage is None:
+        return
+    stage = {"pipeline_id": change.stage[0], "status_id": change.stage[1]}
+    for field in call.store.fields[LEADS].values():
+        if stage in field.required_statuses:
+            held = lead.values.get(field.id) if lead else None
+            if not change.values.get(field.id, held):
+                errors.add("FieldMissing", f"custom_fields_values.{field.id}")
+
+
+ROUTES: list[Route] = [
+    ("GET", "/api/v4/leads", list_leads),
+    ("POST", "/api/v4/leads", add_leads),
+    ("PATCH", "/api/v4/leads", update_leads),
+    ("GET", "/api/v4/leads/<int:lead_id>", get_lead),
+    ("PATCH", "/api/v4/leads/<int:lead_id>", update_lead),
+]

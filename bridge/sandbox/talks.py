@@ -1,0 +1,126 @@
+"""Talks: the chats of a contact, and the messages in them."""
+
+from __future__ import annotations
+
+import uuid
+
+from bridge.sandbox import hook_bodies
+from bridge.sandbox.answers import Answer, Json, Refusal, nothing
+from bridge.sandbox.calls import Call, Route
+from bridge.sandbox.entities import Lead, Talk
+from bridge.sandbox.store import now
+from bridge.sandbox.validation import object_of
+
+
+def show(call: Call, talk: Talk) -> Json:
+    return {
+        "talk_id": talk.id,
+        "created_at": talk.created_at,
+        "updated_at": talk.updated_at,
+        "rate": 0,
+        "contact_id": talk.contact_id,
+        "chat_id": talk.chat_id,
+        "entity_id": talk.lead_id,
+        "entity_type": "lead",
+        "is_in_work": talk.is_in_work,
+        "is_read": True,
+        "origin": "waba",
+        "account_id": call.store.account_id,
+        "_links": call.link(f"/api/v4/talks/{talk.id}"),
+        "_embedded": {
+            "contacts": [{"id": talk.contact_id, "_links": call.link(f"/api/v4/contacts/{talk.contact_id}")}],
+            "leads": [{"id": talk.lead_id, "_links": call.link(f"/api/v4/leads/{talk.lead_id}")}],
+        },
+    }
+
+
+def list_talks(call: Call) -> Answer:
+    # filter[is_in_work] is ignored, as reported of the real one.
+    return call.page(call.store.talks.values(), "talks", lambda talk: show(call, talk))
+
+
+def get_talk(call: Call, talk_id: int) -> Answer:
+    talk = call.store.talks.get(talk_id)
+    return Answer(show(call, talk)) if talk else nothing()
+
+
+def close_talk(call: Call, talk_id: int) -> Answer:
+    talk = _talk(call, talk_id)
+    talk.is_in_work, talk.updated_at = False, now()
+    call.tell("update_talk", "talk", "update", lambda: hook_bodies.talk(talk))
+    return Answer({}, 202)
+
+
+def list_messages(call: Call, talk_id: int) -> Answer:
+    return call.page(_talk(call, talk_id).messages, "messages", lambda message: message)
+
+
+def send_message(call: Call, talk_id: int) -> Answer:
+    talk = _talk(call, talk_id)
+    text = object_of(call.body).get("text")
+    lead = call.store.leads.get(talk.lead_id)
+    if not isinstance(text, str) or not text or lead is None:
+        raise Refusal.problem(400, "text is required")
+    say(call, lead, direction="outgoing", text=text, user_id=call.user_id)
+    return Answer({}, 202)
+
+
+def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int) -> Json:
+    """Add a chat message to the lead's talk, opened when there is none; event and webhooks follow.
+
+    An outgoing one is written by `user_id` (0: a bot), an incoming one by the client.
+    """
+    store = call.store
+    talk, is_new = _talk_of(call, lead)
+    talk.updated_at = now()
+    contact = store.contacts.by_id.get(talk.contact_id)
+    client = {"id": str(uuid.uuid4()), "type": "external", "name": contact.name if contact else ""}
+    author: Json = client
+    if direction == "outgoing":
+        name = store.users[user_id].name if user_id in store.users else "Bot"
+        author = {"id": str(uuid.uuid4()), "type": "internal", "name": name, "user_id": user_id}
+    message: Json = {
+        "id": str(uuid.uuid4()),
+        "text": text,
+        "direction": direction,
+        "created_at": now(),
+        "author": author,
+        "recipient": client,
+    }
+    talk.messages.append(message)
+    by = user_id if direction == "outgoing" else 0
+    after: list[Json] = [{"message": {"id": message["id"], "talk_id": talk.id, "origin": "waba"}}]
+    store.record(f"{direction}_chat_message", entity=lead, by=by, after=after)
+    action = "add" if is_new else "update"
+    call.tell(f"{action}_talk", "talk", action, lambda: hook_bodies.talk(talk))
+    call.tell("add_message", "message", "add", lambda: hook_bodies.message(talk, message))
+    if direction == "outgoing":
+        call.tell("add_outgoing_message", "outgoing_message", "add", lambda: hook_bodies.message(talk, message))
+    store.version += 1
+    return message
+
+
+def _talk_of(call: Call, lead: Lead) -> tuple[Talk, bool]:
+    for talk in call.store.talks.values():
+        if talk.lead_id == lead.id and talk.is_in_work:
+            return talk, False
+    main = next((id_ for id_, is_main in lead.contacts.items() if is_main), 0)
+    talk = Talk(call.store.new_id("talk"), str(uuid.uuid4()), main, lead.id, now(), now())
+    call.store.talks[talk.id] = talk
+    return talk, True
+
+
+def _talk(call: Call, talk_id: int) -> Talk:
+    talk = call.store.talks.get(talk_id)
+    if talk is None:
+        raise Refusal.problem(404, "Talk not found")
+    return talk
+
+
+ROUTES: list[Route] = [
+    ("GET", "/api/v4/talks", list_talks),
+    ("GET", "/api/v4/talks/<int:talk_id>", get_talk),
+    ("POST", "/api/v4/talks/<int:talk_id>/close", close_talk),
+    ("GET", "/api/v4/talks/<int:talk_id>/messages", list_messages),
+    ("POST", "/api/v4/talks/<int:talk_id>/send_message", send_message),
+]

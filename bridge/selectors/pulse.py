@@ -1,0 +1,87 @@
+"""Is the bridge healthy now? A few figures, each from an index or from its newest rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, Count, Min, Q, When
+from django.db.models.functions import TruncMinute
+
+from bridge.doctor import WORKER_SILENT_AFTER
+from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
+
+# The lag is that of the newest deliveries, and of none older than this.
+LAG_OF_NEWEST = 200
+LAG_WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """lag_ms and slow_ms: half and 95 % of the newest deliveries took less. None: nothing was delivered lately."""
+
+    lag_ms: int | None
+    slow_ms: int | None
+    pending: int
+    pending_since: datetime | None
+    calls: int
+    ceiling: int
+    webhook_heard_at: datetime | None
+    workers: list[tuple[str, datetime]]
+
+    @property
+    def worker_heard_at(self) -> datetime | None:
+        return max((at for _, at in self.workers), default=None)
+
+    def worker_is_silent(self, now: datetime) -> bool:
+        heard_at = self.worker_heard_at
+        return heard_at is None or now - heard_at > WORKER_SILENT_AFTER
+
+
+def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
+    """Return the figures of now. Four queries."""
+    newest = Delivery.objects.filter(at__gte=now - LAG_WITHIN).order_by("-at").values_list("outcome", "lag_ms")
+    lags = sorted(
+        lag for outcome, lag in newest[:LAG_OF_NEWEST] if outcome == Delivery.Outcome.DELIVERED and lag is not None
+    )
+    waiting = Card.objects.filter(state__in=Card.PENDING).aggregate(count=Count("pk"), since=Min("pending_since"))
+    heard = [account.webhook_heard_at for account in accounts if account.webhook_heard_at]
+    return Pulse(
+        lag_ms=_quantile(lags, 0.5),
+        slow_ms=_quantile(lags, 0.95),
+        pending=waiting["count"],
+        pending_since=waiting["since"],
+        # A slot is taken from the call until a second after its answer.
+        calls=CallSlot.objects.filter(free_at__gt=now).count(),
+        ceiling=sum(account.requests_per_second for account in accounts),
+        webhook_heard_at=max(heard, default=None),
+        workers=list(Heartbeat.objects.order_by("worker").values_list("worker", "at")),
+    )
+
+
+def deliveries_per_minute(*, minutes: int, now: datetime) -> list[dict[str, Any]]:
+    """Return {"at", "delivered", "other"} for each of the last minutes, oldest first. One query."""
+    this_minute = now.replace(second=0, microsecond=0)
+    start = this_minute - timedelta(minutes=minutes - 1)
+    delivered = Count(Case(When(outcome=Delivery.Outcome.DELIVERED, then=1)))
+    other = Count(Case(When(~Q(outcome=Delivery.Outcome.DELIVERED), then=1)))
+    rows = (
+        Delivery.objects.filter(at__gte=start)
+        .annotate(minute=TruncMinute("at"))
+        .values_list("minute")
+        .annotate(delivered=delivered, other=other)
+        .order_by()
+    )
+    counts = {minute: (done, failed) for minute, done, failed in rows}
+    found = []
+    for back in range(minutes):
+        at = start + timedelta(minutes=back)
+        done, failed = counts.get(at, (0, 0))
+        found.append({"at": at, "delivered": done, "other": failed})
+    return found
+
+
+def _quantile(values: list[int], share: float) -> int | None:
+    """Return the value that `share` of the sorted values do not exceed."""
+    return values[min(len(values) - 1, int(len(values) * share))] if values else None

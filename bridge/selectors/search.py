@@ -1,0 +1,41 @@
+"""Finding leads by what a person types: part of a name, a phone in any spelling, an e-mail, a lead id of Kommo."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from bridge.models import Account, Card
+from leads.models import Lead
+
+# Of a log's rows those of so many leads are shown; a search that finds more is too short to be of use.
+LEADS_TAKEN = 200
+DIGITS = re.compile(r"\d")
+# How numbers are written: anything else in it makes it a name.
+NUMBER = re.compile(r"[\d\s()+./-]+")
+
+
+def find(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:
+    """Narrow leads to those that what was typed may mean; all of them for no text."""
+    text = text.strip()
+    if not text:
+        return leads
+    digits = "".join(DIGITS.findall(text))
+    if NUMBER.fullmatch(text) and digits:
+        found = Q(phone__contains=digits)
+        if len(digits) <= 18:
+            # Asked apart, and by account: the index begins with it.
+            accounts = list(Account.objects.values_list("pk", flat=True))
+            cards = Card.objects.filter(account__in=accounts, kommo_lead_id=int(digits))
+            found |= Q(pk__in=list(cards.values_list("lead_id", flat=True)))
+        return leads.filter(found)
+    if "@" in text:
+        return leads.filter(email__icontains=text)
+    return leads.filter(name__icontains=text)
+
+
+def ids(text: str) -> list[UUID]:
+    """Return the leads that what was typed may mean, at most LEADS_TAKEN."""
+    return list(find(Lead.objects.all(), text).order_by().values_list("pk", flat=True)[:LEADS_TAKEN])

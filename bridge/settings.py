@@ -1,0 +1,378 @@
+"""Settings of the bridge: every one comes from the environment or `.env` (see `.env.example`)."""
+
+import base64
+import hashlib
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+
+# --- Safety -----------------------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    if not DEBUG:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is empty. Put a long random value into .env (`make run` writes one) or set DEBUG=true."
+        )
+    SECRET_KEY = "insecure-only-for-debug-" + hashlib.sha256(str(BASE_DIR).encode()).hexdigest()
+
+LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+# Loopback too, always: health checks of service managers and containers ask there.
+ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", default=[]), *LOOPBACK]
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# Newest first: the first key encrypts, all of them decrypt. Only DEBUG may do without a key of its own.
+FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
+if not FIELD_ENCRYPTION_KEYS:
+    if not DEBUG:
+        raise ImproperlyConfigured(
+            "FIELD_ENCRYPTION_KEYS is empty. Generate a key: "
+            "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+        )
+    FIELD_ENCRYPTION_KEYS = [base64.urlsafe_b64encode(hashlib.sha256(SECRET_KEY.encode()).digest()).decode()]
+
+# On as soon as a public host is served. Whoever terminates TLS says so with X-Forwarded-Proto.
+SECURE = env.bool("SECURE", default=not DEBUG and bool(set(ALLOWED_HOSTS) - set(LOOPBACK)))
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=SECURE)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if SECURE else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
+SECURE_HSTS_PRELOAD = SECURE
+SESSION_COOKIE_SECURE = SECURE
+CSRF_COOKIE_SECURE = SECURE
+SESSION_COOKIE_HTTPONLY = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# Scripts come from our own files alone. Alpine, which unfold's pages are made with, evaluates attributes; unfold puts
+# its colours and widths into the page as styles: those two exceptions are its, and neither lets text become a script.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        # Consent is given at Kommo, and browsers hold the way there to this as well.
+        "form-action": [
+            "'self'",
+            "https://*.kommo.com",
+            "https://*.amocrm.ru",
+            "https://*.amocrm.com",
+            *(["http://127.0.0.1:*"] if DEBUG else []),
+        ],
+    }
+}
+
+# --- Applications -----------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.simple_history",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "simple_history",
+    "axes",
+    "csp",
+    "django_q",
+    "leads",
+    "followups",
+    "bridge",
+]
+
+MIDDLEWARE = [
+    "bridge.correlation.Correlation",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "bridge.admin.record.RecordMiddleware",
+    "bridge.admin.zone.ZoneMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "bridge.urls"
+WSGI_APPLICATION = "bridge.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database, cache, queue -------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'data' / 'bridge.sqlite3'}")}
+_database = DATABASES["default"]
+if _database["ENGINE"].endswith("sqlite3"):
+    Path(str(_database["NAME"])).parent.mkdir(parents=True, exist_ok=True)
+    # IMMEDIATE: a transaction that reads before it writes waits for its turn instead of failing with "locked".
+    _database |= {
+        "CONN_MAX_AGE": 600,
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;"
+            "PRAGMA mmap_size=134217728; PRAGMA journal_size_limit=27103364; PRAGMA cache_size=-20000",
+        },
+    }
+else:
+    # A migration may take its time, but never make the bridge wait for a lock it wants.
+    _statement_seconds = 0 if "migrate" in sys.argv[1:2] else env.int("DATABASE_STATEMENT_SECONDS", default=30)
+    _session = {
+        "statement_timeout": f"{_statement_seconds}s",
+        "lock_timeout": f"{env.int('DATABASE_LOCK_SECONDS', default=10)}s",
+        # A transaction whose process is stuck gives its locks back.
+        "idle_in_transaction_session_timeout": f"{env.int('DATABASE_IDLE_SECONDS', default=60)}s",
+    }
+    # No connection pool: the queue's cluster forks, and children would share the pool's sockets.
+    _database |= {
+        "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=600),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": _database.get("OPTIONS", {})
+        | {
+            "connect_timeout": 5,
+            # A host that vanishes without a word is noticed within half a minute, not after two hours.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+            "options": " ".join(f"-c {name}={value}" for name, value in _session.items()),
+        },
+    }
+
+REDIS_URL = env.str("REDIS_URL", default="")
+# What keeps two installations on one Redis apart. The queue's messages are signed with it too.
+Q_NAME = env.str("Q_NAME", default="bridge")
+CACHES = {
+    "default": {"BACKEND": "bridge.redis_clients.Cache", "LOCATION": REDIS_URL, "KEY_PREFIX": Q_NAME}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+# django-q2 is the hands, never the memory: our rows own retries, backoff and parking.
+Q_CLUSTER = {
+    "name": Q_NAME,
+    "label": "Background jobs",
+    "workers": env.int("Q_WORKERS", default=2),
+    "queue_limit": env.int("Q_WORKERS", default=2),
+    "bulk": 1,
+    "poll": 0.2,
+    "timeout": 60,
+    # Counted from the dequeue: above (queue_limit / workers + 2) * timeout + timeout.
+    "retry": 300,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "save_limit": 0,
+    "recycle": 500,
+    "max_rss": 300_000,
+    "catch_up": False,
+    "log_level": "INFO",
+}
+if env.str("Q_BROKER", default="orm") == "redis":
+    if not REDIS_URL:
+        raise ImproperlyConfigured("Q_BROKER=redis needs REDIS_URL.")
+    Q_CLUSTER["broker_class"] = "bridge.redis_clients.Broker"
+else:
+    Q_CLUSTER["orm"] = "default"
+
+# --- Kommo and the agent: the values that fill the first account and pipeline --------------------------------------
+
+KOMMO_BASE_URL = env.str("KOMMO_BASE_URL", default="")
+KOMMO_LONG_LIVED_TOKEN = env.str("KOMMO_LONG_LIVED_TOKEN", default="")
+KOMMO_CLIENT_ID = env.str("KOMMO_CLIENT_ID", default="")
+KOMMO_CLIENT_SECRET = env.str("KOMMO_CLIENT_SECRET", default="")
+KOMMO_REDIRECT_URI = env.str("KOMMO_REDIRECT_URI", default="")
+KOMMO_PIPELINE_ID = env.int("KOMMO_PIPELINE_ID", default=0) if env.str("KOMMO_PIPELINE_ID", default="") else None
+KOMMO_REQUESTS_PER_SECOND = env.int("KOMMO_REQUESTS_PER_SECOND", default=7)
+KOMMO_BATCH_SIZE = env.int("KOMMO_BATCH_SIZE", default=50)
+KOMMO_WEBHOOK_SECRET = env.str("KOMMO_WEBHOOK_SECRET", default="")
+AGENT_WEBHOOK_URL = env.str("AGENT_WEBHOOK_URL", default="")
+AGENT_WEBHOOK_SECRET = env.str("AGENT_WEBHOOK_SECRET", default="")
+# When Kommo could not be asked for so long, the agent may not reply: a person may have taken over meanwhile.
+HANDOFF_UNKNOWN_AFTER = timedelta(minutes=env.int("HANDOFF_UNKNOWN_AFTER_MINUTES", default=30))
+# How follow-ups leave: a dotted path, or empty for the agent's webhook (and the log while that is empty too).
+FOLLOWUP_CHANNEL = env.str("FOLLOWUP_CHANNEL", default="")
+EVOLUTION_URL = env.str("EVOLUTION_URL", default="")
+EVOLUTION_INSTANCE = env.str("EVOLUTION_INSTANCE", default="")
+EVOLUTION_API_KEY = env.str("EVOLUTION_API_KEY", default="")
+SALESBOT_ID = env.int("SALESBOT_ID", default=0)
+# Days each growing table keeps its rows. Events are what a lead’s page tells of its past.
+RETENTION_DAYS = {
+    "webhooks": env.int("KEEP_WEBHOOKS_DAYS", default=30),
+    "deliveries": env.int("KEEP_DELIVERIES_DAYS", default=90),
+    "agent_events": env.int("KEEP_AGENT_EVENTS_DAYS", default=30),
+    "drift": env.int("KEEP_DRIFT_DAYS", default=90),
+    "followups": env.int("KEEP_FOLLOWUPS_DAYS", default=365),
+    "events": env.int("KEEP_EVENTS_DAYS", default=730),
+    "tasks": env.int("KEEP_TASKS_DAYS", default=7),
+}
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
+# --- Alerts to staff: told once so many looks, one a minute, have found a trouble, over at least the grace ----------
+
+ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
+ALERT_WEBHOOK_URL = env.str("ALERT_WEBHOOK_URL", default="")
+ALERT_WEBHOOK_SECRET = env.str("ALERT_WEBHOOK_SECRET", default="")
+ALERT_AFTER_LOOKS = env.int("ALERT_AFTER_LOOKS", default=3)
+ALERT_GRACE = timedelta(minutes=env.int("ALERT_GRACE_MINUTES", default=5))
+# smtp+tls://user:password@host:587; without one, mail is written to the log.
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="bridge@localhost")
+EMAIL_TIMEOUT = 10
+
+# --- REST API -----------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["bridge.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "bridge.api.problems.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+API_REQUESTS_PER_SECOND = env.int("API_REQUESTS_PER_SECOND", default=100)
+API_MAX_BODY_BYTES = 1024 * 1024
+WEBHOOK_MAX_BODY_BYTES = 2 * 1024 * 1024
+# Both ways in enforce bodies of their own size; Django's limit only has to let the larger one through.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Kommo bridge",
+    "VERSION": "1",
+    "DESCRIPTION": "What a sales agent tells the bridge, and asks it.",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "bridge.api.links.add_links",
+    ],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+}
+
+# --- Login, language, time ---------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 8
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_ENABLE_ADMIN = False
+AXES_CLIENT_IP_CALLABLE = "bridge.client_address.client_address"
+# How many proxies of ours stand before the web server: each adds one address to X-Forwarded-For.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if SECURE else 0)
+
+# How long one answer to "is it you?" holds before something sensitive asks for the password again.
+ADMIN_CONFIRM_MINUTES = env.int("ADMIN_CONFIRM_MINUTES", default=10)
+
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="pt-br")
+LANGUAGES = [("pt-br", _("Portuguese (Brazil)")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.str("TIME_ZONE", default="America/Sao_Paulo")
+USE_I18N = True
+USE_TZ = True
+
+# --- Static files ---------------------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "bridge.static_files.Storage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- Logs ---------------------------------------------------------------------------------------------------------
+
+LOG_FORMAT = env.str("LOG_FORMAT", default="console")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "console": {"()": "bridge.logs.formatter", "kind": "console"},
+        "json": {"()": "bridge.logs.formatter", "kind": "json"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "axes": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+# Errors to Sentry, scrubbed as the log is; needs requirements-extra.txt.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+SENTRY_ENVIRONMENT = env.str("SENTRY_ENVIRONMENT", default="development" if DEBUG else "production")
+# Times of requests, jobs and calls to Kommo, to a collector of OpenTelemetry (OTLP over http).
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+
+# --- Admin --------------------------------------------------------------------------------------------------------
+
+LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+UNFOLD = {
+    "SITE_TITLE": "Kommo bridge",
+    "SITE_HEADER": "Kommo bridge",
+    "SITE_SYMBOL": "sync_alt",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": True, "navigation": "bridge.admin.navigation.sidebar"},
+    "ACCOUNT": {"navigation": [{"title": _("Second factor"), "link": reverse_lazy("second-factor")}]},
+    "DASHBOARD_CALLBACK": "bridge.admin.dashboard.context",
+    "STYLES": [lambda request: static("bridge/admin.css")],
+}

@@ -1,0 +1,134 @@
+"""From a saved lead to its card: marked due in the same transaction, and a nudge once that is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+from django.utils import timezone
+
+from bridge import agent_events
+from bridge.models import AgentEvent, Card, Delivery, Drift, IdempotencyRecord, WebhookItem
+from bridge.sync import briefings, figures, nudge, outbox
+from followups import enrollment
+from followups.recording import followups_sent
+from leads import announcements
+from leads.announcements import Saved
+from leads.models import FieldMapping, Lead, Pipeline, Stage
+
+# What of a lead its card shows. A save that touches none of them (a message's time, say) leaves the card alone.
+SHOWN = frozenset(
+    {
+        "name",
+        "email",
+        "bill_value",
+        "chosen_flow",
+        "qualification_score",
+        "is_decision_maker",
+        "has_solar_system",
+        "has_active_contract",
+        "custom",
+        "stage",
+        "conversation_stage",
+        "meeting_status",
+        "meeting_starts_at",
+        "meeting_link",
+        "objections",
+    }
+)
+
+
+@receiver(announcements.leads_saved)
+def leads_saved(saved: list[Saved], now: datetime, **_: object) -> None:
+    shown = [one for one in saved if one.touches(SHOWN)]
+    for account_id in outbox.mark_due(shown, now=now):
+        nudge.send_on_commit(account_id)
+
+
+@receiver(announcements.stage_changed)
+def stage_changed(lead: Lead, previous: Stage | None, by: str, reason: str, now: datetime, **_: object) -> None:
+    stage = lead.stage
+    if stage and stage.always_visit and stage.kommo_status_id:
+        outbox.visit(lead, stage.kommo_status_id)
+    agent_events.tell(
+        lead,
+        agent_events.STAGE_CHANGED,
+        now=now,
+        stage=stage.key if stage else "other",
+        stage_name=stage.name if stage else lead.other_stage_name,
+        previous=previous.key if previous else "other",
+        by=str(by),
+        reason=reason,
+    )
+
+
+@receiver(announcements.handoff_changed)
+def handoff_changed(lead: Lead, paused: bool, reason: str, now: datetime, **_: object) -> None:
+    agent_events.tell(lead, agent_events.PAUSED if paused else agent_events.RESUMED, now=now, reason=reason)
+    if paused and (account_id := briefings.brief(lead, now=now)) is not None:
+        nudge.send_on_commit(account_id)
+
+
+@receiver(enrollment.vetoes_wanted)
+def object_to_followups(lead_ids: Collection[UUID], **_: object) -> dict[UUID, str]:
+    """Nobody is written to whose card staff have deleted or let go; what follow-ups cannot know themselves."""
+    lost = Card.objects.filter(lead_id__in=lead_ids, state__in=[Card.State.GONE, Card.State.CLOSED])
+    return {lead_id: reason or "the card is gone" for lead_id, reason in lost.values_list("lead_id", "waiting_reason")}
+
+
+@receiver(followups_sent)
+def count_followups(outcomes: list[str], lateness: list[timedelta], **_: object) -> None:
+    for outcome in outcomes:
+        figures.count("bridge_followups", outcome)
+    for late in lateness:
+        figures.observe("bridge_followup_lateness_seconds", max(0.0, late.total_seconds()))
+
+
+@receiver(post_save, sender=Stage)
+@receiver(post_save, sender=FieldMapping)
+def configuration_changed(instance: Any, **_: object) -> None:
+    requeue_blocked(instance.pipeline_id, now=timezone.now())
+
+
+@receiver(post_save, sender=Pipeline)
+def pipeline_changed(instance: Pipeline, **_: object) -> None:
+    requeue_blocked(instance.pk, now=timezone.now())
+
+
+FORGOTTEN = ("observed", "agreed", "observed_contact", "ownership", "in_doubt")
+
+
+def requeue_blocked(pipeline_id: int, *, now: datetime) -> None:
+    """Try the cards again that waited for a configuration: it may be complete now."""
+    blocked = Card.objects.filter(lead__pipeline_id=pipeline_id, state=Card.State.BLOCKED)
+    outbox.requeue(Card.objects.filter(pk__in=blocked.values("pk")), now=now)
+
+
+@receiver(announcements.personal_data_erased)
+def personal_data_erased(lead: Lead, elsewhere: bool, now: datetime, **_: object) -> None:
+    """Remove what the bridge holds of a person: answers kept for repetition, what was sent, what Kommo showed.
+
+    The card is let go: what Kommo still shows of the person must not be read back. With `elsewhere` the worker empties
+    the contact in Kommo too.
+    """
+    IdempotencyRecord.objects.filter(answer__lead__id=str(lead.pk)).delete()
+    Delivery.objects.filter(card__lead=lead).update(sent={}, reason="")
+    WebhookItem.objects.filter(kommo_id__in=Card.objects.filter(lead=lead).values("kommo_lead_id")).update(data={})
+    events = AgentEvent.objects.filter(lead=lead)
+    # Of a person who asked to be forgotten there is no more news to tell.
+    events.filter(state=AgentEvent.State.DUE).delete()
+    events.update(data={})
+    Drift.objects.filter(card__lead=lead).delete()
+    for card in Card.objects.select_for_update().filter(lead=lead):
+        kept = ("pipeline_id", "status_id", "responsible_user_id", "updated_at")
+        card.observed = {key: card.observed[key] for key in kept if key in card.observed}
+        card.agreed, card.observed_contact, card.ownership, card.in_doubt = card.observed, {}, {}, {}
+        card.contact_to_forget = card.contact_to_forget or elsewhere
+        card.contact_due_at = now if card.contact_to_forget else None
+        card.save(update_fields=[*FORGOTTEN, "contact_to_forget", "contact_due_at"])
+        nudge.send_on_commit(card.account_id)
+    outbox.close(Card.objects.filter(lead=lead), reason="the person asked to be forgotten")

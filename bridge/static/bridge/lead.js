@@ -1,0 +1,17 @@
+// Opens and closes the dialogs that ask before something is done to a lead.
+"use strict";
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens).showModal();
+  const closer = event.target.closest("[data-closes]");
+  if (closer) closer.closest("dialog").close();
+  // A press on the backdrop is a press on the dialog itself.
+  if (event.target instanceof HTMLDialogElement) event.target.close();
+});
+
+document.addEventListener("submit", (event) => {
+  // Pressed twice is meant once.
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});

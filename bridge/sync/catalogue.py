@@ -1,0 +1,61 @@
+"""Keeping our copy of what the account has: pipelines, statuses, custom fields, users, loss reasons."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from django.db import models
+
+from bridge.errors import KommoError
+from bridge.kommo.client import KommoClient
+from bridge.models import Account, Card, Catalogue
+from bridge.sync.outbox import requeue
+
+# Five calls each time.
+LOOK_AGAIN_AFTER = timedelta(hours=1)
+LOOK_AGAIN_FOR_BLOCKED_AFTER = timedelta(minutes=5)
+
+
+def stored(account: Account) -> Catalogue | None:
+    return Catalogue.objects.filter(account=account).first()
+
+
+def refresh(account: Account, client: KommoClient, *, now: datetime) -> Catalogue:
+    """Read the account's catalogue and store it. Raises KommoError when pipelines or fields cannot be read."""
+    found = {
+        "pipelines": [asdict(pipeline) for pipeline in client.pipelines()],
+        "lead_fields": [asdict(field) for field in client.custom_fields("leads")],
+        "contact_fields": [asdict(field) for field in client.custom_fields("contacts")],
+        "users": [asdict(user) for user in client.users()],
+        "fetched_at": now,
+    }
+    try:
+        found["loss_reasons"] = [asdict(reason) for reason in client.loss_reasons()]
+    except KommoError:
+        # Switched off in some accounts, and nothing but the reason of a lost lead depends on it.
+        found["loss_reasons"] = []
+    row, _ = Catalogue.objects.update_or_create(account=account, defaults=found)
+    # As it will be read: tuples are lists there.
+    row.refresh_from_db()
+    return row
+
+
+def look_again(account: Account, client: KommoClient, *, now: datetime) -> int:
+    """Read the catalogue again; return how many cards that waited for a configuration are due, if it has changed.
+
+    Staff put an option or a stage back, or make the one that was missing: nobody tells us. Raises KommoError.
+    """
+    before = stored(account)
+    after = refresh(account, client, now=now)
+    if before and all(getattr(before, name) == getattr(after, name) for name in ("pipelines", "lead_fields")):
+        return 0
+    return requeue(Card.objects.filter(account=account, state=Card.State.BLOCKED), now=now)
+
+
+def out_of_date(*, now: datetime) -> models.QuerySet[Account]:
+    """Return the connected accounts whose catalogue is old, sooner where cards wait for something it lacks."""
+    blocked = Card.objects.filter(account=models.OuterRef("pk"), state=Card.State.BLOCKED)
+    old = models.Q(catalogue__fetched_at__lt=now - LOOK_AGAIN_AFTER)
+    missed = models.Q(catalogue__fetched_at__lt=now - LOOK_AGAIN_FOR_BLOCKED_AFTER) & models.Exists(blocked)
+    return Account.objects.filter(connected_at__isnull=False).exclude(state=Account.State.PAUSED).filter(old | missed)

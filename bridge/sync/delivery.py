@@ -1,0 +1,427 @@
+"""Draining: bring an account's due cards up to date, batch by batch, under its lease.
+
+For every batch: wait for a free slot, read the cards afresh and plan them (so what leaves is computed from the newest
+version of the lead), store what is about to be sent, send it, and settle each card from the answer. What the answer
+does not name is not delivered. Whatever may have been applied without our hearing of it stays in doubt on the card
+until Kommo confirms it, so a process may die at any line of this file.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
+
+from bridge import heartbeat
+from bridge.errors import KommoAccessError, KommoError, KommoRejectedError
+from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Action, decide
+from bridge.kommo.throttle import Lane
+from bridge.models import Account, Card, Catalogue
+from bridge.sync import adoption, briefings, contacts, fence, outbox, settlement, vanished
+from bridge.sync import catalogue as catalogues
+from bridge.sync.backoff import REST_CAP, batches, delay
+from bridge.sync.creation import look_up_created
+from bridge.sync.desired import desired
+from bridge.sync.outbox import Lease, due_cards
+from bridge.sync.plan import Desired, Observed, Operation, Plan, plan
+
+# The switches' old home: what acts on an account still finds them here.
+from bridge.sync.switches import enter_shadow, leave_shadow, pause, resume
+from leads.rulebook import rulebook
+
+__all__ = ("LONGEST_DRAIN", "Drain", "enter_shadow", "leave_shadow", "pause", "resume")
+
+log = structlog.get_logger(__name__)
+
+MAX_CREATES = 50
+GATHER_PAUSE_SECONDS = 0.03
+# A task of the queue ends well before the queue's own timeout; the next tick goes on.
+LONGEST_DRAIN = timedelta(seconds=20)
+# A card that was tried this often without any outcome killed the process each time: it is parked. By then it travels
+# alone, because every such try weighs as two failures.
+MOST_TRIES_WITHOUT_OUTCOME = 5
+# A wrong address may be a proxy's bad quarter of an hour; a closed door stays closed until a person opens it.
+WRONG_WAY_PAUSE = timedelta(minutes=15)
+# Our copy of the account is not read again for every card that misses something in it.
+CATALOGUE_IS_NEW_FOR = timedelta(minutes=5)
+
+
+@dataclass
+class Entry:
+    """A due card with the plan that would bring it up to date, and the version of the lead it was computed from."""
+
+    card: Card
+    plan: Plan
+    version: int
+
+
+@dataclass
+class Drain:
+    """One holder's work for one account."""
+
+    account: Account
+    lease: Lease
+    client: KommoClient
+    clock: Callable[[], datetime] = timezone.now
+    catalogue: Catalogue | None = None
+    catalogue_refreshed: bool = False
+    delivered: int = field(default=0)
+
+    def run(self, *, until: datetime) -> bool:
+        """Deliver until nothing is due, the time is up, or Kommo asks us to stop; True when cards may still be due."""
+        self.catalogue = catalogues.stored(self.account)
+        while self.clock() < until:
+            heartbeat.progress()
+            if not self.lease.renew(self.clock()) or not self._may_send():
+                return False
+            while outbox.is_gathering(self.account.pk, now=self.clock(), enough=self._batch_size()):
+                time.sleep(GATHER_PAUSE_SECONDS)
+            self.client.wait(Lane.LIVE)
+            cards = due_cards(self.account.pk, now=self.clock(), limit=self._batch_size())
+            if not cards:
+                return self._deliver_the_rest()
+            if not self._deliver(cards):
+                return False
+        return True
+
+    def _deliver_the_rest(self) -> bool:
+        """Once the cards are right: names of contacts, then what sellers are told; True when more may be due."""
+        more = contacts.deliver_due(self.account, self.client, now=self.clock())
+        return briefings.deliver_due(self.account, self.client, now=self.clock()) or more
+
+    def _may_send(self) -> bool:
+        self.account.refresh_from_db(fields=["state", "batch_size", "batch_limit", "retry_at", "failures"])
+        rests = self.account.retry_at is not None and self.account.retry_at > self.clock()
+        return self.account.state != Account.State.PAUSED and not rests
+
+    def _batch_size(self) -> int:
+        return max(1, min(self.account.batch_size, self.account.batch_limit))
+
+    def _deliver(self, cards: Sequence[Card]) -> bool:
+        """Deliver one batch; False when the account has to rest."""
+        entries = self._plan_all(cards)
+        idle = [entry for entry in entries if entry.plan.is_empty]
+        settlement.nothing_to_send(idle, now=self.clock())
+        busy = [entry for entry in entries if not entry.plan.is_empty]
+        busy = settlement.park(busy, _hopeless, now=self.clock())
+        if self.account.state == Account.State.SHADOW:
+            settlement.would_send(busy, now=self.clock())
+            return True
+        creates = [entry for entry in busy if entry.plan.operation is Operation.CREATE]
+        updates = [entry for entry in busy if entry.plan.operation is Operation.UPDATE]
+        unsure = [entry for entry in creates if entry.card.create_intent_at]
+        if unsure:
+            # An earlier create may have succeeded without our hearing of it: look before creating again.
+            return self._look_up(unsure)
+        if blind := self._blind_moves(updates):
+            return self._read_again(blind)
+        return self._send_in_groups(creates, MAX_CREATES, self._create) and self._send_in_groups(
+            updates, self._batch_size(), self._update
+        )
+
+    # --- Planning
+
+    def _plan_all(self, cards: Sequence[Card]) -> list[Entry]:
+        wanted = [(card, self._desired(card)) for card in cards]
+        too_little = any(one and one.knows_too_little for _, one in wanted)
+        if too_little and self._renew_catalogue(if_older_than=CATALOGUE_IS_NEW_FOR):
+            wanted = [(card, self._desired(card)) for card in cards]
+        return [self._entry(card, one) for card, one in wanted if one]
+
+    def _desired(self, card: Card) -> Desired | None:
+        """Return what the card should show; None for one that cannot be computed, which is parked."""
+        try:
+            return desired(card, rulebook(card.lead.pipeline), self.account, self.catalogue)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as error:
+            log.exception("card_cannot_be_planned", card=card.pk)
+            settlement.park_unplannable(card, error, now=self.clock())
+            return None
+
+    def _entry(self, card: Card, wanted: Desired) -> Entry:
+        observed = Observed(card.kommo_lead_id, card.observed, card.in_doubt)
+        return Entry(card, plan(wanted, observed), card.wanted_version)
+
+    def _renew_catalogue(self, *, if_older_than: timedelta = timedelta(0)) -> bool:
+        """Read the account's pipelines and fields again, once a drain; False when that is not due."""
+        now = self.clock()
+        is_new = self.catalogue is not None and now - self.catalogue.fetched_at < if_older_than
+        if self.catalogue_refreshed or is_new:
+            return False
+        self.catalogue_refreshed = True
+        try:
+            self.catalogue = catalogues.refresh(self.account, self.client, now=now)
+        except KommoError as error:
+            log.info("catalogue_not_read", account=self.account.pk, error=str(error))
+            return False
+        return True
+
+    # --- Sending
+
+    def _look_up(self, unsure: list[Entry]) -> bool:
+        try:
+            look_up_created(self.account, self.client, [entry.card for entry in unsure], self.catalogue, self.clock())
+        except KommoError as error:
+            return self._failed(unsure, error, started=None)
+        return True
+
+    def _blind_moves(self, updates: list[Entry]) -> list[Entry]:
+        """Return the updates that would move a card although a person may have moved it unheard."""
+        now = self.clock()
+        moves = [
+            entry for entry in updates if "status_id" in entry.plan.effect and not fence.is_fresh(entry.card, now=now)
+        ]
+        return moves if moves and fence.may_have_missed(self.account, now=now) else []
+
+    def _read_again(self, entries: list[Entry]) -> bool:
+        """Let people's moves come first: the cards are planned again from what was read."""
+        try:
+            missing = fence.read_again(self.client, self.catalogue, [entry.card for entry in entries])
+        except KommoError as error:
+            return self._failed(entries, error, started=None)
+        self._gone([entry for entry in entries if entry.card.pk in missing], "not found in Kommo before a move")
+        return True
+
+    def _send_in_groups(self, entries: list[Entry], size: int, send: Callable[[list[Entry]], bool]) -> bool:
+        """Send in groups that shrink with the trouble behind their cards; False when the account must rest."""
+        waiting = list(entries)
+        while waiting:
+            groups = batches([_trouble(entry.card) for entry in waiting], min(size, self._batch_size()))
+            # One at a time: the answer to this group may shrink the next ones.
+            if not send([waiting[place] for place in groups[0]]):
+                return False
+            waiting = [waiting[place] for group in groups[1:] for place in group]
+        return True
+
+    def _create(self, entries: list[Entry]) -> bool:
+        def settle(sent: list[Entry], bodies: list[dict[str, Any]], started: float) -> bool:
+            answers = self.client.create_leads_complex(bodies)
+            merged = settlement.created(sent, answers, call=self._call(started), now=self.clock())
+            self._succeeded(len(answers))
+            return self._read_merged(merged)
+
+        return self._send(entries, settle, again=self._create)
+
+    def _update(self, entries: list[Entry]) -> bool:
+        def settle(sent: list[Entry], bodies: list[dict[str, Any]], started: float) -> bool:
+            answers = self.client.update_leads(bodies)
+            left_out = settlement.updated(sent, answers, call=self._call(started), now=self.clock())
+            self._succeeded(len(answers))
+            return self._look_for(left_out)
+
+        return self._send(entries, settle, again=self._update)
+
+    def _send(
+        self,
+        entries: list[Entry],
+        settle: Callable[[list[Entry], list[dict[str, Any]], float], bool],
+        *,
+        again: Callable[[list[Entry]], bool],
+    ) -> bool:
+        """Send one batch and settle it; False when the account has to rest or the lease is lost.
+
+        The slot comes first: between the last look at a plan and its leaving there is no further wait.
+        """
+        lane = Lane.LIVE if any(entry.card.lane == Card.Lane.LIVE for entry in entries) else Lane.BULK
+        sent, started = entries, time.monotonic()
+        try:
+            with self.client.slot(lane):
+                if not self.lease.renew(self.clock()):
+                    return False
+                sent = settlement.store_intent(entries, now=self.clock())
+                if not sent:
+                    return True
+                started = time.monotonic()
+                return settle(sent, [entry.plan.body for entry in sent], started)
+        except KommoError as error:
+            return self._failed(sent, error, started=started, again=again)
+
+    def _read_merged(self, merged: list[Entry]) -> bool:
+        """Read the older leads that duplicate control joined ours to: what they hold otherwise is a person's."""
+        for entry in merged:
+            card = Card.objects.get(pk=entry.card.pk)
+            if card.kommo_lead_id is None:
+                continue
+            try:
+                reply = self.client.lead(card.kommo_lead_id)
+            except KommoError as error:
+                # It was created; the comparison with Kommo finds what differs.
+                log.info("merged_lead_not_read", card=card.pk, error=str(error))
+                continue
+            now = self.clock()
+            adoption.adopt(card.pk, reply, self.catalogue, read_at=now, now=now, found_by="merge")
+        return True
+
+    def _look_for(self, left_out: list[Entry]) -> bool:
+        """Ask for the leads that Kommo left out of its answers more than once; those it does not have are gone."""
+        if not left_out:
+            return True
+        ids = [entry.card.kommo_lead_id for entry in left_out if entry.card.kommo_lead_id]
+        try:
+            there = {reply.id for reply in self.client.iterate_leads(ids=ids) if not reply.is_deleted}
+        except KommoError as error:
+            return self._failed(left_out, error, started=None)
+        lost = [entry for entry in left_out if entry.card.kommo_lead_id not in there]
+        self._gone(lost, "Kommo's answers leave this lead out, and it is not found there")
+        return True
+
+    def _gone(self, entries: list[Entry], reason: str) -> set[int]:
+        """Give up cards whose lead is not in Kommo any more; return those that live on in a lead they were merged into.
+
+        Those are linked to that lead, and due again.
+        """
+        if not entries:
+            return set()
+        cards = list(Card.objects.filter(pk__in=[entry.card.pk for entry in entries]).select_related("lead"))
+        try:
+            return vanished.settle(self.account, self.client, cards, reason=reason, now=self.clock()).followed
+        except KommoError as error:
+            log.info("merge_not_followed", account=self.account.pk, error=str(error))
+        vanished.mark_gone(cards, reason=reason, now=self.clock())
+        return set()
+
+    def _call(self, started: float | None) -> settlement.Call:
+        last = self.client.last_call
+        duration = None if started is None else round((time.monotonic() - started) * 1000)
+        return settlement.Call(last.status if last else None, last.request_id if last else "", duration)
+
+    def _succeeded(self, count: int) -> None:
+        """Kommo answers: what waited only because it did not is due at once, and batches grow back."""
+        self.delivered += count
+        changed: dict[str, Any] = {}
+        if self.account.failures or self.account.retry_at:
+            changed |= {"failures": 0, "retry_at": None}
+            outbox.wake(self.account.pk, most_attempts=self.account.failures, now=self.clock())
+        if self.account.batch_limit < self.account.batch_size:
+            self.account.batch_limit = min(self.account.batch_limit * 2, 250)
+            changed |= {"batch_limit": self.account.batch_limit}
+        if changed:
+            Account.objects.filter(pk=self.account.pk).update(**changed)
+            self.account.failures, self.account.retry_at = 0, None
+
+    # --- What a failure leads to
+
+    def _failed(
+        self,
+        entries: list[Entry],
+        error: KommoError,
+        *,
+        started: float | None,
+        again: Callable[[list[Entry]], bool] | None = None,
+    ) -> bool:
+        """Do what the table of errors says; True when the drain may go on."""
+        action, call, now = decide(error), self._call(started), self.clock()
+        was_write = again is not None
+        log.info("call_failed", account=self.account.pk, cards=len(entries), error=str(error), action=action.name)
+        if action is Action.SHRINK_BATCH and len(entries) > 1:
+            self.account.batch_limit = max(1, len(entries) // 2)
+            Account.objects.filter(pk=self.account.pk).update(batch_limit=self.account.batch_limit)
+            settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
+            return True
+        if action is Action.PAUSE_ACCOUNT:
+            settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
+            until = None if isinstance(error, KommoAccessError) else now + WRONG_WAY_PAUSE
+            pause(self.account, reason=str(error), now=now, until=until)
+            return False
+        if isinstance(error, KommoRejectedError) and action not in (Action.RETRY, Action.RETRY_LATER) and again:
+            return self._refused(entries, error, call, again)
+        return self._rest(entries, error, action, call, now, was_write=was_write)
+
+    def _rest(
+        self,
+        entries: list[Entry],
+        error: KommoError,
+        action: Action,
+        call: settlement.Call,
+        now: datetime,
+        *,
+        was_write: bool,
+    ) -> bool:
+        """Let the account wait as a whole, a little, and these cards by their own count of failures.
+
+        An outage keeps everything from Kommo, a poisoned card only what travels with it, and one failure does not tell
+        which it was. So the account soon tries again with whatever has not failed yet.
+        """
+        failures = self.account.failures + 1
+        asked = error.retry_after or timedelta(0)
+        until = now + delay(failures, jitter=random.random(), retry_after=asked, cap=REST_CAP)
+        Account.objects.filter(pk=self.account.pk).update(failures=failures, retry_at=until)
+        # Too many calls is nobody's fault: it does not count against the cards.
+        counts = action is not Action.RETRY_LATER
+        settlement.failed(entries, error, call=call, due_at=until, counts=counts, now=now, was_write=was_write)
+        return False
+
+    def _refused(
+        self,
+        entries: list[Entry],
+        error: KommoRejectedError,
+        call: settlement.Call,
+        again: Callable[[list[Entry]], bool],
+    ) -> bool:
+        """Set the culprits aside, each for its own reason, and resend the rest; halve the batch if none is named."""
+        now = self.clock()
+        verdicts, innocent = _judge(entries, error)
+        if not verdicts and len(entries) > 1:
+            half = len(entries) // 2
+            settlement.put_back(entries, reason=str(error), call=call, now=now)
+            return self._again(entries[:half], again) and self._again(entries[half:], again)
+        if not verdicts:
+            verdicts, innocent = [(entry, error, decide(error)) for entry in entries], []
+        if any(action is Action.REFRESH_CATALOGUE for *_, action in verdicts) and self._renew_catalogue():
+            settlement.put_back(entries, reason=str(error), call=call, now=now)
+            return True
+        followed = self._gone([entry for entry, _, action in verdicts if action is Action.GONE], str(error))
+        rest = [verdict for verdict in verdicts if verdict[0].card.pk not in followed]
+        settlement.refused(rest, call=call, now=now)
+        if innocent:
+            reason = f"refused together with another card, and sent again without it ({error.status_code})"
+            settlement.put_back(innocent, reason=reason, call=call, now=now)
+            return self._again(innocent, again)
+        return True
+
+    def _again(self, entries: list[Entry], send: Callable[[list[Entry]], bool]) -> bool:
+        """Send part of a refused batch again, planned afresh; a create that may have happened is looked up first."""
+        creates = [entry for entry in entries if entry.plan.operation is Operation.CREATE]
+        if creates and not self._look_up(creates):
+            return False
+        replanned = self._plan_all(settlement.reload(entries))
+        same = [entry for entry in replanned if entry.plan.operation is entries[0].plan.operation]
+        return send(same) if same else True
+
+
+def _trouble(card: Card) -> int:
+    """Return how many times the card's batch is halved: once per failure, twice per try that nobody lived to tell."""
+    return card.attempts + 2 * card.tries_without_outcome
+
+
+def _hopeless(entry: Entry) -> str:
+    """Return why a plan must not be tried again; empty when it may be."""
+    if entry.card.refused_plan and entry.card.refused_plan == entry.plan.fingerprint:
+        return entry.card.last_error or "Kommo refused this very change before"
+    if entry.card.tries_without_outcome >= MOST_TRIES_WITHOUT_OUTCOME:
+        return f"parked: {entry.card.tries_without_outcome} tries ended without any outcome"
+    return ""
+
+
+def _judge(
+    entries: Sequence[Entry], error: KommoRejectedError
+) -> tuple[list[tuple[Entry, KommoError, Action]], list[Entry]]:
+    """Return the cards the error names, each with its own part of it and what is done about that, and all others."""
+    verdicts: list[tuple[Entry, KommoError, Action]] = []
+    innocent: list[Entry] = []
+    for index, entry in enumerate(entries):
+        request_id = str(entry.plan.body.get("request_id", index))
+        if own := error.about(request_id, entry.card.kommo_lead_id):
+            verdicts.append((entry, own, decide(own)))
+        else:
+            innocent.append(entry)
+    return verdicts, innocent

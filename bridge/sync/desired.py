@@ -1,0 +1,206 @@
+"""What a card should show: the lead and its pipeline's rules, said in the account's own ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.kommo import fields
+from bridge.models import Account, Card, Catalogue
+from bridge.sync.ownership import held_against
+from bridge.sync.plan import LOST_STATUS_ID, MAX_NAME_LENGTH, Desired, DesiredField, TagFamily
+from leads.models import FieldMapping, Lead, TagRule
+from leads.names import name_key
+from leads.rulebook import Rulebook
+
+MAX_TAG_LENGTH = 250
+
+
+INCOMING = 1  # a status' type: the one stage nobody may move a lead into (kommo-api §6.1)
+
+
+@dataclass
+class Gaps:
+    """What the configuration cannot say in Kommo's words, a sentence each."""
+
+    said: list[str] = field(default_factory=list)
+    # An id of ours is not in our copy of the account, which may be older than it.
+    knows_too_little: bool = False
+
+
+def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue | None) -> Desired:
+    """Return what the card should show. The card's lead, its pipeline and its objections are loaded already."""
+    lead = card.lead
+    facts = dict(lead.facts())
+    facts["objections"] = [objection.name for objection in lead.objections.all()]
+    gaps = Gaps()
+    field_values = wanted_fields(book.field_mappings, facts, catalogue, gaps)
+    status_id, held = _place(card, book, catalogue, gaps)
+    return Desired(
+        lead_id=str(lead.pk),
+        name="" if _stands(card, "name", lead.name[:MAX_NAME_LENGTH]) else lead.name,
+        phone=lead.phone or "",
+        email=lead.email,
+        pipeline_id=lead.pipeline.kommo_pipeline_id,
+        status_id=status_id,
+        loss_reason_id=_loss_reason(lead, catalogue) if status_id == LOST_STATUS_ID else None,
+        fields=tuple(one for one in field_values if not _stands(card, f"field:{one.field_id}", one.comparable)),
+        families=tuple(_family(rule, facts, card) for rule in book.tag_rules),
+        bridge_id_field_id=account.bridge_id_field_id,
+        statuses_to_visit=_visits(card, catalogue),
+        unmapped=tuple(gaps.said),
+        held=held,
+        loss_reason_after_move=card.loss_reason_after_move,
+        knows_too_little=gaps.knows_too_little,
+    )
+
+
+def _stands(card: Card, subject: str, wanted: Any) -> bool:
+    """Say whether a person's value stands there, because we call for nothing we did not call for then."""
+    is_held, ours = held_against(card.ownership, subject)
+    return is_held and card.kommo_lead_id is not None and ours == wanted
+
+
+def _place(card: Card, book: Rulebook, catalogue: Catalogue | None, gaps: Gaps) -> tuple[int | None, str]:
+    """Return the status the card should stand in, and why nothing at all may be sent, if so."""
+    lead = card.lead
+    if lead.pipeline.kommo_pipeline_id is None:
+        return None, f"pipeline “{lead.pipeline.name}” is not bound to a pipeline in Kommo: run kommo_connect"
+    if _stands_in_incoming(card, catalogue):
+        # Any write would move it out of there (kommo-api §4.4), which is a person's decision.
+        return None, "the card stands in Incoming leads: accept it in Kommo"
+    stage = book.stages_by_id.get(lead.stage_id) if lead.stage_id else None
+    if stage is None:
+        # A person put the card into a stage of their own: its place is theirs, the rest still goes.
+        return None, "" if card.kommo_lead_id else "the lead has no stage of ours, and a new card needs one"
+    status_id = stage.kommo_status_id
+    missing = _missing_place(stage.name, lead.pipeline.kommo_pipeline_id, status_id, catalogue)
+    if not missing:
+        return status_id, ""
+    gaps.knows_too_little |= status_id is not None
+    if card.kommo_lead_id is None:
+        return None, missing
+    if status_id is None or card.observed.get("status_id") != status_id:
+        gaps.said.append(missing)
+    return None, ""
+
+
+def _missing_place(name: str, pipeline_id: int, status_id: int | None, catalogue: Catalogue | None) -> str:
+    """Return why a card cannot be moved to a stage of ours; empty when it can. Never another stage instead."""
+    if status_id is None:
+        return f"stage “{name}” is not bound to a stage in Kommo: run kommo_connect or choose it in the admin"
+    if catalogue is None:
+        return ""
+    status = catalogue.status(pipeline_id, status_id)
+    if status is None:
+        return f"stage “{name}” is bound to a stage that Kommo does not have any more: choose another in the admin"
+    if status["type"] == INCOMING:
+        return f"stage “{name}” is bound to Incoming leads, where nothing can be put: choose another in the admin"
+    return ""
+
+
+def _visits(card: Card, catalogue: Catalogue | None) -> tuple[int, ...]:
+    """Return the stages still to be entered, without those that Kommo does not have any more: nothing happens there."""
+    pipeline_id = card.lead.pipeline.kommo_pipeline_id
+    return tuple(one for one in card.stages_to_visit if catalogue is None or catalogue.status(pipeline_id, one))
+
+
+def _stands_in_incoming(card: Card, catalogue: Catalogue | None) -> bool:
+    if catalogue is None or card.kommo_lead_id is None:
+        return False
+    status = catalogue.status(card.observed.get("pipeline_id"), card.observed.get("status_id"))
+    return bool(status and status["type"] == INCOMING)
+
+
+def _loss_reason(lead: Lead, catalogue: Catalogue | None) -> int | None:
+    # A person who lost the deal gave their own reason, or none.
+    ours = lead.stage is not None and lead.stage_set_by != Lead.Actor.STAFF
+    wanted = name_key(lead.stage.loss_reason) if lead.stage and ours else ""
+    if not wanted or catalogue is None:
+        return None
+    return next((reason["id"] for reason in catalogue.loss_reasons if name_key(reason["name"]) == wanted), None)
+
+
+def wanted_fields(
+    mappings: Iterable[FieldMapping], facts: dict[str, Any], catalogue: Catalogue | None, gaps: Gaps
+) -> list[DesiredField]:
+    wanted = []
+    for mapping in mappings:
+        value = facts.get(mapping.attribute)
+        if mapping.kommo_field_id is None:
+            if value is not None:
+                gaps.said.append(f"field “{mapping.kommo_field}” is not bound to a field in Kommo: run kommo_connect")
+            continue
+        if value == []:
+            value = None
+        if catalogue is not None and _options(mapping, catalogue) is None:
+            gaps.knows_too_little = True
+            if value is not None:
+                gaps.said.append(f"field “{mapping.kommo_field}” is not in Kommo any more: choose another in the admin")
+            continue
+        enum_ids: list[int] = []
+        if value is not None and mapping.type in (FieldMapping.Type.SELECT, FieldMapping.Type.MULTISELECT):
+            chosen = value if isinstance(value, list) else [value]
+            found = [enum_id(mapping, str(one), catalogue) for one in chosen]
+            if None in found:
+                option = mapping.options.get(str(chosen[found.index(None)]), chosen[found.index(None)])
+                gaps.knows_too_little = True
+                gaps.said.append(f"“{mapping.kommo_field}” has no option “{option}” in Kommo")
+                continue
+            enum_ids = [one for one in found if one is not None]
+        try:
+            values = fields.to_kommo(mapping.type, value, enum_ids)
+        except ValueError as error:
+            gaps.said.append(f"“{mapping.kommo_field}” cannot show {value!r}: {error}")
+            continue
+        comparable = fields.from_kommo(mapping.type, values)
+        wanted.append(DesiredField(mapping.kommo_field_id, mapping.attribute, values, comparable))
+    return wanted
+
+
+def enum_id(mapping: FieldMapping, value: str, catalogue: Catalogue | None) -> int | None:
+    """Return the id of the option that shows our value: the bound one, else the one of that name.
+
+    Names differ between the two sides, so a value is mapped to its option's name first (`mapping.options`).
+    """
+    options = _options(mapping, catalogue) or {}
+    bound = mapping.enum_ids.get(value)
+    if bound is not None and (catalogue is None or bound in options.values()):
+        return int(bound)
+    return options.get(name_key(mapping.options.get(value, value)))
+
+
+def _options(mapping: FieldMapping, catalogue: Catalogue | None) -> dict[str, int] | None:
+    """Return the options of the mapping's field by normalised name; None for a field the account does not have."""
+    for one in catalogue.lead_fields if catalogue else ():
+        if one["id"] == mapping.kommo_field_id:
+            return {name_key(option["value"]): option["id"] for option in one.get("enums") or ()}
+    return None
+
+
+def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:
+    prefix, _, suffix = rule.template.partition("{value}")
+    value = facts.get(rule.attribute)
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    is_held, ours = held_against(card.ownership, f"tags:{rule.template}")
+    return TagFamily(
+        prefix=prefix,
+        suffix=suffix,
+        tags=frozenset(tag(rule.template, one) for one in values),
+        held_against=frozenset(ours) if is_held else None,
+    )
+
+
+def tag(template: str, value: object) -> str:
+    """Return the tag for a value: lower case, spaces as `_`, accents kept (domain S11)."""
+    text = "_".join(str(value).lower().split())
+    return template.replace("{value}", text)[:MAX_TAG_LENGTH]
+
+
+def wanted_tags(lead: Lead, book: Rulebook) -> list[str]:
+    """Return the tags the rules call for, sorted, as the API shows them."""
+    facts = dict(lead.facts())
+    facts["objections"] = [objection.name for objection in lead.objections.all()]
+    unowned = Card()
+    return sorted({one for rule in book.tag_rules for one in _family(rule, facts, unowned).tags})

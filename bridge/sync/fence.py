@@ -1,0 +1,70 @@
+"""Before a card is moved while we may not be hearing what people do, the lead is read: their move comes first.
+
+With webhooks that arrive, a person's move is known within a second. Without any, or while they are late or unread,
+an automatic move could go over one that nobody has told us of. So such cards are read back, all of a batch in one call,
+and planned again from what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from bridge.kommo.client import KommoClient
+from bridge.kommo.throttle import Lane
+from bridge.models import Account, Card, Catalogue, Delivery, WebhookEvent
+from bridge.sync.adoption import adopt
+
+# A reading this old may be moved upon: what leaves next was computed from it.
+FRESH_FOR = timedelta(seconds=5)
+# Our own writes come back as webhooks well within this.
+ECHO_LATE_AFTER = timedelta(seconds=30)
+LEADS_PER_READ = 250
+
+
+def may_have_missed(account: Account, *, now: datetime) -> bool:
+    """Say whether staff may have moved a card without our knowing it by now. Costs two queries at most."""
+    if not account.webhook_destination or account.webhook_problem:
+        return True
+    if WebhookEvent.objects.filter(account=account, state=WebhookEvent.State.RECEIVED).exists():
+        return True
+    heard_at = Account.objects.values_list("webhook_heard_at", flat=True).get(pk=account.pk) or account.connected_at
+    unanswered = Delivery.objects.filter(
+        account=account,
+        outcome=Delivery.Outcome.DELIVERED,
+        operation__in=[Delivery.Operation.CREATE, Delivery.Operation.UPDATE],
+        at__lt=now - ECHO_LATE_AFTER,
+    )
+    return heard_at is None or unanswered.filter(at__gt=heard_at).exists()
+
+
+def is_fresh(card: Card, *, now: datetime) -> bool:
+    """Say whether what Kommo holds was seen just now."""
+    return card.observed_at is not None and card.observed_at > now - FRESH_FOR
+
+
+def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence[Card]) -> set[int]:
+    """Read the cards' leads and adopt what people did; return the ids of cards whose lead is not there.
+
+    Raises KommoError, and then nothing has been decided for what was not read.
+    """
+    missing: set[int] = set()
+    for start in range(0, len(cards), LEADS_PER_READ):
+        cards_by_id = {card.kommo_lead_id: card for card in cards[start : start + LEADS_PER_READ]}
+        ids = [kommo_id for kommo_id in cards_by_id if kommo_id]
+        read_at = timezone.now()
+        found = client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
+        replies = {reply.id: reply for reply in found if reply.id in cards_by_id and not reply.is_deleted}
+        for kommo_id, reply in replies.items():
+            adopt(
+                cards_by_id[kommo_id].pk,
+                reply,
+                catalogue,
+                read_at=read_at,
+                now=timezone.now(),
+                found_by="before a move",
+            )
+        missing |= {card.pk for kommo_id, card in cards_by_id.items() if kommo_id not in replies}
+    return missing

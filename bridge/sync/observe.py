@@ -1,0 +1,38 @@
+"""A lead as Kommo returned it, in the shape a card keeps it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bridge.kommo import fields
+from bridge.kommo.replies import LeadReply
+from bridge.models import Card
+
+
+def observed(reply: LeadReply) -> dict[str, Any]:
+    """Return what `Card.observed` holds for this lead (its shape is on the model)."""
+    return {
+        "name": reply.name,
+        "price": reply.price,
+        "pipeline_id": reply.pipeline_id,
+        "status_id": reply.status_id,
+        "responsible_user_id": reply.responsible_user_id,
+        "loss_reason_id": reply.loss_reason_id,
+        "fields": {str(one.field_id): fields.from_kommo(one.field_type, one.values) for one in reply.custom_fields},
+        "tags": sorted(reply.tags),
+        "updated_at": reply.updated_at,
+    }
+
+
+def persons_name(name: str, kommo_id: int) -> str:
+    """Return the name unless it is the one Kommo gives to leads that have none, in any language: “Lead #123”."""
+    return "" if re.fullmatch(rf"\w+ #{kommo_id}", name.strip()) else name
+
+
+def link(card: Card, reply: LeadReply) -> None:
+    """Take a lead found in Kommo for this card's own, in memory: nothing of it is in doubt any more."""
+    card.kommo_lead_id = reply.id
+    card.kommo_contact_id = reply.main_contact_id or card.kommo_contact_id
+    card.observed = card.agreed = observed(reply)
+    card.in_doubt, card.create_intent_at = {}, None

@@ -1,0 +1,240 @@
+"""The scheduled comparison with Kommo: what webhooks should have told us, found by asking.
+
+Incremental: leads changed since the last poll, with an overlap, because Kommo's clock has a grain of a second. Full:
+every card, by id, a part at a time, so that whoever is interrupted goes on where it was. Both adopt what people did,
+record it as drift, and make due whatever our side still owes. Running it twice finds nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from bridge import heartbeat
+from bridge.kommo.client import KommoClient
+from bridge.kommo.replies import LeadReply
+from bridge.kommo.throttle import Lane
+from bridge.models import Account, Card, Catalogue, WebhookItem
+from bridge.sync import catalogue as catalogues
+from bridge.sync import newcomers, owed, vanished
+from bridge.sync.adoption import adopt
+from bridge.sync.connection import open_account
+from bridge.sync.plan import CLOSED_STATUS_IDS
+
+OVERLAP = timedelta(seconds=120)
+PAGE = 250
+# How far back the first poll of an account looks.
+FIRST_LOOK_BACK = timedelta(hours=24)
+# A change this old must have had its webhook by now.
+WEBHOOK_LATE_AFTER = timedelta(seconds=60)
+NOT_FOUND = "not found in Kommo: deleted, merged, or hidden from our user"
+
+
+@dataclass
+class Report:
+    """What a comparison found.
+
+    read: leads read. drifted: Kommo id -> subject -> {"ours", "theirs"}. owed: Kommo ids of cards that differ because
+    our side has not written yet. gone: our lead ids. taken_in: leads of Kommo that were (or would be) linked or taken
+    in. missed: changes that a webhook should have told of long ago.
+    """
+
+    read: int = 0
+    drifted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    owed: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    taken_in: int = 0
+    missed: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.drifted or self.owed or self.gone or self.taken_in)
+
+
+@dataclass
+class Comparison:
+    """One run of comparing an account; `dry_run` looks and changes nothing. `progress` hears how many were read."""
+
+    account: Account
+    client: KommoClient
+    catalogue: Catalogue | None
+    found_by: str
+    dry_run: bool = False
+    lane: Lane = Lane.BULK
+    progress: Callable[[int], None] = lambda read: None
+    report: Report = field(default_factory=Report)
+
+    def changed_since(self, since: datetime | None = None) -> Report:
+        """Compare the leads Kommo has changed since a time (default: the last poll). Raises KommoError.
+
+        A lead that changes while pages are read moves to the last one and pulls another over the edge of the page
+        just read. So each page is asked for from the newest second of the one before.
+        """
+        started = timezone.now()
+        start = since or (self.account.polled_until or started - FIRST_LOOK_BACK) - OVERLAP
+        page, more = 1, True
+        while more:
+            read_at = timezone.now()
+            replies, more = self.client.list_leads(page=page, updated_since=start, limit=PAGE, lane=self.lane)
+            self._compare(replies, read_at)
+            newest = max((datetime.fromtimestamp(reply.updated_at, UTC) for reply in replies), default=start)
+            self._remember_polled(newest, from_=start if since else None)
+            page, start = (1, newest) if newest > start else (page + 1, start)
+        self._look_for_deleted()
+        if not self.dry_run:
+            Account.objects.filter(pk=self.account.pk).update(polled_at=started)
+        return self.report
+
+    def _remember_polled(self, newest: datetime, *, from_: datetime | None) -> None:
+        """Keep Kommo's own time, not ours: clocks differ. A poll that left a gap after the last one leaves no mark."""
+        known = self.account.polled_until
+        leaves_a_gap = from_ is not None and (known is None or from_ > known)
+        if not self.dry_run and not leaves_a_gap and (known is None or newest > known):
+            self.account.polled_until = newest
+            Account.objects.filter(pk=self.account.pk).update(polled_until=newest)
+
+    def everything(self, *, until: datetime | None = None, newborn: bool = False) -> bool:
+        """Compare every card with its lead, by id; what Kommo does not return is gone. Raises KommoError.
+
+        Goes on where an earlier run for this account stopped; stops at `until`, and says whether it came to the end.
+        The first one of an account, or with `newborn`, also takes in the open leads of our pipelines.
+        """
+        at = self._begin(newborn)
+        while not at.get("ended"):
+            if until and timezone.now() >= until:
+                return False
+            at = self._compare_page_of_leads(at) if at.get("page") else self._compare_page_of_cards(at)
+            if not self.dry_run:
+                Account.objects.filter(pk=self.account.pk).update(comparing_at=at)
+        if not self.dry_run:
+            since = self.account.comparing_since
+            Account.objects.filter(pk=self.account.pk).update(
+                compared_at=since, polled_at=timezone.now(), comparing_since=None, comparing_at={}
+            )
+        return True
+
+    def _begin(self, newborn: bool) -> dict[str, Any]:
+        account = self.account
+        if account.comparing_since and account.comparing_at and not self.dry_run:
+            return dict(account.comparing_at)
+        at = {"after": 0, "newborn": newborn or account.compared_at is None}
+        if not self.dry_run:
+            account.comparing_since = timezone.now()
+            Account.objects.filter(pk=account.pk).update(comparing_since=account.comparing_since, comparing_at=at)
+        return at
+
+    def _compare_page_of_cards(self, at: dict[str, Any]) -> dict[str, Any]:
+        rows = Card.objects.filter(account=self.account, kommo_lead_id__gt=at["after"])
+        ids = rows.exclude(state=Card.State.CLOSED).order_by("kommo_lead_id").values_list("kommo_lead_id", flat=True)
+        part = [kommo_id for kommo_id in ids[:PAGE] if kommo_id]
+        if not part:
+            return {**at, "page": 1} if at["newborn"] else {"ended": True}
+        self._compare_ids(part)
+        return {**at, "after": part[-1]}
+
+    def _compare_page_of_leads(self, at: dict[str, Any]) -> dict[str, Any]:
+        """Look at one page of the leads of our pipelines, newest first: a person's newest one becomes their card."""
+        pipelines = list(newcomers.our_pipelines(self.account))
+        if not pipelines:
+            return {"ended": True}
+        replies, more = self.client.list_leads(page=at["page"], pipeline_ids=pipelines, limit=PAGE, lane=self.lane)
+        open_ones = [reply for reply in replies if reply.status_id not in CLOSED_STATUS_IDS and not reply.is_deleted]
+        known = set(
+            Card.objects.filter(account=self.account, kommo_lead_id__in=[reply.id for reply in open_ones]).values_list(
+                "kommo_lead_id", flat=True
+            )
+        )
+        self._take_in([reply for reply in open_ones if reply.id not in known])
+        self._read(len(replies))
+        return {**at, "page": at["page"] + 1} if more else {"ended": True}
+
+    def one(self, card: Card) -> Report:
+        """Compare one card with its lead. Raises KommoError."""
+        if card.kommo_lead_id:
+            self._compare_ids([card.kommo_lead_id])
+        return self.report
+
+    def _compare_ids(self, ids: Sequence[int]) -> None:
+        asked_at = timezone.now()
+        found = self.client.iterate_leads(ids=list(ids), with_=("contacts",), limit=PAGE, lane=self.lane)
+        replies = {reply.id: reply for reply in found if reply.id in ids and not reply.is_deleted}
+        self._compare(list(replies.values()), asked_at)
+        self._lost([kommo_id for kommo_id in ids if kommo_id not in replies], NOT_FOUND)
+
+    def _look_for_deleted(self) -> None:
+        """Kommo lists deleted leads apart, and only those that can still be restored."""
+        deleted = [reply.id for reply in self.client.iterate_leads(with_=("only_deleted",), limit=PAGE, lane=self.lane)]
+        for start in range(0, len(deleted), PAGE):
+            self._lost(deleted[start : start + PAGE], "deleted in Kommo")
+
+    def _lost(self, ids: Sequence[int], reason: str) -> None:
+        rows = Card.objects.filter(account=self.account, kommo_lead_id__in=ids).exclude(state__in=vanished.GONE)
+        lost = list(rows.select_related("lead")) if ids else []
+        if self.dry_run:
+            gone = lost
+        else:
+            settled = vanished.settle(self.account, self.client, lost, reason=reason, now=timezone.now())
+            gone = [card for card in lost if card.pk in settled.gone]
+        self.report.gone += [str(card.lead_id) for card in gone]
+
+    def _compare(self, replies: Sequence[LeadReply], read_at: datetime) -> None:
+        self._read(len(replies))
+        by_id = {reply.id: reply for reply in replies if not reply.is_deleted}
+        rows = Card.objects.filter(account=self.account, kommo_lead_id__in=by_id)
+        cards = dict(rows.values_list("kommo_lead_id", "pk"))
+        self._take_in([reply for kommo_id, reply in by_id.items() if kommo_id not in cards])
+        agreeing: list[int] = []
+        for kommo_id, card_id in cards.items():
+            reply = by_id[kommo_id or 0]
+            findings = adopt(
+                card_id,
+                reply,
+                self.catalogue,
+                read_at=read_at,
+                now=timezone.now(),
+                found_by=self.found_by,
+                only_compare=self.dry_run,
+            )
+            if findings.changed:
+                self.report.drifted[str(kommo_id)] = {
+                    subject: {"ours": before, "theirs": after} for subject, (before, after) in findings.changed.items()
+                }
+                late = datetime.fromtimestamp(reply.updated_at, UTC) < read_at - WEBHOOK_LATE_AFTER
+                self.report.missed += late
+            elif not findings.is_outdated:
+                agreeing.append(card_id)
+        self.report.owed += owed.settle(
+            self.account, agreeing, self.catalogue, found_by=self.found_by, now=timezone.now(), dry_run=self.dry_run
+        )
+        if not self.dry_run:
+            newcomers.learn_phones(
+                self.account, self.client, contact_ids=(), lead_ids=cards, now=timezone.now(), lane=self.lane
+            )
+
+    def _take_in(self, replies: Sequence[LeadReply]) -> None:
+        if self.dry_run:
+            self.report.taken_in += len(newcomers.would_take_in(self.account, replies, self.catalogue))
+            return
+        results = newcomers.take_in(
+            self.account, replies, self.client, self.catalogue, now=timezone.now(), lane=self.lane
+        )
+        self.report.taken_in += _count(results.values(), WebhookItem.Result.ADOPTED)
+
+    def _read(self, count: int) -> None:
+        heartbeat.progress()
+        self.report.read += count
+        self.progress(self.report.read)
+
+
+def compare_card(card: Card) -> Report:
+    """Compare one card with Kommo now, because somebody asks; what people did is adopted. Raises KommoError."""
+    account, client = open_account(card.account_id)
+    return Comparison(account, client, catalogues.stored(account), "by hand", lane=Lane.LIVE).one(card)
+
+
+def _count(results: Iterable[str], wanted: str) -> int:
+    return sum(result == wanted for result in results)

@@ -1,0 +1,66 @@
+"""Saying a follow-up through a Salesbot: the text goes into a field of the card, and the bot reads it out.
+
+A follow-up channel (FOLLOWUP_CHANNEL=bridge.sync.salesbot.Salesbot). Kommo answers before the bot has run, so “sent”
+means “queued at Kommo”. The field may be written again and again, but every run says the message once more: where the
+answer to the run is lost, it is not asked for again. Source: kommo-api §6 (POST /api/v4/bots/run).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+
+from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
+from bridge.kommo.client import KommoClient
+from bridge.models import Account, Card
+from bridge.sync.connection import client_for
+from followups.channels import Outcome, Outgoing, Result
+
+FIELD = "Follow-up"
+
+
+class Salesbot:
+    """Runs the bot SALESBOT_ID on the lead's card, with the text in the text field “Follow-up”."""
+
+    acts_once = False
+
+    def send(self, message: Outgoing, *, now: datetime) -> Result:
+        card = Card.objects.select_related("account__catalogue").filter(lead_id=message.lead["id"]).first()
+        if card is None or card.kommo_lead_id is None:
+            return Result(Outcome.RETRY, "the lead has no card in Kommo yet")
+        if card.account.state != Account.State.ACTIVE:
+            # In shadow nothing of ours may reach Kommo; while paused nothing would.
+            return Result(Outcome.RETRY, f"the account in Kommo is {card.account.get_state_display()}")
+        fields = card.account.catalogue.lead_fields
+        field_id = next((field["id"] for field in fields if field["name"] == FIELD), None)
+        if field_id is None:
+            return Result(Outcome.RETRY, f"the account has no text field “{FIELD}”: create it in Kommo")
+        values = [{"field_id": field_id, "values": [{"value": message.text}]}]
+        client = client_for(card.account)
+        try:
+            client.update_leads([{"id": card.kommo_lead_id, "custom_fields_values": values}])
+        except KommoError as error:
+            return _again(error)
+        return _run(client, card.kommo_lead_id)
+
+
+def _run(client: KommoClient, kommo_lead_id: int) -> Result:
+    try:
+        client.run_salesbot(settings.SALESBOT_ID, kommo_lead_id)
+    except KommoUnreachableError as error:
+        return _unconfirmed(error) if error.sent else _again(error)
+    except (KommoServerError, KommoReplyError) as error:
+        # It may have queued the bot before it stumbled, and has where we cannot read what it says.
+        return _unconfirmed(error)
+    except KommoError as error:
+        return _again(error)
+    return Result(Outcome.SENT, "queued at Kommo")
+
+
+def _unconfirmed(error: KommoError) -> Result:
+    return Result(Outcome.UNCONFIRMED, f"the bot may have run: {error}")
+
+
+def _again(error: KommoError) -> Result:
+    return Result(Outcome.RETRY, str(error), error.retry_after.total_seconds() if error.retry_after else None)

@@ -1,0 +1,483 @@
+"""Settling: writing down, card by card, what became of a call.
+
+Every function here locks the rows afresh and merges into what they hold by then: while a call was under way the lead
+may have changed again and staff may have moved the card. A card is in sync only if the version that was sent is still
+the newest.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.db import transaction
+
+from bridge.errors import KommoError
+from bridge.kommo.errors import Action
+from bridge.kommo.replies import Created, Updated
+from bridge.models import Card, Delivery
+from bridge.sync import backoff, figures
+from bridge.sync.ownership import after_write
+from bridge.sync.plan import Operation, apply, combine_doubts, contested
+from leads.models import Event, Lead
+from leads.rulebook import rulebook
+
+if TYPE_CHECKING:
+    from bridge.sync.delivery import Entry
+
+log = structlog.get_logger(__name__)
+
+# Nothing is written to these any more, whatever a call that was under way brings.
+AWAY = (Card.State.GONE, Card.State.CLOSED)
+
+SETTLED_COLUMNS = (
+    "kommo_lead_id",
+    "kommo_contact_id",
+    "state",
+    "due_at",
+    "pending_since",
+    "waiting_reason",
+    "attempts",
+    "tries_without_outcome",
+    "last_error",
+    "refused_plan",
+    "observed",
+    "observed_at",
+    "observed_contact",
+    "agreed",
+    "in_doubt",
+    "ownership",
+    "create_intent_at",
+    "create_settles_at",
+    "stages_to_visit",
+    "contact_due_at",
+    "synced_at",
+    "loss_reason_after_move",
+    "shadow_plan",
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is known of the call itself: HTTP status, X-Request-Id, and how long it took in milliseconds."""
+
+    status_code: int | None = None
+    request_id: str = ""
+    duration_ms: int | None = None
+
+
+# From the moment a create leaves until it surely is over, heard of or not: connecting, reading, and a margin.
+LONGEST_CREATE = timedelta(seconds=30)
+# Kommo may go on with a call after a time-out or a gateway's 504; this long after it, it has ended.
+LINGERS_FOR = timedelta(seconds=10)
+
+
+def store_intent(entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
+    """Write down what is about to be sent, before it is: from here on it may have happened without our knowing.
+
+    Returns what may leave. A plan that was overtaken, because its lead or its card has moved on since it was made, is
+    dropped with that reason; the card stays due and is planned afresh.
+    """
+    with transaction.atomic():
+        cards = _locked(entries)
+        fresh = [entry for entry in entries if entry.card.pk in cards and _is_current(cards[entry.card.pk], entry)]
+        for entry in fresh:
+            card = cards[entry.card.pk]
+            card.in_doubt = combine_doubts(card.in_doubt, entry.plan.effect)
+            card.tries_without_outcome += 1
+            if entry.plan.operation is Operation.CREATE:
+                card.create_intent_at, card.create_settles_at = now, now + LONGEST_CREATE
+        columns = ["in_doubt", "tries_without_outcome", "create_intent_at", "create_settles_at"]
+        _store([cards[entry.card.pk] for entry in fresh], columns)
+    overtaken = [entry for entry in entries if entry not in fresh]
+    _settle(overtaken, lambda card, entry: _dropped(card, entry, now), now)
+    return fresh
+
+
+def _is_current(card: Card, entry: Entry) -> bool:
+    """Say whether a plan still fits: neither the lead nor what Kommo is known to hold has changed since."""
+    before = entry.card
+    return card.wanted_version == entry.version and all(
+        getattr(card, name) == getattr(before, name)
+        for name in ("state", "kommo_lead_id", "observed", "in_doubt", "stages_to_visit")
+    )
+
+
+def _dropped(card: Card, entry: Entry, now: datetime) -> Delivery:
+    delivery = _delivery(card, entry, Delivery.Outcome.DROPPED, Call(), now)
+    delivery.error = "not sent: the lead or its card had moved on since this was computed"
+    return delivery
+
+
+def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call, now: datetime) -> list[Entry]:
+    """Link every card whose lead Kommo names; the others stay due, and are looked up before they are created again.
+
+    Returns those that duplicate control joined to an older lead, which has to be read: what it holds is a person's.
+    """
+    answer_by_lead = {answer.request_id: answer for answer in answers}
+    taken = cards_by_kommo_id(entries, [answer.lead_id for answer in answer_by_lead.values()])
+    merged: list[Entry] = []
+
+    def settle(card: Card, entry: Entry) -> Delivery:
+        answer = answer_by_lead.get(entry.plan.body["request_id"])
+        if answer is None:
+            card.create_settles_at = now
+            return _not_named(card, entry, call, now)
+        owner = taken.get(answer.lead_id)
+        if owner not in (None, card.pk):
+            # Duplicate control joined this person to a card that another lead of ours already has.
+            reason = f"Kommo merged this lead into lead {answer.lead_id}, which another lead here already shows"
+            return _stuck(card, entry, Card.State.BLOCKED, reason, call, now)
+        card.kommo_lead_id, card.kommo_contact_id = answer.lead_id, answer.contact_id
+        contact_name = entry.plan.body["_embedded"]["contacts"][0]["name"]
+        card.observed_contact = {"name": contact_name}
+        taken[answer.lead_id] = card.pk
+        if answer.merged:
+            merged.append(entry)
+        return _delivered(card, entry, call, now)
+
+    _settle(entries, settle, now)
+    return merged
+
+
+def updated(entries: Sequence[Entry], answers: Iterable[Updated], *, call: Call, now: datetime) -> list[Entry]:
+    """Settle the cards Kommo names in its answer; the others are not delivered and stay due.
+
+    Returns those it has left out more than once: their leads may be gone.
+    """
+    answer_by_id = {answer.lead_id: answer for answer in answers}
+    left_out: list[Entry] = []
+
+    def settle(card: Card, entry: Entry) -> Delivery:
+        answer = answer_by_id.get(card.kommo_lead_id or 0)
+        if answer is None:
+            if card.attempts:
+                left_out.append(entry)
+            return _not_named(card, entry, call, now)
+        delivery = _delivered(card, entry, call, now)
+        card.observed["updated_at"] = answer.updated_at
+        return delivery
+
+    _settle(entries, settle, now)
+    return left_out
+
+
+def failed(
+    entries: Sequence[Entry],
+    error: KommoError,
+    *,
+    call: Call,
+    due_at: datetime,
+    counts: bool,
+    now: datetime,
+    was_write: bool = True,
+) -> None:
+    """Keep the cards of a call that brought nothing due, from `due_at` on.
+
+    `counts` when the failure may be theirs: then each waits by its own count of failures, if that is longer. A call
+    that only asked (`was_write` False) tells nothing of an earlier create.
+    """
+    surely_not_applied = getattr(error, "sent", None) is False
+    outcome = Delivery.Outcome.FAILED if surely_not_applied else Delivery.Outcome.UNKNOWN
+    over_at = now + LINGERS_FOR if getattr(error, "lingers", False) else now
+
+    def settle(card: Card, entry: Entry) -> Delivery:
+        if was_write and entry.plan.operation is Operation.CREATE and card.create_intent_at:
+            card.create_settles_at = over_at
+            if surely_not_applied and entry.card.create_intent_at is None:
+                card.create_intent_at = card.create_settles_at = None
+        card.attempts += counts
+        wait_until = due_at
+        if counts:
+            wait_until = max(due_at, now + backoff.delay(card.attempts, jitter=random.random()))
+        delivery = _still_due(card, entry, outcome, call, now, due_at=wait_until)
+        if wait_until > now:
+            card.state = Card.State.RETRYING
+        card.last_error = card.waiting_reason = str(error)[:500]
+        delivery.error = str(error)[:1000]
+        return delivery
+
+    _settle(entries, settle, now)
+
+
+def put_back(entries: Sequence[Entry], *, reason: str, call: Call, now: datetime) -> None:
+    """Keep cards due that were refused only for the company they travelled in: nothing of theirs was applied."""
+
+    def settle(card: Card, entry: Entry) -> Delivery:
+        card.create_settles_at = now if card.create_intent_at else None
+        delivery = _still_due(card, entry, Delivery.Outcome.FAILED, call, now, due_at=now)
+        card.last_error = card.waiting_reason = delivery.error = reason[:500]
+        return delivery
+
+    _settle(entries, settle, now)
+
+
+def refused(verdicts: Sequence[tuple[Entry, KommoError, Action]], *, call: Call, now: datetime) -> None:
+    """Set aside the cards whose write Kommo will never take, each with the reason a person can act on."""
+    verdict_by_card = {entry.card.pk: (error, action) for entry, error, action in verdicts}
+    states = {Action.GONE: Card.State.GONE, Action.BLOCKED: Card.State.BLOCKED}
+
+    def settle(card: Card, entry: Entry) -> Delivery:
+        error, action = verdict_by_card[card.pk]
+        if _asks_for_two_steps(card, entry, error):
+            card.loss_reason_after_move = True
+            card.in_doubt = {}
+            delivery = _still_due(card, entry, Delivery.Outcome.REFUSED, call, now, due_at=now)
+            delivery.error = f"{error}; the move goes first, its reason after it"[:1000]
+            return delivery
+        # Refused as a whole: none of it happened.
+        card.in_doubt, card.create_intent_at, card.create_settles_at = {}, None, None
+        card.refused_plan = entry.plan.fingerprint
+        return _stuck(card, entry, states.get(action, Card.State.DEAD), str(error), call, now)
+
+    _settle([entry for entry, _, _ in verdicts], settle, now)
+
+
+def _asks_for_two_steps(card: Card, entry: Entry, error: KommoError) -> bool:
+    """Say whether a refusal may be about a reason that came with the move to lost, whatever language it is told in."""
+    if card.loss_reason_after_move or not {"loss_reason_id", "status_id"} <= entry.plan.body.keys():
+        return False
+    return all(item.path in ("", "loss_reason_id") for item in getattr(error, "items", ()))
+
+
+def nothing_to_send(entries: Sequence[Entry], *, now: datetime) -> None:
+    """Settle the cards whose plan is empty: in agreement, or blocked by a configuration that is missing."""
+
+    def settle(card: Card, entry: Entry) -> None:
+        if card.wanted_version != entry.version:
+            # The lead has moved on meanwhile, and what it calls for now is not nothing.
+            return
+        if reason := entry.plan.held or "; ".join(entry.plan.unmapped):
+            _leave_the_outbox(card, Card.State.BLOCKED, reason)
+        else:
+            _agree(card, now)
+
+    _settle(entries, settle, now)
+
+
+def park(entries: Sequence[Entry], why: Callable[[Entry], str], *, now: datetime) -> list[Entry]:
+    """Set aside the cards that `why` gives a reason for; return the others."""
+    reasons = {entry.card.pk: why(entry) for entry in entries}
+
+    def settle(card: Card, entry: Entry) -> None:
+        if card.wanted_version == entry.version:
+            card.last_error = reasons[card.pk][:1000]
+            _leave_the_outbox(card, Card.State.DEAD, reasons[card.pk])
+
+    _settle([entry for entry in entries if reasons[entry.card.pk]], settle, now)
+    return [entry for entry in entries if not reasons[entry.card.pk]]
+
+
+def park_unplannable(card: Card, error: Exception, *, now: datetime) -> None:
+    """Set aside a card whose plan cannot be made: a mistake of ours or of the configuration, and no other card's."""
+    reason = f"what to send could not be computed: {type(error).__name__}: {error}"
+    Card.objects.filter(pk=card.pk, wanted_version=card.wanted_version).update(
+        state=Card.State.DEAD, due_at=None, pending_since=None, waiting_reason=reason[:500], last_error=reason[:1000]
+    )
+    Event.objects.create(
+        lead_id=card.lead_id, at=now, kind=Event.Kind.CARD, actor=Lead.Actor.BRIDGE, reason=reason[:500]
+    )
+
+
+def would_send(entries: Sequence[Entry], *, now: datetime) -> None:
+    """Show what would be sent, once per plan, and send nothing (shadow mode)."""
+
+    def settle(card: Card, entry: Entry) -> Delivery | None:
+        if card.wanted_version == entry.version:
+            _leave_the_outbox(card, Card.State.IN_SYNC, "shadow: would have been sent")
+        if card.shadow_plan == entry.plan.fingerprint:
+            return None
+        card.shadow_plan = entry.plan.fingerprint
+        return _delivery(card, entry, Delivery.Outcome.WOULD_SEND, Call(), now)
+
+    _settle(entries, settle, now)
+
+
+def reload(entries: Iterable[Entry]) -> list[Card]:
+    """Return the entries' cards as they are now, with what planning needs."""
+    ids = [entry.card.pk for entry in entries]
+    cards = Card.objects.filter(pk__in=ids, state__in=Card.PENDING)
+    return list(cards.select_related("lead__pipeline", "lead__stage").prefetch_related("lead__objections"))
+
+
+def _settle(entries: Sequence[Entry], settle: Callable[[Card, Entry], Delivery | None], now: datetime) -> None:
+    """Apply `settle` to each card under its lock, and store cards, deliveries and events together."""
+    if not entries:
+        return
+    with transaction.atomic():
+        cards = _locked(entries)
+        away = {card.pk: (card.state, card.waiting_reason) for card in cards.values() if card.state in AWAY}
+        deliveries = [
+            delivery
+            for entry in entries
+            if entry.card.pk in cards and (delivery := settle(cards[entry.card.pk], entry))
+        ]
+        for pk, (state, reason) in away.items():
+            # Somebody let go of it, or Kommo has lost it, while the call was under way: that stands.
+            _leave_the_outbox(cards[pk], Card.State(state), reason)
+        _store(cards.values(), SETTLED_COLUMNS)
+        Delivery.objects.bulk_create(deliveries)
+        for delivery in deliveries:
+            if delivery.outcome == Delivery.Outcome.DELIVERED and delivery.lag_ms is not None:
+                figures.observe("bridge_delivery_lag_seconds", delivery.lag_ms / 1000)
+        Event.objects.bulk_create(_event(delivery) for delivery in deliveries)
+
+
+def _store(cards: Iterable[Card], columns: Iterable[str]) -> None:
+    """Store columns of rows that are locked.
+
+    An upsert whose insert never happens: building `bulk_update`'s CASE for each column and row took most of a drain.
+    """
+    rows = list(cards)
+    if rows:
+        Card.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=list(columns))
+
+
+def _locked(entries: Iterable[Entry]) -> dict[int, Card]:
+    ids = [entry.card.pk for entry in entries]
+    return {card.pk: card for card in Card.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
+
+
+def cards_by_kommo_id(entries: Sequence[Entry], ids: list[int]) -> dict[int, int]:
+    """Return Kommo lead id -> card, for the leads that cards of the entries' account show already."""
+    account_ids = {entry.card.account_id for entry in entries}
+    rows = Card.objects.filter(account__in=account_ids, kommo_lead_id__in=ids).values_list("kommo_lead_id", "pk")
+    return {kommo_id: pk for kommo_id, pk in rows if kommo_id is not None}
+
+
+def _delivered(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
+    delivery = _delivery(card, entry, Delivery.Outcome.DELIVERED, call, now)
+    effect = entry.plan.effect
+    doubts = contested(effect, entry.card.observed, card.observed)
+    card.observed = apply(card.observed, effect)
+    card.observed_at = card.synced_at = now
+    card.agreed = card.observed
+    lead = entry.card.lead
+    card.ownership = after_write(card, effect, lead, rulebook(lead.pipeline).tag_rules, now)
+    card.in_doubt, card.create_intent_at, card.create_settles_at = doubts, None, None
+    card.attempts = card.tries_without_outcome = 0
+    card.last_error = card.refused_plan = card.shadow_plan = ""
+    visited = effect.get("status_id") in card.stages_to_visit
+    if visited:
+        # With what was to be visited before it and is not in Kommo any more.
+        card.stages_to_visit = card.stages_to_visit[card.stages_to_visit.index(effect["status_id"]) + 1 :]
+    if "loss_reason_id" in effect:
+        card.loss_reason_after_move = False
+    if "name" in effect and card.kommo_contact_id and card.observed_contact.get("name") != card.observed["name"]:
+        card.contact_due_at = now
+    if card.wanted_version != entry.version or visited or doubts or _reason_is_missing(card, entry):
+        card.state, card.due_at, card.waiting_reason = Card.State.DUE, now, ""
+        if card.wanted_version != entry.version and not visited:
+            # What waits now came while the call was under way: a lead that never rests is no card that never arrives.
+            card.pending_since = now - timedelta(milliseconds=call.duration_ms or 0)
+    elif entry.plan.unmapped:
+        _leave_the_outbox(card, Card.State.BLOCKED, "; ".join(entry.plan.unmapped))
+    else:
+        _agree(card, now)
+    return delivery
+
+
+def _reason_is_missing(card: Card, entry: Entry) -> bool:
+    """The move to lost went without its reason, which follows as a step of its own."""
+    return card.loss_reason_after_move and "status_id" in entry.plan.effect
+
+
+def _agree(card: Card, now: datetime) -> None:
+    card.agreed = card.observed
+    # What is left on its way now is not in Kommo any more.
+    card.stages_to_visit = []
+    card.synced_at = now
+    card.attempts = card.tries_without_outcome = 0
+    card.last_error = ""
+    _leave_the_outbox(card, Card.State.IN_SYNC, "")
+
+
+def _leave_the_outbox(card: Card, state: Card.State, reason: str) -> None:
+    card.state, card.waiting_reason = state, reason[:500]
+    card.due_at = card.pending_since = None
+
+
+def _stuck(card: Card, entry: Entry, state: Card.State, reason: str, call: Call, now: datetime) -> Delivery:
+    delivery = _delivery(card, entry, Delivery.Outcome.REFUSED, call, now)
+    delivery.error = reason[:1000]
+    card.tries_without_outcome = 0
+    card.last_error = reason[:1000]
+    if card.wanted_version == entry.version or state is Card.State.GONE:
+        _leave_the_outbox(card, state, reason)
+    else:
+        # The lead has moved on meanwhile: what it calls for now may well be taken.
+        card.state, card.due_at = Card.State.DUE, now
+    return delivery
+
+
+def _not_named(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
+    # The rest of a batch that was applied in part goes at once; what is left out again and again waits.
+    wait = backoff.delay(card.attempts, jitter=random.random()) if card.attempts else timedelta(0)
+    delivery = _still_due(card, entry, Delivery.Outcome.FAILED, call, now, due_at=now + wait)
+    card.attempts += 1
+    delivery.error = "Kommo's answer does not name this lead: taken as not delivered"
+    card.last_error = card.waiting_reason = delivery.error
+    if wait:
+        card.state = Card.State.RETRYING
+    return delivery
+
+
+def _still_due(
+    card: Card, entry: Entry, outcome: Delivery.Outcome, call: Call, now: datetime, *, due_at: datetime
+) -> Delivery:
+    card.state, card.due_at = Card.State.DUE, due_at
+    card.waiting_reason = ""
+    card.pending_since = card.pending_since or now
+    card.tries_without_outcome = 0
+    return _delivery(card, entry, outcome, call, now)
+
+
+def _delivery(card: Card, entry: Entry, outcome: Delivery.Outcome, call: Call, now: datetime) -> Delivery:
+    lag = (now - card.pending_since).total_seconds() * 1000 if card.pending_since else None
+    return Delivery(
+        account_id=card.account_id,
+        card=card,
+        at=now,
+        operation=entry.plan.operation.value,
+        outcome=outcome,
+        sent=entry.plan.body,
+        reason=entry.card.lead.decision_reason,
+        status_code=call.status_code,
+        request_id=call.request_id[:100],
+        correlation_id=card.correlation_id,
+        duration_ms=call.duration_ms,
+        lag_ms=None if lag is None else max(0, round(lag)),
+    )
+
+
+def _event(delivery: Delivery) -> Event:
+    data: dict[str, Any] = {
+        "operation": delivery.operation,
+        "outcome": delivery.outcome,
+        "sent": delivery.sent,
+        "status_code": delivery.status_code,
+        "request_id": delivery.request_id,
+        "correlation_id": delivery.correlation_id,
+    }
+    log.info(
+        "delivery",
+        lead=str(delivery.card.lead_id),
+        card=delivery.card_id,
+        operation=delivery.operation,
+        outcome=delivery.outcome,
+        status=delivery.status_code,
+        request_id=delivery.request_id,
+        correlation_id=delivery.correlation_id,
+    )
+    return Event(
+        lead_id=delivery.card.lead_id,
+        at=delivery.at,
+        kind=Event.Kind.DELIVERY,
+        actor=Lead.Actor.BRIDGE,
+        reason=(delivery.error or delivery.reason)[:500],
+        data=data,
+    )

@@ -1,0 +1,58 @@
+"""A member of staff who replies in Kommo's chat takes the lead over. Only the events feed shows that.
+
+No webhook tells who wrote, so the feed is read every minute, and at once after a webhook about a chat.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from bridge.kommo.client import KommoClient
+from bridge.kommo.replies import EventReply
+from bridge.models import Account, Card
+from leads import handoff
+from leads.models import Lead, Pipeline
+
+STAFF_REPLY = "outgoing_chat_message"
+# Events appear in the feed some seconds after they happened.
+OVERLAP = timedelta(seconds=30)
+FIRST_LOOK_BACK = timedelta(minutes=15)
+
+
+def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
+    """Pause the agent for every lead a person has written to since the last look; return how many. Raises KommoError.
+
+    A reply that is older than the end of an earlier handoff changes nothing: somebody gave the lead back after it.
+    How far the feed was read is kept in Kommo's own time, since clocks differ: reading a reply twice changes nothing.
+    """
+    if not Pipeline.objects.filter(account_link__account=account, chat_reply_pauses=True).exists():
+        # Nobody wants to know, so there is nothing we could have missed.
+        Account.objects.filter(pk=account.pk).update(takeovers_looked_at=now)
+        return 0
+    read_until = account.events_read_until or now - FIRST_LOOK_BACK
+    events = client.events(types=[STAFF_REPLY], since=read_until - OVERLAP)
+    replies = sorted((one for one in events if one.created_by > 0), key=lambda reply: reply.created_at)
+    paused = sum(_pause(account, reply, now) for reply in replies)
+    newest = max((datetime.fromtimestamp(event.created_at, UTC) for event in events), default=read_until)
+    Account.objects.filter(pk=account.pk).update(
+        events_read_until=max(newest, read_until) if events or account.events_read_until else None,
+        takeovers_looked_at=now,
+    )
+    return paused
+
+
+def _pause(account: Account, reply: EventReply, now: datetime) -> int:
+    cards = Card.objects.filter(account=account, lead__pipeline__chat_reply_pauses=True)
+    if reply.entity_type == "contact":
+        cards = cards.filter(kommo_contact_id=reply.entity_id)
+    else:
+        cards = cards.filter(kommo_lead_id=reply.entity_id)
+    replied_at = min(now, datetime.fromtimestamp(reply.created_at, UTC))
+    return sum(_pause_lead(card.lead, replied_at) for card in cards.select_related("lead__pipeline"))
+
+
+def _pause_lead(lead: Lead, replied_at: datetime) -> bool:
+    if lead.resumed_at is not None and lead.resumed_at >= replied_at:
+        return False
+    reason = "a person replied in the chat"
+    return handoff.pause(lead, source=Lead.HandoffSource.CHAT, by=Lead.Actor.STAFF, reason=reason, now=replied_at)

@@ -1,0 +1,32 @@
+"""What does a card wait for, and until when? In words for people; nothing waits without saying why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bridge.models import Account, Card
+
+
+@dataclass(frozen=True)
+class Wait:
+    """`until` None: until a person, or the next free moment, ends it."""
+
+    reason: str
+    until: datetime | None
+
+
+def wait_of(card: Card, *, now: datetime) -> Wait | None:
+    """Return what a card waits for; None for one that waits for nothing. Its account is loaded already."""
+    account = card.account
+    if card.state not in Card.PENDING:
+        return Wait(card.waiting_reason, None) if card.waiting_reason else None
+    if account.state == Account.State.PAUSED:
+        reason = f"deliveries are paused: {account.state_reason}" if account.state_reason else "deliveries are paused"
+        return Wait(reason, account.paused_until)
+    rests_until = account.retry_at if account.retry_at and account.retry_at > now else None
+    if card.due_at and card.due_at > now and (rests_until is None or card.due_at > rests_until):
+        return Wait(card.waiting_reason or "its time has not come yet", card.due_at)
+    if rests_until:
+        return Wait(card.waiting_reason or "the account waits after a call that failed", rests_until)
+    return Wait(card.waiting_reason or "its turn in the next call", None)

@@ -1,0 +1,314 @@
+"""What the workers do, and what of it is due.
+
+Every task is idempotent and short; our own rows say what is due, and the queue only says "look".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import structlog
+from django.db.models import Q
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from bridge import agent_events, alerts, heartbeat, host, retention, tracing
+from bridge.configuration import reevaluation
+from bridge.errors import KommoError
+from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Action, decide
+from bridge.models import Account
+from bridge.sync import catalogue, connection, delivery, nudge, outbox, reconciliation, subscription, takeovers
+from bridge.sync.delivery import LONGEST_DRAIN, Drain
+from bridge.sync.leases import alone
+from bridge.webhooks import inbox, processing
+from followups import dispatch
+from leads import handoff
+
+log = structlog.get_logger(__name__)
+
+TaskCall = tuple[str, tuple[object, ...]]
+
+POLL_EVERY = timedelta(minutes=5)
+COMPARE_EVERY = timedelta(hours=24)
+LONGEST_COMPARISON = timedelta(minutes=10)
+# Well inside the queue's own limit of a task.
+LONGEST_COMPARING = timedelta(seconds=20)
+# A person who replies in Kommo's chat is noticed within this; one call to the events feed.
+LOOK_FOR_TAKEOVERS_EVERY = timedelta(seconds=60)
+LONGEST_SENDING = timedelta(seconds=20)
+LONGEST_PRUNING = timedelta(seconds=15)
+LONGEST_WATCH = timedelta(minutes=2)
+LONGEST_REEVALUATION = timedelta(seconds=15)
+
+
+def beat() -> None:
+    """Show that this cluster executes tasks."""
+    heartbeat.progress()
+
+
+@tracing.traced
+def deliver(account_id: int) -> None:
+    """Bring every due card of one account up to date, unless another worker is at it."""
+    heartbeat.progress()
+    now = timezone.now()
+    lease = outbox.lease(account_id, now=now)
+    if not lease:
+        return
+    try:
+        account, client = connection.open_account(account_id)
+        more = Drain(account, lease, client).run(until=now + LONGEST_DRAIN)
+    finally:
+        lease.release()
+    # What became due while the lease was still held was nudged for in vain.
+    if more or outbox.has_due(account_id, now=timezone.now()):
+        nudge.send(account_id)
+
+
+@tracing.traced
+def read_inbox(account_id: int) -> None:
+    """Process the webhooks received for one account."""
+    heartbeat.progress()
+    processing.process_inbox(account_id)
+
+
+@tracing.traced
+def poll(account_id: int, full: bool = False) -> None:
+    """Compare with Kommo what webhooks may have missed: the latest changes, or every card."""
+    heartbeat.progress()
+    with _asking("compare", account_id) as asked:
+        if asked is None:
+            return
+        account, client = asked
+        comparison = reconciliation.Comparison(account, client, catalogue.stored(account), "poll")
+        if full:
+            # A part at a time: whoever comes next goes on where this one stops.
+            comparison.everything(until=timezone.now() + LONGEST_COMPARING)
+            outbox.adopt_orphans(account, now=timezone.now())
+        else:
+            comparison.changed_since()
+        report = comparison.report
+        subscription.note_missed(account, report.missed, now=timezone.now())
+        if not report.is_clean:
+            log.info("drift_found", account=account_id, cards=len(report.drifted), gone=len(report.gone))
+
+
+@tracing.traced
+def notice_takeovers(account_id: int) -> None:
+    """Pause the agent where a person has replied in a chat."""
+    heartbeat.progress()
+    with _asking("takeovers", account_id) as asked:
+        if asked is not None:
+            takeovers.notice(*asked, now=timezone.now())
+
+
+@tracing.traced
+def check_subscription(account_id: int) -> None:
+    """Mend the webhook's subscription when Kommo has dropped it."""
+    heartbeat.progress()
+    with _asking("subscription", account_id) as asked:
+        if asked is not None:
+            subscription.check(*asked, now=timezone.now())
+
+
+@tracing.traced
+def look_at_catalogue(account_id: int) -> None:
+    """Learn what staff changed in the account's stages and fields, and try the cards again that waited for it."""
+    heartbeat.progress()
+    with _asking("catalogue", account_id) as asked:
+        if asked is not None and catalogue.look_again(*asked, now=timezone.now()):
+            nudge.send(account_id)
+
+
+@contextmanager
+def _asking(what: str, account_id: int) -> Iterator[tuple[Account, KommoClient] | None]:
+    """Yield the account with its client to the one process that may ask; None to all others.
+
+    What Kommo refuses for good pauses the account, as it does in a drain; all else is tried again with the next tick.
+    """
+    now = timezone.now()
+    with alone(f"{what}:{account_id}", now=now, longest=LONGEST_COMPARISON) as mine:
+        if not mine:
+            yield None
+            return
+        account, client = connection.open_account(account_id)
+        try:
+            yield account, client
+        except KommoError as error:
+            log.info("asking_failed", what=what, account=account_id, error=str(error))
+            if decide(error) is Action.PAUSE_ACCOUNT:
+                delivery.pause(account, reason=str(error), now=now)
+
+
+@tracing.traced
+def send_followups() -> None:
+    """Send the steps that are due; one task per machine at a time, and it stays while more fall due."""
+    heartbeat.progress()
+    now = timezone.now()
+    more = False
+    with alone(f"followups:{host.machine()}", now=now, longest=3 * LONGEST_SENDING) as mine:
+        if mine:
+            more = dispatch.fire(holder=host.process(), until=now + LONGEST_SENDING, progress=heartbeat.progress)
+    if more:
+        _go_on("bridge.tasks.send_followups")
+
+
+@tracing.traced
+def tell_agent() -> None:
+    """Send the agent what it has to know."""
+    heartbeat.progress()
+    now = timezone.now()
+    more, until = False, now + LONGEST_SENDING
+    with alone("agent-events", now=now, longest=2 * LONGEST_SENDING) as mine:
+        if mine:
+            more = agent_events.deliver_due(until=until, clock=timezone.now, progress=heartbeat.progress)
+    if more:
+        _go_on("bridge.tasks.tell_agent")
+
+
+def _go_on(task: str) -> None:
+    """Ask for the same again at once: the worker's clock asks too, but not every second for the same."""
+    try:
+        async_task(task, save=False)
+    except Exception as error:
+        log.warning("nudge_failed", task=task, error=type(error).__name__)
+
+
+@tracing.traced
+def end_waits() -> None:
+    """Give back leads whose longest handoff is over, and accounts whose pause is."""
+    heartbeat.progress()
+    now = timezone.now()
+    handoff.end_expired(now=now)
+    for account in Account.objects.filter(state=Account.State.PAUSED, paused_until__lte=now):
+        delivery.resume(account, now=now)
+        nudge.send(account.pk)
+
+
+@tracing.traced
+def reevaluate() -> None:
+    """Let new rules reach the leads staff asked for, a stretch at a time."""
+    heartbeat.progress()
+    now = timezone.now()
+    with alone("reevaluate", now=now, longest=4 * LONGEST_REEVALUATION) as mine:
+        if mine:
+            until = now + LONGEST_REEVALUATION
+            reevaluation.run(may_go_on=lambda: timezone.now() < until, progress=heartbeat.progress)
+
+
+@tracing.traced
+def prune() -> None:
+    """Forget what is older than its table keeps."""
+    heartbeat.progress()
+    now = timezone.now()
+    with alone("prune", now=now, longest=2 * LONGEST_PRUNING) as mine:
+        if mine:
+            forgotten = retention.prune(now=now, go_on=lambda: timezone.now() < now + LONGEST_PRUNING)
+            if forgotten:
+                log.info("pruned", **forgotten)
+
+
+@tracing.traced
+def watch() -> None:
+    """Look for what is wrong, and tell staff what has lasted."""
+    heartbeat.progress()
+    now = timezone.now()
+    with alone("watch", now=now, longest=LONGEST_WATCH) as mine:
+        if mine:
+            alerts.look(now)
+
+
+def _deliveries(now: datetime) -> Iterable[TaskCall]:
+    return [("bridge.tasks.deliver", (account_id,)) for account_id in outbox.accounts_with_work(now=now)]
+
+
+def _inboxes(now: datetime) -> Iterable[TaskCall]:
+    return [("bridge.tasks.read_inbox", (account_id,)) for account_id in inbox.accounts_with_mail()]
+
+
+def _polls(now: datetime) -> Iterable[TaskCall]:
+    due: list[TaskCall] = []
+    rows = Account.objects.exclude(state=Account.State.PAUSED).values_list(
+        "pk", "polled_at", "compared_at", "comparing_since", "connected_at"
+    )
+    for pk, polled_at, compared_at, comparing_since, connected_at in rows:
+        if connected_at is None:
+            continue
+        # The latest changes first: a full comparison takes its time, and a person may have taken over meanwhile.
+        if polled_at is None or polled_at < now - POLL_EVERY:
+            due.append(("bridge.tasks.poll", (pk,)))
+        elif comparing_since or compared_at is None or compared_at < now - COMPARE_EVERY:
+            due.append(("bridge.tasks.poll", (pk, True)))
+    return due
+
+
+def _looks_at_accounts(now: datetime) -> Iterable[TaskCall]:
+    connected = Account.objects.exclude(state=Account.State.PAUSED).filter(connected_at__isnull=False)
+    long_ago = now - LOOK_FOR_TAKEOVERS_EVERY
+    for pk in connected.filter(_before("takeovers_looked_at", long_ago)).values_list("pk", flat=True):
+        yield "bridge.tasks.notice_takeovers", (pk,)
+    unchecked = connected.exclude(webhook_secret_hash="").filter(
+        _before("webhook_checked_at", now - subscription.CHECK_EVERY)
+    )
+    for pk in unchecked.values_list("pk", flat=True):
+        yield "bridge.tasks.check_subscription", (pk,)
+    for pk in catalogue.out_of_date(now=now).values_list("pk", flat=True):
+        yield "bridge.tasks.look_at_catalogue", (pk,)
+
+
+def _before(column: str, moment: datetime) -> Q:
+    return Q(**{column: None}) | Q(**{f"{column}__lt": moment})
+
+
+def _followups(now: datetime) -> Iterable[TaskCall]:
+    return [("bridge.tasks.send_followups", ())] if dispatch.has_work(now) else []
+
+
+def _agent_events(now: datetime) -> Iterable[TaskCall]:
+    return [("bridge.tasks.tell_agent", ())] if agent_events.has_work(now) else []
+
+
+def _waits(now: datetime) -> Iterable[TaskCall]:
+    over = Account.objects.filter(state=Account.State.PAUSED, paused_until__lte=now)
+    return [("bridge.tasks.end_waits", ())] if handoff.has_expired(now) or over.exists() else []
+
+
+def _reevaluations(now: datetime) -> Iterable[TaskCall]:
+    return [("bridge.tasks.reevaluate", ())] if reevaluation.has_work() else []
+
+
+_asked_at: dict[str, datetime] = {}
+
+
+def _every(span: timedelta, call: str) -> Callable[[datetime], Iterable[TaskCall]]:
+    """Return a tick that asks for a call so often. Each clock remembers for itself: twice costs a few looks."""
+
+    def tick(now: datetime) -> Iterable[TaskCall]:
+        if call in _asked_at and now - _asked_at[call] < span:
+            return []
+        _asked_at[call] = now
+        return [(call, ())]
+
+    return tick
+
+
+# What the worker's clock asks every second; each by cheap, indexed queries.
+TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
+    _deliveries,
+    _inboxes,
+    _followups,
+    _agent_events,
+    _polls,
+    _looks_at_accounts,
+    _waits,
+    _reevaluations,
+    _every(retention.PRUNE_EVERY, "bridge.tasks.prune"),
+    _every(alerts.LOOK_EVERY, "bridge.tasks.watch"),
+]
+
+
+def due_ticks(now: datetime) -> list[TaskCall]:
+    """Return the calls that something is due for, as (dotted function, arguments)."""
+    return [call for tick in TICKS for call in tick(now)]

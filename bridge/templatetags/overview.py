@@ -1,0 +1,83 @@
+"""Times and spans as a person says them, short enough for a tile."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import get_language
+
+from leads.models import Lead
+
+register = template.Library()
+
+UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
+
+
+@register.filter
+def span(value: timedelta | None) -> str:
+    """Return a span in its largest unit, with the next one while that says something: “38 s”, “2 h 5 min”, “4 d”."""
+    if value is None:
+        return "–"
+    value = max(value, timedelta(0))
+    for (unit, name), (smaller, its_name) in zip(UNITS, (*UNITS[1:], (timedelta(seconds=1), "s")), strict=True):
+        if value >= unit:
+            number, rest = divmod(value, unit)
+            # “31 d 4 h” says no more than “31 d”.
+            more = f" {rest // smaller} {its_name}" if number < 10 and rest >= smaller and name != "min" else ""
+            return f"{number} {name}{more}"
+    return f"{int(value.total_seconds())} s"
+
+
+@register.filter
+def age(at: datetime | None) -> str:
+    """Return how long ago a time was."""
+    return span(timezone.now() - at) if at else "–"
+
+
+@register.filter
+def milliseconds(value: int | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+@register.filter
+def moment(at: datetime | None) -> str:
+    """Return a time to the second in the zone that is active, for a title or a row of a log."""
+    return (
+        date_format(timezone.localtime(at), "SHORT_DATE_FORMAT") + f" {timezone.localtime(at):%H:%M:%S}" if at else "–"
+    )
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
+
+
+@register.filter
+def between(start: datetime, end: datetime) -> str:
+    return span(end - start)
+
+
+@register.filter
+def day(at: datetime) -> str:
+    """Return the day of a time in the zone that is active, with its weekday."""
+    return date_format(timezone.localtime(at), "l, j F Y" if get_language() == "en" else "l, j \\d\\e F \\d\\e Y")
+
+
+@register.filter
+def actor(value: str) -> str:
+    """Return who did it, as a person calls them."""
+    return str(dict(Lead.Actor.choices).get(value, value))
+
+
+@register.filter
+def reason(text: str) -> str:
+    """Return a stored reason in the active language."""
+    # Here, because Django loads template libraries before the admin is ready.
+    from bridge.admin.reasons import told
+
+    return told(text)

@@ -1,0 +1,29 @@
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from bridge import health, oauth
+from bridge.admin import dashboard, second_factor
+from bridge.admin import health as health_page
+from bridge.admin.dashboard import acting
+from bridge.api import problems
+from bridge.webhooks import views as webhooks
+
+handler500 = problems.server_error
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/overview/live/", admin.site.admin_view(dashboard.live), name="overview-live"),
+    path("admin/overview/<slug:do>/", admin.site.admin_view(acting.act), name="overview-act"),
+    path("admin/health/", admin.site.admin_view(health_page.health), name="health"),
+    path("admin/second-factor/", admin.site.admin_view(second_factor.page), name="second-factor"),
+    path("admin/setup/", include("bridge.admin.setup.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", include("bridge.api.urls")),
+    path("webhooks/kommo/<str:secret>/", webhooks.receive, name="kommo-webhook"),
+    path("oauth/kommo/callback/", oauth.consented, name="kommo-callback"),
+    path("oauth/kommo/uninstalled/", oauth.uninstalled, name="kommo-uninstalled"),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+]

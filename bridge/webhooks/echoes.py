@@ -1,0 +1,44 @@
+"""Is a webhook's lead what its card is known to hold? Then it is an echo of our write, or old news, and costs no call.
+
+Pure: the card's copy of Kommo in, the body in Kommo's older naming in, yes or no out. In doubt it says no, and the lead
+is read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.kommo import fields
+from bridge.webhooks import parsing
+
+
+def says_nothing_new(held: Mapping[str, Any], data: dict[str, Any]) -> bool:
+    """Say whether everything the body carries equals what the card holds (shape: bridge.models.Card.observed).
+
+    A body of the Digital Pipeline has only ids, an account's has the whole lead.
+    """
+    place = (parsing.number(data.get("pipeline_id")), parsing.number(data.get("status_id")))
+    if place != (held.get("pipeline_id"), held.get("status_id")):
+        return False
+    if "name" not in data:
+        # A bare hook of the Digital Pipeline: the place was all it had to say.
+        return True
+    price = parsing.number(data.get("price")) or 0
+    if data.get("name") != held.get("name") or price != (held.get("price") or 0):
+        return False
+    responsible = parsing.number(data.get("responsible_user_id"))
+    if held.get("responsible_user_id") is None or responsible != held["responsible_user_id"]:
+        return False
+    return parsing.tag_names(data) == sorted(held.get("tags", ())) and _same_fields(data, held.get("fields", {}))
+
+
+def _same_fields(data: dict[str, Any], held: Mapping[str, Any]) -> bool:
+    theirs = {
+        str(field_id): [value.get("value") for value in values]
+        for field_id, values in parsing.custom_field_values(data).items()
+    }
+    ours = {field_id: value for field_id, value in held.items() if value is not None}
+    if theirs.keys() != ours.keys():
+        return False
+    return all(fields.looks_like(ours[field_id], values) for field_id, values in theirs.items())

@@ -1,0 +1,224 @@
+"""Reading what Kommo posted: bracket-form text in, entities and actions out. Pure, and total: no body makes it raise.
+
+The format is Kommo's own (kommo-api §8): PHP-style keys, everything a string, lists with any keys, several entities and
+actions in one body. Whatever cannot be read is left out and said in `problem`; the raw body stays stored.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote, unquote_plus
+
+import qs_codec
+
+# The view has bounded a body's bytes; this bounds one entity in it, far above what Kommo lets a lead have.
+MOST_KEYS_OF_AN_ENTITY = 10_000
+DEEPEST = 12
+
+OPTIONS = qs_codec.DecodeOptions(
+    depth=DEEPEST,
+    parameter_limit=MOST_KEYS_OF_AN_ENTITY,
+    # Lists stay dictionaries keyed by Kommo's own indices: they may have gaps, or be ids.
+    parse_lists=False,
+    duplicates=qs_codec.Duplicates.LAST,
+)
+
+# Top-level keys that hold entities, and what we call one of them.
+ENTITIES = {
+    "leads": "lead",
+    "contacts": "contact",
+    "companies": "company",
+    "task": "task",
+    "talk": "talk",
+    "message": "message",
+    "outgoing_message": "message",
+    "unsorted": "unsorted",
+    "customers": "customer",
+    "catalogs": "catalog",
+}
+# A message has been seen without its wrapper: add[0][text] at the top (kommo-api §8.2).
+BARE_ACTIONS = frozenset({"add", "update"})
+
+
+class Problem(StrEnum):
+    """Why nothing could be read from a body."""
+
+    EMPTY = "empty"
+    UNREADABLE = "unreadable"
+    NOTHING_KNOWN = "nothing_known"
+
+
+SAID = {
+    Problem.EMPTY: "the body is empty",
+    Problem.UNREADABLE: "the body is not bracket-form",
+    Problem.NOTHING_KNOWN: "the body names no entity we know",
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One entity and what happened to it. `kommo_id` is the id of the entity, None where the body has none."""
+
+    entity: str
+    action: str
+    kommo_id: int | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    account_id: int | None = None
+    items: tuple[Item, ...] = ()
+    problem: Problem | None = None
+
+
+def parse(body: bytes) -> Parsed:
+    """Return everything the body tells, in its order."""
+    text = body.decode("utf-8", errors="replace").strip()
+    if not text:
+        return Parsed(problem=Problem.EMPTY)
+    items: list[Item] = []
+    account_id: int | None = None
+    unreadable = 0
+    for (key, action, _), pairs in _by_entity(text).items():
+        try:
+            inner = _decode(pairs)
+        except Exception:
+            # The library promises nothing for text that is no form; one entity's nonsense costs no other.
+            unreadable += 1
+            continue
+        if key == "account" and action == "id":
+            account_id = number(inner)
+        elif key in ENTITIES and isinstance(inner, dict):
+            items.append(_item(ENTITIES[key], action, inner))
+    if items:
+        return Parsed(account_id, tuple(items))
+    return Parsed(account_id, problem=Problem.UNREADABLE if unreadable else Problem.NOTHING_KNOWN)
+
+
+Place = tuple[str, str, str]
+ROOT = "entity"
+
+
+def _by_entity(text: str) -> dict[Place, list[str]]:
+    """Return the body's pairs by (key, action, index), each pair with the rest of its key.
+
+    Decoding a body as a whole takes time with the square of its entities; entity by entity it does not.
+    """
+    found: defaultdict[Place, list[str]] = defaultdict(list)
+    for pair in text.split("&"):
+        if not pair:
+            continue
+        name, _, value = pair.partition("=")
+        top, _, rest = unquote_plus(name, errors="replace").replace("\0", "").partition("[")
+        action, _, rest = rest.partition("]")
+        if top in BARE_ACTIONS:
+            top, action, index = "message", top, action
+        elif top != "account":
+            index, _, rest = rest.removeprefix("[").partition("]")
+        else:
+            index = ""
+        if len(pairs := found[top, action, index]) < MOST_KEYS_OF_AN_ENTITY:
+            pairs.append(f"{ROOT}{quote(rest, safe='[]')}={value}")
+    return found
+
+
+def _decode(pairs: list[str]) -> Any:
+    """Return one entity as nested dictionaries; where it was given twice, as a value and as a parent, the parent."""
+    held = _without_nul(qs_codec.decode("&".join(pairs), OPTIONS).get(ROOT))
+    if isinstance(held, list):
+        parts = [part for part in held if isinstance(part, dict)]
+        return {key: value for part in parts for key, value in part.items()} if parts else held[-1]
+    return held
+
+
+def _without_nul(value: Any) -> Any:
+    """PostgreSQL keeps no NUL in a text, and nobody means one."""
+    if isinstance(value, dict):
+        return {str(key).replace("\0", ""): _without_nul(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nul(inner) for inner in value]
+    return value.replace("\0", "") if isinstance(value, str) else value
+
+
+def _item(entity: str, action: str, data: dict[str, Any]) -> Item:
+    if entity == "contact" and data.get("type") == "company":
+        entity = "company"
+    # Notes are nested once more: leads[note][0][note][...].
+    inner = data.get("note")
+    if action == "note" and isinstance(inner, dict):
+        return Item(entity, action, number(inner.get("element_id")), inner)
+    if entity == "unsorted":
+        return Item(entity, action, _unsorted_lead(data), data)
+    return Item(entity, action, number(data.get("id", data.get("talk_id"))), data)
+
+
+def _unsorted_lead(data: dict[str, Any]) -> int | None:
+    """Return the lead an incoming lead became or is: where it stands depends on what was done with it."""
+    for key in ("accept_result", "decline_result"):
+        result = data.get(key)
+        if isinstance(result, dict):
+            for value in _values(result.get("leads")):
+                return number(value)
+    return number(data.get("lead_id"))
+
+
+def _values(entries: Any) -> list[Any]:
+    if isinstance(entries, dict):
+        return list(entries.values())
+    return list(entries) if isinstance(entries, (list, tuple)) else []
+
+
+def number(value: Any) -> int | None:
+    """Return an id or a time out of Kommo's text; None for everything else. Ids may come with spaces around them."""
+    if isinstance(value, dict):
+        # A key that is both a value and a parent: PHP puts the value under an empty or numeric key.
+        return next(
+            (found for inner in value.values() if not isinstance(inner, dict) and (found := number(inner)) is not None),
+            None,
+        )
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def custom_field_values(data: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    """Return field id -> its values as the API writes them: {"value": …, "enum_id": …}; [] where a field came bare.
+
+    Values come as values[0][value], as bare scalars (dates), or as one object (radiobutton); see kommo-api §10.3.
+    """
+    found: dict[int, list[dict[str, Any]]] = {}
+    for entry in _values(data.get("custom_fields")):
+        field_id = number(entry.get("id")) if isinstance(entry, dict) else None
+        if field_id is not None:
+            found[field_id] = _field_values(entry.get("values"))
+    return found
+
+
+def _field_values(values: Any) -> list[dict[str, Any]]:
+    if isinstance(values, str):
+        return [{"value": values}]
+    if not isinstance(values, dict):
+        return [{"value": value} for value in _values(values) if isinstance(value, str)]
+    entries = [values] if "value" in values else list(values.values())
+    result = []
+    for entry in entries:
+        if isinstance(entry, dict):
+            enum_id = number(entry.get("enum"))
+            result.append({"value": entry.get("value"), **({"enum_id": enum_id} if enum_id is not None else {})})
+        else:
+            result.append({"value": entry})
+    return result
+
+
+def tag_names(data: dict[str, Any]) -> list[str]:
+    names = (entry.get("name") for entry in _values(data.get("tags")) if isinstance(entry, dict))
+    return sorted(name for name in names if isinstance(name, str))

@@ -1,0 +1,241 @@
+"""Reading the inbox: parse what is stored, ask Kommo how the leads stand now, and adopt what people did.
+
+A webhook is a hint. Duplicates, old states that arrive late and our own echoes all end in the same reading, so their
+order is without meaning. A body that says what the card says already is an echo and costs no call; all others of a
+round are read back together, one call for up to 250 leads. One item that cannot be processed costs no other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from bridge import heartbeat
+from bridge.errors import KommoError
+from bridge.kommo.client import KommoClient
+from bridge.kommo.replies import LeadReply
+from bridge.kommo.throttle import Lane
+from bridge.models import Account, Card, Catalogue, WebhookEvent, WebhookItem
+from bridge.sync import catalogue as catalogues
+from bridge.sync import figures, newcomers, vanished
+from bridge.sync.adoption import adopt
+from bridge.sync.connection import open_account
+from bridge.sync.leases import alone
+from bridge.webhooks import inbox, parsing
+from bridge.webhooks.echoes import says_nothing_new
+
+log = structlog.get_logger(__name__)
+
+LEADS_PER_READ = 250
+LONGEST_RUN = timedelta(seconds=20)
+# A card that is settled while its lead is being read is read again, so often at most in a row.
+READINGS = 3
+VANISHED = "deleted or merged in Kommo, or hidden from our user"
+
+# What is said about a lead, whatever the action.
+LEAD_ENTITIES = frozenset({"lead", "unsorted"})
+# After these the card says nothing of how the lead stands.
+ALWAYS_READ = frozenset({"delete", "restore"})
+CHATS = frozenset({"message", "talk"})
+
+Result = WebhookItem.Result
+
+
+@dataclass
+class Round:
+    """One pass over the inbox of one account. `outcomes`: Kommo lead id -> what became of it, and the error if any."""
+
+    account: Account
+    client: KommoClient
+    catalogue: Catalogue | None
+    now: datetime
+    outcomes: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+def process_inbox(account_id: int) -> bool:
+    """Process what has been received for an account; True when more is waiting."""
+    started = timezone.now()
+    with alone(f"inbox:{account_id}", now=started, longest=LONGEST_RUN + timedelta(seconds=30)) as mine:
+        if not mine:
+            return False
+        account, client = open_account(account_id)
+        while timezone.now() - started < LONGEST_RUN:
+            heartbeat.progress()
+            if not _process_round(Round(account, client, catalogues.stored(account), timezone.now())):
+                return False
+    return True
+
+
+def _process_round(current: Round) -> bool:
+    events = inbox.take(current.account)
+    if not events:
+        return False
+    items = _store_items(current, events)
+    try:
+        _observe(current, items)
+    except KommoError as error:
+        log.info("inbox_waits", account=current.account.pk, error=str(error))
+        inbox.put_back(events, why=str(error))
+        return False
+    _settle(current, events, items)
+    return True
+
+
+@transaction.atomic
+def _store_items(current: Round, events: Sequence[WebhookEvent]) -> list[WebhookItem]:
+    """Write down what each body tells; a body about another account, or about nothing, is kept with the cause."""
+    WebhookItem.objects.filter(event__in=events).delete()
+    items: list[WebhookItem] = []
+    for event in events:
+        parsed = parsing.parse(bytes(event.body))
+        known = current.account.kommo_account_id
+        if parsed.account_id and known and parsed.account_id != known:
+            _fail(event, WebhookEvent.Cause.OTHER_ACCOUNT, f"sent by account {parsed.account_id}, not {known}")
+        elif parsed.problem:
+            _fail(event, WebhookEvent.Cause(parsed.problem.value), parsing.SAID[parsed.problem])
+        else:
+            items += (
+                WebhookItem(
+                    event=event,
+                    entity=item.entity[:20],
+                    action=item.action[:20],
+                    kommo_id=item.kommo_id,
+                    data=item.data,
+                )
+                for item in parsed.items
+            )
+    return WebhookItem.objects.bulk_create(items, batch_size=500)
+
+
+def _fail(event: WebhookEvent, cause: WebhookEvent.Cause, error: str) -> None:
+    event.state, event.cause, event.error = WebhookEvent.State.FAILED, cause, error[:1000]
+
+
+def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
+    """Give each item its result; whatever Kommo has to be asked for is asked together. Raises KommoError."""
+    ids = {item.kommo_id for item in items if item.entity in LEAD_ENTITIES and item.kommo_id}
+    rows = Card.objects.filter(account=current.account, kommo_lead_id__in=ids).select_related("lead")
+    cards = {card.kommo_lead_id: card for card in rows}
+    pipelines = set(newcomers.our_pipelines(current.account)) if ids - cards.keys() else set()
+    to_read: set[int] = set()
+    for item in items:
+        item.result = Result.IGNORED
+        if item.entity not in LEAD_ENTITIES or not item.kommo_id or _is_elsewhere(item, cards, pipelines):
+            continue
+        if _is_echo(item, cards.get(item.kommo_id)):
+            item.result = Result.ECHO
+        else:
+            item.result = Result.PENDING
+            to_read.add(item.kommo_id)
+    _read_back(current, sorted(to_read), cards)
+    for item in items:
+        if item.result == Result.PENDING:
+            item.result, item.error = current.outcomes.get(item.kommo_id or 0, (Result.IGNORED, ""))
+    _learn_phones(current, items)
+    if any(item.entity in CHATS for item in items):
+        # Who wrote stands in the events feed alone: let the clock look there now.
+        Account.objects.filter(pk=current.account.pk).update(takeovers_looked_at=None)
+
+
+def _is_echo(item: WebhookItem, card: Card | None) -> bool:
+    if card is None or item.entity != "lead" or item.action in ALWAYS_READ:
+        return False
+    if not card.observed or card.in_doubt or card.state == Card.State.GONE:
+        return False
+    return says_nothing_new(card.observed, item.data)
+
+
+def _is_elsewhere(item: WebhookItem, cards: Mapping[int | None, Card], pipelines: set[int]) -> bool:
+    """Say whether this is a lead of a pipeline that is none of ours: those of other teams cost no call."""
+    place = parsing.number(item.data.get("pipeline_id"))
+    return item.kommo_id not in cards and place is not None and place not in pipelines
+
+
+def _read_back(current: Round, ids: Sequence[int], cards: dict[int | None, Card]) -> None:
+    """Ask Kommo how the leads stand, one call for up to 250, and act on it. Raises KommoError."""
+    for start in range(0, len(ids), LEADS_PER_READ):
+        rest: list[int] = list(ids[start : start + LEADS_PER_READ])
+        for _ in range(READINGS):
+            rest = _read_part(current, rest, cards) if rest else []
+        # Settled over and over while being read: the write that settled it last has a webhook of its own.
+        current.outcomes |= dict.fromkeys(rest, (Result.UNCHANGED.value, ""))
+
+
+def _read_part(current: Round, ids: list[int], cards: dict[int | None, Card]) -> list[int]:
+    """Read one part and give each lead its outcome; return those whose card was settled meanwhile."""
+    heartbeat.progress()
+    read_at = timezone.now()
+    replies = {
+        reply.id: reply
+        for reply in current.client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
+        if reply.id in ids and not reply.is_deleted
+    }
+    outdated = [
+        kommo_id
+        for kommo_id, reply in replies.items()
+        if (card := cards.get(kommo_id)) and not _adopt(current, card, reply, read_at)
+    ]
+    newborn = [reply for kommo_id, reply in replies.items() if kommo_id not in cards]
+    for kommo_id, result in newcomers.take_in(
+        current.account, newborn, current.client, current.catalogue, now=current.now, lane=Lane.LIVE
+    ).items():
+        current.outcomes[kommo_id] = (result, "")
+    lost = [card for kommo_id in ids if kommo_id not in replies and (card := cards.get(kommo_id))]
+    settled = vanished.settle(current.account, current.client, lost, reason=VANISHED, now=current.now)
+    for card in lost:
+        changed = card.pk in settled.gone or card.pk in settled.followed
+        current.outcomes[card.kommo_lead_id or 0] = (Result.ADOPTED if changed else Result.UNCHANGED, "")
+    return outdated
+
+
+def _adopt(current: Round, card: Card, reply: LeadReply, read_at: datetime) -> bool:
+    """Adopt one reading; False when it is older than what the card knows by now.
+
+    What goes wrong with one lead is that lead's: it is kept with its error, and the others go on.
+    """
+    try:
+        found = adopt(card.pk, reply, current.catalogue, read_at=read_at, now=current.now, found_by="webhook")
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("webhook_item_failed", account=current.account.pk, kommo_id=reply.id)
+        current.outcomes[reply.id] = (Result.FAILED, f"{type(error).__name__}: {error}"[:1000])
+        return True
+    current.outcomes[reply.id] = (Result.ADOPTED if found.changed else Result.UNCHANGED, "")
+    return not found.is_outdated
+
+
+def _learn_phones(current: Round, items: Iterable[WebhookItem]) -> None:
+    """A lead born in Kommo may get its contact, or the contact its phone, later than the lead itself."""
+    contacts = {item.kommo_id for item in items if item.entity == "contact" and item.kommo_id}
+    leads = {item.kommo_id for item in items if item.result == Result.UNCHANGED or item.result == Result.ADOPTED}
+    learnt = newcomers.learn_phones(
+        current.account, current.client, contact_ids=contacts, lead_ids=leads, now=current.now, lane=Lane.LIVE
+    )
+    for item in items:
+        if item.entity == "contact" and item.kommo_id in learnt:
+            item.result = Result.ADOPTED
+
+
+def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[WebhookItem]) -> None:
+    """Write down the outcome of each item, and of each event from its items."""
+    by_event = {event.pk: event for event in events}
+    for item in items:
+        if item.result == Result.FAILED:
+            _fail(by_event[item.event_id], WebhookEvent.Cause.ITEM_FAILED, item.error)
+    for event in events:
+        event.processed_at = timezone.now()
+        if event.state != WebhookEvent.State.FAILED:
+            event.state, event.cause, event.error = WebhookEvent.State.PROCESSED, "", ""
+    with transaction.atomic():
+        WebhookItem.objects.bulk_update(items, ["result", "error"], batch_size=500)
+        WebhookEvent.objects.bulk_update(events, ["state", "cause", "error", "processed_at"], batch_size=500)
+        Account.objects.filter(pk=current.account.pk).update(webhook_heard_at=events[-1].received_at)
+    for result, number in Counter(item.result for item in items).items():
+        figures.count("bridge_webhooks", result, by=number)

@@ -1,0 +1,26 @@
+"""The web server in production: `gunicorn -c deploy/gunicorn.conf.py bridge.wsgi:application`."""
+
+import os
+
+bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_WORKERS", "2"))
+# SQLite has one writer at a time: fewer threads wait for it more fairly. On PostgreSQL 4 served most.
+threads = int(
+    os.environ.get("WEB_THREADS", "2" if os.environ.get("DATABASE_URL", "sqlite").startswith("sqlite") else "4")
+)
+timeout = 30
+# Requests under way end within this after a stop; the service manager waits a little longer.
+graceful_timeout = 20
+keepalive = 5
+# A leak of a library would be forgotten with its process, and not by all of them at once.
+max_requests = 10_000
+max_requests_jitter = 1_000
+limit_request_line = 4094
+limit_request_fields = 60
+limit_request_field_size = 8190
+# Who may say with X-Forwarded-Proto that the outside is https.
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+# Heartbeats of its own processes belong into memory, not onto a disk that may be busy.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+loglevel = "warning"

@@ -1,0 +1,162 @@
+"""How a message reaches the lead: through the agent, or another way named by FOLLOWUP_CHANNEL's dotted path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+import orjson
+import structlog
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from followups import signing
+from followups.signing import Answer
+
+log = structlog.get_logger(__name__)
+
+
+class Outcome(StrEnum):
+    SENT = "sent"
+    # The agent knows better and will not say it; the step counts as done.
+    DECLINED = "declined"
+    # The number is invalid or the person opted out; nothing may follow.
+    UNREACHABLE = "unreachable"
+    # Not now; the same message is tried again under the same id.
+    RETRY = "retry"
+    # The answer was lost on a way that would say the message twice: it is not tried again, nor taken for delivered.
+    UNCONFIRMED = "unconfirmed"
+    # Its reason ended before it left; channels never answer this.
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One message on its way. `lead` is what a receiver is told of the person (contract §5)."""
+
+    attempt_id: str
+    phone: str
+    text: str
+    sequence: str
+    step: int
+    lead: Mapping[str, Any]
+    template_id: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    outcome: Outcome
+    reason: str = ""
+    retry_after_seconds: float | None = None
+
+
+class Channel(Protocol):
+    """A way to the lead. `acts_once`: handed the same `attempt_id` twice, it says the message once."""
+
+    acts_once: bool
+
+    def send(self, message: Outgoing, *, now: datetime) -> Result:
+        """Hand the message over; never raises.
+
+        Called again with the same `attempt_id` after a RETRY, and where it `acts_once` after a crash. Where it does
+        not, an answer that was lost is UNCONFIRMED.
+        """
+
+
+class LogOnly:
+    """Say in the log what would go out. For a first run: nobody is written to."""
+
+    acts_once = True
+
+    def send(self, message: Outgoing, *, now: datetime) -> Result:
+        log.info("followup_logged", sequence=message.sequence, step=message.step, lead=message.lead.get("id"))
+        return Result(Outcome.SENT, "only logged: AGENT_WEBHOOK_URL is empty")
+
+
+class AgentWebhook:
+    """Ask the agent to say it, with `followup.due` (contract §5)."""
+
+    acts_once = True
+
+    def __init__(self) -> None:
+        self._url, self._secret = settings.AGENT_WEBHOOK_URL, settings.AGENT_WEBHOOK_SECRET
+
+    def send(self, message: Outgoing, *, now: datetime) -> Result:
+        data = {
+            "lead": message.lead,
+            "sequence": message.sequence,
+            "step": message.step,
+            "attempt_id": message.attempt_id,
+            "text": message.text,
+        }
+        if message.template_id:
+            data["template_id"] = message.template_id
+        body = {"type": "followup.due", "timestamp": now.isoformat(), "data": data}
+        answer = signing.post(self._url, self._secret, message.attempt_id, body, now=now)
+        if answer.is_success and answer.error:
+            # It may have declined. The agent acts once per id, so asking again is safe.
+            return Result(Outcome.RETRY, f"the agent's answer did not arrive whole ({answer.error})")
+        if answer.is_success and isinstance(answer.body, dict) and answer.body.get("skip") is True:
+            return Result(Outcome.DECLINED, str(answer.body.get("reason") or "the agent declined")[:200])
+        return read(answer, who="the agent")
+
+
+class Evolution:
+    """Say it on WhatsApp through an Evolution API server.
+
+    Settings: EVOLUTION_URL, EVOLUTION_INSTANCE, EVOLUTION_API_KEY. It takes no id of ours, so a message whose answer
+    was lost is not sent again: prefer the agent, which acts once per id.
+    Source: https://doc.evolution-api.com/v2/api-reference/message-controller/send-text
+    """
+
+    acts_once = False
+
+    def __init__(self) -> None:
+        self._url = f"{settings.EVOLUTION_URL.rstrip('/')}/message/sendText/{settings.EVOLUTION_INSTANCE}"
+
+    def send(self, message: Outgoing, *, now: datetime) -> Result:
+        data = orjson.dumps({"number": message.phone.lstrip("+"), "text": message.text})
+        headers = {"Content-Type": "application/json", "apikey": settings.EVOLUTION_API_KEY}
+        answer = signing.send(self._url, data, headers)
+        if answer.status == 400 and _has_no_whatsapp(answer.body):
+            return Result(Outcome.UNREACHABLE, "this number has no WhatsApp")
+        if answer.status in (None, 504) and answer.may_have_arrived:
+            return Result(Outcome.UNCONFIRMED, f"Evolution's answer was lost ({answer.error or answer.status})")
+        return read(answer, who="Evolution")
+
+
+def _has_no_whatsapp(body: Any) -> bool:
+    """Say whether Evolution knows the number to be without WhatsApp: {"response": {"message": [{"exists": false}]}}.
+
+    Any other 400 is a fault of ours or the server's, for which nobody may be written off.
+    """
+    response = body.get("response") if isinstance(body, dict) else None
+    said = response.get("message") if isinstance(response, dict) else None
+    return isinstance(said, list) and any(isinstance(each, dict) and each.get("exists") is False for each in said)
+
+
+def read(answer: Answer, *, who: str) -> Result:
+    """Return what an answer means: 2xx sent, 410 never again, everything else once more."""
+    if answer.is_success:
+        return Result(Outcome.SENT)
+    if answer.status == 410:
+        return Result(Outcome.UNREACHABLE, f"{who} says the number is invalid or the person opted out")
+    said = f"{who} answered {answer.status}" if answer.status else f"{who} did not answer ({answer.error})"
+    return Result(Outcome.RETRY, said, answer.retry_after_seconds)
+
+
+def acts_once(channel: Channel) -> bool:
+    """Say whether a message may be handed over again; a channel that does not say so is not trusted with it."""
+    return bool(getattr(channel, "acts_once", False))
+
+
+def configured() -> Channel:
+    """Return the channel the settings name: a dotted path, else the agent's webhook, else the log."""
+    path = settings.FOLLOWUP_CHANNEL
+    if path:
+        channel: Channel = import_string(path)()
+        return channel
+    return AgentWebhook() if settings.AGENT_WEBHOOK_URL else LogOnly()

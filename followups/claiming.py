@@ -1,0 +1,279 @@
+"""Taking what is due: lock, ask once more whether this person may be written to, and store the attempt.
+
+A claim locks the enrollment and its lead, so an answer, a handoff or a move is either seen here or waits until the
+attempt is stored; and the attempt is stored before anything leaves. Whatever dies after that, the same message goes
+out again under the same id, never another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
+
+from followups import bulk, enrollment, schedule, texts, versions
+from followups.models import Attempt, Enrollment
+from followups.versions import SequencePlan
+from leads.models import Event
+
+log = structlog.get_logger(__name__)
+
+BATCH = 100
+# Nobody else sends an attempt before then; longer than a whole batch of the slowest answers.
+HELD_FOR = timedelta(minutes=4)
+# Without a lateness of its own a message is tried this long; then its moment has gone.
+TRIED_FOR = timedelta(hours=12)
+# A row that cannot even be looked at (a zone that does not exist, say) waits this long and holds nobody else up.
+STUMBLED_FOR = timedelta(minutes=15)
+
+TOO_LATE = "too late: its moment had passed"
+MAY_HAVE_GONE_OUT = "its sender died at it: it may have gone out, and is not said twice"
+
+
+def due(now: datetime) -> QuerySet[Enrollment]:
+    return Enrollment.objects.filter(state=Enrollment.State.WAITING, held=False, next_at__lte=now)
+
+
+def retries(now: datetime) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(state=Attempt.State.SENDING, retry_at__lte=now)
+
+
+@transaction.atomic
+def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | None:
+    """Claim due enrollments; return the attempts to send, None when nothing is due.
+
+    Enrollments that end here, wait for other hours or give up are settled without an attempt.
+    """
+    # Both rows, and neither waited for: a lead in the middle of an interaction is looked at again a second later.
+    rows = list(
+        due(now)
+        .select_related("lead__pipeline", "lead__stage", "sequence", "version")
+        .prefetch_related("lead__objections")
+        .select_for_update(skip_locked=True, of=("self", "lead"))
+        .order_by("next_at")[:limit]
+    )
+    if not rows:
+        return None
+    batch = _Batch(holder, now, enrollment.vetoes([one.lead_id for one in rows]))
+    for one in rows:
+        batch.take(one)
+    batch.store()
+    return batch.attempts
+
+
+class _Batch:
+    """What a claim decided, to be stored in a few statements."""
+
+    def __init__(self, holder: str, now: datetime, vetoes: dict[UUID, str]) -> None:
+        self._holder, self._now, self._vetoes = holder, now, vetoes
+        self.attempts: list[Attempt] = []
+        self._settled: list[Attempt] = []
+        self._moved: list[Enrollment] = []
+        self._events: list[Event] = []
+
+    def take(self, one: Enrollment) -> None:
+        """Decide one enrollment; whatever is wrong with it alone puts off nobody else."""
+        before = (one.step, one.anchor_at, one.complete)
+        try:
+            self._decide(one, versions.read(one.version))
+        except DatabaseError:
+            # The transaction is lost, and with it the whole claim.
+            raise
+        except Exception as error:
+            log.exception("followup_not_prepared", enrollment=one.pk)
+            one.step, one.anchor_at, one.complete = before
+            self._put_off(one, self._now + STUMBLED_FOR, f"it could not be prepared: {error}")
+
+    def _decide(self, one: Enrollment, plan: SequencePlan) -> None:
+        now = self._now
+        if not one.sequence.is_active and not one.sent_by_hand:
+            # Whoever waits keeps their place, and a step that grows stale meanwhile is stale.
+            one.held, one.next_reason = True, enrollment.SWITCHED_OFF
+            self._moved.append(one)
+        elif reason := self._vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan):
+            enrollment.cancel([one], reason, now=now)
+        elif one.meeting_starts_at != (one.lead.meeting_starts_at if one.purpose == enrollment.MEETING else None):
+            enrollment.cancel([one], "the meeting was moved", now=now)
+            enrollment.enroll(one.lead, enrollment.MEETING, now=now)
+        elif one.step > len(plan.steps):
+            enrollment.give_up(one, plan, now)
+        elif one.meeting_starts_at and one.meeting_starts_at <= now:
+            self._miss(one, plan, "the meeting had begun")
+        elif schedule.is_too_late(one.next_at or now, now, enrollment.max_lateness(one, plan)):
+            self._miss(one, plan, TOO_LATE)
+        elif not one.sent_by_hand and not enrollment.hours_allow(one, plan, now):
+            self._put_off_to_hours(one, plan)
+        else:
+            self._attempt(one, plan)
+
+    def store(self) -> None:
+        Attempt.objects.bulk_create([*self.attempts, *self._settled])
+        bulk.save(self._moved, ["step", "anchor_at", "next_at", "next_reason", "complete", "sent_by_hand", "held"])
+        Event.objects.bulk_create(self._events)
+
+    def _put_off_to_hours(self, one: Enrollment, plan: SequencePlan) -> None:
+        allowed = enrollment.next_allowed(one, plan, self._now)
+        if allowed is None:
+            enrollment.cancel([one], "the hours allow no messages at all", now=self._now)
+        elif one.meeting_starts_at and allowed.at >= one.meeting_starts_at:
+            self._miss(one, plan, TOO_LATE)
+        else:
+            self._put_off(one, allowed.at, allowed.reason.partition("; ")[2] or allowed.reason)
+
+    def _put_off(self, one: Enrollment, at: datetime, reason: str) -> None:
+        one.next_at, one.next_reason = at, reason[:200]
+        self._moved.append(one)
+
+    def _miss(self, one: Enrollment, plan: SequencePlan, reason: str) -> None:
+        one.complete = False
+        self._settle(one, plan, Attempt.State.MISSED, reason)
+
+    def _settle(self, one: Enrollment, plan: SequencePlan, state: Attempt.State, reason: str) -> None:
+        """Leave the step out with its reason on record, and aim at the next."""
+        step, due_at = one.step, one.next_at or self._now
+        enrollment.advance(one, plan, self._now)
+        self._moved.append(one)
+        attempt = Attempt(enrollment=one, step=step, state=state, reason=reason, due_at=due_at)
+        attempt.created_at = attempt.ended_at = self._now
+        self._settled.append(attempt)
+        note = enrollment.note(one, f"step {step} {state.value}: {reason}", self._now, outcome=str(state))
+        note.data["step"] = step
+        self._events.append(note)
+
+    def _attempt(self, one: Enrollment, plan: SequencePlan) -> None:
+        step = plan.steps[one.step - 1]
+        try:
+            text = texts.render(step.text, texts.facts_of(one.lead))
+        except texts.BrokenTextError as error:
+            # Checked when it was saved; what breaks on this lead alone must not hold the others.
+            enrollment.cancel([one], f"the text of step {one.step} is broken: {error}", now=self._now)
+            return
+        if not text:
+            self._settle(one, plan, Attempt.State.SKIPPED, "its text has nothing to say to this lead")
+            return
+        attempt = Attempt(
+            enrollment=one,
+            step=one.step,
+            text=text,
+            template_id=step.template_id,
+            due_at=one.next_at or self._now,
+            created_at=self._now,
+            tries=1,
+            holder=self._holder,
+            retry_at=self._now + HELD_FOR,
+            by_hand=one.sent_by_hand,
+        )
+        # Nothing is due for the lead while its attempt is on its way.
+        one.next_at, one.next_reason, one.sent_by_hand = None, "", False
+        self.attempts.append(attempt)
+        self._moved.append(one)
+
+
+# --- Trying again
+
+
+@transaction.atomic
+def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = BATCH) -> list[Attempt]:
+    """Claim attempts to try again: those put off, and those of processes that died. Stale ones are settled.
+
+    `acts_once`: the way they leave by may be given the same message twice. Where it may not, an attempt whose sender
+    died is left as it is: perhaps said, and not said again.
+    """
+    rows = list(
+        retries(now)
+        .select_related("enrollment__lead__pipeline", "enrollment__lead__stage", "enrollment__sequence")
+        .select_related("enrollment__version")
+        .select_for_update(skip_locked=True, of=("self", "enrollment", "enrollment__lead"))
+        .order_by("retry_at")[:limit]
+    )
+    vetoes = enrollment.vetoes([attempt.enrollment.lead_id for attempt in rows]) if rows else {}
+    again = [attempt for attempt in rows if _is_tried_again(attempt, vetoes, now, acts_once=acts_once)]
+    for attempt in again:
+        attempt.tries += 1
+        # Without a reason while it is sending, it may have left.
+        attempt.holder, attempt.retry_at, attempt.reason = holder, now + HELD_FOR, ""
+    bulk.save(again, ["tries", "holder", "retry_at", "reason"])
+    return again
+
+
+def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *, acts_once: bool) -> bool:
+    """Say whether to send it now; what ends, waits for its hours or is held back is settled here."""
+    one, plan = attempt.enrollment, versions.read(attempt.enrollment.version)
+    if one.state != Enrollment.State.WAITING:
+        _end(attempt, Attempt.State.DROPPED, one.reason or "the sequence ended", now)
+    elif reason := vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan):
+        _end(attempt, Attempt.State.DROPPED, reason, now)
+        enrollment.cancel([one], reason, now=now)
+    elif one.held or not (one.sequence.is_active or attempt.by_hand):
+        _park(attempt)
+    elif attempt.is_in_doubt and not acts_once:
+        _leave_out(attempt, plan, Attempt.State.UNCONFIRMED, MAY_HAVE_GONE_OUT, now)
+    elif _has_passed(attempt, plan, now):
+        _leave_out(attempt, plan, Attempt.State.MISSED, TOO_LATE, now)
+    elif not attempt.by_hand and not enrollment.hours_allow(one, plan, now):
+        _put_off_to_hours(attempt, plan, now)
+    else:
+        return True
+    return False
+
+
+def _has_passed(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
+    one = attempt.enrollment
+    if one.meeting_starts_at and one.meeting_starts_at <= now:
+        return True
+    return schedule.is_too_late(attempt.due_at, now, enrollment.max_lateness(one, plan) or TRIED_FOR)
+
+
+def _park(attempt: Attempt) -> None:
+    """Keep it back until staff let it go on (see staff.let_go_on), or switch its sequence on again."""
+    one = attempt.enrollment
+    if not one.held:
+        one.held, one.next_reason = True, enrollment.SWITCHED_OFF
+        one.save(update_fields=["held", "next_reason"])
+    attempt.holder, attempt.retry_at = "", None
+    attempt.save(update_fields=["holder", "retry_at"])
+
+
+def _put_off_to_hours(attempt: Attempt, plan: SequencePlan, now: datetime) -> None:
+    """Try again when messages may go out; the hours it sleeps are no lateness."""
+    allowed = enrollment.next_allowed(attempt.enrollment, plan, now)
+    meeting = attempt.enrollment.meeting_starts_at
+    if allowed is None or (meeting and allowed.at >= meeting):
+        _leave_out(attempt, plan, Attempt.State.MISSED, TOO_LATE, now)
+        return
+    attempt.holder, attempt.retry_at, attempt.due_at = "", allowed.at, attempt.due_at + (allowed.at - now)
+    attempt.save(update_fields=["holder", "retry_at", "due_at"])
+
+
+def _leave_out(attempt: Attempt, plan: SequencePlan, state: Attempt.State, reason: str, now: datetime) -> None:
+    """End an attempt that reached nobody for sure, and aim at the step after it."""
+    _end(attempt, state, reason, now)
+    one = attempt.enrollment
+    one.complete = False
+    enrollment.advance(one, plan, now)
+    one.save()
+
+
+def _end(attempt: Attempt, state: Attempt.State, reason: str, now: datetime) -> None:
+    attempt.end(state, reason, now=now)
+    attempt.save(update_fields=Attempt.ENDING)
+    words = f"step {attempt.step} {state.value}: {reason}"
+    Event.objects.bulk_create([enrollment.note(attempt.enrollment, words, now, outcome=str(state))])
+
+
+# --- Processes that died
+
+
+def free(holders: Sequence[str], *, now: datetime) -> int:
+    """Let others send at once what processes that died were sending."""
+    return Attempt.objects.filter(state=Attempt.State.SENDING, holder__in=holders).update(holder="", retry_at=now)
+
+
+def holders() -> list[str]:
+    """Return the processes that are sending, or died while they were."""
+    sending = Attempt.objects.filter(state=Attempt.State.SENDING).exclude(holder="")
+    return list(sending.values_list("holder", flat=True).distinct())

@@ -1,0 +1,102 @@
+"""What goes out next to a lead, why and when: the story of one enrollment, told for staff.
+
+Times are moments; whoever shows them does so on the lead's clock (`zone`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from followups import enrollment, preview, versions
+from followups.models import Attempt, Enrollment
+from followups.versions import SequencePlan, StepPlan
+
+
+@dataclass(frozen=True)
+class Coming:
+    """What happens next. `step` is None when only the end of patience remains; `at` is None when nothing is due."""
+
+    step: int | None
+    steps: int
+    at: datetime | None
+    why: str
+    text: str
+    zone: str
+    # Now is a time at which no message would go out by itself.
+    is_out_of_hours: bool
+    needs_template: bool
+    on_its_way: Attempt | None
+
+
+def coming(one: Enrollment, *, now: datetime, on_its_way: Attempt | None = None) -> Coming:
+    """Return what comes next for an enrollment; `on_its_way` is its attempt that is sending, if any."""
+    plan, zone = versions.read(one.version), enrollment.zone_of(one.lead)
+    step = plan.steps[one.step - 1] if one.step <= len(plan.steps) else None
+    at = on_its_way.retry_at if on_its_way else one.next_at
+    why = (on_its_way.reason or "sending") if on_its_way else one.next_reason
+    return Coming(
+        step=one.step if step else None,
+        steps=len(plan.steps),
+        at=at,
+        why=why,
+        text=on_its_way.text if on_its_way else _said(step, one),
+        zone=zone,
+        is_out_of_hours=step is not None and not enrollment.hours_allow(one, plan, now),
+        needs_template=step is not None and preview.needs_template(one.lead, at, step.template_id),
+        on_its_way=on_its_way,
+    )
+
+
+def _said(step: StepPlan | None, one: Enrollment) -> str:
+    if step is None:
+        return ""
+    shown = preview.rendered(step.text, one.lead)
+    return shown.text or shown.error
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step of the sequence for this lead: what became of it, or when it is to come. `state` is None until then."""
+
+    step: int | None
+    at: datetime | None
+    why: str
+    text: str
+    state: Attempt.State | None = None
+    attempt: Attempt | None = None
+
+
+def story(one: Enrollment) -> list[Line]:
+    """Return every step of the version this lead goes through, those past with their outcome, then the end."""
+    plan = versions.read(one.version)
+    attempts = {attempt.step: attempt for attempt in one.attempts.all()}
+    lines = [_past(number, attempts.get(number)) for number in range(1, min(one.step, len(plan.steps) + 1))]
+    if one.state == Enrollment.State.WAITING:
+        return lines + _ahead(one, plan, attempts.get(one.step))
+    # Where it ended while a message was on its way, that message belongs to it too.
+    return lines + [_past(number, attempt) for number, attempt in sorted(attempts.items()) if number >= one.step]
+
+
+def _past(number: int, attempt: Attempt | None) -> Line:
+    if attempt is None:
+        return Line(number, None, "its time had passed before", "")
+    state = Attempt.State(attempt.state)
+    return Line(number, attempt.ended_at or attempt.created_at, attempt.reason, attempt.text, state, attempt)
+
+
+def _ahead(one: Enrollment, plan: SequencePlan, sending: Attempt | None) -> list[Line]:
+    now_due = coming(one, now=one.next_at or one.anchor_at, on_its_way=sending)
+    state = Attempt.State.SENDING if sending else None
+    lines = [Line(now_due.step, now_due.at, now_due.why, now_due.text, state, sending)]
+    if now_due.step is None or now_due.at is None:
+        return lines
+    hours, zone, anchor = enrollment.hours_of(one.lead.pipeline), now_due.zone, now_due.at
+    # Nobody is given up on whom a message has not reached.
+    rest = SequencePlan(plan.steps[one.step :], plan.give_up_after if one.complete else None, plan.give_up_stage)
+    for planned in preview.timetable(rest, hours, zone, one.meeting_starts_at or anchor):
+        number = one.step + planned.step if planned.step else None
+        said = _said(plan.steps[number - 1], one) if number else ""
+        due = planned.due
+        lines.append(Line(number, due.at if due else None, due.reason if due else "the hours allow none", said))
+    return lines

@@ -1,0 +1,149 @@
+"""Sending what is due: claim a batch, hand each message to the channel, record what became of it.
+
+What is claimed is stored (followups/claiming.py), so a process may die anywhere here: the attempt's id travels with
+every try, and the next process sends the same message again under it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import connections
+from django.utils import timezone
+
+from followups import channels, claiming
+from followups.channels import Channel, Outcome, Outgoing, Result
+from followups.claiming import free, holders
+from followups.models import Attempt, Enrollment
+from followups.recording import Done, followups_sent, record
+from leads.models import Lead
+
+__all__ = ["fire", "followups_sent", "free", "has_work", "holders", "person", "send"]
+
+log = structlog.get_logger(__name__)
+
+# How many are told at once: the receiver's pace, not ours, decides how long a message takes.
+THREADS = 16
+# A batch begins no message later than this after its claim: what it claimed must not grow old in its hands.
+LONGEST_BATCH = timedelta(seconds=5)
+# A task that has nothing to do stays when something falls due this soon: asking for another one takes longer.
+STAY_FOR = timedelta(seconds=5)
+LOOK_AGAIN_SECONDS = 0.2
+
+
+def fire(
+    *,
+    holder: str,
+    until: datetime,
+    progress: Callable[[], object] = lambda: None,
+    clock: Callable[[], datetime] = timezone.now,
+) -> bool:
+    """Send what is due, and what falls due within the next seconds, until the time is up; True when more may be due.
+
+    `holder` names this process; `progress` is called at least every time a receiver may take to answer.
+    """
+    channel = channels.configured()
+    acts_once = channels.acts_once(channel)
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="followup") as pool:
+        while clock() < until:
+            progress()
+            again = claiming.claim_retries(holder, clock(), acts_once=acts_once)
+            attempts = again or claiming.claim(holder, clock())
+            if attempts is not None:
+                send(attempts, channel, pool, clock, progress)
+            elif claiming.due(clock() + STAY_FOR).exists():
+                time.sleep(LOOK_AGAIN_SECONDS)
+            else:
+                return False
+    return True
+
+
+def has_work(now: datetime) -> bool:
+    """Say whether a step, a retry or the end of somebody's patience is due. Two indexed looks."""
+    return claiming.due(now).exists() or claiming.retries(now).exists()
+
+
+def send(
+    attempts: Sequence[Attempt],
+    channel: Channel,
+    pool: ThreadPoolExecutor,
+    clock: Callable[[], datetime],
+    progress: Callable[[], object] = lambda: None,
+) -> None:
+    """Hand the attempts to the channel, a few at a time, and record what became of each.
+
+    Before each few it is asked once more who still waits for a message: while a slow receiver took its time, a lead
+    may have answered. What could not be begun in time is given back to be claimed again.
+    """
+    done: list[Done] = []
+    stop_at = clock() + LONGEST_BATCH
+    for start in range(0, len(attempts), THREADS):
+        few = attempts[start : start + THREADS]
+        progress()
+        if clock() > stop_at:
+            waited = Result(Outcome.RETRY, "the receiver takes its time")
+            done += [Done(attempt, waited, clock(), begun=False) for attempt in attempts[start:]]
+            break
+        stopped = _stopped(few)
+        going = [attempt for attempt in few if attempt.enrollment_id not in stopped]
+        done += [
+            Done(attempt, Result(Outcome.DROPPED, stopped[attempt.enrollment_id]), clock(), begun=False)
+            for attempt in few
+            if attempt.enrollment_id in stopped
+        ]
+        results = pool.map(lambda message: _dare(channel, message, clock), map(_outgoing, going))
+        done += [Done(attempt, *result) for attempt, result in zip(going, results, strict=True)]
+    if done:
+        record(done, now=clock())
+
+
+def _stopped(attempts: Sequence[Attempt]) -> dict[int, str]:
+    """Return the enrollments of these that have ended since they were claimed, with the reason. One query."""
+    ended = Enrollment.objects.filter(pk__in=[attempt.enrollment_id for attempt in attempts])
+    ended = ended.exclude(state=Enrollment.State.WAITING)
+    return {pk: reason or "the sequence ended" for pk, reason in ended.values_list("pk", "reason")}
+
+
+def _dare(channel: Channel, message: Outgoing, clock: Callable[[], datetime]) -> tuple[Result, datetime]:
+    try:
+        result = channel.send(message, now=clock())
+    except Exception as error:
+        log.exception("channel_failed", attempt=message.attempt_id)
+        outcome = Outcome.RETRY if channels.acts_once(channel) else Outcome.UNCONFIRMED
+        result = Result(outcome, f"the channel failed: {type(error).__name__}")
+    finally:
+        # A channel that reads the database does so in this thread, whose connection nobody else would close.
+        connections.close_all()
+    return result, clock()
+
+
+def _outgoing(attempt: Attempt) -> Outgoing:
+    one = attempt.enrollment
+    lead = one.lead
+    return Outgoing(
+        attempt_id=str(attempt.pk),
+        phone=lead.phone or "",
+        text=attempt.text,
+        template_id=attempt.template_id,
+        sequence=one.sequence.slug,
+        step=attempt.step,
+        lead=person(lead),
+    )
+
+
+def person(lead: Lead) -> dict[str, Any]:
+    """Return a lead as the agent is told of it (contract §5)."""
+    return {
+        "id": str(lead.pk),
+        "phone": lead.phone,
+        "name": lead.name or None,
+        "stage": lead.stage.key if lead.stage else "other",
+        "chosen_flow": lead.chosen_flow or None,
+        "conversation_stage": lead.conversation_stage or None,
+        "custom": lead.custom,
+    }

@@ -1,0 +1,326 @@
+"""Who is on the way through a sequence: taking leads in, aiming at the next step, letting them go.
+
+A lead's live enrollments change only under the lock of the lead's row, so an answer, a handoff and a step that is just
+due cannot pass each other unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Max
+from django.dispatch import Signal
+
+from followups import schedule, versions
+from followups.models import Attempt, Enrollment, Sequence
+from followups.schedule import Due, Hours
+from followups.versions import SequencePlan
+from leads import stages
+from leads.models import Event, Lead, Pipeline, Stage
+from leads.rulebook import rulebook
+from leads.statements import Select
+
+# lead_ids. Receivers return {lead id: reason} for those of them who must not be written to for reasons only they know.
+vetoes_wanted = Signal()
+
+UNANSWERED, MEETING = Sequence.StartsOn.AGENT_UNANSWERED, Sequence.StartsOn.MEETING_SCHEDULED
+# A step that missed its moment by more is stale: a “shall we go on?” must not arrive out of the blue.
+USUAL_MAX_LATENESS = timedelta(hours=12)
+# Why an enrollment is held that no person held; those with this reason go on with their sequence.
+SWITCHED_OFF = "the sequence is switched off"
+
+
+def live(lead: Lead) -> list[Enrollment]:
+    """Return what the lead is on its way through: at most one enrollment per purpose."""
+    return list(lead.enrollments.filter(state=Enrollment.State.WAITING).select_related("sequence", "version"))
+
+
+OF_LEADS = Select(
+    lambda lead_ids: (
+        Enrollment.objects.filter(lead_id__in=lead_ids).select_related("sequence", "version").order_by("-pk")
+    )
+)
+
+
+def of_leads(leads: list[Lead]) -> dict[UUID, list[Enrollment]]:
+    """Return every enrollment of some leads, newest first, by the lead's id. One query, none for no leads."""
+    found: dict[UUID, list[Enrollment]] = {}
+    by_id = {lead.pk: lead for lead in leads}
+    for enrollment in OF_LEADS.all(lead_ids=list(by_id)) if by_id else ():
+        enrollment.lead = by_id[enrollment.lead_id]
+        found.setdefault(enrollment.lead_id, []).append(enrollment)
+    return found
+
+
+def why_not(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
+    """Return why this person must not be written to, or None. Asked on enrolment and again before every step."""
+    if lead.erased_at or not lead.phone:
+        return "there is no number to write to"
+    if lead.opted_out_at:
+        return "the person opted out"
+    if lead.in_handoff:
+        return "a person has taken over"
+    if reason := _stage_says_no(lead, sequence, plan):
+        return reason
+    if sequence.starts_on == MEETING:
+        return None if lead.has_standing_meeting and lead.meeting_starts_at else "no meeting is booked"
+    return _conversation_says_no(lead)
+
+
+def vetoes(lead_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the reasons other rooms have against writing to some of these leads: the card is gone, for one."""
+    answers: list[tuple[Any, Any]] = vetoes_wanted.send(Enrollment, lead_ids=lead_ids)
+    return {lead_id: reason for _, reasons in answers for lead_id, reason in reasons.items()}
+
+
+def _stage_says_no(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
+    stage = lead.stage
+    if stage is None:
+        return f"the card stands in “{lead.other_stage_name}”, where a person put it"
+    rules = rulebook(lead.pipeline).rules
+    stops = (
+        stage.kind != Stage.Kind.OPEN
+        or stage.pauses_agent
+        or stage.protected
+        or stage.key in (plan.give_up_stage, rules.qualification.disqualified_stage, *plan.stop_stages)
+        # Booked by a person, who told the card alone.
+        or (stage.key == rules.meeting_stage and not lead.meeting_status and sequence.starts_on == UNANSWERED)
+    )
+    return f"the lead stands in {stage.name}" if stops else None
+
+
+def _conversation_says_no(lead: Lead) -> str | None:
+    ours, theirs, staffs = lead.last_outbound_at, lead.last_inbound_at, lead.last_staff_at
+    if ours is None:
+        return "nobody on our side has written yet"
+    if theirs is not None and theirs >= ours:
+        return "the lead has answered"
+    if staffs is not None and staffs >= ours:
+        return "a person has written to the lead"
+    return "a meeting is booked" if lead.has_standing_meeting else None
+
+
+def enroll(lead: Lead, purpose: Sequence.StartsOn, *, now: datetime) -> Enrollment | None:
+    """Take the lead into the pipeline's sequence for this purpose, if there is one and nothing speaks against it.
+
+    The caller holds the lock of the lead's row, and the lead has no live enrollment for the purpose.
+    """
+    sequence = sequence_for(lead.pipeline_id, purpose)
+    if sequence is None:
+        return None
+    version = versions.pin(sequence)
+    plan = versions.read(version)
+    if not plan.steps or why_not(lead, sequence, plan) or vetoes([lead.pk]).get(lead.pk):
+        return None
+    if purpose == UNANSWERED and _had_its_sequence(lead):
+        return None
+    enrollment = Enrollment(
+        lead=lead,
+        sequence=sequence,
+        version=version,
+        purpose=purpose,
+        anchor_at=lead.last_outbound_at or now,
+        meeting_starts_at=lead.meeting_starts_at if purpose == MEETING else None,
+        started_at=now,
+    )
+    enrollment.step = 1 + (_reminded_up_to(lead) if purpose == MEETING else 0)
+    skip_past_reminders(enrollment, plan, now)
+    due = due_of(enrollment, plan)
+    # A message of long ago, reported now: whoever is taken over from elsewhere is not written to out of the blue.
+    if due is None or schedule.is_too_late(due.at, now, max_lateness(enrollment, plan)):
+        return None
+    aim(enrollment, due)
+    enrollment.save()
+    return enrollment
+
+
+def _had_its_sequence(lead: Lead) -> bool:
+    """Say whether this silence had its sequence, to the end or to where staff ended it: one silence, one sequence.
+
+    The agent reports what it was asked to say, and that report must not begin everything anew.
+    """
+    before = lead.enrollments.filter(purpose=UNANSWERED).exclude(state=Enrollment.State.WAITING)
+    newest = before.order_by("-pk").values("state", "ended_by", "started_at").first()
+    if newest is None or (lead.last_inbound_at and lead.last_inbound_at > newest["started_at"]):
+        return False
+    return newest["state"] == Enrollment.State.FINISHED or newest["ended_by"] == Lead.Actor.STAFF
+
+
+def _reminded_up_to(lead: Lead) -> int:
+    """Return the last reminder this very meeting has had, so that a handoff in between repeats none; 0 for none."""
+    given = Attempt.objects.filter(
+        enrollment__lead=lead,
+        enrollment__purpose=MEETING,
+        enrollment__meeting_starts_at=lead.meeting_starts_at,
+        state__in=[Attempt.State.SENDING, Attempt.State.UNCONFIRMED, Attempt.State.DROPPED, *Attempt.REACHED],
+    )
+    return given.aggregate(last=Max("step"))["last"] or 0
+
+
+def sequence_for(pipeline_id: int, purpose: Sequence.StartsOn) -> Sequence | None:
+    active = Sequence.objects.filter(pipeline=pipeline_id, starts_on=purpose, is_active=True)
+    return active.select_related("give_up_stage").first()
+
+
+def aim(enrollment: Enrollment, due: Due | None) -> None:
+    """Set when something is due next; the caller saves."""
+    enrollment.next_at = due.at if due else None
+    enrollment.next_reason = due.reason[:200] if due else ""
+
+
+def due_of(enrollment: Enrollment, plan: SequencePlan) -> Due | None:
+    """Return when the enrollment's next step is due, or when it is given up; None when nothing comes any more."""
+    if enrollment.step > len(plan.steps):
+        return _end_of_patience(enrollment, plan)
+    step = plan.steps[enrollment.step - 1]
+    hours, zone = hours_of(enrollment.lead.pipeline).narrowed_to(step.weekdays), zone_of(enrollment.lead)
+    if step.before is not None:
+        assert enrollment.meeting_starts_at is not None
+        return schedule.before(enrollment.meeting_starts_at, step.before, hours, zone)
+    assert step.delay is not None
+    return schedule.after(enrollment.anchor_at, step.delay, hours, zone)
+
+
+def _end_of_patience(enrollment: Enrollment, plan: SequencePlan) -> Due | None:
+    """Silence counts from our last message, whoever sent it; nobody who was never reached is given up on."""
+    given_at = enrollment.last_sent_at
+    if plan.give_up_after is None or not plan.give_up_stage or not enrollment.complete or not given_at:
+        return None
+    words = schedule.in_words(plan.give_up_after)
+    silent_since = max(given_at, enrollment.lead.last_outbound_at or given_at)
+    return Due(silent_since + plan.give_up_after, f"given up after {words} of silence")
+
+
+def skip_past_reminders(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
+    """Step over reminders whose time had gone by before the meeting was booked."""
+    if enrollment.purpose != MEETING:
+        return
+    while enrollment.step <= len(plan.steps):
+        due = due_of(enrollment, plan)
+        if due is not None and due.at >= now:
+            return
+        enrollment.step += 1
+
+
+def max_lateness(enrollment: Enrollment, plan: SequencePlan) -> timedelta | None:
+    """Return how late the next step may still go out; a reminder until its meeting begins; giving up at any time."""
+    if enrollment.step > len(plan.steps):
+        return None
+    step = plan.steps[enrollment.step - 1]
+    if step.max_lateness is not None:
+        return step.max_lateness
+    return step.before if step.before is not None else USUAL_MAX_LATENESS
+
+
+def hours_of(pipeline: Pipeline) -> Hours:
+    return Hours(
+        quiet_from=pipeline.quiet_from,
+        quiet_to=pipeline.quiet_to,
+        weekdays=frozenset(pipeline.sending_weekdays),
+        country=pipeline.holidays_country,
+        subdivision=pipeline.holidays_subdivision,
+    )
+
+
+def hours_allow(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> bool:
+    """Say whether the next step may go out now: hours may have changed, and a late worker may stand in the night."""
+    hours = hours_of(enrollment.lead.pipeline).narrowed_to(plan.steps[enrollment.step - 1].weekdays)
+    return schedule.is_allowed(now, hours, zone_of(enrollment.lead))
+
+
+def next_allowed(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> Due | None:
+    """Return the first moment from now on in which the next step may go out."""
+    hours = hours_of(enrollment.lead.pipeline).narrowed_to(plan.steps[enrollment.step - 1].weekdays)
+    return schedule.after(now, timedelta(0), hours, zone_of(enrollment.lead))
+
+
+def zone_of(lead: Lead) -> str:
+    return schedule.zone_of(lead.phone, lead.custom.get("time_zone"), lead.pipeline.time_zone)
+
+
+# --- Moving on
+
+
+def advance(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
+    """Aim at the step after the one that was settled at `now`, which keeps its distance; the caller saves.
+
+    After the last one the enrollment waits for the end of its patience, or is finished.
+    """
+    enrollment.step += 1
+    enrollment.anchor_at = now
+    skip_past_reminders(enrollment, plan, now)
+    due = due_of(enrollment, plan)
+    aim(enrollment, due)
+    if due is None:
+        end(enrollment, Enrollment.State.FINISHED, _why_finished(enrollment, plan), now=now)
+
+
+def _why_finished(enrollment: Enrollment, plan: SequencePlan) -> str:
+    if enrollment.purpose == MEETING or plan.give_up_after is None:
+        return "every message was given"
+    if enrollment.step <= len(plan.steps):
+        return "the hours allow no messages at all"
+    if not enrollment.complete:
+        return "a message was missed, so nobody gives the lead up"
+    return "nobody was reached" if not enrollment.last_sent_at else "every message was given"
+
+
+def give_up(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
+    """Move the lead to the stage of those who did not answer, unless it stands where no automatic move may take it."""
+    stage = Stage.objects.filter(pipeline=enrollment.lead.pipeline_id, key=plan.give_up_stage).first()
+    count = enrollment.attempts.filter(state__in=Attempt.REACHED).count()
+    ago = schedule.in_words(now - (enrollment.last_sent_at or now))
+    reason = f"no answer to {count} messages, the last {ago} ago"
+    end(enrollment, Enrollment.State.FINISHED, reason, now=now)
+    if stage is None:
+        return
+    try:
+        stages.move(enrollment.lead, stage, by=Lead.Actor.BRIDGE, reason=reason, now=now)
+    except stages.ProtectedStageError as error:
+        Event.objects.bulk_create([note(enrollment, f"not given up: {error}", now, outcome="kept")])
+
+
+def stop(lead: Lead, reason: str, *, now: datetime) -> None:
+    """Cancel whatever the lead is on its way through."""
+    cancel(live(lead), reason, now=now)
+
+
+def cancel(enrollments: list[Enrollment], reason: str, *, now: datetime, by: Lead.Actor = Lead.Actor.BRIDGE) -> None:
+    """Let leads go for a stated reason, with a line on each one's timeline."""
+    for enrollment in enrollments:
+        end(enrollment, Enrollment.State.CANCELLED, reason, now=now, by=by)
+    Event.objects.bulk_create(
+        note(enrollment, f"{enrollment.sequence} stopped: {reason}", now, actor=by, outcome="cancelled")
+        for enrollment in enrollments
+    )
+
+
+def end(
+    enrollment: Enrollment,
+    state: Enrollment.State,
+    reason: str,
+    *,
+    now: datetime,
+    by: Lead.Actor = Lead.Actor.BRIDGE,
+) -> None:
+    enrollment.state, enrollment.reason, enrollment.ended_at, enrollment.ended_by = state, reason[:500], now, by
+    enrollment.next_at, enrollment.next_reason, enrollment.held = None, "", False
+    enrollment.save(update_fields=["state", "reason", "ended_at", "ended_by", "next_at", "next_reason", "held"])
+
+
+def note(
+    enrollment: Enrollment,
+    reason: str,
+    now: datetime,
+    *,
+    actor: Lead.Actor = Lead.Actor.BRIDGE,
+    **data: object,
+) -> Event:
+    """Return a line for the lead's timeline; the caller stores it."""
+    data = {"sequence": enrollment.sequence.slug, "step": enrollment.step, **data}
+    return Event(
+        lead_id=enrollment.lead_id, at=now, kind=Event.Kind.FOLLOW_UP, actor=actor, reason=reason[:500], data=data
+    )

@@ -1,0 +1,139 @@
+"""What a conversation, a handoff, a move or an opt-out means for the follow-ups of its lead.
+
+All of it runs in the transaction in which it happened, under the lock of the lead's row.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+from django.utils import timezone
+
+from followups import enrollment as enrollments
+from followups import versions
+from followups.enrollment import MEETING, UNANSWERED
+from followups.models import Attempt, Enrollment, Sequence
+from leads import announcements, optout
+from leads.interactions import Direction, Message, Recorded
+from leads.models import Lead
+from leads.names import name_key
+
+# An answer later than this has other reasons than the message.
+COUNTS_AS_ANSWER = timedelta(days=7)
+
+
+@receiver(announcements.interactions_recorded)
+def interactions_recorded(recorded: list[Recorded], now: datetime, **_: object) -> None:
+    spoken = [one for one in recorded if one.interaction.message is not None or one.changes.meeting_changed]
+    known = enrollments.of_leads([one.lead for one in spoken if not one.created])
+    for one in spoken:
+        _interaction_recorded(one, known.get(one.lead.pk, []), now)
+
+
+def _interaction_recorded(one: Recorded, known: list[Enrollment], now: datetime) -> None:
+    lead, message = one.lead, one.interaction.message
+    live = {row.purpose: row for row in known if row.state == Enrollment.State.WAITING}
+    if message is not None and message.direction is Direction.INBOUND:
+        if known:
+            _credit(lead, "answered_at", message.sent_at or one.interaction.occurred_at, now)
+        if _asks_to_stop(message, lead):
+            optout.opt_out(lead, by=Lead.Actor.LEAD, reason=f"the lead wrote “{message.text.strip()[:40]}”", now=now)
+            return
+    if one.changes.meeting_changed:
+        _follow_meeting(lead, live.pop(MEETING, None), now)
+    waiting = live.get(UNANSWERED)
+    if waiting is not None and (reason := _stop_reason(lead, waiting)):
+        enrollments.cancel([waiting], reason, now=now)
+    elif waiting is not None:
+        _count_from(waiting, lead)
+    elif message is not None and message.direction is Direction.OUTBOUND:
+        enrollments.enroll(lead, UNANSWERED, now=now)
+
+
+def _stop_reason(lead: Lead, enrollment: Enrollment) -> str | None:
+    return enrollments.why_not(lead, enrollment.sequence, versions.read(enrollment.version))
+
+
+def _count_from(enrollment: Enrollment, lead: Lead) -> None:
+    """Count the next delay from our newest message: two in a row are one silence."""
+    ours = lead.last_outbound_at
+    if ours is None or ours <= enrollment.anchor_at or enrollment.next_at is None or enrollment.sent_by_hand:
+        return
+    enrollment.anchor_at = ours
+    enrollment.lead = lead
+    enrollments.aim(enrollment, enrollments.due_of(enrollment, versions.read(enrollment.version)))
+    enrollment.save(update_fields=["anchor_at", "next_at", "next_reason"])
+
+
+def _follow_meeting(lead: Lead, current: Enrollment | None, now: datetime) -> None:
+    """Tie the reminders to the meeting: moved, they move; gone, they go."""
+    stands = lead.has_standing_meeting and lead.meeting_starts_at is not None
+    if current is not None:
+        if stands and current.meeting_starts_at == lead.meeting_starts_at:
+            return
+        status = lead.get_meeting_status_display() or "no meeting any more"
+        enrollments.cancel([current], f"the meeting: {status}", now=now)
+    if stands:
+        if lead.meeting_status == Lead.MeetingStatus.SCHEDULED:
+            _credit(lead, "booked_at", now, now)
+        enrollments.enroll(lead, MEETING, now=now)
+
+
+def _asks_to_stop(message: Message, lead: Lead) -> bool:
+    """The whole message must be one of the words: “não vou sair de casa” asks for nothing."""
+    said = name_key("".join(sign for sign in message.text if sign.isalnum() or sign.isspace()))
+    return bool(said) and said in {name_key(word) for word in lead.pipeline.opt_out_words}
+
+
+@receiver(announcements.handoff_changed)
+def handoff_changed(lead: Lead, paused: bool, now: datetime, **_: object) -> None:
+    if paused:
+        enrollments.cancel(enrollments.live(lead), "a person has taken over", now=now)
+    elif lead.has_standing_meeting and not lead.enrollments.filter(purpose=MEETING, state="waiting").exists():
+        enrollments.enroll(lead, MEETING, now=now)
+
+
+@receiver(announcements.stage_changed)
+def stage_changed(lead: Lead, now: datetime, **_: object) -> None:
+    for enrollment in enrollments.live(lead):
+        if reason := _stop_reason(lead, enrollment):
+            enrollments.cancel([enrollment], reason, now=now)
+
+
+@receiver(post_save, sender=Sequence)
+def sequence_saved(instance: Sequence, **_: object) -> None:
+    """Let go on what waited only because its sequence was switched off."""
+    if not instance.is_active:
+        return
+    waiting = instance.enrollments.filter(state=Enrollment.State.WAITING, held=True)
+    waiting = waiting.filter(next_reason=enrollments.SWITCHED_OFF)
+    parked = Attempt.objects.filter(state=Attempt.State.SENDING, retry_at=None, enrollment__in=waiting)
+    Attempt.objects.filter(pk__in=parked.values("pk")).update(retry_at=timezone.now())
+    waiting.update(held=False, next_reason="the sequence is switched on again")
+
+
+@receiver(announcements.opted_out)
+def opted_out(lead: Lead, now: datetime, **_: object) -> None:
+    _credit(lead, "opted_out_at", now, now)
+    enrollments.cancel(enrollments.live(lead), "the person opted out", now=now)
+
+
+@receiver(announcements.personal_data_erased)
+def personal_data_erased(lead: Lead, now: datetime, **_: object) -> None:
+    enrollments.cancel(enrollments.live(lead), "personal data erased", now=now)
+    Attempt.objects.filter(enrollment__lead=lead).update(text="", reason="")
+
+
+def _credit(lead: Lead, outcome: str, at: datetime, now: datetime) -> None:
+    """Note on the newest message we gave what came of it."""
+    given = Attempt.objects.filter(
+        enrollment__lead=lead,
+        state=Attempt.State.SENT,
+        ended_at__lte=at,
+        ended_at__gt=now - COUNTS_AS_ANSWER,
+        **{outcome: None},
+    )
+    newest = given.order_by("-ended_at").values("pk")[:1]
+    Attempt.objects.filter(pk__in=[row["pk"] for row in newest]).update(**{outcome: at})

@@ -1,0 +1,104 @@
+"""What became of a message, stored with what follows from it: the next step, another try, or the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import Signal
+
+from followups import bulk, enrollment, versions
+from followups.channels import Outcome, Result
+from followups.models import Attempt, Enrollment
+from leads import optout
+from leads.models import Event, Lead
+
+# outcomes: list of Outcome, lateness: list of timedelta. Sent after the commit, for whoever counts.
+followups_sent = Signal()
+
+RETRY_FIRST, RETRY_CAP = timedelta(seconds=10), timedelta(minutes=10)
+LONGEST_ASKED_SECONDS = 3600
+
+SAID = {
+    Outcome.SENT: "sent",
+    Outcome.DECLINED: "declined",
+    Outcome.UNREACHABLE: "could not be delivered",
+    Outcome.UNCONFIRMED: "may have been sent",
+    Outcome.DROPPED: "not sent",
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """An attempt with what became of it, and when. Not `begun`: the channel has not seen it this time."""
+
+    attempt: Attempt
+    result: Result
+    at: datetime
+    begun: bool = True
+
+
+@transaction.atomic
+def record(done: Sequence[Done], *, now: datetime) -> None:
+    """Store what became of some attempts and aim their leads at what comes next."""
+    # The leads first: interactions lock in this order too, so neither waits for the other in a circle.
+    leads = Lead.objects.filter(pk__in=[each.attempt.enrollment.lead_id for each in done])
+    list(leads.select_for_update().order_by("pk").values_list("pk"))
+    ids = [each.attempt.enrollment_id for each in done]
+    fresh = {
+        one.pk: one
+        for one in Enrollment.objects.filter(pk__in=ids)
+        .select_related("lead__pipeline", "lead__stage", "sequence", "version")
+        .select_for_update(of=("self",))
+    }
+    moved: list[Enrollment] = []
+    events: list[Event] = []
+    for each in done:
+        _settle(each, fresh[each.attempt.enrollment_id], moved, events)
+    bulk.save([each.attempt for each in done], [*Attempt.ENDING, "tries"])
+    bulk.save(moved, ["step", "anchor_at", "next_at", "next_reason", "last_sent_at", "complete"])
+    Event.objects.bulk_create(events)
+    outcomes = [each.result.outcome for each in done if each.begun]
+    latenesses = [each.at - each.attempt.due_at for each in done if each.result.outcome is Outcome.SENT]
+    transaction.on_commit(lambda: followups_sent.send(Attempt, outcomes=outcomes, lateness=latenesses))
+
+
+def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[Event]) -> None:
+    attempt, result, at = each.attempt, each.result, each.at
+    if result.outcome is Outcome.RETRY:
+        attempt.reason, attempt.holder = result.reason[:500], ""
+        if each.begun:
+            attempt.retry_at = at + wait(attempt.tries, result.retry_after_seconds)
+        else:
+            attempt.tries, attempt.retry_at = attempt.tries - 1, at
+        return
+    attempt.end(Attempt.State(result.outcome), result.reason, now=at)
+    reason = f"step {attempt.step} of {one.sequence} {SAID[result.outcome]}"
+    data: dict[str, Any] = {"attempt_id": str(attempt.pk), "outcome": str(result.outcome)}
+    if each.begun:
+        data["text"] = attempt.text
+    note = enrollment.note(one, f"{reason}: {result.reason}" if result.reason else reason, at, **data)
+    note.data["step"] = attempt.step
+    events.append(note)
+    if result.outcome is Outcome.UNREACHABLE:
+        optout.opt_out(one.lead, by=Lead.Actor.AGENT, reason=result.reason or "the number is invalid", now=at)
+    elif one.state == Enrollment.State.WAITING and one.step == attempt.step:
+        _move_on(one, result.outcome, at)
+        moved.append(one)
+
+
+def _move_on(one: Enrollment, outcome: Outcome, at: datetime) -> None:
+    if outcome in (Outcome.SENT, Outcome.DECLINED):
+        one.last_sent_at = at
+    else:
+        one.complete = False
+    enrollment.advance(one, versions.read(one.version), at)
+
+
+def wait(tries: int, asked_seconds: float | None) -> timedelta:
+    """Return the wait after try number `tries`: 10 s doubled each time, at most 10 minutes, at least what was asked."""
+    growing: timedelta = min(RETRY_CAP, RETRY_FIRST * 2 ** min(tries - 1, 10))
+    return max(growing, timedelta(seconds=min(asked_seconds or 0, LONGEST_ASKED_SECONDS)))

@@ -1,0 +1,213 @@
+"""When the next message may go out: pure, decided on the clock of the wall the lead looks at.
+
+A step is due so long after our last message, or so long before the meeting. Where that falls into quiet hours, on a day
+without sending or on a holiday, a message after silence waits for the next allowed moment; a reminder waits too while
+the meeting is still ahead, and otherwise comes in the last allowed moment before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+import holidays as holiday_calendars
+from phonenumbers import NumberParseException, timezone
+from phonenumbers import parse as parse_number
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+# The strictest weekdays and every holiday together stay far below; past it the hours allow nothing at all.
+LONGEST_SEARCH_DAYS = 400
+# Where the data is wrong for mobiles: Noronha for all of 81, which its 3 000 islanders share with Recife's millions,
+# and Manaus, an hour behind, for the west and the south-east of Pará.
+AREAS_TO_MEND = {"+5581": "America/Recife", "+5593": "America/Santarem", "+5594": "America/Belem"}
+
+
+@dataclass(frozen=True)
+class Hours:
+    """When messages may go out. Without `quiet_from` and `quiet_to` at any hour; equal ones mean no quiet hours.
+
+    weekdays: of WEEKDAYS; messages go out on these only. country and subdivision: whose holidays are kept, by ISO codes
+    ("BR", "PE"); none without a country.
+    """
+
+    quiet_from: time | None = None
+    quiet_to: time | None = None
+    weekdays: frozenset[str] = frozenset(WEEKDAYS)
+    country: str = ""
+    subdivision: str = ""
+
+    def narrowed_to(self, weekdays: tuple[str, ...]) -> Hours:
+        """Return these hours on the step's own weekdays alone; an empty choice leaves them as they are."""
+        if not weekdays:
+            return self
+        return Hours(self.quiet_from, self.quiet_to, self.weekdays & set(weekdays), self.country, self.subdivision)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A moment with the reason why then, in words for staff."""
+
+    at: datetime
+    reason: str
+
+
+def after(anchor: datetime, delay: timedelta, hours: Hours, zone: str) -> Due | None:
+    """Return the first allowed moment at least `delay` after `anchor`; None when the hours allow none at all."""
+    due = anchor + delay
+    found = _next_allowed(due, hours, ZoneInfo(zone))
+    if found is None:
+        return None
+    reason = f"{in_words(delay)} after our last message"
+    return Due(found.at, f"{reason}; {found.reason}" if found.reason else reason)
+
+
+def before(meeting: datetime, ahead: timedelta, hours: Hours, zone: str) -> Due | None:
+    """Return when to remind of a meeting: `ahead` of it, or as near to that as the hours allow, and never after it."""
+    due = meeting - ahead
+    reason = f"{in_words(ahead)} before the meeting"
+    found = _next_allowed(due, hours, ZoneInfo(zone))
+    if found is None:
+        return None
+    if found.at < meeting:
+        return Due(found.at, f"{reason}; {found.reason}" if found.reason else reason)
+    earlier = _last_allowed(due, hours, ZoneInfo(zone))
+    return Due(earlier, f"{reason}; earlier, because {found.reason}") if earlier else None
+
+
+def is_allowed(moment: datetime, hours: Hours, zone: str) -> bool:
+    """Say whether a message may go out at this moment."""
+    return _why_not(moment, hours, ZoneInfo(zone)) is None
+
+
+def is_too_late(due: datetime, now: datetime, max_lateness: timedelta | None) -> bool:
+    return max_lateness is not None and now - due > max_lateness
+
+
+def zone_of(phone: str | None, stated: object, default: str) -> str:
+    """Return the lead's time zone: the phone's when it lies in one alone, then what was stated, then the pipeline's."""
+    if phone and (zone := _zone_of_phone(phone)):
+        return zone
+    if isinstance(stated, str) and stated in _known_zones():
+        return stated
+    return default
+
+
+def in_words(duration: timedelta) -> str:
+    """Return “2 h”, “30 min”, “1 day 2 h”: at most two parts, for people."""
+    seconds = int(duration.total_seconds())
+    days, rest = divmod(seconds, 86_400)
+    parts = [f"{days} {'day' if days == 1 else 'days'}"] if days else []
+    parts += [f"{rest // 3600} h"] if rest >= 3600 else []
+    parts += [f"{rest % 3600 // 60} min"] if rest % 3600 >= 60 else []
+    parts += [f"{rest % 60} s"] if rest % 60 else []
+    return " ".join(parts[:2]) or "at once"
+
+
+@lru_cache(maxsize=4096)
+def _zone_of_phone(phone: str) -> str | None:
+    if mended := AREAS_TO_MEND.get(phone[:5]):
+        return mended
+    try:
+        zones = timezone.time_zones_for_number(parse_number(phone))
+    except NumberParseException:
+        return None
+    [zone, *others] = zones or ("",)
+    return zone if zone in _known_zones() and not others else None
+
+
+@lru_cache(maxsize=1)
+def _known_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+@dataclass(frozen=True)
+class _Found:
+    at: datetime
+    reason: str
+
+
+def _next_allowed(moment: datetime, hours: Hours, zone: ZoneInfo) -> _Found | None:
+    reason = ""
+    for _ in range(LONGEST_SEARCH_DAYS):
+        obstacle = _why_not(moment, hours, zone)
+        if obstacle is None:
+            return _Found(moment, reason)
+        reason = reason or obstacle.reason
+        moment = obstacle.ends_at
+    return None
+
+
+def _last_allowed(moment: datetime, hours: Hours, zone: ZoneInfo) -> datetime | None:
+    """Return the last minute before `moment` in which a message may go out."""
+    for _ in range(LONGEST_SEARCH_DAYS):
+        obstacle = _why_not(moment, hours, zone)
+        if obstacle is None:
+            return moment
+        moment = obstacle.began_at - timedelta(minutes=1)
+    return None
+
+
+@dataclass(frozen=True)
+class _Obstacle:
+    began_at: datetime
+    ends_at: datetime
+    reason: str
+
+
+def _why_not(moment: datetime, hours: Hours, zone: ZoneInfo) -> _Obstacle | None:
+    local = moment.astimezone(zone)
+    day = local.date()
+    if reason := _no_sending_on(day, hours):
+        return _Obstacle(_first(day, time(), zone), _last(day + timedelta(days=1), time(), zone), reason)
+    quiet_from, quiet_to = hours.quiet_from, hours.quiet_to
+    if quiet_from is None or quiet_to is None or quiet_from == quiet_to:
+        return None
+    for began_on in (day - timedelta(days=1), day):
+        ends_on = began_on if quiet_from < quiet_to else began_on + timedelta(days=1)
+        # Compared as moments, not as wall clocks: in the hour that comes twice, 01:30 is before and after 01:45.
+        began_at, ends_at = _first(began_on, quiet_from, zone), _last(ends_on, quiet_to, zone)
+        if began_at <= moment < ends_at:
+            return _Obstacle(began_at, ends_at, f"quiet hours until {quiet_to:%H:%M}")
+    return None
+
+
+def _first(day: date, wall: time, zone: ZoneInfo) -> datetime:
+    """Return the first moment the wall clock shows this; where the clock skips it, a moment before the skip."""
+    return min(_both(day, wall, zone))
+
+
+def _last(day: date, wall: time, zone: ZoneInfo) -> datetime:
+    """Return the last moment the wall clock shows this; where the clock skips it, a moment after the skip."""
+    return max(_both(day, wall, zone))
+
+
+def _both(day: date, wall: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    there = datetime.combine(day, wall, zone)
+    return there.replace(fold=0).astimezone(UTC), there.replace(fold=1).astimezone(UTC)
+
+
+def _no_sending_on(day: date, hours: Hours) -> str | None:
+    if WEEKDAYS[day.weekday()] not in hours.weekdays:
+        return f"no messages on {day:%A}s"
+    holiday = _holiday(day, hours.country, hours.subdivision) if hours.country else None
+    return f"holiday: {holiday}" if holiday else None
+
+
+def _holiday(day: date, country: str, subdivision: str) -> str | None:
+    return _calendar(country, subdivision).get(day)
+
+
+@lru_cache(maxsize=64)
+def _calendar(country: str, subdivision: str) -> holiday_calendars.HolidayBase:
+    """Return the calendar; one of a country alone when its state is unknown, an empty one for an unknown country.
+
+    Codes are taken as people type them: “br” must not mean a year without holidays.
+    """
+    try:
+        return holiday_calendars.country_holidays(country.upper(), subdiv=subdivision.upper() or None)
+    except NotImplementedError:
+        if subdivision:
+            return _calendar(country, "")
+        return holiday_calendars.HolidayBase()

@@ -1,0 +1,47 @@
+"""What `leads` tells the rooms above it, inside the transaction in which it happened.
+
+Receivers store what follows from the news; whatever leaves the process waits for the commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.dispatch import Signal
+
+if TYPE_CHECKING:
+    from leads.models import Lead
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A lead that was just stored. `changed`: its columns, and "objections"; None when anything may have changed."""
+
+    lead: Lead
+    created: bool
+    changed: frozenset[str] | None
+
+    def touches(self, names: frozenset[str]) -> bool:
+        return self.created or self.changed is None or not names.isdisjoint(self.changed)
+
+
+# saved: list[Saved], now. Whoever cares for saved leads listens here and not to post_save, which interactions do not
+# send: they store many leads in one statement.
+leads_saved = Signal()
+
+# recorded: list[leads.interactions.Recorded], each of another lead; now
+interactions_recorded = Signal()
+
+# lead, previous: Stage | None, by: Lead.Actor, reason: str, now. Sent after the lead was saved.
+stage_changed = Signal()
+
+# lead, paused: bool, reason: str, now
+handoff_changed = Signal()
+
+# lead, now
+opted_out = Signal()
+
+# lead, elsewhere: bool, now. The person asked to be forgotten; receivers remove what they hold of them, and with
+# `elsewhere` what they have written to other systems. May be sent again.
+personal_data_erased = Signal()

@@ -1,0 +1,387 @@
+"""Where should this lead stand, and why? A pure function of the lead's facts and the pipeline's rules.
+
+Three rules are asked in a fixed order, and each goes on from where the one before it left the lead:
+
+1. Reply: a lead who writes, or books a meeting, from a stage with `on_reply` is taken up again.
+2. Meeting: a booked one takes the lead to the meeting stage, a cancelled one takes it back to what it deserves without.
+3. Conversation stage: the first mapping that matches it moves the lead, or decides by qualification.
+
+What they call for happens only if it is allowed: never out of a protected stage, won, lost or a person's own stage;
+never during a handoff; never over a move by staff, unless a meeting or a reply brings something newer; never to a lower
+rank, except to stages reachable from anywhere, and not even there while a meeting is booked. What is not allowed is
+returned as suppressed, with the reason. The trace keeps what every rule said, so that "why is this lead here, why not
+there" can be answered at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from leads.names import name_key
+from leads.qualification import Assessment, Outcome, assess
+from leads.rules import MappingAction, MappingRule, OnlyIf, Rules, StageKind, StageRule
+
+STANDING = ("scheduled", "rescheduled")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a lead. `stage` None: the card stands in a stage of Kommo that is none of ours."""
+
+    stage: str | None
+    conversation_stage: str | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    meeting_status: str | None = None
+    meeting_id: str | None = None
+    # This interaction changed the meeting: newer evidence about the stage itself than any earlier move.
+    meeting_changed: bool = False
+    stage_before_meeting: str | None = None
+    handoff: bool = False
+    # This interaction is a message by the lead.
+    inbound: bool = False
+    # The last move was made by a person.
+    staff_set_stage: bool = False
+    new_lead: bool = False
+
+    @property
+    def has_standing_meeting(self) -> bool:
+        return self.meeting_status in STANDING
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rule that was looked at and what it said."""
+
+    rule: str
+    outcome: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """A move the rules called for that was not allowed."""
+
+    stage: str
+    rule: str
+    reason: str
+    # What calls for the move, where nothing but the order of the stages forbids it.
+    against_order: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where the lead should stand (None: in no stage of ours), the reason in words, and the rule that decided."""
+
+    stage: str | None
+    changed: bool
+    reason: str
+    rule: str
+    suppressed: Suppressed | None = None
+    trace: tuple[Step, ...] = ()
+    unmapped_conversation_stage: bool = False
+    notify_staff: str | None = None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A move that a rule calls for."""
+
+    target: StageRule
+    reason: str
+    rule: str
+    # Back from a cancelled meeting, or up again after a reply: the ordinary way forward does not apply.
+    any_direction: bool = False
+    # It comes from something that happened after any move by staff.
+    newer_than_staff: bool = False
+
+
+def decide(facts: Facts, rules: Rules) -> Decision:
+    """Return the stage the facts call for under the rules. Never raises.
+
+    Deciding again from the resulting stage, with the same facts, changes nothing.
+    """
+    course = _Course(facts, rules)
+    course.follow(_reply(facts, rules, course.trace))
+    if _is_back_from_meeting(facts, rules):
+        course.follow(_without_meeting(facts, rules, course.trace))
+    else:
+        course.follow(_booked(facts, rules, course.trace))
+        course.follow(_conversation(facts, rules, course.trace))
+    return course.decision()
+
+
+class _Course:
+    """Where the lead has got to while the rules are asked one after another."""
+
+    def __init__(self, facts: Facts, rules: Rules) -> None:
+        self.facts, self.rules = facts, rules
+        self.start = self.standing = rules.stage(facts.stage)
+        self.taken: list[_Candidate] = []
+        self.suppressed: Suppressed | None = None
+        # Why the lead is right where it stands.
+        self.confirmed: tuple[str, str] | None = None
+        self.trace: list[Step] = []
+
+    def follow(self, candidate: _Candidate | None) -> None:
+        """Move as the candidate says, if that is allowed, and note what came of it."""
+        if candidate is None:
+            return
+        target, reason, rule = candidate.target, candidate.reason, candidate.rule
+        if target == self.standing:
+            self.confirmed = self.confirmed or (reason, rule)
+            self.trace.append(Step(rule, "stands there", reason))
+        elif refusal := self._refusal(candidate):
+            self.suppressed = self.suppressed or Suppressed(target.key, rule, f"{reason}, but {refusal}")
+            self.trace.append(Step(rule, "suppressed", f"{reason}, but {refusal}"))
+        elif refusal := self._direction_refusal(candidate):
+            self._stay_ahead(candidate, refusal)
+        else:
+            self.standing = target
+            self.taken.append(candidate)
+            self.trace.append(Step(rule, "applies", reason))
+
+    def _refusal(self, candidate: _Candidate) -> str | None:
+        """Return which person or final stage forbids the move; None when nobody does."""
+        stage = self.standing
+        if stage is None:
+            return "a person put the card into a stage of their own"
+        if self.facts.handoff:
+            return "a person has taken over"
+        if stage.keeps_its_leads:
+            return f"automatic moves do not leave {stage.name}"
+        # Where this very decision has put the lead, no person has.
+        if self.facts.staff_set_stage and not self.taken and not candidate.newer_than_staff:
+            return f"a person moved the card to {stage.name}"
+        return None
+
+    def _direction_refusal(self, candidate: _Candidate) -> str | None:
+        """Return why the move is not one forward; None when it is, or when it need not be."""
+        stage, target = self.standing, candidate.target
+        if stage is None or candidate.any_direction:
+            return None
+        if target.reachable_from_anywhere:
+            return "its meeting is still booked" if self._meeting_holds(target) else None
+        return (
+            None if target.rank > stage.rank else f"automatic moves do not go back from {stage.name} to {target.name}"
+        )
+
+    def _meeting_holds(self, target: StageRule) -> bool:
+        meeting_stage = self.rules.stage(self.rules.meeting_stage)
+        return self.facts.has_standing_meeting and meeting_stage is not None and target != meeting_stage
+
+    def _stay_ahead(self, candidate: _Candidate, refusal: str) -> None:
+        """Note a move that would go back. With a meeting booked, lesser talk is no news for staff."""
+        stage, target = self.standing, candidate.target
+        assert stage is not None
+        if self.facts.has_standing_meeting and not stage.reachable_from_anywhere and not target.reachable_from_anywhere:
+            further = f"{candidate.reason}; {stage.name} is further along"
+            self.confirmed = self.confirmed or (further, candidate.rule)
+            self.trace.append(Step(candidate.rule, "does not apply", further))
+            return
+        reason = f"{candidate.reason}, but {refusal}"
+        against_order = "" if self._meeting_holds(target) else candidate.reason
+        self.suppressed = self.suppressed or Suppressed(target.key, candidate.rule, reason, against_order)
+        self.trace.append(Step(candidate.rule, "suppressed", reason))
+
+    def decision(self) -> Decision:
+        changed = self.standing != self.start
+        if changed:
+            reason, rule = "; ".join(one.reason for one in self.taken), self.taken[-1].rule
+        else:
+            reason, rule = self._why_it_stays()
+        return Decision(
+            stage=self.standing.key if self.standing else self.facts.stage,
+            changed=changed,
+            reason=reason,
+            rule=rule,
+            suppressed=self.suppressed,
+            trace=tuple(self.trace),
+            unmapped_conversation_stage=_is_unmapped(self.facts, self.rules),
+            notify_staff=self._notice(changed),
+        )
+
+    def _why_it_stays(self) -> tuple[str, str]:
+        if self.suppressed:
+            return self.suppressed.reason, self.suppressed.rule
+        if self.taken:
+            return self.taken[-1].reason, self.taken[-1].rule
+        if self.confirmed:
+            return self.confirmed
+        if self.facts.new_lead:
+            return "first message of a new lead", "new lead"
+        if self.facts.conversation_stage:
+            unmapped = _is_unmapped(self.facts, self.rules)
+            what = "is not mapped yet" if unmapped else "moves nothing now"
+            return f"conversation stage “{self.facts.conversation_stage}” {what}", "conversation stage"
+        return "nothing in this interaction calls for a move", "none"
+
+    def _notice(self, changed: bool) -> str | None:
+        """Return what staff should be told; while a person has taken over, they see the messages themselves."""
+        facts, stage = self.facts, self.start
+        if facts.meeting_changed and facts.meeting_status == "no_show":
+            return "the lead did not come to the meeting"
+        if stage is None or facts.handoff:
+            return None
+        if changed and self.taken[0].rule == "on_reply":
+            return f"{self.taken[0].reason} and was taken up"
+        waits = stage.on_reply or stage.kind is not StageKind.OPEN
+        if not facts.inbound or not (waits or stage.key == self.rules.qualification.disqualified_stage):
+            return None
+        if changed and self.standing:
+            return f"the lead wrote from {stage.name}; the card moved to {self.standing.name}"
+        return f"the lead wrote from {stage.name}; the card stays there"
+
+
+def _reply(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+    """A lead who writes from a stage with `on_reply` is taken up again; to book a meeting is to answer, too."""
+    stage = rules.stage(facts.stage)
+    target = rules.stage(stage.on_reply) if stage else None
+    if stage is None or target is None or target == stage:
+        return None
+    if facts.inbound:
+        reason = f"the lead wrote again from {stage.name}"
+    elif facts.meeting_changed and facts.has_standing_meeting:
+        reason = f"the lead booked a meeting from {stage.name}"
+    else:
+        trace.append(Step("on_reply", "does not apply", f"this is no answer of the lead in {stage.name}"))
+        return None
+    return _Candidate(target, reason, "on_reply", any_direction=True, newer_than_staff=True)
+
+
+def _booked(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+    """A booked meeting takes the lead to the meeting stage, whatever the conversation stage says."""
+    meeting_stage = rules.stage(rules.meeting_stage)
+    if meeting_stage is None:
+        return None
+    if not facts.has_standing_meeting:
+        said = f"{_meeting(facts)} is {facts.meeting_status}" if facts.meeting_status else "no meeting is booked"
+        trace.append(Step("meeting", "does not apply", said))
+        return None
+    verb = "booked" if facts.meeting_status == "scheduled" else "moved to another time"
+    reason = f"{_meeting(facts)} {verb}"
+    return _Candidate(meeting_stage, reason, "meeting", newer_than_staff=facts.meeting_changed)
+
+
+def _is_back_from_meeting(facts: Facts, rules: Rules) -> bool:
+    stage = rules.stage(facts.stage)
+    return stage is not None and stage.key == rules.meeting_stage and facts.meeting_status == "cancelled"
+
+
+def _without_meeting(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+    """The stage the lead deserves when its meeting is taken away.
+
+    What the conversation earns now if that stage is reachable from anywhere (disqualified, not interested); otherwise
+    the furthest of that, of qualified if the criteria are met, and of where it stood before. When none of these is
+    known: in qualification, since somebody who had a meeting is no new lead.
+    """
+    earned = _conversation(facts, rules, trace)
+    if not earned or not earned.target.reachable_from_anywhere:
+        options = [earned, _qualified_in_any_stage(facts, rules), _before_meeting(facts, rules)]
+        # The first of equals: what is known now says more than where the lead once stood.
+        earned = max((one for one in options if one), key=lambda one: one.target.rank, default=None)
+    if earned is None:
+        undecided = rules.stage(rules.qualification.undecided_stage)
+        # Nor into a stage that a reply leads out of: the lead would be sent to and fro with every message.
+        places = [
+            one
+            for one in (undecided, *rules.stages[1:], *rules.stages)
+            if one and _is_open_place(one, rules) and not one.on_reply
+        ]
+        if not places:
+            return None
+        earned = _Candidate(places[0], "nothing else is known", "meeting")
+    reason = f"{_meeting(facts)} cancelled; {earned.reason}"
+    return _Candidate(earned.target, reason, "meeting", any_direction=True, newer_than_staff=facts.meeting_changed)
+
+
+def _qualified_in_any_stage(facts: Facts, rules: Rules) -> _Candidate | None:
+    target = rules.stage(rules.qualification.qualified_stage)
+    assessment = _assess(facts, rules)
+    if target is None or not _is_open_place(target, rules) or assessment.outcome is not Outcome.QUALIFIED:
+        return None
+    return _Candidate(target, assessment.reason, assessment.rule)
+
+
+def _before_meeting(facts: Facts, rules: Rules) -> _Candidate | None:
+    before = rules.stage(facts.stage_before_meeting)
+    if before and before.on_reply:
+        # It was taken up from there to book; being not interested is over.
+        before = rules.stage(before.on_reply)
+    if before is None or not _is_open_place(before, rules):
+        return None
+    qualified = _assess(facts, rules).outcome is Outcome.QUALIFIED
+    if qualified and before.key == rules.qualification.disqualified_stage:
+        return None
+    return _Candidate(before, f"it stood in {before.name} before", "meeting")
+
+
+def _is_open_place(stage: StageRule, rules: Rules) -> bool:
+    """Say whether a lead whose meeting was cancelled can be put there without a person or a rule asking for it."""
+    return stage.key != rules.meeting_stage and not stage.keeps_its_leads
+
+
+def _conversation(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+    """What the first mapping that matches the conversation stage, and whose condition holds, calls for."""
+    if not facts.conversation_stage:
+        trace.append(Step("conversation stage", "does not apply", "the agent has named no conversation stage"))
+        return None
+    key = name_key(facts.conversation_stage)
+    for mapping in rules.mappings:
+        if name_key(mapping.conversation_stage) != key:
+            continue
+        if mapping.only_if is OnlyIf.MEETING and not facts.has_standing_meeting:
+            trace.append(Step(_name(mapping), "does not apply", "talk of a meeting; none is booked"))
+            continue
+        return _mapped(mapping, facts, rules, trace)
+    text = f"conversation stage “{facts.conversation_stage}” moves nothing"
+    trace.append(Step("conversation stage", "does not apply", text))
+    return None
+
+
+def _mapped(mapping: MappingRule, facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+    candidate = None
+    if mapping.action is MappingAction.QUALIFY:
+        candidate = _qualification(_name(mapping), facts, rules, trace)
+    elif mapping.action is MappingAction.MOVE and (target := rules.stage(mapping.move_to)):
+        reason = f"conversation stage “{mapping.conversation_stage}” means {target.name}"
+        candidate = _Candidate(target, reason, _name(mapping))
+    if candidate is None:
+        text = f"conversation stage “{mapping.conversation_stage}” moves nothing"
+        trace.append(Step(_name(mapping), "does not apply", text))
+    elif candidate.target.key == rules.meeting_stage and facts.meeting_status == "cancelled":
+        # Or talk would put the lead back where the cancelled meeting takes it from, and so on for ever.
+        trace.append(Step(candidate.rule, "does not apply", f"{_meeting(facts)} was cancelled"))
+        return None
+    return candidate
+
+
+def _qualification(rule: str, facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+    assessment = _assess(facts, rules)
+    stages = {
+        Outcome.QUALIFIED: rules.qualification.qualified_stage,
+        Outcome.DISQUALIFIED: rules.qualification.disqualified_stage,
+        Outcome.UNDECIDED: rules.qualification.undecided_stage,
+    }
+    trace += (Step(f"qualification:{one.criterion.field}", one.verdict.value, one.text) for one in assessment.criteria)
+    trace.append(Step(rule, assessment.outcome.value, assessment.reason))
+    target = rules.stage(stages[assessment.outcome])
+    return _Candidate(target, assessment.reason, assessment.rule) if target else None
+
+
+def _assess(facts: Facts, rules: Rules) -> Assessment:
+    flow = facts.attributes.get("chosen_flow")
+    return assess(facts.attributes, rules.qualification, flow if isinstance(flow, str) else None)
+
+
+def _is_unmapped(facts: Facts, rules: Rules) -> bool:
+    key = name_key(facts.conversation_stage or "")
+    return bool(key) and all(name_key(mapping.conversation_stage) != key for mapping in rules.mappings)
+
+
+def _meeting(facts: Facts) -> str:
+    return f"meeting {facts.meeting_id}" if facts.meeting_id else "a meeting"
+
+
+def _name(mapping: MappingRule) -> str:
+    return f"mapping:{mapping.conversation_stage}"

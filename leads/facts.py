@@ -1,0 +1,161 @@
+"""Which of two facts about one thing stands: the newer one, and never a repetition over a person's correction.
+
+Every attribute of a lead remembers when its newest fact became true and who said so. An interaction that arrives late
+does not undo a newer value. A value that a person set in Kommo stands until the conversation brings a *new* fact: an
+agent that repeats what it said before the person corrected it brings none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from leads.models import Lead
+
+# What "nothing" looks like in columns that hold text; None everywhere else.
+EMPTY = {"name": "", "email": "", "chosen_flow": ""}
+MEETING_COLUMNS = ("meeting_id", "meeting_status", "meeting_starts_at", "meeting_link")
+
+
+@dataclass
+class Change:
+    """What one interaction changed: columns to save, what to tell the timeline, and what came too late."""
+
+    columns: set[str] = field(default_factory=set)
+    told: dict[str, Any] = field(default_factory=dict)
+    stale: set[str] = field(default_factory=set)
+    meeting_changed: bool = False
+
+    def is_newer(self, lead: Lead, attribute: str, at: datetime) -> bool:
+        """Say whether a fact of that time may change the attribute; a fact as old as the known one may."""
+        known = lead.provenance.get(attribute)
+        if known and datetime.fromisoformat(known["at"]) > at:
+            self.stale.add(attribute)
+            return False
+        return True
+
+    def note(self, lead: Lead, attribute: str, value: Any, at: datetime, *, changed: bool = True) -> None:
+        """Remember that the agent said this at that time, also when it only confirms what is known."""
+        said = {"at": at.isoformat(), "by": Lead.Actor.AGENT, "said": plain(value)}
+        if lead.provenance.get(attribute) != said:
+            lead.provenance[attribute] = said
+            self.columns.add("provenance")
+        if changed:
+            self.told[attribute] = plain(value)
+
+
+def apply_facts(lead: Lead, facts: Mapping[str, Any], custom: Mapping[str, Any] | None, *, at: datetime) -> Change:
+    """Set what is newer on the lead, in memory, and return what changed. `custom` None clears every further fact."""
+    changes = Change()
+    if custom is None:
+        custom = dict.fromkeys(lead.custom)
+    for attribute, value in facts.items():
+        _merge(lead, attribute, EMPTY.get(attribute) if value is None else value, changes, at)
+    for name, value in custom.items():
+        _merge_custom(lead, name, value, changes, at)
+    return changes
+
+
+def merge_text(lead: Lead, attribute: str, value: str, changes: Change, *, at: datetime) -> None:
+    _merge(lead, attribute, value, changes, at)
+
+
+def merge_meeting(lead: Lead, meeting: Any, changes: Change, *, at: datetime) -> None:
+    """Take the meeting over as a whole; None forgets it. Parts a later report does not speak of stay as they were."""
+    if not changes.is_newer(lead, "meeting", at):
+        return
+    if meeting is None:
+        wanted: dict[str, Any] = {"meeting_id": "", "meeting_status": "", "meeting_starts_at": None, "meeting_link": ""}
+    else:
+        # Another id is another meeting, and keeps nothing of the former one.
+        same = not meeting.id or meeting.id == lead.meeting_id
+
+        def kept(part: str) -> bool:
+            return part not in meeting.cleared
+
+        wanted = {
+            "meeting_id": meeting.id or (lead.meeting_id if kept("id") else ""),
+            "meeting_status": meeting.status,
+            "meeting_starts_at": meeting.starts_at or (lead.meeting_starts_at if same and kept("starts_at") else None),
+            "meeting_link": meeting.link or (lead.meeting_link if same and kept("link") else ""),
+        }
+    told = {column.removeprefix("meeting_"): plain(value) for column, value in wanted.items()}
+    if all(getattr(lead, column) == value for column, value in wanted.items()):
+        changes.note(lead, "meeting", told, at, changed=False)
+        return
+    for column, value in wanted.items():
+        setattr(lead, column, value)
+    changes.columns |= set(MEETING_COLUMNS)
+    changes.meeting_changed = True
+    changes.note(lead, "meeting", told, at)
+
+
+def adopt(lead: Lead, attribute: str, value: Any, *, at: datetime) -> bool:
+    """Take over a value a person set in Kommo, in memory; False when the lead holds it already.
+
+    What the agent said last is kept beside it, so that its repetition is recognised.
+    """
+    known = lead.provenance.get(attribute, {})
+    if known:
+        # Kommo's clock may be behind ours; what is heard last is the newest all the same.
+        at = max(at, datetime.fromisoformat(known["at"]))
+    said = known.get("said", plain(_value_of(lead, attribute)))
+    lead.provenance[attribute] = {"at": at.isoformat(), "by": Lead.Actor.STAFF, "said": said}
+    if _value_of(lead, attribute) == value:
+        return False
+    if attribute.startswith("custom."):
+        _set_custom(lead, attribute.removeprefix("custom."), value)
+    else:
+        setattr(lead, attribute, value)
+    return True
+
+
+def _merge(lead: Lead, attribute: str, value: Any, changes: Change, at: datetime) -> None:
+    if not changes.is_newer(lead, attribute, at) or _repeats_over_a_person(lead, attribute, value):
+        return
+    changed = getattr(lead, attribute) != value
+    if changed:
+        setattr(lead, attribute, value)
+        changes.columns.add(attribute)
+    changes.note(lead, attribute, value, at, changed=changed)
+
+
+def _merge_custom(lead: Lead, name: str, value: Any, changes: Change, at: datetime) -> None:
+    attribute = f"custom.{name}"
+    if not changes.is_newer(lead, attribute, at) or _repeats_over_a_person(lead, attribute, value):
+        return
+    changed = lead.custom.get(name) != value
+    if changed:
+        _set_custom(lead, name, value)
+        changes.columns.add("custom")
+    changes.note(lead, attribute, value, at, changed=changed)
+
+
+def _set_custom(lead: Lead, name: str, value: Any) -> None:
+    if value is None:
+        lead.custom.pop(name, None)
+    else:
+        lead.custom[name] = value
+
+
+def _repeats_over_a_person(lead: Lead, attribute: str, value: Any) -> bool:
+    known = lead.provenance.get(attribute)
+    return bool(known and known["by"] == Lead.Actor.STAFF and known.get("said") == plain(value))
+
+
+def _value_of(lead: Lead, attribute: str) -> Any:
+    if attribute.startswith("custom."):
+        return lead.custom.get(attribute.removeprefix("custom."))
+    return getattr(lead, attribute)
+
+
+def plain(value: Any) -> Any:
+    """Return a value JSON can hold and that compares equal to itself after a round trip."""
+    if isinstance(value, Decimal):
+        return str(value.normalize())
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value

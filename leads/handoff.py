@@ -1,0 +1,74 @@
+"""Pausing and resuming the agent: the one place where responsibility passes to a person and back.
+
+The state lives on the Lead row, so "may I reply?" needs no cache and survives every restart.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from leads import announcements
+from leads.models import Event, Lead
+
+HANDOFF_FIELDS = ("handoff_source", "handoff_since", "handoff_reason", "handoff_until", "resumed_at", "updated_at")
+
+
+@transaction.atomic
+def pause(lead: Lead, *, source: Lead.HandoffSource, by: Lead.Actor, reason: str, now: datetime) -> bool:
+    """Silence the agent for this lead; False when it is silent already, and then since, source and reason stay.
+
+    With `handoff_max` on the pipeline the handoff ends by itself after that time (see `end_expired`).
+    """
+    lead = _locked(lead)
+    if lead.in_handoff:
+        return False
+    lead.handoff_source, lead.handoff_since, lead.handoff_reason = source, now, reason[:500]
+    longest = lead.pipeline.handoff_max
+    lead.handoff_until = now + longest if longest else None
+    lead.updated_at = now
+    lead.save(update_fields=HANDOFF_FIELDS)
+    lead.events.create(at=now, kind=Event.Kind.HANDOFF, actor=by, reason=reason[:500], data={"source": source})
+    announcements.handoff_changed.send(Lead, lead=lead, paused=True, reason=reason, now=now)
+    return True
+
+
+@transaction.atomic
+def resume(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
+    """Give the lead back to the agent; False when it has it already."""
+    lead = _locked(lead)
+    if not lead.in_handoff:
+        return False
+    since = lead.handoff_since
+    lead.handoff_source, lead.handoff_since, lead.handoff_reason, lead.handoff_until = "", None, "", None
+    lead.resumed_at = lead.updated_at = now
+    lead.save(update_fields=HANDOFF_FIELDS)
+    data = {"since": since.isoformat() if since else None}
+    lead.events.create(at=now, kind=Event.Kind.RESUMED, actor=by, reason=reason[:500], data=data)
+    announcements.handoff_changed.send(Lead, lead=lead, paused=False, reason=reason, now=now)
+    return True
+
+
+def has_expired(now: datetime) -> bool:
+    return _expired(now).exists()
+
+
+def end_expired(*, now: datetime, limit: int = 200) -> int:
+    """Resume the leads whose longest handoff is over; return how many."""
+    return sum(
+        resume(lead, by=Lead.Actor.BRIDGE, reason="the longest handoff of this pipeline is over", now=now)
+        for lead in _expired(now).order_by("handoff_until")[:limit]
+    )
+
+
+def _expired(now: datetime) -> QuerySet[Lead]:
+    return Lead.objects.filter(handoff_until__lte=now).exclude(handoff_source="")
+
+
+def _locked(lead: Lead) -> Lead:
+    """Read the lead again under a lock and give the caller's instance the same state."""
+    Lead.objects.select_for_update(no_key=True).filter(pk=lead.pk).first()
+    lead.refresh_from_db(fields=["handoff_source", "handoff_since", "handoff_reason", "handoff_until", "resumed_at"])
+    return lead

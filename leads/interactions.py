@@ -1,0 +1,344 @@
+"""One interaction in, one transaction, one decision out.
+
+`record_all()` is the only way a conversation changes a lead. It applies the facts that are newer than what is known,
+decides where the lead should stand, writes down what happened and why, and saves the lead; everybody else hears of it
+from
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from leads import announcements, stages
+from leads.announcements import Saved
+from leads.decisions import Decision, decide
+from leads.explanation import facts_of
+from leads.facts import Change, apply_facts, merge_meeting, merge_text
+from leads.models import Event, Lead, Objection, Pipeline, Stage, UnmappedConversationStage
+from leads.names import name_key
+from leads.phone import Phone
+from leads.rulebook import Rulebook, rulebook
+from leads.statements import Select, insert, update
+
+# The keys of the objections known of a lead.
+Objections = dict[UUID, set[str]]
+
+
+class Direction(StrEnum):
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    STAFF = "staff"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of the conversation. `direction` says who wrote it: the lead, the agent or a person."""
+
+    direction: Direction
+    id: str = ""
+    sent_at: datetime | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A meeting as the agent's calendar has it; `status` is one of Lead.MeetingStatus.
+
+    A part that is empty was not spoken of and stays as it was, unless `cleared` names it.
+    """
+
+    status: str
+    id: str = ""
+    starts_at: datetime | None = None
+    link: str = ""
+    cleared: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What the agent reports. A key that is absent says nothing; a None clears.
+
+    facts: attribute -> value, for the attributes the agent named (leads.models.ATTRIBUTES).
+    custom: further facts by their own names; None clears all of them.
+    context: any of "conversation_stage" (text or None), "objections" (list of texts or None), "meeting" (Meeting or
+    None).
+    """
+
+    phone: Phone
+    occurred_at: datetime
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    custom: Mapping[str, Any] | None = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    message: Message | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What one interaction came to. `changes` says what of it was new."""
+
+    lead: Lead
+    created: bool
+    decision: Decision
+    interaction: Interaction
+    previous: Stage | None
+    changes: Change
+
+
+def record(interaction: Interaction, *, pipeline: Pipeline, now: datetime) -> Recorded:
+    """Store one interaction and what follows from it; all of it or nothing. See `record_all`."""
+    [recorded] = record_all([interaction], pipeline=pipeline, now=now)
+    return recorded
+
+
+@transaction.atomic(savepoint=False)
+def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: datetime) -> list[Recorded]:
+    """Store interactions of one pipeline, each of another person, and what follows from them; all of it or nothing.
+
+    The number of statements does not grow with the number of interactions, but for what each sets in motion: a move, an
+    enrollment. `pipeline` was read in this request, so that its rules are the current ones. Concurrent first messages
+    of one phone make one lead: the loser of the race finds the winner's row.
+    """
+    book = rulebook(pipeline)
+    leads = _leads_of(interactions, pipeline, book, now)
+    objections = _objections_of(interactions, leads)
+    recorded = [
+        _take_in(interaction, *leads[interaction.phone.key], book, objections, now) for interaction in interactions
+    ]
+    _store(recorded, now)
+    insert([event for one in recorded for event in _events(one, now)])
+    for one in recorded:
+        if one.decision.unmapped_conversation_stage:
+            _collect_unmapped(pipeline, one.lead.conversation_stage, now)
+    announcements.interactions_recorded.send(Lead, recorded=recorded, now=now)
+    for one in recorded:
+        if one.decision.changed and not one.created:
+            reason = one.decision.reason
+            announcements.stage_changed.send(
+                Lead, lead=one.lead, previous=one.previous, by=Lead.Actor.BRIDGE, reason=reason, now=now
+            )
+        if one.decision.changed:
+            stages.pause_or_resume(one.lead, one.previous, by=Lead.Actor.BRIDGE, now=now)
+    return recorded
+
+
+def _take_in(
+    interaction: Interaction, lead: Lead, created: bool, book: Rulebook, objections: Objections, now: datetime
+) -> Recorded:
+    changes = _apply(interaction, lead, objections)
+    decision = _decide(interaction, lead, book, changes, created=created)
+    previous = lead.stage
+    if decision.changed:
+        _enter(lead, book, decision, changes, now)
+    return Recorded(lead, created, decision, interaction, previous, changes)
+
+
+# By pipeline and phone, locked until the transaction ends. In one order, so that two batches wait for each other
+# instead of for ever.
+LEADS = Select(
+    lambda pipeline_id, phone_keys: (
+        Lead.objects.select_for_update(no_key=True)
+        .filter(pipeline_id=pipeline_id, phone_key__in=phone_keys)
+        .order_by("pk")
+    )
+)
+OBJECTIONS = Select(
+    lambda lead_ids: Objection.objects.filter(lead_id__in=lead_ids).order_by().values_list("lead_id", "key")
+)
+
+
+def _leads_of(
+    interactions: Sequence[Interaction], pipeline: Pipeline, book: Rulebook, now: datetime
+) -> dict[str, tuple[Lead, bool]]:
+    """Return each person's lead by the key of the phone, and whether it is new: stored, and not yet announced."""
+    phones = {one.phone.key: one.phone for one in interactions}
+    found = _locked(pipeline, book, list(phones))
+    missing = [phone for key, phone in phones.items() if key not in found]
+    if not missing:
+        return {key: (lead, False) for key, lead in found.items()}
+    new = {phone.key: _new_lead(phone, pipeline, book, now) for phone in missing}
+    if insert(list(new.values()), ignore_conflicts=True) < len(new):
+        # Somebody else stored one of them at this moment: theirs stands.
+        theirs = _locked(pipeline, book, list(new))
+        found |= {key: lead for key, lead in theirs.items() if lead.pk != new[key].pk}
+    return {key: (found[key], False) if key in found else (new[key], True) for key in phones}
+
+
+def _locked(pipeline: Pipeline, book: Rulebook, phone_keys: list[str]) -> dict[str, Lead]:
+    leads: list[Lead] = LEADS.all(pipeline_id=pipeline.pk, phone_keys=phone_keys)
+    for lead in leads:
+        lead.pipeline = pipeline
+        # Attached, not joined: the row lock must not reach the stages, and they are already in memory.
+        lead.stage = book.stages_by_id.get(lead.stage_id) if lead.stage_id else None
+    return {str(lead.phone_key): lead for lead in leads}
+
+
+def _new_lead(phone: Phone, pipeline: Pipeline, book: Rulebook, now: datetime) -> Lead:
+    return Lead(
+        pipeline=pipeline,
+        phone=phone.e164,
+        phone_key=phone.key,
+        stage=book.first_stage,
+        stage_set_at=now,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _objections_of(interactions: Sequence[Interaction], leads: Mapping[str, tuple[Lead, bool]]) -> Objections:
+    """Return the keys of the objections known of every lead whose interaction speaks of some."""
+    speaking = [leads[one.phone.key] for one in interactions if "objections" in one.context]
+    known: Objections = {lead.pk: set() for lead, _ in speaking}
+    if old := [lead.pk for lead, created in speaking if not created]:
+        for lead_id, key in OBJECTIONS.all(lead_ids=old):
+            known[lead_id].add(key)
+    return known
+
+
+def _apply(interaction: Interaction, lead: Lead, objections: Objections) -> Change:
+    changes = apply_facts(lead, interaction.facts, interaction.custom, at=interaction.occurred_at)
+    context = interaction.context
+    if "conversation_stage" in context:
+        merge_text(lead, "conversation_stage", context["conversation_stage"] or "", changes, at=interaction.occurred_at)
+    if "meeting" in context:
+        merge_meeting(lead, context["meeting"], changes, at=interaction.occurred_at)
+    if "objections" in context:
+        known = objections[lead.pk]
+        _merge_objections(lead, context["objections"], known, changes, at=interaction.occurred_at)
+    if interaction.message:
+        _note_message(lead, interaction.message, changes, at=interaction.message.sent_at or interaction.occurred_at)
+    return changes
+
+
+def _merge_objections(lead: Lead, names: list[str] | None, known: set[str], changes: Change, *, at: datetime) -> None:
+    """Add what was raised; None takes back what was raised until then.
+
+    They accumulate, so one that is reported late is added all the same, unless all were taken back after it.
+    """
+    cleared_at = lead.provenance.get("objections", {}).get("cleared_at")
+    if cleared_at and datetime.fromisoformat(cleared_at) > at:
+        changes.stale.add("objections")
+        return
+    if names is None:
+        removed, _ = lead.objections.filter(raised_at__lte=at).delete()
+        changes.note(lead, "objections", None, at, changed=bool(removed))
+        lead.provenance["objections"]["cleared_at"] = at.isoformat()
+        return
+    by_key = {name_key(name): name.strip() for name in names}
+    added = {key: name for key, name in by_key.items() if key not in known}
+    insert(
+        [Objection(lead_id=lead.pk, name=name, key=key, raised_at=at) for key, name in added.items()],
+        ignore_conflicts=True,
+    )
+    changes.note(lead, "objections", list(added.values()), at, changed=bool(added))
+    if cleared_at:
+        lead.provenance["objections"]["cleared_at"] = cleared_at
+
+
+MESSAGE_COLUMN = {
+    Direction.INBOUND: "last_inbound_at",
+    Direction.OUTBOUND: "last_outbound_at",
+    Direction.STAFF: "last_staff_at",
+}
+
+
+def _note_message(lead: Lead, message: Message, changes: Change, *, at: datetime) -> None:
+    column = MESSAGE_COLUMN[message.direction]
+    last = getattr(lead, column)
+    if last is None or at > last:
+        setattr(lead, column, at)
+        changes.columns.add(column)
+
+
+def _decide(interaction: Interaction, lead: Lead, book: Rulebook, changes: Change, *, created: bool) -> Decision:
+    inbound = interaction.message is not None and interaction.message.direction is Direction.INBOUND
+    facts = facts_of(lead, book, inbound=inbound, meeting_changed=changes.meeting_changed, new_lead=created)
+    return decide(facts, book.rules)
+
+
+def _enter(lead: Lead, book: Rulebook, decision: Decision, changes: Change, now: datetime) -> None:
+    assert decision.stage is not None
+    target = book.stages_by_key[decision.stage]
+    if target.key == book.rules.meeting_stage:
+        lead.stage_before_meeting = lead.stage
+    lead.stage, lead.other_stage_name = target, ""
+    lead.stage_set_by, lead.stage_set_at = Lead.Actor.BRIDGE, now
+    lead.decision_reason = decision.reason[:500]
+    changes.columns |= {
+        "stage",
+        "other_stage_name",
+        "stage_set_by",
+        "stage_set_at",
+        "stage_before_meeting",
+        "decision_reason",
+    }
+
+
+def _store(recorded: Sequence[Recorded], now: datetime) -> None:
+    """Save each lead once, with the columns that changed, and announce them: the outbox listens, and judges by them."""
+    saved: list[Saved] = []
+    by_columns: dict[frozenset[str], list[Lead]] = {}
+    for one in recorded:
+        columns = frozenset(one.changes.columns)
+        if columns or one.created:
+            one.lead.updated_at = now
+            by_columns.setdefault(columns | {"updated_at"}, []).append(one.lead)
+            said = {"objections"} if "objections" in one.changes.told else set()
+            saved.append(Saved(one.lead, one.created, columns | said))
+    for columns, leads in by_columns.items():
+        update(leads, columns)
+    if saved:
+        announcements.leads_saved.send(Lead, saved=saved, now=now)
+
+
+AUTHORS = {Direction.INBOUND: Lead.Actor.LEAD, Direction.STAFF: Lead.Actor.STAFF}
+
+
+def _events(one: Recorded, now: datetime) -> list[Event]:
+    interaction, lead, previous, decision, changes = one.interaction, one.lead, one.previous, one.decision, one.changes
+    message = interaction.message
+    actor = AUTHORS.get(message.direction, Lead.Actor.AGENT) if message else Lead.Actor.AGENT
+    data: dict[str, Any] = {"changed": changes.told}
+    if changes.stale:
+        data["older_than_known"] = sorted(changes.stale)
+    if message:
+        data["message"] = {"id": message.id, "direction": message.direction, "text": message.text}
+    events = [Event(lead_id=lead.pk, at=interaction.occurred_at, kind=Event.Kind.INTERACTION, actor=actor, data=data)]
+    if decision.changed:
+        data = {
+            "rule": decision.rule,
+            "from": previous.key if previous else "other",
+            "to": decision.stage,
+            "from_name": previous.name if previous else "",
+            "to_name": lead.stage.name if lead.stage else "",
+        }
+        events.append(_event(lead, now, Event.Kind.DECISION, decision.reason, data))
+    if decision.suppressed and changes.columns:
+        data = {"would_be": decision.suppressed.stage, "rule": decision.suppressed.rule}
+        events.append(_event(lead, now, Event.Kind.MOVE_SUPPRESSED, decision.suppressed.reason, data))
+    if decision.notify_staff:
+        events.append(_event(lead, now, Event.Kind.STAFF_TOLD, decision.notify_staff, {}))
+    return events
+
+
+def _event(lead: Lead, now: datetime, kind: Event.Kind, reason: str, data: dict[str, Any]) -> Event:
+    return Event(lead_id=lead.pk, at=now, kind=kind, actor=Lead.Actor.BRIDGE, reason=reason[:500], data=data)
+
+
+def _collect_unmapped(pipeline: Pipeline, text: str, now: datetime) -> None:
+    """Keep the name for staff to map with one click; an unknown conversation stage moves nothing."""
+    key = name_key(text)
+    seen = UnmappedConversationStage.objects.filter(pipeline=pipeline, key=key)
+    if not seen.update(times_seen=F("times_seen") + 1, last_seen_at=now):
+        UnmappedConversationStage.objects.bulk_create(
+            [UnmappedConversationStage(pipeline=pipeline, key=key, text=text, first_seen_at=now, last_seen_at=now)],
+            ignore_conflicts=True,
+        )

@@ -1,0 +1,199 @@
+"""The person, what we know of them, and what happened."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from leads.models.pipeline import Pipeline, Stage
+
+# What the agent may report of a lead by name; everything else travels in `custom`.
+ATTRIBUTES = (
+    "name",
+    "email",
+    "bill_value",
+    "chosen_flow",
+    "qualification_score",
+    "is_decision_maker",
+    "has_solar_system",
+    "has_active_contract",
+)
+
+
+class Lead(models.Model):
+    """A person in a pipeline: what is true of them, and so what their card *should* show."""
+
+    class Actor(models.TextChoices):
+        AGENT = "agent", _("agent")
+        LEAD = "lead", _("lead")
+        STAFF = "staff", _("staff")
+        BRIDGE = "bridge", _("bridge")
+        KOMMO = "kommo", "Kommo"
+
+    class MeetingStatus(models.TextChoices):
+        SCHEDULED = "scheduled", _("scheduled")
+        RESCHEDULED = "rescheduled", _("rescheduled")
+        CANCELLED = "cancelled", _("cancelled")
+        COMPLETED = "completed", _("completed")
+        NO_SHOW = "no_show", _("no show")
+
+    class HandoffSource(models.TextChoices):
+        STAGE = "stage", _("the card stands in a stage that pauses the agent")
+        CHAT = "chat", _("a person replied in the chat")
+        API = "api", _("the agent asked for a person")
+        ADMIN = "admin", _("staff paused the agent")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    pipeline = models.ForeignKey(Pipeline, models.PROTECT, related_name="leads", verbose_name=_("pipeline"))
+    phone = models.CharField(_("phone"), max_length=20, null=True, blank=True, help_text="E.164")
+    # Equal for every spelling of one person's number (see leads/phone.py).
+    phone_key = models.CharField(max_length=20, null=True, blank=True, editable=False)
+
+    name = models.CharField(_("name"), max_length=250, blank=True)
+    email = models.EmailField(_("e-mail"), max_length=254, blank=True)
+    bill_value = models.DecimalField(_("bill value"), max_digits=14, decimal_places=2, null=True, blank=True)
+    chosen_flow = models.CharField(_("chosen flow"), max_length=200, blank=True)
+    qualification_score = models.DecimalField(
+        _("qualification score"), max_digits=5, decimal_places=2, null=True, blank=True
+    )
+    is_decision_maker = models.BooleanField(_("takes the decision"), null=True, blank=True)
+    has_solar_system = models.BooleanField(_("has a solar system"), null=True, blank=True)
+    has_active_contract = models.BooleanField(_("has an active contract"), null=True, blank=True)
+    custom = models.JSONField(_("further facts"), default=dict, blank=True)
+    # attribute -> {"at": ISO time of the newest fact, "by": actor}; custom keys as "custom.<key>".
+    provenance = models.JSONField(default=dict, blank=True, editable=False)
+
+    stage = models.ForeignKey(
+        Stage, models.PROTECT, null=True, blank=True, related_name="leads", verbose_name=_("stage")
+    )
+    # Kommo's own name of a stage that no stage of ours is bound to; only while `stage` is empty.
+    other_stage_name = models.CharField(max_length=250, blank=True)
+    stage_set_by = models.CharField(_("stage set by"), max_length=10, choices=Actor, default=Actor.BRIDGE)
+    stage_set_at = models.DateTimeField(_("stage set at"))
+    stage_before_meeting = models.ForeignKey(Stage, models.SET_NULL, null=True, blank=True, related_name="+")
+    decision_reason = models.CharField(_("reason"), max_length=500, blank=True)
+
+    conversation_stage = models.CharField(_("conversation stage"), max_length=200, blank=True)
+    meeting_id = models.CharField(_("meeting id"), max_length=250, blank=True)
+    meeting_status = models.CharField(_("meeting"), max_length=20, choices=MeetingStatus, blank=True)
+    meeting_starts_at = models.DateTimeField(_("meeting starts at"), null=True, blank=True)
+    meeting_link = models.URLField(_("meeting link"), max_length=1000, blank=True)
+
+    handoff_source = models.CharField(_("handoff"), max_length=10, choices=HandoffSource, blank=True)
+    handoff_since = models.DateTimeField(_("handoff since"), null=True, blank=True)
+    handoff_reason = models.CharField(_("reason of the handoff"), max_length=500, blank=True)
+    handoff_until = models.DateTimeField(_("handoff until"), null=True, blank=True)
+    # When the agent was last given the lead back; what a person wrote before that is no new takeover.
+    resumed_at = models.DateTimeField(_("agent resumed at"), null=True, blank=True)
+    opted_out_at = models.DateTimeField(_("opted out at"), null=True, blank=True)
+    erased_at = models.DateTimeField(_("erased at"), null=True, blank=True)
+
+    last_inbound_at = models.DateTimeField(_("last message of the lead"), null=True, blank=True)
+    last_outbound_at = models.DateTimeField(_("last message of the agent"), null=True, blank=True)
+    last_staff_at = models.DateTimeField(_("last message of staff"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    updated_at = models.DateTimeField(_("updated at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("lead")
+        verbose_name_plural = _("leads")
+        constraints = (
+            models.UniqueConstraint(fields=["pipeline", "phone_key"], name="one_lead_per_phone_and_pipeline"),
+            models.CheckConstraint(condition=Q(bill_value__gte=0) | Q(bill_value=None), name="bill_value_not_negative"),
+            models.CheckConstraint(
+                condition=Q(qualification_score__gte=0, qualification_score__lte=100) | Q(qualification_score=None),
+                name="score_between_0_and_100",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["phone_key"], name="lead_by_phone"),
+            models.Index(fields=["pipeline", "stage"], name="lead_by_stage"),
+            models.Index(fields=["-created_at", "-id"], name="lead_newest"),
+            models.Index(fields=["handoff_until"], condition=Q(handoff_until__isnull=False), name="handoff_ends"),
+            models.Index(fields=["handoff_since"], condition=~Q(handoff_source=""), name="lead_in_handoff"),
+        )
+
+    def __str__(self) -> str:
+        return self.name or self.phone or str(self.id)
+
+    @property
+    def in_handoff(self) -> bool:
+        return bool(self.handoff_source)
+
+    @property
+    def has_standing_meeting(self) -> bool:
+        return self.meeting_status in (self.MeetingStatus.SCHEDULED, self.MeetingStatus.RESCHEDULED)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return every attribute a rule may name; None where nothing is known. Objections are not among them."""
+        known: dict[str, Any] = {attribute: getattr(self, attribute) or None for attribute in ("name", "email")}
+        for attribute in ATTRIBUTES[2:]:
+            value = getattr(self, attribute)
+            known[attribute] = None if value == "" else value
+        known |= {
+            "phone": self.phone,
+            "conversation_stage": self.conversation_stage or None,
+            "meeting_starts_at": self.meeting_starts_at if self.has_standing_meeting else None,
+            "meeting_link": (self.meeting_link or None) if self.has_standing_meeting else None,
+        }
+        known |= {f"custom.{key}": value for key, value in self.custom.items()}
+        return known
+
+
+class Objection(models.Model):
+    """An objection the lead raised; they accumulate until the agent clears them."""
+
+    lead = models.ForeignKey(Lead, models.CASCADE, related_name="objections")
+    name = models.CharField(_("objection"), max_length=100)
+    key = models.CharField(max_length=100, editable=False)
+    raised_at = models.DateTimeField(_("raised at"))
+
+    class Meta:
+        verbose_name = _("objection")
+        verbose_name_plural = _("objections")
+        ordering = ("raised_at", "id")
+        constraints = (models.UniqueConstraint(fields=["lead", "key"], name="objection_once_per_lead"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Event(models.Model):
+    """One row of a lead's timeline. Append-only."""
+
+    class Kind(models.TextChoices):
+        INTERACTION = "interaction", _("interaction")
+        DECISION = "decision", _("decision")
+        STAGE_CHANGED = "stage_changed", _("stage changed")
+        MOVE_SUPPRESSED = "move_suppressed", _("move suppressed")
+        STAFF_TOLD = "staff_told", _("staff told")
+        STAFF_MOVE = "staff_move", _("moved by staff")
+        STAFF_EDIT = "staff_edit", _("edited by staff")
+        HANDOFF = "handoff", _("handoff")
+        RESUMED = "resumed", _("agent resumed")
+        DELIVERY = "delivery", _("delivery")
+        FOLLOW_UP = "followup", _("follow-up")
+        OPTED_OUT = "opted_out", _("opted out")
+        CARD = "card", _("card")
+        ERASED = "erased", _("personal data erased")
+
+    lead = models.ForeignKey(Lead, models.CASCADE, related_name="events")
+    at = models.DateTimeField(_("at"))
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind)
+    actor = models.CharField(_("actor"), max_length=10, choices=Lead.Actor)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    data = models.JSONField(_("data"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ("at", "id")
+        indexes = (models.Index(fields=["lead", "at", "id"], name="timeline"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.reason}"

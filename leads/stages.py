@@ -1,0 +1,101 @@
+"""Moving a lead for a stated reason: by a follow-up that gave up, by staff here, or by staff in Kommo."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from leads import announcements, handoff
+from leads.models import Event, Lead, Stage
+
+STAGE_FIELDS = ("stage", "other_stage_name", "stage_set_by", "stage_set_at", "decision_reason", "updated_at")
+
+
+class ProtectedStageError(Exception):
+    """The lead stands where automatic moves must not take it from: a person's stage, won or lost."""
+
+
+@transaction.atomic
+def move(lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
+    """Move a lead to another stage of its pipeline and note why; False when it stands there already.
+
+    A person (`by=STAFF`) may move a lead anywhere. For everybody else it raises ProtectedStageError when the lead
+    stands in a protected stage, won, lost, a stage unknown to us, or while a person has taken over.
+    """
+    lead = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("stage", "pipeline").get(pk=lead.pk)
+    if lead.stage_id == stage.pk:
+        return False
+    if by is not Lead.Actor.STAFF:
+        check_may_leave(lead)
+    enter(lead, stage, by=by, reason=reason, now=now)
+    return True
+
+
+def check_may_leave(lead: Lead) -> None:
+    """Raise ProtectedStageError when no automatic move may take the lead out of where it stands."""
+    stage = lead.stage
+    if stage is None:
+        raise ProtectedStageError(f"the card stands in “{lead.other_stage_name}”, where a person put it")
+    if stage.protected or stage.kind != Stage.Kind.OPEN:
+        raise ProtectedStageError(f"the lead stands in {stage.name}, which automatic moves do not leave")
+    if lead.in_handoff:
+        raise ProtectedStageError("a person has taken over")
+
+
+def enter(lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetime) -> None:
+    """Store the new stage with its event. The caller holds the row's lock and has checked that the move is allowed."""
+    previous = lead.stage
+    data = {
+        "from": previous.key if previous else "other",
+        "from_name": previous.name if previous else lead.other_stage_name,
+        "to": stage.key,
+        "to_name": stage.name,
+    }
+    lead.stage, lead.other_stage_name = stage, ""
+    lead.stage_set_by, lead.stage_set_at, lead.decision_reason = by, now, reason[:500]
+    lead.updated_at = now
+    lead.save(update_fields=STAGE_FIELDS)
+    kind = Event.Kind.STAFF_MOVE if by is Lead.Actor.STAFF else Event.Kind.STAGE_CHANGED
+    lead.events.create(at=now, kind=kind, actor=by, reason=reason[:500], data=data)
+    announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=by, reason=reason, now=now)
+    pause_or_resume(lead, previous, by=by, now=now)
+
+
+@transaction.atomic
+def confirm(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> None:
+    """Note that somebody put the lead where it stands already: from now on the place is theirs."""
+    Lead.objects.filter(pk=lead.pk).update(
+        stage_set_by=by, stage_set_at=now, decision_reason=reason[:500], updated_at=now
+    )
+    data = {"to": lead.stage.key, "to_name": lead.stage.name} if lead.stage else {}
+    lead.events.create(at=now, kind=Event.Kind.STAFF_MOVE, actor=by, reason=reason[:500], data=data)
+
+
+@transaction.atomic
+def leave_our_stages(lead: Lead, *, name: str, reason: str, now: datetime) -> bool:
+    """Note that staff put the card into a stage of Kommo that none of ours is bound to; its place is theirs."""
+    lead = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("stage", "pipeline").get(pk=lead.pk)
+    if lead.stage is None and lead.other_stage_name == name:
+        return False
+    previous = lead.stage
+    data = {"from": previous.key if previous else "other", "to": "other", "to_name": name}
+    lead.stage, lead.other_stage_name = None, name[:250]
+    lead.stage_set_by, lead.stage_set_at, lead.decision_reason = Lead.Actor.STAFF, now, reason[:500]
+    lead.updated_at = now
+    lead.save(update_fields=STAGE_FIELDS)
+    lead.events.create(at=now, kind=Event.Kind.STAFF_MOVE, actor=Lead.Actor.STAFF, reason=reason[:500], data=data)
+    announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=Lead.Actor.STAFF, reason=reason, now=now)
+    pause_or_resume(lead, previous, by=Lead.Actor.STAFF, now=now)
+    return True
+
+
+def pause_or_resume(lead: Lead, previous: Stage | None, *, by: Lead.Actor, now: datetime) -> None:
+    """A stage that pauses the agent does so on entry, and gives the lead back when the card moves on."""
+    stage = lead.stage
+    if stage and stage.pauses_agent:
+        reason = f"the card stands in {stage.name}"
+        handoff.pause(lead, source=Lead.HandoffSource.STAGE, by=by, reason=reason, now=now)
+    elif previous and previous.pauses_agent:
+        reason = f"the card left {previous.name}"
+        handoff.resume(lead, by=by, reason=reason, now=now)

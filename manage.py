@@ -1,0 +1,32 @@
+#!/usr/bin/env python
+"""Run the bridge's management commands."""
+
+import os
+import sys
+
+# They serve this machine alone, and must run before anything is configured.
+LOCAL_TOOLS = ("demo", "kommo_sandbox")
+
+
+def main() -> None:
+    if sys.argv[1:2] and sys.argv[1] in LOCAL_TOOLS:
+        os.environ.setdefault("DEBUG", "true")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bridge.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+    from django.db import InterfaceError, OperationalError, ProgrammingError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"Error: {error}")
+    except (InterfaceError, OperationalError, ProgrammingError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        # A server that is away, or tables that are not there yet.
+        reason = " ".join(str(error).split())[:200]
+        sys.exit(f"Error: the database: {reason}. Check DATABASE_URL, run manage.py migrate, then manage.py doctor.")
+
+
+if __name__ == "__main__":
+    main()

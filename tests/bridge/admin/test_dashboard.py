@@ -1,0 +1,210 @@
+"""The overview says what needs a person and does it at the press of a button, at the same cost for any table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from bridge.admin.dashboard import charts
+from bridge.admin.dashboard.remedies import BY_STATE, remedy
+from bridge.models import Account, AgentEvent, Card, Drift, Heartbeat, WebhookEvent
+from bridge.sync import delivery
+from leads import handoff
+from leads.models import Event, Lead
+from tests.conftest import drain, record
+
+INDEX = "/admin/"
+LIVE = "/admin/overview/live/"
+
+
+@pytest.fixture
+def worker(db):
+    """A worker that beats."""
+    return Heartbeat.objects.create(worker="one", at=timezone.now())
+
+
+def titles(client):
+    return [concern.title for concern in client.get(LIVE).context["concerns"]]
+
+
+def press(client, do, **values):
+    return client.post(reverse("overview-act", args=[do]), values, follow=True)
+
+
+def paused(lead):
+    handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="wants a person", now=timezone.now())
+
+
+def test_nothing_to_do_is_said_plainly(staff, account, worker):
+    assert titles(staff) == []
+    assert "Nothing is stuck" in staff.get(INDEX).content.decode()
+
+
+def test_a_silent_worker_is_the_first_thing_to_mend(staff, account):
+    assert titles(staff) == ["No worker is at work"]
+
+
+def test_what_needs_a_person_is_named_with_its_remedy(staff, account, pipeline, worker):
+    lead = record(pipeline, context={"conversation_stage": "nunca vista"}).lead
+    now = timezone.now()
+    Card.objects.update(state=Card.State.DEAD, waiting_reason="refused", due_at=None, pending_since=None)
+    Drift.objects.create(card=Card.objects.get(lead=lead), subject="name", found_at=now, found_by="poll")
+    WebhookEvent.objects.create(account=account, body=b"?", received_at=now, state=WebhookEvent.State.FAILED)
+    AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=now, due_at=now, state=AgentEvent.State.DEAD)
+    Account.objects.update(token_expires_at=now + timedelta(days=3), webhook_problem="disabled by Kommo")
+    delivery.pause(account, reason="the token was refused", now=now)
+
+    shown = titles(staff)
+
+    assert shown[0].endswith("nothing is sent")
+    for part in ("1 card was refused", "1 webhook could", "1 event never", "1 difference", "1 conversation stage"):
+        assert any(part in title for title in shown), part
+    assert any("token expires" in title for title in shown)
+    assert any("webhooks do not arrive" in title for title in shown)
+
+
+def test_cards_of_one_cause_are_sent_again_at_one_press(staff, account, pipeline):
+    record(pipeline)
+    record(pipeline, "+5581999990001")
+    cause = "refused by Kommo: name: too long"
+    Card.objects.update(state=Card.State.DEAD, waiting_reason=cause, due_at=None)
+
+    answer = press(staff, "requeue", state="dead", cause=cause)
+
+    assert "2 cards will be sent again" in answer.content.decode()
+    assert set(Card.objects.values_list("state", "waiting_reason")) == {("due", "")}
+
+
+def test_a_lead_is_given_back_to_the_agent_with_who_did_it(staff, account, pipeline):
+    lead = record(pipeline, name="Maria").lead
+    paused(lead)
+    assert "wants a person" in staff.get(INDEX).content.decode()
+
+    press(staff, "resume-agent", lead=lead.pk)
+
+    lead.refresh_from_db()
+    event = lead.events.get(kind=Event.Kind.RESUMED)
+    assert (lead.in_handoff, event.reason, event.actor) == (False, "resumed by ada", "staff")
+
+
+def test_a_paused_account_goes_on(staff, account):
+    delivery.pause(account, reason="the token was refused", now=timezone.now())
+    press(staff, "resume-account", account=account.pk)
+    account.refresh_from_db()
+    assert account.state == Account.State.ACTIVE
+
+
+def test_failed_webhooks_and_events_are_tried_again(staff, account, pipeline):
+    now = timezone.now()
+    lead = record(pipeline).lead
+    event = WebhookEvent.objects.create(account=account, body=b"?", received_at=now, state=WebhookEvent.State.FAILED)
+    told = AgentEvent.objects.create(
+        lead=lead, type="x", data={"reason": "x"}, created_at=now, due_at=now, state=AgentEvent.State.DEAD
+    )
+
+    press(staff, "replay-webhooks")
+    press(staff, "replay-agent-events")
+
+    event.refresh_from_db()
+    told.refresh_from_db()
+    assert (event.state, told.state) == (WebhookEvent.State.RECEIVED, AgentEvent.State.DUE)
+
+
+def test_whoever_may_only_look_presses_nothing(client, account, pipeline):
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.user_permissions.add(*Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(viewer)
+    lead = record(pipeline, name="Maria").lead
+    paused(lead)
+    Card.objects.update(state=Card.State.DEAD, waiting_reason="refused")
+
+    page = client.get(INDEX).content.decode()
+
+    assert "Maria" in page
+    assert "Give back" not in page
+    assert "Send 1 card again" not in page
+    assert press(client, "resume-agent", lead=lead.pk).status_code == 403
+    assert press(client, "requeue", state="dead", cause="refused").status_code == 403
+    lead.refresh_from_db()
+    assert lead.in_handoff
+
+
+def test_leads_are_named_only_to_those_who_may_see_them(client, pipeline):
+    paused(record(pipeline, name="Maria").lead)
+    client.force_login(User.objects.create_user("bob", is_staff=True))
+    assert "Maria" not in client.get(INDEX).content.decode()
+
+
+def test_a_button_that_is_not_there_and_a_get_do_nothing(staff):
+    assert press(staff, "drop-everything").status_code == 404
+    assert staff.get(reverse("overview-act", args=["requeue"])).status_code == 405
+
+
+def test_nobody_reads_or_presses_without_a_login(client, db):
+    assert client.get(LIVE).status_code == 302
+    assert client.post(reverse("overview-act", args=["requeue"])).status_code == 302
+
+
+def test_the_overview_costs_the_same_for_any_number_of_rows(staff, account, pipeline, worker):
+    def fill(count):
+        for number in range(count):
+            lead = record(
+                pipeline, f"+55819900001{count}{number}", name="Maria", context={"conversation_stage": "x"}
+            ).lead
+            paused(lead)
+            now = timezone.now()
+            Drift.objects.create(card=Card.objects.get(lead=lead), subject="name", found_at=now, found_by="poll")
+            WebhookEvent.objects.create(account=account, body=b"?", received_at=now, state=WebhookEvent.State.FAILED)
+        drain(account)
+        Card.objects.filter(lead__handoff_since__isnull=False).update(state=Card.State.DEAD, waiting_reason="refused")
+
+    def cost():
+        cache.clear()
+        with CaptureQueriesContext(connection) as queries:
+            assert staff.get(LIVE).status_code == 200
+        return len(queries)
+
+    fill(1)
+    few = cost()
+    fill(9)
+    assert cost() == few <= 32
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "page"),
+    [
+        ("blocked", "stage “X” is not bound to a stage in Kommo: run kommo_connect", "leads_stage_changelist"),
+        ("blocked", "“Solução” has no option “Y” in Kommo", "leads_fieldmapping_changelist"),
+        ("blocked", "pipeline “P” is not bound to a pipeline in Kommo", "leads_pipeline_changelist"),
+    ],
+)
+def test_a_remedy_leads_to_the_page_where_it_is_mended(state, reason, page):
+    assert remedy(state, reason).page == page
+    assert reverse(f"admin:{page}")
+
+
+def test_what_kommo_refused_for_another_reason_is_sent_again():
+    assert remedy("dead", "name: too long") is BY_STATE["dead"]
+    assert BY_STATE["dead"].requeue
+
+
+def test_charts_fill_their_height_and_stand_empty_without_values():
+    chart = charts.bars([(3, 1, "a"), (0, 0, "b")])
+    full, empty = chart["bars"]
+    assert (full.height + full.top_height, full.top_y) == (charts.HEIGHT, 0)
+    assert (empty.height, empty.top_height) == (0, 0)
+    assert charts.bars([])["most"] == charts.lines([])["most"] == 0
+    assert charts.lines([("new", [0, 4])])["lines"][0] == {
+        "name": "new",
+        "points": "0.0,117.0 600.0,3.0",
+        "area": "0,120 0.0,117.0 600.0,3.0 600,120",
+        "total": 4,
+        "last": 4,
+    }

@@ -1,0 +1,108 @@
+"""Lists as files: the whole filtered list, whatever its length, and never a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.utils import timezone
+
+from bridge import roles
+from bridge.admin.export import columns_of, safe
+from bridge.models import Account
+from leads.models import Lead
+from tests.bridge.admin.people import client_of
+from tests.conftest import record
+
+NOW = timezone.now()
+LEADS = "/admin/leads/lead/"
+
+
+def csv_of(answer):
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("+5581999990000", "+5581999990000"),
+        ("-12.5", "-12.5"),
+        ("Maria", "Maria"),
+        (None, ""),
+        ({"a": 1}, '{"a": 1}'),
+    ],
+)
+def test_no_cell_is_a_formula(typed, written):
+    assert safe(typed) == written
+
+
+def test_a_manager_takes_the_filtered_list_out_and_it_is_on_the_record(pipeline):
+    record(pipeline, "+5581990000001", name="=1+1", bill_value=4500)
+    record(
+        pipeline, "+5581990000002", name="Rita", context={"conversation_stage": "qualificação"}, is_decision_maker=True
+    )
+    manager = client_of(roles.MANAGER)
+
+    rows = csv_of(manager.get(LEADS, {"_export": "csv"}))
+
+    assert {row["name"] for row in rows} == {"'=1+1", "Rita"}
+    assert {row["phone"] for row in rows} == {"+5581990000001", "+5581990000002"}
+    assert [line.change_message for line in LogEntry.objects.all()] == ["Took the list out as csv"]
+
+
+def test_a_list_longer_than_a_page_is_taken_out_whole_in_a_constant_number_of_queries(
+    pipeline, django_assert_max_num_queries
+):
+    stage = pipeline.stages.order_by("rank").first()
+    Lead.objects.bulk_create(
+        Lead(
+            pipeline=pipeline,
+            stage=stage,
+            phone=f"+55819{number:08d}",
+            phone_key=f"+55819{number:08d}",
+            stage_set_at=NOW,
+            created_at=NOW,
+            updated_at=NOW,
+        )
+        for number in range(5000)
+    )
+    manager = client_of(roles.MANAGER)
+
+    with django_assert_max_num_queries(20):
+        rows = csv_of(manager.get(LEADS, {"_export": "csv"}))
+
+    assert len({row["phone"] for row in rows}) == 5000
+
+
+def test_a_workbook_holds_text_and_numbers_and_no_formula(pipeline):
+    record(pipeline, "+5581990000001", name="=1+1", bill_value=4500)
+
+    answer = client_of(roles.MANAGER).get(LEADS, {"_export": "xlsx"})
+
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert "=1+1" in sheet
+    assert "<f>" not in sheet
+    assert "<v>4500</v>" in sheet
+
+
+@pytest.mark.parametrize("role", [roles.VIEWER, roles.OPERATOR])
+def test_below_a_manager_nobody_takes_lists_out(full, role):
+    client = client_of(role)
+    assert client.get(LEADS, {"_export": "csv"}).status_code == 403
+    assert "_export" not in client.get(LEADS).content.decode()
+
+
+def test_no_file_has_a_column_of_secrets():
+    names = {name for name, _ in columns_of(Account)}
+    assert "base_url" in names
+    assert not names & {"access_token", "refresh_token", "client_secret", "webhook_secret"}

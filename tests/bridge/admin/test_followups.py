@@ -1,0 +1,225 @@
+"""Staff see what goes out next, why and when, and act on it, one or many."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from bridge import roles
+from bridge.admin.followups.words import said
+from followups.models import Attempt, Enrollment
+from followups.schedule import WEEKDAYS
+from leads import interactions
+from leads.interactions import Direction, Message
+from leads.models import Event, Lead, Pipeline
+from leads.phone import parse
+from tests.bridge.admin.people import client_of
+
+LIST = "/admin/followups/enrollment/"
+OPT_OUTS = "/admin/followups/optout/"
+
+
+@pytest.fixture
+def waiting(pipeline):
+    """Make leads whose first message waits; any hour is allowed."""
+    Pipeline.objects.update(quiet_from=None, quiet_to=None, sending_weekdays=list(WEEKDAYS))
+    pipeline.refresh_from_db()
+
+    def make(count=1):
+        for number in range(Lead.objects.count(), Lead.objects.count() + count):
+            interactions.record(
+                interactions.Interaction(
+                    phone=parse(f"+55119888877{number:02}", region="BR"),
+                    occurred_at=timezone.now(),
+                    facts={"name": f"Pessoa {number}"},
+                    message=Message(Direction.OUTBOUND, text="Olá"),
+                ),
+                pipeline=pipeline,
+                now=timezone.now(),
+            )
+        return list(Enrollment.objects.order_by("pk"))
+
+    return make
+
+
+def act(staff, name, enrollments, **more):
+    chosen = {"action": name, "_selected_action": [one.pk for one in enrollments]}
+    return staff.post(LIST, chosen | more, follow=True)
+
+
+def test_the_list_says_what_goes_out_next_why_and_when(staff, waiting):
+    waiting()
+    shown = staff.get(LIST).content.decode()
+    assert "Oi, Pessoa! Ficou alguma dúvida" in shown
+    assert "30 min after our last message" in shown
+    assert "1/3" in shown
+
+
+def test_the_list_costs_the_same_for_any_number_of_leads(staff, waiting):
+    waiting()
+    staff.get(LIST)
+    costs = []
+    for more in (0, 20):
+        waiting(more)
+        with CaptureQueriesContext(connection) as asked:
+            staff.get(LIST)
+        costs.append(len(asked))
+    assert costs[0] == costs[1]
+
+
+def test_the_page_of_one_tells_its_whole_story(staff, waiting):
+    [one] = waiting()
+    Attempt.objects.create(
+        enrollment=one, step=1, state=Attempt.State.SENT, text="Olá!", due_at=timezone.now(), created_at=timezone.now()
+    )
+    Enrollment.objects.update(step=2, next_at=timezone.now() + timedelta(days=1))
+    shown = staff.get(f"{LIST}{one.pk}/change/").content.decode()
+    assert "Olá!" in shown
+    assert "48 h" in shown or "2 days after our last message" in shown
+    assert "given up after 1 day of silence" in shown
+
+
+def test_what_is_over_is_one_filter_away(staff, waiting):
+    [one] = waiting()
+    act(staff, "cancel", [one], followups_confirmed="1")
+    assert "cancelled by ada" not in staff.get(LIST).content.decode()
+    assert "cancelled by ada" in staff.get(f"{LIST}?state=cancelled").content.decode()
+
+
+@pytest.mark.parametrize("name", ["send_now", "skip", "cancel", "opt_out"])
+def test_what_cannot_be_undone_is_asked_first(staff, waiting, name):
+    enrollments = waiting(3)
+    before = list(Enrollment.objects.order_by("pk").values("state", "next_at", "step"))
+    answer = act(staff, name, enrollments)
+    assert answer.templates[0].name == "admin/followups/confirm.html"
+    assert "Oi, Pessoa" in answer.content.decode()
+    assert list(Enrollment.objects.order_by("pk").values("state", "next_at", "step")) == before
+
+
+def test_send_now_warns_of_the_hour_where_the_lead_lives(staff, waiting):
+    enrollments = waiting(1)
+    # Every hour of the day is quiet but one that is not now.
+    there = timezone.now().astimezone(timezone.get_fixed_timezone(-180))
+    Pipeline.objects.update(
+        quiet_from=(there - timedelta(hours=1)).time(), quiet_to=(there + timedelta(hours=1)).time()
+    )
+    assert "outside the hours for messages" in act(staff, "send_now", enrollments).content.decode()
+
+
+def test_many_are_sent_held_let_go_skipped_and_cancelled_at_once(staff, waiting):
+    enrollments = waiting(3)
+    act(staff, "hold", enrollments)
+    assert set(Enrollment.objects.values_list("held", flat=True)) == {True}
+    assert "Pessoa 0" in staff.get(f"{LIST}?state=held").content.decode()
+    act(staff, "let_go_on", enrollments)
+    assert set(Enrollment.objects.values_list("held", flat=True)) == {False}
+    act(staff, "skip", enrollments, followups_confirmed="1")
+    assert set(Enrollment.objects.values_list("step", flat=True)) == {2}
+    act(staff, "send_now", enrollments, followups_confirmed="1")
+    assert Enrollment.objects.filter(next_at__lte=timezone.now(), sent_by_hand=True).count() == 3
+    answer = act(staff, "cancel", enrollments, followups_confirmed="1")
+    assert "3 sequence(s) cancelled" in answer.content.decode()
+    assert Event.objects.filter(actor="staff", reason__contains="by ada").count() == 15
+
+
+def test_the_page_of_one_has_a_button_for_each_deed(staff, waiting):
+    [one] = waiting()
+    address = reverse("admin:followups_enrollment_cancel_detail", args=[one.pk])
+    assert "admin/followups/confirm.html" in [template.name for template in staff.get(address).templates]
+    staff.post(address, {"followups_confirmed": "1"})
+    one.refresh_from_db()
+    assert (one.state, one.reason) == ("cancelled", "cancelled by ada")
+
+
+def test_figures_are_shown_for_each_step(staff, waiting):
+    [one] = waiting()
+    now = timezone.now()
+    Attempt.objects.create(
+        enrollment=one, step=1, state=Attempt.State.SENT, due_at=now, created_at=now, ended_at=now, answered_at=now
+    )
+    answer = staff.get(reverse("admin:followups_attempt_outcomes"))
+    [table] = [table for table in answer.context["tables"] if table["rows"]]
+    assert (table["rows"][0]["sent"], table["rows"][0]["answered_share"]) == (1, 1.0)
+    assert "100" in answer.content.decode()
+
+
+def test_somebody_is_opted_out_by_number_and_it_can_be_taken_back(staff, waiting):
+    [one] = waiting()
+    answer = staff.post(f"{OPT_OUTS}person/", {"phone": "(11) 98888-7700"}, follow=True)
+    assert "opted out by ada" in answer.content.decode()
+    one.refresh_from_db()
+    assert one.state == "cancelled"
+
+    staff.post(OPT_OUTS, {"action": "take_back", "_selected_action": [one.lead_id]})
+
+    assert Lead.objects.get().opted_out_at is None
+    assert Event.objects.filter(reason="opt-out taken back by ada").exists()
+
+
+@pytest.mark.parametrize("phone", ["nonsense", "+55 11 90000-0000"])
+def test_a_number_nobody_has_is_said_so(staff, waiting, phone):
+    waiting()
+    answer = staff.post(f"{OPT_OUTS}person/", {"phone": phone})
+    assert answer.context["form"].errors["phone"]
+    assert Lead.objects.get().opted_out_at is None
+
+
+def test_messages_can_be_found_by_the_id_the_agent_was_told(staff, waiting):
+    [one] = waiting()
+    attempt = Attempt.objects.create(enrollment=one, step=1, due_at=timezone.now(), created_at=timezone.now())
+    assert "Pessoa 0" in staff.get("/admin/followups/attempt/", {"q": str(attempt.pk)}).content.decode()
+
+
+def test_a_button_of_the_page_is_a_link_and_a_link_does_nothing(staff, waiting):
+    [one] = waiting()
+    address = reverse("admin:followups_enrollment_hold_detail", args=[one.pk])
+    staff.get(address)
+    assert not Enrollment.objects.get().held
+    staff.post(address, {"followups_confirmed": "1"})
+    assert Enrollment.objects.get().held
+
+
+def test_a_viewer_looks_and_an_operator_acts(waiting):
+    [one] = waiting()
+    viewer, operator = client_of(roles.VIEWER), client_of(roles.OPERATOR)
+    assert "Oi, Pessoa" in viewer.get(LIST).content.decode()
+    assert viewer.get(reverse("admin:followups_attempt_outcomes")).status_code == 200
+    act(viewer, "cancel", [one], followups_confirmed="1")
+    cancel = reverse("admin:followups_enrollment_cancel_detail", args=[one.pk])
+    assert viewer.post(cancel, {"followups_confirmed": "1"}).status_code == 403
+    assert viewer.get(f"{OPT_OUTS}person/").status_code == 403
+    assert Enrollment.objects.get().state == "waiting"
+    assert operator.get(f"{OPT_OUTS}person/").status_code == 200
+    act(operator, "cancel", [one], followups_confirmed="1")
+    assert Enrollment.objects.get().state == "cancelled"
+    assert LogEntry.objects.filter(object_id=str(one.pk)).exists()
+
+
+@pytest.mark.parametrize(
+    ("reason", "in_portuguese"),
+    [
+        ("30 min after our last message", "30 min depois da nossa última mensagem"),
+        (
+            "2 days 2 h before the meeting; earlier, because quiet hours until 08:00",
+            "2 dias 2 h antes da reunião; mais cedo, por causa de: silêncio até 08:00",
+        ),
+        (
+            "1 day after our last message; no messages on Sundays",
+            "1 dia depois da nossa última mensagem; sem mensagens aos domingos",
+        ),
+        ("cancelled by ada", "cancelado por ada"),
+        ("no answer to 3 messages, the last 1 day ago", "sem resposta a 3 mensagens, a última há 1 dia"),
+        ("something nobody has words for", "something nobody has words for"),
+        ("", ""),
+    ],
+)
+def test_reasons_are_told_in_the_readers_language(reason, in_portuguese):
+    assert said(reason) == reason
+    with translation.override("pt-br"):
+        assert said(reason) == in_portuguese

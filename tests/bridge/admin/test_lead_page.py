@@ -1,0 +1,230 @@
+"""The lead's page tells everything about one lead, and does to it what a service does, by those who may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from bridge.admin.leads import acting, timeline
+from bridge.models import AgentEvent, Card, RulesRevision
+from leads import handoff
+from leads.models import Event, Lead
+from tests.conftest import drain, lead_of, record
+
+
+@pytest.fixture
+def lead(account, pipeline):
+    record(pipeline, name="Maria Souza", bill_value=4500, context={"objections": ["preço"]})
+    drain(account)
+    return lead_of()
+
+
+def url(lead):
+    return reverse("admin:leads_lead_change", args=[lead.pk])
+
+
+def opened(client, lead, query=""):
+    answer = client.get(url(lead) + query)
+    assert answer.status_code == 200
+    return answer
+
+
+def do(client, lead, what, **values):
+    return client.post(reverse("admin:leads_lead_do", args=[lead.pk, what]), values, follow=True)
+
+
+def test_the_page_shows_where_the_lead_stands_and_links_to_its_card(staff, lead):
+    page = opened(staff, lead).content.decode()
+    assert f"{lead.card.account.base_url}/leads/detail/{lead.card.kommo_lead_id}" in page
+    for text in ("Maria Souza", "NOVO LEAD", "no meeting is booked", "Valor Conta Energia", "objecao_preço"):
+        assert text in page, text
+
+
+def test_a_lead_without_a_card_and_one_that_is_not_there_are_no_errors(staff, pipeline):
+    lead = record(pipeline, name="Maria").lead
+    assert "its pipeline is connected to no Kommo account" in opened(staff, lead).content.decode()
+    missing = staff.get(reverse("admin:leads_lead_change", args=[uuid4()]), follow=True)
+    assert "There is no such lead" in missing.content.decode()
+
+
+def test_the_page_costs_the_same_however_much_happened(staff, lead, account, pipeline):
+    def cost():
+        with CaptureQueriesContext(connection) as queries:
+            opened(staff, lead)
+        return len(queries)
+
+    opened(staff, lead)
+    few = cost()
+    for number in range(20):
+        record(pipeline, bill_value=5000 + number, custom={f"fact_{number}": number})
+        AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=timezone.now(), due_at=timezone.now())
+    drain(account)
+    assert cost() == few <= 20
+
+
+def test_times_are_those_of_the_leads_pipeline(staff, lead, pipeline):
+    pipeline.time_zone = "Asia/Tokyo"
+    pipeline.save()
+    Event.objects.filter(lead=lead).update(at="2026-03-01T20:00:00Z")
+    assert "05:00:00" in opened(staff, lead).content.decode()
+
+
+# --- The timeline
+
+
+def kinds(client, lead, query=""):
+    return [entry.kind for entry in opened(client, lead, query).context["timeline"].entries]
+
+
+def test_the_timeline_tells_of_messages_decisions_deliveries_people_and_rules(staff, lead, pipeline):
+    now = timezone.now()
+    handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="wants a person", now=now)
+    AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=now, due_at=now)
+    RulesRevision.objects.create(
+        pipeline=pipeline, number=99, document="", digest="", origin="published", author_name="ada", created_at=now
+    )
+    found = set(kinds(staff, lead))
+    assert {"interaction", "delivery", "handoff", "told to the agent", "rules changed"} <= found
+
+
+def test_the_timeline_shows_one_kind_at_a_time(staff, lead):
+    for show, only in (("conversation", {"interaction"}), ("deliveries", {"delivery"}), ("rules", set())):
+        assert set(kinds(staff, lead, f"?show={show}")) == only
+
+
+def test_what_is_no_filter_and_no_time_shows_everything(staff, lead):
+    assert kinds(staff, lead, "?show=secrets&before=yesterday") == kinds(staff, lead)
+
+
+def test_pages_of_the_timeline_leave_nothing_out_and_repeat_nothing(staff, lead):
+    start = timezone.now() - timedelta(days=9)
+    Event.objects.filter(lead=lead).delete()
+    for number in range(75):
+        # Threes at one moment: a page may not end between them.
+        at = start + timedelta(minutes=number // 3)
+        Event.objects.create(lead=lead, at=at, kind=Event.Kind.INTERACTION, actor="lead", reason=str(number))
+    seen, query = [], ""
+    while True:
+        shown = opened(staff, lead, query).context["timeline"]
+        seen += [entry.title for entry in shown.entries]
+        if not shown.older:
+            break
+        query = f"?before={shown.older.replace('+', '%2B')}"
+    assert seen == [str(number) for number in range(74, -1, -1)]
+
+
+def test_an_edit_says_what_was_there_before():
+    event = Event(pk=1, at=timezone.now(), kind="staff_edit", actor="staff", data={"name": {"from": "A", "to": None}})
+    assert timeline._of_event(event).facts == [("name", "A → –")]
+
+
+# --- The actions
+
+
+def test_a_refused_card_is_sent_again(staff, lead):
+    Card.objects.update(state=Card.State.DEAD, waiting_reason="refused")
+    answer = do(staff, lead, "send")
+    lead.card.refresh_from_db()
+    assert "The card is sent now" in answer.content.decode()
+    assert (lead.card.state, lead.card.waiting_reason) == (Card.State.DUE, "")
+    assert lead.events.filter(reason="sent again by ada").exists()
+
+
+def test_comparing_takes_over_what_people_changed_in_kommo(staff, lead, kommo):
+    assert "Kommo holds what we last knew" in do(staff, lead, "compare").content.decode()
+    kommo.post(f"leads/{lead.card.kommo_lead_id}/edit", {"name": "Maria S."})
+
+    answer = do(staff, lead, "compare")
+
+    lead.refresh_from_db()
+    assert "taken over: name" in answer.content.decode()
+    assert lead.name == "Maria S."
+
+
+def test_a_comparison_that_kommo_does_not_answer_is_said(staff, lead, kommo):
+    kommo.post("faults", {"mode": "500", "count": 5})
+    assert "Kommo could not be asked" in do(staff, lead, "compare").content.decode()
+
+
+def test_a_card_deleted_in_kommo_is_made_anew_or_let_go(staff, lead, account):
+    Card.objects.update(state=Card.State.GONE)
+    assert "Make a new card" in opened(staff, lead).content.decode()
+    do(staff, lead, "recreate")
+    drain(account)
+    lead.card.refresh_from_db()
+    assert lead.card.state == Card.State.IN_SYNC
+
+    do(staff, lead, "close")
+    lead.card.refresh_from_db()
+    assert (lead.card.state, lead.card.waiting_reason) == (Card.State.CLOSED, "closed by ada")
+
+
+def test_the_agent_is_paused_with_a_reason_and_given_the_lead_back(staff, lead):
+    do(staff, lead, "pause", reason="I know her")
+    lead.refresh_from_db()
+    assert (lead.handoff_source, lead.handoff_reason) == ("admin", "I know her")
+    assert "already" in do(staff, lead, "pause").content.decode()
+    do(staff, lead, "resume")
+    lead.refresh_from_db()
+    assert not lead.in_handoff
+
+
+def test_staff_move_a_lead_and_rules_leave_it_there(staff, lead, pipeline):
+    do(staff, lead, "move", stage="qualified", reason="talked on the phone")
+    lead.refresh_from_db()
+    assert (lead.stage.key, lead.stage_set_by, lead.decision_reason) == ("qualified", "staff", "talked on the phone")
+    assert "Choose a stage" in do(staff, lead, "move", stage="moon").content.decode()
+
+
+def test_opting_out_ends_follow_ups_for_good(staff, lead):
+    do(staff, lead, "opt-out")
+    lead.refresh_from_db()
+    assert lead.opted_out_at
+    assert "already" in do(staff, lead, "opt-out").content.decode()
+
+
+def test_what_was_done_is_on_the_record_with_who_did_it(staff, lead):
+    do(staff, lead, "pause")
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.object_id) == ("ada", str(lead.pk))
+    assert entry.change_message == "The agent is silent for this lead."
+
+
+def test_erasing_wants_the_password_when_it_was_given_long_ago(staff, lead, settings):
+    settings.ADMIN_CONFIRM_MINUTES = 0
+    assert "Your password" in do(staff, lead, "erase", sure="Maria Souza").content.decode()
+    assert lead_of().name == "Maria Souza"
+
+
+def test_erasing_asks_for_the_name_and_then_keeps_nothing(staff, lead):
+    assert "Nothing was erased" in do(staff, lead, "erase", sure="Maria").content.decode()
+    assert lead_of().name == "Maria Souza"
+
+    do(staff, lead, "erase", sure="Maria Souza")
+
+    page = opened(staff, lead).content.decode()
+    assert "personal data erased" in page.lower()
+    assert "Maria Souza" not in page
+
+
+def test_whoever_may_only_look_does_nothing(client, lead):
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.user_permissions.add(*Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(viewer)
+    assert "/do/" not in opened(client, lead).content.decode()
+    for what in acting.ACTIONS:
+        assert do(client, lead, what, stage="qualified", sure="Maria Souza").status_code == 403, what
+    assert lead_of().events.filter(actor="staff").count() == 0
+
+
+def test_a_get_does_nothing_and_an_unknown_action_is_not_there(staff, lead):
+    assert staff.get(reverse("admin:leads_lead_do", args=[lead.pk, "erase"])).status_code == 405
+    assert do(staff, lead, "sing").status_code == 404

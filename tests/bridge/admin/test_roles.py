@@ -1,0 +1,154 @@
+"""Each role's limits, on every page that is registered: what is not given is refused, not only hidden."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.urls import reverse
+
+from bridge import roles
+from bridge.models import Account, ApiKey, Card, WebhookEvent
+from leads.models import Lead, Qualification
+from tests.bridge.admin.forms import submit
+from tests.bridge.admin.people import client_of
+
+MODELS = [model for model in admin.site._registry if model._meta.app_label != "axes"]
+
+
+def page(model, what, *args):
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{what}", args=args)
+
+
+def press(client, model, action, *rows):
+    """Choose rows of a list and press one of its actions."""
+    body = {"action": action, "_selected_action": [row.pk for row in rows], "index": "0", "select_across": "0"}
+    return client.post(page(model, "changelist"), body)
+
+
+def test_a_viewer_sees_every_list_but_those_of_people_and_can_change_nothing(full, account):
+    viewer = client_of(roles.VIEWER)
+    for model in MODELS:
+        sees = model._meta.label_lower not in roles.PEOPLE
+        answer = viewer.get(page(model, "changelist"))
+        assert answer.status_code == (200 if sees else 403), model
+        assert viewer.get(page(model, "add")).status_code == 403, model
+        if sees:
+            actions = answer.context["cl"].model_admin.get_actions(answer.wsgi_request)
+            assert not actions, model
+        row = model._default_manager.first()
+        if row and sees:
+            assert viewer.get(page(model, "change", row.pk)).status_code == 200, model
+            assert viewer.post(page(model, "change", row.pk), {}).status_code == 403, model
+            assert viewer.post(page(model, "delete", row.pk), {"post": "yes"}).status_code == 403, model
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_no_role_ever_sees_a_secret(account, role):
+    account.client_secret = "secret-that-nobody-sees"
+    account.save()
+
+    shown = client_of(role).get(page(Account, "change", account.pk)).content.decode()
+
+    assert account.name in shown
+    assert "sandbox-token" not in shown
+    assert "secret-that-nobody-sees" not in shown
+    assert account.webhook_secret not in shown
+
+
+def test_an_action_posted_by_a_viewer_does_nothing(full):
+    viewer = client_of(roles.VIEWER)
+
+    press(viewer, Lead, "pause_agent", full)
+    press(viewer, Card, "close", full.card)
+
+    full.refresh_from_db()
+    assert full.handoff_source == ""
+    assert Card.objects.get().state == Card.State.IN_SYNC
+
+
+def test_an_operator_pauses_and_resumes_the_agent_and_changes_no_rule(full):
+    operator = client_of(roles.OPERATOR)
+
+    press(operator, Lead, "pause_agent", full)
+    full.refresh_from_db()
+    assert full.handoff_source == Lead.HandoffSource.ADMIN
+    press(operator, Lead, "resume_agent", full)
+    full.refresh_from_db()
+    assert full.handoff_source == ""
+
+    qualification = Qualification.objects.get()
+    assert operator.post(page(Qualification, "change", qualification.pk), {"min_score": 1}).status_code == 403
+
+
+def test_a_manager_changes_a_threshold_and_no_secret(full, account):
+    manager = client_of(roles.MANAGER)
+    qualification = Qualification.objects.get()
+
+    submit(manager, page(Qualification, "change", qualification.pk), min_score="55")
+
+    qualification.refresh_from_db()
+    assert qualification.min_score == 55
+    assert manager.post(page(Account, "change", account.pk), {"access_token": "x"}).status_code == 403
+    assert manager.get(page(ApiKey, "add")).status_code == 403
+    assert manager.get(page(User, "changelist")).status_code == 403
+
+
+def test_an_admin_makes_keys_and_people_but_no_superuser(db):
+    boss = client_of(roles.ADMIN)
+
+    assert boss.post(page(ApiKey, "add"), {"name": "agent"}).status_code == 302
+    assert ApiKey.objects.get().name == "agent"
+    made = {"username": "eve", "usable_password": "true", "password1": "a-long-one-1", "password2": "a-long-one-1"}
+    made |= {"is_staff": "on", "groups": [Group.objects.get(name="viewer").pk], "is_superuser": "on"}
+    assert boss.post(page(User, "add"), made).status_code == 302
+    eve = User.objects.get(username="eve")
+    assert (eve.is_staff, eve.is_superuser, roles.role_of(eve)) == (True, False, "viewer")
+    submit(boss, page(User, "change", eve.pk), is_superuser="on")
+    eve.refresh_from_db()
+    assert not eve.is_superuser
+
+
+def test_an_admin_cannot_take_over_or_remove_a_superuser_nor_remove_themselves(db):
+    boss = client_of(roles.ADMIN)
+    root = User.objects.create_superuser("root", password="a-password")
+    me = User.objects.get(username__startswith="admin-")
+
+    assert boss.post(page(User, "change", root.pk), {"username": "x"}).status_code == 403
+    change_password = reverse("admin:auth_user_password_change", args=[root.pk])
+    body = {"usable_password": "true", "password1": "mine-now-123", "password2": "mine-now-123"}
+    assert boss.post(change_password, body).status_code == 403
+    assert boss.post(page(User, "delete", root.pk), {"post": "yes"}).status_code == 403
+    assert boss.post(page(User, "delete", me.pk), {"post": "yes"}).status_code == 403
+    boss.post(page(User, "changelist"), {"action": "delete_selected", "_selected_action": [root.pk], "post": "yes"})
+    assert User.objects.filter(pk__in=[root.pk, me.pk]).count() == 2
+
+
+def test_the_shipped_groups_are_shown_and_not_edited(db):
+    boss = client_of(roles.ADMIN)
+    group = Group.objects.get(name="viewer")
+
+    assert boss.get(page(Group, "change", group.pk)).status_code == 200
+    assert boss.post(page(Group, "change", group.pk), {"name": "x"}).status_code == 403
+    assert boss.post(page(Group, "delete", group.pk), {"post": "yes"}).status_code == 403
+
+
+def test_a_link_on_another_site_presses_no_button(full):
+    operator = client_of(roles.OPERATOR)
+    WebhookEvent.objects.update(state=WebhookEvent.State.PROCESSED)
+    button = reverse("admin:bridge_webhookevent_process_this_again", args=[WebhookEvent.objects.get().pk])
+
+    answer = operator.get(button, headers={"sec-fetch-site": "cross-site"}, follow=True)
+
+    assert "press the button here" in answer.content.decode()
+    assert WebhookEvent.objects.get().state == WebhookEvent.State.PROCESSED
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_the_sidebar_offers_only_pages_that_open(full, role):
+    client = client_of(role)
+    sections = client.get("/admin/").context["sidebar_navigation"]
+    links = [item["link"] for section in sections for item in section["items"] if item.get("has_permission", True)]
+
+    assert len(links) >= 10
+    assert {client.get(link, follow=True).status_code for link in links} == {200}

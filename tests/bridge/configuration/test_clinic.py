@@ -1,0 +1,87 @@
+"""The second playbook works as the first does: nothing is hard-wired to solar energy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from bridge.configuration.connecting import Connection
+from bridge.configuration.first_start import ensure_account
+from bridge.configuration.importing import bring_in
+from bridge.models import Account
+from bridge.sync.connection import client_for
+from followups.models import Enrollment
+from leads.interactions import Direction, Meeting, Message
+from leads.models import Pipeline
+from tests.bridge.configuration.files import CLINIC
+from tests.conftest import drain, lead_of, record
+
+ANA, BETO, CAIO, DORA = (f"+5581999990{number:03d}" for number in range(1, 5))
+
+
+@pytest.fixture
+def clinic(db, kommo, settings) -> Account:
+    """The clinic's pipeline in force, connected to a Kommo that has none of it yet."""
+    settings.KOMMO_BASE_URL, settings.KOMMO_LONG_LIVED_TOKEN = kommo.url, "sandbox-token"
+    settings.KOMMO_REQUESTS_PER_SECOND = 50
+    kommo.post("options", {"requests_per_second": 1000})
+    bring_in(CLINIC.encode(), reason="test")
+    account = ensure_account()
+    assert account is not None
+    report = Connection(account, client_for(account), create_missing=True, now=timezone.now()).connect(None)
+    assert report.missing == []
+    account.refresh_from_db()
+    return account
+
+
+def said(direction: Direction, text: str) -> Message:
+    return Message(direction, id=f"{direction}-{text}", text=text)
+
+
+def test_a_clinics_conversations_end_in_the_clinics_cards(clinic, kommo):
+    pipeline = Pipeline.objects.get()
+    assert (pipeline.slug, pipeline.is_default) == ("clinica", True)
+
+    def patient(phone, stage, **facts):
+        return record(pipeline, phone, context={"conversation_stage": stage}, **facts)
+
+    patient(ANA, "Saudação", message=said(Direction.INBOUND, "Oi"))
+    patient(BETO, "convênio", name="Beto", chosen_flow="Clínica Geral", custom={"convenio": "Unimed"})
+    patient(CAIO, "convenio", name="Caio", chosen_flow="Pediatria", custom={"convenio": "Unimed", "idade": 40})
+    patient(DORA, "escolha_de_horário", name="Dora", chosen_flow="Exames", custom={"convenio": "Particular"})
+    starts_at = timezone.now() + timedelta(days=9)
+    record(pipeline, DORA, context={"meeting": Meeting("scheduled", id="c1", starts_at=starts_at)})
+    drain(clinic)
+
+    cards = {card["contacts"][0]["phones"][0]: card for card in kommo.leads()}
+    assert {phone: card["status_name"] for phone, card in cards.items()} == {
+        ANA: "PRIMEIRO CONTATO",
+        BETO: "PRONTO PARA AGENDAR",
+        CAIO: "NÃO ATENDEMOS",
+        DORA: "CONSULTA MARCADA",
+    }
+    assert cards[BETO]["fields"]["Especialidade"] == "Clínico"
+    assert cards[BETO]["fields"]["Convênio"] == "Unimed"
+    assert cards[CAIO]["fields"]["Idade"] == "40"
+    assert set(cards[DORA]["tags"]) == {"especialidade_exames", "convenio_particular"}
+    assert "Data da consulta" in cards[DORA]["fields"]
+    assert Enrollment.objects.get(lead=lead_of(DORA), state="waiting").sequence.slug == "lembretes"
+
+
+def test_a_patient_who_does_not_answer_waits_for_the_clinics_own_follow_up(clinic):
+    record(Pipeline.objects.get(), ANA, message=said(Direction.OUTBOUND, "Temos horário amanhã"))
+    assert Enrollment.objects.get(lead=lead_of(ANA)).sequence.slug == "retomada"
+
+
+def test_what_was_exported_is_what_comes_out_of_an_empty_database(clinic, tmp_path):
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    call_command("bridge_config", "export", str(first))
+    Pipeline.objects.all().delete()
+
+    call_command("bridge_config", "import", str(first), verbosity=0)
+    call_command("bridge_config", "export", str(second))
+
+    assert second.read_bytes() == first.read_bytes()

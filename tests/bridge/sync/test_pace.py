@@ -1,0 +1,122 @@
+"""The ceiling over all processes, kept in the database."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bridge.errors import KommoHeldError
+from bridge.kommo.throttle import Lane
+from bridge.models import Account, CallSlot
+from bridge.sync import pace as pace_module
+from bridge.sync import switches
+from bridge.sync.connection import open_account
+from bridge.sync.pace import DatabasePace
+from tests.conftest import drain, record
+
+
+@pytest.fixture
+def row(db):
+    return Account.objects.create(name="acme", base_url="https://acme.kommo.com", requests_per_second=3)
+
+
+def test_two_processes_share_one_ceiling(row):
+    one, other = DatabasePace(row), DatabasePace(row)
+    permits = [one.acquire(), other.acquire(), one.acquire()]
+    started = timezone.now()
+
+    for permit in permits:
+        one.release(permit)
+    other.acquire()
+
+    assert timezone.now() - started >= timedelta(seconds=1)
+    assert CallSlot.objects.filter(account=row).count() == 3
+
+
+def test_a_long_wait_that_kommo_asked_for_sends_everybody_away(row):
+    busy, other = DatabasePace(row), DatabasePace(row)
+    under_way = busy.acquire()
+    busy.hold_all(timezone.now() + timedelta(seconds=300))
+    busy.release(under_way)
+
+    with pytest.raises(KommoHeldError) as held:
+        other.acquire()
+
+    assert timedelta(seconds=295) < held.value.retry_after <= timedelta(seconds=300)
+    assert held.value.sent is False
+    other.wait()
+    # Nor does anybody begin a drain meanwhile.
+    row.refresh_from_db()
+    assert row.retry_at > timezone.now() + timedelta(seconds=295)
+
+
+def test_slots_in_use_are_waited_for_and_are_no_hold(row):
+    pace = DatabasePace(row)
+    permits = [pace.acquire() for _ in range(3)]
+    assert pace._held_for() is None
+    releaser = threading.Timer(0.1, lambda: None)
+    releaser.start()
+    releaser.join()
+    pace.release(permits[0])
+    assert pace.acquire()
+
+
+def test_workers_heed_a_pause_and_people_do_not(row):
+    switches.pause(row, reason="blocked by Kommo", now=timezone.now())
+    with pytest.raises(KommoHeldError, match="blocked by Kommo"):
+        DatabasePace(row, heeds_pause=True).acquire()
+    assert DatabasePace(row).acquire()
+
+
+def test_bulk_calls_step_back_for_live_ones_but_not_for_ever(row, monkeypatch):
+    monkeypatch.setattr(pace_module, "BULK_WAITS_SECONDS", 0.3)
+    Account.objects.update(live_waits_until=timezone.now() + timedelta(hours=1))
+    pace = DatabasePace(row)
+    assert pace._take(Lane.BULK) is None
+    assert pace._take(Lane.LIVE)
+    assert pace.acquire(Lane.BULK)
+
+
+def test_bulk_cards_travel_in_the_bulk_lane_unless_a_live_one_is_with_them(account, pipeline, kommo, monkeypatch):
+    lanes = []
+    original = DatabasePace.acquire
+
+    def acquire(self, lane=Lane.LIVE):
+        lanes.append(lane)
+        return original(self, lane)
+
+    monkeypatch.setattr(DatabasePace, "acquire", acquire)
+    for phone in ("+5581988000001", "+5581988000002"):
+        record(pipeline, phone)
+    account.cards.update(lane=Lane.BULK.value)
+    drain(account)
+    assert lanes == [Lane.BULK]
+
+    for number, phone in enumerate(("+5581988000001", "+5581988000002")):
+        record(pipeline, phone, name="Maria")
+        if not number:
+            account.cards.update(lane=Lane.BULK.value)
+    drain(account)
+    assert lanes[1] is Lane.LIVE
+
+
+def test_an_html_403_stops_every_worker_whatever_it_was_doing(account, pipeline, kommo):
+    record(pipeline)
+    drain(account)
+    comparing = open_account(account.pk)[1]
+    delivering = open_account(account.pk)[1]
+    kommo.fault("403_html", count=1, path="/api/v4/events")
+
+    with pytest.raises(Exception, match="blocks this address"):
+        comparing.events(types=["lead_added"], since=timezone.now())
+    calls = len(kommo.journal())
+    with pytest.raises(KommoHeldError):
+        list(delivering.iterate_leads())
+
+    assert len(kommo.journal()) == calls
+    account.refresh_from_db()
+    assert account.state == Account.State.PAUSED
+    assert "Kommo blocks this address" in account.state_reason

@@ -1,0 +1,118 @@
+"""Staff are told of what stays wrong: once, with the remedy, and when it is over; not of what went by itself."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from smtplib import SMTPException
+
+import pytest
+import responses
+from django.utils import timezone
+
+from bridge import alerts
+from bridge.doctor import Finding
+from bridge.models import Alert
+
+NOW = timezone.now()
+MINUTE = timedelta(minutes=1)
+HOOK = "https://chat.example/hook"
+
+
+@pytest.fixture(autouse=True)
+def told_by_mail(settings, db):
+    settings.ALERT_EMAILS = ["staff@example.com"]
+
+
+def looks(monkeypatch, *found: list[Finding], start=NOW) -> None:
+    """Look once a minute; `found` is what each look finds."""
+    for minute, findings in enumerate(found):
+        monkeypatch.setattr(alerts, "examine", lambda now, ask_kommo, findings=findings: findings)
+        alerts.look(start + minute * MINUTE)
+
+
+def late(minutes: int) -> list[Finding]:
+    return [Finding("backlog", f"3 cards wait, the oldest for {minutes} min", "see what they wait for")]
+
+
+def test_a_trouble_that_lasts_is_told_once_with_its_remedy(monkeypatch, mailoutbox):
+    looks(monkeypatch, *[late(10 + minute) for minute in range(9)])
+
+    (mail,) = mailoutbox
+    assert mail.subject == "[Kommo bridge] 3 cards wait, the oldest for 15 min"
+    assert "see what they wait for" in mail.body
+    assert mail.to == ["staff@example.com"]
+
+
+def test_a_trouble_that_went_by_itself_is_nobodys_business(monkeypatch, mailoutbox):
+    looks(monkeypatch, *[late(10)] * 4, *[[]] * 6)
+
+    assert mailoutbox == []
+    assert not Alert.objects.exists()
+
+
+def test_staff_hear_when_it_is_over(monkeypatch, mailoutbox):
+    looks(monkeypatch, *[late(10)] * 7, *[[]] * 4)
+
+    assert [mail.subject for mail in mailoutbox][1:] == ["[Kommo bridge] over: 3 cards wait, the oldest for 10 min"]
+    assert not Alert.objects.exists()
+
+
+def test_a_trouble_that_comes_and_goes_is_one(monkeypatch, mailoutbox):
+    looks(monkeypatch, *[late(10), []] * 10)
+
+    assert len(mailoutbox) == 1
+
+
+def test_staff_are_reminded_after_a_day(monkeypatch, mailoutbox):
+    looks(monkeypatch, *[late(10)] * 7)
+    looks(monkeypatch, *[late(1000)] * 2, start=NOW + timedelta(days=1, minutes=6))
+
+    assert len(mailoutbox) == 2
+
+
+def test_mail_that_failed_is_sent_with_the_next_look(monkeypatch, mailoutbox):
+    with monkeypatch.context() as broken:
+
+        def refuse(*args, **kwargs):
+            raise SMTPException("no")
+
+        broken.setattr(alerts, "send_mail", refuse)
+        looks(broken, *[late(10)] * 7)
+    assert Alert.objects.get().telling_failed == "mail: SMTPException"
+
+    looks(monkeypatch, late(17), start=NOW + 7 * MINUTE)
+
+    assert len(mailoutbox) == 1
+    assert Alert.objects.get().telling_failed == ""
+
+
+def test_two_clocks_that_look_at_once_count_as_one_look(monkeypatch):
+    looks(monkeypatch, late(10))
+    looks(monkeypatch, late(10), start=NOW + timedelta(seconds=5))
+
+    assert Alert.objects.get().times_seen == 1
+
+
+@responses.activate
+def test_a_webhook_is_told_signed_with_text_for_a_chat(monkeypatch, settings):
+    settings.ALERT_EMAILS, settings.ALERT_WEBHOOK_URL, settings.ALERT_WEBHOOK_SECRET = [], HOOK, "whsec_c2VjcmV0"
+    responses.post(HOOK, status=200)
+
+    looks(monkeypatch, *[late(10)] * 7)
+
+    (call,) = responses.calls
+    body = json.loads(call.request.body)
+    assert body["type"] == "alert.raised"
+    assert "What to do: see what they wait for" in body["text"]
+    assert call.request.headers["webhook-signature"].startswith("v1,")
+
+
+def test_what_doctor_finds_in_our_rows_is_what_is_looked_at(monkeypatch):
+    """No account, no worker: the real examination, without a call leaving."""
+    alerts.look(NOW)
+
+    assert {alert.subject for alert in Alert.objects.all()} >= {
+        "worker: no worker has ever reported",
+        "account: no Kommo account",
+    }

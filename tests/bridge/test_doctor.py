@@ -1,0 +1,123 @@
+"""`doctor` names what is wrong, each with its remedy."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone, translation
+
+from bridge.doctor import examine
+from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
+from leads.models import FieldMapping, Stage
+from tests.conftest import drain, record
+
+
+@pytest.fixture
+def healthy(account):
+    Heartbeat.objects.create(worker="w", at=timezone.now())
+    Account.objects.update(token_expires_at=timezone.now() + timedelta(days=300))
+    return account
+
+
+def wrong(**later):
+    return {
+        (finding.check, finding.message) for finding in examine(timezone.now() + timedelta(**later)) if finding.remedy
+    }
+
+
+def checks(**later):
+    return {check for check, _ in wrong(**later)}
+
+
+def test_a_healthy_installation_has_nothing_wrong(healthy):
+    assert wrong() == set()
+
+
+def test_a_fresh_installation_is_told_what_to_do(db):
+    remedies = " ".join(finding.remedy for finding in examine(timezone.now()))
+    assert "kommo_connect" in remedies
+    assert "manage.py worker" in remedies
+
+
+@pytest.mark.parametrize(
+    ("days", "said"), [(29, "within 30 days"), (6, "within 7 days"), (0.5, "within 1 days"), (-1, "expired")]
+)
+def test_a_token_is_warned_of_before_it_ends(healthy, days, said):
+    Account.objects.update(token_expires_at=timezone.now() + timedelta(days=days))
+    [(check, message)] = wrong()
+    assert check == "token"
+    assert said in message
+
+
+def test_each_trouble_is_found(healthy, pipeline, kommo):
+    lead = record(pipeline, name="Maria").lead
+    drain(healthy)
+    cases = [
+        ("worker", lambda: Heartbeat.objects.update(at=timezone.now() - timedelta(hours=1))),
+        ("bindings", lambda: Stage.objects.filter(key="qualified").update(kommo_status_id=None)),
+        ("bindings", lambda: FieldMapping.objects.filter(attribute="bill_value").update(kommo_field_id=None)),
+        ("bindings", lambda: Stage.objects.filter(key="qualifying").update(kommo_status_id=4711)),
+        ("cards", lambda: Card.objects.update(state=Card.State.DEAD)),
+        (
+            "webhook",
+            lambda: WebhookEvent.objects.create(account=healthy, body=b"", received_at=timezone.now(), state="failed"),
+        ),
+        (
+            "agent",
+            lambda: AgentEvent.objects.create(
+                lead=lead, type="x", created_at=timezone.now(), due_at=timezone.now(), state="dead"
+            ),
+        ),
+        ("account", lambda: Account.objects.update(state=Account.State.PAUSED, state_reason="402")),
+        ("kommo", lambda: kommo.post("tokens/revoke")),
+    ]
+    known = wrong()
+    for check, break_it in cases:
+        break_it()
+        fresh = wrong() - known
+        assert check in {one for one, _ in fresh}, (check, fresh)
+        known |= fresh
+
+
+def test_a_backlog_that_grows_old_is_found(healthy, pipeline):
+    record(pipeline, name="Maria")
+    assert "backlog" not in checks()
+    assert "backlog" in checks(hours=1)
+
+
+def test_the_command_exits_with_1_and_prints_json(healthy):
+    out = StringIO()
+    call_command("doctor", json=True, stdout=out)
+    assert json.loads(out.getvalue())["healthy"] is True
+    Card.objects.all().delete()
+    Heartbeat.objects.all().delete()
+    with pytest.raises(CommandError, match="something wrong"):
+        call_command("doctor", stdout=(out := StringIO()))
+    assert "→ start manage.py worker" in out.getvalue()
+
+
+def test_offline_asks_nobody(healthy, kommo):
+    before = len(kommo.journal())
+    examine(timezone.now(), ask_kommo=False)
+    assert len(kommo.journal()) == before
+
+
+def test_a_page_is_told_in_its_readers_language_and_everybody_else_in_english(db):
+    english, portuguese = (examine(timezone.now(), ask_kommo=False, language=language) for language in ("en", "pt-br"))
+
+    with translation.override("pt-br"):
+        assert examine(timezone.now(), ask_kommo=False) == english
+    assert {finding.message for finding in portuguese} >= {"nenhuma conta do Kommo", "nenhum worker deu sinal até hoje"}
+    assert [finding.check for finding in portuguese] == [finding.check for finding in english]
+    assert not {one.remedy for one in portuguese if one.remedy} & {one.remedy for one in english}
+
+
+def test_the_command_speaks_english_whatever_the_process_speaks(healthy):
+    out = StringIO()
+    with translation.override("pt-br"):
+        call_command("doctor", json=True, offline=True, stdout=out)
+    assert "every stage and field is bound" in out.getvalue()

@@ -1,0 +1,204 @@
+"""Connecting by OAuth against the sandbox, which rotates tokens as Kommo does."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from django.contrib.auth.models import User
+from django.urls import reverse
+from django.utils import timezone
+
+from bridge.models import Account
+from bridge.sandbox.server import SandboxServer
+from bridge.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
+from bridge.sync import connection, leases
+from tests.conftest import drain, record
+
+
+@pytest.fixture
+def integration(account):
+    account.client_id, account.client_secret = CLIENT_ID, CLIENT_SECRET
+    account.redirect_uri = "http://testserver/oauth/kommo/callback/"
+    account.access_token = ""
+    account.kommo_account_id = 30000001
+    account.save()
+    return account
+
+
+@pytest.fixture
+def staff(client, db):
+    client.force_login(User.objects.create_superuser("ada", "a@example.com", "x"))
+    return client
+
+
+def button(account):
+    return reverse("admin:bridge_account_connect_kommo", args=[account.pk])
+
+
+def go_to_kommo(staff, account):
+    """Press the button; return where Kommo's consent page sends the browser back to."""
+    answer = staff.get(button(account))
+    assert answer.status_code == 302
+    there = requests.get(answer.url, allow_redirects=False, timeout=5)
+    return urlsplit(there.headers["Location"])
+
+
+def come_back(staff, way):
+    return staff.get(f"{way.path}?{way.query}")
+
+
+def test_the_button_leads_to_consent_and_back_with_tokens(staff, integration, pipeline, kommo):
+    come_back(staff, go_to_kommo(staff, integration))
+
+    integration.refresh_from_db()
+    assert integration.access_token and integration.refresh_token
+    record(pipeline, name="Maria")
+    drain(integration)
+    assert [lead["name"] for lead in kommo.leads()] == ["Maria"]
+
+
+def test_an_answer_with_another_state_is_refused(staff, integration):
+    way = go_to_kommo(staff, integration)
+    assert (
+        staff.get(way.path, {"code": "x", "state": "somebody else's", "referer": "acme.kommo.com"}).status_code == 403
+    )
+    integration.refresh_from_db()
+    assert integration.access_token == ""
+
+
+def test_a_host_that_is_not_kommos_gets_no_code(staff, integration):
+    way = go_to_kommo(staff, integration)
+    query = {name: values[0] for name, values in parse_qs(way.query).items()} | {"referer": "evil.example"}
+    answer = staff.get(way.path, query, follow=True)
+    assert "not a host of Kommo" in answer.content.decode()
+
+
+def test_only_staff_who_may_change_accounts_connect(client, integration):
+    client.force_login(User.objects.create_user("bob", is_staff=True))
+    assert client.get(button(integration)).status_code == 403
+    assert client.get("/oauth/kommo/callback/?code=x&state=y").status_code == 302
+
+
+@pytest.fixture
+def connected(staff, integration):
+    come_back(staff, go_to_kommo(staff, integration))
+    integration.refresh_from_db()
+    return integration
+
+
+def test_an_expired_token_is_refreshed_and_the_write_goes_through(connected, pipeline, kommo):
+    before = connected.access_token
+    kommo.post("tokens/expire")
+    record(pipeline, name="Maria")
+    drain(connected)
+    connected.refresh_from_db()
+    assert connected.access_token != before
+    assert [lead["name"] for lead in kommo.leads()] == ["Maria"]
+
+
+def test_a_lost_answer_to_a_refresh_is_asked_for_once_more(connected, pipeline, kommo):
+    kommo.post("tokens/expire")
+    kommo.fault("drop_after", count=1, path="/oauth2/access_token")
+    record(pipeline, name="Maria")
+    drain(connected)
+    assert [lead["name"] for lead in kommo.leads()] == ["Maria"]
+
+
+def test_a_pair_that_was_lost_on_its_way_is_had_again_with_the_token_before_it(connected, pipeline, kommo):
+    first = connected.refresh_token
+    kommo.post("tokens/expire")
+    connection.AccountToken(connected).refresh(connected.access_token)
+    connected.refresh_from_db()
+    assert connected.previous_refresh_token == first
+    # What is stored is good for nothing: a backup was restored, say.
+    connected.refresh_token = "lost"
+    connected.save()
+    kommo.post("tokens/expire")
+    record(pipeline, name="Maria")
+    drain(connected)
+    assert [lead["name"] for lead in kommo.leads()] == ["Maria"]
+
+
+def test_a_new_pair_is_stored_before_it_is_used(connected, pipeline, kommo, monkeypatch):
+    stored = []
+    original = connection.auth.refresh
+
+    def refresh(*arguments, **more):
+        pair = original(*arguments, **more)
+        stored.append(pair)
+        return pair
+
+    monkeypatch.setattr(connection.auth, "refresh", refresh)
+    kommo.post("tokens/expire")
+
+    used = connection.AccountToken(connected).refresh(connected.access_token)
+
+    connected.refresh_from_db()
+    assert used == connected.access_token == stored[0].access_token
+    # Nothing was asked with it yet.
+    assert kommo.journal()[-1]["path"] == "/oauth2/access_token"
+
+
+def test_who_waits_for_anothers_refresh_gets_its_token(connected, kommo):
+    """The lock is no transaction: while one process asks Kommo, the account's row stays free."""
+    rejected = connected.access_token
+    with leases.alone(f"token:{connected.pk}", now=timezone.now(), longest=timedelta(minutes=1)) as mine:
+        assert mine
+        Account.objects.filter(pk=connected.pk).update(access_token="from another process")
+        assert connection.AccountToken(connected).refresh(rejected) == "from another process"
+
+
+def test_two_processes_refresh_once(connected, kommo):
+    one, other = connection.AccountToken(connected), connection.AccountToken(connected)
+    rejected = connected.access_token
+    first = one.refresh(rejected)
+    assert first and other.refresh(rejected) == first
+    exchanges = [entry for entry in kommo.journal() if entry["path"] == "/oauth2/access_token"]
+    # One for the code, one for the refresh.
+    assert len(exchanges) == 2
+
+
+def test_a_refused_refresh_pauses_the_account_and_says_what_to_do(connected, pipeline, kommo):
+    kommo.post("tokens/revoke")
+    record(pipeline, name="Maria")
+    drain(connected)
+    connected.refresh_from_db()
+    assert (connected.state, connected.paused_until) == (Account.State.PAUSED, None)
+    assert connected.state_reason
+    assert connected.cards.get().state in ("due", "retrying")
+
+
+def test_an_account_that_moved_is_followed_to_its_new_address(connected, pipeline, kommo, sandbox_server):
+    with SandboxServer() as new_home:
+        # The same tokens are known at both addresses; the old one only tells where the account lives now.
+        new_home.sandbox.tokens._refresh.update(sandbox_server.sandbox.tokens._refresh)
+        kommo.post("options", {"moved_to": new_home.url.removeprefix("http://")})
+        record(pipeline, name="Maria")
+        drain(connected)
+        connected.refresh_from_db()
+        assert connected.base_url == new_home.url
+        assert connected.state == Account.State.ACTIVE
+        assert connection.client_for(connected).account().id == 30000001
+        # Nothing was lost on the way: the card waits to be sent to the new address.
+        assert connected.cards.get().state == "retrying"
+
+
+def test_an_uninstalled_integration_pauses_its_account(client, integration):
+    def call(signature):
+        query = {"client_uuid": CLIENT_ID, "account_id": "30000001", "signature": signature}
+        return client.get("/oauth/kommo/uninstalled/", query).status_code
+
+    assert call("0" * 64) == 404
+    integration.refresh_from_db()
+    assert integration.state == Account.State.ACTIVE
+
+    good = hmac.new(CLIENT_SECRET.encode(), f"{CLIENT_ID}|30000001".encode(), hashlib.sha256).hexdigest()
+    assert call(good) == 200
+    integration.refresh_from_db()
+    assert integration.state == Account.State.PAUSED
+    assert "removed in Kommo" in integration.state_reason

@@ -1,0 +1,68 @@
+"""A Redis that is away harms nothing that was accepted."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from django.core.cache.backends.redis import RedisCache
+from django.utils import timezone
+
+from bridge import doctor, redis_clients
+from bridge.api import keys
+from bridge.models import ApiKey
+from bridge.redis_clients import Cache
+
+
+@pytest.fixture
+def nobody():
+    """The address of a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def test_a_cache_without_its_redis_holds_nothing_and_fails_nobody(nobody):
+    cache = Cache(nobody, {})
+
+    assert cache.add("calls", 1) is True
+    assert cache.incr("calls") == 1
+    cache.set("seen", "yes")
+    assert (cache.get("seen"), cache.delete("seen")) == (None, False)
+
+
+def test_djangos_own_cache_would_fail_there(nobody):
+    with pytest.raises(redis_clients.RedisError):
+        RedisCache(nobody, {}).get("seen")
+
+
+def test_an_agent_is_answered_while_redis_is_away(client, pipeline, settings, nobody):
+    settings.CACHES = {"default": {"BACKEND": "bridge.redis_clients.Cache", "LOCATION": nobody}}
+    headers = {"authorization": f"Api-Key {keys.issue(ApiKey(name='agent'))}"}
+
+    answer = client.get("/api/v1/agent/may-reply/", {"phone": "5581999990000"}, headers=headers)
+
+    assert answer.json()["may_reply"] is True
+
+
+def test_doctor_says_that_redis_is_away(db, settings, nobody):
+    settings.REDIS_URL = nobody
+
+    found = [one for one in doctor.examine(timezone.now(), ask_kommo=False) if one.check == "queue"]
+
+    assert "Redis does not answer" in found[0].message
+    assert "REDIS_URL" in found[0].remedy
+
+
+@pytest.mark.skipif(not os.environ.get("TEST_REDIS_URL"), reason="TEST_REDIS_URL names no Redis")
+def test_a_redis_that_answers_counts_and_two_installations_do_not_meet():
+    url = os.environ["TEST_REDIS_URL"]
+    ours = Cache(url, {"KEY_PREFIX": f"ours-{os.getpid()}"})
+    theirs = Cache(url, {"KEY_PREFIX": f"theirs-{os.getpid()}"})
+
+    assert ours.add("calls", 1, timeout=5)
+    assert not ours.add("calls", 1, timeout=5)
+    assert ours.incr("calls") == 2
+    assert theirs.get("calls") is None

@@ -1,0 +1,56 @@
+"""Every table that grows forgets, in batches, and never what is still needed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from bridge import retention
+from bridge.models import AgentEvent, Alert, WebhookEvent
+from leads.models import Event
+from tests.conftest import drain, record
+
+CENTURY = timedelta(days=36_500)
+
+
+def test_what_is_old_goes_and_what_is_not_stays(account, pipeline):
+    record(pipeline, name="Maria")
+    drain(account)
+    now = timezone.now()
+    assert retention.prune(now=now) == {}
+    events = Event.objects.count()
+    forgotten = retention.prune(now=now + CENTURY)
+    assert forgotten["leads.Event"] == events
+    assert forgotten["bridge.Delivery"] == 1
+    assert account.cards.count() == 1
+
+
+def test_what_waits_is_kept_however_old(account, pipeline):
+    now = timezone.now()
+    lead = record(pipeline).lead
+    WebhookEvent.objects.create(account=account, body=b"x", received_at=now)
+    AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=now, due_at=now)
+    retention.prune(now=now + CENTURY)
+    assert WebhookEvent.objects.exists() and AgentEvent.objects.exists()
+
+
+def test_a_large_table_is_pruned_in_batches(account, django_assert_max_num_queries):
+    now = timezone.now()
+    WebhookEvent.objects.bulk_create(
+        WebhookEvent(account=account, body=b"x", received_at=now, state="processed") for _ in range(25)
+    )
+    rounds = iter([True] * 40)
+    forgotten = retention.prune(now=now + CENTURY, limit=10, go_on=lambda: next(rounds))
+    assert forgotten == {"bridge.WebhookEvent": 25}
+
+
+def test_an_alert_stays_while_it_is_seen_and_goes_a_month_after(db):
+    now = timezone.now()
+    words = {"message": "the disk is full", "remedy": "free space", "first_seen_at": now - CENTURY}
+    Alert.objects.create(subject="seen", last_seen_at=now - timedelta(days=29), **words)
+    Alert.objects.create(subject="over", last_seen_at=now - timedelta(days=31), telling_failed="mail", **words)
+
+    assert retention.prune(now=now) == {"bridge.Alert": 1}
+
+    assert Alert.objects.get().subject == "seen"

@@ -1,0 +1,144 @@
+"""Secrets at rest and in passing: encrypted, rotated, and in no log, repr, error or page."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from cryptography.fernet import Fernet
+from django.contrib.auth.models import User
+from django.core.exceptions import FieldError, ImproperlyConfigured
+from django.core.management import call_command
+from django.db import connection
+from django.test import override_settings
+from django.urls import reverse
+from django.utils import timezone
+
+from bridge.encryption import PREFIX
+from bridge.errors import BridgeError
+from bridge.kommo import auth
+from bridge.models import Account, Delivery
+from bridge.sync.connection import AccountToken, client_for
+from leads.models import Event
+from tests.conftest import drain, record
+
+OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+SECRETS = {
+    "access_token": "top-secret-access",
+    "refresh_token": "top-secret-refresh",
+    "client_secret": "top-secret-client",
+    "webhook_secret": "top-secret-webhook",
+}
+
+
+def stored():
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(SECRETS)} FROM bridge_account")
+        return list(cursor.fetchone())
+
+
+def jwt(**claims):
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{body}.sig"
+
+
+@pytest.fixture
+def secretive(account):
+    for name, secret in SECRETS.items():
+        setattr(account, name, secret)
+    account.save()
+    return account
+
+
+def test_secrets_are_encrypted_in_the_database(secretive):
+    for text in stored():
+        assert text.startswith(PREFIX)
+        assert "top-secret" not in text
+    assert Account.objects.get().access_token == SECRETS["access_token"]
+    with pytest.raises(FieldError):
+        Account.objects.filter(access_token="x").exists()
+
+
+def test_keys_rotate_new_one_in_front_reencrypt_old_one_dropped(secretive):
+    with override_settings(FIELD_ENCRYPTION_KEYS=[OLD]):
+        secretive.save()
+    before = stored()
+    with override_settings(FIELD_ENCRYPTION_KEYS=[NEW, OLD]):
+        output = StringIO()
+        call_command("reencrypt", stdout=output)
+        assert "encrypted with the newest key" in output.getvalue()
+    assert not set(before) & set(stored())
+    with override_settings(FIELD_ENCRYPTION_KEYS=[NEW]):
+        assert Account.objects.get().client_secret == SECRETS["client_secret"]
+    with override_settings(FIELD_ENCRYPTION_KEYS=[OLD]), pytest.raises(ImproperlyConfigured, match="Put the key back"):
+        Account.objects.get()
+    with override_settings(FIELD_ENCRYPTION_KEYS=[NEW]):
+        call_command("reencrypt", stdout=StringIO())
+        Account.objects.all().delete()
+
+
+def test_what_was_written_around_the_application_is_not_taken_for_a_secret(secretive):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE bridge_account SET access_token = 'plain'")
+    with pytest.raises(ImproperlyConfigured, match="not encrypted"):
+        Account.objects.get()
+
+
+@pytest.mark.parametrize("mode", ["401", "403_html", "500", "drop_after", "invalid_json", "400"])
+def test_no_secret_is_in_a_log_a_repr_an_error_a_row_or_a_page(
+    secretive, pipeline, kommo, client, caplog, mode, capsys
+):
+    caplog.set_level(logging.DEBUG)
+    kommo.fault(mode, path="/api/v4")
+    said = [repr(secretive), str(secretive), repr(client_for(secretive)), repr(AccountToken(secretive))]
+    for ask in (client_for(secretive).account, client_for(secretive).users):
+        with pytest.raises(BridgeError) as error:
+            ask()
+        said += [str(error.value), repr(error.value), repr(vars(error.value))]
+    record(pipeline, name="Maria")
+    drain(secretive)
+    rows = [list(model.objects.values()) for model in (Delivery, Event)]
+    said += [repr(rows), str(Account.objects.values_list("state_reason", flat=True)), caplog.text]
+    client.force_login(User.objects.create_superuser("ada", "a@example.com", "x"))
+    for page in ("bridge_account_changelist", "index"):
+        said.append(client.get(reverse(f"admin:{page}")).content.decode())
+    said.append(client.get(reverse("admin:bridge_account_change", args=[secretive.pk])).content.decode())
+    out, err = capsys.readouterr()
+
+    assert [text for text in [*said, out, err] if "top-secret" in text] == []
+
+
+def test_the_end_of_a_token_is_read_from_it_wherever_it_comes_from(account):
+    ends_at = datetime(2031, 1, 1, tzinfo=UTC)
+    account.access_token = jwt(exp=int(ends_at.timestamp()))
+    account.save(update_fields=["access_token"])
+    account.refresh_from_db()
+    assert account.token_expires_at == ends_at
+
+    account.access_token = "opaque"
+    account.save()
+    assert account.token_expires_at is None
+
+
+def test_a_redirect_is_not_followed_and_carries_no_token(account, kommo):
+    kommo.fault("302", path="/api/v4/users", location="/api/v4/account")
+    before = len(kommo.journal())
+    with pytest.raises(BridgeError):
+        client_for(account).users()
+    assert [one["path"] for one in kommo.journal()[before:]] == ["/api/v4/users"]
+
+    kommo.fault("302", path="/oauth2/access_token", location="/api/v4/account")
+    with pytest.raises(BridgeError):
+        auth.refresh(account.base_url, client_id="a", client_secret="b", redirect_uri="c", refresh_token="d")
+    assert kommo.journal()[-1]["path"] == "/oauth2/access_token"
+
+
+def test_a_token_that_ends_is_warned_of(account):
+    now = timezone.now()
+    for days, threshold in ((31, None), (30, 30), (7, 7), (1, 1)):
+        found = auth.warning(now + timedelta(days=days), now=now)
+        assert found == (timedelta(days=threshold) if threshold else None)

@@ -1,0 +1,170 @@
+"""Received is not processed: every body is stored, read once, kept with the cause that stopped it, and read again."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from django.db import DatabaseError
+from django.http import UnreadablePostError
+from django.test import Client
+from django.utils import timezone
+
+from bridge.configuration.connecting import destination_for
+from bridge.models import Card, WebhookEvent, WebhookItem
+from bridge.webhooks import inbox, processing, views
+from bridge.webhooks.processing import process_inbox
+from tests.bridge.webhooks.test_processing import NEW, QUALIFIED, carded, hear, hook
+from tests.conftest import drain, lead_of, record
+
+BODIES = sorted((Path(__file__).parent / "bodies").glob("*.txt"))
+FORM = "application/x-www-form-urlencoded"
+Cause, State = WebhookEvent.Cause, WebhookEvent.State
+
+
+def path_of(account):
+    return destination_for(account, "http://x").removeprefix("http://x")
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.stem)
+def test_n20_every_body_kommo_sends_is_stored_and_read(account, body):
+    # Whose account they came from is none of their secrets: a body is checked only when it says so.
+    account.kommo_account_id = None
+    account.save(update_fields=["kommo_account_id"])
+    hear(account, body.read_text())
+    event = WebhookEvent.objects.get()
+    assert (event.state, event.error) == (State.PROCESSED, "")
+    assert bytes(event.body) == body.read_bytes()
+    assert event.items.count() == 1
+
+
+def test_a_name_with_a_nul_is_stored_and_read(account, pipeline, kommo):
+    kommo_id = carded(account, pipeline)
+    hear(account, f"leads[update][0][id]={kommo_id}&leads[update][0][name]=a%00b&leads[up%00date][1][id]=7")
+    assert WebhookEvent.objects.latest("id").state == State.PROCESSED
+
+
+def test_a_body_in_chunks_is_read_as_one_with_a_length(account, rf):
+    stream = b"leads[update][0][id]=1"
+    request = rf.post(path_of(account), stream, content_type=FORM)
+    del request.META["CONTENT_LENGTH"]
+    request.META |= {"wsgi.input": BytesIO(stream), "wsgi.input_terminated": True}
+    assert views.receive(request, path_of(account).split("/")[-2]).status_code == 200
+    assert bytes(WebhookEvent.objects.get().body) == stream
+
+
+@pytest.mark.parametrize("error", [DatabaseError, UnreadablePostError])
+def test_what_could_not_be_stored_is_asked_for_again(account, monkeypatch, error):
+    def fail(*_):
+        raise error("away")
+
+    monkeypatch.setattr(views, "_store", fail)
+    answer = Client().post(path_of(account), "leads[update][0][id]=1", content_type=FORM)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+
+
+def test_one_item_that_cannot_be_processed_costs_no_other_and_is_processed_again_by_its_cause(
+    account, pipeline, kommo, monkeypatch
+):
+    good = carded(account, pipeline)
+    record(pipeline, "+5581988880000")
+    drain(account)
+    bad = Card.objects.get(lead__phone="+5581988880000").kommo_lead_id
+    for kommo_id in (good, bad):
+        kommo.post(f"leads/{kommo_id}/move", {"status_id": QUALIFIED})
+    adopt = processing.adopt
+
+    def fails_for_one(card_id, reply, *rest, **named):
+        if reply.id == bad:
+            raise ValueError("nobody thought of this")
+        return adopt(card_id, reply, *rest, **named)
+
+    monkeypatch.setattr(processing, "adopt", fails_for_one)
+    body = "&".join(
+        f"leads[status][{n}][{key}]={value}"
+        for n, kommo_id in enumerate((bad, good))
+        for key, value in (("id", kommo_id), ("status_id", QUALIFIED), ("pipeline_id", 11672895))
+    )
+    hear(account, body)
+
+    assert lead_of().stage.key == "qualified"
+    event = WebhookEvent.objects.latest("id")
+    assert (event.state, event.cause) == (State.FAILED, Cause.ITEM_FAILED)
+    results = dict(event.items.values_list("kommo_id", "result"))
+    assert results == {bad: WebhookItem.Result.FAILED, good: WebhookItem.Result.ADOPTED}
+    assert "nobody thought of this" in event.items.get(kommo_id=bad).error
+    assert [(one.cause, one.count) for one in inbox.failures()] == [(Cause.ITEM_FAILED, 1)]
+
+    monkeypatch.setattr(processing, "adopt", adopt)
+    assert inbox.reprocess_cause(Cause.ITEM_FAILED) == 1
+    process_inbox(account.pk)
+
+    assert lead_of("+5581988880000").stage.key == "qualified"
+    assert inbox.failures() == []
+    assert not WebhookItem.objects.filter(result=WebhookItem.Result.FAILED).exists()
+
+
+def test_a_body_that_kills_its_worker_is_parked_alone(account, pipeline, monkeypatch):
+    for number in range(30):
+        WebhookEvent.objects.create(
+            account=account,
+            received_at=timezone.now(),
+            body=b"deadly" if number == 17 else b"message[add][0][id]=1",
+        )
+    parse = processing.parsing.parse
+
+    class Killed(BaseException):
+        pass
+
+    def parse_or_die(body):
+        if body == b"deadly":
+            raise Killed
+        return parse(body)
+
+    monkeypatch.setattr(processing.parsing, "parse", parse_or_die)
+    for _ in range(12):
+        try:
+            process_inbox(account.pk)
+        except Killed:
+            continue
+        break
+
+    states = list(WebhookEvent.objects.order_by("id").values_list("state", "cause"))
+    assert states.pop(17) == (State.FAILED, Cause.PARKED)
+    assert set(states) == {(State.PROCESSED, "")}
+
+
+def test_a_round_takes_no_more_bytes_than_it_can_hold(account, monkeypatch):
+    monkeypatch.setattr(inbox, "BYTES_PER_ROUND", 250)
+    for _ in range(4):
+        WebhookEvent.objects.create(account=account, received_at=timezone.now(), body=b"x" * 100)
+    assert [len(inbox.take(account)) for _ in range(1)] == [2]
+
+
+def test_leads_of_other_pipelines_cost_no_call(account, pipeline, kommo):
+    calls = len(kommo.journal())
+    hear(account, hook(424242, "update", pipeline_id=99, status_id=NEW))
+    assert len(kommo.journal()) == calls
+    assert WebhookItem.objects.get().result == WebhookItem.Result.IGNORED
+
+
+def test_many_changed_leads_are_read_back_in_one_call(account, pipeline, kommo):
+    for number in range(40):
+        record(pipeline, f"+5581977{number:06d}")
+    drain(account)
+    ids = list(Card.objects.values_list("kommo_lead_id", flat=True))
+    calls = len(kommo.journal())
+    hear(account, *(hook(kommo_id, "update") for kommo_id in ids))
+    assert len(kommo.journal()) == calls + 1
+
+
+def test_many_newborn_leads_cost_one_call_more_for_their_contacts(account, pipeline, kommo):
+    made = [
+        kommo.post("leads", {"name": f"Lead {n}", "phone": f"+5581966{n:06d}", "status_id": QUALIFIED})
+        for n in range(12)
+    ]
+    calls = len(kommo.journal())
+    hear(account, *(hook(one.get("id") or one["lead"]["id"], "add", pipeline_id=11672895) for one in made))
+    assert len(kommo.journal()) == calls + 2
+    assert Card.objects.count() == 12

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.webhooks.parsing import SAID, custom_field_values, number, parse, tag_names
+
+
+def body(*pairs: tuple[str, object]) -> bytes:
+    return urlencode(pairs).encode()
+
+
+def test_n20_bracket_form_is_read_with_account_entity_action_and_id():
+    parsed = parse(
+        body(("account[id]", 30000001), ("leads[status][0][id]", 15318175), ("leads[status][0][status_id]", 67548619))
+    )
+    assert parsed.account_id == 30000001
+    assert [(item.entity, item.action, item.kommo_id) for item in parsed.items] == [("lead", "status", 15318175)]
+    assert number(parsed.items[0].data["status_id"]) == 67548619
+
+
+def test_several_entities_and_actions_in_one_body_are_all_read():
+    parsed = parse(
+        body(
+            ("leads[update][0][id]", 1),
+            ("leads[update][1][id]", 2),
+            ("leads[status][0][id]", 1),
+            ("contacts[update][0][id]", 9),
+            ("contacts[update][1][id]", 8),
+            ("contacts[update][1][type]", "company"),
+        )
+    )
+    assert [(item.entity, item.action, item.kommo_id) for item in parsed.items] == [
+        ("lead", "update", 1),
+        ("lead", "update", 2),
+        ("lead", "status", 1),
+        ("contact", "update", 9),
+        ("company", "update", 8),
+    ]
+
+
+def test_gaps_in_the_indices_lose_nothing():
+    parsed = parse(body(("leads[update][7][id]", 1), ("leads[update][900][id]", 2)))
+    assert [item.kommo_id for item in parsed.items] == [1, 2]
+
+
+def test_a_note_is_nested_twice_and_names_its_lead():
+    item = parse(body(("leads[note][0][note][element_id]", 5), ("leads[note][0][note][text]", "olá"))).items[0]
+    assert (item.action, item.kommo_id, item.data["text"]) == ("note", 5, "olá")
+
+
+def test_a_key_that_is_a_value_and_a_parent_does_not_stop_the_reading():
+    item = parse(
+        body(
+            ("leads[note][0][note][note_type]", 3),
+            ("leads[note][0][note][note_type][message_uuid]", "x"),
+            ("leads[note][0][note][element_id]", 5),
+        )
+    ).items[0]
+    assert item.kommo_id == 5
+
+
+def test_an_accepted_incoming_lead_names_the_lead_it_became():
+    item = parse(
+        body(("unsorted[delete][0][action]", "accept"), ("unsorted[delete][0][accept_result][leads][0]", 77))
+    ).items[0]
+    assert (item.entity, item.kommo_id) == ("unsorted", 77)
+
+
+def test_field_values_come_as_lists_bare_scalars_or_objects():
+    start = "leads[update][0][custom_fields]"
+    item = parse(
+        body(
+            ("leads[update][0][id]", 1),
+            (f"{start}[0][id]", 10),
+            (f"{start}[0][values][0][value]", "Inglês"),
+            (f"{start}[0][values][0][enum]", 908107),
+            (f"{start}[1][id]", 11),
+            (f"{start}[1][values][0]", 1725915600),
+            (f"{start}[2][id]", 12),
+            (f"{start}[2][values][value]", "sim"),
+            (f"{start}[3][id]", 13),
+        )
+    ).items[0]
+    assert custom_field_values(item.data) == {
+        10: [{"value": "Inglês", "enum_id": 908107}],
+        11: [{"value": "1725915600"}],
+        12: [{"value": "sim"}],
+        13: [],
+    }
+
+
+def test_tags_are_read_by_name():
+    item = parse(
+        body(("leads[add][0][id]", 1), ("leads[add][0][tags][0][id]", 5), ("leads[add][0][tags][0][name]", "vip"))
+    ).items[0]
+    assert tag_names(item.data) == ["vip"]
+
+
+@pytest.mark.parametrize("text", [" 12 ", "12"])
+def test_ids_may_come_with_spaces(text):
+    assert number(text) == 12
+
+
+@pytest.mark.parametrize("value", ["", "a", "-1", "1.5", None, [], True, "9" * 30, "¹"])
+def test_what_is_no_id_is_none(value):
+    assert number(value) is None
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"[", b"%ff", b"leads=1", b"leads[status]=1", b"{}", b'{"leads": 1}', b"\x00", b"a" * 3000]
+)
+def test_bodies_that_tell_nothing_say_so(raw):
+    parsed = parse(raw)
+    assert (parsed.items, parsed.problem in SAID) == ((), True)
+
+
+def test_thousands_of_keys_are_read():
+    pairs = [(f"leads[update][{i}][custom_fields][{j}][values][0][value]", "x") for i in range(40) for j in range(50)]
+    assert len(parse(body(*pairs, *((f"leads[update][{i}][id]", i + 1) for i in range(40)))).items) == 40
+
+
+KEYS = st.lists(
+    st.sampled_from(
+        [
+            "leads",
+            "status",
+            "0",
+            "id",
+            "note",
+            "custom_fields",
+            "values",
+            "",
+            "[",
+            "]",
+            "x",
+            "unsorted",
+            "accept_result",
+        ]
+    ),
+    max_size=7,
+)
+PAIRS = st.lists(
+    st.tuples(
+        KEYS.map(lambda parts: (parts[0] if parts else "") + "".join(f"[{part}]" for part in parts[1:])),
+        st.text(max_size=5),
+    ),
+    max_size=12,
+)
+
+
+@given(PAIRS)
+def test_no_form_makes_the_parser_raise(pairs):
+    for item in parse(urlencode(pairs).encode()).items:
+        custom_field_values(item.data)
+        tag_names(item.data)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_make_the_parser_raise(raw):
+    parse(raw)
+
+
+@given(st.integers(0, 600))
+def test_a_body_cut_anywhere_is_survived(length):
+    whole = body(
+        ("account[id]", 1), *((f"leads[update][{i}][name]", "João [x]") for i in range(8)), ("leads[update][0][id]", 5)
+    )
+    parse(whole[:length])
+
+
+SHAPES = {
+    # kommo-api §8.2: what each action carries beyond the common block.
+    "leads[delete][0][id]": ("lead", "delete"),
+    "leads[restore][0][id]": ("lead", "restore"),
+    "leads[responsible][0][id]": ("lead", "responsible"),
+    "contacts[add][0][id]": ("contact", "add"),
+    "task[delete][0][id]": ("task", "delete"),
+    "talk[add][0][talk_id]": ("talk", "add"),
+    "outgoing_message[add][0][id]": ("message", "add"),
+    "add[0][id]": ("message", "add"),
+    "unsorted[add][0][lead_id]": ("unsorted", "add"),
+    "catalogs[update][0][id]": ("catalog", "update"),
+    "customers[responsible][0][id]": ("customer", "responsible"),
+}
+
+
+@pytest.mark.parametrize(("key", "expected"), SHAPES.items())
+def test_every_entity_and_action_of_kommo_is_known(key, expected):
+    [item] = parse(body((key, 7))).items
+    assert (item.entity, item.action, item.kommo_id) == (*expected, 7)
+
+
+def test_links_keyed_by_their_own_ids_are_kept():
+    [item] = parse(body(("contacts[update][0][id]", 1), ("contacts[update][0][linked_leads_id][99][ID]", 99))).items
+    assert item.data["linked_leads_id"] == {"99": {"ID": "99"}}
+
+
+def test_the_account_may_come_last_and_without_an_id():
+    pairs = (("leads[add][0][id]", 1), ("account[subdomain]", "acme"), ("account[_links][self]", "https://x"))
+    assert (parse(body(*pairs)).account_id, len(parse(body(*pairs)).items)) == (None, 1)
+    assert parse(body(("leads[add][0][id]", 1), ("account[id]", 5))).account_id == 5
+
+
+def test_a_body_of_two_mebibytes_with_a_lead_in_every_pair_is_read_in_one_go():
+    # Decoded as one tree it takes minutes: the time grows with the square of the leads.
+    assert len(parse(b"&".join(b"leads[update][%d][id]=%d" % (n, n) for n in range(20_000))).items) == 20_000
+
+
+def test_no_text_holds_a_nul():
+    [item] = parse(b"leads[up%00date][0][id]=5&leads[update][0][na%00me]=a%00b&leads[update][0][x][%00]=%00").items
+    assert "\0" not in repr(item)
+    assert item.data["name"] == "ab"
+
+
+DEEP = st.recursive(st.text(max_size=4), lambda inner: st.dictionaries(st.text(max_size=4), inner, max_size=3))
+
+
+def flat(prefix, value):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flat(f"{prefix}[{key}]", inner)
+    else:
+        yield prefix, value
+
+
+@given(
+    st.dictionaries(st.sampled_from(["leads", "contacts", "task", "talk", "message", "unsorted", "account"]), DEEP),
+    st.sampled_from(["add", "update", "status", "delete", "note"]),
+)
+def test_no_nested_form_makes_the_reading_raise(entities, action):
+    pairs = [pair for name, value in entities.items() for pair in flat(f"{name}[{action}][0]", value)]
+    for item in parse(urlencode(pairs).encode("utf-8", "surrogatepass")).items:
+        custom_field_values(item.data)
+        tag_names(item.data)

@@ -1,0 +1,137 @@
+"""What many tests need: the shipped pipeline, a sandbox of Kommo, an account connected to it, and a drain at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+from django.utils import timezone
+from hypothesis import settings
+
+from bridge.configuration.connecting import Connection
+from bridge.configuration.first_start import ensure_account
+from bridge.models import Account, CallSlot
+from bridge.sandbox.server import SandboxServer
+from bridge.sync import outbox
+from bridge.sync.connection import client_for
+from bridge.sync.delivery import LONGEST_DRAIN, Drain
+from leads import interactions
+from leads.models import Lead, Pipeline
+from leads.phone import parse
+
+# How long an example takes says something of the machine, nothing of the code.
+settings.register_profile("bridge", deadline=None)
+settings.load_profile("bridge")
+
+CARD_PATHS = ("/api/v4/leads", "/api/v4/leads/complex")
+MARIA = "+5581999990000"
+
+
+@pytest.fixture(autouse=True)
+def shipped_rows_return(django_db_serialized_rollback: None) -> None:
+    """Put back what the migrations brought, the pipeline above all, where a test before has emptied every table."""
+
+
+@pytest.fixture
+def pipeline(db: None) -> Pipeline:
+    return Pipeline.objects.get(slug="solar")
+
+
+class Kommo:
+    """The sandbox as a test sees it: what it holds, what it was asked, and what staff do in it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def post(self, path: str, body: Any = None) -> Any:
+        answer = requests.post(f"{self.url}/_sandbox/{path}", json=body or {}, timeout=10)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def delete(self, path: str) -> None:
+        requests.delete(f"{self.url}/_sandbox/{path}", timeout=10).raise_for_status()
+
+    def get(self, path: str) -> Any:
+        return requests.get(f"{self.url}/_sandbox/{path}", timeout=10).json()
+
+    def leads(self) -> list[dict[str, Any]]:
+        return list(self.get("leads")["leads"])
+
+    def lead(self, lead_id: int | None) -> dict[str, Any]:
+        return next(lead for lead in self.leads() if lead["id"] == lead_id)
+
+    def journal(self) -> list[dict[str, Any]]:
+        return list(self.get("journal")["entries"])
+
+    def writes(self) -> list[dict[str, Any]]:
+        """Return the writes to cards: creates and updates, without what connecting an account created."""
+        return [one for one in self.journal() if one["write"] and one["path"] in CARD_PATHS]
+
+    def fault(self, mode: str, **more: Any) -> None:
+        self.post("faults", {"mode": mode, **more})
+
+
+@pytest.fixture(scope="session")
+def sandbox_server() -> Iterator[SandboxServer]:
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def kommo(sandbox_server: SandboxServer) -> Kommo:
+    kommo = Kommo(sandbox_server.url)
+    kommo.post("reset")
+    return kommo
+
+
+@pytest.fixture
+def account(pipeline: Pipeline, kommo: Kommo, settings: Any) -> Account:
+    """An account connected to the sandbox, everything missing created there; its ceiling slows no test."""
+    settings.KOMMO_BASE_URL, settings.KOMMO_LONG_LIVED_TOKEN = kommo.url, "sandbox-token"
+    settings.KOMMO_REQUESTS_PER_SECOND = 50
+    kommo.post("options", {"requests_per_second": 1000})
+    account = ensure_account()
+    assert account is not None
+    Connection(account, client_for(account), create_missing=True, now=timezone.now()).connect(None)
+    account.refresh_from_db()
+    return account
+
+
+def report(phone: str = MARIA, **said: Any) -> interactions.Interaction:
+    """An interaction as the API builds it: `context`, `custom`, `message` by name, all else is a fact."""
+    parts = {key: said.pop(key) for key in ("context", "custom", "message", "occurred_at") if key in said}
+    parts.setdefault("occurred_at", timezone.now())
+    return interactions.Interaction(phone=parse(phone, region="BR"), facts=said, **parts)
+
+
+def record(pipeline: Pipeline, phone: str = MARIA, **said: Any) -> interactions.Recorded:
+    pipeline.refresh_from_db()
+    return interactions.record(report(phone, **said), pipeline=pipeline, now=timezone.now())
+
+
+def drain(account: Account) -> bool:
+    """Deliver everything that is due, as a worker would."""
+    now = timezone.now()
+    lease = outbox.lease(account.pk, now=now)
+    assert lease is not None, "somebody else holds the lease, or the account rests"
+    fresh = Account.objects.get(pk=account.pk)
+    try:
+        return Drain(fresh, lease, client_for(fresh)).run(until=now + LONGEST_DRAIN)
+    finally:
+        lease.release()
+
+
+def rested(account: Account) -> Account:
+    """Let the waits of an account and its cards be over, as if the time had passed."""
+    Account.objects.filter(pk=account.pk).update(retry_at=None)
+    CallSlot.objects.filter(account=account).update(free_at=datetime(2020, 1, 1, tzinfo=UTC))
+    account.cards.filter(due_at__isnull=False).update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+    account.refresh_from_db()
+    return account
+
+
+def lead_of(phone: str = MARIA) -> Lead:
+    return Lead.objects.select_related("card", "stage").get(phone=phone)

@@ -1,0 +1,173 @@
+"""N16: nothing at night, on a Sunday or three hours off, in whatever zone the lead lives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from followups import schedule
+from followups.schedule import WEEKDAYS, Hours
+
+SAO_PAULO = "America/Sao_Paulo"
+SALES = Hours(time(20), time(8), frozenset(WEEKDAYS) - {"sun"}, "BR", "PE")
+
+
+def local(text: str, zone: str = SAO_PAULO) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+
+
+@pytest.mark.parametrize(
+    ("ours", "delay", "due", "why"),
+    [
+        ("2026-11-24 10:00", "30 min", "2026-11-24 10:30", ""),
+        ("2026-11-24 19:50", "30 min", "2026-11-25 08:00", "quiet hours until 08:00"),
+        ("2026-11-24 20:00", "24 h", "2026-11-26 08:00", "quiet hours"),
+        # A Saturday evening: Sunday is not a day for messages.
+        ("2026-11-28 19:45", "30 min", "2026-11-30 08:00", "quiet hours"),
+        ("2026-11-27 10:00", "48 h", "2026-11-30 08:00", "no messages on Sundays"),
+        ("2026-12-24 10:00", "24 h", "2026-12-26 08:00", "holiday: "),
+    ],
+)
+def test_n16_a_message_waits_for_the_hours_it_may_go_out(ours, delay, due, why):
+    number, unit = delay.split()
+    found = schedule.after(
+        local(ours), timedelta(**{"minutes" if unit == "min" else "hours": int(number)}), SALES, SAO_PAULO
+    )
+    assert found is not None
+    assert found.at == local(due)
+    assert why in found.reason
+
+
+def test_n16_the_hours_are_those_of_the_leads_wall_and_not_of_the_server():
+    at_nine_in_sao_paulo = local("2026-11-24 21:00")
+    assert not schedule.is_allowed(at_nine_in_sao_paulo, SALES, SAO_PAULO)
+    assert schedule.is_allowed(at_nine_in_sao_paulo, SALES, "America/Los_Angeles")
+
+
+@pytest.mark.parametrize(
+    ("meeting", "ahead", "due"),
+    [
+        ("2026-11-26 14:00", 24, "2026-11-25 14:00"),
+        # 21:00 the evening before is too late; the morning is still ahead of the meeting.
+        ("2026-11-26 21:00", 24, "2026-11-26 08:00"),
+        # Two hours before is before dawn, and eight is after the meeting has begun: the evening before it is.
+        ("2026-11-26 08:00", 2, "2026-11-25 19:59"),
+        # On Monday at eight, Sunday is of no use.
+        ("2026-11-30 08:00", 2, "2026-11-28 19:59"),
+    ],
+)
+def test_a_reminder_comes_before_the_meeting_and_within_the_hours(meeting, ahead, due):
+    found = schedule.before(local(meeting), timedelta(hours=ahead), SALES, SAO_PAULO)
+    assert found is not None
+    assert found.at == local(due)
+
+
+@pytest.mark.parametrize(("country", "state"), [("BR", "PE"), ("br", "pe"), ("BR", "??")])
+def test_n16_holidays_are_kept_however_their_codes_are_typed(country, state):
+    hours = Hours(country=country, subdivision=state)
+    assert not schedule.is_allowed(local("2026-12-25 10:00"), hours, SAO_PAULO)
+    # The day of Pernambuco's revolution is a holiday in that state alone.
+    assert schedule.is_allowed(local("2026-03-06 10:00"), hours, SAO_PAULO) is (state == "??")
+
+
+def test_hours_that_allow_nothing_say_so():
+    assert schedule.after(local("2026-11-24 10:00"), timedelta(hours=1), Hours(weekdays=frozenset()), SAO_PAULO) is None
+
+
+@pytest.mark.parametrize(
+    ("phone", "stated", "zone"),
+    [
+        ("+5581999990000", "Europe/Lisbon", "America/Recife"),
+        # Santarém and Marabá keep Belém's time, and Manaus is an hour behind: its evening is their night.
+        ("+5593999990000", None, "America/Santarem"),
+        ("+5594999990000", None, "America/Belem"),
+        ("+5592999990000", None, "America/Manaus"),
+        ("+12125550100", "Europe/Lisbon", "America/New_York"),
+        # A toll-free number lies nowhere.
+        ("+18005550100", "Europe/Lisbon", "Europe/Lisbon"),
+        ("+18005550100", "Nowhere/Land", SAO_PAULO),
+        (None, None, SAO_PAULO),
+        ("nonsense", 7, SAO_PAULO),
+    ],
+)
+def test_the_zone_is_the_phones_then_what_was_said_then_the_pipelines(phone, stated, zone):
+    assert schedule.zone_of(phone, stated, SAO_PAULO) == zone
+
+
+ZONES = st.sampled_from(
+    # With DST at night and at midnight, half hours, a day that never was, both hemispheres, and none of it.
+    [SAO_PAULO, "America/Recife", "Europe/Lisbon", "America/Havana", "Australia/Lord_Howe", "Pacific/Apia",
+     "Asia/Kathmandu", "America/St_Johns", "Africa/Cairo", "UTC"]
+)  # fmt: skip
+TIMES = st.times().map(lambda wall: wall.replace(second=0, microsecond=0, tzinfo=None))
+HOURS = st.builds(
+    Hours,
+    TIMES,
+    TIMES,
+    st.sets(st.sampled_from(WEEKDAYS), min_size=1).map(frozenset),
+    st.sampled_from(["", "BR", "PT", "US", "XX"]),
+    st.sampled_from(["", "PE", "NY", "??"]),
+)
+MOMENTS = st.datetimes(datetime(2011, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))
+DELAYS = st.timedeltas(timedelta(0), timedelta(days=10))
+
+
+def on_the_wall(moment: datetime, hours: Hours, zone: str) -> bool:
+    """Say whether a person looking at the clock and the calendar would call this an allowed moment."""
+    there = moment.astimezone(ZoneInfo(zone))
+    if WEEKDAYS[there.weekday()] not in hours.weekdays:
+        return False
+    if hours.quiet_from is None or hours.quiet_to is None or hours.quiet_from == hours.quiet_to:
+        return True
+    wall = there.time()
+    if hours.quiet_from < hours.quiet_to:
+        return not hours.quiet_from <= wall < hours.quiet_to
+    return hours.quiet_to <= wall < hours.quiet_from
+
+
+@given(MOMENTS, DELAYS, HOURS, ZONES)
+@example(datetime(2018, 11, 3, 22, tzinfo=UTC), timedelta(hours=5), Hours(time(23), time(0, 30)), SAO_PAULO)
+def test_a_message_goes_out_at_or_after_its_due_time_and_inside_the_hours(ours, delay, hours, zone):
+    found = schedule.after(ours, delay, hours, zone)
+    assume(found is not None)
+    assert found.at >= ours + delay
+    assert on_the_wall(found.at, hours, zone)
+    assert schedule.is_allowed(found.at, hours, zone)
+
+
+@given(MOMENTS, DELAYS, HOURS, ZONES)
+def test_a_message_waits_no_longer_than_it_must(ours, delay, hours, zone):
+    found = schedule.after(ours, delay, hours, zone)
+    assume(found is not None and found.at > ours + delay)
+    just_before = found.at - timedelta(seconds=1)
+    assert just_before < ours + delay or not schedule.is_allowed(just_before, hours, zone)
+
+
+@given(MOMENTS, st.timedeltas(timedelta(minutes=1), timedelta(days=5)), HOURS, ZONES)
+def test_a_reminder_is_never_after_the_meeting_nor_outside_the_hours(meeting, ahead, hours, zone):
+    found = schedule.before(meeting, ahead, hours, zone)
+    assume(found is not None)
+    assert found.at < meeting
+    assert on_the_wall(found.at, hours, zone)
+
+
+@given(MOMENTS, st.lists(DELAYS, min_size=2, max_size=5), st.lists(DELAYS, min_size=5, max_size=5), HOURS, ZONES)
+def test_steps_sent_late_keep_their_order_and_their_distance(ours, delays, late, hours, zone):
+    sent = ours
+    for delay, lateness in zip(delays, late, strict=False):
+        found = schedule.after(sent, delay, hours, zone)
+        assume(found is not None)
+        assert found.at - sent >= delay
+        sent = found.at + lateness
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(2, "2 s"), (1800, "30 min"), (7200, "2 h"), (86_400, "1 day"), (180_000, "2 days 2 h"), (0, "at once")],
+)
+def test_durations_are_told_in_words(seconds, words):
+    assert schedule.in_words(timedelta(seconds=seconds)) == words

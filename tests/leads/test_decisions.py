@@ -1,0 +1,528 @@
+"""Where a lead stands, row by row of what was asked for, and what must hold whatever the facts are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leads.decisions import Facts, Step, Suppressed, decide
+from leads.rules import Criterion, MappingAction, MappingRule, OnlyIf, QualificationRule, Rules, StageKind, StageRule
+
+STAGES = (
+    StageRule("new", "NOVO LEAD", 0),
+    StageRule("qualifying", "EM QUALIFICAÇÃO", 1),
+    StageRule("qualified", "QUALIFICADO", 2),
+    StageRule("disqualified", "DESQUALIFICADO", 3, reachable_from_anywhere=True),
+    StageRule("meeting_scheduled", "REUNIÃO AGENDADA", 4),
+    StageRule("human_handoff", "ATENDIMENTO HUMANO", 5, pauses_agent=True, protected=True),
+    StageRule("not_interested", "NÃO INTERESSADO", 6, reachable_from_anywhere=True, on_reply="qualifying"),
+    StageRule("won", "GANHO", 7, kind=StageKind.WON),
+    StageRule("lost", "PERDIDO", 8, kind=StageKind.LOST),
+)
+RULES = Rules(
+    pipeline="solar",
+    stages=STAGES,
+    mappings=(
+        MappingRule(1, "estágio_1_apresentar_soluções", MappingAction.MOVE, "qualifying"),
+        MappingRule(2, "qualificação", MappingAction.QUALIFY),
+        MappingRule(3, "agendamento", MappingAction.MOVE, "meeting_scheduled", OnlyIf.MEETING),
+        MappingRule(4, "início", MappingAction.NOTHING),
+    ),
+    qualification=QualificationRule(Decimal(70), (Criterion(1, "bill_value", "gte", 400, disqualifies=True),)),
+    meeting_stage="meeting_scheduled",
+)
+GOOD, BAD = {"qualification_score": 82}, {"qualification_score": 40}
+
+
+def stage_for(**facts):
+    return decide(Facts(**facts), RULES).stage
+
+
+def test_s1_a_new_lead_stands_in_the_first_stage():
+    decision = decide(Facts("new", new_lead=True), RULES)
+    assert (decision.stage, decision.changed) == ("new", False)
+
+
+def test_s3_presenting_the_solutions_moves_to_qualification():
+    assert stage_for(stage="new", conversation_stage="Estagio 1 apresentar solucoes") == "qualifying"
+
+
+def test_s4_met_criteria_move_to_qualified_with_the_reason():
+    decision = decide(Facts("qualifying", "qualificação", GOOD), RULES)
+    assert (decision.stage, decision.reason) == ("qualified", "qualification_score 82 >= 70")
+
+
+def test_s5_a_low_score_or_bill_moves_to_disqualified():
+    assert stage_for(stage="qualifying", conversation_stage="qualificação", attributes=BAD) == "disqualified"
+    assert (
+        stage_for(stage="new", conversation_stage="qualificação", attributes=GOOD | {"bill_value": 100})
+        == "disqualified"
+    )
+
+
+def test_s6_a_booked_meeting_moves_by_itself_whatever_is_talked_about():
+    for talk in (None, "qualificação", "início", "never heard of"):
+        facts = Facts("new", talk, meeting_status="scheduled", meeting_id="evt_1", meeting_changed=True)
+        assert decide(facts, RULES).stage == "meeting_scheduled"
+
+
+def test_s6_the_reason_names_the_meeting():
+    decision = decide(Facts("qualified", meeting_status="scheduled", meeting_id="evt_1", meeting_changed=True), RULES)
+    assert decision.reason == "meeting evt_1 booked"
+
+
+def test_talk_of_a_meeting_books_none():
+    assert stage_for(stage="qualified", conversation_stage="agendamento") == "qualified"
+
+
+def test_a_booked_lead_who_only_talks_does_not_go_back():
+    for talk in ("estágio_1_apresentar_soluções", "qualificação"):
+        facts = Facts("meeting_scheduled", talk, BAD, meeting_status="scheduled")
+        assert decide(facts, RULES).stage == "meeting_scheduled"
+
+
+def test_a_cancelled_meeting_takes_the_lead_back_to_what_it_deserves():
+    cancelled = Facts("meeting_scheduled", "agendamento", meeting_status="cancelled", meeting_changed=True)
+    assert decide(replace(cancelled, stage_before_meeting="qualified"), RULES).stage == "qualified"
+    assert decide(cancelled, RULES).stage == "qualifying"
+    assert decide(replace(cancelled, conversation_stage="qualificação", attributes=GOOD), RULES).stage == "qualified"
+
+
+def test_a_cancelled_meeting_does_not_put_a_lead_where_its_next_word_takes_it_away_again():
+    stages = (StageRule("booked", "AGENDADA", 0), StageRule("cold", "FRIO", 1, on_reply="booked"))
+    rules = Rules("any", stages=stages, meeting_stage="booked")
+    cancelled = Facts("booked", meeting_status="cancelled", meeting_changed=True, inbound=True)
+    assert decide(cancelled, rules).stage == "booked"
+
+
+def test_n3_an_unknown_conversation_stage_moves_nothing_and_is_reported():
+    decision = decide(Facts("qualified", "estágio_99"), RULES)
+    assert (decision.stage, decision.changed, decision.unmapped_conversation_stage) == ("qualified", False, True)
+
+
+def test_n4_a_stage_is_found_by_its_key_and_not_by_part_of_a_name():
+    assert stage_for(stage="new", conversation_stage="qualificação", attributes=BAD) == "disqualified"
+    rules = replace(RULES, stages=tuple(stage for stage in STAGES if stage.key != "disqualified"))
+    assert decide(Facts("new", "qualificação", BAD), rules).stage == "new"
+
+
+def test_n5_missing_data_leaves_the_lead_in_qualification():
+    assert (
+        stage_for(stage="new", conversation_stage="qualificação", attributes={"qualification_score": None})
+        == "qualifying"
+    )
+
+
+def test_people_win_over_ordinary_talk_but_not_over_a_new_meeting():
+    moved = Facts("qualifying", "qualificação", GOOD, staff_set_stage=True)
+    decision = decide(moved, RULES)
+    assert decision.stage == "qualifying"
+    assert decision.suppressed is not None
+    assert decision.suppressed.stage == "qualified"
+    booked = replace(moved, meeting_status="scheduled", meeting_changed=True)
+    assert decide(booked, RULES).stage == "meeting_scheduled"
+
+
+def test_nothing_moves_during_a_handoff():
+    decision = decide(Facts("qualifying", "qualificação", GOOD, handoff=True), RULES)
+    assert decision.stage == "qualifying"
+    assert decision.suppressed is not None
+    assert "person" in decision.suppressed.reason
+
+
+def test_a_lead_in_a_stage_of_staffs_own_stays_there():
+    decision = decide(Facts(None, "qualificação", GOOD), RULES)
+    assert (decision.stage, decision.changed) == (None, False)
+
+
+def test_not_interested_is_taken_up_again_by_a_reply_and_staff_are_told():
+    decision = decide(Facts("not_interested", "início", inbound=True), RULES)
+    assert decision.stage == "qualifying"
+    assert decision.notify_staff
+    assert stage_for(stage="not_interested", conversation_stage="início") == "not_interested"
+    assert (
+        stage_for(stage="not_interested", conversation_stage="qualificação", attributes=GOOD, inbound=True)
+        == "qualified"
+    )
+
+
+def test_disqualified_won_and_lost_stay_when_the_lead_writes_and_staff_are_told():
+    for stage in ("disqualified", "won", "lost"):
+        decision = decide(Facts(stage, "qualificação", GOOD, inbound=True), RULES)
+        assert (decision.stage, decision.changed) == (stage, False)
+        assert decision.notify_staff
+
+
+def test_the_trace_tells_a_lead_that_is_further_along_from_a_move_that_is_forbidden():
+    talk = "conversation stage “estágio_1_apresentar_soluções” means EM QUALIFICAÇÃO"
+    rule = "mapping:estágio_1_apresentar_soluções"
+
+    booked = decide(Facts("meeting_scheduled", "estágio_1_apresentar_soluções", meeting_status="scheduled"), RULES)
+    further = f"{talk}; REUNIÃO AGENDADA is further along"
+    assert booked.trace[-1] == Step(rule, "does not apply", further)
+    assert booked.suppressed is None
+
+    back = decide(Facts("qualified", "estágio_1_apresentar_soluções"), RULES)
+    reason = f"{talk}, but automatic moves do not go back from QUALIFICADO to EM QUALIFICAÇÃO"
+    assert back.trace[-1] == Step(rule, "suppressed", reason)
+    assert (back.reason, back.rule) == (reason, rule)
+
+
+def test_the_trace_says_why_no_other_rule_won():
+    decision = decide(Facts("new", "qualificação", {}), RULES)
+    assert {"meeting", "qualification:qualification_score", "mapping:qualificação"} <= {
+        step.rule for step in decision.trace
+    }
+
+
+# Rows of the diagnosis, and what went wrong before
+
+
+@pytest.mark.parametrize("score", [None, "", "unknown"])
+def test_n5_an_unknown_score_is_not_a_low_score(score):
+    decision = decide(Facts("qualified", "qualificação", {"qualification_score": score}), RULES)
+    assert (decision.stage, decision.changed) == ("qualified", False)
+
+
+@pytest.mark.parametrize("stage", ["qualified", "meeting_scheduled", "disqualified", "human_handoff", "won"])
+@pytest.mark.parametrize(
+    "talk", ["estágio_99", "new", "NOVO LEAD", "QUALIFICA", "desqualificação", "DESQUALIFICADO", ""]
+)
+def test_n3_n4_talk_that_only_resembles_a_rule_moves_nobody(stage, talk):
+    decision = decide(Facts(stage, talk, GOOD), RULES)
+    assert (decision.stage, decision.changed) == (stage, False)
+
+
+def test_n3_a_mapping_to_a_stage_that_is_gone_moves_nothing():
+    rules = replace(RULES, mappings=(MappingRule(1, "oferta", MappingAction.MOVE, "offer"),))
+    decision = decide(Facts("qualified", "oferta"), rules)
+    assert (decision.stage, decision.unmapped_conversation_stage) == ("qualified", False)
+
+
+def test_s5_a_qualified_lead_whose_score_falls_is_disqualified_with_the_reason():
+    decision = decide(Facts("qualified", "qualificação", BAD), RULES)
+    assert (decision.stage, decision.reason) == ("disqualified", "qualification_score 40 < 70")
+
+
+def test_talk_that_goes_back_takes_nobody_back():
+    decision = decide(Facts("qualified", "estágio_1_apresentar_soluções"), RULES)
+    assert decision.stage == "qualified"
+    assert "do not go back from QUALIFICADO to EM QUALIFICAÇÃO" in decision.reason
+
+
+def test_the_first_mapping_that_matches_wins():
+    first = MappingRule(0, "Qualificacao", MappingAction.MOVE, "qualifying")
+    rules = replace(RULES, mappings=(first, *RULES.mappings))
+    assert decide(Facts("new", "qualificação", GOOD), rules).stage == "qualifying"
+
+
+def test_a_mapping_whose_condition_does_not_hold_leaves_the_next_one_its_turn():
+    rules = replace(RULES, mappings=(*RULES.mappings, MappingRule(9, "agendamento", MappingAction.MOVE, "qualifying")))
+    assert decide(Facts("new", "agendamento"), rules).stage == "qualifying"
+
+
+def test_qualification_is_asked_only_where_the_conversation_is_about_it():
+    assert stage_for(stage="qualifying", conversation_stage="início", attributes=BAD) == "qualifying"
+
+
+# Meetings
+
+
+def test_a_booked_lead_stays_with_low_score_and_the_move_is_recorded_as_suppressed():
+    decision = decide(Facts("meeting_scheduled", "qualificação", BAD, meeting_status="scheduled"), RULES)
+    assert decision.stage == "meeting_scheduled"
+    assert decision.suppressed == Suppressed(
+        "disqualified",
+        "qualification:qualification_score",
+        "qualification_score 40 < 70, but its meeting is still booked",
+    )
+
+
+def test_a_booked_lead_who_talks_of_lesser_things_is_no_news_for_staff():
+    decision = decide(Facts("meeting_scheduled", "qualificação", GOOD, meeting_status="scheduled"), RULES)
+    assert (decision.changed, decision.suppressed) == (False, None)
+
+
+def test_a_disqualified_lead_who_books_a_meeting_is_booked():
+    facts = Facts("disqualified", "qualificação", BAD, meeting_status="scheduled", meeting_changed=True, inbound=True)
+    decision = decide(facts, RULES)
+    assert decision.stage == "meeting_scheduled"
+    assert decision.notify_staff == "the lead wrote from DESQUALIFICADO; the card moved to REUNIÃO AGENDADA"
+
+
+def test_a_meeting_booked_from_not_interested_is_an_answer_even_without_a_message():
+    decision = decide(Facts("not_interested", meeting_status="scheduled", meeting_changed=True), RULES)
+    assert decision.stage == "meeting_scheduled"
+    assert decision.notify_staff
+
+
+@pytest.mark.parametrize("status", ["completed", "no_show"])
+def test_a_meeting_that_is_over_moves_nothing_by_itself(status):
+    decision = decide(Facts("meeting_scheduled", meeting_status=status, meeting_changed=True), RULES)
+    assert (decision.stage, decision.suppressed) == ("meeting_scheduled", None)
+    assert bool(decision.notify_staff) == (status == "no_show")
+
+
+def test_a_lead_disqualified_after_its_meeting_is_moved():
+    assert (
+        decide(Facts("meeting_scheduled", "qualificação", BAD, meeting_status="completed"), RULES).stage
+        == "disqualified"
+    )
+
+
+@pytest.mark.parametrize(
+    ("talk", "attributes", "before", "deserved"),
+    [
+        ("agendamento", {}, "qualified", "qualified"),
+        ("agendamento", GOOD, "new", "qualified"),
+        ("estágio_1_apresentar_soluções", GOOD, "new", "qualified"),
+        ("agendamento", {}, None, "qualifying"),
+        ("agendamento", BAD, "qualifying", "qualifying"),
+        ("qualificação", BAD, "qualified", "disqualified"),
+        ("estágio_1_apresentar_soluções", {}, "qualified", "qualified"),
+        ("agendamento", {}, "disqualified", "disqualified"),
+        ("agendamento", GOOD, "disqualified", "qualified"),
+        ("agendamento", {}, "not_interested", "qualifying"),
+        ("agendamento", {}, "human_handoff", "qualifying"),
+        ("agendamento", {}, "won", "qualifying"),
+        ("agendamento", {}, "meeting_scheduled", "qualifying"),
+    ],
+)
+def test_a_cancelled_meeting_leaves_the_best_that_is_known(talk, attributes, before, deserved):
+    facts = Facts("meeting_scheduled", talk, attributes, "cancelled", "evt_1", True, stage_before_meeting=before)
+    decision = decide(facts, RULES)
+    assert decision.stage == deserved
+    assert decision.reason.startswith("meeting evt_1 cancelled; ")
+
+
+def test_a_cancellation_that_came_during_a_handoff_counts_when_it_is_over():
+    facts = Facts("meeting_scheduled", meeting_status="cancelled", meeting_changed=True, handoff=True)
+    assert decide(facts, RULES).suppressed
+    assert decide(replace(facts, handoff=False, meeting_changed=False), RULES).stage == "qualifying"
+
+
+def test_talk_does_not_undo_a_cancellation():
+    rules = replace(RULES, mappings=(MappingRule(1, "agendamento", MappingAction.MOVE, "meeting_scheduled"),))
+    facts = Facts("qualified", "agendamento", meeting_status="cancelled")
+    assert decide(facts, rules).stage == "qualified"
+    assert decide(replace(facts, meeting_status=None), rules).stage == "meeting_scheduled"
+
+
+def test_a_cancelled_meeting_does_not_move_a_lead_that_is_elsewhere():
+    decision = decide(Facts("qualified", meeting_status="cancelled", meeting_changed=True), RULES)
+    assert (decision.stage, decision.changed) == ("qualified", False)
+
+
+# People
+
+
+def test_a_stage_set_by_staff_yields_to_a_meeting_that_is_cancelled_later():
+    facts = Facts("meeting_scheduled", meeting_status="cancelled", staff_set_stage=True)
+    assert decide(facts, RULES).stage == "meeting_scheduled"
+    assert decide(replace(facts, meeting_changed=True), RULES).stage == "qualifying"
+
+
+def test_a_meeting_that_changes_does_not_let_ordinary_talk_over_a_move_by_staff():
+    facts = Facts("new", "qualificação", GOOD, "completed", meeting_changed=True, staff_set_stage=True)
+    assert decide(facts, RULES).stage == "new"
+
+
+def test_a_meeting_known_when_staff_moved_the_card_does_not_take_it_back():
+    decision = decide(Facts("qualified", meeting_status="scheduled", staff_set_stage=True), RULES)
+    assert decision.stage == "qualified"
+    assert decision.suppressed
+    assert decision.suppressed.reason == "a meeting booked, but a person moved the card to QUALIFICADO"
+
+
+def test_a_reply_from_not_interested_counts_though_staff_put_the_lead_there():
+    facts = Facts("not_interested", inbound=True, staff_set_stage=True)
+    assert decide(facts, RULES).stage == "qualifying"
+
+
+def test_a_reply_during_a_handoff_takes_nobody_up():
+    decision = decide(Facts("not_interested", inbound=True, handoff=True), RULES)
+    assert decision.stage == "not_interested"
+    assert decision.suppressed
+    assert decision.notify_staff is None
+
+
+def test_a_reply_that_says_no_again_leaves_the_lead_where_it_is():
+    rules = replace(RULES, mappings=(MappingRule(1, "sem interesse", MappingAction.MOVE, "not_interested"),))
+    decision = decide(Facts("not_interested", "sem interesse", inbound=True), rules)
+    assert (decision.stage, decision.changed) == ("not_interested", False)
+    assert decision.notify_staff == "the lead wrote from NÃO INTERESSADO; the card stays there"
+
+
+def test_a_reply_that_is_carried_further_says_both_reasons():
+    decision = decide(Facts("not_interested", "qualificação", GOOD, inbound=True), RULES)
+    assert decision.reason == "the lead wrote again from NÃO INTERESSADO; qualification_score 82 >= 70"
+
+
+def test_a_better_score_does_not_free_a_disqualified_lead_but_staff_can_see_it_would():
+    decision = decide(Facts("disqualified", "qualificação", GOOD, inbound=True), RULES)
+    assert decision.suppressed
+    assert decision.suppressed.stage == "qualified"
+    assert decision.notify_staff == "the lead wrote from DESQUALIFICADO; the card stays there"
+
+
+def test_talk_of_a_person_takes_even_a_booked_lead_to_a_person():
+    rules = replace(RULES, mappings=(MappingRule(1, "atendente", MappingAction.MOVE, "human_handoff"),))
+    facts = Facts("qualified", "atendente", meeting_status="scheduled", meeting_changed=True)
+    assert decide(facts, rules).stage == "human_handoff"
+
+
+# What holds for all facts and all rules
+
+
+def qualification_rules(keys):
+    key = st.none() | st.sampled_from(keys)
+    return st.builds(
+        QualificationRule,
+        min_score=st.sampled_from([None, Decimal(70)]),
+        criteria=st.sampled_from([(), RULES.qualification.criteria]),
+        qualified_stage=key,
+        disqualified_stage=key,
+        undecided_stage=key,
+    )
+
+
+@st.composite
+def rulebooks(draw):
+    """Draw rules staff could write: any number of stages with any properties, any mappings between them."""
+    size = draw(st.integers(1, 6))
+    keys = [f"stage_{number}" for number in range(size)]
+    # A stage with on_reply leads to one without: a chain of them would be walked one message at a time.
+    answering = {key for key in keys if draw(st.booleans())}
+    quiet = [key for key in keys if key not in answering]
+    stages = tuple(
+        StageRule(
+            key,
+            key.upper(),
+            rank,
+            kind=draw(st.sampled_from([StageKind.OPEN, StageKind.OPEN, StageKind.WON, StageKind.LOST])),
+            reachable_from_anywhere=draw(st.booleans()),
+            protected=draw(st.integers(0, 4)) == 0,
+            on_reply=draw(st.sampled_from(quiet)) if key in answering and quiet else None,
+        )
+        for rank, key in enumerate(keys)
+    )
+    mapping = st.builds(
+        MappingRule,
+        id=st.integers(1, 9),
+        conversation_stage=st.sampled_from(TALK),
+        action=st.sampled_from(MappingAction),
+        move_to=st.sampled_from([*keys, "gone"]),
+        only_if=st.sampled_from(OnlyIf),
+    )
+    return Rules(
+        pipeline="any",
+        stages=stages,
+        mappings=draw(st.lists(mapping, max_size=4).map(tuple)),
+        qualification=draw(qualification_rules(keys)),
+        # Where a meeting leads, an answer cannot lead away from.
+        meeting_stage=draw(st.none() | st.sampled_from(quiet)) if quiet else None,
+    )
+
+
+TALK = ["apresentar", "qualificação", "agendamento"]
+
+
+@st.composite
+def situations(draw):
+    """Draw facts together with the rules they are judged by: the shipped ones or any others."""
+    rules = draw(st.just(RULES) | rulebooks())
+    keys = [None, "gone", *(stage.key for stage in rules.stages)]
+    known = [mapping.conversation_stage for mapping in rules.mappings]
+    facts = Facts(
+        stage=draw(st.sampled_from(keys)),
+        conversation_stage=draw(st.sampled_from([None, *TALK, *known]) | st.text(max_size=5)),
+        attributes=draw(
+            st.dictionaries(
+                st.sampled_from(["qualification_score", "bill_value", "chosen_flow"]),
+                st.none() | st.integers(0, 5000) | st.sampled_from([40, 82]) | st.text(max_size=3),
+            )
+        ),
+        meeting_status=draw(st.sampled_from([None, "scheduled", "rescheduled", "cancelled", "completed", "no_show"])),
+        meeting_id=draw(st.sampled_from([None, "evt_1"])),
+        meeting_changed=draw(st.booleans()),
+        stage_before_meeting=draw(st.sampled_from(keys)),
+        handoff=draw(st.integers(0, 4)) == 0,
+        inbound=draw(st.booleans()),
+        staff_set_stage=draw(st.integers(0, 2)) == 0,
+        new_lead=draw(st.booleans()),
+    )
+    return facts, rules
+
+
+@given(situations())
+def test_every_decision_has_a_reason_and_is_the_same_each_time(situation):
+    facts, rules = situation
+    decision = decide(facts, rules)
+    assert decision.reason
+    assert decision.rule
+    assert all(step.text for step in decision.trace)
+    assert decide(facts, rules) == decision
+
+
+@given(situations())
+def test_n3_a_decision_names_a_known_stage_or_leaves_the_lead_where_it_is(situation):
+    facts, rules = situation
+    decision = decide(facts, rules)
+    assert decision.stage == facts.stage or rules.stage(decision.stage)
+    assert decision.changed == (decision.stage != facts.stage)
+    assert decision.suppressed is None or rules.stage(decision.suppressed.stage)
+
+
+@given(situations())
+def test_nobody_is_taken_out_of_a_protected_stage_won_or_lost_or_during_a_handoff(situation):
+    facts, rules = situation
+    stage = rules.stage(facts.stage)
+    if facts.handoff or stage is None or stage.keeps_its_leads:
+        assert decide(facts, rules).stage == facts.stage
+
+
+@given(situations())
+def test_people_win_unless_the_lead_answers_or_its_meeting_changes(situation):
+    facts, rules = situation
+    stage = rules.stage(facts.stage)
+    if facts.staff_set_stage and not facts.meeting_changed and not (facts.inbound and stage and stage.on_reply):
+        assert decide(facts, rules).stage == facts.stage
+
+
+@given(situations())
+def test_moves_go_forward_except_by_the_named_ways_back(situation):
+    facts, rules = situation
+    decision = decide(facts, rules)
+    before, after = rules.stage(facts.stage), rules.stage(decision.stage)
+    if decision.changed and before and after and after.rank < before.rank:
+        cancelled = facts.stage == rules.meeting_stage and facts.meeting_status == "cancelled"
+        taken_up = before.on_reply and (facts.inbound or facts.meeting_changed)
+        assert after.reachable_from_anywhere or taken_up or cancelled
+
+
+@given(situations())
+def test_a_move_that_does_not_happen_says_what_forbade_it(situation):
+    facts, rules = situation
+    decision = decide(facts, rules)
+    if decision.suppressed:
+        assert ", but " in decision.suppressed.reason
+
+
+@given(situations())
+def test_n5_a_lead_of_whom_nothing_is_known_is_disqualified_by_no_criterion(situation):
+    facts, rules = situation
+    decision = decide(replace(facts, attributes={}), rules)
+    assert not any(step.outcome == "failed" or step.outcome == "disqualified" for step in decision.trace)
+
+
+@settings(max_examples=500)
+@given(situations())
+def test_deciding_again_from_where_it_led_changes_nothing(situation):
+    facts, rules = situation
+    first = decide(facts, rules)
+    again = decide(replace(facts, stage=first.stage), rules)
+    assert (again.stage, again.changed) == (first.stage, False)

@@ -1,0 +1,105 @@
+"""The proxy of deploy/nginx before two web servers: TLS, where the client is, and one server away."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+
+from bridge.demo.stage import Stage, free_port
+from tests.e2e.stack import eventually, port
+from tests.operations.document import ROOT
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed"),
+]
+PARAMS = "".join(
+    f"proxy_set_header {name} {value};\n"
+    for name, value in {
+        "Host": "$host",
+        "X-Real-IP": "$remote_addr",
+        "X-Forwarded-For": "$proxy_add_x_forwarded_for",
+        "X-Forwarded-Proto": "$scheme",
+    }.items()
+)
+
+
+def configured(directory: Path, **ports: int) -> Path:
+    """Write the shipped configuration with our ports and a certificate of our own."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=bridge.example",
+         "-addext", "subjectAltName=DNS:bridge.example,IP:127.0.0.1",
+         "-keyout", str(directory / "privkey.pem"), "-out", str(directory / "fullchain.pem")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (directory / "proxy_params").write_text(PARAMS)
+    text = (ROOT / "deploy" / "nginx" / "bridge.conf").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if "listen [::]" not in line]
+    text = "\n".join(lines)
+    for theirs, ours in {
+        "/etc/letsencrypt/live/bridge.example": str(directory),
+        "/etc/nginx/proxy_params": str(directory / "proxy_params"),
+        "listen 80;": f"listen 127.0.0.1:{ports['plain']};",
+        "listen 443 ": f"listen 127.0.0.1:{ports['secure']} ",
+        "127.0.0.1:8000": f"127.0.0.1:{ports['web']}",
+        "127.0.0.1:8001": f"127.0.0.1:{ports['away']}",
+    }.items():
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    folders = "".join(
+        f"{name}_temp_path {directory / name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = directory / "nginx.conf"
+    main.write_text(
+        f"pid {directory / 'nginx.pid'};\nerror_log {directory / 'error.log'};\nworker_processes 1;\n"
+        f"events {{ worker_connections 128; }}\n"
+        f"http {{\n{folders}access_log {directory / 'access.log'};\n{text}\n}}\n"
+    )
+    return main
+
+
+def test_the_proxy_ends_tls_hides_what_is_secret_and_asks_the_server_that_is_there(tmp_path):
+    ports = {name: free_port(port()) for name in ("plain", "secure", "web", "away")}
+    conf = configured(tmp_path, **ports)
+    subprocess.run(["nginx", "-t", "-c", str(conf)], check=True, capture_output=True)
+    secure = f"https://127.0.0.1:{ports['secure']}"
+    stage = Stage(tmp_path, web_port=ports["web"], sandbox_port=0)
+    stage.environment |= {"DEBUG": "false", "ALLOWED_HOSTS": "bridge.example", "SECURE": "true"}
+    with stage:
+        stage.manage("migrate", "--verbosity", "0")
+        stage.start_web()
+        stage.start("nginx", ["nginx", "-c", str(conf), "-g", "daemon off;"])
+
+        def ask(path: str, method: str = "GET", **more: object) -> requests.Response:
+            return requests.request(
+                method, secure + path, headers={"Host": "bridge.example"}, verify=str(tmp_path / "fullchain.pem"),
+                timeout=10, allow_redirects=False, **more,
+            )  # fmt: skip
+
+        def ready() -> None:
+            assert ask("/readyz").status_code == 200
+
+        eventually(ready)
+        # Every call is answered although one of the two servers is away.
+        assert {ask("/readyz").status_code for _ in range(10)} == {200}
+        plain = requests.get(
+            f"http://127.0.0.1:{ports['plain']}/admin/", headers={"Host": "bridge.example"}, timeout=10,
+            allow_redirects=False,
+        )  # fmt: skip
+        assert (plain.status_code, plain.headers["Location"]) == (308, "https://bridge.example/admin/")
+
+        assert ask("/metrics").status_code == 404
+        assert ask("/webhooks/kommo/s3cr3t/", "POST", data="x=1").status_code == 404
+        too_large = ask("/api/v1/interactions/", "POST", data=b"x" * 3_200_000)
+        assert too_large.status_code == 413
+        # The bridge knows that the outside is https: no redirect to where we are, and HSTS.
+        answer = ask("/api/v1/leads/")
+        assert answer.status_code == 401
+        assert "max-age=31536000" in answer.headers["Strict-Transport-Security"]
+        assert len(answer.headers["X-Request-Id"]) == 32
+    assert "s3cr3t" not in (tmp_path / "access.log").read_text()
+    assert "s3cr3t" not in (tmp_path / "web.log").read_text()

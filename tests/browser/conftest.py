@@ -67,8 +67,8 @@ def django_db_setup(
     request.getfixturevalue("browser")
     connections[DEFAULT_DB_ALIAS]._test_serialized_contents = contents  # type: ignore[attr-defined]
     with django_db_blocker.unblock():
-        # Every test puts in again what migrations made, by the ids it had then.
-        call_command("flush", interactive=False, verbosity=0, inhibit_post_migrate=True)
+        # Every test puts in again what migrations made, by the ids it had then: PostgreSQL must not count from 1 again.
+        call_command("flush", interactive=False, verbosity=0, inhibit_post_migrate=True, reset_sequences=False)
     yield
     with django_db_blocker.unblock():
         connections[DEFAULT_DB_ALIAS].close()

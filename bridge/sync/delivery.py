@@ -25,13 +25,15 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import adoption, briefings, contacts, fence, outbox, settlement, vanished
+from bridge.sync import adoption, briefings, contacts, fence, intent, outbox, settlement, vanished
 from bridge.sync import catalogue as catalogues
 from bridge.sync.backoff import REST_CAP, batches, delay
 from bridge.sync.creation import look_up_created
 from bridge.sync.desired import desired
+from bridge.sync.entry import Entry
+from bridge.sync.ledger import Call
 from bridge.sync.outbox import Lease, due_cards
-from bridge.sync.plan import Desired, Observed, Operation, Plan, plan
+from bridge.sync.plan import Desired, Observed, Operation, plan
 
 # The switches' old home: what acts on an account still finds them here.
 from bridge.sync.switches import enter_shadow, leave_shadow, pause, resume
@@ -52,15 +54,6 @@ MOST_TRIES_WITHOUT_OUTCOME = 5
 WRONG_WAY_PAUSE = timedelta(minutes=15)
 # Our copy of the account is not read again for every card that misses something in it.
 CATALOGUE_IS_NEW_FOR = timedelta(minutes=5)
-
-
-@dataclass
-class Entry:
-    """A due card with the plan that would bring it up to date, and the version of the lead it was computed from."""
-
-    card: Card
-    plan: Plan
-    version: int
 
 
 @dataclass
@@ -237,7 +230,7 @@ class Drain:
             with self.client.slot(lane):
                 if not self.lease.renew(self.clock()):
                     return False
-                sent = settlement.store_intent(entries, now=self.clock())
+                sent = intent.declare(entries, now=self.clock())
                 if not sent:
                     return True
                 started = time.monotonic()
@@ -289,10 +282,10 @@ class Drain:
         vanished.mark_gone(cards, reason=reason, now=self.clock())
         return set()
 
-    def _call(self, started: float | None) -> settlement.Call:
+    def _call(self, started: float | None) -> Call:
         last = self.client.last_call
         duration = None if started is None else round((time.monotonic() - started) * 1000)
-        return settlement.Call(last.status if last else None, last.request_id if last else "", duration)
+        return Call(last.status if last else None, last.request_id if last else "", duration)
 
     def _succeeded(self, count: int) -> None:
         """Kommo answers: what waited only because it did not is due at once, and batches grow back."""
@@ -341,7 +334,7 @@ class Drain:
         entries: list[Entry],
         error: KommoError,
         action: Action,
-        call: settlement.Call,
+        call: Call,
         now: datetime,
         *,
         was_write: bool,
@@ -364,7 +357,7 @@ class Drain:
         self,
         entries: list[Entry],
         error: KommoRejectedError,
-        call: settlement.Call,
+        call: Call,
         again: Callable[[list[Entry]], bool],
     ) -> bool:
         """Set the culprits aside, each for its own reason, and resend the rest; halve the batch if none is named."""

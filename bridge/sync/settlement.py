@@ -1,116 +1,29 @@
-"""Settling: writing down, card by card, what became of a call.
+"""Settling: deciding, card by card, what became of a call, or of a plan that led to none.
 
-Every function here locks the rows afresh and merges into what they hold by then: while a call was under way the lead
-may have changed again and staff may have moved the card. A card is in sync only if the version that was sent is still
-the newest.
+Every outcome is merged into the card as it is by then: while a call was under way the lead may have changed again and
+staff may have moved the card. A card is in sync only if the version that was sent is still the newest.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-import structlog
-from django.db import transaction
 
 from bridge.errors import KommoError
 from bridge.kommo.errors import Action
 from bridge.kommo.replies import Created, Updated
 from bridge.models import Card, Delivery
-from bridge.sync import backoff, figures
+from bridge.sync import backoff
+from bridge.sync.entry import Entry
+from bridge.sync.ledger import Call, delivery_of, leave_the_outbox, settle_each
 from bridge.sync.ownership import after_write
-from bridge.sync.plan import Operation, apply, combine_doubts, contested
+from bridge.sync.plan import Operation, apply, contested
 from leads.models import Event, Lead
 from leads.rulebook import rulebook
 
-if TYPE_CHECKING:
-    from bridge.sync.delivery import Entry
-
-log = structlog.get_logger(__name__)
-
-# Nothing is written to these any more, whatever a call that was under way brings.
-AWAY = (Card.State.GONE, Card.State.CLOSED)
-
-SETTLED_COLUMNS = (
-    "kommo_lead_id",
-    "kommo_contact_id",
-    "state",
-    "due_at",
-    "pending_since",
-    "waiting_reason",
-    "attempts",
-    "tries_without_outcome",
-    "last_error",
-    "refused_plan",
-    "observed",
-    "observed_at",
-    "observed_contact",
-    "agreed",
-    "in_doubt",
-    "ownership",
-    "create_intent_at",
-    "create_settles_at",
-    "stages_to_visit",
-    "contact_due_at",
-    "synced_at",
-    "loss_reason_after_move",
-    "shadow_plan",
-)
-
-
-@dataclass(frozen=True)
-class Call:
-    """What is known of the call itself: HTTP status, X-Request-Id, and how long it took in milliseconds."""
-
-    status_code: int | None = None
-    request_id: str = ""
-    duration_ms: int | None = None
-
-
-# From the moment a create leaves until it surely is over, heard of or not: connecting, reading, and a margin.
-LONGEST_CREATE = timedelta(seconds=30)
 # Kommo may go on with a call after a time-out or a gateway's 504; this long after it, it has ended.
 LINGERS_FOR = timedelta(seconds=10)
-
-
-def store_intent(entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
-    """Write down what is about to be sent, before it is: from here on it may have happened without our knowing.
-
-    Returns what may leave. A plan that was overtaken, because its lead or its card has moved on since it was made, is
-    dropped with that reason; the card stays due and is planned afresh.
-    """
-    with transaction.atomic():
-        cards = _locked(entries)
-        fresh = [entry for entry in entries if entry.card.pk in cards and _is_current(cards[entry.card.pk], entry)]
-        for entry in fresh:
-            card = cards[entry.card.pk]
-            card.in_doubt = combine_doubts(card.in_doubt, entry.plan.effect)
-            card.tries_without_outcome += 1
-            if entry.plan.operation is Operation.CREATE:
-                card.create_intent_at, card.create_settles_at = now, now + LONGEST_CREATE
-        columns = ["in_doubt", "tries_without_outcome", "create_intent_at", "create_settles_at"]
-        _store([cards[entry.card.pk] for entry in fresh], columns)
-    overtaken = [entry for entry in entries if entry not in fresh]
-    _settle(overtaken, lambda card, entry: _dropped(card, entry, now), now)
-    return fresh
-
-
-def _is_current(card: Card, entry: Entry) -> bool:
-    """Say whether a plan still fits: neither the lead nor what Kommo is known to hold has changed since."""
-    before = entry.card
-    return card.wanted_version == entry.version and all(
-        getattr(card, name) == getattr(before, name)
-        for name in ("state", "kommo_lead_id", "observed", "in_doubt", "stages_to_visit")
-    )
-
-
-def _dropped(card: Card, entry: Entry, now: datetime) -> Delivery:
-    delivery = _delivery(card, entry, Delivery.Outcome.DROPPED, Call(), now)
-    delivery.error = "not sent: the lead or its card had moved on since this was computed"
-    return delivery
 
 
 def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call, now: datetime) -> list[Entry]:
@@ -140,7 +53,7 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
             merged.append(entry)
         return _delivered(card, entry, call, now)
 
-    _settle(entries, settle, now)
+    settle_each(entries, settle, now)
     return merged
 
 
@@ -162,7 +75,7 @@ def updated(entries: Sequence[Entry], answers: Iterable[Updated], *, call: Call,
         card.observed["updated_at"] = answer.updated_at
         return delivery
 
-    _settle(entries, settle, now)
+    settle_each(entries, settle, now)
     return left_out
 
 
@@ -201,7 +114,7 @@ def failed(
         delivery.error = str(error)[:1000]
         return delivery
 
-    _settle(entries, settle, now)
+    settle_each(entries, settle, now)
 
 
 def put_back(entries: Sequence[Entry], *, reason: str, call: Call, now: datetime) -> None:
@@ -213,7 +126,7 @@ def put_back(entries: Sequence[Entry], *, reason: str, call: Call, now: datetime
         card.last_error = card.waiting_reason = delivery.error = reason[:500]
         return delivery
 
-    _settle(entries, settle, now)
+    settle_each(entries, settle, now)
 
 
 def refused(verdicts: Sequence[tuple[Entry, KommoError, Action]], *, call: Call, now: datetime) -> None:
@@ -234,7 +147,7 @@ def refused(verdicts: Sequence[tuple[Entry, KommoError, Action]], *, call: Call,
         card.refused_plan = entry.plan.fingerprint
         return _stuck(card, entry, states.get(action, Card.State.DEAD), str(error), call, now)
 
-    _settle([entry for entry, _, _ in verdicts], settle, now)
+    settle_each([entry for entry, _, _ in verdicts], settle, now)
 
 
 def _asks_for_two_steps(card: Card, entry: Entry, error: KommoError) -> bool:
@@ -252,11 +165,11 @@ def nothing_to_send(entries: Sequence[Entry], *, now: datetime) -> None:
             # The lead has moved on meanwhile, and what it calls for now is not nothing.
             return
         if reason := entry.plan.held or "; ".join(entry.plan.unmapped):
-            _leave_the_outbox(card, Card.State.BLOCKED, reason)
+            leave_the_outbox(card, Card.State.BLOCKED, reason)
         else:
             _agree(card, now)
 
-    _settle(entries, settle, now)
+    settle_each(entries, settle, now)
 
 
 def park(entries: Sequence[Entry], why: Callable[[Entry], str], *, now: datetime) -> list[Entry]:
@@ -266,9 +179,9 @@ def park(entries: Sequence[Entry], why: Callable[[Entry], str], *, now: datetime
     def settle(card: Card, entry: Entry) -> None:
         if card.wanted_version == entry.version:
             card.last_error = reasons[card.pk][:1000]
-            _leave_the_outbox(card, Card.State.DEAD, reasons[card.pk])
+            leave_the_outbox(card, Card.State.DEAD, reasons[card.pk])
 
-    _settle([entry for entry in entries if reasons[entry.card.pk]], settle, now)
+    settle_each([entry for entry in entries if reasons[entry.card.pk]], settle, now)
     return [entry for entry in entries if not reasons[entry.card.pk]]
 
 
@@ -288,13 +201,13 @@ def would_send(entries: Sequence[Entry], *, now: datetime) -> None:
 
     def settle(card: Card, entry: Entry) -> Delivery | None:
         if card.wanted_version == entry.version:
-            _leave_the_outbox(card, Card.State.IN_SYNC, "shadow: would have been sent")
+            leave_the_outbox(card, Card.State.IN_SYNC, "shadow: would have been sent")
         if card.shadow_plan == entry.plan.fingerprint:
             return None
         card.shadow_plan = entry.plan.fingerprint
-        return _delivery(card, entry, Delivery.Outcome.WOULD_SEND, Call(), now)
+        return delivery_of(card, entry, Delivery.Outcome.WOULD_SEND, Call(), now)
 
-    _settle(entries, settle, now)
+    settle_each(entries, settle, now)
 
 
 def reload(entries: Iterable[Entry]) -> list[Card]:
@@ -302,44 +215,6 @@ def reload(entries: Iterable[Entry]) -> list[Card]:
     ids = [entry.card.pk for entry in entries]
     cards = Card.objects.filter(pk__in=ids, state__in=Card.PENDING)
     return list(cards.select_related("lead__pipeline", "lead__stage").prefetch_related("lead__objections"))
-
-
-def _settle(entries: Sequence[Entry], settle: Callable[[Card, Entry], Delivery | None], now: datetime) -> None:
-    """Apply `settle` to each card under its lock, and store cards, deliveries and events together."""
-    if not entries:
-        return
-    with transaction.atomic():
-        cards = _locked(entries)
-        away = {card.pk: (card.state, card.waiting_reason) for card in cards.values() if card.state in AWAY}
-        deliveries = [
-            delivery
-            for entry in entries
-            if entry.card.pk in cards and (delivery := settle(cards[entry.card.pk], entry))
-        ]
-        for pk, (state, reason) in away.items():
-            # Somebody let go of it, or Kommo has lost it, while the call was under way: that stands.
-            _leave_the_outbox(cards[pk], Card.State(state), reason)
-        _store(cards.values(), SETTLED_COLUMNS)
-        Delivery.objects.bulk_create(deliveries)
-        for delivery in deliveries:
-            if delivery.outcome == Delivery.Outcome.DELIVERED and delivery.lag_ms is not None:
-                figures.observe("bridge_delivery_lag_seconds", delivery.lag_ms / 1000)
-        Event.objects.bulk_create(_event(delivery) for delivery in deliveries)
-
-
-def _store(cards: Iterable[Card], columns: Iterable[str]) -> None:
-    """Store columns of rows that are locked.
-
-    An upsert whose insert never happens: building `bulk_update`'s CASE for each column and row took most of a drain.
-    """
-    rows = list(cards)
-    if rows:
-        Card.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=list(columns))
-
-
-def _locked(entries: Iterable[Entry]) -> dict[int, Card]:
-    ids = [entry.card.pk for entry in entries]
-    return {card.pk: card for card in Card.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
 
 
 def cards_by_kommo_id(entries: Sequence[Entry], ids: list[int]) -> dict[int, int]:
@@ -350,7 +225,7 @@ def cards_by_kommo_id(entries: Sequence[Entry], ids: list[int]) -> dict[int, int
 
 
 def _delivered(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
-    delivery = _delivery(card, entry, Delivery.Outcome.DELIVERED, call, now)
+    delivery = delivery_of(card, entry, Delivery.Outcome.DELIVERED, call, now)
     effect = entry.plan.effect
     doubts = contested(effect, entry.card.observed, card.observed)
     card.observed = apply(card.observed, effect)
@@ -375,7 +250,7 @@ def _delivered(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
             # What waits now came while the call was under way: a lead that never rests is no card that never arrives.
             card.pending_since = now - timedelta(milliseconds=call.duration_ms or 0)
     elif entry.plan.unmapped:
-        _leave_the_outbox(card, Card.State.BLOCKED, "; ".join(entry.plan.unmapped))
+        leave_the_outbox(card, Card.State.BLOCKED, "; ".join(entry.plan.unmapped))
     else:
         _agree(card, now)
     return delivery
@@ -393,21 +268,16 @@ def _agree(card: Card, now: datetime) -> None:
     card.synced_at = now
     card.attempts = card.tries_without_outcome = 0
     card.last_error = ""
-    _leave_the_outbox(card, Card.State.IN_SYNC, "")
-
-
-def _leave_the_outbox(card: Card, state: Card.State, reason: str) -> None:
-    card.state, card.waiting_reason = state, reason[:500]
-    card.due_at = card.pending_since = None
+    leave_the_outbox(card, Card.State.IN_SYNC, "")
 
 
 def _stuck(card: Card, entry: Entry, state: Card.State, reason: str, call: Call, now: datetime) -> Delivery:
-    delivery = _delivery(card, entry, Delivery.Outcome.REFUSED, call, now)
+    delivery = delivery_of(card, entry, Delivery.Outcome.REFUSED, call, now)
     delivery.error = reason[:1000]
     card.tries_without_outcome = 0
     card.last_error = reason[:1000]
     if card.wanted_version == entry.version or state is Card.State.GONE:
-        _leave_the_outbox(card, state, reason)
+        leave_the_outbox(card, state, reason)
     else:
         # The lead has moved on meanwhile: what it calls for now may well be taken.
         card.state, card.due_at = Card.State.DUE, now
@@ -433,51 +303,4 @@ def _still_due(
     card.waiting_reason = ""
     card.pending_since = card.pending_since or now
     card.tries_without_outcome = 0
-    return _delivery(card, entry, outcome, call, now)
-
-
-def _delivery(card: Card, entry: Entry, outcome: Delivery.Outcome, call: Call, now: datetime) -> Delivery:
-    lag = (now - card.pending_since).total_seconds() * 1000 if card.pending_since else None
-    return Delivery(
-        account_id=card.account_id,
-        card=card,
-        at=now,
-        operation=entry.plan.operation.value,
-        outcome=outcome,
-        sent=entry.plan.body,
-        reason=entry.card.lead.decision_reason,
-        status_code=call.status_code,
-        request_id=call.request_id[:100],
-        correlation_id=card.correlation_id,
-        duration_ms=call.duration_ms,
-        lag_ms=None if lag is None else max(0, round(lag)),
-    )
-
-
-def _event(delivery: Delivery) -> Event:
-    data: dict[str, Any] = {
-        "operation": delivery.operation,
-        "outcome": delivery.outcome,
-        "sent": delivery.sent,
-        "status_code": delivery.status_code,
-        "request_id": delivery.request_id,
-        "correlation_id": delivery.correlation_id,
-    }
-    log.info(
-        "delivery",
-        lead=str(delivery.card.lead_id),
-        card=delivery.card_id,
-        operation=delivery.operation,
-        outcome=delivery.outcome,
-        status=delivery.status_code,
-        request_id=delivery.request_id,
-        correlation_id=delivery.correlation_id,
-    )
-    return Event(
-        lead_id=delivery.card.lead_id,
-        at=delivery.at,
-        kind=Event.Kind.DELIVERY,
-        actor=Lead.Actor.BRIDGE,
-        reason=(delivery.error or delivery.reason)[:500],
-        data=data,
-    )
+    return delivery_of(card, entry, outcome, call, now)

@@ -1,0 +1,17 @@
+"""What waits in a batch: a due card, and what would bring it up to date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.models import Card
+from bridge.sync.plan import Plan
+
+
+@dataclass
+class Entry:
+    """A due card with the plan that would bring it up to date, and the version of the lead it was computed from."""
+
+    card: Card
+    plan: Plan
+    version: int

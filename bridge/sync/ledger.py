@@ -1,0 +1,153 @@
+"""The ledger: cards, deliveries and events of an outcome are written together, under the cards' locks.
+
+Whoever settles works on rows that were read afresh: while a call was under way the lead may have changed again, and
+somebody may have let go of the card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import transaction
+
+from bridge.models import Card, Delivery
+from bridge.sync import figures
+from bridge.sync.entry import Entry
+from leads.models import Event, Lead
+
+log = structlog.get_logger(__name__)
+
+# Nothing is written to these any more, whatever a call that was under way brings.
+AWAY = (Card.State.GONE, Card.State.CLOSED)
+
+SETTLED_COLUMNS = (
+    "kommo_lead_id",
+    "kommo_contact_id",
+    "state",
+    "due_at",
+    "pending_since",
+    "waiting_reason",
+    "attempts",
+    "tries_without_outcome",
+    "last_error",
+    "refused_plan",
+    "observed",
+    "observed_at",
+    "observed_contact",
+    "agreed",
+    "in_doubt",
+    "ownership",
+    "create_intent_at",
+    "create_settles_at",
+    "stages_to_visit",
+    "contact_due_at",
+    "synced_at",
+    "loss_reason_after_move",
+    "shadow_plan",
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is known of the call itself: HTTP status, X-Request-Id, and how long it took in milliseconds."""
+
+    status_code: int | None = None
+    request_id: str = ""
+    duration_ms: int | None = None
+
+
+def settle_each(entries: Sequence[Entry], settle: Callable[[Card, Entry], Delivery | None], now: datetime) -> None:
+    """Apply `settle` to each card under its lock, and store cards, deliveries and events together."""
+    if not entries:
+        return
+    with transaction.atomic():
+        cards = locked(entries)
+        away = {card.pk: (card.state, card.waiting_reason) for card in cards.values() if card.state in AWAY}
+        deliveries = [
+            delivery
+            for entry in entries
+            if entry.card.pk in cards and (delivery := settle(cards[entry.card.pk], entry))
+        ]
+        for pk, (state, reason) in away.items():
+            # Somebody let go of it, or Kommo has lost it, while the call was under way: that stands.
+            leave_the_outbox(cards[pk], Card.State(state), reason)
+        store(cards.values(), SETTLED_COLUMNS)
+        Delivery.objects.bulk_create(deliveries)
+        for delivery in deliveries:
+            if delivery.outcome == Delivery.Outcome.DELIVERED and delivery.lag_ms is not None:
+                figures.observe("bridge_delivery_lag_seconds", delivery.lag_ms / 1000)
+        Event.objects.bulk_create(_event(delivery) for delivery in deliveries)
+
+
+def store(cards: Iterable[Card], columns: Iterable[str]) -> None:
+    """Store columns of rows that are locked.
+
+    An upsert whose insert never happens: building `bulk_update`'s CASE for each column and row took most of a drain.
+    """
+    rows = list(cards)
+    if rows:
+        Card.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=list(columns))
+
+
+def locked(entries: Iterable[Entry]) -> dict[int, Card]:
+    """Return card id -> card for the entries' cards, read afresh and locked, always in the same order."""
+    ids = [entry.card.pk for entry in entries]
+    return {card.pk: card for card in Card.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
+
+
+def leave_the_outbox(card: Card, state: Card.State, reason: str) -> None:
+    """Let a card wait for nothing any more, in a state that is not due; it has still to be stored."""
+    card.state, card.waiting_reason = state, reason[:500]
+    card.due_at = card.pending_since = None
+
+
+def delivery_of(card: Card, entry: Entry, outcome: Delivery.Outcome, call: Call, now: datetime) -> Delivery:
+    """Return the unsaved row of what became of an entry's plan; its lag runs from when the card began to wait."""
+    lag = (now - card.pending_since).total_seconds() * 1000 if card.pending_since else None
+    return Delivery(
+        account_id=card.account_id,
+        card=card,
+        at=now,
+        operation=entry.plan.operation.value,
+        outcome=outcome,
+        sent=entry.plan.body,
+        reason=entry.card.lead.decision_reason,
+        status_code=call.status_code,
+        request_id=call.request_id[:100],
+        correlation_id=card.correlation_id,
+        duration_ms=call.duration_ms,
+        lag_ms=None if lag is None else max(0, round(lag)),
+    )
+
+
+def _event(delivery: Delivery) -> Event:
+    data: dict[str, Any] = {
+        "operation": delivery.operation,
+        "outcome": delivery.outcome,
+        "sent": delivery.sent,
+        "status_code": delivery.status_code,
+        "request_id": delivery.request_id,
+        "correlation_id": delivery.correlation_id,
+    }
+    log.info(
+        "delivery",
+        lead=str(delivery.card.lead_id),
+        card=delivery.card_id,
+        operation=delivery.operation,
+        outcome=delivery.outcome,
+        status=delivery.status_code,
+        request_id=delivery.request_id,
+        correlation_id=delivery.correlation_id,
+    )
+    return Event(
+        lead_id=delivery.card.lead_id,
+        at=delivery.at,
+        kind=Event.Kind.DELIVERY,
+        actor=Lead.Actor.BRIDGE,
+        reason=(delivery.error or delivery.reason)[:500],
+        data=data,
+    )

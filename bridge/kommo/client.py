@@ -1,35 +1,14 @@
-"""How to ask Kommo: one method per call, a typed reply or a KommoError.
-
-Every call passes through `_request`: take a slot, send, give the slot back, translate errors, tell. A write is never
-repeated in here, because a create is not idempotent and a lost answer may hide a success; that is delivery's to decide.
-"""
+"""How to ask Kommo: one method per call, a typed reply or a KommoError. How a call travels is `transport`'s."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-import orjson
-import requests
-import structlog
-from requests.adapters import HTTPAdapter
-
-from bridge import tracing
-from bridge.errors import (
-    KommoAccessError,
-    KommoNotFoundError,
-    KommoRateLimitError,
-    KommoReplyError,
-    KommoUnreachableError,
-)
+from bridge.errors import KommoNotFoundError
 from bridge.kommo import replies
-from bridge.kommo.errors import from_answer, read_json
-from bridge.kommo.hosts import check_base_url
 from bridge.kommo.replies import (
     AccountReply,
     ContactReply,
@@ -45,82 +24,14 @@ from bridge.kommo.replies import (
     Updated,
     WebhookReply,
 )
-from bridge.kommo.throttle import Lane, Pace, Permit
+from bridge.kommo.throttle import Lane
+from bridge.kommo.transport import LIST_LIMIT, Body, Transport
 
-log = structlog.get_logger(__name__)
-
-# Seconds to connect and to read, as Kommo's own client has them (kommo-api §1).
-TIMEOUT = (5, 20)
-USER_AGENT = "kommo-bridge/1.0"
-LIST_LIMIT = 250
 EVENTS_LIMIT = 100
-# An endless list is a fault on the other side; a million rows is more than any account here has.
-MOST_PAGES = 4000
-
-Body = list[dict[str, Any]] | dict[str, Any]
-T = TypeVar("T")
 
 
-class TokenSource(Protocol):
-    """Where the access token comes from, and what to do when it is refused."""
-
-    def access_token(self) -> str: ...
-
-    def refresh(self, rejected: str) -> str | None:
-        """Return another token to try once; None when only a person can help."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call as it went: for metrics, logs and deliveries. `status` None: no answer came."""
-
-    method: str
-    operation: str
-    status: int | None
-    seconds: float
-    request_id: str
-
-
-class KommoClient:
+class KommoClient(Transport):
     """Kommo's API v4 for one account. Use one client per thread."""
-
-    def __init__(
-        self,
-        base_url: str,
-        token: TokenSource,
-        pace: Pace,
-        *,
-        session: requests.Session | None = None,
-        on_call: Callable[[Call], None] | None = None,
-        on_refused: Callable[[KommoAccessError], None] | None = None,
-    ) -> None:
-        """`on_refused` hears of every door that stays closed: a token nobody can renew, a blocked address."""
-        self._base_url = check_base_url(base_url)
-        self._token = token
-        self._pace = pace
-        self._session = session or _session()
-        self._on_call = on_call
-        self._on_refused = on_refused
-        self._reserved: Permit | None = None
-        self.last_call: Call | None = None
-
-    def wait(self, lane: Lane) -> None:
-        """Wait until a call could leave, so that what it carries can be computed as late as possible."""
-        self._pace.wait(lane)
-
-    @contextmanager
-    def slot(self, lane: Lane) -> Iterator[None]:
-        """Hold a slot for the first call inside, which then leaves without any further wait.
-
-        What it carries can be checked once more when nothing stands between the check and the call.
-        """
-        self._reserved = self._pace.acquire(lane)
-        try:
-            yield
-        finally:
-            unused, self._reserved = self._reserved, None
-            if unused:
-                self._pace.release(unused)
 
     # --- the account ------------------------------------------------------------------------------------------------
 
@@ -297,177 +208,3 @@ class KommoClient:
         """Queue a Salesbot for a lead: Kommo answers before the bot has run."""
         body = [{"bot_id": bot_id, "entity_id": lead_id, "entity_type": "leads"}]
         self._request("run salesbot", "POST", "/api/v4/bots/run", body=body, lane=lane)
-
-    # --- one road for every call --------------------------------------------------------------------------------------
-
-    def _one(self, operation: str, method: str, path: str, read: Callable[[Any], T]) -> T:
-        return self._read(operation, self._request(operation, method, path), read)
-
-    def _all(self, operation: str, path: str, key: str, read: Callable[[Any], T]) -> list[T]:
-        return list(self._pages(operation, path, key, read, [], LIST_LIMIT, Lane.LIVE))
-
-    def _pages(
-        self,
-        operation: str,
-        path: str,
-        key: str,
-        read: Callable[[Any], T],
-        params: list[tuple[str, str]],
-        limit: int,
-        lane: Lane,
-    ) -> Iterator[T]:
-        """Walk a list until it names no next page. An empty one is a 204 without a body (kommo-api §1)."""
-        for page in range(1, MOST_PAGES + 1):
-            query = [*params, ("page", str(page)), ("limit", str(limit))]
-            data = self._request(operation, "GET", path, query=query, lane=lane)
-            if data is None:
-                return
-            yield from self._read_each(operation, replies.embedded(data, key), read)
-            links = data.get("_links") if isinstance(data, dict) else None
-            if not isinstance(links, dict) or not links.get("next"):
-                return
-
-    def _written(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        body: Body,
-        key: str,
-        read: Callable[[Any], T],
-        *,
-        lane: Lane = Lane.LIVE,
-    ) -> list[T]:
-        data = self._request(operation, method, path, body=body, lane=lane)
-        return self._read_each(operation, replies.embedded(data, key), read)
-
-    def _read(self, operation: str, data: Any, read: Callable[[Any], T]) -> T:
-        try:
-            return read(data)
-        except (replies.ReplyShapeError, AttributeError, TypeError, ValueError) as error:
-            raise self._unreadable(operation, str(error)) from error
-
-    def _read_each(self, operation: str, data: Iterable[Any], read: Callable[[Any], T]) -> list[T]:
-        return [self._read(operation, one, read) for one in data]
-
-    def _unreadable(self, operation: str, why: str) -> KommoReplyError:
-        last = self.last_call
-        return KommoReplyError(
-            f"{operation}: cannot read Kommo's answer: {why}",
-            operation=operation,
-            status_code=last.status if last else None,
-            request_id=last.request_id if last else "",
-        )
-
-    def _request(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        *,
-        query: list[tuple[str, str]] | None = None,
-        body: Body | None = None,
-        lane: Lane = Lane.LIVE,
-    ) -> Any:
-        """Return the parsed answer; None for one without a body. Raises KommoError.
-
-        A refused token is refreshed once and the call repeated: a 401 was not acted upon.
-        """
-        token = self._token.access_token()
-        try:
-            return self._send(operation, method, path, query, body, lane, token)
-        except KommoAccessError as error:
-            if error.status_code != 401 or not (fresh := self._token.refresh(token)):
-                self._tell_refused(error)
-                raise
-        try:
-            return self._send(operation, method, path, query, body, lane, fresh)
-        except KommoAccessError as error:
-            self._tell_refused(error)
-            raise
-
-    def _tell_refused(self, error: KommoAccessError) -> None:
-        if self._on_refused and (error.status_code == 401 or error.is_block):
-            self._on_refused(error)
-
-    def _send(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        query: list[tuple[str, str]] | None,
-        body: Body | None,
-        lane: Lane,
-        token: str,
-    ) -> Any:
-        permit, self._reserved = self._reserved or self._pace.acquire(lane), None
-        started = time.monotonic()
-        answer: requests.Response | None = None
-        try:
-            with tracing.span(f"kommo {operation}"):
-                answer = self._session.request(
-                    method,
-                    self._base_url + path,
-                    params=query,
-                    data=None if body is None else orjson.dumps(body),
-                    headers={"Authorization": f"Bearer {token}"},
-                    timeout=TIMEOUT,
-                    # A redirect would replay a write as a read, or carry the token elsewhere.
-                    allow_redirects=False,
-                )
-        except requests.RequestException as error:
-            raise _unreachable(operation, error) from error
-        finally:
-            self._pace.release(permit)
-            self._tell(method, operation, answer, time.monotonic() - started)
-        return self._read_answer(operation, answer)
-
-    def _read_answer(self, operation: str, answer: requests.Response) -> Any:
-        request_id = answer.headers.get("X-Request-Id", "")
-        if answer.status_code >= 300:
-            error = from_answer(operation, answer.status_code, answer.headers, answer.content, request_id)
-            if isinstance(error, KommoRateLimitError) and error.retry_after:
-                self._pace.hold_all(datetime.now(UTC) + error.retry_after)
-            raise error
-        if answer.status_code == 204:
-            return None
-        data = read_json(answer.content)
-        if data is None and answer.status_code != 202:
-            raise self._unreadable(operation, "the body is not JSON")
-        return data
-
-    def _tell(self, method: str, operation: str, answer: requests.Response | None, seconds: float) -> None:
-        status = answer.status_code if answer is not None else None
-        request_id = answer.headers.get("X-Request-Id", "") if answer is not None else ""
-        self.last_call = Call(method, operation, status, seconds, request_id)
-        log.debug("kommo_call", operation=operation, status=status, seconds=round(seconds, 3), request_id=request_id)
-        if self._on_call:
-            self._on_call(self.last_call)
-
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    # No look-up of proxies and .netrc at every call; and nobody's environment decides where the token goes.
-    session.trust_env = False
-    session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Content-Type": "application/json"})
-    # Nothing is tried again here: retries have one owner, and a call must end before its slot and its lease do.
-    session.mount("https://", HTTPAdapter(max_retries=0))
-    session.mount("http://", HTTPAdapter(max_retries=0))
-    return session
-
-
-def _unreachable(operation: str, error: requests.RequestException) -> KommoUnreachableError:
-    """Say whether the request can have been applied: only a connection that was never made is proof that it was not."""
-    text = str(error)
-    never_left = isinstance(error, requests.ConnectTimeout) or (
-        isinstance(error, requests.ConnectionError)
-        and ("NewConnectionError" in text or "NameResolutionError" in text or "Connection refused" in text)
-    )
-    kind = "no connection to Kommo" if never_left else "Kommo's answer was lost"
-    return KommoUnreachableError(
-        f"{operation}: {kind} ({type(error).__name__})",
-        operation=operation,
-        sent=not never_left,
-        # A connection that ended took Kommo's work on it along; after a time-out the work may go on.
-        lingers=isinstance(error, requests.ReadTimeout),
-    )

@@ -10,7 +10,8 @@ from django.utils import timezone
 from bridge import heartbeat
 from bridge.errors import ConfigurationError, KommoAccessError, KommoError, KommoUnreachableError
 from bridge.kommo import auth
-from bridge.kommo.client import Call, KommoClient
+from bridge.kommo.client import KommoClient
+from bridge.kommo.transport import Call
 from bridge.models import Account
 from bridge.sync import figures, switches
 from bridge.sync.leases import alone

@@ -25,8 +25,8 @@ from bridge.errors import (
     KommoUnreachableError,
     Rejection,
 )
-from bridge.kommo.client import Call
 from bridge.kommo.replies import Created, FieldValuesReply, LeadReply, Updated
+from bridge.kommo.transport import Call
 from bridge.models import Account, AccountPipeline, Card
 from bridge.sync import adoption, outbox
 from bridge.sync.delivery import LONGEST_DRAIN, Drain

@@ -12,7 +12,8 @@ from typing import Any
 import holidays
 
 from bridge.configuration.document import STATUS_IDS, Configuration, Criterion, Pipeline, Sequence, Stage
-from bridge.configuration.shapes import Problem, Record, unknown
+from bridge.configuration.problems import Problem, unknown
+from bridge.configuration.records import Record
 from leads.models import ATTRIBUTES
 from leads.names import name_key
 from leads.qualification import PLAIN_NUMBER

@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from bridge.configuration import document
-from bridge.configuration.shapes import Many, One, Record, keys_of
+from bridge.configuration.records import Record, keys_of
+from bridge.configuration.structures import Many, One
 
 # Their order means nothing, or cannot be changed (see importing).
 UNORDERED = (document.Pipeline, document.Sequence)

@@ -23,26 +23,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from bridge.configuration.shapes import (
-    Choice,
-    Clock,
-    Duration,
-    Flag,
-    Id,
-    LocaleName,
-    Many,
-    Named,
-    One,
-    Problem,
-    Record,
-    RefusedError,
-    Score,
-    Slug,
-    Text,
-    TextPairs,
-    Texts,
-    Value,
-)
+from bridge.configuration.problems import Problem, RefusedError
+from bridge.configuration.records import Named, Record
+from bridge.configuration.structures import Many, One, TextPairs, Texts
+from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Slug, Text, Value
 from followups import models as followups
 from followups.schedule import WEEKDAYS
 from followups.texts import BrokenTextError

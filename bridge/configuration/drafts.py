@@ -15,7 +15,8 @@ from typing import Any
 from django.db import transaction
 
 from bridge.configuration import contradictions, document, exporting
-from bridge.configuration.shapes import Problem, RefusedError, keys_of
+from bridge.configuration.problems import Problem, RefusedError
+from bridge.configuration.records import keys_of
 from bridge.models import RulesDraft
 from leads.models import Pipeline
 

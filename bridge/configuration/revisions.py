@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from bridge.configuration import document, drafts, exporting, importing
+from bridge.configuration import bindings, document, drafts, exporting, importing
 from bridge.models import RulesDraft, RulesRevision
 from followups import models as followups
 from leads import models as leads
@@ -95,7 +95,7 @@ def restore(revision: RulesRevision, *, author: Any, now: datetime) -> None:
     pipeline = revision.pipeline
     live = exporting.read_pipeline(pipeline)
     # Bindings belong to the account as it is now; an id that was not bound then must not undo one that is.
-    [wanted] = importing.keep_bindings([live], [replace(drafts.read(revision.document), is_default=live.is_default)])
+    [wanted] = bindings.keep([live], [replace(drafts.read(revision.document), is_default=live.is_default)])
     drafts.discard(pipeline)
     drafts.save(pipeline, wanted, author=author, now=now)
 
@@ -128,9 +128,7 @@ def _add(pipeline: Pipeline, text: str, origin: RulesRevision.Origin, *, now: da
 def restored_by(pipeline: Pipeline, wanted: document.Pipeline) -> RulesRevision | None:
     """Return the newest older revision that says the same, the bindings to Kommo aside."""
     for revision in pipeline.revisions.order_by("-number")[1:50]:
-        [then] = importing.keep_bindings(
-            [wanted], [replace(drafts.read(revision.document), is_default=wanted.is_default)]
-        )
+        [then] = bindings.keep([wanted], [replace(drafts.read(revision.document), is_default=wanted.is_default)])
         if then == wanted:
             return revision
     return None

@@ -16,7 +16,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bridge.configuration.document import Stage
-from bridge.configuration.shapes import LONGEST_DURATION, Record
+from bridge.configuration.records import Record
+from bridge.configuration.values import LONGEST_DURATION
 
 UNITS = ((1, gettext_lazy("seconds")), (60, "min"), (3600, "h"), (86_400, gettext_lazy("days")))
 

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from bridge.admin.rules import timelines
 from bridge.admin.rules.editors import EDITORS, SequenceEditor
 from bridge.configuration import compiling, document, drafts, revisions, whatif
-from bridge.configuration.shapes import Problem, RefusedError
+from bridge.configuration.problems import Problem, RefusedError
 from bridge.configuration.whatif import Outlook
 from followups import texts
 from leads.models import Lead, Pipeline

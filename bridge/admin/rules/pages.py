@@ -21,7 +21,7 @@ from bridge.admin.confirm import asks_again, is_fresh, question
 from bridge.admin.rules import choices, looking, timelines
 from bridge.admin.rules.editors import EDITORS, Editor, SequenceEditor
 from bridge.configuration import drafts, reevaluation, revisions, sentences
-from bridge.configuration.shapes import RefusedError
+from bridge.configuration.problems import RefusedError
 from bridge.models import Reevaluation, RulesRevision
 from leads.models import Pipeline, UnmappedConversationStage
 

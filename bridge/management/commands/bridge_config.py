@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bridge.configuration import contradictions, document, exporting
 from bridge.configuration.importing import bring_in
-from bridge.configuration.shapes import RefusedError
+from bridge.configuration.problems import RefusedError
 
 
 class Command(BaseCommand):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.configuration import contradictions, document
-from bridge.configuration.shapes import Duration, RefusedError
+from bridge.configuration.problems import RefusedError
+from bridge.configuration.values import Duration
 from tests.bridge.configuration.files import CLINIC, CONTRACT, SMALLEST, SOLAR
 
 

@@ -9,7 +9,7 @@ from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, Route
 from bridge.sandbox.changes import Change
 from bridge.sandbox.entities import COMPANIES, CONTACTS, Contact
-from bridge.sandbox.leads import found_by
+from bridge.sandbox.filters import found_by
 from bridge.sandbox.store import EntityTable, now
 from bridge.sandbox.validation import Errors, items_of, object_of
 

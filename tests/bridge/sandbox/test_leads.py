@@ -83,48 +83,6 @@ def test_a_body_that_is_not_json_is_refused(api):
     assert answer.status_code == 400
 
 
-class TestFilters:
-    def test_by_ids(self, api):
-        ids = [api.create() for _ in range(3)]
-        assert [one["id"] for one in api.leads(**{"filter[id][]": [ids[0], ids[2]]})] == [ids[0], ids[2]]
-        assert [one["id"] for one in api.leads(**{"filter[id]": ids[1]})] == [ids[1]]
-
-    def test_by_time_of_change_in_order(self, api):
-        soon = int(time.time()) + 1000
-        early, late = api.create(updated_at=soon), api.create(updated_at=soon + 50)
-        api.create()
-
-        found = api.leads(**{"filter[updated_at][from]": soon, "order[updated_at]": "asc"})
-        assert [one["id"] for one in found] == [early, late]
-        newest_first = api.leads(**{"filter[updated_at][from]": soon, "order[updated_at]": "desc"})
-        assert [one["id"] for one in newest_first] == [late, early]
-        assert [one["id"] for one in api.leads(**{"filter[updated_at][to]": soon})].count(late) == 0
-
-    def test_by_stage_and_pipeline(self, api):
-        api.create()
-        qualified = api.create(status_id=QUALIFIED, pipeline_id=PIPELINE_ID)
-        stage = {"filter[statuses][0][pipeline_id]": PIPELINE_ID, "filter[statuses][0][status_id]": QUALIFIED}
-
-        assert [one["id"] for one in api.leads(**stage)] == [qualified]
-        assert api.leads(**{"filter[pipeline_id][]": 11690011}) == []
-
-    def test_by_the_value_of_a_field(self, api):
-        wanted = api.create(custom_fields_values=[{"field_id": BILL, "values": [{"value": "380.5"}]}])
-        api.create(custom_fields_values=[{"field_id": BILL, "values": [{"value": 4000}]}])
-
-        assert [one["id"] for one in api.leads(**{f"filter[custom_fields_values][{BILL}][]": "380.5"})] == [wanted]
-        assert [one["id"] for one in api.leads(**{f"filter[custom_fields_values][{BILL}][to]": 400})] == [wanted]
-
-    def test_by_text(self, api):
-        wanted = api.create("Padaria Pão Quente")
-        api.create("Outra")
-        assert [one["id"] for one in api.leads(query="pão")] == [wanted]
-
-    def test_unknown_filters_are_ignored(self, api):
-        api.create()
-        assert len(api.leads(**{"filter[invented]": 5, "pipeline_id": 1})) == 1
-
-
 class TestMoving:
     def test_a_change_answers_ids_alone(self, api):
         lead_id = api.create()
@@ -298,68 +256,6 @@ class TestBatches:
         assert api.patch("leads/5", {"name": "x"}).status_code == 404
 
 
-class TestComplex:
-    def body(self, phone="+5581999990000", **more):
-        phones = [{"field_code": "PHONE", "values": [{"value": phone, "enum_code": "MOB"}]}]
-        contact = {"first_name": "Ana", "last_name": "Souza", "custom_fields_values": phones}
-        return {"name": "Ana", "_embedded": {"contacts": [contact], "tags": [{"name": "bot"}]}, **more}
-
-    def test_it_answers_a_bare_array(self, api):
-        answer = api.post("leads/complex", [self.body(request_id="a"), self.body("+5581988880000", request_id="b")])
-        first, second = answer.json()
-
-        assert first.keys() == {"id", "contact_id", "company_id", "request_id", "merged"}
-        assert (first["request_id"], second["request_id"]) == (["a"], ["b"])
-        assert first["merged"] is False and first["company_id"] is None
-        lead = api.state(first["id"])
-        assert (lead["tags"], lead["contacts"][0]["phones"]) == (["bot"], ["+5581999990000"])
-        assert lead["contacts"][0]["name"] == "Ana Souza"
-
-    def test_with_an_existing_contact(self, api):
-        contact = api.contact()
-        [made] = api.post("leads/complex", [{"name": "x", "_embedded": {"contacts": [{"id": contact}]}}]).json()
-        assert made["contact_id"] == contact
-
-    def test_with_a_company(self, api):
-        body = {"name": "x", "_embedded": {"companies": [{"name": "Padaria"}]}}
-        [made] = api.post("leads/complex", [body]).json()
-        assert api.get(f"companies/{made['company_id']}").json()["name"] == "Padaria"
-
-    def test_more_than_fifty_are_refused(self, api):
-        assert api.post("leads/complex", [self.body()] * 51).status_code == 422
-
-    def test_errors_of_the_contact_carry_its_path(self, api):
-        body = self.body()
-        body["_embedded"]["contacts"][0]["custom_fields_values"][0]["values"][0]["enum_code"] = "NOPE"
-        [(path, code)] = errors_of(api.post("leads/complex", [body]))
-        assert path == "_embedded.contacts.0.custom_fields_values.0.values.0.enum_code"
-        assert code == "NotSupportedChoice"
-
-    def test_two_creates_make_two_leads_unless_duplicates_are_controlled(self, api):
-        first = api.post("leads/complex", [self.body()]).json()[0]
-        assert api.post("leads/complex", [self.body()]).json()[0]["id"] != first["id"]
-
-    def test_duplicate_control_joins_to_the_lead_that_is_there(self, api):
-        api.options(duplicate_control=True)
-        [first] = api.post("leads/complex", [self.body()]).json()
-        bill = [{"field_id": BILL, "values": [{"value": 400}]}]
-        [again] = api.post("leads/complex", [self.body("(81) 99999-0000", custom_fields_values=bill)]).json()
-
-        assert again == {**first, "merged": True}
-        assert api.state(first["id"])["fields"] == {"Valor Conta Energia": "400"}
-
-    def test_duplicate_control_does_not_compare_inside_one_request(self, api):
-        api.options(duplicate_control=True)
-        made = api.post("leads/complex", [self.body(), self.body()]).json()
-        assert [one["merged"] for one in made] == [False, False]
-
-    def test_metadata_makes_an_incoming_lead(self, api):
-        body = self.body()
-        body["_embedded"]["metadata"] = {"form_id": 1, "form_name": "Site", "form_page": "x"}
-        [made] = api.post("leads/complex", [body]).json()
-        assert api.lead(made["id"])["status_id"] == INCOMING
-
-
 def test_deleted_leads_are_gone_and_listed_apart(api):
     lead_id, other = api.create(), api.create()
     api.staff(f"leads/{lead_id}/delete")
@@ -395,15 +291,3 @@ def test_changes_are_attributed_to_the_tokens_user_or_the_robot(api):
     assert api.lead(lead_id)["updated_by"] == 0
     api.call("PATCH", "leads", [{"id": lead_id, "name": "c"}], headers={"X-Context-User-ID": "11087201"})
     assert api.lead(lead_id)["updated_by"] == 11087201
-
-
-def test_twenty_thousand_leads_stay_within_reach(api: Api):
-    api.staff("populate", {"leads": 20_000})
-    soon = int(time.time()) + 1000
-    ids = [lead["id"] for lead in api.leads(limit=250, page=80)]
-    assert len(ids) == 250
-
-    items = [{"id": one, "status_id": HUMAN, "pipeline_id": PIPELINE_ID, "updated_at": soon} for one in ids]
-    assert api.patch("leads", items).ok
-    changed = api.leads(limit=250, **{"filter[updated_at][from]": soon, "order[updated_at]": "asc"})
-    assert [lead["id"] for lead in changed] == ids

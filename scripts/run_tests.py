@@ -1,8 +1,8 @@
 """Run the suite on SQLite and, side by side, on the PostgreSQL and Redis that the environment names.
 
-`TEST_DATABASE_URL` and `TEST_REDIS_URL` add the second run; without them there is one, and no service is needed. The
-second run's output waits in a file until the first has ended. The last lines are pytest's own closing lines, one for
-each run, those of a run that failed last.
+`TEST_DATABASE_URL` and `TEST_REDIS_URL` add the second run; without them there is one, and no service is needed. Tests
+marked `once` would do the same in both, so only the first has them. The second run's output waits in a file until the
+first has ended. The last lines are pytest's own closing lines, one for each run, those of a run that failed last.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         logs = {"SQLite": Path(folder, "sqlite.log"), services: Path(folder, "services.log")}
         print(f"-- the suite on SQLite; beside it, the suite on {services}, shown when it has ended", flush=True)
         with logs[services].open("wb") as output:
-            beside = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+            beside = subprocess.Popen([*command, "-m", "not once"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
             try:
                 codes = {"SQLite": _shown(command, alone, logs["SQLite"])}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+from django.test import TransactionTestCase
 from django.utils import timezone
 from hypothesis import settings
 
@@ -27,12 +28,27 @@ settings.register_profile("bridge", deadline=None)
 settings.load_profile("bridge")
 
 CARD_PATHS = ("/api/v4/leads", "/api/v4/leads/complex")
+REAL_PROCESSES = ("/e2e/", "/operations/")
+# Fixtures with which a test commits what it stores.
+COMMITTING = {"transactional_db", "live_server"}
 MARIA = "+5581999990000"
 
 
-@pytest.fixture(autouse=True)
-def shipped_rows_return(django_db_serialized_rollback: None) -> None:
-    """Put back what the migrations brought, the pipeline above all, where a test before has emptied every table."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        marked = item.get_closest_marker("django_db")
+        if names & COMMITTING or (marked and marked.kwargs.get("transaction")):
+            # It ends with every table empty: what migrations brought, the pipeline above all, comes back.
+            item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True))
+        elif not (
+            marked or "db" in names or _is_django_case(item) or any(at in str(item.path) for at in REAL_PROCESSES)
+        ):
+            item.add_marker(pytest.mark.once)
+
+
+def _is_django_case(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and issubclass(item.cls or object, TransactionTestCase)
 
 
 @pytest.fixture

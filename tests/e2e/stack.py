@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import psycopg
+import pytest
 import requests
 
 from bridge.demo.stage import Stage, free_port
@@ -47,7 +52,6 @@ class Stack(Stage):
     kommo: Kommo
 
     def set_up(self) -> None:
-        self.manage("migrate", "--verbosity", "0")
         self.start_sandbox()
         self.kommo = Kommo(self.sandbox_url)
         self.manage("kommo_connect", "--create-missing", "--webhook-url", self.web_url)
@@ -130,27 +134,51 @@ class Stack(Stage):
 
 
 @contextmanager
-def database(kind: str, directory: Path) -> Iterator[str]:
-    """Yield the address of a fresh database; a PostgreSQL one is made on TEST_DATABASE_URL's server and dropped."""
+def database(kind: str, directory: Path, *, like: str = "") -> Iterator[str]:
+    """Yield the address of a fresh database; a PostgreSQL one is made on TEST_DATABASE_URL's server and dropped.
+
+    It is empty, or has all that the database of the address `like` has, to which nobody may be connected.
+    """
     if kind == "sqlite":
-        yield f"sqlite:///{directory / 'bridge.sqlite3'}"
+        path = directory / "bridge.sqlite3"
+        if like:
+            shutil.copy(like.removeprefix("sqlite:///"), path)
+        yield f"sqlite:///{path}"
         return
     server = os.environ["TEST_DATABASE_URL"]
     name = f"bridge_e2e_{uuid4().hex[:12]}"
+    template = f' TEMPLATE "{like.rpartition("/")[2]}"' if like else ""
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}"{template}')
     try:
         yield server.rpartition("/")[0] + f"/{name}"
     finally:
-        with psycopg.connect(server, autocommit=True) as connection:
+        # A server of a test's own may be gone by now, and its databases with it.
+        with suppress(psycopg.OperationalError), psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+_made_once = ExitStack()
+atexit.register(_made_once.close)
+
+
+@cache
+def migrated(kind: str, server: str) -> str:
+    """Return the address of a database that migrations have made, to be copied; one for each server (PostgreSQL's)."""
+    directory = Path(_made_once.enter_context(tempfile.TemporaryDirectory(prefix="bridge-migrated-")))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TEST_DATABASE_URL", server)
+        url = _made_once.enter_context(database(kind, directory))
+    Stage(directory, web_port=0, sandbox_port=0, extra={"DATABASE_URL": url}).manage("migrate", "--verbosity", "0")
+    return url
 
 
 @contextmanager
 def running(kind: str, directory: Path, *, workers: int = 1, **extra: str) -> Iterator[Stack]:
     """Yield a stack with so many workers; `kind` is a database and, after a plus sign, a broker."""
     database_kind, _, broker = kind.partition("+")
-    with database(database_kind, directory) as url:
+    server = os.environ.get("TEST_DATABASE_URL", "")
+    with database(database_kind, directory, like=migrated(database_kind, server)) as url:
         # The tests look much more often than an agent does.
         environment = {"DATABASE_URL": url, "API_REQUESTS_PER_SECOND": "10000"} | extra
         if broker == "redis":

@@ -216,6 +216,7 @@ def idle_workers(cluster: int) -> list[int]:
     return found
 
 
+@pytest.mark.once
 def test_a_cluster_that_hangs_while_it_looks_alive_is_replaced(tmp_path: Path):
     with running("sqlite", tmp_path) as stack:
         lead_id = stack.tell(new_phone())["lead"]["id"]

@@ -13,7 +13,10 @@ from bridge.demo.stage import free_port
 from tests.e2e.servers import IS_THERE, Postgres, Redis
 from tests.e2e.stack import Stack, eventually, new_phone, port, running
 
-pytestmark = pytest.mark.skipif(not IS_THERE, reason="PostgreSQL and Redis are not installed")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(not IS_THERE, reason="PostgreSQL and Redis are not installed"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import time
-import pytest
-from .conftest import BILL, HUMAN, MEETING, NEW, PIPELINE_ID, QUALIFIED, QUALIFYING, Api, errors_of
+from .conftest import BILL, errors_of
 
 INCOMING = 89709455
 

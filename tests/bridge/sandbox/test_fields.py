@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from .conftest import BILL, NEW, PIPELINE_ID, QUALIFIED, SOLUTION, errors_of
+from .conftest import SOLUTION, errors_of
 
 
 def test_fields_are_paged_by_fifty(api):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import time
-import pytest
-from .conftest import BILL, HUMAN, MEETING, NEW, PIPELINE_ID, QUALIFIED, QUALIFYING, Api, errors_of
+
+from .conftest import BILL, HUMAN, PIPELINE_ID, QUALIFIED, Api
 
 
 class TestFilters:

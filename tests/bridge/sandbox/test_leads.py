@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from .conftest import BILL, HUMAN, MEETING, NEW, PIPELINE_ID, QUALIFIED, QUALIFYING, Api, errors_of
+from .conftest import BILL, MEETING, NEW, PIPELINE_ID, QUALIFIED, QUALIFYING, errors_of
 
 WON, LOST, INCOMING = 142, 143, 89709455
 

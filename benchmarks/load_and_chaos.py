@@ -142,7 +142,6 @@ class Load:
         self.tries = 0
         self._lock, self._local = threading.Lock(), threading.local()
         self._pool = ThreadPoolExecutor(CLIENTS)
-        self._latest: dict[str, int] = {}
 
     def start(self, seconds: int) -> None:
         self._started = time.monotonic()

@@ -2,9 +2,7 @@
 
 BridgeError
 ├── ConfigurationError          a setting contradicts the product or itself     a person corrects it
-├── MappingError                no counterpart in Kommo (option, stage)         a person maps it
-├── DriftError                  a drift that cannot be decided so            a person decides otherwise
-├── WebhookPayloadError         a stored webhook we cannot read                 keep it, tell a person
+├── DriftError                  a drift that cannot be decided so                a person decides otherwise
 └── KommoError
     ├── KommoUnreachableError   no answer: DNS, TLS, timeout, dropped           retry
     │   └── KommoHeldError      calls are held back: nothing was sent           retry, everybody waits
@@ -30,16 +28,8 @@ class ConfigurationError(BridgeError):
     """A setting contradicts the product or itself."""
 
 
-class MappingError(BridgeError):
-    """A value of ours has no counterpart in the account."""
-
-
 class DriftError(BridgeError):
     """A drift cannot be decided the way somebody asked for: it can be neither written nor held."""
-
-
-class WebhookPayloadError(BridgeError):
-    """A stored webhook cannot be read."""
 
 
 class KommoError(BridgeError):
@@ -150,10 +140,6 @@ class KommoRejectedError(KommoError):
     def __init__(self, message: str, *, items: tuple[Rejection, ...] = (), **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.items = items
-
-    @property
-    def names_culprits(self) -> bool:
-        return any(item.request_id is not None or item.lead_id is not None for item in self.items)
 
     def about(self, request_id: str, lead_id: int | None) -> KommoRejectedError | None:
         """Return the part of the error that names one lead of the request; None when none does."""

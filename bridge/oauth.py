@@ -26,7 +26,7 @@ from bridge.errors import ConfigurationError, KommoError
 from bridge.kommo import auth
 from bridge.kommo.hosts import address_of
 from bridge.models import Account
-from bridge.sync import delivery, nudge
+from bridge.sync import nudge, switches
 from bridge.sync.connection import store_tokens
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ def _exchange(account: Account, code: str, referer: str) -> None:
     )
     with transaction.atomic():
         store_tokens(account, pair)
-        delivery.resume(account, now=timezone.now())
+        switches.resume(account, now=timezone.now())
         transaction.on_commit(partial(nudge.send, account.pk))
 
 
@@ -93,7 +93,7 @@ def uninstalled(request: HttpRequest) -> HttpResponse:
         known = str(account.kommo_account_id or "") == given["account_id"]
         if known and account.client_secret and auth.uninstall_signature_is_valid(**given, secret=account.client_secret):
             reason = "the integration was removed in Kommo; connect it again"
-            delivery.pause(account, reason=reason, now=timezone.now())
+            switches.pause(account, reason=reason, now=timezone.now())
             return HttpResponse(status=200)
     raise Http404
 

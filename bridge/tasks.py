@@ -20,7 +20,7 @@ from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.models import Account
-from bridge.sync import catalogue, connection, delivery, nudge, outbox, reconciliation, subscription, takeovers
+from bridge.sync import catalogue, connection, nudge, outbox, reconciliation, subscription, switches, takeovers
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from bridge.sync.leases import alone
 from bridge.webhooks import inbox, processing
@@ -139,7 +139,7 @@ def _asking(what: str, account_id: int) -> Iterator[tuple[Account, KommoClient] 
         except KommoError as error:
             log.info("asking_failed", what=what, account=account_id, error=str(error))
             if decide(error) is Action.PAUSE_ACCOUNT:
-                delivery.pause(account, reason=str(error), now=now)
+                switches.pause(account, reason=str(error), now=now)
 
 
 @tracing.traced
@@ -183,7 +183,7 @@ def end_waits() -> None:
     now = timezone.now()
     handoff.end_expired(now=now)
     for account in Account.objects.filter(state=Account.State.PAUSED, paused_until__lte=now):
-        delivery.resume(account, now=now)
+        switches.resume(account, now=now)
         nudge.send(account.pk)
 
 
@@ -307,8 +307,3 @@ TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
     _every(retention.PRUNE_EVERY, "bridge.tasks.prune"),
     _every(alerts.LOOK_EVERY, "bridge.tasks.watch"),
 ]
-
-
-def due_ticks(now: datetime) -> list[TaskCall]:
-    """Return the calls that something is due for, as (dotted function, arguments)."""
-    return [call for tick in TICKS for call in tick(now)]

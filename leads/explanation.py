@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leads.alternatives import Alternative, alternatives
-from leads.decisions import Decision, Facts, decide
+from leads.decisions import Facts
 from leads.models import Lead
 from leads.rulebook import Rulebook, rulebook
 
@@ -26,12 +26,6 @@ def facts_of(
         staff_set_stage=lead.stage_set_by == Lead.Actor.STAFF,
         new_lead=new_lead,
     )
-
-
-def explain(lead: Lead) -> Decision:
-    """Return what the rules would decide now, if the lead said nothing new; nothing is stored."""
-    book = rulebook(lead.pipeline)
-    return decide(facts_of(lead, book), book.rules)
 
 
 def why_not(lead: Lead) -> tuple[Alternative, ...]:

@@ -12,6 +12,7 @@ from django.test import TransactionTestCase
 from django.utils import timezone
 from hypothesis import settings
 
+from bridge import tasks
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
 from bridge.models import Account, CallSlot
@@ -147,6 +148,11 @@ def rested(account: Account) -> Account:
     account.cards.filter(due_at__isnull=False).update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
     account.refresh_from_db()
     return account
+
+
+def due_calls() -> list[tasks.TaskCall]:
+    """What the worker's clock would hand to the queue now."""
+    return [call for tick in tasks.TICKS for call in tick(timezone.now())]
 
 
 def lead_of(phone: str = MARIA) -> Lead:

@@ -20,7 +20,7 @@ from bridge.admin.confirm import AsksAgain
 from bridge.errors import ConfigurationError
 from bridge.kommo import hosts
 from bridge.models import Account, AccountPipeline
-from bridge.sync import delivery, nudge
+from bridge.sync import nudge, switches
 
 
 class SecretInput(forms.PasswordInput):
@@ -113,21 +113,21 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     @admin.action(description=_("Pause deliveries"))
     def pause(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            delivery.pause(account, reason=f"paused by {request.user}", now=timezone.now())
+            switches.pause(account, reason=f"paused by {request.user}", now=timezone.now())
 
     @admin.action(description=_("Resume deliveries"))
     def resume(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            delivery.resume(account, now=timezone.now())
+            switches.resume(account, now=timezone.now())
             nudge.send(account.pk)
 
     @admin.action(description=_("Only show what would be sent (shadow)"))
     def shadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            delivery.enter_shadow(account)
+            switches.enter_shadow(account)
 
     @admin.action(description=_("Leave shadow: send from now on"))
     def unshadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            delivery.leave_shadow(account, now=timezone.now())
+            switches.leave_shadow(account, now=timezone.now())
             nudge.send(account.pk)

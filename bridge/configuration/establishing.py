@@ -13,7 +13,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.hosts import check_base_url
 from bridge.kommo.throttle import LocalPace
 from bridge.models import Account
-from bridge.sync import delivery
+from bridge.sync import switches
 from bridge.sync.connection import client_for
 
 
@@ -49,7 +49,7 @@ def with_token(account: Account, *, base_url: str, token: str, now: datetime) ->
     _keep(account)
     Connection(account, client_for(account), create_missing=False, now=now).check()
     if account.state == Account.State.PAUSED:
-        delivery.resume(account, now=now)
+        switches.resume(account, now=now)
 
 
 def for_consent(account: Account, *, base_url: str, client_id: str, client_secret: str, redirect_uri: str) -> None:

@@ -47,10 +47,6 @@ class Outlook:
         return sum(self.moves.values())
 
     @property
-    def holding(self) -> int:
-        return sum(self.held.values())
-
-    @property
     def percent(self) -> int:
         return 100 if self.is_complete else min(99, 100 * self.looked // (self.total or 1))
 

@@ -166,7 +166,6 @@ class ContactReply:
     id: int
     name: str
     phones: tuple[str, ...]
-    emails: tuple[str, ...]
     lead_ids: tuple[int, ...] = ()
 
     @classmethod
@@ -175,7 +174,6 @@ class ContactReply:
             integer(data, "id"),
             str(data.get("name") or ""),
             _coded_values(data, "PHONE"),
-            _coded_values(data, "EMAIL"),
             tuple(one["id"] for one in embedded(data, "leads") if isinstance(one.get("id"), int)),
         )
 

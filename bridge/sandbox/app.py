@@ -41,7 +41,6 @@ from bridge.sandbox.faults import Fault
 from bridge.sandbox.journal import Entry
 from bridge.sandbox.sandbox import Sandbox
 
-CONTROL_PREFIX = "/_sandbox"
 TIMEOUT_SECONDS = 30.0  # how long the fault `timeout` holds a connection before it ends it
 SLOW_SECONDS = 3.0
 

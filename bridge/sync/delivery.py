@@ -34,12 +34,8 @@ from bridge.sync.entry import Entry
 from bridge.sync.ledger import Call
 from bridge.sync.outbox import Lease, due_cards
 from bridge.sync.plan import Desired, Observed, Operation, plan
-
-# The switches' old home: what acts on an account still finds them here.
-from bridge.sync.switches import enter_shadow, leave_shadow, pause, resume
+from bridge.sync.switches import pause
 from leads.rulebook import rulebook
-
-__all__ = ("LONGEST_DRAIN", "Drain", "enter_shadow", "leave_shadow", "pause", "resume")
 
 log = structlog.get_logger(__name__)
 

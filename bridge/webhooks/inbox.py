@@ -7,11 +7,9 @@ it. Whatever became of it, staff can put it back: reading the same body twice ch
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, Max, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Length
 
 from bridge.models import Account, WebhookEvent, WebhookItem
@@ -22,16 +20,6 @@ BYTES_PER_ROUND = 8 * 1024 * 1024
 SMALLER = 8
 # An event that failed this often is left for a person to look at.
 MOST_ATTEMPTS = 5
-
-
-@dataclass(frozen=True)
-class Failures:
-    """The events one cause keeps from being processed."""
-
-    cause: str
-    label: str
-    count: int
-    newest_at: datetime
 
 
 def accounts_with_mail() -> list[int]:
@@ -78,29 +66,6 @@ def reprocess(events: Iterable[WebhookEvent]) -> int:
     WebhookItem.objects.filter(event_id__in=ids).delete()
     back = WebhookEvent.objects.filter(pk__in=ids)
     return back.update(state=WebhookEvent.State.RECEIVED, attempts=0, cause="", error="", processed_at=None)
-
-
-def reprocess_items(items: Iterable[WebhookItem]) -> int:
-    """Put the bodies these items came in back into the inbox; return how many."""
-    return reprocess(WebhookEvent.objects.filter(pk__in={item.event_id for item in items}))
-
-
-def reprocess_cause(cause: str, *, account: Account | None = None) -> int:
-    """Put every event that failed for one cause back into the inbox; return how many."""
-    failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED, cause=cause)
-    return reprocess(failed.filter(account=account) if account else failed)
-
-
-def failures(account: Account | None = None) -> list[Failures]:
-    """Return what keeps events from being processed, the most frequent cause first."""
-    failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED)
-    if account:
-        failed = failed.filter(account=account)
-    rows = failed.values("cause").annotate(count=Count("pk"), newest=Max("received_at")).order_by("-count", "cause")
-    labels = dict(WebhookEvent.Cause.choices)
-    return [
-        Failures(row["cause"], str(labels.get(row["cause"], row["cause"])), row["count"], row["newest"]) for row in rows
-    ]
 
 
 def _received() -> QuerySet[WebhookEvent]:

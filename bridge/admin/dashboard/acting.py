@@ -18,7 +18,7 @@ from bridge.admin import record
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
 from bridge.roles import OPERATE
 from bridge.selectors import stuck
-from bridge.sync import delivery, nudge, outbox
+from bridge.sync import nudge, outbox, switches
 from bridge.webhooks.inbox import reprocess
 from leads import handoff
 from leads.models import Lead
@@ -61,7 +61,7 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
 
 def _resume_account(request: HttpRequest, said: QueryDict) -> str:
     account = get_object_or_404(Account, pk=said.get("account"))
-    delivery.resume(account, now=timezone.now())
+    switches.resume(account, now=timezone.now())
     nudge.send(account.pk)
     return _("%(account)s: deliveries go on.") % {"account": account}
 

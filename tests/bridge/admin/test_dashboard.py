@@ -15,7 +15,7 @@ from django.utils import timezone
 from bridge.admin.dashboard import charts
 from bridge.admin.dashboard.remedies import BY_STATE, remedy
 from bridge.models import Account, AgentEvent, Card, Drift, Heartbeat, WebhookEvent
-from bridge.sync import delivery
+from bridge.sync import switches
 from leads import handoff
 from leads.models import Event, Lead
 from tests.conftest import drain, record
@@ -59,7 +59,7 @@ def test_what_needs_a_person_is_named_with_its_remedy(staff, account, pipeline, 
     WebhookEvent.objects.create(account=account, body=b"?", received_at=now, state=WebhookEvent.State.FAILED)
     AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=now, due_at=now, state=AgentEvent.State.DEAD)
     Account.objects.update(token_expires_at=now + timedelta(days=3), webhook_problem="disabled by Kommo")
-    delivery.pause(account, reason="the token was refused", now=now)
+    switches.pause(account, reason="the token was refused", now=now)
 
     shown = titles(staff)
 
@@ -95,7 +95,7 @@ def test_a_lead_is_given_back_to_the_agent_with_who_did_it(staff, account, pipel
 
 
 def test_a_paused_account_goes_on(staff, account):
-    delivery.pause(account, reason="the token was refused", now=timezone.now())
+    switches.pause(account, reason="the token was refused", now=timezone.now())
     press(staff, "resume-account", account=account.pk)
     account.refresh_from_db()
     assert account.state == Account.State.ACTIVE

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from bridge.models import Account, Card, Delivery
-from bridge.sync import delivery, outbox
+from bridge.sync import delivery, outbox, switches
 from bridge.sync.backoff import REST_CAP
 from leads.models import Lead, Stage
 from tests.conftest import MARIA, drain, lead_of, record, rested
@@ -369,14 +369,14 @@ def test_stages_marked_always_visit_are_entered_one_by_one(account, pipeline, ko
 
 
 def test_shadow_shows_what_would_be_sent_once_and_sends_nothing(account, pipeline, kommo):
-    delivery.enter_shadow(account)
+    switches.enter_shadow(account)
     record(pipeline)
     settle(account)
     settle(account)
     assert kommo.writes() == []
     assert [one.outcome for one in lead_of().card.deliveries.all()] == [Delivery.Outcome.WOULD_SEND]
 
-    delivery.leave_shadow(account, now=timezone.now())
+    switches.leave_shadow(account, now=timezone.now())
     settle(account)
     assert len(kommo.leads()) == 1
 

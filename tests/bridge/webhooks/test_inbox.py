@@ -94,14 +94,14 @@ def test_one_item_that_cannot_be_processed_costs_no_other_and_is_processed_again
     results = dict(event.items.values_list("kommo_id", "result"))
     assert results == {bad: WebhookItem.Result.FAILED, good: WebhookItem.Result.ADOPTED}
     assert "nobody thought of this" in event.items.get(kommo_id=bad).error
-    assert [(one.cause, one.count) for one in inbox.failures()] == [(Cause.ITEM_FAILED, 1)]
 
     monkeypatch.setattr(processing, "adopt", adopt)
-    assert inbox.reprocess_cause(Cause.ITEM_FAILED) == 1
+    assert inbox.reprocess([event]) == 1
     process_inbox(account.pk)
 
     assert lead_of("+5581988880000").stage.key == "qualified"
-    assert inbox.failures() == []
+    event.refresh_from_db()
+    assert (event.state, event.cause, event.error) == (State.PROCESSED, "", "")
     assert not WebhookItem.objects.filter(result=WebhookItem.Result.FAILED).exists()
 
 

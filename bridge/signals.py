@@ -19,18 +19,12 @@ from followups.recording import followups_sent
 from leads import announcements
 from leads.announcements import Saved
 from leads.models import FieldMapping, Lead, Pipeline, Stage
+from leads.models.lead import ATTRIBUTES
 
 # What of a lead its card shows. A save that touches none of them (a message's time, say) leaves the card alone.
 SHOWN = frozenset(
     {
-        "name",
-        "email",
-        "bill_value",
-        "chosen_flow",
-        "qualification_score",
-        "is_decision_maker",
-        "has_solar_system",
-        "has_active_contract",
+        *ATTRIBUTES,
         "custom",
         "stage",
         "conversation_stage",

@@ -1,7 +1,7 @@
 """What the agent is told at AGENT_WEBHOOK_URL: stored with the change it tells of, sent after it, tried until taken.
 
 Follow-ups have a road of their own (followups/dispatch.py); here go `agent.paused`, `agent.resumed` and
-`lead.stage_changed` (contract §5). The row's id is the `webhook-id` of every try, so the agent acts once.
+`lead.stage_changed`. The row's id is the `webhook-id` of every try, so the agent acts once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is wrong with this installation, and what to do about each thing? (contract §1, `doctor`)
+"""What is wrong with this installation, and what to do about each thing?
 
 Every check is a function that yields findings; a finding without a remedy is good news. One check that cannot be made
 must not hide the others.

@@ -1,4 +1,4 @@
-"""Is the process serving, is the installation usable, and what are its figures? (contract §8)"""
+"""Is the process serving, is the installation usable, and what are its figures?"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Connecting an account by OAuth: staff agree at Kommo, and come back with a code that is exchanged at once.
 
-Source: kommo-api §2.2. The state ties the way back to the session that went; the host in the way back is whoever's word
-it is, so only Kommo's own hosts get our secret.
+The state ties the way back to the session that went; the host in the way back is whoever's word it is, so only Kommo's
+own hosts get our secret. Source: https://developers.kommo.com/docs/oauth-20
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One message on its way. `lead` is what a receiver is told of the person (contract §5)."""
+    """One message on its way. `lead` is what a receiver is told of the person."""
 
     attempt_id: str
     phone: str
@@ -77,7 +77,7 @@ class LogOnly:
 
 
 class AgentWebhook:
-    """Ask the agent to say it, with `followup.due` (contract §5)."""
+    """Ask the agent to say it, with `followup.due`."""
 
     acts_once = True
 

@@ -137,7 +137,7 @@ def _outgoing(attempt: Attempt) -> Outgoing:
 
 
 def person(lead: Lead) -> dict[str, Any]:
-    """Return a lead as the agent is told of it (contract §5)."""
+    """Return a lead as the agent is told of it."""
     return {
         "id": str(lead.pk),
         "phone": lead.phone,

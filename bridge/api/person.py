@@ -1,4 +1,4 @@
-"""What the agent asks and asks for about one person: may it reply, handoff, opt-out, erasure (contract §3)."""
+"""What the agent asks and asks for about one person: may it reply, handoff, opt-out, erasure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error of the API in one shape: application/problem+json, naming each field (contract §3)."""
+"""Every error of the API in one shape: application/problem+json, naming each field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leads, one lead, and everything that happened to it (contract §3)."""
+"""Leads, one lead, and everything that happened to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in conversations, as the agent reports it: one interaction, or up to 500 (contract §3)."""
+"""What happened in conversations, as the agent reports it: one interaction, or up to 500."""
 
 from __future__ import annotations
 

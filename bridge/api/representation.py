@@ -1,4 +1,4 @@
-"""A lead as the API shows it (contract §3)."""
+"""A lead as the API shows it."""
 
 from __future__ import annotations
 

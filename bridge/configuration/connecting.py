@@ -26,7 +26,7 @@ from leads.names import name_key
 BRIDGE_ID_FIELD = "Bridge ID"
 # What may be created, by name: `stage:PK`, `field:PK`, `options:PK` of the field mapping, and this one.
 BRIDGE_ID = "bridge_id"
-# A quiet colour of those Kommo accepts (kommo-api §6.1).
+# A quiet colour of those Kommo accepts.
 NEW_STAGE_COLOUR = "#d6eaff"
 
 

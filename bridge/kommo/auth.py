@@ -1,7 +1,7 @@
 """Tokens: what a JWT tells without asking, and OAuth's code and refresh exchanges. No secret enters a message or a
 repr.
 
-Source: kommo-api §2.
+Source: https://developers.kommo.com/docs/oauth-20
 """
 
 from __future__ import annotations
@@ -127,7 +127,6 @@ def new_base_url(base_url: str, access_token: str, refresh_token: str) -> str:
     """Return the account's address after its owner renamed it: the token knows a host that can tell.
 
     Raises KommoError, and ConfigurationError for a host that is not Kommo's.
-    Source: kommo-api §2.2, "Subdomain change".
     """
     operation = "find the account's new address"
     teller = address_of(str(claims(access_token).get("api_domain") or ""), known=base_url)

@@ -62,7 +62,7 @@ class KommoClient(Transport):
         return self._written("create fields", "POST", path, definitions, "custom_fields", FieldReply.read)
 
     def update_custom_field(self, entity: str, field_id: int, changes: dict[str, Any]) -> None:
-        """Change a field. `enums` must hold every option with its id: those left out are lost (kommo-api §6.2)."""
+        """Change a field. `enums` must hold every option with its id: those left out are lost."""
         self._request("change field", "PATCH", f"/api/v4/{entity}/custom_fields/{field_id}", body=changes)
 
     # --- leads ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """From Kommo's answers to our errors, and from an error to what is done about it: one table.
 
-Kommo's errors come in two JSON shapes (kommo-api §9.1 and §9.3), as HTML pages of a proxy, or empty; all are survived.
+Kommo's errors come in two JSON shapes, as HTML pages of a proxy, or empty; all are survived.
 The table is closed by default: what it does not know is retried when the server failed, and refused when the request
 did.
 """
@@ -33,7 +33,7 @@ MAX_DETAIL = 300
 # Kommo's words for "the id you name does not exist here", as a path of a validation error.
 ID_PATHS = ("id",)
 CHOICE_CODES = frozenset({"NotSupportedChoice"})
-# A 400 without culprits that means the account, not the request: no rights, or not paid for (kommo-api §4.4).
+# A 400 without culprits that means the account, not the request: no rights, or not paid for.
 ACCOUNT_DETAIL = "error code 244"
 # Refusals that are about what was sent; every other one is about the way there.
 ABOUT_THE_CARDS = frozenset({400, 422})

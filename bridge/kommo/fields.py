@@ -2,7 +2,7 @@
 
 `to_kommo` gives what a write carries, `from_kommo` a plain value that compares: text, a number as text, a boolean, an
 enum id, a sorted list of enum ids, or Unix seconds; None for an empty field. For every type, reading back what was
-written compares equal. Source: kommo-api §4.6.
+written compares equal.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class Created:
 
     @classmethod
     def read(cls, data: Any) -> Created:
-        # A list here, unlike everywhere else (kommo-api §4.3).
+        # A list here, unlike everywhere else.
         request_id = data.get("request_id")
         if isinstance(request_id, list):
             request_id = request_id[0] if request_id else ""

@@ -27,7 +27,7 @@ from bridge.kommo.throttle import Lane, Pace, Permit
 
 log = structlog.get_logger(__name__)
 
-# Seconds to connect and to read, as Kommo's own client has them (kommo-api §1).
+# Seconds to connect and to read, as Kommo's own client has them.
 TIMEOUT = (5, 20)
 USER_AGENT = "kommo-bridge/1.0"
 LIST_LIMIT = 250
@@ -115,7 +115,7 @@ class Transport:
         limit: int,
         lane: Lane,
     ) -> Iterator[T]:
-        """Walk a list until it names no next page. An empty one is a 204 without a body (kommo-api §1)."""
+        """Walk a list until it names no next page. An empty one is a 204 without a body."""
         for page in range(1, MOST_PAGES + 1):
             query = [*params, ("page", str(page)), ("limit", str(limit))]
             data = self._request(operation, "GET", path, query=query, lane=lane)

@@ -108,7 +108,7 @@ def _renew(account: Account) -> bool:
 def _exchange(account: Account) -> auth.TokenPair:
     """Exchange the refresh token; after a refusal, the one it replaced. Raises KommoError.
 
-    Kommo takes the older token until the pair it was exchanged for has been used (kommo-api §2.2), which is how a pair
+    Kommo takes the older token until the pair it was exchanged for has been used, which is how a pair
     that got lost on its way to us is had again.
     """
     try:

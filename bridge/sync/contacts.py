@@ -1,4 +1,4 @@
-"""The contact's name follows the lead's (domain S2): its own entity in Kommo, so its own call, in batches.
+"""The contact's name follows the lead's: its own entity in Kommo, so its own call, in batches.
 
 A name is sent a moment after the card, so that corrections that come in quick succession travel once. The contact is
 read before it is written: a name a person gave it stands.

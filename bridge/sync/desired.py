@@ -17,7 +17,7 @@ from leads.rulebook import Rulebook
 MAX_TAG_LENGTH = 250
 
 
-INCOMING = 1  # a status' type: the one stage nobody may move a lead into (kommo-api §6.1)
+INCOMING = 1  # a status' type: the one stage nobody may move a lead into
 
 
 @dataclass
@@ -68,7 +68,7 @@ def _place(card: Card, book: Rulebook, catalogue: Catalogue | None, gaps: Gaps) 
     if lead.pipeline.kommo_pipeline_id is None:
         return None, f"pipeline “{lead.pipeline.name}” is not bound to a pipeline in Kommo: run kommo_connect"
     if _stands_in_incoming(card, catalogue):
-        # Any write would move it out of there (kommo-api §4.4), which is a person's decision.
+        # Any write would move it out of there, which is a person's decision.
         return None, "the card stands in Incoming leads: accept it in Kommo"
     stage = book.stages_by_id.get(lead.stage_id) if lead.stage_id else None
     if stage is None:
@@ -193,7 +193,7 @@ def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:
 
 
 def tag(template: str, value: object) -> str:
-    """Return the tag for a value: lower case, spaces as `_`, accents kept (domain S11)."""
+    """Return the tag for a value: lower case, spaces as `_`, accents kept."""
     text = "_".join(str(value).lower().split())
     return template.replace("{value}", text)[:MAX_TAG_LENGTH]
 

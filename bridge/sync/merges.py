@@ -2,7 +2,7 @@
 
 Kommo tells of no merge. A merged lead's fields go over where the other had none, so a lead that now carries our own id
 in “Bridge ID” is the one ours was merged into. Without that proof the card is gone; where its contact has another lead,
-staff are told which, and decide. Source: kommo-api §10.16.
+staff are told which, and decide.
 """
 
 from __future__ import annotations

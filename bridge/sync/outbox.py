@@ -207,7 +207,7 @@ def account_id_of(pipeline: Pipeline) -> int | None:
 
 
 def adopt_orphans(account: Account, *, now: datetime) -> int:
-    """Give a card to every lead of the account's pipelines that has none yet; return how many (domain S12)."""
+    """Give a card to every lead of the account's pipelines that has none yet; return how many."""
     orphans = Lead.objects.filter(pipeline__account_link__account=account, card=None, erased_at=None)
     cards = [Card(lead=lead, account=account, due_at=now, pending_since=now) for lead in orphans.iterator()]
     with transaction.atomic():

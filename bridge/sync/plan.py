@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-# The same in every Kommo pipeline (kommo-api §6.1).
+# The same in every Kommo pipeline.
 LOST_STATUS_ID = 143
 CLOSED_STATUS_IDS = frozenset({142, LOST_STATUS_ID})
 
@@ -71,7 +71,7 @@ class Desired:
     unmapped: tuple[str, ...] = ()
     # No write at all may go out, and why (for instance: the stage of a new lead is bound to nothing).
     held: str = ""
-    # Kommo refused the loss reason together with the move (kommo-api §4.4): move first, give the reason after.
+    # Kommo refused the loss reason together with the move: move first, give the reason after.
     loss_reason_after_move: bool = False
     # Something is bound to an id that our copy of the account does not have: the copy may be old.
     knows_too_little: bool = False

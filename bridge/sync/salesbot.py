@@ -2,7 +2,7 @@
 
 A follow-up channel (FOLLOWUP_CHANNEL=bridge.sync.salesbot.Salesbot). Kommo answers before the bot has run, so “sent”
 means “queued at Kommo”. The field may be written again and again, but every run says the message once more: where the
-answer to the run is lost, it is not asked for again. Source: kommo-api §6 (POST /api/v4/bots/run).
+answer to the run is lost, it is not asked for again.
 """
 
 from __future__ import annotations

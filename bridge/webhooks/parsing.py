@@ -1,7 +1,8 @@
 """Reading what Kommo posted: bracket-form text in, entities and actions out. Pure, and total: no body makes it raise.
 
-The format is Kommo's own (kommo-api §8): PHP-style keys, everything a string, lists with any keys, several entities and
+The format is Kommo's own: PHP-style keys, everything a string, lists with any keys, several entities and
 actions in one body. Whatever cannot be read is left out and said in `problem`; the raw body stays stored.
+Source: https://developers.kommo.com/docs/webhooks-general
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ ENTITIES = {
     "customers": "customer",
     "catalogs": "catalog",
 }
-# A message has been seen without its wrapper: add[0][text] at the top (kommo-api §8.2).
+# A message has been seen without its wrapper: add[0][text] at the top.
 BARE_ACTIONS = frozenset({"add", "update"})
 
 
@@ -193,7 +194,7 @@ def text(value: Any) -> str | None:
 def custom_field_values(data: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
     """Return field id -> its values as the API writes them: {"value": …, "enum_id": …}; [] where a field came bare.
 
-    Values come as values[0][value], as bare scalars (dates), or as one object (radiobutton); see kommo-api §10.3.
+    Values come as values[0][value], as bare scalars (dates), or as one object (radiobutton).
     """
     found: dict[int, list[dict[str, Any]]] = {}
     for entry in _values(data.get("custom_fields")):

@@ -1,4 +1,4 @@
-"""Where Kommo calls us: store the bytes, answer, read them later (contract §4, kommo-api §8.3)."""
+"""Where Kommo calls us: store the bytes, answer, read them later."""
 
 from __future__ import annotations
 

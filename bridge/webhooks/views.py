@@ -13,10 +13,15 @@ from django.views.decorators.http import require_http_methods
 
 from bridge.configuration.first_start import hash_secret
 from bridge.models import Account, WebhookEvent
+from leads.statements import Select, insert
 
 KEPT_HEADERS = ("User-Agent", "Content-Type", "Content-Length", "X-Amocrm-Requestid")
 LONGEST_HEADER = 500
 RETRY_AFTER_SECONDS = 30
+
+_accounts = Select(
+    lambda secret_hash: Account.objects.filter(webhook_secret_hash=secret_hash).values_list("pk", "webhook_secret_hash")
+)
 
 
 @csrf_exempt
@@ -56,12 +61,10 @@ def _body(request: HttpRequest) -> bytes | None:
 
 def _store(account_id: int, request: HttpRequest, body: bytes) -> None:
     headers = {name: request.headers[name][:LONGEST_HEADER] for name in KEPT_HEADERS if name in request.headers}
-    WebhookEvent.objects.bulk_create(
-        [WebhookEvent(account_id=account_id, received_at=timezone.now(), headers=headers, body=body)]
-    )
+    insert([WebhookEvent(account_id=account_id, received_at=timezone.now(), headers=headers, body=body)])
 
 
 def _account_of(secret: str) -> int | None:
     wanted = hash_secret(secret)
-    found = Account.objects.filter(webhook_secret_hash=wanted).values_list("pk", "webhook_secret_hash").first()
+    found = _accounts.first(secret_hash=wanted)
     return found[0] if found and compare_digest(found[1], wanted) else None

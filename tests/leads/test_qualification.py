@@ -98,7 +98,10 @@ def test_a_criterion_that_neither_is_required_nor_disqualifies_decides_nothing()
 
 
 def test_without_a_required_criterion_nobody_is_qualified():
-    assert assess({"bill_value": 9000}, QualificationRule(criteria=(BILL,)), None).outcome is Outcome.UNDECIDED
+    assessment = assess({"bill_value": 9000}, QualificationRule(criteria=(BILL,)), None)
+
+    assert (assessment.outcome, assessment.rule) == (Outcome.UNDECIDED, "qualification")
+    assert assessment.reason == "no criterion is required, so nothing says who is qualified"
 
 
 def test_a_criterion_holds_for_its_flows_alone():
@@ -193,6 +196,44 @@ def test_a_text_that_may_be_thousands_is_not_compared():
     result = check(BILL, {"bill_value": "4.500"})
 
     assert (result.verdict, result.text) == (Verdict.UNKNOWN, "bill_value 4.500 cannot be compared with 400")
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "wanted", "said"),
+    [
+        ("is_set", "a", None, "x is known"),
+        ("is_set", None, None, "x is not known"),
+        ("is_not_set", "a", None, "x is known"),
+        ("is_true", True, None, "x is yes"),
+        ("is_true", False, None, "x is no"),
+        ("is_false", False, None, "x is no"),
+        ("is_true", "maybe", None, "x maybe is neither yes nor no"),
+        ("gte", 3, 5, "x 3 < 5"),
+        ("in", "b", ["a", "b"], "x b in a, b"),
+        ("not_in", "b", ["a", "b"], "x b in a, b"),
+        ("eq", True, False, "x yes != no"),
+        ("eq", None, 5, "x is not known yet"),
+    ],
+)
+def test_a_criterion_says_what_it_found(operator, value, wanted, said):
+    assert check(Criterion(1, "x", operator, wanted), {"x": value}).text == said
+
+
+def test_a_number_of_the_machines_is_the_one_it_shows():
+    assert verdict("eq", 0.1, "0.1") is Verdict.MET
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("y" * 80, "y" * 80),
+        ("y" * 81, "y" * 79 + "…"),
+        (10**20, "100000000000000000000"),
+        (10**21, "1.00000e+21"),
+    ],
+)
+def test_a_reason_shows_a_value_as_far_as_it_can_be_read(value, shown):
+    assert check(Criterion(1, "x", "eq", "z"), {"x": value}).text.startswith(f"x {shown} ")
 
 
 def test_a_reason_cuts_what_is_long():

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leads.decisions import Decision, Facts, decide
+from leads.decisions import Decision, Facts, decide, holds
 from leads.names import name_key
 from leads.qualification import Outcome, assess
-from leads.rules import MappingAction, MappingRule, OnlyIf, Rules, StageRule
+from leads.rules import MappingAction, Rules, StageRule
 
 
 class Standing(StrEnum):
@@ -68,17 +68,13 @@ def _mappings(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
     leading = [
         mapping for mapping in rules.mappings if mapping.action is MappingAction.MOVE and mapping.move_to == stage.key
     ]
-    if any(name_key(mapping.conversation_stage) == said and _holds(mapping, facts) for mapping in leading):
+    if any(name_key(mapping.conversation_stage) == said and holds(mapping, facts) for mapping in leading):
         # It matches, and was not chosen: an earlier mapping was.
         return ["an earlier rule for this conversation stage comes first"]
     if any(name_key(mapping.conversation_stage) == said for mapping in leading):
         return ["talk of a meeting; none is booked"]
     names = dict.fromkeys(f"“{mapping.conversation_stage}”" for mapping in leading)
     return [f"the agent would have to report the conversation stage {' or '.join(names)}"] if names else []
-
-
-def _holds(mapping: MappingRule, facts: Facts) -> bool:
-    return mapping.only_if is OnlyIf.ALWAYS or facts.has_standing_meeting
 
 
 def _qualification(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:

@@ -9,8 +9,7 @@ Three rules are asked in a fixed order, and each goes on from where the one befo
 What they call for happens only if it is allowed: never out of a protected stage, won, lost or a person's own stage;
 never during a handoff; never over a move by staff, unless a meeting or a reply brings something newer; never to a lower
 rank, except to stages reachable from anywhere, and not even there while a meeting is booked. What is not allowed is
-returned as suppressed, with the reason. The trace keeps what every rule said, so that "why is this lead here, why not
-there" can be answered at any time.
+returned as suppressed, with the reason. Why a lead stands in no other stage is told by `leads/alternatives.py`.
 """
 
 from __future__ import annotations
@@ -50,15 +49,6 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A rule that was looked at and what it said."""
-
-    rule: str
-    outcome: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Suppressed:
     """A move the rules called for that was not allowed."""
 
@@ -78,7 +68,6 @@ class Decision:
     reason: str
     rule: str
     suppressed: Suppressed | None = None
-    trace: tuple[Step, ...] = ()
     unmapped_conversation_stage: bool = False
     notify_staff: str | None = None
 
@@ -102,12 +91,12 @@ def decide(facts: Facts, rules: Rules) -> Decision:
     Deciding again from the resulting stage, with the same facts, changes nothing.
     """
     course = _Course(facts, rules)
-    course.follow(_reply(facts, rules, course.trace))
+    course.follow(_reply(facts, rules))
     if _is_back_from_meeting(facts, rules):
-        course.follow(_without_meeting(facts, rules, course.trace))
+        course.follow(_without_meeting(facts, rules))
     else:
-        course.follow(_booked(facts, rules, course.trace))
-        course.follow(_conversation(facts, rules, course.trace))
+        course.follow(_booked(facts, rules))
+        course.follow(_conversation(facts, rules))
     return course.decision()
 
 
@@ -121,7 +110,6 @@ class _Course:
         self.suppressed: Suppressed | None = None
         # Why the lead is right where it stands.
         self.confirmed: tuple[str, str] | None = None
-        self.trace: list[Step] = []
 
     def follow(self, candidate: _Candidate | None) -> None:
         """Move as the candidate says, if that is allowed, and note what came of it."""
@@ -130,16 +118,13 @@ class _Course:
         target, reason, rule = candidate.target, candidate.reason, candidate.rule
         if target == self.standing:
             self.confirmed = self.confirmed or (reason, rule)
-            self.trace.append(Step(rule, "stands there", reason))
         elif refusal := self._refusal(candidate):
             self.suppressed = self.suppressed or Suppressed(target.key, rule, f"{reason}, but {refusal}")
-            self.trace.append(Step(rule, "suppressed", f"{reason}, but {refusal}"))
         elif refusal := self._direction_refusal(candidate):
             self._stay_ahead(candidate, refusal)
         else:
             self.standing = target
             self.taken.append(candidate)
-            self.trace.append(Step(rule, "applies", reason))
 
     def _refusal(self, candidate: _Candidate) -> str | None:
         """Return which person or final stage forbids the move; None when nobody does."""
@@ -177,12 +162,10 @@ class _Course:
         if self.facts.has_standing_meeting and not stage.reachable_from_anywhere and not target.reachable_from_anywhere:
             further = f"{candidate.reason}; {stage.name} is further along"
             self.confirmed = self.confirmed or (further, candidate.rule)
-            self.trace.append(Step(candidate.rule, "does not apply", further))
             return
         reason = f"{candidate.reason}, but {refusal}"
         against_order = "" if self._meeting_holds(target) else candidate.reason
         self.suppressed = self.suppressed or Suppressed(target.key, candidate.rule, reason, against_order)
-        self.trace.append(Step(candidate.rule, "suppressed", reason))
 
     def decision(self) -> Decision:
         changed = self.standing != self.start
@@ -196,7 +179,6 @@ class _Course:
             reason=reason,
             rule=rule,
             suppressed=self.suppressed,
-            trace=tuple(self.trace),
             unmapped_conversation_stage=_is_unmapped(self.facts, self.rules),
             notify_staff=self._notice(changed),
         )
@@ -233,7 +215,7 @@ class _Course:
         return f"the lead wrote from {stage.name}; the card stays there"
 
 
-def _reply(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+def _reply(facts: Facts, rules: Rules) -> _Candidate | None:
     """A lead who writes from a stage with `on_reply` is taken up again; to book a meeting is to answer, too."""
     stage = rules.stage(facts.stage)
     target = rules.stage(stage.on_reply) if stage else None
@@ -244,19 +226,14 @@ def _reply(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
     elif facts.meeting_changed and facts.has_standing_meeting:
         reason = f"the lead booked a meeting from {stage.name}"
     else:
-        trace.append(Step("on_reply", "does not apply", f"this is no answer of the lead in {stage.name}"))
         return None
     return _Candidate(target, reason, "on_reply", any_direction=True, newer_than_staff=True)
 
 
-def _booked(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+def _booked(facts: Facts, rules: Rules) -> _Candidate | None:
     """A booked meeting takes the lead to the meeting stage, whatever the conversation stage says."""
     meeting_stage = rules.stage(rules.meeting_stage)
-    if meeting_stage is None:
-        return None
-    if not facts.has_standing_meeting:
-        said = f"{_meeting(facts)} is {facts.meeting_status}" if facts.meeting_status else "no meeting is booked"
-        trace.append(Step("meeting", "does not apply", said))
+    if meeting_stage is None or not facts.has_standing_meeting:
         return None
     verb = "booked" if facts.meeting_status == "scheduled" else "moved to another time"
     reason = f"{_meeting(facts)} {verb}"
@@ -268,14 +245,14 @@ def _is_back_from_meeting(facts: Facts, rules: Rules) -> bool:
     return stage is not None and stage.key == rules.meeting_stage and facts.meeting_status == "cancelled"
 
 
-def _without_meeting(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+def _without_meeting(facts: Facts, rules: Rules) -> _Candidate | None:
     """The stage the lead deserves when its meeting is taken away.
 
     What the conversation earns now if that stage is reachable from anywhere (disqualified, not interested); otherwise
     the furthest of that, of qualified if the criteria are met, and of where it stood before. When none of these is
     known: in qualification, since somebody who had a meeting is no new lead.
     """
-    earned = _conversation(facts, rules, trace)
+    earned = _conversation(facts, rules)
     if not earned or not earned.target.reachable_from_anywhere:
         options = [earned, _qualified_in_any_stage(facts, rules), _before_meeting(facts, rules)]
         # The first of equals: what is known now says more than where the lead once stood.
@@ -321,50 +298,42 @@ def _is_open_place(stage: StageRule, rules: Rules) -> bool:
     return stage.key != rules.meeting_stage and not stage.keeps_its_leads
 
 
-def _conversation(facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+def _conversation(facts: Facts, rules: Rules) -> _Candidate | None:
     """What the first mapping that matches the conversation stage, and whose condition holds, calls for."""
     if not facts.conversation_stage:
-        trace.append(Step("conversation stage", "does not apply", "the agent has named no conversation stage"))
         return None
     key = name_key(facts.conversation_stage)
     for mapping in rules.mappings:
-        if name_key(mapping.conversation_stage) != key:
-            continue
-        if mapping.only_if is OnlyIf.MEETING and not facts.has_standing_meeting:
-            trace.append(Step(_name(mapping), "does not apply", "talk of a meeting; none is booked"))
-            continue
-        return _mapped(mapping, facts, rules, trace)
-    text = f"conversation stage “{facts.conversation_stage}” moves nothing"
-    trace.append(Step("conversation stage", "does not apply", text))
+        if holds(mapping, facts) and name_key(mapping.conversation_stage) == key:
+            return _mapped(mapping, facts, rules)
     return None
 
 
-def _mapped(mapping: MappingRule, facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+def holds(mapping: MappingRule, facts: Facts) -> bool:
+    """Say whether the condition of a mapping is fulfilled: talk of a meeting is none."""
+    return mapping.only_if is OnlyIf.ALWAYS or facts.has_standing_meeting
+
+
+def _mapped(mapping: MappingRule, facts: Facts, rules: Rules) -> _Candidate | None:
     candidate = None
     if mapping.action is MappingAction.QUALIFY:
-        candidate = _qualification(_name(mapping), facts, rules, trace)
+        candidate = _qualification(facts, rules)
     elif mapping.action is MappingAction.MOVE and (target := rules.stage(mapping.move_to)):
         reason = f"conversation stage “{mapping.conversation_stage}” means {target.name}"
-        candidate = _Candidate(target, reason, _name(mapping))
-    if candidate is None:
-        text = f"conversation stage “{mapping.conversation_stage}” moves nothing"
-        trace.append(Step(_name(mapping), "does not apply", text))
-    elif candidate.target.key == rules.meeting_stage and facts.meeting_status == "cancelled":
+        candidate = _Candidate(target, reason, f"mapping:{mapping.conversation_stage}")
+    if candidate and candidate.target.key == rules.meeting_stage and facts.meeting_status == "cancelled":
         # Or talk would put the lead back where the cancelled meeting takes it from, and so on for ever.
-        trace.append(Step(candidate.rule, "does not apply", f"{_meeting(facts)} was cancelled"))
         return None
     return candidate
 
 
-def _qualification(rule: str, facts: Facts, rules: Rules, trace: list[Step]) -> _Candidate | None:
+def _qualification(facts: Facts, rules: Rules) -> _Candidate | None:
     assessment = _assess(facts, rules)
     stages = {
         Outcome.QUALIFIED: rules.qualification.qualified_stage,
         Outcome.DISQUALIFIED: rules.qualification.disqualified_stage,
         Outcome.UNDECIDED: rules.qualification.undecided_stage,
     }
-    trace += (Step(f"qualification:{one.criterion.field}", one.verdict.value, one.text) for one in assessment.criteria)
-    trace.append(Step(rule, assessment.outcome.value, assessment.reason))
     target = rules.stage(stages[assessment.outcome])
     return _Candidate(target, assessment.reason, assessment.rule) if target else None
 
@@ -381,7 +350,3 @@ def _is_unmapped(facts: Facts, rules: Rules) -> bool:
 
 def _meeting(facts: Facts) -> str:
     return f"meeting {facts.meeting_id}" if facts.meeting_id else "a meeting"
-
-
-def _name(mapping: MappingRule) -> str:
-    return f"mapping:{mapping.conversation_stage}"

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from leads.decisions import Facts, Step, Suppressed, decide
-from leads.rules import MappingAction, MappingRule, Rules, StageRule
+from leads.decisions import Facts, Suppressed, decide
+from leads.rules import Criterion, MappingAction, MappingRule, Rules, StageRule
 from tests.leads.shipped import RULES, STAGES
 
 GOOD, BAD = {"qualification_score": 82}, {"qualification_score": 40}
@@ -132,26 +132,24 @@ def test_disqualified_won_and_lost_stay_when_the_lead_writes_and_staff_are_told(
         assert decision.notify_staff
 
 
-def test_the_trace_tells_a_lead_that_is_further_along_from_a_move_that_is_forbidden():
+def test_a_lead_that_is_further_along_is_told_from_a_move_that_is_forbidden():
     talk = "conversation stage “estágio_1_apresentar_soluções” means EM QUALIFICAÇÃO"
     rule = "mapping:estágio_1_apresentar_soluções"
 
     booked = decide(Facts("meeting_scheduled", "estágio_1_apresentar_soluções", meeting_status="scheduled"), RULES)
-    further = f"{talk}; REUNIÃO AGENDADA is further along"
-    assert booked.trace[-1] == Step(rule, "does not apply", further)
-    assert booked.suppressed is None
+    assert (booked.reason, booked.rule, booked.suppressed) == ("a meeting booked", "meeting", None)
+
+    no_stage_for_meetings = replace(RULES, meeting_stage=None)
+    ahead = decide(
+        Facts("qualified", "estágio_1_apresentar_soluções", meeting_status="scheduled"), no_stage_for_meetings
+    )
+    assert (ahead.reason, ahead.rule) == (f"{talk}; QUALIFICADO is further along", rule)
+    assert ahead.suppressed is None
 
     back = decide(Facts("qualified", "estágio_1_apresentar_soluções"), RULES)
     reason = f"{talk}, but automatic moves do not go back from QUALIFICADO to EM QUALIFICAÇÃO"
-    assert back.trace[-1] == Step(rule, "suppressed", reason)
+    assert back.suppressed == Suppressed("qualifying", rule, reason, against_order=talk)
     assert (back.reason, back.rule) == (reason, rule)
-
-
-def test_the_trace_says_why_no_other_rule_won():
-    decision = decide(Facts("new", "qualificação", {}), RULES)
-    assert {"meeting", "qualification:qualification_score", "mapping:qualificação"} <= {
-        step.rule for step in decision.trace
-    }
 
 
 # Rows of the diagnosis, and what went wrong before
@@ -274,6 +272,36 @@ def test_a_cancelled_meeting_leaves_the_best_that_is_known(talk, attributes, bef
     assert decision.reason.startswith("meeting evt_1 cancelled; ")
 
 
+@pytest.mark.parametrize(
+    ("talk", "attributes", "before", "because"),
+    [
+        ("agendamento", GOOD, "new", "qualification_score 82 >= 70"),
+        ("agendamento", {}, "qualified", "it stood in QUALIFICADO before"),
+        ("agendamento", {}, None, "nothing else is known"),
+        ("qualificação", BAD, "qualified", "qualification_score 40 < 70"),
+    ],
+)
+def test_a_cancelled_meeting_says_why_the_lead_goes_where_it_goes(talk, attributes, before, because):
+    facts = Facts("meeting_scheduled", talk, attributes, "cancelled", "evt_1", True, stage_before_meeting=before)
+
+    decision = decide(facts, RULES)
+
+    assert (decision.reason, decision.rule) == (f"meeting evt_1 cancelled; {because}", "meeting")
+
+
+@pytest.mark.parametrize(("undecided", "stage"), [("qualified", "qualified"), (None, "qualifying")])
+def test_a_cancelled_meeting_of_whom_nothing_is_known_leaves_the_lead_in_qualification(undecided, stage):
+    """Where no stage is for the undecided, in the first after the start."""
+    rules = replace(RULES, qualification=replace(RULES.qualification, undecided_stage=undecided))
+    assert decide(Facts("meeting_scheduled", meeting_status="cancelled", meeting_changed=True), rules).stage == stage
+
+
+def test_who_was_not_interested_before_the_meeting_goes_to_where_a_reply_takes_it():
+    stages = tuple(replace(one, on_reply="qualified") if one.on_reply else one for one in STAGES)
+    facts = Facts("meeting_scheduled", meeting_status="cancelled", stage_before_meeting="not_interested")
+    assert decide(facts, replace(RULES, stages=stages)).stage == "qualified"
+
+
 def test_a_cancellation_that_came_during_a_handoff_counts_when_it_is_over():
     facts = Facts("meeting_scheduled", meeting_status="cancelled", meeting_changed=True, handoff=True)
     assert decide(facts, RULES).suppressed
@@ -290,6 +318,39 @@ def test_talk_does_not_undo_a_cancellation():
 def test_a_cancelled_meeting_does_not_move_a_lead_that_is_elsewhere():
     decision = decide(Facts("qualified", meeting_status="cancelled", meeting_changed=True), RULES)
     assert (decision.stage, decision.changed) == ("qualified", False)
+
+
+def test_a_stage_for_meetings_that_is_reached_from_anywhere_takes_a_booked_lead_back():
+    stages = tuple(
+        replace(one, reachable_from_anywhere=one.key == "meeting_scheduled", on_reply=None) for one in STAGES
+    )
+    facts = Facts("not_interested", meeting_status="scheduled", meeting_changed=True)
+    assert decide(facts, replace(RULES, stages=stages)).stage == "meeting_scheduled"
+
+
+# Ways forward
+
+
+def test_a_stage_of_equal_rank_is_not_further():
+    beside = StageRule("beside", "AO LADO", 1)
+    rules = replace(
+        RULES,
+        stages=(*STAGES, beside),
+        mappings=(MappingRule(1, "outro assunto", MappingAction.MOVE, "beside"),),
+    )
+    assert decide(Facts("new", "outro assunto"), rules).stage == "beside"
+    assert decide(Facts("qualifying", "outro assunto"), rules).stage == "qualifying"
+
+
+@pytest.mark.parametrize(
+    ("flow", "stage"),
+    [("Aluguel de Lote", "disqualified"), ("Usina Investimento", "qualified"), (None, "qualified"), (7, "qualified")],
+)
+def test_a_criterion_of_a_flow_counts_for_leads_that_chose_it(flow, stage):
+    criterion = Criterion(1, "bill_value", "gte", 400, ("Aluguel de Lote",), disqualifies=True)
+    rules = replace(RULES, qualification=replace(RULES.qualification, criteria=(criterion,)))
+    attributes = {**GOOD, "bill_value": 100, "chosen_flow": flow}
+    assert decide(Facts("qualifying", "qualificação", attributes), rules).stage == stage
 
 
 # People
@@ -318,6 +379,23 @@ def test_a_reply_from_not_interested_counts_though_staff_put_the_lead_there():
     assert decide(facts, RULES).stage == "qualifying"
 
 
+@pytest.mark.parametrize(
+    ("facts", "forbidden_by"),
+    [
+        (Facts(None, "estágio_1_apresentar_soluções"), "a person put the card into a stage of their own"),
+        (Facts("new", "estágio_1_apresentar_soluções", handoff=True), "a person has taken over"),
+        (Facts("won", "estágio_1_apresentar_soluções"), "automatic moves do not leave GANHO"),
+        (Facts("new", "estágio_1_apresentar_soluções", staff_set_stage=True), "a person moved the card to NOVO LEAD"),
+    ],
+)
+def test_a_move_that_people_forbid_says_who_did(facts, forbidden_by):
+    decision = decide(facts, RULES)
+
+    reason = f"conversation stage “estágio_1_apresentar_soluções” means EM QUALIFICAÇÃO, but {forbidden_by}"
+    assert decision.suppressed == Suppressed("qualifying", "mapping:estágio_1_apresentar_soluções", reason)
+    assert (decision.stage, decision.changed, decision.reason) == (facts.stage, False, reason)
+
+
 def test_a_reply_during_a_handoff_takes_nobody_up():
     decision = decide(Facts("not_interested", inbound=True, handoff=True), RULES)
     assert decision.stage == "not_interested"
@@ -330,6 +408,8 @@ def test_a_reply_that_says_no_again_leaves_the_lead_where_it_is():
     decision = decide(Facts("not_interested", "sem interesse", inbound=True), rules)
     assert (decision.stage, decision.changed) == ("not_interested", False)
     assert decision.notify_staff == "the lead wrote from NÃO INTERESSADO; the card stays there"
+    assert decision.rule == "mapping:sem interesse"
+    assert decision.reason == "conversation stage “sem interesse” means NÃO INTERESSADO"
 
 
 def test_a_reply_that_is_carried_further_says_both_reasons():

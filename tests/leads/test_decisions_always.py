@@ -99,7 +99,6 @@ def test_every_decision_has_a_reason_and_is_the_same_each_time(situation):
     decision = decide(facts, rules)
     assert decision.reason
     assert decision.rule
-    assert all(step.text for step in decision.trace)
     assert decide(facts, rules) == decision
 
 
@@ -145,13 +144,6 @@ def test_a_move_that_does_not_happen_says_what_forbade_it(situation):
     decision = decide(facts, rules)
     if decision.suppressed:
         assert ", but " in decision.suppressed.reason
-
-
-@given(situations())
-def test_a_lead_of_whom_nothing_is_known_is_disqualified_by_no_criterion(situation):
-    facts, rules = situation
-    decision = decide(replace(facts, attributes={}), rules)
-    assert not any(step.outcome == "failed" or step.outcome == "disqualified" for step in decision.trace)
 
 
 @settings(max_examples=500)

@@ -18,11 +18,11 @@ IS_ROOT = os.geteuid() == 0
 
 
 class Postgres:
-    """One cluster in a folder of its own."""
+    """One cluster in a folder of its own, made where it may pass: PostgreSQL refuses to run as root."""
 
-    def __init__(self, port: int) -> None:
-        # Not below pytest's folder, which is root's alone: PostgreSQL refuses to run as root.
-        self._data, self._port = Path(tempfile.mkdtemp(prefix="bridge-postgres-")), port
+    def __init__(self, port: int, directory: Path | None = None) -> None:
+        # Not below pytest's folder, which is root's alone.
+        self._data, self._port = Path(tempfile.mkdtemp(prefix="bridge-postgres-", dir=directory)), port
         if IS_ROOT:
             shutil.chown(self._data, "postgres")
         self._do("initdb", "-U", "bridge", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")

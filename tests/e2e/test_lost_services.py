@@ -1,28 +1,39 @@
-"""Database and broker go away and come back under load: what was accepted arrives, once, and the rest was refused."""
+"""Database, broker and disk space go away and come back under load: what was accepted arrives, the rest was refused."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from secrets import token_hex
 
 import pytest
 import requests
 
 from bridge.demo.stage import free_port
+from tests.e2e.disks import SmallDisk
 from tests.e2e.servers import IS_THERE, Postgres, Redis
-from tests.e2e.stack import Stack, eventually, new_phone, port, running
+from tests.e2e.stack import Stack, database, eventually, migrated, new_phone, port, running
 
-pytestmark = [
-    pytest.mark.once,
-    pytest.mark.skipif(not IS_THERE, reason="PostgreSQL and Redis are not installed"),
-]
+pytestmark = pytest.mark.once
+OF_POSTGRES_MIB = 250
+OF_SQLITE_MIB = 20
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory) -> Iterator[tuple[Postgres, Redis]]:
+def disk() -> Iterator[SmallDisk]:
+    """The disk of the PostgreSQL below."""
+    disk = SmallDisk(OF_POSTGRES_MIB)
+    yield disk
+    disk.remove()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory, disk) -> Iterator[tuple[Postgres, Redis]]:
+    if not IS_THERE:
+        pytest.skip("PostgreSQL and Redis are not installed")
     folder = tmp_path_factory.mktemp("servers")
-    postgres, redis = Postgres(free_port(port())), Redis(folder, free_port(port()))
+    postgres, redis = Postgres(free_port(port()), disk.folder), Redis(folder, free_port(port()))
     postgres.start()
     redis.start()
     try:
@@ -65,7 +76,9 @@ class Agent:
     def _talk(self) -> None:
         while not self._enough.wait(0.1):
             phone = new_phone()
-            answer = self._stack.call("POST", "interactions/", {"lead": {"phone": phone, "name": "Rita"}})
+            message = {"direction": "inbound", "text": token_hex(500)}
+            body = {"lead": {"phone": phone, "name": "Rita"}, "message": message}
+            answer = self._stack.call("POST", "interactions/", body)
             if answer.ok:
                 self.accepted.append(phone)
             else:
@@ -137,3 +150,53 @@ def test_a_broker_that_dies_with_all_it_held_delays_and_refuses_nothing(ours, se
 
     assert agent.refused == []
     everything_arrived_once(ours, agent.accepted)
+
+
+def a_webhook(stack: Stack) -> int:
+    """Call the bridge as Kommo does, about a lead nobody knows; return the status of the answer."""
+    [subscription] = stack.kommo.get("webhooks")["subscriptions"]
+    # Random, or the database would compress it to nearly nothing.
+    body = {"leads[update][0][id]": "1", "leads[update][0][name]": token_hex(20_000)}
+    return requests.post(subscription["destination"], data=body, timeout=30).status_code
+
+
+def a_full_disk_refuses_and_loses_nothing(stack: Stack, disk: SmallDisk) -> None:
+    agent = Agent(stack)
+
+    with agent.talking():
+        answers_more(agent)
+        disk.fill()
+
+        def refusing() -> None:
+            assert len(agent.refused) >= 3
+            assert a_webhook(stack) == 503
+
+        eventually(refusing)
+        assert requests.get(f"{stack.web_url}/healthz", timeout=10).status_code == 200
+        disk.free()
+        answers_more(agent)
+
+    assert set(agent.refused) == {503}
+    assert a_webhook(stack) == 200
+    everything_arrived_once(stack, agent.accepted)
+    assert "worker_stops" not in stack.log_of("worker")
+
+
+def test_a_disk_that_is_full_loses_nothing_that_was_accepted(ours, disk):
+    if not disk.mounted:
+        pytest.skip("a small disk cannot be mounted here")
+    a_full_disk_refuses_and_loses_nothing(ours, disk)
+
+
+def test_sqlite_on_a_disk_that_is_full_loses_nothing_that_was_accepted(tmp_path):
+    disk = SmallDisk(OF_SQLITE_MIB)
+    try:
+        if not disk.mounted:
+            pytest.skip("a small disk cannot be mounted here")
+        with (
+            database("sqlite", disk.folder, like=migrated("sqlite", "")) as url,
+            running("sqlite", tmp_path, DATABASE_URL=url) as stack,
+        ):
+            a_full_disk_refuses_and_loses_nothing(stack, disk)
+    finally:
+        disk.remove()

@@ -1,4 +1,4 @@
-"""What the agent is told of handoffs and moves, over real HTTP."""
+"""What the agent is told of handoffs and moves (contract §5), over real HTTP."""
 
 from __future__ import annotations
 

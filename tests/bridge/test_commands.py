@@ -1,4 +1,4 @@
-"""Commands end with a code and one line a person can act on, never a traceback."""
+"""Commands end with a code and one line a person can act on, never a traceback (contract §1)."""
 
 from __future__ import annotations
 

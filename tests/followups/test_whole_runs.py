@@ -1,4 +1,4 @@
-"""Whole runs: nothing at a forbidden hour, nothing twice and nothing skipped, however late the worker comes."""
+"""N16 and N15 over whole runs: whatever the zone, the hours, the holidays, the delays and a worker that comes late."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LATENESS = st.lists(st.sampled_from([0, 0, 0, 1, 20, 200, 900, 3000]), min_size=
 @example(
     datetime(2018, 11, 3, 20, tzinfo=UTC), "America/Sao_Paulo", (23, 1), set(WEEKDAYS), "BR", [minutes(240)] * 2, [0]
 )
-def test_steps_come_in_order_in_their_hours_none_skipped_and_none_doubled(
+def test_n16_steps_come_in_order_in_their_hours_none_skipped_and_none_doubled(
     start, zone, quiet, days, country, delays, lateness
 ):
     with forgotten():

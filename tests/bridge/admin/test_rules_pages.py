@@ -129,7 +129,7 @@ def _errors(answer):
     return [form.errors for form in answer.context["editor"].forms()]
 
 
-def test_a_published_threshold_decides_the_next_interaction(staff, pipeline):
+def test_s13_a_published_threshold_decides_the_next_interaction(staff, pipeline):
     threshold(staff, pipeline, 55)
     assert record(pipeline, "+5581999990001", **SCORED).decision.stage == "disqualified"
 

@@ -11,7 +11,7 @@ from tests.conftest import record
 SCORED = {"qualification_score": 60, "context": {"conversation_stage": "qualificação"}}
 
 
-def test_a_lower_minimum_score_qualifies_the_next_interaction(staff, pipeline):
+def test_s13_a_lower_minimum_score_qualifies_the_next_interaction(staff, pipeline):
     assert record(pipeline, "+5581999990001", **SCORED).decision.stage == "disqualified"
     qualification = Qualification.objects.get()
 
@@ -22,7 +22,7 @@ def test_a_lower_minimum_score_qualifies_the_next_interaction(staff, pipeline):
     assert (recorded.decision.stage, recorded.decision.reason) == ("qualified", "qualification_score 60 >= 55")
 
 
-def test_a_renamed_stage_shows_its_new_name_at_once(staff, pipeline):
+def test_s13_a_renamed_stage_shows_its_new_name_at_once(staff, pipeline):
     stage = Stage.objects.get(pipeline=pipeline, key="new")
 
     answer = submit(staff, reverse("admin:leads_stage_change", args=[stage.pk]), name="RECÉM-CHEGADO")

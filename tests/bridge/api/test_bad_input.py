@@ -1,4 +1,4 @@
-"""What bad input gets, beyond the fields of one interaction (test_interactions.py)."""
+"""What bad input gets (contract §3), beyond the fields of one interaction (test_interactions.py)."""
 
 from __future__ import annotations
 

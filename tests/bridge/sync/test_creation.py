@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.kommo import client as client_module
+from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card
 from bridge.sync import outbox
@@ -45,12 +45,12 @@ def drain_later(account, **span):
 
 
 @pytest.mark.parametrize("has_field", [True, False], ids=["by Bridge ID", "by phone"])
-def test_a_create_that_arrives_after_we_stopped_listening_makes_no_second_lead(
+def test_n11_a_create_that_arrives_after_we_stopped_listening_makes_no_second_lead(
     account, pipeline, kommo, monkeypatch, has_field
 ):
     if not has_field:
         Account.objects.update(bridge_id_field_id=None)
-    monkeypatch.setattr(client_module, "TIMEOUT", (5, 0.3))
+    monkeypatch.setattr(transport, "TIMEOUT", (5, 0.3))
     record(pipeline)
     # Kommo is at work on it for longer than we listen.
     kommo.fault("slow", count=1, path="/api/v4/leads/complex", seconds=1.2)
@@ -72,7 +72,9 @@ def test_a_create_that_arrives_after_we_stopped_listening_makes_no_second_lead(
     assert card.lead.events.filter(kind=Event.Kind.CARD, reason__startswith="found lead").exists()
 
 
-def test_a_process_that_dies_in_a_create_leaves_a_doubt_that_outlasts_the_call(account, pipeline, kommo, monkeypatch):
+def test_n11_a_process_that_dies_in_a_create_leaves_a_doubt_that_outlasts_the_call(
+    account, pipeline, kommo, monkeypatch
+):
     record(pipeline)
 
     def die(*_, **__):

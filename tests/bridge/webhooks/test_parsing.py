@@ -13,7 +13,7 @@ def body(*pairs: tuple[str, object]) -> bytes:
     return urlencode(pairs).encode()
 
 
-def test_bracket_form_is_read_with_account_entity_action_and_id():
+def test_n20_bracket_form_is_read_with_account_entity_action_and_id():
     parsed = parse(
         body(("account[id]", 30000001), ("leads[status][0][id]", 15318175), ("leads[status][0][status_id]", 67548619))
     )
@@ -173,7 +173,7 @@ def test_a_body_cut_anywhere_is_survived(length):
 
 
 SHAPES = {
-    # What each action carries beyond the common block.
+    # kommo-api §8.2: what each action carries beyond the common block.
     "leads[delete][0][id]": ("lead", "delete"),
     "leads[restore][0][id]": ("lead", "restore"),
     "leads[responsible][0][id]": ("lead", "responsible"),

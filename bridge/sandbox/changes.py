@@ -76,67 +76,77 @@ def create(call: Call, entity: Entity, change: Change) -> None:
 
 def update(call: Call, entity: Entity, change: Change) -> None:
     """Apply a change to an entity, one event for each thing that differs, then webhooks."""
-    store = call.store
-    table: Any = store.table(entity.kind)
     old: dict[str, int] = {}
-    differs = False
-
-    for name, value in change.attributes.items():
-        before = getattr(entity, name)
-        if before == value:
-            continue
-        differs = True
-        setattr(entity, name, value)
-        if name in ATTRIBUTE_EVENTS:
-            type_, wrap = ATTRIBUTE_EVENTS[name]
-            store.record(type_, entity=entity, by=change.by, before=[wrap(before)], after=[wrap(value)])
-        if name == "responsible_user_id":
-            old["old_responsible_user_id"] = before
-
-    for field_id, values in change.values.items():
-        before_values = entity.values.get(field_id)
-        if before_values == (values or None):
-            continue
-        differs = True
-        table.set_values(entity, field_id, values)
-        store.record(
-            f"custom_field_{field_id}_value_changed",
-            entity=entity,
-            by=change.by,
-            before=_field_event(call, entity, field_id, before_values),
-            after=_field_event(call, entity, field_id, values),
-        )
-
+    differs = _update_attributes(call, entity, change, old)
+    differs |= _update_values(call, entity, change)
     if change.tags:
-        before_tags = entity.tags
-        entity.tags = change.tags.result(store, entity)
-        differs |= _record_tags(call, entity, before_tags, change.by)
-
+        before = entity.tags
+        entity.tags = change.tags.result(call.store, entity)
+        differs |= _record_tags(call, entity, before, change.by)
     if isinstance(entity, Lead):
-        stage = (entity.pipeline_id, entity.status_id)
-        if change.stage and change.stage != stage:
-            differs = True
-            old["old_status_id"] = entity.status_id
-            _enter(call, entity, change.stage)
-            store.record(
-                "lead_status_changed",
-                entity=entity,
-                by=change.by,
-                before=[_status_event(*stage)],
-                after=[_status_event(*change.stage)],
-            )
-        else:
-            # The last changed card lies on top.
-            store.place(entity, *stage)
-
+        differs |= _update_stage(call, entity, change, old)
     if not differs and call.options.quiet_when_unchanged:
         return
     entity.updated_by = change.by
+    table: Any = call.store.table(entity.kind)
     table.touch(entity, now() if change.updated_at is None else change.updated_at)
     if isinstance(entity, Lead):
         entity.changed_at = time.time()
-    store.reindex(entity)
+    call.store.reindex(entity)
     _tell_update(call, entity, old)
+
+
+def _update_attributes(call: Call, entity: Entity, change: Change, old: dict[str, int]) -> bool:
+    """Set the plain attributes; say whether one differs. `old` takes what a webhook tells of the time before."""
+    differing = {name: value for name, value in change.attributes.items() if getattr(entity, name) != value}
+    for name, value in differing.items():
+        before = getattr(entity, name)
+        setattr(entity, name, value)
+        if name in ATTRIBUTE_EVENTS:
+            type_, wrap = ATTRIBUTE_EVENTS[name]
+            call.store.record(type_, entity=entity, by=change.by, before=[wrap(before)], after=[wrap(value)])
+        if name == "responsible_user_id":
+            old["old_responsible_user_id"] = before
+    return bool(differing)
+
+
+def _update_values(call: Call, entity: Entity, change: Change) -> bool:
+    """Set the custom fields; say whether one differs."""
+    table: Any = call.store.table(entity.kind)
+    differs = False
+    for field_id, values in change.values.items():
+        before = entity.values.get(field_id)
+        if before == (values or None):
+            continue
+        differs = True
+        table.set_values(entity, field_id, values)
+        call.store.record(
+            f"custom_field_{field_id}_value_changed",
+            entity=entity,
+            by=change.by,
+            before=_field_event(call, entity, field_id, before),
+            after=_field_event(call, entity, field_id, values),
+        )
+    return differs
+
+
+def _update_stage(call: Call, lead: Lead, change: Change, old: dict[str, int]) -> bool:
+    """Move a lead; say whether it stands elsewhere now. `old` takes the stage it left."""
+    stage = (lead.pipeline_id, lead.status_id)
+    if not change.stage or change.stage == stage:
+        # The last changed card lies on top.
+        call.store.place(lead, *stage)
+        return False
+    old["old_status_id"] = lead.status_id
+    _enter(call, lead, change.stage)
+    call.store.record(
+        "lead_status_changed",
+        entity=lead,
+        by=change.by,
+        before=[_status_event(*stage)],
+        after=[_status_event(*change.stage)],
+    )
+    return True
 
 
 def delete(call: Call, entity: Entity) -> None:

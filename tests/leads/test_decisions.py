@@ -152,6 +152,21 @@ def test_a_lead_that_is_further_along_is_told_from_a_move_that_is_forbidden():
     assert (back.reason, back.rule) == (reason, rule)
 
 
+@pytest.mark.parametrize(
+    ("facts", "reason", "rule"),
+    [
+        (Facts("new", new_lead=True), "first message of a new lead", "new lead"),
+        (Facts("new", "início"), "conversation stage “início” moves nothing now", "conversation stage"),
+        (Facts("new", "preço"), "conversation stage “preço” is not mapped yet", "conversation stage"),
+        (Facts("new"), "nothing in this interaction calls for a move", "none"),
+        (Facts("meeting_scheduled", meeting_status="rescheduled"), "a meeting moved to another time", "meeting"),
+    ],
+)
+def test_a_lead_that_stays_is_told_why(facts, reason, rule):
+    decision = decide(facts, RULES)
+    assert (decision.changed, decision.reason, decision.rule) == (False, reason, rule)
+
+
 # Rows of the diagnosis, and what went wrong before
 
 
@@ -237,7 +252,7 @@ def test_a_meeting_booked_from_not_interested_is_an_answer_even_without_a_messag
 def test_a_meeting_that_is_over_moves_nothing_by_itself(status):
     decision = decide(Facts("meeting_scheduled", meeting_status=status, meeting_changed=True), RULES)
     assert (decision.stage, decision.suppressed) == ("meeting_scheduled", None)
-    assert bool(decision.notify_staff) == (status == "no_show")
+    assert decision.notify_staff == ("the lead did not come to the meeting" if status == "no_show" else None)
 
 
 def test_a_lead_disqualified_after_its_meeting_is_moved():
@@ -422,6 +437,11 @@ def test_a_better_score_does_not_free_a_disqualified_lead_but_staff_can_see_it_w
     assert decision.suppressed
     assert decision.suppressed.stage == "qualified"
     assert decision.notify_staff == "the lead wrote from DESQUALIFICADO; the card stays there"
+
+
+@pytest.mark.parametrize("stage", ["won", "disqualified", "qualified"])
+def test_staff_hear_of_no_talk_that_is_not_the_leads_own(stage):
+    assert decide(Facts(stage, "qualificação", GOOD), RULES).notify_staff is None
 
 
 def test_talk_of_a_person_takes_even_a_booked_lead_to_a_person():

@@ -117,6 +117,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "bridge.admin.record.RecordMiddleware",
+    "bridge.admin.second_factor.RequiredMiddleware",
     "bridge.admin.zone.ZoneMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -315,6 +316,8 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if SECURE else 0)
 
 # How long one answer to "is it you?" holds before something sensitive asks for the password again.
 ADMIN_CONFIRM_MINUTES = env.int("ADMIN_CONFIRM_MINUTES", default=10)
+# Whether the admin opens for nobody without a second factor.
+ADMIN_REQUIRE_SECOND_FACTOR = env.bool("ADMIN_REQUIRE_SECOND_FACTOR", default=False)
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="pt-br")
 LANGUAGES = [("pt-br", _("Portuguese (Brazil)")), ("en", _("English"))]

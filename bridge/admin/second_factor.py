@@ -1,16 +1,20 @@
-"""A person's own page for the second factor, and the login that asks for its code."""
+"""A person's own page for the second factor, the login that asks for its code, and who may not do without one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import segno
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_login_failed
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,6 +25,8 @@ from bridge import second_factor
 from bridge.admin import record
 from bridge.admin.confirm import asks_again
 
+# Where somebody without a second factor may go although everybody needs one.
+OPEN = frozenset({"second-factor", "admin:login", "admin:logout", "admin:jsi18n"})
 CODE_INPUT = {"autocomplete": "one-time-code", "inputmode": "text", "autofocus": True}
 
 
@@ -54,6 +60,29 @@ class LoginForm(AuthenticationForm):
         )
 
 
+class RequiredMiddleware:
+    """With ADMIN_REQUIRE_SECOND_FACTOR, lead staff who have none to the page that sets one up.
+
+    Looked up with each page, so it holds for sessions that were open before, too.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        if not settings.ADMIN_REQUIRE_SECOND_FACTOR:
+            raise MiddlewareNotUsed
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        view = request.resolver_match.view_name if request.resolver_match else ""
+        if view in OPEN or not request.path.startswith(reverse("admin:index")):
+            return None
+        if not request.user.is_authenticated or second_factor.of(request.user):
+            return None
+        return redirect("second-factor")
+
+
 # Not by unfold's setting: it would import these pages while the site they register with is still being made.
 admin.site.login_form = LoginForm
 
@@ -80,7 +109,8 @@ def page(request: HttpRequest) -> HttpResponse:
     elif do == "off":
         second_factor.reset([user])
         record.note(request, "Gave up the second factor", rows=[user])
-        messages.success(request, _("From now on your password alone opens this."))
+        if not settings.ADMIN_REQUIRE_SECOND_FACTOR:
+            messages.success(request, _("From now on your password alone opens this."))
         return redirect("second-factor")
     if codes:
         record.note(request, f"Second factor: {do}", rows=[user])
@@ -93,6 +123,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "codes": codes,
         "left": len(factor.recovery_hashes) if factor else 0,
         "begun": setting_up,
+        "required": settings.ADMIN_REQUIRE_SECOND_FACTOR,
         "qr": segno.make(second_factor.address(setting_up)).svg_data_uri(scale=5, light="white") if setting_up else "",
         "secret": " ".join(setting_up.key[at : at + 4] for at in range(0, 32, 4)) if setting_up else "",
     }

@@ -18,7 +18,8 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 
 from bridge import roles, second_factor
-from bridge.models import SecondFactor
+from bridge.api import keys
+from bridge.models import ApiKey, SecondFactor
 from tests.bridge.admin.people import PASSWORD, client_of
 
 LOGIN, PAGE, USERS = "/admin/login/", "/admin/second-factor/", "/admin/auth/user/"
@@ -248,3 +249,41 @@ def test_the_command_frees_the_last_admin(guarded, capsys):
     assert "has no second factor now" in capsys.readouterr().out
     with pytest.raises(CommandError):
         call_command("reset_second_factor", "nobody")
+
+
+@pytest.fixture
+def required(settings) -> None:
+    settings.ADMIN_REQUIRE_SECOND_FACTOR = True
+
+
+def test_where_all_need_one_who_has_none_is_led_to_set_it_up(required, ada, clock):
+    client = log_in()[0]
+
+    for path in ("/admin/", USERS, "/admin/overview/live/"):
+        assert client.get(path)["Location"] == PAGE
+    assert "Everybody needs a second factor here" in client.get(PAGE).content.decode()
+    client.post(PAGE, {"do": "begin"})
+    client.post(PAGE, {"do": "confirm", "code": code_now(SecondFactor.objects.get())})
+
+    assert is_in(client)
+
+
+def test_where_all_need_one_who_gives_theirs_up_sets_up_another(required, guarded):
+    client = log_in(code=code_now(guarded))[0]
+    assert is_in(client)
+
+    client.post(PAGE, {"do": "off"})
+
+    page = client.get("/admin/", follow=True).content.decode()
+    assert "Everybody needs a second factor here" in page
+    assert "your password alone" not in page
+
+
+def test_where_all_need_one_login_logout_and_the_agent_are_as_before(required, ada):
+    anonymous, client = Client(), log_in()[0]
+    key = keys.issue(ApiKey(name="agent"))
+
+    assert anonymous.get("/admin/")["Location"].startswith(LOGIN)
+    assert anonymous.get("/api/v1/leads/", headers={"Authorization": f"Api-Key {key}"}).status_code == 200
+    assert client.post("/admin/logout/").status_code == 200
+    assert client.get("/admin/")["Location"].startswith(LOGIN)

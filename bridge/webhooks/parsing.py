@@ -118,10 +118,8 @@ def _by_entity(text: str) -> dict[Place, list[str]]:
         action, _, rest = rest.partition("]")
         if top in BARE_ACTIONS:
             top, action, index = "message", top, action
-        elif top != "account":
-            index, _, rest = rest.removeprefix("[").partition("]")
         else:
-            index = ""
+            index, _, rest = rest.removeprefix("[").partition("]")
         if len(pairs := found[top, action, index]) < MOST_KEYS_OF_AN_ENTITY:
             pairs.append(f"{ROOT}{quote(rest, safe='[]')}={value}")
     return found
@@ -185,10 +183,6 @@ def number(value: Any) -> int | None:
         return None
     text = str(value).strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-def text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def custom_field_values(data: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:

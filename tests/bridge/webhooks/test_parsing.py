@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.webhooks.parsing import SAID, custom_field_values, number, parse, tag_names
+from bridge.webhooks import parsing
+from bridge.webhooks.parsing import SAID, Parsed, Problem, custom_field_values, number, parse, tag_names
 
 
 def body(*pairs: tuple[str, object]) -> bytes:
@@ -49,7 +50,7 @@ def test_gaps_in_the_indices_lose_nothing():
 
 def test_a_note_is_nested_twice_and_names_its_lead():
     item = parse(body(("leads[note][0][note][element_id]", 5), ("leads[note][0][note][text]", "olá"))).items[0]
-    assert (item.action, item.kommo_id, item.data["text"]) == ("note", 5, "olá")
+    assert (item.entity, item.action, item.kommo_id, item.data["text"]) == ("lead", "note", 5, "olá")
 
 
 def test_a_key_that_is_a_value_and_a_parent_does_not_stop_the_reading():
@@ -63,11 +64,25 @@ def test_a_key_that_is_a_value_and_a_parent_does_not_stop_the_reading():
     assert item.kommo_id == 5
 
 
-def test_an_accepted_incoming_lead_names_the_lead_it_became():
+@pytest.mark.parametrize("action", ["accept", "decline"])
+def test_an_incoming_lead_that_is_over_names_the_lead_it_became(action):
     item = parse(
-        body(("unsorted[delete][0][action]", "accept"), ("unsorted[delete][0][accept_result][leads][0]", 77))
+        body(("unsorted[delete][0][action]", action), (f"unsorted[delete][0][{action}_result][leads][0]", 77))
     ).items[0]
     assert (item.entity, item.kommo_id) == ("unsorted", 77)
+
+
+@pytest.mark.parametrize(
+    "pairs", [["leads[update][0]=x", "leads[update][0][id]=5"], ["leads[update][0][id]=5", "leads[update][0]=x"]]
+)
+def test_an_entity_that_is_a_value_and_a_parent_is_read_as_the_parent(pairs):
+    [item] = parse("&".join(pairs).encode()).items
+    assert (item.kommo_id, item.data) == (5, {"id": "5"})
+
+
+def test_pairs_may_be_empty_and_values_may_hold_an_equals_sign():
+    first, second = parse(b"&leads[add][0][id]=1&&leads[add][1][id]=2&leads[add][1][name]=a=b").items
+    assert (first.kommo_id, second.kommo_id, second.data["name"]) == (1, 2, "a=b")
 
 
 def test_field_values_come_as_lists_bare_scalars_or_objects():
@@ -93,6 +108,20 @@ def test_field_values_come_as_lists_bare_scalars_or_objects():
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ("x", [{"value": "x"}]),
+        (["x", "y", {"0": "z"}], [{"value": "x"}, {"value": "y"}]),
+        ({"value": "x", "enum": "4"}, [{"value": "x", "enum_id": 4}]),
+        ({"0": "x", "1": {"value": "y"}}, [{"value": "x"}, {"value": "y"}]),
+        (None, []),
+    ],
+)
+def test_the_values_of_a_field_are_read_in_every_shape(values, read):
+    assert custom_field_values({"custom_fields": [{"id": "1", "values": values}, "nonsense"]}) == {1: read}
+
+
 def test_tags_are_read_by_name():
     item = parse(
         body(("leads[add][0][id]", 1), ("leads[add][0][tags][0][id]", 5), ("leads[add][0][tags][0][name]", "vip"))
@@ -100,22 +129,53 @@ def test_tags_are_read_by_name():
     assert tag_names(item.data) == ["vip"]
 
 
-@pytest.mark.parametrize("text", [" 12 ", "12"])
-def test_ids_may_come_with_spaces(text):
+@pytest.mark.parametrize("text", [" 12 ", "12", 12, {"": "12"}, {"x": {"0": "7"}, "0": "a", "1": "12"}])
+def test_ids_may_come_with_spaces_or_under_a_key_of_their_own(text):
     assert number(text) == 12
 
 
-@pytest.mark.parametrize("value", ["", "a", "-1", "1.5", None, [], True, "9" * 30, "¹"])
+def test_ids_have_at_most_eighteen_digits():
+    assert (number("9" * 18), number("9" * 19)) == (10**18 - 1, None)
+
+
+@pytest.mark.parametrize("value", ["", "a", "-1", "1.5", 1.5, None, [], {}, {"0": {"0": "7"}}, True, "9" * 30, "¹"])
 def test_what_is_no_id_is_none(value):
     assert number(value) is None
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"[", b"%ff", b"leads=1", b"leads[status]=1", b"{}", b'{"leads": 1}', b"\x00", b"a" * 3000]
+    "raw", [b"[", b"%ff", b"leads=1", b"leads[status]=1", b"{}", b'{"leads": 1}', b"\x00", b"a" * 3000]
 )
 def test_bodies_that_tell_nothing_say_so(raw):
-    parsed = parse(raw)
-    assert (parsed.items, parsed.problem in SAID) == ((), True)
+    assert parse(raw) == Parsed(problem=Problem.NOTHING_KNOWN)
+
+
+def test_an_empty_body_says_so():
+    assert parse(b" \n") == Parsed(problem=Problem.EMPTY)
+
+
+def test_a_body_of_the_account_alone_keeps_whose_it_is():
+    assert parse(b"account[id]=5&account[subdomain]=77") == Parsed(5, problem=Problem.NOTHING_KNOWN)
+    assert parse(b"account[subdomain]=77").account_id is None
+
+
+def test_one_entity_that_cannot_be_read_costs_no_other(monkeypatch):
+    decode = parsing.qs_codec.decode
+
+    def choke(text, options):
+        if "choke" in text:
+            raise ValueError("no form")
+        return decode(text, options)
+
+    monkeypatch.setattr(parsing.qs_codec, "decode", choke)
+    bad = b"leads[add][0][name]=choke&leads[add][1][name]=choke"
+
+    assert parse(bad) == Parsed(problem=Problem.UNREADABLE)
+    assert [item.kommo_id for item in parse(bad + b"&leads[add][2][id]=3").items] == [3]
+
+
+def test_every_problem_is_told_in_words():
+    assert set(SAID) == set(Problem)
 
 
 def test_thousands_of_keys_are_read():

@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from bridge.configuration import bindings, document, drafts, exporting, importing
+from bridge.configuration import bindings, document, drafts, exporting, importing, parts
 from bridge.models import RulesDraft, RulesRevision
 from followups import models as followups
 from leads import models as leads
@@ -109,12 +109,13 @@ def _bring_in(wanted: document.Pipeline, *, reason: str) -> None:
 
 
 def _add(pipeline: Pipeline, text: str, origin: RulesRevision.Origin, *, now: datetime, **more: Any) -> RulesRevision:
-    newest = pipeline.revisions.order_by("-number").values_list("number", flat=True).first()
+    before = pipeline.revisions.order_by("-number").first()
     author = more.pop("author", None)
     user = author if isinstance(author, User) else None
     return RulesRevision.objects.create(
         pipeline=pipeline,
-        number=(newest or 0) + 1,
+        number=before.number + 1 if before else 1,
+        touched=parts.touched(drafts.read(before.document), drafts.read(text)) if before else [],
         document=text,
         digest=drafts.digest(text),
         origin=origin,

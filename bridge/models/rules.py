@@ -53,6 +53,8 @@ class RulesRevision(models.Model):
     # Kept beside the author: it must be readable after the user is gone, and a command has a name and no user.
     author_name = models.CharField(_("author"), max_length=200, blank=True)
     comment = models.CharField(_("comment"), max_length=500, blank=True)
+    # The parts that differ from the revision before (bridge/configuration/parts.py). None: made before these were kept.
+    touched = models.JSONField(null=True, editable=False)
     created_at = models.DateTimeField(_("at"))
 
     class Meta:

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bridge.admin.leads import touching
 from bridge.admin.reasons import told
-from bridge.models import AgentEvent, Delivery, RulesRevision
+from bridge.models import AgentEvent, Delivery
 from leads.models import Event, Lead
 
 SHOWN = 30
@@ -92,7 +94,7 @@ class Timeline:
 
 
 def timeline(lead: Lead, *, show: str, before: datetime | None) -> Timeline:
-    """Return the newest entries of a filter ("" for all) up to a time. At most three queries, each by an index.
+    """Return the newest entries of a filter ("" for all) up to a time. At most six queries, each by an index.
 
     A page ends after a moment, never within it: what happened at once is told together, and `older` begins below it.
     """
@@ -144,18 +146,16 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
 
 
 def _rules(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
-    """Changes of the rules this lead is decided by, since it is there."""
-    rows = RulesRevision.objects.filter(pipeline_id=lead.pipeline_id, created_at__gte=lead.created_at)
-    if before:
-        rows = rows.filter(created_at__lt=before)
-    for revision in rows.defer("document").order_by("-created_at")[: SHOWN + 10]:
+    for revision, met in islice(touching.revisions(lead, before=before), SHOWN + 10):
+        facts = [(_("revision"), str(revision.number))]
+        facts += [(_("what touched this lead"), ", ".join(touching.name(part, lead) for part in met))] if met else []
         yield Entry(
             at=revision.created_at,
             icon="rule_settings",
             kind=_("rules changed"),
             title=revision.comment or str(revision.get_origin_display()),
             actor=revision.author_name,
-            facts=[(_("revision"), str(revision.number))],
+            facts=facts,
             tone="info",
             key=(2, f"{revision.pk:020}"),
         )

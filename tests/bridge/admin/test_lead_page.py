@@ -89,7 +89,7 @@ def test_the_timeline_tells_of_messages_decisions_deliveries_people_and_rules(st
     handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="wants a person", now=now)
     AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=now, due_at=now)
     RulesRevision.objects.create(
-        pipeline=pipeline, number=99, document="", digest="", origin="published", author_name="ada", created_at=now
+        pipeline=pipeline, number=99, origin="published", author_name="ada", touched=["everybody"], created_at=now
     )
     found = set(kinds(staff, lead))
     assert {"interaction", "delivery", "handoff", "told to the agent", "rules changed"} <= found

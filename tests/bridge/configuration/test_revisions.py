@@ -73,6 +73,15 @@ def test_publishing_keeps_who_when_before_and_after(pipeline, ada):
     assert not RulesDraft.objects.exists()
 
 
+def test_a_revision_knows_the_parts_it_touched(pipeline, ada):
+    draft(pipeline, with_mapping, ada)
+    publish(pipeline, ada)
+    assert list(RulesRevision.objects.order_by("number").values_list("touched", flat=True)) == [
+        [],
+        ["conversation:fechamento"],
+    ]
+
+
 def test_an_older_revision_comes_back_through_a_draft(pipeline, ada):
     draft(pipeline, lambda said: with_score(said, 55), ada)
     publish(pipeline, ada)

@@ -1,8 +1,8 @@
 """The admin's pages over large tables, against the same pages over almost empty ones (PostgreSQL).
 
-A page may cost a constant number of queries, whatever the tables hold: counted against tables that just fill a page. It may take
-hardly more time than over those, for showing fifty rows costs what it costs; and never more than
-half a second. The tables are filled by the database itself, from rows that the bridge has written.
+A page may cost a constant number of queries, whatever the tables hold: counted against tables that just fill a page. It
+may take hardly more time than over those, for showing fifty rows costs what it costs; and never more than half a
+second. The tables are filled by the database itself, from rows that the bridge has written.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def blocks() -> list[Block]:
 
 
 class Services:
-    """What systemd does with our units, as far as they ask for it: start, wait for the end, kill the group."""
+    """What systemd does with our units, as far as they ask for it: start, reload, wait for the end, kill the group."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -50,6 +50,8 @@ class Services:
                 self._stop(name)
             if verb in ("start", "restart", "enable"):
                 self._start(name)
+            if verb == "reload":
+                self._reload(name)
 
     def _unit(self, name: str) -> tuple[dict[str, list[str]], str]:
         template, _, instance = name.partition("@")
@@ -76,6 +78,11 @@ class Services:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def _reload(self, name: str) -> None:
+        unit, _ = self._unit(name)
+        command = unit["ExecReload"][0].replace("$MAINPID", str(self.processes[name].pid))
+        subprocess.run(shlex.split(command), check=True)
 
     def _stop(self, name: str) -> None:
         unit, _ = self._unit(name)
@@ -135,8 +142,8 @@ class Host:
         for line in commands.strip().splitlines():
             words = shlex.split(self.here(line))
             if words[0] == "systemctl":
-                if words[1] not in ("daemon-reload", "reload"):
-                    self.services.systemctl(words[1], *(word for word in words[2:] if not word.startswith("--")))
+                ours = [word for word in words[2:] if word.startswith("bridge-")]
+                self.services.systemctl(words[1], *ours)
             elif words[0] in skipped:
                 continue
             else:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from django.test import TransactionTestCase
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import settings
 
 from bridge import tasks
@@ -50,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _is_django_case(item: pytest.Item) -> bool:
     return isinstance(item, pytest.Function) and issubclass(item.cls or object, TransactionTestCase)
+
+
+@pytest.fixture(autouse=True)
+def no_language_stays_active() -> Iterator[None]:
+    """Forget the language of the last page a test asked for: LocaleMiddleware leaves it active in the thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

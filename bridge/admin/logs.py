@@ -21,7 +21,7 @@ from bridge.admin.paging import LogAdmin
 from bridge.errors import DriftError
 from bridge.models import AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
 from bridge.selectors import search
-from bridge.sync import drifts, nudge, outbox
+from bridge.sync import drifts, nudge, outbox, vanished
 from bridge.webhooks import parsing
 from bridge.webhooks.inbox import reprocess
 
@@ -113,15 +113,12 @@ class CardAdmin(AboutLeads):
 
     @admin.action(description=_("Make new cards for those that are gone"))
     def recreate(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
-        accounts = list(cards.values_list("account_id", flat=True).distinct())
-        done = outbox.recreate(cards, now=timezone.now())
-        for account_id in accounts:
-            nudge.send(account_id)
+        done = vanished.recreate(cards, who=str(request.user), now=timezone.now())
         self.message_user(request, _("%(count)d card(s) will be made anew.") % {"count": done})
 
     @admin.action(description=_("Close: nothing is written to this card any more"))
     def close(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
-        done = outbox.close(cards, reason=f"closed by {request.user}")
+        done = vanished.close(cards, who=str(request.user), now=timezone.now())
         self.message_user(request, _("%(count)d card(s) closed.") % {"count": done})
 
 

@@ -48,26 +48,23 @@ def mark_gone(cards: Iterable[Card], *, reason: str, now: datetime) -> set[int]:
     return {card.pk for card in cards if _mark_gone(card, reason, now)}
 
 
-def recreate(cards: Sequence[Card], *, who: str, now: datetime) -> int:
+def recreate(cards: Iterable[Card], *, who: str, now: datetime) -> int:
     """Have a new lead made in Kommo for cards that are gone or closed: staff's decision; return how many."""
     return _decided(cards, f"{who} had the card made anew", now, create=True)
 
 
-def close(cards: Sequence[Card], *, who: str, now: datetime) -> int:
+def close(cards: Iterable[Card], *, who: str, now: datetime) -> int:
     """Let cards go for good, whatever their leads become: staff's decision; return how many."""
     return _decided(cards, f"closed by {who}", now, create=False)
 
 
 @transaction.atomic
-def _decided(cards: Sequence[Card], reason: str, now: datetime, *, create: bool) -> int:
+def _decided(cards: Iterable[Card], reason: str, now: datetime, *, create: bool) -> int:
     count = 0
     for card in cards:
         row = Card.objects.filter(pk=card.pk)
-        if (
-            outbox.recreate(row, now=now)
-            if create
-            else outbox.close(row.exclude(state=Card.State.CLOSED), reason=reason)
-        ):
+        standing = row.exclude(state=Card.State.CLOSED)
+        if outbox.recreate(row, now=now) if create else outbox.close(standing, reason=reason):
             count += 1
             _tell(card, reason, now)
             if create:

@@ -18,7 +18,7 @@ from bridge.admin.confirm import question
 from bridge.errors import KommoError
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
-from bridge.sync import nudge, outbox, reconciliation
+from bridge.sync import nudge, outbox, reconciliation, vanished
 from leads import erasure, handoff, optout, stages
 from leads.models import Event, Lead, Stage
 
@@ -89,24 +89,23 @@ def _send(request: HttpRequest, lead: Lead) -> str:
     card = _card_of(lead)
     if not outbox.requeue(Card.objects.filter(pk=card.pk), now=timezone.now(), lane=Card.Lane.LIVE):
         raise NotDoneError(_("Nothing is sent: the card is %(state)s.") % {"state": card.get_state_display()})
-    _note(lead, Event.Kind.CARD, f"sent again by {request.user}")
+    reason = f"sent again by {request.user}"
+    lead.events.create(at=timezone.now(), kind=Event.Kind.CARD, actor=Lead.Actor.STAFF, reason=reason)
     nudge.send(card.account_id)
     return _("The card is sent now.")
 
 
 def _recreate(request: HttpRequest, lead: Lead) -> str:
     card = _card_of(lead)
-    if not outbox.recreate(Card.objects.filter(pk=card.pk), now=timezone.now()):
+    if not vanished.recreate([card], who=str(request.user), now=timezone.now()):
         raise NotDoneError(_("The card is in Kommo; a second one is not made."))
-    _note(lead, Event.Kind.CARD, f"new card asked for by {request.user}")
-    nudge.send(card.account_id)
     return _("A new card is made in Kommo.")
 
 
 def _close(request: HttpRequest, lead: Lead) -> str:
     card = _card_of(lead)
-    outbox.close(Card.objects.filter(pk=card.pk), reason=f"closed by {request.user}")
-    _note(lead, Event.Kind.CARD, f"card closed by {request.user}")
+    if not vanished.close([card], who=str(request.user), now=timezone.now()):
+        raise NotDoneError(_("The card is closed already."))
     return _("The card is closed: nothing is written to it any more.")
 
 
@@ -149,10 +148,6 @@ def _erase(request: HttpRequest, lead: Lead) -> str:
     if not erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now()):
         raise NotDoneError(_("The personal data was erased before."))
     return _("The personal data is erased.")
-
-
-def _note(lead: Lead, kind: Event.Kind, reason: str) -> None:
-    lead.events.create(at=timezone.now(), kind=kind, actor=Lead.Actor.STAFF, reason=reason[:500])
 
 
 ACTIONS = {

@@ -165,6 +165,8 @@ def test_a_card_deleted_in_kommo_is_made_anew_or_let_go(staff, lead, account):
     do(staff, lead, "close")
     lead.card.refresh_from_db()
     assert (lead.card.state, lead.card.waiting_reason) == (Card.State.CLOSED, "closed by ada")
+    assert "closed already" in do(staff, lead, "close").content.decode()
+    assert lead.events.filter(kind="card", actor="staff").count() == 2
 
 
 def test_the_agent_is_paused_with_a_reason_and_given_the_lead_back(staff, lead):

@@ -158,6 +158,15 @@ def test_cards_that_are_gone_are_made_anew_from_the_list(staff, many):
     staff.post("/admin/bridge/card/", {"action": "recreate", "_selected_action": [card.pk]})
     card.refresh_from_db()
     assert (card.state, card.kommo_lead_id) == (Card.State.DUE, None)
+    assert many.events.filter(actor="staff", reason="ada had the card made anew").exists()
+
+
+def test_cards_are_closed_from_the_list_and_the_timeline_says_by_whom(staff, many):
+    card = Card.objects.get()
+    staff.post("/admin/bridge/card/", {"action": "close", "_selected_action": [card.pk]})
+    card.refresh_from_db()
+    assert card.state == Card.State.CLOSED
+    assert many.events.filter(actor="staff", reason="closed by ada").exists()
 
 
 def test_a_difference_is_decided_by_hand_with_who_did_it(staff, many):

@@ -37,6 +37,7 @@ SCENARIOS: dict[str, Sequence[str]] = {
     "interactions_rate": BOTH,
     "webhooks_store": BOTH,
     "admin_pages": SERVER,
+    "growth": SERVER,
     "rules_preview": BOTH,
     "load_and_chaos": SERVER,
     "followups_due": BOTH,

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import Model
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from benchmarks import cards
+from benchmarks.copies import copy
 from benchmarks.figures import Figure, at_most, percentile, told
 from benchmarks.harness import Bench, Broken, say
 from bridge.models import Account, AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
@@ -137,7 +137,7 @@ def _fill(count: int) -> None:
     ago = "now() - random() * interval '90 days'"
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
-    _copy(
+    copy(
         Lead,
         f"generate_series({present + 1}, {count}) n",
         id="gen_random_uuid()",
@@ -150,7 +150,7 @@ def _fill(count: int) -> None:
         created_at=ago,
         updated_at=ago,
     )
-    _copy(
+    copy(
         Card,
         "(SELECT id, right(phone, 8)::int n FROM leads_lead WHERE id NOT IN (SELECT lead_id FROM bridge_card)) l",
         lead_id="l.id",
@@ -164,8 +164,8 @@ def _fill(count: int) -> None:
     of_every_card = f"bridge_card c, generate_series(1, {DELIVERIES_PER_LEAD}) n"
     # One in a thousand was refused: rare enough to be searched for among all others.
     refused = f"CASE WHEN c.id <= {ONE_PAGE} OR c.id % 1000 = 0 AND n = 1 THEN 'refused' ELSE 'delivered' END"
-    _copy(Delivery, of_every_card, card_id="c.id", at=ago, outcome=refused)
-    _copy(
+    copy(Delivery, of_every_card, card_id="c.id", at=ago, outcome=refused)
+    copy(
         Stay,
         "leads_lead l WHERE l.id NOT IN (SELECT lead_id FROM leads_stay)",
         lead_id="l.id",
@@ -173,30 +173,16 @@ def _fill(count: int) -> None:
         entered_at="l.updated_at",
     )
     # Where they stood before.
-    _copy(Stay, "leads_lead l, generate_series(1, 2)", lead_id="l.id", entered_at=ago, left_at="now()")
-    _copy(Event, of_every_card, lead_id="c.lead_id", at=ago)
-    _copy(Event, f"generate_series(1, {EVENTS_OF_ONE_LEAD}) n", at=ago)
+    copy(Stay, "leads_lead l, generate_series(1, 2)", lead_id="l.id", entered_at=ago, left_at="now()")
+    copy(Event, of_every_card, lead_id="c.lead_id", at=ago)
+    copy(Event, f"generate_series(1, {EVENTS_OF_ONE_LEAD}) n", at=ago)
     failed = f"CASE WHEN n <= {ONE_PAGE} OR n % 1000 = 0 THEN 'failed' ELSE 'processed' END"
-    _copy(WebhookEvent, f"generate_series(1, {count}) n", received_at=ago, state=failed)
-    _copy(WebhookItem, "bridge_webhookevent e", event_id="e.id", kommo_id="1000000000 + e.id")
-    _copy(AgentEvent, "bridge_card c", id="gen_random_uuid()", lead_id="c.lead_id", created_at=ago)
+    copy(WebhookEvent, f"generate_series(1, {count}) n", received_at=ago, state=failed)
+    copy(WebhookItem, "bridge_webhookevent e", event_id="e.id", kommo_id="1000000000 + e.id")
+    copy(AgentEvent, "bridge_card c", id="gen_random_uuid()", lead_id="c.lead_id", created_at=ago)
     # At most one open difference about one thing.
     which = f"c.id <= {ONE_PAGE}" if present < ONE_PAGE else f"c.id > {ONE_PAGE} AND c.id % 1000 = 0"
     is_open = f"CASE WHEN {which} THEN 'open' ELSE 'adopted' END"
-    _copy(Drift, "bridge_card c", card_id="c.id", found_at=ago, resolution=is_open)
+    copy(Drift, "bridge_card c", card_id="c.id", found_at=ago, resolution=is_open)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-
-
-def _copy(model: type[Model], source: str, **different: str) -> None:
-    """Insert the table's first row once for every row of `source`, with other SQL for the columns named."""
-    table, key = model._meta.db_table, model._meta.pk.column
-    columns = [field.column for field in model._meta.local_concrete_fields]
-    chosen = [column for column in columns if column != key or column in different]
-    values = ", ".join(different.get(column, f't."{column}"') for column in chosen)
-    names = ", ".join(f'"{column}"' for column in chosen)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) SELECT {values} "
-            f'FROM (SELECT * FROM {table} ORDER BY "{key}" LIMIT 1) t, {source}'
-        )

@@ -83,17 +83,22 @@ def deliver(account: Account) -> None:
     """Deliver everything that is due, as a worker's task does. Raises Broken when something is left."""
     give_up_at = timezone.now() + LONGEST_DELIVERY
     while pending() and timezone.now() < give_up_at:
-        now = timezone.now()
-        lease = outbox.lease(account.pk, now=now)
-        if lease is None:
-            raise Broken("the account rests: Kommo did not answer as it should")
-        try:
-            fresh, client = open_account(account.pk)
-            Drain(fresh, lease, client).run(until=now + LONGEST_DRAIN)
-        finally:
-            lease.release()
+        drain(account)
     if left := Card.objects.exclude(state=Card.State.IN_SYNC).count():
         raise Broken(f"{left} cards are not in sync")
+
+
+def drain(account: Account) -> None:
+    """Deliver what is due, once. Raises Broken when Kommo did not answer as it should."""
+    now = timezone.now()
+    lease = outbox.lease(account.pk, now=now)
+    if lease is None:
+        raise Broken("the account rests: Kommo did not answer as it should")
+    try:
+        fresh, client = open_account(account.pk)
+        Drain(fresh, lease, client).run(until=now + LONGEST_DRAIN)
+    finally:
+        lease.release()
 
 
 def pending() -> bool:

@@ -143,7 +143,7 @@ def test_a_refusal_says_what_to_write_instead(text, message):
 
 def test_a_whatsapp_id_may_bring_its_plus_sign():
     assert parse("+5581999990000@s.whatsapp.net", region="US").e164 == MARIA
-    with pytest.raises(PhoneError, match="@lid"):
+    with pytest.raises(PhoneError, match=r"^“…@lid” is not a person"):
         parse("5581999990000@s.whatsapp.net@lid", region="BR")
 
 

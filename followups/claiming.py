@@ -103,7 +103,7 @@ class _Batch:
             enrollment.give_up(one, plan, now)
         elif one.meeting_starts_at and one.meeting_starts_at <= now:
             self._miss(one, plan, "the meeting had begun")
-        elif schedule.is_too_late(one.next_at or now, now, enrollment.max_lateness(one, plan)):
+        elif schedule.is_too_late((one.next_at or now) - one.late_so_far, now, enrollment.max_lateness(one, plan)):
             self._miss(one, plan, TOO_LATE)
         elif not one.sent_by_hand and not enrollment.hours_allow(one, plan, now):
             self._put_off_to_hours(one, plan)
@@ -112,7 +112,10 @@ class _Batch:
 
     def store(self) -> None:
         Attempt.objects.bulk_create([*self.attempts, *self._settled])
-        bulk.save(self._moved, ["step", "anchor_at", "next_at", "next_reason", "complete", "sent_by_hand", "held"])
+        bulk.save(
+            self._moved,
+            ["step", "anchor_at", "next_at", "next_reason", "late_so_far", "complete", "sent_by_hand", "held"],
+        )
         Event.objects.bulk_create(self._events)
 
     def _put_off_to_hours(self, one: Enrollment, plan: SequencePlan) -> None:
@@ -122,6 +125,8 @@ class _Batch:
         elif one.meeting_starts_at and allowed.at >= one.meeting_starts_at:
             self._miss(one, plan, TOO_LATE)
         else:
+            # A worker that comes late every day must not put a step off for ever.
+            one.late_so_far += self._now - (one.next_at or self._now)
             self._put_off(one, allowed.at, allowed.reason.partition("; ")[2] or allowed.reason)
 
     def _put_off(self, one: Enrollment, at: datetime, reason: str) -> None:

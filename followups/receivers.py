@@ -64,7 +64,7 @@ def _count_from(enrollment: Enrollment, lead: Lead) -> None:
     enrollment.anchor_at = ours
     enrollment.lead = lead
     enrollments.aim(enrollment, enrollments.due_of(enrollment, versions.read(enrollment.version)))
-    enrollment.save(update_fields=["anchor_at", "next_at", "next_reason"])
+    enrollment.save(update_fields=["anchor_at", "next_at", "next_reason", "late_so_far"])
 
 
 def _follow_meeting(lead: Lead, current: Enrollment | None, now: datetime) -> None:

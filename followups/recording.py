@@ -59,7 +59,7 @@ def record(done: Sequence[Done], *, now: datetime) -> None:
     for each in done:
         _settle(each, fresh[each.attempt.enrollment_id], moved, events)
     bulk.save([each.attempt for each in done], [*Attempt.ENDING, "tries"])
-    bulk.save(moved, ["step", "anchor_at", "next_at", "next_reason", "last_sent_at", "complete"])
+    bulk.save(moved, ["step", "anchor_at", "next_at", "next_reason", "late_so_far", "last_sent_at", "complete"])
     Event.objects.bulk_create(events)
     outcomes = [each.result.outcome for each in done if each.begun]
     latenesses = [each.at - each.attempt.due_at for each in done if each.result.outcome is Outcome.SENT]

@@ -56,9 +56,8 @@ class Connection:
         if webhook_url:
             self.subscribe(webhook_url)
         outbox.adopt_orphans(self.account, now=self.now)
-        Account.objects.filter(pk=self.account.pk, connected_at=None).update(
-            connected_at=self.now, compared_at=self.now
-        )
+        # Never compared yet: the first comparison comes at once, and takes in the open leads that are there already.
+        Account.objects.filter(pk=self.account.pk, connected_at=None).update(connected_at=self.now)
         return self.report
 
     def check(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 import requests
 from django.utils import timezone
 
+from bridge import tasks
 from bridge.errors import DriftError
 from bridge.models import Account, Card, Drift
 from bridge.sync import catalogue, drifts, ownership, reconciliation, vanished
@@ -167,6 +168,19 @@ def test_a_lead_made_in_the_place_of_a_deleted_one_becomes_the_persons_card(acco
     other = made.get("id") or made["lead"]["id"]
     hear(account, hook(other, "add", pipeline_id=PLACE))
     assert lead_of().card.kommo_lead_id == other
+
+
+def test_who_was_in_kommo_before_the_bridge_is_taken_in_as_soon_as_it_is_connected(kommo, request):
+    there = kommo.post("leads", {"name": "Ana", "phone": "+5581977770000", "status_id": QUALIFIED})
+    account, now = request.getfixturevalue("account"), timezone.now()
+    Account.objects.update(polled_at=now)
+
+    assert ("bridge.tasks.poll", (account.pk, True)) in tasks.due_ticks(now)
+    tasks.poll(account.pk, True)
+
+    lead = lead_of("+5581977770000")
+    assert (lead.card.kommo_lead_id, lead.stage.key) == (there.get("id") or there["lead"]["id"], "qualified")
+    assert ("bridge.tasks.poll", (account.pk, True)) not in tasks.due_ticks(timezone.now())
 
 
 def test_a_phone_given_to_the_contact_later_is_learnt(account, pipeline, kommo):

@@ -14,7 +14,7 @@ from bridge.sync import connection, reconciliation, subscription, takeovers
 from bridge.webhooks.processing import process_inbox
 from leads.models import Lead
 from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
-from tests.conftest import lead_of, record
+from tests.conftest import due_calls, lead_of, record
 
 LONG_AGO = timedelta(minutes=10)
 
@@ -76,7 +76,7 @@ def test_a_webhook_about_a_chat_has_the_feed_asked_at_once(account, pipeline, ko
     kommo.post(f"leads/{kommo_id}/message", {"text": "Oi, aqui é a Ana", "direction": "outgoing"})
     hear(account, f"message[add][0][id]=x&message[add][0][entity_id]={kommo_id}&message[add][0][type]=outgoing")
     process_inbox(account.pk)
-    due = [call for call in tasks.due_ticks(timezone.now()) if call[0] == "bridge.tasks.notice_takeovers"]
+    due = [call for call in due_calls() if call[0] == "bridge.tasks.notice_takeovers"]
     assert due == [("bridge.tasks.notice_takeovers", (account.pk,))]
     tasks.notice_takeovers(account.pk)
     assert lead_of().handoff_source == Lead.HandoffSource.CHAT

@@ -83,6 +83,7 @@ class CardAdmin(AboutLeads):
         description=_("state"),
         label={
             Card.State.IN_SYNC: "success",
+            Card.State.SHOWN: "info",
             Card.State.DUE: "info",
             Card.State.RETRYING: "warning",
             Card.State.BLOCKED: "danger",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
@@ -66,7 +66,9 @@ def _filtered(rows: QuerySet[Lead], request: Request) -> QuerySet[Lead]:
         states = [state for state, name in representation.SYNC.items() if name == sync]
         if not states:
             raise exceptions.ValidationError({"sync": ["Unknown; one of: " + ", ".join(SYNC_NAMES)]})
-        rows = rows.filter(card__state__in=states)
+        wanted = Q(card__state__in=states)
+        # A lead without a card waits for its account.
+        rows = rows.filter(wanted | Q(card=None) if sync == "pending" else wanted)
     if since := asked.get("updated_since"):
         rows = rows.filter(updated_at__gte=_moment(since))
     return rows

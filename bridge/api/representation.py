@@ -24,6 +24,8 @@ from leads.statements import Select
 # How the outside reads a card's state; a lead without a card yet is waiting for its account.
 SYNC = {
     Card.State.IN_SYNC: "synced",
+    # In shadow nothing was sent; `waiting` says so.
+    Card.State.SHOWN: "pending",
     Card.State.DUE: "pending",
     Card.State.RETRYING: "retrying",
     Card.State.BLOCKED: "blocked",

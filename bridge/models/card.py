@@ -25,6 +25,7 @@ class Card(models.Model):
         RETRYING = "retrying", _("retrying")
         BLOCKED = "blocked", _("blocked: configuration is missing")
         DEAD = "dead", _("dead: refused for good")
+        SHOWN = "shown", _("shown: would be sent (shadow)")
         GONE = "gone", _("gone: deleted in Kommo")
         CLOSED = "closed", _("closed: staff let it go")
 

@@ -37,6 +37,8 @@ CARD_COLUMNS = (
     "in_doubt",
     "ownership",
     "state",
+    "due_at",
+    "pending_since",
     "waiting_reason",
     "stages_to_visit",
 )
@@ -167,6 +169,10 @@ def _update_card(reading: _Reading, reply: LeadReply, held: dict[str, Any], read
     if card.state == Card.State.GONE:
         # Restored in Kommo: the card is back.
         card.state, card.waiting_reason = Card.State.IN_SYNC, ""
+    elif card.state == Card.State.SHOWN and reading.changed:
+        # Perhaps a person did what would be sent: ask again what would.
+        card.state, card.waiting_reason = Card.State.DUE, ""
+        card.due_at = card.pending_since = reading.now
 
 
 def _take_over(reading: _Reading) -> set[str]:

@@ -31,7 +31,7 @@ GATHER_WHILE = timedelta(milliseconds=200)
 GATHER_FOR = timedelta(seconds=2)
 
 # States that a change of the lead makes due again; a retrying card keeps its time, a gone or closed one stays away.
-REOPENED = (Card.State.IN_SYNC, Card.State.BLOCKED, Card.State.DEAD)
+REOPENED = (Card.State.IN_SYNC, Card.State.SHOWN, Card.State.BLOCKED, Card.State.DEAD)
 
 
 @dataclass

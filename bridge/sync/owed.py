@@ -15,6 +15,9 @@ from bridge.sync.desired import desired
 from bridge.sync.plan import Observed, Plan, plan
 from leads.rulebook import rulebook
 
+# Nothing waits in these. One is shown only in shadow, or when a drain was at it while the account left shadow.
+AT_REST = (Card.State.IN_SYNC, Card.State.SHOWN)
+
 
 def settle(
     account: Account,
@@ -31,7 +34,7 @@ def settle(
     """
     if account.state == Account.State.SHADOW or not card_ids:
         return []
-    rows = Card.objects.filter(pk__in=card_ids, state=Card.State.IN_SYNC, lead__erased_at=None)
+    rows = Card.objects.filter(pk__in=card_ids, state__in=AT_REST, lead__erased_at=None)
     cards = rows.select_related("lead__pipeline", "lead__stage").prefetch_related("lead__objections")
     found: list[str] = []
     for card in cards:
@@ -48,8 +51,8 @@ def settle(
 
 
 def _repair(card: Card, owed: Plan, found_by: str, now: datetime) -> None:
-    # Only while it is still called in sync: whatever made it due meanwhile sends this as well.
-    if not outbox.requeue(Card.objects.filter(pk=card.pk, state=Card.State.IN_SYNC), now=now):
+    # Only while it still rests: whatever made it due meanwhile sends this as well.
+    if not outbox.requeue(Card.objects.filter(pk=card.pk, state__in=AT_REST), now=now):
         return
     for subject, ours, theirs in _subjects(card, owed.effect):
         drifts.note_repaired(card, subject, ours=ours, theirs=theirs, found_by=found_by, now=now)

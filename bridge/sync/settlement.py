@@ -201,7 +201,7 @@ def would_send(entries: Sequence[Entry], *, now: datetime) -> None:
 
     def settle(card: Card, entry: Entry) -> Delivery | None:
         if card.wanted_version == entry.version:
-            leave_the_outbox(card, Card.State.IN_SYNC, "shadow: would have been sent")
+            leave_the_outbox(card, Card.State.SHOWN, "shadow: would have been sent")
         if card.shadow_plan == entry.plan.fingerprint:
             return None
         card.shadow_plan = entry.plan.fingerprint

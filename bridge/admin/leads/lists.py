@@ -30,6 +30,7 @@ from leads.models import Event, Lead
 
 STATE_COLOURS = {
     Card.State.IN_SYNC: "success",
+    Card.State.SHOWN: "info",
     Card.State.DUE: "info",
     Card.State.RETRYING: "warning",
     Card.State.BLOCKED: "danger",

@@ -23,6 +23,7 @@ from leads.rulebook import rulebook
 
 STATE_TONES = {
     Card.State.IN_SYNC: "success",
+    Card.State.SHOWN: "info",
     Card.State.DUE: "info",
     Card.State.RETRYING: "warning",
     Card.State.BLOCKED: "danger",

@@ -67,6 +67,8 @@ def test_the_list_pages_by_cursor_and_filters(agent, django_assert_num_queries):
     assert len(agent.get("leads/", stage="new").json()["results"]) == 7
     assert agent.get("leads/", stage="won").json()["results"] == []
     assert agent.get("leads/", sync="synced").json()["results"] == []
+    # No account is connected yet, so none has a card.
+    assert len(agent.get("leads/", sync="pending").json()["results"]) == 7
     assert agent.get("leads/", updated_since=timezone.now().isoformat()).json()["results"] == []
 
 

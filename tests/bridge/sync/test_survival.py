@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from bridge.api import representation
 from bridge.models import Account, Card, Delivery
 from bridge.sync import delivery, outbox, switches
 from bridge.sync.backoff import REST_CAP
+from bridge.sync.waiting import wait_of
 from leads.models import Lead, Stage
 from tests.conftest import MARIA, drain, lead_of, record, rested
 
@@ -374,7 +376,10 @@ def test_shadow_shows_what_would_be_sent_once_and_sends_nothing(account, pipelin
     settle(account)
     settle(account)
     assert kommo.writes() == []
-    assert [one.outcome for one in lead_of().card.deliveries.all()] == [Delivery.Outcome.WOULD_SEND]
+    card = lead_of().card
+    assert [one.outcome for one in card.deliveries.all()] == [Delivery.Outcome.WOULD_SEND]
+    assert representation.lead_summary(card.lead, card)["sync"] == "pending"
+    assert wait_of(card, now=timezone.now()).reason == "shadow: would have been sent"
 
     switches.leave_shadow(account, now=timezone.now())
     settle(account)

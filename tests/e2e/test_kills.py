@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: nothing is lost or created twice, somebody else goes on, and what hangs is replaced."""
+"""Processes that end at any moment: nothing is lost or created twice, somebody goes on, and what hangs is replaced."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ MOMENTS = 50
 WORKERS = ("worker", "worker-1")
 TAKEN_OVER_WITHIN_SECONDS = 30.0
 HEALED_WITHIN_SECONDS = 60.0
+STOPPED_WITHIN_SECONDS = 30.0
+# Whoever sends a text with the word "veneno" dies of it.
+POISON = str(Path(__file__).with_name("poison"))
 
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Two workers on one database: a server where there is one, as in production."""
-    kind = next((one for one in kinds() if one == "postgres"), "sqlite")
-    with running(kind, tmp_path_factory.mktemp("crowd"), workers=len(WORKERS)) as stack:
+    """Two workers on one database, and on one broker where there is one."""
+    with running(kinds()[0], tmp_path_factory.mktemp("crowd"), workers=len(WORKERS), PYTHONPATH=POISON) as stack:
         yield stack
 
 
@@ -180,31 +182,87 @@ def test_whatever_is_killed_nothing_is_lost_and_nothing_is_created_twice(crowd: 
     assert not [one for one in entries if one["over_ceiling"]]
 
 
-def test_a_second_worker_takes_over_from_one_that_is_killed_while_it_delivers(crowd: Stack):
-    phones = [new_phone() for _ in range(20)]
-    leads = {phone: crowd.tell(phone)["lead"]["id"] for phone in phones}
-    for lead_id in leads.values():
-        crowd.synced(lead_id)
-    crowd.kommo.fault("slow", path="/api/v4/leads", method="PATCH", seconds=2)
+def busy_worker(stack: Stack, phones: list[str]) -> str:
+    """Give every card of these people a new name, while Kommo is slow; return the worker that is delivering them."""
+    leads = [stack.tell(phone)["lead"]["id"] for phone in phones]
+    for lead_id in leads:
+        stack.synced(lead_id)
+    stack.kommo.fault("slow", path="/api/v4/leads", method="PATCH", seconds=2)
     for phone in phones:
-        crowd.tell(phone, name=f"Lead {phone}")
+        stack.tell(phone, name=f"Lead {phone}")
 
     def somebody_delivers() -> str:
-        holder = lease_holder(crowd)
+        holder = lease_holder(stack)
         assert holder
-        return next(name for name in WORKERS if holder in descendants(crowd.processes[name].pid))
+        return next(name for name in WORKERS if holder in descendants(stack.processes[name].pid))
 
-    victim = eventually(somebody_delivers)
+    return eventually(somebody_delivers)
+
+
+def names_written(stack: Stack) -> list[str]:
+    return [one["name"] for entry in stack.card_writes() for one in entry["body"] or () if "name" in one]
+
+
+def all_named(stack: Stack, phones: list[str]) -> None:
+    assert {stack.card(phone)["name"] for phone in phones} == {f"Lead {phone}" for phone in phones}
+
+
+def test_a_second_worker_takes_over_from_one_that_is_killed_while_it_delivers(crowd: Stack):
+    phones = [new_phone() for _ in range(20)]
+    victim = busy_worker(crowd, phones)
+
     crowd.kill(victim)
     crowd.clear_faults()
 
     try:
-        deadline = time.monotonic() + TAKEN_OVER_WITHIN_SECONDS
-        for lead_id in leads.values():
-            crowd.synced(lead_id, within_seconds=deadline - time.monotonic())
-        assert {crowd.card(phone)["name"] for phone in phones} == {f"Lead {phone}" for phone in phones}
+        eventually(lambda: all_named(crowd, phones), within_seconds=TAKEN_OVER_WITHIN_SECONDS)
     finally:
         start(crowd, victim)
+
+
+def test_a_worker_that_is_asked_to_stop_finishes_what_it_is_at_and_ends_in_time(crowd: Stack):
+    phones = [new_phone() for _ in range(20)]
+    name = busy_worker(crowd, phones)
+    worker = crowd.processes.pop(name)
+    below = descendants(worker.pid)
+
+    worker.send_signal(signal.SIGTERM)
+
+    try:
+        assert worker.wait(STOPPED_WITHIN_SECONDS) == 0
+        assert not [pid for pid in below if Path(f"/proc/{pid}").exists()]
+        crowd.clear_faults()
+        eventually(lambda: all_named(crowd, phones))
+        # What it was at was answered, and settled: nobody wrote it once more.
+        told = {f"Lead {phone}" for phone in phones}
+        assert sorted(name for name in names_written(crowd) if name in told) == sorted(told)
+    finally:
+        crowd.clear_faults()
+        start(crowd, name)
+
+
+def test_a_card_that_kills_whoever_delivers_it_is_parked_and_no_other_waits(crowd: Stack):
+    poisoned, others = new_phone(), [new_phone() for _ in range(5)]
+    leads = {phone: crowd.tell(phone)["lead"]["id"] for phone in (poisoned, *others)}
+    for lead_id in leads.values():
+        crowd.synced(lead_id)
+
+    for phone in leads:
+        objections = ["veneno"] if phone == poisoned else []
+        crowd.tell(phone, name=f"Lead {phone}", context={"objections_raised": objections})
+
+    eventually(lambda: all_named(crowd, others))
+
+    def parked() -> None:
+        lead = crowd.lead(leads[poisoned])
+        assert (lead["sync"], "parked" in str(lead["waiting"])) == ("dead", True), lead
+
+    eventually(parked, within_seconds=120)
+    assert crowd.card(poisoned)["name"] != f"Lead {poisoned}"
+    # Only the processes that did the work died of it; the workers replaced them.
+    assert all(crowd.processes[name].poll() is None for name in WORKERS)
+    crowd.tell(after := new_phone())
+    eventually(lambda: crowd.card(after))
 
 
 def idle_workers(cluster: int) -> list[int]:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from axes.models import AccessAttempt, AccessLog
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db.models import Model, Q
 from django_q.models import OrmQ, Task
 
@@ -25,7 +27,7 @@ from bridge.models import (
     WorkLease,
 )
 from followups.models import Attempt, Enrollment
-from leads.models import Event, Stay
+from leads.models import Event, Stay, UnmappedConversationStage
 
 BATCH = 2000
 EVERY_ROW = Q()
@@ -57,6 +59,12 @@ def rules() -> list[Rule]:
         Rule(Event, "at", days["events"]),
         Rule(Stay, "left_at", days["events"]),
         Rule(Task, "stopped", days["tasks"]),
+        # One row for each name and address that anybody on the internet tries.
+        Rule(AccessAttempt, "attempt_time", days["logins"]),
+        Rule(AccessLog, "attempt_time", days["logins"]),
+        Rule(Session, "expire_date", timedelta(0)),
+        # Whatever the agent once called a stage, and nobody mapped.
+        Rule(UnmappedConversationStage, "last_seen_at", timedelta(days=365)),
         Rule(Heartbeat, "at", timedelta(days=1)),
         # One that is over goes when staff were told so; where telling fails for a month, nobody waits for it any more.
         Rule(Alert, "last_seen_at", timedelta(days=30)),

@@ -247,6 +247,7 @@ RETENTION_DAYS = {
     "followups": env.int("KEEP_FOLLOWUPS_DAYS", default=365),
     "events": env.int("KEEP_EVENTS_DAYS", default=730),
     "tasks": env.int("KEEP_TASKS_DAYS", default=7),
+    "logins": env.int("KEEP_LOGINS_DAYS", default=90),
 }
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 

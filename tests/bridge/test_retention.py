@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from axes.models import AccessAttempt
+from django.apps import apps
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from bridge import retention
@@ -24,6 +27,49 @@ def test_what_is_old_goes_and_what_is_not_stays(account, pipeline):
     assert forgotten["leads.Event"] == events
     assert forgotten["bridge.Delivery"] == 1
     assert account.cards.count() == 1
+
+
+# What stays: as many rows as there are people, rules, accounts and leads, or fewer.
+AS_MANY_AS = {
+    "people and what they do": {"auth", "admin.LogEntry", "bridge.ApiKey", "bridge.SecondFactor"},
+    "rules and their history": {
+        "leads.Criterion", "leads.FieldMapping", "leads.Flow", "leads.Pipeline", "leads.Qualification", "leads.Stage",
+        "leads.StageMapping", "leads.TagRule", "followups.Sequence", "followups.SequenceVersion", "followups.Step",
+        "bridge.RulesDraft", "bridge.RulesRevision", "bridge.Reevaluation",
+    },
+    "accounts": {"bridge.Account", "bridge.AccountPipeline", "bridge.CallSlot", "bridge.Catalogue", "bridge.Figure"},
+    "leads": {"leads.Lead", "leads.Objection", "bridge.Card", "followups.OptOut"},
+    "the code": {"contenttypes", "django_q.Schedule"},
+    "nothing: it is switched off": {"axes.AccessFailureLog"},
+}  # fmt: skip
+# Rows of these go with the row they hang on.
+WITH_ANOTHER = {"bridge.WebhookItem", "axes.AccessAttemptExpiration"}
+
+
+def test_every_table_forgets_or_cannot_grow_without_end():
+    forgetting = {rule.model for rule in retention.rules()}
+    staying = set().union(*AS_MANY_AS.values(), WITH_ANOTHER)
+
+    growing = [
+        model._meta.label
+        for model in apps.get_models()
+        if not model._meta.proxy
+        and model not in forgetting
+        and not {model._meta.label, model._meta.app_label} & staying
+        and not model.__name__.startswith("Historical")
+    ]
+
+    assert growing == []
+
+
+def test_strangers_at_the_login_and_old_sessions_are_forgotten(db):
+    now = timezone.now()
+    AccessAttempt.objects.create(username="root", ip_address="192.0.2.1", failures_since_start=1)
+    Session.objects.create(session_key="over", expire_date=now - timedelta(seconds=1))
+    Session.objects.create(session_key="open", expire_date=now + timedelta(days=1))
+
+    assert retention.prune(now=now) == {"sessions.Session": 1}
+    assert retention.prune(now=now + timedelta(days=91))["axes.AccessAttempt"] == 1
 
 
 def test_what_waits_is_kept_however_old(account, pipeline):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
+from django.core.management import get_commands
 
 from bridge.demo.stage import Stage, free_port
 from tests.e2e.stack import port
@@ -144,12 +145,17 @@ def test_compose_starts_nothing_before_the_tables_are_there_and_gives_workers_ti
 def test_every_docker_command_of_the_document_names_what_compose_has():
     lines = [line for block in blocks() if "docker" in block.who for line in block.commands.splitlines()]
     assert lines
-    for words in [shlex.split(line) for line in lines if line.startswith("docker compose")]:
-        if words[2] == "exec":
-            assert words[3] in compose()["services"]
-            assert words[4:6] == ["python", "manage.py"]
-        if words[2] == "run":
-            assert words[-1] in compose()["services"]
+    services, ours = compose()["services"], ("web", "worker", "migrate")
+    for line in [line.removeprefix("docker compose ") for line in lines if line.startswith("docker compose")]:
+        words = [word for word in shlex.split(line) if not word.startswith("-")]
+        if words[0] in ("exec", "run"):
+            _, service, *inside = words
+            assert service in services
+            if service in ours and inside:
+                assert inside[:2] == ["python", "manage.py"]
+                assert inside[2] in get_commands()
+        if "stop" in words:
+            assert set(words[words.index("stop") + 1 :]) <= set(services)
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")

@@ -24,6 +24,7 @@ from bridge import redis_clients
 from bridge.errors import KommoError
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Heartbeat, WebhookEvent
+from bridge.reasons import told
 from bridge.sync.connection import client_for
 from followups.models import Enrollment
 from leads.models import FieldMapping, Lead, Pipeline, Stage
@@ -196,13 +197,13 @@ def _account(account: Account, now: datetime) -> Iterator[Finding]:
         yield Finding("account", _("%(account)s: never connected") % {"account": account}, _(CONNECT))
     if account.state == Account.State.PAUSED:
         remedy = _("mend the cause and choose “Resume deliveries” on the account's page")
-        message = _("%(account)s: paused: %(reason)s") % {"account": account, "reason": account.state_reason}
+        message = _("%(account)s: paused: %(reason)s") % {"account": account, "reason": told(account.state_reason)}
         yield Finding("account", message, remedy)
     elif account.state == Account.State.SHADOW:
         yield Finding("account", _("%(account)s: in shadow: nothing is written") % {"account": account})
     yield from _token(account, now)
     if account.webhook_problem:
-        yield Finding("webhook", f"{account}: {_(account.webhook_problem)}", _("see the account's page"))
+        yield Finding("webhook", f"{account}: {told(account.webhook_problem)}", _("see the account's page"))
 
 
 def _token(account: Account, now: datetime) -> Iterator[Finding]:

@@ -73,8 +73,8 @@ def _follow_meeting(lead: Lead, current: Enrollment | None, now: datetime) -> No
     if current is not None:
         if stands and current.meeting_starts_at == lead.meeting_starts_at:
             return
-        status = lead.get_meeting_status_display() or "no meeting any more"
-        enrollments.cancel([current], f"the meeting: {status}", now=now)
+        reason = f"the meeting is {lead.meeting_status}" if lead.meeting_status else "there is no meeting any more"
+        enrollments.cancel([current], reason, now=now)
     if stands:
         if lead.meeting_status == Lead.MeetingStatus.SCHEDULED:
             _credit(lead, "booked_at", now, now)

@@ -20,6 +20,7 @@ from bridge.admin.confirm import AsksAgain
 from bridge.errors import ConfigurationError
 from bridge.kommo import hosts
 from bridge.models import Account, AccountPipeline
+from bridge.reasons import told
 from bridge.sync import nudge, switches
 
 
@@ -82,11 +83,11 @@ class AccountPipelineInline(TabularInline):
 @admin.register(Account)
 class AccountAdmin(AsksAgain, StaffAdmin):
     form = AccountForm
-    list_display = ("name", "base_url", "state_badge", "state_reason", "token_expires_at", "webhook_heard_at")
+    list_display = ("name", "base_url", "state_badge", "why", "token_expires_at", "webhook_heard_at")
     inlines = (AccountPipelineInline,)
     actions = ("pause", "resume", "shadow", "unshadow")
     actions_detail = ("connect_kommo",)
-    readonly_fields = ("kommo_account_id", "state", "state_reason", "paused_until", "token_expires_at", "retry_at")
+    readonly_fields = ("kommo_account_id", "state", "why", "paused_until", "token_expires_at", "retry_at")
 
     @action(description=_("Connect Kommo"), icon="link", permissions=["change"])
     def connect_kommo(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -109,6 +110,10 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     )
     def state_badge(self, account: Account) -> str:
         return str(account.get_state_display())
+
+    @admin.display(description=_("reason"))
+    def why(self, account: Account) -> str:
+        return told(account.state_reason)
 
     @admin.action(description=_("Pause deliveries"))
     def pause(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:

@@ -20,6 +20,7 @@ from bridge import agent_events
 from bridge.admin.paging import LogAdmin
 from bridge.errors import DriftError
 from bridge.models import AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
+from bridge.reasons import told
 from bridge.selectors import search
 from bridge.sync import drifts, nudge, outbox, vanished
 from bridge.webhooks import parsing
@@ -61,19 +62,19 @@ class AboutLeads(LogAdmin):
 @admin.register(Card)
 class CardAdmin(AboutLeads):
     lead_path = "lead"
-    list_display = ("whose", "kommo_lead_id", "state_badge", "waiting_reason", "due_at", "attempts", "synced_at")
+    list_display = ("whose", "kommo_lead_id", "state_badge", "waits_for", "due_at", "attempts", "synced_at")
     list_filter = ("state", "lane")
     list_select_related = ("lead",)
     actions = ("requeue", "recreate", "close")
     fields = (
         ("whose", "kommo_lead_id", "kommo_contact_id"),
-        ("state", "waiting_reason", "due_at", "pending_since"),
+        ("state", "waits_for", "due_at", "pending_since"),
         ("attempts", "last_error", "synced_at"),
         "observed_as_text",
         "agreed_as_text",
         "ownership_as_text",
     )
-    readonly_fields = ("whose", "observed_as_text", "agreed_as_text", "ownership_as_text")
+    readonly_fields = ("whose", "waits_for", "observed_as_text", "agreed_as_text", "ownership_as_text")
 
     @admin.display(description=_("lead"))
     def whose(self, card: Card) -> SafeString:
@@ -93,6 +94,10 @@ class CardAdmin(AboutLeads):
     )
     def state_badge(self, card: Card) -> tuple[str, str]:
         return card.state, str(card.get_state_display())
+
+    @admin.display(description=_("waiting for"))
+    def waits_for(self, card: Card) -> str:
+        return told(card.waiting_reason)
 
     @admin.display(description=_("what Kommo holds"))
     def observed_as_text(self, card: Card) -> SafeString:
@@ -125,17 +130,17 @@ class CardAdmin(AboutLeads):
 
 @admin.register(Delivery)
 class DeliveryAdmin(AboutLeads):
-    list_display = ("at", "whose", "operation", "outcome_badge", "status_code", "duration_ms", "lag_ms", "error")
+    list_display = ("at", "whose", "operation", "outcome_badge", "status_code", "duration_ms", "lag_ms", "fault")
     list_filter = ("outcome", "operation")
     list_select_related = ("card__lead",)
     fields = (
         ("at", "whose", "operation", "outcome"),
         ("status_code", "request_id", "duration_ms", "lag_ms"),
-        "reason",
-        "error",
+        "why",
+        "fault",
         "sent_as_text",
     )
-    readonly_fields = ("whose", "sent_as_text")
+    readonly_fields = ("whose", "why", "fault", "sent_as_text")
 
     @admin.display(description=_("lead"))
     def whose(self, delivery: Delivery) -> SafeString:
@@ -153,6 +158,14 @@ class DeliveryAdmin(AboutLeads):
     )
     def outcome_badge(self, delivery: Delivery) -> tuple[str, str]:
         return delivery.outcome, str(delivery.get_outcome_display())
+
+    @admin.display(description=_("reason"))
+    def why(self, delivery: Delivery) -> str:
+        return told(delivery.reason)
+
+    @admin.display(description=_("error"))
+    def fault(self, delivery: Delivery) -> str:
+        return told(delivery.error)
 
     @admin.display(description=_("sent"))
     def sent_as_text(self, delivery: Delivery) -> SafeString:

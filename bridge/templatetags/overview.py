@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import get_language
 
+from bridge.reasons import told
 from leads.models import Lead
 
 register = template.Library()
@@ -77,7 +78,4 @@ def actor(value: str) -> str:
 @register.filter
 def reason(text: str) -> str:
     """Return a stored reason in the active language."""
-    # Here, because Django loads template libraries before the admin is ready.
-    from bridge.admin.reasons import told
-
     return told(text)

@@ -196,4 +196,4 @@ class Event(models.Model):
         indexes = (models.Index(fields=["lead", "at", "id"], name="timeline"),)
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}: {self.reason}"
+        return f"{self.get_kind_display()}, {self.at:%Y-%m-%d %H:%M}"

@@ -352,4 +352,4 @@ class FieldMapping(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.attribute} -> {self.kommo_field}"
+        return self.kommo_field

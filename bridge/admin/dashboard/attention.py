@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bridge.admin.dashboard.remedies import remedy
-from bridge.admin.reasons import told
 from bridge.models import Account, AgentEvent, Card, Drift, WebhookEvent
+from bridge.reasons import told
 from bridge.selectors import stuck
 from bridge.selectors.pulse import Pulse
 from followups.today import Today
@@ -108,7 +108,7 @@ def _accounts(accounts: list[Account], now: datetime) -> Iterator[Concern]:
                 WARNING,
                 "webhook",
                 _("%(account)s: webhooks do not arrive") % {"account": account},
-                _(account.webhook_problem),
+                told(account.webhook_problem),
                 _("Until they do, changes made in Kommo are noticed by polling, within five minutes."),
                 account.webhook_checked_at,
                 page,

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from bridge.admin.base import ReadOnlyAdmin
-from bridge.admin.followups.words import said
+from bridge.reasons import told
 from followups import staff
 from followups.coming import Coming, coming, story
 from followups.models import Attempt, Enrollment
@@ -180,8 +180,8 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def when(self, one: Enrollment) -> tuple[str, str]:
         found = _coming(one)
         if one.state != Enrollment.State.WAITING:
-            return local(one.ended_at, found.zone), said(one.reason)
-        return local(found.at, found.zone), said(found.why)
+            return local(one.ended_at, found.zone), told(one.reason)
+        return local(found.at, found.zone), told(found.why)
 
     @display(description=_("state"), label={"sending": "info", "held": "warning", "waiting": "success"})
     def state_badge(self, one: Enrollment) -> tuple[str, str]:
@@ -200,12 +200,12 @@ class EnrollmentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("reason"))
     def why_so(self, one: Enrollment) -> str:
-        return said(one.reason) or "–"
+        return told(one.reason) or "–"
 
     @admin.display(description=_("messages"))
     def steps(self, one: Enrollment) -> SafeString:
         zone = _coming(one).zone
-        lines = [{"line": line, "at": local(line.at, zone), "why": said(line.why)} for line in story(one)]
+        lines = [{"line": line, "at": local(line.at, zone), "why": told(line.why)} for line in story(one)]
         return SafeString(render_to_string("admin/followups/steps.html", {"lines": lines, "zone": zone}))
 
     # --- Deeds

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from bridge.admin.base import ReadOnlyAdmin
-from bridge.admin.followups.words import said
+from bridge.reasons import told
 from followups.models import Attempt, Sequence
 from followups.selectors import outcomes
 
@@ -69,7 +69,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("reason"))
     def why(self, attempt: Attempt) -> str:
-        return said(attempt.reason) or "–"
+        return told(attempt.reason) or "–"
 
     @action(description=_("How the steps do"), icon="bar_chart", permissions=["view"])
     def figures(self, request: HttpRequest) -> HttpResponse:

@@ -18,6 +18,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from bridge.admin.base import ReadOnlyAdmin
+from bridge.reasons import told
 from followups.models import OptOut
 from leads import optout
 from leads.models import Event, Lead, Pipeline
@@ -69,7 +70,7 @@ class OptOutAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("reason"))
     def said(self, lead: Any) -> str:
-        return lead.said_reason or "–"
+        return told(lead.said_reason or "") or "–"
 
     @admin.action(description=_("Take the opt-out back: the person asked for it, or it was a mistake"))
     def take_back(self, request: HttpRequest, leads: QuerySet[OptOut]) -> None:

@@ -20,8 +20,8 @@ from unfold.decorators import display
 
 from bridge.admin.leads import acting, page
 from bridge.admin.paging import LogAdmin
-from bridge.admin.reasons import told
 from bridge.models import Card
+from bridge.reasons import told
 from bridge.selectors import search
 from bridge.sync import nudge, outbox
 from bridge.templatetags.overview import age, moment
@@ -156,15 +156,20 @@ class LeadAdmin(LogAdmin):
 
 @admin.register(Event)
 class EventAdmin(LogAdmin):
-    list_display = ("at", "lead", "kind", "actor", "reason")
+    list_display = ("at", "lead", "kind", "actor", "why")
     list_filter = ("kind", "actor")
     list_filter_submit = True
     list_select_related = ("lead",)
     search_fields = ("lead__name",)
     search_help_text = _("Name, phone, e-mail, or the lead's number in Kommo")
-    fields = ("at", "lead", "kind", "actor", "reason", "data")
+    fields = ("at", "lead", "kind", "actor", "why", "data")
+    readonly_fields = ("why",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
     ) -> tuple[QuerySet[Event], bool]:
         return (queryset.filter(lead__in=search.ids(search_term)) if search_term else queryset), False
+
+    @admin.display(description=_("reason"))
+    def why(self, event: Event) -> str:
+        return told(event.reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -13,10 +13,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bridge.admin.leads import touching
-from bridge.admin.reasons import told
+from bridge.admin.leads import facts, touching
 from bridge.models import AgentEvent, Delivery
+from bridge.reasons import told
 from leads.models import Event, Lead
+from leads.rulebook import rulebook
 
 SHOWN = 30
 Kind = Event.Kind
@@ -72,7 +73,10 @@ OUTCOME_TONES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `text`: what was written; `facts`: (what, value) pairs; `raw`: what was sent, as it was sent."""
+    """One line. `title`: in the reader's language; `text`: what was written; `facts`: (what, value) pairs.
+
+    raw: what was sent, as it was sent. support: pairs that only support looks for.
+    """
 
     at: datetime
     icon: str
@@ -83,6 +87,7 @@ class Entry:
     side: str = ""
     facts: list[tuple[str, str]] = field(default_factory=list)
     raw: str = ""
+    support: list[tuple[str, str]] = field(default_factory=list)
     tone: str = "neutral"
     key: tuple[int, str] = (0, "")
 
@@ -120,8 +125,9 @@ def _events(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
         rows = rows.filter(kind__in=FILTERS[show][1])
     if before:
         rows = rows.filter(at__lt=before)
+    stage_names = {key: stage.name for key, stage in rulebook(lead.pipeline).stages_by_key.items()}
     for event in rows[: SHOWN + 10]:
-        yield _of_event(event)
+        yield _of_event(event, stage_names)
 
 
 def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
@@ -129,8 +135,8 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
     if before:
         rows = rows.filter(created_at__lt=before)
     for row in rows[: SHOWN + 10]:
-        facts = [(_("tries"), str(row.attempts))] if row.attempts > 1 else []
-        facts += [(_("error"), row.error)] if row.error else []
+        more = [(_("tries"), str(row.attempts))] if row.attempts > 1 else []
+        more += [(_("error"), row.error)] if row.error else []
         tones = {AgentEvent.State.DELIVERED: "success", AgentEvent.State.DEAD: "danger"}
         yield Entry(
             at=row.created_at,
@@ -138,7 +144,7 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
             kind=_("told to the agent"),
             title=f"{row.type}: {row.get_state_display()}",
             actor=str(Lead.Actor.BRIDGE.label),
-            facts=facts,
+            facts=more,
             raw=_json(row.data),
             tone=tones.get(AgentEvent.State(row.state), "neutral"),
             key=(1, str(row.pk)),
@@ -147,76 +153,48 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
 
 def _rules(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
     for revision, met in islice(touching.revisions(lead, before=before), SHOWN + 10):
-        facts = [(_("revision"), str(revision.number))]
-        facts += [(_("what touched this lead"), ", ".join(touching.name(part, lead) for part in met))] if met else []
+        more = [(_("revision"), str(revision.number))]
+        more += [(_("what touched this lead"), ", ".join(touching.name(part, lead) for part in met))] if met else []
         yield Entry(
             at=revision.created_at,
             icon="rule_settings",
             kind=_("rules changed"),
             title=revision.comment or str(revision.get_origin_display()),
             actor=revision.author_name,
-            facts=facts,
+            facts=more,
             tone="info",
             key=(2, f"{revision.pk:020}"),
         )
 
 
-def _of_event(event: Event) -> Entry:
+def _of_event(event: Event, stage_names: Mapping[str, str]) -> Entry:
     data = dict(event.data)
     message = data.pop("message", None) or {}
+    # What a follow-up said went to the lead.
+    text, side = data.pop("text", "") or message.get("text"), message.get("direction") or "outbound"
     sent = data.pop("sent", None)
     kind = Kind(event.kind)
     tone = TONES.get(kind, "neutral")
-    title = event.reason
+    title = told(event.reason)
     if kind is Kind.DELIVERY:
-        outcome = data.pop("outcome", "")
+        outcome = data.get("outcome", "")
         known = outcome in Delivery.Outcome.values
         tone = OUTCOME_TONES.get(Delivery.Outcome(outcome), "danger") if known else tone
-        title = ": ".join(
-            str(part) for part in (Delivery.Outcome(outcome).label if known else outcome, told(event.reason)) if part
-        )
+        title = ": ".join(str(part) for part in (Delivery.Outcome(outcome).label if known else outcome, title) if part)
     return Entry(
         at=event.at,
         icon=ICONS.get(kind, "circle"),
         kind=str(kind.label),
         title=title,
         actor=str(event.get_actor_display()),
-        text=message.get("text") or "",
-        side=message.get("direction") or "",
-        facts=list(_facts(data)),
+        text=text or "",
+        side=side if text else "",
+        facts=list(facts.told(data, stage_names)),
         raw=_json(sent) if sent else "",
+        support=list(facts.for_support(data)),
         tone=tone,
         key=(0, f"{event.pk:020}"),
     )
-
-
-def _facts(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what an event tells beside its reason, in words; ids of stages give way to their names."""
-    if data.get("from_name") or data.get("to_name"):
-        yield (
-            _("moved"),
-            f"{data.get('from_name') or data.get('from') or '–'} → {data.get('to_name') or data.get('to')}",
-        )
-    changed = data.get("changed")
-    if isinstance(changed, dict):
-        for name, value in changed.items():
-            yield name, _plain(value)
-    hidden = {"from", "to", "from_name", "to_name", "changed"}
-    for name, value in data.items():
-        if name in hidden or value in (None, "", [], {}):
-            continue
-        if isinstance(value, dict) and value.keys() == {"from", "to"}:
-            yield name, f"{_plain(value['from'])} → {_plain(value['to'])}"
-        else:
-            yield name, _plain(value)
-
-
-def _plain(value: Any) -> str:
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, (dict, list)):
-        return ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
-    return str(value)
 
 
 def _json(value: Any) -> str:

@@ -9,10 +9,9 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import timezone
 
 from bridge import roles
-from bridge.admin.followups.words import said
 from followups.models import Attempt, Enrollment
 from followups.schedule import WEEKDAYS
 from leads import interactions
@@ -199,27 +198,3 @@ def test_a_viewer_looks_and_an_operator_acts(waiting):
     act(operator, "cancel", [one], followups_confirmed="1")
     assert Enrollment.objects.get().state == "cancelled"
     assert LogEntry.objects.filter(object_id=str(one.pk)).exists()
-
-
-@pytest.mark.parametrize(
-    ("reason", "in_portuguese"),
-    [
-        ("30 min after our last message", "30 min depois da nossa última mensagem"),
-        (
-            "2 days 2 h before the meeting; earlier, because quiet hours until 08:00",
-            "2 dias 2 h antes da reunião; mais cedo, por causa de: silêncio até 08:00",
-        ),
-        (
-            "1 day after our last message; no messages on Sundays",
-            "1 dia depois da nossa última mensagem; sem mensagens aos domingos",
-        ),
-        ("cancelled by ada", "cancelado por ada"),
-        ("no answer to 3 messages, the last 1 day ago", "sem resposta a 3 mensagens, a última há 1 dia"),
-        ("something nobody has words for", "something nobody has words for"),
-        ("", ""),
-    ],
-)
-def test_reasons_are_told_in_the_readers_language(reason, in_portuguese):
-    assert said(reason) == reason
-    with translation.override("pt-br"):
-        assert said(reason) == in_portuguese

@@ -1,0 +1,103 @@
+"""Reasons are stored in English and told in the reader's language, whatever the rules say."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from itertools import product
+
+import pytest
+from django.utils import translation
+
+from bridge.reasons import PLACEHOLDER, told
+from bridge.reasons.known import SENTENCES
+from leads.alternatives import alternatives
+from leads.decisions import Facts, decide
+from tests.leads.test_alternatives import RULES
+
+ENGLISH = re.compile(r"\b(the|is|was|are|by|says|but|booked|person|lead who|has taken|automatic|or)\b")
+
+
+def reasons():
+    """Every reason the rules of a test give for a few hundred leads."""
+    stages = [stage.key for stage in RULES.stages]
+    conversations = [None, "presenting", "qualification", "booking", "never heard"]
+    for stage, conversation, meeting, score in product(
+        stages, conversations, (None, "scheduled", "cancelled"), (None, 40, 90)
+    ):
+        facts = Facts(
+            stage=stage,
+            conversation_stage=conversation,
+            meeting_status=meeting,
+            meeting_id="evt_1" if meeting else None,
+            attributes={} if score is None else {"qualification_score": Decimal(score)},
+            inbound=True,
+        )
+        decision = decide(facts, RULES)
+        yield decision.reason
+        if decision.suppressed:
+            yield decision.suppressed.reason
+        for one in alternatives(facts, RULES):
+            yield from one.reasons
+
+
+def test_in_portuguese_no_english_is_left():
+    with translation.override("pt-br"):
+        left = {reason: told(reason) for reason in set(reasons()) if ENGLISH.search(told(reason))}
+    assert left == {}
+
+
+def test_in_english_a_reason_says_what_was_stored_with_attributes_in_words():
+    for reason in set(reasons()):
+        told_in_english = told(reason).replace("a meeting is booked", "a meeting booked")
+        assert told_in_english == reason.replace("qualification_score", "qualification score")
+
+
+PARTS = {"attribute": "bill_value", "number": "2", "span": "1 day", "weekday": "Sundays"}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_every_sentence_is_known_again_with_names_in_it(sentence):
+    stored = PLACEHOLDER.sub(lambda found: PARTS.get(found[1], "“X”"), sentence)
+    assert told(stored) == stored.replace("bill_value", "bill value")
+    with translation.override("pt-br"):
+        assert told(stored) != stored
+        assert "bill" not in told(stored)
+
+
+@pytest.mark.parametrize(
+    ("reason", "in_portuguese"),
+    [
+        ("30 min after our last message", "30 min depois da nossa última mensagem"),
+        (
+            "2 days 2 h before the meeting; earlier, because quiet hours until 08:00",
+            "2 dias 2 h antes da reunião; mais cedo, por causa de: silêncio até 08:00",
+        ),
+        (
+            "1 day after our last message; no messages on Sundays",
+            "1 dia depois da nossa última mensagem; sem mensagens aos domingos",
+        ),
+        ("no answer to 3 messages, the last 1 day ago", "sem resposta a 3 mensagens, a última há 1 dia"),
+        ("qualification_score 82 >= 70", "pontuação de qualificação 82 >= 70"),
+        ("custom.roof is yes", "roof: sim"),
+        (
+            "rules applied by ada: qualification_score is not known yet",
+            "regras aplicadas por ada: pontuação de qualificação ainda não se sabe",
+        ),
+        (
+            "step 2 of Retomada not sent: the lead has answered",
+            "passo 2 de Retomada não foi enviado: o lead respondeu",
+        ),
+        ("Retomada: held by ada", "Retomada: retido por ada"),
+        ("Retomada stopped: the meeting is no_show", "Retomada parou: o lead não veio à reunião"),
+    ],
+)
+def test_pieces_are_told_one_by_one(reason, in_portuguese):
+    with translation.override("pt-br"):
+        assert told(reason) == in_portuguese
+
+
+@pytest.mark.parametrize("text", ["", "o lead pediu desconto", "100 % certain; %(a)s", "Obs: ele ligou"])
+def test_what_nobody_has_words_for_stays_as_it_is(text):
+    with translation.override("pt-br"):
+        assert told(text) == text

@@ -103,7 +103,7 @@ class _Batch:
             enrollment.give_up(one, plan, now)
         elif one.meeting_starts_at and one.meeting_starts_at <= now:
             self._miss(one, plan, "the meeting had begun")
-        elif schedule.is_too_late((one.next_at or now) - one.late_so_far, now, enrollment.max_lateness(one, plan)):
+        elif schedule.is_too_late(_due_at_first(one, now), now, enrollment.max_lateness(one, plan)):
             self._miss(one, plan, TOO_LATE)
         elif not one.sent_by_hand and not enrollment.hours_allow(one, plan, now):
             self._put_off_to_hours(one, plan)
@@ -126,7 +126,7 @@ class _Batch:
             self._miss(one, plan, TOO_LATE)
         else:
             # A worker that comes late every day must not put a step off for ever.
-            one.late_so_far += self._now - (one.next_at or self._now)
+            one.late_so_far = self._now - _due_at_first(one, self._now)
             self._put_off(one, allowed.at, allowed.reason.partition("; ")[2] or allowed.reason)
 
     def _put_off(self, one: Enrollment, at: datetime, reason: str) -> None:
@@ -176,6 +176,11 @@ class _Batch:
         one.next_at, one.next_reason, one.sent_by_hand = None, "", False
         self.attempts.append(attempt)
         self._moved.append(one)
+
+
+def _due_at_first(one: Enrollment, now: datetime) -> datetime:
+    """Return when the step would have been due, had it slept through none of its hours."""
+    return (one.next_at or now) - (one.late_so_far or timedelta(0))
 
 
 # --- Trying again

@@ -169,7 +169,7 @@ def aim(enrollment: Enrollment, due: Due | None) -> None:
     """Set when something is due next; the caller saves."""
     enrollment.next_at = due.at if due else None
     enrollment.next_reason = due.reason[:200] if due else ""
-    enrollment.late_so_far = timedelta(0)
+    enrollment.late_so_far = None
 
 
 def due_of(enrollment: Enrollment, plan: SequencePlan) -> Due | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -145,8 +145,8 @@ class Enrollment(models.Model):
     # Empty while an attempt is on its way, and when nothing is due any more.
     next_at = models.DateTimeField(_("next at"), null=True, blank=True)
     next_reason = models.CharField(_("why then"), max_length=200, blank=True)
-    # How late the step already was each time it was put off to other hours; the hours it slept are no lateness.
-    late_so_far = models.DurationField(default=timedelta, db_default=timedelta(), editable=False)
+    # How late the step was each time it was put off to other hours; empty when it never was. Hours slept do not count.
+    late_so_far = models.DurationField(null=True, editable=False)
     held = models.BooleanField(_("held"), default=False)
     # A person asked for this step at this moment: hours are not looked at again.
     sent_by_hand = models.BooleanField(default=False, editable=False)

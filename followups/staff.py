@@ -6,7 +6,7 @@ hurried, held back or left out too, unless a process is at it this very moment.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 
@@ -42,7 +42,7 @@ def send_now(one: Enrollment, *, who: str, now: datetime) -> bool:
     row.held = False
     if row.next_at is not None:
         row.next_at, row.next_reason, row.sent_by_hand = now, f"sent now by {who}", True
-        row.late_so_far = timedelta(0)
+        row.late_so_far = None
     elif attempt := _put_off(row):
         attempt.retry_at, attempt.due_at, attempt.by_hand = now, now, True
         attempt.save(update_fields=["retry_at", "due_at", "by_hand"])
@@ -74,7 +74,7 @@ def let_go_on(one: Enrollment, *, who: str, now: datetime) -> bool:
     row.held = False
     if row.next_at is not None and row.next_at < now:
         row.next_at, row.next_reason = now, f"let go on by {who}"
-        row.late_so_far = timedelta(0)
+        row.late_so_far = None
     row.save(update_fields=["held", "next_at", "next_reason", "late_so_far"])
     if attempt := _put_off(row):
         attempt.retry_at, attempt.due_at = now, now

@@ -42,6 +42,12 @@ def retries(now: datetime) -> QuerySet[Attempt]:
     return Attempt.objects.filter(state=Attempt.State.SENDING, retry_at__lte=now)
 
 
+def claimed_at(attempt: Attempt) -> datetime:
+    """Return when an attempt that is sending was claimed."""
+    assert attempt.retry_at is not None
+    return attempt.retry_at - HELD_FOR
+
+
 @transaction.atomic
 def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | None:
     """Claim due enrollments; return the attempts to send, None when nothing is due.

@@ -78,10 +78,13 @@ def send(
     """Hand the attempts to the channel, a few at a time, and record what became of each.
 
     Before each few it is asked once more who still waits for a message: while a slow receiver took its time, a lead
-    may have answered. What could not be begun in time is given back to be claimed again.
+    may have answered. What could not be begun in time is given back to be claimed again. What a process that slept has
+    held for too long may be in other hands by now, so it is not touched.
     """
     done: list[Done] = []
-    stop_at = clock() + LONGEST_BATCH
+    now = clock()
+    attempts = [attempt for attempt in attempts if attempt.retry_at and attempt.retry_at > now]
+    stop_at = min((claiming.claimed_at(attempt) for attempt in attempts), default=now) + LONGEST_BATCH
     for start in range(0, len(attempts), THREADS):
         few = attempts[start : start + THREADS]
         progress()

@@ -14,6 +14,7 @@ from followups.models import Attempt, Enrollment, Sequence, Step
 from leads import handoff, stages
 from leads.models import Event, Lead, Pipeline, Stage
 from tests.followups.conftest import TUESDAY
+from tests.followups.simulation import Noted
 
 DAY = timedelta(days=1)
 
@@ -106,6 +107,18 @@ class TestTheLastMoment:
 
         assert [body["data"]["lead"]["phone"] for body in agent.bodies()] == ["+5511988887777"]
         assert sorted(Attempt.objects.values_list("state", flat=True)) == ["dropped", "sent"]
+
+    def test_n17_what_a_process_that_slept_still_holds_is_left_to_others(self, conversation):
+        conversation.agent_writes()
+        conversation.wait(minutes=30)
+        attempts = claiming.claim("me", conversation.now)
+        channel = Noted()
+
+        with ThreadPoolExecutor(1) as pool:
+            dispatch.send(attempts, channel, pool, lambda: conversation.now + timedelta(hours=12))
+
+        assert channel.given == []
+        assert Attempt.objects.get().state == "sending"
 
     def test_what_a_slow_agent_leaves_no_time_for_is_given_back_untried(self, conversation):
         for number in range(dispatch.THREADS + 3):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
+from django.template.loader import get_template
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_q.models import Schedule
@@ -16,6 +19,7 @@ from bridge.models import Account
 from tests.bridge.admin.forms import submit
 from tests.conftest import drain, record
 
+TEMPLATES = Path(settings.BASE_DIR) / "templates"
 MODELS = [model for model in admin.site._registry if model._meta.app_label != "axes"]
 
 
@@ -111,3 +115,9 @@ def test_the_health_page_says_what_is_wrong_in_portuguese(staff):
     assert "nenhum worker deu sinal até hoje" in page
     assert "inicie manage.py worker" in page
     assert "banco de dados" in page
+
+
+def test_every_template_compiles():
+    """One that is shown only at some moment of some page too."""
+    for path in sorted(TEMPLATES.rglob("*.html")):
+        get_template(str(path.relative_to(TEMPLATES)))

@@ -147,6 +147,32 @@ DELIVERY = (
     _("Kommo had lost the webhook"),
     _("it was subscribed again at %(a)s UTC"),
 )
+KOMMO = (
+    # Every call that went wrong begins with what it was.
+    _("create leads"),
+    _("update leads"),
+    _("read leads"),
+    _("read lead"),
+    _("read contacts"),
+    _("update contacts"),
+    _("create notes"),
+    _("create tasks"),
+    _("read account"),
+    _("read events"),
+    _("read webhooks"),
+    _("subscribe webhook"),
+    _("Kommo answered %(number)s"),
+    _("refused by Kommo"),
+    _("no answer"),
+    _("no connection"),
+    _("no connection to Kommo (%(what)s)"),
+    _("Kommo's answer was lost (%(what)s)"),
+    _("the token was refused: put a new one into the account's page and resume it"),
+    _("the account is not paid for, or its quota is used up: settle it in Kommo and resume"),
+    _("our user may not do this: give it administrator's rights in Kommo and resume"),
+    _("Kommo blocks this address after too many calls: wait, ask Kommo's support, then resume"),
+    _("check the account's address in the admin, then resume it"),
+)
 FOLLOW_UPS = (
     _("%(span)s after our last message"),
     _("%(span)s before the meeting"),
@@ -217,4 +243,4 @@ WEEKDAYS = (
 # These begin with a name, and so fit nearly everything.
 LATE = (_("%(a)s is further along"), _("%(a)s stopped: %(why)s"))
 
-SENTENCES = DECISIONS + ALTERNATIVES + QUALIFICATION + PEOPLE + CARDS + DELIVERY + FOLLOW_UPS + LATE
+SENTENCES = DECISIONS + ALTERNATIVES + QUALIFICATION + PEOPLE + CARDS + DELIVERY + KOMMO + FOLLOW_UPS + LATE

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import get_language
 
 from bridge.reasons import told
@@ -42,7 +42,7 @@ def age(at: datetime | None) -> str:
 def milliseconds(value: int | None) -> str:
     if value is None:
         return "–"
-    return f"{value} ms" if value < 1000 else f"{value / 1000:.1f} s"
+    return f"{value} ms" if value < 1000 else f"{number_format(value / 1000, 1)} s"
 
 
 @register.filter

@@ -142,7 +142,9 @@ def picture(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that photographs a page; SCREENSHOTS=docs/images keeps the pictures there."""
     directory = Path(os.environ.get("SCREENSHOTS") or tmp_path)
 
-    def take(page: Page, name: str, *, full_page: bool = False) -> Path:
+    def take(page: Page, name: str, *, full_page: bool = False, height: int | None = None) -> Path:
+        if height and page.viewport_size:
+            page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{name}.png"
         page.screenshot(path=path, full_page=full_page, animations="disabled")

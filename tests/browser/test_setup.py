@@ -32,7 +32,7 @@ def connect(page: Page, address: str, token: str = "sandbox-token") -> None:
 def test_from_an_empty_bridge_to_a_card_in_kommo(open_page, visits, empty, picture):
     page = open_page("/admin/setup/", role="admin")
     expect(page.get_by_role("heading", name="Connect Kommo")).to_be_visible()
-    picture(page, "setup-connect")
+    picture(page, "setup-connect", height=720)
     connect(page, empty.url)
 
     expect(page.get_by_role("heading", name="Choose the pipeline")).to_be_visible()
@@ -42,14 +42,14 @@ def test_from_an_empty_bridge_to_a_card_in_kommo(open_page, visits, empty, pictu
 
     expect(page.get_by_role("heading", name="Bind stages and fields")).to_be_visible()
     assert page.get_by_label("DESQUALIFICADO").input_value() == "create"
-    picture(page, "setup-bind", full_page=True)
+    picture(page, "setup-bind", height=1130)
     before = len(empty.journal())
     page.get_by_role("button", name="Show what will be created").click()
     expect(page.get_by_text("stage “DESQUALIFICADO” in the pipeline “Funil de Vendas”")).to_be_visible()
     expect(page.get_by_text("field “Bridge ID” of leads, for the bridge alone")).to_be_visible()
     assert not [one for one in empty.journal()[before:] if one["write"]]
     announced = page.locator(".kb-creations li").count()
-    picture(page, "setup-create")
+    picture(page, "setup-create", height=620)
     page.get_by_role("button", name=re.compile("Create these")).click()
 
     expect(page.get_by_role("heading", name="Hear what people do")).to_be_visible()
@@ -72,7 +72,7 @@ def test_from_an_empty_bridge_to_a_card_in_kommo(open_page, visits, empty, pictu
     # What a worker does; the page finds out by itself.
     drain(Account.objects.get())
     expect(page.get_by_text("Kommo has the card")).to_be_visible()
-    picture(page, "setup-trial")
+    picture(page, "setup-trial", height=620)
 
     (card,) = empty.leads()
     lead = Lead.objects.get()

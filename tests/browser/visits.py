@@ -19,7 +19,12 @@ CHROMIUM_FLAGS = [
 ]  # fmt: skip
 VIEWPORTS = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
-    "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "is_mobile": True,
+        "has_touch": True,
+        "device_scale_factor": 2,
+    },
 }
 PASSWORD = "a-password-of-tests"
 PATIENCE_MS = 15_000

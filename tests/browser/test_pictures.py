@@ -1,0 +1,84 @@
+"""The pages of the README, on a busy morning: they show what they are for, fit, and keep nobody out.
+
+`SCREENSHOTS=docs/images pytest tests/browser/test_pictures.py` takes the pictures anew.
+"""
+
+from __future__ import annotations
+
+import pytest
+import time_machine
+from django.core.cache import cache
+from playwright.sync_api import expect
+
+from leads.models import Lead
+from tests.browser import morning
+from tests.browser.test_rules import path
+from tests.browser.visits import barriers, fits
+
+
+@pytest.fixture
+def leads(account, pipeline):
+    account.requests_per_second = 7
+    account.save()
+    # What pages keep for a while is of another test's day.
+    cache.clear()
+    with time_machine.travel(morning.NOW, tick=True):
+        yield morning.settle_in(pipeline, account)
+
+
+def test_the_overview_says_what_needs_a_person(open_page, leads, picture):
+    page = open_page(role="admin")
+    for text in ("3 cards are blocked", "2 cards were refused", "1 card is gone", "1 difference to decide"):
+        expect(page.get_by_text(text)).to_be_visible()
+    expect(page.get_by_text("at work")).to_be_visible()
+    assert fits(page)
+    assert barriers(page) == []
+    picture(page, "overview", height=1500)
+
+
+def test_the_overview_on_a_phone_in_the_dark_in_portuguese(open_page, leads, picture):
+    page = open_page(language="pt-BR", viewport="phone", dark=True)
+    expect(page.get_by_text("3 cards estão bloqueados")).to_be_visible()
+    assert fits(page)
+    picture(page, "overview-phone")
+
+
+@pytest.fixture
+def lead(leads):
+    return (
+        Lead.objects.filter(stage__key="meeting_scheduled")
+        .exclude(handoff_source="")
+        .order_by("-handoff_since")
+        .first()
+    )
+
+
+def test_a_lead_says_where_it_stands_and_why(open_page, lead, picture):
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="operator")
+    expect(page.get_by_role("heading", name="Why it is here, and why not elsewhere")).to_be_visible()
+    expect(page.get_by_role("button", name="Give back to the agent")).to_be_visible()
+    assert fits(page)
+    picture(page, "lead", height=1400)
+
+
+def test_a_lead_on_a_phone_in_portuguese(open_page, lead, picture):
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="operator", language="pt-BR", viewport="phone")
+    expect(page.get_by_role("button", name="Devolver ao agente")).to_be_visible()
+    assert fits(page)
+    picture(page, "lead-phone")
+
+
+def test_a_threshold_shows_who_would_move(open_page, leads, pipeline, picture):
+    page = open_page(path("section", pipeline, section="qualification"), role="manager")
+    page.get_by_label("Minimum score", exact=True).fill("78")
+    page.keyboard.press("Tab")
+    expect(page.locator("#what-if [data-complete]")).to_be_visible()
+    expect(page.locator("#what-if")).to_contain_text("qualification score")
+    page.evaluate("document.activeElement.blur()")
+    picture(page, "rules-threshold")
+
+
+def test_a_sequence_shows_when_it_would_speak(open_page, leads, pipeline, picture):
+    page = open_page(path("sequence", pipeline, slug="reengagement"), role="manager")
+    expect(page.locator(".ru-time li")).to_have_count(5)
+    picture(page, "rules-sequence")

@@ -1,8 +1,9 @@
 """Run the suite on SQLite and, side by side, on the PostgreSQL and Redis that the environment names.
 
 `TEST_DATABASE_URL` and `TEST_REDIS_URL` add the second run; without them there is one, and no service is needed. Tests
-marked `once` would do the same in both, so only the first has them. The second run's output waits in a file until the
-first has ended. The last lines are pytest's own closing lines, one for each run, those of a run that failed last.
+marked `once` would do the same in both, so only the first has them, and those marked `served` say more on services, so
+only the second has them. The second run's output waits in a file until the first has ended. The last lines are pytest's
+own closing lines, one for each run, those of a run that failed last.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
             beside = subprocess.Popen([*command, "-m", "not once"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
             try:
-                codes = {"SQLite": _shown(command, alone, logs["SQLite"])}
+                codes = {"SQLite": _shown([*command, "-m", "not served"], alone, logs["SQLite"])}
                 print(f"\n-- the suite on {services}", flush=True)
                 codes[services] = beside.wait()
             finally:

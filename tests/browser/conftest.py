@@ -38,6 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if "/browser/" in str(item.path)]
     for item in ours:
         item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.once)
         # The server answers in threads of its own, so rows must be committed; what migrations made comes back.
         item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True))
     items[:] = [item for item in items if item not in ours] + ours

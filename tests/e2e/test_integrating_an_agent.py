@@ -82,7 +82,7 @@ def agents_stack(tmp_path: Path) -> Iterator[tuple[Stack, subprocess.Popen[str],
                 assert process.wait(timeout=60) == 0
 
 
-@pytest.mark.once
+@pytest.mark.served
 def test_the_example_agent_ends_with_the_expected_cards(
     agents_stack: tuple[Stack, subprocess.Popen[str], Path], tmp_path: Path
 ):

@@ -139,6 +139,7 @@ class Agents:
         self.failures.append(f"{phone} was never answered")
 
 
+@pytest.mark.served
 def test_whatever_is_killed_nothing_is_lost_and_nothing_is_created_twice(crowd: Stack):
     luck = random.Random(SEED)
     crowd.kommo.fault("slow", probability=0.2, path="/api/v4/leads", seconds=0.4)
@@ -207,6 +208,7 @@ def all_named(stack: Stack, phones: list[str]) -> None:
     assert {stack.card(phone)["name"] for phone in phones} == {f"Lead {phone}" for phone in phones}
 
 
+@pytest.mark.served
 def test_a_second_worker_takes_over_from_one_that_is_killed_while_it_delivers(crowd: Stack):
     phones = [new_phone() for _ in range(20)]
     victim = busy_worker(crowd, phones)
@@ -220,6 +222,7 @@ def test_a_second_worker_takes_over_from_one_that_is_killed_while_it_delivers(cr
         start(crowd, victim)
 
 
+@pytest.mark.served
 def test_a_worker_that_is_asked_to_stop_finishes_what_it_is_at_and_ends_in_time(crowd: Stack):
     phones = [new_phone() for _ in range(20)]
     name = busy_worker(crowd, phones)
@@ -241,6 +244,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_is_at_and_ends_in_time(
         start(crowd, name)
 
 
+@pytest.mark.served
 def test_a_card_that_kills_whoever_delivers_it_is_parked_and_no_other_waits(crowd: Stack):
     poisoned, others = new_phone(), [new_phone() for _ in range(5)]
     leads = {phone: crowd.tell(phone)["lead"]["id"] for phone in (poisoned, *others)}
@@ -274,7 +278,7 @@ def idle_workers(cluster: int) -> list[int]:
     return found
 
 
-@pytest.mark.once
+@pytest.mark.served
 def test_a_cluster_that_hangs_while_it_looks_alive_is_replaced(tmp_path: Path):
     with running("sqlite", tmp_path) as stack:
         lead_id = stack.tell(new_phone())["lead"]["id"]

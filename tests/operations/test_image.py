@@ -20,7 +20,7 @@ from bridge.demo.stage import Stage, free_port
 from tests.e2e.stack import port
 from tests.operations.document import ROOT, UNITS, blocks
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.served
 
 LAST_STAGE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").rpartition("\nFROM ")[2]
 

@@ -146,6 +146,7 @@ LEADS = (
 )
 
 
+@pytest.mark.served
 def test_a_fresh_host_is_installed_backed_up_restored_and_updated(tmp_path):
     with host(tmp_path) as place:
         (tmp_path / "backups").mkdir()

@@ -15,7 +15,7 @@ from tests.operations.document import ROOT
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.once,
+    pytest.mark.served,
     pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed"),
 ]
 PARAMS = "".join(

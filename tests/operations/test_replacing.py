@@ -114,6 +114,7 @@ def processes(place: Host) -> set[int]:
     return set().union(*(children(main.pid) for main in place.services.processes.values()))
 
 
+@pytest.mark.served
 def test_no_call_fails_while_every_process_is_replaced(place, tmp_path):
     ports = place.ports | {name: free_port(port()) for name in ("plain", "secure")}
     conf = configured(tmp_path, **ports)

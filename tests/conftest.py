@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marked = item.get_closest_marker("django_db")
         if names & COMMITTING or (marked and marked.kwargs.get("transaction")):
             # It ends with every table empty: what migrations brought, the pipeline above all, comes back.
-            item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True))
+            item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True), append=False)
         elif not (
             marked or "db" in names or _is_django_case(item) or any(at in str(item.path) for at in REAL_PROCESSES)
         ):

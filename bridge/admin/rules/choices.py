@@ -14,6 +14,7 @@ from leads.names import name_key
 
 # Kommo's type of the stage that holds what nobody has accepted yet; no lead of ours is put there.
 INCOMING = 1
+WEEKDAYS = tuple(sentences.WEEKDAYS.items())
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,14 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext as _
 
 from bridge.admin.rules import choices
-from bridge.admin.rules import forms as parts
 from bridge.admin.rules.fields import columns, records
+from bridge.admin.rules.forms.conversation import MappingForm
+from bridge.admin.rules.forms.fields import FieldForm, FlowsForm, TagForm
+from bridge.admin.rules.forms.hours import HoursForm
+from bridge.admin.rules.forms.qualification import CriterionForm, ThresholdForm
+from bridge.admin.rules.forms.sequences import SequenceForm, StepForm
+from bridge.admin.rules.forms.stages import MeetingForm, StageForm
+from bridge.admin.rules.keys import free_key
 from bridge.configuration import document
 from leads.models import Pipeline, UnmappedConversationStage
 
@@ -58,11 +64,9 @@ class Stages(Editor):
 
     def build(self) -> None:
         said = self.said
-        self.form = parts.MeetingForm(self.data, initial={"meeting_stage": said.meeting_stage})
+        self.form = MeetingForm(self.data, initial={"meeting_stage": said.meeting_stage})
         self.form.fields["meeting_stage"].offer(said.stages)  # type: ignore[attr-defined]
-        self.stages = records(
-            parts.StageForm, "stages", said.stages, self.data, parts.StageForm.initial_of, kommo=self.kommo
-        )
+        self.stages = records(StageForm, "stages", said.stages, self.data, StageForm.initial_of, kommo=self.kommo)
 
     def forms(self) -> Iterator[Any]:
         yield from (self.form, self.stages)
@@ -92,11 +96,11 @@ class Conversation(Editor):
 
     def build(self) -> None:
         self.mappings = records(
-            parts.MappingForm,
+            MappingForm,
             "mappings",
             self.said.stage_mappings,
             self.data,
-            parts.MappingForm.initial_of,
+            MappingForm.initial_of,
             stages=self.said.stages,
         )
 
@@ -117,15 +121,15 @@ class Qualification(Editor):
 
     def build(self) -> None:
         self.old = self.said.qualification or _usual_qualification(self.said)
-        self.form = parts.ThresholdForm(self.data, initial=columns(self.old, parts.ThresholdForm.base_fields))
+        self.form = ThresholdForm(self.data, initial=columns(self.old, ThresholdForm.base_fields))
         for name in document.VERDICTS:
             self.form.fields[name].offer(self.said.stages, none=_("stay where they are"))  # type: ignore[attr-defined]
         self.criteria = records(
-            parts.CriterionForm,
+            CriterionForm,
             "criteria",
             self.old.criteria,
             self.data,
-            parts.CriterionForm.initial_of,
+            CriterionForm.initial_of,
             flows=self.said.flows,
             locale=self.said.locale,
         )
@@ -145,16 +149,16 @@ class Fields(Editor):
     key = "fields"
 
     def build(self) -> None:
-        self.form = parts.FlowsForm(self.data, initial={"flows": self.said.flows})
+        self.form = FlowsForm(self.data, initial={"flows": self.said.flows})
         self.fields = records(
-            parts.FieldForm,
+            FieldForm,
             "fields",
             self.said.fields,
             self.data,
-            lambda one: parts.FieldForm.initial_of(one, self.said.flows),
+            lambda one: FieldForm.initial_of(one, self.said.flows),
             kommo=self.kommo,
         )
-        self.tags = records(parts.TagForm, "tags", self.said.tags, self.data, parts.TagForm.initial_of)
+        self.tags = records(TagForm, "tags", self.said.tags, self.data, TagForm.initial_of)
 
     def forms(self) -> Iterator[Any]:
         yield from (self.form, self.fields, self.tags)
@@ -177,7 +181,7 @@ class Hours(Editor):
     key = "hours"
 
     def build(self) -> None:
-        self.form = parts.HoursForm(self.data, initial=parts.HoursForm.initial_of(self.said))
+        self.form = HoursForm(self.data, initial=HoursForm.initial_of(self.said))
 
     def forms(self) -> Iterator[Any]:
         yield self.form
@@ -200,10 +204,10 @@ class SequenceEditor(Editor):
 
     def build(self) -> None:
         self.old = next((one for one in self.said.sequences if one.slug == self.slug), None)
-        self.form = parts.SequenceForm(self.data, initial=parts.SequenceForm.initial_of(self.old), old=self.old)
+        self.form = SequenceForm(self.data, initial=SequenceForm.initial_of(self.old), old=self.old)
         self.form.offer(self.said.stages)
         steps = self.old.steps if self.old else ()
-        self.steps = records(parts.StepForm, "steps", steps, self.data, parts.StepForm.initial_of)
+        self.steps = records(StepForm, "steps", steps, self.data, StepForm.initial_of)
 
     def forms(self) -> Iterator[Any]:
         yield from (self.form, self.steps)
@@ -234,7 +238,7 @@ def _with_keys(stages: list[document.Stage]) -> tuple[document.Stage, ...]:
     keyed = []
     for stage in stages:
         if not stage.key:
-            stage = replace(stage, key=parts.free_key(stage.name, taken))
+            stage = replace(stage, key=free_key(stage.name, taken))
             taken.add(stage.key)
         keyed.append(stage)
     return tuple(keyed)

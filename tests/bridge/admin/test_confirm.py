@@ -16,7 +16,7 @@ from bridge.admin.confirm import PASSWORD as FIELD
 from bridge.models import Account, ApiKey, RulesDraft, RulesRevision
 from leads.models import Qualification
 from tests.bridge.admin.people import PASSWORD, age, client_of
-from tests.bridge.admin.test_rules_pages import page, publish, threshold
+from tests.bridge.admin.rules_editing import page, publish, threshold
 from tests.conftest import record
 
 ADD_KEY = "/admin/bridge/apikey/add/"

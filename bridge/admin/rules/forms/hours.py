@@ -1,0 +1,126 @@
+"""When messages go out, how phones and amounts are read, and what a handoff brings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from zoneinfo import available_timezones
+
+import holidays
+import phonenumbers
+from babel import Locale, UnknownLocaleError
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bridge.admin.rules import choices
+from bridge.admin.rules.fields import (
+    DurationField,
+    Labelled,
+    LinesField,
+    columns,
+)
+from bridge.configuration import document
+
+
+class HoursForm(Labelled):
+    name = forms.CharField(label=gettext_lazy("Name of the pipeline"), max_length=200)
+    time_zone = forms.CharField(label=gettext_lazy("Time zone"), max_length=64)
+    locale = forms.CharField(label=gettext_lazy("Amounts are read as in"), max_length=20)
+    phone_region = forms.CharField(label=gettext_lazy("Phones without a country are of"), max_length=2)
+    quiet_from = forms.TimeField(
+        label=gettext_lazy("Quiet from"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
+    quiet_to = forms.TimeField(
+        label=gettext_lazy("to"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
+    sending_weekdays = forms.MultipleChoiceField(
+        label=gettext_lazy("Messages go out on"),
+        choices=choices.WEEKDAYS,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    holidays_country = forms.CharField(label=gettext_lazy("Holidays: country"), max_length=2, required=False)
+    holidays_subdivision = forms.CharField(label=gettext_lazy("Holidays: state"), max_length=10, required=False)
+    opt_out_words = LinesField(label=gettext_lazy("Words that end all follow-ups, one a line"), longest=100)
+    handoff_max = DurationField(label=gettext_lazy("A handoff ends by itself after"), required=False)
+    chat_reply_pauses = forms.BooleanField(
+        label=gettext_lazy("A person who replies in Kommo's chat takes over"), required=False
+    )
+    handoff_note = forms.BooleanField(label=gettext_lazy("Write a note on the card at a handoff"), required=False)
+    handoff_task = forms.CharField(
+        label=gettext_lazy("Task for the seller at a handoff"), max_length=200, required=False
+    )
+    handoff_task_within = DurationField(label=gettext_lazy("due in"))
+
+    OWN = (
+        "name",
+        "time_zone",
+        "locale",
+        "phone_region",
+        "opt_out_words",
+        "handoff_max",
+        "chat_reply_pauses",
+        "handoff_note",
+        "handoff_task",
+        "handoff_task_within",
+    )
+    QUIET = ("quiet_from", "quiet_to", "sending_weekdays")
+
+    @classmethod
+    def initial_of(cls, said: document.Pipeline) -> dict[str, Any]:
+        kept = said.holidays
+        return (
+            columns(said, cls.OWN)
+            | columns(said.quiet_hours, cls.QUIET)
+            | {"holidays_country": kept.holidays_country if kept else ""}
+            | {"holidays_subdivision": kept.holidays_subdivision if kept else ""}
+        )
+
+    def clean_time_zone(self) -> str:
+        said: str = self.cleaned_data["time_zone"]
+        if said not in available_timezones():
+            raise ValidationError(_("This is no time zone such as America/Sao_Paulo."))
+        return said
+
+    def clean_locale(self) -> str:
+        said: str = self.cleaned_data["locale"]
+        try:
+            Locale.parse(said)
+        except (UnknownLocaleError, ValueError) as error:
+            raise ValidationError(_("This is no locale such as pt_BR.")) from error
+        return said
+
+    def clean_phone_region(self) -> str:
+        said: str = self.cleaned_data["phone_region"].upper()
+        if said not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValidationError(_("This is no country such as BR."))
+        return said
+
+    def clean_holidays_country(self) -> str:
+        said: str = self.cleaned_data["holidays_country"].upper()
+        if said and said not in holidays.list_supported_countries():
+            raise ValidationError(_("This is no country such as BR."))
+        return said
+
+    def clean(self) -> dict[str, Any]:
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        if (said.get("quiet_from") is None) != (said.get("quiet_to") is None):
+            self.add_error("quiet_to", _("Quiet hours need a beginning and an end."))
+        country, state = said.get("holidays_country"), (said.get("holidays_subdivision") or "").upper()
+        if state and state not in holidays.list_supported_countries().get(country or "", []):
+            self.add_error("holidays_subdivision", _("This country has no such state."))
+        said["holidays_subdivision"] = state
+        return said
+
+    def applied_to(self, pipeline: document.Pipeline) -> document.Pipeline:
+        said = self.cleaned_data
+        hours = {name: said[name] for name in self.QUIET} | {"sending_weekdays": tuple(said["sending_weekdays"])}
+        kept = {name: said[name] for name in ("holidays_country", "holidays_subdivision")}
+        return replace(
+            pipeline,
+            **{name: said[name] for name in self.OWN},
+            quiet_hours=replace(pipeline.quiet_hours, **hours),
+            holidays=document.Holidays(**kept) if said["holidays_country"] else None,
+        )

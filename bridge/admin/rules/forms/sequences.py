@@ -1,0 +1,110 @@
+"""Follow-up sequences and their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bridge.admin.rules import choices
+from bridge.admin.rules.fields import (
+    DurationField,
+    Labelled,
+    RecordForm,
+    StageField,
+    columns,
+)
+from bridge.admin.rules.keys import free_key
+from bridge.configuration import document
+from followups import texts
+from followups.models import Sequence as SequenceRow
+
+
+class SequenceForm(Labelled):
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
+    starts_on = forms.ChoiceField(label=gettext_lazy("Starts when"), choices=SequenceRow.StartsOn.choices)
+    is_active = forms.BooleanField(label=gettext_lazy("Active"), required=False)
+    give_up_after = DurationField(label=gettext_lazy("Gives up after so much silence"), required=False)
+    give_up_stage = StageField(label=gettext_lazy("and moves the lead to"))
+    stop_stages = forms.MultipleChoiceField(
+        label=gettext_lazy("Also stops in"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    COLUMNS = ("name", "starts_on", "is_active", "give_up_after", "give_up_stage", "stop_stages")
+
+    def __init__(self, *args: Any, old: document.Sequence | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.old = old
+        if old:
+            # Its steps count from our message or to the meeting; the other kind is another sequence.
+            self.fields["starts_on"].disabled = True
+
+    @classmethod
+    def initial_of(cls, old: document.Sequence | None) -> dict[str, Any]:
+        if old is None:
+            return {"is_active": True}
+        return columns(old, cls.COLUMNS) | {"name": old.name or old.slug}
+
+    def offer(self, stages: Sequence[document.Stage]) -> None:
+        self.fields["give_up_stage"].offer(stages)  # type: ignore[attr-defined]
+        self.fields["stop_stages"].choices = [(stage.key, stage.name) for stage in stages]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        waits = said.get("starts_on") == SequenceRow.StartsOn.AGENT_UNANSWERED
+        if said.get("give_up_after") and not waits:
+            self.add_error("give_up_after", _("Only a sequence that waits for an answer can give up."))
+        if said.get("give_up_stage") and not said.get("give_up_after"):
+            self.add_error("give_up_after", _("Say how long, or nobody is ever given up."))
+        return said
+
+    def to_sequence(self, step_forms: Iterable[Any], taken: set[str]) -> document.Sequence:
+        said = {name: self.cleaned_data[name] for name in self.COLUMNS}
+        said["stop_stages"] = tuple(said["stop_stages"])
+        waits = said["starts_on"] == SequenceRow.StartsOn.AGENT_UNANSWERED
+        said["steps"] = tuple(form.to_step(waits=waits) for form in step_forms)
+        if self.old is None:
+            slug = free_key(said["name"], taken)[:60]
+            return document.Sequence(slug=slug, **said)
+        if said["name"] == self.old.slug:
+            said["name"] = self.old.name
+        return replace(self.old, **said)
+
+
+class StepForm(RecordForm):
+    record = document.Step
+
+    when = DurationField(label=gettext_lazy("When"))
+    text = forms.CharField(label=gettext_lazy("Text"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
+    template_id = forms.CharField(label=gettext_lazy("Approved template"), max_length=200, required=False)
+    max_lateness = DurationField(label=gettext_lazy("Left out when later than"), required=False)
+    weekdays = forms.MultipleChoiceField(
+        label=gettext_lazy("Only on"), choices=choices.WEEKDAYS, required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    @classmethod
+    def initial_of(cls, one: document.Step) -> dict[str, Any]:
+        names = ("text", "template_id", "max_lateness", "weekdays")
+        return columns(one, names) | {"when": one.before if one.before is not None else one.delay}
+
+    def clean_text(self) -> str:
+        said: str = self.cleaned_data["text"].replace("\r\n", "\n")
+        try:
+            texts.check(said)
+        except texts.BrokenTextError as error:
+            raise ValidationError(_("The text cannot be rendered: %(error)s") % {"error": error}) from error
+        return said
+
+    def to_step(self, *, waits: bool) -> document.Step:
+        said = self.values()
+        when = said.pop("when")
+        said["weekdays"] = tuple(said["weekdays"])
+        said |= {"delay": when, "before": None} if waits else {"delay": None, "before": when}
+        place = self.cleaned_data["place"]
+        old: Any = self.olds[place] if place is not None else None
+        return replace(old, **said) if old else document.Step(**said)

@@ -1,0 +1,79 @@
+"""The stages of the board, and which of them a booked meeting leads to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bridge.admin.rules.choices import Kommo
+from bridge.admin.rules.fields import (
+    Labelled,
+    RecordForm,
+    StageField,
+    columns,
+)
+from bridge.configuration import document, sentences
+
+
+class MeetingForm(Labelled):
+    meeting_stage = StageField(label=gettext_lazy("A booked meeting takes the lead to"))
+
+
+class StageForm(RecordForm):
+    record = document.Stage
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
+    kommo_status_id = forms.TypedChoiceField(
+        label=gettext_lazy("Stage in Kommo"), required=False, coerce=int, empty_value=None
+    )
+    on_reply = StageField(label=gettext_lazy("A lead who answers goes to"))
+    reachable_from_anywhere = forms.BooleanField(label=gettext_lazy("Reachable from anywhere"), required=False)
+    protected = forms.BooleanField(label=gettext_lazy("No automatic move takes a lead out"), required=False)
+    pauses_agent = forms.BooleanField(label=gettext_lazy("The agent falls silent here"), required=False)
+    always_visit = forms.BooleanField(label=gettext_lazy("Always delivered as a step of its own"), required=False)
+    same_rank_as_previous = forms.BooleanField(label=gettext_lazy("Same rank as the stage before it"), required=False)
+    loss_reason = forms.CharField(label=gettext_lazy("Loss reason given to Kommo"), max_length=200, required=False)
+
+    COLUMNS = (
+        "name",
+        "kommo_status_id",
+        "on_reply",
+        "reachable_from_anywhere",
+        "protected",
+        "pauses_agent",
+        "always_visit",
+        "same_rank_as_previous",
+        "loss_reason",
+    )
+
+    def __init__(self, *args: Any, kommo: Kommo, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        old = self.old
+        self.colour = kommo.status_colours.get(old.kommo_status_id, "") if old else ""
+        self.fields["on_reply"].offer(self.olds)  # type: ignore[attr-defined]
+        offered = [(one["id"], one["name"]) for one in kommo.open_statuses]
+        bound = old.kommo_status_id if old else None
+        if bound and bound not in dict(offered):
+            # Won and lost, and a stage that is gone from Kommo: shown as it is.
+            offered.insert(0, (bound, kommo.status_names.get(bound, f"{bound} ({_('not found in Kommo')})")))
+        empty = [] if bound else [("", _("found by name, or not bound yet"))]
+        self.fields["kommo_status_id"].choices = [*empty, *offered]  # type: ignore[attr-defined]
+
+    @classmethod
+    def initial_of(cls, stage: document.Stage) -> dict[str, Any]:
+        return columns(stage, cls.COLUMNS)
+
+    @property
+    def kind(self) -> str:
+        return self.old.kind if self.old else "open"
+
+    @property
+    def traits(self) -> list[str]:
+        return sentences.stage_traits(self.old, {one.key: one.name for one in self.olds}) if self.old else []  # type: ignore[attr-defined]
+
+    def values(self) -> dict[str, Any]:
+        # A new stage gets its key when all names are known.
+        return super().values() if self.cleaned_data["place"] is not None else {**super().values(), "key": ""}

@@ -42,12 +42,6 @@ def retries(now: datetime) -> QuerySet[Attempt]:
     return Attempt.objects.filter(state=Attempt.State.SENDING, retry_at__lte=now)
 
 
-def claimed_at(attempt: Attempt) -> datetime:
-    """Return when an attempt that is sending was claimed."""
-    assert attempt.retry_at is not None
-    return attempt.retry_at - HELD_FOR
-
-
 @transaction.atomic
 def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | None:
     """Claim due enrollments; return the attempts to send, None when nothing is due.
@@ -235,6 +229,14 @@ def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *,
     else:
         return True
     return False
+
+
+def is_their_moment(attempt: Attempt, now: datetime) -> bool:
+    """Say whether the hours, and the meeting it reminds of, still allow what was claimed a moment ago."""
+    one, plan = attempt.enrollment, versions.read(attempt.enrollment.version)
+    if one.meeting_starts_at and one.meeting_starts_at <= now:
+        return False
+    return attempt.by_hand or enrollment.hours_allow(one, plan, now)
 
 
 def _has_passed(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:

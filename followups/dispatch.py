@@ -77,32 +77,37 @@ def send(
 ) -> None:
     """Hand the attempts to the channel, a few at a time, and record what became of each.
 
-    Before each few it is asked once more who still waits for a message: while a slow receiver took its time, a lead
-    may have answered. What could not be begun in time is given back to be claimed again. What a process that slept has
-    held for too long may be in other hands by now, so it is not touched.
+    Before each few it is asked once more who may still be written to: while a slow receiver took its time, a lead may
+    have answered or the night begun. What could not be begun in time is given back to be claimed again. What a process
+    that slept has held for too long may be in other hands by now, so it is not touched.
     """
     done: list[Done] = []
     now = clock()
     attempts = [attempt for attempt in attempts if attempt.retry_at and attempt.retry_at > now]
-    stop_at = min((claiming.claimed_at(attempt) for attempt in attempts), default=now) + LONGEST_BATCH
+    stop_at = now + LONGEST_BATCH
     for start in range(0, len(attempts), THREADS):
         few = attempts[start : start + THREADS]
         progress()
         if clock() > stop_at:
-            waited = Result(Outcome.RETRY, "the receiver takes its time")
-            done += [Done(attempt, waited, clock(), begun=False) for attempt in attempts[start:]]
+            done += _given_back(attempts[start:], "the receiver takes its time", clock())
             break
-        stopped = _stopped(few)
-        going = [attempt for attempt in few if attempt.enrollment_id not in stopped]
+        stopped, at = _stopped(few), clock()
         done += [
-            Done(attempt, Result(Outcome.DROPPED, stopped[attempt.enrollment_id]), clock(), begun=False)
+            Done(attempt, Result(Outcome.DROPPED, stopped[attempt.enrollment_id]), at, begun=False)
             for attempt in few
             if attempt.enrollment_id in stopped
         ]
+        waiting = [attempt for attempt in few if attempt.enrollment_id not in stopped]
+        going = [attempt for attempt in waiting if claiming.is_their_moment(attempt, at)]
+        done += _given_back([attempt for attempt in waiting if attempt not in going], "its moment has passed", at)
         results = pool.map(lambda message: _dare(channel, message, clock), map(_outgoing, going))
         done += [Done(attempt, *result) for attempt, result in zip(going, results, strict=True)]
     if done:
         record(done, now=clock())
+
+
+def _given_back(attempts: Sequence[Attempt], reason: str, at: datetime) -> list[Done]:
+    return [Done(attempt, Result(Outcome.RETRY, reason), at, begun=False) for attempt in attempts]
 
 
 def _stopped(attempts: Sequence[Attempt]) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,6 +18,10 @@ from tests.followups.conftest import TUESDAY
 from tests.followups.simulation import Noted
 
 DAY = timedelta(days=1)
+
+
+def _local_hour(moment):
+    return moment.astimezone(ZoneInfo("America/Sao_Paulo")).hour
 
 
 def steps_told(agent):
@@ -119,6 +124,23 @@ class TestTheLastMoment:
 
         assert channel.given == []
         assert Attempt.objects.get().state == "sending"
+
+    def test_n16_when_the_night_begins_between_claim_and_send_it_waits_for_the_morning(self, conversation):
+        # Claimed at 19:59.
+        conversation.wait(hours=9, minutes=29)
+        conversation.agent_writes()
+        conversation.wait(minutes=30)
+        attempts = claiming.claim("me", conversation.now)
+        conversation.wait(minutes=2)
+        channel = Noted()
+
+        with ThreadPoolExecutor(1) as pool:
+            dispatch.send(attempts, channel, pool, lambda: conversation.now)
+        conversation.tick()
+
+        assert channel.given == []
+        attempt = Attempt.objects.get()
+        assert (attempt.state, attempt.tries, _local_hour(attempt.retry_at)) == ("sending", 0, 8)
 
     def test_what_a_slow_agent_leaves_no_time_for_is_given_back_untried(self, conversation):
         for number in range(dispatch.THREADS + 3):

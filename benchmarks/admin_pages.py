@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from benchmarks import cards
-from benchmarks.copies import copy
+from benchmarks.copies import AGO, copy, copy_leads
 from benchmarks.figures import Figure, at_most, percentile, told
 from benchmarks.harness import Bench, Broken, say
 from bridge.models import Account, AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
@@ -134,21 +134,14 @@ def _fill(count: int) -> None:
     if present >= count:
         return
     stages = ",".join(str(pk) for pk in Stage.objects.values_list("pk", flat=True))
-    ago = "now() - random() * interval '90 days'"
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
-    copy(
-        Lead,
-        f"generate_series({present + 1}, {count}) n",
-        id="gen_random_uuid()",
-        phone="'+5571' || (900000000 + n)",
-        phone_key="'5571' || (900000000 + n)",
-        name="'Pessoa ' || n",
+    copy_leads(
+        present + 1,
+        count,
         stage_id=f"(ARRAY[{stages}])[1 + n % {Stage.objects.count()}]",
         handoff_source="CASE WHEN n % 100 = 0 THEN 'admin' ELSE '' END",
-        handoff_since=f"CASE WHEN n % 100 = 0 THEN {ago} END",
-        created_at=ago,
-        updated_at=ago,
+        handoff_since=f"CASE WHEN n % 100 = 0 THEN {AGO} END",
     )
     copy(
         Card,
@@ -164,7 +157,7 @@ def _fill(count: int) -> None:
     of_every_card = f"bridge_card c, generate_series(1, {DELIVERIES_PER_LEAD}) n"
     # One in a thousand was refused: rare enough to be searched for among all others.
     refused = f"CASE WHEN c.id <= {ONE_PAGE} OR c.id % 1000 = 0 AND n = 1 THEN 'refused' ELSE 'delivered' END"
-    copy(Delivery, of_every_card, card_id="c.id", at=ago, outcome=refused)
+    copy(Delivery, of_every_card, card_id="c.id", at=AGO, outcome=refused)
     copy(
         Stay,
         "leads_lead l WHERE l.id NOT IN (SELECT lead_id FROM leads_stay)",
@@ -173,16 +166,16 @@ def _fill(count: int) -> None:
         entered_at="l.updated_at",
     )
     # Where they stood before.
-    copy(Stay, "leads_lead l, generate_series(1, 2)", lead_id="l.id", entered_at=ago, left_at="now()")
-    copy(Event, of_every_card, lead_id="c.lead_id", at=ago)
-    copy(Event, f"generate_series(1, {EVENTS_OF_ONE_LEAD}) n", at=ago)
+    copy(Stay, "leads_lead l, generate_series(1, 2)", lead_id="l.id", entered_at=AGO, left_at="now()")
+    copy(Event, of_every_card, lead_id="c.lead_id", at=AGO)
+    copy(Event, f"generate_series(1, {EVENTS_OF_ONE_LEAD}) n", at=AGO)
     failed = f"CASE WHEN n <= {ONE_PAGE} OR n % 1000 = 0 THEN 'failed' ELSE 'processed' END"
-    copy(WebhookEvent, f"generate_series(1, {count}) n", received_at=ago, state=failed)
+    copy(WebhookEvent, f"generate_series(1, {count}) n", received_at=AGO, state=failed)
     copy(WebhookItem, "bridge_webhookevent e", event_id="e.id", kommo_id="1000000000 + e.id")
-    copy(AgentEvent, "bridge_card c", id="gen_random_uuid()", lead_id="c.lead_id", created_at=ago)
+    copy(AgentEvent, "bridge_card c", id="gen_random_uuid()", lead_id="c.lead_id", created_at=AGO)
     # At most one open difference about one thing.
     which = f"c.id <= {ONE_PAGE}" if present < ONE_PAGE else f"c.id > {ONE_PAGE} AND c.id % 1000 = 0"
     is_open = f"CASE WHEN {which} THEN 'open' ELSE 'adopted' END"
-    copy(Drift, "bridge_card c", card_id="c.id", found_at=ago, resolution=is_open)
+    copy(Drift, "bridge_card c", card_id="c.id", found_at=AGO, resolution=is_open)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")

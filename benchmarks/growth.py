@@ -15,7 +15,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from benchmarks import bare, cards
-from benchmarks.copies import copy
+from benchmarks.copies import AGO, copy, copy_leads
 from benchmarks.figures import Figure, at_most
 from benchmarks.harness import Bench, say
 from benchmarks.inprocess import Caller, in_turns, typical
@@ -81,24 +81,14 @@ def _fill(count: int) -> None:
     present = Lead.objects.count()
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
-    ago = "now() - random() * interval '90 days'"
-    copy(
-        Lead,
-        f"generate_series({present + 1}, {count}) n",
-        id="gen_random_uuid()",
-        phone="'+5571' || (900000000 + n)",
-        phone_key="'5571' || (900000000 + n)",
-        name="'Pessoa ' || n",
-        created_at=ago,
-        updated_at=ago,
-    )
+    copy_leads(present + 1, count)
     without = "NOT EXISTS (SELECT 1 FROM {0} o WHERE o.lead_id = l.id)".format
     cards_of = f"leads_lead l WHERE {without('bridge_card')}"
     copy(Card, cards_of, lead_id="l.id", kommo_lead_id="1000000000 + right(l.phone, 8)::int", state="'in_sync'")
-    copy(Stay, f"leads_lead l WHERE {without('leads_stay')}", lead_id="l.id", entered_at=ago)
+    copy(Stay, f"leads_lead l WHERE {without('leads_stay')}", lead_id="l.id", entered_at=AGO)
     events = f"(SELECT l.id FROM leads_lead l WHERE l.phone LIKE '+5571%' AND {without('leads_event')}) l"
-    copy(Event, f"{events}, generate_series(1, 3)", lead_id="l.id", at=ago)
+    copy(Event, f"{events}, generate_series(1, 3)", lead_id="l.id", at=AGO)
     bare_cards = "bridge_card c WHERE NOT EXISTS (SELECT 1 FROM bridge_delivery o WHERE o.card_id = c.id)"
-    copy(Delivery, bare_cards, card_id="c.id", at=ago)
+    copy(Delivery, bare_cards, card_id="c.id", at=AGO)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")

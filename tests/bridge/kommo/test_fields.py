@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -133,7 +134,10 @@ def test_a_text_read_back_compares_equal(text):
     ),
 )
 def test_reading_survives_anything_kommo_may_hold(type_, values):
-    from_kommo(type_, values)
+    held = from_kommo(type_, values)
+    # Compared with what was read before, and stored as JSON.
+    assert held == from_kommo(type_, values)
+    assert json.loads(json.dumps(held)) == held
 
 
 def test_a_webhooks_bare_text_is_recognised():

@@ -22,8 +22,8 @@ from followups import claiming, dispatch
 from followups.channels import Outcome, Outgoing, Result
 from followups.models import Attempt, Enrollment
 
-# A batch takes a hundred of them on to their second step.
-FEW = 2_000
+# Fewer than the batches take in all: some are taken on to their third step.
+FEW = 1_000
 BATCHES = 16
 LOOKS = 400
 
@@ -97,6 +97,7 @@ def _batches(what: str) -> list[float]:
 
 def _make_due(count: int) -> None:
     now = timezone.now()
-    chosen = Enrollment.objects.filter(step=1).order_by("pk").values_list("pk", flat=True)[:count]
+    waiting = Enrollment.objects.filter(state=Enrollment.State.WAITING)
+    chosen = waiting.order_by("step", "pk").values_list("pk", flat=True)[:count]
     if not Enrollment.objects.filter(pk__in=list(chosen)).update(next_at=now):
-        raise Broken("nobody is left for a first step")
+        raise Broken("nobody is left to write to")

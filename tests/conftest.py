@@ -29,7 +29,7 @@ settings.register_profile("bridge", deadline=None)
 settings.load_profile("bridge")
 
 CARD_PATHS = ("/api/v4/leads", "/api/v4/leads/complex")
-REAL_PROCESSES = ("/e2e/", "/operations/")
+REAL_PROCESSES = ("e2e", "operations")
 # Fixtures with which a test commits what it stores.
 COMMITTING = {"transactional_db", "live_server"}
 MARIA = "+5581999990000"
@@ -37,14 +37,17 @@ MARIA = "+5581999990000"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        names = set(getattr(item, "fixturenames", ()))
+        names, folder = set(getattr(item, "fixturenames", ())), item.path.parent.name
+        if folder == "browser":
+            # Here, or it would be too late to choose tests by them.
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.once)
         marked = item.get_closest_marker("django_db")
-        if names & COMMITTING or (marked and marked.kwargs.get("transaction")):
+        # A browser's server answers in threads of its own, so rows must be committed.
+        if folder == "browser" or names & COMMITTING or (marked and marked.kwargs.get("transaction")):
             # It ends with every table empty: what migrations brought, the pipeline above all, comes back.
             item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True), append=False)
-        elif not (
-            marked or "db" in names or _is_django_case(item) or any(at in str(item.path) for at in REAL_PROCESSES)
-        ):
+        elif not (marked or "db" in names or _is_django_case(item) or folder in REAL_PROCESSES):
             item.add_marker(pytest.mark.once)
 
 

@@ -34,13 +34,8 @@ expect.set_options(timeout=30_000)
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark these tests, and run them after all others: Playwright keeps an event loop in the main thread."""
+    """Run these tests after all others: Playwright keeps an event loop in the main thread."""
     ours = [item for item in items if "/browser/" in str(item.path)]
-    for item in ours:
-        item.add_marker(pytest.mark.browser)
-        item.add_marker(pytest.mark.once)
-        # The server answers in threads of its own, so rows must be committed; what migrations made comes back.
-        item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True))
     items[:] = [item for item in items if item not in ours] + ours
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -147,6 +147,22 @@ def drain(account: Account) -> bool:
     fresh = Account.objects.get(pk=account.pk)
     try:
         return Drain(fresh, lease, client_for(fresh)).run(until=now + LONGEST_DRAIN)
+    finally:
+        lease.release()
+
+
+def drain_later(account: Account, **span: float) -> None:
+    """Drain as a worker whose clock runs ahead of this one by a timedelta of `span`."""
+
+    def clock() -> datetime:
+        return timezone.now() + timedelta(**span)
+
+    Account.objects.filter(pk=account.pk).update(retry_at=None)
+    account.refresh_from_db()
+    lease = outbox.lease(account.pk, now=clock())
+    assert lease
+    try:
+        Drain(account, lease, client_for(account), clock=clock).run(until=clock() + LONGEST_DRAIN)
     finally:
         lease.release()
 

@@ -64,8 +64,9 @@ class Card(models.Model):
     ownership = models.JSONField(_("who set what"), default=dict, blank=True)
     # Stored before the call that creates the lead; while set without a Kommo id, look before creating again.
     create_intent_at = models.DateTimeField(null=True, blank=True)
-    # Until then Kommo may still be at work on that call, so a look-up that finds nothing proves nothing.
-    create_settles_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Until then Kommo may still be at work on the last write: looking for its outcome proves nothing, and a second
+    # write could be overtaken by it. The column keeps its first name, for the version that is still serving.
+    write_settles_at = models.DateTimeField(null=True, blank=True, editable=False, db_column="create_settles_at")
     # Ids of stages with `always_visit` the card has still to enter, in order.
     stages_to_visit = models.JSONField(default=list, blank=True)
     # Kommo refused a loss reason sent together with the move: give it afterwards.

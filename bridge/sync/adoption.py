@@ -23,7 +23,7 @@ from bridge.sync import automations, drifts, nudge, outbox, ownership
 from bridge.sync.observe import observed as observed_of
 from bridge.sync.observe import persons_name
 from bridge.sync.our_values import is_adoptable, our_value
-from bridge.sync.plan import MAX_NAME_LENGTH
+from bridge.sync.plan import MAX_NAME_LENGTH, unanswered
 from bridge.sync.wishes import Wishes, wishes
 from leads import facts, stages
 from leads.models import Event, Lead, Stage
@@ -147,25 +147,20 @@ def _compare(card: Card, held: dict[str, Any]) -> Findings:
             findings.changed[f"field:{field_id}"] = (ours, theirs)
     tags, known_tags = set(held["tags"]), set(known.get("tags", ()))
     explained = set(doubts.get("tags_to_add", ())) | set(doubts.get("tags_to_delete", ()))
-    if (tags ^ known_tags) - explained:
-        findings.changed["tags"] = (sorted(known_tags), sorted(tags))
+    # What was known together with what an unanswered write of ours accounts for: the rest is somebody else's work.
+    ours_by_now = known_tags ^ ((tags ^ known_tags) & explained)
+    if tags != ours_by_now:
+        findings.changed["tags"] = (sorted(ours_by_now), sorted(tags))
     return findings
-
-
-def _remaining_doubts(doubts: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """Drop what the reading answered: it saw our write, so nothing of it is in doubt."""
-    if doubts.get("status_id") == held["status_id"]:
-        doubts = {key: value for key, value in doubts.items() if key not in ("status_id", "pipeline_id")}
-    if doubts.get("name") == held["name"]:
-        doubts = {key: value for key, value in doubts.items() if key != "name"}
-    return doubts
 
 
 def _update_card(reading: _Reading, reply: LeadReply, held: dict[str, Any], read_at: datetime) -> None:
     card = reading.card
     card.observed, card.observed_at, card.agreed = held, read_at, held
     card.kommo_contact_id = reply.main_contact_id or card.kommo_contact_id
-    card.in_doubt = _remaining_doubts(card.in_doubt, held)
+    has_ended = card.write_settles_at is None or card.write_settles_at <= read_at
+    # With no write of ours under way, a reading answers every doubt.
+    card.in_doubt = {} if has_ended else unanswered(card.in_doubt, held)
     if card.state == Card.State.GONE:
         # Restored in Kommo: the card is back.
         card.state, card.waiting_reason = Card.State.IN_SYNC, ""

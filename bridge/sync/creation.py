@@ -32,7 +32,7 @@ LOOKED_UP_COLUMNS = (
     "agreed",
     "in_doubt",
     "create_intent_at",
-    "create_settles_at",
+    "write_settles_at",
     "state",
     "due_at",
     "pending_since",
@@ -73,11 +73,11 @@ def look_up_created(
 def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], now: datetime) -> Event | None:
     """Settle one card in memory from what the look-up found; return what its lead's timeline tells of it."""
     if reply is None:
-        if row.create_settles_at and row.create_settles_at > now:
-            row.state, row.due_at = Card.State.RETRYING, row.create_settles_at
+        if row.write_settles_at and row.write_settles_at > now:
+            row.state, row.due_at = Card.State.RETRYING, row.write_settles_at
             row.waiting_reason = "an earlier create may still arrive: looked up again before it is repeated"
         else:
-            row.create_intent_at = row.create_settles_at = None
+            row.create_intent_at = row.write_settles_at = None
             row.in_doubt = {}
         return None
     if owners.get(reply.id, row.pk) != row.pk:
@@ -89,7 +89,7 @@ def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], n
     # What we sent is what Kommo held when the lead was made.
     row.observed = row.agreed = sent or row.observed
     owners[reply.id] = row.pk
-    row.create_settles_at = None
+    row.write_settles_at = None
     row.state, row.due_at, row.waiting_reason = Card.State.DUE, now, ""
     row.attempts = row.tries_without_outcome = 0
     reason = f"found lead {reply.id} in Kommo: an earlier create had succeeded without an answer"

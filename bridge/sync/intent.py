@@ -12,30 +12,64 @@ from bridge.sync.entry import Entry
 from bridge.sync.ledger import Call, delivery_of, locked, settle_each, store
 from bridge.sync.plan import Operation, combine_doubts
 
-# From the moment a create leaves until it surely is over, heard of or not: connecting, reading, and a margin.
-LONGEST_CREATE = timedelta(seconds=30)
+# From the moment a write leaves until it surely is over, heard of or not: connecting, reading, and a margin.
+LONGEST_WRITE = timedelta(seconds=30)
+# Kommo may go on with a write after we stopped listening, or after a gateway's 504; this long after it, it has ended.
+LINGERS_FOR = timedelta(seconds=10)
+
+DECLARED_COLUMNS = (
+    "state",
+    "due_at",
+    "waiting_reason",
+    "in_doubt",
+    "tries_without_outcome",
+    "create_intent_at",
+    "write_settles_at",
+)
 
 
 def declare(entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
     """Write down what is about to be sent, before it is: from here on it may have happened without our knowing.
 
     Returns what may leave. A plan that was overtaken, because its lead or its card has moved on since it was made, is
-    dropped with that reason; the card stays due and is planned afresh.
+    dropped with that reason; the card stays due and is planned afresh. An update waits while an earlier write may still
+    be under way: that one could arrive after it, and would pass for a person's edit.
     """
     with transaction.atomic():
         cards = locked(entries)
         fresh = [entry for entry in entries if entry.card.pk in cards and _is_current(cards[entry.card.pk], entry)]
-        for entry in fresh:
+        waiting = [entry for entry in fresh if _may_be_overtaken(cards[entry.card.pk], entry, now)]
+        for entry in waiting:
+            _put_off(cards[entry.card.pk])
+        leaving = [entry for entry in fresh if entry not in waiting]
+        for entry in leaving:
             card = cards[entry.card.pk]
             card.in_doubt = combine_doubts(card.in_doubt, entry.plan.effect)
             card.tries_without_outcome += 1
+            card.write_settles_at = now + LONGEST_WRITE
             if entry.plan.operation is Operation.CREATE:
-                card.create_intent_at, card.create_settles_at = now, now + LONGEST_CREATE
-        columns = ["in_doubt", "tries_without_outcome", "create_intent_at", "create_settles_at"]
-        store([cards[entry.card.pk] for entry in fresh], columns)
+                card.create_intent_at = now
+        store([cards[entry.card.pk] for entry in fresh], DECLARED_COLUMNS)
     overtaken = [entry for entry in entries if entry not in fresh]
     settle_each(overtaken, lambda card, entry: _dropped(card, entry, now), now)
-    return fresh
+    return leaving
+
+
+def cut_off(account_id: int, *, now: datetime) -> int:
+    """Shorten the wait for writes whose sender has died: its connections died with it. Returns how many."""
+    under_way = Card.objects.filter(account_id=account_id, write_settles_at__gt=now + LINGERS_FOR)
+    return under_way.update(write_settles_at=now + LINGERS_FOR)
+
+
+def _may_be_overtaken(card: Card, entry: Entry, now: datetime) -> bool:
+    # A create was looked up first, under a rule of its own (bridge/sync/creation.py).
+    is_under_way = card.write_settles_at is not None and card.write_settles_at > now
+    return entry.plan.operation is Operation.UPDATE and is_under_way
+
+
+def _put_off(card: Card) -> None:
+    card.state, card.due_at = Card.State.RETRYING, card.write_settles_at
+    card.waiting_reason = "an earlier change may still arrive in Kommo: the next one leaves after it"
 
 
 def _is_current(card: Card, entry: Entry) -> bool:

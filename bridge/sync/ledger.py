@@ -42,7 +42,7 @@ SETTLED_COLUMNS = (
     "in_doubt",
     "ownership",
     "create_intent_at",
-    "create_settles_at",
+    "write_settles_at",
     "stages_to_visit",
     "contact_due_at",
     "synced_at",

@@ -110,7 +110,7 @@ def recreate(cards: models.QuerySet[Card], *, now: datetime) -> int:
         in_doubt={},
         ownership={},
         create_intent_at=None,
-        create_settles_at=None,
+        write_settles_at=None,
         attempts=0,
         tries_without_outcome=0,
         refused_plan="",
@@ -122,11 +122,11 @@ def wake(account_id: int, *, most_attempts: int, now: datetime) -> int:
     """Make the cards due at once that waited for an outage which is over; return how many.
 
     A card that failed more often than the outage explains goes on waiting by its own count; so does one whose earlier
-    create may still arrive.
+    write may still arrive.
     """
     waiting = Card.objects.filter(account_id=account_id, state=Card.State.RETRYING, due_at__gt=now)
     explained = waiting.filter(attempts__lte=max(1, most_attempts))
-    return explained.exclude(create_settles_at__gt=now).update(due_at=now)
+    return explained.exclude(write_settles_at__gt=now).update(due_at=now)
 
 
 def has_due(account_id: int, *, now: datetime) -> bool:

@@ -279,6 +279,29 @@ def contested(effect: Mapping[str, Any], before: Mapping[str, Any], now: Mapping
     return doubts
 
 
+def unanswered(doubts: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stays in doubt of writes that may still be under way, once Kommo was seen to hold `held`."""
+    left: dict[str, Any] = {}
+    tags = set(held.get("tags", ()))
+    for key, value in doubts.items():
+        if key == "fields":
+            fields = {one: wanted for one, wanted in value.items() if held.get("fields", {}).get(one) != wanted}
+            if fields:
+                left["fields"] = fields
+        elif key == "tags_to_add":
+            if missing := sorted(set(value) - tags):
+                left[key] = missing
+        elif key == "tags_to_delete":
+            if remaining := sorted(set(value) & tags):
+                left[key] = remaining
+        elif held.get(key) != value:
+            left[key] = value
+    if "status_id" in left or "pipeline_id" in left:
+        # 142 and 143 exist in every pipeline: a status is only a place together with its pipeline.
+        left |= {key: doubts[key] for key in ("pipeline_id", "status_id") if key in doubts}
+    return left
+
+
 def combine_doubts(earlier: Mapping[str, Any], effect: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is in doubt once `effect` has been sent while `earlier` was still unanswered."""
     doubts = {**earlier, **effect}

@@ -16,14 +16,12 @@ from bridge.kommo.replies import Created, Updated
 from bridge.models import Card, Delivery
 from bridge.sync import backoff
 from bridge.sync.entry import Entry
+from bridge.sync.intent import LINGERS_FOR
 from bridge.sync.ledger import Call, delivery_of, leave_the_outbox, settle_each
 from bridge.sync.ownership import after_write
 from bridge.sync.plan import Operation, apply, contested
 from leads.models import Event, Lead
 from leads.rulebook import rulebook
-
-# Kommo may go on with a call after a time-out or a gateway's 504; this long after it, it has ended.
-LINGERS_FOR = timedelta(seconds=10)
 
 
 def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call, now: datetime) -> list[Entry]:
@@ -37,8 +35,8 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
 
     def settle(card: Card, entry: Entry) -> Delivery:
         answer = answer_by_lead.get(entry.plan.body["request_id"])
+        card.write_settles_at = None
         if answer is None:
-            card.create_settles_at = now
             return _not_named(card, entry, call, now)
         owner = taken.get(answer.lead_id)
         if owner not in (None, card.pk):
@@ -67,6 +65,7 @@ def updated(entries: Sequence[Entry], answers: Iterable[Updated], *, call: Call,
 
     def settle(card: Card, entry: Entry) -> Delivery:
         answer = answer_by_id.get(card.kommo_lead_id or 0)
+        card.write_settles_at = None
         if answer is None:
             if card.attempts:
                 left_out.append(entry)
@@ -92,21 +91,24 @@ def failed(
     """Keep the cards of a call that brought nothing due, from `due_at` on.
 
     `counts` when the failure may be theirs: then each waits by its own count of failures, if that is longer. A call
-    that only asked (`was_write` False) tells nothing of an earlier create.
+    that only asked (`was_write` False) tells nothing of an earlier write.
     """
     surely_not_applied = getattr(error, "sent", None) is False
     outcome = Delivery.Outcome.FAILED if surely_not_applied else Delivery.Outcome.UNKNOWN
-    over_at = now + LINGERS_FOR if getattr(error, "lingers", False) else now
+    over_at = now + LINGERS_FOR if getattr(error, "lingers", False) else None
 
     def settle(card: Card, entry: Entry) -> Delivery:
-        if was_write and entry.plan.operation is Operation.CREATE and card.create_intent_at:
-            card.create_settles_at = over_at
+        if was_write:
+            card.write_settles_at = over_at
             if surely_not_applied and entry.card.create_intent_at is None:
-                card.create_intent_at = card.create_settles_at = None
+                card.create_intent_at = None
         card.attempts += counts
         wait_until = due_at
         if counts:
             wait_until = max(due_at, now + backoff.delay(card.attempts, jitter=random.random()))
+        if was_write and over_at and entry.plan.operation is Operation.UPDATE:
+            # A create is looked up meanwhile.
+            wait_until = max(wait_until, over_at)
         delivery = _still_due(card, entry, outcome, call, now, due_at=wait_until)
         if wait_until > now:
             card.state = Card.State.RETRYING
@@ -121,7 +123,7 @@ def put_back(entries: Sequence[Entry], *, reason: str, call: Call, now: datetime
     """Keep cards due that were refused only for the company they travelled in: nothing of theirs was applied."""
 
     def settle(card: Card, entry: Entry) -> Delivery:
-        card.create_settles_at = now if card.create_intent_at else None
+        card.write_settles_at = None
         delivery = _still_due(card, entry, Delivery.Outcome.FAILED, call, now, due_at=now)
         card.last_error = card.waiting_reason = delivery.error = reason[:500]
         return delivery
@@ -136,6 +138,7 @@ def refused(verdicts: Sequence[tuple[Entry, KommoError, Action]], *, call: Call,
 
     def settle(card: Card, entry: Entry) -> Delivery:
         error, action = verdict_by_card[card.pk]
+        card.write_settles_at = None
         if _asks_for_two_steps(card, entry, error):
             card.loss_reason_after_move = True
             card.in_doubt = {}
@@ -143,7 +146,7 @@ def refused(verdicts: Sequence[tuple[Entry, KommoError, Action]], *, call: Call,
             delivery.error = f"{error}; the move goes first, its reason after it"[:1000]
             return delivery
         # Refused as a whole: none of it happened.
-        card.in_doubt, card.create_intent_at, card.create_settles_at = {}, None, None
+        card.in_doubt, card.create_intent_at = {}, None
         card.refused_plan = entry.plan.fingerprint
         return _stuck(card, entry, states.get(action, Card.State.DEAD), str(error), call, now)
 
@@ -233,7 +236,7 @@ def _delivered(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
     card.agreed = card.observed
     lead = entry.card.lead
     card.ownership = after_write(card, effect, lead, rulebook(lead.pipeline).tag_rules, now)
-    card.in_doubt, card.create_intent_at, card.create_settles_at = doubts, None, None
+    card.in_doubt, card.create_intent_at = doubts, None
     card.attempts = card.tries_without_outcome = 0
     card.last_error = card.refused_plan = card.shadow_plan = ""
     visited = effect.get("status_id") in card.stages_to_visit

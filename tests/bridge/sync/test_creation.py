@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -11,11 +10,8 @@ from django.utils import timezone
 from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card
-from bridge.sync import outbox
-from bridge.sync.connection import client_for
-from bridge.sync.delivery import Drain
 from leads.models import Event
-from tests.conftest import MARIA, drain, lead_of, record, rested
+from tests.conftest import MARIA, drain, drain_later, lead_of, record, rested
 
 OTHER = "+5581988887777"
 
@@ -25,23 +21,6 @@ def settle(account, rounds=10):
         drain(rested(account))
         if not account.cards.filter(state__in=Card.PENDING).exists():
             return
-
-
-def later(**span):
-    """A clock that runs ahead of this one."""
-    return lambda: timezone.now() + timedelta(**span)
-
-
-def drain_later(account, **span):
-    clock = later(**span)
-    Account.objects.filter(pk=account.pk).update(retry_at=None)
-    account.refresh_from_db()
-    lease = outbox.lease(account.pk, now=clock())
-    assert lease
-    try:
-        Drain(account, lease, client_for(account), clock=clock).run(until=clock() + timedelta(seconds=20))
-    finally:
-        lease.release()
 
 
 @pytest.mark.parametrize("has_field", [True, False], ids=["by Bridge ID", "by phone"])

@@ -44,7 +44,7 @@ def settle(account: Account) -> None:
             assert account.state_reason
             switches.resume(account, now=timezone.now())
         Account.objects.filter(pk=account.pk).update(retry_at=None)
-        account.cards.filter(due_at__isnull=False).update(due_at=timezone.now(), create_settles_at=None)
+        account.cards.filter(due_at__isnull=False).update(due_at=timezone.now(), write_settles_at=None)
         drain(account)
         if not account.cards.filter(state__in=Card.PENDING).exists():
             return

@@ -377,7 +377,7 @@ def test_n7_what_staff_changed_before_we_knew_that_the_card_existed_stands(accou
     edit(kommo, made["id"], name="Maria de Ana")
     kommo.post(f"leads/{made['id']}/move", {"status_id": QUALIFIED})
 
-    Card.objects.update(create_settles_at=timezone.now())
+    Card.objects.update(write_settles_at=timezone.now())
     drain(rested(account))
 
     lead = lead_of()

@@ -13,6 +13,7 @@ from bridge.sync.plan import (
     combine_doubts,
     contested,
     plan,
+    unanswered,
 )
 
 PIPELINE, NEW, QUALIFIED = 11672895, 89709459, 89709467
@@ -210,6 +211,16 @@ def test_doubts_add_up_until_they_are_answered():
     }
     assert combine_doubts({}, {"name": "Ana"}) == {"name": "Ana"}
     assert combine_doubts({"tags_to_delete": ["y"]}, {"fields": {}}) == {"tags_to_delete": ["y"]}
+
+
+def test_a_reading_answers_what_it_shows():
+    doubts = {"name": "Ana", "pipeline_id": 1, "status_id": 142, "fields": {"1": "a", "2": "b"},
+              "tags_to_add": ["x", "y"], "tags_to_delete": ["z"]}  # fmt: skip
+    held = {"name": "Ana", "pipeline_id": 2, "status_id": 142, "fields": {"1": "a"}, "tags": ["x", "z"]}
+    place = {"pipeline_id": 1, "status_id": 142}
+    assert unanswered(doubts, held) == {**place, "fields": {"2": "b"}, "tags_to_add": ["y"], "tags_to_delete": ["z"]}
+    assert unanswered(doubts, apply(held, doubts)) == {}
+    assert unanswered({"name": "Ana"}, {}) == {"name": "Ana"}
 
 
 def test_what_somebody_else_changed_during_a_write_is_contested():

@@ -23,6 +23,7 @@ def phones():
 def settle(account: Account, rounds: int = 60) -> None:
     """Drain until nothing is due, letting waits pass as if time had."""
     for _ in range(rounds):
+        account.cards.update(write_settles_at=None)
         drain(rested(account))
         if not account.cards.filter(state__in=Card.PENDING).exists():
             return

@@ -1,0 +1,108 @@
+"""One write at a time for each card: what may still be under way is neither overtaken nor taken for a person's edit."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.utils import timezone
+
+from bridge.kommo import transport
+from bridge.kommo.client import KommoClient
+from bridge.models import Account
+from bridge.sync import adoption, intent, outbox
+from bridge.sync.connection import client_for
+from tests.conftest import drain, drain_later, lead_of, record, rested
+
+
+@pytest.fixture
+def card(account, pipeline, kommo):
+    record(pipeline)
+    drain(account)
+    return lead_of().card
+
+
+@pytest.fixture
+def unheard(account, pipeline, kommo, card, monkeypatch):
+    """Ana's name left for Kommo, which is at work on it for longer than we listen."""
+    kommo.fault("slow", count=1, path="/api/v4/leads", seconds=1.2)
+    record(pipeline, name="Ana")
+    with monkeypatch.context() as patch:
+        patch.setattr(transport, "TIMEOUT", (5, 0.3))
+        drain(account)
+    return card
+
+
+def read(account, card):
+    now = timezone.now()
+    reply = client_for(account).lead(card.kommo_lead_id)
+    adoption.adopt(card.pk, reply, None, read_at=now, now=now, found_by="webhook")
+
+
+def names(kommo):
+    return [lead["name"] for lead in kommo.leads()]
+
+
+def test_n21_a_write_that_arrives_after_we_stopped_listening_is_no_persons_edit(account, pipeline, kommo, unheard):
+    record(pipeline, name="Bia")
+    drain(rested(account))
+
+    # Bia's name would arrive first, and Ana's after it.
+    waiting = lead_of().card
+    assert (waiting.state, "may still arrive" in waiting.waiting_reason) == ("retrying", True)
+    while names(kommo) != ["Ana"]:
+        threading.Event().wait(0.05)
+    read(account, waiting)
+    drain_later(account, seconds=11)
+
+    assert (lead_of().name, names(kommo), lead_of().card.state) == ("Bia", ["Bia"], "in_sync")
+
+
+def test_a_person_who_tags_the_card_meanwhile_owns_their_tag_and_no_other(account, pipeline, kommo, card, monkeypatch):
+    record(pipeline, chosen_flow="Aluguel de Lote")
+    drain(account)
+    kommo.fault("slow", count=1, path="/api/v4/leads", seconds=0.6)
+    record(pipeline, chosen_flow=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(transport, "TIMEOUT", (5, 0.3))
+        drain(account)
+    record(pipeline, chosen_flow="Compra com Desconto")
+    while kommo.lead(card.kommo_lead_id)["_embedded"]["tags"]:
+        threading.Event().wait(0.05)
+    kommo.post(f"leads/{card.kommo_lead_id}/edit", {"tags_to_add": [{"name": "vip"}]})
+    read(account, card)
+    drain_later(account, seconds=11)
+
+    tags = {tag["name"] for tag in kommo.lead(card.kommo_lead_id)["_embedded"]["tags"]}
+    assert tags == {"vip", "fluxo_compra_com_desconto"}
+
+
+def test_the_end_of_an_outage_does_not_hurry_what_may_be_overtaken(account, unheard):
+    outbox.wake(account.pk, most_attempts=5, now=timezone.now())
+    assert lead_of().card.due_at == lead_of().card.write_settles_at > timezone.now()
+
+
+def test_n21_a_dead_senders_write_is_waited_for(account, pipeline, kommo, card, monkeypatch):
+    def die(*_, **__):
+        raise SystemExit("killed")
+
+    record(pipeline, name="Ana")
+    with monkeypatch.context() as patch:
+        patch.setattr(KommoClient, "update_leads", die)
+        with pytest.raises(SystemExit):
+            drain(account)
+    intent.cut_off(account.pk, now=timezone.now())
+
+    drain(account)
+    assert (lead_of().card.state, names(kommo)) == ("retrying", ["+5581999990000"])
+    drain_later(account, seconds=11)
+    assert (lead_of().card.state, names(kommo)) == ("in_sync", ["Ana"])
+
+
+@pytest.mark.parametrize("mode", ["429", "500", "drop_before", "drop_after", "400"])
+def test_nothing_waits_for_a_write_that_has_ended(account, pipeline, kommo, card, mode):
+    kommo.fault(mode, count=1, path="/api/v4/leads")
+    record(pipeline, name="Ana")
+    drain(account)
+
+    assert Account.objects.get().cards.get().write_settles_at is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from leads import interactions
 from leads.models import Lead, Pipeline
 from leads.phone import parse
+from tests.connected import Connected, all_rows
 
 # How long an example takes says something of the machine, nothing of the code.
 settings.register_profile("bridge", deadline=None)
@@ -32,6 +33,7 @@ CARD_PATHS = ("/api/v4/leads", "/api/v4/leads/complex")
 REAL_PROCESSES = ("e2e", "operations")
 # Fixtures with which a test commits what it stores.
 COMMITTING = {"transactional_db", "live_server"}
+NO_CEILING = {"requests_per_second": 1000}
 MARIA = "+5581999990000"
 
 
@@ -114,16 +116,45 @@ def kommo(sandbox_server: SandboxServer) -> Kommo:
     return kommo
 
 
+@pytest.fixture(scope="session")
+def connections() -> list[Connected]:
+    """The connection the first test that needs one has made."""
+    return []
+
+
 @pytest.fixture
-def account(pipeline: Pipeline, kommo: Kommo, settings: Any) -> Account:
-    """An account connected to the sandbox, everything missing created there; its ceiling slows no test."""
+def connect(db: None, kommo: Kommo, settings: Any) -> Callable[[], Account]:
+    """Connect an account to the sandbox as it is, everything missing created there; its ceiling slows no test."""
     settings.KOMMO_BASE_URL, settings.KOMMO_LONG_LIVED_TOKEN = kommo.url, "sandbox-token"
     settings.KOMMO_REQUESTS_PER_SECOND = 50
-    kommo.post("options", {"requests_per_second": 1000})
-    account = ensure_account()
-    assert account is not None
-    Connection(account, client_for(account), create_missing=True, now=timezone.now()).connect(None)
-    account.refresh_from_db()
+    kommo.post("options", NO_CEILING)
+
+    def run() -> Account:
+        account = ensure_account()
+        assert account is not None
+        report = Connection(account, client_for(account), create_missing=True, now=timezone.now()).connect(None)
+        assert report.missing == []
+        account.refresh_from_db()
+        return account
+
+    return run
+
+
+@pytest.fixture
+def account(
+    pipeline: Pipeline,
+    kommo: Kommo,
+    connect: Callable[[], Account],
+    sandbox_server: SandboxServer,
+    connections: list[Connected],
+) -> Account:
+    """A connected account, as `connect` makes it."""
+    if not connections:
+        before = all_rows()
+        connect()
+        connections.append(Connected.since(before, sandbox_server.sandbox))
+    account = connections[0].restore(sandbox_server.sandbox)
+    kommo.post("options", NO_CEILING)
     return account
 
 

@@ -38,11 +38,14 @@ class Sandbox:
         self._start_over()
         self.hooks = Hooks(self.store, self.options, self.faults, self.lock)
 
-    def reset(self) -> None:
-        """Go back to the reference account, the options at start, an empty journal, no faults, no webhooks."""
+    def reset(self, store: Store | None = None) -> None:
+        """Go back to the reference account, the options at start, an empty journal, no faults, no webhooks.
+
+        A `store` is taken in the place of the reference account's.
+        """
         with self.lock, self.door:
             self.options.update(self._initial.as_json())
-            self._start_over()
+            self._start_over(store)
             self.hooks.store, self.hooks.faults = self.store, self.faults
             self.hooks.forget()
 
@@ -50,9 +53,10 @@ class Sandbox:
         self.closing.set()
         self.hooks.close()
 
-    def _start_over(self) -> None:
-        self.store = Store(self.account_id, self.subdomain)
-        reference.load(self.store)
+    def _start_over(self, store: Store | None = None) -> None:
+        self.store = store or Store(self.account_id, self.subdomain)
+        if store is None:
+            reference.load(self.store)
         self.limiter = Limiter(self.options)
         self.journal = Journal(self.options.journal_limit)
         self.faults = Faults(self.options.seed)

@@ -14,6 +14,8 @@ from bridge.models import ApiKey, IdempotencyRecord
 from leads.models import Event, Lead, Pipeline
 from tests.bridge.api.conftest import Agent
 
+YESTERDAY = (timezone.now() - timedelta(days=1)).isoformat()
+IN_TWO_DAYS = (timezone.now() + timedelta(days=2)).isoformat()
 FULL = {
     "lead": {
         "phone": "+55 81 99999-0000",
@@ -33,12 +35,12 @@ FULL = {
         "meeting": {
             "id": "evt_1",
             "status": "scheduled",
-            "starts_at": "2026-11-25T14:00:00-03:00",
+            "starts_at": IN_TWO_DAYS,
             "link": "https://x.example/1",
         },
     },
-    "message": {"id": "wamid.1", "direction": "inbound", "sent_at": "2026-11-22T13:00:00-03:00", "text": "oi"},
-    "occurred_at": "2026-11-22T13:00:00-03:00",
+    "message": {"id": "wamid.1", "direction": "inbound", "sent_at": YESTERDAY, "text": "oi"},
+    "occurred_at": YESTERDAY,
     "pipeline": "solar",
 }
 

@@ -23,7 +23,7 @@ def test_a_lead_in_full(agent):
         custom={"kwh": 5},
         context={
             "objections_raised": ["preço"],
-            "meeting": {"status": "scheduled", "starts_at": "2026-12-01T14:00:00-03:00"},
+            "meeting": {"status": "scheduled", "starts_at": (timezone.now() + timedelta(days=2)).isoformat()},
         },
     )
     body = agent.get(f"leads/{Lead.objects.get().pk}/").json()

@@ -8,11 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from bridge.configuration.connecting import Connection
-from bridge.configuration.first_start import ensure_account
 from bridge.configuration.importing import bring_in
 from bridge.models import Account
-from bridge.sync.connection import client_for
 from followups.models import Enrollment
 from leads.interactions import Direction, Meeting, Message
 from leads.models import Pipeline
@@ -23,18 +20,10 @@ ANA, BETO, CAIO, DORA = (f"+5581999990{number:03d}" for number in range(1, 5))
 
 
 @pytest.fixture
-def clinic(db, kommo, settings) -> Account:
+def clinic(connect) -> Account:
     """The clinic's pipeline in force, connected to a Kommo that has none of it yet."""
-    settings.KOMMO_BASE_URL, settings.KOMMO_LONG_LIVED_TOKEN = kommo.url, "sandbox-token"
-    settings.KOMMO_REQUESTS_PER_SECOND = 50
-    kommo.post("options", {"requests_per_second": 1000})
     bring_in(CLINIC.encode(), reason="test")
-    account = ensure_account()
-    assert account is not None
-    report = Connection(account, client_for(account), create_missing=True, now=timezone.now()).connect(None)
-    assert report.missing == []
-    account.refresh_from_db()
-    return account
+    return connect()
 
 
 def said(direction: Direction, text: str) -> Message:

@@ -170,9 +170,9 @@ def test_a_lead_made_in_the_place_of_a_deleted_one_becomes_the_persons_card(acco
     assert lead_of().card.kommo_lead_id == other
 
 
-def test_who_was_in_kommo_before_the_bridge_is_taken_in_as_soon_as_it_is_connected(db, kommo, request):
+def test_who_was_in_kommo_before_the_bridge_is_taken_in_as_soon_as_it_is_connected(connect, kommo):
     there = kommo.post("leads", {"name": "Ana", "phone": "+5581977770000", "status_id": QUALIFIED})
-    account, now = request.getfixturevalue("account"), timezone.now()
+    account, now = connect(), timezone.now()
     Account.objects.update(polled_at=now)
 
     assert ("bridge.tasks.poll", (account.pk, True)) in due_calls()

@@ -1,0 +1,69 @@
+"""An account connected once, kept on both sides, and put back for every test that wants one.
+
+Connecting has tests of its own; all others only need that it has happened.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db import models
+from django.utils import timezone
+
+from bridge.models import Account, Catalogue
+from bridge.sandbox.sandbox import Sandbox
+from bridge.sandbox.store import Store
+from leads.models import Pipeline
+
+OURS = ("leads", "followups", "bridge")
+Rows = dict[type[models.Model], dict[object, tuple[object, ...]]]
+
+
+@dataclass
+class Connected:
+    """What connecting changed: rows here, and the account over there."""
+
+    rows: Rows
+    store: Store
+
+    @classmethod
+    def since(cls, before: Rows, sandbox: Sandbox) -> Connected:
+        changed = {
+            model: {pk: row for pk, row in rows.items() if before[model].get(pk) != row}
+            for model, rows in all_rows().items()
+        }
+        return cls({model: rows for model, rows in changed.items() if rows}, copy.deepcopy(sandbox.store))
+
+    def restore(self, sandbox: Sandbox) -> Account:
+        sandbox.reset(copy.deepcopy(self.store))
+        for model, rows in self.rows.items():
+            names = [column.attname for column in model._meta.concrete_fields]
+            key = model._meta.pk.attname
+            model._base_manager.bulk_create(
+                [model(**dict(zip(names, copy.deepcopy(row), strict=True))) for row in rows.values()],
+                update_conflicts=True,
+                unique_fields=[key],
+                update_fields=[name for name in names if name != key],
+            )
+        now = timezone.now()
+        Account.objects.update(connected_at=now)
+        Catalogue.objects.update(fetched_at=now)
+        for pipeline in Pipeline.objects.all():
+            # An earlier test's rules may be remembered under the version that was kept.
+            pipeline.rules_changed()
+        return Account.objects.get()
+
+
+def all_rows() -> Rows:
+    """Return model -> primary key -> the row's values, for every table of ours."""
+    return {
+        model: {row[0]: row[1:] for row in model._base_manager.values_list("pk", *_columns(model))}
+        for app in OURS
+        for model in apps.get_app_config(app).get_models(include_auto_created=True)
+    }
+
+
+def _columns(model: type[models.Model]) -> list[str]:
+    return [column.attname for column in model._meta.concrete_fields]

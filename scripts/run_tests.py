@@ -18,11 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = {"TEST_DATABASE_URL": "PostgreSQL", "TEST_REDIS_URL": "Redis"}
 NOTHING_COLLECTED = 5
+# Much of the time a test waits, for an answer or for a clock. More than four would get into each other's way.
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup")
 
 
 def main(arguments: list[str]) -> int:
     named = [variable for variable in SERVICES if os.environ.get(variable)]
-    command = [sys.executable, "-m", "pytest", *arguments]
+    command = [sys.executable, "-m", "pytest", *SIDE_BY_SIDE, *arguments]
     if not named:
         return subprocess.run(command, cwd=ROOT, check=False).returncode
     services = " and ".join(SERVICES[variable] for variable in named)

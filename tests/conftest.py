@@ -44,6 +44,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # Here, or it would be too late to choose tests by them.
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.once)
+        if folder in REAL_PROCESSES:
+            # What they share takes long to start: workers side by side would each start their own.
+            shared = "stack" if "stack" in names else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(shared))
         marked = item.get_closest_marker("django_db")
         # A browser's server answers in threads of its own, so rows must be committed.
         if folder == "browser" or names & COMMITTING or (marked and marked.kwargs.get("transaction")):

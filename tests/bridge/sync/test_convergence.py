@@ -330,6 +330,7 @@ def modelled(db, monkeypatch):
     monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(0))
 
 
+@pytest.mark.once
 def test_it_always_converges_and_never_creates_twice(modelled):
     run_state_machine_as_test(
         Delivering,

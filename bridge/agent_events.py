@@ -27,6 +27,9 @@ HELD_FOR = timedelta(seconds=60)
 RETRY_FIRST, RETRY_CAP = timedelta(seconds=5), timedelta(minutes=30)
 # News of three days ago is not news; the log keeps it, and a person can replay it.
 GIVEN_UP_AFTER = timedelta(days=3)
+# An agent that is away for three days is asked some hundred and fifty times; the last of them tell enough.
+TRIES_KEPT = 50
+LONGEST_ERROR_OF_A_TRY = 200
 
 
 def tell(lead: Lead, event_type: str, *, now: datetime, **data: Any) -> None:
@@ -54,9 +57,9 @@ def deliver_due(
             rows = _claim(clock())
             if not rows:
                 return False
-            answers = list(pool.map(lambda row: (_ask(row, clock()), clock()), rows))
-            for row, (answer, at) in zip(rows, answers, strict=True):
-                _settle(row, answer, at)
+            answers = list(pool.map(lambda row: (clock(), _ask(row, clock()), clock()), rows))
+            for row, (asked_at, answer, at) in zip(rows, answers, strict=True):
+                _settle(row, answer, asked_at, at)
     return True
 
 
@@ -93,14 +96,21 @@ def _ask(row: AgentEvent, now: datetime) -> signing.Answer:
     return signing.post(settings.AGENT_WEBHOOK_URL, settings.AGENT_WEBHOOK_SECRET, str(row.pk), body, now=now)
 
 
-def _settle(row: AgentEvent, answer: signing.Answer, now: datetime) -> None:
+def _settle(row: AgentEvent, answer: signing.Answer, asked_at: datetime, now: datetime) -> None:
     row.status_code = answer.status
+    row.error = "" if answer.is_success else (answer.error or f"the agent answered {answer.status}")[:1000]
+    one = {
+        "at": asked_at.isoformat(),
+        "status": answer.status,
+        "error": row.error[:LONGEST_ERROR_OF_A_TRY],
+        "seconds": round((now - asked_at).total_seconds(), 3),
+    }
+    row.tries = [*(row.tries or ()), one][-TRIES_KEPT:]
     if answer.is_success:
-        row.state, row.delivered_at, row.error = AgentEvent.State.DELIVERED, now, ""
+        row.state, row.delivered_at = AgentEvent.State.DELIVERED, now
     else:
-        row.error = answer.error or f"the agent answered {answer.status}"
         growing: timedelta = min(RETRY_CAP, RETRY_FIRST * 2 ** min(row.attempts - 1, 12))
         row.due_at = now + max(growing, timedelta(seconds=min(answer.retry_after_seconds or 0, 3600)))
         if answer.status == 410 or row.due_at - row.created_at > GIVEN_UP_AFTER:
             row.state = AgentEvent.State.DEAD
-    row.save(update_fields=["state", "delivered_at", "error", "due_at", "status_code"])
+    row.save(update_fields=["state", "delivered_at", "error", "due_at", "status_code", "tries"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,8 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
@@ -330,9 +333,10 @@ class AgentEventAdmin(AboutLeads):
         ("state", "attempts", "status_code"),
         ("due_at", "delivered_at"),
         "error",
+        "each_try",
         "data_as_text",
     )
-    readonly_fields = ("whose", "data_as_text")
+    readonly_fields = ("whose", "each_try", "data_as_text")
     actions = ("tell_again",)
     actions_detail = ("tell_this_again",)
 
@@ -354,6 +358,20 @@ class AgentEventAdmin(AboutLeads):
     @admin.display(description=_("data"))
     def data_as_text(self, event: AgentEvent) -> SafeString:
         return pretty(event.data)
+
+    @admin.display(description=_("tries"))
+    def each_try(self, event: AgentEvent) -> SafeString:
+        rows = [
+            (
+                date_format(localtime(datetime.fromisoformat(one["at"])), "SHORT_DATETIME_FORMAT"),
+                one["status"] or "–",
+                f"{one['seconds']:.1f} s",
+                told(one["error"]) or _("taken"),
+            )
+            for one in reversed(event.tries or ())
+        ]
+        lines = format_html_join("", "<li>{} · HTTP {} · {} · {}</li>", rows)
+        return format_html('<ol class="kb-page" reversed>{}</ol>', lines) if rows else format_html("–")
 
     @admin.action(description=_("Tell the agent again"))
     def tell_again(self, request: HttpRequest, events: QuerySet[AgentEvent]) -> None:

@@ -70,6 +70,8 @@ class AgentEvent(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     status_code = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
     error = models.CharField(_("error"), max_length=1000, blank=True)
+    # Of the newest tries, oldest first: `at` (ISO 8601), `status` (HTTP, None without an answer), `error`, `seconds`.
+    tries = models.JSONField(null=True, editable=False)
     delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
 
     class Meta:

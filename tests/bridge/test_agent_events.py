@@ -60,7 +60,19 @@ def test_an_agent_that_is_away_is_told_later_under_the_same_id(agent, lead):  # 
     deliver(minutes=1)
     assert len(agent.ids()) == 2
     assert len(set(agent.ids())) == 1
-    assert AgentEvent.objects.get().state == "delivered"
+    event = AgentEvent.objects.get()
+    assert event.state == "delivered"
+    assert [(one["status"], one["error"]) for one in event.tries] == [(500, "the agent answered 500"), (200, "")]
+
+
+def test_of_many_tries_the_newest_are_kept(agent, lead, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(agent_events, "TRIES_KEPT", 2)
+    agent.answers = [(500, {}), (502, {}), (503, {})]
+    pause(lead)
+    for minutes in (0, 1, 2):
+        deliver(minutes=minutes)
+    event = AgentEvent.objects.get()
+    assert (event.attempts, [one["status"] for one in event.tries]) == (3, [502, 503])
 
 
 def test_old_news_is_given_up_and_can_be_replayed(agent, lead):  # noqa: F811

@@ -144,6 +144,17 @@ def test_the_agent_is_told_again_under_the_same_id(staff, many):
     assert list(AgentEvent.objects.values_list("pk", "state")) == [(event.pk, "due")]
 
 
+def test_each_try_to_tell_the_agent_is_shown_newest_first(staff, many):
+    now = timezone.now()
+    tries = [
+        {"at": now.isoformat(), "status": None, "error": "<b>refused</b>", "seconds": 0.01},
+        {"at": now.isoformat(), "status": 200, "error": "", "seconds": 1.24},
+    ]
+    event = AgentEvent.objects.create(lead=many, type="agent.paused", created_at=now, due_at=now, tries=tries)
+    page = staff.get(reverse("admin:bridge_agentevent_change", args=[event.pk])).content.decode()
+    assert page.index("HTTP 200 · 1.2 s · taken") < page.index("HTTP – · 0.0 s · &lt;b&gt;refused")
+
+
 def test_what_was_sent_is_shown_as_it_was_sent(staff, many):
     delivery = Delivery.objects.first()
     delivery.sent = {"name": "Maria <script>", "price": 1}

@@ -1,7 +1,7 @@
 """The contact's name follows the lead's: its own entity in Kommo, so its own call, in batches.
 
 A name is sent a moment after the card, so that corrections that come in quick succession travel once. The contact is
-read before it is written: a name a person gave it stands.
+read before it is written: a name a person gave it stands. A name that Kommo refuses is told, and no other waits for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from bridge.errors import KommoError
+from bridge.errors import KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
@@ -18,6 +18,7 @@ from bridge.models import Account, Card, Delivery
 from leads.models import Event, Lead
 
 COLLECT_FOR = timedelta(seconds=2)
+# Also longer than Kommo may be at work on a call we never heard the end of: by then that one has landed.
 RETRY_AFTER = timedelta(minutes=1)
 BATCH_SIZE = 50
 # What a contact, and a lead, is called whose person asked to be forgotten.
@@ -28,28 +29,72 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     """Bring the names of due contacts up to date, one batch; True when more may be due."""
     if account.state != Account.State.ACTIVE:
         return False
-    due = Card.objects.filter(account=account, contact_due_at__lte=now - COLLECT_FOR, kommo_contact_id__isnull=False)
-    cards = list(due.select_related("lead").order_by("contact_due_at", "id")[:BATCH_SIZE])
+    cards = _claim(account, now)
     if not cards:
         return False
+    forgotten = [card for card in cards if card.contact_to_forget]
+    others = [card for card in cards if not card.contact_to_forget]
+    renamed: list[Card] = []
     try:
-        held = {
-            reply.id: reply for reply in client.contacts(ids=[card.kommo_contact_id for card in cards], lane=Lane.BULK)
-        }
-        forgotten = [card for card in cards if card.contact_to_forget]
+        ids = [card.kommo_contact_id for card in cards]
+        held = {reply.id: reply for reply in client.contacts(ids=ids, lane=Lane.BULK)}
         _forget([card for card in forgotten if card.kommo_contact_id in held], client)
-        renamed = [card for card in cards if not card.contact_to_forget and _needs_our_name(card, held)]
-        if renamed:
-            client.update_contacts(
-                [{"id": card.kommo_contact_id, "name": card.lead.name} for card in renamed], lane=Lane.BULK
-            )
+        renamed = [card for card in others if _needs_our_name(card, held)]
+        _declare(renamed)
+        refused = _rename(renamed, client)
     except KommoError as error:
-        later = now + max(RETRY_AFTER, error.retry_after or RETRY_AFTER)
-        Card.objects.filter(pk__in=[card.pk for card in cards]).update(contact_due_at=later)
+        if error.retry_after and error.retry_after > RETRY_AFTER:
+            _put_off(cards, now + error.retry_after)
+        _tell(renamed, Delivery.Outcome.FAILED, str(error), now)
         return False
-    _settle([card for card in cards if not card.contact_to_forget], renamed, held, now)
+    _settle(others, [card for card in renamed if card.pk not in refused], held)
+    _tell([card for card in renamed if card.pk not in refused], Delivery.Outcome.DELIVERED, "", now)
+    for card in renamed:
+        if card.pk in refused:
+            _tell([card], Delivery.Outcome.REFUSED, str(refused[card.pk]), now)
     _settle_forgotten(forgotten, now)
     return len(cards) == BATCH_SIZE
+
+
+def _claim(account: Account, now: datetime) -> list[Card]:
+    """Return the cards whose contacts are due, and put them off first: whoever dies over them leaves them for later."""
+    due = Card.objects.filter(account=account, contact_due_at__lte=now - COLLECT_FOR, kommo_contact_id__isnull=False)
+    with transaction.atomic():
+        rows = due.select_for_update(of=("self",)).select_related("lead").order_by("contact_due_at", "id")
+        cards = list(rows[:BATCH_SIZE])
+        _put_off(cards, now + RETRY_AFTER)
+    return cards
+
+
+def _put_off(cards: list[Card], until: datetime) -> None:
+    Card.objects.filter(pk__in=[card.pk for card in cards]).update(contact_due_at=until)
+    for card in cards:
+        card.contact_due_at = until
+
+
+def _declare(cards: list[Card]) -> None:
+    """Write down what is about to be sent: found there later it is ours, whatever became of the call."""
+    for card in cards:
+        sent = [*card.observed_contact.get("sent", ()), card.lead.name]
+        card.observed_contact = {**card.observed_contact, "sent": list(dict.fromkeys(sent))}
+    Card.objects.bulk_update(cards, ["observed_contact"])
+
+
+def _rename(cards: list[Card], client: KommoClient) -> dict[int, KommoRejectedError]:
+    """Send the names; return card -> refusal for those Kommo will not take. Raises KommoError for anything else."""
+    if not cards:
+        return {}
+    try:
+        client.update_contacts(
+            [{"id": card.kommo_contact_id, "name": card.lead.name} for card in cards], lane=Lane.BULK
+        )
+    except KommoRejectedError as error:
+        if len(cards) == 1:
+            return {cards[0].pk: error}
+        named = [card for index, card in enumerate(cards) if error.about(str(index), card.kommo_contact_id)]
+        half = named if 0 < len(named) < len(cards) else cards[: len(cards) // 2]
+        return _rename(half, client) | _rename([card for card in cards if card not in half], client)
+    return {}
 
 
 def _forget(cards: list[Card], client: KommoClient) -> None:
@@ -79,12 +124,13 @@ def _needs_our_name(card: Card, held: dict[int, ContactReply]) -> bool:
     reply = held.get(card.kommo_contact_id or 0)
     if reply is None or not card.lead.name:
         return False
-    # Ours when it is what we last wrote; anything else is a person's.
-    return reply.name != card.lead.name and reply.name in (card.observed_contact.get("name"), "", card.lead.phone)
+    # Ours when it is what we last wrote, or may have written; anything else is a person's.
+    ours = {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), "", card.lead.phone}
+    return reply.name != card.lead.name and reply.name in ours
 
 
 @transaction.atomic
-def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply], now: datetime) -> None:
+def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply]) -> None:
     sent_to = {card.pk for card in renamed}
     for card in cards:
         reply = held.get(card.kommo_contact_id or 0)
@@ -93,15 +139,21 @@ def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply
         # Due again only if the name has changed once more since it was read.
         Card.objects.filter(pk=card.pk, contact_due_at=card.contact_due_at).update(contact_due_at=None)
     Card.objects.bulk_update(cards, ["observed_contact"])
-    sent = [(card, {"id": card.kommo_contact_id, "name": card.lead.name}) for card in renamed]
+
+
+@transaction.atomic
+def _tell(cards: list[Card], outcome: Delivery.Outcome, error: str, now: datetime) -> None:
+    """Put on record, for staff and on the lead's timeline, what became of each name."""
+    sent = [(card, {"id": card.kommo_contact_id, "name": card.lead.name}) for card in cards]
     Delivery.objects.bulk_create(
         Delivery(
             account_id=card.account_id,
             card=card,
             at=now,
             operation=Delivery.Operation.CONTACT,
-            outcome=Delivery.Outcome.DELIVERED,
+            outcome=outcome,
             sent=body,
+            error=error[:1000],
         )
         for card, body in sent
     )
@@ -111,8 +163,8 @@ def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply
             at=now,
             kind=Event.Kind.DELIVERY,
             actor=Lead.Actor.BRIDGE,
-            reason="the contact got the lead's name",
-            data={"operation": "contact", "outcome": "delivered", "sent": body},
+            reason=error[:500] or "the contact got the lead's name",
+            data={"operation": "contact", "outcome": outcome.value, "sent": body},
         )
         for card, body in sent
     )

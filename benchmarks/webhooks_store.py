@@ -23,7 +23,7 @@ from django.test import override_settings
 
 from benchmarks import bare, bodies, cards
 from benchmarks.figures import Figure, at_least, at_most, percentile, told
-from benchmarks.harness import Bench, Broken, Progress, say
+from benchmarks.harness import POSTGRES, Bench, Broken, Progress, say
 from benchmarks.inprocess import Caller, in_turns, typical
 from bridge import tasks
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
@@ -79,7 +79,8 @@ def _acknowledging(bench: Bench, account: Account, address: str) -> Iterator[Fig
     cards_of_a_body = list(Card.objects.order_by("kommo_lead_id").values_list("kommo_lead_id", "observed")[:EVENTS])
     body = bodies.leads_updated(account.kommo_account_id or 0, cards_of_a_body, at=int(time.time()))
     before, count = WebhookEvent.objects.count(), bench.size(4_000, 400)
-    bench.start_web(workers=2, threads=8)
+    # As it is deployed (deploy/gunicorn.conf.py).
+    bench.start_web(workers=2, threads=4 if bench.database == POSTGRES else 2)
 
     def post(number: int) -> float:
         connection = _connection(bench.web_url)

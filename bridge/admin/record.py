@@ -16,7 +16,8 @@ from django.db.models import Model
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import reverse
+
+from bridge.admin.whereabouts import is_for_the_admin
 
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _written: ContextVar[bool] = ContextVar("a line of the record was written", default=False)
@@ -68,7 +69,7 @@ class RecordMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path.startswith(reverse("admin:index")):
+        if not is_for_the_admin(request):
             return self.get_response(request)
         _written.set(False)
         response = self.get_response(request)

@@ -14,7 +14,6 @@ from django.contrib.auth.signals import user_login_failed
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -24,6 +23,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from bridge import second_factor
 from bridge.admin import record
 from bridge.admin.confirm import asks_again
+from bridge.admin.whereabouts import is_for_the_admin
 
 # Where somebody without a second factor may go although everybody needs one.
 OPEN = frozenset({"second-factor", "admin:login", "admin:logout", "admin:jsi18n"})
@@ -76,7 +76,7 @@ class RequiredMiddleware:
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
         view = request.resolver_match.view_name if request.resolver_match else ""
-        if view in OPEN or not request.path.startswith(reverse("admin:index")):
+        if view in OPEN or not is_for_the_admin(request):
             return None
         if not request.user.is_authenticated or second_factor.of(request.user):
             return None

@@ -11,9 +11,9 @@ from django.core.cache import cache
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import reverse
 from django.utils import timezone
 
+from bridge.admin.whereabouts import is_for_the_admin
 from leads.models import Pipeline
 
 CACHE_KEY = "admin-zone"
@@ -25,7 +25,7 @@ class ZoneMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path.startswith(reverse("admin:index")):
+        if not is_for_the_admin(request):
             return self.get_response(request)
         with timezone.override(zone()):
             return self.get_response(request)

@@ -166,11 +166,15 @@ else:
         # A transaction whose process is stuck gives its locks back.
         "idle_in_transaction_session_timeout": f"{env.int('DATABASE_IDLE_SECONDS', default=60)}s",
     }
+    # Planning a small statement takes the server longer than running it (docs/decisions/0028).
+    _prepares = env.bool("DATABASE_PREPARED_STATEMENTS", default=True)
+    _prepared = {"server_side_binding": True, "prepare_threshold": 3} if _prepares else {}
     # No connection pool: the queue's cluster forks, and children would share the pool's sockets.
     _database |= {
         "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=600),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": _database.get("OPTIONS", {})
+        | _prepared
         | {
             "connect_timeout": 5,
             # A host that vanishes without a word is noticed within half a minute, not after two hours.

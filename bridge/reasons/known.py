@@ -127,6 +127,7 @@ DELIVERY = (
     _("the card stands in Incoming leads: accept it in Kommo"),
     _("the lead has no stage of ours, and a new card needs one"),
     _("an earlier create may still arrive: looked up again before it is repeated"),
+    _("an earlier change may still arrive in Kommo: the next one leaves after it"),
     _("found lead %(number)s in Kommo: an earlier create had succeeded without an answer"),
     _("lead %(number)s in Kommo carries our id, but is the card of another lead here"),
     _("Kommo merged this lead into lead %(number)s, which another lead here already shows"),

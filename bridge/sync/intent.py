@@ -38,19 +38,21 @@ def declare(entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
     with transaction.atomic():
         cards = locked(entries)
         fresh = [entry for entry in entries if entry.card.pk in cards and _is_current(cards[entry.card.pk], entry)]
-        waiting = [entry for entry in fresh if _may_be_overtaken(cards[entry.card.pk], entry, now)]
-        for entry in waiting:
-            _put_off(cards[entry.card.pk])
-        leaving = [entry for entry in fresh if entry not in waiting]
-        for entry in leaving:
+        leaving: list[Entry] = []
+        for entry in fresh:
             card = cards[entry.card.pk]
+            if _may_be_overtaken(card, entry, now):
+                _put_off(card)
+                continue
+            leaving.append(entry)
             card.in_doubt = combine_doubts(card.in_doubt, entry.plan.effect)
             card.tries_without_outcome += 1
             card.write_settles_at = now + LONGEST_WRITE
             if entry.plan.operation is Operation.CREATE:
                 card.create_intent_at = now
         store([cards[entry.card.pk] for entry in fresh], DECLARED_COLUMNS)
-    overtaken = [entry for entry in entries if entry not in fresh]
+    current = {entry.card.pk for entry in fresh}
+    overtaken = [entry for entry in entries if entry.card.pk not in current]
     settle_each(overtaken, lambda card, entry: _dropped(card, entry, now), now)
     return leaving
 

@@ -39,8 +39,7 @@ class Connected:
     def restore(self, sandbox: Sandbox) -> Account:
         sandbox.reset(copy.deepcopy(self.store))
         for model, rows in self.rows.items():
-            names = [column.attname for column in model._meta.concrete_fields]
-            key = model._meta.pk.attname
+            names, key = _columns(model), model._meta.pk.attname
             model._base_manager.bulk_create(
                 [model(**dict(zip(names, copy.deepcopy(row), strict=True))) for row in rows.values()],
                 update_conflicts=True,

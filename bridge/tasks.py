@@ -88,7 +88,7 @@ def poll(account_id: int, full: bool = False) -> None:
             comparison.everything(until=timezone.now() + LONGEST_COMPARING)
             outbox.adopt_orphans(account, now=timezone.now())
         else:
-            comparison.changed_since()
+            comparison.changed_since(until=timezone.now() + LONGEST_COMPARING)
         report = comparison.report
         subscription.note_missed(account, report.missed, now=timezone.now())
         if not report.is_clean:

@@ -65,8 +65,10 @@ class Journal:
 
     def since(self, index: int, limit: int | None = None) -> list[Json]:
         """Return the entries from `index` on, oldest first."""
-        first = self.count - len(self.entries)
-        chosen = islice(self.entries, max(0, index - first), None)
+        # A copy: requests go on arriving.
+        entries = list(self.entries)
+        first = entries[0].index if entries else 0
+        chosen = islice(entries, max(0, index - first), None)
         return [asdict(entry) for entry in islice(chosen, limit)]
 
     def statistics(self) -> Json:

@@ -119,6 +119,15 @@ def adopt(
     return findings
 
 
+def is_as_known(card: Card, reply: LeadReply, read_at: datetime) -> bool:
+    """Say whether a reading tells nothing new: nothing is in doubt, and Kommo holds what we know it to hold."""
+    if card.in_doubt or card.state in (Card.State.GONE, Card.State.CLOSED, Card.State.SHOWN):
+        return False
+    if card.observed_at is None or card.observed_at > read_at or reply.main_contact_id != card.kommo_contact_id:
+        return False
+    return {**card.observed, "updated_at": 0} == {**observed_of(reply), "updated_at": 0}
+
+
 def _locked(card_id: int) -> Card:
     """Lock lead, then card: the order of everybody who changes a lead."""
     lead_id = Card.objects.values_list("lead_id", flat=True).get(pk=card_id)

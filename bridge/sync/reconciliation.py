@@ -21,7 +21,7 @@ from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import catalogue as catalogues
 from bridge.sync import newcomers, owed, vanished
-from bridge.sync.adoption import adopt
+from bridge.sync.adoption import adopt, is_as_known
 from bridge.sync.connection import open_account
 from bridge.sync.plan import CLOSED_STATUS_IDS
 
@@ -68,9 +68,10 @@ class Comparison:
     progress: Callable[[int], None] = lambda read: None
     report: Report = field(default_factory=Report)
 
-    def changed_since(self, since: datetime | None = None) -> Report:
+    def changed_since(self, since: datetime | None = None, *, until: datetime | None = None) -> Report:
         """Compare the leads Kommo has changed since a time (default: the last poll). Raises KommoError.
 
+        Stops at `until`: the next poll goes on where this one stopped.
         A lead that changes while pages are read moves to the last one and pulls another over the edge of the page
         just read. So each page is asked for from the newest second of the one before.
         """
@@ -79,6 +80,8 @@ class Comparison:
         page, more = 1, True
         while more:
             read_at = timezone.now()
+            if until and read_at >= until:
+                return self.report
             replies, more = self.client.list_leads(page=page, updated_since=start, limit=PAGE, lane=self.lane)
             self._compare(replies, read_at)
             newest = max((datetime.fromtimestamp(reply.updated_at, UTC) for reply in replies), default=start)
@@ -184,12 +187,17 @@ class Comparison:
     def _compare(self, replies: Sequence[LeadReply], read_at: datetime) -> None:
         self._read(len(replies))
         by_id = {reply.id: reply for reply in replies if not reply.is_deleted}
-        rows = Card.objects.filter(account=self.account, kommo_lead_id__in=by_id)
-        cards = dict(rows.values_list("kommo_lead_id", "pk"))
+        rows = list(Card.objects.filter(account=self.account, kommo_lead_id__in=by_id))
+        cards = {row.kommo_lead_id or 0: row.pk for row in rows}
         self._take_in([reply for kommo_id, reply in by_id.items() if kommo_id not in cards])
-        agreeing: list[int] = []
-        for kommo_id, card_id in cards.items():
-            reply = by_id[kommo_id or 0]
+        # Most leads changed last because we wrote to them: nothing of those has to be locked, or taken over.
+        known = [row for row in rows if is_as_known(row, by_id[row.kommo_lead_id or 0], read_at)]
+        if not self.dry_run:
+            seen = Card.objects.filter(pk__in=[row.pk for row in known], observed_at__lt=read_at)
+            seen.filter(write_settles_at=None).update(observed_at=read_at)
+        agreeing = [row.pk for row in known]
+        for kommo_id in cards.keys() - {row.kommo_lead_id for row in known}:
+            card_id, reply = cards[kommo_id], by_id[kommo_id]
             findings = adopt(
                 card_id,
                 reply,

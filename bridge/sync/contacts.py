@@ -45,7 +45,8 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     except KommoError as error:
         if error.retry_after and error.retry_after > RETRY_AFTER:
             _put_off(cards, now + error.retry_after)
-        _tell(renamed, Delivery.Outcome.FAILED, str(error), now)
+        never_left = getattr(error, "sent", None) is False
+        _tell(renamed, Delivery.Outcome.FAILED if never_left else Delivery.Outcome.UNKNOWN, str(error), now)
         return False
     _settle(others, [card for card in renamed if card.pk not in refused], held)
     _tell([card for card in renamed if card.pk not in refused], Delivery.Outcome.DELIVERED, "", now)

@@ -72,6 +72,7 @@ class Comparison:
         """Compare the leads Kommo has changed since a time (default: the last poll). Raises KommoError.
 
         Stops at `until`: the next poll goes on where this one stopped.
+
         A lead that changes while pages are read moves to the last one and pulls another over the edge of the page
         just read. So each page is asked for from the newest second of the one before.
         """

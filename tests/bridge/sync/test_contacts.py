@@ -68,7 +68,7 @@ def test_n21_our_own_name_whose_answer_was_lost_is_no_persons(named, pipeline, k
     kommo.fault("drop_after", count=1, method="PATCH", path="/api/v4/contacts")
     deliver(named, seconds=3)
     assert (sorted(held(kommo))[0], waiting()) == ("Ana 0", 5)
-    assert Delivery.objects.filter(operation="contact", outcome="failed").count() == 5
+    assert Delivery.objects.filter(operation="contact", outcome="unknown").count() == 5
 
     record(pipeline, PHONES[0], name="Bia")
     drain(named)

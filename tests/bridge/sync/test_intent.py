@@ -16,13 +16,6 @@ from tests.conftest import drain, drain_later, lead_of, record, rested
 
 
 @pytest.fixture
-def card(account, pipeline, kommo):
-    record(pipeline)
-    drain(account)
-    return lead_of().card
-
-
-@pytest.fixture
 def unheard(account, pipeline, kommo, card, monkeypatch):
     """Ana's name left for Kommo, which is at work on it for longer than we listen."""
     kommo.fault("slow", count=1, path="/api/v4/leads", seconds=1.2)

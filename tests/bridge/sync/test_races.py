@@ -17,13 +17,6 @@ QUALIFIED, MEETING = 89709467, 89709595
 
 
 @pytest.fixture
-def card(account, pipeline, kommo):
-    record(pipeline)
-    drain(account)
-    return lead_of().card
-
-
-@pytest.fixture
 def meanwhile(monkeypatch):
     """Let something happen once: `before` a write leaves, or `after` Kommo has applied it and before we hear of it."""
 

@@ -143,7 +143,14 @@ def _set_custom(lead: Lead, name: str, value: Any) -> None:
 
 def _repeats_over_a_person(lead: Lead, attribute: str, value: Any) -> bool:
     known = lead.provenance.get(attribute)
-    return bool(known and known["by"] == Lead.Actor.STAFF and known.get("said") == plain(value))
+    return bool(known and known["by"] == Lead.Actor.STAFF and _is_the_same(known.get("said"), value))
+
+
+def _is_the_same(said: Any, value: Any) -> bool:
+    """Compare what was said with what is said now; an amount by its size, for it was written 4E+3 once."""
+    if isinstance(value, Decimal) and isinstance(said, str):
+        return Decimal(said) == value
+    return bool(said == plain(value))
 
 
 def _value_of(lead: Lead, attribute: str) -> Any:
@@ -155,7 +162,8 @@ def _value_of(lead: Lead, attribute: str) -> Any:
 def plain(value: Any) -> Any:
     """Return a value JSON can hold and that compares equal to itself after a round trip."""
     if isinstance(value, Decimal):
-        return str(value.normalize())
+        # As people write it: 4000, not 4E+3.
+        return f"{value.normalize():f}"
     if isinstance(value, datetime):
         return value.isoformat()
     return value

@@ -160,6 +160,22 @@ def test_n7_a_persons_value_stands_until_the_conversation_brings_a_new_one(pipel
     assert lead_of().name == "Maria S. Lima Neta"
 
 
+@pytest.mark.parametrize("written", ["4000", "4E+3"])
+def test_n7_an_amount_said_again_stays_the_persons_however_it_was_written_down(pipeline, written):
+    record(pipeline, bill_value=Decimal("4000.00"))
+    lead = lead_of()
+    assert lead.provenance["bill_value"]["said"] == "4000"
+    facts.adopt(lead, "bill_value", Decimal("5000"), at=timezone.now())
+    lead.provenance["bill_value"]["said"] = written
+    lead.save()
+
+    record(pipeline, bill_value=Decimal("4000.00"))
+    assert lead_of().bill_value == Decimal("5000")
+
+    record(pipeline, bill_value=Decimal("4100"))
+    assert lead_of().bill_value == Decimal("4100")
+
+
 def test_n7_a_move_by_staff_stands_and_the_suppressed_one_is_recorded(pipeline):
     record(pipeline)
     new = lead_of().stage

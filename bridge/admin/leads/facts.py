@@ -106,7 +106,7 @@ def _value(name: str, value: Any) -> str:
     if name in CHOICES:
         return str(dict(CHOICES[name].choices).get(value, value))
     if name in NUMBERS:
-        # Stored in its shortest form: 4500 is 4.5E+3.
+        # An older row may say 4.5E+3 for 4500.
         try:
             return sides.text(Decimal(value))
         except (InvalidOperation, TypeError):

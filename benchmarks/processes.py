@@ -36,12 +36,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def own_megabytes(pids: Iterable[int]) -> float:
-    """Return the memory that is the families' own, shared pages left out."""
+    """Return the memory that is the families' own: no files, and what a fork shares with its parent counted once."""
     kilobytes = 0
     for pid in family(pids):
         try:
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
-        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))
     return kilobytes / 1024

@@ -99,7 +99,7 @@ class Timeline:
 
 
 def timeline(lead: Lead, *, show: str, before: datetime | None) -> Timeline:
-    """Return the newest entries of a filter ("" for all) up to a time. At most six queries, each by an index.
+    """Return the newest entries of a filter ("" for all) up to a time. At most eight queries, each by an index.
 
     A page ends after a moment, never within it: what happened at once is told together, and `older` begins below it.
     """
@@ -126,7 +126,12 @@ def _events(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
     if before:
         rows = rows.filter(at__lt=before)
     stage_names = {key: stage.name for key, stage in rulebook(lead.pipeline).stages_by_key.items()}
-    for event in rows[: SHOWN + 10]:
+    found = list(rows[: SHOWN + 1])
+    if len(found) > SHOWN and (last := found[-1]).at == found[-2].at:
+        # A history that was imported may hold a whole day under one time: the rest of it, and one to go on with.
+        found += rows.filter(at=last.at, pk__lt=last.pk)
+        found += rows.filter(at__lt=last.at)[:1]
+    for event in found:
         yield _of_event(event, stage_names)
 
 
@@ -134,7 +139,7 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
     rows = AgentEvent.objects.filter(lead=lead).order_by("-created_at")
     if before:
         rows = rows.filter(created_at__lt=before)
-    for row in rows[: SHOWN + 10]:
+    for row in rows[: SHOWN + 1]:
         more = [(_("tries"), str(row.attempts))] if row.attempts > 1 else []
         more += [(_("error"), row.error)] if row.error else []
         tones = {AgentEvent.State.DELIVERED: "success", AgentEvent.State.DEAD: "danger"}
@@ -152,7 +157,7 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
 
 
 def _rules(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
-    for revision, met in islice(touching.revisions(lead, before=before), SHOWN + 10):
+    for revision, met in islice(touching.revisions(lead, before=before), SHOWN + 1):
         more = [(_("revision"), str(revision.number))]
         more += [(_("what touched this lead"), ", ".join(touching.name(part, lead) for part in met))] if met else []
         yield Entry(

@@ -104,12 +104,13 @@ def test_what_is_no_filter_and_no_time_shows_everything(staff, lead):
     assert kinds(staff, lead, "?show=secrets&before=yesterday") == kinds(staff, lead)
 
 
-def test_pages_of_the_timeline_leave_nothing_out_and_repeat_nothing(staff, lead):
+@pytest.mark.parametrize("at_once", [1, 3, 35, 60])
+def test_pages_of_the_timeline_leave_nothing_out_and_repeat_nothing(staff, lead, at_once):
+    """A page may not end within a moment, however much happened in it."""
     start = timezone.now() - timedelta(days=9)
     Event.objects.filter(lead=lead).delete()
     for number in range(75):
-        # Threes at one moment: a page may not end between them.
-        at = start + timedelta(minutes=number // 3)
+        at = start + timedelta(minutes=number // at_once)
         Event.objects.create(lead=lead, at=at, kind=Event.Kind.INTERACTION, actor="lead", reason=str(number))
     seen, query = [], ""
     while True:

@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME ...] [--quick] [--list]`: run scenarios, print one table, write results.json.
 
 Timing never fails a run: a target that is missed is shown as such. The exit code is 1 only when a scenario broke.
+results.json keeps the newest whole run of each scenario; a quick one shows that all works and is not kept.
 """
 
 from __future__ import annotations
@@ -56,16 +57,18 @@ def main() -> int:
     broken = False
     for name in arguments.names or SCENARIOS:
         for database in SCENARIOS[name]:
+            on = f"{name} [{database}]"
             if database == POSTGRES and not has_postgres():
-                figures.append(Figure(f"{name} [{database}]", None, "", skipped="set TEST_DATABASE_URL to a server"))
+                figures.append(Figure(on, None, "", skipped="set TEST_DATABASE_URL to a server"))
                 continue
             found, trouble = _run(name, database, quick=arguments.quick)
             figures += found
             if trouble:
                 broken = True
-                figures.append(Figure(f"{name} [{database}]", None, "", skipped=f"BROKE: {trouble}"))
+                figures.append(Figure(on, None, "", skipped=f"BROKE: {trouble}"))
+            elif not arguments.quick:
+                _keep(on, found)
     print(_table(figures))
-    _write(figures, quick=arguments.quick)
     return 1 if broken else 0
 
 
@@ -125,15 +128,18 @@ def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def _write(figures: Sequence[Figure], *, quick: bool) -> None:
-    result: dict[str, Any] = {
+def _keep(on: str, figures: Sequence[Figure]) -> None:
+    """Put a scenario's figures in the place of its former ones: at once, for the next scenario may take an hour."""
+    kept: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    kept[on] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": quick,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{machine}, Python {platform.python_version()}",
         "figures": [asdict(figure) | {"met": figure.met} for figure in figures],
     }
-    RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    order = {f"{name} [{database}]": None for name, databases in SCENARIOS.items() for database in databases}
+    kept = {name: kept[name] for name in order if name in kept}
+    RESULTS.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVICES = {"TEST_DATABASE_URL": "PostgreSQL", "TEST_REDIS_URL": "Redis"}
 NOTHING_COLLECTED = 5
 # Much of the time a test waits, for an answer or for a clock. More than four would get into each other's way.
-SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup")
+# In the order of tests/conftest.py, not by how many tests belong together.
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
 
 
 def main(arguments: list[str]) -> int:

@@ -55,6 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True), append=False)
         elif not (marked or "db" in names or _is_django_case(item) or folder in REAL_PROCESSES):
             item.add_marker(pytest.mark.once)
+    # First what takes minutes, or one worker would be at it long after the others have ended.
+    items.sort(key=lambda item: item.path.parent.name not in REAL_PROCESSES)
 
 
 def _is_django_case(item: pytest.Item) -> bool:

@@ -102,10 +102,12 @@ class Connection:
 
     def _bind_stages(self, pipeline: Pipeline, found: dict[str, Any]) -> None:
         stages = list(pipeline.stages.order_by("rank"))
+        previous: int | None = None
         for stage in stages:
             status = status_of(stage, stages, found)
             if status is None and self._may_create(f"stage:{stage.pk}"):
-                status = self._create_status(pipeline, stage, found)
+                status = self._create_status(stage, found, previous)
+                found = self._find_pipeline(pipeline) or found
             if status is None:
                 if stage.kommo_status_id is not None:
                     stage.kommo_status_id = None
@@ -119,9 +121,11 @@ class Connection:
                 stage.kommo_status_id = status["id"]
                 stage.save(update_fields=["kommo_status_id"])
             self.report.done.append(f"stage {stage.name} -> {status['name']} ({status['id']})")
+            if stage.kind == Stage.Kind.OPEN:
+                previous = status["id"]
 
-    def _create_status(self, pipeline: Pipeline, stage: Stage, found: dict[str, Any]) -> dict[str, Any]:
-        sort = 10 * stage.rank + 5
+    def _create_status(self, stage: Stage, found: dict[str, Any], previous: int | None) -> dict[str, Any]:
+        sort = matching.place_behind(found, previous)
         created = self.client.create_statuses(
             found["id"], [{"name": stage.name, "sort": sort, "color": NEW_STAGE_COLOUR, "request_id": stage.key}]
         )

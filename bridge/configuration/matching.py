@@ -59,6 +59,17 @@ def status(found: Found, *, kept: int | None, name: str, kind: str, taken: Colle
     return by_id.get(fixed or kept or 0) or by_name.get(name_key(name))
 
 
+def place_behind(found: Found, previous: int | None) -> int:
+    """Return the `sort` with which a new stage stands right behind another; before all others for None.
+
+    Kommo leaves gaps of ten; where there is none left, two stages share a place, which Kommo allows.
+    """
+    places: dict[int, int] = {one["id"]: one["sort"] for one in statuses(found)}
+    before = places.get(previous or 0, 0)
+    behind = min((place for place in places.values() if place > before), default=before + 20)
+    return max(before + 1, (before + behind) // 2)
+
+
 def field(fields: list[Found], *, kept: int | None, name: str) -> Found | None:
     by_id = {one["id"]: one for one in fields}
     if kept in by_id:

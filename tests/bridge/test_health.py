@@ -5,7 +5,7 @@ from unittest.mock import patch
 from django.db import OperationalError
 
 from bridge import health
-from tests.conftest import record
+from tests.conftest import drain, record
 
 
 def test_healthz_needs_nothing(client):
@@ -31,10 +31,12 @@ def test_metrics_are_for_loopback_or_the_token(client, db, settings):
 
 def test_every_metric_of_the_contract_is_there(client, account, pipeline):
     record(pipeline)
+    assert 'bridge_cards{state="due"} 1.0' in client.get("/metrics").content.decode()
+    drain(account)
     text = client.get("/metrics").content.decode()
     for name in (
-        "bridge_interactions_total", 'bridge_cards{state="due"} 1.0', "bridge_oldest_pending_seconds",
-        'bridge_kommo_requests_total{method="GET",status="200"}', "bridge_kommo_request_seconds_bucket",
+        "bridge_interactions_total", 'bridge_cards{state="in_sync"} 1.0', "bridge_oldest_pending_seconds",
+        'bridge_kommo_requests_total{method="POST",status="200"}', "bridge_kommo_request_seconds_bucket",
         "bridge_delivery_lag_seconds_bucket", "bridge_webhooks_total", "bridge_followups_total",
         "bridge_followup_lateness_seconds_bucket",
     ):  # fmt: skip

@@ -140,7 +140,7 @@ def test_in_portuguese_every_step_fits_the_screen_and_keeps_nobody_out(open_page
     for name, says in (
         ("connect", "Conectar o Kommo"),
         ("pipeline", "Escolher o funil"),
-        ("bind", "Ligar etapas e campos"),
+        ("bind", "Vincular etapas e campos"),
         ("webhook", "Ouvir o que as pessoas fazem"),
         ("key", "Criar a chave do agente"),
         ("trial", "Enviar a primeira mensagem"),

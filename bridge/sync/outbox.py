@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, NullIf
 
@@ -29,6 +29,8 @@ NUDGE_EVERY = timedelta(seconds=2)
 # Cards that become due together travel together: a burst of messages is one call, and a single one is not delayed.
 GATHER_WHILE = timedelta(milliseconds=200)
 GATHER_FOR = timedelta(seconds=2)
+
+ADOPTED_AT_ONCE = 1_000
 
 # States that a change of the lead makes due again; a retrying card keeps its time, a gone or closed one stays away.
 REOPENED = (Card.State.IN_SYNC, Card.State.SHOWN, Card.State.BLOCKED, Card.State.DEAD)
@@ -208,11 +210,14 @@ def account_id_of(pipeline: Pipeline) -> int | None:
 
 def adopt_orphans(account: Account, *, now: datetime) -> int:
     """Give a card to every lead of the account's pipelines that has none yet; return how many."""
-    orphans = Lead.objects.filter(pipeline__account_link__account=account, card=None, erased_at=None)
-    cards = [Card(lead=lead, account=account, due_at=now, pending_since=now) for lead in orphans.iterator()]
-    with transaction.atomic():
-        Card.objects.bulk_create(cards, batch_size=500, ignore_conflicts=True)
-    return len(cards)
+    orphans = Lead.objects.filter(pipeline__account_link__account=account, card=None, erased_at=None).order_by("pk")
+    found, beyond = 0, Q()
+    # In parts: an account may be connected to a bridge that has known a million leads for a year.
+    while ids := list(orphans.filter(beyond).values_list("pk", flat=True)[:ADOPTED_AT_ONCE]):
+        cards = [Card(lead_id=pk, account=account, due_at=now, pending_since=now) for pk in ids]
+        Card.objects.bulk_create(cards, ignore_conflicts=True)
+        found, beyond = found + len(ids), Q(pk__gt=ids[-1])
+    return found
 
 
 def _new_cards(leads: Sequence[Lead], now: datetime) -> set[int]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from bridge import doctor, tasks
 from bridge.configuration.connecting import Connection
 from bridge.models import Account, Card
-from bridge.sync import connection, reconciliation, subscription, takeovers
+from bridge.sync import connection, outbox, reconciliation, subscription, takeovers
 from bridge.webhooks.processing import process_inbox
 from leads.models import Lead
 from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
@@ -63,11 +63,14 @@ def test_with_polling_alone_every_move_is_known_within_one_poll_and_nothing_is_a
     assert (lead_of().in_handoff, account.webhook_problem) == (True, "")
 
 
-def test_leads_with_a_conversation_but_no_card_get_one_with_the_nightly_comparison(account, pipeline):
-    record(pipeline)
-    Card.objects.all().delete()
+def test_leads_with_a_conversation_but_no_card_get_one_with_the_nightly_comparison(account, pipeline, monkeypatch):
+    monkeypatch.setattr(outbox, "ADOPTED_AT_ONCE", 2)
+    for number in range(5):
+        record(pipeline, f"+558199999000{number}")
+    Card.objects.exclude(pk=Card.objects.first().pk).delete()
     tasks.poll(account.pk, full=True)
-    assert Card.objects.get().lead == Lead.objects.get()
+    assert set(Card.objects.values_list("lead_id", flat=True)) == set(Lead.objects.values_list("pk", flat=True))
+    assert outbox.adopt_orphans(account, now=timezone.now()) == 0
 
 
 def test_a_webhook_about_a_chat_has_the_feed_asked_at_once(account, pipeline, kommo):

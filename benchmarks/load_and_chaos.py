@@ -48,10 +48,18 @@ def run(bench: Bench) -> Iterator[Figure]:
     account = cards.connect(bench)
     cards.adjust(bench, account, requests_per_second=cards.KOMMO_CEILING)
     load = Load([bench.web_url, _start(bench)], keys.issue(ApiKey(name="chaos")))
-    lag = Lag()
-    since = bench.journal_end()
+    lag, since = Lag(), bench.journal_end()
     load.start(seconds)
     lag.start()
+    try:
+        yield from _under_load(bench, load, lag, since, seconds)
+    finally:
+        # However it ends: threads that go on would keep the process alive.
+        load.stop()
+        lag.stop()
+
+
+def _under_load(bench: Bench, load: Load, lag: Lag, since: int, seconds: int) -> Iterator[Figure]:
     memory = [_memory(bench)] if seconds < 60 else []
     for when, name, fault in _faults(bench):
         load.until(when * seconds)
@@ -141,7 +149,7 @@ class Load:
         self.accepted: dict[str, tuple[str, int]] = {}
         self.tries = 0
         self._lock, self._local = threading.Lock(), threading.local()
-        self._pool = ThreadPoolExecutor(CLIENTS)
+        self._pool, self._enough = ThreadPoolExecutor(CLIENTS), threading.Event()
 
     def start(self, seconds: int) -> None:
         self._started = time.monotonic()
@@ -155,9 +163,13 @@ class Load:
         self._thread.join()
         self._pool.shutdown()
 
+    def stop(self) -> None:
+        self._enough.set()
+        self.finish()
+
     def _schedule(self, seconds: int) -> None:
         chance, number, steady, burst_at = random.Random(7), 0, 0, BURST_EVERY_SECONDS / 2
-        while (now := time.monotonic() - self._started) < seconds:
+        while (now := time.monotonic() - self._started) < seconds and not self._enough.is_set():
             due = int(now * RATE) - steady
             steady += due
             if now >= burst_at:
@@ -179,6 +191,8 @@ class Load:
         session = getattr(self._local, "session", None) or requests.Session()
         self._local.session = session
         for attempt in range(600):
+            if self._enough.is_set():
+                return
             url = self._urls[(number + attempt) % len(self._urls)]
             with self._lock:
                 self.tries += 1

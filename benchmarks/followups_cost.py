@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from statistics import fmean
 
+from django.db import connection
 from django.utils import timezone
 
 from benchmarks import followups_rows
 from benchmarks.figures import Figure, at_most, told
-from benchmarks.harness import Bench, Broken, Progress
+from benchmarks.harness import POSTGRES, Bench, Broken, Progress
 from followups import claiming, dispatch
 from followups.channels import Outcome, Outgoing, Result
 from followups.models import Attempt, Enrollment
@@ -36,6 +37,7 @@ class AtOnce:
 
 
 def run(bench: Bench) -> Iterator[Figure]:
+    _ask_as_a_worker(bench)
     many = bench.size(100_000, 10_000)
     nothing = unhindered(_looks())
     followups_rows.add(FEW, due=_some_day)
@@ -48,6 +50,13 @@ def run(bench: Bench) -> Iterator[Figure]:
     name = f"a due step while {many:,} wait {bench.on}"
     yield at_most(1.3, name, with_many / with_few, f"while {FEW:,} wait")
     yield told(f"{name}, ms", 1000 * with_many / claiming.BATCH, "claimed, handed over and recorded")
+
+
+def _ask_as_a_worker(bench: Bench) -> None:
+    """Have no statements prepared in this process either (docs/decisions/0028)."""
+    if bench.database == POSTGRES:
+        connection.close()
+        connection.settings_dict["OPTIONS"] |= {"server_side_binding": False, "prepare_threshold": None}
 
 
 def unhindered(seconds: list[float]) -> float:

@@ -166,8 +166,10 @@ else:
         # A transaction whose process is stuck gives its locks back.
         "idle_in_transaction_session_timeout": f"{env.int('DATABASE_IDLE_SECONDS', default=60)}s",
     }
-    # Planning a small statement takes the server longer than running it (docs/decisions/0028).
-    _prepares = env.bool("DATABASE_PREPARED_STATEMENTS", default=True)
+    # Planning a small statement takes the server longer than running it. A worker's look for the few rows of many that
+    # are due, and a plan for any value would not use the indexes that hold only those (docs/decisions/0028).
+    _works = sys.argv[1:2] in (["worker"], ["qcluster"])
+    _prepares = env.bool("DATABASE_PREPARED_STATEMENTS", default=True) and not _works
     _prepared = {"server_side_binding": True, "prepare_threshold": 3} if _prepares else {}
     # No connection pool: the queue's cluster forks, and children would share the pool's sockets.
     _database |= {

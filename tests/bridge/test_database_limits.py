@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
+
 import psycopg
 import pytest
 from django.conf import settings
@@ -9,6 +12,7 @@ from django.db import connection
 from django.db.utils import ConnectionHandler
 from django.test import Client
 
+from bridge import settings as settings_module
 from bridge.api import keys
 from bridge.models import ApiKey
 
@@ -57,3 +61,14 @@ def test_sqlite_writes_ahead_and_waits_its_turn(db, tmp_path):
         assert fresh.transaction_mode == "IMMEDIATE"
     finally:
         fresh.close()
+
+
+@pytest.mark.parametrize(
+    ("process", "prepares"),
+    [(["gunicorn", "bridge.wsgi"], True), (["manage.py", "worker"], False), (["manage.py", "qcluster"], False)],
+)
+def test_the_web_has_its_statements_prepared_and_a_worker_does_not(monkeypatch, process, prepares):
+    monkeypatch.setattr(sys, "argv", process)
+    monkeypatch.setenv("DATABASE_URL", "postgres://bridge@127.0.0.1/bridge")
+    options = runpy.run_path(settings_module.__file__)["DATABASES"]["default"]["OPTIONS"]
+    assert (options.get("server_side_binding", False), "prepare_threshold" in options) == (prepares, prepares)

@@ -18,17 +18,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = {"TEST_DATABASE_URL": "PostgreSQL", "TEST_REDIS_URL": "Redis"}
 NOTHING_COLLECTED = 5
-# Much of the time a test waits, for an answer or for a clock; with services above all, where whole processes are
-# watched. More would get into each other's way.
-WORKERS, WORKERS_WITH_SERVICES = ("-n", "auto", "--maxprocesses", "4"), ("-n", "3")
-# In the order of tests/conftest.py, not by how many tests belong together.
-GROUPED = ("--dist", "loadgroup", "--no-loadscope-reorder")
+# Much of the time a test waits, for an answer or for a clock. More than four would get into each other's way. In the
+# order of tests/conftest.py, not by how many tests belong together.
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
 
 
 def main(arguments: list[str]) -> int:
     named = [variable for variable in SERVICES if os.environ.get(variable)]
-    pytest = [sys.executable, "-m", "pytest", *GROUPED]
-    command = [*pytest, *WORKERS, *arguments]
+    command = [sys.executable, "-m", "pytest", *SIDE_BY_SIDE, *arguments]
     if not named:
         return subprocess.run(command, cwd=ROOT, check=False).returncode
     services = " and ".join(SERVICES[variable] for variable in named)
@@ -37,8 +34,7 @@ def main(arguments: list[str]) -> int:
         logs = {"SQLite": Path(folder, "sqlite.log"), services: Path(folder, "services.log")}
         print(f"-- the suite on SQLite; beside it, the suite on {services}, shown when it has ended", flush=True)
         with logs[services].open("wb") as output:
-            served = [*pytest, *WORKERS_WITH_SERVICES, *arguments, "-m", "not once"]
-            beside = subprocess.Popen(served, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+            beside = subprocess.Popen([*command, "-m", "not once"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
             try:
                 codes = {"SQLite": _shown([*command, "-m", "not served"], alone, logs["SQLite"])}

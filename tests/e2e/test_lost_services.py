@@ -15,7 +15,8 @@ from tests.e2e.disks import SmallDisk
 from tests.e2e.servers import IS_THERE, Postgres, Redis
 from tests.e2e.stack import Stack, database, eventually, migrated, new_phone, port, running
 
-pytestmark = pytest.mark.served
+# It starts services of its own, to crash them.
+pytestmark = pytest.mark.once
 OF_POSTGRES_MIB = 250
 OF_SQLITE_MIB = 20
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
+from django.test import Client
 from django.urls import reverse
 
 from bridge import roles
@@ -152,3 +153,23 @@ def test_the_sidebar_offers_only_pages_that_open(full, role):
 
     assert len(links) >= 10
     assert {client.get(link, follow=True).status_code for link in links} == {200}
+
+
+def test_whoever_guesses_a_password_is_locked_out_with_the_right_one_too(db, settings):
+    settings.AXES_ENABLED = True
+    User.objects.create_superuser("maria", "maria@example.com", "the right password")
+    guesser = Client()
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        guesser.post("/admin/login/", {"username": "maria", "password": "a guess"})
+
+    guesser.post("/admin/login/", {"username": "maria", "password": "the right password"})
+
+    assert "_auth_user_id" not in guesser.session
+
+
+def test_with_the_right_password_at_once_one_is_in(db, settings):
+    settings.AXES_ENABLED = True
+    User.objects.create_superuser("maria", "maria@example.com", "the right password")
+    client = Client()
+    client.post("/admin/login/", {"username": "maria", "password": "the right password"})
+    assert "_auth_user_id" in client.session

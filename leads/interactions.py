@@ -2,8 +2,7 @@
 
 `record_all()` is the only way a conversation changes a lead. It applies the facts that are newer than what is known,
 decides where the lead should stand, writes down what happened and why, and saves the lead; everybody else hears of it
-from
-there.
+from there.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
 
 from leads import announcements, stages
 from leads.announcements import Saved
@@ -27,10 +25,7 @@ from leads.models import Event, Lead, Objection, Pipeline, Stage, UnmappedConver
 from leads.names import name_key
 from leads.phone import Phone
 from leads.rulebook import Rulebook, rulebook
-from leads.statements import Select, insert, update
-
-# The keys of the objections known of a lead.
-Objections = dict[UUID, set[str]]
+from leads.statements import JsonArray, Select, insert, insert_missing, update
 
 
 class Direction(StrEnum):
@@ -109,10 +104,7 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     """
     book = rulebook(pipeline)
     leads = _leads_of(interactions, pipeline, book, now)
-    objections = _objections_of(interactions, leads)
-    recorded = [
-        _take_in(interaction, *leads[interaction.phone.key], book, objections, now) for interaction in interactions
-    ]
+    recorded = [_take_in(interaction, *leads[interaction.phone.key], book, now) for interaction in interactions]
     _store(recorded, now)
     insert([event for one in recorded for event in _events(one, now)])
     for one in recorded:
@@ -130,10 +122,8 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     return recorded
 
 
-def _take_in(
-    interaction: Interaction, lead: Lead, created: bool, book: Rulebook, objections: Objections, now: datetime
-) -> Recorded:
-    changes = _apply(interaction, lead, objections)
+def _take_in(interaction: Interaction, lead: Lead, created: bool, book: Rulebook, now: datetime) -> Recorded:
+    changes = _apply(interaction, lead)
     decision = _decide(interaction, lead, book, changes, created=created)
     previous = lead.stage
     if decision.changed:
@@ -141,17 +131,16 @@ def _take_in(
     return Recorded(lead, created, decision, interaction, previous, changes)
 
 
-# By pipeline and phone, locked until the transaction ends. In one order, so that two batches wait for each other
-# instead of for ever.
+OBJECTIONS = Objection.objects.filter(lead_id=OuterRef("pk")).order_by().values("lead_id")
+# By pipeline and phone, with the keys of their objections, locked until the transaction ends. In one order, so that two
+# batches wait for each other instead of for ever.
 LEADS = Select(
     lambda pipeline_id, phone_keys: (
         Lead.objects.select_for_update(no_key=True)
         .filter(pipeline_id=pipeline_id, phone_key__in=phone_keys)
+        .annotate(objection_keys=Subquery(OBJECTIONS.annotate(keys=JsonArray("key")).values("keys")))
         .order_by("pk")
     )
-)
-OBJECTIONS = Select(
-    lambda lead_ids: Objection.objects.filter(lead_id__in=lead_ids).order_by().values_list("lead_id", "key")
 )
 
 
@@ -193,17 +182,7 @@ def _new_lead(phone: Phone, pipeline: Pipeline, book: Rulebook, now: datetime) -
     )
 
 
-def _objections_of(interactions: Sequence[Interaction], leads: Mapping[str, tuple[Lead, bool]]) -> Objections:
-    """Return the keys of the objections known of every lead whose interaction speaks of some."""
-    speaking = [leads[one.phone.key] for one in interactions if "objections" in one.context]
-    known: Objections = {lead.pk: set() for lead, _ in speaking}
-    if old := [lead.pk for lead, created in speaking if not created]:
-        for lead_id, key in OBJECTIONS.all(lead_ids=old):
-            known[lead_id].add(key)
-    return known
-
-
-def _apply(interaction: Interaction, lead: Lead, objections: Objections) -> Change:
+def _apply(interaction: Interaction, lead: Lead) -> Change:
     changes = apply_facts(lead, interaction.facts, interaction.custom, at=interaction.occurred_at)
     context = interaction.context
     if "conversation_stage" in context:
@@ -211,14 +190,13 @@ def _apply(interaction: Interaction, lead: Lead, objections: Objections) -> Chan
     if "meeting" in context:
         merge_meeting(lead, context["meeting"], changes, at=interaction.occurred_at)
     if "objections" in context:
-        known = objections[lead.pk]
-        _merge_objections(lead, context["objections"], known, changes, at=interaction.occurred_at)
+        _merge_objections(lead, context["objections"], changes, at=interaction.occurred_at)
     if interaction.message:
         _note_message(lead, interaction.message, changes, at=interaction.message.sent_at or interaction.occurred_at)
     return changes
 
 
-def _merge_objections(lead: Lead, names: list[str] | None, known: set[str], changes: Change, *, at: datetime) -> None:
+def _merge_objections(lead: Lead, names: list[str] | None, changes: Change, *, at: datetime) -> None:
     """Add what was raised; None takes back what was raised until then.
 
     They accumulate, so one that is reported late is added all the same, unless all were taken back after it.
@@ -232,13 +210,15 @@ def _merge_objections(lead: Lead, names: list[str] | None, known: set[str], chan
         changes.note(lead, "objections", None, at, changed=bool(removed))
         lead.provenance["objections"]["cleared_at"] = at.isoformat()
         return
+    known = getattr(lead, "objection_keys", None) or ()
     by_key = {name_key(name): name.strip() for name in names}
-    added = {key: name for key, name in by_key.items() if key not in known}
-    insert(
-        [Objection(lead_id=lead.pk, name=name, key=key, raised_at=at) for key, name in added.items()],
-        ignore_conflicts=True,
-    )
-    changes.note(lead, "objections", list(added.values()), at, changed=bool(added))
+    unknown = [
+        Objection(lead_id=lead.pk, name=name, key=key, raised_at=at) for key, name in by_key.items() if key not in known
+    ]
+    # Whoever had to wait for the lock knows the objections of before the wait: what is stored already is not new.
+    stored = insert_missing(unknown, returning="key")
+    added = [objection.name for objection in unknown if objection.key in stored]
+    changes.note(lead, "objections", added, at, changed=bool(added))
     if cleared_at:
         lead.provenance["objections"]["cleared_at"] = cleared_at
 

@@ -11,13 +11,15 @@ when the statement was compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
 from django.db import connections, models, router
+from django.db.models import Aggregate
 from django.db.models.query import ModelIterable, get_related_populators
 from django.db.models.sql import UpdateQuery
 
@@ -179,6 +181,17 @@ class Update(_Statement):
         return f"{sql} RETURNING {_columns(connections[alias], fields)}", parameters, read
 
 
+class JsonArray(Aggregate):
+    """The values of a column as one array, read as a list; None for no rows."""
+
+    function = "JSONB_AGG"
+    name = "JsonArray"
+    output_field: models.Field[Any, Any] = models.JSONField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="JSON_GROUP_ARRAY", **context)
+
+
 def insert(rows: Sequence[models.Model], *, ignore_conflicts: bool = False) -> int:
     """Store new rows of one model in one statement, without signals; return how many were stored.
 
@@ -187,18 +200,37 @@ def insert(rows: Sequence[models.Model], *, ignore_conflicts: bool = False) -> i
     """
     if not rows:
         return 0
+    with _inserted(rows, " ON CONFLICT DO NOTHING" if ignore_conflicts else "") as cursor:
+        return int(cursor.rowcount)
+
+
+def insert_missing(rows: Sequence[models.Model], *, returning: str) -> set[Any]:
+    """Store those of some new rows of one model that no unique constraint refuses; return a column of those stored.
+
+    One statement, none for no rows; otherwise as `insert`.
+    """
+    if not rows:
+        return set()
+    field = rows[0]._meta.get_field(returning)
+    told = _columns(connections[router.db_for_write(type(rows[0]))], [field])
+    with _inserted(rows, f" ON CONFLICT DO NOTHING RETURNING {told}") as cursor:
+        return {value for (value,) in cursor.fetchall()}
+
+
+@contextmanager
+def _inserted(rows: Sequence[models.Model], ending: str) -> Iterator[Any]:
+    """Insert rows by a statement that ends like this, and yield the cursor that did."""
     model, alias = type(rows[0]), router.db_for_write(type(rows[0]))
     connection = connections[alias]
     fields = [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
     row = f"({', '.join(['%s'] * len(fields))})"
     sql = f"INSERT INTO {_quoted(connection, model)} ({_columns(connection, fields)}) VALUES "
-    sql += ", ".join([row] * len(rows)) + (" ON CONFLICT DO NOTHING" if ignore_conflicts else "")
+    sql += ", ".join([row] * len(rows)) + ending
     with connection.cursor() as cursor:
         cursor.execute(sql, [value for one in rows for value in _values(one, fields, connection)])
-        stored = int(cursor.rowcount)
-    for one in rows:
-        one._state.adding, one._state.db = False, alias
-    return stored
+        for one in rows:
+            one._state.adding, one._state.db = False, alias
+        yield cursor
 
 
 def update(rows: Iterable[models.Model], columns: Collection[str]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from hmac import compare_digest
+from typing import Any, cast
 
-from django.db.models import Subquery
+from django.db.models import F, Subquery
 
 from bridge.models import ApiKey
 from leads.models import Pipeline
@@ -16,15 +17,12 @@ from leads.statements import Select
 PREFIX = "kb_"
 SHOWN = 10
 DEFAULT = Pipeline.objects.filter(is_default=True)
-# With the pipeline that is meant when none is named, so that finding it takes no query of its own.
+# With the versions of the key's own pipeline and of the one meant when none is named: while they stay, both are known.
 IN_FORCE = Select(
-    lambda key_hash: (
-        ApiKey.objects.filter(key_hash=key_hash, revoked_at=None)
-        .select_related("pipeline")
-        .annotate(
-            default_pipeline_id=Subquery(DEFAULT.values("pk")[:1]),
-            default_version=Subquery(DEFAULT.values("rules_version")[:1]),
-        )
+    lambda key_hash: ApiKey.objects.filter(key_hash=key_hash, revoked_at=None).annotate(
+        pipeline_version=F("pipeline__rules_version"),
+        default_pipeline_id=Subquery(DEFAULT.values("pk")[:1]),
+        default_version=Subquery(DEFAULT.values("rules_version")[:1]),
     )
 )
 
@@ -41,8 +39,12 @@ def find(text: str) -> ApiKey | None:
     """Return the key in force with this text."""
     # The hash of a random key of 256 bits needs no salt, and finds its row by index.
     wanted = hash_key(text)
-    key: ApiKey | None = IN_FORCE.first(key_hash=wanted)
-    return key if key and compare_digest(key.key_hash, wanted) else None
+    key: Any = IN_FORCE.first(key_hash=wanted)
+    if key is None or not compare_digest(key.key_hash, wanted):
+        return None
+    if key.pipeline_id is not None:
+        key.pipeline = pipeline_at(key.pipeline_id, key.pipeline_version)
+    return cast(ApiKey, key)
 
 
 def hash_key(text: str) -> str:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -258,3 +259,46 @@ def test_n11_concurrent_first_messages_of_one_phone_make_one_lead(transactional_
     for thread in threads:
         thread.join()
     assert Lead.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_objection_reported_twice_at_the_same_moment_is_told_once(transactional_db):
+    from leads.models import Pipeline
+
+    if connection.vendor == "sqlite":
+        pytest.skip("one connection in memory: threads cannot race on it")
+    pipeline = Pipeline.objects.get(slug="solar")
+    lead = record(pipeline).lead
+    gate = threading.Barrier(4)
+
+    def object_to(more: str) -> None:
+        gate.wait()
+        record(pipeline, context={"objections": ["preço", more]})
+        connection.close()
+
+    threads = [threading.Thread(target=object_to, args=(more,)) for more in ("prazo", "prazo", "marca", "marca")]
+    with transaction.atomic():
+        # All four wait here, and look with the eyes of before: what the first of them stores is news to the others.
+        Lead.objects.select_for_update().get(pk=lead.pk)
+        for thread in threads:
+            thread.start()
+        wait_for_locks(4)
+    for thread in threads:
+        thread.join()
+    told = [event.data["changed"] for event in lead.events.filter(kind=Event.Kind.INTERACTION)]
+    assert sorted(name for changed in told for name in changed.get("objections", [])) == ["marca", "prazo", "preço"]
+    assert sorted(one.name for one in lead.objections.all()) == ["marca", "prazo", "preço"]
+
+
+def wait_for_locks(number: int) -> None:
+    """Return when so many connections wait for a lock of ours."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    for _ in range(1_000):
+        with connection.cursor() as cursor:
+            # What it says of others is read once in a transaction, unless it is told to forget.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(waiting)
+            if cursor.fetchone()[0] >= number:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"fewer than {number} waited")

@@ -8,12 +8,13 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.db.models import OuterRef, Subquery
 from django.db.models.signals import post_save
 from django.utils import timezone
 
 from leads import announcements
-from leads.models import Event, Lead, Pipeline
-from leads.statements import Select, Update, insert, update
+from leads.models import Event, Lead, Objection, Pipeline
+from leads.statements import JsonArray, Select, Update, insert, insert_missing, update
 from tests.conftest import lead_of, record
 
 BY_PHONE = Select(lambda phones: Lead.objects.filter(phone__in=phones).order_by("phone"))
@@ -90,6 +91,35 @@ def test_what_a_constraint_refuses_is_left_out_and_counted_so(pipeline):
 
     assert insert([lead(ANA), lead(BIA)], ignore_conflicts=True) == 1
     assert set(Lead.objects.values_list("phone", flat=True)) == {ANA, BIA}
+
+
+def test_of_rows_that_may_be_there_already_the_new_ones_are_told(pipeline):
+    lead = record(pipeline, ANA).lead
+    now = timezone.now()
+
+    def objections(*keys):
+        return [Objection(lead_id=lead.pk, name=key, key=key, raised_at=now) for key in keys]
+
+    assert insert_missing(objections("preço"), returning="key") == {"preço"}
+    assert insert_missing(objections("preço", "prazo", "confiança"), returning="key") == {"prazo", "confiança"}
+    assert insert_missing(objections("preço"), returning="key") == set()
+    assert insert_missing([], returning="key") == set()
+    assert Objection.objects.count() == 3
+
+
+def test_a_column_of_many_rows_is_read_as_one_list(pipeline):
+    ana, bia = record(pipeline, ANA).lead, record(pipeline, BIA).lead
+    insert([Objection(lead_id=ana.pk, name=k, key=k, raised_at=timezone.now()) for k in ('é "caro"', "prazo")])
+    keys = Subquery(
+        Objection.objects.filter(lead_id=OuterRef("pk"))
+        .order_by()
+        .values("lead_id")
+        .annotate(all=JsonArray("key"))
+        .values("all")
+    )
+    by_lead = dict(Lead.objects.annotate(keys=keys).values_list("pk", "keys"))
+    assert set(by_lead[ana.pk]) == {'é "caro"', "prazo"}
+    assert by_lead[bia.pk] is None
 
 
 def test_columns_are_saved_row_by_row(pipeline):

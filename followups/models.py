@@ -131,7 +131,7 @@ class Enrollment(models.Model):
         FINISHED = "finished", _("finished")
         CANCELLED = "cancelled", _("cancelled")
 
-    lead = models.ForeignKey(Lead, models.CASCADE, related_name="enrollments")
+    lead = models.ForeignKey(Lead, models.CASCADE, related_name="enrollments", db_index=False)
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="enrollments", verbose_name=_("sequence"))
     version = models.ForeignKey(SequenceVersion, models.PROTECT, related_name="+")
     purpose = models.CharField(_("purpose"), max_length=30, choices=Sequence.StartsOn)
@@ -196,7 +196,7 @@ class Attempt(models.Model):
     ENDING = ("state", "reason", "ended_at", "retry_at", "holder")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="attempts")
+    enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="attempts", db_index=False)
     step = models.PositiveSmallIntegerField(_("step"))
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.SENDING)
     text = models.TextField(_("text"), blank=True)

@@ -37,7 +37,9 @@ class Card(models.Model):
     PENDING = (State.DUE, State.RETRYING)
 
     lead = models.OneToOneField(Lead, models.CASCADE, related_name="card", verbose_name=_("lead"))
-    account = models.ForeignKey(Account, models.PROTECT, related_name="cards", verbose_name=_("account"))
+    account = models.ForeignKey(
+        Account, models.PROTECT, related_name="cards", verbose_name=_("account"), db_index=False
+    )
     kommo_lead_id = models.BigIntegerField(_("Kommo lead id"), null=True, blank=True)
     kommo_contact_id = models.BigIntegerField(_("Kommo contact id"), null=True, blank=True)
 
@@ -130,7 +132,7 @@ class Delivery(models.Model):
         WOULD_SEND = "would_send", _("would have been sent (shadow)")
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="deliveries")
-    card = models.ForeignKey(Card, models.CASCADE, related_name="deliveries")
+    card = models.ForeignKey(Card, models.CASCADE, related_name="deliveries", db_index=False)
     at = models.DateTimeField(_("at"))
     operation = models.CharField(_("operation"), max_length=10, choices=Operation)
     outcome = models.CharField(_("outcome"), max_length=12, choices=Outcome)
@@ -162,7 +164,7 @@ class Delivery(models.Model):
 class Briefing(models.Model):
     """What a seller is told when a lead is handed to a person: a note and a task on the card, each once."""
 
-    card = models.ForeignKey(Card, models.CASCADE, related_name="briefings")
+    card = models.ForeignKey(Card, models.CASCADE, related_name="briefings", db_index=False)
     # The handoff it belongs to: a later one has a briefing of its own.
     since = models.DateTimeField(_("handoff since"))
     # Empty once everything is there, or not needed any more.

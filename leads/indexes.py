@@ -1,0 +1,40 @@
+"""Migrations that make or drop an index while the bridge is serving: nobody waits, and no table is written anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.migrations import AlterField
+
+
+class DropIndexOfField(AlterField):
+    """Let go of the index that a field has by itself; its new `field` says db_index=False and changes nothing else.
+
+    For a foreign key whose column another index begins with: it costs a write with every row, and PostgreSQL may choose
+    it where the longer one finds the row at once. The migration must not be atomic: PostgreSQL drops an index beside
+    its readers and writers only outside a transaction. SQLite, left to AlterField, would copy the table.
+    """
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table, column = self._place(app_label, to_state)
+        name = schema_editor.quote_name(schema_editor._create_index_name(table, [column]))
+        schema_editor.execute(f"DROP INDEX {_beside_others(schema_editor)}IF EXISTS {name}", params=None)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table, column = self._place(app_label, to_state)
+        name, *on = (
+            schema_editor.quote_name(one) for one in (schema_editor._create_index_name(table, [column]), table, column)
+        )
+        beside = _beside_others(schema_editor)
+        schema_editor.execute(f"CREATE INDEX {beside}IF NOT EXISTS {name} ON {on[0]} ({on[1]})", params=None)
+
+    def _place(self, app_label: str, state: Any) -> tuple[str, str]:
+        model = state.apps.get_model(app_label, self.model_name)
+        return model._meta.db_table, model._meta.get_field(self.name).column
+
+    def describe(self) -> str:
+        return f"Drop the index of field {self.name} on {self.model_name}"
+
+
+def _beside_others(schema_editor: Any) -> str:
+    return "CONCURRENTLY " if schema_editor.connection.vendor == "postgresql" else ""

@@ -15,10 +15,11 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 
-from followups import bulk, enrollment, schedule, texts, versions
+from followups import enrollment, schedule, texts, versions
 from followups.models import Attempt, Enrollment
 from followups.versions import SequencePlan
 from leads.models import Event
+from leads.statements import insert, update
 
 log = structlog.get_logger(__name__)
 
@@ -112,11 +113,11 @@ class _Batch:
 
     def store(self) -> None:
         Attempt.objects.bulk_create([*self.attempts, *self._settled])
-        bulk.save(
+        update(
             self._moved,
             ["step", "anchor_at", "next_at", "next_reason", "late_so_far", "complete", "sent_by_hand", "held"],
         )
-        Event.objects.bulk_create(self._events)
+        insert(self._events)
 
     def _put_off_to_hours(self, one: Enrollment, plan: SequencePlan) -> None:
         allowed = enrollment.next_allowed(one, plan, self._now)
@@ -206,7 +207,7 @@ def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = B
         attempt.tries += 1
         # Without a reason while it is sending, it may have left.
         attempt.holder, attempt.retry_at, attempt.reason = holder, now + HELD_FOR, ""
-    bulk.save(again, ["tries", "holder", "retry_at", "reason"])
+    update(again, ["tries", "holder", "retry_at", "reason"])
     return again
 
 

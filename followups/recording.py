@@ -10,11 +10,12 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import Signal
 
-from followups import bulk, enrollment, versions
+from followups import enrollment, versions
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
 from leads import optout
 from leads.models import Event, Lead
+from leads.statements import insert, update
 
 # outcomes: list of Outcome, lateness: list of timedelta. Sent after the commit, for whoever counts.
 followups_sent = Signal()
@@ -58,9 +59,9 @@ def record(done: Sequence[Done], *, now: datetime) -> None:
     events: list[Event] = []
     for each in done:
         _settle(each, fresh[each.attempt.enrollment_id], moved, events)
-    bulk.save([each.attempt for each in done], [*Attempt.ENDING, "tries"])
-    bulk.save(moved, ["step", "anchor_at", "next_at", "next_reason", "late_so_far", "last_sent_at", "complete"])
-    Event.objects.bulk_create(events)
+    update([each.attempt for each in done], [*Attempt.ENDING, "tries"])
+    update(moved, ["step", "anchor_at", "next_at", "next_reason", "late_so_far", "last_sent_at", "complete"])
+    insert(events)
     outcomes = [each.result.outcome for each in done if each.begun]
     latenesses = [each.at - each.attempt.due_at for each in done if each.result.outcome is Outcome.SENT]
     transaction.on_commit(lambda: followups_sent.send(Attempt, outcomes=outcomes, lateness=latenesses))

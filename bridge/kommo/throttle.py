@@ -48,8 +48,8 @@ class Pace(Protocol):
     def hold_all(self, until: datetime) -> None:
         """Let nobody call before then: Kommo asked for it."""
 
-    def wait(self, lane: Lane) -> None:
-        """Wait until a slot is probably free, without taking it."""
+    def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
+        """Wait until a slot is probably free, or will be within `ahead` seconds, without taking it."""
 
 
 class LocalPace:
@@ -93,9 +93,9 @@ class LocalPace:
             resume_at = self._clock() + max(0.0, (until - self._now()).total_seconds())
             self._free_at = [max(free_at, resume_at) for free_at in self._free_at]
 
-    def wait(self, lane: Lane) -> None:
+    def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         with self._condition:
-            while (wait := self._wait_seconds(lane)) > 0:
+            while (wait := self._wait_seconds(lane) - ahead) > 0:
                 self._condition.wait(wait)
 
     def _free_slots(self) -> list[int]:

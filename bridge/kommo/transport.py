@@ -81,9 +81,12 @@ class Transport:
         self._reserved: Permit | None = None
         self.last_call: Call | None = None
 
-    def wait(self, lane: Lane) -> None:
-        """Wait until a call could leave, so that what it carries can be computed as late as possible."""
-        self._pace.wait(lane)
+    def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
+        """Wait until a call could leave, or could within `ahead` seconds: the time it takes to compute what it carries.
+
+        So that is computed as late as possible, and no slot stands free meanwhile.
+        """
+        self._pace.wait(lane, ahead=ahead)
 
     @contextmanager
     def slot(self, lane: Lane) -> Iterator[None]:

@@ -16,10 +16,11 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import adoption, ledger
+from bridge.sync import adoption
 from bridge.sync.observe import link
 from leads.models import Event, Lead
 from leads.phone import PhoneError, parse
+from leads.statements import insert, update
 
 # One look-up names this many leads: well inside what fits into a URL.
 LOOK_UP_SIZE = 40
@@ -62,8 +63,8 @@ def look_up_created(
             )
         )
         events = [_settle(row, found.get(pk), owners, now) for pk, row in rows.items() if row.kommo_lead_id is None]
-        ledger.store(rows.values(), LOOKED_UP_COLUMNS)
-        Event.objects.bulk_create(event for event in events if event)
+        update(rows.values(), LOOKED_UP_COLUMNS)
+        insert([event for event in events if event])
     for pk, reply in found.items():
         if pk in rows and rows[pk].kommo_lead_id == reply.id:
             # What staff changed since the lead was made stands, as with every other reading.

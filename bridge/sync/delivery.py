@@ -1,9 +1,9 @@
 """Draining: bring an account's due cards up to date, batch by batch, under its lease.
 
-For every batch: wait for a free slot, read the cards afresh and plan them (so what leaves is computed from the newest
-version of the lead), store what is about to be sent, send it, and settle each card from the answer. What the answer
-does not name is not delivered. Whatever may have been applied without our hearing of it stays in doubt on the card
-until Kommo confirms it, so a process may die at any line of this file.
+For every batch: wait until a slot is about to be free, read the cards afresh and plan them (so what leaves is computed
+from the newest version of the lead), store what is about to be sent, send it, and settle each card from the answer.
+What the answer does not name is not delivered. Whatever may have been applied without our hearing of it stays in doubt
+on the card until Kommo confirms it, so a process may die at any line of this file.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 MAX_CREATES = 50
 GATHER_PAUSE_SECONDS = 0.03
+LONGEST_HEAD_START_SECONDS = 0.25
 # A task of the queue ends well before the queue's own timeout; the next tick goes on.
 LONGEST_DRAIN = timedelta(seconds=20)
 # A card that was tried this often without any outcome killed the process each time: it is parked. By then it travels
@@ -63,6 +64,8 @@ class Drain:
     catalogue: Catalogue | None = None
     catalogue_refreshed: bool = False
     delivered: int = field(default=0)
+    # Seconds, as of the last batch: the next is begun so much before a slot is free, and is ready when it is.
+    planning_takes: float = 0.0
 
     def run(self, *, until: datetime) -> bool:
         """Deliver until nothing is due, the time is up, or Kommo asks us to stop; True when cards may still be due."""
@@ -73,11 +76,14 @@ class Drain:
                 return False
             while outbox.is_gathering(self.account.pk, now=self.clock(), enough=self._batch_size()):
                 time.sleep(GATHER_PAUSE_SECONDS)
-            self.client.wait(Lane.LIVE)
+            self.client.wait(Lane.LIVE, ahead=self.planning_takes)
+            began = time.monotonic()
             cards = due_cards(self.account.pk, now=self.clock(), limit=self._batch_size())
             if not cards:
                 return self._deliver_the_rest()
-            if not self._deliver(cards):
+            entries = self._plan_all(cards)
+            self.planning_takes = min(time.monotonic() - began, LONGEST_HEAD_START_SECONDS)
+            if not self._deliver(entries):
                 return False
         return True
 
@@ -94,9 +100,8 @@ class Drain:
     def _batch_size(self) -> int:
         return max(1, min(self.account.batch_size, self.account.batch_limit))
 
-    def _deliver(self, cards: Sequence[Card]) -> bool:
+    def _deliver(self, entries: list[Entry]) -> bool:
         """Deliver one batch; False when the account has to rest."""
-        entries = self._plan_all(cards)
         idle = [entry for entry in entries if entry.plan.is_empty]
         settlement.nothing_to_send(idle, now=self.clock())
         busy = [entry for entry in entries if not entry.plan.is_empty]
@@ -223,6 +228,7 @@ class Drain:
         lane = Lane.LIVE if any(entry.card.lane == Card.Lane.LIVE for entry in entries) else Lane.BULK
         sent, started = entries, time.monotonic()
         try:
+            self.client.wait(lane)
             with self.client.slot(lane):
                 if not self.lease.renew(self.clock()):
                     return False

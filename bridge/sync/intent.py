@@ -9,8 +9,9 @@ from django.db import transaction
 
 from bridge.models import Card, Delivery
 from bridge.sync.entry import Entry
-from bridge.sync.ledger import Call, delivery_of, locked, settle_each, store
+from bridge.sync.ledger import Call, delivery_of, locked, settle_each
 from bridge.sync.plan import Operation, combine_doubts
+from leads.statements import update
 
 # From the moment a write leaves until it surely is over, heard of or not: connecting, reading, and a margin.
 LONGEST_WRITE = timedelta(seconds=30)
@@ -50,7 +51,7 @@ def declare(entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
             card.write_settles_at = now + LONGEST_WRITE
             if entry.plan.operation is Operation.CREATE:
                 card.create_intent_at = now
-        store([cards[entry.card.pk] for entry in fresh], DECLARED_COLUMNS)
+        update([cards[entry.card.pk] for entry in fresh], DECLARED_COLUMNS)
     current = {entry.card.pk for entry in fresh}
     overtaken = [entry for entry in entries if entry.card.pk not in current]
     settle_each(overtaken, lambda card, entry: _dropped(card, entry, now), now)

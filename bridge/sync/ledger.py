@@ -18,6 +18,7 @@ from bridge.models import Card, Delivery
 from bridge.sync import figures
 from bridge.sync.entry import Entry
 from leads.models import Event, Lead
+from leads.statements import insert, update
 
 log = structlog.get_logger(__name__)
 
@@ -75,22 +76,12 @@ def settle_each(entries: Sequence[Entry], settle: Callable[[Card, Entry], Delive
         for pk, (state, reason) in away.items():
             # Somebody let go of it, or Kommo has lost it, while the call was under way: that stands.
             leave_the_outbox(cards[pk], Card.State(state), reason)
-        store(cards.values(), SETTLED_COLUMNS)
-        Delivery.objects.bulk_create(deliveries)
+        update(cards.values(), SETTLED_COLUMNS)
+        insert(deliveries)
         for delivery in deliveries:
             if delivery.outcome == Delivery.Outcome.DELIVERED and delivery.lag_ms is not None:
                 figures.observe("bridge_delivery_lag_seconds", delivery.lag_ms / 1000)
-        Event.objects.bulk_create(_event(delivery) for delivery in deliveries)
-
-
-def store(cards: Iterable[Card], columns: Iterable[str]) -> None:
-    """Store columns of rows that are locked.
-
-    An upsert whose insert never happens: building `bulk_update`'s CASE for each column and row took most of a drain.
-    """
-    rows = list(cards)
-    if rows:
-        Card.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=list(columns))
+        insert([_event(delivery) for delivery in deliveries])
 
 
 def locked(entries: Iterable[Entry]) -> dict[int, Card]:

@@ -59,14 +59,17 @@ class DatabasePace:
                 lane = Lane.LIVE
         return permit
 
-    def wait(self, lane: Lane = Lane.LIVE) -> None:
-        """Wait until a slot is free, without taking it; return at once while calls are held back."""
+    def wait(self, lane: Lane = Lane.LIVE, *, ahead: float = 0.0) -> None:
+        """Wait until a slot is free, or will be within `ahead` seconds, without taking it.
+
+        Returns at once while calls are held back.
+        """
         while not self._is_free():
             heartbeat.progress()
             pause = self._pause()
-            if pause > HELD_SECONDS and self._held_for():
+            if pause <= ahead or (pause > HELD_SECONDS and self._held_for()):
                 return
-            time.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            time.sleep(min(pause - ahead, LONGEST_PAUSE_SECONDS))
 
     def release(self, permit: Permit) -> None:
         """Give the slot back: it is free one second from now, when Kommo's own second has passed for sure."""

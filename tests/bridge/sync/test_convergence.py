@@ -66,7 +66,7 @@ class ModelledKommo:
 
     # --- The client's side
 
-    def wait(self, lane):
+    def wait(self, lane, *, ahead=0.0):
         pass
 
     @contextmanager

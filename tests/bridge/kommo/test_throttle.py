@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -40,6 +41,13 @@ def test_no_second_sees_more_arrivals_than_the_ceiling_whatever_the_latencies(ce
     arrivals.sort()
     for index, moment in enumerate(arrivals):
         assert sum(moment <= other < moment + 1 for other in arrivals[index:]) <= ceiling
+
+
+def test_whoever_needs_time_to_prepare_waits_for_so_much_less():
+    pace = LocalPace(1)
+    pace._free_at = [time.monotonic() + 10]
+    pace.wait(Lane.LIVE, ahead=9.9)
+    assert 0 < pace._wait_seconds(Lane.LIVE) <= 9.9
 
 
 def test_a_pause_kommo_asks_for_holds_everybody_back():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 from django.utils import timezone
 
 from bridge.kommo.client import KommoClient
-from bridge.models import Card, Delivery
+from bridge.models import Account, Card, Delivery
+from bridge.sync.delivery import LONGEST_HEAD_START_SECONDS, Drain
 from leads.interactions import Meeting
 from tests.conftest import MARIA, drain, lead_of, record
 
@@ -59,6 +61,31 @@ def test_a_hundred_new_leads_take_two_creates_and_no_update(account, pipeline, k
 
     assert [one["method"] for one in kommo.writes()] == ["POST", "POST"]
     assert account.cards.filter(state="in_sync").count() == 100
+
+
+def test_a_batch_is_planned_while_its_slot_becomes_free(account, pipeline, kommo, monkeypatch):
+    for number in range(3):
+        record(pipeline, f"+55819999800{number:02d}")
+    Account.objects.update(batch_size=1)
+    waited, planning = [], Drain._plan_all
+
+    def wait(self, lane, *, ahead=0.0):
+        waited.append(ahead)
+
+    def plan_slowly(self, cards):
+        time.sleep(0.02)
+        return planning(self, cards)
+
+    monkeypatch.setattr(KommoClient, "wait", wait)
+    monkeypatch.setattr(Drain, "_plan_all", plan_slowly)
+    drain(account)
+
+    # Before each plan as long before the slot as the last one took, and before each call for the slot itself.
+    assert waited[0] == 0
+    before_plans, before_calls = waited[2::2], waited[1::2]
+    assert len(kommo.writes()) == len(before_calls) == 3
+    assert set(before_calls) == {0}
+    assert all(0.02 <= ahead <= LONGEST_HEAD_START_SECONDS for ahead in before_plans)
 
 
 def test_booked_meeting_moves_the_card(account, pipeline, kommo):

@@ -36,6 +36,16 @@ def test_two_processes_share_one_ceiling(row):
     assert CallSlot.objects.filter(account=row).count() == 3
 
 
+def test_whoever_needs_time_to_prepare_waits_for_so_much_less(row):
+    pace = DatabasePace(row)
+    pace.acquire()
+    CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=10))
+    pace.wait(ahead=9.9)
+    assert 0 < pace._pause() <= 9.9
+    # Nothing was taken, and nothing leaves before its time.
+    assert pace._take(Lane.LIVE) is None
+
+
 def test_a_long_wait_that_kommo_asked_for_sends_everybody_away(row):
     busy, other = DatabasePace(row), DatabasePace(row)
     under_way = busy.acquire()

@@ -1,3 +1,5 @@
+import gc
+
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models.signals import post_migrate
@@ -21,3 +23,6 @@ class BridgeConfig(AppConfig):
             raise ImproperlyConfigured(str(error)) from error
         post_migrate.connect(roles.ensure, sender=self)
         heartbeat.end_with_supervisor()
+        # What is loaded stays: no collection has to look at it again. manage.py and wsgi.py hold them off until here.
+        gc.freeze()
+        gc.enable()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from bridge.models import Account, Card
-from leads.models import Lead
+from leads.models import Lead, Pipeline
+from leads.phone import PhoneError, parse
 
 # Of a log's rows those of so many leads are shown; a search that finds more is too short to be of use.
 LEADS_TAKEN = 200
@@ -24,7 +26,9 @@ def find(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:
         return leads
     digits = "".join(DIGITS.findall(text))
     if NUMBER.fullmatch(text) and digits:
-        found = Q(phone__contains=digits)
+        whole = _with_phone(text)
+        # Only part of a number is looked for in every lead.
+        found = Q(pk__in=whole) if whole else Q(phone__contains=digits)
         if len(digits) <= 18:
             # Asked apart, and by account: the index begins with it.
             accounts = list(Account.objects.values_list("pk", flat=True))
@@ -34,6 +38,15 @@ def find(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:
     if "@" in text:
         return leads.filter(email__icontains=text)
     return leads.filter(name__icontains=text)
+
+
+def _with_phone(text: str) -> list[UUID]:
+    """Return the leads whose whole phone was typed, in any spelling."""
+    keys = set()
+    for region in Pipeline.objects.order_by().values_list("phone_region", flat=True).distinct():
+        with suppress(PhoneError):
+            keys.add(parse(text, region=region).key)
+    return list(Lead.objects.filter(phone_key__in=keys).values_list("pk", flat=True)) if keys else []
 
 
 def ids(text: str) -> list[UUID]:

@@ -210,12 +210,13 @@ def _merge_objections(lead: Lead, names: list[str] | None, changes: Change, *, a
         changes.note(lead, "objections", None, at, changed=bool(removed))
         lead.provenance["objections"]["cleared_at"] = at.isoformat()
         return
-    known = getattr(lead, "objection_keys", None) or ()
+    # Read before the lock was waited for: meanwhile others may have been stored, and all taken back. What is stored
+    # already is not new; what was known is looked at again where any were ever taken back.
+    known = () if cleared_at else getattr(lead, "objection_keys", None) or ()
     by_key = {name_key(name): name.strip() for name in names}
     unknown = [
         Objection(lead_id=lead.pk, name=name, key=key, raised_at=at) for key, name in by_key.items() if key not in known
     ]
-    # Whoever had to wait for the lock knows the objections of before the wait: what is stored already is not new.
     stored = insert_missing(unknown, returning="key")
     added = [objection.name for objection in unknown if objection.key in stored]
     changes.note(lead, "objections", added, at, changed=bool(added))

@@ -290,6 +290,28 @@ def test_an_objection_reported_twice_at_the_same_moment_is_told_once(transaction
     assert sorted(one.name for one in lead.objections.all()) == ["marca", "prazo", "preço"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_objection_raised_while_all_are_being_taken_back_stands(transactional_db):
+    from leads.models import Pipeline
+
+    if connection.vendor == "sqlite":
+        pytest.skip("one connection in memory: threads cannot race on it")
+    pipeline = Pipeline.objects.get(slug="solar")
+    record(pipeline, context={"objections": ["preço", "prazo"]})
+
+    def object_again() -> None:
+        record(pipeline, context={"objections": ["preço"]})
+        connection.close()
+
+    thread = threading.Thread(target=object_again)
+    with transaction.atomic():
+        record(pipeline, context={"objections": None})
+        thread.start()
+        wait_for_locks(1)
+    thread.join()
+    assert [one.name for one in lead_of().objections.all()] == ["preço"]
+
+
 def wait_for_locks(number: int) -> None:
     """Return when so many connections wait for a lock of ours."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"

@@ -27,18 +27,28 @@ test: $(DEV) ## the whole suite on SQLite, and on TEST_DATABASE_URL and TEST_RED
 	@$(PY) scripts/run_tests.py $(ARGS)
 
 check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, licences, advisories, then the suite
-	@echo "== format"       && $(VENV)/bin/ruff format --check .
-	@echo "== lint"         && $(VENV)/bin/ruff check .
-	@echo "== types"        && $(VENV)/bin/mypy
-	@echo "== architecture" && $(VENV)/bin/lint-imports --no-cache
-	@echo "== migrations"   && $(CHECK_ENV) $(PY) manage.py makemigrations --check --dry-run
-	@echo "== safe changes" && $(CHECK_ENV) $(PY) scripts/check_migrations.py
-	@echo "== deploy"       && $(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING
-	@echo "== API schema"   && $(CHECK_ENV) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
-	@echo "== translations" && $(PY) scripts/check_translations.py
-	@echo "== licences"     && $(PY) scripts/check_licences.py
-	@echo "== advisories"   && $(PY) scripts/check_advisories.py
+	@$(MAKE) --no-print-directory -j2 -k $(CHECKS)
 	@$(MAKE) --no-print-directory test
+
+# Two at once, and all of them whatever one finds; what each says is shown in one piece.
+CHECKS := check-types check-safe-changes check-architecture check-schema check-lint check-format check-migrations \
+	check-deploy check-translations check-licences check-advisories
+.PHONY: $(CHECKS)
+define shown
+	@said=$$($(2) 2>&1); code=$$?; printf '== %s\n%s\n' "$(1)" "$$said"; exit $$code
+endef
+
+check-format: ; $(call shown,format,$(VENV)/bin/ruff format --check .)
+check-lint: ; $(call shown,lint,$(VENV)/bin/ruff check .)
+check-types: ; $(call shown,types,$(VENV)/bin/mypy)
+check-architecture: ; $(call shown,architecture,$(VENV)/bin/lint-imports --no-cache)
+check-migrations: ; $(call shown,migrations,$(CHECK_ENV) $(PY) manage.py makemigrations --check --dry-run)
+check-safe-changes: ; $(call shown,safe changes,$(CHECK_ENV) $(PY) scripts/check_migrations.py)
+check-deploy: ; $(call shown,deploy,$(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING)
+check-schema: ; $(call shown,API schema,$(CHECK_ENV) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null)
+check-translations: ; $(call shown,translations,$(PY) scripts/check_translations.py)
+check-licences: ; $(call shown,licences,$(PY) scripts/check_licences.py)
+check-advisories: ; $(call shown,advisories,$(PY) scripts/check_advisories.py)
 
 bench: $(DEV) ## the benchmarks, one table of ratios
 	@$(PY) -m benchmarks $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,6 +36,15 @@ REAL_PROCESSES = ("e2e", "operations")
 COMMITTING = {"transactional_db", "live_server"}
 NO_CEILING = {"requests_per_second": 1000}
 MARIA = "+5581999990000"
+
+
+# Thousands of tests are collected, and stay to the end: nobody looks for garbage among them.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

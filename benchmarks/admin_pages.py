@@ -136,19 +136,20 @@ def _fill(count: int) -> None:
     stages = ",".join(str(pk) for pk in Stage.objects.values_list("pk", flat=True))
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
+    # So that every filtered page is full, over few rows too.
+    waits = f"n <= {ONE_PAGE} OR n % 100 = 0"
     copy_leads(
         present + 1,
         count,
         stage_id=f"(ARRAY[{stages}])[1 + n % {Stage.objects.count()}]",
-        handoff_source="CASE WHEN n % 100 = 0 THEN 'admin' ELSE '' END",
-        handoff_since=f"CASE WHEN n % 100 = 0 THEN {AGO} END",
+        handoff_source=f"CASE WHEN {waits} THEN 'admin' ELSE '' END",
+        handoff_since=f"CASE WHEN {waits} THEN {AGO} END",
     )
     copy(
         Card,
         "(SELECT id, right(phone, 8)::int n FROM leads_lead WHERE id NOT IN (SELECT lead_id FROM bridge_card)) l",
         lead_id="l.id",
         kommo_lead_id="1000000000 + n",
-        # So that every filtered page is full, over few rows too.
         state=f"CASE WHEN n <= {ONE_PAGE} OR n % 100 = 0 THEN 'dead' WHEN n % 100 = 2 THEN 'due' ELSE 'in_sync' END",
         waiting_reason="CASE WHEN n % 100 = 0 THEN 'field “' || n % 7 || '” is not bound' ELSE '' END",
         due_at=f"CASE WHEN n > {ONE_PAGE} AND n % 100 = 2 THEN now() END",

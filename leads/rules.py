@@ -93,4 +93,4 @@ class Rules:
     version: int = 1
 
     def stage(self, key: str | None) -> StageRule | None:
-        return next((stage for stage in self.stages if stage.key == key), None) if key else None
+        return next((stage for stage in self.stages if stage.key == key), None)

@@ -66,6 +66,46 @@ def test_a_reminder_comes_before_the_meeting_and_within_the_hours(meeting, ahead
     assert found.at == local(due)
 
 
+@pytest.mark.parametrize(
+    ("meeting", "reason"),
+    [
+        ("2026-11-26 14:00", "1 day before the meeting"),
+        ("2026-11-26 21:00", "1 day before the meeting; quiet hours until 08:00"),
+        ("2026-11-30 08:00", "1 day before the meeting; earlier, because no messages on Sundays"),
+    ],
+)
+def test_a_reminder_says_why_it_comes_when_it_does(meeting, reason):
+    found = schedule.before(local(meeting), timedelta(hours=24), SALES, SAO_PAULO)
+    assert found is not None
+    assert found.reason == reason
+
+
+def test_a_message_within_its_hours_gives_the_delay_as_its_reason_alone():
+    found = schedule.after(local("2026-11-24 10:00"), timedelta(minutes=30), SALES, SAO_PAULO)
+    assert found is not None
+    assert found.reason == "30 min after our last message"
+
+
+@pytest.mark.parametrize("quiet", [(None, time(8)), (time(20), None), (time(8), time(8))])
+def test_quiet_hours_need_a_beginning_and_another_end(quiet):
+    always = Hours(*quiet, frozenset(WEEKDAYS), "", "")
+    assert all(schedule.is_allowed(local(f"2026-11-24 {hour:02}:00"), always, SAO_PAULO) for hour in range(24))
+
+
+def test_a_step_keeps_to_its_own_days_within_the_sequences():
+    assert SALES.narrowed_to(()) is SALES
+    narrowed = SALES.narrowed_to(("mon", "sun"))
+    assert narrowed == Hours(SALES.quiet_from, SALES.quiet_to, frozenset({"mon"}), "BR", "PE")
+
+
+def test_too_late_is_later_than_what_is_allowed_and_never_where_nothing_is_said():
+    due = local("2026-11-24 10:00")
+    hour = timedelta(hours=1)
+    assert not schedule.is_too_late(due, due + hour, hour)
+    assert schedule.is_too_late(due, due + hour + timedelta(seconds=1), hour)
+    assert not schedule.is_too_late(due, due + timedelta(days=99), None)
+
+
 @pytest.mark.parametrize(("country", "state"), [("BR", "PE"), ("br", "pe"), ("BR", "??")])
 def test_n16_holidays_are_kept_however_their_codes_are_typed(country, state):
     hours = Hours(country=country, subdivision=state)
@@ -167,7 +207,20 @@ def test_steps_sent_late_keep_their_order_and_their_distance(ours, delays, late,
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(2, "2 s"), (1800, "30 min"), (7200, "2 h"), (86_400, "1 day"), (180_000, "2 days 2 h"), (0, "at once")],
+    [
+        (0, "at once"),
+        (2, "2 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (1800, "30 min"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h"),
+        (7200, "2 h"),
+        (7260, "2 h 1 min"),
+        (86_400, "1 day"),
+        (180_000, "2 days 2 h"),
+        (180_061, "2 days 2 h"),
+    ],
 )
 def test_durations_are_told_in_words(seconds, words):
     assert schedule.in_words(timedelta(seconds=seconds)) == words

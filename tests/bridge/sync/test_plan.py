@@ -166,6 +166,34 @@ def test_what_is_in_doubt_is_sent_again_even_if_it_looks_right():
     assert body["tags_to_delete"] == [{"name": "fluxo_b"}]
 
 
+def test_a_stage_in_doubt_is_sent_again_with_its_pipeline():
+    doubtful = Observed(7, observed().known, {"status_id": QUALIFIED})
+    made = plan(desired(), doubtful)
+    assert (made.operation, made.body) == (Operation.UPDATE, {"id": 7, "pipeline_id": PIPELINE, "status_id": NEW})
+    assert made.effect == {"pipeline_id": PIPELINE, "status_id": NEW}
+
+
+def test_tags_in_doubt_are_sent_again_whichever_way_they_went():
+    held = observed(tags=["fluxo_a", "fluxo_b"])
+    wanted = desired(families=(family("fluxo_a"),))
+    maybe_added = Observed(7, held.known | {"tags": ["fluxo_a"]}, {"tags_to_add": ["fluxo_a"]})
+    assert plan(wanted, maybe_added).body["tags_to_add"] == [{"name": "fluxo_a"}]
+    maybe_gone = Observed(7, held.known, {"tags_to_delete": ["fluxo_a"]})
+    assert plan(wanted, maybe_gone).body["tags_to_add"] == [{"name": "fluxo_a"}]
+    assert plan(wanted, held).body == {"id": 7, "tags_to_delete": [{"name": "fluxo_b"}]}
+
+
+def test_what_is_not_bound_is_told_whatever_else_there_is_to_send():
+    missing = ("“Origem” is not bound",)
+    for wanted, held, operation in (
+        (desired(unmapped=missing), observed(), Operation.NONE),
+        (desired(unmapped=missing, held="not bound"), Observed(None), Operation.NONE),
+        (desired(unmapped=missing, status_id=QUALIFIED), observed(), Operation.UPDATE),
+    ):
+        made = plan(wanted, held)
+        assert (made.operation, made.unmapped) == (operation, missing)
+
+
 def test_stages_to_visit_go_one_by_one_before_the_lead_s_own():
     made = plan(desired(status_id=QUALIFIED, statuses_to_visit=(89709463,)), observed())
     assert made.body["status_id"] == 89709463
@@ -178,6 +206,9 @@ def test_a_loss_reason_goes_with_the_move_or_after_it():
     assert "loss_reason_id" not in first.body
     second = plan(desired(status_id=143, loss_reason_id=8), observed(status_id=143))
     assert second.body == {"id": 7, "loss_reason_id": 8}
+    assert second.effect == {"loss_reason_id": 8}
+    assert plan(desired(status_id=143, loss_reason_id=8), observed(status_id=143, loss_reason_id=8)).is_empty
+    assert "loss_reason_id" not in plan(desired(status_id=QUALIFIED, loss_reason_id=8), observed()).body
 
 
 def test_held_sends_nothing_and_says_why():
@@ -221,6 +252,9 @@ def test_a_reading_answers_what_it_shows():
     assert unanswered(doubts, held) == {**place, "fields": {"2": "b"}, "tags_to_add": ["y"], "tags_to_delete": ["z"]}
     assert unanswered(doubts, apply(held, doubts)) == {}
     assert unanswered({"name": "Ana"}, {}) == {"name": "Ana"}
+    assert unanswered({"fields": {"1": "a"}}, {}) == {"fields": {"1": "a"}}
+    # In the right pipeline, in another stage: the place is in doubt as a whole.
+    assert unanswered({"pipeline_id": 1, "status_id": 142}, {"pipeline_id": 1, "status_id": 5}) == place
 
 
 def test_what_somebody_else_changed_during_a_write_is_contested():

@@ -16,21 +16,21 @@ class DropIndexOfField(AlterField):
     """
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        table, column = self._place(app_label, to_state)
-        name = schema_editor.quote_name(schema_editor._create_index_name(table, [column]))
-        schema_editor.execute(f"DROP INDEX {_beside_others(schema_editor)}IF EXISTS {name}", params=None)
+        index, _, _ = self._names(app_label, schema_editor, to_state)
+        schema_editor.execute(f"DROP INDEX {_beside_others(schema_editor)}IF EXISTS {index}", params=None)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        table, column = self._place(app_label, to_state)
-        name, *on = (
-            schema_editor.quote_name(one) for one in (schema_editor._create_index_name(table, [column]), table, column)
-        )
+        index, table, column = self._names(app_label, schema_editor, to_state)
         beside = _beside_others(schema_editor)
-        schema_editor.execute(f"CREATE INDEX {beside}IF NOT EXISTS {name} ON {on[0]} ({on[1]})", params=None)
+        schema_editor.execute(f"CREATE INDEX {beside}IF NOT EXISTS {index} ON {table} ({column})", params=None)
 
-    def _place(self, app_label: str, state: Any) -> tuple[str, str]:
+    def _names(self, app_label: str, schema_editor: Any, state: Any) -> tuple[str, str, str]:
+        """Return index, table and column, quoted."""
         model = state.apps.get_model(app_label, self.model_name)
-        return model._meta.db_table, model._meta.get_field(self.name).column
+        table, column = model._meta.db_table, model._meta.get_field(self.name).column
+        index = schema_editor._create_index_name(table, [column])
+        quoted = schema_editor.quote_name
+        return quoted(index), quoted(table), quoted(column)
 
     def describe(self) -> str:
         return f"Drop the index of field {self.name} on {self.model_name}"

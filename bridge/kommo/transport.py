@@ -84,7 +84,7 @@ class Transport:
     def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         """Wait until a call could leave, or could within `ahead` seconds: the time it takes to compute what it carries.
 
-        So that is computed as late as possible, and no slot stands free meanwhile.
+        What it carries is computed as late as possible then, and no slot stands free meanwhile.
         """
         self._pace.wait(lane, ahead=ahead)
 

@@ -1,4 +1,4 @@
-"""Writing down where leads stand and stood, whoever moves them: it hangs on the saved lead."""
+"""Where leads stand and stood, whoever moves them: writing it down hangs on the saved lead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.dispatch import receiver
 
 from leads import announcements
 from leads.announcements import Saved
-from leads.models import Stay
+from leads.models import Lead, Stage, Stay
 from leads.statements import insert
 
 STAGE = frozenset({"stage"})
@@ -26,3 +26,10 @@ def follow(saved: list[Saved], **_: object) -> None:
         if one.lead.stage_id
     ]
     insert(stays, ignore_conflicts=True)
+
+
+def came_from(lead: Lead) -> Stage | None:
+    """Return the last stage the lead stood in where the agent speaks and the way is open; None when there is none."""
+    way = lead.stays.filter(stage__pauses_agent=False, stage__kind=Stage.Kind.OPEN).exclude(stage=lead.stage_id)
+    last = way.select_related("stage").order_by("-entered_at", "-id").first()
+    return last.stage if last else None

@@ -15,6 +15,8 @@ from django.views.decorators.http import require_POST
 
 from bridge import agent_events
 from bridge.admin import record
+from bridge.admin.leads.acting import NotDoneError
+from bridge.admin.leads.buttons import stands_with_people
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
 from bridge.roles import OPERATE
 from bridge.selectors import stuck
@@ -36,9 +38,12 @@ def act(request: HttpRequest, do: str) -> HttpResponse:
         raise Http404
     if not request.user.has_perm(OPERATE):
         raise PermissionDenied
-    said = ACTIONS[do](request, request.POST)
-    record.note(request, said, about=_("overview"))
-    messages.success(request, said)
+    try:
+        said = ACTIONS[do](request, request.POST)
+        record.note(request, said, about=_("overview"))
+        messages.success(request, said)
+    except NotDoneError as error:
+        messages.warning(request, str(error))
     return redirect("admin:index")
 
 
@@ -52,7 +57,10 @@ def _requeue(request: HttpRequest, said: QueryDict) -> str:
 
 
 def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
-    lead = get_object_or_404(Lead, pk=said.get("lead"))
+    lead = get_object_or_404(Lead.objects.select_related("stage"), pk=said.get("lead"))
+    if stands_with_people(lead):
+        words = {"lead": lead, "stage": lead.stage}
+        raise NotDoneError(_("%(lead)s stands in %(stage)s: say on the lead's page where it goes.") % words)
     reason = f"resumed by {request.user}"
     if handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         return _("The agent answers %(lead)s again.") % {"lead": lead}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -15,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from bridge.admin import record
 from bridge.admin.confirm import question
+from bridge.admin.leads.buttons import stands_with_people
 from bridge.errors import KommoError
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
@@ -119,19 +121,39 @@ def _pause(request: HttpRequest, lead: Lead) -> str:
 
 def _resume(request: HttpRequest, lead: Lead) -> str:
     reason = f"resumed by {request.user}"
+    if stands_with_people(lead):
+        return _give_back_to(_chosen_stage(request, lead), lead, reason)
     if not handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         raise NotDoneError(_("The agent answers %(lead)s already.") % {"lead": lead})
     return _("The agent answers %(lead)s again.") % {"lead": lead}
 
 
 def _move(request: HttpRequest, lead: Lead) -> str:
-    stage = Stage.objects.filter(pipeline=lead.pipeline_id, key=request.POST.get("stage", "")).first()
-    if stage is None:
-        raise NotDoneError(_("Choose a stage."))
+    stage = _chosen_stage(request, lead)
     reason = request.POST.get("reason", "").strip() or f"moved by {request.user}"
     if not stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         raise NotDoneError(_("The lead stands in %(stage)s already.") % {"stage": stage})
     return _("The lead stands in %(stage)s now, and rules leave it there.") % {"stage": stage}
+
+
+def _chosen_stage(request: HttpRequest, lead: Lead) -> Stage:
+    stage = Stage.objects.filter(pipeline=lead.pipeline_id, key=request.POST.get("stage", "")).first()
+    if stage is None:
+        raise NotDoneError(_("Choose a stage."))
+    return stage
+
+
+@transaction.atomic
+def _give_back_to(stage: Stage, lead: Lead, reason: str) -> str:
+    """Move the lead out of the stage where people have it, which gives it back to the agent."""
+    if stage.pauses_agent:
+        raise NotDoneError(_("In %(stage)s the agent stays silent: choose another stage.") % {"stage": stage})
+    now = timezone.now()
+    stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=now)
+    # Whoever had silenced the agent before the card came there: given back is given back.
+    handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=now)
+    words = {"lead": lead, "stage": stage}
+    return _("The agent answers %(lead)s again. The lead stands in %(stage)s now.") % words
 
 
 def _opt_out(request: HttpRequest, lead: Lead) -> str:

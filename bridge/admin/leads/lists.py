@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from bridge.admin.leads import acting, page
+from bridge.admin.leads.buttons import stands_with_people
 from bridge.admin.paging import LogAdmin
 from bridge.models import Card
 from bridge.reasons import told
@@ -142,8 +143,15 @@ class LeadAdmin(LogAdmin):
     @admin.action(description=_("Give the lead back to the agent"), permissions=["operate"])
     def resume_agent(self, request: HttpRequest, leads: QuerySet[Lead]) -> None:
         reason = f"resumed by {request.user}"
-        done = sum(handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()) for lead in leads)
+        with_people = [lead for lead in leads if stands_with_people(lead)]
+        others = [lead for lead in leads if not stands_with_people(lead)]
+        done = sum(handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()) for lead in others)
         self.message_user(request, _("Agent resumed for %(count)d lead(s).") % {"count": done})
+        if with_people:
+            text = _(
+                "Left as they are, for their stage keeps the agent silent: %(leads)s. Say on their pages where to."
+            )
+            self.message_user(request, text % {"leads": ", ".join(map(str, with_people))}, messages.WARNING)
 
     @admin.action(description=_("Send to Kommo again"), permissions=["operate"])
     def requeue(self, request: HttpRequest, leads: QuerySet[Lead]) -> None:

@@ -11,11 +11,13 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from bridge.admin.leads.buttons import buttons, stands_with_people
 from bridge.admin.leads.timeline import FILTERS, timeline
 from bridge.models import Account, Card, Catalogue
 from bridge.roles import ERASE, OPERATE
 from bridge.selectors import sides
 from followups.models import Enrollment
+from leads import stays
 from leads.alternatives import Standing
 from leads.explanation import why_not
 from leads.models import Lead
@@ -71,15 +73,19 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
         "enrollments": list(
             lead.enrollments.filter(state=Enrollment.State.WAITING).select_related("sequence").order_by("next_at")
         ),
-        "stages": list(lead.pipeline.stages.order_by("rank", "id")),
+        "buttons": buttons(
+            lead,
+            card,
+            list(lead.pipeline.stages.order_by("rank", "id")),
+            came_from=stays.came_from(lead) if stands_with_people(lead) else None,
+            may_operate=request.user.has_perm(OPERATE),
+            may_erase=request.user.has_perm(ERASE),
+        ),
         "timeline": timeline(lead, show=show, before=before),
         "filters": [("", _("Everything")), *((key, label) for key, (label, _kinds) in FILTERS.items())],
         "show": show,
         "before": before,
         "list_url": reverse("admin:leads_lead_changelist"),
-        "can_act": request.user.has_perm(OPERATE) and lead.erased_at is None,
-        "can_erase": request.user.has_perm(ERASE) and lead.erased_at is None,
-        "can_send": request.user.has_perm(OPERATE) and card is not None,
         "now": timezone.now(),
     }
 

@@ -10,6 +10,10 @@ document.addEventListener("click", (event) => {
   if (event.target instanceof HTMLDialogElement) event.target.close();
 });
 
+// A link from elsewhere may mean one of them: it opens with the page.
+const meant = location.hash && document.getElementById(location.hash.slice(1));
+if (meant instanceof HTMLDialogElement) meant.showModal();
+
 document.addEventListener("submit", (event) => {
   // Pressed twice is meant once.
   if (event.target.dataset.sent) event.preventDefault();

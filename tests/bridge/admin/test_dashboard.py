@@ -16,7 +16,7 @@ from bridge.admin.dashboard import charts
 from bridge.admin.dashboard.remedies import BY_STATE, remedy
 from bridge.models import Account, AgentEvent, Card, Drift, Heartbeat, WebhookEvent
 from bridge.sync import switches
-from leads import handoff
+from leads import handoff, stages
 from leads.models import Event, Lead
 from tests.conftest import drain, record
 
@@ -92,6 +92,19 @@ def test_a_lead_is_given_back_to_the_agent_with_who_did_it(staff, account, pipel
     lead.refresh_from_db()
     event = lead.events.get(kind=Event.Kind.RESUMED)
     assert (lead.in_handoff, event.reason, event.actor) == (False, "resumed by ada", "staff")
+
+
+def test_a_lead_in_a_stage_of_people_is_given_back_on_its_page_where_one_says_where_to(staff, account, pipeline):
+    lead = record(pipeline, name="Maria").lead
+    there = pipeline.stages.get(key="human_handoff")
+    stages.move(lead, there, by=Lead.Actor.STAFF, reason="dragged", now=timezone.now())
+    address = reverse("admin:leads_lead_change", args=[lead.pk])
+    assert f"{address}#do-resume" in staff.get(INDEX).content.decode()
+
+    press(staff, "resume-agent", lead=lead.pk)
+
+    lead.refresh_from_db()
+    assert lead.in_handoff
 
 
 def test_a_paused_account_goes_on(staff, account):

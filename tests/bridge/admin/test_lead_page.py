@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from bridge.admin.leads import acting, timeline
 from bridge.models import AgentEvent, Card, RulesRevision
-from leads import handoff
+from leads import handoff, stages
 from leads.models import Event, Lead
 from tests.conftest import drain, lead_of, record
 
@@ -178,6 +179,70 @@ def test_the_agent_is_paused_with_a_reason_and_given_the_lead_back(staff, lead):
     do(staff, lead, "resume")
     lead.refresh_from_db()
     assert not lead.in_handoff
+
+
+def dialogs(page):
+    """Return each dialog's deed with the names of the fields it sends, but for the token every form has."""
+    found = {}
+    for deed, body in re.findall(r'<dialog id="do-([\w-]+)".*?>(.*?)</dialog>', page, re.DOTALL):
+        found[deed] = set(re.findall(r'<(?:input|select|textarea)[^>]*\bname="(\w+)"', body)) - {"csrfmiddlewaretoken"}
+    return found
+
+
+@pytest.mark.parametrize("state", Card.State.values)
+@pytest.mark.parametrize("place", ["new", "human_handoff"])
+def test_a_dialog_asks_for_what_its_deed_needs_and_for_nothing_else(staff, lead, pipeline, place, state):
+    stages.move(lead, pipeline.stages.get(key=place), by=Lead.Actor.STAFF, reason="there", now=timezone.now())
+    due_at = timezone.now() if state in Card.PENDING else None
+    Card.objects.filter(lead=lead).update(state=state, due_at=due_at, pending_since=due_at)
+    needs = {
+        "pause": {"reason"}, "move": {"stage", "reason"}, "opt-out": set(), "erase": {"sure"}, "recreate": set(),
+        "close": set(), "resume": {"stage"},
+    }  # fmt: skip
+
+    shown = dialogs(opened(staff, lead).content.decode())
+
+    assert {"move", "opt-out", "erase"} <= shown.keys()
+    assert shown == {deed: needs[deed] for deed in shown}
+
+
+def test_given_back_from_a_stage_of_people_the_lead_goes_where_it_came_from(staff, lead, pipeline):
+    for place in ("qualifying", "human_handoff"):
+        stages.move(lead, pipeline.stages.get(key=place), by=Lead.Actor.STAFF, reason="dragged", now=timezone.now())
+    page = opened(staff, lead).content.decode()
+    dialog = page[page.index('<dialog id="do-resume"') :]
+    dialog = dialog[: dialog.index("</dialog>")]
+    assert '<option value="qualifying" selected>EM QUALIFICAÇÃO' in dialog
+    assert "ATENDIMENTO HUMANO</option>" not in dialog
+
+    do(staff, lead, "resume", stage="qualifying")
+
+    lead.refresh_from_db()
+    assert (lead.stage.key, lead.in_handoff) == ("qualifying", False)
+    assert lead.events.filter(kind=Event.Kind.RESUMED).count() == 1
+
+
+@pytest.mark.parametrize("stage", ["", "moon", "human_handoff"])
+def test_a_lead_is_not_given_back_into_a_stage_that_silences_the_agent(staff, lead, pipeline, stage):
+    there = pipeline.stages.get(key="human_handoff")
+    stages.move(lead, there, by=Lead.Actor.STAFF, reason="dragged", now=timezone.now())
+
+    do(staff, lead, "resume", stage=stage)
+
+    lead.refresh_from_db()
+    assert (lead.stage.key, lead.in_handoff) == ("human_handoff", True)
+
+
+def test_many_given_back_at_once_leave_those_whose_stage_needs_a_word(staff, lead, pipeline):
+    other = record(pipeline, "+5581977770000", name="Bia").lead
+    stages.move(lead, pipeline.stages.get(key="human_handoff"), by=Lead.Actor.STAFF, reason="x", now=timezone.now())
+    handoff.pause(other, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="asked", now=timezone.now())
+
+    rows = {"action": "resume_agent", "_selected_action": [lead.pk, other.pk]}
+    page = staff.post(reverse("admin:leads_lead_changelist"), rows, follow=True).content.decode()
+
+    assert "Left as they are, for their stage keeps the agent silent: Maria Souza." in page
+    assert [one.in_handoff for one in Lead.objects.order_by("created_at")] == [True, False]
 
 
 def test_staff_move_a_lead_and_rules_leave_it_there(staff, lead, pipeline):

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from bridge import agent_events
 from bridge.models import AgentEvent, Card, Delivery, Drift, IdempotencyRecord, WebhookItem
-from bridge.sync import briefings, figures, nudge, outbox
+from bridge.sync import briefings, figures, nudge, outbox, switches
 from followups import enrollment
 from followups.recording import followups_sent
-from leads import announcements
+from leads import announcements, silence
 from leads.announcements import Saved
 from leads.models import FieldMapping, Lead, Pipeline, Stage
 from leads.models.lead import ATTRIBUTES
@@ -34,6 +34,9 @@ SHOWN = frozenset(
         "objections",
     }
 )
+
+
+silence.ask(switches.silent)
 
 
 @receiver(announcements.leads_saved)

@@ -8,11 +8,14 @@ from __future__ import annotations
 from datetime import datetime
 
 import structlog
+from django.db.models import Q
 
-from bridge.models import Account, Card
+from bridge.models import Account, AccountPipeline, Card
 from bridge.sync.outbox import requeue
 
 log = structlog.get_logger(__name__)
+
+IN_SHADOW = "shadow: nothing is said to anybody"
 
 
 def pause(account: Account, *, reason: str, now: datetime, until: datetime | None = None) -> None:
@@ -49,3 +52,13 @@ def leave_shadow(account: Account, *, now: datetime) -> None:
     """Send from now on; what was only shown is computed afresh and sent."""
     if Account.objects.filter(pk=account.pk, state=Account.State.SHADOW).update(state=Account.State.ACTIVE):
         requeue(Card.objects.filter(account=account).exclude(shadow_plan=""), now=now)
+
+
+def silent(pipeline_ids: frozenset[int]) -> dict[int, str]:
+    """Return those of these pipelines whose account is in shadow, or was when it was paused, with the reason."""
+    links = AccountPipeline.objects.filter(pipeline_id__in=pipeline_ids)
+    in_shadow = links.filter(
+        Q(account__state=Account.State.SHADOW)
+        | Q(account__state=Account.State.PAUSED, account__state_before_pause=Account.State.SHADOW)
+    )
+    return dict.fromkeys(in_shadow.values_list("pipeline_id", flat=True), IN_SHADOW)

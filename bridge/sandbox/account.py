@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import urlencode, urlsplit
+from zoneinfo import ZoneInfo
 
+from bridge.sandbox import talks
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, Route
-from bridge.sandbox.entities import KINDS, User
+from bridge.sandbox.entities import KINDS, LEADS, User
 from bridge.sandbox.faults import unauthorized
 from bridge.sandbox.tokens import CLIENT_ID
 from bridge.sandbox.validation import Errors, items_of, object_of
@@ -44,7 +47,7 @@ def get_account(call: Call) -> Answer:
     if "version" in with_:
         account["version"] = 14
     if "is_api_filter_enabled" in with_:
-        account["is_api_filter_enabled"] = True
+        account["is_api_filter_enabled"] = not call.options.ignored_filters
     if "users_groups" in with_:
         account["_embedded"]["users_groups"] = [{"id": 0, "name": "Vendas", "uuid": None}]
     if "task_types" in with_:
@@ -53,12 +56,13 @@ def get_account(call: Call) -> Answer:
             for id_, name in store.task_types.items()
         ]
     if "datetime_settings" in with_:
+        zone = ZoneInfo(call.options.account_time_zone)
         account["_embedded"]["datetime_settings"] = {
             "date_pattern": "d/m/Y H:i",
             "short_date_pattern": "d/m/Y",
             "time_pattern": "H:i",
-            "timezone": "America/Sao_Paulo",
-            "timezone_offset": "-03:00",
+            "timezone": zone.key,
+            "timezone_offset": datetime.now(zone).isoformat()[-6:],
         }
     return Answer(account)
 
@@ -76,11 +80,13 @@ def show_user(call: Call, user: User) -> Json:
 
 
 def list_users(call: Call) -> Answer:
+    call.require_scope("users")
     total = len(call.store.users)
     return call.page(call.store.users.values(), "users", lambda user: show_user(call, user), _total_items=total)
 
 
 def get_user(call: Call, user_id: int) -> Answer:
+    call.require_scope("users")
     user = call.store.users.get(user_id)
     return Answer(show_user(call, user)) if user else nothing()
 
@@ -91,22 +97,25 @@ def get_user(call: Call, user_id: int) -> Answer:
 def list_bots(call: Call) -> Answer:
     return call.page(
         call.store.bots.items(),
-        "bots",
+        "items",
         lambda bot: {"id": bot[0], "name": bot[1], "_links": call.link(f"/api/v4/bots/{bot[0]}")},
     )
 
 
 def run_bots_v2(call: Call) -> Answer:
     """Queue bots in the old form, entity types as numbers."""
-    return _run(call, items_of(call.body, MOST_RUNS), is_old=True)
+    _run(call, items_of(call.body, MOST_RUNS), is_old=True)
+    return Answer({"success": True}, 202)
 
 
 def run_bots(call: Call) -> Answer:
-    return _run(call, items_of(call.body, MOST_RUNS), is_old=False)
+    _run(call, items_of(call.body, MOST_RUNS), is_old=False)
+    return Answer("", 202)
 
 
 def run_bot(call: Call, bot_id: int) -> Answer:
-    return _run(call, [{"bot_id": bot_id, **object_of(call.body)}], is_old=False)
+    _run(call, [{"bot_id": bot_id, **object_of(call.body)}], is_old=False)
+    return Answer("Accepted", 202, content_type="text/plain")
 
 
 def stop_bot(call: Call, bot_id: int) -> Answer:
@@ -114,7 +123,7 @@ def stop_bot(call: Call, bot_id: int) -> Answer:
     return Answer({"success": True}, 202)
 
 
-def _run(call: Call, items: list[Json], *, is_old: bool) -> Answer:
+def _run(call: Call, items: list[Json], *, is_old: bool) -> None:
     def check(item: Json, errors: Errors) -> Json:
         if item.get("bot_id") not in call.store.bots:
             errors.add("NotSupportedChoice", "bot_id")
@@ -135,10 +144,19 @@ def _run(call: Call, items: list[Json], *, is_old: bool) -> Answer:
 
     def apply(item: Json, request_id: str) -> Json:
         call.store.bot_runs.append(item)
+        if call.options.bots_run:
+            _talk(call, item)
         return item
 
     call.batch(items, check, apply)
-    return Answer({"success": True}, 202)
+
+
+def _talk(call: Call, run: Json) -> None:
+    """Let a bot that was queued for a lead say what the lead's field for it holds."""
+    lead = call.store.leads.get(run["entity_id"]) if str(run.get("entity_type")) in ("leads", "2") else None
+    field = next((one for one in call.store.fields[LEADS].values() if one.name == call.options.bots_say_field), None)
+    if lead and field and (text := str(next(iter(lead.values.get(field.id, [{}])), {}).get("value") or "")):
+        talks.say(call, lead, direction="outgoing", text=text, user_id=0)
 
 
 # --- OAuth
@@ -161,6 +179,18 @@ def current_subdomain(call: Call) -> Answer:
         "top_level_domain": domain.rpartition(".")[2],
     }
     return Answer(body, content_type="application/json")
+
+
+def old_subdomain(call: Call) -> Answer:
+    """Answer the same in the older way: asked with an access token, also a long-lived one."""
+    token = call.headers.get("Authorization", "").partition(" ")[2].strip()
+    if not token or call.sandbox.tokens.has_ended(token):
+        raise Refusal(unauthorized())
+    domain = call.options.moved_to or _host(call)
+    subdomain = domain.partition(".")[0] if call.options.moved_to else call.store.subdomain
+    return Answer(
+        {"id": call.store.account_id, "subdomain": subdomain, "domain": domain}, content_type="application/json"
+    )
 
 
 def consent(call: Call) -> Answer:
@@ -197,7 +227,8 @@ ROUTES: list[Route] = [
     ("POST", "/api/v2/salesbot/run", run_bots_v2),
     ("POST", "/oauth2/access_token", exchange_token),
     ("GET", "/oauth2/account/current/subdomain", current_subdomain),
+    ("GET", "/oauth2/account/subdomain", old_subdomain),
     ("GET", "/oauth", consent),
 ]
 # Nobody has a token yet where tokens are given out.
-WITHOUT_TOKEN = {exchange_token, current_subdomain, consent}
+WITHOUT_TOKEN = {exchange_token, current_subdomain, old_subdomain, consent}

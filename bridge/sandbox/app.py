@@ -24,6 +24,7 @@ from bridge.sandbox import (
     faults,
     feed,
     fields,
+    languages,
     leads,
     links,
     notes,
@@ -128,11 +129,15 @@ class App:
         entry.query = brackets.parse(args)
         if is_blocked:
             return faults.html_page(403, "403 Forbidden")
+        if 0 < sandbox.options.request_line_limit < _line_length(request):
+            return faults.html_page(414, "414 Request-URI Too Large")
         if entry.over_ceiling:
             return faults.too_many(sandbox.options.retry_after)
         with sandbox.lock:
             fault = sandbox.faults.strike(request.method, request.path, data)
         if fault is None:
+            if sandbox.options.latency:
+                sandbox.closing.wait(sandbox.options.latency)
             return self._answer(request, entry, data, args)
         entry.fault = fault.mode
         with contextlib.suppress(Refusal):
@@ -150,6 +155,8 @@ class App:
         if fault.mode == "timeout":
             sandbox.closing.wait(fault.extras.get("seconds", TIMEOUT_SECONDS))
         struck = faults.answer(fault, sandbox.options.retry_after, data)
+        if struck is not None:
+            struck.body = languages.tell(struck.body, sandbox.options.language)
         if struck is None:
             raise HangUp
         return struck
@@ -183,6 +190,7 @@ class App:
                 self.sandbox.hooks.announce(call.news)
             return answer
         except Refusal as refusal:
+            refusal.answer.body = languages.tell(refusal.answer.body, self.sandbox.options.language)
             return refusal.answer
 
     def _route(self, request: Request) -> tuple[Callable[..., Answer], dict[str, Any]]:
@@ -200,6 +208,8 @@ class App:
         if handler in account.WITHOUT_TOKEN:
             return 0
         user_id = self.sandbox.tokens.user_of(request.headers.get("Authorization", ""))
+        if self.sandbox.tokens.lacks("crm", request.headers.get("Authorization", "")):
+            raise Refusal.problem(403, "Access denied")
         acting = request.headers.get("X-Context-User-ID", "")
         if acting.isdigit() and int(acting) in self.sandbox.store.users:
             return int(acting)
@@ -219,6 +229,7 @@ class App:
             user_id=user_id,
             headers=request.headers,
             share=share,
+            scopes=self.sandbox.tokens.scopes_of(request.headers.get("Authorization", "")),
         )
 
     # --- The control API and the board
@@ -244,6 +255,11 @@ class App:
             return answer
         except Refusal as refusal:
             return refusal.answer
+
+
+def _line_length(request: Request) -> int:
+    query = request.query_string
+    return len(request.method) + len(request.path) + len(query) + len("  HTTP/1.1") + bool(query)
 
 
 def _parse(request: Request, data: bytes) -> Any:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from bridge.sandbox import brackets
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing
+from bridge.sandbox.faults import ERROR_244
 from bridge.sandbox.hook_bodies import News
 from bridge.sandbox.validation import MOST_ITEMS, Errors, request_id_of
 
@@ -35,15 +36,39 @@ class Call:
     headers: Any
     # Share of a batch that is applied when the fault `partial` strikes; None: all of it.
     share: float | None = None
+    # A person acts, on the screen, which takes more than the API does.
+    by_hand: bool = False
     # What the call tells webhook subscribers once it has succeeded.
     news: list[News] = field(default_factory=list)
     lead_ids: list[int] = field(default_factory=list)
     query: Json = field(default_factory=dict)
+    # What the caller's token may do.
+    scopes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.store = self.sandbox.store
         self.options = self.sandbox.options
         self.query = brackets.parse(self.args)
+
+    @property
+    def author_id(self) -> int:
+        """Return whom `updated_by` names for what this call changes."""
+        return 0 if self.options.writes_are_by == "robot" and not self.by_hand else self.user_id
+
+    def refuse_when_full(self, kind: str) -> None:
+        """Raise Refusal when the account takes no further lead or contact."""
+        limit = {"leads": self.options.leads_limit, "contacts": self.options.contacts_limit}.get(kind, 0)
+        is_full = bool(limit) and sum(not one.is_deleted for one in self.store.table(kind).by_id.values()) >= limit
+        status = self.options.full_account_status or (402 if is_full else 0)
+        if not status or self.by_hand:
+            return
+        if status == 400:
+            raise Refusal.problem(400, ERROR_244)
+        raise Refusal.problem(status, "The limit of the plan is reached")
+
+    def require_scope(self, scope: str) -> None:
+        if scope not in self.scopes:
+            raise Refusal.problem(403, "Access denied")
 
     def tell(self, setting: str, root: str, action: str, item: Callable[[], Json]) -> None:
         """Note news for webhook subscribers; `item` is built only when somebody listens."""
@@ -51,18 +76,27 @@ class Call:
             self.news.append(News(setting, root, action, item()))
 
     def filter(self, name: str) -> Any:
-        filters = self.query.get("filter")
-        return filters.get(name) if isinstance(filters, dict) else None
+        return self.filters().get(name)
+
+    def filters(self) -> Json:
+        """Return the filters of a list, without those this account ignores."""
+        given = self.query.get("filter")
+        named = given if isinstance(given, dict) else {}
+        return {name: value for name, value in named.items() if not self.options.lists("ignored_filters", name)}
 
     def with_(self) -> set[str]:
-        return set(brackets.members(self.query.get("with")))
+        asked = brackets.members(self.query.get("with"))
+        return {word for word in asked if not self.options.lists("ignored_with", word)}
 
     def link(self, path: str) -> Json:
         return {"self": {"href": f"{self.base_url}{path}"}}
 
-    def require_admin(self) -> None:
+    def is_admin(self) -> bool:
         user = self.store.users.get(self.user_id)
-        if user is None or not user.is_admin:
+        return user is not None and user.is_admin
+
+    def require_admin(self) -> None:
+        if not self.is_admin():
             raise Refusal.problem(403, "Only an administrator may do this")
 
     # --- Lists
@@ -79,7 +113,7 @@ class Call:
         if not found:
             return nothing()
         links = {"self": {"href": self._page_url(page)}}
-        if len(found) > limit:
+        if len(found) > limit or self.options.endless_next:
             links["next"] = {"href": self._page_url(page + 1)}
         if page > 1:
             links["first"] = {"href": self._page_url(1)}

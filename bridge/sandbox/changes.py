@@ -258,7 +258,7 @@ def _status_event(pipeline_id: int, status_id: int) -> Json:
 def _tell(call: Call, entity: Entity, action: str, **old: int) -> None:
     setting = f"{action}_{SINGULAR[entity.kind]}"
     if isinstance(entity, Lead):
-        call.tell(setting, LEADS, action, lambda: hook_bodies.lead(call.store, entity, **old))
+        call.tell(setting, LEADS, action, lambda: hook_bodies.lead(call.store, call.options, entity, **old))
     elif isinstance(entity, Contact):
         call.tell(setting, CONTACTS, action, lambda: hook_bodies.contact(call.store, entity, **old))
 
@@ -269,7 +269,7 @@ def _tell_update(call: Call, entity: Entity, old: dict[str, int]) -> None:
         _tell(call, entity, "update", **old)
         return
     moved = {name: value for name, value in old.items() if name == "old_status_id"}
-    if moved:
+    if moved and not call.options.no_status_hooks:
         _tell(call, entity, "status", **moved)
     if "old_responsible_user_id" in old:
         _tell(call, entity, "responsible", **old)

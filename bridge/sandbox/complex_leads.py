@@ -48,6 +48,8 @@ def _read(call: Call, item: Json, errors: Errors) -> Complex:
     metadata = embedded.get("metadata")
     plain = {**item, "_embedded": {key: embedded[key] for key in ("tags",) if key in embedded}}
     lead = leads.read(call, plain, errors, None)
+    if lead.tags and call.options.first_tag_only_on_complex:
+        lead.tags.add, lead.tags.replace = lead.tags.add[:1], lead.tags.replace and lead.tags.replace[:1]
     if len(lead.values) > MOST_VALUES:
         errors.add("FieldNotExpected", f"custom_fields_values.{MOST_VALUES}")
     return Complex(

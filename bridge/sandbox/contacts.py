@@ -89,7 +89,9 @@ def get_contact(call: Call, kind: str, entity_id: int) -> Answer:
 
 def read(call: Call, kind: str, item: Json, errors: Errors, contact: Contact | None) -> Change:
     """Return what one item of a write asks for, noting what Kommo would refuse."""
-    change = Change(by=call.user_id, entity=contact)
+    change = Change(by=call.author_id, entity=contact)
+    if contact is None:
+        call.refuse_when_full(kind)
     for name in item.keys() - WRITTEN - IGNORED:
         errors.add("FieldNotExpected", name)
     for name in ("name", "first_name", "last_name"):
@@ -108,8 +110,8 @@ def read(call: Call, kind: str, item: Json, errors: Errors, contact: Contact | N
         else:
             errors.add("NotSupportedChoice", "updated_by")
     _complete_name(change, contact)
-    change.values = values.read(call.store, kind, item.get("custom_fields_values"), errors)
-    change.tags = tags.read(call.store, kind, item, errors)
+    change.values = values.read(call, kind, item.get("custom_fields_values"), errors)
+    change.tags = tags.read(call, kind, item, errors)
     return change
 
 

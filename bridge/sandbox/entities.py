@@ -39,6 +39,7 @@ class Pipeline:
     name: str
     sort: int
     is_main: bool
+    is_archive: bool = False
     statuses: dict[int, Status] = field(default_factory=dict)
 
     def in_order(self) -> list[Status]:

@@ -21,6 +21,8 @@ MODES = {
     # A refusal of what was sent: without a culprit, or naming those whose `item` it is.
     "400": False,
     "400_named": False,
+    # A refusal that means the account: no rights, or not paid for.
+    "244": False,
     "500": False,
     "504": False,
     "401": False,
@@ -44,6 +46,8 @@ MODES = {
     "slow": True,
     "partial": True,
 }
+# As an account that is not paid for, or full, says it; accounts of other languages keep the number alone.
+ERROR_244 = "Account is not paid, error code 244"
 # Answered as a bare problem, with these words.
 PROBLEMS = {
     "302": "Found",
@@ -161,6 +165,8 @@ def answer(fault: Fault, retry_after: float, data: bytes = b"") -> Answer | None
     mode = fault.mode
     if mode == "400_named":
         return _naming(fault, data)
+    if mode == "244":
+        return Answer(problem_body(400, ERROR_244), 400, PROBLEM)
     if mode == "429":
         return too_many(fault.extras.get("retry_after", retry_after))
     if mode == "500":

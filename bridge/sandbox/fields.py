@@ -8,6 +8,7 @@ from bridge.sandbox import brackets
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, Route
 from bridge.sandbox.entities import Enum, Field
+from bridge.sandbox.options import members
 from bridge.sandbox.validation import Errors, items_of, object_of
 
 # Multitext, price, category and items exist on other entities alone.
@@ -46,7 +47,9 @@ WITH_ENUMS = {"select", "multiselect", "radiobutton"}
 def show_field(call: Call, field: Field) -> Json:
     enums: list[Json] | None = None
     if field.enums:
+        missing = members(call.options.missing_phone_kinds) if field.code == "PHONE" else []
         in_order = sorted(field.enums.values(), key=lambda enum: (enum.sort, enum.id))
+        in_order = [enum for enum in in_order if enum.code not in missing]
         enums = [{"id": e.id, "value": e.value, "sort": e.sort, "code": e.code} for e in in_order]
     return {
         "id": field.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,8 +16,17 @@ from bridge.sandbox.entities import LEADS, Lead
 def find(call: Call) -> Iterable[Lead]:
     """Return the leads a list is to show, in its order; those deleted only when it asks for them."""
     wants_deleted = "only_deleted" in call.with_()
+    if call.options.hides_leads:
+        return ()
     candidates, order = _candidates(call)
-    found = (lead for lead in candidates if lead.is_deleted == wants_deleted and _matches(call, lead))
+    settled_before = time.time() - call.options.lists_lag_seconds
+    found = (
+        lead
+        for lead in candidates
+        if lead.is_deleted == wants_deleted
+        and _matches(call, lead)
+        and (not call.options.lists_lag_seconds or lead.changed_at <= settled_before)
+    )
     return _in_order(call, found, order)
 
 
@@ -48,9 +58,7 @@ def _matches(call: Call, lead: Lead) -> bool:
     query = call.query.get("query")
     if isinstance(query, str) and query and not found_by(query, lead.haystack):
         return False
-    filters = call.query.get("filter")
-    if not isinstance(filters, dict):
-        return True
+    filters = call.filters()
     for name in ("pipeline_id", "created_by", "updated_by", "responsible_user_id"):
         wanted = brackets.numbers(filters.get(name))
         if wanted and getattr(lead, name) not in wanted:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from bridge.sandbox import values
 from bridge.sandbox.answers import Json
 from bridge.sandbox.entities import ELEMENT_TYPE, SINGULAR, Contact, Lead, Talk, Unsorted
+from bridge.sandbox.options import Options
 from bridge.sandbox.store import Store
 
 
@@ -21,11 +22,12 @@ class News:
     item: Json
 
 
-def lead(store: Store, entity: Lead, **old: int) -> Json:
+def lead(store: Store, options: Options, entity: Lead, **old: int) -> Json:
     """Return the common block of a lead; `old` has `old_status_id` or `old_responsible_user_id`."""
     item: Json = {"id": entity.id, "name": entity.name, "status_id": entity.status_id, **old}
     item |= {
-        "price": int(entity.price),
+        "price": f"{entity.price:.2f}" if options.decimals_in_hooks else int(entity.price),
+        **({"price_with_minor_units": f"{entity.price:.2f}"} if options.minor_units else {}),
         "responsible_user_id": entity.responsible_user_id,
         "last_modified": entity.updated_at,
         "modified_user_id": entity.updated_by,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
 from bridge.sandbox import brackets, changes, filters, tags, values
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, EntityRefusal, Route
@@ -54,12 +57,7 @@ def show(call: Call, lead: Lead) -> Json:
     """Return the lead as the API shows it, with what `with` asks for."""
     with_ = call.with_()
     if "only_deleted" in with_:
-        return {
-            "id": lead.id,
-            "updated_at": lead.updated_at,
-            "is_deleted": True,
-            "_links": call.link(f"/api/v4/leads/{lead.id}"),
-        }
+        return _deleted(call, lead.id, lead.updated_at, lead.updated_by)
     embedded: Json = {
         "tags": tags.shown(call.store, lead),
         "companies": [{"id": id_, "_links": call.link(f"/api/v4/companies/{id_}")} for id_ in lead.companies],
@@ -94,20 +92,61 @@ def show(call: Call, lead: Lead) -> Json:
         "score": None,
         "account_id": call.store.account_id,
         "labor_cost": None,
-        "price_with_minor_units": float(lead.price),
+        **({"price_with_minor_units": float(lead.price)} if call.options.minor_units else {}),
         "_links": call.link(f"/api/v4/leads/{lead.id}"),
         "_embedded": embedded,
     }
 
 
+def _deleted(call: Call, lead_id: int, updated_at: int, updated_by: int) -> Json:
+    """Return a lead of the trash: as seen live, everything is null but these."""
+    nulls = ("name", "price", "responsible_user_id", "status_id", "pipeline_id", "created_at", "custom_fields_values")
+    return {
+        "id": lead_id,
+        **dict.fromkeys(nulls),
+        "updated_by": updated_by,
+        "updated_at": updated_at,
+        "account_id": call.store.account_id,
+        "is_deleted": True,
+        "_links": call.link(f"/api/v4/leads/{lead_id}"),
+    }
+
+
+# What nobody expects of a lead, in one: fields without ids and as an object, a price in words.
+ODD_LEAD: Json = {
+    "id": 19_999_999,
+    "name": None,
+    "price": "1 000,50",
+    "updated_at": "2026-01-01",
+    "custom_fields_values": {"0": {"values": [{"value": "?"}]}},
+    "_embedded": [],
+}
+FIRST_IN_TRASH = 1_000_000
+
+
 def list_leads(call: Call) -> Answer:
     call.lead_ids = sorted(brackets.numbers(call.filter("id")))
-    return call.page(filters.find(call), "leads", lambda lead: show(call, lead))
+    found: Iterable[Lead | Json] = filters.find(call)
+    if "only_deleted" in call.with_():
+        found = chain(found, _trash(call))
+    answer = call.page(found, "leads", lambda lead: lead if isinstance(lead, dict) else show(call, lead))
+    if call.options.odd_rows and answer.body:
+        answer.body["_embedded"]["leads"].append(ODD_LEAD)
+    return answer
+
+
+def _trash(call: Call) -> Iterator[Json]:
+    """Yield what the trash holds beside the leads that were deleted here, the newest first."""
+    at = now()
+    return (
+        _deleted(call, FIRST_IN_TRASH + number, at - number - 1, call.store.admin_id)
+        for number in range(call.options.trash_size)
+    )
 
 
 def get_lead(call: Call, lead_id: int) -> Answer:
     call.lead_ids = [lead_id]
-    lead = call.store.leads.get(lead_id)
+    lead = None if call.options.hides_leads else call.store.leads.get(lead_id)
     return Answer(show(call, lead)) if lead else nothing()
 
 
@@ -119,17 +158,20 @@ def read(call: Call, item: Json, errors: Errors, lead: Lead | None) -> Change:
 
     Raises EntityRefusal for a loss reason on a lead that is not lost.
     """
-    change = Change(by=call.user_id, entity=lead)
+    change = Change(by=call.author_id, entity=lead)
+    if lead is None:
+        call.refuse_when_full(LEADS)
     for name in item.keys() - WRITTEN - IGNORED:
         errors.add("FieldNotExpected", name)
     _read_attributes(call, item, errors, change)
     change.stage = _read_stage(call, item, errors, lead)
-    change.values = values.read(call.store, LEADS, item.get("custom_fields_values"), errors)
-    change.tags = tags.read(call.store, LEADS, item, errors)
+    _check_archive(call, errors, change, lead)
+    change.values = values.read(call, LEADS, item.get("custom_fields_values"), errors)
+    change.tags = tags.read(call, LEADS, item, errors)
     if lead is None:
         _read_links(call, item, errors, change)
     _read_loss_reason(call, item, errors, change, lead)
-    if call.options.enforce_required_statuses:
+    if call.options.enforce_required_statuses and not call.by_hand:
         _check_required_fields(call, errors, change, lead)
     return change
 
@@ -304,6 +346,13 @@ def _read_links(call: Call, item: Json, errors: Errors, change: Change) -> None:
             errors.add("NotSupportedChoice", f"_embedded.companies.{index}.id")
         else:
             change.companies.append(given["id"])
+
+
+def _check_archive(call: Call, errors: Errors, change: Change, lead: Lead | None) -> None:
+    pipeline_id = change.stage[0] if change.stage else lead.pipeline_id if lead else 0
+    pipeline = call.store.pipelines.get(pipeline_id)
+    if call.options.archived_refuses_writes and pipeline and pipeline.is_archive:
+        errors.add("NotSupportedChoice", "pipeline_id", "The pipeline is archived.")
 
 
 def _check_required_fields(call: Call, errors: Errors, change: Change, lead: Lead | None) -> None:

@@ -41,7 +41,7 @@ def show_pipeline(call: Call, pipeline: Pipeline) -> Json:
         "sort": pipeline.sort,
         "is_main": pipeline.is_main,
         "is_unsorted_on": True,
-        "is_archive": False,
+        "is_archive": pipeline.is_archive,
         "account_id": call.store.account_id,
         "_links": call.link(f"/api/v4/leads/pipelines/{pipeline.id}"),
         "_embedded": {"statuses": [show_status(call, status) for status in pipeline.in_order()]},

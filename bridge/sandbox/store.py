@@ -110,22 +110,27 @@ class Tags:
         self.names: dict[int, str] = {}
         self.colors: dict[int, str | None] = {}
         self._ids: dict[str, int] = {}
+        self._ids_in_any_case: dict[str, int] = {}
         self._next_id = itertools.count(first_id)
 
     @staticmethod
     def _key(name: str) -> str:
         return unicodedata.normalize("NFC", name.strip())
 
-    def find(self, name: str) -> int | None:
-        return self._ids.get(self._key(name))
-
-    def ensure(self, name: str, color: str | None = None) -> int:
-        """Return the id of the tag with this name, made if it is new."""
+    def find(self, name: str, *, any_case: bool = False) -> int | None:
         key = self._key(name)
-        if key not in self._ids:
-            tag_id = next(self._next_id)
-            self._ids[key], self.names[tag_id], self.colors[tag_id] = tag_id, name.strip(), color
-        return self._ids[key]
+        found = self._ids.get(key)
+        return self._ids_in_any_case.get(key.casefold()) if found is None and any_case else found
+
+    def ensure(self, name: str, color: str | None = None, *, any_case: bool = False) -> int:
+        """Return the id of the tag with this name, made if it is new."""
+        found = self.find(name, any_case=any_case)
+        if found is not None:
+            return found
+        key, tag_id = self._key(name), next(self._next_id)
+        self._ids[key], self.names[tag_id], self.colors[tag_id] = tag_id, name.strip(), color
+        self._ids_in_any_case.setdefault(key.casefold(), tag_id)
+        return tag_id
 
 
 class Store:
@@ -156,6 +161,8 @@ class Store:
         self.unsorted: dict[str, Unsorted] = {}
         self.subscriptions: dict[str, Subscription] = {}
         self.bot_runs: list[Json] = []
+        # Chat messages sent by the API, for the quota.
+        self.messages_sent = 0
         # (pipeline, status) -> ids of living leads, last changed last.
         self.standing: defaultdict[tuple[int, int], dict[int, None]] = defaultdict(dict)
         # Grows with every change a person could see on the board; after a reset it is another one at once.

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, Route
 from bridge.sandbox.entities import Subscription
+from bridge.sandbox.faults import unauthorized
 from bridge.sandbox.store import now
 from bridge.sandbox.validation import Errors, object_of
 
@@ -44,6 +45,10 @@ def show(call: Call, subscription: Subscription) -> Json:
 
 
 def list_subscriptions(call: Call) -> Answer:
+    _require_plan(call)
+    if call.options.webhooks_401_for_non_admin and not call.is_admin():
+        # As seen live: reading is answered 401, everything else 403.
+        raise Refusal(unauthorized())
     call.require_admin()
     wanted = call.filter("destination")
     shown = [show(call, one) for one in call.store.subscriptions.values() if wanted in (None, one.destination)]
@@ -54,6 +59,7 @@ def list_subscriptions(call: Call) -> Answer:
 
 def subscribe(call: Call) -> Answer:
     """Make a subscription, or change the settings of the one with this destination, enabling it again."""
+    _require_plan(call)
     call.require_admin()
     item = object_of(call.body)
     errors = Errors()
@@ -67,7 +73,7 @@ def subscribe(call: Call) -> Answer:
         errors.add("FieldMissing", "settings")
     else:
         for index, setting in enumerate(settings):
-            if setting not in SETTINGS:
+            if setting not in SETTINGS or call.options.lists("refused_settings", str(setting)):
                 errors.add("NotSupportedChoice", f"settings.{index}")
     if errors:
         raise Refusal.validation([{"request_id": "0", "errors": errors.found}])
@@ -84,7 +90,13 @@ def subscribe(call: Call) -> Answer:
     return Answer(show(call, subscription), 201)
 
 
+def _require_plan(call: Call) -> None:
+    if not call.options.plan_has_webhooks:
+        raise Refusal.problem(402, "Account is not paid")
+
+
 def unsubscribe(call: Call) -> Answer:
+    _require_plan(call)
     call.require_admin()
     destination = object_of(call.body).get("destination")
     if call.store.subscriptions.pop(str(destination), None) is None:

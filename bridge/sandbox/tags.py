@@ -23,40 +23,44 @@ class TagChange:
     replace: list[Named] | None = None
     add: list[Named] = field(default_factory=list)
     delete: list[Named] = field(default_factory=list)
+    # Names are the same whatever their case.
+    any_case: bool = False
 
     def result(self, store: Store, entity: Entity) -> dict[int, None]:
         """Return the entity's tags after the change; a new name makes a new tag."""
         tags = store.tags[entity.kind]
         if self.replace is not None:
-            return dict.fromkeys(_ids(store, entity.kind, self.replace))
+            return dict.fromkeys(self._ids(store, entity.kind, self.replace))
         kept = dict(entity.tags)
         for named in self.delete:
-            tag_id = named if isinstance(named, int) else tags.find(named)
+            tag_id = named if isinstance(named, int) else tags.find(named, any_case=self.any_case)
             if tag_id is not None:
                 kept.pop(tag_id, None)
-        return kept | dict.fromkeys(_ids(store, entity.kind, self.add))
+        return kept | dict.fromkeys(self._ids(store, entity.kind, self.add))
+
+    def _ids(self, store: Store, kind: str, named: list[Named]) -> list[int]:
+        tags = store.tags[kind]
+        return [one if isinstance(one, int) else tags.ensure(one, any_case=self.any_case) for one in named]
 
 
-def read(store: Store, kind: str, item: Json, errors: Errors) -> TagChange | None:
+def read(call: Call, kind: str, item: Json, errors: Errors) -> TagChange | None:
     """Return the tag change of a write, None without one; `_embedded.tags` wins over adding and deleting."""
-    embedded = item.get("_embedded")
+    embedded, store, any_case = item.get("_embedded"), call.store, call.options.tags_ignore_case
     if isinstance(embedded, dict) and "tags" in embedded:
-        return TagChange(replace=_read_list(store, kind, embedded["tags"], "_embedded.tags", errors))
+        named = _read_list(store, kind, embedded["tags"], "_embedded.tags", errors)
+        return TagChange(replace=named, any_case=any_case)
     if item.get("tags_to_add") is None and item.get("tags_to_delete") is None:
         return None
     return TagChange(
         add=_read_list(store, kind, item.get("tags_to_add"), "tags_to_add", errors),
         delete=_read_list(store, kind, item.get("tags_to_delete"), "tags_to_delete", errors),
+        any_case=any_case,
     )
 
 
 def shown(store: Store, entity: Entity) -> list[Json]:
     tags = store.tags[entity.kind]
     return [{"id": id_, "name": tags.names[id_], "color": tags.colors[id_]} for id_ in entity.tags]
-
-
-def _ids(store: Store, kind: str, named: list[Named]) -> list[int]:
-    return [one if isinstance(one, int) else store.tags[kind].ensure(one) for one in named]
 
 
 def _read_list(store: Store, kind: str, given: Any, path: str, errors: Errors) -> list[Named]:
@@ -111,7 +115,7 @@ def add_tags(call: Call, kind: str) -> Answer:
         return item
 
     def apply(item: Json, request_id: str) -> Json:
-        tag_id = call.store.tags[kind].ensure(item["name"], item.get("color"))
+        tag_id = call.store.tags[kind].ensure(item["name"], item.get("color"), any_case=call.options.tags_ignore_case)
         return {"id": tag_id, "name": item["name"], "color": item.get("color"), "request_id": request_id}
 
     made = call.batch(items_of(call.body), check, apply)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from bridge.sandbox import hook_bodies
+from bridge.sandbox import brackets, hook_bodies
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, Route
 from bridge.sandbox.entities import Lead, Talk
@@ -23,6 +23,7 @@ def show(call: Call, talk: Talk) -> Json:
         "entity_id": talk.lead_id,
         "entity_type": "lead",
         "is_in_work": talk.is_in_work,
+        "status": "in_work" if talk.is_in_work else "closed",
         "is_read": True,
         "origin": "waba",
         "account_id": call.store.account_id,
@@ -36,7 +37,14 @@ def show(call: Call, talk: Talk) -> Json:
 
 def list_talks(call: Call) -> Answer:
     # filter[is_in_work] is ignored, as reported of the real one.
-    return call.page(call.store.talks.values(), "talks", lambda talk: show(call, talk))
+    only_open = brackets.members(call.filter("only_in_work")) == ["1"]
+    wanted = brackets.numbers(call.filter("contact_id"))
+    found = [
+        talk
+        for talk in call.store.talks.values()
+        if (talk.is_in_work or not only_open) and (not wanted or talk.contact_id in wanted)
+    ]
+    return call.page(found, "talks", lambda talk: show(call, talk))
 
 
 def get_talk(call: Call, talk_id: int) -> Answer:
@@ -52,23 +60,31 @@ def close_talk(call: Call, talk_id: int) -> Answer:
 
 
 def list_messages(call: Call, talk_id: int) -> Answer:
+    call.require_scope("list_external_messages")
     return call.page(_talk(call, talk_id).messages, "messages", lambda message: message)
 
 
 def send_message(call: Call, talk_id: int) -> Answer:
+    call.require_scope("send_external_messages")
     talk = _talk(call, talk_id)
+    if not talk.is_in_work:
+        raise Refusal.problem(422, "The talk is closed")
+    if call.options.messages_quota and call.store.messages_sent >= call.options.messages_quota:
+        raise Refusal.problem(402, "Over chat API limit")
     text = object_of(call.body).get("text")
     lead = call.store.leads.get(talk.lead_id)
     if not isinstance(text, str) or not text or lead is None:
         raise Refusal.problem(400, "text is required")
-    say(call, lead, direction="outgoing", text=text, user_id=call.user_id)
+    call.store.messages_sent += 1
+    say(call, lead, direction="outgoing", text=text, user_id=call.user_id, by_bot=True)
     return Answer({}, 202)
 
 
-def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int) -> Json:
+def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int, by_bot: bool = False) -> Json:
     """Add a chat message to the lead's talk, opened when there is none; event and webhooks follow.
 
-    An outgoing one is written by `user_id` (0: a bot), an incoming one by the client.
+    An outgoing one is written by `user_id` (0: a bot), an incoming one by the client. With `by_bot` a program wrote
+    with the token of that user: the feed names the user, the webhook a bot.
     """
     store = call.store
     talk, is_new = _talk_of(call, lead)
@@ -78,7 +94,10 @@ def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int) -> J
     author: Json = client
     if direction == "outgoing":
         name = store.users[user_id].name if user_id in store.users else "Bot"
-        author = {"id": str(uuid.uuid4()), "type": "internal", "name": name, "user_id": user_id}
+        type_ = "bot" if by_bot or user_id == 0 else "internal"
+        author = {"id": str(uuid.uuid4()), "type": type_, "name": name}
+        if user_id:
+            author["user_id"] = user_id
     message: Json = {
         "id": str(uuid.uuid4()),
         "text": text,
@@ -92,6 +111,8 @@ def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int) -> J
     after: list[Json] = [{"message": {"id": message["id"], "talk_id": talk.id, "origin": "waba"}}]
     store.record(f"{direction}_chat_message", entity=lead, by=by, after=after)
     action = "add" if is_new else "update"
+    if is_new:
+        store.record("talk_created", entity=lead, by=0, after=[{"talk": {"id": talk.id}}])
     call.tell(f"{action}_talk", "talk", action, lambda: hook_bodies.talk(talk))
     call.tell("add_message", "message", "add", lambda: hook_bodies.message(talk, message))
     if direction == "outgoing":

@@ -9,11 +9,12 @@ import json
 import secrets
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from bridge.sandbox.answers import PROBLEM, Answer, Json, Refusal
-from bridge.sandbox.faults import unauthorized
-from bridge.sandbox.options import Options
+from bridge.sandbox.faults import html_page, unauthorized
+from bridge.sandbox.options import Options, members
 
 CLIENT_ID = "sandbox-client"
 CLIENT_SECRET = "sandbox-secret"
@@ -51,7 +52,9 @@ class Tokens:
         """Return the user behind an Authorization header; raises Refusal (401)."""
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
-        if scheme.lower() != "bearer" or not token or token in self._ended or self.options.moved_to:
+        if self.options.moved_to:
+            raise moved(self.options)
+        if scheme.lower() != "bearer" or not token or token in self._ended:
             raise Refusal(unauthorized())
         if token in self._access:
             expires_at, user_id = self._access[token]
@@ -63,11 +66,19 @@ class Tokens:
             raise Refusal(unauthorized())
         if self.options.strict_tokens and token != LONG_LIVED_TOKEN:
             raise Refusal(unauthorized())
-        return self.admin_id
+        return self.options.token_user_id or self.admin_id
+
+    def scopes_of(self, authorization: str) -> frozenset[str]:
+        """Return what a token may do: what it says itself, else what the options say."""
+        own = claims_of(authorization.partition(" ")[2].strip()).get("scopes")
+        return frozenset(own if isinstance(own, list) else members(self.options.token_scopes))
+
+    def lacks(self, scope: str, authorization: str) -> bool:
+        return scope not in self.scopes_of(authorization)
 
     def issue_access(self, *, host: str, seconds: float, user_id: int | None = None) -> str:
         """Return a new access token: a JWT with the claims Kommo's have."""
-        user_id = self.admin_id if user_id is None else user_id
+        user_id = (self.options.token_user_id or self.admin_id) if user_id is None else user_id
         issued_at = int(time.time())
         token = sign(
             {
@@ -81,12 +92,15 @@ class Tokens:
                 "account_id": self.account_id,
                 "base_domain": "kommo.com",
                 "version": 2,
-                "scopes": ["crm", "notifications"],
+                "scopes": members(self.options.token_scopes),
                 "api_domain": host,
             }
         )
         self._access[token] = (issued_at + seconds, user_id)
         return token
+
+    def has_ended(self, token: str) -> bool:
+        return token in self._ended
 
     def end_access(self, token: str) -> None:
         """Refuse this one access token from now on."""
@@ -114,7 +128,7 @@ class Tokens:
     def exchange(self, given: Json, *, host: str) -> Answer:
         """Answer `POST /oauth2/access_token`; raises Refusal with Kommo's hints."""
         if self.options.moved_to:
-            raise Refusal(unauthorized())
+            raise moved(self.options)
         if given.get("client_id") != CLIENT_ID or given.get("client_secret") != CLIENT_SECRET:
             raise _refused("Client authentication failed", 401)
         if not given.get("redirect_uri"):
@@ -167,6 +181,13 @@ class Tokens:
             "refresh_token": refresh.text,
         }
         return Answer(body, content_type="application/json")
+
+
+def moved(options: Options) -> Refusal:
+    """Return what a host answers whose account has another name by now."""
+    if options.moved_status == 401:
+        return Refusal(unauthorized())
+    return Refusal(html_page(options.moved_status, f"{options.moved_status} {HTTPStatus(options.moved_status).phrase}"))
 
 
 def sign(claims: Json) -> str:

@@ -14,6 +14,7 @@ DETAILS = {
     "FieldMissing": "This field is missing.",
     "FieldNotExpected": "This field was not expected.",
     "TooLow": "This value should be greater than or equal to 0.",
+    "TooLong": "This value is too long.",
 }
 
 

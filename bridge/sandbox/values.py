@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bridge.sandbox import forms
 from bridge.sandbox.answers import Json
 from bridge.sandbox.entities import Entity, Enum, Field
+from bridge.sandbox.options import members
 from bridge.sandbox.store import Store
 from bridge.sandbox.validation import Errors
+
+if TYPE_CHECKING:
+    from bridge.sandbox.calls import Call
 
 # Field id -> its new values, None to clear.
 Values = dict[int, list[Json] | None]
 
 
-def read(store: Store, kind: str, given: Any, errors: Errors) -> Values:
+def read(call: Call, kind: str, given: Any, errors: Errors) -> Values:
     """Return the values a client sends in `custom_fields_values`, noting what Kommo would refuse."""
     read_values: Values = {}
     if given is None:
@@ -35,14 +40,14 @@ def read(store: Store, kind: str, given: Any, errors: Errors) -> Values:
             continue
         if named == "field_id" and not errors.integer(item["field_id"], f"{path}.field_id"):
             continue
-        field = store.field(kind, field_id=item.get("field_id"), code=item.get("field_code"))
+        field = call.store.field(kind, field_id=item.get("field_id"), code=item.get("field_code"))
         if field is None:
             errors.add("NotSupportedChoice", f"{path}.{named}")
             continue
         if "values" not in item or item["values"] == []:
             errors.add("FieldMissing", f"{path}.values")
             continue
-        read_values[field.id] = _values_of(field, item["values"], f"{path}.values", errors)
+        read_values[field.id] = _values_of(call, field, item["values"], f"{path}.values", errors)
     return read_values
 
 
@@ -83,7 +88,7 @@ def show_in_hook(store: Store, entity: Entity) -> list[Json]:
     return shown
 
 
-def _values_of(field: Field, given: Any, path: str, errors: Errors) -> list[Json] | None:
+def _values_of(call: Call, field: Field, given: Any, path: str, errors: Errors) -> list[Json] | None:
     if given is None:
         return None
     if not isinstance(given, list):
@@ -98,7 +103,7 @@ def _values_of(field: Field, given: Any, path: str, errors: Errors) -> list[Json
     for index, item in enumerate(given):
         if not isinstance(item, dict):
             errors.wrong_type(f"{path}.{index}", "object")
-        elif (value := read_one(field, item, f"{path}.{index}", errors)) is not None:
+        elif (value := read_one(call, field, item, f"{path}.{index}", errors)) is not None:
             found.append(value)
     return found
 
@@ -110,14 +115,18 @@ def _required(item: Json, path: str, errors: Errors) -> bool:
     return True
 
 
-def _text(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
-    if _required(item, path, errors) and errors.text(item["value"], f"{path}.value"):
-        return {"value": item["value"]}
-    return None
+def _text(call: Call, field: Field, item: Json, path: str, errors: Errors) -> Json | None:
+    if not (_required(item, path, errors) and errors.text(item["value"], f"{path}.value")):
+        return None
+    if too_long := forms.too_long(call, field.type, item["value"]):
+        errors.add("TooLong", f"{path}.value", too_long)
+        return None
+    kept = forms.text(call.options, item["value"], one_line=field.type != "textarea")
+    return {"value": kept} if kept else None
 
 
-def _url(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
-    value = _text(field, item, path, errors)
+def _url(call: Call, field: Field, item: Json, path: str, errors: Errors) -> Json | None:
+    value = _text(call, field, item, path, errors)
     if value is None:
         return None
     text = value["value"]
@@ -125,13 +134,14 @@ def _url(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
         host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
     except ValueError:
         host = ""
-    if any(character.isspace() for character in text) or ("." not in host and host != "localhost"):
+    bare = call.options.strict_links and "://" not in text and not call.by_hand
+    if bare or any(character.isspace() for character in text) or ("." not in host and host != "localhost"):
         errors.add("InvalidType", f"{path}.value", "This value is not a valid URL.")
         return None
     return value
 
 
-def _number(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
+def _number(call: Call, field: Field, item: Json, path: str, errors: Errors) -> Json | None:
     if not _required(item, path, errors):
         return None
     value = item["value"]
@@ -143,19 +153,22 @@ def _number(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
         errors.wrong_type(f"{path}.value", "numeric")
         return None
     # Kommo gives numbers back as text.
-    return {"value": str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)}
+    as_text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return {"value": forms.number(call.options, field.type, as_text)}
 
 
-def _checkbox(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
+def _checkbox(call: Call, field: Field, item: Json, path: str, errors: Errors) -> Json | None:
     if not _required(item, path, errors):
         return None
     if not isinstance(item["value"], bool):
         errors.wrong_type(f"{path}.value", "bool")
         return None
+    if call.options.unticked_as_empty and not item["value"]:
+        return None
     return {"value": item["value"]}
 
 
-def _choice(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
+def _choice(call: Call, field: Field, item: Json, path: str, errors: Errors) -> Json | None:
     enum: Enum | None
     if item.get("enum_id") is not None:
         if not errors.integer(item["enum_id"], f"{path}.enum_id"):
@@ -176,8 +189,8 @@ def _choice(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
     return {"value": enum.value, "enum_id": enum.id, "enum_code": enum.code}
 
 
-def _multitext(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
-    value = _text(field, item, path, errors)
+def _multitext(call: Call, field: Field, item: Json, path: str, errors: Errors) -> Json | None:
+    value = _text(call, field, item, path, errors)
     if value is None:
         return None
     code, enum_id = item.get("enum_code"), item.get("enum_id")
@@ -187,18 +200,18 @@ def _multitext(field: Field, item: Json, path: str, errors: Errors) -> Json | No
         if (enum.id == enum_id if enum_id is not None else enum.code == (code or "WORK"))
     )
     enum = next(matching, None)
-    if enum is None:
+    if enum is None or (field.code == "PHONE" and enum.code in members(call.options.missing_phone_kinds)):
         errors.add("NotSupportedChoice", f"{path}.{'enum_id' if enum_id is not None else 'enum_code'}")
         return None
     return {**value, "enum_id": enum.id, "enum_code": enum.code}
 
 
-def _date(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
+def _date(call: Call, field: Field, item: Json, path: str, errors: Errors) -> Json | None:
     if not _required(item, path, errors):
         return None
     value = item["value"]
     if isinstance(value, int) and not isinstance(value, bool):
-        return {"value": value}
+        return {"value": forms.moment(call.options, field.type, value)}
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -206,17 +219,17 @@ def _date(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return {"value": int(moment.timestamp())}
+    return {"value": forms.moment(call.options, field.type, int(moment.timestamp()))}
 
 
-def _raw(field: Field, item: Json, path: str, errors: Errors) -> Json | None:
+def _raw(call: Call, field: Field, item: Json, path: str, errors: Errors) -> Json | None:
     return dict(item)
 
 
 DATES = {"date", "date_time", "birthday"}
 SEVERAL = {"multiselect", "multitext", "smart_address", "chained_list", "items", "linked_entity"}
 
-READERS: dict[str, Callable[[Field, Json, str, Errors], Json | None]] = {
+READERS: dict[str, Callable[[Call, Field, Json, str, Errors], Json | None]] = {
     **dict.fromkeys(("text", "textarea", "streetaddress", "tracking_data"), _text),
     **dict.fromkeys(("numeric", "price", "monetary"), _number),
     **dict.fromkeys(("select", "multiselect", "radiobutton", "category"), _choice),

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from bridge.sandbox.options import PROFILES, Options
 from bridge.sandbox.server import SandboxServer
 from bridge.sandbox.tokens import CLIENT_ID, CLIENT_SECRET, LONG_LIVED_TOKEN
 
@@ -21,11 +22,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8010, help="0 takes a free one (default: 8010)")
         parser.add_argument("--account-id", type=int, default=30000001, help="the account's id in Kommo")
+        parser.add_argument(
+            "--profile", choices=list(PROFILES), default="default", help="how it behaves (default: default)"
+        )
         parser.add_argument("--board", action="store_true", help="open the board in a browser")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            server = SandboxServer(port=options["port"], account_id=options["account_id"])
+            server = SandboxServer(
+                port=options["port"],
+                account_id=options["account_id"],
+                options=Options.of_profile(options["profile"]),
+            )
         except (OSError, OverflowError) as error:
             raise CommandError(
                 f"Port {options['port']} can not be used ({error}): choose another with --port."

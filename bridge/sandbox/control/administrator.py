@@ -26,13 +26,6 @@ def delete_enum(call: Call, field_id: int, enum_id: int) -> Answer:
     return nothing()
 
 
-def rename_field(call: Call, field_id: int) -> Answer:
-    field = _field(call, field_id)
-    field.name = text_of(call, "name")
-    call.store.version += 1
-    return answer({"id": field.id, "name": field.name})
-
-
 def delete_field(call: Call, field_id: int) -> Answer:
     field = _field(call, field_id)
     call.user_id = call.store.admin_id
@@ -57,6 +50,26 @@ def rename_status(call: Call, status_id: int) -> Answer:
 def delete_status(call: Call, status_id: int) -> Answer:
     pipelines.remove_status(call, _status(call, status_id))
     return nothing()
+
+
+def archive_pipeline(call: Call, pipeline_id: int) -> Answer:
+    pipeline = call.store.pipelines.get(pipeline_id)
+    if pipeline is None:
+        raise Refusal.control(f"no pipeline {pipeline_id}", f"there are {sorted(call.store.pipelines)}", 404)
+    pipeline.is_archive = bool(call.body.get("archived", True)) if isinstance(call.body, dict) else True
+    call.store.version += 1
+    return answer({"id": pipeline.id, "is_archive": pipeline.is_archive})
+
+
+def change_field(call: Call, field_id: int) -> Answer:
+    """Rename a field, or say in which stages it must be filled."""
+    field = _field(call, field_id)
+    if "required_statuses" in call.body:
+        field.required_statuses = list(call.body["required_statuses"])
+    if "name" in call.body or "required_statuses" not in call.body:
+        field.name = text_of(call, "name")
+    call.store.version += 1
+    return answer({"id": field.id, "name": field.name, "required_statuses": field.required_statuses})
 
 
 def delete_user(call: Call, user_id: int) -> Answer:
@@ -85,8 +98,9 @@ ROUTES: list[Route] = [
     ("POST", "/_sandbox/fields/<int:field_id>/enums", add_enum),
     ("PATCH", "/_sandbox/fields/<int:field_id>/enums/<int:enum_id>", rename_enum),
     ("DELETE", "/_sandbox/fields/<int:field_id>/enums/<int:enum_id>", delete_enum),
-    ("PATCH", "/_sandbox/fields/<int:field_id>", rename_field),
+    ("PATCH", "/_sandbox/fields/<int:field_id>", change_field),
     ("DELETE", "/_sandbox/fields/<int:field_id>", delete_field),
+    ("POST", "/_sandbox/pipelines/<int:pipeline_id>/archive", archive_pipeline),
     ("POST", "/_sandbox/pipelines/<int:pipeline_id>/statuses", add_status),
     ("PATCH", "/_sandbox/statuses/<int:status_id>", rename_status),
     ("DELETE", "/_sandbox/statuses/<int:status_id>", delete_status),

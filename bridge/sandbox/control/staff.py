@@ -16,6 +16,7 @@ from bridge.sandbox.tags import TagChange
 from bridge.sandbox.validation import Errors
 
 STAFF_ID = 11087201  # who acts when a call names nobody
+ROBOT_EVENTS = ("robot_replied", "ai_result", "intent_identified")
 
 
 def get_leads(call: Call) -> Answer:
@@ -35,7 +36,7 @@ def get_lead(call: Call, lead_id: int) -> Answer:
 def create_lead(call: Call) -> Answer:
     """Create a lead with its contact, from a short form: name, phone, email, contact_name, tags as texts."""
     body = _staff_body(call)
-    phone, email = body.pop("phone", None), body.pop("email", None)
+    phones, email = _phones(body), body.pop("email", None)
     contact_name = body.pop("contact_name", None)
     contact_id, is_incoming = body.pop("contact_id", None), body.pop("incoming", False)
     if tags := body.pop("tags", None):
@@ -48,8 +49,8 @@ def create_lead(call: Call) -> Answer:
     if is_incoming:
         change.stage = (pipeline.id, pipeline.incoming_status().id)
     contact = call.store.contacts.get(contact_id) if contact_id else None
-    if contact is None and (phone or email or contact_name):
-        contact = _new_contact(call, contact_name or body.get("name") or "", phone, email)
+    if contact is None and (phones or email or contact_name):
+        contact = _new_contact(call, contact_name or body.get("name") or "", phones, email)
     change.contacts = [contact.id] if contact else []
     lead = leads.create(call, change)
     if is_incoming:
@@ -119,18 +120,75 @@ def merge_lead(call: Call, lead_id: int) -> Answer:
     store.standing[lead.pipeline_id, lead.status_id].pop(lead.id, None)
     store.leads.remove(lead)
     changes.update(call, into, change)
+    if call.options.merge_events:
+        store.record("entity_merged", entity=into, by=call.user_id)
     return answer(_show(call, into))
 
 
+def merge_contact(call: Call, contact_id: int) -> Answer:
+    """Merge a contact into another: its numbers and leads go over, then it vanishes."""
+    contact = _contact(call, contact_id)
+    body = _staff_body(call)
+    into = _contact(call, body.get("into", 0))
+    if into is contact:
+        raise Refusal.control("a contact can not be merged into itself", 'send {"into": <another contact id>}')
+    store = call.store
+    for lead_id in list(contact.leads):
+        lead = store.leads.by_id[lead_id]
+        was_main = lead.contacts.pop(contact.id, False)
+        changes.link(call, lead, into, is_main=was_main or lead.contacts.get(into.id), by=call.user_id)
+    for field_id, held in contact.values.items():
+        kept = into.values.get(field_id, [])
+        is_multitext = store.fields[CONTACTS][field_id].type == "multitext"
+        more = [one for one in held if one["value"] not in [other["value"] for other in kept]]
+        if not kept or is_multitext:
+            store.contacts.set_values(into, field_id, [*kept, *more])
+    store.contacts.remove(contact)
+    changes.update(call, into, Change(by=call.user_id))
+    if call.options.merge_events:
+        store.record("entity_merged", entity=into, by=call.user_id)
+    return answer(_show_contact(call, into))
+
+
+def set_main_contact(call: Call, lead_id: int) -> Answer:
+    """Make another contact the main one: `contact_id`, or a new one by `name` and `phone`."""
+    lead = _lead(call, lead_id)
+    body = _staff_body(call)
+    if body.get("contact_id"):
+        contact = _contact(call, body["contact_id"])
+    else:
+        contact = _new_contact(call, str(body.get("name") or ""), _phones(body), body.get("email"))
+    changes.link(call, lead, contact, is_main=True, by=call.user_id)
+    changes.update(call, lead, Change(by=call.user_id))
+    return answer(_show(call, lead))
+
+
+def act_as_robot(call: Call, lead_id: int) -> Answer:
+    """Let Kommo's own robots act on a lead: `kind` is an event of theirs; with `text` they say it in the chat."""
+    lead = _lead(call, lead_id)
+    body = _staff_body(call)
+    call.user_id = 0
+    kind = body.get("kind", "robot_replied")
+    if kind not in ROBOT_EVENTS:
+        raise Refusal.control(f"unknown kind {kind!r}", f"known kinds: {', '.join(ROBOT_EVENTS)}")
+    if text := body.get("text"):
+        talks.say(call, lead, direction="outgoing", text=str(text), user_id=0)
+    call.store.record(kind, entity=lead, by=0)
+    return answer(_show(call, lead))
+
+
 def say(call: Call, lead_id: int) -> Answer:
-    """Write in the lead's chat: `outgoing` as staff (user 0: a bot), `incoming` as the client."""
+    """Write in the lead's chat: `outgoing` as staff (user 0: a bot), `incoming` as the client.
+
+    With `by_bot` a program writes with the token of `user_id`.
+    """
     lead = _lead(call, lead_id)
     user_id = call.body.get("user_id", STAFF_ID) if isinstance(call.body, dict) else STAFF_ID
     body = _staff_body(call)
     direction, text = body.get("direction", "outgoing"), body.get("text", "")
     if direction not in ("incoming", "outgoing") or not isinstance(text, str):
         raise Refusal.control("direction must be incoming or outgoing", 'send {"direction": "outgoing", "text": "Oi"}')
-    message = talks.say(call, lead, direction=direction, text=text, user_id=user_id)
+    message = talks.say(call, lead, direction=direction, text=text, user_id=user_id, by_bot=bool(body.get("by_bot")))
     return answer(message, 201)
 
 
@@ -166,7 +224,7 @@ def populate(call: Call) -> Answer:
     stages = [s for s in call.store.main_pipeline.in_order() if not s.is_incoming]
     first = len(call.store.leads.by_id)
     for number in range(first, first + count):
-        contact = _new_contact(call, f"Pessoa {number}", f"+55819{number:08d}", None)
+        contact = _new_contact(call, f"Pessoa {number}", [f"+55819{number:08d}"], None)
         stage = stages[number % len(stages)]
         change = Change(attributes={"name": f"Lead {number}"}, stage=(stage.pipeline_id, stage.id), by=call.user_id)
         change.contacts = [contact.id]
@@ -182,7 +240,7 @@ def _staff_body(call: Call) -> Json:
     if not isinstance(call.body, dict):
         raise Refusal.control("the body must be an object", "send {}")
     body = dict(call.body)
-    call.user_id = body.pop("user_id", STAFF_ID)
+    call.user_id, call.by_hand = body.pop("user_id", STAFF_ID), True
     if not call.store.is_user(call.user_id, robot=True):
         raise Refusal.control(f"no user {call.user_id}", f"users: 0 and {sorted(call.store.users)}")
     return body
@@ -249,9 +307,15 @@ def _contact(call: Call, contact_id: int) -> Contact:
     return contact
 
 
-def _new_contact(call: Call, name: str, phone: str | None, email: str | None) -> Contact:
-    given = [("PHONE", phone), ("EMAIL", email)]
-    fields = [{"field_code": code, "values": [{"value": text}]} for code, text in given if text]
+def _phones(body: Json) -> list[str]:
+    """Take the numbers out of the body: one as `phone`, several as `phones`."""
+    one, several = body.pop("phone", None), body.pop("phones", None) or []
+    return [str(text) for text in ([one] if one else []) + list(several)]
+
+
+def _new_contact(call: Call, name: str, phones: list[str], email: str | None) -> Contact:
+    given = [("PHONE", phones), ("EMAIL", [email] if email else [])]
+    fields = [{"field_code": code, "values": [{"value": text} for text in texts]} for code, texts in given if texts]
     item = {"name": name, "custom_fields_values": fields}
     return contacts.create(call, CONTACTS, _checked(lambda errors: contacts.read(call, CONTACTS, item, errors, None)))
 
@@ -299,9 +363,12 @@ ROUTES: list[Route] = [
     ("POST", "/_sandbox/leads/<int:lead_id>/delete", delete_lead),
     ("POST", "/_sandbox/leads/<int:lead_id>/restore", restore_lead),
     ("POST", "/_sandbox/leads/<int:lead_id>/merge", merge_lead),
+    ("POST", "/_sandbox/leads/<int:lead_id>/main_contact", set_main_contact),
     ("POST", "/_sandbox/leads/<int:lead_id>/message", say),
+    ("POST", "/_sandbox/leads/<int:lead_id>/robot", act_as_robot),
     ("POST", "/_sandbox/leads/<int:lead_id>/note", add_note),
     ("POST", "/_sandbox/contacts/<int:contact_id>/edit", edit_contact),
     ("POST", "/_sandbox/contacts/<int:contact_id>/delete", delete_contact),
+    ("POST", "/_sandbox/contacts/<int:contact_id>/merge", merge_contact),
     ("POST", "/_sandbox/populate", populate),
 ]

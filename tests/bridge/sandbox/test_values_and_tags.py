@@ -70,7 +70,9 @@ def test_tracking_fields_are_addressed_by_code(api):
     ("type_", "sent", "held"),
     [
         ("checkbox", {"value": False}, False),
-        ("date", {"value": "2024-05-01T00:00:00+00:00"}, 1714521600),
+        # Midnight in Greenwich is still the day before in São Paulo.
+        ("date", {"value": "2024-05-01T00:00:00+00:00"}, 1714446000),
+        ("birthday", {"value": "2024-05-01T00:00:00-03:00"}, 1714532400),
         ("date_time", {"value": 1714521600}, 1714521600),
         ("monetary", {"value": 10.5}, "10.5"),
         ("textarea", {"value": "a\nb"}, "a\nb"),

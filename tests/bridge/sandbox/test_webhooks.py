@@ -69,6 +69,7 @@ def test_a_move_gives_status_and_update_in_the_old_naming(api, listener):
             "status_id": str(QUALIFIED),
             "old_status_id": "89709459",
             "price": "1000",
+            "price_with_minor_units": "1000.00",
             "responsible_user_id": "11087123",
             "last_modified": str(lead["updated_at"]),
             "modified_user_id": "11087123",
@@ -110,7 +111,7 @@ def test_dates_are_bare_scalars(api, listener):
     subscribe(api, listener)
     api.create(custom_fields_values=[{"field_id": made[0]["id"], "values": [{"value": 1725915600}]}])
     [body] = listener.wait_for(1)
-    assert body["leads"]["add"]["0"]["custom_fields"]["0"]["values"] == {"0": "1725915600"}
+    assert body["leads"]["add"]["0"]["custom_fields"]["0"]["values"] == {"0": "1725850800"}
 
 
 def test_deletion_restoring_and_the_responsible_user(api, listener):

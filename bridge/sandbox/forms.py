@@ -1,0 +1,54 @@
+"""The form a Kommo account keeps of what it is sent: dates, texts and numbers seldom come back as they went."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from bridge.sandbox.options import Options
+
+if TYPE_CHECKING:
+    from bridge.sandbox.calls import Call
+
+PLAIN_DATES = frozenset({"date", "birthday"})
+LAST_OF_BASIC_PLANE = 0xFFFF
+
+
+def moment(options: Options, type_: str, at: int) -> int:
+    """Return the Unix seconds that are kept: of a plain date the start of its day in the account's zone."""
+    if type_ not in PLAIN_DATES or not options.dates_at_midnight:
+        return at
+    zone = ZoneInfo(options.account_time_zone)
+    day = datetime.fromtimestamp(at, zone).date()
+    return int(datetime.combine(day, time(), zone).timestamp())
+
+
+def text(options: Options, given: str, *, one_line: bool = True) -> str:
+    """Return the text that is kept."""
+    if options.cut_text_at_emoji:
+        given = _cut(given)
+    if options.tidy_spaces:
+        lines = [" ".join(line.split()) for line in given.splitlines()]
+        given = " ".join(lines) if one_line else "\n".join(lines)
+        given = given.strip()
+    return given
+
+
+def too_long(call: Call, type_: str, given: str) -> str:
+    """Return why the API does not take a text that long; empty when it does, as for whatever people type."""
+    limit = {"text": call.options.text_limit, "textarea": call.options.textarea_limit}.get(type_, 0)
+    if call.by_hand or not limit or len(given) <= limit:
+        return ""
+    return f"This value is too long. It should have {limit} characters or less."
+
+
+def number(options: Options, type_: str, given: str) -> str | float:
+    if not options.other_number_forms:
+        return given
+    return f"{float(given):.2f}" if type_ == "monetary" else float(given)
+
+
+def _cut(given: str) -> str:
+    end = next((place for place, one in enumerate(given) if ord(one) > LAST_OF_BASIC_PLANE), len(given))
+    return given[:end]

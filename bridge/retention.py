@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from axes.models import AccessAttempt, AccessLog
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 from django.db.models import Model, Q
 from django_q.models import OrmQ, Task
@@ -27,7 +28,7 @@ from bridge.models import (
     WorkLease,
 )
 from followups.models import Attempt, Enrollment
-from leads.models import Event, Stay, UnmappedConversationStage
+from leads.models import Event, ForgottenReport, Stay, UnmappedConversationStage
 
 BATCH = 2000
 EVERY_ROW = Q()
@@ -65,6 +66,8 @@ def rules() -> list[Rule]:
         Rule(Session, "expire_date", timedelta(0)),
         # Whatever the agent once called a stage, and nobody mapped.
         Rule(UnmappedConversationStage, "last_seen_at", timedelta(days=365)),
+        Rule(LogEntry, "action_time", days["record"]),
+        Rule(ForgottenReport, "at", days["forgotten_reports"]),
         Rule(Heartbeat, "at", timedelta(days=1)),
         # One that is over goes when staff were told so; where telling fails for a month, nobody waits for it any more.
         Rule(Alert, "last_seen_at", timedelta(days=30)),

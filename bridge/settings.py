@@ -254,6 +254,10 @@ RETENTION_DAYS = {
     "events": env.int("KEEP_EVENTS_DAYS", default=730),
     "tasks": env.int("KEEP_TASKS_DAYS", default=7),
     "logins": env.int("KEEP_LOGINS_DAYS", default=90),
+    # What people did in the admin.
+    "record": env.int("KEEP_RECORD_DAYS", default=730),
+    # By which a report about somebody who was erased is known again, and not stored.
+    "forgotten_reports": env.int("KEEP_FORGOTTEN_REPORTS_DAYS", default=365),
 }
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 

@@ -59,7 +59,7 @@ def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | 
     )
     if not rows:
         return None
-    batch = _Batch(holder, now, enrollment.vetoes([one.lead_id for one in rows]))
+    batch = _Batch(holder, now, enrollment.vetoes([one.lead for one in rows]))
     for one in rows:
         batch.take(one)
     batch.store()
@@ -201,7 +201,7 @@ def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = B
         .select_for_update(skip_locked=True, of=("self", "enrollment", "enrollment__lead"))
         .order_by("retry_at")[:limit]
     )
-    vetoes = enrollment.vetoes([attempt.enrollment.lead_id for attempt in rows]) if rows else {}
+    vetoes = enrollment.vetoes([attempt.enrollment.lead for attempt in rows]) if rows else {}
     again = [attempt for attempt in rows if _is_tried_again(attempt, vetoes, now, acts_once=acts_once)]
     for attempt in again:
         attempt.tries += 1

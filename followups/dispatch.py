@@ -21,6 +21,7 @@ from followups.channels import Channel, Outcome, Outgoing, Result
 from followups.claiming import free, holders
 from followups.models import Attempt, Enrollment
 from followups.recording import Done, followups_sent, record
+from leads import optout
 from leads.models import Lead
 
 __all__ = ["fire", "followups_sent", "free", "has_work", "holders", "person", "send"]
@@ -111,10 +112,12 @@ def _given_back(attempts: Sequence[Attempt], reason: str, at: datetime) -> list[
 
 
 def _stopped(attempts: Sequence[Attempt]) -> dict[int, str]:
-    """Return the enrollments of these that have ended since they were claimed, with the reason. One query."""
+    """Return the enrollments of these that have ended since they were claimed, or whose person opted out; with why."""
     ended = Enrollment.objects.filter(pk__in=[attempt.enrollment_id for attempt in attempts])
     ended = ended.exclude(state=Enrollment.State.WAITING)
-    return {pk: reason or "the sequence ended" for pk, reason in ended.values_list("pk", "reason")}
+    opted_out = optout.since(attempt.enrollment.lead for attempt in attempts)
+    unwanted = {one.enrollment_id: optout.SAID for one in attempts if one.enrollment.lead_id in opted_out}
+    return unwanted | {pk: reason or "the sequence ended" for pk, reason in ended.values_list("pk", "reason")}
 
 
 def _dare(channel: Channel, message: Outgoing, clock: Callable[[], datetime]) -> tuple[Result, datetime]:

@@ -18,7 +18,7 @@ from followups import schedule, versions
 from followups.models import Attempt, Enrollment, Sequence
 from followups.schedule import Due, Hours
 from followups.versions import SequencePlan
-from leads import stages
+from leads import optout, stages
 from leads.models import Event, Lead, Pipeline, Stage
 from leads.rulebook import rulebook
 from leads.statements import Select
@@ -60,7 +60,7 @@ def why_not(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
     if lead.erased_at or not lead.phone:
         return "there is no number to write to"
     if lead.opted_out_at:
-        return "the person opted out"
+        return optout.SAID
     if lead.in_handoff:
         return "a person has taken over"
     if reason := _stage_says_no(lead, sequence, plan):
@@ -70,10 +70,11 @@ def why_not(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
     return _conversation_says_no(lead)
 
 
-def vetoes(lead_ids: Collection[UUID]) -> dict[UUID, str]:
-    """Return the reasons other rooms have against writing to some of these leads: the card is gone, for one."""
-    answers: list[tuple[Any, Any]] = vetoes_wanted.send(Enrollment, lead_ids=lead_ids)
-    return {lead_id: reason for _, reasons in answers for lead_id, reason in reasons.items()}
+def vetoes(leads: Collection[Lead]) -> dict[UUID, str]:
+    """Return what speaks against writing to some of these leads beyond themselves: their person's wish, a lost card."""
+    answers: list[tuple[Any, Any]] = vetoes_wanted.send(Enrollment, lead_ids=[lead.pk for lead in leads])
+    found = {lead_id: reason for _, reasons in answers for lead_id, reason in reasons.items()}
+    return found | dict.fromkeys(optout.since(leads), optout.SAID)
 
 
 def _stage_says_no(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
@@ -113,7 +114,7 @@ def enroll(lead: Lead, purpose: Sequence.StartsOn, *, now: datetime) -> Enrollme
         return None
     version = versions.pin(sequence)
     plan = versions.read(version)
-    if not plan.steps or why_not(lead, sequence, plan) or vetoes([lead.pk]).get(lead.pk):
+    if not plan.steps or why_not(lead, sequence, plan) or vetoes([lead]).get(lead.pk):
         return None
     if purpose == UNANSWERED and _had_its_sequence(lead):
         return None

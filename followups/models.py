@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -236,19 +235,3 @@ class Attempt(models.Model):
         """Settle it for good; the caller saves ENDING."""
         self.state, self.reason, self.ended_at = state, reason[:500], now
         self.retry_at, self.holder = None, ""
-
-
-class OptOutManager(models.Manager["OptOut"]):
-    def get_queryset(self) -> models.QuerySet[OptOut]:
-        return super().get_queryset().filter(opted_out_at__isnull=False)
-
-
-class OptOut(Lead):
-    """A person who wants no more follow-ups, on a page of their own; the row is the lead's."""
-
-    objects: ClassVar[models.Manager[OptOut]] = OptOutManager()
-
-    class Meta:
-        proxy = True
-        verbose_name = _("opt-out")
-        verbose_name_plural = _("opt-outs")

@@ -117,7 +117,7 @@ def sequence_saved(instance: Sequence, **_: object) -> None:
 @receiver(announcements.opted_out)
 def opted_out(lead: Lead, now: datetime, **_: object) -> None:
     _credit(lead, "opted_out_at", now, now)
-    enrollments.cancel(enrollments.live(lead), "the person opted out", now=now)
+    enrollments.cancel(enrollments.live(lead), optout.SAID, now=now)
 
 
 @receiver(announcements.personal_data_erased)

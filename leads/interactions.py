@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
-from leads import announcements, stages
+from leads import announcements, optout, stages
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import facts_of
@@ -154,6 +154,7 @@ def _leads_of(
     if not missing:
         return {key: (lead, False) for key, lead in found.items()}
     new = {phone.key: _new_lead(phone, pipeline, book, now) for phone in missing}
+    optout.meet(list(new.values()), now=now)
     if insert(list(new.values()), ignore_conflicts=True) < len(new):
         # Somebody else stored one of them at this moment: theirs stands.
         theirs = _locked(pipeline, book, list(new))

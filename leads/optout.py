@@ -1,40 +1,128 @@
-"""A person who wants no more follow-ups gets none, ever."""
+"""A person who wants no more follow-ups gets none, ever: in no pipeline, by no lead of theirs, whenever it is made.
+
+The wish is the person's and has a row of its own (leads.models.OptOut), by the pseudonym of their phone. `since` is
+the one place to ask; a lead's own column says what is shown of it, and holds for leads without a number.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from leads import announcements
-from leads.models import Event, Lead
+from leads import announcements, pseudonyms
+from leads.models import Event, Lead, OptOut
+from leads.phone import Phone
+from leads.statements import Select
+
+SAID = "the person opted out"
+
+BY_ADDRESS = Select(
+    lambda addresses: OptOut.objects.filter(address__in=addresses).values_list("address", "opted_out_at", "phone_key")
+)
+
+
+def since(leads: Iterable[Lead]) -> dict[UUID, datetime]:
+    """Return since when the people of these leads want no follow-ups; who does not mind is left out. One query."""
+    rows = list(leads)
+    found = {lead.pk: lead.opted_out_at for lead in rows if lead.opted_out_at}
+    by_address = pseudonyms.of_leads(rows)
+    for address, at, _ in BY_ADDRESS.all(addresses=list(by_address)) if by_address else ():
+        found |= {lead.pk: at for lead in by_address[address]}
+    return found
+
+
+def meet(leads: Sequence[Lead], *, now: datetime) -> set[UUID]:
+    """Let leads that are new, or have just learnt their phone, and the wishes of their people find each other.
+
+    In memory: returns the leads whose `opted_out_at` was set, for the caller to store. One query, mostly.
+    """
+    by_address = pseudonyms.of_leads(lead for lead in leads if not lead.erased_at)
+    known = {row[0]: row for row in BY_ADDRESS.all(addresses=list(by_address))} if by_address else {}
+    changed: set[UUID] = set()
+    for address, theirs in by_address.items():
+        if address in known:
+            _, at, phone_key = known[address]
+            for lead in theirs:
+                lead.opted_out_at = lead.opted_out_at or at
+                changed.add(lead.pk)
+            if not phone_key:
+                # Erased once, and back: staff see again whose wish it is.
+                OptOut.objects.filter(address=address).update(phone_key=theirs[0].phone_key or "")
+        elif said_at := next((lead.opted_out_at for lead in theirs if lead.opted_out_at), None):
+            # They said so when nobody knew their number yet.
+            _keep(theirs[0], by=Lead.Actor.BRIDGE, reason="opted out before the number was known", at=said_at)
+    return changed
 
 
 @transaction.atomic
 def opt_out(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
-    """Stop every follow-up of this person in every pipeline; False when they had opted out already."""
-    same_person = Lead.objects.filter(phone_key=lead.phone_key) if lead.phone_key else Lead.objects.filter(pk=lead.pk)
-    rows = list(same_person.select_for_update().filter(opted_out_at=None))
-    for row in rows:
+    """Stop every follow-up of this person in every pipeline, for good; False when they had opted out already."""
+    rows = list(_leads_of(lead).select_for_update().order_by("pk"))
+    is_new = _keep(lead, by=by, reason=reason, at=now)
+    news = [row for row in rows if row.opted_out_at is None]
+    for row in news:
         row.opted_out_at = row.updated_at = now
         row.save(update_fields=["opted_out_at", "updated_at"])
         row.events.create(at=now, kind=Event.Kind.OPTED_OUT, actor=by, reason=reason[:500])
         announcements.opted_out.send(Lead, lead=row, now=now)
-    return bool(rows)
+    return is_new or bool(news)
+
+
+@transaction.atomic
+def opt_out_number(phone: Phone, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
+    """Stop every follow-up to a number, whether or not anybody is known by it yet; False when it had opted out."""
+    lead = Lead.objects.filter(phone_key=phone.key).first() or Lead(phone=phone.e164, phone_key=phone.key)
+    return opt_out(lead, by=by, reason=reason, now=now)
 
 
 @transaction.atomic
 def take_back(lead: Lead, *, reason: str, now: datetime) -> bool:
     """Let a person of whom it was a mistake, or who asks for it, be written to again; False when nothing is to undo.
 
-    Only staff do so, and nothing that was stopped begins again by itself. A person who was erased stays opted out.
+    Only staff do so, and nothing that was stopped begins again by itself. A lead that was erased tells nobody's
+    number: the wish of its person is taken back by their number, or when they are back.
     """
-    same_person = Lead.objects.filter(phone_key=lead.phone_key) if lead.phone_key else Lead.objects.filter(pk=lead.pk)
-    rows = list(same_person.select_for_update().filter(opted_out_at__isnull=False, erased_at=None))
-    for row in rows:
+    if lead.erased_at:
+        return False
+    # The leads first, then the wish: the order of `opt_out`.
+    rows = list(_leads_of(lead).select_for_update().order_by("pk"))
+    address = pseudonyms.of_lead(lead)
+    undone = OptOut.objects.filter(address=address).delete()[0] if address else 0
+    stopped = [row for row in rows if row.opted_out_at and not row.erased_at]
+    for row in stopped:
         row.opted_out_at, row.updated_at = None, now
         row.save(update_fields=["opted_out_at", "updated_at"])
         row.events.create(
             at=now, kind=Event.Kind.FOLLOW_UP, actor=Lead.Actor.STAFF, reason=f"opt-out {reason}"[:500], data={}
         )
-    return bool(rows)
+    return bool(undone or stopped)
+
+
+def take_back_number(phone_key: str, *, reason: str, now: datetime) -> bool:
+    """Take back the wish of whoever has this number, whether or not a lead of theirs is known."""
+    lead = Lead.objects.filter(phone_key=phone_key).first() or Lead(phone_key=phone_key)
+    return take_back(lead, reason=reason, now=now)
+
+
+def forget(addresses: Collection[str]) -> None:
+    """Let the wishes of people who are erased tell nothing more than that there is one."""
+    OptOut.objects.filter(address__in=addresses).update(phone_key="", reason="")
+
+
+def _leads_of(lead: Lead) -> QuerySet[Lead]:
+    """Return every lead of the person, in any pipeline."""
+    return Lead.objects.filter(phone_key=lead.phone_key) if lead.phone_key else Lead.objects.filter(pk=lead.pk)
+
+
+def _keep(lead: Lead, *, by: Lead.Actor, reason: str, at: datetime) -> bool:
+    """Store the wish by the person's address, where one is known; False when it was there."""
+    address = pseudonyms.of_lead(lead)
+    if not address:
+        return False
+    said = {"phone_key": lead.phone_key or "", "opted_out_at": at, "by": by, "reason": reason[:500]}
+    _, is_new = OptOut.objects.get_or_create(address=address, defaults=said)
+    return is_new

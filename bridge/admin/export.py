@@ -21,7 +21,7 @@ from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.text import slugify
 
-from bridge.encryption import EncryptedTextField
+from leads.encryption import EncryptedTextField
 
 CHUNK = 2000
 # What a spreadsheet opens at ease; above it, CSV.

@@ -15,7 +15,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
         (
             (_("What goes out next"), "schedule_send", "followups_enrollment_changelist"),
             (_("Messages"), "chat", "followups_attempt_changelist"),
-            (_("Opt-outs"), "do_not_disturb_on", "followups_optout_changelist"),
+            (_("Opt-outs"), "do_not_disturb_on", "leads_optout_changelist"),
         ),
     ),
     (

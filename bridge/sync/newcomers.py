@@ -19,6 +19,7 @@ from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import merges
 from bridge.sync.observe import link, persons_name
 from bridge.sync.outbox import requeue
+from leads import optout
 from leads.models import Event, Lead, Pipeline
 from leads.phone import Phone, PhoneError, parse
 from leads.rulebook import rulebook
@@ -215,6 +216,7 @@ def _new_lead(
         created_at=now,
         updated_at=now,
     )
+    optout.meet([lead], now=now)
     # Without the signal: there is nothing to deliver to a card that was just read.
     Lead.objects.bulk_create([lead])
     card = Card(lead=lead, account=account, state=Card.State.IN_SYNC, observed_at=now, synced_at=now)
@@ -229,7 +231,10 @@ def _give_phone(card: Card, phone: Phone, now: datetime) -> bool:
     try:
         with transaction.atomic():
             free = Lead.objects.filter(pk=lead.pk, phone_key=None)
-            if not free.update(phone=phone.e164, phone_key=phone.key, updated_at=now):
+            lead.phone, lead.phone_key = phone.e164, phone.key
+            optout.meet([lead], now=now)
+            said_at = lead.opted_out_at
+            if not free.update(phone=phone.e164, phone_key=phone.key, opted_out_at=said_at, updated_at=now):
                 return False
             _tell(lead, f"its contact in Kommo has a phone now: {phone.e164[:6]}…", now)
     except IntegrityError:

@@ -1,4 +1,5 @@
 from leads.models.lead import ATTRIBUTES, Event, Lead, Objection
+from leads.models.person import Forgotten, ForgottenReport, OptOut, PseudonymKey
 from leads.models.pipeline import (
     Criterion,
     FieldMapping,
@@ -18,9 +19,13 @@ __all__ = [
     "Event",
     "FieldMapping",
     "Flow",
+    "Forgotten",
+    "ForgottenReport",
     "Lead",
     "Objection",
+    "OptOut",
     "Pipeline",
+    "PseudonymKey",
     "Qualification",
     "Stage",
     "StageMapping",

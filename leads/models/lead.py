@@ -93,8 +93,11 @@ class Lead(models.Model):
     handoff_until = models.DateTimeField(_("handoff until"), null=True, blank=True)
     # When the agent was last given the lead back; what a person wrote before that is no new takeover.
     resumed_at = models.DateTimeField(_("agent resumed at"), null=True, blank=True)
+    # Since when this lead is shown as opted out. Who may be written to is asked of the person (leads/optout.py).
     opted_out_at = models.DateTimeField(_("opted out at"), null=True, blank=True)
     erased_at = models.DateTimeField(_("erased at"), null=True, blank=True)
+    # Whose lead it was, told by nothing but the pseudonym (leads/pseudonyms.py); only once they were erased.
+    erased_address = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
 
     last_inbound_at = models.DateTimeField(_("last message of the lead"), null=True, blank=True)
     last_outbound_at = models.DateTimeField(_("last message of the agent"), null=True, blank=True)

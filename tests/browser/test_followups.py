@@ -65,7 +65,7 @@ def test_an_operator_sends_holds_and_opts_out(open_page, silent, picture, langua
     picture(page, f"followups-one-{language}", full_page=True)
     assert barriers(page) == []
 
-    page.goto(page.url.partition("/admin/")[0] + "/admin/followups/optout/person/")
+    page.goto(page.url.partition("/admin/")[0] + "/admin/leads/optout/person/")
     page.locator("input[name=phone]").fill("(81) 99999-0005")
     page.get_by_role("button", name=words["opt_out"], exact=True).click()
     expect(page.get_by_text("Maria 5").first).to_be_visible()

@@ -19,72 +19,66 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from bridge.admin.base import ReadOnlyAdmin
 from bridge.reasons import told
-from followups.models import OptOut
 from leads import optout
-from leads.models import Event, Lead, Pipeline
-from leads.phone import PhoneError, parse
+from leads.models import Lead, OptOut, Pipeline
+from leads.phone import Phone, PhoneError, parse
 
 
 class PhoneForm(forms.Form):
-    """A person by their number, whatever way it is written."""
+    """A person by their number, whatever way it is written, whether or not anybody is known by it yet."""
 
     phone = forms.CharField(label=_("phone"), max_length=40, widget=UnfoldAdminTextInputWidget())
 
-    def clean_phone(self) -> QuerySet[Lead]:
+    def clean_phone(self) -> Phone:
         pipeline = Pipeline.objects.order_by("-is_default").first()
         try:
-            phone = parse(self.cleaned_data["phone"], region=pipeline.phone_region if pipeline else "BR")
+            return parse(self.cleaned_data["phone"], region=pipeline.phone_region if pipeline else "BR")
         except PhoneError as error:
             raise forms.ValidationError(str(error)) from error
-        leads = Lead.objects.filter(phone_key=phone.key)
-        if not leads:
-            raise forms.ValidationError(_("Nobody with this number is known."))
-        return leads
 
 
 @admin.register(OptOut)
 class OptOutAdmin(ReadOnlyAdmin):
-    list_display = ("who", "opted_out_at", "said_by", "said")
-    search_fields = ("phone", "name")
+    list_display = ("who", "opted_out_at", "by", "said")
+    search_fields = ("phone_key", "lead_name")
     search_help_text = _("Phone or name")
     ordering = ("-opted_out_at", "pk")
     actions = ("take_back",)
     actions_list = ("add_person",)
-    fields = ("who", "opted_out_at", "said_by", "said")
+    fields = ("who", "opted_out_at", "by", "said")
     readonly_fields = fields
+    export_columns = ("phone_key", "opted_out_at", "by", "reason")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OptOut]:
         rows: QuerySet[OptOut] = super().get_queryset(request)
-        said = Event.objects.filter(lead=OuterRef("pk"), kind=Event.Kind.OPTED_OUT).order_by("-at", "-id")
-        return rows.annotate(
-            said_reason=Subquery(said.values("reason")[:1]), said_actor=Subquery(said.values("actor")[:1])
-        )
+        theirs = Lead.objects.filter(phone_key=OuterRef("phone_key")).exclude(name="").order_by("-updated_at")
+        return rows.annotate(lead_name=Subquery(theirs.values("name")[:1]))
 
-    @display(description=_("person"), ordering="name", header=True)
-    def who(self, lead: OptOut) -> tuple[str, str]:
-        return str(lead), lead.phone or ""
-
-    @admin.display(description=_("said by"))
-    def said_by(self, lead: Any) -> str:
-        return str(dict(Lead.Actor.choices).get(lead.said_actor, "–"))
+    @display(description=_("person"), ordering="phone_key", header=True)
+    def who(self, row: Any) -> tuple[str, str]:
+        return (row.lead_name, row.phone_key) if row.lead_name else (str(row), "")
 
     @admin.display(description=_("reason"))
-    def said(self, lead: Any) -> str:
-        return told(lead.said_reason or "") or "–"
+    def said(self, row: OptOut) -> str:
+        return told(row.reason) or "–"
 
     @admin.action(description=_("Take the opt-out back: the person asked for it, or it was a mistake"))
-    def take_back(self, request: HttpRequest, leads: QuerySet[OptOut]) -> None:
-        who, now = request.user.get_username(), timezone.now()
-        done = sum(optout.take_back(lead, reason=f"taken back by {who}", now=now) for lead in leads)
+    def take_back(self, request: HttpRequest, rows: QuerySet[OptOut]) -> None:
+        reason, now = f"taken back by {request.user.get_username()}", timezone.now()
+        known = [row.phone_key for row in rows if row.phone_key]
+        done = sum(optout.take_back_number(phone_key, reason=reason, now=now) for phone_key in known)
         self.message_user(request, _("%(count)d opt-out(s) taken back.") % {"count": done}, messages.SUCCESS)
+        if len(known) < len(rows):
+            text = _("Nobody knows who was erased: the opt-out can be taken back when the person writes again.")
+            self.message_user(request, text, messages.WARNING)
 
     @action(description=_("Opt somebody out"), icon="do_not_disturb_on")
     def add_person(self, request: HttpRequest) -> HttpResponse:
-        return redirect("admin:followups_optout_person")
+        return redirect("admin:leads_optout_person")
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.person_view)
-        return [path("person/", view, name="followups_optout_person"), *super().get_urls()]
+        return [path("person/", view, name="leads_optout_person"), *super().get_urls()]
 
     def person_view(self, request: HttpRequest) -> HttpResponse:
         """Ask for the number of somebody who wants no more follow-ups."""
@@ -93,11 +87,9 @@ class OptOutAdmin(ReadOnlyAdmin):
         form = PhoneForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             reason, now = f"opted out by {request.user.get_username()}", timezone.now()
-            done = [
-                optout.opt_out(lead, by=Lead.Actor.STAFF, reason=reason, now=now) for lead in form.cleaned_data["phone"]
-            ]
-            text = _("Opted out: no follow-up ever again.") if any(done) else _("This person had opted out already.")
-            self.message_user(request, text, messages.SUCCESS if any(done) else messages.WARNING)
-            return redirect("admin:followups_optout_changelist")
+            done = optout.opt_out_number(form.cleaned_data["phone"], by=Lead.Actor.STAFF, reason=reason, now=now)
+            text = _("Opted out: no follow-up ever again.") if done else _("This person had opted out already.")
+            self.message_user(request, text, messages.SUCCESS if done else messages.WARNING)
+            return redirect("admin:leads_optout_changelist")
         context = {**self.admin_site.each_context(request), "title": _("Opt somebody out"), "form": form}
         return TemplateResponse(request, "admin/followups/person.html", context)

@@ -6,7 +6,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from bridge.encryption import EncryptedTextField
+from leads.encryption import EncryptedTextField
 
 
 class Command(BaseCommand):

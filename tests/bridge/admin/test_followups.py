@@ -16,12 +16,12 @@ from followups.models import Attempt, Enrollment
 from followups.schedule import WEEKDAYS
 from leads import interactions
 from leads.interactions import Direction, Message
-from leads.models import Event, Lead, Pipeline
+from leads.models import Event, Lead, OptOut, Pipeline
 from leads.phone import parse
 from tests.bridge.admin.people import client_of
 
 LIST = "/admin/followups/enrollment/"
-OPT_OUTS = "/admin/followups/optout/"
+OPT_OUTS = "/admin/leads/optout/"
 
 
 @pytest.fixture
@@ -160,18 +160,27 @@ def test_somebody_is_opted_out_by_number_and_it_can_be_taken_back(staff, waiting
     one.refresh_from_db()
     assert one.state == "cancelled"
 
-    staff.post(OPT_OUTS, {"action": "take_back", "_selected_action": [one.lead_id]})
+    # By person, and not by lead: whatever leads of theirs come later.
+    staff.post(OPT_OUTS, {"action": "take_back", "_selected_action": [OptOut.objects.get().pk]})
 
     assert Lead.objects.get().opted_out_at is None
     assert Event.objects.filter(reason="opt-out taken back by ada").exists()
 
 
-@pytest.mark.parametrize("phone", ["nonsense", "+55 11 90000-0000"])
-def test_a_number_nobody_has_is_said_so(staff, waiting, phone):
+def test_what_is_no_number_is_said_so(staff, waiting):
     waiting()
-    answer = staff.post(f"{OPT_OUTS}person/", {"phone": phone})
+    answer = staff.post(f"{OPT_OUTS}person/", {"phone": "nonsense"})
     assert answer.context["form"].errors["phone"]
+    assert not OptOut.objects.exists()
+
+
+def test_somebody_nobody_knows_yet_is_opted_out_ahead(staff, waiting):
+    [one] = waiting()
+    staff.post(f"{OPT_OUTS}person/", {"phone": "+55 11 90000-0000"})
+    assert OptOut.objects.get().phone_key == "+5511900000000"
     assert Lead.objects.get().opted_out_at is None
+    assert "+5511900000000" in staff.get(OPT_OUTS, {"q": "90000"}).content.decode()
+    assert "+5511900000000" not in staff.get(OPT_OUTS, {"q": one.lead.name}).content.decode()
 
 
 def test_messages_can_be_found_by_the_id_the_agent_was_told(staff, waiting):

@@ -81,7 +81,7 @@ def _exchange(account: Account, code: str, referer: str) -> None:
     )
     with transaction.atomic():
         store_tokens(account, pair)
-        switches.resume(account, now=timezone.now())
+        switches.reopen(account, now=timezone.now())
         transaction.on_commit(partial(nudge.send, account.pk))
 
 

@@ -230,6 +230,8 @@ KOMMO_LONG_LIVED_TOKEN = env.str("KOMMO_LONG_LIVED_TOKEN", default="")
 KOMMO_CLIENT_ID = env.str("KOMMO_CLIENT_ID", default="")
 KOMMO_CLIENT_SECRET = env.str("KOMMO_CLIENT_SECRET", default="")
 KOMMO_REDIRECT_URI = env.str("KOMMO_REDIRECT_URI", default="")
+# `shadow`: a new account starts so.
+KOMMO_MODE = env.str("KOMMO_MODE", default="active") or "active"
 KOMMO_PIPELINE_ID = env.int("KOMMO_PIPELINE_ID", default=0) if env.str("KOMMO_PIPELINE_ID", default="") else None
 KOMMO_REQUESTS_PER_SECOND = env.int("KOMMO_REQUESTS_PER_SECOND", default=7)
 KOMMO_BATCH_SIZE = env.int("KOMMO_BATCH_SIZE", default=50)

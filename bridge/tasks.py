@@ -41,6 +41,8 @@ LOOK_FOR_TAKEOVERS_EVERY = timedelta(seconds=60)
 LONGEST_SENDING = timedelta(seconds=20)
 LONGEST_PRUNING = timedelta(seconds=15)
 LONGEST_WATCH = timedelta(minutes=2)
+# One read, with the refresh of a token and two slow answers.
+LONGEST_KNOCK = timedelta(minutes=3)
 LONGEST_REEVALUATION = timedelta(seconds=15)
 
 
@@ -178,13 +180,21 @@ def _go_on(task: str) -> None:
 
 @tracing.traced
 def end_waits() -> None:
-    """Give back leads whose longest handoff is over, and accounts whose pause is."""
+    """Give back leads whose longest handoff is over."""
+    heartbeat.progress()
+    handoff.end_expired(now=timezone.now())
+
+
+@tracing.traced
+def knock(account_id: int) -> None:
+    """Ask Kommo whether it takes us again after a refusal; deliveries go on when it does."""
     heartbeat.progress()
     now = timezone.now()
-    handoff.end_expired(now=now)
-    for account in Account.objects.filter(state=Account.State.PAUSED, paused_until__lte=now):
-        switches.resume(account, now=now)
-        nudge.send(account.pk)
+    with alone(f"knock:{account_id}", now=now, longest=LONGEST_KNOCK) as mine:
+        if mine and account_id in switches.at_closed_doors(now=now):
+            account = Account.objects.get(pk=account_id)
+            if switches.knock(account, connection.client_for(account), now=now):
+                nudge.send(account_id)
 
 
 @tracing.traced
@@ -271,8 +281,10 @@ def _agent_events(now: datetime) -> Iterable[TaskCall]:
 
 
 def _waits(now: datetime) -> Iterable[TaskCall]:
-    over = Account.objects.filter(state=Account.State.PAUSED, paused_until__lte=now)
-    return [("bridge.tasks.end_waits", ())] if handoff.has_expired(now) or over.exists() else []
+    if handoff.has_expired(now):
+        yield "bridge.tasks.end_waits", ()
+    for account_id in switches.at_closed_doors(now=now):
+        yield "bridge.tasks.knock", (account_id,)
 
 
 def _reevaluations(now: datetime) -> Iterable[TaskCall]:

@@ -17,11 +17,12 @@ from unfold.decorators import action, display
 from bridge import oauth
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain
+from bridge.configuration.first_start import begin_as_told
 from bridge.errors import ConfigurationError
 from bridge.kommo import hosts
 from bridge.models import Account, AccountPipeline
 from bridge.reasons import told
-from bridge.sync import nudge, switches
+from bridge.sync import nudge, shadow, switches
 
 
 class SecretInput(forms.PasswordInput):
@@ -87,11 +88,29 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     inlines = (AccountPipelineInline,)
     actions = ("pause", "resume", "shadow", "unshadow")
     actions_detail = ("connect_kommo",)
-    readonly_fields = ("kommo_account_id", "state", "why", "paused_until", "token_expires_at", "retry_at")
+    readonly_fields = (
+        "kommo_account_id",
+        "state",
+        "why",
+        "paused_by",
+        "paused_until",
+        "shadow_since",
+        "token_expires_at",
+        "retry_at",
+    )
 
     @action(description=_("Connect Kommo"), icon="link", permissions=["change"])
     def connect_kommo(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return oauth.begin(request, object_id)
+
+    def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
+        """Save; a new way to Kommo is tried at once where Kommo had refused the old one."""
+        if not change:
+            begin_as_told(obj)
+        super().save_model(request, obj, form, change)
+        if {"access_token", "client_secret", "base_url"} & set(form.changed_data):
+            switches.reopen(obj, now=timezone.now())
+            nudge.send(obj.pk)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = (*AccountForm.Meta.fields, *self.readonly_fields)
@@ -118,7 +137,8 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     @admin.action(description=_("Pause deliveries"))
     def pause(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            switches.pause(account, reason=f"paused by {request.user}", now=timezone.now())
+            by = Account.PausedBy.PERSON
+            switches.pause(account, reason=f"paused by {request.user}", now=timezone.now(), by=by)
 
     @admin.action(description=_("Resume deliveries"))
     def resume(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
@@ -129,10 +149,9 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     @admin.action(description=_("Only show what would be sent (shadow)"))
     def shadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            switches.enter_shadow(account)
+            switches.enter_shadow(account, now=timezone.now())
 
     @admin.action(description=_("Leave shadow: send from now on"))
     def unshadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            switches.leave_shadow(account, now=timezone.now())
-            nudge.send(account.pk)
+            shadow.leave(account, now=timezone.now())

@@ -19,7 +19,7 @@ from bridge.errors import ConfigurationError
 from bridge.kommo.client import KommoClient
 from bridge.models import Account
 from bridge.sync import catalogue as catalogues
-from bridge.sync import outbox, subscription
+from bridge.sync import nudge, outbox, subscription, switches
 from leads.models import FieldMapping, Pipeline, Stage
 from leads.names import name_key
 
@@ -58,6 +58,9 @@ class Connection:
         outbox.adopt_orphans(self.account, now=self.now)
         # Never compared yet: the first comparison comes at once, and takes in the open leads that are there already.
         Account.objects.filter(pk=self.account.pk, connected_at=None).update(connected_at=self.now)
+        if switches.reopen(self.account, now=self.now):
+            self.report.done.append("Kommo takes us again: deliveries go on")
+        nudge.send(self.account.pk)
         return self.report
 
     def check(self) -> None:

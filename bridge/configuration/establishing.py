@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.configuration.connecting import Connection
-from bridge.configuration.first_start import ensure_webhook_secret, take_free_pipelines
+from bridge.configuration.first_start import begin_as_told, ensure_webhook_secret, take_free_pipelines
 from bridge.errors import ConfigurationError
 from bridge.kommo import auth
 from bridge.kommo.client import KommoClient
@@ -48,8 +48,7 @@ def with_token(account: Account, *, base_url: str, token: str, now: datetime) ->
     account.name = account.name or reply.name
     _keep(account)
     Connection(account, client_for(account), create_missing=False, now=now).check()
-    if account.state == Account.State.PAUSED:
-        switches.resume(account, now=now)
+    switches.reopen(account, now=now)
 
 
 def for_consent(account: Account, *, base_url: str, client_id: str, client_secret: str, redirect_uri: str) -> None:
@@ -63,6 +62,8 @@ def for_consent(account: Account, *, base_url: str, client_id: str, client_secre
 
 
 def _keep(account: Account) -> None:
+    if account.pk is None:
+        begin_as_told(account)
     ensure_webhook_secret(account)
     account.save()
     take_free_pipelines(account)

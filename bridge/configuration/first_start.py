@@ -6,7 +6,9 @@ import hashlib
 import secrets
 
 from django.conf import settings
+from django.utils import timezone
 
+from bridge.errors import ConfigurationError
 from bridge.kommo.hosts import check_base_url
 from bridge.models import Account, AccountPipeline
 from leads.models import Pipeline
@@ -32,10 +34,20 @@ def ensure_account() -> Account | None:
             requests_per_second=settings.KOMMO_REQUESTS_PER_SECOND,
             batch_size=settings.KOMMO_BATCH_SIZE,
         )
+        begin_as_told(account)
         ensure_webhook_secret(account)
         account.save()
     take_free_pipelines(account)
     return account
+
+
+def begin_as_told(account: Account) -> None:
+    """Let a new account start in the state KOMMO_MODE names; does not save. Raises ConfigurationError."""
+    mode = settings.KOMMO_MODE
+    if mode not in (Account.State.ACTIVE, Account.State.SHADOW):
+        raise ConfigurationError(f"KOMMO_MODE is {mode!r}: it is active or shadow")
+    if mode == Account.State.SHADOW:
+        account.state, account.shadow_since = Account.State.SHADOW, timezone.now()
 
 
 def take_free_pipelines(account: Account) -> None:

@@ -21,6 +21,12 @@ class Account(models.Model):
         SHADOW = "shadow", _("shadow: compute and show, write nothing")
         PAUSED = "paused", _("paused")
 
+    class PausedBy(models.TextChoices):
+        # Stays until a person resumes it.
+        PERSON = "person", _("a person")
+        # Refused us: tried again, gently, until it answers.
+        KOMMO = "kommo", "Kommo"
+
     name = models.CharField(_("name"), max_length=200)
     base_url = models.URLField(_("address"), unique=True, help_text="https://acme.kommo.com")
     kommo_account_id = models.BigIntegerField(_("Kommo account id"), null=True, blank=True)
@@ -40,7 +46,13 @@ class Account(models.Model):
     # What to go back to when the pause ends.
     state_before_pause = models.CharField(max_length=10, choices=State, default=State.ACTIVE, editable=False)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
+    paused_by = models.CharField(_("paused by"), max_length=10, choices=PausedBy, blank=True, db_default="", default="")
+    # Of a pause by Kommo's doing: when it is asked again.
     paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
+    # How often in a row Kommo has refused us: the waits grow with it.
+    refusals = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    # Since when nothing is written and nothing said to anybody; kept through a pause.
+    shadow_since = models.DateTimeField(_("in shadow since"), null=True, blank=True)
 
     requests_per_second = models.PositiveSmallIntegerField(
         _("requests per second"), default=7, validators=[MinValueValidator(1), MaxValueValidator(50)]
@@ -77,6 +89,8 @@ class Account(models.Model):
     # A full comparison under way: since when, and how far it has come, so that whoever takes it up goes on from there.
     comparing_since = models.DateTimeField(_("comparing since"), null=True, blank=True)
     comparing_at = models.JSONField(default=dict, blank=True, editable=False)
+    # What the first comparison has found so far: {"read", "taken_in", "left": {why: count}, "seconds": [Kommo ids]}.
+    first_comparison = models.JSONField(default=dict, blank=True, editable=False)
 
     lease_holder = models.CharField(max_length=100, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -109,6 +123,18 @@ class Account(models.Model):
             if columns is not None:
                 kwargs["update_fields"] = {*columns, "token_expires_at"}
         super().save(**kwargs)
+
+    @property
+    def is_silent(self) -> bool:
+        """Say whether it only shows what it would do: in shadow, or paused while it was."""
+        if self.state == self.State.PAUSED:
+            return self.state_before_pause == self.State.SHADOW
+        return self.state == self.State.SHADOW
+
+    @property
+    def may_create(self) -> bool:
+        """Say whether new cards may be made: only once it is known who is in Kommo already."""
+        return self.compared_at is not None
 
 
 class AccountPipeline(models.Model):

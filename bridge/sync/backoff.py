@@ -20,9 +20,14 @@ def delay(attempt: int, *, jitter: float, retry_after: timedelta = timedelta(0),
     The first wait is 2 to 2.4 s, the fourth 16 to 19.2 s; from the tenth on it stays at 10 to 12 minutes, for as
     long as an outage lasts.
     """
-    exponent = min(max(attempt, 1) - 1, LARGEST_EXPONENT)
-    wait: timedelta = min(BASE * 2**exponent, cap)
+    wait = doubled(BASE, attempt - 1, cap=cap)
     return max(wait * (1 + 0.2 * jitter), retry_after)
+
+
+def doubled(first: timedelta, times: int, *, cap: timedelta) -> timedelta:
+    """Return a wait doubled so many times, at most `cap`."""
+    wait: timedelta = min(first * 2 ** min(max(times, 0), LARGEST_EXPONENT), cap)
+    return wait
 
 
 def batch_limit(size: int, trouble: int) -> int:

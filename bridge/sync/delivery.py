@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from bridge import heartbeat
-from bridge.errors import KommoAccessError, KommoError, KommoRejectedError
+from bridge.errors import KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.throttle import Lane
@@ -47,8 +47,6 @@ LONGEST_DRAIN = timedelta(seconds=20)
 # A card that was tried this often without any outcome killed the process each time: it is parked. By then it travels
 # alone, because every such try weighs as two failures.
 MOST_TRIES_WITHOUT_OUTCOME = 5
-# A wrong address may be a proxy's bad quarter of an hour; a closed door stays closed until a person opens it.
-WRONG_WAY_PAUSE = timedelta(minutes=15)
 # Our copy of the account is not read again for every card that misses something in it.
 CATALOGUE_IS_NEW_FOR = timedelta(minutes=5)
 
@@ -93,7 +91,7 @@ class Drain:
         return briefings.deliver_due(self.account, self.client, now=self.clock()) or more
 
     def _may_send(self) -> bool:
-        self.account.refresh_from_db(fields=["state", "batch_size", "batch_limit", "retry_at", "failures"])
+        self.account.refresh_from_db(fields=["state", "batch_size", "batch_limit", "retry_at", "failures", "refusals"])
         rests = self.account.retry_at is not None and self.account.retry_at > self.clock()
         return self.account.state != Account.State.PAUSED and not rests
 
@@ -293,6 +291,8 @@ class Drain:
         """Kommo answers: what waited only because it did not is due at once, and batches grow back."""
         self.delivered += count
         changed: dict[str, Any] = {}
+        if self.account.refusals:
+            changed["refusals"] = 0
         if self.account.failures or self.account.retry_at:
             changed |= {"failures": 0, "retry_at": None}
             outbox.wake(self.account.pk, most_attempts=self.account.failures, now=self.clock())
@@ -301,7 +301,7 @@ class Drain:
             changed |= {"batch_limit": self.account.batch_limit}
         if changed:
             Account.objects.filter(pk=self.account.pk).update(**changed)
-            self.account.failures, self.account.retry_at = 0, None
+            self.account.failures, self.account.refusals, self.account.retry_at = 0, 0, None
 
     # --- What a failure leads to
 
@@ -324,8 +324,7 @@ class Drain:
             return True
         if action is Action.PAUSE_ACCOUNT:
             settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
-            until = None if isinstance(error, KommoAccessError) else now + WRONG_WAY_PAUSE
-            pause(self.account, reason=str(error), now=now, until=until)
+            pause(self.account, reason=str(error), now=now)
             return False
         if isinstance(error, KommoRejectedError) and action not in (Action.RETRY, Action.RETRY_LATER) and again:
             return self._refused(entries, error, call, again)

@@ -20,7 +20,7 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import newcomers, owed, vanished
+from bridge.sync import newcomers, owed, switches, vanished
 from bridge.sync.adoption import adopt, is_as_known
 from bridge.sync.connection import open_account
 from bridge.sync.plan import CLOSED_STATUS_IDS
@@ -91,6 +91,7 @@ class Comparison:
         self._look_for_deleted()
         if not self.dry_run:
             Account.objects.filter(pk=self.account.pk).update(polled_at=started)
+            switches.answered(self.account)
         return self.report
 
     def _remember_polled(self, newest: datetime, *, from_: datetime | None) -> None:

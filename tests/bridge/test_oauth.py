@@ -168,7 +168,7 @@ def test_a_refused_refresh_pauses_the_account_and_says_what_to_do(connected, pip
     record(pipeline, name="Maria")
     drain(connected)
     connected.refresh_from_db()
-    assert (connected.state, connected.paused_until) == (Account.State.PAUSED, None)
+    assert (connected.state, connected.paused_by) == (Account.State.PAUSED, Account.PausedBy.KOMMO)
     assert connected.state_reason
     assert connected.cards.get().state in ("due", "retrying")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from bridge.sync import switches
+from bridge.sync import shadow, switches
 from leads import silence
 
 pytestmark = pytest.mark.django_db
@@ -12,16 +12,16 @@ pytestmark = pytest.mark.django_db
 def test_a_pipeline_speaks_unless_its_account_is_in_shadow(account, pipeline):
     assert silence.reason(pipeline) == ""
 
-    switches.enter_shadow(account)
+    switches.enter_shadow(account, now=timezone.now())
 
     assert silence.reason(pipeline) == "shadow: nothing is said to anybody"
     assert silence.reasons([pipeline.pk, 0]) == {pipeline.pk: "shadow: nothing is said to anybody"}
-    switches.leave_shadow(account, now=timezone.now())
+    shadow.leave(account, now=timezone.now())
     assert silence.reason(pipeline) == ""
 
 
 def test_a_shadow_that_was_paused_is_silent_still(account, pipeline):
-    switches.enter_shadow(account)
+    switches.enter_shadow(account, now=timezone.now())
     switches.pause(account, reason="by hand", now=timezone.now())
 
     assert silence.reason(pipeline)

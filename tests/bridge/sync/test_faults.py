@@ -7,6 +7,7 @@ told on the card it befell. Waits are skipped, the ceiling is not: it is kept on
 from __future__ import annotations
 
 from bisect import bisect_left
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -117,7 +118,9 @@ def test_a_closed_door_stops_the_account_at_once_and_says_what_to_do(account, pi
     drain(account)
 
     account.refresh_from_db()
-    assert (account.state, account.paused_until) == (Account.State.PAUSED, None)
+    assert (account.state, account.paused_by) == (Account.State.PAUSED, Account.PausedBy.KOMMO)
+    # Asked again by itself, gently.
+    assert account.paused_until - account.paused_at == timedelta(minutes=1)
     assert "resume" in account.state_reason
     # Not one more call after the first that was refused.
     assert len(kommo.journal()) == before + 1

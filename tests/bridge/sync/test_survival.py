@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from bridge.api import representation
 from bridge.models import Account, Card, Delivery
-from bridge.sync import delivery, outbox, switches
+from bridge.sync import delivery, outbox, shadow, switches
 from bridge.sync.backoff import REST_CAP
 from bridge.sync.waiting import wait_of
 from leads.models import Lead, Stage
@@ -372,7 +372,7 @@ def test_stages_marked_always_visit_are_entered_one_by_one(account, pipeline, ko
 
 
 def test_shadow_shows_what_would_be_sent_once_and_sends_nothing(account, pipeline, kommo):
-    switches.enter_shadow(account)
+    switches.enter_shadow(account, now=timezone.now())
     record(pipeline)
     settle(account)
     settle(account)
@@ -382,7 +382,7 @@ def test_shadow_shows_what_would_be_sent_once_and_sends_nothing(account, pipelin
     assert representation.lead_summary(card.lead, card)["sync"] == "pending"
     assert wait_of(card, now=timezone.now()).reason == "shadow: would have been sent"
 
-    switches.leave_shadow(account, now=timezone.now())
+    shadow.leave(account, now=timezone.now())
     settle(account)
     assert len(kommo.leads()) == 1
 

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from bridge import standing
+from bridge.models import Account
+from bridge.sync import nudge, shadow, switches
+
+DEEDS = ("show", "pause", "resume", "shadow", "active")
+
+
+class Command(BaseCommand):
+    help = (
+        "Say how the Kommo account stands (state, why, since when, until when, the first comparison, what waits), stop "
+        "all calls to Kommo or let them go on, compute without writing or saying anything (shadow), or write (active)."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("deed", nargs="?", choices=DEEDS, default="show", help="default: show")
+        parser.add_argument("--reason", metavar="TEXT", default="", help="why, for whoever finds it so")
+        parser.add_argument("--account", metavar="ID", type=int, help="which one, where there are several")
+
+    def handle(self, *, deed: str, reason: str, account: int | None, **_: Any) -> None:
+        accounts = list(Account.objects.filter(**({"pk": account} if account else {})).order_by("pk"))
+        if not accounts:
+            raise CommandError("No such Kommo account: run manage.py kommo_connect first.")
+        if deed != "show":
+            if len(accounts) > 1:
+                named = ", ".join(f"{one.pk} ({one})" for one in accounts)
+                raise CommandError(f"There are several accounts, name one by --account: {named}", returncode=2)
+            self._do(deed, accounts[0], reason.strip())
+        for one in accounts:
+            one.refresh_from_db()
+            for line in standing.lines(one, now=timezone.now()):
+                self.stdout.write(line)
+
+    def _do(self, deed: str, account: Account, reason: str) -> None:
+        now = timezone.now()
+        if deed == "pause":
+            why = f"paused by hand: {reason}" if reason else "paused by hand"
+            done = switches.pause(account, reason=why, now=now, by=Account.PausedBy.PERSON)
+        elif deed == "resume":
+            done = switches.resume(account, now=now)
+            nudge.send(account.pk)
+        elif deed == "shadow":
+            done = switches.enter_shadow(account, now=now, reason=reason)
+        else:
+            done = shadow.leave(account, now=now)
+        if not done:
+            self.stdout.write("Nothing to do: it stands so already.")

@@ -1,0 +1,94 @@
+"""`manage.py account`: how the account stands, and its switches."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from bridge.models import Account
+from bridge.sync import switches
+from tests.conftest import drain, record
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def said(capsys):
+    def run(*arguments: str) -> str:
+        call_command("account", *arguments)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_without_a_word_it_shows_how_the_account_stands(account, said):
+    shown = said()
+    assert account.base_url in shown
+    assert "state: active" in shown
+    assert "waiting: 0 cards" in shown
+
+
+def test_a_pause_by_hand_says_why_and_who_ends_it_and_stops_all_calls(account, pipeline, kommo, said):
+    shown = said("pause", "--reason", "price list is being changed")
+    assert "paused by a person" in shown
+    assert "why: paused by hand: price list is being changed" in shown
+    assert "until: a person resumes it" in shown
+
+    record(pipeline)
+    with pytest.raises(AssertionError, match="lease"):
+        drain(account)
+    assert "waiting: 1 cards" in said("show")
+
+    assert "state: active" in said("resume")
+    drain(account)
+    assert len(kommo.leads()) == 1
+
+
+def test_a_refusal_of_kommo_says_when_it_is_asked_again(account, said):
+    switches.pause(account, reason="the token was refused", now=timezone.now())
+    shown = said()
+    assert "paused because Kommo refused us" in shown
+    assert "until: Kommo answers; it is asked again at" in shown
+
+
+def test_into_shadow_and_out_again(account, pipeline, kommo, said):
+    assert "nothing is written to Kommo and nothing is said to leads" in said("shadow", "--reason", "side by side")
+    record(pipeline)
+    drain(account)
+    assert kommo.leads() == []
+    assert "only shown (shadow)" in said("show")
+
+    assert "state: active" in said("active")
+    drain(account)
+    assert len(kommo.leads()) == 1
+
+
+def test_a_paused_account_goes_on_as_it_was_told_meanwhile(account, said):
+    said("pause")
+    said("shadow")
+    assert "state: shadow" in said("resume")
+    said("pause")
+    said("active")
+    assert "state: active" in said("resume")
+
+
+def test_twice_is_once(account, said):
+    said("pause")
+    assert "Nothing to do" in said("pause")
+    said("resume")
+    assert "Nothing to do" in said("resume")
+    assert "Nothing to do" in said("active")
+
+
+def test_several_accounts_are_all_shown_and_one_is_named_to_be_switched(account, said):
+    other = Account.objects.create(name="other", base_url="https://other.kommo.com")
+    assert "other.kommo.com" in said()
+    with pytest.raises(CommandError, match="name one by --account"):
+        said("pause")
+    assert "paused" in said("pause", "--account", str(other.pk))
+
+
+def test_without_an_account_it_says_what_to_do(db):
+    with pytest.raises(CommandError, match="kommo_connect"):
+        call_command("account")

@@ -65,6 +65,12 @@ def hold(one: Enrollment, *, who: str, now: datetime) -> bool:
     return True
 
 
+def holding(one: Enrollment) -> Event | None:
+    """Return the line of the timeline that says who has held this enrollment, and when."""
+    told = Event.objects.filter(lead=one.lead_id, kind=Event.Kind.FOLLOW_UP, data__outcome="held")
+    return told.filter(data__sequence=one.sequence.slug).order_by("-at", "-pk").first()
+
+
 @transaction.atomic
 def let_go_on(one: Enrollment, *, who: str, now: datetime) -> bool:
     """Take the enrollment up where it was held: a step whose moment passed meanwhile counts from now."""

@@ -21,6 +21,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from bridge.admin.base import ReadOnlyAdmin
@@ -93,6 +94,16 @@ DEEDS = {
     ),
 }
 
+# Buttons of their own on the page of one; the others are under "More".
+AT_HAND = ("send_now", "hold", "let_go_on")
+
+
+def offered(one: Enrollment) -> set[str]:
+    """Return the deeds that can do something to an enrollment as it stands. Pure."""
+    if one.state != Enrollment.State.WAITING:
+        return {"opt_out"}
+    return DEEDS.keys() - {"hold" if one.held else "let_go_on"}
+
 
 class StateFilter(admin.SimpleListFilter):
     """What waits, unless one asks for what is over."""
@@ -136,11 +147,10 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     actions = tuple(DEEDS)
     actions_list = ("figures",)
     actions_detail = (
-        "send_now_detail",
-        "hold_detail",
-        {"title": _("More"), "items": [f"{name}_detail" for name in DEEDS if name not in ("send_now", "hold")]},
+        *(f"{name}_detail" for name in AT_HAND),
+        {"title": _("More"), "items": [f"{name}_detail" for name in DEEDS if name not in AT_HAND]},
     )
-    fields = ("lead_link", "sequence", "state", "why_so", "started_at", "steps")
+    fields = ("lead_link", "sequence", "state_now", "why_so", "started_at", "steps")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
@@ -198,15 +208,46 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         address = reverse("admin:leads_lead_change", args=[one.lead_id])
         return format_html('<a class="kb-link" href="{}">{}</a> {}', address, one.lead, one.lead.phone or "")
 
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[UnfoldAction]:
+        found: list[UnfoldAction] = super().get_actions_detail(request, object_id)
+        one = self.get_object(request, str(object_id)) if object_id else None
+        if one is None:
+            return found
+        names = {f"followups_enrollment_{name}_detail" for name in offered(one)}
+        return [action for action in found if action.action_name in names]
+
+    @admin.display(description=_("state"))
+    def state_now(self, one: Enrollment) -> SafeString | str:
+        _key, label = self.state_badge(one)
+        if one.state != Enrollment.State.WAITING or not one.held:
+            return label
+        note = format_html(
+            '<span class="kb-pill kb-warning">{}</span> {}', label, _("nothing goes out until it is let go on")
+        )
+        return note
+
     @admin.display(description=_("reason"))
     def why_so(self, one: Enrollment) -> str:
+        if one.state == Enrollment.State.WAITING and one.held and (held := staff.holding(one)):
+            at = local(held.at, _coming(one).zone)
+            return f"{told(held.reason)}, {at}"
         return told(one.reason) or "–"
 
     @admin.display(description=_("messages"))
     def steps(self, one: Enrollment) -> SafeString:
         zone = _coming(one).zone
-        lines = [{"line": line, "at": local(line.at, zone), "why": told(line.why)} for line in story(one)]
-        return SafeString(render_to_string("admin/followups/steps.html", {"lines": lines, "zone": zone}))
+        is_held = one.state == Enrollment.State.WAITING and one.held
+        lines = [
+            {
+                "line": line,
+                "at": local(line.at, zone),
+                "why": told(line.why),
+                "is_held": is_held and line.state in (None, Attempt.State.SENDING) and line.at is not None,
+            }
+            for line in story(one)
+        ]
+        context = {"lines": lines, "zone": zone, "is_held": is_held}
+        return SafeString(render_to_string("admin/followups/steps.html", context))
 
     # --- Deeds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -139,6 +140,32 @@ def test_the_page_of_one_has_a_button_for_each_deed(staff, waiting):
     staff.post(address, {"followups_confirmed": "1"})
     one.refresh_from_db()
     assert (one.state, one.reason) == ("cancelled", "cancelled by ada")
+
+
+def test_a_held_follow_up_looks_held_with_who_and_when_and_offers_to_let_it_go_on(staff, waiting):
+    [one] = waiting()
+    address = f"{LIST}{one.pk}/change/"
+    assert "<s>" not in staff.get(address).content.decode()
+    assert buttons(staff, one) == {"send-now", "hold", "skip", "cancel", "opt-out"}
+
+    act(staff, "hold", [one])
+
+    page = staff.get(address).content.decode()
+    assert "held by ada" in page
+    assert page.count("<s>") == 4, "three messages and the end of patience"
+    assert ">to come<" not in page
+    assert buttons(staff, one) == {"send-now", "let-go-on", "skip", "cancel", "opt-out"}
+
+
+def test_a_follow_up_that_is_over_offers_nothing_that_would_do_nothing(staff, waiting):
+    [one] = waiting()
+    act(staff, "cancel", [one], followups_confirmed="1")
+    assert buttons(staff, one) == {"opt-out"}
+
+
+def buttons(client, one):
+    page = client.get(f"{LIST}{one.pk}/change/").content.decode()
+    return set(re.findall(rf'href="{LIST}{one.pk}/([\w-]+)/"', page)) - {"history", "change"}
 
 
 def test_figures_are_shown_for_each_step(staff, waiting):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min
@@ -27,12 +28,13 @@ from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Heartbeat
 from bridge.reasons import told
 from bridge.sync.connection import client_for
 from followups.models import Enrollment
+from followups.today import LATE_AFTER
 from leads.models import FieldMapping, Lead, Pipeline, Stage
 
 WORKER_SILENT_AFTER = timedelta(minutes=1)
 CARD_WAITS_LONG_AFTER = timedelta(minutes=10)
-FOLLOWUP_LATE_AFTER = timedelta(minutes=5)
 INBOX_LATE_AFTER = timedelta(minutes=5)
+GLANCE_KEPT_SECONDS = 10
 TITLES = {
     "database": gettext_noop("database"),
     "queue": gettext_noop("queue"),
@@ -68,11 +70,16 @@ STUCK = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check saw. `remedy` is what a person does about it; empty when all is well."""
+    """What a check saw. `remedy` is what a person does about it; empty when all is well.
+
+    code: names the trouble for a page that tells it better. advice: all is well, and yet somebody may not want it so.
+    """
 
     check: str
     message: str
     remedy: str = ""
+    code: str = ""
+    advice: str = ""
 
     @property
     def is_well(self) -> bool:
@@ -95,6 +102,16 @@ def examine(now: datetime, *, ask_kommo: bool = True, language: str = "en") -> l
     """
     with translation.override(language):
         return _examine(now, ask_kommo=ask_kommo)
+
+
+def glance(now: datetime, *, language: str) -> list[Finding]:
+    """Return what `examine` finds among our own rows, at most a few seconds old: for a page that looks all the time."""
+    key = f"doctor:{language}"
+    found: list[Finding] | None = cache.get(key)
+    if found is None:
+        found = examine(now, ask_kommo=False, language=language)
+        cache.set(key, found, GLANCE_KEPT_SECONDS)
+    return found
 
 
 def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
@@ -148,9 +165,9 @@ def _worker(now: datetime) -> Iterator[Finding]:
     newest = Heartbeat.objects.order_by("-at").values_list("at", flat=True).first()
     remedy = _("start manage.py worker (make run starts it too), and see that its service restarts it")
     if newest is None:
-        yield Finding("worker", _("no worker has ever reported"), remedy)
+        yield Finding("worker", _("no worker has ever reported"), remedy, "worker")
     elif now - newest > WORKER_SILENT_AFTER:
-        yield Finding("worker", _("no sign of life for %(age)s") % {"age": _age(now - newest)}, remedy)
+        yield Finding("worker", _("no sign of life for %(age)s") % {"age": _age(now - newest)}, remedy, "worker")
     else:
         count = Heartbeat.objects.filter(at__gt=now - WORKER_SILENT_AFTER).count()
         yield Finding("worker", _("%(count)d at work") % {"count": count})
@@ -184,7 +201,7 @@ def _accounts(now: datetime) -> Iterator[Finding]:
     accounts = list(Account.objects.all())
     if not accounts:
         remedy = _("set KOMMO_BASE_URL and KOMMO_LONG_LIVED_TOKEN in .env and run manage.py kommo_connect")
-        yield Finding("account", _("no Kommo account"), remedy)
+        yield Finding("account", _("no Kommo account"), remedy, "account-absent")
     for account in accounts:
         yield from _account(account, now)
     for pipeline in Pipeline.objects.filter(account_link=None):
@@ -198,12 +215,13 @@ def _account(account: Account, now: datetime) -> Iterator[Finding]:
     if account.state == Account.State.PAUSED:
         remedy = _("mend the cause and choose “Resume deliveries” on the account's page")
         message = _("%(account)s: paused: %(reason)s") % {"account": account, "reason": told(account.state_reason)}
-        yield Finding("account", message, remedy)
+        yield Finding("account", message, remedy, "account-paused")
     elif account.state == Account.State.SHADOW:
         yield Finding("account", _("%(account)s: in shadow: nothing is written") % {"account": account})
     yield from _token(account, now)
     if account.webhook_problem:
-        yield Finding("webhook", f"{account}: {told(account.webhook_problem)}", _("see the account's page"))
+        message = f"{account}: {told(account.webhook_problem)}"
+        yield Finding("webhook", message, _("see the account's page"), "webhook")
 
 
 def _token(account: Account, now: datetime) -> Iterator[Finding]:
@@ -214,10 +232,10 @@ def _token(account: Account, now: datetime) -> Iterator[Finding]:
     remedy = _("make a new long-lived token in Kommo and enter it on the account's page")
     words = {"account": account, "date": f"{expires_at:%Y-%m-%d}"}
     if expires_at <= now:
-        yield Finding("token", _("%(account)s: expired on %(date)s") % words, remedy)
+        yield Finding("token", _("%(account)s: expired on %(date)s") % words, remedy, "token")
     elif threshold := auth.warning(expires_at, now=now):
         message = _("%(account)s: ends within %(days)d days, on %(date)s") % {**words, "days": threshold.days}
-        yield Finding("token", message, remedy)
+        yield Finding("token", message, remedy, "token")
     else:
         yield Finding("token", _("%(account)s: good until %(date)s") % words)
 
@@ -259,11 +277,11 @@ def _cards(now: datetime) -> Iterator[Finding]:
     age = now - pending["since"] if pending["since"] else timedelta(0)
     message = _("%(count)d cards wait, the oldest for %(age)s") % {"count": pending["count"], "age": _age(age)}
     late = age > CARD_WAITS_LONG_AFTER
-    yield Finding("backlog", message, _("see what they wait for on the cards' page") if late else "")
+    yield Finding("backlog", message, _("see what they wait for on the cards' page") if late else "", "backlog")
     counts = dict(Card.objects.filter(state__in=STUCK).values_list("state").annotate(Count("id")))
     for state, (said, remedy) in STUCK.items():
         if number := counts.get(state):
-            yield Finding("cards", _(said) % {"count": number}, _(remedy))
+            yield Finding("cards", _(said) % {"count": number}, _(remedy), "cards")
     without = Lead.objects.filter(pipeline__account_link__isnull=False, card=None, erased_at=None).count()
     if without:
         yield Finding("cards", _("%(count)d leads without a card") % {"count": without}, _(CONNECT))
@@ -275,11 +293,11 @@ def _inbox(now: datetime) -> Iterator[Finding]:
     if oldest and now - oldest > INBOX_LATE_AFTER:
         remedy = _("see that the worker runs; the webhooks' page shows the error of each")
         message = _("unread webhooks, the oldest of %(age)s ago") % {"age": _age(now - oldest)}
-        yield Finding("webhook", message, remedy)
+        yield Finding("webhook", message, remedy, "webhooks-unread")
     failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED).count()
     if failed:
         message = _("%(count)d could not be processed") % {"count": failed}
-        yield Finding("webhook", message, _("choose “Process again” on the webhooks' page"))
+        yield Finding("webhook", message, _("choose “Process again” on the webhooks' page"), "webhooks-failed")
 
 
 def _drifts(now: datetime) -> Iterator[Finding]:
@@ -287,17 +305,21 @@ def _drifts(now: datetime) -> Iterator[Finding]:
     if waiting:
         message = _("%(count)d cards were moved in Kommo by an automation against our rules") % {"count": waiting}
         remedy = _("decide on the drifts' page whose stage stands, or switch the automation off")
-        yield Finding("drift", message, remedy)
+        yield Finding("drift", message, remedy, "drift")
 
 
 def _followups(now: datetime) -> Iterator[Finding]:
-    due = Enrollment.objects.filter(state=Enrollment.State.WAITING, held=False, next_at__lt=now - FOLLOWUP_LATE_AFTER)
+    due = Enrollment.objects.filter(state=Enrollment.State.WAITING, held=False, next_at__lt=now - LATE_AFTER)
     late = due.count()
     if late:
         message = _("%(count)d are late") % {"count": late}
-        yield Finding("follow-ups", message, _("see that the worker runs and that the agent answers"))
+        remedy = _("see that the worker runs and that the agent answers")
+        yield Finding("follow-ups", message, remedy, "follow-ups-late")
     elif not settings.AGENT_WEBHOOK_URL and not settings.FOLLOWUP_CHANNEL:
-        yield Finding("follow-ups", _("only logged: AGENT_WEBHOOK_URL is empty"))
+        advice = _("set AGENT_WEBHOOK_URL and AGENT_WEBHOOK_SECRET: until then no message reaches anybody")
+        yield Finding(
+            "follow-ups", _("not sent, only logged: AGENT_WEBHOOK_URL is empty"), code="unsent", advice=advice
+        )
     else:
         yield Finding("follow-ups", _("none is late"))
 
@@ -306,7 +328,7 @@ def _agent(now: datetime) -> Iterator[Finding]:
     dead = AgentEvent.objects.filter(state=AgentEvent.State.DEAD).count()
     if dead:
         remedy = _("see why the agent refused them, and send them again on their page")
-        yield Finding("agent", _("%(count)d events were given up") % {"count": dead}, remedy)
+        yield Finding("agent", _("%(count)d events were given up") % {"count": dead}, remedy, "agent-events")
 
 
 def _age(span: timedelta) -> str:

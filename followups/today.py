@@ -12,7 +12,7 @@ from followups.models import Attempt, Enrollment
 
 NEXT_SHOWN = 5
 # Later than this, what is due is late and not just about to go.
-LATE_AFTER = timedelta(minutes=2)
+LATE_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class Today:
     to_come: int
     late: int
     held: int
+    # The next few: those of the day itself, and those of later days.
     next: list[Enrollment]
+    later: list[Enrollment]
 
 
 def today(zone: str, *, now: datetime) -> Today:
@@ -42,9 +44,11 @@ def today(zone: str, *, now: datetime) -> Today:
     due = moving.filter(next_at__lt=end).aggregate(
         to_come=Count("pk"), late=Count(Case(When(next_at__lt=now - LATE_AFTER, then=1)))
     )
+    coming = list(moving.select_related("lead", "sequence").order_by("next_at")[:NEXT_SHOWN])
     return Today(
         **done,
         **due,
         held=waiting.filter(held=True).count(),
-        next=list(moving.select_related("lead", "sequence").order_by("next_at")[:NEXT_SHOWN]),
+        next=[one for one in coming if one.next_at is not None and one.next_at < end],
+        later=[one for one in coming if one.next_at is not None and one.next_at >= end],
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import requests
+from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.test import TransactionTestCase
 from django.utils import timezone, translation
 from hypothesis import settings
@@ -40,6 +42,12 @@ MARIA = "+5581999990000"
 
 # Thousands of tests are collected, and stay to the end: nobody looks for garbage among them.
 gc.disable()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered_of_another_test() -> None:
+    """What a page keeps for a few seconds of how all stands is that of another database by now."""
+    cache.delete_many([f"doctor:{language}" for language, _ in django_settings.LANGUAGES])
 
 
 def pytest_collection_finish() -> None:

@@ -25,6 +25,16 @@ from bridge.admin import export, record
 EXPORT = "_export"
 
 
+class Tones(dict[str, str]):
+    """The colours of a badge, by the value it stands for. A value without one is neutral, and named like the others.
+
+    In a plain dictionary a missing value would be shown by its key, in no language.
+    """
+
+    def __missing__(self, value: str) -> str:
+        return ""
+
+
 class StaffAdmin(ModelAdmin):
     """A page for staff, by role (bridge/roles.py): `permissions=["operate"]`, `["export"]`, `["erase"]` on actions."""
 

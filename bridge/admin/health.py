@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -10,7 +13,11 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from bridge.doctor import examine
+from bridge.admin.dashboard import attention, standing
+from bridge.doctor import Finding, examine
+from bridge.models import Account
+from bridge.selectors import pulse
+from followups.today import today
 
 
 def health(request: HttpRequest) -> HttpResponse:
@@ -23,9 +30,18 @@ def health(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": _("Health"),
-        "wrong": [finding for finding in found if not finding.is_well],
-        "well": [finding for finding in found if finding.is_well],
+        **standing(_concerns(found, now)),
+        "well": [finding for finding in found if finding.is_well and not finding.advice],
         "asked": asked,
         "now": now,
     }
     return render(request, "admin/health.html", context)
+
+
+def _concerns(found: list[Finding], now: datetime) -> list[attention.Concern]:
+    if any(finding.check == "database" and not finding.is_well for finding in found):
+        # Everything else reads the database.
+        return attention.plain(found)
+    accounts = list(Account.objects.order_by("pk"))
+    beat, followups = pulse.pulse(accounts, now=now), today(settings.TIME_ZONE, now=now)
+    return attention.everything(accounts, beat, followups, found, now=now)

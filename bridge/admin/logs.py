@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from bridge import agent_events
+from bridge.admin.base import Tones
 from bridge.admin.paging import LogAdmin
 from bridge.errors import DriftError
 from bridge.models import AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
@@ -85,15 +86,17 @@ class CardAdmin(AboutLeads):
 
     @display(
         description=_("state"),
-        label={
-            Card.State.IN_SYNC: "success",
-            Card.State.SHOWN: "info",
-            Card.State.DUE: "info",
-            Card.State.RETRYING: "warning",
-            Card.State.BLOCKED: "danger",
-            Card.State.DEAD: "danger",
-            Card.State.GONE: "warning",
-        },
+        label=Tones(
+            {
+                Card.State.IN_SYNC: "success",
+                Card.State.SHOWN: "info",
+                Card.State.DUE: "info",
+                Card.State.RETRYING: "warning",
+                Card.State.BLOCKED: "danger",
+                Card.State.DEAD: "danger",
+                Card.State.GONE: "warning",
+            }
+        ),
     )
     def state_badge(self, card: Card) -> tuple[str, str]:
         return card.state, str(card.get_state_display())
@@ -151,13 +154,15 @@ class DeliveryAdmin(AboutLeads):
 
     @display(
         description=_("outcome"),
-        label={
-            Delivery.Outcome.DELIVERED: "success",
-            Delivery.Outcome.UNKNOWN: "warning",
-            Delivery.Outcome.FAILED: "warning",
-            Delivery.Outcome.REFUSED: "danger",
-            Delivery.Outcome.WOULD_SEND: "info",
-        },
+        label=Tones(
+            {
+                Delivery.Outcome.DELIVERED: "success",
+                Delivery.Outcome.UNKNOWN: "warning",
+                Delivery.Outcome.FAILED: "warning",
+                Delivery.Outcome.REFUSED: "danger",
+                Delivery.Outcome.WOULD_SEND: "info",
+            }
+        ),
     )
     def outcome_badge(self, delivery: Delivery) -> tuple[str, str]:
         return delivery.outcome, str(delivery.get_outcome_display())
@@ -238,11 +243,13 @@ class DriftAdmin(AboutLeads):
 
     @display(
         description=_("resolution"),
-        label={
-            Drift.Resolution.OPEN: "warning",
-            Drift.Resolution.ADOPTED: "success",
-            Drift.Resolution.REPAIRED: "success",
-        },
+        label=Tones(
+            {
+                Drift.Resolution.OPEN: "warning",
+                Drift.Resolution.ADOPTED: "success",
+                Drift.Resolution.REPAIRED: "success",
+            }
+        ),
     )
     def resolution_badge(self, drift: Drift) -> tuple[str, str]:
         return drift.resolution, str(drift.get_resolution_display())
@@ -273,11 +280,13 @@ class WebhookEventAdmin(LogAdmin):
 
     @display(
         description=_("state"),
-        label={
-            WebhookEvent.State.PROCESSED: "success",
-            WebhookEvent.State.RECEIVED: "info",
-            WebhookEvent.State.FAILED: "danger",
-        },
+        label=Tones(
+            {
+                WebhookEvent.State.PROCESSED: "success",
+                WebhookEvent.State.RECEIVED: "info",
+                WebhookEvent.State.FAILED: "danger",
+            }
+        ),
     )
     def state_badge(self, event: WebhookEvent) -> tuple[str, str]:
         return event.state, str(event.get_state_display())
@@ -346,11 +355,13 @@ class AgentEventAdmin(AboutLeads):
 
     @display(
         description=_("state"),
-        label={
-            AgentEvent.State.DELIVERED: "success",
-            AgentEvent.State.DUE: "info",
-            AgentEvent.State.DEAD: "danger",
-        },
+        label=Tones(
+            {
+                AgentEvent.State.DELIVERED: "success",
+                AgentEvent.State.DUE: "info",
+                AgentEvent.State.DEAD: "danger",
+            }
+        ),
     )
     def state_badge(self, event: AgentEvent) -> tuple[str, str]:
         return event.state, str(event.get_state_display())

@@ -11,10 +11,13 @@ from django.db.models.functions import TruncMinute
 
 from bridge.doctor import WORKER_SILENT_AFTER
 from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
+from bridge.selectors.stuck import STUCK
 
 # The lag is that of the newest deliveries, and of none older than this.
 LAG_OF_NEWEST = 200
 LAG_WITHIN = timedelta(hours=1)
+# Not sent, and rightly so: newer news had overtaken it, or the account only observes.
+ASIDE = (Delivery.Outcome.DROPPED, Delivery.Outcome.WOULD_SEND)
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Pulse:
     slow_ms: int | None
     pending: int
     pending_since: datetime | None
+    # Cards that nothing moves on by itself: what is known of them is not in Kommo.
+    stuck: int
     calls: int
     ceiling: int
     webhook_heard_at: datetime | None
@@ -40,7 +45,7 @@ class Pulse:
 
 
 def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
-    """Return the figures of now. Four queries."""
+    """Return the figures of now. Five queries."""
     newest = Delivery.objects.filter(at__gte=now - LAG_WITHIN).order_by("-at").values_list("outcome", "lag_ms")
     lags = sorted(
         lag for outcome, lag in newest[:LAG_OF_NEWEST] if outcome == Delivery.Outcome.DELIVERED and lag is not None
@@ -52,6 +57,7 @@ def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
         slow_ms=_quantile(lags, 0.95),
         pending=waiting["count"],
         pending_since=waiting["since"],
+        stuck=Card.objects.filter(state__in=STUCK).count(),
         # A slot is taken from the call until a second after its answer.
         calls=CallSlot.objects.filter(free_at__gt=now).count(),
         ceiling=sum(account.requests_per_second for account in accounts),
@@ -61,25 +67,25 @@ def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
 
 
 def deliveries_per_minute(*, minutes: int, now: datetime) -> list[dict[str, Any]]:
-    """Return {"at", "delivered", "other"} for each of the last minutes, oldest first. One query."""
+    """Return {"at", "delivered", "aside", "other"} for each of the last minutes, oldest first. One query."""
     this_minute = now.replace(second=0, microsecond=0)
     start = this_minute - timedelta(minutes=minutes - 1)
-    delivered = Count(Case(When(outcome=Delivery.Outcome.DELIVERED, then=1)))
-    other = Count(Case(When(~Q(outcome=Delivery.Outcome.DELIVERED), then=1)))
+    kinds = {
+        "delivered": Q(outcome=Delivery.Outcome.DELIVERED),
+        "aside": Q(outcome__in=ASIDE),
+        "other": ~Q(outcome__in=[Delivery.Outcome.DELIVERED, *ASIDE]),
+    }
     rows = (
         Delivery.objects.filter(at__gte=start)
         .annotate(minute=TruncMinute("at"))
-        .values_list("minute")
-        .annotate(delivered=delivered, other=other)
+        .values("minute")
+        .annotate(**{name: Count(Case(When(kind, then=1))) for name, kind in kinds.items()})
         .order_by()
     )
-    counts = {minute: (done, failed) for minute, done, failed in rows}
-    found = []
-    for back in range(minutes):
-        at = start + timedelta(minutes=back)
-        done, failed = counts.get(at, (0, 0))
-        found.append({"at": at, "delivered": done, "other": failed})
-    return found
+    counts = {row["minute"]: row for row in rows}
+    nothing = dict.fromkeys(kinds, 0)
+    moments = [start + timedelta(minutes=back) for back in range(minutes)]
+    return [{"at": at} | {name: counts.get(at, nothing)[name] for name in kinds} for at in moments]
 
 
 def _quantile(values: list[int], share: float) -> int | None:

@@ -54,6 +54,20 @@ def moment(at: datetime | None) -> str:
 
 
 @register.filter
+def soon(at: datetime | None) -> str:
+    """Return a time as one says it today: “10:24”, within six days “Mon 14:00”, else with its whole date."""
+    if at is None:
+        return "–"
+    there, today = timezone.localtime(at), timezone.localtime()
+    days = (there.date() - today.date()).days
+    if days == 0:
+        return f"{there:%H:%M}"
+    if 0 < days < 7:
+        return f"{date_format(there, 'D')} {there:%H:%M}"
+    return f"{date_format(there, 'SHORT_DATE_FORMAT')} {there:%H:%M}"
+
+
+@register.filter
 def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f} %"
 

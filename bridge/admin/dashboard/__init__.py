@@ -12,9 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from bridge.admin.dashboard import attention, charts
+from bridge.doctor import glance
 from bridge.models import Account
 from bridge.selectors import pulse
 from followups.today import today
@@ -45,6 +47,8 @@ def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     accounts = list(Account.objects.order_by("pk"))
     beat = pulse.pulse(accounts, now=now)
     followups = today(zone, now=now)
+    findings = glance(now, language=get_language() or "en")
+    concerns = attention.everything(accounts, beat, followups, findings, now=now)
     found = {
         "now": timezone.localtime(now, ZoneInfo(zone)),
         "zone": zone,
@@ -55,10 +59,17 @@ def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "worker_is_silent": beat.worker_is_silent(now),
         "calls_percent": min(100, round(100 * beat.calls / beat.ceiling)) if beat.ceiling else 0,
         "followups": followups,
-        "concerns": attention.concerns(accounts, beat, followups, now=now),
+        **standing(concerns),
         "deliveries": _deliveries(zone, now),
     }
     return found | _handoffs() | (_funnel(pipeline, now) if pipeline else {})
+
+
+def standing(concerns: list[attention.Concern]) -> dict[str, Any]:
+    """Return what needs a person, and how things stand in one word: for the overview and the page of health alike."""
+    needed = [concern for concern in concerns if concern.needs_somebody]
+    tone = "danger" if any(one.severity == attention.DANGER for one in needed) else "warning" if needed else "success"
+    return {"concerns": concerns, "needed": len(needed), "tone": tone}
 
 
 def _handoffs() -> dict[str, Any]:
@@ -100,10 +111,13 @@ def _deliveries(zone: str, now: datetime) -> dict[str, Any]:
     values = []
     for minute in minutes:
         at = timezone.localtime(minute["at"], ZoneInfo(zone))
-        label = _("%(time)s: %(delivered)d delivered, %(other)d not") % {**minute, "time": f"{at:%H:%M}"}
-        values.append((minute["delivered"], minute["other"], label))
+        words = {**minute, "time": f"{at:%H:%M}"}
+        label = _("%(time)s: %(delivered)d delivered, %(aside)d overtaken, %(other)d not delivered") % words
+        values.append(((minute["delivered"], minute["aside"], minute["other"]), label))
     chart = charts.bars(values)
     first = timezone.localtime(minutes[0]["at"], ZoneInfo(zone))
-    totals = {"delivered": sum(value[0] for value in values), "other": sum(value[1] for value in values)}
-    label = _("Deliveries in each of the last 60 minutes: %(delivered)d delivered, %(other)d not") % totals
-    return chart | totals | {"from": f"{first:%H:%M}", "to": _("now"), "label": label}
+    totals = {name: sum(minute[name] for minute in minutes) for name in ("delivered", "aside", "other")}
+    label = _(
+        "Deliveries of the last 60 minutes: %(delivered)d delivered, %(aside)d overtaken, %(other)d not delivered"
+    )
+    return chart | totals | {"from": f"{first:%H:%M}", "to": _("now"), "label": label % totals}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +16,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bridge.admin.dashboard.remedies import remedy
+from bridge.doctor import CARD_WAITS_LONG_AFTER, INBOX_LATE_AFTER, Finding
+from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Drift, WebhookEvent
 from bridge.reasons import told
 from bridge.selectors import stuck
@@ -25,9 +27,13 @@ from leads.models import UnmappedConversationStage
 
 DANGER, WARNING, INFO = "danger", "warning", "info"
 CAUSES_SHOWN = 6
-TOKEN_ENDS_SOON = timedelta(days=14)
-BACKLOG_IS_OLD = timedelta(minutes=10)
-INBOX_IS_OLD = timedelta(minutes=5)
+# Codes of doctor's findings that are told here with more: the cause, since when, and the button that mends it.
+TOLD_HERE = frozenset(
+    {
+        "account-absent", "account-paused", "agent-events", "backlog", "cards", "drift", "follow-ups-late", "token",
+        "webhook", "webhooks-failed", "webhooks-unread", "worker",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,36 @@ class Concern:
     links: tuple[tuple[str | Promise, str], ...] = ()
     buttons: tuple[Button, ...] = ()
 
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether something is wrong; what is only good to know waits for nobody."""
+        return self.severity != INFO
+
+
+def everything(
+    accounts: list[Account], beat: Pulse, followups: Today, findings: list[Finding], *, now: datetime
+) -> list[Concern]:
+    """Return what needs a person, the most urgent first: what we know to mend here, and all else that doctor found.
+
+    The overview and the page of health both ask here, so that what one of them knows the other one says.
+    """
+    told_here = concerns(accounts, beat, followups, now=now)
+    return _by_urgency([*told_here, *plain([one for one in findings if one.code not in TOLD_HERE])])
+
+
+def plain(findings: list[Finding]) -> list[Concern]:
+    """Return what is wrong or advised of what doctor found, in its own words."""
+    return [
+        Concern(
+            DANGER if one.remedy else WARNING,
+            "error",
+            f"{one.title[:1].upper()}{one.title[1:]}: {one.message}",
+            remedy=one.remedy or one.advice,
+        )
+        for one in findings
+        if one.remedy or one.advice
+    ]
+
 
 def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: datetime) -> list[Concern]:
     """Return what needs a person, the most urgent first. Six queries."""
@@ -66,8 +102,12 @@ def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: dat
         *_followups(followups),
         *_unmapped(),
     ]
+    return _by_urgency(found)
+
+
+def _by_urgency(found: list[Concern]) -> list[Concern]:
     order = (DANGER, WARNING, INFO)
-    # Stable: within one severity the order above stands.
+    # Stable: within one severity the given order stands.
     return sorted(found, key=lambda concern: order.index(concern.severity))
 
 
@@ -118,7 +158,7 @@ def _accounts(accounts: list[Account], now: datetime) -> Iterator[Concern]:
 def _token(account: Account, page: Any, now: datetime) -> Iterator[Concern]:
     ends = account.token_expires_at
     # A token that refreshes itself always ends soon.
-    if ends is None or account.refresh_token or ends - now > TOKEN_ENDS_SOON:
+    if ends is None or account.refresh_token or not (ends <= now or auth.warning(ends, now=now)):
         return
     over = ends <= now
     title = _("%(account)s: the token has expired") if over else _("%(account)s: the token expires on %(day)s")
@@ -144,7 +184,7 @@ def _worker(beat: Pulse, now: datetime) -> Iterator[Concern]:
 
 
 def _backlog(beat: Pulse, now: datetime) -> Iterator[Concern]:
-    if beat.pending_since and now - beat.pending_since > BACKLOG_IS_OLD:
+    if beat.pending_since and now - beat.pending_since > CARD_WAITS_LONG_AFTER:
         yield Concern(
             WARNING,
             "hourglass_bottom",
@@ -194,7 +234,7 @@ def _inbox(now: datetime) -> Iterator[Concern]:
         replay = Button(_("Read them again"), "replay-webhooks")
         links = ((_("Show them"), f"{page}?state__exact={WebhookEvent.State.FAILED}"),)
         yield Concern(WARNING, "webhook", title % failed, since=failed["oldest"], links=links, buttons=(replay,))
-    if unread["count"] and now - unread["oldest"] > INBOX_IS_OLD:
+    if unread["count"] and now - unread["oldest"] > INBOX_LATE_AFTER:
         title = ngettext("%(count)d webhook is unread", "%(count)d webhooks are unread", unread["count"])
         cure = _("See that the worker runs and that Kommo answers.")
         yield Concern(WARNING, "inbox", title % unread, remedy=cure, since=unread["oldest"])

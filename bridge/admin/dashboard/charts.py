@@ -4,42 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 WIDTH, HEIGHT = 600, 120
 
 
 @dataclass(frozen=True)
+class Part:
+    """One part of a bar; `place` is its place among the parts, and so its colour."""
+
+    place: int
+    y: float
+    height: float
+
+
+@dataclass(frozen=True)
 class Bar:
-    """One bar of two parts, the second on top of the first; in the chart's own units, y growing downwards."""
+    """One bar of parts that stand on each other; in the chart's own units, y growing downwards."""
 
     x: float
     width: float
-    y: float
-    height: float
-    top_y: float
-    top_height: float
+    parts: tuple[Part, ...]
     label: str
 
 
-def bars(values: Sequence[tuple[int, int, str]]) -> dict[str, Any]:
-    """Return {"bars", "most"} for (first part, second part, label) from left to right."""
-    most = max((first + second for first, second, _ in values), default=0)
+def bars(values: Sequence[tuple[Sequence[int], str]]) -> dict[str, Any]:
+    """Return {"bars", "most"} for (the parts from below, label), from left to right."""
+    most = max((sum(parts) for parts, _ in values), default=0)
     step = WIDTH / max(1, len(values))
     scale = HEIGHT / (most or 1)
     drawn = [
-        Bar(
-            x=round(index * step, 2),
-            width=round(step * 0.72, 2),
-            y=round(HEIGHT - first * scale, 2),
-            height=round(first * scale, 2),
-            top_y=round(HEIGHT - (first + second) * scale, 2),
-            top_height=round(second * scale, 2),
-            label=label,
-        )
-        for index, (first, second, label) in enumerate(values)
+        Bar(x=round(index * step, 2), width=round(step * 0.72, 2), parts=_stacked(parts, scale), label=label)
+        for index, (parts, label) in enumerate(values)
     ]
     return {"bars": drawn, "most": most, "width": WIDTH, "height": HEIGHT}
+
+
+def _stacked(parts: Sequence[int], scale: float) -> tuple[Part, ...]:
+    tops = list(accumulate(parts))
+    return tuple(
+        Part(place, round(HEIGHT - top * scale, 2), round(part * scale, 2))
+        for place, (part, top) in enumerate(zip(parts, tops, strict=True))
+    )
 
 
 def lines(series: Sequence[tuple[str, Sequence[int]]]) -> dict[str, Any]:

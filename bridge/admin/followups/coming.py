@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
-from bridge.admin.base import ReadOnlyAdmin
+from bridge.admin.base import ReadOnlyAdmin, Tones
 from bridge.reasons import told
 from followups import staff
 from followups.coming import Coming, coming, story
@@ -193,7 +193,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
             return local(one.ended_at, found.zone), told(one.reason)
         return local(found.at, found.zone), told(found.why)
 
-    @display(description=_("state"), label={"sending": "info", "held": "warning", "waiting": "success"})
+    @display(description=_("state"), label=Tones({"sending": "info", "held": "warning", "waiting": "success"}))
     def state_badge(self, one: Enrollment) -> tuple[str, str]:
         if one.state == Enrollment.State.WAITING and one.held:
             return "held", str(_("held"))

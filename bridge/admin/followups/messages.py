@@ -16,7 +16,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
-from bridge.admin.base import ReadOnlyAdmin
+from bridge.admin.base import ReadOnlyAdmin, Tones
 from bridge.reasons import told
 from followups.models import Attempt, Sequence
 from followups.selectors import outcomes
@@ -63,7 +63,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     def excerpt(self, attempt: Attempt) -> str:
         return Truncator(attempt.text).chars(80) or "–"
 
-    @display(description=_("state"), ordering="state", label=STATE_COLOURS)
+    @display(description=_("state"), ordering="state", label=Tones(STATE_COLOURS))
     def state_badge(self, attempt: Attempt) -> tuple[str, str]:
         return attempt.state, str(attempt.get_state_display())
 

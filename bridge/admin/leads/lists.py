@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
+from bridge.admin.base import Tones
 from bridge.admin.leads import acting, page
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.admin.paging import LogAdmin
@@ -112,7 +113,7 @@ class LeadAdmin(LogAdmin):
     def stage_badge(self, lead: Lead) -> str:
         return lead.stage.name if lead.stage else f"? {lead.other_stage_name}"
 
-    @display(description=_("Kommo"), label=STATE_COLOURS)
+    @display(description=_("Kommo"), label=Tones(STATE_COLOURS))
     def sync_badge(self, lead: Lead) -> tuple[str, str]:
         card = getattr(lead, "card", None)
         return (card.state, str(card.get_state_display())) if card else ("", str(_("no card")))
@@ -127,7 +128,7 @@ class LeadAdmin(LogAdmin):
             '<span title="{}" class="whitespace-nowrap">{}</span>', moment(lead.updated_at), age(lead.updated_at)
         )
 
-    @display(description=_("agent"), label={"paused": "warning", "answers": "success"})
+    @display(description=_("agent"), label=Tones({"paused": "warning", "answers": "success"}))
     def agent_badge(self, lead: Lead) -> tuple[str, str]:
         return ("paused", str(_("paused"))) if lead.in_handoff else ("answers", str(_("answers")))
 
@@ -148,9 +149,7 @@ class LeadAdmin(LogAdmin):
         done = sum(handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()) for lead in others)
         self.message_user(request, _("Agent resumed for %(count)d lead(s).") % {"count": done})
         if with_people:
-            text = _(
-                "Left as they are, for their stage keeps the agent silent: %(leads)s. Say on their pages where to."
-            )
+            text = _("Left as they are, for their stage keeps the agent silent: %(leads)s. Their pages ask where to.")
             self.message_user(request, text % {"leads": ", ".join(map(str, with_people))}, messages.WARNING)
 
     @admin.action(description=_("Send to Kommo again"), permissions=["operate"])

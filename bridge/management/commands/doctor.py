@@ -27,16 +27,22 @@ class Command(BaseCommand):
             self._print_json(findings, not wrong)
         else:
             for finding in findings:
-                mark = "ok   " if finding.is_well else "WRONG"
+                mark = "WRONG" if not finding.is_well else "note " if finding.advice else "ok   "
                 self.stdout.write(f"{mark}  {finding.check:<10}  {finding.message}")
-                if finding.remedy:
-                    self.stdout.write(f"{'':<19}→ {finding.remedy}")
+                if say := finding.remedy or finding.advice:
+                    self.stdout.write(f"{'':<19}→ {say}")
         if wrong:
             raise CommandError(f"{len(wrong)} of {len(findings)} checks found something wrong.")
 
     def _print_json(self, findings: list[Finding], healthy: bool) -> None:
         rows = [
-            {"check": one.check, "ok": one.is_well, "message": one.message, "remedy": one.remedy or None}
+            {
+                "check": one.check,
+                "ok": one.is_well,
+                "message": one.message,
+                "remedy": one.remedy or None,
+                "advice": one.advice or None,
+            }
             for one in findings
         ]
         self.stdout.write(jsonlib.dumps({"healthy": healthy, "findings": rows}, ensure_ascii=False, indent=2))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -14,10 +16,13 @@ from django.utils import timezone
 
 from bridge.admin.dashboard import charts
 from bridge.admin.dashboard.remedies import BY_STATE, remedy
-from bridge.models import Account, AgentEvent, Card, Drift, Heartbeat, WebhookEvent
+from bridge.doctor import examine
+from bridge.models import Account, AccountPipeline, AgentEvent, Card, Delivery, Drift, Heartbeat, WebhookEvent
 from bridge.sync import switches
+from followups.models import Enrollment
 from leads import handoff, stages
-from leads.models import Event, Lead
+from leads.interactions import Direction, Message
+from leads.models import Event, FieldMapping, Lead, Stage
 from tests.conftest import drain, record
 
 INDEX = "/admin/"
@@ -28,6 +33,12 @@ LIVE = "/admin/overview/live/"
 def worker(db):
     """A worker that beats."""
     return Heartbeat.objects.create(worker="one", at=timezone.now())
+
+
+@pytest.fixture(autouse=True)
+def agent(settings):
+    """An agent is connected: that none is would be one more thing to mend."""
+    settings.AGENT_WEBHOOK_URL = "http://127.0.0.1:9/"
 
 
 def titles(client):
@@ -68,6 +79,102 @@ def test_what_needs_a_person_is_named_with_its_remedy(staff, account, pipeline, 
         assert any(part in title for title in shown), part
     assert any("token expires" in title for title in shown)
     assert any("webhooks do not arrive" in title for title in shown)
+
+
+TROUBLES = {
+    "an unbound stage": lambda: Stage.objects.filter(key="qualified").update(kommo_status_id=None),
+    "a field that is not in Kommo": lambda: FieldMapping.objects.update(kommo_field_id=None),
+    "an account never connected": lambda: Account.objects.update(connected_at=None),
+    "a paused account": lambda: Account.objects.update(state="paused", state_reason="402"),
+    "a token near its end": lambda: Account.objects.update(token_expires_at=timezone.now() + timedelta(days=20)),
+    "webhooks that do not come": lambda: Account.objects.update(webhook_problem="disabled by Kommo"),
+    "a pipeline without an account": lambda: AccountPipeline.objects.all().delete(),
+    "a dead card": lambda: Card.objects.update(state="dead", waiting_reason="refused", due_at=None, pending_since=None),
+    "a blocked card": lambda: Card.objects.update(state="blocked", waiting_reason="x", due_at=None, pending_since=None),
+    "a card deleted there": lambda: Card.objects.update(state="gone", due_at=None, pending_since=None),
+    "a card that waits": lambda: Card.objects.update(
+        state="retrying", due_at=timezone.now(), pending_since=timezone.now() - timedelta(hours=1)
+    ),
+    "a lead without a card": lambda: Card.objects.all().delete(),
+    "no worker": lambda: Heartbeat.objects.all().delete(),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_what_doctor_calls_wrong_stands_on_the_overview_and_on_the_page_of_health(
+    staff, account, pipeline, worker, trouble
+):
+    record(pipeline)
+    drain(account)
+    assert shown_on(staff, LIVE) == shown_on(staff, reverse("health")) == []
+    TROUBLES[trouble]()
+    cache.clear()
+
+    wrong = [one for one in examine(timezone.now(), ask_kommo=False) if not one.is_well]
+
+    overview, health = shown_on(staff, LIVE), shown_on(staff, reverse("health"))
+    assert wrong
+    assert len(overview) >= len(wrong)
+    assert overview == health
+    words = "1 thing needs you" if len(overview) == 1 else f"{len(overview)} things need you"
+    assert words in staff.get(LIVE).content.decode()
+
+
+def shown_on(client, path):
+    return [one.title for one in client.get(path).context["concerns"] if one.needs_somebody]
+
+
+def test_all_working_is_said_in_one_sentence_that_leads_to_the_page_of_health(staff, account, worker):
+    page = staff.get(INDEX).content.decode()
+    assert re.search(rf'href="{reverse("health")}">\s*All working', page)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("dead", "and 1 stuck"), ("blocked", "and 1 stuck"), ("gone", "and 1 stuck"), ("in_sync", "Kommo has everything")],
+)
+def test_kommo_has_everything_only_if_no_card_is_stuck(staff, account, pipeline, worker, state, said):
+    record(pipeline)
+    drain(account)
+    Card.objects.update(state=state)
+    page = staff.get(INDEX).content.decode()
+    assert said in page
+    assert ("Kommo has everything" in page) == (state == "in_sync")
+
+
+def test_messages_that_reach_nobody_are_told_though_nothing_is_broken(staff, account, worker, settings):
+    settings.AGENT_WEBHOOK_URL = ""
+    [title] = titles(staff)
+    assert title == "Follow-ups: not sent, only logged: AGENT_WEBHOOK_URL is empty"
+    assert staff.get(LIVE).context["tone"] == "warning"
+
+
+def test_deliveries_are_counted_apart_as_arrived_overtaken_and_failed(staff, account, pipeline, worker):
+    record(pipeline)
+    drain(account)
+    [done] = Delivery.objects.all()
+    for outcome in ("dropped", "would_send", "refused", "failed", "unknown"):
+        Delivery.objects.create(account=account, card=done.card, at=timezone.now(), operation="update", outcome=outcome)
+    shown = staff.get(LIVE).context["deliveries"]
+    assert (shown["delivered"], shown["aside"], shown["other"]) == (1, 2, 3)
+
+
+def test_only_what_goes_out_today_stands_under_today(staff, account, pipeline, worker, time_machine):
+    time_machine.move_to(datetime(2026, 11, 24, 10, 0, tzinfo=ZoneInfo("America/Sao_Paulo")), tick=False)
+    said = Message(Direction.OUTBOUND, text="Olá")
+    for number, days in enumerate((0, 3, 1200)):
+        record(pipeline, f"+55819999900{number:02}", name=f"Maria {days}", message=said)
+        at = timezone.now() + timedelta(days=days, minutes=24)
+        Enrollment.objects.filter(lead__name=f"Maria {days}").update(next_at=at)
+
+    answer = staff.get(LIVE)
+
+    followups = answer.context["followups"]
+    assert [one.lead.name for one in followups.next] == ["Maria 0"]
+    assert [one.lead.name for one in followups.later] == ["Maria 3", "Maria 1200"]
+    page = answer.content.decode()
+    for said in (">10:24<", ">Fri 10:24<", ">03/08/2030 10:24<"):
+        assert said in page, said
 
 
 def test_cards_of_one_cause_are_sent_again_at_one_press(staff, account, pipeline):
@@ -184,10 +291,17 @@ def test_the_overview_costs_the_same_for_any_number_of_rows(staff, account, pipe
             assert staff.get(LIVE).status_code == 200
         return len(queries)
 
+    def cost_soon_after():
+        with CaptureQueriesContext(connection) as queries:
+            assert staff.get(LIVE).status_code == 200
+        return len(queries)
+
     fill(1)
-    few = cost()
+    few, few_soon_after = cost(), cost_soon_after()
     fill(9)
-    assert cost() == few <= 32
+    # Everything doctor looks at is looked at again only after a few seconds.
+    assert (cost(), cost_soon_after()) == (few, few_soon_after)
+    assert few_soon_after <= 32
 
 
 @pytest.mark.parametrize(
@@ -209,10 +323,12 @@ def test_what_kommo_refused_for_another_reason_is_sent_again():
 
 
 def test_charts_fill_their_height_and_stand_empty_without_values():
-    chart = charts.bars([(3, 1, "a"), (0, 0, "b")])
+    chart = charts.bars([((3, 2, 1), "a"), ((0, 0, 0), "b")])
     full, empty = chart["bars"]
-    assert (full.height + full.top_height, full.top_y) == (charts.HEIGHT, 0)
-    assert (empty.height, empty.top_height) == (0, 0)
+    assert [part.place for part in full.parts] == [0, 1, 2]
+    assert sum(part.height for part in full.parts) == charts.HEIGHT
+    assert (full.parts[0].y + full.parts[0].height, full.parts[2].y) == (charts.HEIGHT, 0)
+    assert [part.height for part in empty.parts] == [0, 0, 0]
     assert charts.bars([])["most"] == charts.lines([])["most"] == 0
     assert charts.lines([("new", [0, 4])])["lines"][0] == {
         "name": "new",

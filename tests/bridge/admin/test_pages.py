@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_q.models import Schedule
 
-from bridge.models import Account
+from bridge.admin.base import Tones
+from bridge.models import Account, Delivery
 from tests.bridge.admin.forms import submit
 from tests.conftest import drain, record
 
@@ -35,6 +36,27 @@ def test_every_list_and_page_opens(staff, full, model, language):
     if row is not None:
         answers.append(staff.get(page(model, "change", row.pk), headers={"accept-language": language}))
     assert {answer.status_code for answer in answers} == {200}
+
+
+def test_a_badge_is_named_in_words_whatever_it_stands_for():
+    """One shown by its key would be the same in every language: `Tones` knows all keys."""
+    methods = [
+        (type(page).__name__, name, getattr(page, name))
+        for page in admin.site._registry.values()
+        for name in page.list_display
+        if isinstance(name, str) and hasattr(page, name)
+    ]
+    badges = [one for one in methods if isinstance(getattr(one[2], "label", None), dict)]
+    assert len(badges) > 8
+    shows_keys = [one[:2] for one in badges if "tuple" in str(one[2].__annotations__.get("return"))]
+    assert not [one[:2] for one in badges if one[:2] in shows_keys and not isinstance(one[2].label, Tones)]
+
+
+def test_a_delivery_that_was_overtaken_says_so_in_portuguese(staff, full):
+    Delivery.objects.update(outcome=Delivery.Outcome.DROPPED)
+    page = staff.get("/admin/bridge/delivery/", headers={"accept-language": "pt-br"}).content.decode()
+    assert "descartado: o lead já tinha avançado" in page
+    assert ">dropped<" not in page.replace(" ", "").replace("\n", "")
 
 
 def test_the_first_page_opens_before_anything_is_there(staff):
@@ -112,8 +134,8 @@ def test_staff_without_rights_see_no_lead(client, full):
 def test_the_health_page_says_what_is_wrong_in_portuguese(staff):
     page = staff.get("/admin/health/", headers={"accept-language": "pt-br"}).content.decode()
 
-    assert "nenhum worker deu sinal até hoje" in page
-    assert "inicie manage.py worker" in page
+    assert "Nenhum worker está trabalhando" in page
+    assert "Inicie manage.py worker" in page
     assert "banco de dados" in page
 
 

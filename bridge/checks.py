@@ -6,8 +6,9 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import Error, register
+from django.core.checks import Error, Warning, register
 
+from bridge import static_files
 from bridge.errors import ConfigurationError
 from bridge.kommo.hosts import check_base_url
 
@@ -47,3 +48,11 @@ def encryption_keys(**_: Any) -> list[Error]:
                 )
             ]
     return []
+
+
+@register()
+def collected_static_files(**_: Any) -> list[Warning]:
+    if not static_files.collects() or static_files.was_collected():
+        return []
+    text = "The static files are not collected: pages are served, with larger files that no browser keeps."
+    return [Warning(text, hint=static_files.REMEDY, id="bridge.W001")]

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_noop
 from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
-from bridge import redis_clients
+from bridge import redis_clients, static_files
 from bridge.errors import KommoError
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Heartbeat, WebhookEvent
@@ -49,6 +49,7 @@ TITLES = {
     "drift": gettext_noop("drift"),
     "follow-ups": gettext_noop("follow-ups"),
     "agent": gettext_noop("agent"),
+    "static files": gettext_noop("static files"),
 }
 CONNECT = gettext_noop("run manage.py kommo_connect")
 # State of a card -> what is said of those in it, and the remedy.
@@ -119,7 +120,18 @@ def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
     if not all(finding.is_well for finding in found):
         # Everything else reads the database.
         return found
-    checks: list[Check] = [_queue, _worker, _accounts, _bindings, _cards, _inbox, _drifts, _followups, _agent]
+    checks: list[Check] = [
+        _queue,
+        _worker,
+        _accounts,
+        _bindings,
+        _cards,
+        _inbox,
+        _drifts,
+        _followups,
+        _agent,
+        _static_files,
+    ]
     if ask_kommo:
         checks.insert(3, _kommo)
     for check in checks:
@@ -329,6 +341,20 @@ def _agent(now: datetime) -> Iterator[Finding]:
     if dead:
         remedy = _("see why the agent refused them, and send them again on their page")
         yield Finding("agent", _("%(count)d events were given up") % {"count": dead}, remedy, "agent-events")
+
+
+def _static_files(now: datetime) -> Iterator[Finding]:
+    if not static_files.collects():
+        return
+    remedy = _("run manage.py collectstatic --noinput, then restart the web server")
+    names = static_files.uncollected()
+    if not static_files.was_collected():
+        yield Finding("static files", _("never collected: pages load slowly"), remedy)
+    elif names:
+        message = _("%(count)d are not those of this version, %(example)s for one")
+        yield Finding("static files", message % {"count": len(names), "example": names[0]}, remedy)
+    else:
+        yield Finding("static files", _("collected"))
 
 
 def _age(span: timedelta) -> str:

@@ -350,7 +350,8 @@ STORAGES = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "bridge.static_files.Storage"
     },
 }
-WHITENOISE_USE_FINDERS = DEBUG
+# What was never collected is served from where it lies (see bridge/static_files.py).
+WHITENOISE_USE_FINDERS = True
 
 # --- Logs ---------------------------------------------------------------------------------------------------------
 

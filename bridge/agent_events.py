@@ -16,7 +16,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from bridge.models import AgentEvent
 from followups import signing
-from followups.dispatch import person
+from followups.telling import person
 from leads.models import Lead
 
 PAUSED, RESUMED, STAGE_CHANGED = "agent.paused", "agent.resumed", "lead.stage_changed"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from bridge import agent_events
 from bridge.models import AgentEvent, Card, Delivery, Drift, IdempotencyRecord, WebhookItem
 from bridge.sync import briefings, figures, nudge, outbox, switches
-from followups import enrollment
+from followups import enrollment, telling
 from followups.recording import followups_sent
 from leads import announcements, silence
 from leads.announcements import Saved
@@ -75,6 +75,12 @@ def object_to_followups(lead_ids: Collection[UUID], **_: object) -> dict[UUID, s
     """Nobody is written to whose card staff have deleted or let go; what follow-ups cannot know themselves."""
     lost = Card.objects.filter(lead_id__in=lead_ids, state__in=[Card.State.GONE, Card.State.CLOSED])
     return {lead_id: reason or "the card is gone" for lead_id, reason in lost.values_list("lead_id", "waiting_reason")}
+
+
+@receiver(telling.particulars_wanted)
+def tell_of_cards(lead_ids: Collection[UUID], **_: object) -> dict[UUID, dict[str, Any]]:
+    cards = Card.objects.filter(lead_id__in=lead_ids).values_list("lead_id", "kommo_lead_id")
+    return {lead_id: {"kommo_lead_id": kommo_lead_id} for lead_id, kommo_lead_id in cards}
 
 
 @receiver(followups_sent)

@@ -15,20 +15,30 @@ from django.utils.module_loading import import_string
 
 from followups import signing
 from followups.signing import Answer
+from leads.names import name_key
 
 log = structlog.get_logger(__name__)
+
+NO_AGENT = "only logged: AGENT_WEBHOOK_URL is empty"
+# The agent's words for why a person is not reached, with 410: {"reason": "invalid_number"}.
+GONE_BECAUSE = {"invalid number": "invalid", "opted out": "opted_out"}
+LONGEST_REASON, LONGEST_SAID = 200, 4000
 
 
 class Outcome(StrEnum):
     SENT = "sent"
     # The agent knows better and will not say it; the step counts as done.
     DECLINED = "declined"
-    # The number is invalid or the person opted out; nothing may follow.
+    # Nothing reaches this number, or the person opted out; nothing may follow.
     UNREACHABLE = "unreachable"
     # Not now; the same message is tried again under the same id.
     RETRY = "retry"
     # The answer was lost on a way that would say the message twice: it is not tried again, nor taken for delivered.
     UNCONFIRMED = "unconfirmed"
+    # There is no way to the lead: it was only logged.
+    NOT_SENT = "not_sent"
+    # The account is in shadow: it would have gone out. Channels never answer this.
+    WOULD_SEND = "would_send"
     # Its reason ended before it left; channels never answer this.
     DROPPED = "dropped"
 
@@ -46,11 +56,23 @@ class Outgoing:
     template_id: str = ""
 
 
+class Gone(StrEnum):
+    """Why a person is not reached, as far as it was said."""
+
+    UNCLEAR = "unclear"
+    INVALID = "invalid"
+    OPTED_OUT = "opted_out"
+
+
 @dataclass(frozen=True)
 class Result:
+    """What became of a message. `text`: what was really said, where it is not what was handed over."""
+
     outcome: Outcome
     reason: str = ""
     retry_after_seconds: float | None = None
+    text: str = ""
+    gone: Gone = Gone.UNCLEAR
 
 
 class Channel(Protocol):
@@ -67,13 +89,16 @@ class Channel(Protocol):
 
 
 class LogOnly:
-    """Say in the log what would go out. For a first run: nobody is written to."""
+    """Say in the log what would go out, and that it did not. For a first run: nobody is written to."""
 
     acts_once = True
 
+    def __init__(self, reason: str = NO_AGENT) -> None:
+        self.reason = reason
+
     def send(self, message: Outgoing, *, now: datetime) -> Result:
         log.info("followup_logged", sequence=message.sequence, step=message.step, lead=message.lead.get("id"))
-        return Result(Outcome.SENT, "only logged: AGENT_WEBHOOK_URL is empty")
+        return Result(Outcome.NOT_SENT, self.reason)
 
 
 class AgentWebhook:
@@ -99,8 +124,11 @@ class AgentWebhook:
         if answer.is_success and answer.error:
             # It may have declined. The agent acts once per id, so asking again is safe.
             return Result(Outcome.RETRY, f"the agent's answer did not arrive whole ({answer.error})")
-        if answer.is_success and isinstance(answer.body, dict) and answer.body.get("skip") is True:
-            return Result(Outcome.DECLINED, str(answer.body.get("reason") or "the agent declined")[:200])
+        said = answer.body if isinstance(answer.body, dict) else {}
+        if answer.is_success and said.get("skip") is True:
+            return Result(Outcome.DECLINED, _words(said.get("reason"))[:LONGEST_REASON] or "the agent declined")
+        if answer.is_success:
+            return Result(Outcome.SENT, text=_words(said.get("text"))[:LONGEST_SAID])
         return read(answer, who="the agent")
 
 
@@ -122,7 +150,7 @@ class Evolution:
         headers = {"Content-Type": "application/json", "apikey": settings.EVOLUTION_API_KEY}
         answer = signing.send(self._url, data, headers)
         if answer.status == 400 and _has_no_whatsapp(answer.body):
-            return Result(Outcome.UNREACHABLE, "this number has no WhatsApp")
+            return Result(Outcome.UNREACHABLE, "this number has no WhatsApp", gone=Gone.INVALID)
         if answer.status in (None, 504) and answer.may_have_arrived:
             return Result(Outcome.UNCONFIRMED, f"Evolution's answer was lost ({answer.error or answer.status})")
         return read(answer, who="Evolution")
@@ -143,9 +171,26 @@ def read(answer: Answer, *, who: str) -> Result:
     if answer.is_success:
         return Result(Outcome.SENT)
     if answer.status == 410:
-        return Result(Outcome.UNREACHABLE, f"{who} says the number is invalid or the person opted out")
+        return _gone(answer.body, who)
     said = f"{who} answered {answer.status}" if answer.status else f"{who} did not answer ({answer.error})"
     return Result(Outcome.RETRY, said, answer.retry_after_seconds)
+
+
+def _gone(body: Any, who: str) -> Result:
+    """Return what a 410 says: which of the two it is, where the answer names it, and no more than that."""
+    because = _words(body.get("reason")) if isinstance(body, dict) else ""
+    gone = Gone(GONE_BECAUSE.get(name_key(because), "unclear"))
+    said = {
+        Gone.INVALID: "the number is invalid",
+        Gone.OPTED_OUT: "the person opted out",
+        Gone.UNCLEAR: "the number is invalid or the person opted out",
+    }
+    return Result(Outcome.UNREACHABLE, f"{who} says {said[gone]}", gone=gone)
+
+
+def _words(said: Any) -> str:
+    """Return a text of the other side as one that any database takes; empty for anything else."""
+    return said.replace("\0", "").strip() if isinstance(said, str) else ""
 
 
 def acts_once(channel: Channel) -> bool:
@@ -156,7 +201,17 @@ def acts_once(channel: Channel) -> bool:
 def configured() -> Channel:
     """Return the channel the settings name: a dotted path, else the agent's webhook, else the log."""
     path = settings.FOLLOWUP_CHANNEL
-    if path:
+    if not path:
+        return AgentWebhook() if settings.AGENT_WEBHOOK_URL else LogOnly()
+    try:
         channel: Channel = import_string(path)()
-        return channel
-    return AgentWebhook() if settings.AGENT_WEBHOOK_URL else LogOnly()
+    except Exception as error:
+        log.error("channel_unusable", path=path, error=str(error))
+        return LogOnly(f"only logged: FOLLOWUP_CHANNEL cannot be used ({error})")
+    return channel
+
+
+def why_mute() -> str:
+    """Return why no message would leave; empty when there is a way to leads."""
+    channel = configured()
+    return channel.reason if isinstance(channel, LogOnly) else ""

@@ -15,9 +15,10 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 
-from followups import enrollment, schedule, texts, versions
+from followups import channels, enrollment, neighbours, schedule, texts, versions
 from followups.models import Attempt, Enrollment
 from followups.versions import SequencePlan
+from leads import silence
 from leads.models import Event
 from leads.statements import insert, update
 
@@ -32,6 +33,7 @@ TRIED_FOR = timedelta(hours=12)
 STUMBLED_FOR = timedelta(minutes=15)
 
 TOO_LATE = "too late: its moment had passed"
+BEGUN_UNSAID = "it began while nothing was sent: nobody is written to out of the blue"
 MAY_HAVE_GONE_OUT = "its sender died at it: it may have gone out, and is not said twice"
 
 
@@ -59,7 +61,7 @@ def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | 
     )
     if not rows:
         return None
-    batch = _Batch(holder, now, enrollment.vetoes([one.lead for one in rows]))
+    batch = _Batch(holder, now, rows)
     for one in rows:
         batch.take(one)
     batch.store()
@@ -69,8 +71,11 @@ def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | 
 class _Batch:
     """What a claim decided, to be stored in a few statements."""
 
-    def __init__(self, holder: str, now: datetime, vetoes: dict[UUID, str]) -> None:
-        self._holder, self._now, self._vetoes = holder, now, vetoes
+    def __init__(self, holder: str, now: datetime, rows: Sequence[Enrollment]) -> None:
+        self._holder, self._now = holder, now
+        self._vetoes = enrollment.vetoes([one.lead for one in rows])
+        self._begun_unsaid = _begun_unsaid(rows)
+        self._near = neighbours.of([one.lead for one in rows if one.purpose == enrollment.UNANSWERED], now)
         self.attempts: list[Attempt] = []
         self._settled: list[Attempt] = []
         self._moved: list[Enrollment] = []
@@ -100,14 +105,22 @@ class _Batch:
         elif one.meeting_starts_at != (one.lead.meeting_starts_at if one.purpose == enrollment.MEETING else None):
             enrollment.cancel([one], "the meeting was moved", now=now)
             enrollment.enroll(one.lead, enrollment.MEETING, now=now)
+        elif one.pk in self._begun_unsaid:
+            enrollment.cancel([one], BEGUN_UNSAID, now=now)
         elif one.step > len(plan.steps):
             enrollment.give_up(one, plan, now)
         elif one.meeting_starts_at and one.meeting_starts_at <= now:
             self._miss(one, plan, "the meeting had begun")
         elif schedule.is_too_late(_due_at_first(one, now), now, enrollment.max_lateness(one, plan)):
             self._miss(one, plan, TOO_LATE)
+        elif not one.sent_by_hand and (until := self._near.until(one)):
+            # Its moment is another one from now on, so the wait is no lateness.
+            one.late_so_far = None
+            self._put_off(one, until, neighbours.REASON)
         elif not one.sent_by_hand and not enrollment.hours_allow(one, plan, now):
             self._put_off_to_hours(one, plan)
+        elif not one.sent_by_hand and (why := enrollment.left_out(one, plan, now)):
+            self._settle(one, plan, Attempt.State.SKIPPED, why)
         else:
             self._attempt(one, plan)
 
@@ -125,6 +138,8 @@ class _Batch:
             enrollment.cancel([one], "the hours allow no messages at all", now=self._now)
         elif one.meeting_starts_at and allowed.at >= one.meeting_starts_at:
             self._miss(one, plan, TOO_LATE)
+        elif why := enrollment.left_out(one, plan, allowed.at, is_moved=True):
+            self._settle(one, plan, Attempt.State.SKIPPED, why)
         else:
             # A worker that comes late every day must not put a step off for ever.
             one.late_so_far = self._now - _due_at_first(one, self._now)
@@ -153,7 +168,7 @@ class _Batch:
     def _attempt(self, one: Enrollment, plan: SequencePlan) -> None:
         step = plan.steps[one.step - 1]
         try:
-            text = texts.render(step.text, texts.facts_of(one.lead))
+            text = texts.render(step.text, texts.facts_of(one.lead, at=self._now))
         except texts.BrokenTextError as error:
             # Checked when it was saved; what breaks on this lead alone must not hold the others.
             enrollment.cancel([one], f"the text of step {one.step} is broken: {error}", now=self._now)
@@ -165,6 +180,7 @@ class _Batch:
             enrollment=one,
             step=one.step,
             text=text,
+            rendered_at=self._now,
             template_id=step.template_id,
             due_at=one.next_at or self._now,
             created_at=self._now,
@@ -177,6 +193,21 @@ class _Batch:
         one.next_at, one.next_reason, one.sent_by_hand = None, "", False
         self.attempts.append(attempt)
         self._moved.append(one)
+        self._near.took(one.lead)
+
+
+def _begun_unsaid(rows: Sequence[Enrollment]) -> set[int]:
+    """Return the silences in which messages were only shown or logged, and in which they would leave from now on.
+
+    Their story was told to nobody, and its end must not be the first that a person hears.
+    """
+    doubtful = [one for one in rows if one.purpose == enrollment.UNANSWERED and not one.complete]
+    if not doubtful or channels.why_mute():
+        return set()
+    quiet = silence.reasons(one.lead.pipeline_id for one in doubtful)
+    speaking = [one.pk for one in doubtful if one.lead.pipeline_id not in quiet]
+    unsaid = Attempt.objects.filter(enrollment__in=speaking, state__in=Attempt.UNSAID)
+    return set(unsaid.values_list("enrollment_id", flat=True))
 
 
 def _due_at_first(one: Enrollment, now: datetime) -> datetime:
@@ -198,6 +229,7 @@ def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = B
         retries(now)
         .select_related("enrollment__lead__pipeline", "enrollment__lead__stage", "enrollment__sequence")
         .select_related("enrollment__version")
+        .prefetch_related("enrollment__lead__objections")
         .select_for_update(skip_locked=True, of=("self", "enrollment", "enrollment__lead"))
         .order_by("retry_at")[:limit]
     )
@@ -207,7 +239,7 @@ def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = B
         attempt.tries += 1
         # Without a reason while it is sending, it may have left.
         attempt.holder, attempt.retry_at, attempt.reason = holder, now + HELD_FOR, ""
-    update(again, ["tries", "holder", "retry_at", "reason"])
+    update(again, ["tries", "holder", "retry_at", "reason", "text", "rendered_at"])
     return again
 
 
@@ -227,15 +259,37 @@ def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *,
         _leave_out(attempt, plan, Attempt.State.MISSED, TOO_LATE, now)
     elif not attempt.by_hand and not enrollment.hours_allow(one, plan, now):
         _put_off_to_hours(attempt, plan, now)
+    elif not attempt.by_hand and (why := enrollment.left_out(one, plan, now)):
+        _leave_out(attempt, plan, Attempt.State.SKIPPED, why, now)
     else:
-        return True
+        return _speaks_of_today(attempt, now) or _said_anew(attempt, plan, now)
     return False
 
 
+def _speaks_of_today(attempt: Attempt, now: datetime) -> bool:
+    """Say whether the text was made on this day of the lead's: what it calls tomorrow is tomorrow."""
+    there = enrollment.clock_of(attempt.enrollment.lead)
+    made_at = attempt.rendered_at or attempt.created_at
+    return made_at.astimezone(there).date() == now.astimezone(there).date()
+
+
+def _said_anew(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
+    """Say the same step in the words of another day, under the same id: whoever has said it says it no more."""
+    try:
+        text = texts.render(plan.steps[attempt.step - 1].text, texts.facts_of(attempt.enrollment.lead, at=now))
+    except texts.BrokenTextError as error:
+        _leave_out(attempt, plan, Attempt.State.MISSED, f"the text of step {attempt.step} is broken: {error}", now)
+        return False
+    attempt.text, attempt.rendered_at = text or attempt.text, now
+    return True
+
+
 def is_their_moment(attempt: Attempt, now: datetime) -> bool:
-    """Say whether the hours, and the meeting it reminds of, still allow what was claimed a moment ago."""
+    """Say whether the day, the hours and the meeting it reminds of still allow what was claimed a moment ago."""
     one, plan = attempt.enrollment, versions.read(attempt.enrollment.version)
     if one.meeting_starts_at and one.meeting_starts_at <= now:
+        return False
+    if not _speaks_of_today(attempt, now):
         return False
     return attempt.by_hand or enrollment.hours_allow(one, plan, now)
 

@@ -40,7 +40,7 @@ def coming(one: Enrollment, *, now: datetime, on_its_way: Attempt | None = None)
         steps=len(plan.steps),
         at=at,
         why=why,
-        text=on_its_way.text if on_its_way else _said(step, one),
+        text=on_its_way.text if on_its_way else _said(step, one, max(at or now, now)),
         zone=zone,
         is_out_of_hours=step is not None and not enrollment.hours_allow(one, plan, now),
         needs_template=step is not None and preview.needs_template(one.lead, at, step.template_id),
@@ -48,10 +48,10 @@ def coming(one: Enrollment, *, now: datetime, on_its_way: Attempt | None = None)
     )
 
 
-def _said(step: StepPlan | None, one: Enrollment) -> str:
+def _said(step: StepPlan | None, one: Enrollment, at: datetime) -> str:
     if step is None:
         return ""
-    shown = preview.rendered(step.text, one.lead)
+    shown = preview.rendered(step.text, one.lead, at=at)
     return shown.text or shown.error
 
 
@@ -94,9 +94,16 @@ def _ahead(one: Enrollment, plan: SequencePlan, sending: Attempt | None) -> list
     hours, zone, anchor = enrollment.hours_of(one.lead.pipeline), now_due.zone, now_due.at
     # Nobody is given up on whom a message has not reached.
     rest = SequencePlan(plan.steps[one.step :], plan.give_up_after if one.complete else None, plan.give_up_stage)
-    for planned in preview.timetable(rest, hours, zone, one.meeting_starts_at or anchor):
-        number = one.step + planned.step if planned.step else None
-        said = _said(plan.steps[number - 1], one) if number else ""
-        due = planned.due
-        lines.append(Line(number, due.at if due else None, due.reason if due else "the hours allow none", said))
+    clock, start = enrollment.clock_of(one.lead).key, one.meeting_starts_at or anchor
+    for planned in preview.timetable(rest, hours, zone, start, clock=clock, covered_at=_reminded_at(one, anchor)):
+        number, due = one.step + planned.step if planned.step else None, planned.due
+        if due is None or planned.left_out:
+            lines.append(Line(number, None, planned.left_out or "the hours allow none", ""))
+            continue
+        said = _said(plan.steps[number - 1], one, due.at) if number else ""
+        lines.append(Line(number, due.at, due.reason, said))
     return lines
+
+
+def _reminded_at(one: Enrollment, next_at: datetime) -> datetime | None:
+    return next_at if one.meeting_starts_at else None

@@ -10,21 +10,19 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from django.db import connections
 from django.utils import timezone
 
-from followups import channels, claiming
+from followups import channels, claiming, telling
 from followups.channels import Channel, Outcome, Outgoing, Result
 from followups.claiming import free, holders
 from followups.models import Attempt, Enrollment
 from followups.recording import Done, followups_sent, record
-from leads import optout
-from leads.models import Lead
+from leads import optout, silence
 
-__all__ = ["fire", "followups_sent", "free", "has_work", "holders", "person", "send"]
+__all__ = ["fire", "followups_sent", "free", "has_work", "holders", "send"]
 
 log = structlog.get_logger(__name__)
 
@@ -99,12 +97,27 @@ def send(
             if attempt.enrollment_id in stopped
         ]
         waiting = [attempt for attempt in few if attempt.enrollment_id not in stopped]
+        hushed = _hushed(waiting, at)
+        done += hushed
+        waiting = [attempt for attempt in waiting if attempt not in [each.attempt for each in hushed]]
         going = [attempt for attempt in waiting if claiming.is_their_moment(attempt, at)]
         done += _given_back([attempt for attempt in waiting if attempt not in going], "its moment has passed", at)
-        results = pool.map(lambda message: _dare(channel, message, clock), map(_outgoing, going))
+        results = pool.map(lambda message: _dare(channel, message, clock), _outgoing(going))
         done += [Done(attempt, *result) for attempt, result in zip(going, results, strict=True)]
     if done:
         record(done, now=clock())
+
+
+def _hushed(attempts: Sequence[Attempt], at: datetime) -> list[Done]:
+    """Return those that are not said because nothing is said to anybody in their pipeline. One query."""
+    why = silence.reasons(attempt.enrollment.lead.pipeline_id for attempt in attempts)
+    quiet = [attempt for attempt in attempts if attempt.enrollment.lead.pipeline_id in why]
+    return [Done(attempt, _kept(attempt, why[attempt.enrollment.lead.pipeline_id]), at) for attempt in quiet]
+
+
+def _kept(attempt: Attempt, reason: str) -> Result:
+    # One that was tried before the silence began may have gone out.
+    return Result(Outcome.WOULD_SEND if attempt.tries <= 1 else Outcome.DROPPED, reason)
 
 
 def _given_back(attempts: Sequence[Attempt], reason: str, at: datetime) -> list[Done]:
@@ -133,28 +146,17 @@ def _dare(channel: Channel, message: Outgoing, clock: Callable[[], datetime]) ->
     return result, clock()
 
 
-def _outgoing(attempt: Attempt) -> Outgoing:
-    one = attempt.enrollment
-    lead = one.lead
-    return Outgoing(
-        attempt_id=str(attempt.pk),
-        phone=lead.phone or "",
-        text=attempt.text,
-        template_id=attempt.template_id,
-        sequence=one.sequence.slug,
-        step=attempt.step,
-        lead=person(lead),
-    )
-
-
-def person(lead: Lead) -> dict[str, Any]:
-    """Return a lead as the agent is told of it."""
-    return {
-        "id": str(lead.pk),
-        "phone": lead.phone,
-        "name": lead.name or None,
-        "stage": lead.stage.key if lead.stage else "other",
-        "chosen_flow": lead.chosen_flow or None,
-        "conversation_stage": lead.conversation_stage or None,
-        "custom": lead.custom,
-    }
+def _outgoing(attempts: Sequence[Attempt]) -> list[Outgoing]:
+    people = telling.people([attempt.enrollment.lead for attempt in attempts])
+    return [
+        Outgoing(
+            attempt_id=str(attempt.pk),
+            phone=attempt.enrollment.lead.phone or "",
+            text=attempt.text,
+            template_id=attempt.template_id,
+            sequence=attempt.enrollment.sequence.slug,
+            step=attempt.step,
+            lead=people[attempt.enrollment.lead_id],
+        )
+        for attempt in attempts
+    ]

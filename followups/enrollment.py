@@ -6,16 +6,17 @@ due cannot pass each other unseen.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from django.db.models import Max
+from django.db.models import Exists, F, Max, OuterRef, Q
 from django.dispatch import Signal
 
-from followups import schedule, versions
-from followups.models import Attempt, Enrollment, Sequence
+from followups import schedule, unreachable, versions
+from followups.models import Attempt, Enrollment, Sequence, Unreachable
 from followups.schedule import Due, Hours
 from followups.versions import SequencePlan
 from leads import optout, stages
@@ -31,6 +32,16 @@ UNANSWERED, MEETING = Sequence.StartsOn.AGENT_UNANSWERED, Sequence.StartsOn.MEET
 USUAL_MAX_LATENESS = timedelta(hours=12)
 # Why an enrollment is held that no person held; those with this reason go on with their sequence.
 SWITCHED_OFF = "the sequence is switched off"
+# A reminder of which one of these became is not given again.
+REMINDED = (
+    Attempt.State.SENDING,
+    Attempt.State.SENT,
+    Attempt.State.UNCONFIRMED,
+    Attempt.State.DROPPED,
+    Attempt.State.DECLINED,
+    Attempt.State.SKIPPED,
+    *Attempt.UNSAID,
+)
 
 
 def live(lead: Lead) -> list[Enrollment]:
@@ -38,20 +49,30 @@ def live(lead: Lead) -> list[Enrollment]:
     return list(lead.enrollments.filter(state=Enrollment.State.WAITING).select_related("sequence", "version"))
 
 
-OF_LEADS = Select(
-    lambda lead_ids: (
-        Enrollment.objects.filter(lead_id__in=lead_ids).select_related("sequence", "version").order_by("-pk")
+OF_PHONES = Select(
+    lambda phone_keys: (
+        Enrollment.objects.filter(lead__phone_key__in=phone_keys)
+        .select_related("sequence", "version")
+        .annotate(
+            phone_key=F("lead__phone_key"),
+            is_unreachable=Exists(Unreachable.objects.filter(phone_key=OuterRef("lead__phone_key"))),
+        )
+        .order_by("-pk")
     )
 )
 
 
-def of_leads(leads: list[Lead]) -> dict[UUID, list[Enrollment]]:
-    """Return every enrollment of some leads, newest first, by the lead's id. One query, none for no leads."""
-    found: dict[UUID, list[Enrollment]] = {}
+def of_people(leads: list[Lead]) -> dict[str, list[Enrollment]]:
+    """Return every enrollment of some people in any pipeline, newest first, by the key of the phone. One query.
+
+    Those of the given leads have them attached; each says whether its number `is_unreachable`.
+    """
+    found: dict[str, list[Enrollment]] = {}
     by_id = {lead.pk: lead for lead in leads}
-    for enrollment in OF_LEADS.all(lead_ids=list(by_id)) if by_id else ():
-        enrollment.lead = by_id[enrollment.lead_id]
-        found.setdefault(enrollment.lead_id, []).append(enrollment)
+    for enrollment in OF_PHONES.all(phone_keys=[lead.phone_key for lead in leads]) if leads else ():
+        if lead := by_id.get(enrollment.lead_id):
+            enrollment.lead = lead
+        found.setdefault(enrollment.phone_key, []).append(enrollment)
     return found
 
 
@@ -71,10 +92,11 @@ def why_not(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
 
 
 def vetoes(leads: Collection[Lead]) -> dict[UUID, str]:
-    """Return what speaks against writing to some of these leads beyond themselves: their person's wish, a lost card."""
+    """Return what speaks against writing to some of these leads beyond themselves: their person's wish, a number that
+    does not work, a lost card."""
     answers: list[tuple[Any, Any]] = vetoes_wanted.send(Enrollment, lead_ids=[lead.pk for lead in leads])
     found = {lead_id: reason for _, reasons in answers for lead_id, reason in reasons.items()}
-    return found | dict.fromkeys(optout.since(leads), optout.SAID)
+    return found | unreachable.reasons(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
 
 
 def _stage_says_no(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
@@ -127,8 +149,10 @@ def enroll(lead: Lead, purpose: Sequence.StartsOn, *, now: datetime) -> Enrollme
         meeting_starts_at=lead.meeting_starts_at if purpose == MEETING else None,
         started_at=now,
     )
-    enrollment.step = 1 + (_reminded_up_to(lead) if purpose == MEETING else 0)
-    skip_past_reminders(enrollment, plan, now)
+    if purpose == MEETING:
+        reminded_up_to, enrollment.last_sent_at = _reminded(lead)
+        enrollment.step = 1 + reminded_up_to
+    skip_left_out(enrollment, plan, now)
     due = due_of(enrollment, plan)
     # A message of long ago, reported now: whoever is taken over from elsewhere is not written to out of the blue.
     if due is None or schedule.is_too_late(due.at, now, max_lateness(enrollment, plan)):
@@ -144,21 +168,28 @@ def _had_its_sequence(lead: Lead) -> bool:
     The agent reports what it was asked to say, and that report must not begin everything anew.
     """
     before = lead.enrollments.filter(purpose=UNANSWERED).exclude(state=Enrollment.State.WAITING)
-    newest = before.order_by("-pk").values("state", "ended_by", "started_at").first()
-    if newest is None or (lead.last_inbound_at and lead.last_inbound_at > newest["started_at"]):
+    newest = before.order_by("-pk").first()
+    if newest is None or (lead.last_inbound_at and lead.last_inbound_at > newest.started_at):
         return False
-    return newest["state"] == Enrollment.State.FINISHED or newest["ended_by"] == Lead.Actor.STAFF
+    if newest.ended_by == Lead.Actor.STAFF:
+        return True
+    # One in which nothing was said was none.
+    is_over = newest.state == Enrollment.State.FINISHED
+    return is_over and newest.attempts.filter(state__in=Attempt.MAY_HAVE_ARRIVED).exists()
 
 
-def _reminded_up_to(lead: Lead) -> int:
-    """Return the last reminder this very meeting has had, so that a handoff in between repeats none; 0 for none."""
+def _reminded(lead: Lead) -> tuple[int, datetime | None]:
+    """Return the last reminder this very meeting has had, so that a handoff in between repeats none, 0 for none; and
+    when the lead was last reminded."""
     given = Attempt.objects.filter(
         enrollment__lead=lead,
         enrollment__purpose=MEETING,
         enrollment__meeting_starts_at=lead.meeting_starts_at,
-        state__in=[Attempt.State.SENDING, Attempt.State.UNCONFIRMED, Attempt.State.DROPPED, *Attempt.REACHED],
+        state__in=REMINDED,
     )
-    return given.aggregate(last=Max("step"))["last"] or 0
+    sent = Q(state=Attempt.State.SENT)
+    last = given.aggregate(step=Max("step"), sent_at=Max("ended_at", filter=sent))
+    return last["step"] or 0, last["sent_at"]
 
 
 def sequence_for(pipeline_id: int, purpose: Sequence.StartsOn) -> Sequence | None:
@@ -196,15 +227,44 @@ def _end_of_patience(enrollment: Enrollment, plan: SequencePlan) -> Due | None:
     return Due(silent_since + plan.give_up_after, f"given up after {words} of silence")
 
 
-def skip_past_reminders(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
-    """Step over reminders whose time had gone by before the meeting was booked."""
-    if enrollment.purpose != MEETING:
-        return
+def skip_left_out(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
+    """Step over what is not to come: reminders whose time has gone by, and what the hours move too far."""
     while enrollment.step <= len(plan.steps):
         due = due_of(enrollment, plan)
-        if due is not None and due.at >= now:
+        if due is None:
+            is_left_out = enrollment.purpose == MEETING
+        else:
+            has_passed = enrollment.purpose == MEETING and due.at < now
+            is_moved = due.at != _meant(enrollment, plan)
+            is_left_out = has_passed or bool(left_out(enrollment, plan, due.at, is_moved=is_moved))
+        if not is_left_out:
             return
         enrollment.step += 1
+
+
+def left_out(enrollment: Enrollment, plan: SequencePlan, at: datetime, *, is_moved: bool = False) -> str | None:
+    """Return why the next step is left out instead of going out at this moment; None when it may.
+
+    is_moved: the hours have moved it there.
+    """
+    step = plan.steps[enrollment.step - 1]
+    return schedule.left_out(
+        _meant(enrollment, plan),
+        at,
+        is_moved=is_moved,
+        only_on_time=step.only_on_time,
+        covered_at=enrollment.last_sent_at if step.before is not None else None,
+        zone=clock_of(enrollment.lead).key,
+    )
+
+
+def _meant(enrollment: Enrollment, plan: SequencePlan) -> datetime:
+    """Return when the next step would be due at any hour."""
+    step = plan.steps[enrollment.step - 1]
+    if step.before is not None:
+        assert enrollment.meeting_starts_at is not None
+        return enrollment.meeting_starts_at - step.before
+    return enrollment.anchor_at + (step.delay or timedelta(0))
 
 
 def max_lateness(enrollment: Enrollment, plan: SequencePlan) -> timedelta | None:
@@ -240,7 +300,13 @@ def next_allowed(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> D
 
 
 def zone_of(lead: Lead) -> str:
+    """Return where the lead lives, as far as can be guessed: whose night is kept."""
     return schedule.zone_of(lead.phone, lead.custom.get("time_zone"), lead.pipeline.time_zone)
+
+
+def clock_of(lead: Lead) -> ZoneInfo:
+    """Return the clock by which times are told to the lead: the one they stated, else the pipeline's, never a guess."""
+    return ZoneInfo(schedule.zone_of(None, lead.custom.get("time_zone"), lead.pipeline.time_zone))
 
 
 # --- Moving on
@@ -253,7 +319,7 @@ def advance(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
     """
     enrollment.step += 1
     enrollment.anchor_at = now
-    skip_past_reminders(enrollment, plan, now)
+    skip_left_out(enrollment, plan, now)
     due = due_of(enrollment, plan)
     aim(enrollment, due)
     if due is None:
@@ -261,19 +327,19 @@ def advance(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
 
 
 def _why_finished(enrollment: Enrollment, plan: SequencePlan) -> str:
-    if enrollment.purpose == MEETING or plan.give_up_after is None:
-        return "every message was given"
     if enrollment.step <= len(plan.steps):
         return "the hours allow no messages at all"
-    if not enrollment.complete:
-        return "a message was missed, so nobody gives the lead up"
-    return "nobody was reached" if not enrollment.last_sent_at else "every message was given"
+    nothing, some = "no message was sent", "not every message was sent"
+    if enrollment.complete and enrollment.last_sent_at:
+        return "every message was given"
+    said = some if enrollment.last_sent_at else nothing
+    return f"{said}, so nobody gives the lead up" if plan.give_up_after else said
 
 
 def give_up(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
     """Move the lead to the stage of those who did not answer, unless it stands where no automatic move may take it."""
     stage = Stage.objects.filter(pipeline=enrollment.lead.pipeline_id, key=plan.give_up_stage).first()
-    count = enrollment.attempts.filter(state__in=Attempt.REACHED).count()
+    count = enrollment.attempts.filter(state=Attempt.State.SENT).count()
     ago = schedule.in_words(now - (enrollment.last_sent_at or now))
     reason = f"no answer to {count} messages, the last {ago} ago"
     end(enrollment, Enrollment.State.FINISHED, reason, now=now)
@@ -288,6 +354,33 @@ def give_up(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
 def stop(lead: Lead, reason: str, *, now: datetime) -> None:
     """Cancel whatever the lead is on its way through."""
     cancel(live(lead), reason, now=now)
+
+
+def stop_elsewhere(lead: Lead, reason: str, *, now: datetime) -> None:
+    """Cancel what this person is on the way through in other pipelines."""
+    if lead.phone_key:
+        others = Enrollment.objects.filter(lead__phone_key=lead.phone_key, state=Enrollment.State.WAITING)
+        cancel_unlocked(others.exclude(lead=lead).select_related("sequence"), reason, now=now)
+
+
+def cancel_unlocked(enrollments: Iterable[Enrollment], reason: str, *, now: datetime) -> None:
+    """Let leads go whose rows are not locked, unless they have been let go meanwhile.
+
+    Two leads of one person, each waiting for the other's lock, would wait for ever. What is claimed at this moment is
+    seen to have ended before it leaves.
+    """
+    for one in enrollments:
+        ended = Enrollment.objects.filter(pk=one.pk, state=Enrollment.State.WAITING).update(
+            state=Enrollment.State.CANCELLED,
+            reason=reason[:500],
+            ended_at=now,
+            ended_by=Lead.Actor.BRIDGE,
+            next_at=None,
+            next_reason="",
+            held=False,
+        )
+        if ended:
+            Event.objects.bulk_create([note(one, f"{one.sequence} stopped: {reason}", now, outcome="cancelled")])
 
 
 def cancel(enrollments: list[Enrollment], reason: str, *, now: datetime, by: Lead.Actor = Lead.Actor.BRIDGE) -> None:

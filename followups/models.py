@@ -81,6 +81,12 @@ class Step(models.Model):
         blank=True,
         help_text=_("A step later than this is left out. Empty: 12 hours; reminders: until the meeting."),
     )
+    only_on_time = models.BooleanField(
+        _("only on time"),
+        default=False,
+        db_default=False,
+        help_text=_("Left out where the hours would move it to another moment."),
+    )
     weekdays = models.JSONField(
         _("only on"), default=list, blank=True, help_text=_("mon, tue, … Empty: as the pipeline says.")
     )
@@ -107,7 +113,8 @@ class SequenceVersion(models.Model):
     """A sequence as it was when somebody started on it; never changed afterwards.
 
     content: {"steps": [{"delay" | "before": seconds, "text", "template_id", "max_lateness": seconds or None,
-    "weekdays": [...]}], "give_up_after": seconds or None, "give_up_stage": key or None, "stop_stages": [keys]}.
+    "weekdays": [...], "only_on_time": only where it is}], "give_up_after": seconds or None, "give_up_stage": key or
+    None, "stop_stages": [keys]}.
     """
 
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="versions")
@@ -149,7 +156,7 @@ class Enrollment(models.Model):
     held = models.BooleanField(_("held"), default=False)
     # A person asked for this step at this moment: hours are not looked at again.
     sent_by_hand = models.BooleanField(default=False, editable=False)
-    # Whether every step so far reached the lead, or was left out by a decision and not by an outage.
+    # Whether every step so far was sent, or left out by staff: only then is silence an answer.
     complete = models.BooleanField(default=True, editable=False)
     last_sent_at = models.DateTimeField(_("last sent"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"))
@@ -185,12 +192,18 @@ class Attempt(models.Model):
         SKIPPED = "skipped", _("left out")
         MISSED = "missed", _("missed")
         UNREACHABLE = "unreachable", _("unreachable")
+        # There was no way to send it: messages are only logged.
+        NOT_SENT = "not_sent", _("not sent")
+        # The account is in shadow: this is what would have gone out.
+        WOULD_SEND = "would_send", _("would have been sent (shadow)")
         # It may have gone out, and whoever takes it would say it twice.
         UNCONFIRMED = "unconfirmed", _("not confirmed")
         DROPPED = "dropped", _("dropped")
 
-    # Kept apart from SENT: what was still under way when its reason ended may or may not have gone out.
-    REACHED = (State.SENT, State.DECLINED, State.SKIPPED)
+    # Nobody heard these, and nothing is concluded from them.
+    UNSAID = (State.NOT_SENT, State.WOULD_SEND)
+    # After these the lead may have heard it; what was under way when its reason ended (DROPPED) as well.
+    MAY_HAVE_ARRIVED = (State.SENT, State.UNCONFIRMED)
     # What `end` sets.
     ENDING = ("state", "reason", "ended_at", "retry_at", "holder")
 
@@ -199,6 +212,8 @@ class Attempt(models.Model):
     step = models.PositiveSmallIntegerField(_("step"))
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.SENDING)
     text = models.TextField(_("text"), blank=True)
+    # When the text was made: what it says of today and tomorrow is true of that day.
+    rendered_at = models.DateTimeField(null=True, editable=False)
     template_id = models.CharField(_("approved template"), max_length=200, blank=True)
     reason = models.CharField(_("reason"), max_length=500, blank=True)
     due_at = models.DateTimeField(_("due at"))
@@ -235,3 +250,20 @@ class Attempt(models.Model):
         """Settle it for good; the caller saves ENDING."""
         self.state, self.reason, self.ended_at = state, reason[:500], now
         self.retry_at, self.holder = None, ""
+
+
+class Unreachable(models.Model):
+    """A number that no message reaches, in any pipeline, as whoever sends says."""
+
+    phone_key = models.CharField(max_length=20, unique=True)
+    reason = models.CharField(_("reason"), max_length=500)
+    # Only that the number does not work was said: whoever writes from it shows that it does.
+    is_certain = models.BooleanField(default=False)
+    since = models.DateTimeField(_("since"))
+
+    class Meta:
+        verbose_name = _("unreachable number")
+        verbose_name_plural = _("unreachable numbers")
+
+    def __str__(self) -> str:
+        return self.phone_key

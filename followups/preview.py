@@ -19,29 +19,53 @@ FREE_TEXT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Planned:
-    """One line of a timetable. `step` is None for the end of patience; `due` is None where the hours allow nothing."""
+    """One line of a timetable. `step` is None for the end of patience; `due` is None where the hours allow nothing.
+
+    left_out: why the step is not to come after all.
+    """
 
     step: int | None
     due: Due | None
+    left_out: str = ""
 
 
-def timetable(plan: SequencePlan, hours: Hours, zone: str, start: datetime) -> list[Planned]:
+def timetable(
+    plan: SequencePlan,
+    hours: Hours,
+    zone: str,
+    start: datetime,
+    *,
+    clock: str = "",
+    covered_at: datetime | None = None,
+) -> list[Planned]:
     """Return when the messages would go out for a lead who starts now, each sent on time and none answered.
 
-    `start` is our last message, or the meeting. The end of patience comes last.
+    `start` is our last message, or the meeting. The end of patience comes last. zone: whose hours are kept. clock: by
+    which days are told to the lead, where it is another one. covered_at: when the lead was reminded before these.
     """
     found: list[Planned] = []
-    anchor = start
+    anchor, reminded_at = start, covered_at
     for number, step in enumerate(plan.steps, 1):
         narrowed = hours.narrowed_to(step.weekdays)
         if step.before is not None:
-            due = schedule.before(start, step.before, narrowed, zone)
+            meant, due = start - step.before, schedule.before(start, step.before, narrowed, zone)
         else:
-            due = schedule.after(anchor, step.delay or timedelta(), narrowed, zone)
-        found.append(Planned(number, due))
+            delay = step.delay or timedelta()
+            meant, due = anchor + delay, schedule.after(anchor, delay, narrowed, zone)
         if due is None:
-            return found
-        anchor = due.at
+            return [*found, Planned(number, None)]
+        why = schedule.left_out(
+            meant,
+            due.at,
+            is_moved=due.at != meant,
+            only_on_time=step.only_on_time,
+            covered_at=reminded_at,
+            zone=clock or zone,
+        )
+        found.append(Planned(number, due, why or ""))
+        if why is None:
+            anchor = due.at
+            reminded_at = due.at if step.before is not None else None
     if plan.give_up_after and plan.give_up_stage:
         words = schedule.in_words(plan.give_up_after)
         found.append(Planned(None, Due(anchor + plan.give_up_after, f"given up after {words} of silence")))
@@ -56,11 +80,11 @@ class Rendered:
     error: str = ""
 
 
-def rendered(text: str, lead: Lead) -> Rendered:
-    """Return what the text would say to this lead, without sending anything."""
+def rendered(text: str, lead: Lead, *, at: datetime) -> Rendered:
+    """Return what the text would say to this lead at that moment, without sending anything."""
     try:
         texts.check(text)
-        return Rendered(text=texts.render(text, texts.facts_of(lead)))
+        return Rendered(text=texts.render(text, texts.facts_of(lead, at=at)))
     except texts.BrokenTextError as error:
         return Rendered(error=str(error))
 

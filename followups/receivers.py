@@ -12,33 +12,45 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from followups import enrollment as enrollments
-from followups import versions
+from followups import unreachable, versions
 from followups.enrollment import MEETING, UNANSWERED
 from followups.models import Attempt, Enrollment, Sequence
 from leads import announcements, optout
-from leads.interactions import Direction, Message, Recorded
+from leads.interactions import Direction, Recorded, is_farewell
 from leads.models import Lead
-from leads.names import name_key
 
 # An answer later than this has other reasons than the message.
 COUNTS_AS_ANSWER = timedelta(days=7)
+# Two clocks differ by so much.
+CLOCK_TOLERANCE = timedelta(minutes=2)
 
 
 @receiver(announcements.interactions_recorded)
 def interactions_recorded(recorded: list[Recorded], now: datetime, **_: object) -> None:
     spoken = [one for one in recorded if one.interaction.message is not None or one.changes.meeting_changed]
-    known = enrollments.of_leads([one.lead for one in spoken if not one.created])
+    # Whoever is new to this pipeline may be known in another, and answer what was said there.
+    known = enrollments.of_people([one.lead for one in spoken if not one.created or _is_inbound(one)])
     for one in spoken:
-        _interaction_recorded(one, known.get(one.lead.pk, []), now)
+        _interaction_recorded(one, known.get(one.lead.phone_key or "", []), now)
 
 
-def _interaction_recorded(one: Recorded, known: list[Enrollment], now: datetime) -> None:
+def _is_inbound(one: Recorded) -> bool:
+    message = one.interaction.message
+    return message is not None and message.direction is Direction.INBOUND
+
+
+def _interaction_recorded(one: Recorded, of_person: list[Enrollment], now: datetime) -> None:
     lead, message = one.lead, one.interaction.message
+    known = [row for row in of_person if row.lead_id == lead.pk]
     live = {row.purpose: row for row in known if row.state == Enrollment.State.WAITING}
     if message is not None and message.direction is Direction.INBOUND:
+        written_at = message.sent_at or one.interaction.occurred_at
         if known:
-            _credit(lead, "answered_at", message.sent_at or one.interaction.occurred_at, now)
-        if _asks_to_stop(message, lead):
+            _credit(lead, "answered_at", written_at, now)
+        if any(row.is_unreachable for row in of_person):
+            unreachable.heard_from(lead)
+        _answered_elsewhere([row for row in of_person if row.lead_id != lead.pk], written_at, now)
+        if is_farewell(message, lead):
             optout.opt_out(lead, by=Lead.Actor.LEAD, reason=f"the lead wrote “{message.text.strip()[:40]}”", now=now)
             return
     if one.changes.meeting_changed:
@@ -50,6 +62,13 @@ def _interaction_recorded(one: Recorded, known: list[Enrollment], now: datetime)
         _count_from(waiting, lead)
     elif message is not None and message.direction is Direction.OUTBOUND:
         enrollments.enroll(lead, UNANSWERED, now=now)
+
+
+def _answered_elsewhere(others: list[Enrollment], at: datetime, now: datetime) -> None:
+    """End the silences of this person in other pipelines: it is one person, who has spoken to us."""
+    silences = [row for row in others if row.purpose == UNANSWERED and row.state == Enrollment.State.WAITING]
+    answered = [row for row in silences if at + CLOCK_TOLERANCE >= row.anchor_at]
+    enrollments.cancel_unlocked(answered, "the person has answered in another pipeline", now=now)
 
 
 def _stop_reason(lead: Lead, enrollment: Enrollment) -> str | None:
@@ -79,12 +98,6 @@ def _follow_meeting(lead: Lead, current: Enrollment | None, now: datetime) -> No
         if lead.meeting_status == Lead.MeetingStatus.SCHEDULED:
             _credit(lead, "booked_at", now, now)
         enrollments.enroll(lead, MEETING, now=now)
-
-
-def _asks_to_stop(message: Message, lead: Lead) -> bool:
-    """The whole message must be one of the words: “não vou sair de casa” asks for nothing."""
-    said = name_key("".join(sign for sign in message.text if sign.isalnum() or sign.isspace()))
-    return bool(said) and said in {name_key(word) for word in lead.pipeline.opt_out_words}
 
 
 @receiver(announcements.handoff_changed)
@@ -123,6 +136,7 @@ def opted_out(lead: Lead, now: datetime, **_: object) -> None:
 @receiver(announcements.personal_data_erased)
 def personal_data_erased(lead: Lead, now: datetime, **_: object) -> None:
     enrollments.cancel(enrollments.live(lead), "personal data erased", now=now)
+    unreachable.forget(lead)
     Attempt.objects.filter(enrollment__lead=lead).update(text="", reason="")
 
 

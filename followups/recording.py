@@ -10,8 +10,8 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import Signal
 
-from followups import enrollment, versions
-from followups.channels import Outcome, Result
+from followups import enrollment, unreachable, versions
+from followups.channels import Gone, Outcome, Result
 from followups.models import Attempt, Enrollment
 from leads import optout
 from leads.models import Event, Lead
@@ -28,6 +28,8 @@ SAID = {
     Outcome.DECLINED: "declined",
     Outcome.UNREACHABLE: "could not be delivered",
     Outcome.UNCONFIRMED: "may have been sent",
+    Outcome.NOT_SENT: "not sent",
+    Outcome.WOULD_SEND: "would have been sent",
     Outcome.DROPPED: "not sent",
 }
 
@@ -47,7 +49,8 @@ def record(done: Sequence[Done], *, now: datetime) -> None:
     """Store what became of some attempts and aim their leads at what comes next."""
     # The leads first: interactions lock in this order too, so neither waits for the other in a circle.
     leads = Lead.objects.filter(pk__in=[each.attempt.enrollment.lead_id for each in done])
-    list(leads.select_for_update().order_by("pk").values_list("pk"))
+    # Without the key, as they do: a line for the timeline of another lead must not wait for this.
+    list(leads.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     ids = [each.attempt.enrollment_id for each in done]
     fresh = {
         one.pk: one
@@ -59,7 +62,7 @@ def record(done: Sequence[Done], *, now: datetime) -> None:
     events: list[Event] = []
     for each in done:
         _settle(each, fresh[each.attempt.enrollment_id], moved, events)
-    update([each.attempt for each in done], [*Attempt.ENDING, "tries"])
+    update([each.attempt for each in done], [*Attempt.ENDING, "tries", "text"])
     update(moved, ["step", "anchor_at", "next_at", "next_reason", "late_so_far", "last_sent_at", "complete"])
     insert(events)
     outcomes = [each.result.outcome for each in done if each.begun]
@@ -77,24 +80,38 @@ def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[E
             attempt.tries, attempt.retry_at = attempt.tries - 1, at
         return
     attempt.end(Attempt.State(result.outcome), result.reason, now=at)
+    asked, attempt.text = attempt.text, result.text or attempt.text
     reason = f"step {attempt.step} of {one.sequence} {SAID[result.outcome]}"
     data: dict[str, Any] = {"attempt_id": str(attempt.pk), "outcome": str(result.outcome)}
     if each.begun:
         data["text"] = attempt.text
+    if attempt.text != asked:
+        data["asked_to_say"] = asked
     note = enrollment.note(one, f"{reason}: {result.reason}" if result.reason else reason, at, **data)
     note.data["step"] = attempt.step
     events.append(note)
     if result.outcome is Outcome.UNREACHABLE:
-        optout.opt_out(one.lead, by=Lead.Actor.AGENT, reason=result.reason or "the number is invalid", now=at)
+        _never_again(one.lead, result, at)
     elif one.state == Enrollment.State.WAITING and one.step == attempt.step:
         _move_on(one, result.outcome, at)
         moved.append(one)
 
 
+def _never_again(lead: Lead, result: Result, at: datetime) -> None:
+    """Write to this number no more, in any pipeline; only who is said to have opted out has opted out."""
+    if result.gone is Gone.OPTED_OUT:
+        optout.opt_out(lead, by=Lead.Actor.AGENT, reason=result.reason, now=at)
+        return
+    unreachable.note(lead, result.reason, is_certain=result.gone is Gone.INVALID, now=at)
+    enrollment.stop(lead, result.reason, now=at)
+    enrollment.stop_elsewhere(lead, result.reason, now=at)
+
+
 def _move_on(one: Enrollment, outcome: Outcome, at: datetime) -> None:
-    if outcome in (Outcome.SENT, Outcome.DECLINED):
+    if outcome is Outcome.SENT:
         one.last_sent_at = at
     else:
+        # What nobody heard is no contact: whoever stays silent after it has not refused to answer.
         one.complete = False
     enrollment.advance(one, versions.read(one.version), at)
 

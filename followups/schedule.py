@@ -19,6 +19,8 @@ from phonenumbers import parse as parse_number
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # The strictest weekdays and every holiday together stay far below; past it the hours allow nothing at all.
 LONGEST_SEARCH_DAYS = 400
+# A reminder that the hours moved this close behind another one says nothing new.
+JUST_REMINDED = timedelta(hours=1)
 # Where the data is wrong for mobiles: Noronha for all of 81, which its 3 000 islanders share with Recife's millions,
 # and Manaus, an hour behind, for the west and the south-east of Pará.
 AREAS_TO_MEND = {"+5581": "America/Recife", "+5593": "America/Santarem", "+5594": "America/Belem"}
@@ -76,6 +78,23 @@ def before(meeting: datetime, ahead: timedelta, hours: Hours, zone: str) -> Due 
     return Due(earlier, f"{reason}; earlier, because {found.reason}") if earlier else None
 
 
+def left_out(
+    meant: datetime, at: datetime, *, is_moved: bool, only_on_time: bool, covered_at: datetime | None, zone: str
+) -> str | None:
+    """Return why a step that was meant for one moment does not go out at another; None when it does.
+
+    is_moved: the hours have moved it. covered_at: when an earlier reminder of the same meeting was given, if one was.
+    A reminder that would come on another day than meant, or right upon the one before, then has nothing to add.
+    """
+    if is_moved and only_on_time:
+        return "the hours do not allow it on time"
+    if covered_at is None:
+        return None
+    if at.astimezone(ZoneInfo(zone)).date() != meant.astimezone(ZoneInfo(zone)).date():
+        return "an earlier one has reminded, and this one would come on another day than meant"
+    return "an earlier one has just reminded" if is_moved and at - covered_at < JUST_REMINDED else None
+
+
 def is_allowed(moment: datetime, hours: Hours, zone: str) -> bool:
     """Say whether a message may go out at this moment."""
     return _why_not(moment, hours, ZoneInfo(zone)) is None
@@ -86,12 +105,10 @@ def is_too_late(due: datetime, now: datetime, max_lateness: timedelta | None) ->
 
 
 def zone_of(phone: str | None, stated: object, default: str) -> str:
-    """Return the lead's time zone: the phone's when it lies in one alone, then what was stated, then the pipeline's."""
-    if phone and (zone := _zone_of_phone(phone)):
-        return zone
+    """Return the lead's time zone: what was stated, then the phone's when it lies in one alone, then the pipeline's."""
     if isinstance(stated, str) and stated in _known_zones():
         return stated
-    return default
+    return (_zone_of_phone(phone) if phone else None) or default
 
 
 def in_words(duration: timedelta) -> str:

@@ -45,7 +45,8 @@ def summary(lead: Lead) -> dict[str, Any]:
 def outcomes(sequence: Sequence, *, since: datetime | None = None) -> list[dict[str, Any]]:
     """Return per step what became of its messages: one dict of counts for each step that was ever due.
 
-    Keys: step, sent, declined, missed, answered, booked, opted_out. `since` bounds the attempts by their start.
+    Keys: step, sent, declined, missed, not_sent, would_send, answered, booked, opted_out. `since` bounds the attempts
+    by their start.
     """
     attempts = Attempt.objects.filter(enrollment__sequence=sequence)
     if since is not None:
@@ -56,6 +57,8 @@ def outcomes(sequence: Sequence, *, since: datetime | None = None) -> list[dict[
             sent=Count("pk", filter=Q(state=Attempt.State.SENT)),
             declined=Count("pk", filter=Q(state=Attempt.State.DECLINED)),
             missed=Count("pk", filter=Q(state__in=[Attempt.State.MISSED, Attempt.State.UNCONFIRMED])),
+            not_sent=Count("pk", filter=Q(state=Attempt.State.NOT_SENT)),
+            would_send=Count("pk", filter=Q(state=Attempt.State.WOULD_SEND)),
             answered=Count("answered_at"),
             booked=Count("booked_at"),
             opted_out=Count("opted_out_at"),

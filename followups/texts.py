@@ -8,12 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache, wraps
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from liquid import BoundTemplate, Environment
 from liquid.exceptions import LiquidError
 
-from followups.enrollment import zone_of
+from followups import moments
+from followups.enrollment import clock_of, zone_of
 from leads.models import Lead
 
 LONGEST_TEXT = 4000
@@ -30,7 +30,14 @@ SAMPLE: Mapping[str, Any] = {
     "stage": "QUALIFICADO",
     "objections": ["preço"],
     "custom": {},
-    "meeting": {"date": "25/11", "time": "14:00", "starts_at": "25/11 às 14:00", "link": "https://example.com/meet"},
+    "meeting": {
+        "when": "amanhã às 14:00",
+        "date": "25/11",
+        "time": "14:00",
+        "starts_at": "25/11 às 14:00",
+        "zone": None,
+        "link": "https://example.com/meet",
+    },
 }
 
 
@@ -103,8 +110,8 @@ def _told_plainly() -> Iterator[None]:
         raise BrokenTextError(f"a filter cannot work with what it is given: {error}") from error
 
 
-def facts_of(lead: Lead) -> dict[str, Any]:
-    """Return what a text may speak of: the lead's facts, the stage and the meeting on the lead's own clock.
+def facts_of(lead: Lead, *, at: datetime) -> dict[str, Any]:
+    """Return what a text may speak of that leaves at this moment: the lead's facts, the stage, the meeting in words.
 
     What is unknown is None and never an empty text, which Liquid's `if` takes for something.
     """
@@ -120,7 +127,7 @@ def facts_of(lead: Lead) -> dict[str, Any]:
         "stage": lead.stage.name if lead.stage else lead.other_stage_name,
         "objections": [objection.name for objection in lead.objections.all()],
         "custom": lead.custom,
-        "meeting": _meeting(lead),
+        "meeting": _meeting(lead, at),
     }
 
 
@@ -131,20 +138,20 @@ def _number(amount: Decimal | None) -> float | None:
     return int(amount) if amount == int(amount) else float(amount)
 
 
-def _meeting(lead: Lead) -> dict[str, str | None] | None:
+def _meeting(lead: Lead, at: datetime) -> dict[str, str | None] | None:
     if not (lead.has_standing_meeting and lead.meeting_starts_at):
         return None
-    there = lead.meeting_starts_at.astimezone(ZoneInfo(zone_of(lead)))
+    pipeline = lead.pipeline
+    others = {pipeline.time_zone, zone_of(lead)}
+    said = moments.told(lead.meeting_starts_at, at=at, clock=clock_of(lead), others=others, locale=pipeline.locale)
     return {
-        "date": f"{there:%d/%m}",
-        "time": f"{there:%H:%M}",
-        "starts_at": _in_words(there),
+        "when": said.when,
+        "date": said.date,
+        "time": said.time,
+        "starts_at": said.date_and_time,
+        "zone": said.clock or None,
         "link": lead.meeting_link or None,
     }
-
-
-def _in_words(moment: datetime) -> str:
-    return f"{moment:%d/%m} às {moment:%H:%M}"
 
 
 @lru_cache(maxsize=512)

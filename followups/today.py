@@ -19,7 +19,11 @@ LATE_AFTER = timedelta(minutes=5)
 class Today:
     sent: int
     answered: int
+    # Everything that was due and did not leave, but for what was only shown: whatever kept it.
     not_sent: int
+    # Of these, what there was no way to send.
+    unsent: int
+    would_send: int
     to_come: int
     late: int
     held: int
@@ -33,11 +37,14 @@ def today(zone: str, *, now: datetime) -> Today:
     local = now.astimezone(ZoneInfo(zone))
     start = local.replace(hour=0, minute=0, second=0, microsecond=0)
     end = (start + timedelta(hours=30)).replace(hour=0)
-    failed = Q(state__in=[Attempt.State.MISSED, Attempt.State.UNREACHABLE, Attempt.State.DROPPED])
+    state = Attempt.State
+    failed = Q(state__in=[state.MISSED, state.UNREACHABLE, state.DROPPED, state.NOT_SENT])
     done = Attempt.objects.filter(created_at__gte=start).aggregate(
-        sent=Count(Case(When(state=Attempt.State.SENT, then=1))),
+        sent=Count(Case(When(state=state.SENT, then=1))),
         answered=Count("answered_at"),
         not_sent=Count(Case(When(failed, then=1))),
+        unsent=Count(Case(When(state=state.NOT_SENT, then=1))),
+        would_send=Count(Case(When(state=state.WOULD_SEND, then=1))),
     )
     waiting = Enrollment.objects.filter(state=Enrollment.State.WAITING)
     moving = waiting.filter(held=False, next_at__isnull=False)

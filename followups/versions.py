@@ -22,6 +22,7 @@ class StepPlan:
     template_id: str = ""
     max_lateness: timedelta | None = None
     weekdays: tuple[str, ...] = ()
+    only_on_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def _plan(content: dict[str, Any]) -> SequencePlan:
                 template_id=step["template_id"],
                 max_lateness=_duration(step["max_lateness"]),
                 weekdays=tuple(step["weekdays"]),
+                only_on_time=step.get("only_on_time", False),
             )
             for step in content["steps"]
         ),
@@ -83,6 +85,8 @@ def _content(sequence: Sequence) -> dict[str, Any]:
                 "max_lateness": _seconds(step.max_lateness),
                 "weekdays": step.weekdays,
             }
+            # Left out where it is usual: versions that were pinned before there was such a thing stay the same.
+            | ({"only_on_time": True} if step.only_on_time else {})
             for step in steps
         ],
         "give_up_after": _seconds(sequence.give_up_after),

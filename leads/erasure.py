@@ -29,6 +29,7 @@ def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False)
     if lead.erased_at:
         return False
     lead.phone = lead.phone_key = None
+    lead.whatsapp_id = ""
     lead.name = lead.email = lead.chosen_flow = lead.conversation_stage = ""
     lead.bill_value = lead.qualification_score = None
     lead.is_decision_maker = lead.has_solar_system = lead.has_active_contract = None

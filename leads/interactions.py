@@ -185,6 +185,9 @@ def _new_lead(phone: Phone, pipeline: Pipeline, book: Rulebook, now: datetime) -
 
 def _apply(interaction: Interaction, lead: Lead) -> Change:
     changes = apply_facts(lead, interaction.facts, interaction.custom, at=interaction.occurred_at)
+    if (jid := interaction.phone.jid) and jid != lead.whatsapp_id:
+        lead.whatsapp_id = jid
+        changes.columns.add("whatsapp_id")
     context = interaction.context
     if "conversation_stage" in context:
         merge_text(lead, "conversation_stage", context["conversation_stage"] or "", changes, at=interaction.occurred_at)
@@ -241,9 +244,16 @@ def _note_message(lead: Lead, message: Message, changes: Change, *, at: datetime
 
 
 def _decide(interaction: Interaction, lead: Lead, book: Rulebook, changes: Change, *, created: bool) -> Decision:
-    inbound = interaction.message is not None and interaction.message.direction is Direction.INBOUND
+    message = interaction.message
+    # Who asks for no more messages has not come back to the conversation.
+    inbound = message is not None and message.direction is Direction.INBOUND and not is_farewell(message, lead)
     facts = facts_of(lead, book, inbound=inbound, meeting_changed=changes.meeting_changed, new_lead=created)
     return decide(facts, book.rules)
+
+
+def is_farewell(message: Message, lead: Lead) -> bool:
+    """Say whether a message of the lead asks for no more messages, by the words of the pipeline."""
+    return message.direction is Direction.INBOUND and optout.asks_to_stop(message.text, lead.pipeline)
 
 
 def _enter(lead: Lead, book: Rulebook, decision: Decision, changes: Change, now: datetime) -> None:

@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from leads import announcements, pseudonyms
-from leads.models import Event, Lead, OptOut
+from leads.models import Event, Lead, OptOut, Pipeline
+from leads.names import name_key
 from leads.phone import Phone
 from leads.statements import Select
 
@@ -56,6 +57,21 @@ def meet(leads: Sequence[Lead], *, now: datetime) -> set[UUID]:
             # They said so when nobody knew their number yet.
             _keep(theirs[0], by=Lead.Actor.BRIDGE, reason="opted out before the number was known", at=said_at)
     return changed
+
+
+# Twice the longest word of the list, with signs around it.
+LONGEST_FAREWELL = 200
+
+
+def asks_to_stop(text: str, pipeline: Pipeline) -> bool:
+    """Say whether a lead who writes this asks for no more messages.
+
+    The whole message must be one of the words: “não vou sair de casa” asks for nothing.
+    """
+    if len(text) > LONGEST_FAREWELL:
+        return False
+    said = name_key("".join(sign for sign in text if sign.isalnum() or sign.isspace()))
+    return bool(said) and said in {name_key(word) for word in pipeline.opt_out_words}
 
 
 @transaction.atomic

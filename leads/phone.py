@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import phonenumbers
@@ -27,10 +27,14 @@ class PhoneError(ValueError):
 
 @dataclass(frozen=True)
 class Phone:
-    """A number as it is kept (E.164), and the key that is equal for every spelling of one person's number."""
+    """A number as it is kept (E.164), and the key that is equal for every spelling of one person's number.
+
+    jid: the WhatsApp id it was read from, in WhatsApp's own spelling; empty for any other text.
+    """
 
     e164: str
     key: str
+    jid: str = field(default="", compare=False)
 
 
 # Whoever is talking now is asked about again and again.
@@ -47,10 +51,17 @@ def parse(text: str, *, region: str) -> Phone:
         raise PhoneError("the phone is empty")
     if len(spelled) > MAX_LENGTH:
         raise PhoneError(f"a phone has at most {MAX_LENGTH} characters")
-    spelled = "+" + _number_of_jid(spelled) if "@" in spelled else PREFIX.sub("", spelled, count=1)
+    if "@" in spelled:
+        digits, host = _parts_of_jid(spelled)
+        return replace(_read("+" + digits, region), jid=f"{digits}@{host}")
+    spelled = PREFIX.sub("", spelled, count=1)
     if any(character.isalpha() for character in spelled):
         # phonenumbers would dial letters, and skip words: "81999990000 maria" would be a number in Japan.
         raise PhoneError(f"“{_shortened(spelled)}” has letters in it; a phone has digits only")
+    return _read(spelled, region)
+
+
+def _read(spelled: str, region: str) -> Phone:
     e164 = phonenumbers.format_number(_number(spelled, region), phonenumbers.PhoneNumberFormat.E164)
     return Phone(e164=e164, key=e164)
 
@@ -61,7 +72,7 @@ def _plain(text: str) -> str:
     return "".join(one for one in normalized if unicodedata.category(one) != "Cf").strip()
 
 
-def _number_of_jid(jid: str) -> str:
+def _parts_of_jid(jid: str) -> tuple[str, str]:
     user, _, host = jid.rpartition("@")
     if host.lower() not in PERSONAL_JID_HOSTS:
         raise PhoneError(
@@ -71,7 +82,7 @@ def _number_of_jid(jid: str) -> str:
     digits = re.split(r"[:._]", user)[0].lstrip("+")
     if not digits.isascii() or not digits.isdigit():
         raise PhoneError("a WhatsApp id starts with the digits of the phone number")
-    return digits
+    return digits, host.lower()
 
 
 def _number(spelled: str, region: str) -> phonenumbers.PhoneNumber:

@@ -166,6 +166,8 @@ class Step(Record):
     template_id: Annotated[str, Text(200, empty=True)] = ""
     max_lateness: Annotated[timedelta | None, Duration()] = None
     weekdays: Annotated[tuple[str, ...], Texts(Choice(WEEKDAYS))] = ()
+    # Left out where the hours would move it to another moment.
+    only_on_time: Annotated[bool, Flag()] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +233,8 @@ class Pipeline(Record):
     sequences: Annotated[tuple[Sequence, ...], Many(Sequence)] = ()
     quiet_hours: Annotated[QuietHours, One(QuietHours)] = field(default_factory=QuietHours)
     holidays: Annotated[Holidays | None, One(Holidays)] = None
+    # Between its follow-ups and those of other pipelines to the same phone.
+    followup_distance: Annotated[timedelta | None, Duration()] = timedelta(hours=1)
     opt_out_words: Annotated[tuple[str, ...], Texts(Text(100))] = tuple(usual_opt_out_words())
     handoff_max: Annotated[timedelta | None, Duration()] = None
     chat_reply_pauses: Annotated[bool, Flag()] = True

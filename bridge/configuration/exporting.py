@@ -18,6 +18,7 @@ PIPELINE_COLUMNS = (
     "locale",
     "time_zone",
     "phone_region",
+    "followup_distance",
     "handoff_max",
     "chat_reply_pauses",
     "handoff_note",
@@ -39,7 +40,7 @@ CRITERION_COLUMNS = ("field", "operator", "value", "required", "disqualifies")
 FIELD_COLUMNS = ("attribute", "kommo_field", "type", "options", "kommo_field_id")
 TAG_COLUMNS = ("attribute", "template")
 SEQUENCE_COLUMNS = ("slug", "name", "is_active", "starts_on", "give_up_after")
-STEP_COLUMNS = ("delay", "before", "text", "template_id", "max_lateness")
+STEP_COLUMNS = ("delay", "before", "text", "template_id", "max_lateness", "only_on_time")
 
 
 def read() -> document.Configuration:

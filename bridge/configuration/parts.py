@@ -17,7 +17,13 @@ R = TypeVar("R", bound=Record)
 
 # Those with a meeting, those with follow-ups, and all.
 MEETING, FOLLOW_UPS, EVERYBODY = "meeting", "follow-ups", "everybody"
-GROUPS = {"meeting_stage": MEETING, "quiet_hours": FOLLOW_UPS, "holidays": FOLLOW_UPS, "flows": "attribute:chosen_flow"}
+GROUPS = {
+    "meeting_stage": MEETING,
+    "quiet_hours": FOLLOW_UPS,
+    "holidays": FOLLOW_UPS,
+    "followup_distance": FOLLOW_UPS,
+    "flows": "attribute:chosen_flow",
+}
 
 
 def touched(old: document.Pipeline, new: document.Pipeline) -> list[str]:

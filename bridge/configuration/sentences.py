@@ -241,6 +241,7 @@ def step_sentence(step: document.Step) -> str:
     parts = [f"{when}: “{step.text}”"]
     parts += [_("template %(id)s") % {"id": step.template_id}] if step.template_id else []
     parts += [_("at most %(time)s late") % {"time": duration(step.max_lateness)}] if step.max_lateness else []
+    parts += [_("left out when the hours do not allow it on time")] if step.only_on_time else []
     parts += [_("only on %(days)s") % {"days": days(step.weekdays)}] if step.weekdays else []
     return "; ".join(parts)
 
@@ -265,6 +266,11 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
         kept = pipeline.holidays
         place = f"{kept.holidays_country} {kept.holidays_subdivision}".strip()
         yield _("Holidays are kept: %(place)s") % {"place": place}
+    if pipeline.followup_distance:
+        apart = {"time": duration(pipeline.followup_distance)}
+        yield _("A follow-up waits %(time)s after one of another pipeline to the same phone") % apart
+    else:
+        yield _("Follow-ups of several pipelines to one phone keep no distance")
     yield _("Words that end all follow-ups: %(words)s") % {"words": ", ".join(pipeline.opt_out_words) or "–"}
     yield (
         _("A handoff ends by itself after %(time)s") % {"time": duration(pipeline.handoff_max)}

@@ -57,6 +57,9 @@ class Lead(models.Model):
     # Equal for every spelling of one person's number (see leads/phone.py).
     phone_key = models.CharField(max_length=20, null=True, blank=True, editable=False)
 
+    # The WhatsApp id last reported, spelled as WhatsApp spells it: some numbers have no ninth digit there.
+    whatsapp_id = models.CharField(max_length=100, blank=True, default="", db_default="", editable=False)
+
     name = models.CharField(_("name"), max_length=250, blank=True)
     email = models.EmailField(_("e-mail"), max_length=254, blank=True)
     bill_value = models.DecimalField(_("bill value"), max_digits=14, decimal_places=2, null=True, blank=True)
@@ -126,6 +129,12 @@ class Lead(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.phone or str(self.id)
+
+    @property
+    def addresses(self) -> list[dict[str, str]]:
+        """Return where the person is reached, the address last written from first: [{"kind", "value"}]."""
+        found = [{"kind": "whatsapp", "value": self.whatsapp_id}] if self.whatsapp_id else []
+        return found + ([{"kind": "phone", "value": self.phone}] if self.phone else [])
 
     @property
     def in_handoff(self) -> bool:

@@ -47,6 +47,14 @@ class Pipeline(models.Model):
         blank=True,
         help_text=_("A lead who writes exactly one of these gets no follow-up ever again."),
     )
+    followup_distance = models.DurationField(
+        _("distance between messages to one phone"),
+        null=True,
+        blank=True,
+        default=timedelta(hours=1),
+        db_default=timedelta(hours=1),
+        help_text=_("A follow-up of this pipeline waits so long after one of another pipeline to the same phone."),
+    )
     holidays_country = models.CharField(_("holidays: country"), max_length=2, blank=True)
     holidays_subdivision = models.CharField(_("holidays: state"), max_length=10, blank=True)
     handoff_max = models.DurationField(

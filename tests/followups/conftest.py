@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from followups import dispatch
-from followups.models import Enrollment, Sequence
+from followups.models import Enrollment, Sequence, Step
 from leads import interactions
 from leads.interactions import Direction, Message
-from leads.models import Lead, Pipeline
+from leads.models import Lead, Pipeline, Stage
 from leads.phone import parse
 
 # A Tuesday, ten in the morning in São Paulo.
@@ -140,6 +140,17 @@ def conversation(pipeline: Pipeline, agent: Receiver, monkeypatch: pytest.Monkey
     monkeypatch.setattr(dispatch, "STAY_FOR", timedelta(0))
     # One thread: a database in memory belongs to its connection, and the receiver is fast.
     return Conversation(pipeline)
+
+
+@pytest.fixture
+def clinic(conversation: Conversation) -> Conversation:
+    """The same person, known in a second pipeline that follows up at the same times."""
+    theirs = Pipeline.objects.create(slug="clinica", name="Clínica")
+    Stage.objects.create(pipeline=theirs, key="novo", name="NOVO", rank=1)
+    sequence = Sequence.objects.create(pipeline=theirs, slug="retomada", starts_on=Sequence.StartsOn.AGENT_UNANSWERED)
+    for position in (1, 2):
+        Step.objects.create(sequence=sequence, position=position, delay=timedelta(minutes=30), text=f"Passo {position}")
+    return Conversation(theirs)
 
 
 @pytest.fixture

@@ -12,7 +12,17 @@ import pytest
 from standardwebhooks import Webhook
 
 from followups import signing
-from followups.channels import AgentWebhook, Evolution, LogOnly, Outcome, Outgoing, acts_once, configured
+from followups.channels import (
+    AgentWebhook,
+    Evolution,
+    Gone,
+    LogOnly,
+    Outcome,
+    Outgoing,
+    acts_once,
+    configured,
+    why_mute,
+)
 
 NOW = datetime(2026, 11, 24, 13, tzinfo=UTC)
 MESSAGE = Outgoing(
@@ -115,7 +125,54 @@ def test_an_agent_that_is_away_is_tried_again(settings):
 def test_without_an_address_messages_are_only_logged(settings):
     settings.AGENT_WEBHOOK_URL = ""
     assert isinstance(configured(), LogOnly)
-    assert configured().send(MESSAGE, now=NOW).outcome is Outcome.SENT
+    result = configured().send(MESSAGE, now=NOW)
+    assert (result.outcome, result.reason) == (Outcome.NOT_SENT, "only logged: AGENT_WEBHOOK_URL is empty")
+    assert why_mute() == result.reason
+
+
+@pytest.mark.parametrize("path", ["foo.Bar", "followups.channels.Nothing", "nonsense", "followups.channels.Outgoing"])
+def test_a_channel_that_cannot_be_made_says_nothing_and_why(settings, path):
+    settings.FOLLOWUP_CHANNEL = path
+    result = configured().send(MESSAGE, now=NOW)
+    assert result.outcome is Outcome.NOT_SENT
+    assert result.reason.startswith("only logged: FOLLOWUP_CHANNEL cannot be used (")
+
+
+def test_with_an_agent_there_is_a_way(agent):
+    assert why_mute() == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "gone", "said"),
+    [
+        ({}, Gone.UNCLEAR, "the agent says the number is invalid or the person opted out"),
+        ([], Gone.UNCLEAR, "the agent says the number is invalid or the person opted out"),
+        ({"reason": 7}, Gone.UNCLEAR, "the agent says the number is invalid or the person opted out"),
+        ({"reason": "who knows"}, Gone.UNCLEAR, "the agent says the number is invalid or the person opted out"),
+        ({"reason": "invalid_number"}, Gone.INVALID, "the agent says the number is invalid"),
+        ({"reason": " Opted out "}, Gone.OPTED_OUT, "the agent says the person opted out"),
+    ],
+)
+def test_an_agent_that_cannot_reach_somebody_may_say_why(agent, body, gone, said):
+    agent.answers = [(410, body)]
+    result = AgentWebhook().send(MESSAGE, now=NOW)
+    assert (result.outcome, result.gone, result.reason) == (Outcome.UNREACHABLE, gone, said)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"text": "Oi, Maria, tudo bem?"}, "Oi, Maria, tudo bem?"),
+        ({"text": "  Oi\0!  "}, "Oi!"),
+        ({"text": "x" * 9000}, "x" * 4000),
+        ({"text": ""}, ""),
+        ({"text": 5}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_agent_may_say_what_it_really_said(agent, body, said):
+    agent.answers = [(200, body)]
+    assert AgentWebhook().send(MESSAGE, now=NOW).text == said
 
 
 def test_evolution_gets_number_and_text(receiver, settings):
@@ -129,7 +186,8 @@ def test_evolution_gets_number_and_text(receiver, settings):
     assert receiver.requests[0][0]["apikey"] == "k"
 
     receiver.answers = [(400, {"response": {"message": [{"exists": False}]}})]
-    assert channel.send(MESSAGE, now=NOW).outcome is Outcome.UNREACHABLE
+    result = channel.send(MESSAGE, now=NOW)
+    assert (result.outcome, result.gone) == (Outcome.UNREACHABLE, Gone.INVALID)
 
 
 @pytest.mark.parametrize("said", [["instance already exists"], "number exists twice", None, [{"exists": True}]])

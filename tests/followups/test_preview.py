@@ -52,8 +52,8 @@ def test_hours_that_allow_nothing_end_the_timetable():
 
 def test_a_text_is_shown_as_a_real_lead_would_read_it(conversation):
     lead = conversation.lead_writes(facts={"name": "Maria Souza"})
-    assert preview.rendered("Oi {{ first_name }}", lead).text == "Oi Maria"
-    assert "unexpected" in preview.rendered("{% nonsense %}", lead).error
+    assert preview.rendered("Oi {{ first_name }}", lead, at=TUESDAY).text == "Oi Maria"
+    assert "unexpected" in preview.rendered("{% nonsense %}", lead, at=TUESDAY).error
 
 
 @pytest.mark.parametrize(

@@ -126,15 +126,28 @@ class TestN15:
             conversation.tick()
             conversation.wait(hours=1)
         assert enrollment_of(lead).state == "finished"
-        assert "missed" in enrollment_of(lead).reason
+        assert enrollment_of(lead).reason == "no message was sent, so nobody gives the lead up"
         assert stage_of(lead) == "new"
 
-    def test_n15_a_step_the_agent_declines_counts_as_done(self, conversation, agent):
+    def test_n15_nobody_is_given_up_on_by_what_the_agent_declined(self, conversation, agent, enrollment_of):
         agent.answers = [(200, {"skip": True})]
         lead = conversation.agent_writes()
         conversation.run(timedelta(days=10))
         assert list(Attempt.objects.values_list("state", flat=True)) == ["declined"] * 3
-        assert stage_of(lead) == "not_interested"
+        assert stage_of(lead) == "new"
+        assert enrollment_of(lead).state == "finished"
+        assert enrollment_of(lead).reason == "no message was sent, so nobody gives the lead up"
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_n15_one_that_was_declined_among_those_sent_is_no_contact_either(
+        self, conversation, agent, enrollment_of, place
+    ):
+        agent.answers = [(200, {"skip": number == place}) for number in range(3)]
+        lead = conversation.agent_writes()
+        conversation.run(timedelta(days=10))
+        assert sorted(Attempt.objects.values_list("state", flat=True)) == ["declined", "sent", "sent"]
+        assert stage_of(lead) == "new"
+        assert enrollment_of(lead).reason == "not every message was sent, so nobody gives the lead up"
 
     def test_n15_the_chain_goes_on_after_an_outage_with_the_missed_step_on_record(
         self, conversation, agent, enrollment_of
@@ -269,7 +282,13 @@ class TestN17:
         conversation.run(timedelta(days=10))
         assert len(agent.requests) == 1
         assert enrollment_of(lead).state == "cancelled"
-        assert Lead.objects.get(pk=lead.pk).opted_out_at
+        assert enrollment_of(lead).reason == "the agent says the number is invalid or the person opted out"
+        # Which of the two it is nobody has said, so it is not told as a wish.
+        assert not Lead.objects.get(pk=lead.pk).opted_out_at
+        conversation.lead_writes()
+        conversation.agent_writes()
+        conversation.run(timedelta(days=2))
+        assert len(agent.requests) == 1
 
 
 class TestN18:
@@ -341,5 +360,6 @@ def test_what_came_of_a_message_is_counted_for_its_step(conversation):
     conversation.lead_writes("Quero sim")
     reengagement = Sequence.objects.get(slug="reengagement")
     counts = {"sent": 1, "answered": 1, "booked": 0, "opted_out": 0, "missed": 0, "declined": 0}
+    counts |= {"not_sent": 0, "would_send": 0}
     assert outcomes(reengagement) == [{"step": 1} | counts]
     assert outcomes(reengagement, since=conversation.now) == []

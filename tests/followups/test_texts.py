@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from followups import texts
 from followups.texts import BrokenTextError
+from tests.followups.conftest import TUESDAY
 
 
 def test_what_is_not_known_is_left_empty():
@@ -90,4 +91,4 @@ def test_any_text_renders_or_is_called_broken(text):
 def test_a_text_can_count_with_the_bill(conversation, bill, said):
     lead = conversation.lead_writes()
     lead.bill_value = bill
-    assert texts.render("{{ bill_value }}, {{ bill_value | times: 0.2 }}", texts.facts_of(lead)) == said
+    assert texts.render("{{ bill_value }}, {{ bill_value | times: 0.2 }}", texts.facts_of(lead, at=TUESDAY)) == said

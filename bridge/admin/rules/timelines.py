@@ -10,6 +10,7 @@ from django.utils import formats
 from django.utils.translation import gettext as _
 
 from bridge.configuration import document, sentences
+from bridge.reasons import told
 from followups import schedule, texts
 from followups.models import Sequence
 from followups.schedule import Hours
@@ -57,6 +58,17 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
             raw.append((anchor, title, said, _("the hours allow no moment at all"), "never", ""))
             break
         meant = meeting - step.before if step.before is not None else anchor + (step.delay or timedelta())
+        why = schedule.left_out(
+            meant,
+            due.at,
+            is_moved=due.at != meant,
+            only_on_time=step.only_on_time,
+            covered_at=anchor if is_reminder and len(raw) > 1 else None,
+            zone=pipeline.time_zone,
+        )
+        if why:
+            raw.append((due.at, title, said, told(why), "never", ""))
+            continue
         late = due.at > now + FREE_TEXT_FOR and not step.template_id
         raw.append((due.at, title, said, _shifted(meant, due.at), "message", _needs_template() if late else ""))
         anchor = due.at

@@ -43,6 +43,9 @@ class HoursForm(Labelled):
     )
     holidays_country = forms.CharField(label=gettext_lazy("Holidays: country"), max_length=2, required=False)
     holidays_subdivision = forms.CharField(label=gettext_lazy("Holidays: state"), max_length=10, required=False)
+    followup_distance = DurationField(
+        label=gettext_lazy("Messages of two pipelines to one phone are apart by"), required=False
+    )
     opt_out_words = LinesField(label=gettext_lazy("Words that end all follow-ups, one a line"), longest=100)
     handoff_max = DurationField(label=gettext_lazy("A handoff ends by itself after"), required=False)
     chat_reply_pauses = forms.BooleanField(
@@ -59,6 +62,7 @@ class HoursForm(Labelled):
         "time_zone",
         "locale",
         "phone_region",
+        "followup_distance",
         "opt_out_words",
         "handoff_max",
         "chat_reply_pauses",

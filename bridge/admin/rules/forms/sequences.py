@@ -87,9 +87,13 @@ class StepForm(RecordForm):
         label=gettext_lazy("Only on"), choices=choices.WEEKDAYS, required=False, widget=forms.CheckboxSelectMultiple
     )
 
+    only_on_time = forms.BooleanField(
+        label=gettext_lazy("Left out where the hours do not allow it on time"), required=False
+    )
+
     @classmethod
     def initial_of(cls, one: document.Step) -> dict[str, Any]:
-        names = ("text", "template_id", "max_lateness", "weekdays")
+        names = ("text", "template_id", "max_lateness", "weekdays", "only_on_time")
         return columns(one, names) | {"when": one.before if one.before is not None else one.delay}
 
     def clean_text(self) -> str:

@@ -1,0 +1,33 @@
+"""Which numbers does no message reach? Said by whoever sends, and no opt-out: the person has asked for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from followups.models import Unreachable
+from leads.models import Lead
+
+
+def note(lead: Lead, reason: str, *, is_certain: bool, now: datetime) -> None:
+    """Remember that nothing reaches the lead's number. Whether it is wrong or not wanted may not have been said."""
+    Unreachable.objects.update_or_create(
+        phone_key=lead.phone_key or "", defaults={"reason": reason[:500], "is_certain": is_certain, "since": now}
+    )
+
+
+def reasons(leads: Collection[Lead]) -> dict[UUID, str]:
+    """Return why nothing reaches some of these leads. One query."""
+    rows = Unreachable.objects.filter(phone_key__in={lead.phone_key for lead in leads if lead.phone_key})
+    found = dict(rows.values_list("phone_key", "reason"))
+    return {lead.pk: found[lead.phone_key] for lead in leads if lead.phone_key in found}
+
+
+def heard_from(lead: Lead) -> bool:
+    """Forget that a number was called invalid: somebody writes from it. What may have been a wish stays."""
+    return bool(Unreachable.objects.filter(phone_key=lead.phone_key, is_certain=True).delete()[0])
+
+
+def forget(lead: Lead) -> None:
+    Unreachable.objects.filter(phone_key=lead.phone_key).delete()

@@ -56,7 +56,8 @@ def _meeting(lead: Lead) -> dict[str, Any] | None:
 
 def _particulars(lead_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
     found: dict[UUID, dict[str, Any]] = {}
-    for _, told in particulars_wanted.send(Lead, lead_ids=lead_ids):
+    answers: list[tuple[Any, Any]] = particulars_wanted.send(Lead, lead_ids=lead_ids)
+    for _, told in answers:
         for lead_id, values in told.items():
             found.setdefault(lead_id, {}).update(values)
     return found

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.models import Account, AccountPipeline, AgentEvent, Card
 from bridge.sync import figures, switches
+from bridge.sync.shadow import leave as leave_shadow
 from followups import staff
 from followups.models import Attempt, Enrollment, Sequence
 from followups.selectors import outcomes
@@ -28,7 +29,7 @@ def account(pipeline):
 
 @pytest.fixture
 def shadow(account):
-    switches.enter_shadow(account)
+    switches.enter_shadow(account, now=TUESDAY)
     return account
 
 
@@ -106,7 +107,7 @@ class TestShadow:
     ):
         lead = conversation.agent_writes()
         conversation.run(timedelta(hours=1))
-        switches.leave_shadow(shadow, now=conversation.now)
+        leave_shadow(shadow, now=conversation.now)
         conversation.run(10 * DAY)
         assert told(agent) == []
         assert enrollment_of(lead).reason == "it began while nothing was sent: nobody is written to out of the blue"
@@ -115,7 +116,7 @@ class TestShadow:
     def test_when_it_ends_what_has_yet_to_begin_goes_out_on_time(self, conversation, agent, shadow):
         lead = conversation.agent_writes()
         conversation.wait(minutes=10)
-        switches.leave_shadow(shadow, now=conversation.now)
+        leave_shadow(shadow, now=conversation.now)
         conversation.run(10 * DAY)
         assert [body["data"]["step"] for body in told(agent)] == [1, 2, 3]
         assert stage_of(lead) == "not_interested"
@@ -123,7 +124,7 @@ class TestShadow:
     def test_when_it_ends_a_new_silence_has_its_sequence(self, conversation, agent, shadow):
         conversation.agent_writes()
         conversation.run(10 * DAY)
-        switches.leave_shadow(shadow, now=conversation.now)
+        leave_shadow(shadow, now=conversation.now)
         conversation.now = TUESDAY + 14 * DAY
         conversation.agent_writes()
         conversation.run(timedelta(hours=1))
@@ -134,7 +135,7 @@ class TestShadow:
         conversation.meeting("scheduled", meeting)
         conversation.run(timedelta(hours=40))
         assert states() == ["would_send"]
-        switches.leave_shadow(shadow, now=conversation.now)
+        leave_shadow(shadow, now=conversation.now)
         conversation.run(2 * DAY)
         assert [body["data"]["step"] for body in told(agent)] == [2]
 
@@ -149,7 +150,7 @@ class TestShadow:
         conversation.agent_writes()
         conversation.run(timedelta(hours=1))
         assert states() == ["sending"]
-        switches.enter_shadow(account)
+        switches.enter_shadow(account, now=conversation.now)
         conversation.tick()
         assert states() == ["dropped"]
         assert len(agent.requests) == 1

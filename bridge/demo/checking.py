@@ -1,8 +1,9 @@
-"""Is every card as its conversation says? Compares the sandbox's state with what the demo expects."""
+"""Is every card as its conversation says? Compares what Kommo holds and the agent heard with what the demo expects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
@@ -22,19 +23,54 @@ class Verdict:
     problems: tuple[str, ...]
 
 
-def check(sandbox_url: str) -> list[Verdict]:
-    """Return one verdict per conversation, in their order."""
-    state = requests.get(f"{sandbox_url}/_sandbox/leads", timeout=10).json()
+@dataclass(frozen=True)
+class Agent:
+    """What the agent knows: the types of the events it was sent, by phone, and for whom it may reply."""
+
+    heard: Mapping[str, list[str]]
+    may_reply: Callable[[str], bool]
+
+    def problems(self, conversation: Conversation) -> Iterator[str]:
+        phone = _e164(conversation)
+        heard = self.heard.get(phone, [])
+        if conversation.is_silent:
+            if "agent.paused" not in heard:
+                yield "the agent was not told to keep quiet"
+            if self.may_reply(phone):
+                yield "the agent may still reply"
+        followed = heard.count("followup.due")
+        if followed != conversation.follow_ups:
+            yield f"{followed} of {conversation.follow_ups} follow-ups reached the agent"
+
+
+def check(sandbox_url: str, agent: Agent | None = None) -> list[Verdict]:
+    """Return one verdict per conversation, in their order. Without an agent, only the cards are looked at."""
+    state = requests.get(f"{sandbox_url}/_sandbox/leads", timeout=30).json()
     stages = _stage_names(sandbox_url)
     contacts = {contact["id"]: contact for contact in state["contacts"]}
     leads = {_phone(lead, contacts): lead for lead in state["leads"]}
-    return [_verdict(one, leads, contacts, stages) for one in CONVERSATIONS]
+    verdicts = [_verdict(one, leads, contacts, stages) for one in CONVERSATIONS]
+    if agent is None:
+        return verdicts
+    return [replace(one, problems=(*one.problems, *agent.problems(one.conversation))) for one in verdicts]
+
+
+def card_of(sandbox_url: str, conversation: Conversation) -> int | None:
+    """Return the number that the conversation's card has in Kommo; None before it is there."""
+    state = requests.get(f"{sandbox_url}/_sandbox/leads", timeout=30).json()
+    contacts = {contact["id"]: contact for contact in state["contacts"]}
+    numbers = {_phone(lead, contacts): int(lead["id"]) for lead in state["leads"]}
+    return numbers.get(_e164(conversation))
+
+
+def _e164(conversation: Conversation) -> str:
+    return parse(conversation.phone, region="BR").e164
 
 
 def _verdict(
     conversation: Conversation, leads: dict[str, Any], contacts: dict[int, Any], stages: dict[int, str]
 ) -> Verdict:
-    phone = parse(conversation.phone, region="BR").e164
+    phone = _e164(conversation)
     lead = leads.get(phone)
     if lead is None:
         return Verdict(conversation, "-", "-", ("there is no card",))
@@ -69,5 +105,5 @@ def _phone(lead: dict[str, Any], contacts: dict[int, Any]) -> str:
 
 def _stage_names(sandbox_url: str) -> dict[int, str]:
     # Not from the API: whoever looks must not take calls from the bridge, nor be refused because it has made them.
-    board = requests.get(f"{sandbox_url}/_sandbox/board", timeout=10).json()
+    board = requests.get(f"{sandbox_url}/_sandbox/board", timeout=30).json()
     return {column["id"]: column["name"] for column in board["columns"]}

@@ -1,12 +1,14 @@
-"""The demo's conversations: what each person's agent reports, and the card that must come of it.
+"""The demo's conversations: what each person's agent reports, what people do, and the card that must come of it.
 
-Between them they reach every stage of the solar pipeline that needs neither staff nor time.
+Between them they reach every stage of the solar pipeline.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,11 @@ class Said:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation and the card it must end with: name, stage, fields by their names in Kommo, tags."""
+    """A conversation and the card it must end with: name, stage, fields by their names in Kommo, tags.
+
+    dragged_to: where a seller drags the card in Kommo once it is there; `afterwards` is said after that. is_silent: the
+    agent must have been told to keep quiet. follow_ups: how many messages of a sequence must have reached the agent.
+    """
 
     who: str
     phone: str
@@ -31,12 +37,22 @@ class Conversation:
     name: str | None = None
     fields: dict[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    dragged_to: str = ""
+    afterwards: tuple[Said, ...] = ()
+    is_silent: bool = False
+    follow_ups: int = 0
+
+
+def _next_tuesday() -> datetime:
+    """Return two in the afternoon of a Tuesday that is at least two days ahead."""
+    soon = datetime.now(ZoneInfo("America/Sao_Paulo")).replace(hour=14, minute=0, second=0, microsecond=0)
+    return soon + timedelta(days=2 + (1 - (soon.weekday() + 2)) % 7)
 
 
 SCHEDULED = {
     "id": "evt_demo_1",
     "status": "scheduled",
-    "starts_at": "2030-03-12T14:00:00-03:00",
+    "starts_at": _next_tuesday().isoformat(),
     "link": "https://meet.example/abc",
 }
 PRESENTED = {"conversation_stage": "estágio_1_apresentar_soluções"}
@@ -72,6 +88,7 @@ CONVERSATIONS = (
         said=(
             Said("Quais são as opções?", {"name": "Carla Dias"}),
             Said("Temos quatro soluções…", {}, PRESENTED, "outbound"),
+            Said("Ah, que bom! Vou ler com calma."),
         ),
         stage="EM QUALIFICAÇÃO",
         name="Carla Dias",
@@ -179,5 +196,28 @@ CONVERSATIONS = (
         said=(Said("Sou o dono, decido sozinho", {"name": "João Reis", "is_decision_maker": True}, QUALIFYING),),
         stage="EM QUALIFICAÇÃO",
         name="João Reis",
+    ),
+    Conversation(
+        who="Karina, a seller takes over",
+        phone="+5581981110011",
+        shows="S7: a seller drags her card to ATENDIMENTO HUMANO in Kommo, and the agent falls silent",
+        said=(Said("Quero fechar hoje, posso falar com alguém?", {"name": "Karina Pires"}, PRESENTED),),
+        dragged_to="ATENDIMENTO HUMANO",
+        afterwards=(Said("Alguém aí?"),),
+        is_silent=True,
+        stage="ATENDIMENTO HUMANO",
+        name="Karina Pires",
+    ),
+    Conversation(
+        who="Leandro, never answers",
+        phone="+5581981110012",
+        shows="S8: three follow-ups reach the agent, nobody answers, and the lead is given up",
+        said=(
+            Said("Quanto custa?", {"name": "Leandro Sá"}),
+            Said("Depende da sua conta de luz. Quanto vem por mês?", {}, PRESENTED, "outbound"),
+        ),
+        follow_ups=3,
+        stage="NÃO INTERESSADO",
+        name="Leandro Sá",
     ),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,10 @@ import requests
 from cryptography.fernet import Fernet
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
-READY_WITHIN_SECONDS = 60
+# What lives is waited for: a busy machine takes its time. Beyond this something is wrong that time does not cure.
+READY_WITHIN_SECONDS = 900
+SAY_AGAIN_SECONDS = 20
+TRIES, BETWEEN_TRIES_SECONDS = 10, 3
 STOP_WITHIN_SECONDS = 30
 
 
@@ -23,9 +28,15 @@ class StageError(Exception):
     """A process did not start; the message says which and where its log is."""
 
 
+# Held until the process ends, so that of two that begin in the same moment only one takes the usual port.
+_claims: dict[int, int] = {}
+
+
 def free_port(preferred: int) -> int:
-    """Return the preferred port, or any free one when it is taken."""
+    """Return the preferred port, or any free one when it is taken or claimed by another demo."""
     for port in (preferred, 0):
+        if port and not _claimed(port):
+            continue
         with socket.socket() as probe:
             # As the servers do: a port whose last connections are still closing is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,13 +48,39 @@ def free_port(preferred: int) -> int:
     raise StageError("no free port on 127.0.0.1")
 
 
+def _claimed(port: int) -> bool:
+    """Claim a port among the demos and tests of this machine; False when another process has it."""
+    if port in _claims:
+        return True
+    try:
+        claim = os.open(Path(tempfile.gettempdir()) / f"kommo-bridge-port-{port}.lock", os.O_WRONLY | os.O_CREAT)
+    except OSError:
+        # Another user's.
+        return False
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(claim)
+        return False
+    _claims[port] = claim
+    return True
+
+
 class Stage:
     """Sandbox, web and worker on a database of their own, from `start` until `stop`."""
 
     def __init__(
-        self, directory: Path, *, web_port: int, sandbox_port: int, extra: dict[str, str] | None = None
+        self,
+        directory: Path,
+        *,
+        web_port: int,
+        sandbox_port: int,
+        extra: dict[str, str] | None = None,
+        say: Callable[[str], object] = lambda text: None,
     ) -> None:
         self.directory = directory
+        # Where somebody is told that something takes longer.
+        self._say = say
         self.web_url = f"http://127.0.0.1:{web_port}"
         self.sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         self._web_port, self._sandbox_port = web_port, sandbox_port
@@ -76,6 +113,18 @@ class Stage:
         if done.returncode:
             raise StageError(f"manage.py {arguments[0]}: {(done.stderr.strip() or done.stdout.strip())[-600:]}")
         return done.stdout.strip()
+
+    def manage_patiently(self, *arguments: str) -> str:
+        """Run a command that may be repeated until it succeeds. Raises StageError with what the last try said."""
+        for number in range(1, TRIES + 1):
+            try:
+                return self.manage(*arguments)
+            except StageError as error:
+                if number == TRIES:
+                    raise
+                self._say(f"… {str(error).splitlines()[-1]} Trying again ({number}).")
+                time.sleep(BETWEEN_TRIES_SECONDS)
+        raise AssertionError
 
     def start_sandbox(self) -> None:
         self.start("sandbox", [sys.executable, str(MANAGE), "kommo_sandbox", "--port", str(self._sandbox_port)])
@@ -114,16 +163,24 @@ class Stage:
             )
 
     def wait_for(self, name: str, url: str) -> None:
-        def answers() -> bool:
-            if self.processes[name].poll() is not None:
-                raise StageError(f"the {name} ended at once; its log is {self.directory / f'{name}.log'}")
-            try:
-                return requests.get(url, timeout=2).ok
-            except requests.RequestException:
-                return False
+        began = said_at = time.monotonic()
+        log = self.directory / f"{name}.log"
+        while not self._answers(name, url, log):
+            now = time.monotonic()
+            if now - began > READY_WITHIN_SECONDS:
+                raise StageError(f"the {name} does not answer after {int(now - began)} s; its log is {log}")
+            if now - said_at > SAY_AGAIN_SECONDS:
+                said_at = now
+                self._say(f"… the {name} is still starting after {int(now - began)} s; its log is {log}")
+            time.sleep(0.1)
 
-        if not until(answers, within_seconds=READY_WITHIN_SECONDS):
-            raise StageError(f"the {name} does not answer; its log is {self.directory / f'{name}.log'}")
+    def _answers(self, name: str, url: str, log: Path) -> bool:
+        if self.processes[name].poll() is not None:
+            raise StageError(f"the {name} ended at once; its log is {log}")
+        try:
+            return requests.get(url, timeout=10).ok
+        except requests.RequestException:
+            return False
 
     def stop(self) -> None:
         """Stop everything that was started, gracefully first."""

@@ -1,28 +1,40 @@
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import sys
 import time
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from bridge.demo.checking import Verdict, check
-from bridge.demo.conversations import CONVERSATIONS, Conversation
-from bridge.demo.stage import Stage, StageError, free_port, until
+from bridge.demo import agent
+from bridge.demo.checking import Agent, Verdict, card_of, check
+from bridge.demo.conversations import CONVERSATIONS, Conversation, Said
+from bridge.demo.rules import hurried
+from bridge.demo.stage import TRIES, Stage, StageError, free_port
 
+T = TypeVar("T")
+
+AGENT = Path(agent.__file__)
 LOGIN, PASSWORD = "demo", "demo-only-here"
-ARRIVE_WITHIN_SECONDS = 60
+# Nothing moved for so long: what is missing then does not come.
+PATIENCE_SECONDS = 120
 PAUSE_SECONDS = 1.2
+# Between the follow-ups of a sequence: checked in a moment, or slow enough to be watched.
+HURRY_SECONDS, WATCH_SECONDS = 2, 8
 
 
 class Command(BaseCommand):
     help = (
-        "Play conversations against a local Kommo, web server and worker as separate processes on a fresh database. "
-        "Keeps running until Ctrl-C; with --once, checks card by card and ends."
+        "Play conversations against a local Kommo, web server, worker and agent as separate processes on a fresh "
+        "database. Keeps running until Ctrl-C; with --once, checks card by card and ends."
     )
     requires_system_checks: list[str] = []
 
@@ -30,33 +42,55 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="play, check every card, print a table, and end")
         parser.add_argument("--port", type=int, default=8000, help="of the web server (default %(default)s)")
         parser.add_argument("--sandbox-port", type=int, default=8010, help="of the local Kommo (default %(default)s)")
+        parser.add_argument("--agent-port", type=int, default=8020, help="of the demo's agent (default %(default)s)")
 
-    def handle(self, *, once: bool, port: int, sandbox_port: int, **_: Any) -> None:
-        signal.signal(signal.SIGTERM, _interrupt)
+    def handle(self, *, once: bool, port: int, sandbox_port: int, agent_port: int, **_: Any) -> None:
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, _interrupt)
         directory = Path(settings.BASE_DIR) / "data" / "demo"
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        stage = Stage(directory, web_port=free_port(port), sandbox_port=free_port(sandbox_port))
+        try:
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(parents=True)
+        except OSError as error:
+            raise CommandError(
+                f"{directory} cannot be made anew ({error}): remove it, or play as its owner."
+            ) from error
+        agent_port, secret = self._port(agent_port), "whsec_" + b64encode(os.urandom(24)).decode()
+        self.agent_url = f"http://127.0.0.1:{agent_port}"
+        stage = Stage(
+            directory,
+            web_port=self._port(port),
+            sandbox_port=self._port(sandbox_port),
+            extra={"AGENT_WEBHOOK_URL": f"{self.agent_url}/", "AGENT_WEBHOOK_SECRET": secret},
+            say=self.stdout.write,
+        )
         try:
             with stage:
+                stage.start("agent", [sys.executable, str(AGENT), "--port", str(agent_port), "--secret", secret])
                 self._play(stage, once)
         except StageError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             self.stdout.write("\nStopped.")
 
+    def _port(self, preferred: int) -> int:
+        port = free_port(preferred)
+        if preferred and port != preferred:
+            self.stdout.write(f"Port {preferred} is taken; using {port}.")
+        return port
+
     def _play(self, stage: Stage, once: bool) -> None:
-        key = self._set_up(stage)
+        self.key = self._set_up(stage, seconds=HURRY_SECONDS if once else WATCH_SECONDS)
         if not once:
-            self._say_where(stage, key)
+            self._say_where(stage)
         self.stdout.write(f"Playing {len(CONVERSATIONS)} conversations …")
         for conversation in CONVERSATIONS:
             self.stdout.write(f"  {conversation.who}")
-            for number, said in enumerate(conversation.said):
-                _report(stage, key, conversation, number)
-                if not once:
-                    time.sleep(PAUSE_SECONDS)
-                    self.stdout.write(f"      “{said.text}”")
+            self._tell(stage, conversation, conversation.said, slowly=not once)
+        for conversation in CONVERSATIONS:
+            if conversation.dragged_to:
+                self._drag(stage, conversation)
+                self._tell(stage, conversation, conversation.afterwards, slowly=not once)
         verdicts = self._wait_for_cards(stage)
         self._print(verdicts)
         wrong = [verdict for verdict in verdicts if verdict.problems]
@@ -65,37 +99,85 @@ class Command(BaseCommand):
                 raise CommandError(f"{len(wrong)} of {len(verdicts)} cards are not as they should be.")
             self.stdout.write(f"All {len(verdicts)} cards are as their conversations say.")
             return
-        self._say_where(stage, key)
+        self._say_where(stage)
         self.stdout.write("Ctrl-C stops everything.")
         while True:
             time.sleep(3600)
 
-    def _set_up(self, stage: Stage) -> str:
+    def _set_up(self, stage: Stage, *, seconds: int) -> str:
         self.stdout.write("Making a fresh database …")
         stage.manage("migrate", "--verbosity", "0")
         stage.manage(
             "createsuperuser", "--noinput", "--username", LOGIN, "--email", "demo@example.com",
             DJANGO_SUPERUSER_PASSWORD=PASSWORD,
         )  # fmt: skip
-        self.stdout.write("Starting a local Kommo, the web server and the worker …")
+        rules = stage.directory / "rules.yaml"
+        rules.write_text(hurried(stage.manage("bridge_config", "export"), seconds=seconds))
+        stage.manage("bridge_config", "import", str(rules))
+        self.stdout.write("Starting a local Kommo, the agent, the web server and the worker …")
+        stage.wait_for("agent", f"{self.agent_url}/heard")
         stage.start_sandbox()
-        stage.manage("kommo_connect", "--create-missing", "--webhook-url", stage.web_url)
+        stage.manage_patiently("kommo_connect", "--create-missing", "--webhook-url", stage.web_url)
         key = stage.manage("api_key", "demo-agent")
         stage.start_web()
         stage.start_worker()
         return key
 
+    def _tell(self, stage: Stage, conversation: Conversation, said: tuple[Said, ...], *, slowly: bool) -> None:
+        for number, one in enumerate(said):
+            part = "said" if said is conversation.said else "afterwards"
+            _report(stage, self.key, conversation, one, f"{conversation.phone}/{part}/{number}")
+            if slowly:
+                time.sleep(PAUSE_SECONDS)
+                self.stdout.write(f"      “{one.text}”")
+
+    def _drag(self, stage: Stage, conversation: Conversation) -> None:
+        """Move the conversation's card in Kommo as a seller does, and see the agent fall silent."""
+        self.stdout.write(f"  A seller drags the card of {conversation.name} to {conversation.dragged_to} …")
+        number = self._wait(lambda: card_of(stage.sandbox_url, conversation), "a card has not reached Kommo")
+        moved = requests.post(
+            f"{stage.sandbox_url}/_sandbox/leads/{number}/move", json={"stage": conversation.dragged_to}, timeout=30
+        )
+        if not moved.ok:
+            raise StageError(f"the local Kommo answered {moved.status_code}: {moved.text[:300]}")
+        self._wait(lambda: not self._may_reply(stage, conversation.phone), "the agent was not silenced")
+
+    def _wait(self, look: Callable[[], T], otherwise: str) -> T:
+        """Return what `look` returns once it is something. Raises StageError when it stays nothing."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (found := _patiently(look)):
+            if time.monotonic() > deadline:
+                raise StageError(f"{otherwise} within {PATIENCE_SECONDS} s")
+            time.sleep(0.3)
+        return found
+
+    def _may_reply(self, stage: Stage, phone: str) -> bool:
+        answer = requests.get(
+            f"{stage.web_url}/api/v1/agent/may-reply/",
+            params={"phone": phone},
+            headers={"Authorization": f"Api-Key {self.key}"},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        return bool(answer.json()["may_reply"])
+
     def _wait_for_cards(self, stage: Stage) -> list[Verdict]:
-        """Return the verdicts once every card is right, or as they are when time is up."""
-        self.stdout.write("Waiting until everything has reached Kommo …")
+        """Return the verdicts once every card is right, or as they are when nothing has moved for a long time."""
+        self.stdout.write("Waiting until everything has reached Kommo and the agent …")
         last: list[Verdict] = []
-
-        def all_right() -> bool:
-            last[:] = check(stage.sandbox_url)
-            return not any(verdict.problems for verdict in last)
-
-        until(all_right, within_seconds=ARRIVE_WITHIN_SECONDS, every_seconds=0.5)
+        moved_at = time.monotonic()
+        while time.monotonic() - moved_at < PATIENCE_SECONDS:
+            found = _patiently(lambda: self._verdicts(stage)) or last
+            if found and not any(verdict.problems for verdict in found):
+                return found
+            if found != last:
+                last, moved_at = found, time.monotonic()
+            time.sleep(0.5)
         return last
+
+    def _verdicts(self, stage: Stage) -> list[Verdict]:
+        heard = requests.get(f"{self.agent_url}/heard", timeout=30).json()
+        return check(stage.sandbox_url, Agent(heard, lambda phone: self._may_reply(stage, phone)))
 
     def _print(self, verdicts: list[Verdict]) -> None:
         width = max(len(verdict.conversation.who) for verdict in verdicts)
@@ -111,35 +193,53 @@ class Command(BaseCommand):
                 self.stdout.write(f"     {'':<{width}}  {'':<{stages}}  → {problem}")
         self.stdout.write("")
 
-    def _say_where(self, stage: Stage, key: str) -> None:
+    def _say_where(self, stage: Stage) -> None:
         self.stdout.write(
             f"\n  Board in the local Kommo   {stage.sandbox_url}/\n"
             f"  Admin                      {stage.web_url}/admin/   login {LOGIN}, password {PASSWORD}\n"
-            f"  API                        {stage.web_url}/api/docs/\n\n"
+            f"  API                        {stage.web_url}/api/docs/\n"
+            f"  What the agent was sent    {stage.directory / 'agent.log'}\n\n"
             "  Move a card yourself:\n"
-            f"    curl {stage.web_url}/api/v1/interactions/ -H 'Authorization: Api-Key {key}' \\\n"
+            f"    curl {stage.web_url}/api/v1/interactions/ -H 'Authorization: Api-Key {self.key}' \\\n"
             '      -H \'Content-Type: application/json\' -d \'{"lead": {"phone": "+55 81 99999-0000", '
             '"name": "Maria Souza", "qualification_score": 82}, '
             '"context": {"conversation_stage": "qualificação"}}\'\n'
         )
 
 
-def _report(stage: Stage, key: str, conversation: Conversation, number: int) -> None:
-    said = conversation.said[number]
+def _report(stage: Stage, key: str, conversation: Conversation, said: Said, message_id: str) -> None:
     body: dict[str, Any] = {
         "lead": {"phone": conversation.phone, **said.lead},
-        "message": {"id": f"{conversation.phone}/{number}", "direction": said.direction, "text": said.text},
+        "message": {"id": message_id, "direction": said.direction, "text": said.text},
     }
     if said.context:
         body["context"] = said.context
-    answer = requests.post(
-        f"{stage.web_url}/api/v1/interactions/",
-        json=body,
-        headers={"Authorization": f"Api-Key {key}"},
-        timeout=30,
-    )
+    for number in range(1, TRIES + 1):
+        try:
+            answer = requests.post(
+                f"{stage.web_url}/api/v1/interactions/",
+                json=body,
+                headers={"Authorization": f"Api-Key {key}"},
+                timeout=60,
+            )
+        except requests.RequestException as error:
+            if number == TRIES:
+                raise StageError(f"the API does not answer: {error}") from error
+            continue
+        # Told again it acts once: the message has an id.
+        if answer.status_code not in (429, 503) or number == TRIES:
+            break
+        time.sleep(float(answer.headers.get("Retry-After", "1")))
     if not answer.ok:
         raise StageError(f"the API answered {answer.status_code}: {answer.text[:300]}")
+
+
+def _patiently(look: Callable[[], T]) -> T | None:
+    """Return what `look` returns; None while somebody does not answer: a busy machine takes its time."""
+    try:
+        return look()
+    except requests.RequestException:
+        return None
 
 
 def _interrupt(*_: object) -> None:

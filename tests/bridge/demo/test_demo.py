@@ -1,0 +1,126 @@
+"""The demo's own parts: rules in a hurry, an agent that acts once, ports that two demos do not share, and patience."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+import yaml
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from bridge.configuration import document, exporting
+from bridge.demo import stage
+from bridge.demo.agent import Mailbox
+from bridge.demo.checking import Agent
+from bridge.demo.conversations import CONVERSATIONS
+from bridge.demo.rules import hurried
+from bridge.demo.stage import MANAGE, Stage, StageError, free_port
+from leads.models import Stage as LeadStage
+from leads.names import name_key
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+# A server that takes its time before it listens.
+WAITS = """
+import sys, time
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+{nap}
+HTTPServer(("127.0.0.1", int(sys.argv[1])), SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+def signed(event_id, body):
+    now = datetime.now(UTC)
+    return {
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(SECRET).sign(event_id, now, body),
+    }
+
+
+def test_the_conversations_reach_every_stage_of_the_pipeline(pipeline):
+    reached = {name_key(conversation.stage) for conversation in CONVERSATIONS}
+    to_reach = pipeline.stages.filter(kind=LeadStage.Kind.OPEN).values_list("name", flat=True)
+    assert reached == {name_key(name) for name in to_reach}
+
+
+def test_rules_in_a_hurry_differ_in_nothing_but_how_long_they_wait(pipeline):
+    before = document.dump(exporting.read())
+    after = yaml.safe_load(hurried(before, seconds=2))["pipelines"][0]
+    was = yaml.safe_load(before)["pipelines"][0]
+    assert "quiet_hours" in was and "quiet_hours" not in after
+    assert {step["delay"] for step in after["sequences"][0]["steps"]} == {"PT2S"}
+    for one in (after, was):
+        one.pop("quiet_hours", None), one.pop("sequences")
+    assert after == was
+
+
+def test_the_agent_takes_an_event_once_and_only_from_the_bridge():
+    mailbox = Mailbox(SECRET)
+    body = '{"type": "followup.due", "data": {"lead": {"phone": "+5581999990000"}, "text": "Oi!"}}'
+    for _ in range(2):
+        mailbox.take(body.encode(), signed("one", body))
+    mailbox.take(body.encode(), signed("other", body))
+    with pytest.raises(WebhookVerificationError):
+        mailbox.take(body.encode(), signed("one", body + " "))
+    assert mailbox.heard() == {"+5581999990000": ["followup.due", "followup.due"]}
+
+
+@pytest.mark.parametrize(
+    ("heard", "may_reply", "wrong"),
+    [
+        (["agent.paused"], False, []),
+        ([], False, ["the agent was not told to keep quiet"]),
+        (["agent.paused"], True, ["the agent may still reply"]),
+        (["agent.paused", "followup.due"], False, ["1 of 0 follow-ups reached the agent"]),
+    ],
+)
+def test_a_card_is_right_only_if_the_agent_knows_too(heard, may_reply, wrong):
+    dragged = next(one for one in CONVERSATIONS if one.is_silent)
+    assert list(Agent({dragged.phone: heard}, lambda phone: may_reply).problems(dragged)) == wrong
+
+
+def test_two_demos_do_not_take_the_same_port():
+    port = free_port(0)
+    command = f"from bridge.demo.stage import free_port; print(free_port({port})); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command], cwd=MANAGE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert int(other.stdout.readline()) == port
+        # Nobody listens there yet, and still it is another's.
+        assert free_port(port) != port
+        other.communicate("\n")
+    assert free_port(port) == port == free_port(port)
+
+
+def test_a_slow_start_is_waited_for_and_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "SAY_AGAIN_SECONDS", 0.2)
+    said, port = [], free_port(0)
+    with Stage(tmp_path, web_port=0, sandbox_port=0, say=said.append) as slow:
+        slow.start("web", [sys.executable, "-c", WAITS.format(nap="time.sleep(1.5)"), str(port)])
+        slow.wait_for("web", f"http://127.0.0.1:{port}/")
+    assert any("the web is still starting" in one for one in said)
+
+
+def test_what_ends_at_its_start_is_not_waited_for(tmp_path):
+    with Stage(tmp_path, web_port=0, sandbox_port=0) as broken:
+        broken.start("web", [sys.executable, "-c", "raise SystemExit(3)"])
+        with pytest.raises(StageError, match=r"the web ended at once; its log is .*web\.log"):
+            broken.wait_for("web", f"http://127.0.0.1:{free_port(0)}/")
+
+
+def test_a_command_that_fails_on_a_busy_machine_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "BETWEEN_TRIES_SECONDS", 0)
+    said, tries = [], []
+
+    def manage(*arguments):
+        tries.append(arguments)
+        if len(tries) < 3:
+            raise StageError("manage.py kommo_connect: no connection to Kommo")
+        return "connected"
+
+    patient = Stage(tmp_path, web_port=0, sandbox_port=0, say=said.append)
+    monkeypatch.setattr(patient, "manage", manage)
+    assert patient.manage_patiently("kommo_connect") == "connected"
+    assert said == [f"… manage.py kommo_connect: no connection to Kommo Trying again ({number})." for number in (1, 2)]

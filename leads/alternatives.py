@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leads.decisions import Decision, Facts, decide, holds
+from leads.decisions import Decision, Facts, Mover, decide, holds
 from leads.names import name_key
 from leads.qualification import Outcome, assess
 from leads.rules import MappingAction, Rules, StageRule
@@ -117,6 +117,10 @@ def _way(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
         return ["a person has taken over"]
     if standing.keeps_its_leads:
         return [f"automatic moves do not leave {standing.name}"]
+    if facts.moved_by is Mover.PERSON:
+        if stage.rank <= standing.rank:
+            return [f"a person moved the card to {standing.name}, and nothing moves it back over them"]
+        return [f"a person moved the card to {standing.name}: only something newly concluded moves it on"]
     if stage.rank < standing.rank and not stage.reachable_from_anywhere:
         return [f"automatic moves do not go back from {standing.name} to {stage.name}"]
     return []

@@ -6,22 +6,39 @@ Three rules are asked in a fixed order, and each goes on from where the one befo
 2. Meeting: a booked one takes the lead to the meeting stage, a cancelled one takes it back to what it deserves without.
 3. Conversation stage: the first mapping that matches it moves the lead, or decides by qualification.
 
-What they call for happens only if it is allowed: never out of a protected stage, won, lost or a person's own stage;
-never during a handoff; never over a move by staff, unless a meeting or a reply brings something newer; never to a lower
-rank, except to stages reachable from anywhere, and not even there while a meeting is booked. What is not allowed is
-returned as suppressed, with the reason. Why a lead stands in no other stage is told by `leads/alternatives.py`.
+What they call for happens only if it is allowed: never out of a protected stage, won, lost or a person's own stage, and
+never during a handoff; never to a lower rank, except to stages reachable from anywhere, and not even there while a
+meeting is booked. A verdict that turns is followed between the stages of the verdict, whatever their order.
+
+A stage that was found, or a lead's first one, is nobody's. Where somebody else moved the card, their move stands until
+the conversation concludes something it had not concluded when they did (leads/conclusions.py). Over a person's move
+nothing then goes but forward; a reply alone takes the lead up from where a person laid it to rest.
+
+What is not allowed is returned as suppressed, with the reason. Why a lead stands in no other stage is told by
+`leads/alternatives.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
 
+from leads import conclusions
+from leads.conclusions import conclusion
 from leads.names import name_key
 from leads.qualification import Assessment, Outcome, assess
 from leads.rules import MappingAction, MappingRule, OnlyIf, Rules, StageKind, StageRule
 
 STANDING = ("scheduled", "rescheduled")
+
+
+class Mover(StrEnum):
+    """Who put the lead where it stands, if no rule did. KOMMO: it was found there, or another program moved it."""
+
+    PERSON = "person"
+    KOMMO = "kommo"
 
 
 @dataclass(frozen=True)
@@ -33,14 +50,20 @@ class Facts:
     attributes: Mapping[str, object] = field(default_factory=dict)
     meeting_status: str | None = None
     meeting_id: str | None = None
-    # This interaction changed the meeting: newer evidence about the stage itself than any earlier move.
+    # This interaction changed the meeting.
     meeting_changed: bool = False
     stage_before_meeting: str | None = None
     handoff: bool = False
     # This interaction is a message by the lead.
     inbound: bool = False
-    # The last move was made by a person.
-    staff_set_stage: bool = False
+    moved_by: Mover | None = None
+    # What the conversation has concluded so far, and what of it when somebody else moved the lead.
+    concluded: tuple[str, ...] = ()
+    concluded_when_moved: frozenset[str] = frozenset()
+    # This interaction tells of a time before somebody else put the lead where it stands.
+    is_past: bool = False
+    # And of a time before a person gave the lead back: what was called for meanwhile could not count.
+    was_with_people: bool = False
     new_lead: bool = False
 
     @property
@@ -61,12 +84,17 @@ class Suppressed:
 
 @dataclass(frozen=True)
 class Decision:
-    """Where the lead should stand (None: in no stage of ours), the reason in words, and the rule that decided."""
+    """Where the lead should stand (None: in no stage of ours), the reason in words, and the rule that decided.
+
+    concluded, concluded_when_moved: what the lead remembers from here on, while it stands where it stood.
+    """
 
     stage: str | None
     changed: bool
     reason: str
     rule: str
+    concluded: tuple[str, ...] = ()
+    concluded_when_moved: frozenset[str] = frozenset()
     suppressed: Suppressed | None = None
     unmapped_conversation_stage: bool = False
     notify_staff: str | None = None
@@ -79,10 +107,15 @@ class _Candidate:
     target: StageRule
     reason: str
     rule: str
+    # What it rests on; empty for a reply, which is news each time.
+    grounds: tuple[str, ...] = ()
     # Back from a cancelled meeting, or up again after a reply: the ordinary way forward does not apply.
     any_direction: bool = False
-    # It comes from something that happened after any move by staff.
-    newer_than_staff: bool = False
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Return the conclusions it is, one for each ground."""
+        return tuple(conclusion(ground, self.target.key) for ground in self.grounds)
 
 
 def decide(facts: Facts, rules: Rules) -> Decision:
@@ -100,6 +133,15 @@ def decide(facts: Facts, rules: Rules) -> Decision:
     return course.decision()
 
 
+def concluded_until_now(facts: Facts, rules: Rules) -> tuple[str, ...]:
+    """Return what the facts call for wherever the lead stands, and the verdict wherever the talk is.
+
+    For a lead of which nobody wrote down what its conversation had concluded.
+    """
+    candidates = (_booked(facts, rules), _conversation(facts, rules), _qualification(facts, rules))
+    return conclusions.remember((), [one for candidate in candidates if candidate for one in candidate.drawn])
+
+
 class _Course:
     """Where the lead has got to while the rules are asked one after another."""
 
@@ -110,15 +152,19 @@ class _Course:
         self.suppressed: Suppressed | None = None
         # Why the lead is right where it stands.
         self.confirmed: tuple[str, str] | None = None
+        self.drawn: list[str] = []
 
     def follow(self, candidate: _Candidate | None) -> None:
         """Move as the candidate says, if that is allowed, and note what came of it."""
         if candidate is None:
             return
         target, reason, rule = candidate.target, candidate.reason, candidate.rule
+        lock = self._lock()
+        if lock is None:
+            self.drawn += candidate.drawn
         if target == self.standing:
             self.confirmed = self.confirmed or (reason, rule)
-        elif refusal := self._refusal(candidate):
+        elif refusal := lock or self._mover_refusal(candidate):
             self.suppressed = self.suppressed or Suppressed(target.key, rule, f"{reason}, but {refusal}")
         elif refusal := self._direction_refusal(candidate):
             self._stay_ahead(candidate, refusal)
@@ -126,29 +172,61 @@ class _Course:
             self.standing = target
             self.taken.append(candidate)
 
-    def _refusal(self, candidate: _Candidate) -> str | None:
-        """Return which person or final stage forbids the move; None when nobody does."""
+    def _lock(self) -> str | None:
+        """Return why nothing at all may move the lead from where it stands; None when something may."""
         stage = self.standing
         if stage is None:
             return "a person put the card into a stage of their own"
         if self.facts.handoff:
             return "a person has taken over"
-        if stage.keeps_its_leads:
-            return f"automatic moves do not leave {stage.name}"
-        # Where this very decision has put the lead, no person has.
-        if self.facts.staff_set_stage and not self.taken and not candidate.newer_than_staff:
-            return f"a person moved the card to {stage.name}"
+        return f"automatic moves do not leave {stage.name}" if stage.keeps_its_leads else None
+
+    def _mover_refusal(self, candidate: _Candidate) -> str | None:
+        """Return why the move of whoever put the lead where it stands holds against this; None when it does not."""
+        mover, start = self.facts.moved_by, self.start
+        if mover is None or start is None:
+            return None
+        is_person = mover is Mover.PERSON
+        # Where this very decision has put the lead, nobody else has.
+        if not self.taken:
+            if self.facts.is_past:
+                return (
+                    f"a person moved the card to {start.name} after that"
+                    if is_person
+                    else f"the card stood in {start.name} in Kommo after that"
+                )
+            if not self._is_news_to_mover(candidate):
+                who = "a person" if is_person else "another program"
+                return f"{who} moved the card to {start.name} and nothing new was concluded since"
+        is_taken_up = any(one.rule == "on_reply" for one in (*self.taken, candidate))
+        if is_person and candidate.target.rank <= start.rank and not is_taken_up:
+            return f"a person moved the card to {start.name}, and nothing moves it back over them"
         return None
+
+    def _is_news_to_mover(self, candidate: _Candidate) -> bool:
+        known = self.facts.concluded_when_moved
+        return not candidate.grounds or any(one not in known for one in candidate.drawn)
 
     def _direction_refusal(self, candidate: _Candidate) -> str | None:
         """Return why the move is not one forward; None when it is, or when it need not be."""
         stage, target = self.standing, candidate.target
         if stage is None or candidate.any_direction:
             return None
-        if target.reachable_from_anywhere:
+        if target.reachable_from_anywhere or self._turns(candidate):
             return "its meeting is still booked" if self._meeting_holds(target) else None
         return (
             None if target.rank > stage.rank else f"automatic moves do not go back from {stage.name} to {target.name}"
+        )
+
+    def _turns(self, candidate: _Candidate) -> bool:
+        """Say whether this is a verdict that was another before, and the lead stands where verdicts lead."""
+        rule, known = self.rules.qualification, self.facts.concluded
+        verdict_stages = {rule.qualified_stage, rule.disqualified_stage}
+        return (
+            self.standing is not None
+            and {self.standing.key, candidate.target.key} <= verdict_stages
+            and all(map(conclusions.is_verdict, candidate.drawn))
+            and any(one not in known for one in candidate.drawn)
         )
 
     def _meeting_holds(self, target: StageRule) -> bool:
@@ -181,7 +259,21 @@ class _Course:
             suppressed=self.suppressed,
             unmapped_conversation_stage=_is_unmapped(self.facts, self.rules),
             notify_staff=self._notice(changed),
+            **self._memory(),
         )
+
+    def _memory(self) -> dict[str, Any]:
+        """Return what is concluded by now, and what of it somebody else knew when they moved the lead."""
+        facts = self.facts
+        known = {"concluded": facts.concluded, "concluded_when_moved": facts.concluded_when_moved}
+        if not facts.is_past:
+            return known | {"concluded": conclusions.remember(facts.concluded, self.drawn)}
+        if facts.moved_by is not Mover.PERSON or facts.was_with_people:
+            return known
+        return {
+            "concluded": conclusions.remember(facts.concluded, self.drawn),
+            "concluded_when_moved": facts.concluded_when_moved | set(self.drawn),
+        }
 
     def _why_it_stays(self) -> tuple[str, str]:
         if self.suppressed:
@@ -227,7 +319,7 @@ def _reply(facts: Facts, rules: Rules) -> _Candidate | None:
         reason = f"the lead booked a meeting from {stage.name}"
     else:
         return None
-    return _Candidate(target, reason, "on_reply", any_direction=True, newer_than_staff=True)
+    return _Candidate(target, reason, "on_reply", any_direction=True)
 
 
 def _booked(facts: Facts, rules: Rules) -> _Candidate | None:
@@ -237,7 +329,8 @@ def _booked(facts: Facts, rules: Rules) -> _Candidate | None:
         return None
     verb = "booked" if facts.meeting_status == "scheduled" else "moved to another time"
     reason = f"{_meeting(facts)} {verb}"
-    return _Candidate(meeting_stage, reason, "meeting", newer_than_staff=facts.meeting_changed)
+    ground = conclusions.ground_of_meeting(facts.meeting_id, facts.attributes.get("meeting_starts_at"))
+    return _Candidate(meeting_stage, reason, "meeting", (ground,))
 
 
 def _is_back_from_meeting(facts: Facts, rules: Rules) -> bool:
@@ -269,7 +362,7 @@ def _without_meeting(facts: Facts, rules: Rules) -> _Candidate | None:
             return None
         earned = _Candidate(places[0], "nothing else is known", "meeting")
     reason = f"{_meeting(facts)} cancelled; {earned.reason}"
-    return _Candidate(earned.target, reason, "meeting", any_direction=True, newer_than_staff=facts.meeting_changed)
+    return _Candidate(earned.target, reason, "meeting", (f"cancelled:{facts.meeting_id or ''}",), any_direction=True)
 
 
 def _qualified_in_any_stage(facts: Facts, rules: Rules) -> _Candidate | None:
@@ -320,7 +413,8 @@ def _mapped(mapping: MappingRule, facts: Facts, rules: Rules) -> _Candidate | No
         candidate = _qualification(facts, rules)
     elif mapping.action is MappingAction.MOVE and (target := rules.stage(mapping.move_to)):
         reason = f"conversation stage “{mapping.conversation_stage}” means {target.name}"
-        candidate = _Candidate(target, reason, f"mapping:{mapping.conversation_stage}")
+        ground = f"said:{name_key(mapping.conversation_stage)}"
+        candidate = _Candidate(target, reason, f"mapping:{mapping.conversation_stage}", (ground,))
     if candidate and candidate.target.key == rules.meeting_stage and facts.meeting_status == "cancelled":
         # Or talk would put the lead back where the cancelled meeting takes it from, and so on for ever.
         return None
@@ -335,7 +429,13 @@ def _qualification(facts: Facts, rules: Rules) -> _Candidate | None:
         Outcome.UNDECIDED: rules.qualification.undecided_stage,
     }
     target = rules.stage(stages[assessment.outcome])
-    return _Candidate(target, assessment.reason, assessment.rule) if target else None
+    return _Candidate(target, assessment.reason, assessment.rule, _grounds(assessment)) if target else None
+
+
+def _grounds(assessment: Assessment) -> tuple[str, ...]:
+    if assessment.outcome is Outcome.DISQUALIFIED:
+        return tuple(f"{conclusions.DISQUALIFIED}:{one.criterion.field}" for one in assessment.fatal)
+    return (conclusions.QUALIFIED if assessment.outcome is Outcome.QUALIFIED else conclusions.UNDECIDED,)
 
 
 def _assess(facts: Facts, rules: Rules) -> Assessment:

@@ -34,6 +34,7 @@ def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False)
     lead.bill_value = lead.qualification_score = None
     lead.is_decision_maker = lead.has_solar_system = lead.has_active_contract = None
     lead.custom, lead.provenance = {}, {}
+    lead.concluded, lead.concluded_when_moved = [], []
     lead.meeting_id = lead.meeting_link = lead.handoff_reason = lead.decision_reason = ""
     lead.opted_out_at = lead.opted_out_at or now
     lead.erased_at = lead.updated_at = now

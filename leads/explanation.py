@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+
 from leads.alternatives import Alternative, alternatives
-from leads.decisions import Facts
+from leads.decisions import Facts, Mover, concluded_until_now
 from leads.models import Lead
 from leads.rulebook import Rulebook, rulebook
 
+MOVERS = {Lead.Actor.STAFF: Mover.PERSON, Lead.Actor.KOMMO: Mover.KOMMO}
+
 
 def facts_of(
-    lead: Lead, book: Rulebook, *, inbound: bool = False, meeting_changed: bool = False, new_lead: bool = False
+    lead: Lead,
+    book: Rulebook,
+    *,
+    inbound: bool = False,
+    meeting_changed: bool = False,
+    new_lead: bool = False,
+    occurred_at: datetime | None = None,
 ) -> Facts:
-    """Return what a decision about this lead looks at, as it is known now."""
+    """Return what a decision about this lead looks at, as it is known now; `occurred_at`: of what has just happened."""
     before = book.stages_by_id.get(lead.stage_before_meeting_id) if lead.stage_before_meeting_id else None
-    return Facts(
+    mover = MOVERS.get(Lead.Actor(lead.stage_set_by))
+    facts = Facts(
         stage=lead.stage.key if lead.stage else None,
         conversation_stage=lead.conversation_stage or None,
         attributes=lead.facts(),
@@ -23,9 +35,29 @@ def facts_of(
         stage_before_meeting=before.key if before else None,
         handoff=lead.in_handoff,
         inbound=inbound,
-        staff_set_stage=lead.stage_set_by == Lead.Actor.STAFF,
+        moved_by=mover,
+        concluded=tuple(lead.concluded or ()),
+        concluded_when_moved=frozenset(lead.concluded_when_moved or ()),
+        is_past=bool(mover and occurred_at and occurred_at < lead.stage_set_at),
+        was_with_people=bool(occurred_at and lead.resumed_at and occurred_at < lead.resumed_at),
         new_lead=new_lead,
     )
+    if lead.concluded is None and mover is Mover.PERSON:
+        known = concluded_until_now(facts, book.rules)
+        facts = replace(facts, concluded=known, concluded_when_moved=frozenset(known))
+    return facts
+
+
+def begin_memory(lead: Lead, book: Rulebook) -> bool:
+    """Write down, in memory, what the conversation of a lead from before this was kept had concluded; False if it is.
+
+    Asked before anything new is taken in, so that a person's move of that time stands against its repetition.
+    """
+    if lead.concluded is not None:
+        return False
+    facts = facts_of(lead, book)
+    lead.concluded, lead.concluded_when_moved = list(facts.concluded), sorted(facts.concluded_when_moved)
+    return True
 
 
 def why_not(lead: Lead) -> tuple[Alternative, ...]:

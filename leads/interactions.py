@@ -19,7 +19,7 @@ from django.db.models import F, OuterRef, Subquery
 from leads import announcements, optout, stages
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
-from leads.explanation import facts_of
+from leads.explanation import begin_memory, facts_of
 from leads.facts import Change, apply_facts, merge_meeting, merge_text
 from leads.models import Event, Lead, Objection, Pipeline, Stage, UnmappedConversationStage
 from leads.names import name_key
@@ -123,11 +123,13 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
 
 
 def _take_in(interaction: Interaction, lead: Lead, created: bool, book: Rulebook, now: datetime) -> Recorded:
+    begun = begin_memory(lead, book)
     changes = _apply(interaction, lead)
     decision = _decide(interaction, lead, book, changes, created=created)
     previous = lead.stage
     if decision.changed:
         _enter(lead, book, decision, changes, now)
+    _remember(lead, decision, changes, begun=begun)
     return Recorded(lead, created, decision, interaction, previous, changes)
 
 
@@ -247,8 +249,26 @@ def _decide(interaction: Interaction, lead: Lead, book: Rulebook, changes: Chang
     message = interaction.message
     # Who asks for no more messages has not come back to the conversation.
     inbound = message is not None and message.direction is Direction.INBOUND and not is_farewell(message, lead)
-    facts = facts_of(lead, book, inbound=inbound, meeting_changed=changes.meeting_changed, new_lead=created)
+    facts = facts_of(
+        lead,
+        book,
+        inbound=inbound,
+        meeting_changed=changes.meeting_changed,
+        new_lead=created,
+        occurred_at=interaction.occurred_at,
+    )
     return decide(facts, book.rules)
+
+
+def _remember(lead: Lead, decision: Decision, changes: Change, *, begun: bool) -> None:
+    """Keep what the conversation has concluded; where a rule moved the lead, nobody else has."""
+    known_when_moved = [] if decision.changed else sorted(decision.concluded_when_moved)
+    if begun or lead.concluded != list(decision.concluded):
+        lead.concluded = list(decision.concluded)
+        changes.columns.add("concluded")
+    if begun or sorted(lead.concluded_when_moved or ()) != known_when_moved:
+        lead.concluded_when_moved = known_when_moved
+        changes.columns.add("concluded_when_moved")
 
 
 def is_farewell(message: Message, lead: Lead) -> bool:

@@ -45,6 +45,11 @@ class Assessment:
     rule: str
     criteria: tuple[CriterionResult, ...]
 
+    @property
+    def fatal(self) -> tuple[CriterionResult, ...]:
+        """Return the failed criteria that disqualify, each a ground of its own."""
+        return tuple(one for one in self.criteria if one.verdict is Verdict.FAILED and one.criterion.disqualifies)
+
 
 SCORE_FIELD = "qualification_score"
 SIGNS = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<", "eq": "=", "ne": "!=", "in": "in", "not_in": "not in"}

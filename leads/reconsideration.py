@@ -85,7 +85,8 @@ def move(pk: UUID, *, why: str, former: Rules | None, now: datetime) -> tuple[Le
     previous, target = lead.stage, book.stages_by_key[key]
     if target.key == book.rules.meeting_stage:
         lead.stage_before_meeting = previous
-        lead.save(update_fields=["stage_before_meeting"])
+    lead.concluded = list(decision.concluded)
+    lead.save(update_fields=["stage_before_meeting", "concluded"])
     held = decision.suppressed
     reason = decision.reason if decision.changed or held is None else held.against_order
     stages.enter(lead, target, by=Lead.Actor.BRIDGE, reason=f"{why}: {reason}", now=now)

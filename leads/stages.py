@@ -5,11 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 
 from leads import announcements, handoff
 from leads.models import Event, Lead, Stage
 
-STAGE_FIELDS = ("stage", "other_stage_name", "stage_set_by", "stage_set_at", "decision_reason", "updated_at")
+STAGE_FIELDS = (
+    "stage",
+    "other_stage_name",
+    "stage_set_by",
+    "stage_set_at",
+    "concluded_when_moved",
+    "decision_reason",
+    "updated_at",
+)
+# Who moves a card in Kommo, or here by hand: it has happened, and no rule is asked.
+OTHERS = (Lead.Actor.STAFF, Lead.Actor.KOMMO)
 
 
 class ProtectedStageError(Exception):
@@ -17,18 +28,21 @@ class ProtectedStageError(Exception):
 
 
 @transaction.atomic
-def move(lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
+def move(
+    lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetime, moved_at: datetime | None = None
+) -> bool:
     """Move a lead to another stage of its pipeline and note why; False when it stands there already.
 
-    A person (`by=STAFF`) may move a lead anywhere. For everybody else it raises ProtectedStageError when the lead
-    stands in a protected stage, won, lost, a stage unknown to us, or while a person has taken over.
+    A person or another program in Kommo (`by` one of OTHERS) has moved it anywhere, at `moved_at` if that is known. For
+    everybody else it raises ProtectedStageError when the lead stands in a protected stage, won, lost, a stage unknown
+    to us, or while a person has taken over.
     """
     lead = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("stage", "pipeline").get(pk=lead.pk)
     if lead.stage_id == stage.pk:
         return False
-    if by is not Lead.Actor.STAFF:
+    if by not in OTHERS:
         check_may_leave(lead)
-    enter(lead, stage, by=by, reason=reason, now=now)
+    enter(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at)
     return True
 
 
@@ -43,7 +57,9 @@ def check_may_leave(lead: Lead) -> None:
         raise ProtectedStageError("a person has taken over")
 
 
-def enter(lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetime) -> None:
+def enter(
+    lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetime, moved_at: datetime | None = None
+) -> None:
     """Store the new stage with its event. The caller holds the row's lock and has checked that the move is allowed."""
     previous = lead.stage
     data = {
@@ -53,40 +69,61 @@ def enter(lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetim
         "to_name": stage.name,
     }
     lead.stage, lead.other_stage_name = stage, ""
-    lead.stage_set_by, lead.stage_set_at, lead.decision_reason = by, now, reason[:500]
-    lead.updated_at = now
+    _note_mover(lead, by, reason, now, moved_at)
     lead.save(update_fields=STAGE_FIELDS)
-    kind = Event.Kind.STAFF_MOVE if by is Lead.Actor.STAFF else Event.Kind.STAGE_CHANGED
-    lead.events.create(at=now, kind=kind, actor=by, reason=reason[:500], data=data)
+    lead.events.create(at=now, kind=_kind(by), actor=by, reason=reason[:500], data=data)
     announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=by, reason=reason, now=now)
     pause_or_resume(lead, previous, by=by, now=now)
+
+
+def _note_mover(lead: Lead, by: Lead.Actor, reason: str, now: datetime, moved_at: datetime | None) -> None:
+    """Remember who moved the lead, when, and what they could know; in memory."""
+    # Kommo's clock may be behind ours; what is heard last is the newest all the same.
+    lead.stage_set_by, lead.stage_set_at = by, min(now, max(moved_at or now, lead.stage_set_at))
+    lead.concluded_when_moved = lead.concluded if by in OTHERS else []
+    lead.decision_reason, lead.updated_at = reason[:500], now
 
 
 @transaction.atomic
 def confirm(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> None:
     """Note that somebody put the lead where it stands already: from now on the place is theirs."""
     Lead.objects.filter(pk=lead.pk).update(
-        stage_set_by=by, stage_set_at=now, decision_reason=reason[:500], updated_at=now
+        stage_set_by=by,
+        stage_set_at=now,
+        concluded_when_moved=F("concluded"),
+        decision_reason=reason[:500],
+        updated_at=now,
     )
     data = {"to": lead.stage.key, "to_name": lead.stage.name} if lead.stage else {}
-    lead.events.create(at=now, kind=Event.Kind.STAFF_MOVE, actor=by, reason=reason[:500], data=data)
+    lead.events.create(at=now, kind=_kind(by), actor=by, reason=reason[:500], data=data)
+
+
+def _kind(by: Lead.Actor) -> Event.Kind:
+    return Event.Kind.STAFF_MOVE if by is Lead.Actor.STAFF else Event.Kind.STAGE_CHANGED
 
 
 @transaction.atomic
-def leave_our_stages(lead: Lead, *, name: str, reason: str, now: datetime) -> bool:
-    """Note that staff put the card into a stage of Kommo that none of ours is bound to; its place is theirs."""
+def leave_our_stages(
+    lead: Lead,
+    *,
+    name: str,
+    reason: str,
+    now: datetime,
+    by: Lead.Actor = Lead.Actor.STAFF,
+    moved_at: datetime | None = None,
+) -> bool:
+    """Note that somebody put the card into a stage of Kommo that none of ours is bound to; its place is theirs."""
     lead = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("stage", "pipeline").get(pk=lead.pk)
     if lead.stage is None and lead.other_stage_name == name:
         return False
     previous = lead.stage
     data = {"from": previous.key if previous else "other", "to": "other", "to_name": name}
     lead.stage, lead.other_stage_name = None, name[:250]
-    lead.stage_set_by, lead.stage_set_at, lead.decision_reason = Lead.Actor.STAFF, now, reason[:500]
-    lead.updated_at = now
+    _note_mover(lead, by, reason, now, moved_at)
     lead.save(update_fields=STAGE_FIELDS)
-    lead.events.create(at=now, kind=Event.Kind.STAFF_MOVE, actor=Lead.Actor.STAFF, reason=reason[:500], data=data)
-    announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=Lead.Actor.STAFF, reason=reason, now=now)
-    pause_or_resume(lead, previous, by=Lead.Actor.STAFF, now=now)
+    lead.events.create(at=now, kind=_kind(by), actor=by, reason=reason[:500], data=data)
+    announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=by, reason=reason, now=now)
+    pause_or_resume(lead, previous, by=by, now=now)
     return True
 
 

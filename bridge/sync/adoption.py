@@ -260,13 +260,14 @@ def _adopt_stage(reading: _Reading) -> None:
         reason = f"moved in Kommo to {name} by an automation or another program"
         agreed = reading.changed["stage"][0]
         automations.tell_if_against_the_rules(reading.card, lead, book, stage, name=name, agreed=agreed, now=now)
+    by, moved_at = reading.by, reading.set_at
     if stage is None:
-        stages.leave_our_stages(lead, name=name, reason=reason, now=now)
+        stages.leave_our_stages(lead, name=name, reason=reason, now=now, by=by, moved_at=moved_at)
     elif lead.stage_id == stage.pk:
-        # Where the rules had just put it as well: that the person did it is what counts from now on.
-        stages.confirm(lead, by=Lead.Actor.STAFF, reason=reason, now=now)
+        # Where the rules had just put it as well: that somebody else did it is what counts from now on.
+        stages.confirm(lead, by=by, reason=reason, now=now)
     else:
-        stages.move(lead, Stage.objects.get(pk=stage.pk), by=Lead.Actor.STAFF, reason=reason, now=now)
+        stages.move(lead, Stage.objects.get(pk=stage.pk), by=by, reason=reason, now=now, moved_at=moved_at)
 
 
 def _bring_back(reading: _Reading) -> None:

@@ -27,7 +27,7 @@ def tell_if_against_the_rules(
 
     Asked before the lead follows the card: `lead` stands where the rules last had it.
     """
-    facts = replace(facts_of(lead, book), staff_set_stage=False, handoff=False)
+    facts = replace(facts_of(lead, book), moved_by=None, handoff=False)
     decision = decide(facts, book.rules)
     wanted = book.stages_by_key.get(decision.stage or "")
     if wanted is None or decision.rule in NO_RULE or (stage is not None and stage.pk == wanted.pk):

@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.kommo import fields
 from bridge.models import Account, Card, Catalogue
-from bridge.sync.ownership import held_against
+from bridge.sync.ownership import THEIRS, held_against
 from bridge.sync.plan import LOST_STATUS_ID, MAX_NAME_LENGTH, Desired, DesiredField, TagFamily
 from leads.models import FieldMapping, Lead, TagRule
 from leads.names import name_key
@@ -115,7 +115,7 @@ def _stands_in_incoming(card: Card, catalogue: Catalogue | None) -> bool:
 
 def _loss_reason(lead: Lead, catalogue: Catalogue | None) -> int | None:
     # A person who lost the deal gave their own reason, or none.
-    ours = lead.stage is not None and lead.stage_set_by != Lead.Actor.STAFF
+    ours = lead.stage is not None and lead.stage_set_by not in THEIRS
     wanted = name_key(lead.stage.loss_reason) if lead.stage and ours else ""
     if not wanted or catalogue is None:
         return None

@@ -210,7 +210,8 @@ def _new_lead(
         name=persons_name(reply.name, reply.id)[:250],
         stage=stage,
         other_stage_name="" if stage else str(status["name"] if status else reply.status_id),
-        stage_set_by=Lead.Actor.STAFF,
+        # Found, not placed: nobody was seen to move it there, so rules may move it on.
+        stage_set_by=Lead.Actor.KOMMO,
         stage_set_at=now,
         decision_reason="made by staff in Kommo",
         created_at=now,

@@ -83,6 +83,10 @@ class Lead(models.Model):
     stage_set_at = models.DateTimeField(_("stage set at"))
     stage_before_meeting = models.ForeignKey(Stage, models.SET_NULL, null=True, blank=True, related_name="+")
     decision_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    # What the conversation has concluded, and what of it when somebody else moved the lead (leads/conclusions.py).
+    # None: from before this was kept (leads.explanation.begin_memory).
+    concluded = models.JSONField(default=list, null=True, blank=True, editable=False)
+    concluded_when_moved = models.JSONField(default=list, null=True, blank=True, editable=False)
 
     conversation_stage = models.CharField(_("conversation stage"), max_length=200, blank=True)
     meeting_id = models.CharField(_("meeting id"), max_length=250, blank=True)

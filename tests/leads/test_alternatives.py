@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from leads.alternatives import Standing, alternatives
-from leads.decisions import Facts, decide
+from leads.decisions import Facts, Mover, decide
 from leads.rules import MappingAction, MappingRule, OnlyIf, QualificationRule, Rules, StageKind, StageRule
 
 RULES = Rules(
@@ -70,7 +71,8 @@ def test_qualification_says_how_it_came_out_and_when_it_is_asked():
 def test_what_would_come_with_the_next_message_and_what_is_kept_away_agree_with_the_decision():
     due = Facts(stage="new", conversation_stage="presenting")
     assert told(due)[decide(due, RULES).stage].standing is Standing.NEXT
-    kept = Facts(stage="new", conversation_stage="presenting", staff_set_stage=True)
+    known = decide(due, RULES).concluded
+    kept = replace(due, moved_by=Mover.PERSON, concluded=known, concluded_when_moved=frozenset(known))
     assert told(kept)["qualifying"].standing is Standing.SUPPRESSED
     assert told(kept)["qualifying"].reasons == (decide(kept, RULES).suppressed.reason,)
 
@@ -79,6 +81,10 @@ def test_what_stands_in_the_way_of_every_move_is_said_with_each():
     assert "automatic moves do not leave HUMAN" in told(Facts(stage="human"))["qualified"].reasons
     assert "a person has taken over" in told(Facts(stage="new", handoff=True))["qualified"].reasons
     assert "a person put the card into a stage of their own" in told(Facts(stage=None))["qualified"].reasons
+    placed = told(Facts(stage="qualified", moved_by=Mover.PERSON))
+    assert "a person moved the card to QUALIFIED, and nothing moves it back over them" in placed["qualifying"].reasons
+    onward = "a person moved the card to QUALIFIED: only something newly concluded moves it on"
+    assert onward in placed["meeting"].reasons
     back = told(Facts(stage="qualified"))
     assert "automatic moves do not go back from QUALIFIED to NEW" in back["new"].reasons
     assert not any("do not go back" in reason for reason in back["disqualified"].reasons)

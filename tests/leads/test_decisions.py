@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from leads.decisions import Facts, Suppressed, decide
+from leads.decisions import Facts, Mover, Suppressed, decide
 from leads.rules import Criterion, MappingAction, MappingRule, Rules, StageRule
 from tests.leads.shipped import RULES, STAGES
 
 GOOD, BAD = {"qualification_score": 82}, {"qualification_score": 40}
+
+
+def moved(facts, mover=Mover.PERSON):
+    """Return the facts once somebody else has moved the lead there, knowing what the conversation had concluded."""
+    known = decide(replace(facts, moved_by=None, handoff=False), RULES).concluded
+    return replace(facts, moved_by=mover, concluded=known, concluded_when_moved=frozenset(known))
 
 
 def stage_for(**facts):
@@ -92,13 +100,13 @@ def test_n5_missing_data_leaves_the_lead_in_qualification():
     )
 
 
-def test_people_win_over_ordinary_talk_but_not_over_a_new_meeting():
-    moved = Facts("qualifying", "qualificação", GOOD, staff_set_stage=True)
-    decision = decide(moved, RULES)
+def test_people_win_over_what_was_concluded_before_but_not_over_a_new_meeting():
+    taken_back = moved(Facts("qualifying", "qualificação", GOOD))
+    decision = decide(taken_back, RULES)
     assert decision.stage == "qualifying"
     assert decision.suppressed is not None
     assert decision.suppressed.stage == "qualified"
-    booked = replace(moved, meeting_status="scheduled", meeting_changed=True)
+    booked = replace(taken_back, meeting_status="scheduled", meeting_changed=True)
     assert decide(booked, RULES).stage == "meeting_scheduled"
 
 
@@ -126,8 +134,8 @@ def test_not_interested_is_taken_up_again_by_a_reply_and_staff_are_told():
 
 
 def test_disqualified_won_and_lost_stay_when_the_lead_writes_and_staff_are_told():
-    for stage in ("disqualified", "won", "lost"):
-        decision = decide(Facts(stage, "qualificação", GOOD, inbound=True), RULES)
+    for stage, attributes in (("disqualified", BAD), ("won", GOOD), ("lost", GOOD)):
+        decision = decide(Facts(stage, "qualificação", attributes, inbound=True), RULES)
         assert (decision.stage, decision.changed) == (stage, False)
         assert decision.notify_staff
 
@@ -245,26 +253,41 @@ def test_a_criterion_of_a_flow_counts_for_leads_that_chose_it(flow, stage):
 # People
 
 
-def test_a_stage_set_by_staff_yields_to_a_meeting_that_is_cancelled_later():
-    facts = Facts("meeting_scheduled", meeting_status="cancelled", staff_set_stage=True)
-    assert decide(facts, RULES).stage == "meeting_scheduled"
-    assert decide(replace(facts, meeting_changed=True), RULES).stage == "qualifying"
+def test_a_cancelled_meeting_takes_nobody_back_from_where_a_person_put_them():
+    facts = Facts("meeting_scheduled", meeting_status="cancelled", meeting_changed=True)
+    assert decide(facts, RULES).stage == "qualifying"
+    decision = decide(replace(facts, moved_by=Mover.PERSON), RULES)
+    assert decision.stage == "meeting_scheduled"
+    assert "a person moved the card to REUNIÃO AGENDADA, and nothing moves it back over them" in decision.reason
 
 
 def test_a_meeting_that_changes_does_not_let_ordinary_talk_over_a_move_by_staff():
-    facts = Facts("new", "qualificação", GOOD, "completed", meeting_changed=True, staff_set_stage=True)
-    assert decide(facts, RULES).stage == "new"
+    facts = moved(Facts("new", "qualificação", GOOD))
+    decision = decide(replace(facts, meeting_status="completed", meeting_changed=True), RULES)
+    assert decision.stage == "new"
 
 
 def test_a_meeting_known_when_staff_moved_the_card_does_not_take_it_back():
-    decision = decide(Facts("qualified", meeting_status="scheduled", staff_set_stage=True), RULES)
+    decision = decide(moved(Facts("qualified", meeting_status="scheduled")), RULES)
     assert decision.stage == "qualified"
     assert decision.suppressed
-    assert decision.suppressed.reason == "a meeting booked, but a person moved the card to QUALIFICADO"
+    assert decision.suppressed.reason == (
+        "a meeting booked, but a person moved the card to QUALIFICADO and nothing new was concluded since"
+    )
+
+
+def test_a_meeting_moved_to_another_time_is_news_and_a_new_link_is_none():
+    at = {"meeting_starts_at": datetime(2026, 11, 25, 17, tzinfo=UTC)}
+    facts = moved(Facts("qualified", None, at, "scheduled", "evt_1"))
+    same_moment = {"meeting_starts_at": datetime(2026, 11, 25, 14, tzinfo=ZoneInfo("America/Sao_Paulo"))}
+    with_a_link = replace(facts, attributes=same_moment, meeting_status="rescheduled", meeting_changed=True)
+    assert decide(with_a_link, RULES).stage == "qualified"
+    later = {"meeting_starts_at": datetime(2026, 11, 26, 17, tzinfo=UTC)}
+    assert decide(replace(with_a_link, attributes=later), RULES).stage == "meeting_scheduled"
 
 
 def test_a_reply_from_not_interested_counts_though_staff_put_the_lead_there():
-    facts = Facts("not_interested", inbound=True, staff_set_stage=True)
+    facts = Facts("not_interested", inbound=True, moved_by=Mover.PERSON)
     assert decide(facts, RULES).stage == "qualifying"
 
 
@@ -274,7 +297,26 @@ def test_a_reply_from_not_interested_counts_though_staff_put_the_lead_there():
         (Facts(None, "estágio_1_apresentar_soluções"), "a person put the card into a stage of their own"),
         (Facts("new", "estágio_1_apresentar_soluções", handoff=True), "a person has taken over"),
         (Facts("won", "estágio_1_apresentar_soluções"), "automatic moves do not leave GANHO"),
-        (Facts("new", "estágio_1_apresentar_soluções", staff_set_stage=True), "a person moved the card to NOVO LEAD"),
+        (
+            moved(Facts("new", "estágio_1_apresentar_soluções")),
+            "a person moved the card to NOVO LEAD and nothing new was concluded since",
+        ),
+        (
+            moved(Facts("new", "estágio_1_apresentar_soluções"), Mover.KOMMO),
+            "another program moved the card to NOVO LEAD and nothing new was concluded since",
+        ),
+        (
+            Facts("qualified", "estágio_1_apresentar_soluções", moved_by=Mover.PERSON),
+            "a person moved the card to QUALIFICADO, and nothing moves it back over them",
+        ),
+        (
+            Facts("new", "estágio_1_apresentar_soluções", moved_by=Mover.PERSON, is_past=True),
+            "a person moved the card to NOVO LEAD after that",
+        ),
+        (
+            Facts("new", "estágio_1_apresentar_soluções", moved_by=Mover.KOMMO, is_past=True),
+            "the card stood in NOVO LEAD in Kommo after that",
+        ),
     ],
 )
 def test_a_move_that_people_forbid_says_who_did(facts, forbidden_by):
@@ -304,13 +346,6 @@ def test_a_reply_that_says_no_again_leaves_the_lead_where_it_is():
 def test_a_reply_that_is_carried_further_says_both_reasons():
     decision = decide(Facts("not_interested", "qualificação", GOOD, inbound=True), RULES)
     assert decision.reason == "the lead wrote again from NÃO INTERESSADO; qualification_score 82 >= 70"
-
-
-def test_a_better_score_does_not_free_a_disqualified_lead_but_staff_can_see_it_would():
-    decision = decide(Facts("disqualified", "qualificação", GOOD, inbound=True), RULES)
-    assert decision.suppressed
-    assert decision.suppressed.stage == "qualified"
-    assert decision.notify_staff == "the lead wrote from DESQUALIFICADO; the card stays there"
 
 
 @pytest.mark.parametrize("stage", ["won", "disqualified", "qualified"])

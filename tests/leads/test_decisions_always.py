@@ -8,7 +8,8 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leads.decisions import Facts, decide
+from leads.conclusions import MOST, is_verdict
+from leads.decisions import Facts, Mover, concluded_until_now, decide
 from leads.rules import MappingAction, MappingRule, OnlyIf, QualificationRule, Rules, StageKind, StageRule
 from tests.leads.shipped import RULES
 
@@ -87,10 +88,34 @@ def situations(draw):
         stage_before_meeting=draw(st.sampled_from(keys)),
         handoff=draw(st.integers(0, 4)) == 0,
         inbound=draw(st.booleans()),
-        staff_set_stage=draw(st.integers(0, 2)) == 0,
+        moved_by=draw(st.sampled_from([None, None, *Mover])),
+        is_past=draw(st.integers(0, 4)) == 0,
+        was_with_people=draw(st.integers(0, 4)) == 0,
         new_lead=draw(st.booleans()),
     )
-    return facts, rules
+    known = draw(st.just(()) | st.just(concluded_until_now(facts, rules)))
+    at_move = draw(st.just(frozenset()) | st.just(frozenset(known)))
+    return replace(facts, concluded=known, concluded_when_moved=at_move), rules
+
+
+def from_there(facts, decision):
+    """Return the facts as they are once a decision was stored."""
+    if decision.changed:
+        known_at_move: frozenset[str] = frozenset()
+        return replace(
+            facts,
+            stage=decision.stage,
+            moved_by=None,
+            is_past=False,
+            concluded=decision.concluded,
+            concluded_when_moved=known_at_move,
+        )
+    return replace(facts, concluded=decision.concluded, concluded_when_moved=decision.concluded_when_moved)
+
+
+def is_taken_up(facts, rules):
+    stage = rules.stage(facts.stage)
+    return bool(stage and stage.on_reply and (facts.inbound or facts.meeting_changed))
 
 
 @given(situations())
@@ -120,11 +145,52 @@ def test_nobody_is_taken_out_of_a_protected_stage_won_or_lost_or_during_a_handof
 
 
 @given(situations())
-def test_people_win_unless_the_lead_answers_or_its_meeting_changes(situation):
+def test_nothing_moves_a_card_back_over_a_person_but_a_lead_who_is_taken_up(situation):
     facts, rules = situation
-    stage = rules.stage(facts.stage)
-    if facts.staff_set_stage and not facts.meeting_changed and not (facts.inbound and stage and stage.on_reply):
+    before, after = rules.stage(facts.stage), rules.stage(decide(facts, rules).stage)
+    if facts.moved_by is Mover.PERSON and before and after and after != before and not is_taken_up(facts, rules):
+        assert after.rank > before.rank
+
+
+@given(situations(), st.sampled_from(Mover))
+def test_what_had_been_concluded_when_somebody_moved_the_card_moves_it_no_more(situation, mover):
+    facts, rules = situation
+    known = concluded_until_now(facts, rules)
+    # A meeting that is cancelled tells nothing `concluded_until_now` would have.
+    facts = replace(facts, moved_by=mover, concluded=known, concluded_when_moved=frozenset(known))
+    if facts.meeting_status != "cancelled" and not is_taken_up(facts, rules):
         assert decide(facts, rules).stage == facts.stage
+
+
+@given(situations())
+def test_of_the_time_before_somebody_moved_the_card_nothing_moves_it(situation):
+    facts, rules = situation
+    facts = replace(facts, moved_by=facts.moved_by or Mover.PERSON, is_past=True)
+    assert decide(facts, rules).stage == facts.stage
+
+
+@given(situations())
+def test_the_same_conclusion_moves_nothing_twice_whatever_a_person_does_in_between(situation):
+    facts, rules = situation
+    facts = replace(facts, moved_by=None, inbound=False, meeting_changed=False, handoff=False)
+    decision = decide(facts, rules)
+    if decision.changed and facts.meeting_status != "cancelled":
+        taken_back = replace(
+            facts,
+            moved_by=Mover.PERSON,
+            concluded=decision.concluded,
+            concluded_when_moved=frozenset(decision.concluded),
+        )
+        assert decide(taken_back, rules).stage == facts.stage
+
+
+@given(situations())
+def test_what_is_remembered_is_bounded_and_has_at_most_one_verdict(situation):
+    facts, rules = situation
+    concluded = decide(facts, rules).concluded
+    verdicts = {one.partition(":")[0].partition(">")[0] for one in concluded if is_verdict(one)}
+    assert len(verdicts) <= 1
+    assert len(concluded) <= MOST
 
 
 @given(situations())
@@ -134,8 +200,9 @@ def test_moves_go_forward_except_by_the_named_ways_back(situation):
     before, after = rules.stage(facts.stage), rules.stage(decision.stage)
     if decision.changed and before and after and after.rank < before.rank:
         cancelled = facts.stage == rules.meeting_stage and facts.meeting_status == "cancelled"
-        taken_up = before.on_reply and (facts.inbound or facts.meeting_changed)
-        assert after.reachable_from_anywhere or taken_up or cancelled
+        verdicts = {rules.qualification.qualified_stage, rules.qualification.disqualified_stage}
+        turned = {before.key, after.key} <= verdicts
+        assert after.reachable_from_anywhere or is_taken_up(facts, rules) or cancelled or turned
 
 
 @given(situations())
@@ -151,5 +218,6 @@ def test_a_move_that_does_not_happen_says_what_forbade_it(situation):
 def test_deciding_again_from_where_it_led_changes_nothing(situation):
     facts, rules = situation
     first = decide(facts, rules)
-    again = decide(replace(facts, stage=first.stage), rules)
+    again = decide(from_there(facts, first), rules)
     assert (again.stage, again.changed) == (first.stage, False)
+    assert again.concluded == decide(from_there(facts, again), rules).concluded

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from leads import facts, handoff, stages
+from leads.explanation import why_not
 from leads.interactions import Direction, Meeting, Message
 from leads.models import Criterion, Event, Lead, Qualification, Stage, StageMapping, UnmappedConversationStage
 from tests.conftest import MARIA, lead_of, record
@@ -180,16 +181,42 @@ def test_n7_an_amount_said_again_stays_the_persons_however_it_was_written_down(p
 def test_n7_a_move_by_staff_stands_and_the_suppressed_one_is_recorded(pipeline):
     record(pipeline)
     new = lead_of().stage
-    stages.move(
-        lead_of(), Stage.objects.get(key="qualified"), by=Lead.Actor.STAFF, reason="by hand", now=timezone.now()
-    )
+    record(pipeline, **GOOD)
     stages.move(lead_of(), new, by=Lead.Actor.STAFF, reason="back", now=timezone.now())
 
-    recorded = record(pipeline, **GOOD)
+    recorded = record(pipeline, message=inbound("e então?"), **GOOD)
 
     assert (recorded.lead.stage.key, recorded.decision.changed) == ("new", False)
     event = lead_of().events.get(kind=Event.Kind.MOVE_SUPPRESSED)
     assert event.data["would_be"] == "qualified"
+
+
+def test_what_had_been_concluded_before_it_was_kept_stands_against_nobody_but_a_person(pipeline):
+    """As an earlier version leaves its leads: where somebody put them, without a word on what was concluded."""
+    for mover, stage in ((Lead.Actor.STAFF, "qualifying"), (Lead.Actor.KOMMO, "qualified"), ("bridge", "qualified")):
+        Lead.objects.all().delete()
+        record(pipeline, **GOOD)
+        Lead.objects.update(
+            stage=Stage.objects.get(key="qualifying"), stage_set_by=mover, concluded=None, concluded_when_moved=None
+        )
+
+        assert record(pipeline, message=inbound("oi"), **GOOD).lead.stage.key == stage
+        assert lead_of().concluded == ["qualified>qualified"]
+
+        # What is new since then moves it on.
+        assert record(pipeline, bill_value=Decimal(90)).lead.stage.key == "disqualified"
+
+
+def test_a_page_that_asks_why_not_knows_what_an_earlier_version_left_unsaid(pipeline):
+    record(pipeline, **GOOD)
+    Lead.objects.update(
+        stage=Stage.objects.get(key="qualifying"), stage_set_by="staff", concluded=None, concluded_when_moved=None
+    )
+    told = {one.stage: one for one in why_not(lead_of())}
+    assert told["qualified"].reasons == (
+        "qualification_score 82 >= 70, but a person moved the card to EM QUALIFICAÇÃO and nothing new was concluded "
+        "since",
+    )
 
 
 def test_n23_messages_during_a_handoff_are_recorded_and_move_nothing(pipeline):

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.configuration import compiling, exporting, reevaluation, revisions, whatif
+from bridge.configuration import compiling, document, exporting, reevaluation, revisions, whatif
 from bridge.models import Card, Reevaluation
 from leads import handoff, stages
 from leads.models import Event, Lead, Qualification
@@ -27,9 +27,10 @@ def phone(number):
     return f"+55819999{number:05d}"
 
 
-def outlook(pipeline, score, *, may_go_on=lambda: True, found=None):
+def outlook(pipeline, score, *criteria, may_go_on=lambda: True, found=None):
     live = exporting.read_pipeline(pipeline)
-    wanted = replace(live, qualification=replace(live.qualification, min_score=Decimal(score)))
+    asked = (*live.qualification.criteria, *criteria)
+    wanted = replace(live, qualification=replace(live.qualification, min_score=Decimal(score), criteria=asked))
     return whatif.go_on(
         found or whatif.begin(pipeline),
         pipeline,
@@ -61,12 +62,20 @@ def test_a_higher_threshold_names_those_who_would_be_disqualified(pipeline):
     assert lead_of(phone(1)).stage.key == "qualified"
 
 
-def test_a_lower_threshold_shows_whom_only_the_order_of_stages_holds(pipeline):
+def test_a_lower_threshold_gives_back_those_it_turns_the_verdict_of(pipeline):
     scored(pipeline, phone(1), 60)
 
     found = outlook(pipeline, 55)
 
-    assert (found.moves, found.held) == ({}, {"disqualified>qualified": 1})
+    assert (found.moves, found.held) == ({"disqualified>qualified": 1}, {})
+
+
+def test_a_criterion_that_nobody_has_answered_shows_whom_only_the_order_of_stages_holds(pipeline):
+    scored(pipeline, phone(1), 90)
+
+    found = outlook(pipeline, 70, document.Criterion(field="is_decision_maker", operator="is_true", required=True))
+
+    assert (found.moves, found.held) == ({}, {"qualified>qualifying": 1})
 
 
 def test_talk_that_lags_behind_the_card_is_no_consequence_of_a_new_rule(pipeline):
@@ -161,18 +170,31 @@ def test_a_card_that_waits_for_a_conversation_keeps_its_place(account, pipeline)
     assert lead_of().card.lane == Card.Lane.LIVE
 
 
-def test_asked_against_the_order_those_come_back_whom_the_old_rule_had_turned_away(pipeline):
-    scored(pipeline, MARIA, 60)
+def test_asked_against_the_order_those_go_back_whom_the_old_rule_had_let_on(pipeline):
+    scored(pipeline, MARIA, 90)
     former = revisions.note(pipeline, now=timezone.now())
-    lower_to(55)
+    Qualification.objects.get().criteria.create(field="is_decision_maker", operator="is_true", required=True)
     reevaluation.ask(pipeline, by="ada", former=None, now=timezone.now())
     assert run_everything() == 0
 
     reevaluation.ask(pipeline, by="ada", former=former, now=timezone.now())
     assert run_everything() == 1
 
+    assert lead_of().stage.key == "qualifying"
+    assert lead_of().decision_reason == "rules applied by ada: is_decision_maker is not known yet"
+
+
+def test_those_whose_verdict_turns_with_the_rules_come_back_without_being_asked_for(pipeline):
+    scored(pipeline, MARIA, 60)
+    lower_to(55)
+    reevaluation.ask(pipeline, by="ada", former=None, now=timezone.now())
+
+    assert run_everything() == 1
+
     assert lead_of().stage.key == "qualified"
-    assert lead_of().decision_reason == "rules applied by ada: qualification_score 60 >= 55"
+    # Once: what was concluded is remembered.
+    reevaluation.ask(pipeline, by="ada", former=None, now=timezone.now())
+    assert run_everything() == 0
 
 
 def test_a_worker_that_dies_goes_on_where_it_was_and_moves_nobody_twice(pipeline, monkeypatch):

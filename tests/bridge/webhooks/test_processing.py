@@ -44,14 +44,14 @@ def carded(account, pipeline, **said) -> int:
 
 
 def test_n7_a_move_by_staff_is_adopted_and_never_written_over(account, pipeline, kommo):
-    kommo_id = carded(account, pipeline)
+    kommo_id = carded(account, pipeline, qualification_score=10, context={"conversation_stage": "qualificação"})
     kommo.post(f"leads/{kommo_id}/move", {"status_id": QUALIFIED})
     hear(account, hook(kommo_id, status_id=QUALIFIED, pipeline_id=11672895))
     lead = lead_of()
     assert (lead.stage.key, lead.stage_set_by) == ("qualified", "staff")
 
     before = len(kommo.writes())
-    record(pipeline, qualification_score=10, context={"conversation_stage": "qualificação"})
+    record(pipeline, qualification_score=15, context={"conversation_stage": "qualificação"})
     drain(account)
 
     assert len(kommo.writes()) == before

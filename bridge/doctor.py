@@ -26,6 +26,7 @@ from bridge.errors import KommoError
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Heartbeat, WebhookEvent
 from bridge.reasons import told
+from bridge.sync import briefings, clock, troubles
 from bridge.sync.connection import client_for
 from followups.models import Enrollment
 from followups.today import LATE_AFTER
@@ -34,6 +35,9 @@ from leads.models import FieldMapping, Lead, Pipeline, Stage
 WORKER_SILENT_AFTER = timedelta(minutes=1)
 CARD_WAITS_LONG_AFTER = timedelta(minutes=10)
 INBOX_LATE_AFTER = timedelta(minutes=5)
+# Three polls that should have been.
+NOT_COMPARED_FOR = timedelta(minutes=15)
+CLOCKS_MAY_DIFFER_BY = timedelta(seconds=5)
 GLANCE_KEPT_SECONDS = 10
 TITLES = {
     "database": gettext_noop("database"),
@@ -50,6 +54,10 @@ TITLES = {
     "follow-ups": gettext_noop("follow-ups"),
     "agent": gettext_noop("agent"),
     "static files": gettext_noop("static files"),
+    "comparison": gettext_noop("comparison"),
+    "feature": gettext_noop("feature"),
+    "handoffs": gettext_noop("handoffs"),
+    "clock": gettext_noop("clock"),
 }
 CONNECT = gettext_noop("run manage.py kommo_connect")
 # State of a card -> what is said of those in it, and the remedy.
@@ -124,13 +132,17 @@ def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
         _queue,
         _worker,
         _accounts,
+        _troubles,
+        _polls,
         _bindings,
         _cards,
+        _briefings,
         _inbox,
         _drifts,
         _followups,
         _agent,
         _static_files,
+        _clock,
     ]
     if ask_kommo:
         checks.insert(3, _kommo)
@@ -190,12 +202,18 @@ def _kommo(now: datetime) -> Iterator[Finding]:
         client = client_for(account)
         try:
             name = client.account().name
-            hooks = client.webhooks() if account.webhook_destination else []
         except KommoError as error:
             yield Finding("kommo", f"{account}: {error}", _("check the account's address and token in the admin"))
             continue
         yield Finding("kommo", _("%(account)s: connected to %(name)s") % {"account": account, "name": name})
         if account.webhook_destination:
+            try:
+                hooks = client.webhooks()
+            except KommoError as error:
+                yield Finding(
+                    "webhook", f"{account}: {told(str(error))}", _(troubles.REMEDIES[troubles.Subject.WEBHOOKS])
+                )
+                continue
             ours = next((hook for hook in hooks if hook.destination == account.webhook_destination), None)
             if ours is None or ours.disabled:
                 gone, disabled = (
@@ -250,6 +268,42 @@ def _token(account: Account, now: datetime) -> Iterator[Finding]:
         yield Finding("token", message, remedy, "token")
     else:
         yield Finding("token", _("%(account)s: good until %(date)s") % words)
+
+
+def _troubles(now: datetime) -> Iterator[Finding]:
+    for row in troubles.to_tell(now=now):
+        words = {"account": row.account, "what": row.get_subject_display(), "reason": told(row.reason)}
+        said = (
+            _("%(account)s: %(what)s: refused: %(reason)s") if row.refused else _("%(account)s: %(what)s: %(reason)s")
+        )
+        yield Finding("feature", said % words, _(troubles.REMEDIES[troubles.Subject(row.subject)]))
+
+
+def _polls(now: datetime) -> Iterator[Finding]:
+    for account in Account.objects.exclude(state=Account.State.PAUSED).filter(connected_at__isnull=False):
+        looks = (account.connected_at, account.polled_at, account.compared_at)
+        age = now - max(look for look in looks if look is not None)
+        if age > NOT_COMPARED_FOR:
+            message = _("%(account)s: nothing was compared with Kommo for %(age)s")
+            remedy = _(
+                "see that the worker runs and that Kommo answers; while it lasts the agent is told not to answer"
+            )
+            yield Finding("comparison", message % {"account": account, "age": _age(age)}, remedy)
+
+
+def _briefings(now: datetime) -> Iterator[Finding]:
+    count = briefings.given_up().count()
+    if count:
+        message = _("%(count)d sellers were not told of a handoff: Kommo refuses the note or the task")
+        remedy = _("see why on the lead's timeline, tell the seller, and choose “Tell them again” on the overview")
+        yield Finding("handoffs", message % {"count": count}, remedy, "briefings")
+
+
+def _clock(now: datetime) -> Iterator[Finding]:
+    skew = clock.measure() if connection.vendor == "postgresql" else timedelta(0)
+    if abs(skew) > CLOCKS_MAY_DIFFER_BY:
+        message = _("this host's clock and the database's differ by %(age)s") % {"age": _age(abs(skew))}
+        yield Finding("clock", message, _("set both by a time service (NTP)"))
 
 
 def _bindings(now: datetime) -> Iterator[Finding]:

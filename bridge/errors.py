@@ -8,7 +8,7 @@ BridgeError
     │   └── KommoHeldError      calls are held back: nothing was sent           retry, everybody waits
     ├── KommoRateLimitError     429; retry_after                                retry, everybody waits
     ├── KommoServerError        5xx; `too_large` for 504                        retry, smaller
-    ├── KommoAccessError        401, 402, 403: token, payment, block            pause the account, tell a person
+    ├── KommoAccessError        401, 402, 403: token, payment, rights, block    what it was for rests; tell a person
     ├── KommoNotFoundError      204 where one record was asked for; 404         it is gone; the address is wrong
     ├── KommoRejectedError      400, 422; `items` name the culprits             not as it is
     └── KommoReplyError         2xx that we cannot read                         a write may have been applied
@@ -18,6 +18,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as it went: for metrics, logs and deliveries. `status` None: no answer came."""
+
+    method: str
+    operation: str
+    status: int | None
+    seconds: float
+    request_id: str
 
 
 class BridgeError(Exception):
@@ -33,7 +44,10 @@ class DriftError(BridgeError):
 
 
 class KommoError(BridgeError):
-    """A call that did not bring what it was made for. The message holds no secret and no personal data."""
+    """A call that did not bring what it was made for. The message holds no secret and no personal data.
+
+    `call`: the call itself, as it went; None when none left.
+    """
 
     retryable = False
 
@@ -53,6 +67,7 @@ class KommoError(BridgeError):
         self.detail = detail
         self.request_id = request_id
         self.retry_after = retry_after
+        self.call: Call | None = None
 
 
 class KommoUnreachableError(KommoError):
@@ -130,23 +145,33 @@ class Rejection:
     def __str__(self) -> str:
         return f"{self.path}: {self.detail}".strip(": ")
 
+    @property
+    def is_wordy(self) -> bool:
+        """Whether only words say what is wrong, in whatever language the account speaks."""
+        return not self.code and not self.path
+
     def names(self, request_id: str, lead_id: int | None) -> bool:
         return self.request_id == request_id or (lead_id is not None and self.lead_id == lead_id)
 
 
 class KommoRejectedError(KommoError):
-    """400 or 422: the request will not be taken as it is."""
+    """400 or 422: the request will not be taken as it is; 3xx: somewhere else is pointed to."""
 
     def __init__(self, message: str, *, items: tuple[Rejection, ...] = (), **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.items = items
+
+    @property
+    def is_wordy(self) -> bool:
+        """Whether culprits are named, and only words say what is wrong with them."""
+        return bool(self.items) and all(item.is_wordy for item in self.items)
 
     def about(self, request_id: str, lead_id: int | None) -> KommoRejectedError | None:
         """Return the part of the error that names one lead of the request; None when none does."""
         named = tuple(item for item in self.items if item.names(request_id, lead_id))
         if not named:
             return None
-        return KommoRejectedError(
+        part = KommoRejectedError(
             f"{self.operation}: refused by Kommo: {'; '.join(map(str, named))}",
             items=named,
             operation=self.operation,
@@ -154,6 +179,8 @@ class KommoRejectedError(KommoError):
             detail=self.detail,
             request_id=self.request_id,
         )
+        part.call = self.call
+        return part
 
 
 class KommoReplyError(KommoError):

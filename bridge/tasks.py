@@ -6,23 +6,38 @@ Every task is idempotent and short; our own rows say what is due, and the queue 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 import structlog
+from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from bridge import agent_events, alerts, heartbeat, host, retention, tracing
 from bridge.configuration import reevaluation
-from bridge.errors import KommoError
+from bridge.errors import KommoError, KommoHeldError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, decide
-from bridge.models import Account
-from bridge.sync import catalogue, connection, nudge, outbox, reconciliation, subscription, switches, takeovers
+from bridge.kommo.errors import Action, purpose_of
+from bridge.models import Account, Card
+from bridge.sync import (
+    catalogue,
+    clock,
+    connection,
+    nudge,
+    outbox,
+    reconciliation,
+    refusals,
+    subscription,
+    switches,
+    takeovers,
+    troubles,
+    vanished,
+)
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from bridge.sync.leases import alone
+from bridge.sync.troubles import Subject
 from bridge.webhooks import inbox, processing
 from followups import dispatch
 from leads import handoff
@@ -55,7 +70,7 @@ def beat() -> None:
 def deliver(account_id: int) -> None:
     """Bring every due card of one account up to date, unless another worker is at it."""
     heartbeat.progress()
-    now = timezone.now()
+    now = clock.now()
     lease = outbox.lease(account_id, now=now)
     if not lease:
         return
@@ -80,7 +95,7 @@ def read_inbox(account_id: int) -> None:
 def poll(account_id: int, full: bool = False) -> None:
     """Compare with Kommo what webhooks may have missed: the latest changes, or every card."""
     heartbeat.progress()
-    with _asking("compare", account_id) as asked:
+    with _asking(Subject.COMPARE, account_id) as asked:
         if asked is None:
             return
         account, client = asked
@@ -98,10 +113,20 @@ def poll(account_id: int, full: bool = False) -> None:
 
 
 @tracing.traced
+def look_for_missing(account_id: int) -> None:
+    """Look a second time for leads that an answer of Kommo's did not have."""
+    heartbeat.progress()
+    with _asking(Subject.COMPARE, account_id) as asked:
+        if asked is not None:
+            account, client = asked
+            reconciliation.Comparison(account, client, catalogue.stored(account), "second look").look_again()
+
+
+@tracing.traced
 def notice_takeovers(account_id: int) -> None:
     """Pause the agent where a person has replied in a chat."""
     heartbeat.progress()
-    with _asking("takeovers", account_id) as asked:
+    with _asking(Subject.EVENTS, account_id) as asked:
         if asked is not None:
             takeovers.notice(*asked, now=timezone.now())
 
@@ -110,7 +135,7 @@ def notice_takeovers(account_id: int) -> None:
 def check_subscription(account_id: int) -> None:
     """Mend the webhook's subscription when Kommo has dropped it."""
     heartbeat.progress()
-    with _asking("subscription", account_id) as asked:
+    with _asking(Subject.WEBHOOKS, account_id) as asked:
         if asked is not None:
             subscription.check(*asked, now=timezone.now())
 
@@ -119,29 +144,40 @@ def check_subscription(account_id: int) -> None:
 def look_at_catalogue(account_id: int) -> None:
     """Learn what staff changed in the account's stages and fields, and try the cards again that waited for it."""
     heartbeat.progress()
-    with _asking("catalogue", account_id) as asked:
+    with _asking(Subject.CATALOGUE, account_id) as asked:
         if asked is not None and catalogue.look_again(*asked, now=timezone.now()):
             nudge.send(account_id)
 
 
 @contextmanager
-def _asking(what: str, account_id: int) -> Iterator[tuple[Account, KommoClient] | None]:
-    """Yield the account with its client to the one process that may ask; None to all others.
+def _asking(subject: Subject, account_id: int) -> Iterator[tuple[Account, KommoClient] | None]:
+    """Yield the account with its client to the one process that may ask; None to all others, and while it rests.
 
-    What Kommo refuses for good pauses the account, as it does in a drain; all else is tried again with the next tick.
+    What Kommo refuses is heeded as everywhere (bridge/sync/refusals.py); what fails is tried again with growing waits,
+    and told once it lasts.
     """
     now = timezone.now()
-    with alone(f"{what}:{account_id}", now=now, longest=LONGEST_COMPARISON) as mine:
-        if not mine:
+    with alone(f"{subject}:{account_id}", now=now, longest=LONGEST_COMPARISON) as mine:
+        if not mine or troubles.rests_until(account_id, subject, now=now):
             yield None
             return
         account, client = connection.open_account(account_id)
         try:
             yield account, client
+        except KommoHeldError as error:
+            # Nothing was asked: whatever holds calls back says so itself.
+            log.info("asking_held", what=subject, account=account_id, error=str(error))
         except KommoError as error:
-            log.info("asking_failed", what=what, account=account_id, error=str(error))
-            if decide(error) is Action.PAUSE_ACCOUNT:
-                switches.pause(account, reason=str(error), now=now)
+            log.info("asking_failed", what=subject, account=account_id, error=str(error))
+            action = refusals.heed(account, error, now=now, client=client)
+            if action is not Action.REST_FEATURE or purpose_of(error).value != subject:
+                troubles.begin(account_id, subject, str(error), now=now, refused=False)
+        except Exception as error:
+            with suppress(DatabaseError):
+                troubles.begin(account_id, subject, f"{type(error).__name__}: {error}", now=now, refused=False)
+            raise
+        else:
+            troubles.over(account_id, subject)
 
 
 @tracing.traced
@@ -235,7 +271,13 @@ def _deliveries(now: datetime) -> Iterable[TaskCall]:
 
 
 def _inboxes(now: datetime) -> Iterable[TaskCall]:
-    return [("bridge.tasks.read_inbox", (account_id,)) for account_id in inbox.accounts_with_mail()]
+    with_mail = inbox.accounts_with_mail()
+    resting = troubles.resting(now=now) if with_mail else set()
+    return [
+        ("bridge.tasks.read_inbox", (account_id,))
+        for account_id in with_mail
+        if (account_id, Subject.INBOX) not in resting
+    ]
 
 
 def _polls(now: datetime) -> Iterable[TaskCall]:
@@ -243,8 +285,9 @@ def _polls(now: datetime) -> Iterable[TaskCall]:
     rows = Account.objects.exclude(state=Account.State.PAUSED).values_list(
         "pk", "polled_at", "compared_at", "comparing_since", "connected_at"
     )
+    resting = troubles.resting(now=now)
     for pk, polled_at, compared_at, comparing_since, connected_at in rows:
-        if connected_at is None:
+        if connected_at is None or (pk, Subject.COMPARE) in resting:
             continue
         # The latest changes first: a full comparison takes its time, and a person may have taken over meanwhile.
         if polled_at is None or polled_at < now - POLL_EVERY:
@@ -257,15 +300,30 @@ def _polls(now: datetime) -> Iterable[TaskCall]:
 def _looks_at_accounts(now: datetime) -> Iterable[TaskCall]:
     connected = Account.objects.exclude(state=Account.State.PAUSED).filter(connected_at__isnull=False)
     long_ago = now - LOOK_FOR_TAKEOVERS_EVERY
+    resting = troubles.resting(now=now)
     for pk in connected.filter(_before("takeovers_looked_at", long_ago)).values_list("pk", flat=True):
-        yield "bridge.tasks.notice_takeovers", (pk,)
+        if (pk, Subject.EVENTS) not in resting:
+            yield "bridge.tasks.notice_takeovers", (pk,)
     unchecked = connected.exclude(webhook_secret_hash="").filter(
         _before("webhook_checked_at", now - subscription.CHECK_EVERY)
     )
     for pk in unchecked.values_list("pk", flat=True):
-        yield "bridge.tasks.check_subscription", (pk,)
+        if (pk, Subject.WEBHOOKS) not in resting:
+            yield "bridge.tasks.check_subscription", (pk,)
     for pk in catalogue.out_of_date(now=now).values_list("pk", flat=True):
-        yield "bridge.tasks.look_at_catalogue", (pk,)
+        if (pk, Subject.CATALOGUE) not in resting:
+            yield "bridge.tasks.look_at_catalogue", (pk,)
+
+
+def _missing_leads(now: datetime) -> Iterable[TaskCall]:
+    missing = Card.objects.filter(missing_since__lte=now - vanished.SECOND_LOOK_AFTER)
+    accounts = missing.exclude(account__state=Account.State.PAUSED).values_list("account_id", flat=True).distinct()
+    resting = troubles.resting(now=now) if accounts else set()
+    return [
+        ("bridge.tasks.look_for_missing", (pk,))
+        for pk in accounts
+        if not {(pk, Subject.HIDDEN), (pk, Subject.COMPARE)} & resting
+    ]
 
 
 def _before(column: str, moment: datetime) -> Q:
@@ -314,6 +372,7 @@ TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
     _agent_events,
     _polls,
     _looks_at_accounts,
+    _missing_leads,
     _waits,
     _reevaluations,
     _every(retention.PRUNE_EVERY, "bridge.tasks.prune"),

@@ -31,7 +31,7 @@ from django_q.tasks import async_task
 from bridge import host
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
 from bridge.models import Account, Heartbeat, WorkLease
-from bridge.sync import intent
+from bridge.sync import clock, intent
 from bridge.tasks import TICKS, TaskCall
 from followups import dispatch
 
@@ -270,7 +270,7 @@ def free_dead_leases(now: datetime) -> None:
     for pk, holder in accounts.values_list("pk", "lease_holder"):
         if host.is_dead(holder):
             # First, while the dead one still keeps others away.
-            intent.cut_off(pk, now=now)
+            intent.cut_off(pk, now=now + clock.skew())
             Account.objects.filter(pk=pk, lease_holder=holder).update(lease_holder="", lease_until=None)
     works = WorkLease.objects.filter(until__gt=now, holder__startswith=machine)
     for pk, holder in works.values_list("pk", "holder"):

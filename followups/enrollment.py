@@ -383,6 +383,36 @@ def cancel_unlocked(enrollments: Iterable[Enrollment], reason: str, *, now: date
             Event.objects.bulk_create([note(one, f"{one.sequence} stopped: {reason}", now, outcome="cancelled")])
 
 
+def go_on(lead: Lead, *, stopped_for: str, reason: str, now: datetime) -> int:
+    """Let what was cancelled for one reason go on where it was, now that this reason is over; return how many.
+
+    Only the newest for each purpose, and only where nothing else speaks against it. What went stale meanwhile is missed
+    as it is after an outage.
+    """
+    cancelled = lead.enrollments.filter(
+        state=Enrollment.State.CANCELLED, ended_by=Lead.Actor.BRIDGE, reason=stopped_for[:500]
+    )
+    count = 0
+    for enrollment in cancelled.select_related("sequence", "version").order_by("-pk"):
+        newer = lead.enrollments.filter(purpose=enrollment.purpose, pk__gt=enrollment.pk)
+        enrollment.lead, plan = lead, versions.read(enrollment.version)
+        if newer.exists() or why_not(lead, enrollment.sequence, plan) or vetoes([lead]).get(lead.pk):
+            continue
+        skip_left_out(enrollment, plan, now)
+        due = due_of(enrollment, plan)
+        if due is None:
+            continue
+        aim(enrollment, due)
+        enrollment.state, enrollment.reason = Enrollment.State.WAITING, ""
+        enrollment.ended_at, enrollment.ended_by = None, ""
+        enrollment.save()
+        Event.objects.bulk_create(
+            [note(enrollment, f"{enrollment.sequence} goes on: {reason}", now, outcome="waiting")]
+        )
+        count += 1
+    return count
+
+
 def cancel(enrollments: list[Enrollment], reason: str, *, now: datetime, by: Lead.Actor = Lead.Actor.BRIDGE) -> None:
     """Let leads go for a stated reason, with a line on each one's timeline."""
     for enrollment in enrollments:

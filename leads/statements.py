@@ -6,7 +6,8 @@ values, and run with the values of the moment from then on. For paths that run t
 else a plain queryset reads better and costs nothing that anybody would notice.
 
 Whatever differs from one call to the next has to be one of the values: what `build` reads elsewhere stays as it was
-when the statement was compiled.
+when the statement was compiled. A value is handed to the database as it is; a query that would change it first, as
+`icontains` does, is refused when it is compiled.
 """
 
 from __future__ import annotations
@@ -73,6 +74,10 @@ class _Statement:
             (True, places[one]) if isinstance(one, (int, str, datetime, UUID)) and one in places else (False, one)
             for one in parameters
         )
+        lost = set(places.values()) - {place for is_place, place in held if is_place}
+        if lost:
+            # A look-up that changes its value (icontains, startswith) would look for the mark ever after.
+            raise ValueError(f"values {sorted(lost)} of {sorted(values)} are not handed to the database as they are")
         return _Compiled(sql, held, read)
 
     def _build_sql(self, alias: str, marked: dict[str, Any]) -> tuple[str, Sequence[Any], Callable[..., Any]]:

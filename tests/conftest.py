@@ -18,9 +18,9 @@ from hypothesis import settings
 from bridge import tasks
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
-from bridge.models import Account, CallSlot
+from bridge.models import Account, CallSlot, Card
 from bridge.sandbox.server import SandboxServer
-from bridge.sync import outbox
+from bridge.sync import clock, outbox
 from bridge.sync.connection import client_for
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from leads import interactions
@@ -86,6 +86,13 @@ def no_language_stays_active() -> Iterator[None]:
     """Forget the language of the last page a test asked for: LocaleMiddleware leaves it active in the thread."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's clock is this host's: tests let time pass for this process alone."""
+    monkeypatch.setattr(clock, "_measured", None)
+    monkeypatch.setattr(clock, "measure", timedelta)
 
 
 @pytest.fixture
@@ -229,6 +236,12 @@ def rested(account: Account) -> Account:
     account.cards.filter(due_at__isnull=False).update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
     account.refresh_from_db()
     return account
+
+
+def look_again(account: Account) -> None:
+    """Let the second look at leads that were missing come, as if the time until it had passed."""
+    Card.objects.filter(missing_since__isnull=False).update(missing_since=datetime(2020, 1, 1, tzinfo=UTC))
+    tasks.look_for_missing(account.pk)
 
 
 def due_calls() -> list[tasks.TaskCall]:

@@ -20,11 +20,13 @@ import requests
 
 from bridge.errors import (
     KommoAccessError,
+    KommoError,
+    KommoRateLimitError,
     KommoReplyError,
     KommoServerError,
     KommoUnreachableError,
 )
-from bridge.kommo.errors import read_json
+from bridge.kommo.errors import from_answer, is_block, read_json
 from bridge.kommo.hosts import address_of, check_base_url, is_loopback
 
 TIMEOUT = (5, 20)
@@ -103,10 +105,8 @@ def _exchange(base_url: str, client_id: str, client_secret: str, redirect_uri: s
     operation = "exchange token"
     answer = _post(f"{check_base_url(base_url)}/oauth2/access_token", body, operation)
     data = read_json(answer.content)
-    if answer.status_code >= 500:
-        raise KommoServerError(
-            f"{operation}: Kommo answered {answer.status_code}", operation=operation, status_code=answer.status_code
-        )
+    if about_the_way := _about_the_way(operation, answer):
+        raise about_the_way
     if not answer.ok:
         hint = data.get("hint") or data.get("title") if isinstance(data, dict) else ""
         raise KommoAccessError(
@@ -121,6 +121,14 @@ def _exchange(base_url: str, client_id: str, client_secret: str, redirect_uri: s
         return TokenPair(str(data["access_token"]), str(data["refresh_token"]), expires_at)
     except (KeyError, TypeError, ValueError) as error:
         raise KommoReplyError(f"{operation}: the answer holds no tokens", operation=operation) from error
+
+
+def _about_the_way(operation: str, answer: requests.Response) -> KommoError | None:
+    """Return the error of an answer that says nothing of the token: too busy, broken, or our address shut out."""
+    if answer.ok:
+        return None
+    error = from_answer(operation, answer.status_code, answer.headers, answer.content, "")
+    return error if isinstance(error, KommoRateLimitError | KommoServerError) or is_block(error) else None
 
 
 def new_base_url(base_url: str, access_token: str, refresh_token: str) -> str:
@@ -139,6 +147,8 @@ def new_base_url(base_url: str, access_token: str, refresh_token: str) -> str:
         )
     except requests.RequestException as error:
         raise KommoUnreachableError(f"{operation}: no answer", operation=operation, sent=True) from error
+    if about_the_way := _about_the_way(operation, answer):
+        raise about_the_way
     data = read_json(answer.content)
     domain = str(data.get("domain") or "") if isinstance(data, dict) else ""
     if not answer.ok or not domain:

@@ -1,16 +1,19 @@
-"""From Kommo's answers to our errors, and from an error to what is done about it: one table.
+"""From Kommo's answers to our errors, and from an error to what is done about it: one table for every caller.
 
 Kommo's errors come in two JSON shapes, as HTML pages of a proxy, or empty; all are survived.
 The table is closed by default: what it does not know is retried when the server failed, and refused when the request
-did.
+did. What closes the account to the cards closes nothing but its own feature to a side call: an account that may not
+read the events feed still takes deliveries. Nothing is decided by words, which come in the language of the account.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -33,8 +36,9 @@ MAX_DETAIL = 300
 # Kommo's words for "the id you name does not exist here", as a path of a validation error.
 ID_PATHS = ("id",)
 CHOICE_CODES = frozenset({"NotSupportedChoice"})
-# A 400 without culprits that means the account, not the request: no rights, or not paid for.
-ACCOUNT_DETAIL = "error code 244"
+# A 400 without culprits that means the account, not the request: no rights, or not paid for. The words around the
+# number are in the account's language.
+ACCOUNT_CODE = re.compile(r"(?<!\d)244(?!\d)")
 # Refusals that are about what was sent; every other one is about the way there.
 ABOUT_THE_CARDS = frozenset({400, 422})
 # Said by proxies of a request that may well be taken the next time.
@@ -47,6 +51,7 @@ class Action(Enum):
     RETRY = "retry with backoff, for as long as it takes"
     RETRY_LATER = "everybody waits as long as Kommo asks"
     PAUSE_ACCOUNT = "stop calling and tell a person"
+    REST_FEATURE = "what the call was for rests, and says so; everything else goes on"
     GONE = "the record is not there: stop writing to it"
     REFRESH_CATALOGUE = "something was removed from the account: read it again and retry once"
     SHRINK_BATCH = "send fewer at once"
@@ -54,12 +59,62 @@ class Action(Enum):
     BLOCKED = "the configuration is at fault: a person completes it"
 
 
-def decide(error: KommoError) -> Action:
-    """Return what to do about an error."""
-    for kind, fits, action, _reason in TABLE:
-        if isinstance(error, kind) and fits(error):
-            return action
-    return Action.RETRY if error.retryable else Action.DEAD
+class Purpose(Enum):
+    """What a call is made for."""
+
+    CARDS = "cards"
+    CONTACTS = "contacts"
+    NOTES = "notes"
+    TASKS = "tasks"
+    SALESBOT = "salesbot"
+    EVENTS = "events"
+    WEBHOOKS = "webhooks"
+    USERS = "users"
+    LOSS_REASONS = "loss_reasons"
+    TOKEN = "token"
+
+
+# Without these an account can neither be written to nor read; every other call is a side call.
+MAIN_ROADS = frozenset({Purpose.CARDS, Purpose.TOKEN})
+# Operation of a call -> what it is for; all others are for the cards.
+PURPOSES = {
+    "read contacts": Purpose.CONTACTS,
+    "update contacts": Purpose.CONTACTS,
+    "read notes": Purpose.NOTES,
+    "create notes": Purpose.NOTES,
+    "read tasks": Purpose.TASKS,
+    "create tasks": Purpose.TASKS,
+    "run salesbot": Purpose.SALESBOT,
+    "read events": Purpose.EVENTS,
+    "read webhooks": Purpose.WEBHOOKS,
+    "subscribe webhook": Purpose.WEBHOOKS,
+    "unsubscribe webhook": Purpose.WEBHOOKS,
+    "read users": Purpose.USERS,
+    "read loss reasons": Purpose.LOSS_REASONS,
+    "exchange token": Purpose.TOKEN,
+    "find the account's new address": Purpose.TOKEN,
+}
+
+
+def purpose_of(error: KommoError) -> Purpose:
+    """Return what the failed call was for."""
+    return PURPOSES.get(error.operation, Purpose.CARDS)
+
+
+def decide(error: KommoError, purpose: Purpose | None = None) -> Action:
+    """Return what to do about an error; `purpose`: what the call was for, where its name does not say it."""
+    action = next((action for kind, fits, action, _ in TABLE if isinstance(error, kind) and fits(error)), None)
+    if action is None:
+        action = Action.RETRY if error.retryable else Action.DEAD
+    is_aside = (purpose or purpose_of(error)) not in MAIN_ROADS
+    if action is Action.PAUSE_ACCOUNT and is_aside and not is_block(error):
+        return Action.REST_FEATURE
+    return action
+
+
+def is_block(error: KommoError) -> bool:
+    """Say whether our address is shut out, whatever we ask for."""
+    return isinstance(error, KommoAccessError) and error.is_block
 
 
 def _names_choice(error: Any) -> bool:
@@ -67,7 +122,7 @@ def _names_choice(error: Any) -> bool:
 
 
 def _names_unknown_id(error: Any) -> bool:
-    return any(item.path in ID_PATHS or "not found" in item.detail.lower() for item in error.items)
+    return any(item.path in ID_PATHS for item in error.items)
 
 
 def _has_status(*statuses: int) -> Callable[[Any], bool]:
@@ -119,7 +174,7 @@ TABLE: tuple[tuple[type[KommoError], Callable[[Any], bool], Action, str], ...] =
     ),
     (
         KommoRejectedError,
-        lambda error: ACCOUNT_DETAIL in error.detail.lower(),
+        lambda error: not error.items and bool(ACCOUNT_CODE.search(error.detail)),
         Action.PAUSE_ACCOUNT,
         "Kommo's word for missing rights or an unpaid account",
     ),
@@ -152,8 +207,9 @@ def from_answer(operation: str, status: int, headers: Any, body: bytes, request_
         is_block = status == 403 and data is None
         return KommoAccessError(_access_message(status, said, is_block), is_block=is_block, **facts)
     if status == 404:
-        remedy = "check the account's address in the admin, then resume it"
-        return KommoNotFoundError(f"{said}; {remedy}", **facts)
+        return KommoNotFoundError(f"{said}; check the account's address in the admin", **facts)
+    if status < 400:
+        return KommoRejectedError(f"{said}; {_redirect_message(headers)}", **facts)
     if status >= 500:
         return KommoServerError(said, retry_after=_retry_after(headers, problem, default=None), **facts)
     items = _rejections(problem)
@@ -172,13 +228,21 @@ def read_json(body: bytes) -> Any:
 
 def _access_message(status: int, said: str, is_block: bool) -> str:
     remedy = {
-        401: "the token was refused: put a new one into the account's page and resume it",
-        402: "the account is not paid for, or its quota is used up: settle it in Kommo and resume",
-        403: "our user may not do this: give it administrator's rights in Kommo and resume",
+        401: "the token was refused: put a new one into the account's page",
+        402: "the account or its plan is not paid for, or its quota is used up: settle it in Kommo",
+        403: "our user may not do this: give it administrator's rights in Kommo",
     }[status]
     if is_block:
-        remedy = "Kommo blocks this address after too many calls: wait, ask Kommo's support, then resume"
+        remedy = "Kommo blocks this address, as it does after too many calls: wait, then ask Kommo's support"
     return f"{said}; {remedy}"
+
+
+def _redirect_message(headers: Any) -> str:
+    """A deactivated user's call is sent to the page where people log in; a renamed account's to another host."""
+    path = urlsplit(str(headers.get("Location") or "")).path
+    if path.startswith("/api/"):
+        return "it points elsewhere: check the account's address in the admin"
+    return "it points to a login page: the token's user may be deactivated, look for it in Kommo"
 
 
 def _detail(problem: dict[str, Any]) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlencode
 
 import orjson
 import requests
@@ -19,9 +19,16 @@ import structlog
 from requests.adapters import HTTPAdapter
 
 from bridge import tracing
-from bridge.errors import KommoAccessError, KommoRateLimitError, KommoReplyError, KommoUnreachableError
+from bridge.errors import (
+    Call,
+    KommoAccessError,
+    KommoError,
+    KommoRateLimitError,
+    KommoReplyError,
+    KommoUnreachableError,
+)
 from bridge.kommo import replies
-from bridge.kommo.errors import from_answer, read_json
+from bridge.kommo.errors import Action, decide, from_answer, read_json
 from bridge.kommo.hosts import check_base_url
 from bridge.kommo.throttle import Lane, Pace, Permit
 
@@ -45,17 +52,6 @@ class TokenSource(Protocol):
 
     def refresh(self, rejected: str) -> str | None:
         """Return another token to try once; None when only a person can help."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call as it went: for metrics, logs and deliveries. `status` None: no answer came."""
-
-    method: str
-    operation: str
-    status: int | None
-    seconds: float
-    request_id: str
 
 
 class Transport:
@@ -154,12 +150,14 @@ class Transport:
 
     def _unreadable(self, operation: str, why: str) -> KommoReplyError:
         last = self.last_call
-        return KommoReplyError(
+        error = KommoReplyError(
             f"{operation}: cannot read Kommo's answer: {why}",
             operation=operation,
             status_code=last.status if last else None,
             request_id=last.request_id if last else "",
         )
+        error.call = last
+        return error
 
     def _request(
         self,
@@ -177,19 +175,20 @@ class Transport:
         """
         token = self._token.access_token()
         try:
-            return self._send(operation, method, path, query, body, lane, token)
-        except KommoAccessError as error:
-            if error.status_code != 401 or not (fresh := self._token.refresh(token)):
-                self._tell_refused(error)
-                raise
-        try:
+            try:
+                return self._send(operation, method, path, query, body, lane, token)
+            except KommoAccessError as error:
+                if error.status_code != 401 or not (fresh := self._token.refresh(token)):
+                    raise
             return self._send(operation, method, path, query, body, lane, fresh)
         except KommoAccessError as error:
             self._tell_refused(error)
             raise
 
     def _tell_refused(self, error: KommoAccessError) -> None:
-        if self._on_refused and (error.status_code == 401 or error.is_block):
+        """Tell of a door that is closed to every call. What a side call alone is refused is its caller's to see to."""
+        is_closed = error.status_code == 401 or error.is_block
+        if self._on_refused and is_closed and decide(error) is Action.PAUSE_ACCOUNT:
             self._on_refused(error)
 
     def _send(
@@ -203,6 +202,22 @@ class Transport:
         token: str,
     ) -> Any:
         permit, self._reserved = self._reserved or self._pace.acquire(lane), None
+        try:
+            return self._read_answer(operation, self._exchange(operation, method, path, query, body, token, permit))
+        except KommoError as error:
+            error.call = self.last_call
+            raise
+
+    def _exchange(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]] | None,
+        body: Body | None,
+        token: str,
+        permit: Permit,
+    ) -> requests.Response:
         started = time.monotonic()
         answer: requests.Response | None = None
         try:
@@ -210,7 +225,8 @@ class Transport:
                 answer = self._session.request(
                     method,
                     self._base_url + path,
-                    params=query,
+                    # Brackets as they are: three signs each otherwise, and 250 ids would outgrow a request line.
+                    params=urlencode(query, safe="[],") if query else None,
                     data=None if body is None else orjson.dumps(body),
                     headers={"Authorization": f"Bearer {token}"},
                     timeout=TIMEOUT,
@@ -222,7 +238,7 @@ class Transport:
         finally:
             self._pace.release(permit)
             self._tell(method, operation, answer, time.monotonic() - started)
-        return self._read_answer(operation, answer)
+        return answer
 
     def _read_answer(self, operation: str, answer: requests.Response) -> Any:
         request_id = answer.headers.get("X-Request-Id", "")

@@ -7,6 +7,7 @@ from bridge.models.heartbeat import Heartbeat
 from bridge.models.lease import WorkLease
 from bridge.models.rules import Reevaluation, RulesDraft, RulesRevision
 from bridge.models.second_factor import SecondFactor
+from bridge.models.trouble import Trouble
 from bridge.models.webhook import WebhookEvent, WebhookItem
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RulesDraft",
     "RulesRevision",
     "SecondFactor",
+    "Trouble",
     "WebhookEvent",
     "WebhookItem",
     "WorkLease",

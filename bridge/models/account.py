@@ -92,6 +92,11 @@ class Account(models.Model):
     # What the first comparison has found so far: {"read", "taken_in", "left": {why: count}, "seconds": [Kommo ids]}.
     first_comparison = models.JSONField(default=dict, blank=True, editable=False)
 
+    # How far the list of deleted leads was read: the page to go on with, and Kommo's time of the newest one seen.
+    trash_page = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    trash_newest = models.DateTimeField(null=True, blank=True, editable=False)
+    trash_read_until = models.DateTimeField(null=True, blank=True, editable=False)
+
     lease_holder = models.CharField(max_length=100, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     nudged_at = models.DateTimeField(null=True, blank=True, editable=False)

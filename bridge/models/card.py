@@ -75,6 +75,8 @@ class Card(models.Model):
     loss_reason_after_move = models.BooleanField(default=False, editable=False)
     # Fingerprint of the plan last shown in shadow mode, so that it is shown once.
     shadow_plan = models.CharField(max_length=64, blank=True, editable=False)
+    # Since when Kommo does not show the lead; believed only once it was asked for alone, a little later.
+    missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     contact_due_at = models.DateTimeField(null=True, blank=True)
     # The person asked to be forgotten in Kommo too: name, phone and e-mail of the contact are still to be emptied.
     contact_to_forget = models.BooleanField(default=False, editable=False)
@@ -102,6 +104,9 @@ class Card(models.Model):
                 fields=["account", "contact_due_at"], condition=Q(contact_due_at__isnull=False), name="contact_due"
             ),
             models.Index(fields=["state"], condition=~Q(state="in_sync"), name="card_by_trouble"),
+            models.Index(
+                fields=["account", "missing_since"], condition=Q(missing_since__isnull=False), name="cards_missing"
+            ),
             models.Index(
                 fields=["account", "kommo_contact_id"],
                 condition=Q(kommo_contact_id__isnull=False),
@@ -174,12 +179,18 @@ class Briefing(models.Model):
     # Set before the first call: an answer may get lost, so later tries look first.
     tried = models.BooleanField(default=False)
     error = models.CharField(_("error"), max_length=500, blank=True)
+    # Parts the seller will not be told by us, as operations of a delivery; emptied when a person has it tried again.
+    given_up = models.CharField(max_length=20, blank=True, default="", db_default="", editable=False)
+    given_up_at = models.DateTimeField(_("given up at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("briefing")
         verbose_name_plural = _("briefings")
         constraints = (models.UniqueConstraint(fields=["card", "since"], name="one_briefing_per_handoff"),)
-        indexes = (models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="briefings_due"),)
+        indexes = (
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="briefings_due"),
+            models.Index(fields=["given_up_at"], condition=Q(given_up_at__isnull=False), name="briefings_given_up"),
+        )
 
     def __str__(self) -> str:
         return f"{self.card_id} {self.since:%Y-%m-%d %H:%M}"

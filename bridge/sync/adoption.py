@@ -25,6 +25,7 @@ from bridge.sync.observe import persons_name
 from bridge.sync.our_values import is_adoptable, our_value
 from bridge.sync.plan import MAX_NAME_LENGTH, unanswered
 from bridge.sync.wishes import Wishes, wishes
+from followups import enrollment
 from leads import facts, stages
 from leads.models import Event, Lead, Stage
 from leads.rulebook import Rulebook, rulebook
@@ -103,7 +104,7 @@ def adopt(
         set_at=min(now, datetime.fromtimestamp(reply.updated_at, UTC)) if reply.updated_at else now,
         now=now,
     )
-    was_gone = card.state == Card.State.GONE
+    gone_because = card.waiting_reason if card.state == Card.State.GONE else None
     if changed and found_by != "webhook":
         drifts.note_adopted(card, changed, wishes(card.lead, reading.book, catalogue), found_by=found_by, now=now)
     _update_card(reading, reply, now_held, read_at)
@@ -114,8 +115,8 @@ def adopt(
     _save_lead(reading, columns)
     if "stage" in changed:
         _adopt_stage(reading)
-    if was_gone:
-        _bring_back(reading)
+    if gone_because is not None:
+        _bring_back(reading, gone_because)
     return findings
 
 
@@ -270,10 +271,11 @@ def _adopt_stage(reading: _Reading) -> None:
         stages.move(lead, Stage.objects.get(pk=stage.pk), by=by, reason=reason, now=now, moved_at=moved_at)
 
 
-def _bring_back(reading: _Reading) -> None:
-    """What became of the lead while its card was away is sent now."""
+def _bring_back(reading: _Reading, gone_because: str) -> None:
+    """What became of the lead while its card was away is sent now, and what was stopped for it goes on."""
     card = reading.card
     outbox.requeue(Card.objects.filter(pk=card.pk), now=reading.now, lane=Card.Lane.LIVE)
     nudge.send_on_commit(card.account_id)
     reason = "restored in Kommo: the card is back"
     reading.lead.events.create(at=reading.now, kind=Event.Kind.CARD, actor=reading.by, reason=reason)
+    enrollment.go_on(reading.lead, stopped_for=gone_because, reason="the card is back", now=reading.now)

@@ -2,23 +2,30 @@
 
 Neither call is idempotent in Kommo. So both texts end with a mark of the handoff, and once a call may have been applied
 without our hearing of it, later tries look for the mark first.
+
+The two go apart: where Kommo refuses one for our rights or the plan, that one waits while the other goes. What Kommo
+will never take is given up, and said where staff look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 from babel.numbers import format_currency
+from django.db import models
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from bridge.errors import KommoError, KommoNotFoundError
+from bridge.errors import KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
-from bridge.models import Account, Briefing, Card, Delivery
+from bridge.kommo.errors import Action, decide
+from bridge.models import Account, Briefing, Card, Delivery, Trouble
+from bridge.sync import refusals, troubles
 from leads.models import Event, Lead
 
 log = structlog.get_logger(__name__)
@@ -48,39 +55,85 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     due = Briefing.objects.filter(card__account=account, card__kommo_lead_id__isnull=False, due_at__lte=now)
     rows = list(due.select_related("card__lead__pipeline", "card__lead__stage").order_by("due_at")[:BATCH])
     for row in rows:
-        try:
-            _deliver(row, client, now)
-        except KommoNotFoundError as error:
-            _put_down(row, str(error))
-        except KommoError as error:
-            row.error = str(error)[:500]
-            row.due_at = now + max(RETRY_AFTER, error.retry_after or timedelta(0))
-            if not error.retryable or now - row.since > GIVEN_UP_AFTER:
-                row.due_at = None
-            row.save(update_fields=["error", "due_at"])
+        if not _deliver(row, account, client, now):
             return False
     return len(rows) == BATCH
 
 
-def _deliver(row: Briefing, client: KommoClient, now: datetime) -> None:
-    card, lead = row.card, row.card.lead
+def given_up() -> models.QuerySet[Briefing]:
+    """Return what sellers are not told, of handoffs that last."""
+    return Briefing.objects.filter(given_up_at__isnull=False, since=models.F("card__lead__handoff_since"))
+
+
+def tell_again(*, now: datetime) -> set[int]:
+    """Have sellers told what was given up, because a person has mended the cause; return the accounts to nudge."""
+    rows = given_up()
+    accounts = set(rows.values_list("card__account_id", flat=True))
+    Briefing.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(
+        due_at=now, given_up="", given_up_at=None, error=""
+    )
+    return accounts
+
+
+def _deliver(row: Briefing, account: Account, client: KommoClient, now: datetime) -> bool:
+    """Write what is still missing; False when nothing more should be asked now."""
+    lead = row.card.lead
     if lead.handoff_since != row.since:
         _put_down(row, "the handoff ended before")
-        return
-    assert card.kommo_lead_id is not None
+        return True
     again, row.tried = row.tried, True
     row.save(update_fields=["tried"])
-    pipeline, mark = lead.pipeline, mark_of(row.since)
-    with translation.override(pipeline.locale.replace("_", "-").lower()):
-        if pipeline.handoff_note and row.note_id is None:
-            found = _find(client.notes(card.kommo_lead_id), mark) if again else None
-            row.note_id = found or _write_note(row, client, f"{summary(lead)}\n\n{mark}", now)
-            row.save(update_fields=["note_id"])
-        if pipeline.handoff_task and row.task_id is None:
-            found = _find(client.tasks(card.kommo_lead_id), mark) if again else None
-            row.task_id = found or _write_task(row, client, f"{pipeline.handoff_task} {mark}", now)
-            row.save(update_fields=["task_id"])
-    _put_down(row, "")
+    waits: list[datetime] = []
+    goes_on = True
+    for part in PARTS:
+        if not part.is_missing(row):
+            continue
+        until = troubles.rests_until(account.pk, part.subject, now=now) if goes_on else now + RETRY_AFTER
+        if until is None:
+            try:
+                with translation.override(lead.pipeline.locale.replace("_", "-").lower()):
+                    setattr(row, part.column, part.write(row, client, now, again))
+            except KommoError as error:
+                until, goes_on = _failed(row, part, account, client, error, now)
+            else:
+                row.save(update_fields=[part.column])
+                troubles.over(account.pk, part.subject)
+        if until is not None:
+            waits.append(until)
+    row.due_at = min(waits, default=None)
+    row.error = row.error if waits or row.given_up else ""
+    row.save(update_fields=["due_at", "error", "given_up", "given_up_at"])
+    return goes_on
+
+
+def _failed(
+    row: Briefing, part: Part, account: Account, client: KommoClient, error: KommoError, now: datetime
+) -> tuple[datetime | None, bool]:
+    """Return when the part is tried again, None for never, and whether others may be tried now."""
+    row.error = str(error)[:500]
+    action = refusals.heed(account, error, now=now, client=client)
+    if action is Action.REST_FEATURE:
+        return troubles.rests_until(account.pk, part.subject, now=now) or now + RETRY_AFTER, True
+    if action is Action.PAUSE_ACCOUNT:
+        return now, False
+    is_final = action in (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
+    if is_final or now - row.since > GIVEN_UP_AFTER:
+        _give_up(row, part, error, now)
+        return None, is_final
+    return now + max(RETRY_AFTER, error.retry_after or timedelta(0)), False
+
+
+def _give_up(row: Briefing, part: Part, error: KommoError, now: datetime) -> None:
+    row.given_up, row.given_up_at = f"{row.given_up} {part.operation.value}".strip(), now
+    log.error("briefing_given_up", lead=str(row.card.lead_id), part=part.operation.value, error=str(error))
+    _record(
+        row,
+        part.operation,
+        {"entity_id": row.card.kommo_lead_id},
+        now,
+        outcome=Delivery.Outcome.REFUSED,
+        error=str(error),
+    )
 
 
 def _put_down(row: Briefing, error: str) -> None:
@@ -95,6 +148,20 @@ def mark_of(since: datetime) -> str:
 
 def _find(entries: Iterable[Any], mark: str) -> int | None:
     return next((int(entry.id) for entry in entries if mark in entry.text), None)
+
+
+def _tell_by_note(row: Briefing, client: KommoClient, now: datetime, again: bool) -> int | None:
+    assert row.card.kommo_lead_id is not None
+    mark = mark_of(row.since)
+    found = _find(client.notes(row.card.kommo_lead_id), mark) if again else None
+    return found or _write_note(row, client, f"{summary(row.card.lead)}\n\n{mark}", now)
+
+
+def _tell_by_task(row: Briefing, client: KommoClient, now: datetime, again: bool) -> int | None:
+    assert row.card.kommo_lead_id is not None
+    mark = mark_of(row.since)
+    found = _find(client.tasks(row.card.kommo_lead_id), mark) if again else None
+    return found or _write_task(row, client, f"{row.card.lead.pipeline.handoff_task} {mark}", now)
 
 
 def _write_note(row: Briefing, client: KommoClient, text: str, now: datetime) -> int | None:
@@ -114,7 +181,14 @@ def _write_task(row: Briefing, client: KommoClient, text: str, now: datetime) ->
     }
     if responsible := _responsible(row.card, client):
         task["responsible_user_id"] = responsible
-    written = client.create_tasks([task])
+    try:
+        written = client.create_tasks([task])
+    except KommoRejectedError as error:
+        if not responsible or decide(error) is not Action.DEAD:
+            raise
+        # Somebody who left, most likely. Without a name Kommo gives it to whom it gives such tasks.
+        del task["responsible_user_id"]
+        written = client.create_tasks([task])
     _record(row, Delivery.Operation.TASK, task, now)
     return written[0].id if written else None
 
@@ -127,24 +201,55 @@ def _responsible(card: Card, client: KommoClient) -> int | None:
     return client.lead(card.kommo_lead_id).responsible_user_id
 
 
-def _record(row: Briefing, operation: Delivery.Operation, sent: dict[str, Any], now: datetime) -> None:
+def _record(
+    row: Briefing,
+    operation: Delivery.Operation,
+    sent: dict[str, Any],
+    now: datetime,
+    *,
+    outcome: Delivery.Outcome = Delivery.Outcome.DELIVERED,
+    error: str = "",
+) -> None:
     card = row.card
+    what = f"{operation.value} for the seller at the handoff"
     Delivery.objects.create(
         account_id=card.account_id,
         card=card,
         at=now,
         operation=operation,
-        outcome=Delivery.Outcome.DELIVERED,
+        outcome=outcome,
         sent=sent,
+        error=error[:1000],
     )
     Event.objects.create(
         lead_id=card.lead_id,
         at=now,
         kind=Event.Kind.DELIVERY,
         actor=Lead.Actor.BRIDGE,
-        reason=f"{operation.value} for the seller at the handoff",
-        data={"operation": operation.value, "outcome": "delivered"},
+        reason=(f"{what} given up: {error}" if error else what)[:500],
+        data={"operation": operation.value, "outcome": outcome.value},
     )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the two ways a seller is told: where its id is kept, and how it is written."""
+
+    column: str
+    operation: Delivery.Operation
+    subject: Trouble.Subject
+    write: Callable[[Briefing, KommoClient, datetime, bool], int | None]
+
+    def is_missing(self, row: Briefing) -> bool:
+        pipeline = row.card.lead.pipeline
+        wanted = {"note_id": pipeline.handoff_note, "task_id": pipeline.handoff_task}[self.column]
+        return bool(wanted) and getattr(row, self.column) is None and self.operation.value not in row.given_up.split()
+
+
+PARTS = (
+    Part("note_id", Delivery.Operation.NOTE, Trouble.Subject.NOTES, _tell_by_note),
+    Part("task_id", Delivery.Operation.TASK, Trouble.Subject.TASKS, _tell_by_task),
+)
 
 
 def summary(lead: Lead) -> str:

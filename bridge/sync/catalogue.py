@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
+import structlog
 from django.db import models
 
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Purpose
+from bridge.kommo.replies import NamedReply
 from bridge.models import Account, Card, Catalogue
 from bridge.sync.outbox import requeue
+from bridge.sync.refusals import aside
+
+log = structlog.get_logger(__name__)
 
 # Five calls each time.
 LOOK_AGAIN_AFTER = timedelta(hours=1)
@@ -22,23 +30,42 @@ def stored(account: Account) -> Catalogue | None:
 
 
 def refresh(account: Account, client: KommoClient, *, now: datetime) -> Catalogue:
-    """Read the account's catalogue and store it. Raises KommoError when pipelines or fields cannot be read."""
+    """Read the account's catalogue and store it. Raises KommoError when pipelines or fields cannot be read.
+
+    Users and loss reasons take rights of their own, and little depends on them: where they are refused, those known
+    before stand.
+    """
+    before = stored(account)
     found = {
         "pipelines": [asdict(pipeline) for pipeline in client.pipelines()],
         "lead_fields": [asdict(field) for field in client.custom_fields("leads")],
         "contact_fields": [asdict(field) for field in client.custom_fields("contacts")],
-        "users": [asdict(user) for user in client.users()],
+        "users": _named(account, client, Purpose.USERS, client.users, before.users if before else [], now),
+        "loss_reasons": _named(
+            account, client, Purpose.LOSS_REASONS, client.loss_reasons, before.loss_reasons if before else [], now
+        ),
         "fetched_at": now,
     }
-    try:
-        found["loss_reasons"] = [asdict(reason) for reason in client.loss_reasons()]
-    except KommoError:
-        # Switched off in some accounts, and nothing but the reason of a lost lead depends on it.
-        found["loss_reasons"] = []
     row, _ = Catalogue.objects.update_or_create(account=account, defaults=found)
     # As it will be read: tuples are lists there.
     row.refresh_from_db()
     return row
+
+
+def _named(
+    account: Account,
+    client: KommoClient,
+    purpose: Purpose,
+    ask: Callable[[], list[NamedReply]],
+    before: list[dict[str, Any]],
+    now: datetime,
+) -> list[dict[str, Any]]:
+    try:
+        found = aside(account, client, purpose, ask, now=now)
+    except KommoError as error:
+        log.info("catalogue_part_not_read", account=account.pk, part=purpose.value, error=str(error))
+        found = None
+    return before if found is None else [asdict(one) for one in found]
 
 
 def look_again(account: Account, client: KommoClient, *, now: datetime) -> int:

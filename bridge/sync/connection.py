@@ -8,12 +8,19 @@ from datetime import timedelta
 from django.utils import timezone
 
 from bridge import heartbeat
-from bridge.errors import ConfigurationError, KommoAccessError, KommoError, KommoUnreachableError
+from bridge.errors import (
+    Call,
+    ConfigurationError,
+    KommoAccessError,
+    KommoError,
+    KommoRateLimitError,
+    KommoUnreachableError,
+)
 from bridge.kommo import auth
 from bridge.kommo.client import KommoClient
-from bridge.kommo.transport import Call
+from bridge.kommo.errors import is_block
 from bridge.models import Account
-from bridge.sync import figures, switches
+from bridge.sync import figures, refusals
 from bridge.sync.leases import alone
 from bridge.sync.pace import DatabasePace
 
@@ -30,7 +37,7 @@ def open_account(account_id: int) -> tuple[Account, KommoClient]:
     account = Account.objects.get(pk=account_id)
 
     def refused(error: KommoAccessError) -> None:
-        switches.pause(account, reason=str(error), now=timezone.now())
+        refusals.heed(account, error, now=timezone.now())
 
     pace = DatabasePace(account, heeds_pause=True)
     client = KommoClient(account.base_url, AccountToken(account), pace, on_call=_count, on_refused=refused)
@@ -95,11 +102,17 @@ def _renew(account: Account) -> bool:
         return False
     try:
         pair = _exchange(account)
-    except KommoAccessError:
+    except KommoAccessError as error:
+        if is_block(error):
+            raise
         try:
             account.base_url = auth.new_base_url(account.base_url, account.access_token, account.refresh_token)
             pair = _exchange(account)
-        except (KommoAccessError, ConfigurationError):
+        except KommoAccessError as refused:
+            if is_block(refused):
+                raise
+            return False
+        except ConfigurationError:
             return False
     store_tokens(account, pair)
     return True
@@ -113,8 +126,8 @@ def _exchange(account: Account) -> auth.TokenPair:
     """
     try:
         return _exchange_token(account, account.refresh_token)
-    except KommoAccessError:
-        if not account.previous_refresh_token:
+    except KommoAccessError as error:
+        if is_block(error) or not account.previous_refresh_token:
             raise
         return _exchange_token(account, account.previous_refresh_token)
 
@@ -129,7 +142,7 @@ def _exchange_token(account: Account, refresh_token: str) -> auth.TokenPair:
     }
     try:
         return auth.refresh(account.base_url, **arguments)
-    except KommoAccessError:
+    except (KommoAccessError, KommoRateLimitError):
         raise
     except KommoError:
         return auth.refresh(account.base_url, **arguments)

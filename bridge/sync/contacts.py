@@ -8,52 +8,69 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import transaction
 
-from bridge.errors import KommoError, KommoRejectedError
+from bridge.errors import KommoError, KommoRejectedError, KommoServerError
 from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
-from bridge.models import Account, Card, Delivery
+from bridge.models import Account, Card, Delivery, Trouble
+from bridge.sync import refusals, troubles
 from leads.models import Event, Lead
+
+log = structlog.get_logger(__name__)
 
 COLLECT_FOR = timedelta(seconds=2)
 # Also longer than Kommo may be at work on a call we never heard the end of: by then that one has landed.
 RETRY_AFTER = timedelta(minutes=1)
-BATCH_SIZE = 50
+# As many as Kommo takes, in a read as in a write; a gateway that finds it too much gets halves.
+BATCH_SIZE = 250
 # What a contact, and a lead, is called whose person asked to be forgotten.
 FORGOTTEN = "Dados apagados (LGPD)"
+ERASED = "personal data erased in Kommo: name, phone and e-mail of the contact"
+NOT_ERASED = (
+    "the contact is not in Kommo any more: what another contact there says of the person has to be erased by hand"
+)
+# The same request would be refused again, for what it says and not for who asks.
+ABOUT_THE_NAMES = (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
 
 
 def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool:
     """Bring the names of due contacts up to date, one batch; True when more may be due."""
-    if account.state != Account.State.ACTIVE:
+    if account.state != Account.State.ACTIVE or troubles.rests_until(account.pk, Trouble.Subject.CONTACTS, now=now):
         return False
     cards = _claim(account, now)
     if not cards:
         return False
-    forgotten = [card for card in cards if card.contact_to_forget]
-    others = [card for card in cards if not card.contact_to_forget]
     renamed: list[Card] = []
     try:
+        forgotten = [card for card in cards if card.contact_to_forget]
+        others = [card for card in cards if not card.contact_to_forget]
         ids = [card.kommo_contact_id for card in cards]
         held = {reply.id: reply for reply in client.contacts(ids=ids, lane=Lane.BULK)}
-        _forget([card for card in forgotten if card.kommo_contact_id in held], client)
+        for card in forgotten:
+            # Alone each: a person whose data must go waits for nobody, and keeps nobody waiting.
+            _forget(card, held, client, now)
         renamed = [card for card in others if _needs_our_name(card, held)]
         _declare(renamed)
         refused = _rename(renamed, client)
     except KommoError as error:
-        if error.retry_after and error.retry_after > RETRY_AFTER:
-            _put_off(cards, now + error.retry_after)
+        action = refusals.heed(account, error, now=now, client=client)
+        rests = troubles.rests_until(account.pk, Trouble.Subject.CONTACTS, now=now)
+        until = max(now + (error.retry_after or RETRY_AFTER), rests or now)
+        if action is not Action.PAUSE_ACCOUNT and until > now + RETRY_AFTER:
+            _put_off(cards, until)
         never_left = getattr(error, "sent", None) is False
         _tell(renamed, Delivery.Outcome.FAILED if never_left else Delivery.Outcome.UNKNOWN, str(error), now)
         return False
+    troubles.over(account.pk, Trouble.Subject.CONTACTS)
     _settle(others, [card for card in renamed if card.pk not in refused], held)
     _tell([card for card in renamed if card.pk not in refused], Delivery.Outcome.DELIVERED, "", now)
     for card in renamed:
         if card.pk in refused:
             _tell([card], Delivery.Outcome.REFUSED, str(refused[card.pk]), now)
-    _settle_forgotten(forgotten, now)
     return len(cards) == BATCH_SIZE
 
 
@@ -89,35 +106,57 @@ def _rename(cards: list[Card], client: KommoClient) -> dict[int, KommoRejectedEr
         client.update_contacts(
             [{"id": card.kommo_contact_id, "name": card.lead.name} for card in cards], lane=Lane.BULK
         )
-    except KommoRejectedError as error:
+    except (KommoRejectedError, KommoServerError) as error:
+        if decide(error) not in (Action.SHRINK_BATCH, *ABOUT_THE_NAMES) or (len(cards) == 1 and _may_pass(error)):
+            raise
         if len(cards) == 1:
+            assert isinstance(error, KommoRejectedError)
             return {cards[0].pk: error}
-        named = [card for index, card in enumerate(cards) if error.about(str(index), card.kommo_contact_id)]
+        named = _named(cards, error) if isinstance(error, KommoRejectedError) else []
         half = named if 0 < len(named) < len(cards) else cards[: len(cards) // 2]
         return _rename(half, client) | _rename([card for card in cards if card not in half], client)
     return {}
 
 
-def _forget(cards: list[Card], client: KommoClient) -> None:
-    """Empty what the contacts say of people who asked to be forgotten, and the names of their leads."""
-    if not cards:
-        return
-    empty = [{"field_code": code, "values": None} for code in ("PHONE", "EMAIL")]
-    client.update_contacts(
-        [{"id": card.kommo_contact_id, "name": FORGOTTEN, "custom_fields_values": empty} for card in cards],
-        lane=Lane.BULK,
-    )
-    client.update_leads([{"id": card.kommo_lead_id, "name": FORGOTTEN} for card in cards], lane=Lane.BULK)
+def _named(cards: list[Card], error: KommoRejectedError) -> list[Card]:
+    return [card for index, card in enumerate(cards) if error.about(str(index), card.kommo_contact_id)]
+
+
+def _may_pass(error: KommoError) -> bool:
+    return isinstance(error, KommoServerError)
+
+
+def _forget(card: Card, held: dict[int, ContactReply], client: KommoClient, now: datetime) -> None:
+    """Empty what the contact says of a person who asked to be forgotten, and the name of their lead.
+
+    Only what happened is claimed. A lead that is not there any more has no name to be changed.
+    """
+    is_there = card.kommo_contact_id in held
+    if is_there:
+        empty = [{"field_code": code, "values": None} for code in ("PHONE", "EMAIL")]
+        body = {"id": card.kommo_contact_id, "name": FORGOTTEN, "custom_fields_values": empty}
+        client.update_contacts([body], lane=Lane.BULK)
+    if card.kommo_lead_id:
+        try:
+            client.update_leads([{"id": card.kommo_lead_id, "name": FORGOTTEN}], lane=Lane.BULK)
+        except KommoRejectedError as error:
+            if decide(error) not in ABOUT_THE_NAMES:
+                raise
+            log.info("forgotten_lead_not_renamed", card=card.pk, error=str(error))
+    _settle_forgotten(card, is_there, now)
 
 
 @transaction.atomic
-def _settle_forgotten(cards: list[Card], now: datetime) -> None:
-    """Keep the proof, and nothing of the person."""
-    Card.objects.filter(pk__in=[card.pk for card in cards]).update(contact_due_at=None, contact_to_forget=False)
-    reason = "personal data erased in Kommo: name, phone and e-mail of the contact"
-    Event.objects.bulk_create(
-        Event(lead_id=card.lead_id, at=now, kind=Event.Kind.ERASED, actor=Lead.Actor.BRIDGE, reason=reason)
-        for card in cards
+def _settle_forgotten(card: Card, is_there: bool, now: datetime) -> None:
+    """Keep the proof of what was done, and nothing of the person."""
+    Card.objects.filter(pk=card.pk).update(contact_due_at=None, contact_to_forget=False)
+    Event.objects.create(
+        lead_id=card.lead_id,
+        at=now,
+        kind=Event.Kind.ERASED,
+        actor=Lead.Actor.BRIDGE,
+        reason=ERASED if is_there else NOT_ERASED,
+        data={"contact": card.kommo_contact_id, "erased": is_there},
     )
 
 

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.utils import timezone
 
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import adoption
+from bridge.sync import adoption, clock
 from bridge.sync.observe import link
 from leads.models import Event, Lead
 from leads.phone import PhoneError, parse
@@ -52,7 +51,7 @@ def look_up_created(
     and are looked up again. Raises KommoError when Kommo could not be asked; then nothing is decided.
     """
     found: dict[int, LeadReply] = {}
-    asked_at = timezone.now()
+    asked_at = clock.now()
     for start in range(0, len(cards), LOOK_UP_SIZE):
         found |= _find(account, client, cards[start : start + LOOK_UP_SIZE])
     with transaction.atomic():

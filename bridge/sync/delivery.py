@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 from django.db import DatabaseError, InterfaceError
-from django.utils import timezone
 
 from bridge import heartbeat
 from bridge.errors import KommoError, KommoRejectedError
@@ -25,7 +24,19 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import adoption, briefings, contacts, fence, intent, outbox, settlement, vanished
+from bridge.sync import (
+    adoption,
+    briefings,
+    clock,
+    contacts,
+    fence,
+    intent,
+    outbox,
+    refusals,
+    settlement,
+    switches,
+    vanished,
+)
 from bridge.sync import catalogue as catalogues
 from bridge.sync.backoff import REST_CAP, batches, delay
 from bridge.sync.creation import look_up_created
@@ -34,10 +45,12 @@ from bridge.sync.entry import Entry
 from bridge.sync.ledger import Call
 from bridge.sync.outbox import Lease, due_cards
 from bridge.sync.plan import Desired, Observed, Operation, plan
-from bridge.sync.switches import pause
 from leads.rulebook import rulebook
 
 log = structlog.get_logger(__name__)
+
+# A card that Kommo refused, with its own part of the error and what is done about that.
+Verdict = tuple[Entry, KommoRejectedError, Action]
 
 MAX_CREATES = 50
 GATHER_PAUSE_SECONDS = 0.03
@@ -47,6 +60,8 @@ LONGEST_DRAIN = timedelta(seconds=20)
 # A card that was tried this often without any outcome killed the process each time: it is parked. By then it travels
 # alone, because every such try weighs as two failures.
 MOST_TRIES_WITHOUT_OUTCOME = 5
+# So many cards refused one by one without a culprit, and none taken: then it is not the cards.
+REFUSED_ALIKE = 8
 # Our copy of the account is not read again for every card that misses something in it.
 CATALOGUE_IS_NEW_FOR = timedelta(minutes=5)
 
@@ -58,10 +73,15 @@ class Drain:
     account: Account
     lease: Lease
     client: KommoClient
-    clock: Callable[[], datetime] = timezone.now
+    clock: Callable[[], datetime] = clock.now
     catalogue: Catalogue | None = None
     catalogue_refreshed: bool = False
     delivered: int = field(default=0)
+    # While a batch that was refused without a culprit is sent in halves: the cards that were refused alone.
+    suspects: list[tuple[Entry, KommoRejectedError, Call]] | None = None
+    delivered_before: int = 0
+    # Cards whose leads were read before a move, until they are sent: however slow Kommo is, they are read once.
+    read_back: set[int] = field(default_factory=set)
     # Seconds, as of the last batch: the next is begun so much before a slot is free, and is ready when it is.
     planning_takes: float = 0.0
 
@@ -170,9 +190,14 @@ class Drain:
         """Return the updates that would move a card although a person may have moved it unheard."""
         now = self.clock()
         moves = [
-            entry for entry in updates if "status_id" in entry.plan.effect and not fence.is_fresh(entry.card, now=now)
+            entry
+            for entry in updates
+            if "status_id" in entry.plan.effect
+            and entry.card.pk not in self.read_back
+            and not fence.is_fresh(entry.card, now=now)
         ]
-        return moves if moves and fence.may_have_missed(self.account, now=now) else []
+        unheard = fence.unheard(self.account, [entry.card for entry in moves], now=now) if moves else set()
+        return [entry for entry in moves if entry.card.pk in unheard]
 
     def _read_again(self, entries: list[Entry]) -> bool:
         """Let people's moves come first: the cards are planned again from what was read."""
@@ -180,7 +205,8 @@ class Drain:
             missing = fence.read_again(self.client, self.catalogue, [entry.card for entry in entries])
         except KommoError as error:
             return self._failed(entries, error, started=None)
-        self._gone([entry for entry in entries if entry.card.pk in missing], "not found in Kommo before a move")
+        self.read_back |= {entry.card.pk for entry in entries}
+        self._missing([entry for entry in entries if entry.card.pk in missing], "not found in Kommo before a move")
         return True
 
     def _send_in_groups(self, entries: list[Entry], size: int, send: Callable[[list[Entry]], bool]) -> bool:
@@ -224,19 +250,20 @@ class Drain:
         The slot comes first: between the last look at a plan and its leaving there is no further wait.
         """
         lane = Lane.LIVE if any(entry.card.lane == Card.Lane.LIVE for entry in entries) else Lane.BULK
-        sent, started = entries, time.monotonic()
+        sent, started, declared = entries, time.monotonic(), False
         try:
             self.client.wait(lane)
             with self.client.slot(lane):
                 if not self.lease.renew(self.clock()):
                     return False
+                self.read_back -= {entry.card.pk for entry in entries}
                 sent = intent.declare(entries, now=self.clock())
                 if not sent:
                     return True
-                started = time.monotonic()
+                started, declared = time.monotonic(), True
                 return settle(sent, [entry.plan.body for entry in sent], started)
         except KommoError as error:
-            return self._failed(sent, error, started=started, again=again)
+            return self._failed(sent, error, started=started, again=again if declared else None)
 
     def _read_merged(self, merged: list[Entry]) -> bool:
         """Read the older leads that duplicate control joined ours to: what they hold otherwise is a person's."""
@@ -264,27 +291,18 @@ class Drain:
         except KommoError as error:
             return self._failed(left_out, error, started=None)
         lost = [entry for entry in left_out if entry.card.kommo_lead_id not in there]
-        self._gone(lost, "Kommo's answers leave this lead out, and it is not found there")
+        self._missing(lost, "Kommo's answers leave this lead out, and it is not found there")
         return True
 
-    def _gone(self, entries: list[Entry], reason: str) -> set[int]:
-        """Give up cards whose lead is not in Kommo any more; return those that live on in a lead they were merged into.
+    def _missing(self, entries: list[Entry], reason: str) -> None:
+        """Put off cards whose lead was not found: it is asked for once more before anybody believes it."""
+        cards = Card.objects.filter(pk__in=[entry.card.pk for entry in entries]).select_related("lead")
+        vanished.miss(cards, reason=reason, now=self.clock())
 
-        Those are linked to that lead, and due again.
-        """
-        if not entries:
-            return set()
-        cards = list(Card.objects.filter(pk__in=[entry.card.pk for entry in entries]).select_related("lead"))
-        try:
-            return vanished.settle(self.account, self.client, cards, reason=reason, now=self.clock()).followed
-        except KommoError as error:
-            log.info("merge_not_followed", account=self.account.pk, error=str(error))
-        vanished.mark_gone(cards, reason=reason, now=self.clock())
-        return set()
-
-    def _call(self, started: float | None) -> Call:
-        last = self.client.last_call
-        duration = None if started is None else round((time.monotonic() - started) * 1000)
+    def _call(self, started: float | None, *, of: KommoError | None = None) -> Call:
+        """Return what is known of a call: the newest one, or the one that an error is about."""
+        last = of.call if of else self.client.last_call
+        duration = None if started is None or last is None else round((time.monotonic() - started) * 1000)
         return Call(last.status if last else None, last.request_id if last else "", duration)
 
     def _succeeded(self, count: int) -> None:
@@ -313,9 +331,9 @@ class Drain:
         started: float | None,
         again: Callable[[list[Entry]], bool] | None = None,
     ) -> bool:
-        """Do what the table of errors says; True when the drain may go on."""
-        action, call, now = decide(error), self._call(started), self.clock()
-        was_write = again is not None
+        """Do what the table of errors says; True when the drain may go on. Without `again` no write was under way."""
+        now, was_write = self.clock(), again is not None
+        action, call = refusals.heed(self.account, error, now=now, client=self.client), self._call(started, of=error)
         log.info("call_failed", account=self.account.pk, cards=len(entries), error=str(error), action=action.name)
         if action is Action.SHRINK_BATCH and len(entries) > 1:
             self.account.batch_limit = max(1, len(entries) // 2)
@@ -324,7 +342,10 @@ class Drain:
             return True
         if action is Action.PAUSE_ACCOUNT:
             settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
-            pause(self.account, reason=str(error), now=now)
+            return False
+        if action is Action.REST_FEATURE:
+            # What these cards need is refused, and only these need it.
+            settlement.failed(entries, error, call=call, due_at=now, counts=True, now=now, was_write=was_write)
             return False
         if isinstance(error, KommoRejectedError) and action not in (Action.RETRY, Action.RETRY_LATER) and again:
             return self._refused(entries, error, call, again)
@@ -365,22 +386,81 @@ class Drain:
         now = self.clock()
         verdicts, innocent = _judge(entries, error)
         if not verdicts and len(entries) > 1:
-            half = len(entries) // 2
-            settlement.put_back(entries, reason=str(error), call=call, now=now)
-            return self._again(entries[:half], again) and self._again(entries[half:], again)
+            return self._halve(entries, error, call, again)
+        if not verdicts and self.suspects is not None:
+            return self._suspect(entries[0], error, call)
         if not verdicts:
             verdicts, innocent = [(entry, error, decide(error)) for entry in entries], []
         if any(action is Action.REFRESH_CATALOGUE for *_, action in verdicts) and self._renew_catalogue():
             settlement.put_back(entries, reason=str(error), call=call, now=now)
             return True
-        followed = self._gone([entry for entry, _, action in verdicts if action is Action.GONE], str(error))
-        rest = [verdict for verdict in verdicts if verdict[0].card.pk not in followed]
-        settlement.refused(rest, call=call, now=now)
+        unknown = self._not_there(verdicts)
+        missing = [entry for entry, *_ in verdicts if entry.card.pk in unknown]
+        settlement.put_back(missing, reason=str(error), call=call, now=now)
+        self._missing(missing, str(error))
+        settlement.refused([one for one in verdicts if one[0].card.pk not in unknown], call=call, now=now)
         if innocent:
             reason = f"refused together with another card, and sent again without it ({error.status_code})"
             settlement.put_back(innocent, reason=reason, call=call, now=now)
             return self._again(innocent, again)
         return True
+
+    def _halve(
+        self,
+        entries: list[Entry],
+        error: KommoRejectedError,
+        call: Call,
+        again: Callable[[list[Entry]], bool],
+    ) -> bool:
+        """Send a batch that was refused without naming a culprit in halves, down to single cards.
+
+        When none of it is taken, it is not the cards: the account is meant, and stops.
+        """
+        settlement.put_back(entries, reason=str(error), call=call, now=self.clock())
+        half, is_whole = len(entries) // 2, self.suspects is None
+        if self.suspects is None:
+            self.suspects, self.delivered_before = [], self.delivered
+        goes_on = self._again(entries[:half], again) and self._again(entries[half:], again)
+        if is_whole:
+            suspects, self.suspects = self.suspects, None
+            if suspects and self.delivered == self.delivered_before:
+                return self._stop_for(suspects)
+            for entry, refusal, its_call in suspects:
+                settlement.refused([(entry, refusal, decide(refusal))], call=its_call, now=self.clock())
+        return goes_on
+
+    def _suspect(self, entry: Entry, error: KommoRejectedError, call: Call) -> bool:
+        """Keep a card that was refused alone, until the others tell whether it is to blame; False when enough were."""
+        assert self.suspects is not None
+        self.suspects.append((entry, error, call))
+        settlement.put_back([entry], reason=str(error), call=call, now=self.clock())
+        return len(self.suspects) < REFUSED_ALIKE or self.delivered > self.delivered_before
+
+    def _stop_for(self, suspects: list[tuple[Entry, KommoRejectedError, Call]]) -> bool:
+        """Pause the account for a while: what it refuses is every card, and it names none."""
+        now, (_, error, _) = self.clock(), suspects[0]
+        outbox.count_failure([entry.card.pk for entry, *_ in suspects])
+        reason = f"{error}; every card is refused and none is named: see that Kommo is paid for and our user may write"
+        switches.pause(self.account, reason=reason, now=now)
+        return False
+
+    def _not_there(self, verdicts: list[Verdict]) -> set[int]:
+        """Return the cards whose lead Kommo does not know: it names their id, or says so in words we do not read."""
+        unknown = {entry.card.pk for entry, _, action in verdicts if action is Action.GONE}
+        unsure = {
+            entry.card.kommo_lead_id: entry.card.pk
+            for entry, error, action in verdicts
+            if action is Action.DEAD and entry.card.kommo_lead_id and error.is_wordy
+        }
+        if not unsure:
+            return unknown
+        try:
+            replies = list(self.client.iterate_leads(ids=[one for one in unsure if one]))
+        except KommoError as error:
+            log.info("refused_lead_not_read", account=self.account.pk, error=str(error))
+            return unknown
+        there = {reply.id for reply in replies if not reply.is_deleted}
+        return unknown | {pk for kommo_id, pk in unsure.items() if kommo_id not in there}
 
     def _again(self, entries: list[Entry], send: Callable[[list[Entry]], bool]) -> bool:
         """Send part of a refused batch again, planned afresh; a create that may have happened is looked up first."""
@@ -406,11 +486,9 @@ def _hopeless(entry: Entry) -> str:
     return ""
 
 
-def _judge(
-    entries: Sequence[Entry], error: KommoRejectedError
-) -> tuple[list[tuple[Entry, KommoError, Action]], list[Entry]]:
+def _judge(entries: Sequence[Entry], error: KommoRejectedError) -> tuple[list[Verdict], list[Entry]]:
     """Return the cards the error names, each with its own part of it and what is done about that, and all others."""
-    verdicts: list[tuple[Entry, KommoError, Action]] = []
+    verdicts: list[Verdict] = []
     innocent: list[Entry] = []
     for index, entry in enumerate(entries):
         request_id = str(entry.plan.body.get("request_id", index))

@@ -7,14 +7,14 @@ and planned again from what was found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-
-from django.utils import timezone
 
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Delivery, WebhookEvent
+from bridge.sync import clock
 from bridge.sync.adoption import adopt
 
 # A reading this old may be moved upon: what leaves next was computed from it.
@@ -22,14 +22,29 @@ FRESH_FOR = timedelta(seconds=5)
 # Our own writes come back as webhooks well within this.
 ECHO_LATE_AFTER = timedelta(seconds=30)
 LEADS_PER_READ = 250
+# More unread webhooks are not looked through: too many to be only about what was just written.
+MOST_UNREAD = 2_000
+NUMBER = re.compile(rb"\d{1,18}")
 
 
-def may_have_missed(account: Account, *, now: datetime) -> bool:
-    """Say whether staff may have moved a card without our knowing it by now. Costs two queries at most."""
-    if not account.webhook_destination or account.webhook_problem:
-        return True
-    if WebhookEvent.objects.filter(account=account, state=WebhookEvent.State.RECEIVED).exists():
-        return True
+def unheard(account: Account, cards: Sequence[Card], *, now: datetime) -> set[int]:
+    """Return the ids of those cards that staff may have moved without our knowing it by now. Three queries at most.
+
+    All of them where webhooks do not come or are late; otherwise those that an unread one may be about.
+    """
+    if not account.webhook_destination or account.webhook_problem or _are_late(account, now):
+        return {card.pk for card in cards}
+    unread = WebhookEvent.objects.filter(account=account, state=WebhookEvent.State.RECEIVED).order_by("id")
+    bodies = list(unread.values_list("body", flat=True)[: MOST_UNREAD + 1])
+    if len(bodies) > MOST_UNREAD:
+        return {card.pk for card in cards}
+    # Any number in a body may be the id of a lead: too often is a reading too many, never one too few.
+    numbers = {int(number) for body in bodies for number in NUMBER.findall(bytes(body))}
+    return {card.pk for card in cards if card.kommo_lead_id in numbers}
+
+
+def _are_late(account: Account, now: datetime) -> bool:
+    """Say whether a write of ours has not come back as a webhook although it must have by now."""
     heard_at = Account.objects.values_list("webhook_heard_at", flat=True).get(pk=account.pk) or account.connected_at
     unanswered = Delivery.objects.filter(
         account=account,
@@ -54,7 +69,7 @@ def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence
     for start in range(0, len(cards), LEADS_PER_READ):
         cards_by_id = {card.kommo_lead_id: card for card in cards[start : start + LEADS_PER_READ]}
         ids = [kommo_id for kommo_id in cards_by_id if kommo_id]
-        read_at = timezone.now()
+        read_at = clock.now()
         found = client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
         replies = {reply.id: reply for reply in found if reply.id in cards_by_id and not reply.is_deleted}
         for kommo_id, reply in replies.items():
@@ -63,7 +78,7 @@ def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence
                 reply,
                 catalogue,
                 read_at=read_at,
-                now=timezone.now(),
+                now=clock.now(),
                 found_by="before a move",
             )
         missing |= {card.pk for kommo_id, card in cards_by_id.items() if kommo_id not in replies}

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
@@ -92,6 +92,16 @@ def families() -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
 
 
 def _add_when_due() -> None:
+    if time.monotonic() - _added_at < ADD_EVERY_SECONDS:
+        return
+    if transaction.get_connection().in_atomic_block:
+        # A statement that fails ends the transaction it stands in, and whatever else was to be stored by that.
+        transaction.on_commit(_add_quietly)
+    else:
+        _add_quietly()
+
+
+def _add_quietly() -> None:
     if time.monotonic() - _added_at >= ADD_EVERY_SECONDS:
         with contextlib.suppress(DatabaseError, InterfaceError):
             add_now()

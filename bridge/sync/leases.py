@@ -10,12 +10,13 @@ from django.db.models import Q
 
 from bridge import host
 from bridge.models import WorkLease
+from bridge.sync import clock
 
 
 @contextmanager
 def alone(name: str, *, now: datetime, longest: timedelta) -> Iterator[bool]:
     """Yield True to the one process that may do the work called `name`, for at most `longest`."""
-    holder = host.signature()
+    holder, now = host.signature(), now + clock.skew()
     WorkLease.objects.bulk_create([WorkLease(name=name)], ignore_conflicts=True)
     free = WorkLease.objects.filter(name=name).filter(Q(until=None) | Q(until__lt=now))
     taken = bool(free.update(holder=holder, until=now + longest))

@@ -19,6 +19,7 @@ from bridge.models import Account, Card
 from bridge.sync.creation import LOOK_UP_SIZE, find_by_bridge_id
 from bridge.sync.observe import link
 from bridge.sync.outbox import requeue
+from followups import enrollment
 from leads.models import Event, Lead
 
 CONTACTS_PER_READ = 250
@@ -44,6 +45,7 @@ def relink(card: Card, reply: LeadReply, *, now: datetime) -> bool:
     try:
         with transaction.atomic():
             row = Card.objects.select_for_update(no_key=True).get(pk=card.pk)
+            gone_because = row.waiting_reason if row.state == Card.State.GONE else None
             link(row, reply)
             row.observed_at = now
             if row.state == Card.State.GONE:
@@ -54,6 +56,8 @@ def relink(card: Card, reply: LeadReply, *, now: datetime) -> bool:
             Event.objects.create(
                 lead_id=card.lead_id, at=now, kind=Event.Kind.CARD, actor=Lead.Actor.STAFF, reason=reason
             )
+            if gone_because is not None:
+                enrollment.go_on(row.lead, stopped_for=gone_because, reason="the card is back", now=now)
     except IntegrityError:
         # Two people, one lead, and nothing to prove whose.
         return False

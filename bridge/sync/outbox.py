@@ -131,6 +131,11 @@ def wake(account_id: int, *, most_attempts: int, now: datetime) -> int:
     return explained.exclude(write_settles_at__gt=now).update(due_at=now)
 
 
+def count_failure(card_ids: Sequence[int]) -> None:
+    """Let cards that may be to blame for a failure travel in smaller company, and behind those that are not."""
+    Card.objects.filter(pk__in=card_ids).update(attempts=F("attempts") + 1)
+
+
 def has_due(account_id: int, *, now: datetime) -> bool:
     return Card.objects.filter(account_id=account_id, state__in=Card.PENDING, due_at__lte=now).exists()
 
@@ -264,7 +269,10 @@ ACCOUNT_OF = Select(
 )
 MARK_DUE = Update(
     lambda lead_ids, now, asked_by: (
-        Card.objects.filter(lead_id__in=lead_ids),
+        # Locked by id first, as everybody who takes several cards locks them.
+        Card.objects.filter(
+            pk__in=Card.objects.select_for_update(no_key=True).filter(lead_id__in=lead_ids).order_by("pk").values("pk")
+        ),
         {"lane": Card.Lane.LIVE, **_due_again(now, asked_by)},
     ),
     returning=("lead", "account"),

@@ -19,6 +19,7 @@ from bridge import heartbeat
 from bridge.errors import KommoHeldError
 from bridge.kommo.throttle import Lane, Permit
 from bridge.models import Account, CallSlot
+from bridge.sync import clock
 
 WINDOW = timedelta(seconds=1)
 # After this a call's process is taken for dead: connecting and reading time out before.
@@ -81,6 +82,7 @@ class DatabasePace:
     def hold_all(self, until: datetime) -> None:
         """Keep every call of the account back until then, in all processes: Kommo asked for a pause."""
         self._ensure_slots()
+        until += clock.skew()
         CallSlot.objects.filter(account_id=self._account_id, free_at__lt=until).update(free_at=until, permit="")
         resting = Account.objects.filter(pk=self._account_id).filter(Q(retry_at=None) | Q(retry_at__lt=until))
         resting.update(retry_at=until)

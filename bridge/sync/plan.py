@@ -261,20 +261,22 @@ def apply(known: Mapping[str, Any], effect: Mapping[str, Any]) -> dict[str, Any]
 def contested(effect: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a write that Kommo was seen to hold differently `now` than `before` the call.
 
-    Somebody else wrote there meanwhile, and nobody can say whose write was the last.
+    Somebody else wrote there meanwhile, and nobody can say whose write was the last. What was seen to be as the write
+    has it is its own echo, heard before the answer.
     """
     doubts: dict[str, Any] = {}
     for key, value in effect.items():
         if key == "fields":
             old, new = before.get("fields", {}), now.get("fields", {})
-            fields = {one: wanted for one, wanted in value.items() if old.get(one) != new.get(one)}
+            fields = {one: wanted for one, wanted in value.items() if new.get(one) not in (old.get(one), wanted)}
             if fields:
                 doubts["fields"] = fields
         elif key in ("tags_to_add", "tags_to_delete"):
-            moved = set(before.get("tags", ())) ^ set(now.get("tags", ()))
-            if tags := sorted(moved & set(value)):
+            seen = set(now.get("tags", ()))
+            against = set(value) - seen if key == "tags_to_add" else set(value) & seen
+            if tags := sorted(against & (set(before.get("tags", ())) ^ seen)):
                 doubts[key] = tags
-        elif before.get(key) != now.get(key):
+        elif now.get(key) not in (before.get(key), value):
             doubts[key] = value
     return doubts
 

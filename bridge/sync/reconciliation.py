@@ -20,7 +20,7 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import newcomers, owed, switches, vanished
+from bridge.sync import clock, newcomers, owed, switches, vanished
 from bridge.sync.adoption import adopt, is_as_known
 from bridge.sync.connection import open_account
 from bridge.sync.plan import CLOSED_STATUS_IDS
@@ -29,9 +29,10 @@ OVERLAP = timedelta(seconds=120)
 PAGE = 250
 # How far back the first poll of an account looks.
 FIRST_LOOK_BACK = timedelta(hours=24)
+# The time of what has none.
+NEVER = datetime.fromtimestamp(0, UTC)
 # A change this old must have had its webhook by now.
 WEBHOOK_LATE_AFTER = timedelta(seconds=60)
-NOT_FOUND = "not found in Kommo: deleted, merged, or hidden from our user"
 
 
 @dataclass
@@ -39,20 +40,22 @@ class Report:
     """What a comparison found.
 
     read: leads read. drifted: Kommo id -> subject -> {"ours", "theirs"}. owed: Kommo ids of cards that differ because
-    our side has not written yet. gone: our lead ids. taken_in: leads of Kommo that were (or would be) linked or taken
+    our side has not written yet. missing: our lead ids, of leads to be looked for once more; gone: the same, of those
+    that are gone. taken_in: leads of Kommo that were (or would be) linked or taken
     in. missed: changes that a webhook should have told of long ago.
     """
 
     read: int = 0
     drifted: dict[str, dict[str, Any]] = field(default_factory=dict)
     owed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     taken_in: int = 0
     missed: int = 0
 
     @property
     def is_clean(self) -> bool:
-        return not (self.drifted or self.owed or self.gone or self.taken_in)
+        return not (self.drifted or self.owed or self.missing or self.gone or self.taken_in)
 
 
 @dataclass
@@ -77,33 +80,35 @@ class Comparison:
         just read. So each page is asked for from the newest second of the one before.
         """
         started = timezone.now()
-        start = since or (self.account.polled_until or started - FIRST_LOOK_BACK) - OVERLAP
+        start = since or min(self.account.polled_until or started - FIRST_LOOK_BACK, started) - OVERLAP
         page, more = 1, True
         while more:
-            read_at = timezone.now()
+            read_at = clock.now()
             if until and read_at >= until:
                 return self.report
             replies, more = self.client.list_leads(page=page, updated_since=start, limit=PAGE, lane=self.lane)
             self._compare(replies, read_at)
-            newest = max((datetime.fromtimestamp(reply.updated_at, UTC) for reply in replies), default=start)
+            # Anybody may write the time of a lead: one of the year 2031 must not end our looking until then.
+            newest = min(max((_changed_at(reply) for reply in replies), default=start), started)
             self._remember_polled(newest, from_=start if since else None)
             page, start = (1, newest) if newest > start else (page + 1, start)
-        self._look_for_deleted()
         if not self.dry_run:
             Account.objects.filter(pk=self.account.pk).update(polled_at=started)
             switches.answered(self.account)
+        self._look_for_deleted(until)
         return self.report
 
     def _remember_polled(self, newest: datetime, *, from_: datetime | None) -> None:
         """Keep Kommo's own time, not ours: clocks differ. A poll that left a gap after the last one leaves no mark."""
         known = self.account.polled_until
+        is_ahead = known is not None and known > timezone.now()
         leaves_a_gap = from_ is not None and (known is None or from_ > known)
-        if not self.dry_run and not leaves_a_gap and (known is None or newest > known):
+        if not self.dry_run and not leaves_a_gap and (known is None or newest > known or is_ahead):
             self.account.polled_until = newest
             Account.objects.filter(pk=self.account.pk).update(polled_until=newest)
 
     def everything(self, *, until: datetime | None = None, newborn: bool = False) -> bool:
-        """Compare every card with its lead, by id; what Kommo does not return is gone. Raises KommoError.
+        """Compare every card with its lead, by id; what Kommo does not return is missing. Raises KommoError.
 
         Goes on where an earlier run for this account stopped; stops at `until`, and says whether it came to the end.
         The first one of an account, or with `newborn`, also takes in the open leads of our pipelines.
@@ -164,17 +169,57 @@ class Comparison:
         return self.report
 
     def _compare_ids(self, ids: Sequence[int]) -> None:
-        asked_at = timezone.now()
+        asked_at = clock.now()
         found = self.client.iterate_leads(ids=list(ids), with_=("contacts",), limit=PAGE, lane=self.lane)
         replies = {reply.id: reply for reply in found if reply.id in ids and not reply.is_deleted}
         self._compare(list(replies.values()), asked_at)
-        self._lost([kommo_id for kommo_id in ids if kommo_id not in replies], NOT_FOUND)
+        self._miss([kommo_id for kommo_id in ids if kommo_id not in replies])
 
-    def _look_for_deleted(self) -> None:
-        """Kommo lists deleted leads apart, and only those that can still be restored."""
-        deleted = [reply.id for reply in self.client.iterate_leads(with_=("only_deleted",), limit=PAGE, lane=self.lane)]
-        for start in range(0, len(deleted), PAGE):
-            self._lost(deleted[start : start + PAGE], "deleted in Kommo")
+    def look_again(self) -> Report:
+        """Look a second time for the leads that were missing; those still not there are gone. Raises KommoError."""
+        asked_at = clock.now()
+        there, settled = vanished.look_again(self.account, self.client, now=timezone.now())
+        self._compare(there, asked_at)
+        gone = Card.objects.filter(pk__in=settled.gone).values_list("lead_id", flat=True)
+        self.report.gone += map(str, gone)
+        self.report.missing = [one for one in self.report.missing if one not in self.report.gone]
+        return self.report
+
+    def _look_for_deleted(self, until: datetime | None) -> None:
+        """Kommo lists deleted leads apart, and only those that can still be restored: the newest first, page by page.
+
+        Ends at what was seen before; goes on at the page where the last look had to stop.
+        """
+        account = self.account
+        page, newest = account.trash_page, account.trash_newest
+        while until is None or timezone.now() < until:
+            rows, more = self.client.list_deleted(page=page, limit=PAGE, lane=self.lane)
+            # Whatever is not said to be deleted is not: words that Kommo does not know it leaves out.
+            deleted = [reply for reply in rows if reply.is_deleted]
+            self._lost([reply.id for reply in deleted], "deleted in Kommo")
+            times = [min(_changed_at(reply), timezone.now()) for reply in deleted]
+            newest = max([*times, *([newest] if newest else [])], default=None)
+            if not more or not deleted or self._has_seen_from_here(times):
+                self._remember(trash_page=1, trash_newest=None, trash_read_until=newest or account.trash_read_until)
+                return
+            page += 1
+            self._remember(trash_page=page, trash_newest=newest)
+
+    def _has_seen_from_here(self, times: Sequence[datetime]) -> bool:
+        """Say whether all that follows on a list of deleted leads was seen before: it is in order, and older."""
+        read_until = self.account.trash_read_until
+        return read_until is not None and list(times) == sorted(times, reverse=True) and NEVER < times[-1] < read_until
+
+    def _remember(self, **place: Any) -> None:
+        if not self.dry_run:
+            Account.objects.filter(pk=self.account.pk).update(**place)
+
+    def _miss(self, ids: Sequence[int]) -> None:
+        rows = Card.objects.filter(account=self.account, kommo_lead_id__in=ids).exclude(state__in=vanished.GONE)
+        lost = list(rows) if ids else []
+        if not self.dry_run:
+            vanished.miss(lost, reason=vanished.NOT_FOUND, now=clock.now())
+        self.report.missing += [str(card.lead_id) for card in lost]
 
     def _lost(self, ids: Sequence[int], reason: str) -> None:
         rows = Card.objects.filter(account=self.account, kommo_lead_id__in=ids).exclude(state__in=vanished.GONE)
@@ -189,6 +234,8 @@ class Comparison:
     def _compare(self, replies: Sequence[LeadReply], read_at: datetime) -> None:
         self._read(len(replies))
         by_id = {reply.id: reply for reply in replies if not reply.is_deleted}
+        if not self.dry_run:
+            vanished.seen(self.account, by_id)
         rows = list(Card.objects.filter(account=self.account, kommo_lead_id__in=by_id))
         cards = {row.kommo_lead_id or 0: row.pk for row in rows}
         self._take_in([reply for kommo_id, reply in by_id.items() if kommo_id not in cards])
@@ -244,6 +291,10 @@ def compare_card(card: Card) -> Report:
     """Compare one card with Kommo now, because somebody asks; what people did is adopted. Raises KommoError."""
     account, client = open_account(card.account_id)
     return Comparison(account, client, catalogues.stored(account), "by hand", lane=Lane.LIVE).one(card)
+
+
+def _changed_at(reply: LeadReply) -> datetime:
+    return datetime.fromtimestamp(reply.updated_at, UTC)
 
 
 def _count(results: Iterable[str], wanted: str) -> int:

@@ -13,7 +13,9 @@ from django.conf import settings
 
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
 from bridge.kommo.client import KommoClient
-from bridge.models import Account, Card
+from bridge.kommo.errors import Purpose
+from bridge.models import Account, Card, Trouble
+from bridge.sync import refusals, troubles
 from bridge.sync.connection import client_for
 from followups.channels import Outcome, Outgoing, Result
 
@@ -32,6 +34,8 @@ class Salesbot:
         if card.account.state != Account.State.ACTIVE:
             # In shadow nothing of ours may reach Kommo; while paused nothing would.
             return Result(Outcome.RETRY, f"the account in Kommo is {card.account.get_state_display()}")
+        if until := troubles.rests_until(card.account_id, Trouble.Subject.SALESBOT, now=now):
+            return Result(Outcome.RETRY, "Kommo refuses Salesbots to us at present", (until - now).total_seconds())
         fields = card.account.catalogue.lead_fields
         field_id = next((field["id"] for field in fields if field["name"] == FIELD), None)
         if field_id is None:
@@ -41,20 +45,21 @@ class Salesbot:
         try:
             client.update_leads([{"id": card.kommo_lead_id, "custom_fields_values": values}])
         except KommoError as error:
-            return _again(error)
-        return _run(client, card.kommo_lead_id)
+            return _again(card.account, error, now)
+        return _run(card.account, client, card.kommo_lead_id, now)
 
 
-def _run(client: KommoClient, kommo_lead_id: int) -> Result:
+def _run(account: Account, client: KommoClient, kommo_lead_id: int, now: datetime) -> Result:
     try:
         client.run_salesbot(settings.SALESBOT_ID, kommo_lead_id)
     except KommoUnreachableError as error:
-        return _unconfirmed(error) if error.sent else _again(error)
+        return _unconfirmed(error) if error.sent else _again(account, error, now)
     except (KommoServerError, KommoReplyError) as error:
         # It may have queued the bot before it stumbled, and has where we cannot read what it says.
         return _unconfirmed(error)
     except KommoError as error:
-        return _again(error)
+        return _again(account, error, now)
+    troubles.over(account.pk, Trouble.Subject.SALESBOT)
     return Result(Outcome.SENT, "queued at Kommo")
 
 
@@ -62,5 +67,6 @@ def _unconfirmed(error: KommoError) -> Result:
     return Result(Outcome.UNCONFIRMED, f"the bot may have run: {error}")
 
 
-def _again(error: KommoError) -> Result:
+def _again(account: Account, error: KommoError, now: datetime) -> Result:
+    refusals.heed(account, error, now=now, purpose=Purpose.SALESBOT)
     return Result(Outcome.RETRY, str(error), error.retry_after.total_seconds() if error.retry_after else None)

@@ -91,9 +91,10 @@ def failed(
     """Keep the cards of a call that brought nothing due, from `due_at` on.
 
     `counts` when the failure may be theirs: then each waits by its own count of failures, if that is longer. A call
-    that only asked (`was_write` False) tells nothing of an earlier write.
+    that only asked, or a write that was held back before it was declared (`was_write` False), tells nothing of an
+    earlier write: what was awaited of that is awaited still.
     """
-    surely_not_applied = getattr(error, "sent", None) is False
+    surely_not_applied = not was_write or getattr(error, "sent", None) is False
     outcome = Delivery.Outcome.FAILED if surely_not_applied else Delivery.Outcome.UNKNOWN
     over_at = now + LINGERS_FOR if getattr(error, "lingers", False) else None
 
@@ -109,7 +110,10 @@ def failed(
         if was_write and over_at and entry.plan.operation is Operation.UPDATE:
             # A create is looked up meanwhile.
             wait_until = max(wait_until, over_at)
+        tries = card.tries_without_outcome
         delivery = _still_due(card, entry, outcome, call, now, due_at=wait_until)
+        if not was_write:
+            card.tries_without_outcome = tries
         if wait_until > now:
             card.state = Card.State.RETRYING
         card.last_error = card.waiting_reason = str(error)[:500]

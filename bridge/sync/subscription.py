@@ -7,12 +7,15 @@ polling alone.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from django.utils.translation import gettext_noop
 
 from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Purpose
 from bridge.models import Account, WebhookEvent
+from bridge.sync.refusals import aside
 
 log = structlog.get_logger(__name__)
 
@@ -42,20 +45,30 @@ SILENT = gettext_noop(
 def check(account: Account, client: KommoClient, *, now: datetime) -> str:
     """Look whether the subscription stands, mend it, and return what staff should know; "" when all is well.
 
-    Raises KommoError.
+    Raises KommoError. Where Kommo does not show us the subscriptions, only what is heard tells.
     """
     problem = ""
-    if account.webhook_destination:
-        hook = next((one for one in client.webhooks() if one.destination == account.webhook_destination), None)
-        if hook is None or hook.disabled or set(SETTINGS) - set(hook.settings):
-            client.subscribe(account.webhook_destination, SETTINGS)
+    hooks = aside(account, client, Purpose.WEBHOOKS, client.webhooks, now=now) if account.webhook_destination else None
+    if hooks is not None:
+        hook = next((one for one in hooks if one.destination == account.webhook_destination), None)
+        if (hook is None or hook.disabled or set(SETTINGS) - set(hook.settings)) and _subscribe(account, client, now):
             what = "had disabled" if hook is not None and hook.disabled else "had lost"
             problem = f"Kommo {what} the webhook; it was subscribed again at {now:%Y-%m-%d %H:%M} UTC"
             log.warning("webhook_resubscribed", account=account.pk, disabled=hook is not None)
-        elif _were_missed(account) or _is_silent(account, client, now):
-            problem = SILENT
+    if not problem and account.webhook_destination and (_were_missed(account) or _is_silent(account, client, now)):
+        problem = SILENT
     Account.objects.filter(pk=account.pk).update(webhook_checked_at=now, webhook_problem=problem)
     return problem
+
+
+def _subscribe(account: Account, client: KommoClient, now: datetime) -> bool:
+    """Subscribe again; False when Kommo refuses."""
+
+    def subscribe() -> bool:
+        client.subscribe(account.webhook_destination, SETTINGS)
+        return True
+
+    return bool(aside(account, client, Purpose.WEBHOOKS, subscribe, now=now))
 
 
 def note_missed(account: Account, count: int, *, now: datetime) -> bool:
@@ -85,5 +98,6 @@ def _is_silent(account: Account, client: KommoClient, now: datetime) -> bool:
         return False
     # What was heard last stands in the feed as well, by the clock of the other side.
     since = max(heard + LATE_AFTER, now - FIRST_LOOK_BACK)
-    events = client.events(types=HEARD_OF, since=since, most=MOST_EVENTS)
+    ask = partial(client.events, types=HEARD_OF, since=since, most=MOST_EVENTS)
+    events = aside(account, client, Purpose.EVENTS, ask, now=now) or ()
     return any(datetime.fromtimestamp(event.created_at, UTC) < now - LATE_AFTER for event in events)

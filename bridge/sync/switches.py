@@ -17,6 +17,7 @@ from django.db.models import F, Q
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, AccountPipeline
+from bridge.sync import troubles
 from bridge.sync.backoff import doubled
 
 log = structlog.get_logger(__name__)
@@ -69,7 +70,11 @@ def resume(account: Account, *, now: datetime) -> bool:
 
 
 def reopen(account: Account, *, now: datetime) -> bool:
-    """Let calls go on where Kommo had refused us and takes us again; a person's pause stays. False: nothing to do."""
+    """Let calls go on where Kommo had refused us and takes us again; a person's pause stays. False: nothing to do.
+
+    What was refused to some calls alone is tried again at once, too.
+    """
+    troubles.wake(account.pk, now=now)
     return _open(Q(pk=account.pk, paused_by=Account.PausedBy.KOMMO), now=now, refusals=0)
 
 
@@ -114,6 +119,7 @@ def _open(which: Q, *, now: datetime, **more: object) -> bool:
         **more,
     )
     for pk in Account.objects.filter(which).values_list("pk", flat=True) if opened else ():
+        troubles.wake(pk, now=now)
         log.info("account_resumed", account=pk, at=now.isoformat())
     return bool(opened)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import EventReply
 from bridge.models import Account, Card
 from leads import handoff
@@ -30,10 +32,17 @@ def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
         Account.objects.filter(pk=account.pk).update(takeovers_looked_at=now)
         return 0
     read_until = account.events_read_until or now - FIRST_LOOK_BACK
-    events = client.events(types=[STAFF_REPLY], since=read_until - OVERLAP)
+    read_until = min(read_until, now)
+    try:
+        events = client.events(types=[STAFF_REPLY], since=read_until - OVERLAP)
+    except KommoError as error:
+        if decide(error) is Action.REST_FEATURE:
+            # Refused and told to staff. Nothing that may pass is missed, so nobody is silenced for it.
+            Account.objects.filter(pk=account.pk).update(takeovers_looked_at=now)
+        raise
     replies = sorted((one for one in events if one.created_by > 0), key=lambda reply: reply.created_at)
     paused = sum(_pause(account, reply, now) for reply in replies)
-    newest = max((datetime.fromtimestamp(event.created_at, UTC) for event in events), default=read_until)
+    newest = min(max((datetime.fromtimestamp(event.created_at, UTC) for event in events), default=read_until), now)
     Account.objects.filter(pk=account.pk).update(
         events_read_until=max(newest, read_until) if events or account.events_read_until else None,
         takeovers_looked_at=now,

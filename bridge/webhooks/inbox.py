@@ -6,7 +6,7 @@ it. Whatever became of it, staff can put it back: reading the same body twice ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -27,12 +27,13 @@ def accounts_with_mail() -> list[int]:
     return list(_received().order_by("account_id").values_list("account_id", flat=True).distinct())
 
 
-def take(account: Account) -> list[WebhookEvent]:
+def take(account: Account, *, besides: Collection[int] = ()) -> list[WebhookEvent]:
     """Return the oldest unread events, a bounded number of bytes; those before them that always fail are parked.
 
-    Attempts are counted before the work, so that an event that kills its worker is set aside in the end.
+    besides: ids of events that the caller holds already. Attempts are counted before the work, so that an event that
+    kills its worker is set aside in the end.
     """
-    while sizes := _oldest(account):
+    while sizes := _oldest(account, besides):
         attempts = sizes[0][1]
         wanted: list[int] = []
         total = 0
@@ -48,9 +49,9 @@ def take(account: Account) -> list[WebhookEvent]:
     return []
 
 
-def _oldest(account: Account) -> list[tuple[int, int, int | None]]:
+def _oldest(account: Account, besides: Collection[int]) -> list[tuple[int, int, int | None]]:
     """Return id, attempts and size of the oldest unread events."""
-    rows = _received().filter(account=account).order_by("id").annotate(size=Length("body"))
+    rows = _received().filter(account=account).exclude(pk__in=besides).order_by("id").annotate(size=Length("body"))
     return list(rows.values_list("pk", "attempts", "size")[:EVENTS_PER_ROUND])
 
 

@@ -1,29 +1,32 @@
 """Reading the inbox: parse what is stored, ask Kommo how the leads stand now, and adopt what people did.
 
 A webhook is a hint. Duplicates, old states that arrive late and our own echoes all end in the same reading, so their
-order is without meaning. A body that says what the card says already is an echo and costs no call; all others of a
-round are read back together, one call for up to 250 leads. One item that cannot be processed costs no other.
+order is without meaning. A body that says what the card says already is an echo and costs no call; one about a card
+whose write is under way waits for the answer, for it is most likely the echo of that. All others of a round are read
+back together, one call for up to 250 leads. One item that cannot be processed costs no other.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from bridge import heartbeat
-from bridge.errors import KommoError
+from bridge.errors import KommoError, KommoHeldError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
-from bridge.models import Account, Card, Catalogue, WebhookEvent, WebhookItem
+from bridge.models import Account, Card, Catalogue, Trouble, WebhookEvent, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import figures, newcomers, vanished
+from bridge.sync import clock, figures, intent, newcomers, refusals, troubles, vanished
 from bridge.sync.adoption import adopt
 from bridge.sync.connection import open_account
 from bridge.sync.leases import alone
@@ -36,6 +39,10 @@ LEADS_PER_READ = 250
 LONGEST_RUN = timedelta(seconds=20)
 # A card that is settled while its lead is being read is read again, so often at most in a row.
 READINGS = 3
+# So long a webhook waits for the answer to a write to the same card, looked for so often.
+LONGEST_WAIT = timedelta(seconds=5)
+WAIT_SECONDS = 0.05
+UNDER_WAY = "waits for the answer to a change of ours that is under way"
 VANISHED = "deleted or merged in Kommo, or hidden from our user"
 
 # What is said about a lead, whatever the action.
@@ -56,6 +63,16 @@ class Round:
     catalogue: Catalogue | None
     now: datetime
     outcomes: dict[int, tuple[str, str]] = field(default_factory=dict)
+    # Leads that a webhook of this round says were deleted.
+    deleted: set[int | None] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One webhook with what it tells of."""
+
+    event: WebhookEvent
+    items: list[WebhookItem]
 
 
 def process_inbox(account_id: int) -> bool:
@@ -65,26 +82,72 @@ def process_inbox(account_id: int) -> bool:
         if not mine:
             return False
         account, client = open_account(account_id)
-        while timezone.now() - started < LONGEST_RUN:
-            heartbeat.progress()
-            if not _process_round(Round(account, client, catalogues.stored(account), timezone.now())):
-                return False
+        held: list[Heard] = []
+        try:
+            while timezone.now() - started < LONGEST_RUN:
+                heartbeat.progress()
+                if not _process_round(Round(account, client, catalogues.stored(account), timezone.now()), held):
+                    return False
+        finally:
+            inbox.put_back([one.event for one in held], why=UNDER_WAY)
     return True
 
 
-def _process_round(current: Round) -> bool:
-    events = inbox.take(current.account)
-    if not events:
+def _process_round(current: Round, held: list[Heard]) -> bool:
+    """Process what is new, and what was `held` and need not wait any more; False when nothing is left to do."""
+    events = inbox.take(current.account, besides=[one.event.pk for one in held])
+    if not events and not held:
         return False
     items = _store_items(current, events)
+    by_event: dict[int, list[WebhookItem]] = {}
+    for item in items:
+        by_event.setdefault(item.event_id, []).append(item)
+    heard = [*held, *(Heard(event, by_event.get(event.pk, [])) for event in events)]
+    waiting = _under_way(current, [item for one in heard for item in one.items])
+    held[:] = [one for one in heard if waiting & {item.kommo_id for item in one.items}]
+    ready = [one for one in heard if one not in held]
+    if not ready:
+        time.sleep(WAIT_SECONDS)
+        return True
+    return _process(current, ready)
+
+
+def _process(current: Round, heard: Sequence[Heard]) -> bool:
+    events, items = [one.event for one in heard], [item for one in heard for item in one.items]
     try:
         _observe(current, items)
     except KommoError as error:
         log.info("inbox_waits", account=current.account.pk, error=str(error))
         inbox.put_back(events, why=str(error))
+        if not isinstance(error, KommoHeldError):
+            refusals.heed(current.account, error, now=current.now, client=current.client)
+            troubles.begin(current.account.pk, Trouble.Subject.INBOX, str(error), now=current.now, refused=False)
         return False
+    except Exception as error:
+        with suppress(DatabaseError):
+            told = f"{type(error).__name__}: {error}"
+            troubles.begin(current.account.pk, Trouble.Subject.INBOX, told, now=current.now, refused=False)
+        raise
     _settle(current, events, items)
+    troubles.over(current.account.pk, Trouble.Subject.INBOX)
     return True
+
+
+def _under_way(current: Round, items: Sequence[WebhookItem]) -> set[int | None]:
+    """Return the ids of leads to whose cards a write of ours left a moment ago, and whose answer is still to come.
+
+    What was deleted or restored is no echo, and does not wait. Nor does anything wait for an answer that was lost.
+    """
+    ids = {item.kommo_id for item in items if item.entity in LEAD_ENTITIES and item.kommo_id}
+    now = clock.now()
+    under_way = Card.objects.filter(
+        account=current.account,
+        kommo_lead_id__in=ids,
+        write_settles_at__gt=now + intent.LONGEST_WRITE - LONGEST_WAIT,
+        write_settles_at__lte=now + intent.LONGEST_WRITE,
+    )
+    urgent = {item.kommo_id for item in items if item.action in ALWAYS_READ}
+    return set(under_way.values_list("kommo_lead_id", flat=True)) - urgent if ids else set()
 
 
 @transaction.atomic
@@ -124,6 +187,7 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     cards = {card.kommo_lead_id: card for card in rows}
     pipelines = set(newcomers.our_pipelines(current.account)) if ids - cards.keys() else set()
     to_read: set[int] = set()
+    current.deleted = {item.kommo_id for item in items if item.action == "delete"}
     for item in items:
         item.result = Result.IGNORED
         if item.entity not in LEAD_ENTITIES or not item.kommo_id or _is_elsewhere(item, cards, pipelines):
@@ -170,7 +234,7 @@ def _read_back(current: Round, ids: Sequence[int], cards: dict[int | None, Card]
 def _read_part(current: Round, ids: list[int], cards: dict[int | None, Card]) -> list[int]:
     """Read one part and give each lead its outcome; return those whose card was settled meanwhile."""
     heartbeat.progress()
-    read_at = timezone.now()
+    read_at = clock.now()
     replies = {
         reply.id: reply
         for reply in current.client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
@@ -186,12 +250,19 @@ def _read_part(current: Round, ids: list[int], cards: dict[int | None, Card]) ->
         current.account, newborn, current.client, current.catalogue, now=current.now, lane=Lane.LIVE
     ).items():
         current.outcomes[kommo_id] = (result, "")
-    lost = [card for kommo_id in ids if kommo_id not in replies and (card := cards.get(kommo_id))]
-    settled = vanished.settle(current.account, current.client, lost, reason=VANISHED, now=current.now)
-    for card in lost:
+    vanished.seen(current.account, replies)
+    _lose(current, [card for kommo_id in ids if kommo_id not in replies and (card := cards.get(kommo_id))])
+    return outdated
+
+
+def _lose(current: Round, cards: Sequence[Card]) -> None:
+    """Let go of the leads that Kommo says are deleted and does not show; look again for those that are just missing."""
+    told_of = [card for card in cards if card.kommo_lead_id in current.deleted]
+    settled = vanished.settle(current.account, current.client, told_of, reason=VANISHED, now=current.now)
+    vanished.miss([card for card in cards if card not in told_of], reason=vanished.NOT_FOUND, now=clock.now())
+    for card in cards:
         changed = card.pk in settled.gone or card.pk in settled.followed
         current.outcomes[card.kommo_lead_id or 0] = (Result.ADOPTED if changed else Result.UNCHANGED, "")
-    return outdated
 
 
 def _adopt(current: Round, card: Card, reply: LeadReply, read_at: datetime) -> bool:

@@ -20,7 +20,7 @@ from bridge.admin.leads.buttons import stands_with_people
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
 from bridge.roles import OPERATE
 from bridge.selectors import stuck
-from bridge.sync import nudge, outbox, switches
+from bridge.sync import briefings, nudge, outbox, switches
 from bridge.webhooks.inbox import reprocess
 from leads import handoff
 from leads.models import Lead
@@ -74,6 +74,12 @@ def _resume_account(request: HttpRequest, said: QueryDict) -> str:
     return _("%(account)s: deliveries go on.") % {"account": account}
 
 
+def _tell_sellers_again(request: HttpRequest, said: QueryDict) -> str:
+    for account_id in briefings.tell_again(now=timezone.now()):
+        nudge.send(account_id)
+    return _("The sellers are told again.")
+
+
 def _replay_webhooks(request: HttpRequest, said: QueryDict) -> str:
     failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED).order_by("pk").only("pk")
     done = reprocess(failed[:REPLAYED_AT_ONCE])
@@ -94,6 +100,7 @@ ACTIONS: dict[str, Doing] = {
     "requeue": _requeue,
     "resume-agent": _resume_agent,
     "resume-account": _resume_account,
+    "tell-sellers-again": _tell_sellers_again,
     "replay-webhooks": _replay_webhooks,
     "replay-agent-events": _replay_agent_events,
 }

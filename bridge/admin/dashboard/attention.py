@@ -22,6 +22,7 @@ from bridge.models import Account, AgentEvent, Card, Drift, WebhookEvent
 from bridge.reasons import told
 from bridge.selectors import stuck
 from bridge.selectors.pulse import Pulse
+from bridge.sync import briefings
 from followups.today import Today
 from leads.models import UnmappedConversationStage
 
@@ -30,7 +31,8 @@ CAUSES_SHOWN = 6
 # Codes of doctor's findings that are told here with more: the cause, since when, and the button that mends it.
 TOLD_HERE = frozenset(
     {
-        "account-absent", "account-paused", "agent-events", "backlog", "cards", "drift", "follow-ups-late", "token",
+        "account-absent", "account-paused", "agent-events", "backlog", "briefings",
+        "cards", "drift", "follow-ups-late", "token",
         "webhook", "webhooks-failed", "webhooks-unread", "worker",
     }
 )  # fmt: skip
@@ -90,12 +92,13 @@ def plain(findings: list[Finding]) -> list[Concern]:
 
 
 def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: datetime) -> list[Concern]:
-    """Return what needs a person, the most urgent first. Six queries."""
+    """Return what needs a person, the most urgent first. Seven queries."""
     found = [
         *_accounts(accounts, now),
         *_worker(beat, now),
         *_backlog(beat, now),
         *_stuck_cards(),
+        *_briefings(),
         *_inbox(now),
         *_agent_events(),
         *_drift(),
@@ -223,6 +226,26 @@ def _stuck_cards() -> Iterator[Concern]:
             "%(count)d more card is stuck for other causes", "%(count)d more cards are stuck for other causes", rest
         )
         yield Concern(WARNING, "more_horiz", title % {"count": rest}, links=((_("Show them"), _cards()),))
+
+
+def _briefings() -> Iterator[Concern]:
+    untold = briefings.given_up().aggregate(count=Count("pk"), since=Min("since"))
+    if untold["count"]:
+        title = ngettext(
+            "%(count)d seller was not told of a handoff",
+            "%(count)d sellers were not told of a handoff",
+            untold["count"],
+        )
+        example = briefings.given_up().values_list("error", flat=True).first() or ""
+        yield Concern(
+            DANGER,
+            "record_voice_over",
+            title % untold,
+            told(example),
+            _("Kommo refuses the note or the task. Tell the seller, mend the cause, then have it tried again."),
+            untold["since"],
+            buttons=(Button(_("Tell them again"), "tell-sellers-again"),),
+        )
 
 
 def _inbox(now: datetime) -> Iterator[Concern]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.utils.dateparse import parse_datetime
 
 from bridge.errors import BridgeError
 from bridge.models import Account
-from bridge.sync import catalogue
+from bridge.sync import catalogue, vanished
 from bridge.sync.connection import open_account
 from bridge.sync.reconciliation import Comparison
 
@@ -49,6 +50,10 @@ class Command(BaseCommand):
         try:
             if full:
                 comparison.everything(newborn=True)
+                if comparison.report.missing and not dry_run:
+                    # What was missing in a list is believed once it was asked for alone, a little later.
+                    time.sleep(vanished.SECOND_LOOK_AFTER.total_seconds())
+                    comparison.look_again()
             else:
                 comparison.changed_since(start)
         except BridgeError as error:
@@ -69,6 +74,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"  lead {kommo_id}: {subject}: ours {ours!r}, Kommo's {theirs!r}")
         for kommo_id in report.owed:
             self.stdout.write(f"  lead {kommo_id}: our side has changes that Kommo does not have")
+        for lead_id in report.missing:
+            self.stdout.write(f"  lead {lead_id}: not found in Kommo, looked for once more before it is believed")
         for lead_id in report.gone:
             self.stdout.write(f"  lead {lead_id}: not in Kommo any more")
         would = "would be " if dry_run else ""

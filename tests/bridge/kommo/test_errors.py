@@ -15,7 +15,7 @@ from bridge.errors import (
     KommoUnreachableError,
     Rejection,
 )
-from bridge.kommo.errors import TABLE, Action, decide, from_answer
+from bridge.kommo.errors import TABLE, Action, Purpose, decide, from_answer, purpose_of
 
 VALIDATION = {
     "validation-errors": [{"request_id": "0", "errors": [{"code": "InvalidType", "path": "name", "detail": "wrong"}]}],
@@ -62,10 +62,27 @@ ROWS = [
     ([error_of(422), error_of(413, b"<html>")], Action.SHRINK_BATCH),
     ([error_of(408), error_of(409), error_of(425)], Action.RETRY),
     ([error_of(302), error_of(405), error_of(410)], Action.PAUSE_ACCOUNT),
-    ([error_of(400, {"detail": "Error code 244: access denied"})], Action.PAUSE_ACCOUNT),
+    (
+        [
+            error_of(400, {"detail": "Error code 244: access denied"}),
+            error_of(400, {"detail": "Код ошибки 244. Доступ запрещён"}),
+            error_of(400, {"hint": "Erro 244", "detail": "x"}),
+        ],
+        Action.PAUSE_ACCOUNT,
+    ),
     ([error_of(400, UNKNOWN_ID)], Action.GONE),
     ([error_of(400, CHOICE)], Action.REFRESH_CATALOGUE),
-    ([error_of(400, VALIDATION), error_of(400, BY_LEAD), error_of(400, b""), error_of(400, b"[]")], Action.DEAD),
+    (
+        [
+            error_of(400, VALIDATION),
+            error_of(400, BY_LEAD),
+            error_of(400, {"errors": {"2441": "Lead 2441 not found"}}),
+            error_of(400, {"detail": "Campo 12441 inválido"}),
+            error_of(400, b""),
+            error_of(400, b"[]"),
+        ],
+        Action.DEAD,
+    ),
 ]
 
 
@@ -86,6 +103,58 @@ def test_what_no_row_knows_is_retried_only_if_its_kind_says_so(retryable, action
     error = KommoError("never seen", operation="o")
     error.retryable = retryable
     assert decide(error) is action
+
+
+SIDE_CALLS = [
+    "update contacts", "create notes", "create tasks", "run salesbot", "read events", "read webhooks",
+    "subscribe webhook", "read users", "read loss reasons",
+]  # fmt: skip
+REFUSALS = [
+    error_of(401),
+    error_of(402),
+    error_of(403, {"detail": "no rights"}),
+    error_of(302),
+    error_of(404),
+    error_of(405),
+    error_of(400, {"detail": "Código de erro 244"}),
+]
+
+
+@pytest.mark.parametrize("operation", SIDE_CALLS)
+def test_what_closes_the_account_to_cards_puts_only_a_side_calls_own_feature_to_rest(operation):
+    for error in REFUSALS:
+        assert decide(error) is Action.PAUSE_ACCOUNT
+        error.operation, before = operation, error.operation
+        try:
+            assert decide(error) is Action.REST_FEATURE
+            assert decide(error, Purpose.CARDS) is Action.PAUSE_ACCOUNT
+        finally:
+            error.operation = before
+    block = error_of(403, b"<html>")
+    block.operation = operation
+    assert decide(block) is Action.PAUSE_ACCOUNT
+
+
+@pytest.mark.parametrize("error", [error_of(429), error_of(500), error_of(504), error_of(400, VALIDATION)])
+def test_whatever_a_call_is_for_what_passes_passes_and_what_is_wrong_is_wrong(error):
+    assert {decide(error, purpose) for purpose in Purpose} == {decide(error)}
+
+
+def test_the_token_endpoint_is_a_main_road():
+    assert purpose_of(KommoError("x", operation="exchange token")) is Purpose.TOKEN
+    assert decide(error_of(401), Purpose.TOKEN) is Action.PAUSE_ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("https://acme.kommo.com/", "the token's user may be deactivated"),
+        ("/login?from=/api/v4/events", "the token's user may be deactivated"),
+        ("https://other.kommo.com/api/v4/leads", "check the account's address"),
+    ],
+)
+def test_a_redirect_says_where_it_leads(location, said):
+    assert said in str(error_of(302, headers={"Location": location}))
 
 
 def test_every_row_has_a_reason():
@@ -119,7 +188,7 @@ def test_an_html_403_is_a_block():
     assert not error_of(403, {"title": "Forbidden"}).is_block
 
 
-REFUSED_TOKEN = "the token was refused: put a new one into the account's page and resume it"
+REFUSED_TOKEN = "the token was refused: put a new one into the account's page"
 
 
 @pytest.mark.parametrize(
@@ -129,19 +198,19 @@ REFUSED_TOKEN = "the token was refused: put a new one into the account's page an
         (
             402,
             b"",
-            "402; the account is not paid for, or its quota is used up: settle it in Kommo and resume",
+            "402; the account or its plan is not paid for, or its quota is used up: settle it in Kommo",
         ),
         (
             403,
             {"title": "Forbidden"},
-            "403: Forbidden; our user may not do this: give it administrator's rights in Kommo and resume",
+            "403: Forbidden; our user may not do this: give it administrator's rights in Kommo",
         ),
         (
             403,
             b"<html>",
-            "403; Kommo blocks this address after too many calls: wait, ask Kommo's support, then resume",
+            "403; Kommo blocks this address, as it does after too many calls: wait, then ask Kommo's support",
         ),
-        (404, b"", "404; check the account's address in the admin, then resume it"),
+        (404, b"", "404; check the account's address in the admin"),
         (500, {"detail": "d" * 400}, f"500: {'d' * 300}"),
         (429, {"hint": 7, "detail": "", "title": "Too Many Requests"}, "429: Too Many Requests"),
     ],

@@ -268,13 +268,17 @@ def test_what_somebody_else_changed_during_a_write_is_contested():
     before = {"name": "Maria", "status_id": 5, "fields": {"1": "o", "2": "o"}, "tags": ["z"]}
     assert contested(effect, before, before) == {}
     theirs = before | {"name": "Bia", "fields": {"1": "o", "2": "p"}, "tags": ["y", "vip"]}
-    assert contested(effect, before, theirs) == {
-        "name": "Ana",
-        "fields": {"2": "b"},
-        "tags_to_add": ["y"],
-        "tags_to_delete": ["z"],
-    }
+    assert contested(effect, before, theirs) == {"name": "Ana", "fields": {"2": "b"}}
     assert contested(effect, {}, {"status_id": 9}) == {"status_id": 7}
+    again = before | {"tags": ["x"]}
+    assert contested(effect, again, again | {"tags": ["z"]}) == {"tags_to_add": ["x"], "tags_to_delete": ["z"]}
+
+
+def test_our_own_echo_heard_before_the_answer_is_not_contested():
+    effect = {"name": "Ana", "status_id": 7, "fields": {"1": "a"}, "tags_to_add": ["x"], "tags_to_delete": ["z"]}
+    before = {"name": "Maria", "status_id": 5, "fields": {"1": "o"}, "tags": ["z"]}
+    echo = {"name": "Ana", "status_id": 7, "fields": {"1": "a"}, "tags": ["x", "vip"]}
+    assert contested(effect, before, echo) == {}
 
 
 NAMES = st.sampled_from(["", "Maria", "João"])

@@ -11,7 +11,7 @@ from bridge.sync import delivery, outbox, shadow, switches
 from bridge.sync.backoff import REST_CAP
 from bridge.sync.waiting import wait_of
 from leads.models import Lead, Stage
-from tests.conftest import MARIA, drain, lead_of, record, rested
+from tests.conftest import MARIA, drain, lead_of, look_again, record, rested
 
 HOW_MANY = 10
 
@@ -25,6 +25,7 @@ def settle(account: Account, rounds: int = 60) -> None:
     for _ in range(rounds):
         account.cards.update(write_settles_at=None)
         drain(rested(account))
+        look_again(account)
         if not account.cards.filter(state__in=Card.PENDING).exists():
             return
 

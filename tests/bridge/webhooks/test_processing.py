@@ -13,7 +13,7 @@ from bridge.sync.connection import client_for
 from bridge.sync.reconciliation import Comparison
 from bridge.webhooks.processing import process_inbox
 from leads.models import Event, Lead
-from tests.conftest import drain, lead_of, record
+from tests.conftest import drain, lead_of, look_again, record
 
 HANDOFF, QUALIFIED, NEW = 90421387, 89709467, 89709459
 GOOD = {"qualification_score": 90, "context": {"conversation_stage": "qualificação"}}
@@ -237,7 +237,9 @@ def test_a_full_comparison_finds_what_is_gone(account, pipeline, kommo):
     kommo.post(f"leads/{kommo_id}/delete")
     full = Comparison(account, client_for(account), catalogue.stored(account), "full")
     assert full.everything()
-    assert full.report.gone == [str(lead_of().pk)]
+    assert full.report.missing == [str(lead_of().pk)]
+    assert lead_of().card.state == Card.State.IN_SYNC
+    look_again(account)
     assert lead_of().card.state == Card.State.GONE
 
 

@@ -1,0 +1,68 @@
+"""What Kommo's refusal means for the account, done in one place for every caller.
+
+The table (bridge/kommo/errors.py) says which it is. A closed door pauses the account; a side call that is refused puts
+its own feature to rest. What becomes of the cards, notes or names that travelled is their callers'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from bridge.errors import KommoError
+from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Action, Purpose, decide, purpose_of
+from bridge.models import Account
+from bridge.sync import switches, troubles
+
+T = TypeVar("T")
+
+
+def heed(
+    account: Account,
+    error: KommoError,
+    *,
+    now: datetime,
+    purpose: Purpose | None = None,
+    client: KommoClient | None = None,
+) -> Action:
+    """Pause the account or put a feature to rest if the table says so; return what it says.
+
+    `client`: asked once whether a token that a side call was refused is good for anything else: Kommo answers 401 also
+    to a user who may not see what was asked for.
+    """
+    action, purpose = decide(error, purpose), purpose or purpose_of(error)
+    if action is Action.REST_FEATURE and error.status_code == 401 and client and (closed := _closed_door(client)):
+        action, error = Action.PAUSE_ACCOUNT, closed
+    if action is Action.PAUSE_ACCOUNT:
+        switches.pause(account, reason=str(error), now=now)
+    elif action is Action.REST_FEATURE:
+        troubles.begin(account.pk, purpose.value, str(error), now=now, refused=True)
+    return action
+
+
+def aside(account: Account, client: KommoClient, purpose: Purpose, ask: Callable[[], T], *, now: datetime) -> T | None:
+    """Return what a side call brings; None while its feature rests, or when it is refused just now.
+
+    Raises KommoError for what passes by itself.
+    """
+    if troubles.rests_until(account.pk, purpose.value, now=now):
+        return None
+    try:
+        found = ask()
+    except KommoError as error:
+        if heed(account, error, now=now, purpose=purpose, client=client) is Action.REST_FEATURE:
+            return None
+        raise
+    troubles.over(account.pk, purpose.value)
+    return found
+
+
+def _closed_door(client: KommoClient) -> KommoError | None:
+    """Return the error when nothing at all may be asked; one harmless read."""
+    try:
+        client.account()
+    except KommoError as error:
+        return error if decide(error) is Action.PAUSE_ACCOUNT else None
+    return None

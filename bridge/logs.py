@@ -12,10 +12,20 @@ import structlog
 SECRET_KEYS = frozenset(
     {"token", "access_token", "refresh_token", "client_secret", "secret", "authorization", "api_key"}
 )
+# Outside text meets these, of any length: each gives back nothing it has taken, and begins where a run begins, so that
+# the time grows with the text and not with its square.
 PHONE = re.compile(r"\+?\d{10,15}")
-EMAIL = re.compile(r"[\w.+-]+@([\w-]+\.[\w.-]+)")
-# Django names the path of what it refuses, and this one holds a secret.
-WEBHOOK_PATH = re.compile(r"(/webhooks/kommo/)[^/\s?\"']+")
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w-]++\.[\w.-]+)")
+# Django names the path of what it refuses, and these hold a secret: shown plain, or nothing after the word when the
+# path is spelled otherwise (doubled or coded slashes, capitals, blanks).
+SECRET_PATH = re.compile(r"(/(?:webhooks/kommo|intake/[\w-]++)/)[^/\s?\"']+")
+_SLASH = r"(?:[/\\]|%2f|%5c)"
+ODD_SECRET_PATH = re.compile(
+    rf"(?i)({_SLASH}\s{{0,9}}(?:webhooks|intake))(?!/[\w-]++/\[secret\])(?=\s{{0,9}}{_SLASH})[^\n\"']*"
+)
+# What a line says of one thing; a message of 60 KB that stands in an exception helps nobody.
+LONGEST_VALUE = 2_000
+LONGEST_TRACEBACK = 20_000
 # Ids of ours and of Kommo: a row of digits in them is no phone, and shortened they would find nothing.
 IDS = frozenset({"timestamp", "correlation_id", "request_id", "lead", "worker"})
 
@@ -27,9 +37,25 @@ def shorten_phone(text: str) -> str:
     return PHONE.sub(lambda match: "…" + match.group()[-4:], text)
 
 
-def tidy(text: str) -> str:
-    """Return a text without what is personal or secret in it."""
-    return shorten_phone(EMAIL.sub(r"…@\1", WEBHOOK_PATH.sub(r"\1[secret]", text)))
+def tidy(text: str, longest: int = LONGEST_VALUE) -> str:
+    """Return a text without what is personal or secret in it, and without the middle of what is very long."""
+    text = shortened(text, longest)
+    text = ODD_SECRET_PATH.sub(r"\1/[secret]", SECRET_PATH.sub(r"\1[secret]", text))
+    return shorten_phone(EMAIL.sub(r"…@\1", text))
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return the beginning and the end of a text that is longer than `longest`, cut between words.
+
+    Half a number or half an address would not be known for one, and stay in clear.
+    """
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    head, tail = text[:half], text[-half:]
+    head = head[: head.rfind(" ") + 1]
+    tail = tail[tail.find(" ") :] if " " in tail else ""
+    return f"{head}… ({len(text) - len(head) - len(tail)} characters left out) …{tail}"
 
 
 def redact(_logger: Any, _method: str, event: Event) -> Event:
@@ -45,12 +71,20 @@ def scrub(key: str, value: Any) -> Any:
     if key.lower() in SECRET_KEYS:
         return "[secret]"
     if isinstance(value, str):
-        return tidy(value)
+        return tidy(value, LONGEST_TRACEBACK if key == "exception" else LONGEST_VALUE)
     if isinstance(value, dict):
         return {name: scrub(str(name), inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [scrub(key, inner) for inner in value]
     return value
+
+
+class OneLine(logging.Filter):
+    """Let a refusal be a line: a scanner that asks for hosts that are not ours would fill the log with tracebacks."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return True
 
 
 SHARED: list[Any] = [

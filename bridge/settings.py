@@ -363,12 +363,14 @@ LOGGING = {
         "console": {"()": "bridge.logs.formatter", "kind": "console"},
         "json": {"()": "bridge.logs.formatter", "kind": "json"},
     },
+    "filters": {"one_line": {"()": "bridge.logs.OneLine"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "axes": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "django.security.DisallowedHost": {"filters": ["one_line"]},
     },
 }
 

@@ -22,6 +22,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from bridge.configuration import establishing
 from bridge.errors import ConfigurationError, KommoError
 from bridge.kommo import auth
 from bridge.kommo.hosts import address_of
@@ -79,6 +80,7 @@ def _exchange(account: Account, code: str, referer: str) -> None:
         redirect_uri=account.redirect_uri,
         code=code,
     )
+    establishing.check_is_same(account, account.base_url, pair.access_token)
     with transaction.atomic():
         store_tokens(account, pair)
         switches.reopen(account, now=timezone.now())

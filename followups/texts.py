@@ -14,9 +14,12 @@ from liquid.exceptions import LiquidError
 
 from followups import moments
 from followups.enrollment import clock_of, zone_of
+from followups.loops import BoundedFor, BoundedTablerow
 from leads.models import Lead
 
 LONGEST_TEXT = 4000
+# Liquid's lexer looks to the end of the text for the end of each.
+MOST_OPENINGS = 200
 
 # A lead of whom everything is known: what a text says only then is tried too before it is saved.
 SAMPLE: Mapping[str, Any] = {
@@ -55,6 +58,8 @@ class _Bounded(Environment):
         super().setup_tags_and_filters(extra=extra)
         # There are no other templates to take in.
         del self.tags["include"], self.tags["render"]
+        self.add_tag(BoundedFor)
+        self.add_tag(BoundedTablerow)
         self.filters = {name: _bounded(apply) for name, apply in self.filters.items()}
 
 
@@ -104,6 +109,8 @@ def _told_plainly() -> Iterator[None]:
         yield
     except LiquidError as error:
         raise BrokenTextError(f"{error.message or error} (line {_line(error)})") from error
+    except BrokenTextError:
+        raise
     # Filters let through what Python says of a number without end, or of a text that is no base64. One lead's text
     # must not hold up everybody who is due with it.
     except Exception as error:
@@ -156,6 +163,11 @@ def _meeting(lead: Lead, at: datetime) -> dict[str, str | None] | None:
 
 @lru_cache(maxsize=512)
 def _template(text: str) -> BoundTemplate:
+    # Before it is read: reading alone can take minutes.
+    if len(text) > LONGEST_TEXT:
+        raise BrokenTextError(f"The text has {len(text)} characters; at most {LONGEST_TEXT} are sent.")
+    if text.count("{{") + text.count("{%") > MOST_OPENINGS:
+        raise BrokenTextError(f"The text has more than {MOST_OPENINGS} openings ({{{{ or {{%).")
     return _environment.from_string(text)
 
 

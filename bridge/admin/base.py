@@ -5,22 +5,23 @@ An action that names no permission needs an operator. Everything done by an acti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import Any
 
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.utils.translation import gettext_lazy as _
+from django.shortcuts import render
+from django.urls import reverse
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 
 from bridge import roles
 from bridge.admin import export, record
+from bridge.admin.confirm import chosen_action
 
 EXPORT = "_export"
 
@@ -33,6 +34,12 @@ class Tones(dict[str, str]):
 
     def __missing__(self, value: str) -> str:
         return ""
+
+
+def safe(button: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a button that only leads somewhere, or that asks with a form of its own: following its link does nothing."""
+    button.is_safe = True  # type: ignore[attr-defined]
+    return button
 
 
 class StaffAdmin(ModelAdmin):
@@ -56,7 +63,7 @@ class StaffAdmin(ModelAdmin):
         return {name: one for name, one in found.items() if hasattr(one[0], "allowed_permissions")}
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        name = request.POST.get("action", "")
+        name = chosen_action(request)
         description = next((str(one[2]) for key, one in self.get_actions(request).items() if key == name), name)
         whole_list = request.POST.get("select_across") == "1"
         chosen = [] if whole_list else list(queryset.filter(pk__in=request.POST.getlist("_selected_action")))
@@ -82,10 +89,9 @@ class StaffAdmin(ModelAdmin):
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             if not hasattr(method, "allowed_permissions") and not self.has_operate_permission(request):
                 raise PermissionDenied
-            # These buttons are links. A link on somebody else's page must not press them.
-            if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and request.method == "GET":
-                messages.warning(request, _("Nothing was done: press the button here, on the page itself."))
-                return redirect("admin:index")
+            # Unfold's buttons are links, and anybody may send somebody a link: what acts is a form of our own page.
+            if request.method != "POST" and not getattr(method, "is_safe", False):
+                return self._press(request, action, kwargs.get("object_id"))
             response = method(request, *args, **kwargs)
             self._record_button(request, action, response, kwargs.get("object_id"))
             return response
@@ -94,9 +100,18 @@ class StaffAdmin(ModelAdmin):
             guarded.allowed_permissions = ("operate",)  # type: ignore[attr-defined]
         return guarded
 
+    def _press(self, request: HttpRequest, action: UnfoldAction, object_id: Any) -> HttpResponse:
+        """Answer a page with the button itself: a link that was followed, from wherever, has done nothing."""
+        row = self.get_object(request, object_id) if object_id else None
+        page = "change" if row else "changelist"
+        back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=[row.pk] if row else [])
+        about = str(row or self.opts.verbose_name_plural)
+        context = {**self.admin_site.each_context(request), "title": action.description, "about": about, "back": back}
+        return render(request, "admin/press.html", context)
+
     def _record_button(self, request: HttpRequest, action: UnfoldAction, response: Any, object_id: Any) -> None:
         acted = 300 <= getattr(response, "status_code", 0) < 400 or record.did_something(request, response)
-        if not acted or record.is_noted():
+        if request.method != "POST" or not acted or record.is_noted():
             return
         row = self.get_object(request, object_id) if object_id else None
         record.note(request, str(action.description), rows=[row] if row else (), about=str(self.opts.verbose_name))

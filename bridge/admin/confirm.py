@@ -135,9 +135,23 @@ class AsksAgain:
     def delete_view(self, *args: Any, **kwargs: Any) -> Any:
         return super().delete_view(*args, **kwargs)  # type: ignore[misc]
 
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if request.method == "POST" and request.POST.get("action") in ("delete_selected", *self.sensitive_actions):
+    def response_action(self, request: HttpRequest, queryset: Any) -> Any:
+        # Where Django runs what was chosen, whatever road led there.
+        if chosen_action(request) in ("delete_selected", *self.sensitive_actions):
             asked = question(request)
             if asked is not None:
                 return asked
-        return super().changelist_view(request, *args, **kwargs)  # type: ignore[misc]
+        return super().response_action(request, queryset)  # type: ignore[misc]
+
+
+def chosen_action(request: HttpRequest) -> str:
+    """Return the name of the list action that Django is going to run: of several posted, the one at `index`."""
+    names = request.POST.getlist("action")
+    try:
+        index = int(request.POST.get("index", 0))
+    except ValueError:
+        index = 0
+    try:
+        return str(names[index])
+    except IndexError:
+        return str(names[-1]) if names else ""

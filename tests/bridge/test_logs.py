@@ -103,7 +103,25 @@ def test_the_end_of_a_long_traceback_is_kept():
         assert logs.scrub("exception", repr(error)).endswith("because of this')")
 
 
-RUNS = ["7", "a", "@", "a@", ".", "a.", "+", "é", "/", "/webhooks", "webhooks/kommo/", "%2f", " ", "\\", '"', "a@b", "0a"]
+RUNS = [
+    "7",
+    "a",
+    "@",
+    "a@",
+    ".",
+    "a.",
+    "+",
+    "é",
+    "/",
+    "/webhooks",
+    "webhooks/kommo/",
+    "%2f",
+    " ",
+    "\\",
+    '"',
+    "a@b",
+    "0a",
+]
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -13,10 +13,13 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
+from bridge import roles
+from bridge.admin.confirm import PASSWORD as CONFIRM
 from bridge.models import Account
 from bridge.sandbox.server import SandboxServer
 from bridge.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 from bridge.sync import connection, leases
+from tests.bridge.admin.people import PASSWORD, client_of
 from tests.conftest import drain, record
 
 
@@ -42,7 +45,7 @@ def button(account):
 
 def go_to_kommo(staff, account):
     """Press the button; return where Kommo's consent page sends the browser back to."""
-    answer = staff.get(button(account))
+    answer = staff.post(button(account))
     assert answer.status_code == 302
     there = requests.get(answer.url, allow_redirects=False, timeout=5)
     return urlsplit(there.headers["Location"])
@@ -80,8 +83,28 @@ def test_a_host_that_is_not_kommos_gets_no_code(staff, integration):
 
 def test_only_staff_who_may_change_accounts_connect(client, integration):
     client.force_login(User.objects.create_user("bob", is_staff=True))
-    assert client.get(button(integration)).status_code == 403
+    assert client.post(button(integration)).status_code == 403
     assert client.get("/oauth/kommo/callback/?code=x&state=y").status_code == 302
+
+
+def test_consent_for_another_account_is_refused_and_changes_nothing(staff, integration):
+    integration.kommo_account_id = 40000002
+    integration.save()
+
+    come_back(staff, go_to_kommo(staff, integration))
+
+    before = integration.base_url
+    integration.refresh_from_db()
+    assert (integration.base_url, integration.access_token, integration.kommo_account_id) == (before, "", 40000002)
+
+
+def test_connecting_asks_for_the_password_unless_it_was_given_just_now(integration):
+    boss = client_of(roles.ADMIN, fresh=False)
+
+    asked = boss.post(button(integration))
+
+    assert "Please confirm" in asked.content.decode()
+    assert boss.post(button(integration), {CONFIRM: PASSWORD}).status_code == 302
 
 
 @pytest.fixture

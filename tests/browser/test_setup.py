@@ -18,7 +18,7 @@ PHONE = "+55 81 99999-0000"
 @pytest.fixture
 def empty(pipeline, kommo, settings):
     """A bridge that knows no account, and a sandbox that knows no bridge."""
-    settings.KOMMO_BASE_URL = settings.KOMMO_LONG_LIVED_TOKEN = ""
+    settings.KOMMO_BASE_URL, settings.KOMMO_LONG_LIVED_TOKEN = kommo.url, ""
     kommo.post("options", {"requests_per_second": 1000})
     return kommo
 

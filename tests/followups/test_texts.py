@@ -92,3 +92,42 @@ def test_a_text_can_count_with_the_bill(conversation, bill, said):
     lead = conversation.lead_writes()
     lead.bill_value = bill
     assert texts.render("{{ bill_value }}, {{ bill_value | times: 0.2 }}", texts.facts_of(lead, at=TUESDAY)) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{% for i in (1..3) %}{{ i }}{% endfor %}", "123"),
+        ("{% for i in (1..9) reversed limit:3 offset:2 %}{{ i }}{% endfor %}", "543"),
+        ("{% for i in (1..9) limit:2 %}{{ i }}{% endfor %}"
+         "{% for i in (1..9) limit:2 offset:continue %}{{ i }}{% endfor %}", "1234"),
+        ("{% for i in (5..1) %}{{ i }}{% else %}none{% endfor %}", "none"),
+        ("{% for i in (1..99999999999) offset: 99999999997 %}{{ i }} {% endfor %}", "99999999998 99999999999"),
+        ("{% for i in (1..99999999999) limit: 2 %}{{ i }}{% endfor %}", "12"),
+        ("{% for i in (1..9) offset: 20 %}{{ i }}{% endfor %}.", "."),
+        ("{% for i in (1..9) limit: 0 %}{{ i }}{% endfor %}.", "."),
+    ],
+)  # fmt: skip
+def test_a_range_is_cut_by_arithmetic_to_the_rounds_that_are_asked_for(text, said):
+    assert texts.render(text, {}) == said
+
+
+@pytest.mark.parametrize("tag", ["for", "tablerow"])
+@pytest.mark.parametrize("more", ["", " reversed", " offset: 3"])
+@pytest.mark.parametrize("end", ["300", "100000000", "99999999999999999999999", "custom.n"])
+def test_more_rounds_than_a_message_needs_are_refused_before_the_first(tag, more, end):
+    text = f"{{% {tag} i in (1..{end}){more} %}}{{{{ i }}}}{{% end{tag} %}}"
+
+    with pytest.raises(texts.BrokenTextError, match="at most 200 rounds"):
+        texts.render(text, {"custom": {"n": 10**12}})
+
+
+@pytest.mark.parametrize("opening", ["{{", "{%", "{{ a }}", "{{-", "{% if a %}", "{%raw%}", "{{ ", "{{ a a a "])
+def test_a_text_of_nothing_but_openings_is_refused_before_it_is_read(opening):
+    with pytest.raises(texts.BrokenTextError, match="openings"):
+        texts.render((opening * 2000)[: texts.LONGEST_TEXT], {})
+
+
+def test_a_text_longer_than_a_message_is_refused_before_it_is_read():
+    with pytest.raises(texts.BrokenTextError, match="4001 characters"):
+        texts.render("x" * 4001, {})

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
-from bridge.admin.base import ReadOnlyAdmin, Tones
+from bridge.admin.base import ReadOnlyAdmin, Tones, safe
 from bridge.reasons import told
 from followups import staff
 from followups.coming import Coming, coming, story
@@ -297,6 +297,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         back = reverse("admin:followups_enrollment_change", args=[object_id])
         return self._act(request, self.get_queryset(request).filter(pk=object_id), name, back=back) or redirect(back)
 
+    @safe
     @action(description=_("How the steps do"), icon="bar_chart", permissions=["view"])
     def figures(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:followups_attempt_outcomes")
@@ -329,6 +330,7 @@ def _of_list(name: str, deed: Deed) -> Any:
 
 
 def _of_page(name: str, deed: Deed) -> Any:
+    @safe
     @action(description=deed.label, url_path=name.replace("_", "-"))
     def act(self: EnrollmentAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._act_on_one(request, object_id, name)

@@ -16,7 +16,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
-from bridge.admin.base import ReadOnlyAdmin, Tones
+from bridge.admin.base import ReadOnlyAdmin, Tones, safe
 from bridge.reasons import told
 from followups.models import Attempt, Sequence
 from followups.selectors import outcomes
@@ -71,6 +71,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     def why(self, attempt: Attempt) -> str:
         return told(attempt.reason) or "–"
 
+    @safe
     @action(description=_("How the steps do"), icon="bar_chart", permissions=["view"])
     def figures(self, request: HttpRequest) -> HttpResponse:
         return self.outcomes_view(request)

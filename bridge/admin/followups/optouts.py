@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from bridge.admin.base import ReadOnlyAdmin
+from bridge.admin.base import ReadOnlyAdmin, safe
 from bridge.reasons import told
 from leads import optout
 from leads.models import Lead, OptOut, Pipeline
@@ -72,6 +72,7 @@ class OptOutAdmin(ReadOnlyAdmin):
             text = _("Nobody knows who was erased: the opt-out can be taken back when the person writes again.")
             self.message_user(request, text, messages.WARNING)
 
+    @safe
     @action(description=_("Opt somebody out"), icon="do_not_disturb_on")
     def add_person(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:leads_optout_person")

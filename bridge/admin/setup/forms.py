@@ -13,9 +13,9 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from bridge.configuration.addresses import given_by_staff
 from bridge.configuration.survey import Choice, Fit, Place, Survey
 from bridge.errors import ConfigurationError
-from bridge.kommo.hosts import check_base_url
 from bridge.models import Account, ApiKey
 from leads.models import Pipeline
 from leads.names import name_key
@@ -34,7 +34,7 @@ class AddressForm(forms.Form):
     def clean_base_url(self) -> str:
         given = self.cleaned_data["base_url"].strip()
         try:
-            return check_base_url(given if "://" in given else f"https://{given}")
+            return given_by_staff(given if "://" in given else f"https://{given}")
         except ConfigurationError as error:
             message = _("This is not the address of a Kommo account. It looks like https://acme.kommo.com")
             raise forms.ValidationError(message) from error

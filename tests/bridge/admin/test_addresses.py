@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.admin.accounts import AccountForm
+from bridge.admin.setup.forms import ConsentForm, TokenForm
 from bridge.models import Account
 
 THEIRS = ["https://acme.kommo.com", "https://acme.amocrm.ru"]
@@ -44,7 +45,19 @@ def test_every_other_host_is_refused(db, settings, address):
     assert "base_url" in form(address).errors
 
 
-def test_a_sandbox_on_this_machine_is_taken_where_the_settings_name_one(db, settings):
+@pytest.mark.parametrize("address", NOT_THEIRS)
+@pytest.mark.parametrize("kind", [TokenForm, ConsentForm])
+def test_the_setup_pages_have_the_same_rule(db, settings, kind, address):
+    settings.KOMMO_BASE_URL = "https://acme.kommo.com"
+    more = {"account": Account()} if kind is ConsentForm else {}
+
+    assert "base_url" in kind({"base_url": address}, **more).errors
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8010", "http://localhost:8010", "http://[::1]:8010"])
+def test_the_sandbox_that_the_settings_name_is_taken_and_no_other_port_of_this_machine(db, settings, address):
     settings.KOMMO_BASE_URL = "http://127.0.0.1:8010"
 
-    assert form("http://127.0.0.1:8011").is_valid()
+    assert form(address).is_valid()
+    assert not form(address.replace("8010", "8011")).is_valid()
+    assert not form(address.replace(":8010", "")).is_valid()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -89,6 +90,34 @@ def test_revoking_and_deleting_keys_ask(boss):
     boss.post("/admin/bridge/apikey/", chosen | {"action": "revoke", FIELD: PASSWORD})
     key.refresh_from_db()
     assert key.revoked_at
+
+
+@pytest.mark.parametrize("action", ["revoke", "delete_selected"])
+@pytest.mark.parametrize(
+    ("before", "after", "index"),
+    [([], ["xx"], "0"), ([], [""], "0"), (["xx"], [], "1"), (["", "xx"], [""], "2"), ([], ["xx"], ""),
+     ([], ["xx"], "-2"), (["xx"], [], "7")],
+)  # fmt: skip
+def test_an_action_among_others_asks_as_it_does_alone(boss, action, before, after, index):
+    key = ApiKey.objects.create(name="agent", prefix="kb_", key_hash="x")
+    posted = {"_selected_action": [key.pk], "index": index, "select_across": "0", "post": "yes"}
+
+    answer = boss.post("/admin/bridge/apikey/", posted | {"action": [*before, action, *after]})
+
+    assert "Please confirm" in answer.content.decode()
+    key.refresh_from_db()
+    assert key.revoked_at is None
+
+
+def test_the_record_names_the_action_that_was_run_among_others(boss):
+    key = ApiKey.objects.create(name="agent", prefix="kb_", key_hash="x")
+    posted = {"_selected_action": [key.pk], "index": "0", "select_across": "0", FIELD: PASSWORD}
+
+    boss.post("/admin/bridge/apikey/", posted | {"action": ["revoke", "something else"]})
+
+    key.refresh_from_db()
+    assert key.revoked_at
+    assert "something else" not in LogEntry.objects.latest("pk").change_message
 
 
 def test_a_new_token_waits_for_the_password_and_no_page_shows_an_old_one(boss, account):

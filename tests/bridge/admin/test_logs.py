@@ -130,7 +130,7 @@ def test_a_webhook_shows_its_body_what_it_tells_and_what_became_of_it(staff, acc
 
 def test_a_webhook_is_read_again(staff, account):
     event = WebhookEvent.objects.create(account=account, body=b"?", received_at=timezone.now(), state="failed")
-    staff.get(reverse("admin:bridge_webhookevent_process_this_again", args=[event.pk]))
+    staff.post(reverse("admin:bridge_webhookevent_process_this_again", args=[event.pk]))
     event.refresh_from_db()
     assert event.state == WebhookEvent.State.RECEIVED
 
@@ -140,7 +140,7 @@ def test_the_agent_is_told_again_under_the_same_id(staff, many):
     event = AgentEvent.objects.create(
         lead=many, type="agent.paused", data={"reason": "x"}, created_at=now, due_at=now, state="dead"
     )
-    staff.get(reverse("admin:bridge_agentevent_tell_this_again", args=[event.pk]))
+    staff.post(reverse("admin:bridge_agentevent_tell_this_again", args=[event.pk]))
     assert list(AgentEvent.objects.values_list("pk", "state")) == [(event.pk, "due")]
 
 
@@ -185,7 +185,7 @@ def test_a_difference_is_decided_by_hand_with_who_did_it(staff, many):
     drift = Drift.objects.create(
         card=card, subject="name", ours="Maria Souza", theirs="Maria S.", found_at=timezone.now(), found_by="poll"
     )
-    staff.get(reverse("admin:bridge_drift_take_this", args=[drift.pk]))
+    staff.post(reverse("admin:bridge_drift_take_this", args=[drift.pk]))
 
     drift.refresh_from_db()
     many.refresh_from_db()

@@ -30,7 +30,7 @@ def test_an_action_on_a_list_is_on_the_record_of_every_row(full):
 
 def test_a_button_of_a_page_is_on_the_record_of_its_row(full):
     event = WebhookEvent.objects.get()
-    client_of(roles.OPERATOR).get(reverse("admin:bridge_webhookevent_process_this_again", args=[event.pk]))
+    client_of(roles.OPERATOR).post(reverse("admin:bridge_webhookevent_process_this_again", args=[event.pk]))
 
     (line,) = lines()
     assert (line.object_id, line.change_message) == (str(event.pk), "Process again")

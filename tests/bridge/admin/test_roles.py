@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
@@ -134,15 +138,49 @@ def test_the_shipped_groups_are_shown_and_not_edited(db):
     assert boss.post(page(Group, "delete", group.pk), {"post": "yes"}).status_code == 403
 
 
-def test_a_link_on_another_site_presses_no_button(full):
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin", "none", None])
+@pytest.mark.parametrize("method", ["get", "head", "options"])
+def test_a_button_is_pressed_by_its_own_form_and_by_no_link_from_anywhere(full, method, site):
     operator = client_of(roles.OPERATOR)
     WebhookEvent.objects.update(state=WebhookEvent.State.PROCESSED)
     button = reverse("admin:bridge_webhookevent_process_this_again", args=[WebhookEvent.objects.get().pk])
 
-    answer = operator.get(button, headers={"sec-fetch-site": "cross-site"}, follow=True)
+    answer = getattr(operator, method)(button, headers={"sec-fetch-site": site} if site else {})
 
-    assert "press the button here" in answer.content.decode()
+    assert answer.status_code == 200
     assert WebhookEvent.objects.get().state == WebhookEvent.State.PROCESSED
+    if method == "get":
+        assert "<button" in answer.content.decode()
+    assert operator.post(button).status_code == 302
+    assert WebhookEvent.objects.get().state != WebhookEvent.State.PROCESSED
+
+
+def everything() -> dict[str, list[dict]]:
+    """Return every row of ours, and of the record."""
+    ours = [model for app in ("leads", "followups", "bridge") for model in apps.get_app_config(app).get_models()]
+    return {model._meta.label: list(model.objects.order_by("pk").values()) for model in (*ours, LogEntry)}
+
+
+def buttons(model: type, where: str) -> Iterator[str]:
+    """Return the names of a page's buttons; some stand together under one name."""
+    for one in getattr(admin.site._registry[model], where) or ():
+        yield from one["items"] if isinstance(one, dict) else [one]
+
+
+OF_A_ROW = [(model, name) for model in MODELS for name in buttons(model, "actions_detail")]
+OF_A_LIST = [(model, name) for model in MODELS for name in buttons(model, "actions_list")]
+
+
+@pytest.mark.parametrize(("model", "name"), [*OF_A_ROW, *OF_A_LIST])
+def test_no_button_of_any_page_acts_when_its_link_is_followed(full, model, name):
+    boss = client_of(roles.ADMIN)
+    row = model.objects.first() if (model, name) in OF_A_ROW else None
+    action = admin.site._registry[model].get_unfold_action(name)
+    before = everything()
+
+    boss.get(reverse(f"admin:{action.action_name}", args=[row.pk if row else 1] if (model, name) in OF_A_ROW else []))
+
+    assert everything() == before
 
 
 @pytest.mark.parametrize("role", roles.ROLES)

@@ -1,0 +1,68 @@
+"""Liquid's loops within bounds: python-liquid counts rounds, and walks to the first of them inside C.
+
+`{% for i in (1..99999999999) offset: 99999999990 %}` would hold the interpreter for minutes, and `reversed` makes a
+list of all numbers first. Here a range is cut by arithmetic, and one with more rounds than a message needs is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from liquid.builtin.expressions.loop import LoopExpression
+from liquid.builtin.tags.for_tag import ForTag
+from liquid.builtin.tags.tablerow_tag import TablerowTag
+from liquid.exceptions import LoopIterationLimitError
+
+
+class BoundedLoop(LoopExpression):  # type: ignore[misc]
+    __slots__ = ()
+
+    def _to_iter(self, obj: object, context: Any) -> tuple[Any, int]:
+        if isinstance(obj, range):
+            return obj, obj.stop - obj.start
+        found: tuple[Any, int] = super()._to_iter(obj, context)
+        return found
+
+    def _slice(
+        self, it: Any, length: int, context: Any, *, limit: int | None, offset: Any
+    ) -> tuple[Iterator[Any], int]:
+        if not isinstance(it, range):
+            found: tuple[Iterator[Any], int] = super()._slice(it, length, context, limit=limit, offset=offset)
+            return found
+        key = f"{self.identifier}-{self.iterable}"
+        start = context.stopindex(key) if offset == "continue" else int(offset or 0)
+        first = min(max(start, 0), length)
+        last = min(length if limit is None else limit + start, length)
+        context.stopindex(key=key, index=last)
+        rounds = it[first : max(first, last)]
+        most = context.env.loop_iteration_limit
+        if rounds.stop - rounds.start > most:
+            raise LoopIterationLimitError(f"a loop has at most {most} rounds", token=self.token)
+        return iter(rounds[::-1] if self.reversed else rounds), len(rounds)
+
+
+def _bounded(loop: LoopExpression) -> BoundedLoop:
+    return BoundedLoop(
+        loop.token,
+        loop.identifier,
+        loop.iterable,
+        limit=loop.limit,
+        offset=loop.offset,
+        reversed_=loop.reversed,
+        cols=loop.cols,
+    )
+
+
+class BoundedFor(ForTag):  # type: ignore[misc]
+    def parse(self, stream: Any) -> Any:
+        node: Any = super().parse(stream)
+        node.expression = _bounded(node.expression)
+        return node
+
+
+class BoundedTablerow(TablerowTag):  # type: ignore[misc]
+    def parse(self, stream: Any) -> Any:
+        node: Any = super().parse(stream)
+        node.expression = _bounded(node.expression)
+        return node

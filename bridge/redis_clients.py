@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import orjson
 import redis
 import structlog
 from django.conf import settings
@@ -64,11 +65,27 @@ def _or(instead: T) -> Callable[[Callable[Concatenate[Cache, P], T]], Callable[C
     return decorate
 
 
+class JsonSerializer:
+    """What is kept is JSON: Django would keep Python's pickles, and whoever writes to Redis would run code here."""
+
+    def dumps(self, value: Any) -> Any:
+        # Numbers as they are, so that Redis can count them.
+        return value if type(value) is int else orjson.dumps(value)
+
+    def loads(self, kept: bytes) -> Any:
+        try:
+            return orjson.loads(kept)
+        except orjson.JSONDecodeError:
+            # Of an earlier version, or not ours: as good as not there.
+            return None
+
+
 class Cache(RedisCache):
     """A cache that holds nothing while Redis is away, instead of failing whoever asks."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
-        super().__init__(server, params | {"OPTIONS": AT_ONCE | params.get("OPTIONS", {})})
+        options = AT_ONCE | {"serializer": JsonSerializer()} | params.get("OPTIONS", {})
+        super().__init__(server, params | {"OPTIONS": options})
 
     @_or(True)
     def add(self, *args: Any, **kwargs: Any) -> bool:

@@ -27,9 +27,13 @@ CHUNK = 2000
 # What a spreadsheet opens at ease; above it, CSV.
 MOST_ROWS_IN_XLSX = 100_000
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 # A phone number begins with a plus and is nothing to run.
 HARMLESS = re.compile(r"^[+-]?\d[\d.,]*$")
+# Where the list separator is “;”, as in Brazil, or a tab, a spreadsheet begins a cell in the middle of ours. It reads
+# full-width signs as well, and passes over blanks and quotes.
+SEPARATORS = r";,|\t\r\n"
+SIGNS = "=+@\uff1d\uff0b\uff0d\uff20-"
+CELL_BEGINS = re.compile(rf"(?:^|(?<=[{SEPARATORS}]))(?=[ \u00a0\"']*[{SIGNS}])")
 
 
 def columns_of(model: type[Model], named: Iterable[str] = ()) -> list[tuple[str, str]]:
@@ -120,9 +124,12 @@ def _values(rows: QuerySet[Any], columns: list[tuple[str, str]], zone: tzinfo) -
 
 
 def safe(value: Any) -> str:
-    """Return a cell that no spreadsheet runs."""
+    """Return a cell that no spreadsheet runs, nor any of the cells that another separator makes of it."""
     text = _text(value)
-    return f"'{text}" if text.startswith(FORMULA) and not HARMLESS.match(text) else text
+    if HARMLESS.match(text):
+        return text
+    text = CELL_BEGINS.sub("'", text)
+    return f"'{text}" if text.startswith(("\t", "\r", "\n")) else text
 
 
 def _text(value: Any) -> str:

@@ -24,9 +24,13 @@ from bridge import second_factor
 from bridge.admin import record
 from bridge.admin.confirm import asks_again
 from bridge.admin.whereabouts import is_for_the_admin
+from bridge.client_address import client_address
+from bridge.counting import count
 
 # Where somebody without a second factor may go although everybody needs one.
 OPEN = frozenset({"second-factor", "admin:login", "admin:logout", "admin:jsi18n"})
+# From one address, whoever is named: an office behind one address logs in at ease, a script does not.
+MOST_LOGINS_A_MINUTE = 20
 CODE_INPUT = {"autocomplete": "one-time-code", "inputmode": "text", "autofocus": True}
 
 
@@ -40,6 +44,14 @@ class LoginForm(AuthenticationForm):
         widget=UnfoldAdminTextInputWidget(attrs={**CODE_INPUT, "form": "login-form"}),
     )
     asks_for_code = False
+
+    def clean(self) -> dict[str, Any]:
+        # Before the password is looked at: each look costs half a second of a processor, also for names nobody has.
+        if count(f"logins:{client_address(self.request)}", seconds=60) > MOST_LOGINS_A_MINUTE:
+            text = _("Too many attempts from your address. Wait a minute and try again.")
+            raise forms.ValidationError(text, code="too_many")
+        cleaned: dict[str, Any] = super().clean()
+        return cleaned
 
     def confirm_login_allowed(self, user: Any) -> None:
         super().confirm_login_allowed(user)

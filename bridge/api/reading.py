@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from bridge.api import answers, examples, representation
 from bridge.api.base import ApiView, key_of, phone_key, visible, with_card
 from bridge.api.paging import NewestFirst, OldestFirst
+from bridge.models import ApiKey
 from leads.models import Event, Lead, Stage
 
 SYNC_NAMES = sorted(set(representation.SYNC.values()))
@@ -61,7 +62,7 @@ def _filtered(rows: QuerySet[Lead], request: Request) -> QuerySet[Lead]:
     if text := asked.get("phone"):
         rows = rows.filter(phone_key=phone_key(text, key_of(request)))
     if stage := asked.get("stage"):
-        rows = rows.filter(stage=None) if stage == OTHER else rows.filter(stage__in=_stages(stage))
+        rows = rows.filter(stage=None) if stage == OTHER else rows.filter(stage__in=_stages(stage, key_of(request)))
     if sync := asked.get("sync"):
         states = [state for state, name in representation.SYNC.items() if name == sync]
         if not states:
@@ -74,10 +75,12 @@ def _filtered(rows: QuerySet[Lead], request: Request) -> QuerySet[Lead]:
     return rows
 
 
-def _stages(key: str) -> list[Stage]:
-    stages = list(Stage.objects.filter(key=key))
+def _stages(name: str, key: ApiKey) -> list[Stage]:
+    # A key made for one pipeline does not learn what others are like.
+    all_seen = Stage.objects.filter(pipeline=key.pipeline) if key.pipeline else Stage.objects.all()
+    stages = list(all_seen.filter(key=name))
     if not stages:
-        known = [*sorted(set(Stage.objects.values_list("key", flat=True))), OTHER]
+        known = [*sorted(set(all_seen.values_list("key", flat=True))), OTHER]
         raise exceptions.ValidationError({"stage": ["Unknown; one of: " + ", ".join(known)]})
     return stages
 

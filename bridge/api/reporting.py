@@ -16,6 +16,7 @@ from bridge.api.base import ApiView, key_of
 from bridge.api.intake import Outcome, take_in
 from bridge.api.problems import problem
 from bridge.api.serializers import InteractionBody
+from bridge.api.throttling import one_batch_at_a_time
 
 MOST_IN_A_BATCH = 500
 # Long enough to share the cost of a commit, short enough not to keep others waiting for the lock.
@@ -84,9 +85,10 @@ class InteractionBatch(ApiView):
             (item, f"{idempotency_key}:{place}" if idempotency_key else None) for place, item in enumerate(request.data)
         ]
         results: list[dict[str, Any]] = []
-        for start in range(0, len(items), IN_ONE_TRANSACTION):
-            outcomes = take_in(items[start : start + IN_ONE_TRANSACTION], key, now=timezone.now())
-            results += [_told(outcome) for outcome in outcomes]
+        with one_batch_at_a_time(key):
+            for start in range(0, len(items), IN_ONE_TRANSACTION):
+                outcomes = take_in(items[start : start + IN_ONE_TRANSACTION], key, now=timezone.now())
+                results += [_told(outcome) for outcome in outcomes]
         return Response(results, status=status.HTTP_207_MULTI_STATUS)
 
 

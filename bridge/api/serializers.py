@@ -338,12 +338,13 @@ def pipeline_named(slug: Any, key: ApiKey) -> Pipeline:
     # What is no text is refused with everything else that is wrong; a NUL is in no slug, and in no query either.
     named = isinstance(slug, str) and "\0" not in slug
     pipeline: Pipeline | None = usual if not named or (usual and usual.slug == slug) else BY_SLUG.first(slug=slug)
+    if key.pipeline and (pipeline is None or pipeline.pk != key.pipeline.pk):
+        # The same for one that is there and one that is not: this key does not learn which others there are.
+        text = f"This key is only for pipeline “{key.pipeline.slug}”."
+        raise serializers.ValidationError({"pipeline": [serializers.ErrorDetail(text, code="forbidden")]})
     if pipeline is None:
         text = f"There is no pipeline “{slug}”." if slug is not None else "There is no default pipeline: name one."
         raise serializers.ValidationError({"pipeline": [serializers.ErrorDetail(text, code="unknown")]})
-    if key.pipeline and pipeline.pk != key.pipeline.pk:
-        text = f"This key is only for pipeline “{key.pipeline.slug}”."
-        raise serializers.ValidationError({"pipeline": [serializers.ErrorDetail(text, code="forbidden")]})
     return pipeline
 
 

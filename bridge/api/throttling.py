@@ -1,18 +1,22 @@
-"""So many calls a second for one key; shared by all processes when the cache is."""
+"""So many calls a second for one key, and one batch of each key at a time."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import structlog
 from django.conf import settings
 from django.core.cache import cache
-from redis.exceptions import RedisError
+from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-log = structlog.get_logger(__name__)
+from bridge.counting import count
+from bridge.models import ApiKey
+
+# Above the longest a request can take: a web server that died in one gives the place back.
+BATCH_SECONDS = 60
 
 
 class KeyThrottle(BaseThrottle):
@@ -21,18 +25,22 @@ class KeyThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: APIView) -> bool:
         if request.auth is None:
             return True
-        name = f"calls:{request.auth.pk}:{int(time.time())}"
-        try:
-            if cache.add(name, 1, timeout=2):
-                return True
-            return bool(cache.incr(name) <= settings.API_REQUESTS_PER_SECOND)
-        except ValueError:
-            # The second ended between the two calls.
-            return True
-        except (RedisError, OSError) as error:
-            # Counting is a courtesy among callers who have a key; without it we serve, and do not refuse.
-            log.warning("calls_not_counted", error=type(error).__name__)
-            return True
+        return count(f"calls:{request.auth.pk}", seconds=1) <= settings.API_REQUESTS_PER_SECOND
 
     def wait(self) -> float:
         return 1.0
+
+
+@contextmanager
+def one_batch_at_a_time(key: ApiKey) -> Iterator[None]:
+    """Let a key have one batch under way. Raises Throttled for a second one.
+
+    A batch is up to 500 calls in one: a few of them side by side would take every thread from everybody else.
+    """
+    name = f"batch:{key.pk}"
+    if not cache.add(name, 1, timeout=BATCH_SECONDS):
+        raise exceptions.Throttled(wait=1, detail="This key has a batch under way; send the next one after its answer.")
+    try:
+        yield
+    finally:
+        cache.delete(name)

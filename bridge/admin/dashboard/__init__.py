@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -99,11 +99,29 @@ def _funnel(pipeline: Pipeline, now: datetime) -> dict[str, Any]:
 def _weeks(pipeline: Pipeline, now: datetime) -> tuple[funnel.Lately, list[date], dict[int, list[int]]]:
     """Return what takes reading every stay of weeks, kept for a minute: it hardly moves within one."""
     key = f"funnel:{pipeline.pk}"
-    kept: tuple[funnel.Lately, list[date], dict[int, list[int]]] | None = cache.get(key)
-    if kept is None:
-        kept = (funnel.lately(pipeline, now=now), *funnel.daily_entries(pipeline, days=DAYS_SHOWN, now=now))
-        cache.set(key, kept, KEPT_SECONDS)
-    return kept
+    if kept := cache.get(key):
+        return _unpacked(kept)
+    seen = funnel.lately(pipeline, now=now)
+    days, entries = funnel.daily_entries(pipeline, days=DAYS_SHOWN, now=now)
+    cache.set(key, _packed(seen, days, entries), KEPT_SECONDS)
+    return seen, days, entries
+
+
+def _packed(seen: funnel.Lately, days: list[date], entries: dict[int, list[int]]) -> dict[str, Any]:
+    """Return the figures as JSON has them, which is all that a cache keeps: its keys are texts."""
+    return {
+        "entered": list(seen.entered.items()),
+        "usual_stay": [(pk, stay.total_seconds()) for pk, stay in seen.usual_stay.items()],
+        "moved": seen.moved,
+        "days": [day.isoformat() for day in days],
+        "entries": list(entries.items()),
+    }
+
+
+def _unpacked(kept: dict[str, Any]) -> tuple[funnel.Lately, list[date], dict[int, list[int]]]:
+    stays = {pk: timedelta(seconds=seconds) for pk, seconds in kept["usual_stay"]}
+    seen = funnel.Lately(dict(kept["entered"]), stays, kept["moved"])
+    return seen, [date.fromisoformat(day) for day in kept["days"]], dict(kept["entries"])
 
 
 def _deliveries(zone: str, now: datetime) -> dict[str, Any]:

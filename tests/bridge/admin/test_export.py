@@ -9,9 +9,11 @@ import zipfile
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge import roles
-from bridge.admin.export import columns_of, safe
+from bridge.admin.export import HARMLESS, _Echo, columns_of, safe
 from bridge.models import Account
 from leads.models import Lead
 from tests.bridge.admin.people import client_of
@@ -33,7 +35,12 @@ def csv_of(answer):
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
         ("-2+3", "'-2+3"),
         ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
+        ("\t=1", "'\t'=1"),
+        ("\tMaria", "'\tMaria"),
+        ("Joao;=cmd|'/c calc'!A1;", "Joao;'=cmd|'/c calc'!A1;"),
+        ("a\n@b", "a\n'@b"),
+        ('a; "-1', "a;' \"-1"),
+        ("a,＝b", "a,'＝b"),
         ("+5581999990000", "+5581999990000"),
         ("-12.5", "-12.5"),
         ("Maria", "Maria"),
@@ -43,6 +50,19 @@ def csv_of(answer):
 )
 def test_no_cell_is_a_formula(typed, written):
     assert safe(typed) == written
+
+
+TYPED = st.text(alphabet=st.sampled_from("aé1 =+-@;,|\t\r\n\"'＝"), max_size=12)
+
+
+@given(st.lists(TYPED, min_size=1, max_size=3))
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_whatever_separator_a_spreadsheet_reads_by_no_cell_of_it_is_a_formula(separator, row):
+    line = csv.writer(_Echo()).writerow([safe(typed) for typed in row])
+
+    for cells in csv.reader(io.StringIO(line, newline=""), delimiter=separator):
+        for cell in cells:
+            assert not cell.lstrip(" \u00a0").startswith(("=", "+", "-", "@", "＝")) or HARMLESS.match(cell)
 
 
 def test_a_manager_takes_the_filtered_list_out_and_it_is_on_the_record(pipeline):

@@ -8,9 +8,8 @@ business. A worker that is dead tells nothing: deploy/prometheus has the alarms 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from smtplib import SMTPException
 
 import structlog
 from django.conf import settings
@@ -70,9 +69,19 @@ def tell_due(now: datetime) -> None:
             alert.delete()
 
 
+def _failure_of(road: str, tell: Callable[[], str]) -> str:
+    """Return why a road failed, whatever it raised: the next road, and the next alert, are told all the same."""
+    try:
+        return tell()
+    except Exception as error:
+        log.exception("alert_road_failed", road=road)
+        return f"{road}: {type(error).__name__}"
+
+
 def _tell(alert: Alert, now: datetime, *, is_over: bool) -> bool:
     """Tell by every road that is set up; note what failed, so that the next look tries again."""
-    failures = [failure for failure in (_mail(alert, is_over), _post(alert, now, is_over)) if failure]
+    roads = {"mail": lambda: _mail(alert, is_over), "webhook": lambda: _post(alert, now, is_over)}
+    failures = [failure for road, tell in roads.items() if (failure := _failure_of(road, tell))]
     log.log(
         20 if is_over else 40,
         "trouble_over" if is_over else "trouble",
@@ -96,11 +105,10 @@ def _mail(alert: Alert, is_over: bool) -> str:
     """Return why the mail could not be handed over; empty when it was, or nobody is to get one."""
     if not settings.ALERT_EMAILS:
         return ""
-    title = f"[Kommo bridge] {'over: ' if is_over else ''}{alert.message}".replace("\n", " ")[:150]
-    try:
-        send_mail(title, _text(alert, is_over), None, settings.ALERT_EMAILS)
-    except (SMTPException, OSError) as error:
-        return f"mail: {type(error).__name__}"
+    # What Kommo or a lead wrote stands in a message: a line break or a control in it would be a header of its own.
+    title = " ".join(f"[Kommo bridge] {'over: ' if is_over else ''}{alert.message}".split())
+    title = "".join(character for character in title if character.isprintable())[:150]
+    send_mail(title, _text(alert, is_over), None, settings.ALERT_EMAILS)
     return ""
 
 

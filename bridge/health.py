@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hmac import compare_digest
 
 from django.conf import settings
@@ -23,6 +23,20 @@ LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _migrated = False
 
 
+class Probes:
+    """Middleware: answer the two questions of machines before the host is looked at.
+
+    Load balancers and containers ask by address, which no ALLOWED_HOSTS names.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        answer = PROBES.get(request.path_info)
+        return answer(request) if answer else self._get_response(request)
+
+
 def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
@@ -36,6 +50,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
     if pending:
         return JsonResponse({"status": f"{pending} migration(s) to apply: run manage.py migrate"}, status=503)
     return JsonResponse({"status": "ready"})
+
+
+PROBES = {"/healthz": healthz, "/readyz": readyz}
 
 
 def _pending_migrations() -> int:

@@ -107,6 +107,8 @@ MIDDLEWARE = [
     "bridge.correlation.Correlation",
     "django.middleware.security.SecurityMiddleware",
     "bridge.content_policy.ContentPolicy",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "bridge.health.Probes",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -114,7 +116,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "bridge.admin.record.RecordMiddleware",
     "bridge.admin.second_factor.RequiredMiddleware",
@@ -122,6 +123,8 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 
+# A new key of the API is shown once by a message: in a cookie it would travel, signed and readable.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 ROOT_URLCONF = "bridge.urls"
 WSGI_APPLICATION = "bridge.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -23,7 +23,5 @@ urlpatterns = [
     path("webhooks/kommo/<str:secret>/", webhooks.receive, name="kommo-webhook"),
     path("oauth/kommo/callback/", oauth.consented, name="kommo-callback"),
     path("oauth/kommo/uninstalled/", oauth.uninstalled, name="kommo-uninstalled"),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
     path("metrics", health.metrics),
 ]

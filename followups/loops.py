@@ -15,7 +15,7 @@ from liquid.builtin.tags.tablerow_tag import TablerowTag
 from liquid.exceptions import LoopIterationLimitError
 
 
-class BoundedLoop(LoopExpression):  # type: ignore[misc]
+class BoundedLoop(LoopExpression):
     __slots__ = ()
 
     def _to_iter(self, obj: object, context: Any) -> tuple[Any, int]:
@@ -54,14 +54,14 @@ def _bounded(loop: LoopExpression) -> BoundedLoop:
     )
 
 
-class BoundedFor(ForTag):  # type: ignore[misc]
+class BoundedFor(ForTag):
     def parse(self, stream: Any) -> Any:
         node: Any = super().parse(stream)
         node.expression = _bounded(node.expression)
         return node
 
 
-class BoundedTablerow(TablerowTag):  # type: ignore[misc]
+class BoundedTablerow(TablerowTag):
     def parse(self, stream: Any) -> Any:
         node: Any = super().parse(stream)
         node.expression = _bounded(node.expression)

@@ -95,6 +95,12 @@ def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "measure", timedelta)
 
 
+@pytest.fixture(autouse=True)
+def nothing_stays_counted() -> None:
+    """Forget what was counted by address and key: every test comes from the same one."""
+    cache.clear()
+
+
 @pytest.fixture
 def pipeline(db: None) -> Pipeline:
     return Pipeline.objects.get(slug="solar")

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in
+from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -135,13 +136,14 @@ class AsksAgain:
     def delete_view(self, *args: Any, **kwargs: Any) -> Any:
         return super().delete_view(*args, **kwargs)  # type: ignore[misc]
 
-    def response_action(self, request: HttpRequest, queryset: Any) -> Any:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         # Where Django runs what was chosen, whatever road led there.
         if chosen_action(request) in ("delete_selected", *self.sensitive_actions):
             asked = question(request)
             if asked is not None:
                 return asked
-        return super().response_action(request, queryset)  # type: ignore[misc]
+        response: HttpResponse | None = super().response_action(request, queryset)  # type: ignore[misc]
+        return response
 
 
 def chosen_action(request: HttpRequest) -> str:

@@ -30,7 +30,7 @@ from bridge.counting import count
 # Where somebody without a second factor may go although everybody needs one.
 OPEN = frozenset({"second-factor", "admin:login", "admin:logout", "admin:jsi18n"})
 # From one address, whoever is named: an office behind one address logs in at ease, a script does not.
-MOST_LOGINS_A_MINUTE = 20
+MOST_LOGINS_A_MINUTE = 30
 CODE_INPUT = {"autocomplete": "one-time-code", "inputmode": "text", "autofocus": True}
 
 

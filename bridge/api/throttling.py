@@ -25,7 +25,7 @@ class KeyThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: APIView) -> bool:
         if request.auth is None:
             return True
-        return count(f"calls:{request.auth.pk}", seconds=1) <= settings.API_REQUESTS_PER_SECOND
+        return bool(count(f"calls:{request.auth.pk}", seconds=1) <= settings.API_REQUESTS_PER_SECOND)
 
     def wait(self) -> float:
         return 1.0

@@ -116,3 +116,36 @@ def test_what_doctor_finds_in_our_rows_is_what_is_looked_at(monkeypatch):
         "worker: no worker has ever reported",
         "account: no Kommo account",
     }
+
+
+@pytest.mark.parametrize("broken", [ValueError("header"), RuntimeError("no idea"), OSError("away")])
+@responses.activate
+def test_one_trouble_that_cannot_be_told_keeps_no_other_from_it(monkeypatch, settings, mailoutbox, broken):
+    settings.ALERT_WEBHOOK_URL = HOOK
+    responses.post(HOOK, status=200)
+    real = alerts.send_mail
+
+    def send(title, *args, **kwargs):
+        if "cursed" in title:
+            raise broken
+        return real(title, *args, **kwargs)
+
+    monkeypatch.setattr(alerts, "send_mail", send)
+    looks(monkeypatch, *[[Finding("a", "cursed", "do"), *late(10)]] * 8)
+
+    assert [mail.subject for mail in mailoutbox] == ["[Kommo bridge] 3 cards wait, the oldest for 10 min"]
+    told = [json.loads(call.request.body)["data"]["message"] for call in responses.calls]
+    assert {"cursed", "3 cards wait, the oldest for 10 min"} <= set(told)
+
+
+@pytest.mark.parametrize(
+    "break_", ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x00", "\u202e"]
+)
+def test_what_somebody_else_wrote_is_no_header_of_a_mail(monkeypatch, mailoutbox, break_):
+    message = f"Kommo answered “x{break_}Bcc: thief@example.com”"
+    looks(monkeypatch, *[[Finding("kommo", message, "do")]] * 8)
+
+    (mail,) = mailoutbox
+    assert mail.subject.isprintable()
+    assert mail.recipients() == ["staff@example.com"]
+    assert "Bcc" not in mail.message()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
+import pytest
 from django.db import OperationalError
 
 from bridge import health
@@ -41,3 +42,13 @@ def test_every_metric_of_the_contract_is_there(client, account, pipeline):
         "bridge_followup_lateness_seconds_bucket",
     ):  # fmt: skip
         assert name in text, name
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("host", ["10.0.3.7", "10.0.3.7:8000", "[fd00::7]:8000", "bridge-7f9c.internal"])
+def test_a_probe_that_asks_by_address_is_answered_and_nobody_else_is(client, db, settings, caplog, path, host):
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["bridge.example"], True
+
+    assert client.get(path, headers={"host": host}).status_code == 200
+    assert not caplog.records
+    assert client.get("/admin/login/", headers={"host": host}, secure=True).status_code == 400

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from bridge import retention
 from bridge.api import keys
+from bridge.api.intake import take_in
 from bridge.models import ApiKey, IdempotencyRecord
-from leads.models import Event, Lead, Pipeline
+from leads.models import Event, Lead, Pipeline, Stage
 from tests.bridge.api.conftest import Agent
 
 YESTERDAY = (timezone.now() - timedelta(days=1)).isoformat()
@@ -203,6 +204,43 @@ def test_too_many_calls_for_one_key_are_429_with_a_wait(agent, settings):
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused
     assert int(refused[0]["retry-after"]) >= 1
+
+
+def test_a_key_has_one_batch_under_way_and_another_key_is_not_kept_waiting(agent, monkeypatch):
+    other = Agent(keys.issue(ApiKey(name="another")))
+    inside = []
+
+    def meanwhile(items, key, **more):
+        inside.append(agent.post("interactions/batch/", [{"lead": {"phone": "81999990001"}}]))
+        monkeypatch.undo()
+        inside.append(other.post("interactions/batch/", [{"lead": {"phone": "81999990002"}}]))
+        return take_in(items, key, **more)
+
+    monkeypatch.setattr("bridge.api.reporting.take_in", meanwhile)
+    answer = agent.post("interactions/batch/", [{"lead": {"phone": "81999990000"}}])
+
+    refused, others = inside
+    assert (refused.status_code, refused["retry-after"]) == (429, "1")
+    assert "under way" in refused.json()["detail"]
+    assert (answer.status_code, others.status_code) == (207, 207)
+    assert agent.post("interactions/batch/", [{"lead": {"phone": "81999990003"}}]).status_code == 207
+
+
+def test_a_key_for_one_pipeline_does_not_learn_of_others(pipeline):
+    other = Pipeline.objects.create(slug="clinic", name="Clinic")
+    Stage.objects.create(pipeline=other, key="surgery", name="Surgery", rank=1)
+    mine = Agent(keys.issue(ApiKey(name="mine", pipeline=pipeline)))
+
+    there, not_there = (
+        mine.post("interactions/", {"lead": {"phone": "81999990000"}, "pipeline": slug}).json()
+        for slug in (other.slug, "nowhere")
+    )
+    unknown = mine.get("leads/", stage="surgery")
+
+    assert there["errors"] == not_there["errors"]
+    assert unknown.status_code == 400
+    assert "surgery" not in unknown.json()["errors"][0]["message"].replace("Unknown", "")
+    assert mine.get("leads/", stage="qualified").status_code == 200
 
 
 def test_a_batch_answers_item_by_item_and_one_bad_item_spoils_none(agent):

@@ -32,6 +32,8 @@ def connect(bench: Bench) -> Account:
     assert account is not None
     adjust(bench, account, requests_per_second=NO_CEILING)
     Connection(account, client_for(account), create_missing=True, now=timezone.now()).connect(None)
+    # Nobody is in Kommo yet.
+    Account.objects.filter(pk=account.pk).update(compared_at=timezone.now())
     account.refresh_from_db()
     return account
 

@@ -9,8 +9,7 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from bridge.models import Account, Card
-
-NOT_COMPARED = "the first comparison with Kommo is not through: nothing is created before"
+from bridge.sync import outbox
 
 
 def lines(account: Account, *, now: datetime) -> Iterator[str]:
@@ -50,7 +49,7 @@ def comparison(account: Account) -> str:
     if account.compared_at is not None:
         return f"through; last compared {_moment(account.compared_at)}"
     found = account.first_comparison
-    held = Card.objects.filter(account=account, kommo_lead_id=None, state__in=Card.PENDING).count()
+    held = outbox.held_back(account).count()
     waits = f"; {held:,} new cards wait for it" if held else ""
     if account.comparing_since is None:
         return f"not begun: a worker begins it, or manage.py kommo_connect --wait{waits}"

@@ -51,6 +51,8 @@ COMPARE_EVERY = timedelta(hours=24)
 LONGEST_COMPARISON = timedelta(minutes=10)
 # Well inside the queue's own limit of a task.
 LONGEST_COMPARING = timedelta(seconds=20)
+# The first comparison of an account leaves the other half of Kommo's calls to conversations.
+FIRST_COMPARISON_SHARE = 0.5
 # A person who replies in Kommo's chat is noticed within this; one call to the events feed.
 LOOK_FOR_TAKEOVERS_EVERY = timedelta(seconds=60)
 LONGEST_SENDING = timedelta(seconds=20)
@@ -95,6 +97,10 @@ def read_inbox(account_id: int) -> None:
 def poll(account_id: int, full: bool = False) -> None:
     """Compare with Kommo what webhooks may have missed: the latest changes, or every card."""
     heartbeat.progress()
+    if full and Account.objects.filter(pk=account_id, compared_at=None).exists():
+        if compare_first(account_id) is False:
+            _go_on("bridge.tasks.poll", account_id, True)
+        return
     with _asking(Subject.COMPARE, account_id) as asked:
         if asked is None:
             return
@@ -110,6 +116,28 @@ def poll(account_id: int, full: bool = False) -> None:
         subscription.note_missed(account, report.missed, now=timezone.now())
         if not report.is_clean:
             log.info("drift_found", account=account_id, cards=len(report.drifted), gone=len(report.gone))
+
+
+def compare_first(account_id: int, *, longest: timedelta = LONGEST_COMPARING) -> bool | None:
+    """Do a part of an account's first comparison; True when it is through, None while somebody else is at it.
+
+    By half the calls that Kommo allows: conversations go on meanwhile, and so do the cards that are known.
+    """
+    with _asking(Subject.COMPARE, account_id, share=FIRST_COMPARISON_SHARE) as asked:
+        if asked is None:
+            return None
+        account, client = asked
+        if account.compared_at is not None:
+            return True
+        comparison = reconciliation.Comparison(account, client, catalogue.stored(account), "poll")
+        ended = comparison.everything(until=timezone.now() + longest)
+        if ended:
+            log.info("first_comparison_ended", account=account_id, read=account.first_comparison.get("read", 0))
+            # What waited for it goes out.
+            nudge.send(account_id)
+        return ended
+    # Kommo did not answer: whoever asks next goes on.
+    return False
 
 
 @tracing.traced
@@ -150,7 +178,7 @@ def look_at_catalogue(account_id: int) -> None:
 
 
 @contextmanager
-def _asking(subject: Subject, account_id: int) -> Iterator[tuple[Account, KommoClient] | None]:
+def _asking(subject: Subject, account_id: int, *, share: float = 1.0) -> Iterator[tuple[Account, KommoClient] | None]:
     """Yield the account with its client to the one process that may ask; None to all others, and while it rests.
 
     What Kommo refuses is heeded as everywhere (bridge/sync/refusals.py); what fails is tried again with growing waits,
@@ -161,7 +189,7 @@ def _asking(subject: Subject, account_id: int) -> Iterator[tuple[Account, KommoC
         if not mine or troubles.rests_until(account_id, subject, now=now):
             yield None
             return
-        account, client = connection.open_account(account_id)
+        account, client = connection.open_account(account_id, share=share)
         try:
             yield account, client
         except KommoHeldError as error:
@@ -206,10 +234,10 @@ def tell_agent() -> None:
         _go_on("bridge.tasks.tell_agent")
 
 
-def _go_on(task: str) -> None:
+def _go_on(task: str, *arguments: object) -> None:
     """Ask for the same again at once: the worker's clock asks too, but not every second for the same."""
     try:
-        async_task(task, save=False)
+        async_task(task, *arguments, save=False)
     except Exception as error:
         log.warning("nudge_failed", task=task, error=type(error).__name__)
 

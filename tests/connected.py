@@ -47,7 +47,7 @@ class Connected:
                 update_fields=[name for name in names if name != key],
             )
         now = timezone.now()
-        Account.objects.update(connected_at=now)
+        Account.objects.update(connected_at=now, compared_at=now)
         Catalogue.objects.update(fetched_at=now)
         for pipeline in Pipeline.objects.all():
             # An earlier test's rules may be remembered under the version that was kept.

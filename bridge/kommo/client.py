@@ -125,19 +125,22 @@ class KommoClient(Transport):
         *,
         page: int,
         updated_since: datetime | None = None,
+        created_until: int | None = None,
         pipeline_ids: Sequence[int] = (),
         limit: int = LIST_LIMIT,
         lane: Lane = Lane.BULK,
     ) -> tuple[list[LeadReply], bool]:
         """Return one page of leads with their contacts, and whether another follows.
 
-        With `updated_since` the oldest change comes first, without it the newest lead. Rows that change while pages
-        are read move between them.
+        With `updated_since` the oldest change comes first, without it the newest lead, from `created_until` on (Unix
+        seconds, that second included). Rows that change while pages are read move between them.
         """
         params = [("filter[pipeline_id][]", str(one)) for one in pipeline_ids]
         if updated_since:
             params.append(("filter[updated_at][from]", str(int(updated_since.timestamp()))))
-        params.append(("order[updated_at]", "asc") if updated_since else ("order[id]", "desc"))
+        if created_until is not None:
+            params.append(("filter[created_at][to]", str(created_until)))
+        params.append(("order[updated_at]", "asc") if updated_since else ("order[created_at]", "desc"))
         query = [*params, ("with", "contacts"), ("page", str(page)), ("limit", str(limit))]
         return self._page_of_leads(query, lane)
 

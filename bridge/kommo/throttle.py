@@ -109,3 +109,36 @@ class LocalPace:
         if not free:
             return WINDOW_SECONDS
         return min(self._free_at[slot] for slot in free) - self._clock()
+
+
+class Share:
+    """A pace that takes no more than so many of another's calls a second: bulk work that leaves the rest to others."""
+
+    def __init__(
+        self,
+        whole: Pace,
+        calls_per_second: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._whole, self._pause = whole, 1 / calls_per_second
+        self._clock, self._sleep = clock, sleep
+        self._next_at = 0.0
+
+    def acquire(self, lane: Lane) -> Permit:
+        wait = self._next_at - self._clock()
+        if wait > 0:
+            self._sleep(wait)
+        permit = self._whole.acquire(lane)
+        self._next_at = self._clock() + self._pause
+        return permit
+
+    def release(self, permit: Permit) -> None:
+        self._whole.release(permit)
+
+    def hold_all(self, until: datetime) -> None:
+        self._whole.hold_all(until)
+
+    def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
+        self._whole.wait(lane, ahead=ahead)

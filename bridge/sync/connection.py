@@ -19,6 +19,7 @@ from bridge.errors import (
 from bridge.kommo import auth
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import is_block
+from bridge.kommo.throttle import Pace, Share
 from bridge.models import Account
 from bridge.sync import figures, refusals
 from bridge.sync.leases import alone
@@ -29,17 +30,20 @@ LONGEST_REFRESH = timedelta(seconds=110)
 LOOK_AGAIN_SECONDS = 0.2
 
 
-def open_account(account_id: int) -> tuple[Account, KommoClient]:
+def open_account(account_id: int, *, share: float = 1.0) -> tuple[Account, KommoClient]:
     """Return the account as it is now, and a client for workers: it keeps the ceiling and heeds a pause.
 
-    A door that Kommo closes to one process pauses the account for all of them, at once.
+    `share`: the part of the ceiling this client may use at most. A door that Kommo closes to one process pauses the
+    account for all of them, at once.
     """
     account = Account.objects.get(pk=account_id)
 
     def refused(error: KommoAccessError) -> None:
         refusals.heed(account, error, now=timezone.now())
 
-    pace = DatabasePace(account, heeds_pause=True)
+    pace: Pace = DatabasePace(account, heeds_pause=True)
+    if share < 1:
+        pace = Share(pace, account.requests_per_second * share)
     client = KommoClient(account.base_url, AccountToken(account), pace, on_call=_count, on_refused=refused)
     return account, client
 

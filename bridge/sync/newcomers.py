@@ -39,7 +39,7 @@ def our_pipelines(account: Account) -> dict[int, Pipeline]:
 def would_take_in(account: Account, replies: Sequence[LeadReply], catalogue: Catalogue | None) -> list[int]:
     """Return the ids of the leads that `take_in` would look at: in our pipelines, accepted, and nobody's card yet."""
     pipelines = our_pipelines(account) if replies else {}
-    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not _is_incoming(reply, catalogue)]
+    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not is_incoming(reply, catalogue)]
     ours = _cards_they_name(account, wanted)
     return [reply.id for reply in wanted if str(_bridge_id(account, reply)) not in ours]
 
@@ -60,7 +60,7 @@ def take_in(
     """
     results: dict[int, str] = dict.fromkeys((reply.id for reply in replies), Result.IGNORED.value)
     pipelines = our_pipelines(account) if replies else {}
-    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not _is_incoming(reply, catalogue)]
+    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not is_incoming(reply, catalogue)]
     ours = _cards_they_name(account, wanted)
     strangers: list[LeadReply] = []
     for reply in wanted:
@@ -106,7 +106,7 @@ def learn_phones(
     return learnt
 
 
-def _is_incoming(reply: LeadReply, catalogue: Catalogue | None) -> bool:
+def is_incoming(reply: LeadReply, catalogue: Catalogue | None) -> bool:
     status = catalogue.status(reply.pipeline_id, reply.status_id) if catalogue else None
     return bool(status and status["type"] == INCOMING)
 

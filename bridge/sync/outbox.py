@@ -137,7 +137,22 @@ def count_failure(card_ids: Sequence[int]) -> None:
 
 
 def has_due(account_id: int, *, now: datetime) -> bool:
-    return Card.objects.filter(account_id=account_id, state__in=Card.PENDING, due_at__lte=now).exists()
+    return due(now).filter(_may_leave(), account_id=account_id).exists()
+
+
+def due(now: datetime) -> models.QuerySet[Card]:
+    return Card.objects.filter(state__in=Card.PENDING, due_at__lte=now)
+
+
+def _may_leave() -> Q:
+    """Nothing is created before the account was compared once: whoever is in Kommo already is known only then."""
+    return Q(kommo_lead_id__isnull=False) | Q(account__compared_at__isnull=False)
+
+
+def held_back(account: Account) -> models.QuerySet[Card]:
+    """Return the cards that wait for the first comparison, before which nothing is created."""
+    cards = Card.objects.filter(account=account, kommo_lead_id=None, state__in=Card.PENDING)
+    return cards.none() if account.may_create else cards
 
 
 def close(cards: models.QuerySet[Card], *, reason: str) -> int:
@@ -156,7 +171,8 @@ def visit(lead: Lead, status_id: int) -> None:
 def due_cards(account_id: int, *, now: datetime, limit: int) -> list[Card]:
     """Return the due cards of an account with what planning needs, live before bulk, oldest first."""
     cards = (
-        Card.objects.filter(account_id=account_id, state__in=Card.PENDING, due_at__lte=now)
+        due(now)
+        .filter(_may_leave(), account_id=account_id)
         .select_related("lead__pipeline", "lead__stage")
         .prefetch_related("lead__objections")
         .order_by("lane", "due_at", "id")
@@ -169,8 +185,8 @@ def is_gathering(account_id: int, *, now: datetime, enough: int) -> bool:
 
     Only while fewer than a batch are due, the newest younger than GATHER_WHILE and the oldest than GATHER_FOR.
     """
-    due = Card.objects.filter(account_id=account_id, state__in=Card.PENDING, due_at__lte=now)
-    rows = due.order_by("lane", "due_at", "id").values_list("due_at", flat=True)[:enough]
+    cards = due(now).filter(_may_leave(), account_id=account_id)
+    rows = cards.order_by("lane", "due_at", "id").values_list("due_at", flat=True)[:enough]
     times = [due_at for due_at in rows if due_at is not None]
     if not times or len(times) == enough:
         return False
@@ -179,7 +195,7 @@ def is_gathering(account_id: int, *, now: datetime, enough: int) -> bool:
 
 def accounts_with_work(*, now: datetime) -> list[int]:
     """Return the accounts that have due cards and that somebody may drain now."""
-    due = Card.objects.filter(account=models.OuterRef("pk"), state__in=Card.PENDING, due_at__lte=now)
+    cards = due(now).filter(_may_leave(), account=models.OuterRef("pk"))
     contacts = Card.objects.filter(account=models.OuterRef("pk"), contact_due_at__lte=now)
     told = Briefing.objects.filter(
         card__account=models.OuterRef("pk"), card__kommo_lead_id__isnull=False, due_at__lte=now
@@ -189,7 +205,7 @@ def accounts_with_work(*, now: datetime) -> list[int]:
         .filter(Q(lease_until=None) | Q(lease_until__lt=now))
         .filter(Q(retry_at=None) | Q(retry_at__lte=now))
     )
-    waiting = models.Exists(due) | models.Exists(contacts) | models.Exists(told)
+    waiting = models.Exists(cards) | models.Exists(contacts) | models.Exists(told)
     return list(free.filter(waiting).values_list("pk", flat=True))
 
 

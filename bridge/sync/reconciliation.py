@@ -27,6 +27,8 @@ from bridge.sync.plan import CLOSED_STATUS_IDS
 
 OVERLAP = timedelta(seconds=120)
 PAGE = 250
+# Leads of people who have another card already, by id: so many are kept to be shown.
+SECONDS_KEPT = 200
 # How far back the first poll of an account looks.
 FIRST_LOOK_BACK = timedelta(hours=24)
 # The time of what has none.
@@ -70,6 +72,8 @@ class Comparison:
     lane: Lane = Lane.BULK
     progress: Callable[[int], None] = lambda read: None
     report: Report = field(default_factory=Report)
+    # Leads of people who have another card already, since the place was last kept.
+    _seconds: list[int] = field(default_factory=list)
 
     def changed_since(self, since: datetime | None = None, *, until: datetime | None = None) -> Report:
         """Compare the leads Kommo has changed since a time (default: the last poll). Raises KommoError.
@@ -117,9 +121,10 @@ class Comparison:
         while not at.get("ended"):
             if until and timezone.now() >= until:
                 return False
+            before = self.report.read, self.report.taken_in
             at = self._compare_page_of_leads(at) if at.get("page") else self._compare_page_of_cards(at)
             if not self.dry_run:
-                Account.objects.filter(pk=self.account.pk).update(comparing_at=at)
+                self._remember(at, self.report.read - before[0], self.report.taken_in - before[1])
         if not self.dry_run:
             since = self.account.comparing_since
             Account.objects.filter(pk=self.account.pk).update(
@@ -137,6 +142,21 @@ class Comparison:
             Account.objects.filter(pk=account.pk).update(comparing_since=account.comparing_since, comparing_at=at)
         return at
 
+    def _remember(self, at: dict[str, Any], read: int, taken_in: int) -> None:
+        """Keep the place, and with it what was found on the way there: whoever goes on counts no page twice."""
+        account = self.account
+        found: dict[str, Any] = {"comparing_at": at}
+        if account.compared_at is None:
+            told = account.first_comparison
+            account.first_comparison = {
+                "read": told.get("read", 0) + read,
+                "taken_in": told.get("taken_in", 0) + taken_in,
+                "seconds": [*told.get("seconds", ()), *self._seconds][:SECONDS_KEPT],
+            }
+            self._seconds.clear()
+            found["first_comparison"] = account.first_comparison
+        Account.objects.filter(pk=account.pk).update(**found)
+
     def _compare_page_of_cards(self, at: dict[str, Any]) -> dict[str, Any]:
         rows = Card.objects.filter(account=self.account, kommo_lead_id__gt=at["after"])
         ids = rows.exclude(state=Card.State.CLOSED).order_by("kommo_lead_id").values_list("kommo_lead_id", flat=True)
@@ -147,11 +167,20 @@ class Comparison:
         return {**at, "after": part[-1]}
 
     def _compare_page_of_leads(self, at: dict[str, Any]) -> dict[str, Any]:
-        """Look at one page of the leads of our pipelines, newest first: a person's newest one becomes their card."""
+        """Look at one page of the leads of our pipelines, newest first: a person's newest one becomes their card.
+
+        Each page is asked for from the oldest second of the one before: a lead that is deleted meanwhile would pull
+        another over the edge of a page that was read already.
+        """
         pipelines = list(newcomers.our_pipelines(self.account))
         if not pipelines:
             return {"ended": True}
-        replies, more = self.client.list_leads(page=at["page"], pipeline_ids=pipelines, limit=PAGE, lane=self.lane)
+        oldest = at.get("oldest")
+        # One second more: whether Kommo counts the last second in is not said.
+        until = None if oldest is None else oldest + 1
+        replies, more = self.client.list_leads(
+            page=at["page"], pipeline_ids=pipelines, created_until=until, limit=PAGE, lane=self.lane
+        )
         open_ones = [reply for reply in replies if reply.status_id not in CLOSED_STATUS_IDS and not reply.is_deleted]
         known = set(
             Card.objects.filter(account=self.account, kommo_lead_id__in=[reply.id for reply in open_ones]).values_list(
@@ -160,7 +189,15 @@ class Comparison:
         )
         self._take_in([reply for reply in open_ones if reply.id not in known])
         self._read(len(replies))
-        return {**at, "page": at["page"] + 1} if more else {"ended": True}
+        if not more:
+            return {"ended": True}
+        if until is not None and any(reply.created_at > until for reply in replies):
+            # The filter was ignored, as Kommo does with what it does not know: page after page, then.
+            return {**at, "page": at["page"] + 1, "oldest": None, "by_pages": True}
+        oldest_here = min(reply.created_at for reply in replies)
+        if at.get("by_pages") or oldest_here == oldest:
+            return {**at, "page": at["page"] + 1}
+        return {**at, "page": 1, "oldest": oldest_here}
 
     def one(self, card: Card) -> Report:
         """Compare one card with its lead. Raises KommoError."""
@@ -280,6 +317,16 @@ class Comparison:
             self.account, replies, self.client, self.catalogue, now=timezone.now(), lane=self.lane
         )
         self.report.taken_in += _count(results.values(), WebhookItem.Result.ADOPTED)
+        self._seconds += [
+            reply.id
+            for reply in replies
+            if results.get(reply.id) == WebhookItem.Result.IGNORED and reply.main_contact_id and self._is_ours(reply)
+        ]
+
+    def _is_ours(self, reply: LeadReply) -> bool:
+        return not newcomers.is_incoming(reply, self.catalogue) and reply.pipeline_id in newcomers.our_pipelines(
+            self.account
+        )
 
     def _read(self, count: int) -> None:
         heartbeat.progress()

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from bridge.models import Account, Card
 
+NOT_COMPARED = "the first comparison with Kommo is not through: nothing is created before"
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -24,6 +26,8 @@ def wait_of(card: Card, *, now: datetime) -> Wait | None:
     if account.state == Account.State.PAUSED:
         reason = f"deliveries are paused: {account.state_reason}" if account.state_reason else "deliveries are paused"
         return Wait(reason, account.paused_until)
+    if card.kommo_lead_id is None and not account.may_create:
+        return Wait(NOT_COMPARED, None)
     rests_until = account.retry_at if account.retry_at and account.retry_at > now else None
     if card.due_at and card.due_at > now and (rests_until is None or card.due_at > rests_until):
         return Wait(card.waiting_reason or "its time has not come yet", card.due_at)

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from bridge import standing
+from bridge import standing, stocktaking
 from bridge.models import Account
 from bridge.sync import nudge, shadow, switches
 
@@ -36,6 +36,9 @@ class Command(BaseCommand):
             one.refresh_from_db()
             for line in standing.lines(one, now=timezone.now()):
                 self.stdout.write(line)
+            if deed == "show" and one.connected_at:
+                for line in stocktaking.lines(stocktaking.take_stock(one)):
+                    self.stdout.write(line)
 
     def _do(self, deed: str, account: Account, reason: str) -> None:
         now = timezone.now()

@@ -1,20 +1,30 @@
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from bridge import stocktaking, tasks
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
 from bridge.errors import BridgeError
+from bridge.models import Account
 from bridge.sync.connection import client_for
+from bridge.worker import free_dead_leases
+
+# Progress is told so often.
+PART = timedelta(seconds=3)
+LOOK_AGAIN_SECONDS = 0.5
 
 
 class Command(BaseCommand):
     help = (
         "Check the Kommo account and bind the configuration to it: pipelines, stages, fields and options by name. "
+        "Afterwards the account is compared once, before anything is created or written in it. "
         "Running it again changes nothing that is right."
     )
 
@@ -28,7 +38,13 @@ class Command(BaseCommand):
             help="public base address of this bridge, e.g. https://bridge.example; subscribes Kommo's webhooks",
         )
 
-    def handle(self, *, create_missing: bool, webhook_url: str | None, **_: Any) -> None:
+        parser.add_argument(
+            "--wait",
+            action="store_true",
+            help="stay until the account was compared once, with progress, and print what was found",
+        )
+
+    def handle(self, *, create_missing: bool, webhook_url: str | None, wait: bool, **_: Any) -> None:
         if webhook_url and urlsplit(webhook_url).scheme not in ("http", "https"):
             raise CommandError(
                 f"--webhook-url {webhook_url}: give a full address such as https://bridge.example", returncode=2
@@ -51,3 +67,33 @@ class Command(BaseCommand):
         self.stdout.write(
             "Connected." if not missing else f"Connected, with {missing} thing(s) still missing (see above)."
         )
+        account.refresh_from_db()
+        if wait:
+            self._compare(account)
+            for line in stocktaking.lines(stocktaking.take_stock(account)):
+                self.stdout.write(line)
+        elif account.compared_at is None:
+            self.stdout.write(
+                "The worker compares the account now, and creates nothing before it is through: "
+                "manage.py account show says how far it is, and --wait stays until then."
+            )
+
+    def _compare(self, account: Account) -> None:
+        """Stay until the first comparison is through; do it where no worker does."""
+        read = -1
+        while account.compared_at is None:
+            # One that was killed at it on this machine keeps nobody waiting.
+            free_dead_leases(timezone.now())
+            others = tasks.compare_first(account.pk, longest=PART) is None
+            account.refresh_from_db()
+            if account.state == Account.State.PAUSED:
+                raise CommandError(f"{account} is paused: {account.state_reason}")
+            now_read = account.first_comparison.get("read", 0)
+            if now_read != read:
+                taken_in = account.first_comparison.get("taken_in", 0)
+                self.stdout.write(f"  comparing: {now_read:,} leads read, {taken_in:,} taken over")
+                self.stdout.flush()
+            elif account.compared_at is None or others:
+                time.sleep(LOOK_AGAIN_SECONDS)
+            read = now_read
+        self.stdout.write(f"Compared at {timezone.localtime(account.compared_at):%Y-%m-%d %H:%M:%S}.")

@@ -320,7 +320,11 @@ def modelled(db, monkeypatch):
     for key, status_id in STATUSES.items():
         Stage.objects.filter(key=key).update(kommo_status_id=status_id)
     account = Account.objects.create(
-        name="model", base_url="https://model.kommo.com", bridge_id_field_id=BRIDGE_ID, connected_at=timezone.now()
+        name="model",
+        base_url="https://model.kommo.com",
+        bridge_id_field_id=BRIDGE_ID,
+        connected_at=timezone.now(),
+        compared_at=timezone.now(),
     )
     AccountPipeline.objects.create(account=account, pipeline=Pipeline.objects.get(slug="solar"))
     pipeline = Pipeline.objects.get(slug="solar")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from bridge import tasks
 from bridge.api import representation
 from bridge.models import Account, Card, Delivery
 from bridge.sync import delivery, outbox, shadow, switches
@@ -309,6 +310,8 @@ def test_s12_a_lead_without_an_account_says_so_and_arrives_once_there_is_one(pip
     settings.KOMMO_BASE_URL, settings.KOMMO_LONG_LIVED_TOKEN = kommo.url, "sandbox-token"
     account = ensure_account()
     Connection(account, client_for(account), create_missing=True, now=timezone.now()).connect(None)
+    # Before it, nothing is created.
+    tasks.poll(account.pk, True)
 
     settle(account)
 

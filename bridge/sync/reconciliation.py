@@ -124,7 +124,7 @@ class Comparison:
             before = self.report.read, self.report.taken_in
             at = self._compare_page_of_leads(at) if at.get("page") else self._compare_page_of_cards(at)
             if not self.dry_run:
-                self._remember(at, self.report.read - before[0], self.report.taken_in - before[1])
+                self._keep_place(at, self.report.read - before[0], self.report.taken_in - before[1])
         if not self.dry_run:
             since = self.account.comparing_since
             Account.objects.filter(pk=self.account.pk).update(
@@ -142,7 +142,7 @@ class Comparison:
             Account.objects.filter(pk=account.pk).update(comparing_since=account.comparing_since, comparing_at=at)
         return at
 
-    def _remember(self, at: dict[str, Any], read: int, taken_in: int) -> None:
+    def _keep_place(self, at: dict[str, Any], read: int, taken_in: int) -> None:
         """Keep the place, and with it what was found on the way there: whoever goes on counts no page twice."""
         account = self.account
         found: dict[str, Any] = {"comparing_at": at}

@@ -93,7 +93,7 @@ def test_an_installation_that_was_compared_before_waits_for_nothing(account, pip
 def test_it_goes_on_where_it_was_killed_and_does_nothing_twice(fresh, pipeline, kommo, monkeypatch):
     monkeypatch.setattr(reconciliation, "PAGE", 5)
     seed(kommo, 23)
-    kills, save = [], reconciliation.Comparison._remember
+    kills, save = [], reconciliation.Comparison._keep_place
 
     def killed(self, *arguments):
         # After the page was taken in, before its place is kept.
@@ -102,7 +102,7 @@ def test_it_goes_on_where_it_was_killed_and_does_nothing_twice(fresh, pipeline, 
             raise KeyboardInterrupt
         save(self, *arguments)
 
-    monkeypatch.setattr(reconciliation.Comparison, "_remember", killed)
+    monkeypatch.setattr(reconciliation.Comparison, "_keep_place", killed)
     runs = 0
     while Account.objects.filter(compared_at=None).exists():
         runs += 1

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from axes.models import AccessAttempt, AccessLog
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
+from django.db import DatabaseError
 from django.db.models import Model, Q
 from django_q.models import OrmQ, Task
 
@@ -30,6 +32,8 @@ from bridge.models import (
 from followups.models import Attempt, Enrollment
 from leads.models import Event, ForgottenReport, Stay, UnmappedConversationStage
 
+log = structlog.get_logger(__name__)
+
 BATCH = 2000
 EVERY_ROW = Q()
 PRUNE_EVERY = timedelta(minutes=10)
@@ -37,16 +41,16 @@ PRUNE_EVERY = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Rule:
-    """Rows of `model` for which `column` is older than `keep`, and that `only` allows, are forgotten."""
+    """Rows of `model` for which `column` is older than `keep` (None: kept for ever), and that `only` allows."""
 
     model: type[Model]
     column: str
-    keep: timedelta
+    keep: timedelta | None
     only: Q = EVERY_ROW
 
 
 def rules() -> list[Rule]:
-    days = {name: timedelta(days=value) for name, value in settings.RETENTION_DAYS.items()}
+    days = {name: None if value is None else timedelta(days=value) for name, value in settings.RETENTION_DAYS.items()}
     ended = ~Q(state=Enrollment.State.WAITING)
     return [
         Rule(IdempotencyRecord, "created_at", IdempotencyRecord.KEPT_FOR),
@@ -80,18 +84,23 @@ def rules() -> list[Rule]:
 def prune(*, now: datetime, limit: int = BATCH, go_on: Callable[[], bool] = lambda: True) -> dict[str, int]:
     """Forget old rows, a batch per table and round while `go_on` says so; return how many of each table."""
     forgotten: dict[str, int] = {}
-    for rule in rules():
-        while go_on():
-            count = forget(rule, now=now, limit=limit)
-            name = rule.model._meta.label
-            forgotten[name] = forgotten.get(name, 0) + count
-            if count < limit:
-                break
+    for rule in (rule for rule in rules() if rule.keep is not None):
+        name = rule.model._meta.label
+        try:
+            while go_on():
+                count = forget(rule, now=now, limit=limit)
+                forgotten[name] = forgotten.get(name, 0) + count
+                if count < limit:
+                    break
+        except DatabaseError:
+            # One table that cannot be pruned lets no other grow.
+            log.exception("not_pruned", table=name)
     return {name: count for name, count in forgotten.items() if count}
 
 
 def forget(rule: Rule, *, now: datetime, limit: int) -> int:
     """Delete one batch of a rule's rows, oldest first; return how many."""
+    assert rule.keep is not None
     rows = rule.model._default_manager
     old = rows.filter(rule.only, **{f"{rule.column}__lt": now - rule.keep}).order_by(rule.column)
     ids = list(old.values_list("pk", flat=True)[:limit])

@@ -2,24 +2,25 @@
 
 import base64
 import hashlib
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
+from bridge.environment import Environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+env = Environment(os.environ.get("ENV_FILE") or str(BASE_DIR / ".env"))
 
 # --- Safety -----------------------------------------------------------------------------------------------------
 
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="")
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY")
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured(
@@ -29,11 +30,11 @@ if not SECRET_KEY:
 
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 # Loopback too, always: health checks of service managers and containers ask there.
-ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", default=[]), *LOOPBACK]
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ALLOWED_HOSTS = [*env.hosts("ALLOWED_HOSTS"), *LOOPBACK]
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 
 # Newest first: the first key encrypts, all of them decrypt. Only DEBUG may do without a key of its own.
-FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
+FIELD_ENCRYPTION_KEYS = env.names("FIELD_ENCRYPTION_KEYS")
 if not FIELD_ENCRYPTION_KEYS:
     if not DEBUG:
         raise ImproperlyConfigured(
@@ -43,11 +44,11 @@ if not FIELD_ENCRYPTION_KEYS:
     FIELD_ENCRYPTION_KEYS = [base64.urlsafe_b64encode(hashlib.sha256(SECRET_KEY.encode()).digest()).decode()]
 
 # On as soon as a public host is served. Whoever terminates TLS says so with X-Forwarded-Proto.
-SECURE = env.bool("SECURE", default=not DEBUG and bool(set(ALLOWED_HOSTS) - set(LOOPBACK)))
+SECURE = env.flag("SECURE", default=not DEBUG and bool(set(ALLOWED_HOSTS) - set(LOOPBACK)))
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
-SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=SECURE)
+SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=SECURE)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
-SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if SECURE else 0)
+SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", 31_536_000 if SECURE else 0, most=10**9)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
 SECURE_HSTS_PRELOAD = SECURE
 SESSION_COOKIE_SECURE = SECURE
@@ -146,9 +147,12 @@ TEMPLATES = [
 
 # --- Database, cache, queue -------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'data' / 'bridge.sqlite3'}")}
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'data' / 'bridge.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"].endswith("sqlite3"):
+    # A path beside the code, from wherever a command is started: from cron it would be another, empty database.
+    if not str(_database["NAME"]).startswith((":memory:", "file:")):
+        _database["NAME"] = str(BASE_DIR / str(_database["NAME"]))
     Path(str(_database["NAME"])).parent.mkdir(parents=True, exist_ok=True)
     # IMMEDIATE: a transaction that reads before it writes waits for its turn instead of failing with "locked".
     _database |= {
@@ -162,21 +166,21 @@ if _database["ENGINE"].endswith("sqlite3"):
     }
 else:
     # A migration may take its time, but never make the bridge wait for a lock it wants.
-    _statement_seconds = 0 if "migrate" in sys.argv[1:2] else env.int("DATABASE_STATEMENT_SECONDS", default=30)
+    _statement_seconds = 0 if "migrate" in sys.argv[1:2] else env.number("DATABASE_STATEMENT_SECONDS", 30, most=3_600)
     _session = {
         "statement_timeout": f"{_statement_seconds}s",
-        "lock_timeout": f"{env.int('DATABASE_LOCK_SECONDS', default=10)}s",
+        "lock_timeout": f"{env.number('DATABASE_LOCK_SECONDS', 10, most=3_600)}s",
         # A transaction whose process is stuck gives its locks back.
-        "idle_in_transaction_session_timeout": f"{env.int('DATABASE_IDLE_SECONDS', default=60)}s",
+        "idle_in_transaction_session_timeout": f"{env.number('DATABASE_IDLE_SECONDS', 60, most=3_600)}s",
     }
     # Planning a small statement takes the server longer than running it. A worker's look for the few rows of many that
     # are due, and a plan for any value would not use the indexes that hold only those (docs/decisions/0028).
     _works = sys.argv[1:2] in (["worker"], ["qcluster"])
-    _prepares = env.bool("DATABASE_PREPARED_STATEMENTS", default=True) and not _works
+    _prepares = env.flag("DATABASE_PREPARED_STATEMENTS", default=True) and not _works
     _prepared = {"server_side_binding": True, "prepare_threshold": 3} if _prepares else {}
     # No connection pool: the queue's cluster forks, and children would share the pool's sockets.
     _database |= {
-        "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=600),
+        "CONN_MAX_AGE": env.number("DATABASE_CONN_MAX_AGE", 600, most=86_400),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": _database.get("OPTIONS", {})
         | _prepared
@@ -191,9 +195,9 @@ else:
         },
     }
 
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = env.redis("REDIS_URL")
 # What keeps two installations on one Redis apart. The queue's messages are signed with it too.
-Q_NAME = env.str("Q_NAME", default="bridge")
+Q_NAME = env.text("Q_NAME", "bridge")
 CACHES = {
     "default": {"BACKEND": "bridge.redis_clients.Cache", "LOCATION": REDIS_URL, "KEY_PREFIX": Q_NAME}
     if REDIS_URL
@@ -204,8 +208,8 @@ CACHES = {
 Q_CLUSTER = {
     "name": Q_NAME,
     "label": "Background jobs",
-    "workers": env.int("Q_WORKERS", default=2),
-    "queue_limit": env.int("Q_WORKERS", default=2),
+    "workers": env.number("Q_WORKERS", 2, least=1, most=64),
+    "queue_limit": env.number("Q_WORKERS", 2, least=1, most=64),
     "bulk": 1,
     "poll": 0.2,
     "timeout": 60,
@@ -219,7 +223,7 @@ Q_CLUSTER = {
     "catch_up": False,
     "log_level": "INFO",
 }
-if env.str("Q_BROKER", default="orm") == "redis":
+if env.choice("Q_BROKER", ("orm", "redis"), "orm") == "redis":
     if not REDIS_URL:
         raise ImproperlyConfigured("Q_BROKER=redis needs REDIS_URL.")
     Q_CLUSTER["broker_class"] = "bridge.redis_clients.Broker"
@@ -228,54 +232,54 @@ else:
 
 # --- Kommo and the agent: the values that fill the first account and pipeline --------------------------------------
 
-KOMMO_BASE_URL = env.str("KOMMO_BASE_URL", default="")
-KOMMO_LONG_LIVED_TOKEN = env.str("KOMMO_LONG_LIVED_TOKEN", default="")
-KOMMO_CLIENT_ID = env.str("KOMMO_CLIENT_ID", default="")
-KOMMO_CLIENT_SECRET = env.str("KOMMO_CLIENT_SECRET", default="")
-KOMMO_REDIRECT_URI = env.str("KOMMO_REDIRECT_URI", default="")
+KOMMO_BASE_URL = env.text("KOMMO_BASE_URL")
+KOMMO_LONG_LIVED_TOKEN = env.text("KOMMO_LONG_LIVED_TOKEN")
+KOMMO_CLIENT_ID = env.text("KOMMO_CLIENT_ID")
+KOMMO_CLIENT_SECRET = env.text("KOMMO_CLIENT_SECRET")
+KOMMO_REDIRECT_URI = env.text("KOMMO_REDIRECT_URI")
 # `shadow`: a new account starts so.
-KOMMO_MODE = env.str("KOMMO_MODE", default="active") or "active"
-KOMMO_PIPELINE_ID = env.int("KOMMO_PIPELINE_ID", default=0) if env.str("KOMMO_PIPELINE_ID", default="") else None
-KOMMO_REQUESTS_PER_SECOND = env.int("KOMMO_REQUESTS_PER_SECOND", default=7)
-KOMMO_BATCH_SIZE = env.int("KOMMO_BATCH_SIZE", default=50)
-KOMMO_WEBHOOK_SECRET = env.str("KOMMO_WEBHOOK_SECRET", default="")
-AGENT_WEBHOOK_URL = env.str("AGENT_WEBHOOK_URL", default="")
-AGENT_WEBHOOK_SECRET = env.str("AGENT_WEBHOOK_SECRET", default="")
+KOMMO_MODE = env.choice("KOMMO_MODE", ("active", "shadow"), "active")
+KOMMO_PIPELINE_ID = env.number("KOMMO_PIPELINE_ID", 0, most=2**53) or None
+KOMMO_REQUESTS_PER_SECOND = env.number("KOMMO_REQUESTS_PER_SECOND", 7, least=1, most=50)
+KOMMO_BATCH_SIZE = env.number("KOMMO_BATCH_SIZE", 50, least=1, most=250)
+KOMMO_WEBHOOK_SECRET = env.text("KOMMO_WEBHOOK_SECRET")
+AGENT_WEBHOOK_URL = env.text("AGENT_WEBHOOK_URL")
+AGENT_WEBHOOK_SECRET = env.text("AGENT_WEBHOOK_SECRET")
 # When Kommo could not be asked for so long, the agent may not reply: a person may have taken over meanwhile.
-HANDOFF_UNKNOWN_AFTER = timedelta(minutes=env.int("HANDOFF_UNKNOWN_AFTER_MINUTES", default=30))
+HANDOFF_UNKNOWN_AFTER = timedelta(minutes=env.number("HANDOFF_UNKNOWN_AFTER_MINUTES", 30, least=1, most=10_000))
 # How follow-ups leave: a dotted path, or empty for the agent's webhook (and the log while that is empty too).
-FOLLOWUP_CHANNEL = env.str("FOLLOWUP_CHANNEL", default="")
-EVOLUTION_URL = env.str("EVOLUTION_URL", default="")
-EVOLUTION_INSTANCE = env.str("EVOLUTION_INSTANCE", default="")
-EVOLUTION_API_KEY = env.str("EVOLUTION_API_KEY", default="")
-SALESBOT_ID = env.int("SALESBOT_ID", default=0)
-# Days each growing table keeps its rows. Events are what a lead’s page tells of its past.
+FOLLOWUP_CHANNEL = env.text("FOLLOWUP_CHANNEL")
+EVOLUTION_URL = env.text("EVOLUTION_URL")
+EVOLUTION_INSTANCE = env.text("EVOLUTION_INSTANCE")
+EVOLUTION_API_KEY = env.text("EVOLUTION_API_KEY")
+SALESBOT_ID = env.number("SALESBOT_ID", 0, most=2**53)
+# Days each growing table keeps its rows; None for ever. Events are what a lead’s page tells of its past.
 RETENTION_DAYS = {
-    "webhooks": env.int("KEEP_WEBHOOKS_DAYS", default=30),
-    "deliveries": env.int("KEEP_DELIVERIES_DAYS", default=90),
-    "agent_events": env.int("KEEP_AGENT_EVENTS_DAYS", default=30),
-    "drift": env.int("KEEP_DRIFT_DAYS", default=90),
-    "followups": env.int("KEEP_FOLLOWUPS_DAYS", default=365),
-    "events": env.int("KEEP_EVENTS_DAYS", default=730),
-    "tasks": env.int("KEEP_TASKS_DAYS", default=7),
-    "logins": env.int("KEEP_LOGINS_DAYS", default=90),
+    "webhooks": env.days("KEEP_WEBHOOKS_DAYS", 30),
+    "deliveries": env.days("KEEP_DELIVERIES_DAYS", 90),
+    "agent_events": env.days("KEEP_AGENT_EVENTS_DAYS", 30),
+    "drift": env.days("KEEP_DRIFT_DAYS", 90),
+    "followups": env.days("KEEP_FOLLOWUPS_DAYS", 365),
+    "events": env.days("KEEP_EVENTS_DAYS", 730),
+    "tasks": env.days("KEEP_TASKS_DAYS", 7),
+    "logins": env.days("KEEP_LOGINS_DAYS", 90),
     # What people did in the admin.
-    "record": env.int("KEEP_RECORD_DAYS", default=730),
+    "record": env.days("KEEP_RECORD_DAYS", 730),
     # By which a report about somebody who was erased is known again, and not stored.
-    "forgotten_reports": env.int("KEEP_FORGOTTEN_REPORTS_DAYS", default=365),
+    "forgotten_reports": env.days("KEEP_FORGOTTEN_REPORTS_DAYS", 365),
 }
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 
 # --- Alerts to staff: told once so many looks, one a minute, have found a trouble, over at least the grace ----------
 
-ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
-ALERT_WEBHOOK_URL = env.str("ALERT_WEBHOOK_URL", default="")
-ALERT_WEBHOOK_SECRET = env.str("ALERT_WEBHOOK_SECRET", default="")
-ALERT_AFTER_LOOKS = env.int("ALERT_AFTER_LOOKS", default=3)
-ALERT_GRACE = timedelta(minutes=env.int("ALERT_GRACE_MINUTES", default=5))
+ALERT_EMAILS = env.names("ALERT_EMAILS")
+ALERT_WEBHOOK_URL = env.text("ALERT_WEBHOOK_URL")
+ALERT_WEBHOOK_SECRET = env.text("ALERT_WEBHOOK_SECRET")
+ALERT_AFTER_LOOKS = env.number("ALERT_AFTER_LOOKS", 3, least=1, most=1_000)
+ALERT_GRACE = timedelta(minutes=env.number("ALERT_GRACE_MINUTES", 5, most=10_000))
 # smtp+tls://user:password@host:587; without one, mail is written to the log.
-vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="bridge@localhost")
+vars().update(env.mail("EMAIL_URL", "consolemail://"))
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "bridge@localhost")
 EMAIL_TIMEOUT = 10
 
 # --- REST API -----------------------------------------------------------------------------------------------------
@@ -289,7 +293,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "bridge.api.problems.handle",
     "UNAUTHENTICATED_USER": None,
 }
-API_REQUESTS_PER_SECOND = env.int("API_REQUESTS_PER_SECOND", default=100)
+API_REQUESTS_PER_SECOND = env.number("API_REQUESTS_PER_SECOND", 100, least=1, most=100_000)
 API_MAX_BODY_BYTES = 1024 * 1024
 WEBHOOK_MAX_BODY_BYTES = 2 * 1024 * 1024
 # Both ways in enforce bodies of their own size; Django's limit only has to let the larger one through.
@@ -328,17 +332,17 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_ENABLE_ADMIN = False
 AXES_CLIENT_IP_CALLABLE = "bridge.client_address.client_address"
 # How many proxies of ours stand before the web server: each adds one address to X-Forwarded-For.
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if SECURE else 0)
+TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 1 if SECURE else 0, most=10)
 
 # How long one answer to "is it you?" holds before something sensitive asks for the password again.
-ADMIN_CONFIRM_MINUTES = env.int("ADMIN_CONFIRM_MINUTES", default=10)
+ADMIN_CONFIRM_MINUTES = env.number("ADMIN_CONFIRM_MINUTES", 10, most=1_440)
 # Whether the admin opens for nobody without a second factor.
-ADMIN_REQUIRE_SECOND_FACTOR = env.bool("ADMIN_REQUIRE_SECOND_FACTOR", default=False)
+ADMIN_REQUIRE_SECOND_FACTOR = env.flag("ADMIN_REQUIRE_SECOND_FACTOR", default=False)
 
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="pt-br")
 LANGUAGES = [("pt-br", _("Portuguese (Brazil)")), ("en", _("English"))]
+LANGUAGE_CODE = env.choice("LANGUAGE_CODE", tuple(code for code, _name in LANGUAGES), "pt-br")
 LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = env.str("TIME_ZONE", default="America/Sao_Paulo")
+TIME_ZONE = env.zone("TIME_ZONE", "America/Sao_Paulo")
 USE_I18N = True
 USE_TZ = True
 
@@ -358,7 +362,8 @@ WHITENOISE_USE_FINDERS = True
 
 # --- Logs ---------------------------------------------------------------------------------------------------------
 
-LOG_FORMAT = env.str("LOG_FORMAT", default="console")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMAT = env.choice("LOG_FORMAT", ("console", "json"), "console")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -368,7 +373,7 @@ LOGGING = {
     },
     "filters": {"one_line": {"()": "bridge.logs.OneLine"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LOG_LEVELS, "info").upper()},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
@@ -378,10 +383,10 @@ LOGGING = {
 }
 
 # Errors to Sentry, scrubbed as the log is; needs requirements-extra.txt.
-SENTRY_DSN = env.str("SENTRY_DSN", default="")
-SENTRY_ENVIRONMENT = env.str("SENTRY_ENVIRONMENT", default="development" if DEBUG else "production")
+SENTRY_DSN = env.text("SENTRY_DSN")
+SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "development" if DEBUG else "production")
 # Times of requests, jobs and calls to Kommo, to a collector of OpenTelemetry (OTLP over http).
-OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT")
 
 # --- Admin --------------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from datetime import timedelta
 from axes.models import AccessAttempt
 from django.apps import apps
 from django.contrib.sessions.models import Session
+from django.db import DatabaseError
 from django.utils import timezone
 
 from bridge import retention
-from bridge.models import AgentEvent, Alert, WebhookEvent
+from bridge.models import AgentEvent, Alert, IdempotencyRecord, WebhookEvent
 from leads.models import Event
 from tests.conftest import drain, record
 
@@ -101,3 +102,27 @@ def test_an_alert_stays_while_it_is_seen_and_goes_a_month_after(db):
     assert retention.prune(now=now) == {"bridge.Alert": 1}
 
     assert Alert.objects.get().subject == "seen"
+
+
+def test_what_is_kept_for_ever_is_not_pruned(account, settings):
+    now = timezone.now()
+    settings.RETENTION_DAYS = settings.RETENTION_DAYS | {"webhooks": None}
+    WebhookEvent.objects.create(account=account, body=b"x", received_at=now, state="processed")
+
+    retention.prune(now=now + CENTURY)
+
+    assert WebhookEvent.objects.exists()
+
+
+def test_a_table_that_cannot_be_pruned_keeps_no_other_from_it(account, monkeypatch):
+    now, forget = timezone.now(), retention.forget
+    WebhookEvent.objects.create(account=account, body=b"x", received_at=now, state="processed")
+
+    def broken(rule, **more):
+        if rule.model is IdempotencyRecord:
+            raise DatabaseError("out of order")
+        return forget(rule, **more)
+
+    monkeypatch.setattr(retention, "forget", broken)
+
+    assert retention.prune(now=now + CENTURY)["bridge.WebhookEvent"] == 1

@@ -113,4 +113,7 @@ def _settle(row: AgentEvent, answer: signing.Answer, asked_at: datetime, now: da
         row.due_at = now + max(growing, timedelta(seconds=min(answer.retry_after_seconds or 0, 3600)))
         if answer.status == 410 or row.due_at - row.created_at > GIVEN_UP_AFTER:
             row.state = AgentEvent.State.DEAD
-    row.save(update_fields=["state", "delivered_at", "error", "due_at", "status_code", "tries"])
+    columns = ("state", "delivered_at", "error", "due_at", "status_code", "tries")
+    # Not saved: news of a person who was erased while it was told is not there any more.
+    standing = AgentEvent.objects.filter(pk=row.pk, lead__erased_at=None)
+    standing.update(**{name: getattr(row, name) for name in columns})

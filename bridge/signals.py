@@ -11,8 +11,8 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from bridge import agent_events
-from bridge.models import AgentEvent, Card, Delivery, Drift, IdempotencyRecord, WebhookItem
+from bridge import agent_events, personal_data
+from bridge.models import Card
 from bridge.sync import briefings, figures, nudge, outbox, switches
 from followups import enrollment, telling
 from followups.recording import followups_sent
@@ -102,9 +102,6 @@ def pipeline_changed(instance: Pipeline, **_: object) -> None:
     requeue_blocked(instance.pk, now=timezone.now())
 
 
-FORGOTTEN = ("observed", "agreed", "observed_contact", "ownership", "in_doubt")
-
-
 def requeue_blocked(pipeline_id: int, *, now: datetime) -> None:
     """Try the cards again that waited for a configuration: it may be complete now."""
     blocked = Card.objects.filter(lead__pipeline_id=pipeline_id, state=Card.State.BLOCKED)
@@ -113,25 +110,5 @@ def requeue_blocked(pipeline_id: int, *, now: datetime) -> None:
 
 @receiver(announcements.personal_data_erased)
 def personal_data_erased(lead: Lead, elsewhere: bool, now: datetime, **_: object) -> None:
-    """Remove what the bridge holds of a person: answers kept for repetition, what was sent, what Kommo showed.
-
-    The card is let go: what Kommo still shows of the person must not be read back. With `elsewhere` the worker empties
-    the contact in Kommo too.
-    """
-    IdempotencyRecord.objects.filter(answer__lead__id=str(lead.pk)).delete()
-    Delivery.objects.filter(card__lead=lead).update(sent={}, reason="")
-    WebhookItem.objects.filter(kommo_id__in=Card.objects.filter(lead=lead).values("kommo_lead_id")).update(data={})
-    events = AgentEvent.objects.filter(lead=lead)
-    # Of a person who asked to be forgotten there is no more news to tell.
-    events.filter(state=AgentEvent.State.DUE).delete()
-    events.update(data={})
-    Drift.objects.filter(card__lead=lead).delete()
-    for card in Card.objects.select_for_update().filter(lead=lead):
-        kept = ("pipeline_id", "status_id", "responsible_user_id", "updated_at")
-        card.observed = {key: card.observed[key] for key in kept if key in card.observed}
-        card.agreed, card.observed_contact, card.ownership, card.in_doubt = card.observed, {}, {}, {}
-        card.contact_to_forget = card.contact_to_forget or elsewhere
-        card.contact_due_at = now if card.contact_to_forget else None
-        card.save(update_fields=[*FORGOTTEN, "contact_to_forget", "contact_due_at"])
-        nudge.send_on_commit(card.account_id)
-    outbox.close(Card.objects.filter(lead=lead), reason="the person asked to be forgotten")
+    """What Kommo still shows of the person must not be read back, and is emptied there too if they wish."""
+    personal_data.forget(lead, elsewhere=elsewhere, now=now)

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from bridge import agent_events, alerts, heartbeat, host, retention, tracing
+from bridge import agent_events, alerts, heartbeat, host, personal_data, retention, tracing
 from bridge.configuration import reevaluation
 from bridge.errors import KommoError, KommoHeldError
 from bridge.kommo.client import KommoClient
@@ -279,6 +279,7 @@ def prune() -> None:
     now = timezone.now()
     with alone("prune", now=now, longest=2 * LONGEST_PRUNING) as mine:
         if mine:
+            personal_data.sweep_again(now=now)
             forgotten = retention.prune(now=now, go_on=lambda: timezone.now() < now + LONGEST_PRUNING)
             if forgotten:
                 log.info("pruned", **forgotten)

@@ -19,7 +19,7 @@ from followups import schedule, unreachable, versions
 from followups.models import Attempt, Enrollment, Sequence, Unreachable
 from followups.schedule import Due, Hours
 from followups.versions import SequencePlan
-from leads import optout, stages
+from leads import erasure, optout, stages
 from leads.models import Event, Lead, Pipeline, Stage
 from leads.rulebook import rulebook
 from leads.statements import Select
@@ -82,6 +82,8 @@ def why_not(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
         return "there is no number to write to"
     if lead.opted_out_at:
         return optout.SAID
+    if erasure.is_silent_since(lead):
+        return erasure.SILENT_SINCE
     if lead.in_handoff:
         return "a person has taken over"
     if reason := _stage_says_no(lead, sequence, plan):

@@ -136,7 +136,8 @@ def opted_out(lead: Lead, now: datetime, **_: object) -> None:
 @receiver(announcements.personal_data_erased)
 def personal_data_erased(lead: Lead, now: datetime, **_: object) -> None:
     enrollments.cancel(enrollments.live(lead), "personal data erased", now=now)
-    unreachable.forget(lead)
+    unreachable.forget(lead, now=now)
+    lead.enrollments.update(reason="", next_reason="")
     Attempt.objects.filter(enrollment__lead=lead).update(text="", reason="")
 
 

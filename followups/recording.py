@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -72,6 +72,9 @@ def record(done: Sequence[Done], *, now: datetime) -> None:
 
 def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[Event]) -> None:
     attempt, result, at = each.attempt, each.result, each.at
+    if one.lead.erased_at:
+        # While it was under way: nothing is kept of what was said.
+        result = replace(result, reason="")
     if result.outcome is Outcome.RETRY:
         attempt.reason, attempt.holder = result.reason[:500], ""
         if each.begun:
@@ -83,7 +86,7 @@ def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[E
     asked, attempt.text = attempt.text, result.text or attempt.text
     reason = f"step {attempt.step} of {one.sequence} {SAID[result.outcome]}"
     data: dict[str, Any] = {"attempt_id": str(attempt.pk), "outcome": str(result.outcome)}
-    if each.begun:
+    if each.begun and not one.lead.erased_at:
         data["text"] = attempt.text
     if attempt.text != asked:
         data["asked_to_say"] = asked

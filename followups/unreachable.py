@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from followups.models import Unreachable
+from leads import optout
 from leads.models import Lead
 
 
@@ -29,5 +30,9 @@ def heard_from(lead: Lead) -> bool:
     return bool(Unreachable.objects.filter(phone_key=lead.phone_key, is_certain=True).delete()[0])
 
 
-def forget(lead: Lead) -> None:
-    Unreachable.objects.filter(phone_key=lead.phone_key).delete()
+def forget(lead: Lead, *, now: datetime) -> None:
+    """Keep of an erased person's number nothing but the wish that may have been behind it."""
+    rows = Unreachable.objects.filter(phone_key=lead.phone_key)
+    if rows.filter(is_certain=False).exists():
+        optout.keep(lead, by=Lead.Actor.AGENT, reason="", at=now)
+    rows.delete()

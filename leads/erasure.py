@@ -1,33 +1,167 @@
-"""Forgetting a person (LGPD): what could identify them goes, the counts and the proof of erasure stay."""
+"""Forgetting a person (LGPD): what could identify them goes, the counts and the proof of erasure stay.
+
+It goes in every pipeline, and what is told of them afterwards is not kept either (`check_reports`). What remains of a
+person is the pseudonym of their phone: it keeps their opt-out, and tells a report older than the erasure for what it
+is.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from leads import announcements
-from leads.models import Event, Lead
+from leads import announcements, optout, pseudonyms
+from leads.models import Event, Forgotten, ForgottenReport, Lead, UnmappedConversationStage
+from leads.names import name_key
+from leads.statements import Select, insert
+
+if TYPE_CHECKING:
+    from leads.interactions import Interaction
 
 # Parts of an event's data that carry nothing personal: where the lead stood, and by which rule.
 IMPERSONAL = frozenset(
     {"from", "to", "rule", "from_name", "to_name", "would_be", "operation", "outcome", "status_code", "since"}
 )
+# What staff changed stands under the names of Kommo's fields, which may be any; the proof of erasure names nobody.
+ALL_PERSONAL, KEPT = (Event.Kind.STAFF_EDIT,), (Event.Kind.ERASED,)
+EVENTS_AT_ONCE = 500
+
+
+class ForgottenError(Exception):
+    """A report tells of a person who was erased, and nothing that is newer than that."""
 
 
 @transaction.atomic
 def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False) -> bool:
-    """Erase the person from the lead and its timeline; False when that was done before.
+    """Erase the person from all their leads and timelines; False when that was done before.
 
-    The lead stays as a nameless row in its stage, opted out, so that figures remain true. Rooms above hear of it and
-    remove what they hold themselves; with `elsewhere` also what the systems they write to show of the person.
+    A lead stays as a nameless row in its stage, so that figures remain true. Rooms above hear of it and remove what
+    they hold themselves; with `elsewhere` also what the systems they write to show of the person.
     """
-    lead = Lead.objects.select_for_update().get(pk=lead.pk)
-    if not lead.erased_at or elsewhere:
-        announcements.personal_data_erased.send(Lead, lead=lead, elsewhere=elsewhere, now=now)
-    if lead.erased_at:
-        return False
+    lead.refresh_from_db(fields=["phone_key", "erased_address"])
+    rows = list(_leads_of(lead).select_for_update(of=("self",)).select_related("pipeline", "stage").order_by("pk"))
+    for row in rows:
+        if not row.erased_at or elsewhere:
+            announcements.personal_data_erased.send(Lead, lead=row, elsewhere=elsewhere, now=now)
+    news = [row for row in rows if not row.erased_at]
+    if news:
+        _keep_pseudonyms(news, now)
+    for row in news:
+        _forget_names_of_stages(row)
+        _empty(row, now)
+        row.events.create(at=now, kind=Event.Kind.ERASED, actor=by, reason="personal data erased")
+    return bool(news)
+
+
+def sweep(lead_ids: Collection[Any]) -> None:
+    """Empty the timelines of erased leads; once more, for what was being written while they were erased."""
+    personal = Event.objects.filter(lead_id__in=lead_ids).exclude(kind__in=KEPT).exclude(reason="", data={})
+    events = []
+    for event in personal.iterator(EVENTS_AT_ONCE):
+        kept = _impersonal(event)
+        if event.reason or event.data != kept:
+            event.reason, event.data = "", kept
+            events.append(event)
+    Event.objects.bulk_update(events, ["reason", "data"], batch_size=EVENTS_AT_ONCE)
+
+
+def remember_reports(names: Iterable[str], *, now: datetime) -> None:
+    """Keep by which a report about a forgotten person is known again: ids of messages, idempotency keys."""
+    marks = {pseudonyms.of_report(name) for name in names}
+    insert([ForgottenReport(mark=mark, at=now) for mark in marks], ignore_conflicts=True)
+
+
+# --- What is told of a person afterwards
+
+FORGOTTEN = Select(lambda addresses: Forgotten.objects.filter(address__in=addresses).values_list("address", "at"))
+
+
+def forgotten_at(phone_keys: Collection[str]) -> dict[str, datetime]:
+    """Return when the people of these phones were erased; who was not is left out. One query."""
+    keys = {pseudonyms.of_phone(key): key for key in phone_keys}
+    return {keys[address]: at for address, at in FORGOTTEN.all(addresses=list(keys))} if keys else {}
+
+
+def is_unwelcome(phone_key: str) -> bool:
+    """Say whether this is the phone of a person who was erased and of whom nothing was reported since.
+
+    What systems hold of them, from before or by whatever hand, is not taken in again.
+    """
+    return bool(forgotten_at([phone_key])) and not Lead.objects.filter(phone_key=phone_key).exists()
+
+
+SILENT_SINCE = "the person asked to be forgotten and has not written since"
+
+
+def is_silent_since(lead: Lead) -> bool:
+    """Say whether the person was erased and has not written to us since."""
+    return lead.back_since_erasure_of is not None and lead.last_inbound_at is None
+
+
+def meet(leads: Sequence[Lead]) -> None:
+    """Note on new leads, in memory, that their people were erased before. One query."""
+    erased = forgotten_at({lead.phone_key for lead in leads if lead.phone_key})
+    for lead in leads:
+        lead.back_since_erasure_of = erased.get(lead.phone_key or "")
+
+
+def check_reports(interactions: Iterable[Interaction], leads: Mapping[str, Lead]) -> None:
+    """Raise ForgottenError where one tells of an erased person what is older than the erasure, or was told before.
+
+    Anything newer begins anew: the person is back, and what they wanted of follow-ups still holds. `leads`: theirs, by
+    phone key, each having met what is known of its person.
+    """
+    for one in interactions:
+        at = leads[one.phone.key].back_since_erasure_of
+        if at is not None and (one.told_at <= at or _is_repeated(one)):
+            raise ForgottenError
+
+
+def _is_repeated(interaction: Interaction) -> bool:
+    names = [f"message:{interaction.message.id}"] if interaction.message and interaction.message.id else []
+    marks = [pseudonyms.of_report(name) for name in {*names, *interaction.known_as}]
+    return bool(marks) and ForgottenReport.objects.filter(mark__in=marks).exists()
+
+
+# --- What goes
+
+
+def _leads_of(lead: Lead) -> QuerySet[Lead]:
+    if lead.phone_key:
+        return Lead.objects.filter(phone_key=lead.phone_key)
+    if lead.erased_address:
+        return Lead.objects.filter(erased_address=lead.erased_address)
+    return Lead.objects.filter(pk=lead.pk)
+
+
+def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
+    addresses = list(pseudonyms.of_leads(leads))
+    for address in addresses:
+        Forgotten.objects.update_or_create(address=address, defaults={"at": now})
+    optout.forget(addresses)
+    told = Event.objects.filter(lead__in=leads, kind=Event.Kind.INTERACTION).values_list("data", flat=True)
+    messages = (data.get("message") for data in told.iterator(EVENTS_AT_ONCE))
+    remember_reports((f"message:{one['id']}" for one in messages if one and one.get("id")), now=now)
+
+
+def _forget_names_of_stages(lead: Lead) -> None:
+    """Forget what the agent called this conversation, where nobody has mapped it and no other lead is called so."""
+    said = {lead.conversation_stage}
+    changed = lead.events.filter(kind=Event.Kind.INTERACTION).values_list(
+        "data__changed__conversation_stage", flat=True
+    )
+    said |= {text for text in changed.distinct() if isinstance(text, str)}
+    others = Lead.objects.filter(pipeline=lead.pipeline_id, conversation_stage__in=said).exclude(pk=lead.pk)
+    keys = [name_key(text) for text in said - set(others.values_list("conversation_stage", flat=True)) if text]
+    UnmappedConversationStage.objects.filter(pipeline=lead.pipeline_id, key__in=keys).delete()
+
+
+def _empty(lead: Lead, now: datetime) -> None:
+    lead.erased_address = pseudonyms.of_lead(lead)
     lead.phone = lead.phone_key = None
     lead.whatsapp_id = ""
     lead.name = lead.email = lead.chosen_flow = lead.conversation_stage = ""
@@ -35,18 +169,17 @@ def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False)
     lead.is_decision_maker = lead.has_solar_system = lead.has_active_contract = None
     lead.custom, lead.provenance = {}, {}
     lead.concluded, lead.concluded_when_moved = [], []
-    lead.meeting_id = lead.meeting_link = lead.handoff_reason = lead.decision_reason = ""
-    lead.opted_out_at = lead.opted_out_at or now
+    lead.meeting_id = lead.meeting_link = lead.decision_reason = ""
+    # Nobody waits for a person any more.
+    lead.handoff_source = lead.handoff_reason = ""
+    lead.handoff_since = lead.handoff_until = None
     lead.erased_at = lead.updated_at = now
     lead.objections.all().delete()
-    events = list(lead.events.all())
-    for event in events:
-        event.reason, event.data = "", _impersonal(event.data)
-    Event.objects.bulk_update(events, ["reason", "data"], batch_size=500)
+    sweep([lead.pk])
     lead.save()
-    lead.events.create(at=now, kind=Event.Kind.ERASED, actor=by, reason="personal data erased")
-    return True
 
 
-def _impersonal(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if key in IMPERSONAL}
+def _impersonal(event: Event) -> dict[str, Any]:
+    if event.kind in ALL_PERSONAL:
+        return {}
+    return {key: value for key, value in event.data.items() if key in IMPERSONAL}

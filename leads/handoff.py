@@ -23,7 +23,7 @@ def pause(lead: Lead, *, source: Lead.HandoffSource, by: Lead.Actor, reason: str
     With `handoff_max` on the pipeline the handoff ends by itself after that time (see `end_expired`).
     """
     lead = _locked(lead)
-    if lead.in_handoff:
+    if lead.in_handoff or lead.erased_at:
         return False
     lead.handoff_source, lead.handoff_since, lead.handoff_reason = source, now, reason[:500]
     longest = lead.pipeline.handoff_max
@@ -70,5 +70,5 @@ def _expired(now: datetime) -> QuerySet[Lead]:
 def _locked(lead: Lead) -> Lead:
     """Read the lead again under a lock and give the caller's instance the same state."""
     Lead.objects.select_for_update(no_key=True).filter(pk=lead.pk).first()
-    lead.refresh_from_db(fields=["handoff_source", "handoff_since", "handoff_reason", "handoff_until", "resumed_at"])
+    lead.refresh_from_db(fields=[*(name for name in HANDOFF_FIELDS if name != "updated_at"), "erased_at"])
     return lead

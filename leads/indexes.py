@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.migrations import AlterField
+from django.db.migrations import AddIndex, AlterField
 
 
 class DropIndexOfField(AlterField):
@@ -34,6 +34,15 @@ class DropIndexOfField(AlterField):
 
     def describe(self) -> str:
         return f"Drop the index of field {self.name} on {self.model_name}"
+
+
+class AddIndexBesideOthers(AddIndex):
+    """Make an index of a table that is written to all the while. The migration must not be atomic."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        beside = {"concurrently": True} if schema_editor.connection.vendor == "postgresql" else {}
+        schema_editor.add_index(model, self.index, **beside)
 
 
 def _beside_others(schema_editor: Any) -> str:

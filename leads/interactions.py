@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
-from leads import announcements, optout, stages
+from leads import announcements, erasure, optout, stages
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
@@ -66,6 +66,7 @@ class Interaction:
     custom: further facts by their own names; None clears all of them.
     context: any of "conversation_stage" (text or None), "objections" (list of texts or None), "meeting" (Meeting or
     None).
+    known_as: by which a repetition is told, beside the message's id.
     """
 
     phone: Phone
@@ -74,6 +75,13 @@ class Interaction:
     custom: Mapping[str, Any] | None = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     message: Message | None = None
+    known_as: frozenset[str] = frozenset()
+
+    @property
+    def told_at(self) -> datetime:
+        """When it was said, or concluded, at the earliest."""
+        sent_at = self.message.sent_at if self.message else None
+        return min(self.occurred_at, sent_at) if sent_at else self.occurred_at
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,8 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     The number of statements does not grow with the number of interactions, but for what each sets in motion: a move, an
     enrollment. `pipeline` was read in this request, so that its rules are the current ones. Concurrent first messages
     of one phone make one lead: the loser of the race finds the winner's row.
+
+    Raises ForgottenError when one tells of a person who was erased, and nothing newer than that.
     """
     book = rulebook(pipeline)
     leads = _leads_of(interactions, pipeline, book, now)
@@ -153,10 +163,14 @@ def _leads_of(
     phones = {one.phone.key: one.phone for one in interactions}
     found = _locked(pipeline, book, list(phones))
     missing = [phone for key, phone in phones.items() if key not in found]
-    if not missing:
-        return {key: (lead, False) for key, lead in found.items()}
     new = {phone.key: _new_lead(phone, pipeline, book, now) for phone in missing}
-    optout.meet(list(new.values()), now=now)
+    if new:
+        # Once the others are locked: an erasure that was under way is over now, and known.
+        erasure.meet(list(new.values()))
+        optout.meet(list(new.values()), now=now)
+    erasure.check_reports(interactions, found | new)
+    if not new:
+        return {key: (lead, False) for key, lead in found.items()}
     if insert(list(new.values()), ignore_conflicts=True) < len(new):
         # Somebody else stored one of them at this moment: theirs stands.
         theirs = _locked(pipeline, book, list(new))

@@ -55,7 +55,7 @@ def meet(leads: Sequence[Lead], *, now: datetime) -> set[UUID]:
                 OptOut.objects.filter(address=address).update(phone_key=theirs[0].phone_key or "")
         elif said_at := next((lead.opted_out_at for lead in theirs if lead.opted_out_at), None):
             # They said so when nobody knew their number yet.
-            _keep(theirs[0], by=Lead.Actor.BRIDGE, reason="opted out before the number was known", at=said_at)
+            keep(theirs[0], by=Lead.Actor.BRIDGE, reason="opted out before the number was known", at=said_at)
     return changed
 
 
@@ -78,7 +78,7 @@ def asks_to_stop(text: str, pipeline: Pipeline) -> bool:
 def opt_out(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
     """Stop every follow-up of this person in every pipeline, for good; False when they had opted out already."""
     rows = list(_leads_of(lead).select_for_update().order_by("pk"))
-    is_new = _keep(lead, by=by, reason=reason, at=now)
+    is_new = keep(lead, by=by, reason=reason, at=now)
     news = [row for row in rows if row.opted_out_at is None]
     for row in news:
         row.opted_out_at = row.updated_at = now
@@ -134,8 +134,8 @@ def _leads_of(lead: Lead) -> QuerySet[Lead]:
     return Lead.objects.filter(phone_key=lead.phone_key) if lead.phone_key else Lead.objects.filter(pk=lead.pk)
 
 
-def _keep(lead: Lead, *, by: Lead.Actor, reason: str, at: datetime) -> bool:
-    """Store the wish by the person's address, where one is known; False when it was there."""
+def keep(lead: Lead, *, by: Lead.Actor, reason: str, at: datetime) -> bool:
+    """Store a wish by the person's address, where one is known, and tell nobody; False when it was there."""
     address = pseudonyms.of_lead(lead)
     if not address:
         return False

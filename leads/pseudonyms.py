@@ -50,6 +50,6 @@ def _key() -> bytes:
         if row is None:
             # Migrations make it; this is for a database that was emptied since. Not remembered: it may be undone.
             row, _ = PseudonymKey.objects.get_or_create(pk=1, defaults={"secret": secrets.token_urlsafe(32)})
-            return row.secret.encode()
-        _known.append(row.secret.encode())
+            return str(row.secret).encode()
+        _known.append(str(row.secret).encode())
     return _known[0]

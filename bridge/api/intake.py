@@ -6,7 +6,7 @@ One interaction or a hundred go the same way. What is wrong with one is its own 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,10 +16,11 @@ from rest_framework import exceptions
 
 from bridge.api import idempotency, representation
 from bridge.api.idempotency import Answer, RepeatedError
-from bridge.api.problems import DatabaseAway
+from bridge.api.problems import DatabaseAway, Erased
 from bridge.api.serializers import pipeline_named, read_interaction
 from bridge.models import ApiKey
 from bridge.sync import figures
+from leads.erasure import ForgottenError
 from leads.interactions import Interaction, record_all
 from leads.models import Pipeline
 
@@ -75,7 +76,10 @@ def _read(
     interaction = read_interaction(body, pipeline, now=now)
     if idempotency_key is None and interaction.message and interaction.message.id:
         idempotency_key = f"message:{interaction.message.id}"
-    return Report(place, interaction, pipeline, f"{key.pk}:{idempotency_key}" if idempotency_key else None, body)
+    if idempotency_key is None:
+        return Report(place, interaction, pipeline, None, body)
+    name = f"{key.pk}:{idempotency_key}"
+    return Report(place, replace(interaction, known_as=frozenset({name})), pipeline, name, body)
 
 
 def _together(reports: list[Report], now: datetime) -> dict[int, Outcome]:
@@ -86,8 +90,9 @@ def _together(reports: list[Report], now: datetime) -> dict[int, Outcome]:
             for some in _rounds(reports):
                 outcomes |= _act(some, now, look=True)
         return outcomes
-    except (DatabaseError, InterfaceError, RepeatedError):
-        # A deadlock with another batch, say, or one of these reported by somebody else at this moment.
+    except (DatabaseError, InterfaceError, RepeatedError, ForgottenError):
+        # A deadlock with another batch, say, or one of these reported by somebody else at this moment, or of somebody
+        # who was erased.
         return {place: outcome for report in reports for place, outcome in _alone_or_away(report, now).items()}
 
 
@@ -106,6 +111,8 @@ def _alone(report: Report, now: datetime) -> dict[int, Outcome]:
                 return _act([report], now, look=attempt > 0)
         except RepeatedError:
             continue
+        except ForgottenError:
+            return {report.place: Erased()}
     raise DatabaseAway
 
 

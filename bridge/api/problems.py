@@ -28,6 +28,16 @@ class Conflict(exceptions.APIException):
     default_code = "idempotency_conflict"
 
 
+class Erased(exceptions.APIException):
+    """A report about a person who asked to be forgotten, and nothing newer than that."""
+
+    status_code = 410
+    default_detail = (
+        "This person asked to be forgotten, and this is older than that or was reported before: nothing was stored."
+    )
+    default_code = "erased"
+
+
 class DatabaseAway(exceptions.APIException):
     status_code = 503
     default_detail = "The database does not answer; nothing was stored. Try again in a moment."

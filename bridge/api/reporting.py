@@ -40,6 +40,7 @@ class Interactions(ApiView):
             201: answers.InteractionAnswer,
             **answers.PROBLEMS,
             (409, answers.PROBLEM_TYPE): answers.Problem,
+            (410, answers.PROBLEM_TYPE): answers.Problem,
         },
         examples=examples.RECORDING,
     )

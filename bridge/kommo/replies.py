@@ -167,6 +167,9 @@ class ContactReply:
     name: str
     phones: tuple[str, ...]
     lead_ids: tuple[int, ...] = ()
+    # As Kommo has them, each with its kind: what is written back must be whole.
+    phone_values: tuple[dict[str, Any], ...] = ()
+    email_values: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def read(cls, data: Any) -> ContactReply:
@@ -175,6 +178,8 @@ class ContactReply:
             str(data.get("name") or ""),
             _coded_values(data, "PHONE"),
             tuple(one["id"] for one in embedded(data, "leads") if isinstance(one.get("id"), int)),
+            _coded_entries(data, "PHONE"),
+            _coded_entries(data, "EMAIL"),
         )
 
 
@@ -283,9 +288,13 @@ def field_values(data: Any) -> Iterable[FieldValuesReply]:
 
 
 def _coded_values(data: Any, code: str) -> tuple[str, ...]:
+    return tuple(str(entry.get("value") or "") for entry in _coded_entries(data, code))
+
+
+def _coded_entries(data: Any, code: str) -> tuple[dict[str, Any], ...]:
     for one in data.get("custom_fields_values") or ():
         if one.get("field_code") == code:
-            return tuple(str(value.get("value") or "") for value in one.get("values") or ())
+            return tuple(one.get("values") or ())
     return ()
 
 

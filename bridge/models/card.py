@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from bridge.encryption import EncryptedTextField
 from bridge.models.account import Account
 from leads.models import Lead
 
@@ -41,7 +42,10 @@ class Card(models.Model):
         Account, models.PROTECT, related_name="cards", verbose_name=_("account"), db_index=False
     )
     kommo_lead_id = models.BigIntegerField(_("Kommo lead id"), null=True, blank=True)
+    # The lead's main contact as we last knew it.
     kommo_contact_id = models.BigIntegerField(_("Kommo contact id"), null=True, blank=True)
+    # Whom we knew as its main contact first, where that is somebody else by now: the person's own.
+    own_contact_id = models.BigIntegerField(null=True, blank=True, editable=False)
 
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.DUE)
     lane = models.PositiveSmallIntegerField(_("lane"), choices=Lane, default=Lane.LIVE)
@@ -78,7 +82,7 @@ class Card(models.Model):
     # Since when Kommo does not show the lead; believed only once it was asked for alone, a little later.
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     contact_due_at = models.DateTimeField(null=True, blank=True)
-    # The person asked to be forgotten in Kommo too: name, phone and e-mail of the contact are still to be emptied.
+    # Written by the version before; see Forgetting.
     contact_to_forget = models.BooleanField(default=False, editable=False)
     # Of the request that last changed the lead (bridge/correlation.py).
     correlation_id = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)
@@ -111,6 +115,11 @@ class Card(models.Model):
                 fields=["account", "kommo_contact_id"],
                 condition=Q(kommo_contact_id__isnull=False),
                 name="card_by_contact",
+            ),
+            models.Index(
+                fields=["account", "own_contact_id"],
+                condition=Q(own_contact_id__isnull=False),
+                name="card_by_own_contact",
             ),
         )
 
@@ -194,6 +203,42 @@ class Briefing(models.Model):
 
     def __str__(self) -> str:
         return f"{self.card_id} {self.since:%Y-%m-%d %H:%M}"
+
+
+class Forgetting(models.Model):
+    """What is to be emptied in Kommo of a person who asked to be forgotten, and what a person has to do there.
+
+    phone, email: to find what is theirs there; gone as soon as it is over, whichever way it ended.
+    """
+
+    class State(models.TextChoices):
+        DUE = "due", _("still to be done")
+        DONE = "done", _("done")
+        LEFT = "left", _("something is left for a person to do")
+
+    card = models.OneToOneField(Card, models.CASCADE, related_name="forgetting", verbose_name=_("card"))
+    # Otherwise a create in doubt is looked up, so that what it made is known for theirs; nothing is emptied.
+    empties = models.BooleanField(default=True)
+    asked_at = models.DateTimeField(_("asked at"))
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.DUE)
+    due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    phone = EncryptedTextField(blank=True, editable=False)
+    email = EncryptedTextField(blank=True, editable=False)
+    # Contacts that are theirs by proof, noted before they are emptied: afterwards nothing on them proves it.
+    contacts = models.JSONField(default=list, editable=False)
+    problem = models.CharField(_("what is left"), max_length=500, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("erasure in Kommo")
+        verbose_name_plural = _("erasures in Kommo")
+        indexes = (
+            models.Index(fields=["due_at"], condition=Q(state="due"), name="forgettings_due"),
+            models.Index(fields=["state"], condition=Q(state="left"), name="forgettings_left"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.card_id} {self.get_state_display()}"
 
 
 class Drift(models.Model):

@@ -59,6 +59,7 @@ class WebhookItem(models.Model):
         UNCHANGED = "unchanged", _("nothing new")
         IGNORED = "ignored", _("not about a lead of ours")
         FAILED = "failed", _("failed")
+        FORGOTTEN = "forgotten", _("about a person who was erased: not kept")
 
     event = models.ForeignKey(WebhookEvent, models.CASCADE, related_name="items")
     entity = models.CharField(_("entity"), max_length=20)

@@ -98,6 +98,8 @@ PEOPLE = (
     _("asked for through the API"),
     _("personal data erased"),
     _("the person asked to be forgotten"),
+    _("the person asked to be forgotten and has not written since"),
+    _("opted out before the number was known"),
 )
 CARDS = (
     _("moved in Kommo to %(a)s by an automation or another program"),
@@ -112,6 +114,17 @@ CARDS = (
     _("its contact in Kommo has a phone now: %(a)s"),
     _("the contact got the lead's name"),
     _("personal data erased in Kommo: name, phone and e-mail of the contact"),
+    _("personal data erased in Kommo: name, phone and e-mail of contact %(number)s"),
+    _("personal data erased in Kommo: the person's own number on contact %(number)s"),
+    _("personal data erased in Kommo: the name of lead %(number)s"),
+    _("personal data erased in Kommo by hand: %(a)s"),
+    _("nothing to erase in Kommo: no lead of this person was made there"),
+    _("left in Kommo"),
+    _("contact %(number)s has %(a)s more numbers or addresses: look whose they are"),
+    _("lead %(number)s is not found in Kommo"),
+    _("no contact has the person's number: look for them in Kommo and erase them by hand"),
+    _("not erased in Kommo: Kommo answers %(a)s"),
+    _("erase it there by hand"),
     _("lead %(number)s was merged into %(a)s in Kommo"),
     _("its contact has lead %(a)s"),
     _("deleted in Kommo"),
@@ -124,7 +137,6 @@ CARDS = (
     _("task for the seller at the handoff given up"),
     _("looked for once more before it is believed"),
     _("the card is back"),
-    _("the contact is not in Kommo any more: what another contact there says of the person has to be erased by hand"),
     _("waits for the answer to a change of ours that is under way"),
 )
 DELIVERY = (

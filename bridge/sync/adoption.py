@@ -20,8 +20,8 @@ from django.db import transaction
 from bridge.kommo.replies import LeadReply
 from bridge.models import Card, Catalogue
 from bridge.sync import automations, drifts, nudge, outbox, ownership
+from bridge.sync.observe import meet_contact, persons_name
 from bridge.sync.observe import observed as observed_of
-from bridge.sync.observe import persons_name
 from bridge.sync.our_values import is_adoptable, our_value
 from bridge.sync.plan import MAX_NAME_LENGTH, unanswered
 from bridge.sync.wishes import Wishes, wishes
@@ -32,6 +32,7 @@ from leads.rulebook import Rulebook, rulebook
 
 CARD_COLUMNS = (
     "kommo_contact_id",
+    "own_contact_id",
     "observed",
     "observed_at",
     "agreed",
@@ -167,7 +168,7 @@ def _compare(card: Card, held: dict[str, Any]) -> Findings:
 def _update_card(reading: _Reading, reply: LeadReply, held: dict[str, Any], read_at: datetime) -> None:
     card = reading.card
     card.observed, card.observed_at, card.agreed = held, read_at, held
-    card.kommo_contact_id = reply.main_contact_id or card.kommo_contact_id
+    meet_contact(card, reply)
     has_ended = card.write_settles_at is None or card.write_settles_at <= read_at
     # With no write of ours under way, a reading answers every doubt.
     card.in_doubt = {} if has_ended else unanswered(card.in_doubt, held)

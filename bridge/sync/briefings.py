@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from babel.numbers import format_currency
-from django.db import models
+from django.db import models, transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -25,7 +25,7 @@ from bridge.errors import KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.models import Account, Briefing, Card, Delivery, Trouble
-from bridge.sync import refusals, troubles
+from bridge.sync import ledger, refusals, troubles
 from leads.models import Event, Lead
 
 log = structlog.get_logger(__name__)
@@ -201,6 +201,7 @@ def _responsible(card: Card, client: KommoClient) -> int | None:
     return client.lead(card.kommo_lead_id).responsible_user_id
 
 
+@transaction.atomic
 def _record(
     row: Briefing,
     operation: Delivery.Operation,
@@ -210,7 +211,10 @@ def _record(
     outcome: Delivery.Outcome = Delivery.Outcome.DELIVERED,
     error: str = "",
 ) -> None:
-    card = row.card
+    card = Card.objects.select_for_update().get(pk=row.card_id)
+    if ledger.erased([card.pk]):
+        # While it was written: of what it said nothing is kept.
+        sent, error = {}, ""
     what = f"{operation.value} for the seller at the handoff"
     Delivery.objects.create(
         account_id=card.account_id,

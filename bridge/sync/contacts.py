@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import structlog
 from django.db import transaction
 
 from bridge.errors import KommoError, KommoRejectedError, KommoServerError
@@ -17,22 +16,14 @@ from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Delivery, Trouble
-from bridge.sync import refusals, troubles
+from bridge.sync import ledger, refusals, troubles
 from leads.models import Event, Lead
-
-log = structlog.get_logger(__name__)
 
 COLLECT_FOR = timedelta(seconds=2)
 # Also longer than Kommo may be at work on a call we never heard the end of: by then that one has landed.
 RETRY_AFTER = timedelta(minutes=1)
 # As many as Kommo takes, in a read as in a write; a gateway that finds it too much gets halves.
 BATCH_SIZE = 250
-# What a contact, and a lead, is called whose person asked to be forgotten.
-FORGOTTEN = "Dados apagados (LGPD)"
-ERASED = "personal data erased in Kommo: name, phone and e-mail of the contact"
-NOT_ERASED = (
-    "the contact is not in Kommo any more: what another contact there says of the person has to be erased by hand"
-)
 # The same request would be refused again, for what it says and not for who asks.
 ABOUT_THE_NAMES = (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
 
@@ -46,14 +37,9 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
         return False
     renamed: list[Card] = []
     try:
-        forgotten = [card for card in cards if card.contact_to_forget]
-        others = [card for card in cards if not card.contact_to_forget]
         ids = [card.kommo_contact_id for card in cards]
         held = {reply.id: reply for reply in client.contacts(ids=ids, lane=Lane.BULK)}
-        for card in forgotten:
-            # Alone each: a person whose data must go waits for nobody, and keeps nobody waiting.
-            _forget(card, held, client, now)
-        renamed = [card for card in others if _needs_our_name(card, held)]
+        renamed = [card for card in cards if _needs_our_name(card, held)]
         _declare(renamed)
         refused = _rename(renamed, client)
     except KommoError as error:
@@ -66,7 +52,7 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
         _tell(renamed, Delivery.Outcome.FAILED if never_left else Delivery.Outcome.UNKNOWN, str(error), now)
         return False
     troubles.over(account.pk, Trouble.Subject.CONTACTS)
-    _settle(others, [card for card in renamed if card.pk not in refused], held)
+    _settle(cards, [card for card in renamed if card.pk not in refused], held)
     _tell([card for card in renamed if card.pk not in refused], Delivery.Outcome.DELIVERED, "", now)
     for card in renamed:
         if card.pk in refused:
@@ -77,6 +63,7 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
 def _claim(account: Account, now: datetime) -> list[Card]:
     """Return the cards whose contacts are due, and put them off first: whoever dies over them leaves them for later."""
     due = Card.objects.filter(account=account, contact_due_at__lte=now - COLLECT_FOR, kommo_contact_id__isnull=False)
+    due = due.filter(lead__erased_at=None)
     with transaction.atomic():
         rows = due.select_for_update(of=("self",)).select_related("lead").order_by("contact_due_at", "id")
         cards = list(rows[:BATCH_SIZE])
@@ -95,7 +82,8 @@ def _declare(cards: list[Card]) -> None:
     for card in cards:
         sent = [*card.observed_contact.get("sent", ()), card.lead.name]
         card.observed_contact = {**card.observed_contact, "sent": list(dict.fromkeys(sent))}
-    Card.objects.bulk_update(cards, ["observed_contact"])
+    with transaction.atomic():
+        Card.objects.bulk_update(_known(cards), ["observed_contact"])
 
 
 def _rename(cards: list[Card], client: KommoClient) -> dict[int, KommoRejectedError]:
@@ -126,38 +114,12 @@ def _may_pass(error: KommoError) -> bool:
     return isinstance(error, KommoServerError)
 
 
-def _forget(card: Card, held: dict[int, ContactReply], client: KommoClient, now: datetime) -> None:
-    """Empty what the contact says of a person who asked to be forgotten, and the name of their lead.
-
-    Only what happened is claimed. A lead that is not there any more has no name to be changed.
-    """
-    is_there = card.kommo_contact_id in held
-    if is_there:
-        empty = [{"field_code": code, "values": None} for code in ("PHONE", "EMAIL")]
-        body = {"id": card.kommo_contact_id, "name": FORGOTTEN, "custom_fields_values": empty}
-        client.update_contacts([body], lane=Lane.BULK)
-    if card.kommo_lead_id:
-        try:
-            client.update_leads([{"id": card.kommo_lead_id, "name": FORGOTTEN}], lane=Lane.BULK)
-        except KommoRejectedError as error:
-            if decide(error) not in ABOUT_THE_NAMES:
-                raise
-            log.info("forgotten_lead_not_renamed", card=card.pk, error=str(error))
-    _settle_forgotten(card, is_there, now)
-
-
-@transaction.atomic
-def _settle_forgotten(card: Card, is_there: bool, now: datetime) -> None:
-    """Keep the proof of what was done, and nothing of the person."""
-    Card.objects.filter(pk=card.pk).update(contact_due_at=None, contact_to_forget=False)
-    Event.objects.create(
-        lead_id=card.lead_id,
-        at=now,
-        kind=Event.Kind.ERASED,
-        actor=Lead.Actor.BRIDGE,
-        reason=ERASED if is_there else NOT_ERASED,
-        data={"contact": card.kommo_contact_id, "erased": is_there},
-    )
+def _known(cards: list[Card]) -> list[Card]:
+    """Lock the cards and return those whose person was not erased meanwhile: of others nothing is written down."""
+    ids = [card.pk for card in cards]
+    list(Card.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
+    forgotten = ledger.erased(ids)
+    return [card for card in cards if card.pk not in forgotten]
 
 
 def _needs_our_name(card: Card, held: dict[int, ContactReply]) -> bool:
@@ -172,6 +134,7 @@ def _needs_our_name(card: Card, held: dict[int, ContactReply]) -> bool:
 @transaction.atomic
 def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply]) -> None:
     sent_to = {card.pk for card in renamed}
+    cards = _known(cards)
     for card in cards:
         reply = held.get(card.kommo_contact_id or 0)
         read = reply.name if reply else ""
@@ -184,7 +147,7 @@ def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply
 @transaction.atomic
 def _tell(cards: list[Card], outcome: Delivery.Outcome, error: str, now: datetime) -> None:
     """Put on record, for staff and on the lead's timeline, what became of each name."""
-    sent = [(card, {"id": card.kommo_contact_id, "name": card.lead.name}) for card in cards]
+    sent = [(card, {"id": card.kommo_contact_id, "name": card.lead.name}) for card in _known(cards)]
     Delivery.objects.bulk_create(
         Delivery(
             account_id=card.account_id,

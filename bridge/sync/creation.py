@@ -16,6 +16,7 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
 from bridge.sync import adoption, clock
+from bridge.sync.ledger import AWAY
 from bridge.sync.observe import link
 from leads.models import Event, Lead
 from leads.phone import PhoneError, parse
@@ -28,6 +29,7 @@ CLOCK_SLACK = timedelta(minutes=5)
 LOOKED_UP_COLUMNS = (
     "kommo_lead_id",
     "kommo_contact_id",
+    "own_contact_id",
     "observed",
     "agreed",
     "in_doubt",
@@ -61,6 +63,9 @@ def look_up_created(
                 "kommo_lead_id", "pk"
             )
         )
+        # What was let go meanwhile stays away; of one whose person was erased the worker looks again (forgetting.py).
+        for pk in [pk for pk, row in rows.items() if row.state in AWAY]:
+            del rows[pk]
         events = [_settle(row, found.get(pk), owners, now) for pk, row in rows.items() if row.kommo_lead_id is None]
         update(rows.values(), LOOKED_UP_COLUMNS)
         insert([event for event in events if event])

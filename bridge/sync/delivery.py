@@ -30,6 +30,7 @@ from bridge.sync import (
     clock,
     contacts,
     fence,
+    forgetting,
     intent,
     outbox,
     refusals,
@@ -106,8 +107,9 @@ class Drain:
         return True
 
     def _deliver_the_rest(self) -> bool:
-        """Once the cards are right: names of contacts, then what sellers are told; True when more may be due."""
-        more = contacts.deliver_due(self.account, self.client, now=self.clock())
+        """Once the cards are right: people to forget, names of contacts, what sellers are told; True for more."""
+        more = forgetting.deliver_due(self.account, self.client, now=self.clock())
+        more = contacts.deliver_due(self.account, self.client, now=self.clock()) or more
         return briefings.deliver_due(self.account, self.client, now=self.clock()) or more
 
     def _may_send(self) -> bool:

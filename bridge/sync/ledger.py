@@ -76,12 +76,48 @@ def settle_each(entries: Sequence[Entry], settle: Callable[[Card, Entry], Delive
         for pk, (state, reason) in away.items():
             # Somebody let go of it, or Kommo has lost it, while the call was under way: that stands.
             leave_the_outbox(cards[pk], Card.State(state), reason)
+        for pk in erased(away):
+            forget(cards[pk])
+            for delivery in deliveries:
+                if delivery.card_id == pk:
+                    delivery.sent, delivery.reason, delivery.error, delivery.correlation_id = {}, "", "", ""
         update(cards.values(), SETTLED_COLUMNS)
         insert(deliveries)
         for delivery in deliveries:
             if delivery.outcome == Delivery.Outcome.DELIVERED and delivery.lag_ms is not None:
                 figures.observe("bridge_delivery_lag_seconds", delivery.lag_ms / 1000)
         insert([_event(delivery) for delivery in deliveries])
+
+
+def erased(card_ids: Iterable[int]) -> set[int]:
+    """Return those of these cards whose person asked to be forgotten. Asked under the cards' locks, it stays true."""
+    ids = list(card_ids)
+    rows = Card.objects.filter(pk__in=ids, lead__erased_at__isnull=False) if ids else Card.objects.none()
+    return set(rows.values_list("pk", flat=True))
+
+
+# Where the card stands in Kommo tells of nobody.
+IMPERSONAL = ("pipeline_id", "status_id", "responsible_user_id", "updated_at")
+FORGOTTEN_COLUMNS = (
+    "observed",
+    "agreed",
+    "observed_contact",
+    "ownership",
+    "in_doubt",
+    "last_error",
+    "refused_plan",
+    "shadow_plan",
+    "correlation_id",
+    "contact_due_at",
+)
+
+
+def forget(card: Card) -> None:
+    """Keep of a card, in memory, its ids and where it stands; FORGOTTEN_COLUMNS are still to be stored."""
+    card.observed = {key: card.observed[key] for key in IMPERSONAL if key in card.observed}
+    card.agreed, card.observed_contact, card.ownership, card.in_doubt = card.observed, {}, {}, {}
+    card.contact_due_at = None
+    card.last_error = card.refused_plan = card.shadow_plan = card.correlation_id = ""
 
 
 def locked(entries: Iterable[Entry]) -> dict[int, Card]:

@@ -45,6 +45,9 @@ def relink(card: Card, reply: LeadReply, *, now: datetime) -> bool:
     try:
         with transaction.atomic():
             row = Card.objects.select_for_update(no_key=True).get(pk=card.pk)
+            if row.state == Card.State.CLOSED:
+                # Let go while Kommo was asked.
+                return False
             gone_because = row.waiting_reason if row.state == Card.State.GONE else None
             link(row, reply)
             row.observed_at = now

@@ -19,7 +19,7 @@ from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import merges
 from bridge.sync.observe import link, persons_name
 from bridge.sync.outbox import requeue
-from leads import optout
+from leads import erasure, optout
 from leads.models import Event, Lead, Pipeline
 from leads.phone import Phone, PhoneError, parse
 from leads.rulebook import rulebook
@@ -101,7 +101,10 @@ def learn_phones(
     learnt: set[int] = set()
     for card in cards:
         phone = _phone_in(contacts.get(card.kommo_contact_id or 0), card.lead.pipeline)
-        if phone and _give_phone(card, phone, now):
+        if phone and erasure.is_unwelcome(phone.key):
+            # Taken in before anybody could know whose it is.
+            erasure.erase(card.lead, by=Lead.Actor.BRIDGE, now=now)
+        elif phone and _give_phone(card, phone, now):
             learnt.add(card.kommo_contact_id or 0)
     return learnt
 
@@ -118,12 +121,17 @@ def _bridge_id(account: Account, reply: LeadReply) -> object:
 def _cards_they_name(account: Account, replies: Sequence[LeadReply]) -> dict[str, Card]:
     """Return lead id -> card, for the leads of ours these carry the id of."""
     named = {text for reply in replies if (text := str(_bridge_id(account, reply) or "")) and len(text) == 36}
-    cards = Card.objects.filter(account=account, lead_id__in=named) if named else ()
+    cards = Card.objects.filter(account=account, lead_id__in=named).select_related("lead") if named else ()
     return {str(card.lead_id): card for card in cards}
 
 
 def _known_by_our_id(card: Card, reply: LeadReply, now: datetime) -> str:
     """Our own create before its answer was settled; or what a vanished lead was merged into; or a copy of a card."""
+    if card.lead.erased_at:
+        # Made before its person was erased, as it turns out: known by its ids, nothing more is kept of it.
+        ids = {"kommo_lead_id": reply.id, "kommo_contact_id": reply.main_contact_id}
+        Card.objects.filter(pk=card.pk, kommo_lead_id=None).update(**ids)
+        return Result.FORGOTTEN
     if card.kommo_lead_id is None:
         return Result.ECHO
     if card.state == Card.State.GONE:
@@ -167,6 +175,8 @@ def _link_or_make(
             )
             if known is not None:
                 return _link_to(known, account, reply, now)
+            if phone and erasure.is_unwelcome(phone.key):
+                return Result.FORGOTTEN
             _new_lead(account, reply, pipeline, phone, catalogue, now)
             return Result.ADOPTED
     except IntegrityError:
@@ -217,6 +227,7 @@ def _new_lead(
         created_at=now,
         updated_at=now,
     )
+    erasure.meet([lead])
     optout.meet([lead], now=now)
     # Without the signal: there is nothing to deliver to a card that was just read.
     Lead.objects.bulk_create([lead])

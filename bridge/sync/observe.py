@@ -30,9 +30,20 @@ def persons_name(name: str, kommo_id: int) -> str:
     return "" if re.fullmatch(rf"\w+ #{kommo_id}", name.strip()) else name
 
 
+def meet_contact(card: Card, reply: LeadReply) -> None:
+    """Note the lead's main contact of today, in memory, and keep whom we knew first beside it: the person's own.
+
+    Staff may make a relative or a colleague the main one; the person's chat and phone are still their own contact's.
+    """
+    if reply.main_contact_id is None or reply.main_contact_id == card.kommo_contact_id:
+        return
+    card.own_contact_id = card.own_contact_id or card.kommo_contact_id
+    card.kommo_contact_id = reply.main_contact_id
+
+
 def link(card: Card, reply: LeadReply) -> None:
     """Take a lead found in Kommo for this card's own, in memory: nothing of it is in doubt any more."""
     card.kommo_lead_id = reply.id
-    card.kommo_contact_id = reply.main_contact_id or card.kommo_contact_id
+    meet_contact(card, reply)
     card.observed = card.agreed = observed(reply)
     card.in_doubt, card.create_intent_at = {}, None

@@ -17,7 +17,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, NullIf
 
 from bridge import correlation, host
-from bridge.models import Account, AccountPipeline, Briefing, Card
+from bridge.models import Account, AccountPipeline, Briefing, Card, Forgetting
 from leads.announcements import Saved
 from leads.models import Lead, Pipeline
 from leads.statements import Select, Update, insert
@@ -98,7 +98,8 @@ def let_live_go_first(cards: models.QuerySet[Card]) -> int:
 
 def recreate(cards: models.QuerySet[Card], *, now: datetime) -> int:
     """Give leads whose card was deleted in Kommo a new one; staff asked for it. Closed cards come back as well."""
-    lost = cards.filter(state__in=[Card.State.GONE, Card.State.CLOSED])
+    # Of a person who was erased there is nothing to show.
+    lost = cards.filter(state__in=[Card.State.GONE, Card.State.CLOSED], lead__erased_at=None)
     return lost.update(
         state=Card.State.DUE,
         due_at=now,
@@ -200,12 +201,18 @@ def accounts_with_work(*, now: datetime) -> list[int]:
     told = Briefing.objects.filter(
         card__account=models.OuterRef("pk"), card__kommo_lead_id__isnull=False, due_at__lte=now
     )
+    forgotten = Forgetting.objects.filter(
+        card__account=models.OuterRef("pk"),
+        card__account__state=Account.State.ACTIVE,
+        state=Forgetting.State.DUE,
+        due_at__lte=now,
+    )
     free = (
         Account.objects.exclude(state=Account.State.PAUSED)
         .filter(Q(lease_until=None) | Q(lease_until__lt=now))
         .filter(Q(retry_at=None) | Q(retry_at__lte=now))
     )
-    waiting = models.Exists(cards) | models.Exists(contacts) | models.Exists(told)
+    waiting = models.Exists(cards) | models.Exists(contacts) | models.Exists(told) | models.Exists(forgotten)
     return list(free.filter(waiting).values_list("pk", flat=True))
 
 

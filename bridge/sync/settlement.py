@@ -17,7 +17,7 @@ from bridge.models import Card, Delivery
 from bridge.sync import backoff
 from bridge.sync.entry import Entry
 from bridge.sync.intent import LINGERS_FOR
-from bridge.sync.ledger import Call, delivery_of, leave_the_outbox, settle_each
+from bridge.sync.ledger import AWAY, Call, delivery_of, leave_the_outbox, settle_each
 from bridge.sync.ownership import after_write
 from bridge.sync.plan import Operation, apply, contested
 from leads.models import Event, Lead
@@ -195,9 +195,11 @@ def park(entries: Sequence[Entry], why: Callable[[Entry], str], *, now: datetime
 def park_unplannable(card: Card, error: Exception, *, now: datetime) -> None:
     """Set aside a card whose plan cannot be made: a mistake of ours or of the configuration, and no other card's."""
     reason = f"what to send could not be computed: {type(error).__name__}: {error}"
-    Card.objects.filter(pk=card.pk, wanted_version=card.wanted_version).update(
+    standing = Card.objects.filter(pk=card.pk, wanted_version=card.wanted_version).exclude(state__in=AWAY)
+    if not standing.update(
         state=Card.State.DEAD, due_at=None, pending_since=None, waiting_reason=reason[:500], last_error=reason[:1000]
-    )
+    ):
+        return
     Event.objects.create(
         lead_id=card.lead_id, at=now, kind=Event.Kind.CARD, actor=Lead.Actor.BRIDGE, reason=reason[:500]
     )

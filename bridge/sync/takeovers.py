@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Q
+
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
@@ -53,7 +55,8 @@ def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
 def _pause(account: Account, reply: EventReply, now: datetime) -> int:
     cards = Card.objects.filter(account=account, lead__pipeline__chat_reply_pauses=True)
     if reply.entity_type == "contact":
-        cards = cards.filter(kommo_contact_id=reply.entity_id)
+        # The customer's own chat, whoever is the card's main contact today.
+        cards = cards.filter(Q(kommo_contact_id=reply.entity_id) | Q(own_contact_id=reply.entity_id))
     else:
         cards = cards.filter(kommo_lead_id=reply.entity_id)
     replied_at = min(now, datetime.fromtimestamp(reply.created_at, UTC))

@@ -8,6 +8,7 @@ Source: https://developers.kommo.com/docs/webhooks-general
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -110,19 +111,21 @@ def _by_entity(text: str) -> dict[Place, list[str]]:
     Decoding a body as a whole takes time with the square of its entities; entity by entity it does not.
     """
     found: defaultdict[Place, list[str]] = defaultdict(list)
-    for pair in text.split("&"):
-        if not pair:
-            continue
-        name, _, value = pair.partition("=")
-        top, _, rest = unquote_plus(name, errors="replace").replace("\0", "").partition("[")
-        action, _, rest = rest.partition("]")
-        if top in BARE_ACTIONS:
-            top, action, index = "message", top, action
-        else:
-            index, _, rest = rest.removeprefix("[").partition("]")
-        if len(pairs := found[top, action, index]) < MOST_KEYS_OF_AN_ENTITY:
-            pairs.append(f"{ROOT}{quote(rest, safe='[]')}={value}")
+    for pair in filter(None, text.split("&")):
+        place, rest = _placed(pair)
+        if len(pairs := found[place]) < MOST_KEYS_OF_AN_ENTITY:
+            pairs.append(f"{ROOT}{quote(rest, safe='[]')}={pair.partition('=')[2]}")
     return found
+
+
+def _placed(pair: str) -> tuple[Place, str]:
+    """Return where a pair belongs, and the rest of its key."""
+    top, _, rest = unquote_plus(pair.partition("=")[0], errors="replace").replace("\0", "").partition("[")
+    action, _, rest = rest.partition("]")
+    if top in BARE_ACTIONS:
+        return ("message", top, action), rest
+    index, _, rest = rest.removeprefix("[").partition("]")
+    return (top, action, index), rest
 
 
 def _decode(pairs: list[str]) -> Any:
@@ -217,3 +220,66 @@ def _field_values(values: Any) -> list[dict[str, Any]]:
 def tag_names(data: dict[str, Any]) -> list[str]:
     names = (entry.get("name") for entry in _values(data.get("tags")) if isinstance(entry, dict))
     return sorted(name for name in names if isinstance(name, str))
+
+
+# --- What may be kept of an entity that names a person who was erased
+
+# By these an entity says what it is, and what it is about.
+REFERENCES = frozenset(
+    {"id", "talk_id", "element_id", "entity_id", "lead_id", "contact_id", "main_contact_id", "linked_leads_id"}
+)
+
+
+def references(data: dict[str, Any]) -> set[int]:
+    """Return the ids of what an entity is about, without its own."""
+    told = _references({key: value for key, value in data.items() if key != "id"})
+    return {found for found in told if found is not None}
+
+
+def _references(value: Any) -> Iterator[int | None]:
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if key == "linked_leads_id" and isinstance(inner, dict):
+            yield from map(number, inner)
+        elif key in REFERENCES:
+            yield number(inner)
+        if isinstance(inner, dict):
+            yield from _references(inner)
+
+
+def phones(data: dict[str, Any]) -> list[str]:
+    """Return the phones an entity tells, as they are written."""
+    coded = [entry for entry in _values(data.get("custom_fields")) if isinstance(entry, dict)]
+    found = [entry for entry in coded if entry.get("code") == "PHONE"]
+    values = (value.get("value") for entry in found for value in _field_values(entry.get("values")))
+    return [value for value in values if isinstance(value, str)]
+
+
+def only_references(data: dict[str, Any]) -> dict[str, Any]:
+    """Return of an entity's data the ids alone."""
+    return {key: value for key, value in data.items() if key in REFERENCES and number(value) is not None}
+
+
+def without(body: bytes, is_theirs: Callable[[Item], bool]) -> bytes:
+    """Return a body in which the entities that `is_theirs` accepts are told by their ids alone; all others stay.
+
+    What cannot be read tells nobody whose it is; it stays too.
+    """
+    text = body.decode("utf-8", errors="replace").strip()
+    theirs = set()
+    for place, pairs in _by_entity(text).items():
+        try:
+            inner = _decode(pairs)
+        except Exception:
+            continue
+        key, action, _ = place
+        if key in ENTITIES and isinstance(inner, dict) and is_theirs(_item(ENTITIES[key], action, inner)):
+            theirs.add(place)
+    if not theirs:
+        return body
+    return "&".join(pair for pair in filter(None, text.split("&")) if _may_stay(pair, theirs)).encode()
+
+
+def _may_stay(pair: str, theirs: set[Place]) -> bool:
+    place, rest = _placed(pair)
+    last = rest.rpartition("[")[2].removesuffix("]")
+    return place not in theirs or (last in REFERENCES and number(unquote_plus(pair.partition("=")[2])) is not None)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
@@ -30,7 +31,7 @@ from bridge.sync import clock, figures, intent, newcomers, refusals, troubles, v
 from bridge.sync.adoption import adopt
 from bridge.sync.connection import open_account
 from bridge.sync.leases import alone
-from bridge.webhooks import inbox, parsing
+from bridge.webhooks import inbox, parsing, redaction
 from bridge.webhooks.echoes import says_nothing_new
 
 log = structlog.get_logger(__name__)
@@ -173,6 +174,8 @@ def _store_items(current: Round, events: Sequence[WebhookEvent]) -> list[Webhook
                 )
                 for item in parsed.items
             )
+    _forget(current, items)
+    _empty(events, items)
     return WebhookItem.objects.bulk_create(items, batch_size=500)
 
 
@@ -189,6 +192,8 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     to_read: set[int] = set()
     current.deleted = {item.kommo_id for item in items if item.action == "delete"}
     for item in items:
+        if item.result == Result.FORGOTTEN:
+            continue
         item.result = Result.IGNORED
         if item.entity not in LEAD_ENTITIES or not item.kommo_id or _is_elsewhere(item, cards, pipelines):
             continue
@@ -202,9 +207,18 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
         if item.result == Result.PENDING:
             item.result, item.error = current.outcomes.get(item.kommo_id or 0, (Result.IGNORED, ""))
     _learn_phones(current, items)
+    _forget(current, items)
     if any(item.entity in CHATS for item in items):
         # Who wrote stands in the events feed alone: let the clock look there now.
         Account.objects.filter(pk=current.account.pk).update(takeovers_looked_at=None)
+
+
+def _forget(current: Round, items: Sequence[WebhookItem]) -> None:
+    """Mark what is told of people who were erased, also while it was being read; `_settle` keeps nothing of it."""
+    traces = redaction.among(current.account, items)
+    for item in items:
+        if traces and traces.are_in(item):
+            item.result = Result.FORGOTTEN
 
 
 def _is_echo(item: WebhookItem, card: Card | None) -> bool:
@@ -297,6 +311,7 @@ def _learn_phones(current: Round, items: Iterable[WebhookItem]) -> None:
 def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[WebhookItem]) -> None:
     """Write down the outcome of each item, and of each event from its items."""
     by_event = {event.pk: event for event in events}
+    _empty(events, items)
     for item in items:
         if item.result == Result.FAILED:
             _fail(by_event[item.event_id], WebhookEvent.Cause.ITEM_FAILED, item.error)
@@ -305,8 +320,23 @@ def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[Webh
         if event.state != WebhookEvent.State.FAILED:
             event.state, event.cause, event.error = WebhookEvent.State.PROCESSED, "", ""
     with transaction.atomic():
-        WebhookItem.objects.bulk_update(items, ["result", "error"], batch_size=500)
+        WebhookItem.objects.bulk_update(items, ["result", "error", "data"], batch_size=500)
         WebhookEvent.objects.bulk_update(events, ["state", "cause", "error", "processed_at"], batch_size=500)
         Account.objects.filter(pk=current.account.pk).update(webhook_heard_at=events[-1].received_at)
     for result, number in Counter(item.result for item in items).items():
         figures.count("bridge_webhooks", result, by=number)
+
+
+def _is_among(marked: Collection[tuple[str, str, int | None]], item: parsing.Item) -> bool:
+    return (item.entity[:20], item.action[:20], item.kommo_id) in marked
+
+
+def _empty(events: Sequence[WebhookEvent], items: Sequence[WebhookItem]) -> None:
+    """Keep of what was told of erased people their ids alone."""
+    theirs = [item for item in items if item.result == Result.FORGOTTEN]
+    for item in theirs:
+        redaction.empty_item(item)
+    for event in events if theirs else ():
+        marked = {(item.entity, item.action, item.kommo_id) for item in theirs if item.event_id == event.pk}
+        if marked and redaction.empty_body(event, partial(_is_among, marked)):
+            event.save(update_fields=["body"])

@@ -105,6 +105,8 @@ class Lead(models.Model):
     erased_at = models.DateTimeField(_("erased at"), null=True, blank=True)
     # Whose lead it was, told by nothing but the pseudonym (leads/pseudonyms.py); only once they were erased.
     erased_address = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
+    # The person was erased then, and is back: what is older tells of whom nobody knows any more.
+    back_since_erasure_of = models.DateTimeField(null=True, blank=True, editable=False)
 
     last_inbound_at = models.DateTimeField(_("last message of the lead"), null=True, blank=True)
     last_outbound_at = models.DateTimeField(_("last message of the agent"), null=True, blank=True)

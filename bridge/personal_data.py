@@ -1,0 +1,90 @@
+"""Removing what the bridge holds of a person who asked to be forgotten (the lead itself: leads/erasure.py).
+
+Everything that names them goes in the transaction of the erasure. What was on its way at that moment, in another
+process, is taken out by whoever stores it, where that is under the lead's or the card's lock; `sweep_again` finds the
+rest soon afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django_q.models import Task
+
+from bridge.models import AgentEvent, Briefing, Card, Delivery, Drift, IdempotencyRecord
+from bridge.sync import forgetting, ledger, nudge, outbox
+from bridge.webhooks import redaction
+from bridge.webhooks.redaction import Traces
+from followups.models import Attempt, Enrollment
+from leads import erasure
+from leads.models import Lead
+
+REASON = "the person asked to be forgotten"
+# Nothing that was under way when somebody was erased is still under way then.
+SWEPT_FOR = timedelta(hours=6)
+
+
+def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
+    """Remove everything but ids and counts, and let the card go; with `elsewhere` Kommo's copy is emptied too."""
+    cards = list(Card.objects.select_for_update().filter(lead=lead))
+    _forget_answers([lead.pk], now)
+    _empty_rows([lead.pk])
+    # Of a person who asked to be forgotten there is no more news to tell.
+    AgentEvent.objects.filter(lead=lead, state=AgentEvent.State.DUE).delete()
+    redaction.sweep({card.account_id for card in cards}, Traces.of(lead, cards))
+    _forget_jobs(lead)
+    for card in cards:
+        if elsewhere or (card.kommo_lead_id is None and card.create_intent_at):
+            forgetting.ask_for(card, phone=lead.phone or "", email=lead.email, empties=elsewhere, now=now)
+        nudge.send_on_commit(card.account_id)
+    outbox.close(Card.objects.filter(lead=lead), reason=REASON)
+
+
+def sweep_again(*, now: datetime) -> int:
+    """Take out what was being stored of people while they were erased; return how many were erased lately."""
+    ids = list(Lead.objects.filter(erased_at__gt=now - SWEPT_FOR).values_list("pk", flat=True))
+    if not ids:
+        return 0
+    cards = list(Card.objects.filter(lead__in=ids))
+    erasure.sweep(ids)
+    _forget_answers(ids, now)
+    _empty_rows(ids)
+    redaction.sweep({card.account_id for card in cards}, Traces.of_cards(cards))
+    return len(ids)
+
+
+def _forget_answers(lead_ids: Collection[UUID], now: datetime) -> None:
+    """Keep of an answer that may be asked for again nothing but by what the request is known."""
+    answers = IdempotencyRecord.objects.filter(answer__lead__id__in=[str(pk) for pk in lead_ids])
+    erasure.remember_reports(answers.values_list("key", flat=True), now=now)
+    answers.delete()
+
+
+def _empty_rows(lead_ids: Collection[UUID]) -> None:
+    deliveries = Delivery.objects.filter(card__lead__in=lead_ids)
+    deliveries.exclude(sent={}, reason="", error="", correlation_id="").update(
+        sent={}, reason="", error="", correlation_id=""
+    )
+    events = AgentEvent.objects.filter(lead__in=lead_ids).exclude(state=AgentEvent.State.DUE)
+    events.update(data={}, error="", tries=None)
+    Briefing.objects.filter(card__lead__in=lead_ids).update(error="", due_at=None)
+    Drift.objects.filter(card__lead__in=lead_ids).delete()
+    Attempt.objects.filter(enrollment__lead__in=lead_ids).exclude(text="", reason="").update(text="", reason="")
+    Enrollment.objects.filter(lead__in=lead_ids).exclude(state=Enrollment.State.WAITING).update(
+        reason="", next_reason=""
+    )
+    for card in Card.objects.select_for_update().filter(lead__in=lead_ids).order_by("pk"):
+        ledger.forget(card)
+        card.save(update_fields=ledger.FORGOTTEN_COLUMNS)
+
+
+def _forget_jobs(lead: Lead) -> None:
+    """Forget failed jobs whose error names the person."""
+    words = [word for word in (lead.name, lead.email, (lead.phone or "").lstrip("+")) if word]
+    failed: Iterable[Any] = Task.objects.filter(success=False).only("pk", "result")
+    named = [task.pk for task in failed if any(word in str(task.result) for word in words)]
+    Task.objects.filter(Q(pk__in=named)).delete()

@@ -1,0 +1,169 @@
+"""Of people who were erased no webhook keeps anything: what their bodies told goes, and what comes later is not kept.
+
+A body may tell of many leads at once, so what is theirs is taken out of it and the rest stays, to be read again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from bridge.models import Account, Card, WebhookEvent, WebhookItem
+from bridge.webhooks import parsing
+from leads import erasure
+from leads.models import Lead, Pipeline
+from leads.phone import PhoneError, parse
+
+AT_ONCE = 200
+# A name as short stands in too many other words.
+SHORTEST_WORD = 3
+
+
+@dataclass(frozen=True)
+class Traces:
+    """By which a person is found in what Kommo sent: ids of their leads and contacts, and words that name them."""
+
+    leads: frozenset[int] = frozenset()
+    contacts: frozenset[int] = frozenset()
+    words: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, lead: Lead, cards: Iterable[Card]) -> Traces:
+        """Return the traces of a lead that is about to be erased."""
+        words = {lead.name, lead.email, *_spellings(lead.phone or "")}
+        return cls(words=frozenset(word.casefold() for word in words if len(word) > SHORTEST_WORD)) | cls.of_cards(
+            cards
+        )
+
+    @classmethod
+    def of_cards(cls, cards: Iterable[Card]) -> Traces:
+        rows = list(cards)
+        contacts = {one for card in rows for one in (card.kommo_contact_id, card.own_contact_id) if one}
+        # Whose contact it is today may have written again, and is known anew.
+        shared = Card.objects.filter(kommo_contact_id__in=contacts, lead__erased_at=None)
+        shared = shared.exclude(pk__in=[card.pk for card in rows])
+        contacts -= {one or 0 for one in shared.values_list("kommo_contact_id", flat=True)}
+        return cls(frozenset(card.kommo_lead_id for card in rows if card.kommo_lead_id), frozenset(contacts))
+
+    def __or__(self, other: Traces) -> Traces:
+        return Traces(self.leads | other.leads, self.contacts | other.contacts, self.words | other.words)
+
+    def __bool__(self) -> bool:
+        return bool(self.leads or self.contacts or self.words)
+
+    def are_in(self, item: parsing.Item | WebhookItem) -> bool:
+        """Say whether an entity is theirs, is about them, or names them."""
+        if item.entity in ("lead", "unsorted") and item.kommo_id in self.leads:
+            return True
+        if item.entity == "contact" and item.kommo_id in self.contacts:
+            return True
+        if not parsing.references(item.data).isdisjoint(self.leads | self.contacts):
+            return True
+        text = json.dumps(item.data, ensure_ascii=False).casefold() if self.words else ""
+        return any(word in text for word in self.words)
+
+
+def _spellings(phone: str) -> set[str]:
+    digits = phone.lstrip("+")
+    return {digits, digits[2:]} if len(digits) > 10 else {digits}
+
+
+def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Traces:
+    """Return the traces of erased people that these entities may hold: whom we knew, and new contacts of theirs."""
+    ids = {one for item in items for one in (item.kommo_id, *parsing.references(item.data)) if one is not None}
+    erased = Card.objects.filter(account=account, lead__erased_at__isnull=False)
+    named = Q(kommo_lead_id__in=ids) | Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids)
+    cards = list(erased.filter(named)) if ids else []
+    known = Traces.of_cards(cards) if cards else Traces()
+    return known | Traces(contacts=_with_their_phone(account, items))
+
+
+def _with_their_phone(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> frozenset[int]:
+    """Return the contacts among these that have the phone of somebody who was erased and has not written since."""
+    told = [(item.kommo_id, parsing.phones(item.data)) for item in items if item.entity == "contact" and item.kommo_id]
+    keys = {kommo_id: _keys(phones, region_of(account)) for kommo_id, phones in told if phones}
+    erased = erasure.forgotten_at({key for found in keys.values() for key in found}) if keys else {}
+    back = set(Lead.objects.filter(phone_key__in=erased).values_list("phone_key", flat=True)) if erased else set()
+    return frozenset(one for one, found in keys.items() if one and not found.isdisjoint(erased.keys() - back))
+
+
+def _keys(phones: Iterable[str], region: str) -> set[str]:
+    keys = set()
+    for text in phones:
+        with suppress(PhoneError):
+            keys.add(parse(text, region=region).key)
+    return keys
+
+
+def region_of(account: Account) -> str:
+    regions = Pipeline.objects.filter(account_link__account=account).values_list("phone_region", flat=True)
+    return regions.first() or "BR"
+
+
+def empty_item(item: WebhookItem) -> None:
+    """Keep of an entity its ids alone, in memory."""
+    item.data, item.error = parsing.only_references(item.data), ""
+
+
+def empty_body(event: WebhookEvent, is_theirs: Callable[[parsing.Item], bool]) -> bool:
+    """Take what is theirs out of a body, in memory; False when there was nothing."""
+    before = bytes(event.body)
+    event.body = parsing.without(before, is_theirs)
+    return bool(event.body != before)
+
+
+def sweep(account_ids: Collection[int], traces: Traces) -> int:
+    """Take erased people out of everything that is kept of webhooks; return of how many. Looks at every row."""
+    if not traces:
+        return 0
+    count = 0
+    events = WebhookEvent.objects.filter(account__in=account_ids)
+    for event in [*_with_items(events, traces), *_without_items(events, traces)]:
+        items = [item for item in event.items.all() if traces.are_in(item)]
+        for item in items:
+            empty_item(item)
+        WebhookItem.objects.bulk_update(items, ["data", "error"])
+        if empty_body(event, traces.are_in) or items:
+            count += 1
+            # What could not be read may quote them.
+            event.error = ""
+            event.save(update_fields=["body", "error"])
+        elif any(word in _text(event) for word in traces.words):
+            # Nobody can tell what is whose in it.
+            event.body, event.error = b"", ""
+            event.save(update_fields=["body", "error"])
+    return count
+
+
+def _with_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[WebhookEvent]:
+    ids = traces.leads | traces.contacts
+    texts = [str(one) for one in ids]
+    about = Q(kommo_id__in=ids)
+    for key in ("element_id", "entity_id", "lead_id", "contact_id"):
+        about |= Q(**{f"data__{key}__in": texts})
+    for one in texts:
+        about |= Q(data__linked_leads_id__has_key=one)
+    for word in traces.words:
+        # As the database writes it: one of them escapes what is no ASCII.
+        about |= Q(told__icontains=word) | Q(told__icontains=json.dumps(word)[1:-1])
+    items = WebhookItem.objects.filter(event=OuterRef("pk")).annotate(told=Cast("data", TextField())).filter(about)
+    return events.filter(Exists(items)).prefetch_related("items").iterator(AT_ONCE)
+
+
+def _without_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[WebhookEvent]:
+    """What was not read yet, or could not be."""
+    unread = events.exclude(state=WebhookEvent.State.PROCESSED).exclude(
+        Exists(WebhookItem.objects.filter(event=OuterRef("pk")))
+    )
+    marks = {*map(str, traces.leads | traces.contacts), *traces.words}
+    return (event for event in unread.iterator(AT_ONCE) if any(mark in _text(event) for mark in marks))
+
+
+def _text(event: WebhookEvent) -> str:
+    return unquote_plus(bytes(event.body).decode(errors="replace")).casefold()

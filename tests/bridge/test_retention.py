@@ -38,7 +38,10 @@ AS_MANY_AS = {
         "leads.StageMapping", "leads.TagRule", "followups.Sequence", "followups.SequenceVersion", "followups.Step",
         "bridge.RulesDraft", "bridge.RulesRevision", "bridge.Reevaluation",
     },
-    "accounts": {"bridge.Account", "bridge.AccountPipeline", "bridge.CallSlot", "bridge.Catalogue", "bridge.Figure", "bridge.Trouble"},
+    "accounts": {
+        "bridge.Account", "bridge.AccountPipeline", "bridge.CallSlot", "bridge.Catalogue", "bridge.Figure",
+        "bridge.Trouble",
+    },
     "leads": {"leads.Lead", "leads.Objection", "bridge.Card", "bridge.Forgetting"},
     "wishes, which stand for good": {"leads.OptOut", "leads.Forgotten", "leads.PseudonymKey", "followups.Unreachable"},
     "the code": {"contenttypes", "django_q.Schedule"},

@@ -23,6 +23,8 @@ MEANING = {
 }
 # What a page may do beyond adding, changing and deleting rows; declared on Account (bridge/models/account.py).
 OPERATE, EXPORT = "bridge.operate", "bridge.export"
+# Tables as they are stored, which only confuse whoever does not look after the installation.
+ADVANCED = "bridge.add_account"
 # A lead is never deleted: the person is forgotten and the counts stay.
 ERASE = "leads.delete_lead"
 

@@ -155,8 +155,13 @@ class ReadOnlyAdmin(StaffAdmin):
         return False
 
 
-class ConfigurationAdmin(SimpleHistoryAdmin, StaffAdmin):
-    """Rules staff own: who changed what, before and after, is on the history page."""
+class RawRulesAdmin(SimpleHistoryAdmin, ReadOnlyAdmin):
+    """A table of the rules as it is stored, with who changed what: to be looked at when something is amiss.
+
+    Rules are changed on the rules pages alone, where a draft, a look ahead and a reason come before it. For admins.
+    """
 
     history_list_per_page = 50
-    warn_unsaved_form = True
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(roles.ADVANCED)) and super().has_view_permission(request, obj)

@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from bridge.roles import ADVANCED
+
 SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
     (_("Today"), ((_("Overview"), "dashboard", "index"), (_("Leads"), "group", "leads_lead_changelist"))),
     (
@@ -20,15 +22,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
     ),
     (
         _("Rules"),
-        (
-            (_("Rules"), "menu_book", "admin:rules"),
-            (_("Pipelines"), "account_tree", "leads_pipeline_changelist"),
-            (_("Stages"), "view_kanban", "leads_stage_changelist"),
-            (_("Conversation stages"), "alt_route", "leads_stagemapping_changelist"),
-            (_("Not mapped yet"), "help", "leads_unmappedconversationstage_changelist"),
-            (_("Qualification"), "verified", "leads_qualification_changelist"),
-            (_("Fields in Kommo"), "data_object", "leads_fieldmapping_changelist"),
-        ),
+        ((_("Rules"), "menu_book", "admin:rules"),),
     ),
     (
         _("Kommo"),
@@ -58,12 +52,18 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
             (_("Record"), "history", "admin_logentry_changelist"),
             (_("Failed jobs"), "error", "django_q_failure_changelist"),
             (_("Queue"), "pending_actions", "django_q_ormq_changelist"),
+            (_("Advanced"), "table_rows", "advanced"),
         ),
     ),
 )
 
 # Pages of our own, and who sees them; all others are lists of the admin, for those who may view their rows.
-PAGES = {"setup": "bridge.add_account", "health": "bridge.view_account", "admin:rules": "leads.view_pipeline"}
+PAGES = {
+    "setup": "bridge.add_account",
+    "health": "bridge.view_account",
+    "admin:rules": "leads.view_pipeline",
+    "advanced": ADVANCED,
+}
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

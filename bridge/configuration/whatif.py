@@ -21,8 +21,8 @@ from leads.models import Lead, Pipeline
 from leads.rulebook import Rulebook, rulebook
 from leads.rules import Rules
 
-# Leads shown by name for each kind of move.
-EXAMPLES = 3
+# Leads named for each kind of move. They travel with the page, so not without end.
+EXAMPLES = 50
 
 
 @dataclass
@@ -45,6 +45,10 @@ class Outlook:
     @property
     def moving(self) -> int:
         return sum(self.moves.values())
+
+    @property
+    def held_back(self) -> int:
+        return sum(self.held.values())
 
     @property
     def percent(self) -> int:

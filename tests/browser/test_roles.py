@@ -14,8 +14,8 @@ from tests.browser.visits import PASSWORD, barriers, fits
 SEES = {
     "viewer": ({"Overview", "Leads", "Deliveries"}, {"Users", "Set up", "Record"}),
     "operator": ({"Overview", "Leads", "Health"}, {"Users", "Set up", "Record"}),
-    "manager": ({"Leads", "Stages"}, {"Users", "Set up", "Record"}),
-    "admin": ({"Leads", "Users", "Set up", "Record"}, set()),
+    "manager": ({"Leads", "Rules"}, {"Users", "Set up", "Record", "Stages", "Qualification", "Advanced"}),
+    "admin": ({"Leads", "Users", "Set up", "Record", "Advanced"}, {"Stages", "Qualification", "Pipelines"}),
 }
 
 

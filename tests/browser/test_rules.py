@@ -27,8 +27,8 @@ def scored(pipeline):
 
 def test_a_threshold_is_tried_published_and_rolled_back(open_page, pipeline, scored):
     page = open_page(path("section", pipeline, section="qualification"))
+    # The field keeps the focus: what would change is asked while one types.
     page.get_by_label("Minimum score", exact=True).fill("80")
-    page.keyboard.press("Tab")
 
     preview = page.locator("#what-if")
     expect(preview.locator("[data-moving]")).to_have_text("2")
@@ -39,7 +39,11 @@ def test_a_threshold_is_tried_published_and_rolled_back(open_page, pipeline, sco
     expect(page.get_by_text("at least 80")).to_be_visible()
     expect(page.locator("#what-if [data-complete]")).to_be_visible()
     page.get_by_label("Why?").fill("Too many meetings")
-    page.get_by_label("Move those who would move").check()
+    choice = page.get_by_label("Move those who would move")
+    page.get_by_role("button", name="Publish", exact=True).click()
+    assert choice.evaluate("one => one.validity.valueMissing"), "nothing is chosen for whoever publishes"
+    expect(page.locator("#count-allowed")).to_have_text("(2)")
+    choice.check()
     page.get_by_role("button", name="Publish", exact=True).click()
     expect(page.get_by_text("Published as revision 2")).to_be_visible()
     assert Qualification.objects.get().min_score == 80
@@ -51,11 +55,29 @@ def test_a_threshold_is_tried_published_and_rolled_back(open_page, pipeline, sco
     page.get_by_role("link", name="Show revision 1").click()
     page.get_by_role("button", name="Roll back to this").click()
     expect(page.get_by_role("heading", name="What the draft changes")).to_be_visible()
+    page.get_by_label("Leave them").check()
     page.get_by_role("button", name="Publish", exact=True).click()
     expect(page.get_by_text("Published as revision 3")).to_be_visible()
 
     assert Qualification.objects.get().min_score == 70
     assert RulesRevision.objects.first().origin == "rolled_back"
+
+
+def test_a_lower_bar_says_whom_the_order_of_the_stages_holds_back(open_page, pipeline):
+    for number in range(5):
+        phone = f"+558199999000{number}"
+        record(pipeline, phone, name=f"Lead {number}", qualification_score=65, context=QUALIFYING)
+    page = open_page(path("section", pipeline, section="qualification"))
+    page.get_by_label("Minimum score", exact=True).fill("60")
+
+    preview = page.locator("#what-if")
+    expect(preview.locator("[data-held]")).to_have_text("5")
+    expect(preview).to_contain_text("leads belong elsewhere by these rules; the order of the stages holds them back")
+    preview.get_by_text("2 more by name").click()
+    expect(preview.get_by_role("link", name="Lead")).to_have_count(5)
+    page.get_by_role("button", name="Review and publish").click()
+    expect(page.locator("#count-all")).to_have_text("(0 and 5 held back)")
+    expect(page.locator("#count-allowed")).to_have_text("(0)")
 
 
 def test_a_manager_on_a_phone_and_in_portuguese_maps_and_arranges(open_page, pipeline, picture):

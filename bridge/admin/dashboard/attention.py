@@ -205,7 +205,7 @@ def _stuck_cards() -> Iterator[Concern]:
         cure = remedy(cause.state, cause.example)
         links: list[tuple[str | Promise, str]] = [(_("Show the leads"), _leads(cause.state))]
         if cure.page:
-            links.insert(0, (cure.page_label, reverse(f"admin:{cure.page}")))
+            links.insert(0, (cure.page_label, cure.url))
         count = {"count": cause.count}
         buttons: tuple[Button, ...] = ()
         if cure.requeue:
@@ -321,7 +321,7 @@ def _unmapped() -> Iterator[Concern]:
             title % new,
             remedy=_("The agent uses names that move nothing. Say what they mean."),
             since=new["since"],
-            links=((_("Map them"), reverse("admin:leads_unmappedconversationstage_changelist")),),
+            links=((_("Map them"), f"{reverse('admin:rules')}?part=conversation"),),
         )
 
 

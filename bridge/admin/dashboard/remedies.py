@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """`page` is the admin page where it is mended (empty: none of ours); `requeue`: sending again is worth a try."""
+    """`page`, or a `part` of it, is where it is mended (empty: no page of ours). `requeue`: try again."""
 
     text: str | Promise
     page: str = ""
+    part: str = ""
     page_label: str | Promise = ""
     requeue: bool = True
+
+    @property
+    def url(self) -> str:
+        return reverse(self.page) + (f"?part={self.part}" if self.part else "")
 
 
 BY_REASON: tuple[tuple[str, Remedy], ...] = (
@@ -24,7 +30,8 @@ BY_REASON: tuple[tuple[str, Remedy], ...] = (
         r"^stage “.*” is not bound",
         Remedy(
             _("Choose the stage in Kommo; the cards go on by themselves."),
-            "leads_stage_changelist",
+            "admin:rules",
+            "stages",
             _("Bind stages"),
             requeue=False,
         ),
@@ -33,14 +40,15 @@ BY_REASON: tuple[tuple[str, Remedy], ...] = (
         r"is not bound to a field|has no option|cannot show",
         Remedy(
             _("Bind the field or its option; the cards go on by themselves."),
-            "leads_fieldmapping_changelist",
+            "admin:rules",
+            "fields",
             _("Bind fields"),
             requeue=False,
         ),
     ),
     (
         r"is not bound to a pipeline",
-        Remedy(_("Choose the pipeline in Kommo."), "leads_pipeline_changelist", _("Bind pipelines"), requeue=False),
+        Remedy(_("Choose the pipeline in Kommo."), "setup-pipeline", "", _("Bind pipelines"), requeue=False),
     ),
     (r"Incoming leads", Remedy(_("Accept the lead in Kommo; then send again."))),
     (

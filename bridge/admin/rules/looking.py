@@ -28,16 +28,29 @@ from leads.models import Lead, Pipeline
 # How long one request looks at leads before it shows how far it got.
 LOOK_FOR = timedelta(milliseconds=700)
 SALT = "rules.what-if"
+SHOWN_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
 class Group:
-    """Leads that would go the same way, with a few of them by name."""
+    """Leads that would go the same way: some of them named at once, others behind a click, the rest counted."""
 
     count: int
     source: str
     target: str
-    examples: list[dict[str, str]]
+    named: list[dict[str, str]]
+
+    @property
+    def examples(self) -> list[dict[str, str]]:
+        return self.named[:SHOWN_AT_ONCE]
+
+    @property
+    def others(self) -> list[dict[str, str]]:
+        return self.named[SHOWN_AT_ONCE:]
+
+    @property
+    def unnamed(self) -> int:
+        return self.count - len(self.named)
 
 
 def addresses(row: Pipeline, request: HttpRequest) -> dict[str, str]:
@@ -69,6 +82,8 @@ def what_if(request: HttpRequest, row: Pipeline) -> HttpResponse:
         "moves": _groups(outlook.moves, outlook, names),
         "held": _groups(outlook.held, outlook, names),
         "cost": whatif.cost(row, outlook.moving),
+        # The review asks what becomes of the leads that are there: each answer says of how many it speaks.
+        "counts_answers": "section" not in request.POST,
         "so_far": signing.dumps({"about": about, "outlook": asdict(outlook)}, salt=SALT, compress=True),
     }
     return render(request, "admin/rules/what_if.html", context)

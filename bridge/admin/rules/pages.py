@@ -20,7 +20,7 @@ from django.utils.translation import gettext_noop
 from bridge.admin.confirm import asks_again, is_fresh, question
 from bridge.admin.rules import choices, looking, timelines
 from bridge.admin.rules.editors import EDITORS, Editor, SequenceEditor
-from bridge.configuration import drafts, reevaluation, revisions, sentences
+from bridge.configuration import compiling, drafts, reevaluation, revisions, sentences
 from bridge.configuration.problems import RefusedError
 from bridge.models import Reevaluation, RulesRevision
 from leads.models import Pipeline, UnmappedConversationStage
@@ -89,9 +89,13 @@ def address(name: str, row: Pipeline, **more: Any) -> str:
 
 
 def first(request: HttpRequest) -> HttpResponse:
-    """Show the rules of the default pipeline; the list of pipelines when there is none."""
+    """Show the rules of the default pipeline, or the part of them that is asked for; without any, go and set one up."""
     row = Pipeline.objects.order_by("-is_default", "pk").first()
-    return page(overview)(request, pk=row.pk) if row else redirect("admin:leads_pipeline_changelist")
+    if row is None:
+        messages.info(request, _("There is no pipeline yet."))
+        return redirect("admin:index")
+    part = request.GET.get("part", "")
+    return redirect(address("section", row, section=part)) if part in ICONS else page(overview)(request, pk=row.pk)
 
 
 def overview(request: HttpRequest, row: Pipeline) -> HttpResponse:
@@ -221,6 +225,8 @@ def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
         changes=sentences.changes(draft.live, draft.wanted, kommo.status_names),
         conflicts=sentences.sections_of(draft.conflicts),
         problems=problems or [problem.text for problem in drafts.problems(draft.wanted)],
+        # Whoever changes where leads belong is asked about those that are there; nothing is chosen for them.
+        decides=compiling.rules(draft.live) != compiling.rules(draft.wanted),
         looking=looking.addresses(row, request),
     )
 

@@ -1,23 +1,18 @@
-"""Single rows of the rules, for a quick correction: it holds at once, and the row's own history keeps before and after.
-
-The rules pages (`pages`) are where staff prepare, look, publish and roll back.
-"""
+"""The rules' tables, to look at. Rules are changed on the rules pages (`pages`): draft, look ahead, publication."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import display
 
-from bridge.admin.base import ConfigurationAdmin
+from bridge.admin.base import RawRulesAdmin
 from bridge.admin.rules import pages
 from leads.models import (
     Criterion,
@@ -47,7 +42,7 @@ class TagRuleInline(TabularInline):
 
 
 @admin.register(Pipeline)
-class PipelineAdmin(ConfigurationAdmin):
+class PipelineAdmin(RawRulesAdmin):
     list_display = ("name", "rules", "slug", "is_default", "kommo_pipeline_id")
     inlines = (FlowInline, TagRuleInline)
     fieldsets = (
@@ -68,14 +63,9 @@ class PipelineAdmin(ConfigurationAdmin):
             '<a class="text-primary-600 font-medium" href="{}">{}</a>', pages.address("overview", pipeline), _("Rules")
         )
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "meeting_stage" and request.resolver_match:
-            kwargs["queryset"] = Stage.objects.filter(pipeline_id=request.resolver_match.kwargs.get("object_id") or 0)
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
 
 @admin.register(Stage)
-class StageAdmin(ConfigurationAdmin):
+class StageAdmin(RawRulesAdmin):
     list_display = ("name", "pipeline", "rank", "binding", "reachable_from_anywhere", "protected", "pauses_agent")
     list_display_links = ("name",)
     list_filter = (("pipeline", admin.RelatedOnlyFieldListFilter),)
@@ -102,7 +92,7 @@ class StageAdmin(ConfigurationAdmin):
 
 
 @admin.register(StageMapping)
-class StageMappingAdmin(ConfigurationAdmin):
+class StageMappingAdmin(RawRulesAdmin):
     list_display = ("sentence", "pipeline", "position")
     list_filter = (("pipeline", admin.RelatedOnlyFieldListFilter),)
     list_select_related = ("pipeline", "move_to")
@@ -121,52 +111,9 @@ class StageMappingAdmin(ConfigurationAdmin):
 
 
 @admin.register(UnmappedConversationStage)
-class UnmappedConversationStageAdmin(ModelAdmin):
+class UnmappedConversationStageAdmin(RawRulesAdmin):
     list_display = ("text", "pipeline", "times_seen", "last_seen_at")
     list_select_related = ("pipeline",)
-    actions = ("leave_alone",)
-
-    def get_actions(self, request: HttpRequest) -> Any:
-        """Offer one action per stage: mapping a conversation stage is one click."""
-        actions = super().get_actions(request)
-        if not self.has_change_permission(request):
-            return actions
-        for stage in Stage.objects.filter(kind=Stage.Kind.OPEN).select_related("pipeline"):
-            name = f"map_to_{stage.pk}"
-            label = _("Means %(stage)s (%(pipeline)s)") % {"stage": stage.name, "pipeline": stage.pipeline.slug}
-            actions[name] = (_mapper(stage), name, label)
-        return actions
-
-    @admin.action(description=_("Means nothing: leave the card where it is"), permissions=["change"])
-    def leave_alone(self, request: HttpRequest, rows: QuerySet[UnmappedConversationStage]) -> None:
-        for row in rows:
-            _map(row, StageMapping.Action.NOTHING, None)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-def _mapper(stage: Stage) -> Any:
-    def map_to(_admin: Any, _request: HttpRequest, rows: QuerySet[UnmappedConversationStage]) -> None:
-        for row in rows.filter(pipeline=stage.pipeline):
-            _map(row, StageMapping.Action.MOVE, stage)
-
-    return map_to
-
-
-def _map(row: UnmappedConversationStage, action: StageMapping.Action, stage: Stage | None) -> None:
-    last = row.pipeline.stage_mappings.aggregate(last=Max("position"))["last"]
-    StageMapping.objects.create(
-        pipeline=row.pipeline,
-        conversation_stage=row.text,
-        action=action,
-        move_to=stage,
-        position=(last or 0) + 1,
-    )
-    row.delete()
 
 
 class CriterionInline(StackedInline):
@@ -180,7 +127,7 @@ class CriterionInline(StackedInline):
 
 
 @admin.register(Qualification)
-class QualificationAdmin(ConfigurationAdmin):
+class QualificationAdmin(RawRulesAdmin):
     list_display = ("pipeline", "min_score", "qualified_stage", "disqualified_stage")
     list_select_related = ("pipeline", "qualified_stage", "disqualified_stage")
     fields = ("pipeline", "min_score", "qualified_stage", "disqualified_stage", "undecided_stage")
@@ -188,7 +135,7 @@ class QualificationAdmin(ConfigurationAdmin):
 
 
 @admin.register(FieldMapping)
-class FieldMappingAdmin(ConfigurationAdmin):
+class FieldMappingAdmin(RawRulesAdmin):
     list_display = ("attribute", "kommo_field", "type", "binding", "pipeline")
     list_filter = (("pipeline", admin.RelatedOnlyFieldListFilter),)
     list_select_related = ("pipeline",)

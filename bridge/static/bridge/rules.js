@@ -61,7 +61,9 @@
 
   // Leaving a page with changes nobody saved.
   let dirty = false;
-  document.addEventListener("change", (event) => { if (event.target.closest("#rules-form")) dirty = true; });
+  for (const kind of ["input", "change"]) {
+    document.addEventListener(kind, (event) => { if (event.target.closest("#rules-form")) dirty = true; });
+  }
   document.addEventListener("submit", () => { dirty = false; });
   window.addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
 

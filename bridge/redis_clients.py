@@ -6,9 +6,10 @@ looks anyway, and asks again until Redis is back.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import orjson
 import redis
@@ -36,6 +37,11 @@ AT_ONCE = {
 }
 
 
+# A request waits for its cache: a Redis that takes calls and never answers costs it this once, then nothing for a while.
+IN_A_REQUEST = {"socket_connect_timeout": 0.3, "socket_timeout": 0.3, "retry": Retry(NoBackoff(), 0)}
+LEFT_ALONE_SECONDS = 5.0
+
+
 def connect() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS_URL, **AT_ONCE)
 
@@ -54,9 +60,12 @@ def _or(instead: T) -> Callable[[Callable[Concatenate[Cache, P], T]], Callable[C
     def decorate(method: Callable[Concatenate[Cache, P], T]) -> Callable[Concatenate[Cache, P], T]:
         @wraps(method)
         def bold(self: Cache, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            if time.monotonic() < self.left_alone_until:
+                return instead
             try:
                 return method(self, *args, **kwargs)
             except (RedisError, OSError) as error:
+                self.left_alone_until = time.monotonic() + LEFT_ALONE_SECONDS
                 log.warning("cache_away", error=type(error).__name__)
                 return instead
 
@@ -81,11 +90,23 @@ class JsonSerializer:
 
 
 class Cache(RedisCache):
-    """A cache that holds nothing while Redis is away, instead of failing whoever asks."""
+    """A cache that holds nothing while Redis is away, instead of failing whoever asks or keeping them waiting."""
+
+    # One for the process: each of its threads has a cache of its own.
+    _left_alone_until: ClassVar[dict[str, float]] = {}
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
-        options = AT_ONCE | {"serializer": JsonSerializer()} | params.get("OPTIONS", {})
+        self._server = server
+        options = IN_A_REQUEST | {"serializer": JsonSerializer()} | params.get("OPTIONS", {})
         super().__init__(server, params | {"OPTIONS": options})
+
+    @property
+    def left_alone_until(self) -> float:
+        return self._left_alone_until.get(self._server, 0.0)
+
+    @left_alone_until.setter
+    def left_alone_until(self, until: float) -> None:
+        self._left_alone_until[self._server] = until
 
     @_or(True)
     def add(self, *args: Any, **kwargs: Any) -> bool:

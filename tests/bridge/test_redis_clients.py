@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from contextlib import suppress
 
 import pytest
 from django.core.cache.backends.redis import RedisCache
@@ -31,6 +33,49 @@ def test_a_cache_without_its_redis_holds_nothing_and_fails_nobody(nobody):
     assert cache.incr("calls") == 1
     cache.set("seen", "yes")
     assert (cache.get("seen"), cache.delete("seen")) == (None, False)
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes every connection and never answers, and how many it took."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        taken = []
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0", taken
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+        for connection in taken:
+            connection.close()
+
+
+def test_a_redis_that_never_answers_is_asked_once_and_then_left_alone_for_a_while(silent):
+    address, taken = silent
+    cache = Cache(address, {})
+
+    for number in range(20):
+        assert cache.add(f"calls:{number}", 1) is True
+        assert Cache(address, {}).get("zone") is None
+
+    assert len(taken) <= 2
+
+
+def test_a_redis_is_asked_again_after_a_while(silent, monkeypatch):
+    address, taken = silent
+    cache = Cache(address, {})
+    cache.get("zone")
+    before = len(taken)
+    cache.left_alone_until = 0.0
+
+    cache.get("zone")
+
+    assert len(taken) > before
 
 
 def test_djangos_own_cache_would_fail_there(nobody):

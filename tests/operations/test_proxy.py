@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,15 +19,6 @@ pytestmark = [
     pytest.mark.served,
     pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed"),
 ]
-PARAMS = "".join(
-    f"proxy_set_header {name} {value};\n"
-    for name, value in {
-        "Host": "$host",
-        "X-Real-IP": "$remote_addr",
-        "X-Forwarded-For": "$proxy_add_x_forwarded_for",
-        "X-Forwarded-Proto": "$scheme",
-    }.items()
-)
 
 
 def configured(directory: Path, **ports: int) -> Path:
@@ -37,14 +29,17 @@ def configured(directory: Path, **ports: int) -> Path:
          "-keyout", str(directory / "privkey.pem"), "-out", str(directory / "fullchain.pem")],
         check=True, capture_output=True,
     )  # fmt: skip
-    (directory / "proxy_params").write_text(PARAMS)
+    challenge = directory / "html" / ".well-known" / "acme-challenge"
+    challenge.mkdir(parents=True)
+    (challenge / "token").write_text("proof")
     text = (ROOT / "deploy" / "nginx" / "bridge.conf").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if "listen [::]" not in line]
     text = "\n".join(lines)
     for theirs, ours in {
         "/etc/letsencrypt/live/bridge.example": str(directory),
-        "/etc/nginx/proxy_params": str(directory / "proxy_params"),
-        "listen 80;": f"listen 127.0.0.1:{ports['plain']};",
+        "/var/www/html": str(directory / "html"),
+        "/var/log/nginx/": f"{directory}/",
+        "listen 80": f"listen 127.0.0.1:{ports['plain']}",
         "listen 443 ": f"listen 127.0.0.1:{ports['secure']} ",
         "127.0.0.1:8000": f"127.0.0.1:{ports['web']}",
         "127.0.0.1:8001": f"127.0.0.1:{ports['away']}",
@@ -56,7 +51,9 @@ def configured(directory: Path, **ports: int) -> Path:
     )
     main = directory / "nginx.conf"
     main.write_text(
-        f"pid {directory / 'nginx.pid'};\nerror_log {directory / 'error.log'};\nworker_processes 1;\n"
+        # Its workers read below a folder of ours.
+        f"user {getpass.getuser()};\npid {directory / 'nginx.pid'};\n"
+        f"error_log {directory / 'error.log'};\nworker_processes 1;\n"
         f"events {{ worker_connections 128; }}\n"
         f"http {{\n{folders}access_log {directory / 'access.log'};\n{text}\n}}\n"
     )
@@ -67,6 +64,7 @@ def test_the_proxy_ends_tls_hides_what_is_secret_and_asks_the_server_that_is_the
     ports = {name: free_port(port()) for name in ("plain", "secure", "web", "away")}
     conf = configured(tmp_path, **ports)
     subprocess.run(["nginx", "-t", "-c", str(conf)], check=True, capture_output=True)
+    certificate = str(tmp_path / "fullchain.pem")
     secure = f"https://127.0.0.1:{ports['secure']}"
     stage = Stage(tmp_path, web_port=ports["web"], sandbox_port=0)
     stage.environment |= {"DEBUG": "false", "ALLOWED_HOSTS": "bridge.example", "SECURE": "true"}
@@ -77,7 +75,7 @@ def test_the_proxy_ends_tls_hides_what_is_secret_and_asks_the_server_that_is_the
 
         def ask(path: str, method: str = "GET", **more: object) -> requests.Response:
             return requests.request(
-                method, secure + path, headers={"Host": "bridge.example"}, verify=str(tmp_path / "fullchain.pem"),
+                method, secure + path, headers={"Host": "bridge.example"}, verify=certificate,
                 timeout=10, allow_redirects=False, **more,
             )  # fmt: skip
 
@@ -97,10 +95,30 @@ def test_the_proxy_ends_tls_hides_what_is_secret_and_asks_the_server_that_is_the
         assert ask("/webhooks/kommo/s3cr3t/", "POST", data="x=1").status_code == 404
         too_large = ask("/api/v1/interactions/", "POST", data=b"x" * 3_200_000)
         assert too_large.status_code == 413
+        challenge = requests.get(
+            f"http://127.0.0.1:{ports['plain']}/.well-known/acme-challenge/token",
+            headers={"Host": "bridge.example"}, timeout=10, allow_redirects=False,
+        )  # fmt: skip
+        assert (challenge.status_code, challenge.text) == (200, "proof")
+        assert ask("/.well-known/acme-challenge/token").text == "proof"
+        for host in ("other.example", "127.0.0.1", "1" * 8000):
+            with pytest.raises(requests.ConnectionError):
+                requests.get(secure + "/healthz", headers={"Host": host}, verify=certificate, timeout=10)
+        assert ask("/api/v1/agent/may-reply/?phone=5581999990000").status_code == 401
+        for path in ("//webhooks/kommo/s3cr3t/", "/WebHooks/kommo/s3cr3t/", "/x/../webhooks/kommo/s3cr3t/"):
+            ask(path, "POST", data="x=1")
+        ask("/intake/whats/s3cr3t/", "POST", data="x=1")
+        # Passwords are guessed slowly, and a guesser takes nothing from anybody else.
+        assert 429 in {ask("/admin/login/").status_code for _ in range(40)}
+        assert ask("/readyz").status_code == 200
         # The bridge knows that the outside is https: no redirect to where we are, and HSTS.
         answer = ask("/api/v1/leads/")
         assert answer.status_code == 401
         assert "max-age=31536000" in answer.headers["Strict-Transport-Security"]
         assert len(answer.headers["X-Request-Id"]) == 32
-    assert "s3cr3t" not in (tmp_path / "access.log").read_text()
+    for log in ("bridge.log", "access.log", "error.log"):
+        written = (tmp_path / log).read_text() if (tmp_path / log).exists() else ""
+        assert "s3cr3t" not in written
+        assert "5581999990000" not in written
+    assert "GET /api/v1/agent/may-reply/" in (tmp_path / "bridge.log").read_text()
     assert "s3cr3t" not in (tmp_path / "web.log").read_text()

@@ -37,7 +37,7 @@ AT_ONCE = {
 }
 
 
-# A request waits for its cache: a Redis that takes calls and never answers costs it this once, then nothing for a while.
+# A request waits for its cache: a Redis that takes calls and answers none costs it this once, then nothing for a while.
 IN_A_REQUEST = {"socket_connect_timeout": 0.3, "socket_timeout": 0.3, "retry": Retry(NoBackoff(), 0)}
 LEFT_ALONE_SECONDS = 5.0
 

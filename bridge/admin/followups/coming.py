@@ -25,6 +25,7 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from bridge.admin.base import ReadOnlyAdmin, Tones, safe
+from bridge.admin.followups.messages import STATE_COLOURS
 from bridge.reasons import told
 from followups import staff
 from followups.coming import Coming, coming, story
@@ -221,10 +222,8 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         _key, label = self.state_badge(one)
         if one.state != Enrollment.State.WAITING or not one.held:
             return label
-        note = format_html(
-            '<span class="kb-pill kb-warning">{}</span> {}', label, _("nothing goes out until it is let go on")
-        )
-        return note
+        until = _("nothing goes out until it is let go on")
+        return format_html('<span class="kb-pill kb-warning">{}</span> {}', label, until)
 
     @admin.display(description=_("reason"))
     def why_so(self, one: Enrollment) -> str:
@@ -242,6 +241,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
                 "line": line,
                 "at": local(line.at, zone),
                 "why": told(line.why),
+                "tone": STATE_COLOURS[line.state] if line.state else "",
                 "is_held": is_held and line.state in (None, Attempt.State.SENDING) and line.at is not None,
             }
             for line in story(one)

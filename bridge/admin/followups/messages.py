@@ -24,14 +24,21 @@ from followups.selectors import outcomes
 PERIODS = (7, 30, 90, 365)
 USUAL_PERIOD = 30
 
-STATE_COLOURS = {
-    Attempt.State.SENT.value: "success",
-    Attempt.State.SENDING.value: "info",
-    Attempt.State.MISSED.value: "danger",
-    Attempt.State.UNREACHABLE.value: "danger",
-    Attempt.State.UNCONFIRMED.value: "warning",
-    Attempt.State.DROPPED.value: "warning",
-}
+# Green is what the person got, and nothing else: what was only logged, declined or never confirmed is amber.
+STATE_COLOURS = Tones(
+    {
+        Attempt.State.SENT.value: "success",
+        Attempt.State.SENDING.value: "info",
+        Attempt.State.WOULD_SEND.value: "info",
+        Attempt.State.SKIPPED.value: "neutral",
+        Attempt.State.MISSED.value: "danger",
+        Attempt.State.UNREACHABLE.value: "danger",
+        Attempt.State.DECLINED.value: "warning",
+        Attempt.State.NOT_SENT.value: "warning",
+        Attempt.State.UNCONFIRMED.value: "warning",
+        Attempt.State.DROPPED.value: "warning",
+    }
+)
 
 
 @admin.register(Attempt)
@@ -63,7 +70,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     def excerpt(self, attempt: Attempt) -> str:
         return Truncator(attempt.text).chars(80) or "–"
 
-    @display(description=_("state"), ordering="state", label=Tones(STATE_COLOURS))
+    @display(description=_("state"), ordering="state", label=STATE_COLOURS)
     def state_badge(self, attempt: Attempt) -> tuple[str, str]:
         return attempt.state, str(attempt.get_state_display())
 

@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bridge.admin.followups.messages import STATE_COLOURS
 from bridge.admin.leads import facts, touching
 from bridge.models import AgentEvent, Delivery
 from bridge.reasons import told
@@ -186,6 +187,8 @@ def _of_event(event: Event, stage_names: Mapping[str, str]) -> Entry:
         known = outcome in Delivery.Outcome.values
         tone = OUTCOME_TONES.get(Delivery.Outcome(outcome), "danger") if known else tone
         title = ": ".join(str(part) for part in (Delivery.Outcome(outcome).label if known else outcome, title) if part)
+    if kind is Kind.FOLLOW_UP:
+        tone = STATE_COLOURS.get(data.get("outcome", ""), tone)
     return Entry(
         at=event.at,
         icon=ICONS.get(kind, "circle"),

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge import roles
+from bridge.admin.followups.messages import STATE_COLOURS
 from followups.models import Attempt, Enrollment
 from followups.schedule import WEEKDAYS
 from leads import interactions
@@ -166,6 +167,22 @@ def test_a_follow_up_that_is_over_offers_nothing_that_would_do_nothing(staff, wa
 def buttons(client, one):
     page = client.get(f"{LIST}{one.pk}/change/").content.decode()
     return set(re.findall(rf'href="{LIST}{one.pk}/([\w-]+)/"', page)) - {"history", "change"}
+
+
+@pytest.mark.parametrize("state", Attempt.State)
+def test_only_what_the_person_got_is_green(staff, waiting, state):
+    [one] = waiting()
+    now = timezone.now()
+    Attempt.objects.create(enrollment=one, step=1, state=state, reason="x", due_at=now, created_at=now, ended_at=now)
+    one.lead.events.create(at=now, kind=Event.Kind.FOLLOW_UP, actor="bridge", reason="x", data={"outcome": state.value})
+    Enrollment.objects.update(step=2)
+
+    pages = [staff.get(f"{LIST}{one.pk}/change/").content.decode()]
+    pages += [staff.get(reverse("admin:leads_lead_change", args=[one.lead_id]), {"show": "followups"}).content.decode()]
+
+    assert re.search(rf'kb-pill kb-(\w+)">{re.escape(str(state.label))}<', pages[0])[1] == STATE_COLOURS[state]
+    assert f"kb-entry kb-{STATE_COLOURS[state]}" in pages[1]
+    assert (STATE_COLOURS[state] == "success") == (state == Attempt.State.SENT)
 
 
 def test_figures_are_shown_for_each_step(staff, waiting):

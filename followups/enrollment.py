@@ -62,12 +62,12 @@ OF_PHONES = Select(
 )
 
 
-def of_people(leads: list[Lead]) -> dict[str, list[Enrollment]]:
+def of_people(leads: list[Lead]) -> dict[str, list[Any]]:
     """Return every enrollment of some people in any pipeline, newest first, by the key of the phone. One query.
 
     Those of the given leads have them attached; each says whether its number `is_unreachable`.
     """
-    found: dict[str, list[Enrollment]] = {}
+    found: dict[str, list[Any]] = {}
     by_id = {lead.pk: lead for lead in leads}
     for enrollment in OF_PHONES.all(phone_keys=[lead.phone_key for lead in leads]) if leads else ():
         if lead := by_id.get(enrollment.lead_id):
@@ -255,8 +255,9 @@ def left_out(enrollment: Enrollment, plan: SequencePlan, at: datetime, *, is_mov
         at,
         is_moved=is_moved,
         only_on_time=step.only_on_time,
-        covered_at=enrollment.last_sent_at if step.before is not None else None,
         zone=clock_of(enrollment.lead).key,
+        covered_at=enrollment.last_sent_at if step.before is not None else None,
+        apart=plan.apart(enrollment.step),
     )
 
 

@@ -162,9 +162,6 @@ class Enrollment(models.Model):
     started_at = models.DateTimeField(_("started"))
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     ended_by = models.CharField(_("ended by"), max_length=10, choices=Lead.Actor, blank=True)
-    # Told where enrollments of people are asked for (see enrollment.of_people).
-    phone_key: str
-    is_unreachable: bool
 
     class Meta:
         verbose_name = _("enrollment")

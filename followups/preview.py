@@ -59,8 +59,9 @@ def timetable(
             due.at,
             is_moved=due.at != meant,
             only_on_time=step.only_on_time,
-            covered_at=reminded_at,
             zone=clock or zone,
+            covered_at=reminded_at,
+            apart=plan.apart(number),
         )
         found.append(Planned(number, due, why or ""))
         if why is None:
@@ -84,6 +85,7 @@ def rendered(text: str, lead: Lead, *, at: datetime) -> Rendered:
     """Return what the text would say to this lead at that moment, without sending anything."""
     try:
         texts.check(text)
+        texts.check_names(text)
         return Rendered(text=texts.render(text, texts.facts_of(lead, at=at)))
     except texts.BrokenTextError as error:
         return Rendered(error=str(error))

@@ -6,6 +6,7 @@ All of it runs in the transaction in which it happened, under the lock of the le
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models.signals import post_save
 from django.dispatch import receiver
@@ -39,7 +40,7 @@ def _is_inbound(one: Recorded) -> bool:
     return message is not None and message.direction is Direction.INBOUND
 
 
-def _interaction_recorded(one: Recorded, of_person: list[Enrollment], now: datetime) -> None:
+def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) -> None:
     lead, message = one.lead, one.interaction.message
     known = [row for row in of_person if row.lead_id == lead.pk]
     live = {row.purpose: row for row in known if row.state == Enrollment.State.WAITING}

@@ -19,7 +19,7 @@ from phonenumbers import parse as parse_number
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # The strictest weekdays and every holiday together stay far below; past it the hours allow nothing at all.
 LONGEST_SEARCH_DAYS = 400
-# A reminder that the hours moved this close behind another one says nothing new.
+# A reminder this close behind one that was meant to come long before it says nothing new.
 JUST_REMINDED = timedelta(hours=1)
 # Where the data is wrong for mobiles: Noronha for all of 81, which its 3 000 islanders share with Recife's millions,
 # and Manaus, an hour behind, for the west and the south-east of Pará.
@@ -79,12 +79,20 @@ def before(meeting: datetime, ahead: timedelta, hours: Hours, zone: str) -> Due 
 
 
 def left_out(
-    meant: datetime, at: datetime, *, is_moved: bool, only_on_time: bool, covered_at: datetime | None, zone: str
+    meant: datetime,
+    at: datetime,
+    *,
+    is_moved: bool,
+    only_on_time: bool,
+    zone: str,
+    covered_at: datetime | None = None,
+    apart: timedelta = timedelta(0),
 ) -> str | None:
     """Return why a step that was meant for one moment does not go out at another; None when it does.
 
-    is_moved: the hours have moved it. covered_at: when an earlier reminder of the same meeting was given, if one was.
-    A reminder that would come on another day than meant, or right upon the one before, then has nothing to add.
+    is_moved: the hours have moved it. covered_at: when an earlier reminder of the same meeting was given, if one was;
+    apart: how far before this one it was meant. A reminder that would come on another day than meant, or right upon the
+    one before, then has nothing to add.
     """
     if is_moved and only_on_time:
         return "the hours do not allow it on time"
@@ -92,7 +100,7 @@ def left_out(
         return None
     if at.astimezone(ZoneInfo(zone)).date() != meant.astimezone(ZoneInfo(zone)).date():
         return "an earlier one has reminded, and this one would come on another day than meant"
-    return "an earlier one has just reminded" if is_moved and at - covered_at < JUST_REMINDED else None
+    return "an earlier one has just reminded" if at - covered_at < JUST_REMINDED <= apart else None
 
 
 def is_allowed(moment: datetime, hours: Hours, zone: str) -> bool:

@@ -1,14 +1,21 @@
-"""What a step says: Liquid templates that staff can write and cannot break anything with."""
+"""What a step says: Liquid templates that staff can write and cannot break anything with.
+
+What is wrong with a text is told in the active language: a person who knows no Liquid reads it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import lru_cache, wraps
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from liquid import BoundTemplate, Environment
 from liquid.exceptions import LiquidError
 
@@ -20,6 +27,10 @@ from leads.models import Lead
 LONGEST_TEXT = 4000
 # Liquid's lexer looks to the end of the text for the end of each.
 MOST_OPENINGS = 200
+# What Liquid lets one ask of any text or list.
+OF_VALUES = frozenset({"size", "first", "last"})
+# A sign that stands behind a blank, or nothing between two signs: something is missing in front of it.
+HOLE = re.compile(r"[ \t][,!?.;:](?=\s|$)|^[,!?.;:]|[,:] *[,!?.;](?=\s|$)|[,:]\s*\Z", re.MULTILINE)
 
 # A lead of whom everything is known: what a text says only then is tried too before it is saved.
 SAMPLE: Mapping[str, Any] = {
@@ -86,15 +97,74 @@ _environment = _Bounded(autoescape=False)
 def check(text: str) -> None:
     """Raise BrokenTextError when the text could not be rendered for a lead, of whom nothing or everything is known."""
     if not text.strip():
-        raise BrokenTextError("The text is empty.")
+        raise BrokenTextError(_("The text is empty."))
     with _told_plainly():
         filters = _template(text).analyze().filters
     # Liquid looks a filter up when it comes to it, which in a branch can be at the first lead it is meant for.
     for name, places in filters.items():
         if name not in _environment.filters:
-            raise BrokenTextError(f"unknown filter '{name}' (line {places[0].line_col(text)[0]})")
+            raise BrokenTextError(_at_line(_said(f"unknown filter '{name}'"), places[0].line_col(text)[0]))
     render(text, {})
     render(text, SAMPLE)
+
+
+def check_names(text: str) -> None:
+    """Raise BrokenTextError when the text speaks of something that no lead has: it would leave a hole in every message.
+
+    Apart from `check`, since texts of long ago are read, and must be shown, that were never asked this.
+    """
+    if unknown := unknown_names(text):
+        raise BrokenTextError(" ".join(unknown))
+
+
+def unknown_names(text: str) -> list[str]:
+    """Return a sentence for each name in the text that nothing is behind, with the nearest that is known."""
+    with _told_plainly():
+        names = _template(text).analyze().globals
+    spoken = [(variable.segments, variable.span.line_col(text)[0]) for places in names.values() for variable in places]
+    found = {name: line for segments, line in reversed(spoken) if (name := _unknown(segments))}
+    return [_at_line(_unknown_in_words(name), line) for name, line in sorted(found.items(), key=lambda one: one[1])]
+
+
+def _unknown(segments: Sequence[Any]) -> str | None:
+    """Return the name, as far as it goes wrong; None when a lead may have it. What is computed is let pass."""
+    first, *rest = segments
+    if first not in SAMPLE:
+        return ".".join([str(first), *(one for one in rest if isinstance(one, str))])
+    value = SAMPLE[first]
+    if not rest or not isinstance(rest[0], str) or first == "custom":
+        return None
+    known = value if isinstance(value, Mapping) else OF_VALUES
+    return None if rest[0] in known else f"{first}.{rest[0]}"
+
+
+def _unknown_in_words(name: str) -> str:
+    known = [one for one in SAMPLE if one != "meeting"] + [f"meeting.{part}" for part in SAMPLE["meeting"]]
+    near = get_close_matches(name, known, n=1) or get_close_matches(name.partition(".")[2], known, n=1)
+    if near:
+        words = _("“%(name)s” does not exist; did you mean “%(near)s”?")
+        return words % {"name": name, "near": near[0]}
+    return _("“%(name)s” does not exist; there are: %(known)s, custom.….") % {"name": name, "known": ", ".join(known)}
+
+
+def holes(text: str, *, has_meeting: bool = True) -> list[str]:
+    """Return what the text says where it does not know enough: a greeting of nobody, a comma after nothing.
+
+    Tried on somebody of whom nothing is known, and on somebody of whom all but one thing is. has_meeting: everybody who
+    gets it has one, as who gets a reminder.
+    """
+    meeting = dict(SAMPLE["meeting"]) if has_meeting else None
+    known = dict(SAMPLE) | {"meeting": meeting}
+    unknown = {"meeting": meeting and meeting | {"link": None}}
+    people = [unknown, *(known | {name: None} for name in known if name != "meeting")]
+    if HOLE.search(text):
+        # Whoever writes so wants it so.
+        return []
+    for one in people:
+        with suppress(BrokenTextError):
+            if HOLE.search(said := render(text, one)):
+                return [said]
+    return []
 
 
 def render(text: str, facts: Mapping[str, Any]) -> str:
@@ -108,13 +178,14 @@ def _told_plainly() -> Iterator[None]:
     try:
         yield
     except LiquidError as error:
-        raise BrokenTextError(f"{error.message or error} (line {_line(error)})") from error
+        raise BrokenTextError(_at_line(_said(str(error.message or error)), _line(error))) from error
     except BrokenTextError:
         raise
     # Filters let through what Python says of a number without end, or of a text that is no base64. One lead's text
     # must not hold up everybody who is due with it.
     except Exception as error:
-        raise BrokenTextError(f"a filter cannot work with what it is given: {error}") from error
+        words = _("a filter cannot work with what it is given: %(error)s") % {"error": error}
+        raise BrokenTextError(words) from error
 
 
 def facts_of(lead: Lead, *, at: datetime) -> dict[str, Any]:
@@ -165,10 +236,39 @@ def _meeting(lead: Lead, at: datetime) -> dict[str, str | None] | None:
 def _template(text: str) -> BoundTemplate:
     # Before it is read: reading alone can take minutes.
     if len(text) > LONGEST_TEXT:
-        raise BrokenTextError(f"The text has {len(text)} characters; at most {LONGEST_TEXT} are sent.")
+        words = _("The text has %(count)d characters; at most %(most)d are sent.")
+        raise BrokenTextError(words % {"count": len(text), "most": LONGEST_TEXT})
     if text.count("{{") + text.count("{%") > MOST_OPENINGS:
-        raise BrokenTextError(f"The text has more than {MOST_OPENINGS} openings ({{{{ or {{%).")
+        words = _("The text has more than %(most)d openings ({{ or {%%).")
+        raise BrokenTextError(words % {"most": MOST_OPENINGS})
     return _environment.from_string(text)
+
+
+# What Liquid says of the usual mistakes, and what that means to whoever wrote the text.
+MISTAKES = (
+    (r"expected tag (?P<tag>\w+), found end of (?:expression|file)", gettext_noop("{%% %(tag)s %%} is missing")),
+    (r"expected '(?P<sign>[}%]+)', found end of file", gettext_noop("the closing “%(sign)s” is missing")),
+    (r"(?:unknown|unexpected) tag '(?P<tag>[^']*)'", gettext_noop("unexpected tag {%% %(tag)s %%}")),
+    (r"unknown filter '(?P<name>[^']*)'", gettext_noop("unknown filter “%(name)s”")),
+    (r"expected end of expression, found .*", gettext_noop("there is a word or a sign too much between the brackets")),
+    (
+        r"(?:missing expression|expected a primitive expression, .*)",
+        gettext_noop("something is missing in the brackets"),
+    ),
+    (r"unexpected '(?P<sign>[^']*)'", gettext_noop("“%(sign)s” stands where nothing of the kind can")),
+)
+
+
+def _said(message: str) -> str:
+    """Return what Liquid says of a mistake in the reader's words, where it is a usual one."""
+    for pattern, words in MISTAKES:
+        if found := re.fullmatch(pattern, message):
+            return _(words) % found.groupdict()
+    return message
+
+
+def _at_line(words: str, line: int) -> str:
+    return _("%(words)s (line %(line)d)") % {"words": words, "line": line}
 
 
 def _line(error: LiquidError) -> int:

@@ -32,6 +32,11 @@ class SequencePlan:
     give_up_stage: str | None
     stop_stages: tuple[str, ...] = ()
 
+    def apart(self, number: int) -> timedelta:
+        """Return how far before this reminder the one before it is meant; nothing for the first, and after silence."""
+        before, here = (self.steps[at].before if at >= 0 else None for at in (number - 2, number - 1))
+        return before - here if before is not None and here is not None else timedelta(0)
+
 
 def pin(sequence: Sequence) -> SequenceVersion:
     """Return the version that says what the sequence says now."""

@@ -6,14 +6,16 @@ exported must come back.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import Any
 
 import holidays
+from django.utils import translation
 
 from bridge.configuration.document import STATUS_IDS, Configuration, Criterion, Pipeline, Sequence, Stage
 from bridge.configuration.problems import Problem, unknown
 from bridge.configuration.records import Record
+from followups import texts
 from leads.models import ATTRIBUTES
 from leads.names import name_key
 from leads.qualification import PLAIN_NUMBER
@@ -42,6 +44,18 @@ def find(configuration: Configuration) -> list[Problem]:
     for pipeline in pipelines:
         problems += _of_pipeline(pipeline)
     return problems
+
+
+def unknown_names(configuration: Configuration, *, in_force: Collection[str]) -> list[Problem]:
+    """Return a problem for every text that speaks of what no lead has; texts that are in force already are let be."""
+    steps = [step for pipeline in configuration.pipelines for one in pipeline.sequences for step in one.steps]
+    with translation.override("en"):
+        return [
+            step.problem("text", f"the text cannot be rendered: {words}")
+            for step in steps
+            if step.text not in in_force
+            for words in texts.unknown_names(step.text)
+        ]
 
 
 def _of_pipeline(pipeline: Pipeline) -> Iterator[Problem]:

@@ -109,7 +109,9 @@ def problems(wanted: document.Pipeline) -> list[Problem]:
         document.parse(text_of(wanted).encode())
     except RefusedError as error:
         return list(error.problems)
-    return contradictions.find(document.Configuration(pipelines=(wanted,)))
+    said = document.Configuration(pipelines=(wanted,))
+    in_force = exporting.texts_in_force()
+    return [*contradictions.find(said), *contradictions.unknown_names(said, in_force=in_force)]
 
 
 def text_of(pipeline: document.Pipeline) -> str:

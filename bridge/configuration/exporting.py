@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from bridge.configuration import document
+from followups import models as followups
 from leads import models as leads
 
 # What a mapping does -> how the file says it.
@@ -76,6 +77,10 @@ def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
         without=tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages)),
     )
     return document.complete(pipeline)
+
+
+def texts_in_force() -> set[str]:
+    return set(followups.Step.objects.values_list("text", flat=True))
 
 
 def _mapping(row: leads.StageMapping) -> document.StageMapping:

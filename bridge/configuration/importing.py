@@ -31,7 +31,8 @@ def bring_in(data: bytes, *, reason: str, dry_run: bool = False) -> Import:
     `reason` is kept with every change on the history pages. Raises RefusedError, and then nothing has changed.
     """
     said = document.parse(data)
-    if problems := contradictions.find(said):
+    in_force = exporting.texts_in_force()
+    if problems := [*contradictions.find(said), *contradictions.unknown_names(said, in_force=in_force)]:
         raise RefusedError(problems)
     # Whoever else imports or edits a pipeline waits here.
     list(leads.Pipeline.objects.select_for_update().order_by("pk"))

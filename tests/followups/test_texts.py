@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.configuration import document
 from followups import texts
 from followups.texts import BrokenTextError
 from tests.followups.conftest import TUESDAY
@@ -75,6 +78,100 @@ def test_a_filter_makes_no_more_than_fits_into_a_text(text):
 def test_a_text_cannot_hold_up_the_worker(text):
     with pytest.raises(BrokenTextError):
         texts.check(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Oi {{ first_nam }}, tudo bem?", "“first_nam” does not exist; did you mean “first_name”? (line 1)"),
+        (
+            "Oi\n{{ meeting.strats_at }}",
+            "“meeting.strats_at” does not exist; did you mean “meeting.starts_at”? (line 2)",
+        ),
+        ("{% if lead.name %}Oi{% endif %}", "“lead.name” does not exist; did you mean “name”?"),
+        ("{{ name.first_name }}", "“name.first_name” does not exist; did you mean"),
+        ("{% for one in objection %}{{ one }}{% endfor %}", "“objection” does not exist; did you mean “objections”"),
+        ("{{ 'x' | append: billvalue }}", "“billvalue” does not exist; did you mean “bill_value”"),
+        ("{{ zzz }}", "“zzz” does not exist; there are: name, first_name,"),
+    ],
+)
+def test_a_name_that_nothing_is_behind_is_refused_with_the_nearest(text, said):
+    texts.check(text)
+    with pytest.raises(BrokenTextError) as refused:
+        texts.check_names(text)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ custom.anything }}{{ custom['two words'] }}{{ custom[name] }}",
+        "{% for one in objections %}{{ one }}{{ forloop.last }}{% endfor %}{{ objections.size }}{{ objections[0] }}",
+        "{% assign who = first_name | default: 'você' %}{{ who }}{% capture a %}x{% endcapture %}{{ a }}",
+        "{{ meeting.when }} {{ meeting.zone }} {{ meeting['link'] }} {{ name.size }}",
+    ],
+)
+def test_what_a_lead_may_have_and_what_the_text_makes_itself_is_known(text):
+    texts.check(text)
+    texts.check_names(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{% if name %}Oi", "falta {% endif %} (linha 1)"),
+        ("Oi {{ name", "falta fechar com “}}” (linha 1)"),
+        ("Oi\n{% nonsense %}", "marca inesperada {% nonsense %} (linha 2)"),
+        ("{{ name | nope }}", "filtro desconhecido “nope” (linha 1)"),
+        ("{{ first name }}", "há uma palavra ou um sinal a mais entre as chaves (linha 1)"),
+        ("Oi {{ first_nam }}", "“first_nam” não existe; você quis dizer “first_name”? (linha 1)"),
+    ],
+)
+def test_the_usual_mistakes_are_told_in_the_readers_language(text, said):
+    with translation.override("pt-br"), pytest.raises(BrokenTextError) as refused:
+        texts.check(text)
+        texts.check_names(text)
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "hole"),
+    [
+        ("Oi {{ first_name }}, tudo bem?", "Oi , tudo bem?"),
+        ("Olá {{ first_name }}!", "Olá !"),
+        ("{{ first_name }}, tudo bem?", ", tudo bem?"),
+        ("Entre aqui: {{ meeting.link }}", "Entre aqui:"),
+    ],
+)
+def test_a_text_that_leaves_a_hole_where_something_is_not_known_is_shown_with_it(text, hole):
+    assert texts.holes(text) == [hole]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Oi{% if first_name %}, {{ first_name }}{% endif %}! Tudo bem?", "Oi :) e ... tudo?", "Oi ! Tudo ?", "R$ 4,50"],
+)
+def test_a_text_without_holes_is_let_pass(text):
+    assert texts.holes(text) == []
+
+
+def test_every_text_that_is_shipped_is_whole():
+    for step in playbook_texts():
+        texts.check(step)
+        texts.check_names(step)
+        assert texts.holes(step) == []
+
+
+def test_who_is_not_reminded_of_a_meeting_may_have_none():
+    assert texts.holes("Reunião: {{ meeting.when }}.") == []
+    assert texts.holes("Reunião: {{ meeting.when }}.", has_meeting=False) == ["Reunião: ."]
+
+
+def playbook_texts() -> list[str]:
+    playbooks = [document.parse(path.read_bytes()) for path in Path("playbooks").glob("*.yaml")]
+    said = [one.text for book in playbooks for each in book.pipelines for row in each.sequences for one in row.steps]
+    assert len(said) > 6
+    return said
 
 
 @given(st.text(max_size=60))

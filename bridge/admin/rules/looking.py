@@ -97,6 +97,8 @@ def message(request: HttpRequest, row: Pipeline) -> HttpResponse:
         context["lead"] = _lead(row, request.POST.get("lead", ""))
     try:
         texts.check(said)
+        texts.check_names(said)
+        context["holes"] = texts.holes(said)
         facts = texts.facts_of(context["lead"], at=timezone.now()) if context["lead"] else texts.SAMPLE
         context["text"] = texts.render(said, facts)
         context["sample"] = None if context["lead"] else texts.SAMPLE["name"]

@@ -42,7 +42,7 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
     raw: list[tuple[datetime, str, str, str, str, str]] = [
         (now, _("A meeting is booked") if is_reminder else _("Our message"), "", "", "start", "")
     ]
-    anchor = now
+    anchor, last_meant, reminded_at = now, now, None
     steps = list(enumerate(sequence.steps, start=1))
     if is_reminder:
         steps.sort(key=lambda one: -(one[1].before or timedelta()))
@@ -63,14 +63,19 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
             due.at,
             is_moved=due.at != meant,
             only_on_time=step.only_on_time,
-            covered_at=anchor if is_reminder and len(raw) > 1 else None,
             zone=pipeline.time_zone,
+            covered_at=reminded_at,
+            apart=meant - last_meant,
         )
+        last_meant = meant
         if why:
             raw.append((due.at, title, said, told(why), "never", ""))
             continue
         late = due.at > now + FREE_TEXT_FOR and not step.template_id
-        raw.append((due.at, title, said, _shifted(meant, due.at), "message", _needs_template() if late else ""))
+        warnings = [_needs_template()] if late else []
+        warnings += [_leaves_a_hole(hole) for hole in texts.holes(step.text, has_meeting=is_reminder)]
+        raw.append((due.at, title, said, _shifted(meant, due.at), "message", " · ".join(warnings)))
+        reminded_at = due.at if is_reminder else None
         anchor = due.at
     if is_reminder:
         raw.append((meeting, _("The meeting"), "", "", "end", ""))
@@ -104,6 +109,10 @@ def _shifted(meant: datetime, at: datetime) -> str:
 
 def _needs_template() -> str:
     return _("More than 24 h after the lead's message WhatsApp may ask for an approved template")
+
+
+def _leaves_a_hole(said: str) -> str:
+    return _("To somebody of whom not everything is known it says: “%(text)s”") % {"text": said}
 
 
 def _told(raw: list[tuple[datetime, str, str, str, str, str]], zone: ZoneInfo) -> list[Stop]:

@@ -100,6 +100,7 @@ class StepForm(RecordForm):
         said: str = self.cleaned_data["text"].replace("\r\n", "\n")
         try:
             texts.check(said)
+            texts.check_names(said)
         except texts.BrokenTextError as error:
             raise ValidationError(_("The text cannot be rendered: %(error)s") % {"error": error}) from error
         return said

@@ -69,7 +69,8 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "The bridge needs Python 3.11 or newer. Install it, or name it: make PYTHON=python3.12 …" >&2; exit 1; }
 	@echo "Making $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) && $(PY) -m pip --version >/dev/null || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make $(VENV). On Debian and Ubuntu: apt-get install python3-venv, then again." >&2; exit 1; }
 
 $(RUNTIME): $(VENV)/bin/python requirements.txt constraints.txt
 	@echo "Installing what the bridge runs with …"

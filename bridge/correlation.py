@@ -66,5 +66,7 @@ class Correlation:
 
 def shown(request: HttpRequest) -> str:
     """Return the path by its pattern: ids and numbers stand there as names, and a webhook's secret not at all."""
+    if request.path in QUIET:
+        return request.path
     match = request.resolver_match
     return f"/{match.route}" if match else "(no such page)"

@@ -32,6 +32,8 @@ from followups.models import Enrollment
 from followups.today import LATE_AFTER
 from leads.models import FieldMapping, Lead, Pipeline, Stage
 
+# An agent that restarts is back sooner; one that refuses would be known only days later, when an event is given up.
+UNHEARD_AFTER = timedelta(minutes=5)
 WORKER_SILENT_AFTER = timedelta(minutes=1)
 CARD_WAITS_LONG_AFTER = timedelta(minutes=10)
 INBOX_LATE_AFTER = timedelta(minutes=5)
@@ -395,6 +397,17 @@ def _agent(now: datetime) -> Iterator[Finding]:
     if dead:
         remedy = _("see why the agent refused them, and send them again on their page")
         yield Finding("agent", _("%(count)d events were given up") % {"count": dead}, remedy, "agent-events")
+    unheard = AgentEvent.objects.filter(state=AgentEvent.State.DUE, attempts__gt=0, created_at__lt=now - UNHEARD_AFTER)
+    oldest = unheard.order_by("created_at").first()
+    if oldest:
+        minutes = int((now - oldest.created_at).total_seconds() // 60)
+        answer = oldest.error or (f"HTTP {oldest.status_code}" if oldest.status_code else _("no answer"))
+        remedy = _("see that the agent runs at AGENT_WEBHOOK_URL, and read its log")
+        if oldest.status_code in (401, 403):
+            remedy = _("compare AGENT_WEBHOOK_SECRET on both sides, and both clocks: a signature holds for minutes")
+        message = _("%(count)d event(s) are not taken, the oldest for %(minutes)d min: %(answer)s")
+        told = message % {"count": unheard.count(), "minutes": minutes, "answer": answer}
+        yield Finding("agent", told, remedy, "agent-unheard")
 
 
 def _static_files(now: datetime) -> Iterator[Finding]:

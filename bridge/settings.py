@@ -54,6 +54,8 @@ SECURE_HSTS_PRELOAD = SECURE
 SESSION_COOKIE_SECURE = SECURE
 CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = True
+# Two installations on one host share its cookies, whatever their ports.
+SESSION_COOKIE_NAME = env.text("SESSION_COOKIE_NAME", "sessionid")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Scripts come from our own files alone. Alpine, which unfold's pages are made with, evaluates attributes; unfold puts
@@ -329,6 +331,7 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 AXES_ENABLE_ADMIN = False
 AXES_CLIENT_IP_CALLABLE = "bridge.client_address.client_address"
 # How many proxies of ours stand before the web server: each adds one address to X-Forwarded-For.

@@ -16,6 +16,7 @@ from bridge.errors import ConfigurationError
 P = ParamSpec("P")
 R = TypeVar("R")
 SERVICE = "kommo-bridge"
+LONGEST_WAIT_SECONDS = 2
 
 _tracer: Any = None
 
@@ -37,8 +38,9 @@ def start(endpoint: str) -> None:
         ) from error
     provider = TracerProvider(resource=Resource.create({"service.name": SERVICE}))
     # Sent from a thread of its own, which every forked process starts anew; a collector that is away delays nobody.
-    exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    # A command that ends waits for it no longer than this.
+    exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces", timeout=LONGEST_WAIT_SECONDS)
+    provider.add_span_processor(BatchSpanProcessor(exporter, export_timeout_millis=1000 * LONGEST_WAIT_SECONDS))
     _tracer = provider.get_tracer(SERVICE)
 
 

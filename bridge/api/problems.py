@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -14,6 +16,10 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+log = structlog.get_logger(__name__)
+
+SAY_EVERY_SECONDS = 10
+_said_at = float("-inf")
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 # The server is gone, restarts, or does not come to an end. Any other error of a database is a fault of ours.
@@ -51,6 +57,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     elif isinstance(error, AWAY):
+        _say_why(error)
         error = DatabaseAway()
     if not isinstance(error, exceptions.APIException):
         return None
@@ -63,6 +70,15 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(error, DatabaseAway):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(problem(error), status=error.status_code, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _say_why(error: Exception) -> None:
+    """Write the database's own first line to the log, beside the 503s that hide it; now and then is often enough."""
+    global _said_at
+    now = time.monotonic()
+    if now - _said_at >= SAY_EVERY_SECONDS:
+        _said_at = now
+        log.error("database_away", reason=" ".join(str(error).split())[:300])
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -20,25 +20,39 @@ def ensure_account() -> Account | None:
     Raises ConfigurationError when KOMMO_BASE_URL is not an address of Kommo.
     """
     account = Account.objects.order_by("pk").first()
-    if account is None:
-        if not settings.KOMMO_BASE_URL:
-            return None
-        base_url = check_base_url(settings.KOMMO_BASE_URL)
-        account = Account(
-            name=base_url.split("//", 1)[1],
-            base_url=base_url,
-            access_token=settings.KOMMO_LONG_LIVED_TOKEN,
-            client_id=settings.KOMMO_CLIENT_ID,
-            client_secret=settings.KOMMO_CLIENT_SECRET,
-            redirect_uri=settings.KOMMO_REDIRECT_URI,
-            requests_per_second=settings.KOMMO_REQUESTS_PER_SECOND,
-            batch_size=settings.KOMMO_BATCH_SIZE,
-        )
-        begin_as_told(account)
-        ensure_webhook_secret(account)
+    if account is None and not settings.KOMMO_BASE_URL:
+        return None
+    # A first try that failed is no truth: until Kommo has answered once, what is corrected in `.env` is read again.
+    if account is None or (account.kommo_account_id is None and settings.KOMMO_BASE_URL):
+        account = account or Account()
+        _fill(account)
         account.save()
     take_free_pipelines(account)
     return account
+
+
+def _fill(account: Account) -> None:
+    base_url = check_base_url(settings.KOMMO_BASE_URL)
+    account.name, account.base_url = base_url.split("//", 1)[1], base_url
+    account.access_token = settings.KOMMO_LONG_LIVED_TOKEN or account.access_token
+    account.client_id = settings.KOMMO_CLIENT_ID or account.client_id
+    account.client_secret = settings.KOMMO_CLIENT_SECRET or account.client_secret
+    account.redirect_uri = settings.KOMMO_REDIRECT_URI or account.redirect_uri
+    account.requests_per_second = settings.KOMMO_REQUESTS_PER_SECOND
+    account.batch_size = settings.KOMMO_BATCH_SIZE
+    if account.pk is None:
+        begin_as_told(account)
+    ensure_webhook_secret(account)
+
+
+def differs_from_settings(account: Account) -> list[str]:
+    """Return the variables that say something else than the account does by now: the account holds."""
+    said = {
+        "KOMMO_BASE_URL": (settings.KOMMO_BASE_URL.rstrip("/"), account.base_url),
+        "KOMMO_LONG_LIVED_TOKEN": (settings.KOMMO_LONG_LIVED_TOKEN, account.access_token),
+        "KOMMO_CLIENT_SECRET": (settings.KOMMO_CLIENT_SECRET, account.client_secret),
+    }
+    return [name for name, (named, held) in said.items() if named and named != held]
 
 
 def begin_as_told(account: Account) -> None:

@@ -53,9 +53,7 @@ def _body(request: HttpRequest) -> bytes | None:
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > most:
         return None
-    # In chunks a body has no length, and Django would read none of it; the server marks that its stream has an end.
-    stream = request if length or not request.META.get("wsgi.input_terminated") else request.META["wsgi.input"]
-    body: bytes = stream.read(most + 1)
+    body: bytes = request.read(most + 1)
     return None if len(body) > most else body
 
 

@@ -121,3 +121,22 @@ def test_the_command_speaks_english_whatever_the_process_speaks(healthy):
     with translation.override("pt-br"):
         call_command("doctor", json=True, offline=True, stdout=out)
     assert "every stage and field is bound" in out.getvalue()
+
+
+UNHEARD = [(401, "clocks"), (403, "AGENT_WEBHOOK_SECRET"), (500, "its log"), (None, "its log")]
+
+
+@pytest.mark.parametrize(("status", "remedy"), UNHEARD)
+def test_an_agent_that_takes_nothing_for_minutes_is_told_with_its_last_answer(pipeline, status, remedy):
+    now = timezone.now()
+    lead = record(pipeline).lead
+    event = AgentEvent(lead=lead, type="agent.paused", created_at=now - timedelta(minutes=4), due_at=now, attempts=2)
+    event.status_code, event.error = status, f"the agent answered {status}" if status else "ConnectTimeout"
+    event.save()
+    assert not [one for one in examine(now, ask_kommo=False) if one.check == "agent" and not one.is_well]
+
+    (found,) = [one for one in examine(now + timedelta(minutes=2), ask_kommo=False) if one.check == "agent"]
+
+    assert not found.is_well
+    assert event.error in found.message
+    assert remedy in found.remedy

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge import stocktaking, tasks
 from bridge.configuration.connecting import Connection
-from bridge.configuration.first_start import ensure_account
+from bridge.configuration.first_start import differs_from_settings, ensure_account
 from bridge.errors import BridgeError
 from bridge.models import Account
 from bridge.sync.connection import client_for
@@ -54,6 +54,11 @@ class Command(BaseCommand):
             if account is None:
                 raise CommandError(
                     "No Kommo account: set KOMMO_BASE_URL and KOMMO_LONG_LIVED_TOKEN, or add one in the admin."
+                )
+            if names := differs_from_settings(account):
+                self.stderr.write(
+                    f"Not read: {', '.join(names)} of the settings. The account was connected with another value, "
+                    "which holds; change it in the admin."
                 )
             connection = Connection(account, client_for(account), create_missing=create_missing, now=timezone.now())
             report = connection.connect(webhook_url)

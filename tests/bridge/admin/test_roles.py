@@ -214,3 +214,16 @@ def test_with_the_right_password_at_once_one_is_in(db, settings):
     client = Client()
     client.post("/admin/login/", {"username": "maria", "password": "the right password"})
     assert "_auth_user_id" in client.session
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "quarter of an hour"), ("pt-br", "quarto de hora")])
+def test_whoever_is_locked_out_reads_for_how_long_and_who_can_help(db, settings, language, text):
+    settings.AXES_ENABLED = True
+    User.objects.create_superuser("maria", "maria@example.com", "the right password")
+    guesser = Client(headers={"accept-language": language})
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        answer = guesser.post("/admin/login/", {"username": "maria", "password": "a guess"})
+
+    assert answer.status_code == 429
+    assert text in answer.content.decode()
+    assert "axes_reset_username maria" in answer.content.decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -43,15 +42,6 @@ def test_a_name_with_a_nul_is_stored_and_read(account, pipeline, kommo):
     kommo_id = carded(account, pipeline)
     hear(account, f"leads[update][0][id]={kommo_id}&leads[update][0][name]=a%00b&leads[up%00date][1][id]=7")
     assert WebhookEvent.objects.latest("id").state == State.PROCESSED
-
-
-def test_a_body_in_chunks_is_read_as_one_with_a_length(account, rf):
-    stream = b"leads[update][0][id]=1"
-    request = rf.post(path_of(account), stream, content_type=FORM)
-    del request.META["CONTENT_LENGTH"]
-    request.META |= {"wsgi.input": BytesIO(stream), "wsgi.input_terminated": True}
-    assert views.receive(request, path_of(account).split("/")[-2]).status_code == 200
-    assert bytes(WebhookEvent.objects.get().body) == stream
 
 
 @pytest.mark.parametrize("error", [DatabaseError, UnreadablePostError])

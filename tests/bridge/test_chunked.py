@@ -1,0 +1,56 @@
+"""A body sent in chunks is read whole by every address, or refused; none is taken for empty."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.test import RequestFactory
+
+from bridge.api import keys
+from bridge.chunked import WholeBodies
+from bridge.models import ApiKey, WebhookEvent
+from leads.models import Event, Lead
+from tests.bridge.webhooks.test_inbox import path_of
+
+
+@pytest.fixture
+def post(db):
+    """Send a body without a length through the application as the web server does; return status and answer."""
+    key = keys.issue(ApiKey(name="agent"))
+
+    def send(path: str, body: bytes, content_type: str = "application/json") -> tuple[int, bytes]:
+        named = {"authorization": f"Api-Key {key}"}
+        environ = RequestFactory().post(path, b"", content_type=content_type, headers=named).environ
+        environ |= {"wsgi.input": BytesIO(body), "wsgi.input_terminated": True}
+        environ.pop("CONTENT_LENGTH", None)
+        answered: list[str] = []
+        answer = b"".join(WholeBodies(WSGIHandler())(environ, lambda status, headers: answered.append(status)))
+        return int(answered[0].split()[0]), answer
+
+    return send
+
+
+def test_an_interaction_and_the_reason_of_a_handoff_arrive(post, pipeline):
+    status, _ = post("/api/v1/interactions/", json.dumps({"lead": {"phone": "81999990000", "name": "Maria"}}).encode())
+    lead = Lead.objects.get()
+    handed_over, _ = post(f"/api/v1/leads/{lead.pk}/handoff/", b'{"reason": "asks for a discount"}')
+
+    assert (status, lead.name, handed_over) == (201, "Maria", 200)
+    assert "asks for a discount" in Event.objects.filter(kind=Event.Kind.HANDOFF).latest("at").reason
+
+
+def test_a_webhook_is_stored_as_it_came(post, account):
+    status, _ = post(path_of(account), b"leads[update][0][id]=1", "application/x-www-form-urlencoded")
+
+    assert (status, bytes(WebhookEvent.objects.get().body)) == (200, b"leads[update][0][id]=1")
+
+
+@pytest.mark.parametrize("size", [1024 * 1024 + 1, 4 * 1024 * 1024 + 1, 9 * 1024 * 1024])
+def test_one_that_is_too_large_is_refused(post, pipeline, size):
+    status, _ = post("/api/v1/interactions/", b"x" * size)
+
+    assert status == 413
+    assert not Lead.objects.exists()

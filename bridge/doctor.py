@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from bridge import redis_clients, static_files
 from bridge.errors import KommoError
 from bridge.kommo import auth
-from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Heartbeat, WebhookEvent
+from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgetting, Heartbeat, WebhookEvent
 from bridge.reasons import told
 from bridge.sync import briefings, clock, troubles
 from bridge.sync.connection import client_for
@@ -36,6 +36,7 @@ from leads.models import FieldMapping, Lead, Pipeline, Stage
 UNHEARD_AFTER = timedelta(minutes=5)
 WORKER_SILENT_AFTER = timedelta(minutes=1)
 CARD_WAITS_LONG_AFTER = timedelta(minutes=10)
+ERASURE_LATE_AFTER = timedelta(hours=1)
 INBOX_LATE_AFTER = timedelta(minutes=5)
 # Three polls that should have been.
 NOT_COMPARED_FOR = timedelta(minutes=15)
@@ -60,6 +61,7 @@ TITLES = {
     "feature": gettext_noop("feature"),
     "handoffs": gettext_noop("handoffs"),
     "clock": gettext_noop("clock"),
+    "erasures": gettext_noop("erasures"),
 }
 CONNECT = gettext_noop("run manage.py kommo_connect")
 # State of a card -> what is said of those in it, and the remedy.
@@ -139,6 +141,7 @@ def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
         _bindings,
         _cards,
         _briefings,
+        _erasures,
         _inbox,
         _drifts,
         _followups,
@@ -306,6 +309,21 @@ def _clock(now: datetime) -> Iterator[Finding]:
     if abs(skew) > CLOCKS_MAY_DIFFER_BY:
         message = _("this host's clock and the database's differ by %(age)s") % {"age": _age(abs(skew))}
         yield Finding("clock", message, _("set both by a time service (NTP)"))
+
+
+def _erasures(now: datetime) -> Iterator[Finding]:
+    left = Forgetting.objects.filter(state=Forgetting.State.LEFT).count()
+    if left:
+        message = _("%(count)d people asked to be forgotten, and something of them is left in Kommo") % {"count": left}
+        remedy = _("see what on the page “Erasures in Kommo”, erase it there, and say on that page that it is done")
+        yield Finding("erasures", message, remedy, "erasures")
+    waiting = Forgetting.objects.filter(state=Forgetting.State.DUE, asked_at__lt=now - ERASURE_LATE_AFTER).count()
+    if waiting:
+        message = _("%(count)d people asked to be forgotten, and wait for it in Kommo") % {"count": waiting}
+        remedy = _(
+            "see that the account is active and that Kommo answers; while it only observes nothing is erased there"
+        )
+        yield Finding("erasures", message, remedy, "erasures")
 
 
 def _bindings(now: datetime) -> Iterator[Finding]:

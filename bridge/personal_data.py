@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote_plus, unquote_plus
 from uuid import UUID
 
-from django.db.models import Q
+from django.contrib.admin.models import LogEntry
+from django.db.models import F, Q
 from django_q.models import Task
 
 from bridge.models import AgentEvent, Briefing, Card, Delivery, Drift, IdempotencyRecord
@@ -37,6 +39,7 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     AgentEvent.objects.filter(lead=lead, state=AgentEvent.State.DUE).delete()
     redaction.sweep({card.account_id for card in cards}, Traces.of(lead, cards))
     _forget_jobs(lead)
+    _forget_record(lead, cards)
     for card in cards:
         if elsewhere or (card.kommo_lead_id is None and card.create_intent_at):
             forgetting.ask_for(card, phone=lead.phone or "", email=lead.email, empties=elsewhere, now=now)
@@ -80,6 +83,29 @@ def _empty_rows(lead_ids: Collection[UUID]) -> None:
     for card in Card.objects.select_for_update().filter(lead__in=lead_ids).order_by("pk"):
         ledger.forget(card)
         card.save(update_fields=ledger.FORGOTTEN_COLUMNS)
+
+
+def _forget_record(lead: Lead, cards: Iterable[Card]) -> None:
+    """Let the record of what staff did name the person by ids alone: lines of before it did so by itself."""
+    enrollments = Enrollment.objects.filter(lead=lead)
+    ids = [str(lead.pk), *(str(card.pk) for card in cards)]
+    ids += map(str, enrollments.values_list("pk", flat=True))
+    ids += map(str, Attempt.objects.filter(enrollment__in=enrollments).values_list("pk", flat=True))
+    words = {lead.name, lead.email, (lead.phone or "").lstrip("+")}
+    named = Q()
+    for word in (word for word in words if len(word) > redaction.SHORTEST_WORD):
+        named |= Q(object_repr__icontains=word) | Q(change_message__icontains=word)
+        named |= Q(object_repr__icontains=quote_plus(word)) | Q(change_message__icontains=quote_plus(word))
+    lines = LogEntry.objects.filter(named) if named else LogEntry.objects.none()
+    for line in lines.iterator():
+        # What was done, and by whom, stays; to whom, the id says where there is one.
+        line.object_repr = line.object_id or "–"
+        said = unquote_plus(line.change_message).casefold()
+        if any(word.casefold() in said for word in words if word):
+            line.change_message = ""
+        line.save(update_fields=["object_repr", "change_message"])
+    about = LogEntry.objects.filter(object_id__in=ids, content_type__app_label__in=("leads", "followups"))
+    about.update(object_repr=F("object_id"))
 
 
 def _forget_jobs(lead: Lead) -> None:

@@ -73,7 +73,8 @@ class StaffAdmin(ModelAdmin):
             if chosen:
                 record.note(request, description, rows=chosen)
             elif whole_list:
-                record.note(request, description, about=f"{self.opts.verbose_name_plural} {request.GET.urlencode()}")
+                name = self.opts.verbose_name_plural
+                record.note(request, description, about=f"{name} {record.narrowed_by(request.GET)}")
         return response
 
     # --- Buttons of a page, a list or a row
@@ -141,7 +142,7 @@ class ReadOnlyAdmin(StaffAdmin):
         request.GET = given  # type: ignore[assignment]
         rows = self.get_changelist_instance(request).get_queryset(request)
         name = str(self.opts.verbose_name_plural)
-        record.note(request, f"Took the list out as {asked}", about=f"{name} {given.urlencode()}")
+        record.note(request, f"Took the list out as {asked}", about=f"{name} {record.narrowed_by(given)}")
         write = export.as_xlsx if asked == "xlsx" else export.as_csv
         return write(rows, export.columns_of(self.model, self.export_columns), name=name)  # type: ignore[return-value]
 

@@ -23,10 +23,10 @@ from bridge import agent_events
 from bridge.admin.base import Tones
 from bridge.admin.paging import LogAdmin
 from bridge.errors import DriftError
-from bridge.models import AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
+from bridge.models import AgentEvent, Card, Delivery, Drift, Forgetting, WebhookEvent, WebhookItem
 from bridge.reasons import told
 from bridge.selectors import search
-from bridge.sync import drifts, nudge, outbox, vanished
+from bridge.sync import drifts, forgetting, nudge, outbox, vanished
 from bridge.webhooks import parsing
 from bridge.webhooks.inbox import reprocess
 
@@ -398,3 +398,42 @@ class AgentEventAdmin(AboutLeads):
 def _nudge(cards: QuerySet[Card]) -> None:
     for account_id in cards.values_list("account_id", flat=True).distinct():
         nudge.send(account_id)
+
+
+@admin.register(Forgetting)
+class ForgettingAdmin(LogAdmin):
+    """Who asked to be forgotten in Kommo too: what was done there, and what is left for a person to do."""
+
+    list_display = ("whose", "asked_at", "state_badge", "left", "ended_at")
+    list_filter = ("state",)
+    list_select_related = ("card__lead", "card__account")
+    actions = ("done_by_hand", "try_again")
+    fields = ("whose", "asked_at", "state", "left", "ended_at")
+    readonly_fields = ("whose", "left")
+
+    @admin.display(description=_("card"))
+    def whose(self, row: Forgetting) -> SafeString:
+        return lead_link(row.card.lead)
+
+    @display(
+        description=_("state"),
+        label=Tones({Forgetting.State.DUE: "info", Forgetting.State.DONE: "success", Forgetting.State.LEFT: "danger"}),
+    )
+    def state_badge(self, row: Forgetting) -> tuple[str, str]:
+        return row.state, str(row.get_state_display())
+
+    @admin.display(description=_("what is left"))
+    def left(self, row: Forgetting) -> str:
+        return told(row.problem) or "–"
+
+    @admin.action(description=_("It is erased in Kommo now, by hand"))
+    def done_by_hand(self, request: HttpRequest, rows: QuerySet[Forgetting]) -> None:
+        count = forgetting.done_by_hand(rows, who=request.user.get_username(), now=timezone.now())
+        self.message_user(request, _("%(count)d erasure(s) noted as done.") % {"count": count}, messages.SUCCESS)
+
+    @admin.action(description=_("Try again"))
+    def try_again(self, request: HttpRequest, rows: QuerySet[Forgetting]) -> None:
+        accounts = forgetting.try_again(rows, now=timezone.now())
+        for account_id in accounts:
+            nudge.send(account_id)
+        self.message_user(request, _("It is tried again now."), messages.SUCCESS)

@@ -33,6 +33,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
             (_("Deliveries"), "send", "bridge_delivery_changelist"),
             (_("Webhooks"), "webhook", "bridge_webhookevent_changelist"),
             (_("Differences"), "difference", "bridge_drift_changelist"),
+            (_("Erasures in Kommo"), "person_off", "bridge_forgetting_changelist"),
         ),
     ),
     (

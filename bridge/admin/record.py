@@ -13,12 +13,16 @@ from typing import Any
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, QueryDict
 
 from bridge.admin.whereabouts import is_for_the_admin
 
+# Rows whose text is a person's name or phone.
+NAMED_AFTER_PEOPLE = frozenset(
+    {"leads.Lead", "leads.OptOut", "followups.Enrollment", "followups.Attempt", "followups.Unreachable"}
+)
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _written: ContextVar[bool] = ContextVar("a line of the record was written", default=False)
 
@@ -31,7 +35,7 @@ def note(request: HttpRequest, what: str, *, rows: Iterable[Model] = (), about: 
             user_id=by,
             content_type=ContentType.objects.get_for_model(row, for_concrete_model=False),
             object_id=str(row.pk),
-            object_repr=str(row)[:200],
+            object_repr=named(row)[:200],
             action_flag=CHANGE,
             change_message=what,
         )
@@ -39,6 +43,26 @@ def note(request: HttpRequest, what: str, *, rows: Iterable[Model] = (), about: 
     ] or [LogEntry(user_id=by, object_repr=about[:200], action_flag=CHANGE, change_message=what)]
     LogEntry.objects.bulk_create(entries, batch_size=500)
     _written.set(True)
+
+
+def named(row: Model) -> str:
+    """Return how the record calls a row: people by their id alone, for the record outlives them."""
+    return f"{row._meta.verbose_name} {row.pk}" if row._meta.label in NAMED_AFTER_PEOPLE else str(row)
+
+
+def narrowed_by(given: QueryDict) -> str:
+    """Return how a list was narrowed, without what was searched for: mostly somebody's name or phone."""
+    kept = given.copy()
+    kept.pop("q", None)
+    return kept.urlencode()
+
+
+@receiver(pre_save, sender=LogEntry)
+def _name_nobody(instance: LogEntry, **_: Any) -> None:
+    """What Django itself writes of such a row names nobody either."""
+    model = instance.content_type.model_class() if instance.content_type else None
+    if model and model._meta.label in NAMED_AFTER_PEOPLE:
+        instance.object_repr = f"{model._meta.verbose_name} {instance.object_id}"
 
 
 @receiver(post_save, sender=LogEntry)

@@ -77,6 +77,17 @@ def done_by_hand(rows: Iterable[Forgetting], *, who: str, now: datetime) -> int:
     return count
 
 
+def try_again(rows: Iterable[Forgetting], *, now: datetime) -> set[int]:
+    """Look once more for what was left; return the accounts to nudge."""
+    accounts = set()
+    for row in rows:
+        if Forgetting.objects.filter(pk=row.pk, state=Forgetting.State.LEFT).update(
+            state=Forgetting.State.DUE, due_at=now, asked_at=now, problem="", ended_at=None
+        ):
+            accounts.add(row.card.account_id)
+    return accounts
+
+
 def _claim(account: Account, now: datetime) -> list[Forgetting]:
     """Return what is due, and put it off first: whoever dies over it leaves it for later."""
     due = Forgetting.objects.filter(card__account=account, state=Forgetting.State.DUE, due_at__lte=now)

@@ -63,8 +63,8 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
         raise NotDoneError(_("%(lead)s stands in %(stage)s: say on the lead's page where it goes.") % words)
     reason = f"resumed by {request.user}"
     if handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
-        return _("The agent answers %(lead)s again.") % {"lead": lead}
-    return _("The agent answers %(lead)s already.") % {"lead": lead}
+        return _("The agent answers again.")
+    return _("The agent answers already.")
 
 
 def _resume_account(request: HttpRequest, said: QueryDict) -> str:

@@ -52,6 +52,8 @@ def act(request: HttpRequest, lead_id: str, do: str) -> HttpResponse:
         return asked
     lead = get_object_or_404(Lead.objects.select_related("pipeline", "stage"), pk=lead_id)
     try:
+        if lead.erased_at and do != "erase":
+            raise NotDoneError(_("The person was erased: nothing more is done about them."))
         said = str(doing.service(request, lead))
         record.note(request, said, rows=[Lead.objects.get(pk=lead.pk)])
         messages.success(request, said)
@@ -124,8 +126,8 @@ def _resume(request: HttpRequest, lead: Lead) -> str:
     if stands_with_people(lead):
         return _give_back_to(_chosen_stage(request, lead), lead, reason)
     if not handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
-        raise NotDoneError(_("The agent answers %(lead)s already.") % {"lead": lead})
-    return _("The agent answers %(lead)s again.") % {"lead": lead}
+        raise NotDoneError(_("The agent answers already."))
+    return _("The agent answers again.")
 
 
 def _move(request: HttpRequest, lead: Lead) -> str:
@@ -152,8 +154,7 @@ def _give_back_to(stage: Stage, lead: Lead, reason: str) -> str:
     stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=now)
     # Whoever had silenced the agent before the card came there: given back is given back.
     handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=now)
-    words = {"lead": lead, "stage": stage}
-    return _("The agent answers %(lead)s again. The lead stands in %(stage)s now.") % words
+    return _("The agent answers again. The lead stands in %(stage)s now.") % {"stage": stage}
 
 
 def _opt_out(request: HttpRequest, lead: Lead) -> str:
@@ -163,12 +164,21 @@ def _opt_out(request: HttpRequest, lead: Lead) -> str:
     return _("This person gets no follow-up ever again.")
 
 
+def _take_back(request: HttpRequest, lead: Lead) -> str:
+    if not optout.take_back(lead, reason=f"taken back by {request.user}", now=timezone.now()):
+        raise NotDoneError(_("This person has not opted out."))
+    return _("This person may get follow-ups again. What was stopped does not begin again by itself.")
+
+
 def _erase(request: HttpRequest, lead: Lead) -> str:
     # Typed, not clicked: nothing brings it back.
     if request.POST.get("sure", "").strip() != str(lead):
         raise NotDoneError(_("Nothing was erased: the name you typed is not this lead's."))
-    if not erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now()):
+    elsewhere = request.POST.get("elsewhere") == "1"
+    if not erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now(), elsewhere=elsewhere):
         raise NotDoneError(_("The personal data was erased before."))
+    if elsewhere:
+        return _("The personal data is erased here, and soon in Kommo: the timeline says what was done there.")
     return _("The personal data is erased.")
 
 
@@ -181,5 +191,6 @@ ACTIONS = {
     "resume": Doing(OPERATE, _resume),
     "move": Doing(OPERATE, _move),
     "opt-out": Doing(OPERATE, _opt_out),
+    "take-back": Doing(OPERATE, _take_back),
     "erase": Doing(ERASE, _erase, asks_again=True),
 }

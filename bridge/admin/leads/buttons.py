@@ -6,7 +6,7 @@ A dialog has the fields its own button names and no others: a page's template ma
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
@@ -32,6 +32,7 @@ class Button:
     """One thing to do. `ask`: what its dialog says first; empty: it is done with one press.
 
     stages: a stage is asked for, one of these. wants_reason: why, for the timeline. typed: what to type, to be sure.
+    option: what may be asked for besides.
     """
 
     do: str
@@ -42,6 +43,7 @@ class Button:
     stage_label: str = ""
     wants_reason: bool = False
     typed: str = ""
+    option: str = ""
     is_primary: bool = False
     is_danger: bool = False
 
@@ -66,7 +68,7 @@ def buttons(
     """
     found: list[Button] = []
     is_known = lead.erased_at is None
-    if may_operate and card is not None:
+    if may_operate and card is not None and is_known:
         found += _of_the_card(card)
     if may_operate and is_known:
         found += _of_the_person(lead, stages, came_from)
@@ -75,10 +77,12 @@ def buttons(
         found.append(Button("close", "archive", _("Let the card go"), ask, is_danger=True))
     if may_erase and is_known:
         ask = _(
-            "Name, phone, messages and everything else that tells who this is are erased here, for good. Counts stay. "
-            "The card in Kommo is not touched: erase it there."
+            "Name, phone, messages and everything else that tells who this is are erased here, for good, in every "
+            "pipeline. Counts stay, and so does the wish for no follow-ups."
         )
-        found.append(Button("erase", "delete_forever", _("Erase …"), ask, typed=str(lead), is_danger=True))
+        option = _("In Kommo too: the name of the card, and name, phone and e-mail of the contact that has this phone")
+        erase = Button("erase", "delete_forever", _("Erase …"), ask, typed=str(lead), is_danger=True)
+        found.append(replace(erase, option=option if card else ""))
     return found
 
 
@@ -118,6 +122,11 @@ def _of_the_person(lead: Lead, stages: list[Stage], came_from: Stage | None) -> 
     if not lead.opted_out_at:
         ask = _("This person gets no follow-up any more, in any pipeline. The page of opt-outs can take it back.")
         yield Button("opt-out", "do_not_disturb_on", _("Opt out"), ask, is_danger=True)
+    else:
+        ask = _(
+            "Only where it was a mistake, or the person asks for it. Nothing that was stopped begins again by itself."
+        )
+        yield Button("take-back", "do_not_disturb_off", _("Take the opt-out back"), ask)
 
 
 def stands_with_people(lead: Lead) -> bool:

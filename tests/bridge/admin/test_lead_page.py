@@ -196,8 +196,8 @@ def test_a_dialog_asks_for_what_its_deed_needs_and_for_nothing_else(staff, lead,
     due_at = timezone.now() if state in Card.PENDING else None
     Card.objects.filter(lead=lead).update(state=state, due_at=due_at, pending_since=due_at)
     needs = {
-        "pause": {"reason"}, "move": {"stage", "reason"}, "opt-out": set(), "erase": {"sure"}, "recreate": set(),
-        "close": set(), "resume": {"stage"},
+        "pause": {"reason"}, "move": {"stage", "reason"}, "opt-out": set(), "erase": {"sure", "elsewhere"},
+        "recreate": set(), "close": set(), "resume": {"stage"},
     }  # fmt: skip
 
     shown = dialogs(opened(staff, lead).content.decode())

@@ -28,11 +28,16 @@ class Change:
     told: dict[str, Any] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     meeting_changed: bool = False
+    # Told afterwards: it fills in what nobody knows, over no person and over nothing that was found on a card.
+    history: bool = False
 
     def is_newer(self, lead: Lead, attribute: str, at: datetime) -> bool:
         """Say whether a fact of that time may change the attribute; a fact as old as the known one may."""
         known = lead.provenance.get(attribute)
         if known and datetime.fromisoformat(known["at"]) > at:
+            self.stale.add(attribute)
+            return False
+        if self.history and _is_somebodys(lead, attribute, known):
             self.stale.add(attribute)
             return False
         return True
@@ -47,9 +52,16 @@ class Change:
             self.told[attribute] = plain(value)
 
 
-def apply_facts(lead: Lead, facts: Mapping[str, Any], custom: Mapping[str, Any] | None, *, at: datetime) -> Change:
+def apply_facts(
+    lead: Lead,
+    facts: Mapping[str, Any],
+    custom: Mapping[str, Any] | None,
+    *,
+    at: datetime,
+    history: bool = False,
+) -> Change:
     """Set what is newer on the lead, in memory, and return what changed. `custom` None clears every further fact."""
-    changes = Change()
+    changes = Change(history=history)
     if custom is None:
         custom = dict.fromkeys(lead.custom)
     for attribute, value in facts.items():
@@ -57,6 +69,15 @@ def apply_facts(lead: Lead, facts: Mapping[str, Any], custom: Mapping[str, Any] 
     for name, value in custom.items():
         _merge_custom(lead, name, value, changes, at)
     return changes
+
+
+def _is_somebodys(lead: Lead, attribute: str, known: Mapping[str, Any] | None) -> bool:
+    """Say whether a value is there that the conversation did not bring."""
+    if known:
+        return bool(known["by"] != Lead.Actor.AGENT)
+    if attribute == "meeting":
+        return bool(lead.meeting_status)
+    return _value_of(lead, attribute) not in (None, "")
 
 
 def merge_text(lead: Lead, attribute: str, value: str, changes: Change, *, at: datetime) -> None:

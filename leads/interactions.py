@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
-from leads import announcements, erasure, optout, stages
+from leads import announcements, erasure, history, optout, stages
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
@@ -76,6 +76,9 @@ class Interaction:
     context: Mapping[str, Any] = field(default_factory=dict)
     message: Message | None = None
     known_as: frozenset[str] = frozenset()
+    # Told afterwards (leads/history.py), and whether it may move a lead that nobody has placed.
+    history: bool = False
+    may_move: bool = True
 
     @property
     def told_at(self) -> datetime:
@@ -116,12 +119,18 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     leads = _leads_of(interactions, pipeline, book, now)
     recorded = [_take_in(interaction, *leads[interaction.phone.key], book, now) for interaction in interactions]
     _store(recorded, now)
-    insert([event for one in recorded for event in _events(one, now)])
+    told_before = history.already_told(recorded)
+    insert([event for place, one in enumerate(recorded) if place not in told_before for event in _events(one, now)])
     for one in recorded:
         if one.decision.unmapped_conversation_stage:
             _collect_unmapped(pipeline, one.lead.conversation_stage, now)
-    announcements.interactions_recorded.send(Lead, recorded=recorded, now=now)
-    for one in recorded:
+    for place, one in enumerate(recorded):
+        if one.interaction.history and place not in told_before:
+            _heed_a_farewell(one, now)
+    # The past announces nothing to anybody.
+    fresh = [one for one in recorded if not one.interaction.history]
+    announcements.interactions_recorded.send(Lead, recorded=fresh, now=now)
+    for one in fresh:
         if one.decision.changed and not one.created:
             reason = one.decision.reason
             announcements.stage_changed.send(
@@ -200,7 +209,9 @@ def _new_lead(phone: Phone, pipeline: Pipeline, book: Rulebook, now: datetime) -
 
 
 def _apply(interaction: Interaction, lead: Lead) -> Change:
-    changes = apply_facts(lead, interaction.facts, interaction.custom, at=interaction.occurred_at)
+    changes = apply_facts(
+        lead, interaction.facts, interaction.custom, at=interaction.occurred_at, history=interaction.history
+    )
     if (jid := interaction.phone.jid) and jid != lead.whatsapp_id:
         lead.whatsapp_id = jid
         changes.columns.add("whatsapp_id")
@@ -271,7 +282,8 @@ def _decide(interaction: Interaction, lead: Lead, book: Rulebook, changes: Chang
         new_lead=created,
         occurred_at=interaction.occurred_at,
     )
-    return decide(facts, book.rules)
+    decision = decide(facts, book.rules)
+    return history.settle(decision, lead, interaction, book) if interaction.history else decision
 
 
 def _remember(lead: Lead, decision: Decision, changes: Change, *, begun: bool) -> None:
@@ -288,6 +300,13 @@ def _remember(lead: Lead, decision: Decision, changes: Change, *, begun: bool) -
 def is_farewell(message: Message, lead: Lead) -> bool:
     """Say whether a message of the lead asks for no more messages, by the words of the pipeline."""
     return message.direction is Direction.INBOUND and optout.asks_to_stop(message.text, lead.pipeline)
+
+
+def _heed_a_farewell(one: Recorded, now: datetime) -> None:
+    message = one.interaction.message
+    if message and is_farewell(message, one.lead):
+        reason = f"the lead wrote “{message.text.strip()[:40]}”"
+        optout.opt_out(one.lead, by=Lead.Actor.LEAD, reason=reason, now=now)
 
 
 def _enter(lead: Lead, book: Rulebook, decision: Decision, changes: Change, now: datetime) -> None:

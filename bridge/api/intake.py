@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, transaction
+from django.db.models import Exists, OuterRef
 from rest_framework import exceptions
 
 from bridge.api import idempotency, representation
 from bridge.api.idempotency import Answer, RepeatedError
 from bridge.api.problems import DatabaseAway, Erased
-from bridge.api.serializers import pipeline_named, read_interaction
-from bridge.models import ApiKey
+from bridge.api.serializers import Past, pipeline_named, read_interaction
+from bridge.models import ApiKey, Card, Delivery
 from bridge.sync import figures
 from leads.erasure import ForgottenError
 from leads.interactions import Interaction, record_all
@@ -42,19 +43,24 @@ class Report:
     body: Any
 
 
-def take_in(bodies: Sequence[tuple[Any, str | None]], key: ApiKey, *, now: datetime) -> list[Outcome]:
+def take_in(
+    bodies: Sequence[tuple[Any, str | None]], key: ApiKey, *, now: datetime, past: Past | None = None
+) -> list[Outcome]:
     """Act on bodies, each with its idempotency key or None, and return an outcome for each, in order.
 
-    Without a key of its own an interaction is told from others by its message's id. Raises DatabaseError.
+    Without a key of its own an interaction is told from others by its message's id; one of the past by all that it
+    says. Raises DatabaseError.
     """
     outcomes: dict[int, Outcome] = {}
     reports: list[Report] = []
     pipelines: dict[Any, Pipeline] = {}
     for place, (body, idempotency_key) in enumerate(bodies):
         try:
-            reports.append(_read(place, body, idempotency_key, key, pipelines, now))
+            reports.append(_read(place, body, idempotency_key, key, pipelines, now, past))
         except exceptions.APIException as error:
             outcomes[place] = error
+    if past is not None:
+        reports = _moving_nobody_elses(reports)
     if len(reports) > 1:
         outcomes |= _together(reports, now)
     elif reports:
@@ -62,8 +68,33 @@ def take_in(bodies: Sequence[tuple[Any, str | None]], key: ApiKey, *, now: datet
     return [outcomes[place] for place in range(len(bodies))]
 
 
+def _moving_nobody_elses(reports: list[Report]) -> list[Report]:
+    """Let the past move no lead whose card was found in Kommo: whoever put it there did so since."""
+    keys_by_pipeline: dict[int, set[str]] = {}
+    for one in reports:
+        keys_by_pipeline.setdefault(one.pipeline.pk, set()).add(one.interaction.phone.key)
+    ours = Delivery.objects.filter(card=OuterRef("pk"), operation=Delivery.Operation.CREATE)
+    found: set[tuple[int, str | None]] = set()
+    for pipeline_id, phone_keys in keys_by_pipeline.items():
+        cards = Card.objects.filter(lead__pipeline=pipeline_id, lead__phone_key__in=phone_keys)
+        theirs = cards.filter(~Exists(ours), kommo_lead_id__isnull=False)
+        found |= {(pipeline_id, phone_key) for phone_key in theirs.values_list("lead__phone_key", flat=True)}
+    return [
+        replace(one, interaction=replace(one.interaction, may_move=False))
+        if (one.pipeline.pk, one.interaction.phone.key) in found
+        else one
+        for one in reports
+    ]
+
+
 def _read(
-    place: int, body: Any, idempotency_key: str | None, key: ApiKey, pipelines: dict[Any, Pipeline], now: datetime
+    place: int,
+    body: Any,
+    idempotency_key: str | None,
+    key: ApiKey,
+    pipelines: dict[Any, Pipeline],
+    now: datetime,
+    past: Past | None,
 ) -> Report:
     if not isinstance(body, dict):
         raise exceptions.ValidationError({"": ["The body must be an object."]})
@@ -73,8 +104,11 @@ def _read(
     if name not in pipelines:
         pipelines[name] = pipeline_named(slug, key)
     pipeline = pipelines[name]
-    interaction = read_interaction(body, pipeline, now=now)
-    if idempotency_key is None and interaction.message and interaction.message.id:
+    interaction = read_interaction(body, pipeline, now=now, past=past)
+    if past is not None and idempotency_key is None:
+        # Told again with other words for the same message, it is no conflict: the timeline knows the message.
+        idempotency_key = f"history:{idempotency.fingerprint([pipeline.pk, past.time_zone, body])}"
+    elif idempotency_key is None and interaction.message and interaction.message.id:
         idempotency_key = f"message:{interaction.message.id}"
     if idempotency_key is None:
         return Report(place, interaction, pipeline, None, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -15,13 +16,18 @@ from bridge.api import answers, examples
 from bridge.api.base import ApiView, key_of
 from bridge.api.intake import Outcome, take_in
 from bridge.api.problems import problem
-from bridge.api.serializers import InteractionBody
+from bridge.api.serializers import InteractionBody, Past
 from bridge.api.throttling import one_batch_at_a_time
 
 MOST_IN_A_BATCH = 500
 # Long enough to share the cost of a commit, short enough not to keep others waiting for the lock.
 IN_ONE_TRANSACTION = 100
 LONGEST_KEY = 200
+HISTORY = (
+    "true: a conversation's past, told afterwards. It fills in what is not known, moves nobody over what was done "
+    "since, sends nothing, starts no sequence and announces nothing. Each item says when it happened (occurred_at or "
+    "message.sent_at). May be sent again and again."
+)
 
 
 class Interactions(ApiView):
@@ -70,7 +76,15 @@ class InteractionBatch(ApiView):
                 OpenApiTypes.STR,
                 OpenApiParameter.HEADER,
                 description="Counts for every item by its place. Default: each item's message.id",
-            )
+            ),
+            OpenApiParameter("history", OpenApiTypes.BOOL, OpenApiParameter.QUERY, description=HISTORY),
+            OpenApiParameter(
+                "time_zone",
+                OpenApiTypes.STR,
+                OpenApiParameter.QUERY,
+                description="With `history`: the zone of times without an offset, such as America/Sao_Paulo. "
+                "Without it such a time is refused.",
+            ),
         ],
         tags=["interactions"],
         responses={207: answers.BatchItem(many=True), **answers.PROBLEMS},
@@ -81,16 +95,28 @@ class InteractionBatch(ApiView):
             raise exceptions.ValidationError({"": ["The body must be an array of interactions."]})
         if len(request.data) > MOST_IN_A_BATCH:
             raise exceptions.ValidationError({"": [f"At most {MOST_IN_A_BATCH} interactions at once."]})
-        key, idempotency_key = key_of(request), _idempotency_key(request)
+        key, idempotency_key, past = key_of(request), _idempotency_key(request), _past(request)
         items = [
             (item, f"{idempotency_key}:{place}" if idempotency_key else None) for place, item in enumerate(request.data)
         ]
         results: list[dict[str, Any]] = []
         with one_batch_at_a_time(key):
             for start in range(0, len(items), IN_ONE_TRANSACTION):
-                outcomes = take_in(items[start : start + IN_ONE_TRANSACTION], key, now=timezone.now())
+                outcomes = take_in(items[start : start + IN_ONE_TRANSACTION], key, now=timezone.now(), past=past)
                 results += [_told(outcome) for outcome in outcomes]
         return Response(results, status=status.HTTP_207_MULTI_STATUS)
+
+
+def _past(request: Request) -> Past | None:
+    """Return how the past is to be read when the call tells of it. Raises ValidationError."""
+    asked, zone = request.query_params.get("history", "false"), request.query_params.get("time_zone", "")
+    if asked not in ("true", "false"):
+        raise exceptions.ValidationError({"history": ["This must be true or false."]})
+    if zone and asked == "false":
+        raise exceptions.ValidationError({"time_zone": ["A zone is named together with history=true alone."]})
+    if zone and zone not in available_timezones():
+        raise exceptions.ValidationError({"time_zone": [f"There is no time zone “{zone[:64]}”."]})
+    return Past(zone) if asked == "true" else None
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

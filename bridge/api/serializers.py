@@ -33,8 +33,15 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=ZoneInfo("UTC"))
 
 
 @dataclass(frozen=True)
+class Past:
+    """Bodies tell of what is long over; their times without an offset are in `time_zone`, or refused without one."""
+
+    time_zone: str = ""
+
+
+@dataclass(frozen=True)
 class Country:
-    """How a pipeline's people write amounts, numbers and times."""
+    """How a pipeline's people write amounts, numbers and times. Without a zone, a time has to name its own."""
 
     locale: str
     phone_region: str
@@ -163,6 +170,10 @@ class Score(serializers.Field):  # type: ignore[type-arg]
         return float(value)
 
 
+WHEN = "What is told afterwards says when it happened: occurred_at, or message.sent_at."
+NAIVE = "This time names no zone: write its offset (…-03:00, or Z), or name one for the whole call by time_zone."
+
+
 class Moment(serializers.DateTimeField):
     """An ISO 8601 time; without an offset it is in the pipeline's zone."""
 
@@ -182,7 +193,10 @@ class Moment(serializers.DateTimeField):
 
     def enforce_timezone(self, value: datetime) -> datetime:
         if timezone.is_naive(value):
-            return value.replace(tzinfo=ZoneInfo(self.context["country"].time_zone))
+            zone = self.context["country"].time_zone
+            if not zone:
+                raise serializers.ValidationError(NAIVE, code="naive")
+            return value.replace(tzinfo=ZoneInfo(zone))
         return value
 
 
@@ -281,9 +295,10 @@ def _all_fields(field: Any) -> Iterator[Any]:
         yield from _all_fields(one)
 
 
-def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime) -> Interaction:
+def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past | None = None) -> Interaction:
     """Return what the body says. Raises ValidationError naming everything that is wrong with it."""
-    data = _reader(pipeline.locale, pipeline.phone_region, pipeline.time_zone).run_validation(body)
+    zone = pipeline.time_zone if past is None else past.time_zone
+    data = _reader(pipeline.locale, pipeline.phone_region, zone).run_validation(body)
     facts = dict(data["lead"])
     number, custom = facts.pop("phone"), facts.pop("custom", {})
     context = data.get("context") or {}
@@ -296,6 +311,8 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime) -> Interac
         said["meeting"] = _meeting(context["meeting"])
     message = data.get("message")
     sent_at = message.get("sent_at") if message else None
+    if past and not (data.get("occurred_at") or sent_at):
+        raise serializers.ValidationError({"occurred_at": [serializers.ErrorDetail(WHEN, code="required")]})
     occurred_at = data.get("occurred_at") or sent_at or now
     return Interaction(
         phone=number,
@@ -304,6 +321,7 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime) -> Interac
         custom=custom,
         context=said,
         message=_message(message, now) if message else None,
+        history=past is not None,
     )
 
 

@@ -15,6 +15,7 @@ from django.db import connection, connections
 
 MANAGE = Path(__file__).resolve().parents[3] / "manage.py"
 STOP_WITHIN_SECONDS = 30
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Command(BaseCommand):
@@ -32,20 +33,24 @@ class Command(BaseCommand):
         self.check(display_num_errors=False)
         threads = "2" if connection.vendor == "sqlite" else "4"
         connections.close_all()
-        children = {
-            "web": subprocess.Popen(web_command(bind, threads), start_new_session=True),
-            "worker": subprocess.Popen([sys.executable, str(MANAGE), "worker"], start_new_session=True),
-        }
-        self.stdout.write(f"Serving on http://{bind} (admin: http://{bind}/admin/). Ctrl-C stops everything.")
+        # Both, and by name: a script that starts this in its background has SIGINT ignored.
+        for asked in STOPPING:
+            signal.signal(asked, signal.default_int_handler)
+        children: dict[str, subprocess.Popen[bytes]] = {}
         ended = None
-        signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         try:
+            children["web"] = subprocess.Popen(web_command(bind, threads), start_new_session=True)
+            children["worker"] = subprocess.Popen([sys.executable, str(MANAGE), "worker"], start_new_session=True)
+            self.stdout.write(f"Serving on http://{bind} (admin: http://{bind}/admin/). Ctrl-C stops everything.")
             while ended is None:
                 time.sleep(0.5)
                 ended = next((name for name, child in children.items() if child.poll() is not None), None)
         except KeyboardInterrupt:
             self.stdout.write("Stopping …")
         finally:
+            # Asked once is enough: a second time must not leave children behind.
+            for asked in STOPPING:
+                signal.signal(asked, signal.SIG_IGN)
             stop(list(children.values()))
         if ended:
             raise CommandError(f"{ended} ended by itself; its last lines above say why.")

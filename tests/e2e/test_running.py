@@ -1,0 +1,50 @@
+"""`manage.py run` from a script: started in its background, stopped by SIGTERM, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from bridge.demo.stage import MANAGE, Stage, free_port
+from tests.e2e.stack import eventually, port
+from tests.e2e.test_kills import descendants
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_script_that_started_it_in_its_background_can_stop_it(tmp_path, ending):
+    url = f"127.0.0.1:{free_port(port())}"
+    environment = Stage(tmp_path, web_port=0, sandbox_port=0).environment
+    # As a shell without job control does for what it puts into its background.
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = subprocess.Popen(
+            [sys.executable, str(MANAGE), "run", "--bind", url],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            restore_signals=False,
+        )
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    try:
+        eventually(lambda: requests.get(f"http://{url}/readyz", timeout=5).raise_for_status())
+        children = descendants(running.pid)
+        assert len(children) >= 2
+
+        running.send_signal(ending)
+
+        assert running.wait(timeout=60) == 0
+        eventually(lambda: _assert_gone(children))
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
+
+
+def _assert_gone(pids: set[int]) -> None:
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]

@@ -392,6 +392,8 @@ def go_on(lead: Lead, *, stopped_for: str, reason: str, now: datetime) -> int:
     Only the newest for each purpose, and only where nothing else speaks against it. What went stale meanwhile is missed
     as it is after an outage.
     """
+    # As it is by now: whoever brought the card back may have moved it, too.
+    lead = Lead.objects.select_related("pipeline", "stage").get(pk=lead.pk)
     cancelled = lead.enrollments.filter(
         state=Enrollment.State.CANCELLED, ended_by=Lead.Actor.BRIDGE, reason=stopped_for[:500]
     )

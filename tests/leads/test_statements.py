@@ -172,3 +172,11 @@ def test_a_statement_compiled_in_one_thread_runs_in_another(transactional_db):
     thread.join()
     assert slug.first(slug="nowhere") is None
     assert found == [None]
+
+
+def test_a_look_up_that_would_change_its_value_is_refused_and_not_frozen(pipeline):
+    record(pipeline, ANA, name="Maria Souza")
+    with pytest.raises(ValueError, match="handed to the database"):
+        Select(lambda text: Lead.objects.filter(name__icontains=text)).all(text="souza")
+    with pytest.raises(ValueError, match="text"):
+        Select(lambda ids, text: Lead.objects.filter(pk__in=ids, name__startswith=text)).all(ids=[1], text="Maria")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from bridge.models import Briefing
+from bridge.doctor import examine
+from bridge.models import Account, Briefing, Delivery, Trouble
+from bridge.sync import briefings, switches
 from leads import handoff
 from leads.interactions import Direction, Message
 from leads.models import Lead, Stage
@@ -90,3 +92,105 @@ def test_note_and_task_can_be_switched_off(account, lead, kommo, pipeline):
     hand_over(Lead.objects.get())
     drain(account)
     assert told(kommo, lead) == ([], [])
+
+
+def later(account):
+    """Let every wait be over: of the account, of what Kommo refused, and of what is to be told."""
+    rested(account)
+    Trouble.objects.update(next_at=timezone.now())
+    Briefing.objects.exclude(due_at=None).update(due_at=timezone.now())
+
+
+@pytest.mark.parametrize("mode", ["402", "403", "404", "302", "405"])
+@pytest.mark.parametrize(("path", "subject"), [("/api/v4/leads/notes", "notes"), ("/api/v4/tasks", "tasks")])
+def test_what_kommo_refuses_us_waits_while_everything_else_goes_and_comes_when_it_is_allowed(
+    account, lead, kommo, pipeline, mode, path, subject
+):
+    kommo.fault(mode, path=path, method="POST")
+    hand_over(lead)
+    drain(account)
+
+    account.refresh_from_db()
+    assert account.state == Account.State.ACTIVE
+    assert Briefing.objects.get().due_at
+    assert {"notes": [0, 1], "tasks": [1, 0]}[subject] == [len(part) for part in told(kommo, lead)]
+    trouble = Trouble.objects.get()
+    assert (trouble.subject, trouble.refused) == (subject, True)
+    [finding] = [one for one in examine(timezone.now(), ask_kommo=False) if one.check == "feature"]
+    assert finding.remedy
+
+    record(pipeline, name="Maria Souza Lima")
+    drain(rested(account))
+    assert kommo.lead(lead.card.kommo_lead_id)["name"] == "Maria Souza Lima"
+
+    kommo.delete("faults")
+    later(account)
+    drain(account)
+    assert [len(part) for part in told(kommo, lead)] == [1, 1]
+    assert not Trouble.objects.exists()
+    assert Briefing.objects.get().due_at is None
+
+
+def test_a_token_that_is_refused_stops_the_account_and_the_seller_is_told_after_it(account, lead, kommo):
+    hand_over(lead)
+    kommo.fault("401")
+    drain(account)
+    # Only people's own client is without the pause that workers' have: the account was asked, and refused as well.
+    account.refresh_from_db()
+    assert account.state == Account.State.PAUSED
+    assert Briefing.objects.get().due_at
+
+    kommo.delete("faults")
+    switches.resume(account, now=timezone.now())
+    later(account)
+    drain(account)
+    assert [len(part) for part in told(kommo, lead)] == [1, 1]
+
+
+def test_a_401_for_one_feature_alone_is_no_dead_token(account, lead, kommo):
+    kommo.fault("401", path="/api/v4/leads/notes")
+    hand_over(lead)
+    drain(account)
+    account.refresh_from_db()
+    assert account.state == Account.State.ACTIVE
+    assert list(Trouble.objects.values_list("subject", flat=True)) == ["notes"]
+
+
+def test_a_task_for_somebody_who_left_goes_to_whom_the_account_gives_it(account, lead, kommo):
+    kommo.fault("400_named", path="/api/v4/tasks", item="responsible_user_id", path_named="responsible_user_id")
+    hand_over(lead)
+    drain(account)
+    notes, [task] = told(kommo, lead)
+    assert len(notes) == 1
+    assert task["text"].startswith("Assumir o atendimento")
+
+
+@pytest.mark.parametrize("mode", ["400", "400_named"])
+def test_a_task_that_kommo_will_never_take_is_told_where_staff_look(account, lead, kommo, mode, admin_client):
+    kommo.fault(mode, path="/api/v4/tasks")
+    hand_over(lead)
+    drain(account)
+
+    assert [len(part) for part in told(kommo, lead)] == [1, 0]
+    row = Briefing.objects.get()
+    assert (row.due_at, row.given_up, row.given_up_at is None) == (None, "task", False)
+    assert lead.events.filter(
+        kind="delivery", reason__startswith="task for the seller at the handoff given up"
+    ).exists()
+    assert Delivery.objects.filter(operation="task", outcome="refused").exists()
+    assert "handoffs" in {one.check for one in examine(timezone.now(), ask_kommo=False) if one.remedy}
+    assert "Tell them again" in admin_client.get("/admin/").content.decode()
+
+    kommo.delete("faults")
+    admin_client.post("/admin/overview/tell-sellers-again/")
+    drain(account)
+    assert [len(part) for part in told(kommo, lead)] == [1, 1]
+    assert not briefings.given_up().exists()
+
+
+def test_nobody_is_told_of_what_was_given_up_once_the_handoff_is_over(account, lead, kommo):
+    kommo.fault("400", path="/api/v4/tasks")
+    hand_over(lead)
+    drain(account)
+    handoff.resume(Lead.objects.get(), by=Lead.Actor.STAFF, reason="done", now=timezone.now())
+    assert not briefings.given_up().exists()

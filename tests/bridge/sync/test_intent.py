@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from bridge.errors import KommoHeldError
 from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
 from bridge.models import Account
@@ -104,3 +107,43 @@ def test_nothing_waits_for_a_write_that_has_ended(account, pipeline, kommo, card
     drain(account)
 
     assert Account.objects.get().cards.get().write_settles_at is None
+
+
+def test_a_call_that_was_held_back_ends_no_wait_for_an_earlier_write(account, pipeline, card, monkeypatch):
+    def die(*_, **__):
+        raise SystemExit("killed")
+
+    record(pipeline, name="Ana")
+    with monkeypatch.context() as patch:
+        patch.setattr(KommoClient, "update_leads", die)
+        with pytest.raises(SystemExit):
+            drain(account)
+    before = lead_of().card.write_settles_at
+    assert before > timezone.now()
+
+    record(pipeline, name="Bia")
+
+    @contextmanager
+    def held(*_, **__):
+        raise KommoHeldError(
+            "Kommo asked to wait another 5 s", operation="take a slot", retry_after=timedelta(seconds=5)
+        )
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KommoClient, "slot", held)
+        drain(rested(account))
+    card = lead_of().card
+    assert (card.write_settles_at, card.tries_without_outcome) == (before, 1)
+    told = card.deliveries.latest("id")
+    # Nothing left: there is no status, no request id and no time that could be told of it.
+    assert (told.outcome, told.status_code, told.request_id, told.duration_ms) == ("failed", None, "", None)
+
+
+def test_a_failure_is_recorded_with_its_own_call(account, pipeline, card, kommo):
+    record(pipeline, name="Ana")
+    kommo.fault("500", count=1, path="/api/v4/leads")
+    drain(account)
+    [struck] = [one for one in kommo.journal() if one["fault"] == "500"]
+    told = card.deliveries.latest("id")
+    assert (told.status_code, told.request_id) == (500, struck["request_id"])

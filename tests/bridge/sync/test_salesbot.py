@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from bridge.models import Account, Card
+from bridge.models import Account, Card, Trouble
 from bridge.sync import catalogue
 from bridge.sync.connection import client_for
 from bridge.sync.salesbot import FIELD, Salesbot
@@ -81,3 +81,15 @@ def test_a_bot_kommo_does_not_know_is_said_so(message, settings):
     settings.SALESBOT_ID = 999
     result = send(message)
     assert (result.outcome, bool(result.reason)) == (Outcome.RETRY, True)
+
+
+@pytest.mark.parametrize("mode", ["402", "403", "404"])
+def test_a_plan_without_salesbots_is_told_and_stops_nothing_else(message, kommo, mode):
+    kommo.fault(mode, path="/api/v4/bots/run")
+    assert send(message).outcome is Outcome.RETRY
+    assert Account.objects.get().state == Account.State.ACTIVE
+    assert Trouble.objects.get().subject == "salesbot"
+    before = len(kommo.journal())
+    again = send(message)
+    assert (again.outcome, len(kommo.journal())) == (Outcome.RETRY, before)
+    assert 0 < again.retry_after_seconds <= 60

@@ -205,7 +205,7 @@ def _asking(subject: Subject, account_id: int, *, share: float = 1.0) -> Iterato
                 troubles.begin(account_id, subject, f"{type(error).__name__}: {error}", now=now, refused=False)
             raise
         else:
-            troubles.over(account_id, subject)
+            troubles.over(account_id, subject, tried_at=now)
 
 
 @tracing.traced

@@ -45,7 +45,7 @@ class Salesbot:
         try:
             client.update_leads([{"id": card.kommo_lead_id, "custom_fields_values": values}])
         except KommoError as error:
-            return _again(card.account, error, now)
+            return _again(card.account, client, error, now)
         return _run(card.account, client, card.kommo_lead_id, now)
 
 
@@ -53,12 +53,12 @@ def _run(account: Account, client: KommoClient, kommo_lead_id: int, now: datetim
     try:
         client.run_salesbot(settings.SALESBOT_ID, kommo_lead_id)
     except KommoUnreachableError as error:
-        return _unconfirmed(error) if error.sent else _again(account, error, now)
+        return _unconfirmed(error) if error.sent else _again(account, client, error, now)
     except (KommoServerError, KommoReplyError) as error:
         # It may have queued the bot before it stumbled, and has where we cannot read what it says.
         return _unconfirmed(error)
     except KommoError as error:
-        return _again(account, error, now)
+        return _again(account, client, error, now)
     troubles.over(account.pk, Trouble.Subject.SALESBOT)
     return Result(Outcome.SENT, "queued at Kommo")
 
@@ -67,6 +67,6 @@ def _unconfirmed(error: KommoError) -> Result:
     return Result(Outcome.UNCONFIRMED, f"the bot may have run: {error}")
 
 
-def _again(account: Account, error: KommoError, now: datetime) -> Result:
-    refusals.heed(account, error, now=now, purpose=Purpose.SALESBOT)
+def _again(account: Account, client: KommoClient, error: KommoError, now: datetime) -> Result:
+    refusals.heed(account, error, now=now, purpose=Purpose.SALESBOT, client=client)
     return Result(Outcome.RETRY, str(error), error.retry_after.total_seconds() if error.retry_after else None)

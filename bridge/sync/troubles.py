@@ -64,9 +64,10 @@ def begin(account_id: int, subject: str, reason: str, *, now: datetime, refused:
     return next_at
 
 
-def over(account_id: int, subject: str) -> None:
-    """Note that it works again."""
-    Trouble.objects.filter(account_id=account_id, subject=subject).delete()
+def over(account_id: int, subject: str, *, tried_at: datetime | None = None) -> None:
+    """Note that it works again; `tried_at`: what was noted since then stands."""
+    rows = Trouble.objects.filter(account_id=account_id, subject=subject)
+    (rows.filter(next_at__lte=tried_at) if tried_at else rows).delete()
 
 
 def rests_until(account_id: int, subject: str, *, now: datetime) -> datetime | None:

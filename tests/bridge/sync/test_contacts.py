@@ -11,9 +11,6 @@ from bridge.kommo.client import KommoClient
 from bridge.models import Card, Delivery, Trouble
 from bridge.sync import contacts
 from bridge.sync.connection import client_for
-from bridge.sync.contacts import FORGOTTEN
-from leads import erasure
-from leads.models import Lead
 from tests.conftest import drain, lead_of, record
 
 PHONES = [f"+5581999990{number:03d}" for number in range(5)]
@@ -105,31 +102,6 @@ def test_a_long_wait_that_kommo_asked_for_is_kept(named, kommo):
     kommo.fault("429", path="/api/v4/contacts", retry_after=600)
     deliver(named, seconds=3)
     assert Card.objects.filter(contact_due_at__gt=timezone.now() + timedelta(minutes=9)).count() == 5
-
-
-def erased(phone, **more):
-    lead = lead_of(phone)
-    erasure.erase(lead, by=Lead.Actor.AGENT, now=timezone.now(), elsewhere=True)
-    return lead
-
-
-def test_a_forgotten_person_whose_lead_is_gone_holds_up_nobody(named, kommo):
-    lost = lead_of(PHONES[1])
-    kommo.post(f"leads/{lost.card.kommo_lead_id}/delete")
-    erased(PHONES[1])
-    deliver(named, seconds=3)
-    assert sorted(held(kommo)) == sorted([FORGOTTEN, "Ana 0", "Ana 2", "Ana 3", "Ana 4"])
-    assert waiting() == 0
-    assert lost.events.filter(kind="erased", reason=contacts.ERASED).count() == 1
-
-
-def test_erased_in_kommo_is_said_only_of_what_was_erased(named, kommo):
-    Card.objects.filter(lead__phone=PHONES[2]).update(kommo_contact_id=4711)
-    lead = erased(PHONES[2])
-    deliver(named, seconds=3)
-    assert not lead.events.filter(reason=contacts.ERASED).exists()
-    assert lead.events.filter(reason=contacts.NOT_ERASED).count() == 1
-    assert waiting() == 0
 
 
 @pytest.mark.parametrize("mode", ["402", "403", "404", "302"])

@@ -64,9 +64,9 @@ def stage_changed(lead: Lead, previous: Stage | None, by: str, reason: str, now:
 
 
 @receiver(announcements.handoff_changed)
-def handoff_changed(lead: Lead, paused: bool, reason: str, now: datetime, **_: object) -> None:
+def handoff_changed(lead: Lead, paused: bool, tells_staff: bool, reason: str, now: datetime, **_: object) -> None:
     agent_events.tell(lead, agent_events.PAUSED if paused else agent_events.RESUMED, now=now, reason=reason)
-    if paused and (account_id := briefings.brief(lead, now=now)) is not None:
+    if paused and tells_staff and (account_id := briefings.brief(lead, now=now)) is not None:
         nudge.send_on_commit(account_id)
 
 

@@ -349,7 +349,8 @@ def give_up(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
     if stage is None:
         return
     try:
-        stages.move(enrollment.lead, stage, by=Lead.Actor.BRIDGE, reason=reason, now=now)
+        # Nobody is to take over whom we gave up on.
+        stages.move(enrollment.lead, stage, by=Lead.Actor.BRIDGE, reason=reason, now=now, tells_staff=False)
     except stages.ProtectedStageError as error:
         Event.objects.bulk_create([note(enrollment, f"not given up: {error}", now, outcome="kept")])
 

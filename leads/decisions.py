@@ -299,7 +299,7 @@ class _Course:
             return None
         if changed and self.taken[0].rule == "on_reply":
             return f"{self.taken[0].reason} and was taken up"
-        waits = stage.on_reply or stage.kind is not StageKind.OPEN
+        waits = stage.on_reply or stage.kind is not StageKind.OPEN or stage.is_only_silent
         if not facts.inbound or not (waits or stage.key == self.rules.qualification.disqualified_stage):
             return None
         if changed and self.standing:

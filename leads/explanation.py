@@ -33,7 +33,7 @@ def facts_of(
         meeting_id=lead.meeting_id or None,
         meeting_changed=meeting_changed,
         stage_before_meeting=before.key if before else None,
-        handoff=lead.in_handoff,
+        handoff=lead.is_with_people,
         inbound=inbound,
         moved_by=mover,
         concluded=tuple(lead.concluded or ()),

@@ -17,13 +17,25 @@ HANDOFF_FIELDS = ("handoff_source", "handoff_since", "handoff_reason", "handoff_
 
 
 @transaction.atomic
-def pause(lead: Lead, *, source: Lead.HandoffSource, by: Lead.Actor, reason: str, now: datetime) -> bool:
+def pause(
+    lead: Lead,
+    *,
+    source: Lead.HandoffSource,
+    by: Lead.Actor,
+    reason: str,
+    now: datetime,
+    tells_staff: bool = True,
+    was_only_silent: bool = False,
+) -> bool:
     """Silence the agent for this lead; False when it is silent already, and then since, source and reason stay.
 
-    With `handoff_max` on the pipeline the handoff ends by itself after that time (see `end_expired`).
+    With `handoff_max` on the pipeline the handoff ends by itself after that time (see `end_expired`). `tells_staff`:
+    somebody is to speak in its place, and hears of it. `was_only_silent`: until this moment nobody was, so that this is
+    a handoff although the agent was silent.
     """
     lead = _locked(lead)
-    if lead.in_handoff or lead.erased_at:
+    begins = not lead.in_handoff or (tells_staff and (was_only_silent or not lead.is_with_people))
+    if not begins or lead.erased_at:
         return False
     lead.handoff_source, lead.handoff_since, lead.handoff_reason = source, now, reason[:500]
     longest = lead.pipeline.handoff_max
@@ -31,7 +43,7 @@ def pause(lead: Lead, *, source: Lead.HandoffSource, by: Lead.Actor, reason: str
     lead.updated_at = now
     lead.save(update_fields=HANDOFF_FIELDS)
     lead.events.create(at=now, kind=Event.Kind.HANDOFF, actor=by, reason=reason[:500], data={"source": source})
-    announcements.handoff_changed.send(Lead, lead=lead, paused=True, reason=reason, now=now)
+    announcements.handoff_changed.send(Lead, lead=lead, paused=True, tells_staff=tells_staff, reason=reason, now=now)
     return True
 
 
@@ -47,8 +59,14 @@ def resume(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
     lead.save(update_fields=HANDOFF_FIELDS)
     data = {"since": since.isoformat() if since else None}
     lead.events.create(at=now, kind=Event.Kind.RESUMED, actor=by, reason=reason[:500], data=data)
-    announcements.handoff_changed.send(Lead, lead=lead, paused=False, reason=reason, now=now)
+    announcements.handoff_changed.send(Lead, lead=lead, paused=False, tells_staff=False, reason=reason, now=now)
     return True
+
+
+def with_people() -> QuerySet[Lead]:
+    """Return the leads that a person is to speak with; not those that only stand where the agent is silent."""
+    only_silent = {"handoff_source": Lead.HandoffSource.STAGE, "stage__tells_staff": False}
+    return Lead.objects.exclude(handoff_source="").exclude(**only_silent)
 
 
 def has_expired(now: datetime) -> bool:

@@ -89,6 +89,7 @@ def _stage_rule(stage: Stage) -> StageRule:
         reachable_from_anywhere=stage.reachable_from_anywhere,
         protected=stage.protected,
         pauses_agent=stage.pauses_agent,
+        tells_staff=stage.tells_staff,
         on_reply=stage.on_reply.key if stage.on_reply else None,
         always_visit=stage.always_visit,
     )

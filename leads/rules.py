@@ -37,8 +37,14 @@ class StageRule:
     reachable_from_anywhere: bool = False
     protected: bool = False
     pauses_agent: bool = False
+    tells_staff: bool = True
     on_reply: str | None = None
     always_visit: bool = False
+
+    @property
+    def is_only_silent(self) -> bool:
+        """The agent is silent here, and no person is asked to speak in its place."""
+        return self.pauses_agent and not self.tells_staff
 
     @property
     def keeps_its_leads(self) -> bool:

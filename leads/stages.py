@@ -29,21 +29,35 @@ class ProtectedStageError(Exception):
 
 @transaction.atomic
 def move(
-    lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetime, moved_at: datetime | None = None
+    lead: Lead,
+    stage: Stage,
+    *,
+    by: Lead.Actor,
+    reason: str,
+    now: datetime,
+    moved_at: datetime | None = None,
+    tells_staff: bool = True,
 ) -> bool:
     """Move a lead to another stage of its pipeline and note why; False when it stands there already.
 
     A person or another program in Kommo (`by` one of OTHERS) has moved it anywhere, at `moved_at` if that is known. For
     everybody else it raises ProtectedStageError when the lead stands in a protected stage, won, lost, a stage unknown
-    to us, or while a person has taken over.
+    to us, or while a person has taken over. Without `tells_staff` nobody is told to take the lead over, whatever the
+    stage says.
     """
-    lead = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("stage", "pipeline").get(pk=lead.pk)
+    lead = locked(lead)
     if lead.stage_id == stage.pk:
         return False
     if by not in OTHERS:
         check_may_leave(lead)
-    enter(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at)
+    enter(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at, tells_staff=tells_staff)
     return True
+
+
+def locked(lead: Lead) -> Lead:
+    """Return the lead as it is now, locked until the transaction ends."""
+    rows = Lead.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("stage", "pipeline").get(pk=lead.pk)
 
 
 def check_may_leave(lead: Lead) -> None:
@@ -53,12 +67,19 @@ def check_may_leave(lead: Lead) -> None:
         raise ProtectedStageError(f"the card stands in “{lead.other_stage_name}”, where a person put it")
     if stage.protected or stage.kind != Stage.Kind.OPEN:
         raise ProtectedStageError(f"the lead stands in {stage.name}, which automatic moves do not leave")
-    if lead.in_handoff:
+    if lead.is_with_people:
         raise ProtectedStageError("a person has taken over")
 
 
 def enter(
-    lead: Lead, stage: Stage, *, by: Lead.Actor, reason: str, now: datetime, moved_at: datetime | None = None
+    lead: Lead,
+    stage: Stage,
+    *,
+    by: Lead.Actor,
+    reason: str,
+    now: datetime,
+    moved_at: datetime | None = None,
+    tells_staff: bool = True,
 ) -> None:
     """Store the new stage with its event. The caller holds the row's lock and has checked that the move is allowed."""
     previous = lead.stage
@@ -73,7 +94,7 @@ def enter(
     lead.save(update_fields=STAGE_FIELDS)
     lead.events.create(at=now, kind=_kind(by), actor=by, reason=reason[:500], data=data)
     announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=by, reason=reason, now=now)
-    pause_or_resume(lead, previous, by=by, now=now)
+    pause_or_resume(lead, previous, by=by, now=now, tells_staff=tells_staff)
 
 
 def _note_mover(lead: Lead, by: Lead.Actor, reason: str, now: datetime, moved_at: datetime | None) -> None:
@@ -113,7 +134,7 @@ def leave_our_stages(
     moved_at: datetime | None = None,
 ) -> bool:
     """Note that somebody put the card into a stage of Kommo that none of ours is bound to; its place is theirs."""
-    lead = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("stage", "pipeline").get(pk=lead.pk)
+    lead = locked(lead)
     if lead.stage is None and lead.other_stage_name == name:
         return False
     previous = lead.stage
@@ -127,12 +148,23 @@ def leave_our_stages(
     return True
 
 
-def pause_or_resume(lead: Lead, previous: Stage | None, *, by: Lead.Actor, now: datetime) -> None:
+def pause_or_resume(
+    lead: Lead, previous: Stage | None, *, by: Lead.Actor, now: datetime, tells_staff: bool = True
+) -> None:
     """A stage that pauses the agent does so on entry, and gives the lead back when the card moves on."""
     stage = lead.stage
     if stage and stage.pauses_agent:
         reason = f"the card stands in {stage.name}"
-        handoff.pause(lead, source=Lead.HandoffSource.STAGE, by=by, reason=reason, now=now)
+        source = Lead.HandoffSource.STAGE
+        handoff.pause(
+            lead,
+            source=source,
+            by=by,
+            reason=reason,
+            now=now,
+            tells_staff=tells_staff and stage.tells_staff,
+            was_only_silent=bool(previous and previous.is_only_silent and lead.handoff_source == source),
+        )
     elif previous and previous.pauses_agent:
         reason = f"the card left {previous.name}"
         handoff.resume(lead, by=by, reason=reason, now=now)

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from bridge.api import answers, examples, representation
 from bridge.api.base import ApiView, key_of, phone_key, visible, with_card
 from bridge.api.serializers import ReasonBody
-from leads import erasure, handoff, optout
+from leads import erasure, optout, responsibility
 from leads.models import Lead
 
 
@@ -54,7 +54,7 @@ class Handoff(ApiView):
         body = ReasonBody(data=request.data if request.data is not None else {})
         body.is_valid(raise_exception=True)
         reason = body.validated_data.get("reason") or "the agent asked for a person"
-        handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason=reason, now=timezone.now())
+        responsibility.hand_over(lead, by=Lead.Actor.AGENT, reason=reason, now=timezone.now())
         return Response(representation.agent(lead, representation.card_of(lead), timezone.now()))
 
     @extend_schema(
@@ -66,7 +66,7 @@ class Handoff(ApiView):
     )
     def delete(self, request: Request, lead_id: UUID) -> Response:
         lead = get_object_or_404(with_card(request), pk=lead_id)
-        handoff.resume(lead, by=Lead.Actor.STAFF, reason="given back through the API", now=timezone.now())
+        responsibility.give_back(lead, by=Lead.Actor.STAFF, reason="given back through the API", now=timezone.now())
         return Response(representation.agent(lead, representation.card_of(lead), timezone.now()))
 
 

@@ -45,6 +45,7 @@ def _stages(stages: tuple[document.Stage, ...]) -> tuple[StageRule, ...]:
                 reachable_from_anywhere=stage.reachable_from_anywhere,
                 protected=stage.protected,
                 pauses_agent=stage.pauses_agent,
+                tells_staff=stage.tells_staff,
                 on_reply=stage.on_reply,
                 always_visit=stage.always_visit,
             )

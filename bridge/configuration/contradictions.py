@@ -12,7 +12,7 @@ from typing import Any
 import holidays
 from django.utils import translation
 
-from bridge.configuration.document import STATUS_IDS, Configuration, Criterion, Pipeline, Sequence, Stage
+from bridge.configuration.document import STATUS_IDS, Configuration, Criterion, Field, Pipeline, Sequence, Stage
 from bridge.configuration.problems import Problem, unknown
 from bridge.configuration.records import Record
 from followups import texts
@@ -27,6 +27,8 @@ LISTS = frozenset({"in", "not_in"})
 FACTS = frozenset({*ATTRIBUTES, "phone", "conversation_stage", "meeting_starts_at", "meeting_link"})
 SHOWN = FACTS | {"objections"}
 CHOICES = ("select", "multiselect")
+BOOLEANS = frozenset({"is_decision_maker", "has_solar_system", "has_active_contract"})
+YES_AND_NO = ("True", "False")
 # The API's word for a Kommo stage that is none of ours.
 OTHER = "other"
 
@@ -61,6 +63,7 @@ def unknown_names(configuration: Configuration, *, in_force: Collection[str]) ->
 def _of_pipeline(pipeline: Pipeline) -> Iterator[Problem]:
     keys = [stage.key for stage in pipeline.stages]
     yield from _references(pipeline, "meeting_stage", keys)
+    yield from _references(pipeline, "handoff_stage", keys)
     yield from _of_stages(pipeline, keys)
     yield from _of_mappings(pipeline, keys)
     yield from _of_flows(pipeline)
@@ -167,9 +170,22 @@ def _of_fields(pipeline: Pipeline) -> Iterator[Problem]:
             yield one.problem(
                 "options", f"a field of type {one.type} has no options; only {' and '.join(CHOICES)} have"
             )
+        yield from _options(one, pipeline)
         same = names.setdefault(name_key(one.kommo_field), one)
         if same is not one and None in (same.kommo_field_id, one.kommo_field_id):
             yield one.problem("kommo_field", f"{same.attribute} is shown in “{one.kommo_field}” already")
+
+
+def _options(one: Field, pipeline: Pipeline) -> Iterator[Problem]:
+    """Yield the options that show what no lead can ever have."""
+    if one.type not in CHOICES or one.attribute not in {"chosen_flow", *BOOLEANS}:
+        return
+    is_flow = one.attribute == "chosen_flow"
+    can_be, what = (pipeline.flows, "no flow") if is_flow else (YES_AND_NO, "neither yes nor no")
+    known = set(map(name_key, can_be))
+    for option in one.options:
+        if name_key(option) not in known:
+            yield one.problem(f"options.{option}", f"an option is named like {what}: {unknown(option, can_be)}")
 
 
 def _of_tags(pipeline: Pipeline) -> Iterator[Problem]:

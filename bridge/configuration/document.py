@@ -67,6 +67,7 @@ class Stage(Record):
     reachable_from_anywhere: Annotated[bool, Flag()] = False
     protected: Annotated[bool, Flag()] = False
     pauses_agent: Annotated[bool, Flag()] = False
+    tells_staff: Annotated[bool, Flag()] = True
     always_visit: Annotated[bool, Flag()] = False
     on_reply: Annotated[str | None, Slug(60)] = None
     loss_reason: Annotated[str, Text(200, empty=True)] = ""
@@ -226,6 +227,7 @@ class Pipeline(Record):
     time_zone: Annotated[str, Choice(available_timezones(), listed=False)] = "America/Sao_Paulo"
     phone_region: Annotated[str, Choice(phonenumbers.SUPPORTED_REGIONS, listed=False)] = "BR"
     meeting_stage: Annotated[str | None, Slug(60)] = None
+    handoff_stage: Annotated[str | None, Slug(60)] = None
     stages: Annotated[tuple[Stage, ...], Many(Stage, at_least=1)]
     without: Annotated[tuple[str, ...], Texts(Choice(STATUS_IDS))] = ()
     stage_mappings: Annotated[tuple[StageMapping, ...], Many(StageMapping)] = ()

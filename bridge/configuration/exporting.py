@@ -33,6 +33,7 @@ STAGE_COLUMNS = (
     "reachable_from_anywhere",
     "protected",
     "pauses_agent",
+    "tells_staff",
     "always_visit",
     "loss_reason",
     "kommo_status_id",
@@ -55,6 +56,7 @@ def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
     pipeline = document.Pipeline(
         **_columns(row, PIPELINE_COLUMNS),
         meeting_stage=_key(row.meeting_stage),
+        handoff_stage=_key(row.handoff_stage),
         stages=tuple(
             document.Stage(
                 **_columns(stage, STAGE_COLUMNS), on_reply=_key(stage.on_reply), same_rank_as_previous=is_tied

@@ -34,6 +34,7 @@ SECTION_OF = {
     "stages": "stages",
     "without": "stages",
     "meeting_stage": "stages",
+    "handoff_stage": "stages",
     "stage_mappings": "conversation",
     "qualification": "qualification",
     "fields": "fields",
@@ -160,6 +161,7 @@ def stage_traits(stage: document.Stage, names: Mapping[str, str]) -> list[str]:
     traits += [_("reachable from anywhere")] if stage.reachable_from_anywhere else []
     traits += [_("no automatic move takes a lead out")] if stage.protected else []
     traits += [_("the agent falls silent")] if stage.pauses_agent else []
+    traits += [_("no note and no task for the seller")] if not stage.tells_staff else []
     traits += [_("an answer takes the lead to %(stage)s") % {"stage": _named(names, stage.on_reply)}] * bool(
         stage.on_reply
     )
@@ -179,6 +181,9 @@ def _stages(pipeline: document.Pipeline, names: Mapping[str, str], statuses: Map
         yield _("A booked meeting takes the lead to %(stage)s") % {"stage": _named(names, pipeline.meeting_stage)}
     else:
         yield _("A booked meeting moves nobody")
+    if pipeline.handoff_stage:
+        where = {"stage": _named(names, pipeline.handoff_stage)}
+        yield _("When the agent asks for a person, the card goes to %(stage)s") % where
 
 
 def _qualification(said: document.Qualification | None, names: Mapping[str, str]) -> Iterator[str]:

@@ -60,7 +60,8 @@ class Writer:
             self._save(row, columns)
         kept, gone = self._write_stages(row, old, new)
         stages = {one.key: one for one in kept}
-        self._save(row, columns | {"meeting_stage": _of(stages, new.meeting_stage)})
+        named = {name: _of(stages, getattr(new, name)) for name in ("meeting_stage", "handoff_stage")}
+        self._save(row, columns | named)
         flows = self._write_flows(row, new)
         self._write_list(
             row.stage_mappings.all(),

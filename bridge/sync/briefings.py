@@ -78,7 +78,7 @@ def tell_again(*, now: datetime) -> set[int]:
 def _deliver(row: Briefing, account: Account, client: KommoClient, now: datetime) -> bool:
     """Write what is still missing; False when nothing more should be asked now."""
     lead = row.card.lead
-    if lead.handoff_since != row.since:
+    if lead.handoff_since != row.since or not lead.is_with_people:
         _put_down(row, "the handoff ended before")
         return True
     again, row.tried = row.tried, True

@@ -147,6 +147,12 @@ class Lead(models.Model):
         return bool(self.handoff_source)
 
     @property
+    def is_with_people(self) -> bool:
+        """Say whether a person has taken over: more than a stage in which the agent is silent and nobody is asked."""
+        only_silent = self.handoff_source == self.HandoffSource.STAGE and self.stage and self.stage.is_only_silent
+        return self.in_handoff and not only_silent
+
+    @property
     def has_standing_meeting(self) -> bool:
         return self.meeting_status in (self.MeetingStatus.SCHEDULED, self.MeetingStatus.RESCHEDULED)
 

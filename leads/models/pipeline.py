@@ -37,6 +37,14 @@ class Pipeline(models.Model):
     meeting_stage = models.ForeignKey(
         "Stage", models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("stage of a booked meeting")
     )
+    handoff_stage = models.ForeignKey(
+        "Stage",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("stage of leads the agent asks a person for"),
+    )
     kommo_pipeline_id = models.BigIntegerField(_("Kommo pipeline id"), null=True, blank=True, unique=True)
     quiet_from = models.TimeField(_("quiet from"), null=True, blank=True)
     quiet_to = models.TimeField(_("quiet to"), null=True, blank=True)
@@ -114,6 +122,14 @@ class Stage(models.Model):
         _("protected"), default=False, help_text=_("No automatic move takes a lead out of this stage.")
     )
     pauses_agent = models.BooleanField(_("pauses the agent"), default=False)
+    tells_staff = models.BooleanField(
+        _("tells staff"),
+        default=True,
+        db_default=True,
+        help_text=_(
+            "When the agent falls silent here, the seller gets a note and a task. Off: it is silent, nothing more."
+        ),
+    )
     always_visit = models.BooleanField(
         _("always visit"),
         default=False,
@@ -139,6 +155,11 @@ class Stage(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_only_silent(self) -> bool:
+        """Say whether the agent is silent here and no person is asked to speak in its place."""
+        return self.pauses_agent and not self.tells_staff
 
 
 class StageMapping(models.Model):

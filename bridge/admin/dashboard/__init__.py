@@ -20,8 +20,8 @@ from bridge.doctor import glance
 from bridge.models import Account
 from bridge.selectors import pulse
 from followups.today import today
-from leads import funnel
-from leads.models import Lead, Pipeline
+from leads import funnel, handoff
+from leads.models import Pipeline
 
 HANDOFFS_SHOWN = 6
 MINUTES_SHOWN = 60
@@ -73,7 +73,7 @@ def standing(concerns: list[attention.Concern]) -> dict[str, Any]:
 
 
 def _handoffs() -> dict[str, Any]:
-    waiting = Lead.objects.exclude(handoff_source="")
+    waiting = handoff.with_people()
     rows = waiting.select_related("stage", "card__account").order_by("handoff_since")
     return {"handoffs": list(rows[:HANDOFFS_SHOWN]), "handoff_count": waiting.count()}
 

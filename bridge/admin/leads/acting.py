@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -21,7 +20,7 @@ from bridge.errors import KommoError
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
 from bridge.sync import nudge, outbox, reconciliation, vanished
-from leads import erasure, handoff, optout, stages
+from leads import erasure, handoff, optout, responsibility, stages
 from leads.models import Event, Lead, Stage
 
 
@@ -125,7 +124,7 @@ def _resume(request: HttpRequest, lead: Lead) -> str:
     reason = f"resumed by {request.user}"
     if stands_with_people(lead):
         return _give_back_to(_chosen_stage(request, lead), lead, reason)
-    if not handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+    if not responsibility.give_back(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         raise NotDoneError(_("The agent answers already."))
     return _("The agent answers again.")
 
@@ -145,15 +144,13 @@ def _chosen_stage(request: HttpRequest, lead: Lead) -> Stage:
     return stage
 
 
-@transaction.atomic
 def _give_back_to(stage: Stage, lead: Lead, reason: str) -> str:
     """Move the lead out of the stage where people have it, which gives it back to the agent."""
-    if stage.pauses_agent:
-        raise NotDoneError(_("In %(stage)s the agent stays silent: choose another stage.") % {"stage": stage})
-    now = timezone.now()
-    stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=now)
-    # Whoever had silenced the agent before the card came there: given back is given back.
-    handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=now)
+    try:
+        responsibility.give_back(lead, by=Lead.Actor.STAFF, reason=reason, stage=stage, now=timezone.now())
+    except responsibility.StaysSilentError as error:
+        text = _("In %(stage)s the agent stays silent: choose another stage.") % {"stage": stage}
+        raise NotDoneError(text) from error
     return _("The agent answers again. The lead stands in %(stage)s now.") % {"stage": stage}
 
 

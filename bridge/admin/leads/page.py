@@ -17,7 +17,7 @@ from bridge.models import Account, Card, Catalogue
 from bridge.roles import ERASE, OPERATE
 from bridge.selectors import sides
 from followups.models import Enrollment
-from leads import stays
+from leads import responsibility
 from leads.alternatives import Standing
 from leads.explanation import why_not
 from leads.models import Lead
@@ -77,7 +77,7 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
             lead,
             card,
             list(lead.pipeline.stages.order_by("rank", "id")),
-            came_from=stays.came_from(lead) if stands_with_people(lead) else None,
+            came_from=responsibility.place_after(lead) if stands_with_people(lead) else None,
             may_operate=request.user.has_perm(OPERATE),
             may_erase=request.user.has_perm(ERASE),
         ),

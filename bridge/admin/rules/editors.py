@@ -15,7 +15,7 @@ from bridge.admin.rules.forms.fields import FieldForm, FlowsForm, TagForm
 from bridge.admin.rules.forms.hours import HoursForm
 from bridge.admin.rules.forms.qualification import CriterionForm, ThresholdForm
 from bridge.admin.rules.forms.sequences import SequenceForm, StepForm
-from bridge.admin.rules.forms.stages import MeetingForm, StageForm
+from bridge.admin.rules.forms.stages import PlacesForm, StageForm
 from bridge.admin.rules.keys import free_key
 from bridge.configuration import document
 from leads.models import Pipeline, UnmappedConversationStage
@@ -64,8 +64,9 @@ class Stages(Editor):
 
     def build(self) -> None:
         said = self.said
-        self.form = MeetingForm(self.data, initial={"meeting_stage": said.meeting_stage})
-        self.form.fields["meeting_stage"].offer(said.stages)  # type: ignore[attr-defined]
+        self.form = PlacesForm(self.data, initial={name: getattr(said, name) for name in PlacesForm.base_fields})
+        for field in self.form.fields.values():
+            field.offer(said.stages)  # type: ignore[attr-defined]
         self.stages = records(StageForm, "stages", said.stages, self.data, StageForm.initial_of, kommo=self.kommo)
 
     def forms(self) -> Iterator[Any]:
@@ -76,9 +77,7 @@ class Stages(Editor):
         if stages and stages[0].same_rank_as_previous:
             stages[0] = replace(stages[0], same_rank_as_previous=False)
         without = tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages))
-        return replace(
-            self.said, stages=_with_keys(stages), without=without, meeting_stage=self.form.cleaned_data["meeting_stage"]
-        )
+        return replace(self.said, stages=_with_keys(stages), without=without, **self.form.cleaned_data)
 
     def context(self) -> dict[str, Any]:
         bound = sum(1 for stage in self.said.stages if stage.kommo_status_id)

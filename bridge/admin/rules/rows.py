@@ -46,7 +46,20 @@ class PipelineAdmin(RawRulesAdmin):
     list_display = ("name", "rules", "slug", "is_default", "kommo_pipeline_id")
     inlines = (FlowInline, TagRuleInline)
     fieldsets = (
-        (None, {"fields": ("name", "slug", "is_default", "meeting_stage", "kommo_pipeline_id", "handoff_max")}),
+        (
+            None,
+            {
+                "fields": (
+                    "name",
+                    "slug",
+                    "is_default",
+                    "meeting_stage",
+                    "handoff_stage",
+                    "kommo_pipeline_id",
+                    "handoff_max",
+                )
+            },
+        ),
         (_("Place"), {"fields": ("locale", "time_zone", "phone_region")}),
         (
             _("Hours of follow-ups"),
@@ -82,6 +95,7 @@ class StageAdmin(RawRulesAdmin):
         "reachable_from_anywhere",
         "protected",
         "pauses_agent",
+        "tells_staff",
         "always_visit",
         "loss_reason",
     )

@@ -202,6 +202,36 @@ def test_another_programs_move_stands_against_a_repetition_and_yields_to_news(st
     assert stand.says(qualification_score=15)["lead"]["stage"] == "disqualified"
 
 
+def test_who_asks_for_a_person_finds_the_card_with_people_and_gives_it_back_from_there(stand):
+    pipeline = Pipeline.objects.get(slug="solar")
+    pipeline.handoff_stage = pipeline.stages.get(key="human_handoff")
+    pipeline.save()
+    stand.starts()
+    path = f"leads/{lead_of().pk}/handoff/"
+
+    for _ in range(2):
+        answer = stand.agent.post(path, {"reason": "quer falar com gente"}).json()
+        assert (answer["may_reply"], answer["reason"]) == (False, "quer falar com gente")
+    drain(stand.account)
+    assert stand.card == "human_handoff"
+
+    for _ in range(2):
+        assert stand.agent.delete(path).json()["may_reply"] is True
+    drain(stand.account)
+    assert stand.card == "qualifying"
+    assert stand.says(qualification_score=82)["lead"]["stage"] == "qualified"
+
+
+def test_a_card_that_staff_dragged_to_people_is_given_back_out_of_there(stand):
+    stand.starts()
+    stand.dragged(HANDOFF)
+
+    assert stand.agent.delete(f"leads/{lead_of().pk}/handoff/").json()["may_reply"] is True
+    drain(stand.account)
+
+    assert stand.card == "qualifying"
+
+
 def test_an_imported_past_moves_nobody_over_what_a_person_did_since(stand):
     stand.says(context=None)
     stand.hears("update")

@@ -123,6 +123,23 @@ def test_what_is_written_reads_as_what_was_read(text):
         ("    fields: [{attribute: custom., kommo_field: N, type: text}]", 7, "unknown attribute"),
         ("    fields: [{attribute: name, kommo_field: N, type: text, options: {a: b}}]", 7, "has no options"),
         (
+            "    flows: [Aluguel de Lote]\n    fields:\n      - attribute: chosen_flow\n        kommo_field: N\n"
+            "        type: select\n        options:\n          Aluguel de Lote: Lote\n          Aluguel de Lotes: Lote",
+            14,
+            "an option is named like no flow: “Aluguel de Lotes”, did you mean “Aluguel de Lote”?",
+        ),
+        (
+            "    fields: [{attribute: chosen_flow, kommo_field: N, type: multiselect, options: {A: a}}]",
+            7,
+            "an option is named like no flow: “A” (there are: none)",
+        ),
+        (
+            "    fields: [{attribute: has_solar_system, kommo_field: N, type: select, options: {Sim: Sim}}]",
+            7,
+            "neither yes nor no: “Sim” (there are: False, True)",
+        ),
+        ("    handoff_stage: humans", 7, "handoff_stage names an unknown stage: “humans”"),
+        (
             "    fields:\n      - {attribute: name, kommo_field: N, type: text}\n"
             "      - {attribute: name, kommo_field: M, type: text}",
             9,

@@ -111,4 +111,4 @@ def test_export_says_what_an_import_would_refuse(pipeline, capsys):
 
     call_command("bridge_config", "export")
 
-    assert "would refuse this: line 25: unknown attribute “bil_value”" in capsys.readouterr().err
+    assert "would refuse this: line 29: unknown attribute “bil_value”" in capsys.readouterr().err

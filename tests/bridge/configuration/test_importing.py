@@ -103,7 +103,8 @@ def test_a_dry_run_shows_what_would_change_and_changes_nothing(pipeline, tmp_pat
         "  ~ pipeline solar, stage qualified: name: “QUALIFICADO” -> “APTO”",
         "  + pipeline solar, stage mapping início (decide: “nothing”)",
         "  ~ pipeline solar, stage mapping order: estágio_1_apresentar_soluções, estágio_2_aguardando_escolha, "
-        "início, qualificação, agendamento",
+        "início, qualificação, agendamento, estágio_0_coleta_nome, estagio_1_qualificacao_por_valor, "
+        "estagio_2_roteamento_e_apresentacao, qualificacao_detalhada",
         "  ~ pipeline solar, qualification: min_score: 70 -> 60",
         "  ~ pipeline solar: flows: …ação Usina Própria, Aluguel de Lote, Compra com Desconto, Usina Investimento -> "
         "…ação Usina Própria, Compra com Desconto, Usina Investimento",

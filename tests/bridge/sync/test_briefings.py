@@ -194,3 +194,26 @@ def test_nobody_is_told_of_what_was_given_up_once_the_handoff_is_over(account, l
     drain(account)
     handoff.resume(Lead.objects.get(), by=Lead.Actor.STAFF, reason="done", now=timezone.now())
     assert not briefings.given_up().exists()
+
+
+def test_a_stage_that_only_silences_the_agent_gives_nobody_a_task(account, lead, kommo):
+    Stage.objects.filter(key="not_interested").update(pauses_agent=True, tells_staff=False)
+    move(lead, Stage.objects.get(key="not_interested"), by=Lead.Actor.STAFF, reason="no", now=timezone.now())
+    drain(account)
+
+    lead.refresh_from_db()
+    assert (lead.in_handoff, lead.is_with_people) == (True, False)
+    assert not Briefing.objects.exists()
+    assert told(kommo, lead) == ([], [])
+    assert list(handoff.with_people()) == []
+
+
+def test_a_lead_that_was_given_up_on_is_nobodys_to_take_over(account, lead, kommo):
+    Stage.objects.filter(key="not_interested").update(pauses_agent=True)
+    stage = Stage.objects.get(key="not_interested")
+    move(lead, stage, by=Lead.Actor.BRIDGE, reason="no answer", now=timezone.now(), tells_staff=False)
+    drain(account)
+
+    lead.refresh_from_db()
+    assert lead.in_handoff
+    assert told(kommo, lead) == ([], [])

@@ -1,4 +1,4 @@
-"""The stages of the board, and which of them a booked meeting leads to."""
+"""The stages of the board, and which of them a booked meeting and a handoff lead to."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from bridge.admin.rules.fields import (
 from bridge.configuration import document, sentences
 
 
-class MeetingForm(Labelled):
+class PlacesForm(Labelled):
     meeting_stage = StageField(label=gettext_lazy("A booked meeting takes the lead to"))
+    handoff_stage = StageField(label=gettext_lazy("When the agent asks for a person, the card goes to"))
 
 
 class StageForm(RecordForm):
@@ -33,6 +34,9 @@ class StageForm(RecordForm):
     reachable_from_anywhere = forms.BooleanField(label=gettext_lazy("Reachable from anywhere"), required=False)
     protected = forms.BooleanField(label=gettext_lazy("No automatic move takes a lead out"), required=False)
     pauses_agent = forms.BooleanField(label=gettext_lazy("The agent falls silent here"), required=False)
+    tells_staff = forms.BooleanField(
+        label=gettext_lazy("The seller is told: a note and a task"), required=False, initial=True
+    )
     always_visit = forms.BooleanField(label=gettext_lazy("Always delivered as a step of its own"), required=False)
     same_rank_as_previous = forms.BooleanField(label=gettext_lazy("Same rank as the stage before it"), required=False)
     loss_reason = forms.CharField(label=gettext_lazy("Loss reason given to Kommo"), max_length=200, required=False)
@@ -44,6 +48,7 @@ class StageForm(RecordForm):
         "reachable_from_anywhere",
         "protected",
         "pauses_agent",
+        "tells_staff",
         "always_visit",
         "same_rank_as_previous",
         "loss_reason",

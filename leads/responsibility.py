@@ -1,0 +1,90 @@
+"""Who has the lead, the agent or a person, and the card with it: asked for a person, it goes where people look; given
+back, it leaves where the agent is silent. So that what the card says and what the agent does never contradict.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from leads import handoff, stages, stays
+from leads.models import Event, Lead, Stage
+from leads.rulebook import rulebook
+
+
+class StaysSilentError(Exception):
+    """The agent would be silent in the stage that was chosen for it to go on in."""
+
+
+@transaction.atomic
+def hand_over(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
+    """Silence the agent, and move the card to the pipeline's `handoff_stage`; False when both had happened.
+
+    Where automatic moves may not take the card there it stays, and its timeline says why.
+    """
+    row = stages.locked(lead)
+    target = row.pipeline.handoff_stage
+    # Asked before the agent is silent: then nothing would be allowed.
+    refusal = _why_it_stays(row, target) if target else ""
+    lead.stage = row.stage
+    paused = handoff.pause(lead, source=Lead.HandoffSource.API, by=by, reason=reason, now=now)
+    if target is None or row.stage == target or (row.stage and row.stage.pauses_agent and row.stage.tells_staff):
+        return paused
+    if refusal:
+        data = {"would_be": target.key, "rule": "handoff_stage"}
+        said = f"{reason}, but {refusal}"[:500]
+        row.events.create(at=now, kind=Event.Kind.MOVE_SUPPRESSED, actor=Lead.Actor.BRIDGE, reason=said, data=data)
+        return paused
+    row.handoff_source = lead.handoff_source
+    stages.enter(row, target, by=by, reason=reason, now=now)
+    return True
+
+
+def _why_it_stays(lead: Lead, target: Stage) -> str:
+    stage = lead.stage
+    if stage is None:
+        return "a person put the card into a stage of their own"
+    if stage.protected or stage.kind != Stage.Kind.OPEN:
+        return f"automatic moves do not leave {stage.name}"
+    if lead.stage_set_by == Lead.Actor.STAFF and target.rank <= stage.rank:
+        return f"a person moved the card to {stage.name}, and nothing moves it back over them"
+    return ""
+
+
+@transaction.atomic
+def give_back(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime, stage: Stage | None = None) -> bool:
+    """Let the agent speak again, and take the card out of where it would be silent; False if it did already.
+
+    `stage` is where a person wants the lead; without one it goes where it came from (`place_after`). That is nobody's
+    choice, so rules may move it on. Raises StaysSilentError.
+    """
+    if stage is not None and stage.pauses_agent:
+        raise StaysSilentError(stage.name)
+    row = stages.locked(lead)
+    target, mover = (stage, by) if stage else (place_after(row), Lead.Actor.BRIDGE)
+    resumed = handoff.resume(lead, by=by, reason=reason, now=now)
+    if target is None or target.pk == row.stage_id:
+        return resumed
+    stages.enter(row, target, by=mover, reason=reason, now=now)
+    return True
+
+
+def place_after(lead: Lead) -> Stage | None:
+    """Return where a lead goes that stands with people and is given back; None when it can stay where it is.
+
+    Where it stood before; after a stage that a reply leads out of, where the reply leads: it was talked to.
+    """
+    stage = lead.stage
+    if stage is None or not stage.pauses_agent or stage.kind != Stage.Kind.OPEN:
+        return None
+    before = stays.came_from(lead)
+    if before is not None:
+        return before.on_reply if before.on_reply and not before.on_reply.pauses_agent else before
+    book = rulebook(lead.pipeline)
+    usual = book.stages_by_key.get(book.rules.qualification.undecided_stage or "")
+    return next((one for one in (usual, *book.stages_by_key.values()) if one and _agent_speaks_in(one)), None)
+
+
+def _agent_speaks_in(stage: Stage) -> bool:
+    return stage.kind == Stage.Kind.OPEN and not stage.pauses_agent and not stage.protected

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -31,11 +32,19 @@ KEPT_SECONDS = 60
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the overview shows; a constant number of queries, whatever the tables hold."""
-    return context | {"title": _("Overview")} | overview(request, now=timezone.now())
+    found = {"title": _("Overview"), "may_look": may_look(request)}
+    return context | found | (overview(request, now=timezone.now()) if found["may_look"] else {})
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Say whether this person has a role: what waits for a person, and why, speaks of leads."""
+    return bool(request.user.has_perm("leads.view_lead"))
 
 
 def live(request: HttpRequest) -> HttpResponse:
     """Answer the part of the overview that changes, for the page to put in place of the one it shows."""
+    if not may_look(request):
+        raise PermissionDenied
     return render(request, "admin/overview/live.html", overview(request, now=timezone.now()))
 
 

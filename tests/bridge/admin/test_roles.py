@@ -19,6 +19,7 @@ from leads.models import Lead, Pipeline, Qualification
 from tests.bridge.admin.forms import submit
 from tests.bridge.admin.people import client_of
 from tests.bridge.admin.rules_editing import publish, threshold
+from tests.conftest import record
 
 MODELS = [model for model in admin.site._registry if model._meta.app_label != "axes"]
 
@@ -227,3 +228,16 @@ def test_whoever_is_locked_out_reads_for_how_long_and_who_can_help(db, settings,
     assert answer.status_code == 429
     assert text in answer.content.decode()
     assert "axes_reset_username maria" in answer.content.decode()
+
+
+def test_somebody_without_a_role_learns_nothing_of_leads(full, account):
+    record(Pipeline.objects.get(slug="solar"), phone="+5581977776666", name="Zulmira", chosen_flow="Plano Zulmira")
+    client = Client()
+    client.force_login(User.objects.create_user("new", is_staff=True), "django.contrib.auth.backends.ModelBackend")
+
+    page = client.get("/admin/")
+
+    assert page.status_code == 200
+    assert "You have no role here yet" in page.content.decode()
+    assert "Zulmira" not in page.content.decode()
+    assert client.get("/admin/overview/live/").status_code == 403

@@ -7,7 +7,7 @@ delivery's to decide.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -17,6 +17,7 @@ import orjson
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from bridge import tracing
 from bridge.errors import (
@@ -25,6 +26,7 @@ from bridge.errors import (
     KommoError,
     KommoRateLimitError,
     KommoReplyError,
+    KommoServerError,
     KommoUnreachableError,
 )
 from bridge.kommo import replies
@@ -36,6 +38,12 @@ log = structlog.get_logger(__name__)
 
 # Seconds to connect and to read, as Kommo's own client has them.
 TIMEOUT = (5, 20)
+# 250 leads with every field filled are some megabytes. The time is what a lease and a slot have for a call.
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
+LONGEST_ANSWER_SECONDS = 45.0
+PIECE_BYTES = 256 * 1024
+# What another try may find gone.
+PASSING = (KommoRateLimitError, KommoServerError, KommoUnreachableError)
 USER_AGENT = "kommo-bridge/1.0"
 LIST_LIMIT = 250
 # An endless list is a fault on the other side; a million rows is more than any account here has.
@@ -66,14 +74,20 @@ class Transport:
         session: requests.Session | None = None,
         on_call: Callable[[Call], None] | None = None,
         on_refused: Callable[[KommoAccessError], None] | None = None,
+        read_again_after: Sequence[float] = (),
     ) -> None:
-        """`on_refused` hears of every door that stays closed: a token nobody can renew, a blocked address."""
+        """`on_refused` hears of every door that stays closed: a token nobody can renew, a blocked address.
+
+        `read_again_after`: the seconds after which a read that failed in passing is asked for again, one by one. For
+        commands that a person waits for; what the worker reads, it reads again at its next tick.
+        """
         self._base_url = check_base_url(base_url)
         self._token = token
         self._pace = pace
         self._session = session or _session()
         self._on_call = on_call
         self._on_refused = on_refused
+        self._read_again_after = read_again_after
         self._reserved: Permit | None = None
         self.last_call: Call | None = None
 
@@ -169,10 +183,25 @@ class Transport:
         body: Body | None = None,
         lane: Lane = Lane.LIVE,
     ) -> Any:
-        """Return the parsed answer; None for one without a body. Raises KommoError.
+        """Return the parsed answer; None for one without a body. Raises KommoError."""
+        for seconds in self._read_again_after if method == "GET" else ():
+            try:
+                return self._ask(operation, method, path, query, body, lane)
+            except PASSING as error:
+                asked_for = error.retry_after.total_seconds() if error.retry_after else 0.0
+                time.sleep(max(seconds, asked_for))
+        return self._ask(operation, method, path, query, body, lane)
 
-        A refused token is refreshed once and the call repeated: a 401 was not acted upon.
-        """
+    def _ask(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]] | None,
+        body: Body | None,
+        lane: Lane,
+    ) -> Any:
+        """Send, and once more with another token where one was refused: a 401 was not acted upon."""
         token = self._token.access_token()
         try:
             try:
@@ -232,7 +261,9 @@ class Transport:
                     timeout=TIMEOUT,
                     # A redirect would replay a write as a read, or carry the token elsewhere.
                     allow_redirects=False,
+                    stream=True,
                 )
+                _read_whole(answer)
         except requests.RequestException as error:
             raise _unreachable(operation, error) from error
         finally:
@@ -261,6 +292,23 @@ class Transport:
         log.debug("kommo_call", operation=operation, status=status, seconds=round(seconds, 3), request_id=request_id)
         if self._on_call:
             self._on_call(self.last_call)
+
+
+def _read_whole(answer: requests.Response) -> None:
+    """Read a body that is bounded in size and in time. Raises RequestException: its end is lost with the rest of it."""
+    read, until = bytearray(), time.monotonic() + LONGEST_ANSWER_SECONDS
+    try:
+        while piece := answer.raw.read1(PIECE_BYTES, decode_content=True):
+            read += piece
+            if len(read) > MOST_ANSWER_BYTES or time.monotonic() > until:
+                answer.close()
+                raise requests.ConnectionError("the answer did not end")
+    except ReadTimeoutError as error:
+        raise requests.ReadTimeout(error) from error
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    answer._content, answer._content_consumed = bytes(read), True  # type: ignore[attr-defined]
+    answer.raw.release_conn()
 
 
 def _session() -> requests.Session:

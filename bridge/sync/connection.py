@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.utils import timezone
@@ -28,9 +29,13 @@ from bridge.sync.pace import DatabasePace
 # A refresh is two calls of at most 25 s each, and as many again at a new address.
 LONGEST_REFRESH = timedelta(seconds=110)
 LOOK_AGAIN_SECONDS = 0.2
+# For a command: one answer that went wrong in passing ends no comparison of a hundred thousand cards.
+PATIENTLY = (1.0, 3.0, 8.0)
 
 
-def open_account(account_id: int, *, share: float = 1.0) -> tuple[Account, KommoClient]:
+def open_account(
+    account_id: int, *, share: float = 1.0, read_again_after: Sequence[float] = ()
+) -> tuple[Account, KommoClient]:
     """Return the account as it is now, and a client for workers: it keeps the ceiling and heeds a pause.
 
     `share`: the part of the ceiling this client may use at most. A door that Kommo closes to one process pauses the
@@ -44,13 +49,21 @@ def open_account(account_id: int, *, share: float = 1.0) -> tuple[Account, Kommo
     pace: Pace = DatabasePace(account, heeds_pause=True)
     if share < 1:
         pace = Share(pace, account.requests_per_second * share)
-    client = KommoClient(account.base_url, AccountToken(account), pace, on_call=_count, on_refused=refused)
+    client = KommoClient(
+        account.base_url,
+        AccountToken(account),
+        pace,
+        on_call=_count,
+        on_refused=refused,
+        read_again_after=read_again_after,
+    )
     return account, client
 
 
-def client_for(account: Account) -> KommoClient:
+def client_for(account: Account, *, read_again_after: Sequence[float] = ()) -> KommoClient:
     """Return a client for what a person asked for: it keeps the ceiling, and calls a paused account too."""
-    return KommoClient(account.base_url, AccountToken(account), DatabasePace(account), on_call=_count)
+    pace = DatabasePace(account)
+    return KommoClient(account.base_url, AccountToken(account), pace, on_call=_count, read_again_after=read_again_after)
 
 
 def _count(call: Call) -> None:

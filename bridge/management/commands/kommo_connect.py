@@ -13,7 +13,7 @@ from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import differs_from_settings, ensure_account
 from bridge.errors import BridgeError
 from bridge.models import Account
-from bridge.sync.connection import client_for
+from bridge.sync.connection import PATIENTLY, client_for
 from bridge.worker import free_dead_leases
 
 # Progress is told so often.
@@ -60,7 +60,12 @@ class Command(BaseCommand):
                     f"Not read: {', '.join(names)} of the settings. The account was connected with another value, "
                     "which holds; change it in the admin."
                 )
-            connection = Connection(account, client_for(account), create_missing=create_missing, now=timezone.now())
+            connection = Connection(
+                account,
+                client_for(account, read_again_after=PATIENTLY),
+                create_missing=create_missing,
+                now=timezone.now(),
+            )
             report = connection.connect(webhook_url)
         except BridgeError as error:
             raise CommandError(str(error)) from error

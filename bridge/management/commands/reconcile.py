@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_datetime
 from bridge.errors import BridgeError
 from bridge.models import Account
 from bridge.sync import catalogue, vanished
-from bridge.sync.connection import open_account
+from bridge.sync.connection import PATIENTLY, open_account
 from bridge.sync.reconciliation import Comparison
 
 SAY_EVERY = 5_000  # leads
@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
     def _compare(self, account_id: int, start: datetime | None, *, dry_run: bool, full: bool) -> str:
         """Compare one account and print what was found; return what kept it from being compared, if anything did."""
-        account, client = open_account(account_id)
+        account, client = open_account(account_id, read_again_after=PATIENTLY)
         comparison = Comparison(
             account, client, catalogue.stored(account), "reconcile", dry_run=dry_run, progress=self._say_progress
         )

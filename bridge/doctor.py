@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django_q.brokers import get_broker
@@ -26,7 +26,7 @@ from bridge.errors import KommoError
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgetting, Heartbeat, WebhookEvent
 from bridge.reasons import told
-from bridge.sync import briefings, clock, troubles
+from bridge.sync import briefings, clock, outbox, troubles
 from bridge.sync.connection import client_for
 from followups.models import Enrollment
 from followups.today import LATE_AFTER
@@ -37,6 +37,8 @@ UNHEARD_AFTER = timedelta(minutes=5)
 WORKER_SILENT_AFTER = timedelta(minutes=1)
 CARD_WAITS_LONG_AFTER = timedelta(minutes=10)
 ERASURE_LATE_AFTER = timedelta(hours=1)
+# A hundred thousand leads, at half of the usual ceiling, take some ten minutes.
+COMPARES_LONG_AFTER = timedelta(hours=1)
 INBOX_LATE_AFTER = timedelta(minutes=5)
 # Three polls that should have been.
 NOT_COMPARED_FOR = timedelta(minutes=15)
@@ -248,15 +250,44 @@ def _account(account: Account, now: datetime) -> Iterator[Finding]:
     if account.connected_at is None:
         yield Finding("account", _("%(account)s: never connected") % {"account": account}, _(CONNECT))
     if account.state == Account.State.PAUSED:
-        remedy = _("mend the cause and choose “Resume deliveries” on the account's page")
-        message = _("%(account)s: paused: %(reason)s") % {"account": account, "reason": told(account.state_reason)}
-        yield Finding("account", message, remedy, "account-paused")
+        yield _pause(account)
     elif account.state == Account.State.SHADOW:
-        yield Finding("account", _("%(account)s: in shadow: nothing is written") % {"account": account})
+        message = _("%(account)s: in shadow: nothing is written and nothing is said to leads") % {"account": account}
+        yield Finding("account", message)
+    if account.connected_at and account.compared_at is None:
+        yield _first_comparison(account, now)
     yield from _token(account, now)
     if account.webhook_problem:
         message = f"{account}: {told(account.webhook_problem)}"
         yield Finding("webhook", message, _("see the account's page"), "webhook")
+
+
+def _pause(account: Account) -> Finding:
+    words = {"account": account, "reason": told(account.state_reason)}
+    if account.paused_by == Account.PausedBy.KOMMO and account.paused_until:
+        words["time"] = f"{timezone.localtime(account.paused_until):%H:%M:%S}"
+        message = _("%(account)s: paused, Kommo refuses us: %(reason)s; it is asked again at %(time)s") % words
+        return Finding(
+            "account", message, _("mend the cause; it goes on by itself once Kommo answers"), "account-paused"
+        )
+    message = _("%(account)s: paused by a person: %(reason)s") % words
+    return Finding("account", message, _("run manage.py account resume when it may go on"), "account-paused")
+
+
+def _first_comparison(account: Account, now: datetime) -> Finding:
+    """Say how far the first comparison is; wrong only when it takes longer than any account's."""
+    words = {
+        "account": account,
+        "read": account.first_comparison.get("read", 0),
+        "held": outbox.held_back(account).count(),
+    }
+    message = _("%(account)s: the first comparison is not through: %(read)d leads read, %(held)d new cards wait for it")
+    since = account.comparing_since or account.connected_at or now
+    if now - since > COMPARES_LONG_AFTER:
+        remedy = _("see that a worker runs and that Kommo answers; manage.py kommo_connect --wait does it too")
+        return Finding("account", message % words, remedy, "first-comparison")
+    advice = _("nothing is created until then; manage.py account show says how far it is")
+    return Finding("account", message % words, code="first-comparison", advice=advice)
 
 
 def _token(account: Account, now: datetime) -> Iterator[Finding]:

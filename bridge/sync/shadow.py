@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
-from bridge.models import Account, Card
+from bridge.models import Account, Briefing, Card
 from bridge.sync import nudge
 from bridge.sync.outbox import requeue
 from leads import stages
@@ -43,6 +43,9 @@ def leave(account: Account, *, now: datetime) -> bool:
         if left:
             requeue(Card.objects.filter(Q(state=Card.State.SHOWN) | ~Q(shadow_plan=""), account=account), now=now)
             Card.objects.filter(account=account).exclude(shadow_plan="").update(shadow_plan="")
+            # A seller who took the lead over weeks ago is not told of it today.
+            told = Briefing.objects.filter(card__account=account, since__lt=now - STALE_AFTER)
+            told.filter(due_at__isnull=False).update(due_at=None)
             nudge.send_on_commit(account.pk)
     return bool(left)
 

@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 
 from bridge.doctor import examine
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
+from bridge.sync import switches
 from leads.models import FieldMapping, Stage
 from tests.conftest import drain, record
 
@@ -140,3 +141,31 @@ def test_an_agent_that_takes_nothing_for_minutes_is_told_with_its_last_answer(pi
     assert not found.is_well
     assert event.error in found.message
     assert remedy in found.remedy
+
+
+def test_it_says_who_paused_an_account_and_when_kommo_is_asked_again(account):
+    switches.pause(account, reason="the token was refused", now=timezone.now())
+    [found] = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "account-paused"]
+    assert "Kommo refuses us: the token was refused; it is asked again at" in found.message
+    assert "goes on by itself" in found.remedy
+
+    switches.pause(account, reason="paused by Ana", now=timezone.now(), by=Account.PausedBy.PERSON)
+    [found] = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "account-paused"]
+    assert "paused by a person: paused by Ana" in found.message
+    assert "account resume" in found.remedy
+
+
+def test_a_first_comparison_under_way_is_told_and_one_that_never_ends_is_wrong(account):
+    Account.objects.update(compared_at=None)
+    [found] = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "first-comparison"]
+    assert found.is_well
+    assert "the first comparison is not through" in found.message
+    later = timezone.now() + timedelta(hours=2)
+    [found] = [one for one in examine(later, ask_kommo=False) if one.code == "first-comparison"]
+    assert not found.is_well
+    assert "kommo_connect --wait" in found.remedy
+
+
+def test_a_shadow_is_told(account):
+    switches.enter_shadow(account, now=timezone.now())
+    assert any("nothing is said to leads" in one.message for one in examine(timezone.now(), ask_kommo=False))

@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, Min
 from django.urls import reverse
-from django.utils.formats import date_format
+from django.utils import timezone
+from django.utils.formats import date_format, time_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -126,23 +127,16 @@ def _accounts(accounts: list[Account], now: datetime) -> Iterator[Concern]:
     for account in accounts:
         page = ((_("Open the account"), reverse("admin:bridge_account_change", args=[account.pk])),)
         if account.state == Account.State.PAUSED:
-            resume = Button(_("Resume deliveries"), "resume-account", {"account": account.pk})
-            yield Concern(
-                DANGER,
-                "pause_circle",
-                _("%(account)s: nothing is sent") % {"account": account},
-                told(account.state_reason),
-                _("Mend what is named, then resume. Everything that waits is kept and sent then."),
-                account.paused_at,
-                page,
-                (resume,),
-            )
+            yield _pause(account, page)
         if account.state == Account.State.SHADOW:
             yield Concern(
                 INFO,
                 "visibility",
                 _("%(account)s only observes") % {"account": account},
-                remedy=_("The bridge shows what it would send and writes nothing. Leave shadow on the account's page."),
+                remedy=_(
+                    "The bridge shows what it would send, writes nothing and says nothing to leads. "
+                    "Leave shadow on the account's page."
+                ),
                 links=page,
             )
         yield from _token(account, page, now)
@@ -156,6 +150,28 @@ def _accounts(accounts: list[Account], now: datetime) -> Iterator[Concern]:
                 account.webhook_checked_at,
                 page,
             )
+
+
+def _pause(account: Account, page: Any) -> Concern:
+    """Say who stopped it, and whether it goes on by itself."""
+    remedy = _("A person paused it: resume it when it may go on. Everything that waits is kept and sent then.")
+    if account.paused_by == Account.PausedBy.KOMMO and account.paused_until:
+        at = time_format(timezone.localtime(account.paused_until), "H:i:s")
+        remedy = _(
+            "Kommo refuses us. Mend what is named: it is asked again at %(time)s and goes on by itself once Kommo "
+            "answers. Everything that waits is kept and sent then."
+        ) % {"time": at}
+    resume = Button(_("Resume deliveries"), "resume-account", {"account": account.pk})
+    return Concern(
+        DANGER,
+        "pause_circle",
+        _("%(account)s: nothing is sent") % {"account": account},
+        told(account.state_reason),
+        remedy,
+        account.paused_at,
+        page,
+        (resume,),
+    )
 
 
 def _token(account: Account, page: Any, now: datetime) -> Iterator[Concern]:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from bridge import standing, stocktaking
+from bridge import shadow_report, standing, stocktaking
 from bridge.models import Account
 from bridge.sync import nudge, shadow, switches
 
@@ -21,9 +21,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("deed", nargs="?", choices=DEEDS, default="show", help="default: show")
         parser.add_argument("--reason", metavar="TEXT", default="", help="why, for whoever finds it so")
+        parser.add_argument("--list", action="store_true", help="with show: name every card of the shadow report")
         parser.add_argument("--account", metavar="ID", type=int, help="which one, where there are several")
 
-    def handle(self, *, deed: str, reason: str, account: int | None, **_: Any) -> None:
+    def handle(self, *, deed: str, reason: str, account: int | None, **options: Any) -> None:
         accounts = list(Account.objects.filter(**({"pk": account} if account else {})).order_by("pk"))
         if not accounts:
             raise CommandError("No such Kommo account: run manage.py kommo_connect first.")
@@ -37,8 +38,15 @@ class Command(BaseCommand):
             for line in standing.lines(one, now=timezone.now()):
                 self.stdout.write(line)
             if deed == "show" and one.connected_at:
-                for line in stocktaking.lines(stocktaking.take_stock(one)):
-                    self.stdout.write(line)
+                self._say_what_was_found(one, whole=options["list"])
+
+    def _say_what_was_found(self, account: Account, *, whole: bool) -> None:
+        for line in stocktaking.lines(stocktaking.take_stock(account)):
+            self.stdout.write(line)
+        if account.is_silent:
+            most = None if whole else shadow_report.NAMED
+            for line in shadow_report.lines(shadow_report.compare(account), most=most):
+                self.stdout.write(line)
 
     def _do(self, deed: str, account: Account, reason: str) -> None:
         now = timezone.now()

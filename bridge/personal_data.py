@@ -23,7 +23,7 @@ from bridge.webhooks import redaction
 from bridge.webhooks.redaction import Traces
 from followups.models import Attempt, Enrollment
 from leads import erasure
-from leads.models import Lead
+from leads.models import Event, Lead
 
 REASON = "the person asked to be forgotten"
 # Nothing that was under way when somebody was erased is still under way then.
@@ -33,13 +33,14 @@ SWEPT_FOR = timedelta(hours=6)
 def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     """Remove everything but ids and counts, and let the card go; with `elsewhere` Kommo's copy is emptied too."""
     cards = list(Card.objects.select_for_update().filter(lead=lead))
+    names = _names(lead, cards)
     _forget_answers([lead.pk], now)
     _empty_rows([lead.pk])
     # Of a person who asked to be forgotten there is no more news to tell.
     AgentEvent.objects.filter(lead=lead, state=AgentEvent.State.DUE).delete()
-    redaction.sweep({card.account_id for card in cards}, Traces.of(lead, cards))
-    _forget_jobs(lead)
-    _forget_record(lead, cards)
+    redaction.sweep({card.account_id for card in cards}, Traces.of(lead, cards, names))
+    _forget_jobs(lead, names)
+    _forget_record(lead, cards, names)
     for card in cards:
         if elsewhere or (card.kommo_lead_id is None and card.create_intent_at):
             forgetting.ask_for(card, phone=lead.phone or "", email=lead.email, empties=elsewhere, now=now)
@@ -58,6 +59,20 @@ def sweep_again(*, now: datetime) -> int:
     _empty_rows(ids)
     redaction.sweep({card.account_id for card in cards}, Traces.of_cards(cards))
     return len(ids)
+
+
+def _names(lead: Lead, cards: Iterable[Card]) -> set[str]:
+    """Return how the person was called so far, here and in Kommo."""
+    names = {lead.name}
+    told = lead.events.filter(kind=Event.Kind.INTERACTION).values_list("data__changed__name", flat=True)
+    names |= {name for name in told.distinct() if isinstance(name, str)}
+    edits = lead.events.filter(kind=Event.Kind.STAFF_EDIT).values_list("data__name", flat=True)
+    names |= {name for edit in edits if isinstance(edit, dict) for name in edit.values() if isinstance(name, str)}
+    for card in cards:
+        held = (card.observed, card.agreed, card.in_doubt, card.observed_contact)
+        names |= {one["name"] for one in held if isinstance(one.get("name"), str)}
+        names |= {name for name in card.observed_contact.get("sent", ()) if isinstance(name, str)}
+    return names - {""}
 
 
 def _forget_answers(lead_ids: Collection[UUID], now: datetime) -> None:
@@ -85,13 +100,13 @@ def _empty_rows(lead_ids: Collection[UUID]) -> None:
         card.save(update_fields=ledger.FORGOTTEN_COLUMNS)
 
 
-def _forget_record(lead: Lead, cards: Iterable[Card]) -> None:
+def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) -> None:
     """Let the record of what staff did name the person by ids alone: lines of before it did so by itself."""
     enrollments = Enrollment.objects.filter(lead=lead)
     ids = [str(lead.pk), *(str(card.pk) for card in cards)]
     ids += map(str, enrollments.values_list("pk", flat=True))
     ids += map(str, Attempt.objects.filter(enrollment__in=enrollments).values_list("pk", flat=True))
-    words = {lead.name, lead.email, (lead.phone or "").lstrip("+")}
+    words = {*names, lead.email, (lead.phone or "").lstrip("+")}
     named = Q()
     for word in (word for word in words if len(word) > redaction.SHORTEST_WORD):
         named |= Q(object_repr__icontains=word) | Q(change_message__icontains=word)
@@ -108,9 +123,9 @@ def _forget_record(lead: Lead, cards: Iterable[Card]) -> None:
     about.update(object_repr=F("object_id"))
 
 
-def _forget_jobs(lead: Lead) -> None:
+def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
     """Forget failed jobs whose error names the person."""
-    words = [word for word in (lead.name, lead.email, (lead.phone or "").lstrip("+")) if word]
+    words = [word for word in (*names, lead.email, (lead.phone or "").lstrip("+")) if word]
     failed: Iterable[Any] = Task.objects.filter(success=False).only("pk", "result")
     named = [task.pk for task in failed if any(word in str(task.result) for word in words)]
     Task.objects.filter(Q(pk__in=named)).delete()

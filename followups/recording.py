@@ -74,7 +74,7 @@ def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[E
     attempt, result, at = each.attempt, each.result, each.at
     if one.lead.erased_at:
         # While it was under way: nothing is kept of what was said.
-        result = replace(result, reason="")
+        result, attempt.text = replace(result, reason="", text=""), ""
     if result.outcome is Outcome.RETRY:
         attempt.reason, attempt.holder = result.reason[:500], ""
         if each.begun:
@@ -86,7 +86,7 @@ def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[E
     asked, attempt.text = attempt.text, result.text or attempt.text
     reason = f"step {attempt.step} of {one.sequence} {SAID[result.outcome]}"
     data: dict[str, Any] = {"attempt_id": str(attempt.pk), "outcome": str(result.outcome)}
-    if each.begun and not one.lead.erased_at:
+    if each.begun and attempt.text:
         data["text"] = attempt.text
     if attempt.text != asked:
         data["asked_to_say"] = asked
@@ -104,6 +104,11 @@ def _never_again(lead: Lead, result: Result, at: datetime) -> None:
     """Write to this number no more, in any pipeline; only who is said to have opted out has opted out."""
     if result.gone is Gone.OPTED_OUT:
         optout.opt_out(lead, by=Lead.Actor.AGENT, reason=result.reason, now=at)
+        return
+    if lead.erased_at:
+        if result.gone is Gone.UNCLEAR:
+            # It may have been a wish, and nobody can be asked any more.
+            optout.keep(lead, by=Lead.Actor.AGENT, reason="", at=at)
         return
     unreachable.note(lead, result.reason, is_certain=result.gone is Gone.INVALID, now=at)
     enrollment.stop(lead, result.reason, now=at)

@@ -122,6 +122,7 @@ CARDS = (
     _("left in Kommo"),
     _("contact %(number)s has %(a)s more numbers or addresses: look whose they are"),
     _("lead %(number)s is not found in Kommo"),
+    _("a note of a handoff on lead %(number)s names the person: delete it there"),
     _("no contact has the person's number: look for them in Kommo and erase them by hand"),
     _("not erased in Kommo: Kommo answers %(a)s"),
     _("erase it there by hand"),

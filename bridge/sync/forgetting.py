@@ -144,6 +144,9 @@ def _forget(row: Forgetting, account: Account, client: KommoClient, now: datetim
     if lead is not None:
         client.update_leads([{"id": lead.id, "name": FORGOTTEN}], lane=Lane.BULK)
         done.append(f"personal data erased in Kommo: the name of lead {lead.id}")
+        if card.briefings.exclude(note_id=None).exists():
+            # Kommo documents no way to take a note back.
+            left.append(f"a note of a handoff on lead {lead.id} names the person: delete it there")
     else:
         left += [f"lead {card.kommo_lead_id} is not found in Kommo"] if not theirs else []
     if not theirs:

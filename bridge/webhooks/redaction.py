@@ -34,9 +34,9 @@ class Traces:
     words: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, lead: Lead, cards: Iterable[Card]) -> Traces:
-        """Return the traces of a lead that is about to be erased."""
-        words = {lead.name, lead.email, *_spellings(lead.phone or "")}
+    def of(cls, lead: Lead, cards: Iterable[Card], names: Iterable[str]) -> Traces:
+        """Return the traces of a lead that is about to be erased; `names`: how they were called so far."""
+        words = {*names, lead.email, *_spellings(lead.phone or "")}
         return cls(words=frozenset(word.casefold() for word in words if len(word) > SHORTEST_WORD)) | cls.of_cards(
             cards
         )

@@ -1,0 +1,493 @@
+"""A whole life with words that stand nowhere else, an erasure, and a while of living on: no such word is left.
+
+Looked through by introspection, so that a table or column of tomorrow is looked through as well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import timedelta
+from urllib.parse import quote_plus, unquote_plus
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from bridge import tasks
+from bridge.api import keys
+from bridge.configuration.connecting import destination_for
+from bridge.kommo.client import KommoClient
+from bridge.kommo.replies import EventReply
+from bridge.models import (
+    AgentEvent,
+    ApiKey,
+    Card,
+    Delivery,
+    Drift,
+    Forgetting,
+    WebhookEvent,
+    WebhookItem,
+)
+from bridge.personal_data import sweep_again
+from bridge.sync import connection as connections
+from bridge.sync import contacts, reconciliation, takeovers
+from bridge.webhooks.processing import process_inbox
+from followups import claiming, dispatch, recording
+from followups.channels import Outcome, Result
+from followups.models import Attempt, Enrollment
+from leads import erasure, handoff, optout
+from leads.interactions import Direction, Message
+from leads.models import Event, Forgotten, Lead, OptOut, Pipeline, Stage
+from tests.conftest import MARIA, drain, lead_of, record, rested
+
+PHONE, DIGITS = "+5581977778888", "81977778888"
+NAME = "Zulmira Xavantina"
+WORDS = (
+    "Zulmira", "Xavantina", DIGITS, "zulmira@", "pedraroxa", "cobrecinza", "luaverde", "ventoazul", "riodourado",
+    "folhabranca", "nuvemrubra", "trigomole", "areiafina", "barropreto", "cinzaclara", "ferrovivo", "gelomorno",
+    "limavelha", "mangaoca", "neveduna", "ouroturvo", "palhasolta", "rochamansa", "sinorouco",
+)  # fmt: skip
+WARNED = 7
+
+
+class Agent:
+    def __init__(self):
+        self.client, self.key = Client(), keys.issue(ApiKey(name="erasure"))
+
+    def post(self, path, body, **headers):
+        headers = {"HTTP_AUTHORIZATION": f"Api-Key {self.key}", **headers}
+        return self.client.post(f"/api/v1/{path}", json.dumps(body), content_type="application/json", **headers)
+
+    def delete(self, path):
+        return self.client.delete(f"/api/v1/{path}", HTTP_AUTHORIZATION=f"Api-Key {self.key}")
+
+    def get(self, path):
+        return self.client.get(f"/api/v1/{path}", HTTP_AUTHORIZATION=f"Api-Key {self.key}")
+
+
+@pytest.fixture
+def agent(pipeline):
+    cache.clear()
+    return Agent()
+
+
+def everything():
+    """Yield (table.column, text) of every value in the database, whatever it is made of."""
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+            columns = [column[0] for column in cursor.description]
+            for row in cursor.fetchall():
+                for column, value in zip(columns, row, strict=True):
+                    yield f"{table}.{column}", in_clear(value)
+
+
+def in_clear(value):
+    if isinstance(value, (bytes, memoryview)):
+        value = bytes(value).decode("utf-8", errors="replace")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    # As it stands, as a form carries it, and as JSON escapes it.
+    escaped = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    return "\n".join({text, unquote_plus(text), escaped})
+
+
+def left(words=WORDS):
+    return sorted(
+        {(where, word) for where, text in everything() for word in words if word.casefold() in text.casefold()}
+    )
+
+
+def form(**pairs):
+    return "&".join(f"{name}={quote_plus(str(value))}" for name, value in pairs.items())
+
+
+def hook_of_lead(kommo_id, name, action="update", pipeline_id=11672895):
+    at = f"leads[{action}][0]"
+    return form(**{f"{at}[id]": kommo_id, f"{at}[name]": name, f"{at}[pipeline_id]": pipeline_id})
+
+
+def hook_of_contact(contact_id, name, phone=PHONE, action="update"):
+    at = f"contacts[{action}][0]"
+    return form(
+        **{
+            f"{at}[id]": contact_id, f"{at}[name]": name, f"{at}[type]": "contact",
+            f"{at}[custom_fields][0][id]": 1, f"{at}[custom_fields][0][code]": "PHONE",
+            f"{at}[custom_fields][0][values][0][value]": phone,
+        }
+    )  # fmt: skip
+
+
+def hook_of_message(lead_id, contact_id, text):
+    at = "message[add][0]"
+    return form(
+        **{
+            f"{at}[id]": "a1b2", f"{at}[text]": text, f"{at}[entity_id]": lead_id, f"{at}[entity_type]": "lead",
+            f"{at}[contact_id]": contact_id, f"{at}[author][name]": NAME,
+        }
+    )  # fmt: skip
+
+
+def hook_of_note(lead_id, text):
+    at = "leads[note][0][note]"
+    return form(**{f"{at}[element_id]": lead_id, f"{at}[element_type]": 2, f"{at}[text]": text})
+
+
+def post_hooks(account, *bodies):
+    path = destination_for(account, "http://x").removeprefix("http://x")
+    for body in bodies:
+        assert Client().post(path, body, content_type="application/x-www-form-urlencoded").status_code == 200
+
+
+def report(number, *, direction="inbound", text="", at=None, **lead):
+    return {
+        "lead": {"phone": PHONE, **lead},
+        "message": {
+            "id": f"wamid.{DIGITS}.{number}",
+            "direction": direction,
+            "text": text,
+            "sent_at": (at or timezone.now()).isoformat(),
+        },
+    }
+
+
+@pytest.fixture
+def b2b(pipeline):
+    other = Pipeline.objects.create(slug="b2b", name="B2B")
+    Stage.objects.create(pipeline=other, key="new", name="NOVO", rank=1)
+    return other
+
+
+@pytest.fixture
+def life(account, pipeline, b2b, kommo, agent, staff, settings):
+    """Zulmira's life with us: everything that is ever kept of somebody, each with a word of its own."""
+    settings.AGENT_WEBHOOK_URL = "http://127.0.0.1:9/hook"
+    reports = [
+        report(1, text="oi, pedraroxa", name=NAME, email="zulmira@example.com", custom={"quintal": "cobrecinza"}),
+        report(2, direction="outbound", text="luaverde", chosen_flow="Aluguel de Lote"),
+    ]
+    for body in reports:
+        assert agent.post("interactions/", body).status_code in (200, 201)
+    more = report(3, text="ventoazul")
+    more["context"] = {
+        "conversation_stage": "riodourado", "objections_raised": ["folhabranca"],
+        "meeting": {"id": "nuvemrubra", "status": "scheduled", "link": "https://meet.example/trigomole",
+                    "starts_at": (timezone.now() + timedelta(days=3)).isoformat()},
+    }  # fmt: skip
+    assert agent.post("interactions/batch/", [more], HTTP_IDEMPOTENCY_KEY="areiafina").status_code == 207
+    assert agent.post("interactions/", report(4, text="b2b") | {"pipeline": "b2b"}).status_code == 201
+    drain(account)
+    lead = Lead.objects.select_related("card").get(pipeline=pipeline)
+    kommo_id, contact_id = lead.card.kommo_lead_id, lead.card.kommo_contact_id
+    assert kommo_id and contact_id
+    # Staff, in Kommo and here.
+    kommo.post(f"leads/{kommo_id}/edit", {"name": f"{NAME} barropreto"})
+    post_hooks(
+        account,
+        hook_of_lead(kommo_id, f"{NAME} barropreto"),
+        hook_of_contact(contact_id, f"{NAME} cinzaclara"),
+        hook_of_message(kommo_id, contact_id, "ferrovivo"),
+        hook_of_note(kommo_id, "gelomorno"),
+        # One body about her and about somebody else.
+        hook_of_lead(kommo_id, NAME) + "&" + hook_of_contact(999, "Outra Pessoa", "+5511955554444", "add"),
+        # One that nobody can read.
+        f"zzz[{NAME}]",
+    )
+    process_inbox(account.pk)
+    # Unread when she goes.
+    post_hooks(account, hook_of_lead(kommo_id, f"{NAME} limavelha"))
+    agent.post(f"leads/{lead.pk}/handoff/", {"reason": "mangaoca"})
+    drain(account)
+    agent.delete(f"leads/{lead.pk}/handoff/")
+    agent.post("interactions/", report(5, direction="outbound", text="neveduna"))
+    Enrollment.objects.filter(lead=lead).update(next_reason="ouroturvo")
+    for enrollment in Enrollment.objects.filter(lead=lead):
+        now = timezone.now()
+        said = {"text": "palhasolta", "reason": NAME}
+        Attempt.objects.create(enrollment=enrollment, step=9, due_at=now, created_at=now, **said)
+    Card.objects.filter(lead=lead).update(last_error=f"{NAME}: rochamansa", in_doubt={"name": NAME})
+    Delivery.objects.filter(card__lead=lead).update(error=f"{NAME} refused", correlation_id="rochamansa")
+    AgentEvent.objects.filter(lead=lead).update(error="sinorouco", state="dead", tries=[{"error": "sinorouco"}])
+    Drift.objects.create(card=lead.card, subject="name", theirs=NAME, found_at=timezone.now(), found_by="poll")
+    WebhookItem.objects.filter(kommo_id=kommo_id).update(error=f"ValueError: {NAME}")
+    page = f"/admin/leads/lead/{lead.pk}/do"
+    for do in ("pause", "resume"):
+        staff.post(f"{page}/{do}/", {"reason": f"{NAME} ligou"})
+    staff.get("/admin/leads/lead/", {"q": NAME})
+    staff.get("/admin/leads/lead/", {"q": NAME, "_export": "csv"}).getvalue()
+    staff.get("/admin/leads/lead/", {"q": PHONE, "_export": "xlsx"}).getvalue()
+    # As the record was written before.
+    by = User.objects.get()
+    for about, said in ((NAME, f"O agente responde {NAME}"), (f"leads q=%2B55{DIGITS}", "Took the list out as csv")):
+        LogEntry.objects.create(user=by, object_repr=about, change_message=said, action_flag=2)
+    lead.refresh_from_db()
+    return lead, [*reports, more, report(4, text="b2b") | {"pipeline": "b2b"}]
+
+
+@pytest.fixture
+def staff(db):
+    client = Client()
+    client.force_login(User.objects.create_superuser("ada", "ada@example.com", "a-password"))
+    return client
+
+
+def live_on(account, lead, agent, kommo, reports):
+    """What goes on after somebody has gone: webhooks, repeated reports, polls, the feed, other deals of theirs."""
+    kommo_id, contact_id = lead.card.kommo_lead_id, lead.card.kommo_contact_id
+    for body in reports:
+        answer = agent.post("interactions/", body)
+        assert (answer.status_code, answer["Content-Type"]) == (410, "application/problem+json"), answer.content
+    [item] = agent.post("interactions/batch/", [reports[0]], HTTP_IDEMPOTENCY_KEY="other").json()
+    assert (item["status"], item["body"]["status"]) == (410, 410)
+    kommo.post(f"leads/{kommo_id}/edit", {"name": f"{NAME} barropreto"})
+    kommo.post("leads", {"name": f"{NAME} de novo", "phone": PHONE})
+    other = kommo.leads()[-1]
+    post_hooks(
+        account,
+        hook_of_lead(kommo_id, f"{NAME} limavelha"),
+        hook_of_contact(contact_id, f"{NAME} cinzaclara"),
+        hook_of_message(kommo_id, contact_id, "ferrovivo"),
+        hook_of_note(kommo_id, "gelomorno"),
+        hook_of_lead(other["id"], f"{NAME} de novo", "add"),
+        hook_of_contact(other["contacts"][0]["id"], f"{NAME} de novo", action="add"),
+    )
+    process_inbox(account.pk)
+    account.refresh_from_db()
+    reconciliation.Comparison(account, connections.client_for(account), None, "poll").everything()
+    tasks.poll(account.pk)
+    takeovers.notice(account, connections.client_for(account), now=timezone.now())
+    drain(rested(account))
+    dispatch.fire(holder="test", until=timezone.now() + timedelta(seconds=1))
+    tasks.prune()
+
+
+def test_of_a_whole_life_nothing_is_left_and_nothing_comes_back(account, life, agent, kommo, caplog):
+    lead, reports = life
+    before = left()
+    # Otherwise this test shows nothing.
+    assert {word for _, word in before} == set(WORDS)
+    caplog.clear()
+    caplog.set_level(logging.DEBUG)
+
+    assert agent.delete(f"leads/{lead.pk}/personal-data/").status_code == 204
+    assert left() == []
+
+    live_on(account, lead, agent, kommo, reports)
+
+    assert left() == []
+    assert [line for line in map(str, caplog.messages) if any(word in line for word in WORDS)] == []
+    # What is somebody else's stays.
+    assert b"Outra" in b"".join(bytes(body) for body in WebhookEvent.objects.values_list("body", flat=True))
+    assert Lead.objects.count() == 2
+    assert Lead.objects.filter(erased_at=None).count() == 0
+
+
+def test_with_kommo_nothing_of_hers_is_left_there_either(account, life, agent, kommo):
+    lead, _ = life
+    assert agent.delete(f"leads/{lead.pk}/personal-data/?kommo=true").status_code == 204
+    drain(rested(account))
+    card = kommo.lead(lead.card.kommo_lead_id)
+    # The seller's note cannot be taken back by us: staff are told to.
+    assert NAME in json.dumps(card.pop("notes"))
+    assert "a note of a handoff" in Forgetting.objects.get().problem
+    card.pop("messages", None)
+    shown = json.dumps([card, *kommo.get("leads")["contacts"]])
+    assert NAME not in shown and PHONE not in shown and "zulmira@" not in shown
+    assert left() == []
+    assert Forgetting.objects.get().phone == ""
+
+
+def test_a_newer_message_begins_anew_and_the_wish_for_no_follow_ups_holds(account, life, agent):
+    lead, reports = life
+    agent.post("interactions/", report(6, text="parar"))
+    assert agent.delete(f"leads/{lead.pk}/personal-data/").status_code == 204
+    assert Lead.objects.filter(phone=PHONE).count() == 0
+
+    answer = agent.post("interactions/", report(7, text="mudei de ideia", at=timezone.now() + timedelta(seconds=1)))
+    assert answer.status_code == 201
+    assert answer.json()["lead"]["id"] != str(lead.pk)
+    at = timezone.now() + timedelta(seconds=2)
+    written = agent.post("interactions/", report(8, direction="outbound", text="oi", at=at))
+    assert written.json()["followup"]["state"] == "none"
+    assert agent.post("interactions/", reports[0]).status_code == 410
+    back = Lead.objects.get(phone=PHONE)
+    assert back.opted_out_at
+    assert OptOut.objects.get().phone_key == PHONE
+    assert optout.take_back(back, reason="taken back by ada", now=timezone.now())
+
+
+def test_who_has_not_written_since_gets_no_follow_up(account, life, agent):
+    lead, _ = life
+    agent.delete(f"leads/{lead.pk}/personal-data/")
+    at = timezone.now() + timedelta(seconds=2)
+    written = agent.post("interactions/", report(8, direction="outbound", text="oi", at=at))
+    assert written.status_code == 201
+    assert written.json()["followup"]["state"] == "none"
+
+
+def test_erasing_again_counts_from_then(account, life, agent):
+    lead, _ = life
+    agent.delete(f"leads/{lead.pk}/personal-data/")
+    first = Forgotten.objects.get().at
+    newer = report(7, text="voltei", at=timezone.now() + timedelta(seconds=1))
+    assert agent.post("interactions/", newer).status_code == 201
+    back = Lead.objects.get(phone=PHONE)
+    agent.delete(f"leads/{back.pk}/personal-data/")
+    assert Forgotten.objects.get().at > first
+    assert agent.post("interactions/", newer).status_code == 410
+
+
+# --- Between two lines of somebody else's work
+
+
+@pytest.fixture
+def maria(account, pipeline, kommo):
+    record(pipeline, name="Maria Souza", bill_value=900)
+    drain(account)
+    return lead_of()
+
+
+def erase(lead, *, elsewhere=False):
+    assert erasure.erase(lead, by=Lead.Actor.AGENT, now=timezone.now(), elsewhere=elsewhere)
+
+
+def erasing(monkeypatch, call, lead, *, before=False, elsewhere=False):
+    """Let the person be erased while a call to Kommo is under way: before it is applied, or before its answer."""
+    honest, done = getattr(KommoClient, call), []
+
+    def meanwhile(self, *args, **kwargs):
+        if before and not done:
+            done.append(erase(lead, elsewhere=elsewhere))
+        answer = honest(self, *args, **kwargs)
+        if not done:
+            done.append(erase(lead, elsewhere=elsewhere))
+        return answer
+
+    monkeypatch.setattr(KommoClient, call, meanwhile)
+    return done
+
+
+MARIAS = ("Maria", "Souza", "Lima", MARIA[3:])
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_an_erasure_during_an_update_leaves_nothing(account, maria, pipeline, monkeypatch, before):
+    record(pipeline, name="Maria Lima", bill_value=1200)
+    done = erasing(monkeypatch, "update_leads", maria, before=before)
+    drain(account)
+    assert done
+    assert left(MARIAS) == []
+    assert Card.objects.get().state == Card.State.CLOSED
+
+
+@pytest.mark.parametrize("outcome", ["500", "400", "drop_after", "timeout"])
+def test_nor_when_the_update_fails(account, maria, pipeline, kommo, monkeypatch, outcome):
+    record(pipeline, name="Maria Lima", bill_value=1200)
+    kommo.fault(outcome, path="/api/v4/leads", method="PATCH")
+    assert erasing(monkeypatch, "update_leads", maria, before=True) == []
+    drain(account)
+    assert left(MARIAS) == []
+    assert Card.objects.get().state == Card.State.CLOSED
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_between_a_create_and_its_answer(account, pipeline, kommo, monkeypatch, elsewhere):
+    lead = record(pipeline, name="Maria Souza").lead
+    done = erasing(monkeypatch, "create_leads_complex", lead, elsewhere=elsewhere)
+    drain(account)
+    assert done
+    assert left(MARIAS) == []
+    card = Card.objects.get()
+    [made] = kommo.leads()
+    assert (card.kommo_lead_id, card.state) == (made["id"], Card.State.CLOSED)
+    drain(rested(account))
+    assert ("Maria" in json.dumps(kommo.get("leads"))) is not elsewhere
+    assert left(MARIAS) == []
+
+
+def test_during_the_renaming_of_a_contact(account, maria, pipeline, kommo, monkeypatch):
+    record(pipeline, name="Maria Lima")
+    drain(account)
+    Card.objects.update(contact_due_at=timezone.now() - timedelta(minutes=1))
+    done = erasing(monkeypatch, "update_contacts", maria, elsewhere=True)
+    contacts.deliver_due(account, connections.client_for(account), now=timezone.now())
+    assert done
+    assert left(MARIAS) == []
+    monkeypatch.undo()
+    drain(rested(account))
+    assert "Maria" not in json.dumps(kommo.get("leads"))
+    assert Card.objects.get().contact_due_at is None
+
+
+def test_during_a_note_for_the_seller(account, maria, pipeline, monkeypatch):
+    asked = {"source": Lead.HandoffSource.API, "by": Lead.Actor.AGENT, "reason": "Maria quer gente"}
+    handoff.pause(maria, **asked, now=timezone.now())
+    done = erasing(monkeypatch, "create_notes", maria)
+    drain(account)
+    assert done
+    assert left(MARIAS) == []
+
+
+def test_while_a_follow_up_is_said(pipeline):
+    at = timezone.now() - timedelta(minutes=31)
+    said = Message(Direction.OUTBOUND, id="m", sent_at=at, text="Oi Maria")
+    lead = record(pipeline, name="Maria Souza", message=said, occurred_at=at).lead
+    Enrollment.objects.update(next_at=timezone.now(), sent_by_hand=True)
+    [attempt] = claiming.claim("test", timezone.now())
+    assert left(MARIAS)
+    erase(lead)
+    heard = Result(Outcome.SENT, "Maria was told", text="Oi Maria Souza")
+    recording.record([recording.Done(attempt, heard, timezone.now())], now=timezone.now())
+    assert left(MARIAS) == []
+
+
+def test_while_its_webhook_is_being_read(account, maria, monkeypatch):
+    kommo_id = maria.card.kommo_lead_id
+    post_hooks(account, hook_of_lead(kommo_id, "Maria Lima"))
+    done = erasing(monkeypatch, "iterate_leads", maria, before=True)
+    process_inbox(account.pk)
+    assert done
+    assert left(MARIAS) == []
+    assert WebhookItem.objects.get().result == WebhookItem.Result.FORGOTTEN
+
+
+def test_what_was_stored_at_that_very_moment_is_swept_out_soon(account, maria):
+    erase(maria)
+    Event.objects.create(lead=maria, at=timezone.now(), kind=Event.Kind.DELIVERY, actor="bridge", reason="Maria Souza")
+    Delivery.objects.filter(card__lead=maria).update(sent={"name": "Maria Souza"})
+    body = hook_of_lead(maria.card.kommo_lead_id, "Maria").encode()
+    event = WebhookEvent.objects.create(account=account, body=body, received_at=timezone.now(), state="processed")
+    theirs = {"kommo_id": maria.card.kommo_lead_id, "data": {"name": "Maria"}}
+    WebhookItem.objects.create(event=event, entity="lead", action="update", **theirs)
+    assert left(MARIAS)
+    assert sweep_again(now=timezone.now()) == 1
+    assert left(MARIAS) == []
+    assert maria.events.filter(kind=Event.Kind.ERASED, reason="personal data erased").exists()
+
+
+# --- Whose chat it is
+
+
+def test_a_reply_in_the_customers_own_chat_counts_whoever_is_the_main_contact(account, maria, kommo, monkeypatch):
+    own = maria.card.kommo_contact_id
+    kommo.post(f"leads/{maria.card.kommo_lead_id}/main_contact", {"name": "João Souza", "phone": "+5581988880000"})
+    post_hooks(account, hook_of_lead(maria.card.kommo_lead_id, "Maria Souza e João"))
+    kommo.post(f"leads/{maria.card.kommo_lead_id}/edit", {"name": "Maria Souza e João"})
+    process_inbox(account.pk)
+    card = Card.objects.get()
+    assert (card.own_contact_id, card.kommo_contact_id == own) == (own, False)
+    at = int(timezone.now().timestamp())
+    reply = EventReply("e1", takeovers.STAFF_REPLY, own, "contact", 5, at)
+    monkeypatch.setattr(KommoClient, "events", lambda *_args, **_kwargs: [reply])
+    account.refresh_from_db()
+    assert takeovers.notice(account, connections.client_for(account), now=timezone.now()) == 1
+    maria.refresh_from_db()
+    assert maria.in_handoff
+    # And nobody who is erased is taken over.
+    erase(maria)
+    assert takeovers.notice(account, connections.client_for(account), now=timezone.now()) == 0

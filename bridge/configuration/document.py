@@ -25,7 +25,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from bridge.configuration.problems import Problem, RefusedError
-from bridge.configuration.records import Named, Record
+from bridge.configuration.records import Named, Record, Says
 from bridge.configuration.structures import Many, One, TextPairs, Texts
 from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Slug, Text, Value
 from followups import models as followups
@@ -59,19 +59,39 @@ class Stage(Record):
     called: ClassVar[str] = "stage"
     on_one_line: ClassVar[bool] = True
 
-    key: Annotated[str, Slug(60)]
-    name: Annotated[str, Text(200)]
-    kind: Annotated[str, Choice(leads.Stage.Kind.values)] = "open"
+    key: Annotated[str, Slug(60), Says("How everything else names the stage.")]
+    name: Annotated[
+        str, Text(200), Says("What staff read; Kommo's stage of this name is bound to it by `kommo_connect`.")
+    ]
+    kind: Annotated[
+        str,
+        Choice(leads.Stage.Kind.values),
+        Says("Whether a lead is won or lost there; automatic moves leave neither."),
+    ] = "open"
     # No automatic move goes from one of two stages of one rank to the other.
-    same_rank_as_previous: Annotated[bool, Flag()] = False
-    reachable_from_anywhere: Annotated[bool, Flag()] = False
-    protected: Annotated[bool, Flag()] = False
-    pauses_agent: Annotated[bool, Flag()] = False
-    tells_staff: Annotated[bool, Flag()] = True
-    always_visit: Annotated[bool, Flag()] = False
-    on_reply: Annotated[str | None, Slug(60)] = None
-    loss_reason: Annotated[str, Text(200, empty=True)] = ""
-    kommo_status_id: Annotated[int | None, Id()] = None
+    same_rank_as_previous: Annotated[
+        bool, Flag(), Says("It stands beside the stage before it: no automatic move goes from one to the other.")
+    ] = False
+    reachable_from_anywhere: Annotated[
+        bool, Flag(), Says("Automatic moves may go there from stages further along, too.")
+    ] = False
+    protected: Annotated[bool, Flag(), Says("No automatic move takes a lead out.")] = False
+    pauses_agent: Annotated[bool, Flag(), Says("The agent is silent while the lead stands there.")] = False
+    tells_staff: Annotated[
+        bool,
+        Flag(),
+        Says("When the agent falls silent there, the seller gets a note and a task; off: it is silent, nothing more."),
+    ] = True
+    always_visit: Annotated[
+        bool,
+        Flag(),
+        Says("Delivered to Kommo as a step of its own even when the lead has moved on, so that its automations run."),
+    ] = False
+    on_reply: Annotated[str | None, Slug(60), Says("Where a lead goes who writes from there.")] = None
+    loss_reason: Annotated[
+        str, Text(200, empty=True), Says("Given to Kommo with a move there; for the stage of kind `lost`.")
+    ] = ""
+    kommo_status_id: Annotated[int | None, Id(), Says("Kommo's stage; left out, it stays as it is bound.")] = None
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -91,10 +111,22 @@ class StageMapping(Record):
     called: ClassVar[str] = "stage mapping"
     on_one_line: ClassVar[bool] = True
 
-    conversation_stage: Annotated[str, Text(200)]
-    move_to: Annotated[str | None, Slug(60)] = None
-    decide: Annotated[str | None, Choice(["qualification", "nothing"])] = None
-    only_if: Annotated[str, Choice(leads.StageMapping.OnlyIf.values)] = "always"
+    conversation_stage: Annotated[
+        str,
+        Text(200),
+        Says("What the agent reports, whatever its case, accents and `_`. The first that matches wins."),
+    ]
+    move_to: Annotated[str | None, Slug(60), Says("The stage this means. One of `move_to` and `decide` is given.")] = (
+        None
+    )
+    decide: Annotated[
+        str | None,
+        Choice(["qualification", "nothing"]),
+        Says("`qualification` asks the criteria, `nothing` leaves the card where it is."),
+    ] = None
+    only_if: Annotated[
+        str, Choice(leads.StageMapping.OnlyIf.values), Says("`meeting`: only while a meeting is booked.")
+    ] = "always"
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -106,12 +138,18 @@ class Criterion(Record):
     called: ClassVar[str] = "criterion"
     on_one_line: ClassVar[bool] = True
 
-    field: Annotated[str, Text(100)]
-    operator: Annotated[str, Choice(leads.Criterion.Operator.values)]
-    value: Annotated[Any, Value()] = None
-    flows: Annotated[tuple[str, ...], Texts(Text(200))] = ()
-    required: Annotated[bool, Flag()] = False
-    disqualifies: Annotated[bool, Flag()] = False
+    field: Annotated[
+        str, Text(100), Says("The lead's attribute that is held against it; further facts are `custom.<name>`.")
+    ]
+    operator: Annotated[str, Choice(leads.Criterion.Operator.values), Says("How it is compared.")]
+    value: Annotated[Any, Value(), Says("What it is compared with; for those that compare.")] = None
+    flows: Annotated[
+        tuple[str, ...], Texts(Text(200)), Says("Only for leads who chose one of these flows; left out: for all.")
+    ] = ()
+    required: Annotated[bool, Flag(), Says("It has to be met for a lead to be qualified.")] = False
+    disqualifies: Annotated[
+        bool, Flag(), Says("A lead that fails it is disqualified; not knowing is never failing.")
+    ] = False
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -122,11 +160,15 @@ class Criterion(Record):
 class Qualification(Record):
     called: ClassVar[str] = "qualification"
 
-    min_score: Annotated[Decimal | None, Score()] = None
-    qualified_stage: Annotated[str | None, Slug(60)] = USUAL
-    disqualified_stage: Annotated[str | None, Slug(60)] = USUAL
-    undecided_stage: Annotated[str | None, Slug(60)] = USUAL
-    criteria: Annotated[tuple[Criterion, ...], Many(Criterion)] = ()
+    min_score: Annotated[
+        Decimal | None, Score(), Says("The least score of a qualified lead; below it a lead is disqualified.")
+    ] = None
+    qualified_stage: Annotated[str | None, Slug(60), Says("Where qualified leads go.")] = USUAL
+    disqualified_stage: Annotated[
+        str | None, Slug(60), Says("Where disqualified leads go; a verdict that turns is followed from here, too.")
+    ] = USUAL
+    undecided_stage: Annotated[str | None, Slug(60), Says("Where leads go of whom too little is known.")] = USUAL
+    criteria: Annotated[tuple[Criterion, ...], Many(Criterion), Says("What is asked beside the score.")] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,11 +176,15 @@ class Field(Record):
     called: ClassVar[str] = "field"
     on_one_line: ClassVar[bool] = True
 
-    attribute: Annotated[str, Text(100)]
-    kommo_field: Annotated[str, Text(200)]
-    type: Annotated[str, Choice(leads.FieldMapping.Type.values)]
-    options: Annotated[dict[str, str], TextPairs(Text(200))] = field(default_factory=dict)
-    kommo_field_id: Annotated[int | None, Id()] = None
+    attribute: Annotated[str, Text(100), Says("The lead's attribute that is shown; further facts are `custom.<name>`.")]
+    kommo_field: Annotated[str, Text(200), Says("The custom field in Kommo, by its name.")]
+    type: Annotated[str, Choice(leads.FieldMapping.Type.values), Says("The field's type in Kommo.")]
+    options: Annotated[
+        dict[str, str],
+        TextPairs(Text(200)),
+        Says("Our value -> the option's name in Kommo, where they differ; of `chosen_flow` each is a flow."),
+    ] = field(default_factory=dict)
+    kommo_field_id: Annotated[int | None, Id(), Says("Kommo's field; left out, it stays as it is bound.")] = None
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -150,8 +196,12 @@ class Tag(Record):
     called: ClassVar[str] = "tag"
     on_one_line: ClassVar[bool] = True
 
-    attribute: Annotated[str, Text(100)]
-    template: Annotated[str, Text(100)]
+    attribute: Annotated[str, Text(100), Says("The lead's attribute that is shown.")]
+    template: Annotated[
+        str,
+        Text(100),
+        Says("The tag with `{value}` in it; what stands before it makes the family of tags that the bridge owns."),
+    ]
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -164,28 +214,36 @@ class Step(Record):
 
     called: ClassVar[str] = "step"
 
-    delay: Annotated[timedelta | None, Duration()] = None
-    before: Annotated[timedelta | None, Duration()] = None
-    text: Annotated[str, Text(4000, check=_text_of_step)]
-    template_id: Annotated[str, Text(200, empty=True)] = ""
-    max_lateness: Annotated[timedelta | None, Duration()] = None
-    weekdays: Annotated[tuple[str, ...], Texts(Choice(WEEKDAYS))] = ()
+    delay: Annotated[
+        timedelta | None, Duration(), Says("How long after our last message. One of `delay` and `before` is given.")
+    ] = None
+    before: Annotated[timedelta | None, Duration(), Says("How long before the meeting.")] = None
+    text: Annotated[str, Text(4000, check=_text_of_step), Says("What is said, a Liquid template.")]
+    template_id: Annotated[
+        str, Text(200, empty=True), Says("The approved WhatsApp template for messages beyond 24 hours.")
+    ] = ""
+    max_lateness: Annotated[timedelta | None, Duration(), Says("How late it may still go out after an outage.")] = None
+    weekdays: Annotated[tuple[str, ...], Texts(Choice(WEEKDAYS)), Says("Only on these days.")] = ()
     # Left out where the hours would move it to another moment.
-    only_on_time: Annotated[bool, Flag()] = False
+    only_on_time: Annotated[bool, Flag(), Says("Left out when quiet hours would move it to another time.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sequence(Record):
     called: ClassVar[str] = "sequence"
 
-    slug: Annotated[str, Slug(60)]
-    name: Annotated[str, Text(200, empty=True)] = ""
-    is_active: Annotated[bool, Flag(), Named("active")] = True
-    starts_on: Annotated[str, Choice(followups.Sequence.StartsOn.values)]
-    steps: Annotated[tuple[Step, ...], Many(Step)] = ()
-    give_up_after: Annotated[timedelta | None, Duration()] = None
-    give_up_stage: Annotated[str | None, Slug(60)] = None
-    stop_stages: Annotated[tuple[str, ...], Texts(Slug(60))] = ()
+    slug: Annotated[str, Slug(60), Says("How everything else names the sequence.")]
+    name: Annotated[str, Text(200, empty=True), Says("What staff read.")] = ""
+    is_active: Annotated[bool, Flag(), Named("active"), Says("Whether leads are taken in.")] = True
+    starts_on: Annotated[str, Choice(followups.Sequence.StartsOn.values), Says("What begins it.")]
+    steps: Annotated[tuple[Step, ...], Many(Step), Says("Its messages, in order.")] = ()
+    give_up_after: Annotated[
+        timedelta | None,
+        Duration(),
+        Says("How long nobody has to answer the last message for a lead to be given up on."),
+    ] = None
+    give_up_stage: Annotated[str | None, Slug(60), Says("Where those go.")] = None
+    stop_stages: Annotated[tuple[str, ...], Texts(Slug(60)), Says("Further stages in which it stops.")] = ()
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -199,9 +257,13 @@ class QuietHours(Record):
     called: ClassVar[str] = "quiet_hours"
     on_one_line: ClassVar[bool] = True
 
-    quiet_from: Annotated[time | None, Clock(), Named("from")] = None
-    quiet_to: Annotated[time | None, Clock(), Named("to")] = None
-    sending_weekdays: Annotated[tuple[str, ...], Texts(Choice(WEEKDAYS)), Named("weekdays")] = WEEKDAYS
+    quiet_from: Annotated[
+        time | None, Clock(), Named("from"), Says("From when no message goes out, on the lead's clock.")
+    ] = None
+    quiet_to: Annotated[time | None, Clock(), Named("to"), Says("Until when.")] = None
+    sending_weekdays: Annotated[
+        tuple[str, ...], Texts(Choice(WEEKDAYS)), Named("weekdays"), Says("The days on which messages go out.")
+    ] = WEEKDAYS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,41 +273,82 @@ class Holidays(Record):
     called: ClassVar[str] = "holidays"
     on_one_line: ClassVar[bool] = True
 
-    holidays_country: Annotated[str, Choice(holidays.list_supported_countries(), listed=False), Named("country")]
-    holidays_subdivision: Annotated[str, Text(10, empty=True), Named("state")] = ""
+    holidays_country: Annotated[
+        str,
+        Choice(holidays.list_supported_countries(), listed=False),
+        Named("country"),
+        Says("Whose holidays are kept, by its ISO code."),
+    ]
+    holidays_subdivision: Annotated[str, Text(10, empty=True), Named("state"), Says("And whose of its states.")] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline(Record):
     called: ClassVar[str] = "pipeline"
 
-    slug: Annotated[str, Slug(50)]
-    name: Annotated[str, Text(200)]
-    kommo_pipeline_id: Annotated[int | None, Id()] = None
-    is_default: Annotated[bool, Flag(), Named("default")] = False
-    locale: Annotated[str, LocaleName()] = "pt_BR"
-    time_zone: Annotated[str, Choice(available_timezones(), listed=False)] = "America/Sao_Paulo"
-    phone_region: Annotated[str, Choice(phonenumbers.SUPPORTED_REGIONS, listed=False)] = "BR"
-    meeting_stage: Annotated[str | None, Slug(60)] = None
-    handoff_stage: Annotated[str | None, Slug(60)] = None
-    stages: Annotated[tuple[Stage, ...], Many(Stage, at_least=1)]
-    without: Annotated[tuple[str, ...], Texts(Choice(STATUS_IDS))] = ()
-    stage_mappings: Annotated[tuple[StageMapping, ...], Many(StageMapping)] = ()
-    qualification: Annotated[Qualification | None, One(Qualification)] = None
-    flows: Annotated[tuple[str, ...], Texts(Text(200))] = ()
-    fields: Annotated[tuple[Field, ...], Many(Field)] = ()
-    tags: Annotated[tuple[Tag, ...], Many(Tag)] = ()
-    sequences: Annotated[tuple[Sequence, ...], Many(Sequence)] = ()
-    quiet_hours: Annotated[QuietHours, One(QuietHours)] = field(default_factory=QuietHours)
-    holidays: Annotated[Holidays | None, One(Holidays)] = None
+    slug: Annotated[str, Slug(50), Says("How the agent and everything else name the pipeline.")]
+    name: Annotated[str, Text(200), Says("What staff read.")]
+    kommo_pipeline_id: Annotated[int | None, Id(), Says("Kommo's pipeline; left out, it stays as it is bound.")] = None
+    is_default: Annotated[bool, Flag(), Named("default"), Says("Used when the agent names no pipeline.")] = False
+    locale: Annotated[
+        str, LocaleName(), Says("How amounts are read, and in which language sellers are written to.")
+    ] = "pt_BR"
+    time_zone: Annotated[str, Choice(available_timezones(), listed=False), Says("The clock of its hours.")] = (
+        "America/Sao_Paulo"
+    )
+    phone_region: Annotated[
+        str, Choice(phonenumbers.SUPPORTED_REGIONS, listed=False), Says("The country of phones without a code.")
+    ] = "BR"
+    meeting_stage: Annotated[str | None, Slug(60), Says("Where a booked meeting takes a lead.")] = None
+    handoff_stage: Annotated[
+        str | None, Slug(60), Says("Where the card goes when the agent asks for a person; left out: it stays.")
+    ] = None
+    stages: Annotated[
+        tuple[Stage, ...],
+        Many(Stage, at_least=1),
+        Says("Its stages in their order: a new lead starts in the first, automatic moves go down the list."),
+    ]
+    without: Annotated[
+        tuple[str, ...],
+        Texts(Choice(STATUS_IDS)),
+        Says("Of `won` and `lost`, which it really has not; else they are added by themselves."),
+    ] = ()
+    stage_mappings: Annotated[
+        tuple[StageMapping, ...], Many(StageMapping), Says("What the agent's conversation stages mean.")
+    ] = ()
+    qualification: Annotated[
+        Qualification | None, One(Qualification), Says("When a lead counts as qualified; left out: nobody is judged.")
+    ] = None
+    flows: Annotated[
+        tuple[str, ...], Texts(Text(200)), Says("The solutions a lead can choose, as the agent names them.")
+    ] = ()
+    fields: Annotated[tuple[Field, ...], Many(Field), Says("Which custom fields in Kommo show what.")] = ()
+    tags: Annotated[tuple[Tag, ...], Many(Tag), Says("Which tags show what.")] = ()
+    sequences: Annotated[tuple[Sequence, ...], Many(Sequence), Says("Follow-ups and reminders.")] = ()
+    quiet_hours: Annotated[QuietHours, One(QuietHours), Says("When no message goes out.")] = field(
+        default_factory=QuietHours
+    )
+    holidays: Annotated[Holidays | None, One(Holidays), Says("Days on which no message goes out.")] = None
     # Between its follow-ups and those of other pipelines to the same phone.
-    followup_distance: Annotated[timedelta | None, Duration()] = timedelta(hours=1)
-    opt_out_words: Annotated[tuple[str, ...], Texts(Text(100))] = tuple(usual_opt_out_words())
-    handoff_max: Annotated[timedelta | None, Duration()] = None
-    chat_reply_pauses: Annotated[bool, Flag()] = True
-    handoff_note: Annotated[bool, Flag()] = True
-    handoff_task: Annotated[str, Text(200, empty=True)] = "Assumir o atendimento deste lead"
-    handoff_task_within: Annotated[timedelta, Duration()] = timedelta(hours=1)
+    followup_distance: Annotated[
+        timedelta | None,
+        Duration(),
+        Says("The least time between its follow-ups and those of other pipelines to the same phone."),
+    ] = timedelta(hours=1)
+    opt_out_words: Annotated[
+        tuple[str, ...], Texts(Text(100)), Says("A lead who writes exactly one of these gets no follow-up ever again.")
+    ] = tuple(usual_opt_out_words())
+    handoff_max: Annotated[
+        timedelta | None, Duration(), Says("How long a handoff lasts at most; left out: until a person ends it.")
+    ] = None
+    chat_reply_pauses: Annotated[bool, Flag(), Says("A person who replies in Kommo's chat takes over.")] = True
+    handoff_note: Annotated[bool, Flag(), Says("At a handoff a note on the card tells the seller what is known.")] = (
+        True
+    )
+    handoff_task: Annotated[str, Text(200, empty=True), Says("The task the seller gets at a handoff; empty: none.")] = (
+        "Assumir o atendimento deste lead"
+    )
+    handoff_task_within: Annotated[timedelta, Duration(), Says("When that task is due.")] = timedelta(hours=1)
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -256,7 +359,11 @@ class Pipeline(Record):
 class Configuration(Record):
     called: ClassVar[str] = "configuration"
 
-    pipelines: Annotated[tuple[Pipeline, ...], Many(Pipeline, at_least=1)]
+    pipelines: Annotated[
+        tuple[Pipeline, ...],
+        Many(Pipeline, at_least=1),
+        Says("All there are: one that the file has not is removed, unless leads stand in it."),
+    ]
 
 
 def parse(data: bytes) -> Configuration:

@@ -25,6 +25,10 @@ class Kind(ABC):
     def read(self, node: Node) -> Any:
         """Return the value. Raises RefusedError."""
 
+    @abstractmethod
+    def words(self) -> str:
+        """Return what may stand there, in a few words of Markdown."""
+
     def show(self, value: Any) -> Any:
         """Return the value as YAML writes it."""
         return value
@@ -35,6 +39,13 @@ class Named:
     """The name of a key in the file, where it is not the field's."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class Says:
+    """What a key is for, in a sentence: the reference of the file is made from these."""
+
+    meaning: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +80,7 @@ class Key:
     kind: Kind
     nullable: bool
     default: Callable[[], Any] | None
+    meaning: str
 
 
 def keys_of(record: type[Record]) -> tuple[Key, ...]:
@@ -78,18 +90,21 @@ def keys_of(record: type[Record]) -> tuple[Key, ...]:
 
 
 def _key(declared: dataclasses.Field[Any], hint: Any) -> Key:
-    kind, *named = hint.__metadata__
+    kind, *more = hint.__metadata__
+    named = [one.name for one in more if isinstance(one, Named)]
+    said = [one.meaning for one in more if isinstance(one, Says)]
     default: Callable[[], Any] | None = None
     if declared.default_factory is not MISSING:
         default = declared.default_factory
     elif declared.default is not MISSING:
         default = partial(_same, declared.default)
     return Key(
-        name=named[0].name if named else declared.name,
+        name=named[0] if named else declared.name,
         attribute=declared.name,
         kind=kind,
         nullable=NoneType in get_args(hint.__origin__),
         default=default,
+        meaning=said[0] if said else "",
     )
 
 

@@ -18,6 +18,9 @@ class One(Kind):
     def __init__(self, record: type[Record]) -> None:
         self.record = record
 
+    def words(self) -> str:
+        return f"[{self._called}](#{self._called.replace(' ', '-')})"
+
     def read(self, node: Node) -> Record:
         if not isinstance(node, MappingNode):
             raise refused(node, f"a {self.record.called} is written as keys and values, not as {described(node)}")
@@ -66,6 +69,9 @@ class Many(Kind):
     def __init__(self, record: type[Record], *, at_least: int = 0) -> None:
         self.one, self.at_least = One(record), at_least
 
+    def words(self) -> str:
+        return f"list of {self.one.words()}"
+
     def read(self, node: Node) -> tuple[Record, ...]:
         if not isinstance(node, SequenceNode):
             raise refused(node, f"here stands a list of {self.one.record.called} entries, not {described(node)}")
@@ -82,6 +88,9 @@ class Texts(Kind):
 
     def __init__(self, text: Kind) -> None:
         self.text = text
+
+    def words(self) -> str:
+        return f"list of: {self.text.words()}"
 
     def read(self, node: Node) -> tuple[str, ...]:
         if not isinstance(node, SequenceNode):
@@ -107,6 +116,9 @@ class TextPairs(Kind):
 
     def __init__(self, text: Kind) -> None:
         self.text = text
+
+    def words(self) -> str:
+        return "mapping from text to text"
 
     def read(self, node: Node) -> dict[str, str]:
         if not isinstance(node, MappingNode):

@@ -38,6 +38,9 @@ class Text(Kind):
     ) -> None:
         self.longest, self.empty, self.check = longest, empty, check
 
+    def words(self) -> str:
+        return f"text of at most {self.longest} characters"
+
     def read(self, node: Node) -> str:
         if not isinstance(node, ScalarNode):
             raise refused(node, f"here stands a text, not {described(node)}")
@@ -64,6 +67,9 @@ class Slug(Text):
     def __init__(self, longest: int) -> None:
         super().__init__(longest, check=self._wrong)
 
+    def words(self) -> str:
+        return "short name"
+
     @staticmethod
     def _wrong(text: str) -> str | None:
         return None if SLUG.fullmatch(text) else f"“{text}”: only a-z, A-Z, 0-9, - and _ are taken here"
@@ -76,6 +82,9 @@ class Choice(Text):
         self.known, self.listed = frozenset(known), listed
         super().__init__(100, check=self._wrong)
 
+    def words(self) -> str:
+        return f"one of {', '.join(f'`{word}`' for word in sorted(self.known))}" if self.listed else "a known name"
+
     def _wrong(self, text: str) -> str | None:
         return None if text in self.known else f"unknown: {unknown(text, self.known, listed=self.listed)}"
 
@@ -85,6 +94,9 @@ class LocaleName(Text):
 
     def __init__(self) -> None:
         super().__init__(20, check=self._wrong)
+
+    def words(self) -> str:
+        return "locale such as `pt_BR`"
 
     @staticmethod
     def _wrong(text: str) -> str | None:
@@ -98,6 +110,9 @@ class LocaleName(Text):
 class Flag(Kind):
     """true or false."""
 
+    def words(self) -> str:
+        return "`true` or `false`"
+
     def read(self, node: Node) -> bool:
         if tag_of(node) != "bool":
             raise refused(node, f"write true or false, not {described(node)}")
@@ -107,6 +122,9 @@ class Flag(Kind):
 class Id(Kind):
     """An id of Kommo's."""
 
+    def words(self) -> str:
+        return "an id of Kommo's"
+
     def read(self, node: Node) -> int:
         if tag_of(node) != "int" or not INTEGER.fullmatch(node.value) or int(node.value) < 1:
             raise refused(node, f"here stands an id of Kommo's, a number such as 11672895, not {described(node)}")
@@ -115,6 +133,9 @@ class Id(Kind):
 
 class Score(Kind):
     """0 to 100, with at most two decimals."""
+
+    def words(self) -> str:
+        return "0 to 100"
 
     def read(self, node: Node) -> Decimal:
         if tag_of(node) in ("int", "float") and NUMBER.fullmatch(node.value):
@@ -129,6 +150,9 @@ class Score(Kind):
 
 class Value(Kind):
     """What a lead's attribute is compared with: a text, a number, true or false, or a list of these."""
+
+    def words(self) -> str:
+        return "text, number, `true`, `false`, or a list of these"
 
     def read(self, node: Node) -> Any:
         if isinstance(node, SequenceNode):
@@ -154,6 +178,9 @@ class Value(Kind):
 
 class Duration(Kind):
     """A length of time in ISO 8601 (PT2S, PT30M, P2D), above zero. Years and months have no fixed length."""
+
+    def words(self) -> str:
+        return "duration such as `PT30M`"
 
     def read(self, node: Node) -> timedelta:
         found = DURATION.fullmatch(node.value) if isinstance(node, ScalarNode) else None
@@ -183,6 +210,9 @@ class Duration(Kind):
 
 class Clock(Kind):
     """A time of day, "20:00"."""
+
+    def words(self) -> str:
+        return 'time of day such as `"20:00"`'
 
     def read(self, node: Node) -> time:
         found = CLOCK.fullmatch(node.value) if isinstance(node, ScalarNode) else None

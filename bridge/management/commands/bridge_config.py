@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from bridge.configuration import contradictions, document, exporting
+from bridge.configuration import contradictions, document, exporting, reference
 from bridge.configuration.importing import bring_in
 from bridge.configuration.problems import RefusedError
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, metavar="export|import")
+        actions = parser.add_subparsers(dest="action", required=True, metavar="export|import|reference")
         export = actions.add_parser("export", help="write the configuration; without FILE to the standard output")
         export.add_argument("file", nargs="?", metavar="FILE")
         bring = actions.add_parser(
@@ -26,8 +26,12 @@ class Command(BaseCommand):
         bring.add_argument("file", metavar="FILE")
         bring.add_argument("--dry-run", action="store_true", help="check and show what would change, change nothing")
 
-    def handle(self, *, action: str, file: str | None, dry_run: bool = False, **_: Any) -> None:
-        if action == "export":
+        actions.add_parser("reference", help="print every key of the file with its type, default and meaning")
+
+    def handle(self, *, action: str, file: str | None = None, dry_run: bool = False, **_: Any) -> None:
+        if action == "reference":
+            self.stdout.write(reference.markdown(), ending="")
+        elif action == "export":
             self._export(file)
         else:
             self._import(str(file), dry_run)

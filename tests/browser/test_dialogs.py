@@ -24,7 +24,7 @@ from tests.conftest import drain, record
 
 ROLES = ("operator", "manager", "admin")
 # A lead's page offers other things in each; together they offer everything it has.
-SITUATIONS = ("at peace", "handed over", "in a stage of people", "deleted in Kommo", "refused")
+SITUATIONS = ("at peace", "handed over", "in a stage of people", "deleted in Kommo", "refused", "opted out")
 LISTS = (
     "leads/lead", "followups/enrollment", "leads/optout", "bridge/account", "bridge/card", "bridge/drift",
     "bridge/webhookevent", "bridge/agentevent", "bridge/apikey", "bridge/alert", "auth/user", "auth/group",
@@ -50,6 +50,8 @@ def leads(account, pipeline) -> Callable[[str], Lead]:
                 stages.move(lead, pipeline.stages.get(key=key), by=Lead.Actor.STAFF, reason="dragged", now=now)
         elif situation == "deleted in Kommo":
             Card.objects.filter(lead=lead).update(state=Card.State.GONE, due_at=None, pending_since=None)
+        elif situation == "opted out":
+            optout.opt_out(lead, by=Lead.Actor.STAFF, reason="asked", now=now)
         elif situation == "refused":
             Card.objects.filter(lead=lead).update(state=Card.State.DEAD, due_at=None, pending_since=None)
         return lead
@@ -131,7 +133,7 @@ def test_every_dialog_of_a_leads_page_is_completed(open_page, leads, role, viewp
                 expect(page.locator("dialog[open]")).to_have_count(0)
                 assert page.url.endswith(address(lead)), (deed, page.url)
                 assert LogEntry.objects.count() == before + 1, f"{deed} left nothing on the record"
-    wanted = {"do-pause", "do-move", "do-opt-out", "do-resume", "do-recreate", "do-close"}
+    wanted = {"do-pause", "do-move", "do-opt-out", "do-resume", "do-recreate", "do-close", "do-take-back"}
     assert done == wanted | ({"do-erase"} if role == "admin" else set())
 
 

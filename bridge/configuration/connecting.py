@@ -19,7 +19,7 @@ from bridge.errors import ConfigurationError
 from bridge.kommo.client import KommoClient
 from bridge.models import Account
 from bridge.sync import catalogue as catalogues
-from bridge.sync import nudge, outbox, subscription, switches
+from bridge.sync import nudge, outbox, subscription, switches, traits
 from leads.models import FieldMapping, Pipeline, Stage
 from leads.names import name_key
 
@@ -82,6 +82,8 @@ class Connection:
         self.account.kommo_account_id, self.account.kommo_user_id = reply.id, reply.current_user_id
         self.account.name = reply.name or self.account.name
         self.account.save(update_fields=["kommo_account_id", "kommo_user_id", "name"])
+        traits.learn(self.account, reply)
+        self.client.zone = traits.zone_of(self.account)
         self.report.done.append(f"account {reply.name} ({reply.id})")
 
     def _bind_pipeline(self, pipeline: Pipeline) -> None:

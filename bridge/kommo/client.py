@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from typing import Any
 
@@ -33,10 +33,17 @@ EVENTS_LIMIT = 100
 class KommoClient(Transport):
     """Kommo's API v4 for one account. Use one client per thread."""
 
+    # The account's: its dates are days there.
+    zone: tzinfo = UTC
+
     # --- the account ------------------------------------------------------------------------------------------------
 
     def account(self) -> AccountReply:
-        return self._one("read account", "GET", "/api/v4/account", AccountReply.read)
+        """Return the account with its time zone. Source: https://developers.kommo.com/reference/account"""
+        query = [("with", "datetime_settings,is_api_filter_enabled")]
+        return self._read(
+            "read account", self._request("read account", "GET", "/api/v4/account", query=query), AccountReply.read
+        )
 
     def pipelines(self) -> list[PipelineReply]:
         return self._all("read pipelines", "/api/v4/leads/pipelines", "pipelines", PipelineReply.read)
@@ -84,13 +91,16 @@ class KommoClient(Transport):
         """
         return self._written("update leads", "PATCH", "/api/v4/leads", list(leads), "leads", Updated.read, lane=lane)
 
+    def _lead(self, data: Any) -> LeadReply:
+        return LeadReply.read(data, self.zone)
+
     def lead(self, lead_id: int, *, lane: Lane = Lane.LIVE) -> LeadReply:
         """Return one lead with its contacts. Raises KommoNotFoundError (a 204 in Kommo)."""
         path = f"/api/v4/leads/{lead_id}"
         data = self._request("read lead", "GET", path, query=[("with", "contacts")], lane=lane)
         if data is None:
             raise KommoNotFoundError(f"lead {lead_id} is not in Kommo", operation="read lead", status_code=204)
-        return self._read("read lead", data, LeadReply.read)
+        return self._read("read lead", data, self._lead)
 
     def iterate_leads(
         self,
@@ -118,7 +128,7 @@ class KommoClient(Transport):
             params.append(("query", query))
         if with_:
             params.append(("with", ",".join(with_)))
-        yield from self._pages("read leads", "/api/v4/leads", "leads", LeadReply.read, params, limit, lane)
+        yield from self._pages("read leads", "/api/v4/leads", "leads", self._lead, params, limit, lane)
 
     def list_leads(
         self,
@@ -160,7 +170,7 @@ class KommoClient(Transport):
         if data is None:
             return [], False
         links = data.get("_links") if isinstance(data, dict) else None
-        leads = self._read_each("read leads", replies.embedded(data, "leads"), LeadReply.read)
+        leads = self._read_each("read leads", replies.embedded(data, "leads"), self._lead)
         return leads, bool(isinstance(links, dict) and links.get("next"))
 
     # --- contacts, notes, tasks ---------------------------------------------------------------------------------------

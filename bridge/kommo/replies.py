@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 
@@ -20,10 +22,27 @@ class AccountReply:
     name: str
     subdomain: str
     current_user_id: int
+    # As the account's settings name it, and its offset; empty when they do not.
+    time_zone: str = ""
+    utc_offset: str = ""
+    # False: filters on custom fields and times are silently ignored; None when the answer does not say.
+    filters_work: bool | None = None
 
     @classmethod
     def read(cls, data: Any) -> AccountReply:
-        return cls(integer(data, "id"), text(data, "name"), text(data, "subdomain"), data.get("current_user_id") or 0)
+        inner = data.get("_embedded")
+        settings = inner.get("datetime_settings") if isinstance(inner, dict) else None
+        times = settings if isinstance(settings, dict) else {}
+        filters = data.get("is_api_filter_enabled")
+        return cls(
+            integer(data, "id"),
+            text(data, "name"),
+            text(data, "subdomain"),
+            data.get("current_user_id") or 0,
+            str(times.get("timezone") or ""),
+            str(times.get("timezone_offset") or ""),
+            filters if isinstance(filters, bool) else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -84,10 +103,10 @@ class FieldReply:
 
     @classmethod
     def read(cls, data: Any) -> FieldReply:
-        enums = tuple(
-            EnumReply(integer(one, "id"), str(one.get("value", "")), one.get("sort") or 0)
-            for one in data.get("enums") or ()
-        )
+        given = data.get("enums") or ()
+        # The answer to a change of options has them keyed by index.
+        options = given.values() if isinstance(given, dict) else given
+        enums = tuple(EnumReply(integer(one, "id"), str(one.get("value", "")), one.get("sort") or 0) for one in options)
         return cls(integer(data, "id"), text(data, "name"), text(data, "type"), data.get("code"), enums)
 
 
@@ -130,15 +149,17 @@ class LeadReply:
     main_contact_id: int | None = None
     # Who changed it last; 0 is a robot or an automation, None when the answer does not say.
     updated_by: int | None = None
+    # In which dates are days.
+    zone: tzinfo = UTC
 
     @classmethod
-    def read(cls, data: Any) -> LeadReply:
+    def read(cls, data: Any, zone: tzinfo = UTC) -> LeadReply:
         contacts = [one for one in embedded(data, "contacts") if isinstance(one.get("id"), int)]
         main = next((one["id"] for one in contacts if one.get("is_main")), contacts[0]["id"] if contacts else None)
         return cls(
             id=integer(data, "id"),
             name=str(data.get("name") or ""),
-            price=int(data.get("price") or 0),
+            price=whole(data.get("price")),
             pipeline_id=data.get("pipeline_id") or 0,
             status_id=data.get("status_id") or 0,
             responsible_user_id=data.get("responsible_user_id") or None,
@@ -151,6 +172,7 @@ class LeadReply:
             contact_ids=tuple(one["id"] for one in contacts),
             main_contact_id=main,
             updated_by=data.get("updated_by"),
+            zone=zone,
         )
 
     def field_value(self, field_id: int) -> Any:
@@ -296,6 +318,14 @@ def _coded_entries(data: Any, code: str) -> tuple[dict[str, Any], ...]:
         if one.get("field_code") == code:
             return tuple(one.get("values") or ())
     return ()
+
+
+def whole(price: Any) -> int:
+    """Return a price in whole units: some accounts tell minor units, as a fraction or as text."""
+    try:
+        return int(Decimal(str(price or 0).replace(" ", "").replace(",", ".")))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise ReplyShapeError(f"no number in “price”: {price!r}") from None
 
 
 def integer(data: Any, key: str) -> int:

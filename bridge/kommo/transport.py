@@ -112,9 +112,6 @@ class Transport:
             if unused:
                 self._pace.release(unused)
 
-    def _one(self, operation: str, method: str, path: str, read: Callable[[Any], T]) -> T:
-        return self._read(operation, self._request(operation, method, path), read)
-
     def _all(self, operation: str, path: str, key: str, read: Callable[[Any], T]) -> list[T]:
         return list(self._pages(operation, path, key, read, [], LIST_LIMIT, Lane.LIVE))
 

@@ -67,6 +67,12 @@ class Account(models.Model):
     # Calls in a row that Kommo did not answer, and until when all calls wait because of it.
     failures = models.PositiveIntegerField(default=0, editable=False)
     retry_at = models.DateTimeField(_("calls wait until"), null=True, blank=True)
+    # As the account's settings tell it: dates are days there. Empty: not told yet.
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True, db_default="", default="", editable=False)
+    # How this very account was seen to behave (bridge/sync/traits.py); what is missing is not known.
+    traits = models.JSONField(
+        _("traits"), default=dict, db_default=models.Value({}, models.JSONField()), blank=True, editable=False
+    )
     bridge_id_field_id = models.BigIntegerField(_("id of the field “Bridge ID”"), null=True, blank=True)
 
     webhook_secret = EncryptedTextField(blank=True, editable=False)

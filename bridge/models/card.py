@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from bridge.encryption import EncryptedTextField
 from bridge.models.account import Account
 from leads.models import Lead
+
+# For rows that a version without the column still makes.
+NOTHING = Value({}, models.JSONField())
 
 
 class Card(models.Model):
@@ -67,6 +70,12 @@ class Card(models.Model):
     observed_contact = models.JSONField(default=dict, blank=True)
     agreed = models.JSONField(_("last agreed"), default=dict, blank=True)
     in_doubt = models.JSONField(default=dict, blank=True)
+    # What of our confirmed writes has not been read back yet, and what Kommo was seen to make of earlier ones
+    # (bridge/sync/kept_forms.py).
+    unread = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
+    kept_forms = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
+    # Parts of the card that Kommo refused: part -> {"reason", "cause", "at"} (bridge/sync/refused_parts.py).
+    refused_parts = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
     ownership = models.JSONField(_("who set what"), default=dict, blank=True)
     # Stored before the call that creates the lead; while set without a Kommo id, look before creating again.
     create_intent_at = models.DateTimeField(null=True, blank=True)

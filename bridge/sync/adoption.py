@@ -18,12 +18,13 @@ from typing import Any
 from django.db import transaction
 
 from bridge.kommo.replies import LeadReply
-from bridge.models import Card, Catalogue
-from bridge.sync import automations, drifts, nudge, outbox, ownership
+from bridge.models import Account, Card, Catalogue
+from bridge.sync import automations, drifts, kept_forms, nudge, outbox, ownership
 from bridge.sync.observe import meet_contact, persons_name
 from bridge.sync.observe import observed as observed_of
 from bridge.sync.our_values import is_adoptable, our_value
 from bridge.sync.plan import MAX_NAME_LENGTH, unanswered
+from bridge.sync.traits import Trait
 from bridge.sync.wishes import Wishes, wishes
 from followups import enrollment
 from leads import facts, stages
@@ -37,6 +38,8 @@ CARD_COLUMNS = (
     "observed_at",
     "agreed",
     "in_doubt",
+    "unread",
+    "kept_forms",
     "ownership",
     "state",
     "due_at",
@@ -90,8 +93,11 @@ def adopt(
         return Findings()
     if card.observed_at and card.observed_at > read_at:
         return Findings(is_outdated=True)
-    now_held = observed_of(reply)
-    findings = _compare(card, now_held)
+    if kept_forms.is_stale(card, reply, read_at):
+        return Findings(is_outdated=True)
+    seen = _seen(card, reply, catalogue.account if catalogue else card.account)
+    now_held = seen.held
+    findings = _compare(seen.known, card.in_doubt, now_held)
     if only_compare:
         return findings
     changed = findings.changed if card.observed else {}
@@ -109,6 +115,9 @@ def adopt(
     if changed and found_by != "webhook":
         drifts.note_adopted(card, changed, wishes(card.lead, reading.book, catalogue), found_by=found_by, now=now)
     _update_card(reading, reply, now_held, read_at)
+    card.unread, card.kept_forms = {}, seen.forms
+    if seen.dropped:
+        _send_again(reading)
     columns = _take_over(reading)
     _remember_owners(reading)
     # Before the lead is touched: saving the lead makes the card due again, and that must stand.
@@ -121,13 +130,30 @@ def adopt(
     return findings
 
 
-def is_as_known(card: Card, reply: LeadReply, read_at: datetime) -> bool:
+def is_as_known(card: Card, reply: LeadReply, read_at: datetime, account: Account) -> bool:
     """Say whether a reading tells nothing new: nothing is in doubt, and Kommo holds what we know it to hold."""
     if card.in_doubt or card.state in (Card.State.GONE, Card.State.CLOSED, Card.State.SHOWN):
         return False
     if card.observed_at is None or card.observed_at > read_at or reply.main_contact_id != card.kommo_contact_id:
         return False
-    return {**card.observed, "updated_at": 0} == {**observed_of(reply), "updated_at": 0}
+    if kept_forms.is_stale(card, reply, read_at):
+        return True
+    seen = _seen(card, reply, account)
+    return not seen.dropped and {**seen.known, "updated_at": 0} == {**seen.held, "updated_at": 0}
+
+
+def _seen(card: Card, reply: LeadReply, account: Account) -> kept_forms.Reading:
+    """Return the reading in the form in which we sent what it holds."""
+    robots = account.traits.get(Trait.WRITES_BY) != "user"
+    return kept_forms.read(
+        observed_of(reply),
+        reply,
+        known=card.observed,
+        doubts=card.in_doubt,
+        forms=card.kept_forms,
+        unread=card.unread,
+        is_own=kept_forms.is_own_work(card.unread, reply, user_id=account.kommo_user_id, robots=robots),
+    )
 
 
 def _locked(card_id: int) -> Card:
@@ -140,9 +166,8 @@ def _locked(card_id: int) -> Card:
     return card
 
 
-def _compare(card: Card, held: dict[str, Any]) -> Findings:
+def _compare(known: Mapping[str, Any], doubts: Mapping[str, Any], held: Mapping[str, Any]) -> Findings:
     findings = Findings()
-    known, doubts = card.observed, card.in_doubt
     for subject in ("name", "price", "responsible_user_id"):
         if subject in known and held[subject] not in (known[subject], doubts.get(subject, known[subject])):
             findings.changed[subject] = (known[subject], held[subject])
@@ -181,24 +206,33 @@ def _update_card(reading: _Reading, reply: LeadReply, held: dict[str, Any], read
         card.due_at = card.pending_since = reading.now
 
 
+def _send_again(reading: _Reading) -> None:
+    """Kommo did not keep all it was sent: what is missing goes once more."""
+    card = reading.card
+    if card.state in (Card.State.IN_SYNC, Card.State.BLOCKED):
+        card.state, card.waiting_reason = Card.State.DUE, ""
+        card.due_at = card.pending_since = reading.now
+        nudge.send_on_commit(card.account_id)
+
+
 def _take_over(reading: _Reading) -> set[str]:
     """Set on the lead, in memory, what it can hold of what people changed; return the columns to save."""
     lead, columns = reading.lead, set[str]()
-    for subject, (_, after) in reading.changed.items():
+    for subject, (before, after) in reading.changed.items():
         if subject == "name":
             name = persons_name(after, reading.card.kommo_lead_id or 0)[:MAX_NAME_LENGTH]
             columns |= {"provenance", *(("name",) if facts.adopt(lead, "name", name, at=reading.set_at) else ())}
         elif subject.startswith("field:"):
-            columns |= _take_field_over(reading, int(subject.removeprefix("field:")), after)
+            columns |= _take_field_over(reading, int(subject.removeprefix("field:")), before, after)
     return columns
 
 
-def _take_field_over(reading: _Reading, field_id: int, held: Any) -> set[str]:
+def _take_field_over(reading: _Reading, field_id: int, before: Any, held: Any) -> set[str]:
     mapping = next((one for one in reading.book.field_mappings if one.kommo_field_id == field_id), None)
     if mapping is None or not is_adoptable(mapping.attribute):
         return set()
     try:
-        value = our_value(mapping, held, reading.catalogue)
+        value = our_value(mapping, held, reading.catalogue, before)
     except (ValueError, InvalidOperation):
         return set()
     changed = facts.adopt(reading.lead, mapping.attribute, value, at=reading.set_at)

@@ -26,7 +26,10 @@ LOOK_AGAIN_FOR_BLOCKED_AFTER = timedelta(minutes=5)
 
 
 def stored(account: Account) -> Catalogue | None:
-    return Catalogue.objects.filter(account=account).first()
+    row = Catalogue.objects.filter(account=account).first()
+    if row:
+        row.account = account
+    return row
 
 
 def refresh(account: Account, client: KommoClient, *, now: datetime) -> Catalogue:
@@ -49,6 +52,7 @@ def refresh(account: Account, client: KommoClient, *, now: datetime) -> Catalogu
     row, _ = Catalogue.objects.update_or_create(account=account, defaults=found)
     # As it will be read: tuples are lists there.
     row.refresh_from_db()
+    row.account = account
     return row
 
 

@@ -22,7 +22,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import is_block
 from bridge.kommo.throttle import Pace, Share
 from bridge.models import Account
-from bridge.sync import figures, refusals
+from bridge.sync import figures, refusals, traits
 from bridge.sync.leases import alone
 from bridge.sync.pace import DatabasePace
 
@@ -57,13 +57,18 @@ def open_account(
         on_refused=refused,
         read_again_after=read_again_after,
     )
+    client.zone = traits.zone_of(account)
     return account, client
 
 
 def client_for(account: Account, *, read_again_after: Sequence[float] = ()) -> KommoClient:
     """Return a client for what a person asked for: it keeps the ceiling, and calls a paused account too."""
     pace = DatabasePace(account)
-    return KommoClient(account.base_url, AccountToken(account), pace, on_call=_count, read_again_after=read_again_after)
+    client = KommoClient(
+        account.base_url, AccountToken(account), pace, on_call=_count, read_again_after=read_again_after
+    )
+    client.zone = traits.zone_of(account)
+    return client
 
 
 def _count(call: Call) -> None:

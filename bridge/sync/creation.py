@@ -15,7 +15,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import adoption, clock
+from bridge.sync import adoption, clock, kept_forms
 from bridge.sync.ledger import AWAY
 from bridge.sync.observe import link
 from leads.models import Event, Lead
@@ -33,6 +33,8 @@ LOOKED_UP_COLUMNS = (
     "observed",
     "agreed",
     "in_doubt",
+    "unread",
+    "kept_forms",
     "create_intent_at",
     "write_settles_at",
     "state",
@@ -93,6 +95,7 @@ def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], n
     link(row, reply)
     # What we sent is what Kommo held when the lead was made.
     row.observed = row.agreed = sent or row.observed
+    row.unread = kept_forms.sent({}, sent)
     owners[reply.id] = row.pk
     row.write_settles_at = None
     row.state, row.due_at, row.waiting_reason = Card.State.DUE, now, ""

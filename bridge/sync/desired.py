@@ -10,6 +10,7 @@ from bridge.kommo import fields
 from bridge.models import Account, Card, Catalogue
 from bridge.sync.ownership import THEIRS, held_against
 from bridge.sync.plan import LOST_STATUS_ID, MAX_NAME_LENGTH, Desired, DesiredField, TagFamily
+from bridge.sync.traits import form_of
 from leads.models import FieldMapping, Lead, TagRule
 from leads.names import name_key
 from leads.rulebook import Rulebook
@@ -35,11 +36,13 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
     facts = dict(lead.facts())
     facts["objections"] = [objection.name for objection in lead.objections.all()]
     gaps = Gaps()
-    field_values = wanted_fields(book.field_mappings, facts, catalogue, gaps)
+    form = form_of(account)
+    field_values = wanted_fields(book.field_mappings, facts, catalogue, gaps, form)
+    name = shown_name(lead.name, form)
     status_id, held = _place(card, book, catalogue, gaps)
     return Desired(
         lead_id=str(lead.pk),
-        name="" if _stands(card, "name", lead.name[:MAX_NAME_LENGTH]) else lead.name,
+        name="" if _stands(card, "name", name) else name,
         phone=lead.phone or "",
         email=lead.email,
         pipeline_id=lead.pipeline.kommo_pipeline_id,
@@ -53,7 +56,18 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
         held=held,
         loss_reason_after_move=card.loss_reason_after_move,
         knows_too_little=gaps.knows_too_little,
+        phone_kind=_kind(catalogue, "PHONE", ("MOB", "WORK")),
+        email_kind=_kind(catalogue, "EMAIL", ("WORK", "PRIV")),
     )
+
+
+def _kind(catalogue: Catalogue | None, code: str, wanted: tuple[str, ...]) -> str:
+    """Return the kind of phone or e-mail to say: the first wanted one that the account has; empty when it has none."""
+    for one in catalogue.contact_fields if catalogue else ():
+        if one.get("code") == code and one.get("enums"):
+            has = {str(enum["value"]).upper() for enum in one["enums"]}
+            return next((kind for kind in wanted if kind in has), "")
+    return wanted[0]
 
 
 def _stands(card: Card, subject: str, wanted: Any) -> bool:
@@ -123,7 +137,11 @@ def _loss_reason(lead: Lead, catalogue: Catalogue | None) -> int | None:
 
 
 def wanted_fields(
-    mappings: Iterable[FieldMapping], facts: dict[str, Any], catalogue: Catalogue | None, gaps: Gaps
+    mappings: Iterable[FieldMapping],
+    facts: dict[str, Any],
+    catalogue: Catalogue | None,
+    gaps: Gaps,
+    form: fields.Form = fields.CAREFUL,
 ) -> list[DesiredField]:
     wanted = []
     for mapping in mappings:
@@ -150,12 +168,12 @@ def wanted_fields(
                 continue
             enum_ids = [one for one in found if one is not None]
         try:
-            values = fields.to_kommo(mapping.type, value, enum_ids)
+            values = fields.to_kommo(mapping.type, value, enum_ids, form)
         except ValueError as error:
             gaps.said.append(f"“{mapping.kommo_field}” cannot show {value!r}: {error}")
             continue
-        comparable = fields.from_kommo(mapping.type, values)
-        wanted.append(DesiredField(mapping.kommo_field_id, mapping.attribute, values, comparable))
+        comparable = fields.from_kommo(mapping.type, values, form.zone)
+        wanted.append(DesiredField(mapping.kommo_field_id, mapping.attribute, values, comparable, mapping.type, form))
     return wanted
 
 
@@ -192,9 +210,14 @@ def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:
     )
 
 
+def shown_name(name: str, form: fields.Form) -> str:
+    """Return a lead's name as its card shows it."""
+    return (name if form.keeps_emoji else fields.without_emoji(name))[:MAX_NAME_LENGTH]
+
+
 def tag(template: str, value: object) -> str:
-    """Return the tag for a value: lower case, spaces as `_`, accents kept."""
-    text = "_".join(str(value).lower().split())
+    """Return the tag for a value: lower case, spaces as `_`, accents kept, no emoji."""
+    text = "_".join(fields.without_emoji(str(value)).lower().split())
     return template.replace("{value}", text)[:MAX_TAG_LENGTH]
 
 

@@ -19,7 +19,9 @@ def observed(reply: LeadReply) -> dict[str, Any]:
         "status_id": reply.status_id,
         "responsible_user_id": reply.responsible_user_id,
         "loss_reason_id": reply.loss_reason_id,
-        "fields": {str(one.field_id): fields.from_kommo(one.field_type, one.values) for one in reply.custom_fields},
+        "fields": {
+            str(one.field_id): fields.from_kommo(one.field_type, one.values, reply.zone) for one in reply.custom_fields
+        },
         "tags": sorted(reply.tags),
         "updated_at": reply.updated_at,
     }
@@ -47,3 +49,4 @@ def link(card: Card, reply: LeadReply) -> None:
     meet_contact(card, reply)
     card.observed = card.agreed = observed(reply)
     card.in_doubt, card.create_intent_at = {}, None
+    card.kept_forms, card.unread = {}, {}

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bridge.kommo import fields
+
 # The same in every Kommo pipeline.
 LOST_STATUS_ID = 143
 CLOSED_STATUS_IDS = frozenset({142, LOST_STATUS_ID})
@@ -35,6 +37,12 @@ class DesiredField:
     attribute: str
     values: list[dict[str, Any]] | None
     comparable: Any
+    type: str = ""
+    form: fields.Form = fields.CAREFUL
+
+    def agrees(self, held: Any) -> bool:
+        """Say whether the field shows it, if only in another form."""
+        return fields.agrees(self.type, self.comparable, held, self.form)
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,9 @@ class Desired:
     loss_reason_after_move: bool = False
     # Something is bound to an id that our copy of the account does not have: the copy may be old.
     knows_too_little: bool = False
+    # The kind of the phone and the e-mail among those the account has; empty: said without one.
+    phone_kind: str = "MOB"
+    email_kind: str = "WORK"
 
 
 @dataclass(frozen=True)
@@ -133,9 +144,9 @@ def plan(desired: Desired, observed: Observed) -> Plan:
 def _create(desired: Desired) -> Plan:
     name = desired.name or desired.phone
     status_id = desired.statuses_to_visit[0] if desired.statuses_to_visit else desired.status_id
-    fields = [wanted for wanted in desired.fields if wanted.values is not None]
+    filled = [wanted for wanted in desired.fields if wanted.values is not None]
     tags = sorted(tag for family in desired.families for tag in family.tags)
-    values = [{"field_id": wanted.field_id, "values": wanted.values} for wanted in fields]
+    values = [{"field_id": wanted.field_id, "values": wanted.values} for wanted in filled]
     if desired.bridge_id_field_id:
         values.append({"field_id": desired.bridge_id_field_id, "values": [{"value": desired.lead_id}]})
     body: dict[str, Any] = {
@@ -149,7 +160,7 @@ def _create(desired: Desired) -> Plan:
         body["_embedded"]["tags"] = [{"name": tag} for tag in tags]
     if values:
         body["custom_fields_values"] = values
-    known_fields = {str(wanted.field_id): wanted.comparable for wanted in fields}
+    known_fields = {str(wanted.field_id): wanted.comparable for wanted in filled}
     if desired.bridge_id_field_id:
         # Ours as well: what is not remembered as sent comes back as a person's edit.
         known_fields[str(desired.bridge_id_field_id)] = desired.lead_id
@@ -166,13 +177,17 @@ def _create(desired: Desired) -> Plan:
 def _contact(desired: Desired, name: str) -> dict[str, Any]:
     values = []
     if desired.phone:
-        values.append({"field_code": "PHONE", "values": [{"value": desired.phone, "enum_code": "MOB"}]})
+        values.append({"field_code": "PHONE", "values": [_of_kind(desired.phone, desired.phone_kind)]})
     if desired.email:
-        values.append({"field_code": "EMAIL", "values": [{"value": desired.email, "enum_code": "WORK"}]})
+        values.append({"field_code": "EMAIL", "values": [_of_kind(desired.email, desired.email_kind)]})
     contact: dict[str, Any] = {"name": name[:MAX_NAME_LENGTH]}
     if values:
         contact["custom_fields_values"] = values
     return contact
+
+
+def _of_kind(value: str, kind: str) -> dict[str, Any]:
+    return {"value": value, "enum_code": kind} if kind else {"value": value}
 
 
 def _update(desired: Desired, observed: Observed) -> Plan:
@@ -191,7 +206,8 @@ Part = dict[str, Any]
 def _plan_name(desired: Desired, observed: Observed, body: Part, effect: Part) -> None:
     # A lead whose name nobody knows yet does not rename a card that has one.
     name = desired.name[:MAX_NAME_LENGTH]
-    if name and ("name" in observed.in_doubt or observed.known.get("name") != name):
+    is_there = fields.same_name(observed.known.get("name") or "", name)
+    if name and ("name" in observed.in_doubt or not is_there):
         body["name"] = effect["name"] = name
 
 
@@ -217,7 +233,7 @@ def _plan_fields(desired: Desired, observed: Observed, body: Part, effect: Part)
     differing = [
         wanted
         for wanted in desired.fields
-        if observed.field(wanted.field_id) != wanted.comparable or observed.doubts_field(wanted.field_id)
+        if not wanted.agrees(observed.field(wanted.field_id)) or observed.doubts_field(wanted.field_id)
     ]
     if differing:
         body["custom_fields_values"] = [{"field_id": wanted.field_id, "values": wanted.values} for wanted in differing]
@@ -268,9 +284,9 @@ def contested(effect: Mapping[str, Any], before: Mapping[str, Any], now: Mapping
     for key, value in effect.items():
         if key == "fields":
             old, new = before.get("fields", {}), now.get("fields", {})
-            fields = {one: wanted for one, wanted in value.items() if new.get(one) not in (old.get(one), wanted)}
-            if fields:
-                doubts["fields"] = fields
+            moved = {one: wanted for one, wanted in value.items() if new.get(one) not in (old.get(one), wanted)}
+            if moved:
+                doubts["fields"] = moved
         elif key in ("tags_to_add", "tags_to_delete"):
             seen = set(now.get("tags", ()))
             against = set(value) - seen if key == "tags_to_add" else set(value) & seen
@@ -287,9 +303,9 @@ def unanswered(doubts: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, 
     tags = set(held.get("tags", ()))
     for key, value in doubts.items():
         if key == "fields":
-            fields = {one: wanted for one, wanted in value.items() if held.get("fields", {}).get(one) != wanted}
-            if fields:
-                left["fields"] = fields
+            others = {one: wanted for one, wanted in value.items() if held.get("fields", {}).get(one) != wanted}
+            if others:
+                left["fields"] = others
         elif key == "tags_to_add":
             if missing := sorted(set(value) - tags):
                 left[key] = missing

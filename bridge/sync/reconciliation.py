@@ -277,7 +277,7 @@ class Comparison:
         cards = {row.kommo_lead_id or 0: row.pk for row in rows}
         self._take_in([reply for kommo_id, reply in by_id.items() if kommo_id not in cards])
         # Most leads changed last because we wrote to them: nothing of those has to be locked, or taken over.
-        known = [row for row in rows if is_as_known(row, by_id[row.kommo_lead_id or 0], read_at)]
+        known = [row for row in rows if is_as_known(row, by_id[row.kommo_lead_id or 0], read_at, self.account)]
         if not self.dry_run:
             seen = Card.objects.filter(pk__in=[row.pk for row in known], observed_at__lt=read_at)
             seen.filter(write_settles_at=None).update(observed_at=read_at)

@@ -14,7 +14,7 @@ from bridge.errors import KommoError
 from bridge.kommo.errors import Action
 from bridge.kommo.replies import Created, Updated
 from bridge.models import Card, Delivery
-from bridge.sync import backoff
+from bridge.sync import backoff, kept_forms
 from bridge.sync.entry import Entry
 from bridge.sync.intent import LINGERS_FOR
 from bridge.sync.ledger import AWAY, Call, delivery_of, leave_the_outbox, settle_each
@@ -71,7 +71,7 @@ def updated(entries: Sequence[Entry], answers: Iterable[Updated], *, call: Call,
                 left_out.append(entry)
             return _not_named(card, entry, call, now)
         delivery = _delivered(card, entry, call, now)
-        card.observed["updated_at"] = answer.updated_at
+        card.observed["updated_at"] = card.unread["updated_at"] = answer.updated_at
         return delivery
 
     settle_each(entries, settle, now)
@@ -243,6 +243,7 @@ def _delivered(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
     lead = entry.card.lead
     card.ownership = after_write(card, effect, lead, rulebook(lead.pipeline).tag_rules, now)
     card.in_doubt, card.create_intent_at = doubts, None
+    card.unread = kept_forms.sent(card.unread, effect)
     card.attempts = card.tries_without_outcome = 0
     card.last_error = card.refused_plan = card.shadow_plan = ""
     visited = effect.get("status_id") in card.stages_to_visit

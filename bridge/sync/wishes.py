@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.kommo.fields import same_name
 from bridge.models import Catalogue
-from bridge.sync.desired import Gaps, wanted_fields, wanted_tags
-from bridge.sync.plan import MAX_NAME_LENGTH
+from bridge.sync.desired import Gaps, shown_name, wanted_fields, wanted_tags
+from bridge.sync.plan import DesiredField
+from bridge.sync.traits import form_of
 from leads.models import Lead
 from leads.rulebook import Rulebook
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """fields: id as text -> comparable value; tags: sorted."""
+    """fields: by id as text; tags: sorted."""
 
     name: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, DesiredField]
     tags: list[str]
 
     def of(self, subject: str) -> Any:
@@ -27,22 +29,25 @@ class Wishes:
             return self.name
         if subject == "tags":
             return self.tags
-        return self.fields.get(subject.removeprefix("field:"))
+        wanted = self.fields.get(subject.removeprefix("field:"))
+        return wanted.comparable if wanted else None
 
     def calls_for(self, subject: str, held: Any) -> bool:
         """Say whether the next plan would write over what Kommo holds there."""
         if subject == "name":
-            return bool(self.name) and self.name != held
-        return subject.removeprefix("field:") in self.fields and self.of(subject) != held
+            return bool(self.name) and not same_name(self.name, held or "")
+        wanted = self.fields.get(subject.removeprefix("field:"))
+        return wanted is not None and not wanted.agrees(held)
 
 
 def wishes(lead: Lead, book: Rulebook, catalogue: Catalogue | None) -> Wishes:
     """Return what the lead calls for."""
     facts = dict(lead.facts())
     facts["objections"] = [objection.name for objection in lead.objections.all()]
-    fields = wanted_fields(book.field_mappings, facts, catalogue, Gaps())
+    form = form_of(catalogue.account if catalogue else None)
+    fields = wanted_fields(book.field_mappings, facts, catalogue, Gaps(), form)
     return Wishes(
-        name=lead.name[:MAX_NAME_LENGTH],
-        fields={str(one.field_id): one.comparable for one in fields},
+        name=shown_name(lead.name, form),
+        fields={str(one.field_id): one for one in fields},
         tags=wanted_tags(lead, book),
     )

@@ -24,7 +24,7 @@ def says_nothing_new(held: Mapping[str, Any], data: dict[str, Any]) -> bool:
     if "name" not in data:
         # A bare hook of the Digital Pipeline: the place was all it had to say.
         return True
-    price = parsing.number(data.get("price")) or 0
+    price = parsing.whole(data.get("price"))
     if data.get("name") != held.get("name") or price != (held.get("price") or 0):
         return False
     responsible = parsing.number(data.get("responsible_user_id"))

@@ -188,6 +188,15 @@ def number(value: Any) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
+def whole(price: Any) -> int:
+    """Return a price in whole units, as a card holds it; some accounts tell decimals. -1 for what is no number."""
+    text = str(price or 0).strip().replace(",", ".")
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError):
+        return -1
+
+
 def custom_field_values(data: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
     """Return field id -> its values as the API writes them: {"value": …, "enum_id": …}; [] where a field came bare.
 

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.kommo.fields import from_kommo, looks_like, to_kommo
+from bridge.kommo.fields import Form, agrees, from_kommo, is_form_of, looks_like, same_name, to_kommo
 
 RECIFE = timezone(timedelta(hours=-3))
 
@@ -36,16 +37,24 @@ RECIFE = timezone(timedelta(hours=-3))
             [{"value": "2026-01-02T03:04+00:00"}],
             "2026-01-02T03:04+00:00",
         ),
-        ("text", "á" * 1200, [{"value": "á" * 1000}], "á" * 1000),
+        # By the API `text` takes 256 characters, `textarea` many.
+        ("text", "á" * 1200, [{"value": "á" * 255}], "á" * 255),
+        ("textarea", "á" * 1200, [{"value": "á" * 1200}], "á" * 1200),
+        ("text", "um 👨‍👩‍👧 dois\r\ntrês", [{"value": "um dois três"}], "um dois três"),
+        ("text", "𝓐𝓷𝓪 𠮷 野", [{"value": "Ana 野"}], "Ana 野"),
+        ("text", "👍", None, None),
+        ("textarea", "a  b\r\n\r\nc 🌞", [{"value": "a b\n\nc"}], "a b\n\nc"),
+        ("url", "www.example.com/a b", [{"value": "https://www.example.com/a%20b"}], "https://www.example.com/a%20b"),
         ("url", "https://a.example", [{"value": "https://a.example"}], "https://a.example"),
         ("date_time", datetime(2026, 1, 2, 3, 4, tzinfo=UTC), [{"value": "2026-01-02T03:04:00+00:00"}], 1767323040),
         ("date_time", datetime(2026, 1, 2, 3, 4), [{"value": "2026-01-02T03:04:00+00:00"}], 1767323040),
         ("date_time", datetime(2026, 1, 2, 0, 4, tzinfo=RECIFE), [{"value": "2026-01-02T00:04:00-03:00"}], 1767323040),
         ("date_time", "2026-01-02T00:04:00-03:00", [{"value": "2026-01-02T00:04:00-03:00"}], 1767323040),
         ("date_time", "2026-01-02T03:04:00", [{"value": "2026-01-02T03:04:00+00:00"}], 1767323040),
-        ("date", date(2026, 1, 2), [{"value": "2026-01-02T00:00:00+00:00"}], 1767312000),
-        ("birthday", "1767312000", [{"value": "2026-01-02T00:00:00+00:00"}], 1767312000),
-        ("date", "-86400", [{"value": "1969-12-31T00:00:00+00:00"}], -86400),
+        ("date", date(2026, 1, 2), [{"value": "2026-01-02T00:00:00+00:00"}], "2026-01-02"),
+        ("birthday", "1767312000", [{"value": "2026-01-02T00:00:00+00:00"}], "2026-01-02"),
+        ("date", "-86400", [{"value": "1969-12-31T00:00:00+00:00"}], "1969-12-31"),
+        ("date", "2026-01-02T23:30:00", [{"value": "2026-01-02T00:00:00+00:00"}], "2026-01-02"),
     ],
 )
 def test_a_value_in_kommos_words_and_back(type_, value, values, comparable):
@@ -78,7 +87,8 @@ def test_a_choice_without_an_id_compares_by_its_text():
         ("checkbox", [{"value": "1"}], True),
         ("checkbox", [{"value": "TRUE"}], True),
         ("checkbox", [{"value": 0}], False),
-        ("date", [{"value": 1767312000}], 1767312000),
+        ("date", [{"value": 1767312000}], "2026-01-02"),
+        ("date", [{"value": "2026-01-02"}], "2026-01-02"),
         ("date", [{"value": "soon"}], "soon"),
         ("date", [{"value": "9" * 30}], "9" * 30),
         ("items", [{"value": " São\u0301 "}], "Sãó"),
@@ -151,3 +161,81 @@ def test_a_webhooks_bare_text_is_recognised():
     assert not looks_like("4500", [])
     assert not looks_like("4500", ["4500", "4500"])
     assert not looks_like([1], [1])
+
+
+def test_a_webhooks_bare_date_is_recognised_by_its_day():
+    # Midnight in São Paulo, as Kommo's webhooks tell it.
+    assert looks_like("2026-12-25", ["1798167600"])
+    assert not looks_like("2026-12-24", ["1798167600"])
+
+
+ZONES = ["America/Sao_Paulo", "Europe/Moscow", "UTC", "Pacific/Auckland", "America/Adak", "Asia/Kolkata"]
+
+
+@given(st.dates(date(1975, 1, 1), date(2100, 1, 1)), st.sampled_from(ZONES))
+def test_a_day_is_the_same_day_in_every_zone(day, zone):
+    form = Form(zone=ZoneInfo(zone))
+    [sent] = to_kommo("date", day.isoformat(), form=form)
+    moment = datetime.fromisoformat(sent["value"])
+    # The start of its day in the account's zone, or what comes next where that is left out.
+    assert moment.astimezone(form.zone).date() == day
+    kept = datetime.combine(moment.astimezone(form.zone).date(), time(), form.zone)
+    assert from_kommo("date", [{"value": int(kept.timestamp())}], form.zone) == day.isoformat()
+    assert to_kommo("date", kept, form=form) == [sent]
+
+
+@pytest.mark.parametrize(
+    ("type_", "held", "known"),
+    [
+        ("text", "a b", " a  b "),
+        ("text", "família grande", "família grande 👍 três"),
+        ("text", None, "👍 sim"),
+        ("checkbox", None, False),
+        ("url", "http://a.example", "https://a.example/"),
+        ("date", "2026-12-25", 1798167600),
+    ],
+)
+def test_another_form_of_what_was_known(type_, held, known):
+    assert is_form_of(type_, held, known)
+
+
+@pytest.mark.parametrize(
+    ("type_", "held", "known"),
+    [
+        ("text", "família", "família grande"),
+        ("text", None, "família"),
+        ("checkbox", None, True),
+        ("checkbox", True, False),
+        ("checkbox", False, None),
+        ("numeric", None, "0"),
+        ("date", "2026-12-24", 1798167600),
+        ("multiselect", [1], [1, 2]),
+        ("text", 5, "5"),
+    ],
+)
+def test_another_value_is_no_form(type_, held, known):
+    assert not is_form_of(type_, held, known)
+
+
+def test_what_people_typed_agrees_when_it_would_be_sent_as_what_is_wanted():
+    assert agrees("text", "a" * 255, "a" * 400)
+    assert agrees("text", "sim", "sim 👍")
+    assert agrees("text", None, "👍")
+    assert not agrees("text", "sim", "não")
+    assert not agrees("checkbox", False, None)
+    assert not agrees("url", "https://a.example", "x" * 3000)
+
+
+@given(st.text(max_size=400), st.sampled_from(["text", "textarea"]))
+def test_what_is_typed_becomes_a_fact_that_agrees_with_it(typed, type_):
+    held = from_kommo(type_, [{"value": typed}])
+    assert agrees(type_, from_kommo(type_, to_kommo(type_, held)), held)
+
+
+def test_names_are_the_same_without_their_emoji():
+    assert same_name("Ana 🌸 Souza", "Ana Souza")
+    assert not same_name("Ana", "Ana Souza")
+
+
+def test_an_account_that_keeps_emoji_gets_them():
+    assert to_kommo("text", "sim 👍", form=Form(keeps_emoji=True)) == [{"value": "sim 👍"}]

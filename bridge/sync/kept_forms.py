@@ -58,10 +58,13 @@ def is_own_work(unread: Mapping[str, Any], reply: LeadReply, *, user_id: int | N
     """
     if not unread:
         return False
-    if reply.updated_by != user_id and not (reply.updated_by is None or (reply.updated_by == 0 and robots)):
+    told = unread.get("updated_at")
+    if reply.updated_by is None:
+        # Nobody says whose work it is: only the very second of our write speaks for us.
+        return bool(told) and reply.updated_at == told
+    if reply.updated_by != user_id and not (reply.updated_by == 0 and robots):
         return False
-    until = unread.get("updated_at") or reply.created_at + CREATION_TAKES
-    return reply.updated_at <= until
+    return reply.updated_at <= (told or reply.created_at + CREATION_TAKES)
 
 
 def is_stale(card: Card, reply: LeadReply, read_at: datetime) -> bool:

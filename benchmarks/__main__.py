@@ -35,6 +35,7 @@ SCENARIOS: dict[str, Sequence[str]] = {
     "idle_latency": BOTH,
     "idle_cost": BOTH,
     "memory": BOTH,
+    "first_comparison": BOTH,
     "interactions_rate": BOTH,
     "webhooks_store": BOTH,
     "admin_pages": SERVER,

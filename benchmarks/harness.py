@@ -53,7 +53,7 @@ class Bench(Stage):
                 # As in production: DEBUG would keep every query in memory.
                 "DEBUG": "false",
                 "LOG_LEVEL": "ERROR",
-                "API_REQUESTS_PER_SECOND": "1000000",
+                "API_REQUESTS_PER_SECOND": "100000",
                 "LANGUAGE_CODE": "en",
                 # What would send Django to other settings or hide a scenario's own.
                 "DJANGO_SETTINGS_MODULE": "bridge.settings",

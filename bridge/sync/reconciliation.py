@@ -195,7 +195,8 @@ class Comparison:
             # The filter was ignored, as Kommo does with what it does not know: page after page, then.
             return {**at, "page": at["page"] + 1, "oldest": None, "by_pages": True}
         oldest_here = min(reply.created_at for reply in replies)
-        if at.get("by_pages") or oldest_here == oldest:
+        if at.get("by_pages") or (oldest is not None and oldest_here >= oldest):
+            # More than a page of one second: an import, say.
             return {**at, "page": at["page"] + 1}
         return {**at, "page": 1, "oldest": oldest_here}
 

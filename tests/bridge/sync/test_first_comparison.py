@@ -142,6 +142,43 @@ def test_a_lead_deleted_while_pages_are_read_hides_no_other(fresh, kommo, monkey
     assert set(ids) == set(Card.objects.values_list("kommo_lead_id", flat=True))
 
 
+@pytest.mark.parametrize("seconds", [[0] * 9, [0, 0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 1, 1, 2]])
+def test_more_leads_of_one_second_than_a_page_holds_are_all_read_and_it_ends(fresh, kommo, monkeypatch, seconds):
+    monkeypatch.setattr(reconciliation, "PAGE", 2)
+    made = [one.get("id") or one["lead"]["id"] for one in seed(kommo, len(seconds))]
+    for kommo_id, second in zip(made, seconds, strict=True):
+        kommo.post(f"leads/{kommo_id}/edit", {"created_at": 1_700_000_000 + second})
+    asked = []
+    listed = reconciliation.KommoClient.list_leads
+
+    def counting(self, **arguments):
+        asked.append(arguments)
+        assert len(asked) < 50
+        return listed(self, **arguments)
+
+    monkeypatch.setattr(reconciliation.KommoClient, "list_leads", counting)
+    assert tasks.compare_first(fresh.pk)
+    assert set(made) == set(Card.objects.values_list("kommo_lead_id", flat=True))
+
+
+def test_where_kommo_ignores_the_filter_it_reads_page_after_page(fresh, kommo, monkeypatch):
+    monkeypatch.setattr(reconciliation, "PAGE", 2)
+    made = [one.get("id") or one["lead"]["id"] for one in seed(kommo, 7)]
+    for place, kommo_id in enumerate(made):
+        kommo.post(f"leads/{kommo_id}/edit", {"created_at": 1_700_000_000 + 10 * place})
+    asked = []
+    listed = reconciliation.KommoClient.list_leads
+
+    def ignoring(self, *, created_until=None, **arguments):
+        asked.append(arguments)
+        assert len(asked) < 50
+        return listed(self, **arguments)
+
+    monkeypatch.setattr(reconciliation.KommoClient, "list_leads", ignoring)
+    assert tasks.compare_first(fresh.pk)
+    assert set(made) == set(Card.objects.values_list("kommo_lead_id", flat=True))
+
+
 def test_the_clock_asks_for_it_and_asks_again_until_it_is_through(fresh, kommo, monkeypatch):
     monkeypatch.setattr(reconciliation, "PAGE", 2)
     monkeypatch.setattr(tasks, "LONGEST_COMPARING", timedelta(0))

@@ -28,7 +28,8 @@ from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgettin
 from bridge.reasons import told
 from bridge.sync import briefings, clock, outbox, troubles
 from bridge.sync.connection import client_for
-from followups.models import Enrollment
+from followups import channels
+from followups.models import Attempt, Enrollment, Sequence
 from followups.today import LATE_AFTER
 from leads.models import FieldMapping, Lead, Pipeline, Stage
 
@@ -432,11 +433,20 @@ def _followups(now: datetime) -> Iterator[Finding]:
         message = _("%(count)d are late") % {"count": late}
         remedy = _("see that the worker runs and that the agent answers")
         yield Finding("follow-ups", message, remedy, "follow-ups-late")
-    elif not settings.AGENT_WEBHOOK_URL and not settings.FOLLOWUP_CHANNEL:
-        advice = _("set AGENT_WEBHOOK_URL and AGENT_WEBHOOK_SECRET: until then no message reaches anybody")
-        yield Finding(
-            "follow-ups", _("not sent, only logged: AGENT_WEBHOOK_URL is empty"), code="unsent", advice=advice
+    elif (why := channels.why_mute()) and Sequence.objects.filter(is_active=True, steps__isnull=False).exists():
+        unsent = Attempt.objects.filter(state=Attempt.State.NOT_SENT, created_at__gt=now - timedelta(days=1)).count()
+        words = {"reason": told(why), "count": unsent}
+        said = (
+            _("not sent, %(reason)s") if not unsent else _("not sent, %(reason)s: %(count)d messages of the last day")
         )
+        if settings.FOLLOWUP_CHANNEL:
+            advice = _("mend FOLLOWUP_CHANNEL: until then no message reaches anybody, and nobody is given up on")
+        else:
+            advice = _(
+                "set AGENT_WEBHOOK_URL and AGENT_WEBHOOK_SECRET: until then no message reaches anybody, and nobody is "
+                "given up on"
+            )
+        yield Finding("follow-ups", said % words, code="unsent", advice=advice)
     else:
         yield Finding("follow-ups", _("none is late"))
 

@@ -14,7 +14,7 @@ from leads.statements import Select
 NOTHING: dict[str, Any] = {"state": "none", "next_at": None, "step": None}
 
 
-def place(lead_id: Any) -> tuple[Subquery, Subquery, Subquery]:
+def place(lead_id: Any) -> tuple[Subquery, Subquery, Subquery, Subquery]:
     """Return what a query over leads selects to tell where each is in its follow-ups; `told` puts it in words.
 
     Of what is waiting the nearest counts; of what is over, the latest.
@@ -22,16 +22,17 @@ def place(lead_id: Any) -> tuple[Subquery, Subquery, Subquery]:
     rows = Enrollment.objects.filter(lead_id=lead_id).order_by(
         Case(When(state=Enrollment.State.WAITING, then=0), default=1), "next_at", "-pk"
     )
-    state, next_at, step = (Subquery(rows.values(name)[:1]) for name in ("state", "next_at", "step"))
-    return state, next_at, step
+    state, next_at, step, held = (Subquery(rows.values(name)[:1]) for name in ("state", "next_at", "step", "held"))
+    return state, next_at, step, held
 
 
-def told(state: str | None, next_at: datetime | None, step: int | None) -> dict[str, Any]:
-    """Return where a lead is in its follow-ups, as the agent is told."""
+def told(state: str | None, next_at: datetime | None, step: int | None, held: bool | None) -> dict[str, Any]:
+    """Return where a lead is in its follow-ups, as the agent is told. While it is held nothing is due."""
     if state is None:
         return dict(NOTHING)
     waiting = state == Enrollment.State.WAITING
-    return {"state": state, "next_at": next_at.isoformat() if next_at else None, "step": step if waiting else None}
+    at = next_at.isoformat() if next_at and not held else None
+    return {"state": state, "next_at": at, "step": step if waiting else None} | ({"held": True} if held else {})
 
 
 PLACE = Select(lambda lead_id: Lead.objects.filter(pk=lead_id).order_by().values_list(*place(OuterRef("pk"))))

@@ -28,9 +28,15 @@ PROBLEMS_WITH_404: Any = PROBLEMS | {(404, PROBLEM_TYPE): Problem}
 SYNC_STATES = ["synced", "pending", "retrying", "blocked", "dead", "gone"]
 
 
+class Address(serializers.Serializer):  # type: ignore[type-arg]
+    kind = serializers.ChoiceField(choices=["phone", "whatsapp"])
+    value = serializers.CharField()
+
+
 class LeadSummary(serializers.Serializer):  # type: ignore[type-arg]
     id = serializers.UUIDField()
     phone = serializers.CharField(allow_null=True)
+    addresses = Address(many=True, help_text="Where the person is reached, the one last written from first")
     name = serializers.CharField(allow_null=True)
     pipeline = serializers.CharField()
     stage = serializers.CharField(help_text="A stage's key, or `other`")
@@ -55,6 +61,7 @@ class FollowUp(serializers.Serializer):  # type: ignore[type-arg]
     state = serializers.ChoiceField(choices=["none", "waiting", "finished", "cancelled"])
     next_at = serializers.DateTimeField(allow_null=True)
     step = serializers.IntegerField(allow_null=True)
+    held = serializers.BooleanField(required=False, help_text="True while staff hold it back; absent otherwise")
 
 
 class InteractionAnswer(serializers.Serializer):  # type: ignore[type-arg]

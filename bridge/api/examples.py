@@ -46,6 +46,10 @@ BATCH: list[dict[str, Any]] = [
 _LEAD: dict[str, Any] = {
     "id": "0f9c7c1e-6a0b-4f5e-9d6b-1f2a3b4c5d6e",
     "phone": "+5581999990000",
+    "addresses": [
+        {"kind": "whatsapp", "value": "558199990000@s.whatsapp.net"},
+        {"kind": "phone", "value": "+5581999990000"},
+    ],
     "name": "Maria Souza",
     "pipeline": "solar",
     "stage": "qualified",

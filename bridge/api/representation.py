@@ -73,8 +73,8 @@ GLANCES = Select(
 def glances(lead_ids: list[UUID]) -> tuple[dict[UUID, Glance], dict[UUID, dict[str, Any]]]:
     """Return the cards of leads, of those that have one, and where they are in their follow-ups. One query."""
     cards, places = {}, {}
-    for lead_id, state, next_at, step, kommo_id, card_state, *looks in GLANCES.all(lead_ids=lead_ids):
-        places[lead_id] = followups.told(state, next_at, step)
+    for lead_id, state, next_at, step, held, kommo_id, card_state, *looks in GLANCES.all(lead_ids=lead_ids):
+        places[lead_id] = followups.told(state, next_at, step, held)
         if card_state is not None:
             cards[lead_id] = Glance(kommo_id, card_state, Looks(*looks))
     return cards, places
@@ -88,6 +88,7 @@ def lead_summary(lead: Lead, card: Card | Glance | None) -> dict[str, Any]:
     return {
         "id": str(lead.pk),
         "phone": lead.phone,
+        "addresses": lead.addresses,
         "name": lead.name or None,
         "pipeline": lead.pipeline.slug,
         "stage": lead.stage.key if lead.stage else "other",

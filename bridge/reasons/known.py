@@ -280,6 +280,8 @@ FOLLOW_UPS = (
     _("only logged: AGENT_WEBHOOK_URL is empty"),
     _("only logged: FOLLOWUP_CHANNEL cannot be used (%(what)s)"),
     _("shadow: nothing is said to anybody"),
+    _("the account's fields were never read: run kommo_connect"),
+    _("the field %(a)s holds %(number)s characters: make it a long text in Kommo"),
     _("no message was sent"),
     _("no message was sent, so nobody gives the lead up"),
     _("not every message was sent"),

@@ -8,6 +8,7 @@ answer to the run is lost, it is not asked for again.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -15,20 +16,23 @@ from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUn
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.models import Account, Card, Trouble
-from bridge.sync import refusals, troubles
+from bridge.sync import catalogue, refusals, troubles
 from bridge.sync.connection import client_for
 from followups.channels import Outcome, Outgoing, Result
 
 FIELD = "Follow-up"
+LONG_TEXT, SHORT_TEXT = "textarea", "text"
+# What Kommo takes into a short text.
+SHORT_TEXT_HOLDS = 256
 
 
 class Salesbot:
-    """Runs the bot SALESBOT_ID on the lead's card, with the text in the text field “Follow-up”."""
+    """Runs the bot SALESBOT_ID on the lead's card, with the text in the long text field “Follow-up”."""
 
     acts_once = False
 
     def send(self, message: Outgoing, *, now: datetime) -> Result:
-        card = Card.objects.select_related("account__catalogue").filter(lead_id=message.lead["id"]).first()
+        card = Card.objects.select_related("account").filter(lead_id=message.lead["id"]).first()
         if card is None or card.kommo_lead_id is None:
             return Result(Outcome.RETRY, "the lead has no card in Kommo yet")
         if card.account.state != Account.State.ACTIVE:
@@ -36,17 +40,32 @@ class Salesbot:
             return Result(Outcome.RETRY, f"the account in Kommo is {card.account.get_state_display()}")
         if until := troubles.rests_until(card.account_id, Trouble.Subject.SALESBOT, now=now):
             return Result(Outcome.RETRY, "Kommo refuses Salesbots to us at present", (until - now).total_seconds())
-        fields = card.account.catalogue.lead_fields
-        field_id = next((field["id"] for field in fields if field["name"] == FIELD), None)
-        if field_id is None:
-            return Result(Outcome.RETRY, f"the account has no text field “{FIELD}”: create it in Kommo")
-        values = [{"field_id": field_id, "values": [{"value": message.text}]}]
+        field, obstacle = _field(card.account, message.text)
+        if field is None:
+            return Result(Outcome.RETRY, obstacle)
+        values = [{"field_id": field["id"], "values": [{"value": message.text}]}]
         client = client_for(card.account)
         try:
             client.update_leads([{"id": card.kommo_lead_id, "custom_fields_values": values}])
         except KommoError as error:
             return _again(card.account, client, error, now)
         return _run(card.account, client, card.kommo_lead_id, now)
+
+
+def _field(account: Account, text: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the field the bot reads, or why the text cannot be put there; nothing has left yet."""
+    found = catalogue.stored(account)
+    if found is None:
+        return None, "the account's fields were never read: run kommo_connect"
+    named = [field for field in found.lead_fields if field["name"] == FIELD]
+    # A long text before a short one of the same name.
+    named.sort(key=lambda field: field["type"] != LONG_TEXT)
+    field = next((field for field in named if field["type"] in (LONG_TEXT, SHORT_TEXT)), None)
+    if field is None:
+        return None, f"the account has no text field “{FIELD}”: create it in Kommo"
+    if field["type"] == SHORT_TEXT and len(text) > SHORT_TEXT_HOLDS:
+        return None, f"the field “{FIELD}” holds {SHORT_TEXT_HOLDS} characters: make it a long text in Kommo"
+    return field, ""
 
 
 def _run(account: Account, client: KommoClient, kommo_lead_id: int, now: datetime) -> Result:

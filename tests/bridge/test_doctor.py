@@ -13,6 +13,7 @@ from django.utils import timezone, translation
 from bridge.doctor import examine
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
 from bridge.sync import switches
+from followups.models import Sequence
 from leads.models import FieldMapping, Stage
 from tests.conftest import drain, record
 
@@ -52,6 +53,28 @@ def test_a_token_is_warned_of_before_it_ends(healthy, days, said):
     [(check, message)] = wrong()
     assert check == "token"
     assert said in message
+
+
+def advice():
+    return {(one.message, one.advice) for one in examine(timezone.now()) if one.check == "follow-ups"}
+
+
+def test_messages_that_nobody_gets_are_told_with_what_to_do(healthy, settings):
+    [(message, cure)] = advice()
+    assert message == "not sent, only logged: AGENT_WEBHOOK_URL is empty"
+    assert cure.startswith("set AGENT_WEBHOOK_URL and AGENT_WEBHOOK_SECRET")
+    settings.FOLLOWUP_CHANNEL = "foo.Bar"
+    [(message, cure)] = advice()
+    assert "FOLLOWUP_CHANNEL cannot be used" in message
+    assert cure.startswith("mend FOLLOWUP_CHANNEL")
+
+
+def test_where_nothing_is_to_be_sent_nothing_is_missing(healthy, settings):
+    Sequence.objects.update(is_active=False)
+    assert advice() == {("none is late", "")}
+    Sequence.objects.update(is_active=True)
+    settings.AGENT_WEBHOOK_URL = "http://127.0.0.1:9/"
+    assert advice() == {("none is late", "")}
 
 
 def test_each_trouble_is_found(healthy, pipeline, kommo):

@@ -41,10 +41,11 @@ class Agent:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 body = Webhook(SECRET).verify(raw, {name.lower(): value for name, value in self.headers.items()})
                 outer.take(self.headers["webhook-id"], body)
+                answer = json.dumps(outer.answer(body)).encode()
                 self.send_response(200)
-                self.send_header("Content-Length", "2")
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(b"{}")
+                self.wfile.write(answer)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -62,6 +63,9 @@ class Agent:
         assert data["attempt_id"] == webhook_id
         with self._lock:
             self.due.append((data["lead"]["phone"], data["sequence"], data["step"], webhook_id))
+
+    def answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {}
 
     def steps_of(self, phone: str) -> list[int]:
         return [step for who, _, step, _ in self.due if who == phone]

@@ -40,7 +40,7 @@ class Command(BaseCommand):
                 "check": one.check,
                 "ok": one.is_well,
                 "message": one.message,
-                "remedy": one.remedy or None,
+                "remedy": one.remedy or one.advice or None,
                 "advice": one.advice or None,
             }
             for one in findings

@@ -55,6 +55,7 @@ def test_the_contracts_own_example_is_answered_as_it_says(agent):
     assert body["lead"] == {
         "id": str(Lead.objects.get().pk),
         "phone": "+5581999990000",
+        "addresses": [{"kind": "phone", "value": "+5581999990000"}],
         "name": "Maria Souza",
         "pipeline": "solar",
         "stage": "meeting_scheduled",

@@ -9,8 +9,29 @@ from django.apps import apps
 from django.core.management import call_command
 from django.utils import timezone
 
+from followups import staff
 from leads.models import Event, Lead
 from tests.conftest import MARIA, drain
+
+
+def test_a_follow_up_that_is_held_is_told_as_held_and_as_not_due(agent):
+    agent.says(message={"direction": "outbound", "text": "Olá"})
+    lead = Lead.objects.get()
+    assert agent.get(f"leads/{lead.pk}/").json()["followup"]["next_at"]
+    staff.hold(lead.enrollments.get(), who="ana", now=timezone.now())
+    held = {"state": "waiting", "next_at": None, "step": 1, "held": True}
+    assert agent.get(f"leads/{lead.pk}/").json()["followup"] == held
+    assert agent.says(name="Maria").json()["followup"] == held
+
+
+def test_the_address_last_written_from_comes_first_as_whatsapp_spells_it(agent):
+    agent.post("interactions/", {"lead": {"phone": "553188776655:12@s.whatsapp.net"}})
+    agent.post("interactions/", {"lead": {"phone": "+55 31 98877-6655"}})
+    [lead] = agent.get("leads/").json()["results"]
+    assert lead["addresses"] == [
+        {"kind": "whatsapp", "value": "553188776655@s.whatsapp.net"},
+        {"kind": "phone", "value": "+5531988776655"},
+    ]
 
 
 def test_a_lead_in_full(agent):

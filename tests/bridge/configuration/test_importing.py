@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from bridge.configuration import document, exporting
+from bridge.configuration.problems import RefusedError
 from followups.models import Sequence, Step
 from leads.models import Criterion, FieldMapping, Flow, Pipeline, Qualification, Stage, StageMapping, TagRule
 from leads.models import UnmappedConversationStage as Unmapped
@@ -52,6 +53,24 @@ def test_the_solar_playbook_makes_what_an_installation_makes(pipeline):
     bring(SOLAR)
 
     assert exported() == fresh == body(SOLAR)
+
+
+def test_a_text_that_speaks_of_what_no_lead_has_is_refused_with_its_line(pipeline):
+    wrong = SOLAR.replace("Ficou alguma dúvida", "{{ frist_name }} Ficou alguma dúvida")
+    line = next(number for number, text in enumerate(wrong.splitlines(), 1) if "frist_name" in text)
+    with pytest.raises(RefusedError) as refused:
+        bring(wrong)
+    assert str(refused.value) == (
+        f"line {line}: the text cannot be rendered: “frist_name” does not exist; did you mean “first_name”? (line 1)"
+    )
+    assert not Step.objects.filter(text__contains="frist_name").exists()
+
+
+def test_a_text_of_long_ago_keeps_nobody_from_changing_something_else(pipeline):
+    Step.objects.filter(sequence__slug="reengagement", position=1).update(text="Oi {{ nome }}!")
+    bring(exported().replace("name: Funil de Vendas", "name: Outro nome"))
+    pipeline.refresh_from_db()
+    assert pipeline.name == "Outro nome"
 
 
 def test_one_pipeline_becomes_quite_another_and_back(pipeline):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
-from bridge.models import Account, Card, Trouble
+from bridge.models import Account, Card, Catalogue, Trouble
 from bridge.sync import catalogue
 from bridge.sync.connection import client_for
 from bridge.sync.salesbot import FIELD, Salesbot
@@ -75,6 +76,30 @@ def test_without_the_field_or_the_card_it_says_what_is_missing(account, pipeline
     assert "no card" in Salesbot().send(message, now=timezone.now()).reason
     drain(account)
     assert "create it in Kommo" in Salesbot().send(message, now=timezone.now()).reason
+
+
+def test_an_account_whose_fields_were_never_read_loses_no_step(message, kommo, account):
+    account.catalogue.delete()
+    result = send(message)
+    assert (result.outcome, "kommo_connect" in result.reason) == (Outcome.RETRY, True)
+    assert runs(kommo) == []
+
+
+def test_a_text_longer_than_a_short_field_asks_for_a_long_one(message, kommo, account):
+    long = replace(message, text="x" * 257)
+    result = send(long)
+    assert (result.outcome, "make it a long text" in result.reason) == (Outcome.RETRY, True)
+    assert runs(kommo) == []
+    client_for(account).create_custom_fields("leads", [{"name": FIELD, "type": "textarea"}])
+    catalogue.refresh(account, client_for(account), now=timezone.now())
+    assert send(long).outcome is Outcome.SENT
+
+
+@pytest.mark.parametrize("kind", ["numeric", "checkbox", "date"])
+def test_a_field_of_that_name_that_holds_no_text_is_not_it(message, account, kind):
+    fields = [field | {"type": kind} for field in account.catalogue.lead_fields]
+    Catalogue.objects.update(lead_fields=fields)
+    assert "create it in Kommo" in send(message).reason
 
 
 def test_a_bot_kommo_does_not_know_is_said_so(message, settings):

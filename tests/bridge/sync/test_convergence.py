@@ -1,7 +1,8 @@
 """Outbox and drain against a modelled Kommo that applies, refuses, loses answers and is edited by staff.
 
-Whatever the order: no lead exists twice at any moment, staff's own tags stay, and once all trouble is over every card
-is as its lead says.
+Staff delete leads and put them back, rights hide all leads for a while, and calls beside the cards are refused.
+Whatever the order: no lead exists twice at any moment, staff's own tags stay, nobody is silenced whom nobody took, and
+once all trouble is over every card is as its lead says.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from bridge.errors import (
+    Call,
+    KommoAccessError,
     KommoNotFoundError,
     KommoRateLimitError,
     KommoRejectedError,
@@ -26,11 +29,11 @@ from bridge.errors import (
     KommoUnreachableError,
     Rejection,
 )
-from bridge.kommo.replies import Created, FieldValuesReply, LeadReply, Updated
-from bridge.kommo.transport import Call
-from bridge.models import Account, AccountPipeline, Card
-from bridge.sync import adoption, intent, outbox
+from bridge.kommo.replies import Created, FieldValuesReply, LeadReply, NoteReply, Updated
+from bridge.models import Account, AccountPipeline, Briefing, Card, Trouble
+from bridge.sync import adoption, intent, outbox, vanished
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
+from bridge.sync.reconciliation import Comparison
 from leads.models import Lead, Pipeline, Stage
 from tests.conftest import record
 
@@ -57,7 +60,10 @@ class ModelledKommo:
 
     def __init__(self):
         self.leads: dict[int, dict] = {}
-        self.deleted: set[int] = set()
+        self.trash: dict[int, dict] = {}
+        self.hidden = False
+        self.refuses_notes = False
+        self.written: list[str] = []
         self.moods: list[str] = []
         self.late: list[tuple[Callable, list[dict]]] = []
         self.last_call = Call("PATCH", "model", 200, 0.0, "")
@@ -81,15 +87,29 @@ class ModelledKommo:
 
     def iterate_leads(self, *, ids=(), custom_field=None, **_):
         wanted = custom_field[1] if custom_field else ()
+        if self.hidden:
+            return []
         return [self.reply(one) for one, lead in self.leads.items() if one in ids or lead["bridge_id"] in wanted]
 
-    def lead(self, lead_id):
-        if lead_id not in self.leads:
+    def lead(self, lead_id, **_):
+        if lead_id not in self.leads or self.hidden:
             raise KommoNotFoundError("not there", operation="read lead", status_code=204)
         return self.reply(lead_id)
 
     def contacts(self, **_):
         return []
+
+    def account(self):
+        return None
+
+    def notes(self, lead_id):
+        return []
+
+    def create_notes(self, notes):
+        if self.refuses_notes:
+            raise KommoAccessError("create notes: Kommo answered 403", operation="create notes", status_code=403)
+        self.written += [note["params"]["text"] for note in notes]
+        return [NoteReply(len(self.written), note["entity_id"], note["params"]["text"]) for note in notes]
 
     # --- The model
 
@@ -139,7 +159,7 @@ class ModelledKommo:
 
     def _update(self, body):
         lead = self.leads.get(body["id"])
-        if lead is None:
+        if lead is None or self.hidden:
             return None
         lead |= {key: body[key] for key in ("name", "pipeline_id", "status_id") if key in body}
         lead["tags"] |= {tag["name"] for tag in body.get("tags_to_add", ())}
@@ -164,6 +184,8 @@ class Delivering(RuleBasedStateMachine):
         # Leads that staff, or a write of ours that came late, touched, and whose webhook has not come yet.
         self.unheard: list[int] = []
         self.vips: set[int] = set()
+        # Leads that a person put where the agent is to be silent, ever.
+        self.taken: set[int] = set()
         # The name each person gave last, for as long as nobody of the staff gave them another.
         self.said: dict[str, str] = {}
         self.renamed: set[int] = set()
@@ -195,7 +217,9 @@ class Delivering(RuleBasedStateMachine):
     @precondition(lambda self: self.kommo.leads)
     @rule(data=st.data(), status=PLACES)
     def staff_move_a_card(self, data, status):
-        self._edit(data, status_id=status)
+        lead_id = self._edit(data, status_id=status)
+        if status == STATUSES["human_handoff"]:
+            self.taken.add(lead_id)
 
     @precondition(lambda self: self.kommo.leads)
     @rule(data=st.data(), name=NAMES)
@@ -208,6 +232,46 @@ class Delivering(RuleBasedStateMachine):
         lead_id = self._edit(data)
         self.kommo.leads[lead_id]["tags"].add("vip")
         self.vips.add(lead_id)
+
+    @precondition(lambda self: self._known())
+    @rule(data=st.data())
+    def staff_delete_a_card(self, data):
+        lead_id = data.draw(st.sampled_from(self._known()))
+        self.kommo.trash[lead_id] = self.kommo.leads.pop(lead_id)
+        self.unheard.append(lead_id)
+
+    @precondition(lambda self: self.kommo.trash)
+    @rule(data=st.data())
+    def staff_put_a_card_back(self, data):
+        lead_id = data.draw(st.sampled_from(sorted(self.kommo.trash)))
+        self.kommo.leads[lead_id] = self.kommo.trash.pop(lead_id)
+        self.unheard.append(lead_id)
+
+    @rule(hidden=st.booleans())
+    def rights_change(self, hidden):
+        self.kommo.hidden = hidden
+
+    @rule(refused=st.booleans())
+    def notes_are_refused_or_not(self, refused):
+        self.kommo.refuses_notes = refused
+
+    @rule()
+    def everything_is_looked_at(self):
+        """The comparison of a night: what a list lacks is looked for once more, after a while."""
+        now = timezone.now()
+        for card in Card.objects.filter(kommo_lead_id__isnull=False).select_related("lead"):
+            if card.kommo_lead_id in self.kommo.leads and not self.kommo.hidden:
+                vanished.seen(self.account, [card.kommo_lead_id])
+                self._hear_of(card)
+            else:
+                vanished.miss([card], reason=vanished.NOT_FOUND, now=now)
+
+    @rule()
+    def a_second_look_is_taken(self):
+        long_ago = timezone.now() - timedelta(minutes=1)
+        Card.objects.filter(missing_since__isnull=False).update(missing_since=long_ago)
+        account = Account.objects.get()
+        Comparison(account, self.kommo, None, "second look").look_again()
 
     @precondition(lambda self: self.kommo.late)
     @rule()
@@ -222,9 +286,10 @@ class Delivering(RuleBasedStateMachine):
         if card is None:
             # It waits until the card knows its lead.
             self.unheard.append(lead_id)
-            return
-        now = timezone.now()
-        adoption.adopt(card.pk, self.kommo.reply(lead_id), None, read_at=now, now=now, found_by="webhook")
+        elif lead_id in self.kommo.leads:
+            self._hear_of(card)
+        else:
+            vanished.settle(self.account, self.kommo, [card], reason="deleted in Kommo", now=timezone.now())
 
     # --- Deliveries
 
@@ -253,21 +318,36 @@ class Delivering(RuleBasedStateMachine):
         Account.objects.update(retry_at=None)
         Card.objects.filter(state__in=Card.PENDING).update(due_at=long_ago)
         Card.objects.filter(write_settles_at__isnull=False).update(write_settles_at=long_ago)
+        Trouble.objects.update(next_at=long_ago)
+        Briefing.objects.exclude(due_at=None).update(due_at=long_ago)
 
     @invariant()
     def no_lead_exists_twice(self):
-        ours = [lead["bridge_id"] for lead in self.kommo.leads.values()]
+        ours = [lead["bridge_id"] for lead in (self.kommo.leads | self.kommo.trash).values()]
         assert len(ours) == len(set(ours))
 
     @invariant()
     def what_staff_tagged_stays_tagged(self):
-        assert all("vip" in self.kommo.leads[lead_id]["tags"] for lead_id in self.vips)
+        assert all("vip" in (self.kommo.leads | self.kommo.trash)[lead_id]["tags"] for lead_id in self.vips)
+
+    @invariant()
+    def nobody_is_silenced_whom_nobody_took(self):
+        silenced = Card.objects.filter(lead__handoff_since__isnull=False).values_list("kommo_lead_id", flat=True)
+        assert set(silenced) <= self.taken
+        assert Account.objects.get().state == Account.State.ACTIVE
 
     # --- The end
 
     def trouble_ends(self):
+        self.kommo.hidden = self.kommo.refuses_notes = False
+        while self.kommo.trash:
+            lead_id, lead = self.kommo.trash.popitem()
+            self.kommo.leads[lead_id] = lead
+            self.unheard.append(lead_id)
         for _ in range(30):
             self.time_passes()
+            self.everything_is_looked_at()
+            self.a_second_look_is_taken()
             while self.unheard and Card.objects.filter(kommo_lead_id=self.unheard[0]).exists():
                 self.kommo_tells_of_it()
             outbox.requeue(Card.objects.filter(state__in=[Card.State.DEAD, Card.State.BLOCKED]), now=timezone.now())
@@ -305,6 +385,15 @@ class Delivering(RuleBasedStateMachine):
         assert Lead.objects.count() >= Card.objects.count()
         Drain(account, lease, self.kommo).run(until=now + LONGEST_DRAIN)
 
+    def _known(self):
+        """Leads that a card knows: one that is deleted before we hear that it was made is made anew, and rightly."""
+        return sorted(set(Card.objects.values_list("kommo_lead_id", flat=True)) & self.kommo.leads.keys())
+
+    def _hear_of(self, card):
+        now = timezone.now()
+        reply = self.kommo.reply(card.kommo_lead_id)
+        adoption.adopt(card.pk, reply, None, read_at=now, now=now, found_by="webhook")
+
     def _edit(self, data, **changes):
         lead_id = data.draw(st.sampled_from(sorted(self.kommo.leads)))
         self.kommo.leads[lead_id] |= {**changes, "updated_at": int(timezone.now().timestamp())}
@@ -315,8 +404,8 @@ class Delivering(RuleBasedStateMachine):
 @pytest.fixture
 def modelled(db, monkeypatch):
     """The shipped pipeline bound to the model's ids; nothing is gathered, because nobody else is writing."""
-    # What sellers are told at a handoff has tests of its own as well.
-    Pipeline.objects.filter(slug="solar").update(kommo_pipeline_id=PIPELINE, handoff_note=False, handoff_task="")
+    # Of what sellers are told at a handoff the note is enough; it has tests of its own.
+    Pipeline.objects.filter(slug="solar").update(kommo_pipeline_id=PIPELINE, handoff_note=True, handoff_task="")
     for key, status_id in STATUSES.items():
         Stage.objects.filter(key=key).update(kommo_status_id=status_id)
     account = Account.objects.create(

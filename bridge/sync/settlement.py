@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bridge.errors import KommoError
-from bridge.kommo.errors import Action
+from bridge.kommo.errors import Action, Purpose, purpose_of
 from bridge.kommo.replies import Created, Updated
 from bridge.models import Card, Delivery
 from bridge.sync import backoff, kept_forms
@@ -94,9 +94,11 @@ def failed(
     that only asked, or a write that was held back before it was declared (`was_write` False), tells nothing of an
     earlier write: what was awaited of that is awaited still.
     """
-    surely_not_applied = not was_write or getattr(error, "sent", None) is False
+    # When the token had to be renewed first, the write itself was answered: it was refused, and not acted upon.
+    was_about_the_token = purpose_of(error) is Purpose.TOKEN
+    surely_not_applied = not was_write or was_about_the_token or getattr(error, "sent", None) is False
     outcome = Delivery.Outcome.FAILED if surely_not_applied else Delivery.Outcome.UNKNOWN
-    over_at = now + LINGERS_FOR if getattr(error, "lingers", False) else None
+    over_at = now + LINGERS_FOR if getattr(error, "lingers", False) and not was_about_the_token else None
 
     def settle(card: Card, entry: Entry) -> Delivery:
         if was_write:

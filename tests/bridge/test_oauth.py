@@ -15,12 +15,13 @@ from django.utils import timezone
 
 from bridge import roles
 from bridge.admin.confirm import PASSWORD as CONFIRM
+from bridge.errors import KommoAccessError
 from bridge.models import Account
 from bridge.sandbox.server import SandboxServer
 from bridge.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 from bridge.sync import connection, leases
 from tests.bridge.admin.people import PASSWORD, client_of
-from tests.conftest import drain, record
+from tests.conftest import drain, record, rested
 
 
 @pytest.fixture
@@ -225,3 +226,32 @@ def test_an_uninstalled_integration_pauses_its_account(client, integration):
     integration.refresh_from_db()
     assert integration.state == Account.State.PAUSED
     assert "removed in Kommo" in integration.state_reason
+
+
+@pytest.mark.parametrize(("mode", "state"), [("429", "active"), ("500", "active"), ("504", "active")])
+def test_a_token_endpoint_that_is_busy_or_broken_says_nothing_of_the_token(connected, pipeline, kommo, mode, state):
+    kommo.post("tokens/expire")
+    kommo.fault(mode, path="/oauth2/access_token", retry_after=5)
+    record(pipeline, name="Maria")
+    drain(connected)
+    connected.refresh_from_db()
+    assert connected.state == state
+    assert connected.retry_at > timezone.now()
+    kommo.delete("faults")
+    drain(rested(connected))
+    assert [lead["name"] for lead in kommo.leads()] == ["Maria"]
+
+
+def test_an_address_that_is_blocked_at_the_token_endpoint_is_blocked_and_no_dead_token(connected, pipeline, kommo):
+    kommo.post("tokens/expire")
+    kommo.fault("403_html", path="/oauth2/access_token")
+    record(pipeline, name="Maria")
+    before = len(kommo.journal())
+    account, client = connection.open_account(connected.pk)
+    with pytest.raises(KommoAccessError) as refused:
+        client.account()
+    account.refresh_from_db()
+    assert refused.value.is_block
+    assert (account.state, "blocks this address" in account.state_reason) == ("paused", True)
+    # No other token is tried on a door that is shut to all, and no other address is asked for.
+    assert [one["path"] for one in kommo.journal()[before:]] == ["/api/v4/account", "/oauth2/access_token"]

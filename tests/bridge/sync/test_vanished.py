@@ -197,7 +197,7 @@ def deleted_reads(kommo):
 
 def test_a_large_trash_is_read_in_parts_with_its_place_kept_and_then_only_what_is_new(many, kommo, monkeypatch):
     monkeypatch.setattr(reconciliation, "PAGE", 2)
-    kommo.post("options", {"trash_size": 7})
+    kommo.post("options", {"trash_size": 40})
     lost = lead_of(PHONES[0]).card
     clock = iter([timezone.now()] * 3 + [timezone.now() + timedelta(hours=1)] * 50)
     account = many
@@ -221,7 +221,8 @@ def test_a_large_trash_is_read_in_parts_with_its_place_kept_and_then_only_what_i
     before = len(deleted_reads(kommo))
     compare(account)
     assert lead_of(PHONES[0]).card.state == "gone"
-    assert len(deleted_reads(kommo)) - before <= 2
+    # Of twenty pages; the local Kommo's trash grows younger with every second that passes.
+    assert len(deleted_reads(kommo)) - before <= 8
 
 
 def test_polls_that_keep_failing_are_told_and_wait_longer_each_time(many, kommo):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
+import pytest
+from django.utils import timezone
+
 from benchmarks import bodies
-from bridge.models import WebhookItem
+from bridge.kommo.client import KommoClient
+from bridge.models import WebhookEvent, WebhookItem
+from bridge.sync import intent, settlement
+from bridge.webhooks import processing
 from bridge.webhooks.echoes import says_nothing_new
 from bridge.webhooks.parsing import parse
-from tests.bridge.webhooks.test_processing import carded, hear
-from tests.conftest import lead_of
+from leads.models import Lead
+from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
+from tests.conftest import drain, lead_of, record
 
 
 def test_n21_a_whole_body_that_says_what_the_card_holds_costs_no_call(account, pipeline, kommo):
@@ -22,3 +30,97 @@ def test_n21_a_whole_body_that_says_what_the_card_holds_costs_no_call(account, p
     hear(account, body.decode())
     assert len(kommo.journal()) == calls
     assert WebhookItem.objects.latest("id").result == WebhookItem.Result.ECHO
+
+
+@pytest.fixture
+def under_way(account, pipeline, kommo, monkeypatch):
+    """Cards whose new name is on its way to Kommo, which tells of it before it answers."""
+    phones = [f"+5581955{number:06d}" for number in range(30)]
+    for phone in phones:
+        record(pipeline, phone)
+    drain(account)
+    hear(account, *(_hook_of(account, card) for card in account.cards.all()))
+    for phone in phones:
+        record(pipeline, phone, name=f"Ana {phone[-2:]}")
+    original = KommoClient.update_leads
+    heard: list[threading.Thread] = []
+
+    def update_leads(client, leads, **more):
+        answer = original(client, leads, **more)
+        bodies = [_hook_of(account, account.cards.get(kommo_lead_id=one["id"]), name=one["name"]) for one in leads]
+        for body in bodies:
+            WebhookEvent.objects.create(account=account, received_at=timezone.now(), body=body.encode())
+        return answer
+
+    monkeypatch.setattr(KommoClient, "update_leads", update_leads)
+    return heard
+
+
+def _hook_of(account, card, **changed):
+    held = {**card.observed, **changed}
+    return bodies.lead_updated(
+        account.kommo_account_id, card.kommo_lead_id, held, at=int(time.time()), price=0
+    ).decode()
+
+
+def reads(kommo):
+    return [one for one in kommo.journal() if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
+
+
+def test_a_webhook_about_a_write_that_is_under_way_waits_for_its_answer_and_costs_no_reading(
+    account, under_way, kommo, monkeypatch
+):
+    """The inbox looks while the write has not been settled: there is nobody else here to settle it but its wait."""
+    waits = []
+
+    def answer_comes(seconds):
+        waits.append(seconds)
+        # What was sent is known to be there now, as it is when the drain has its answer.
+        for card in account.cards.all():
+            card.observed, card.in_doubt = {**card.observed, **card.in_doubt}, {}
+            card.write_settles_at = None
+            card.save()
+
+    before = len(reads(kommo))
+    with monkeypatch.context() as patch:
+        patch.setattr(settlement, "updated", lambda *_, **__: [])
+        drain(account)
+    assert account.cards.filter(write_settles_at__gt=timezone.now()).count() == 30
+    monkeypatch.setattr(processing.time, "sleep", answer_comes)
+    processing.process_inbox(account.pk)
+    assert (len(reads(kommo)) - before, len(waits)) == (0, 1)
+    assert set(WebhookItem.objects.filter(data__name__startswith="Ana").values_list("result", flat=True)) == {"echo"}
+
+
+def test_it_waits_for_no_answer_that_was_lost_and_what_was_deleted_waits_for_none(
+    account, under_way, kommo, monkeypatch
+):
+    card = account.cards.first()
+    other = account.cards.last()
+    soon = timezone.now() + intent.LINGERS_FOR
+    account.cards.update(write_settles_at=soon, in_doubt={"name": "Ana"})
+    before = len(reads(kommo))
+    hear(account, hook(card.kommo_lead_id, "update"))
+    assert len(reads(kommo)) == before + 1
+    account.cards.update(write_settles_at=timezone.now() + intent.LONGEST_WRITE, in_doubt={"name": "Ana"})
+    kommo.post(f"leads/{other.kommo_lead_id}/delete")
+    hear(account, hook(other.kommo_lead_id, "delete"))
+    other.refresh_from_db()
+    assert other.state == "gone"
+
+
+def test_while_one_waits_the_others_are_heard_at_once(account, under_way, kommo, monkeypatch):
+    first, second = account.cards.order_by("pk")[:2]
+    account.cards.filter(pk=first.pk).update(
+        write_settles_at=timezone.now() + intent.LONGEST_WRITE, in_doubt={"name": "Ana"}
+    )
+    kommo.post(f"leads/{second.kommo_lead_id}/move", {"status_id": HANDOFF})
+    seen = []
+
+    def look(seconds):
+        seen.append(Lead.objects.get(pk=second.lead_id).in_handoff)
+        account.cards.filter(pk=first.pk).update(write_settles_at=None)
+
+    monkeypatch.setattr(processing.time, "sleep", look)
+    hear(account, hook(first.kommo_lead_id, "update"), hook(second.kommo_lead_id, "status"))
+    assert seen and seen[-1]

@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
 from bridge import agent_events, personal_data
 from bridge.models import Card
-from bridge.sync import briefings, figures, nudge, outbox, switches
+from bridge.sync import adoption, briefings, figures, nudge, outbox, switches
 from followups import enrollment, telling
 from followups.recording import followups_sent
 from leads import announcements, silence
 from leads.announcements import Saved
-from leads.models import FieldMapping, Lead, Pipeline, Stage
+from leads.models import FieldMapping, Lead, Pipeline, Stage, TagRule
 from leads.models.lead import ATTRIBUTES
 
 # What of a lead its card shows. A save that touches none of them (a message's time, say) leaves the card alone.
@@ -64,7 +64,12 @@ def stage_changed(lead: Lead, previous: Stage | None, by: str, reason: str, now:
 
 
 @receiver(announcements.handoff_changed)
-def handoff_changed(lead: Lead, paused: bool, tells_staff: bool, reason: str, now: datetime, **_: object) -> None:
+def handoff_changed(
+    lead: Lead, paused: bool, tells_staff: bool, reason: str, now: datetime, found: bool, **_: object
+) -> None:
+    if found and lead.created_at == now:
+        # Just taken in: the agent never had this lead.
+        return
     agent_events.tell(lead, agent_events.PAUSED if paused else agent_events.RESUMED, now=now, reason=reason)
     if paused and tells_staff and (account_id := briefings.brief(lead, now=now)) is not None:
         nudge.send_on_commit(account_id)
@@ -100,6 +105,33 @@ def configuration_changed(instance: Any, **_: object) -> None:
 @receiver(post_save, sender=Pipeline)
 def pipeline_changed(instance: Pipeline, **_: object) -> None:
     requeue_blocked(instance.pk, now=timezone.now())
+
+
+@receiver(pre_save, sender=FieldMapping)
+def field_will_be_bound(instance: FieldMapping, raw: bool, **_: object) -> None:
+    before = None if raw or instance._state.adding else FieldMapping.objects.filter(pk=instance.pk).first()
+    instance.bound_before = before.kommo_field_id if before else None
+
+
+@receiver(post_save, sender=FieldMapping)
+def field_was_bound(instance: FieldMapping, raw: bool, **_: object) -> None:
+    """What stands in a field that shows one of our facts from now on was put there by somebody else."""
+    if not raw and instance.kommo_field_id and instance.kommo_field_id != instance.bound_before:
+        Pipeline(pk=instance.pipeline_id).rules_changed()
+        adoption.first_sight_of_field(instance, now=timezone.now())
+
+
+@receiver(pre_save, sender=TagRule)
+def family_will_be_claimed(instance: TagRule, raw: bool, **_: object) -> None:
+    before = None if raw or instance._state.adding else TagRule.objects.filter(pk=instance.pk).first()
+    instance.template_before = before.template if before else ""
+
+
+@receiver(post_save, sender=TagRule)
+def family_was_claimed(instance: TagRule, raw: bool, **_: object) -> None:
+    if not raw and instance.template != instance.template_before:
+        Pipeline(pk=instance.pipeline_id).rules_changed()
+        adoption.first_sight_of_tags(instance, now=timezone.now())
 
 
 def requeue_blocked(pipeline_id: int, *, now: datetime) -> None:

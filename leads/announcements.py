@@ -36,7 +36,8 @@ interactions_recorded = Signal()
 # lead, previous: Stage | None, by: Lead.Actor, reason: str, now. Sent after the lead was saved.
 stage_changed = Signal()
 
-# lead, paused: bool, tells_staff: bool (somebody is to speak in the agent's place), reason: str, now
+# lead, paused: bool, tells_staff: bool (somebody is to speak in the agent's place), reason: str, now, found: bool (a
+# person had the lead already when we came to know of it)
 handoff_changed = Signal()
 
 # lead, now

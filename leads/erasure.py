@@ -175,6 +175,7 @@ def _empty(lead: Lead, now: datetime) -> None:
     lead.handoff_since = lead.handoff_until = None
     lead.erased_at = lead.updated_at = now
     lead.objections.all().delete()
+    lead.further_phones.all().delete()
     sweep([lead.pk])
     lead.save()
 

@@ -42,9 +42,17 @@ class Change:
             return False
         return True
 
-    def note(self, lead: Lead, attribute: str, value: Any, at: datetime, *, changed: bool = True) -> None:
-        """Remember that the agent said this at that time, also when it only confirms what is known."""
+    def note(
+        self, lead: Lead, attribute: str, value: Any, at: datetime, *, changed: bool = True, took_back: bool = False
+    ) -> None:
+        """Remember that the agent said this at that time, also when it only confirms what is known.
+
+        What was known and is nothing now was taken back, and so is what the agent goes on to call nothing.
+        """
         said = {"at": at.isoformat(), "by": Lead.Actor.AGENT, "said": plain(value)}
+        is_nothing = took_back or (changed and value in (None, ""))
+        if is_nothing or (value in (None, "") and _was_taken_back(lead, attribute)):
+            said["taken_back"] = True
         if lead.provenance.get(attribute) != said:
             lead.provenance[attribute] = said
             self.columns.add("provenance")
@@ -105,13 +113,33 @@ def merge_meeting(lead: Lead, meeting: Any, changes: Change, *, at: datetime) ->
         }
     told = {column.removeprefix("meeting_"): plain(value) for column, value in wanted.items()}
     if all(getattr(lead, column) == value for column, value in wanted.items()):
-        changes.note(lead, "meeting", told, at, changed=False)
+        changes.note(lead, "meeting", told, at, changed=False, took_back=_was_taken_back(lead, "meeting"))
         return
+    # What stood before is taken back with whatever comes instead: another time, another link, or none.
+    stood = lead.has_standing_meeting or _was_taken_back(lead, "meeting")
     for column, value in wanted.items():
         setattr(lead, column, value)
     changes.columns |= set(MEETING_COLUMNS)
     changes.meeting_changed = True
-    changes.note(lead, "meeting", told, at)
+    changes.note(lead, "meeting", told, at, took_back=stood)
+
+
+def taken_back(lead: Lead) -> frozenset[str]:
+    """Return the attributes the conversation knew something of and took back: nothing is what is wanted there.
+
+    Of everything else that is empty nobody has spoken, and what somebody else wrote there stands.
+    """
+    found = {attribute for attribute in lead.provenance if _was_taken_back(lead, attribute)}
+    return frozenset(found | {"meeting_starts_at", "meeting_link"} if "meeting" in found else found)
+
+
+def take_back(lead: Lead, attribute: str) -> None:
+    """Note, in memory, that nothing is wanted there because somebody said so here."""
+    lead.provenance.setdefault(attribute, {})["taken_back"] = True
+
+
+def _was_taken_back(lead: Lead, attribute: str) -> bool:
+    return bool(lead.provenance.get(attribute, {}).get("taken_back"))
 
 
 def adopt(lead: Lead, attribute: str, value: Any, *, at: datetime) -> bool:

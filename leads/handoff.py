@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from leads import announcements
-from leads.models import Event, Lead
+from leads.models import Event, Lead, Stage
 
 HANDOFF_FIELDS = ("handoff_source", "handoff_since", "handoff_reason", "handoff_until", "resumed_at", "updated_at")
 
@@ -26,12 +26,13 @@ def pause(
     now: datetime,
     tells_staff: bool = True,
     was_only_silent: bool = False,
+    found: bool = False,
 ) -> bool:
     """Silence the agent for this lead; False when it is silent already, and then since, source and reason stay.
 
     With `handoff_max` on the pipeline the handoff ends by itself after that time (see `end_expired`). `tells_staff`:
     somebody is to speak in its place, and hears of it. `was_only_silent`: until this moment nobody was, so that this is
-    a handoff although the agent was silent.
+    a handoff although the agent was silent. `found`: a person has had the lead all along, and nobody is called.
     """
     lead = _locked(lead)
     begins = not lead.in_handoff or (tells_staff and (was_only_silent or not lead.is_with_people))
@@ -43,7 +44,9 @@ def pause(
     lead.updated_at = now
     lead.save(update_fields=HANDOFF_FIELDS)
     lead.events.create(at=now, kind=Event.Kind.HANDOFF, actor=by, reason=reason[:500], data={"source": source})
-    announcements.handoff_changed.send(Lead, lead=lead, paused=True, tells_staff=tells_staff, reason=reason, now=now)
+    announcements.handoff_changed.send(
+        Lead, lead=lead, paused=True, tells_staff=tells_staff and not found, reason=reason, now=now, found=found
+    )
     return True
 
 
@@ -59,8 +62,60 @@ def resume(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
     lead.save(update_fields=HANDOFF_FIELDS)
     data = {"since": since.isoformat() if since else None}
     lead.events.create(at=now, kind=Event.Kind.RESUMED, actor=by, reason=reason[:500], data=data)
-    announcements.handoff_changed.send(Lead, lead=lead, paused=False, tells_staff=False, reason=reason, now=now)
+    announcements.handoff_changed.send(
+        Lead, lead=lead, paused=False, tells_staff=False, reason=reason, now=now, found=False
+    )
     return True
+
+
+def follow_stage(
+    lead: Lead,
+    *,
+    by: Lead.Actor,
+    now: datetime,
+    previous: Stage | None = None,
+    tells_staff: bool = True,
+    found: bool = False,
+) -> None:
+    """Let a person have a lead exactly while it stands in a stage that pauses the agent, however it came there.
+
+    Every road that sets a lead's stage asks here: a move, a decision, a card that was found, a rule that was changed.
+    `previous` is where the lead stood before, if that is known: one who was handed to a person in another way, and was
+    taken care of there, is given back as well when the card leaves that stage.
+    """
+    stage = lead.stage
+    if stage and stage.pauses_agent:
+        reason = f"the card stands in {stage.name}"
+        source = Lead.HandoffSource.STAGE
+        pause(
+            lead,
+            source=source,
+            by=by,
+            reason=reason,
+            now=now,
+            tells_staff=tells_staff and stage.tells_staff,
+            was_only_silent=bool(previous and previous.is_only_silent and lead.handoff_source == source),
+            found=found,
+        )
+    elif previous and previous.pauses_agent and previous != stage:
+        resume(lead, by=by, reason=f"the card left {previous.name}", now=now)
+    elif lead.handoff_source == Lead.HandoffSource.STAGE:
+        where = stage.name if stage else lead.other_stage_name
+        resume(lead, by=by, reason=f"the card stands in {where}, which does not pause the agent", now=now)
+
+
+def follow_rule(stage: Stage, *, now: datetime) -> int:
+    """Let the leads in a stage follow what was just decided of it, to pause the agent or not; return how many did."""
+    leads = Lead.objects.filter(stage=stage, erased_at=None)
+    if stage.pauses_agent:
+        leads = leads.filter(handoff_source="")
+    else:
+        leads = leads.filter(handoff_source=Lead.HandoffSource.STAGE)
+    count = 0
+    for lead in leads.select_related("pipeline", "stage").iterator(chunk_size=500):
+        follow_stage(lead, by=Lead.Actor.BRIDGE, now=now, found=True)
+        count += 1
+    return count
 
 
 def with_people() -> QuerySet[Lead]:

@@ -16,12 +16,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
-from leads import announcements, erasure, history, optout, stages
+from leads import announcements, erasure, handoff, history, optout
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
 from leads.facts import Change, apply_facts, merge_meeting, merge_text
-from leads.models import Event, Lead, Objection, Pipeline, Stage, UnmappedConversationStage
+from leads.models import Event, FurtherPhone, Lead, Objection, Pipeline, Stage, UnmappedConversationStage
 from leads.names import name_key
 from leads.phone import Phone
 from leads.rulebook import Rulebook, rulebook
@@ -75,6 +75,8 @@ class Interaction:
     custom: Mapping[str, Any] | None = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     message: Message | None = None
+    # The card that the reporter's own tables know for this person, by Kommo's id.
+    kommo_lead_id: int | None = None
     known_as: frozenset[str] = frozenset()
     # Told afterwards (leads/history.py), and whether it may move a lead that nobody has placed.
     history: bool = False
@@ -137,7 +139,10 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
                 Lead, lead=one.lead, previous=one.previous, by=Lead.Actor.BRIDGE, reason=reason, now=now
             )
         if one.decision.changed:
-            stages.pause_or_resume(one.lead, one.previous, by=Lead.Actor.BRIDGE, now=now)
+            handoff.follow_stage(one.lead, previous=one.previous, by=Lead.Actor.BRIDGE, now=now)
+        elif one.created:
+            # Born into a stage that pauses the agent, if staff have put such a one first.
+            handoff.follow_stage(one.lead, by=Lead.Actor.BRIDGE, now=now)
     return recorded
 
 
@@ -164,6 +169,12 @@ LEADS = Select(
     )
 )
 
+FURTHER = Select(
+    lambda pipeline_id, phone_keys: FurtherPhone.objects.filter(
+        pipeline_id=pipeline_id, phone_key__in=phone_keys
+    ).values_list("phone_key", "lead_id", "lead__phone_key")
+)
+
 
 def _leads_of(
     interactions: Sequence[Interaction], pipeline: Pipeline, book: Rulebook, now: datetime
@@ -188,12 +199,25 @@ def _leads_of(
 
 
 def _locked(pipeline: Pipeline, book: Rulebook, phone_keys: list[str]) -> dict[str, Lead]:
-    leads: list[Lead] = LEADS.all(pipeline_id=pipeline.pk, phone_keys=phone_keys)
-    for lead in leads:
+    found = {str(lead.phone_key): lead for lead in LEADS.all(pipeline_id=pipeline.pk, phone_keys=phone_keys)}
+    if missing := [key for key in phone_keys if key not in found]:
+        found |= _by_further_number(pipeline, missing, found)
+    for lead in found.values():
         lead.pipeline = pipeline
         # Attached, not joined: the row lock must not reach the stages, and they are already in memory.
         lead.stage = book.stages_by_id.get(lead.stage_id) if lead.stage_id else None
-    return {str(lead.phone_key): lead for lead in leads}
+    return found
+
+
+def _by_further_number(pipeline: Pipeline, keys: list[str], found: Mapping[str, Lead]) -> dict[str, Lead]:
+    """Return the leads whose further number is asked for, one object for all numbers of a person."""
+    owned = FURTHER.all(pipeline_id=pipeline.pk, phone_keys=keys)
+    if not owned:
+        return {}
+    known = {lead.pk: lead for lead in found.values()}
+    first = [phone_key for _, _, phone_key in owned if phone_key and phone_key not in found]
+    known |= {lead.pk: lead for lead in LEADS.all(pipeline_id=pipeline.pk, phone_keys=first)} if first else {}
+    return {key: known[lead_id] for key, lead_id, _ in owned if lead_id in known}
 
 
 def _new_lead(phone: Phone, pipeline: Pipeline, book: Rulebook, now: datetime) -> Lead:

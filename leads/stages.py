@@ -94,7 +94,7 @@ def enter(
     lead.save(update_fields=STAGE_FIELDS)
     lead.events.create(at=now, kind=_kind(by), actor=by, reason=reason[:500], data=data)
     announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=by, reason=reason, now=now)
-    pause_or_resume(lead, previous, by=by, now=now, tells_staff=tells_staff)
+    handoff.follow_stage(lead, previous=previous, by=by, now=now, tells_staff=tells_staff)
 
 
 def _note_mover(lead: Lead, by: Lead.Actor, reason: str, now: datetime, moved_at: datetime | None) -> None:
@@ -144,27 +144,34 @@ def leave_our_stages(
     lead.save(update_fields=STAGE_FIELDS)
     lead.events.create(at=now, kind=_kind(by), actor=by, reason=reason[:500], data=data)
     announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=by, reason=reason, now=now)
-    pause_or_resume(lead, previous, by=by, now=now)
+    handoff.follow_stage(lead, previous=previous, by=by, now=now)
     return True
 
 
-def pause_or_resume(
-    lead: Lead, previous: Stage | None, *, by: Lead.Actor, now: datetime, tells_staff: bool = True
-) -> None:
-    """A stage that pauses the agent does so on entry, and gives the lead back when the card moves on."""
-    stage = lead.stage
-    if stage and stage.pauses_agent:
-        reason = f"the card stands in {stage.name}"
-        source = Lead.HandoffSource.STAGE
-        handoff.pause(
-            lead,
-            source=source,
-            by=by,
-            reason=reason,
-            now=now,
-            tells_staff=tells_staff and stage.tells_staff,
-            was_only_silent=bool(previous and previous.is_only_silent and lead.handoff_source == source),
-        )
-    elif previous and previous.pauses_agent:
-        reason = f"the card left {previous.name}"
-        handoff.resume(lead, by=by, reason=reason, now=now)
+@transaction.atomic
+def found(lead: Lead, stage: Stage | None, *, name: str, reason: str, now: datetime) -> bool:
+    """Let a lead stand where its card was found; False when it stands there already.
+
+    Nobody was seen to put it there, so the place is nobody's: rules may move it on. `name` is Kommo's name of a place
+    that is none of our stages.
+    """
+    lead = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("stage", "pipeline").get(pk=lead.pk)
+    previous = lead.stage
+    if previous == stage and (stage or lead.other_stage_name == name[:250]):
+        handoff.follow_stage(lead, by=Lead.Actor.STAFF, now=now, found=True)
+        return False
+    data = {
+        "from": previous.key if previous else "other",
+        "from_name": previous.name if previous else lead.other_stage_name,
+        "to": stage.key if stage else "other",
+        "to_name": stage.name if stage else name[:250],
+    }
+    lead.stage, lead.other_stage_name = stage, "" if stage else name[:250]
+    lead.stage_set_by, lead.stage_set_at, lead.decision_reason = Lead.Actor.KOMMO, now, reason[:500]
+    lead.concluded_when_moved = lead.concluded
+    lead.updated_at = now
+    lead.save(update_fields=STAGE_FIELDS)
+    lead.events.create(at=now, kind=Event.Kind.STAGE_CHANGED, actor=Lead.Actor.KOMMO, reason=reason[:500], data=data)
+    announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=Lead.Actor.KOMMO, reason=reason, now=now)
+    handoff.follow_stage(lead, previous=previous, by=Lead.Actor.STAFF, now=now, found=True)
+    return True

@@ -20,7 +20,7 @@ from bridge.api.idempotency import Answer, RepeatedError
 from bridge.api.problems import DatabaseAway, Erased
 from bridge.api.serializers import Past, pipeline_named, read_interaction
 from bridge.models import ApiKey, Card, Delivery
-from bridge.sync import figures
+from bridge.sync import figures, people
 from leads.erasure import ForgottenError
 from leads.interactions import Interaction, record_all
 from leads.models import Pipeline
@@ -175,7 +175,13 @@ def _act(reports: list[Report], now: datetime, *, look: bool) -> dict[int, Outco
         reports = [one for one in reports if one.place not in outcomes]
     for pipeline in {one.pipeline.pk: one.pipeline for one in reports}.values():
         mine = [one for one in reports if one.pipeline.pk == pipeline.pk]
+        for one in mine:
+            if one.interaction.kommo_lead_id:
+                people.introduce(pipeline, one.interaction.phone, one.interaction.kommo_lead_id, now=now)
         recorded = record_all([one.interaction for one in mine], pipeline=pipeline, now=now)
+        for result in recorded:
+            if result.interaction.kommo_lead_id:
+                people.name_card(result.lead, result.interaction.kommo_lead_id)
         transaction.on_commit(partial(figures.count, "bridge_interactions", by=len(mine)))
         answers = representation.interaction_answers(recorded, now)
         outcomes |= {one.place: answer for one, answer in zip(mine, answers, strict=True)}

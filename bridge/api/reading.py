@@ -19,6 +19,7 @@ from bridge.api import answers, examples, representation
 from bridge.api.base import ApiView, key_of, phone_key, visible, with_card
 from bridge.api.paging import NewestFirst, OldestFirst
 from bridge.models import ApiKey
+from leads import numbers
 from leads.models import Event, Lead, Stage
 
 SYNC_NAMES = sorted(set(representation.SYNC.values()))
@@ -60,7 +61,7 @@ def _filtered(rows: QuerySet[Lead], request: Request) -> QuerySet[Lead]:
         if "\0" in value:
             raise exceptions.ValidationError({name: ["It holds a NUL character."]})
     if text := asked.get("phone"):
-        rows = rows.filter(phone_key=phone_key(text, key_of(request)))
+        rows = rows.filter(numbers.of_anybody(phone_key(text, key_of(request))))
     if stage := asked.get("stage"):
         rows = rows.filter(stage=None) if stage == OTHER else rows.filter(stage__in=_stages(stage, key_of(request)))
     if sync := asked.get("sync"):

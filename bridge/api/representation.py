@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef
+from django.db.models import OuterRef, Q
 
 from bridge.models import Card
 from bridge.sync import freshness
@@ -17,7 +17,7 @@ from bridge.sync.desired import wanted_tags
 from bridge.sync.waiting import wait_of
 from followups import selectors as followups
 from leads.interactions import Recorded
-from leads.models import Event, Lead, Pipeline
+from leads.models import Event, FurtherPhone, Lead, Pipeline
 from leads.rulebook import rulebook
 from leads.statements import Select
 
@@ -133,7 +133,9 @@ def agent(lead: Lead | None, card: Card | Glance | None, now: datetime) -> dict[
 
 
 PERMISSIONS = Select(
-    lambda phone_key: Lead.objects.filter(phone_key=phone_key).values_list(
+    lambda phone_key: Lead.objects.filter(
+        Q(phone_key=phone_key) | Q(pk__in=FurtherPhone.objects.filter(phone_key=phone_key).values("lead_id"))
+    ).values_list(
         "pipeline_id",
         "handoff_source",
         "handoff_reason",

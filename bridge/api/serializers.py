@@ -239,6 +239,13 @@ class LeadFacts(Strict):
     is_decision_maker = YesOrNo()
     has_solar_system = YesOrNo()
     has_active_contract = YesOrNo()
+    kommo_lead_id = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=2**53,
+        help_text="The card that tables of your own know: linked instead of created, if it is there and nobody else's",
+    )
     custom = CustomFacts(required=False, allow_null=True)
 
 
@@ -301,6 +308,7 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past
     data = _reader(pipeline.locale, pipeline.phone_region, zone).run_validation(body)
     facts = dict(data["lead"])
     number, custom = facts.pop("phone"), facts.pop("custom", {})
+    kommo_lead_id = facts.pop("kommo_lead_id", None)
     context = data.get("context") or {}
     said: dict[str, Any] = {}
     if "conversation_stage" in context:
@@ -322,6 +330,7 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past
         context=said,
         message=_message(message, now) if message else None,
         history=past is not None,
+        kommo_lead_id=kommo_lead_id,
     )
 
 

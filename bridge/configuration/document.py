@@ -342,6 +342,11 @@ class Pipeline(Record):
         timedelta | None, Duration(), Says("How long a handoff lasts at most; left out: until a person ends it.")
     ] = None
     chat_reply_pauses: Annotated[bool, Flag(), Says("A person who replies in Kommo's chat takes over.")] = True
+    phone_field: Annotated[
+        str,
+        Text(200, empty=True),
+        Says("A field of the lead in Kommo that holds the phone, where cards have no contact; empty: none."),
+    ] = ""
     handoff_note: Annotated[bool, Flag(), Says("At a handoff a note on the card tells the seller what is known.")] = (
         True
     )

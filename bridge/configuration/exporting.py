@@ -22,6 +22,7 @@ PIPELINE_COLUMNS = (
     "followup_distance",
     "handoff_max",
     "chat_reply_pauses",
+    "phone_field",
     "handoff_note",
     "handoff_task",
     "handoff_task_within",

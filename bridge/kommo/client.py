@@ -46,13 +46,18 @@ class KommoClient(Transport):
         )
 
     def pipelines(self) -> list[PipelineReply]:
-        return self._all("read pipelines", "/api/v4/leads/pipelines", "pipelines", PipelineReply.read)
+        return self._all(
+            "read pipelines",
+            "/api/v4/leads/pipelines",
+            "pipelines",
+            self._strictly("read pipelines", PipelineReply.read),
+        )
 
     def custom_fields(self, entity: str) -> list[FieldReply]:
         """Return every custom field of `leads` or `contacts`."""
-        return self._all(
-            f"read fields of {entity}", f"/api/v4/{entity}/custom_fields", "custom_fields", FieldReply.read
-        )
+        operation = f"read fields of {entity}"
+        path = f"/api/v4/{entity}/custom_fields"
+        return self._all(operation, path, "custom_fields", self._strictly(operation, FieldReply.read))
 
     def users(self) -> list[NamedReply]:
         return self._all("read users", "/api/v4/users", "users", NamedReply.read)
@@ -137,6 +142,7 @@ class KommoClient(Transport):
         updated_since: datetime | None = None,
         created_until: int | None = None,
         pipeline_ids: Sequence[int] = (),
+        places: Sequence[tuple[int, int]] = (),
         limit: int = LIST_LIMIT,
         lane: Lane = Lane.BULK,
     ) -> tuple[list[LeadReply], bool]:
@@ -146,6 +152,9 @@ class KommoClient(Transport):
         seconds, that second included). Rows that change while pages are read move between them.
         """
         params = [("filter[pipeline_id][]", str(one)) for one in pipeline_ids]
+        for index, (pipeline_id, status_id) in enumerate(places):
+            params.append((f"filter[statuses][{index}][pipeline_id]", str(pipeline_id)))
+            params.append((f"filter[statuses][{index}][status_id]", str(status_id)))
         if updated_since:
             params.append(("filter[updated_at][from]", str(int(updated_since.timestamp()))))
         if created_until is not None:
@@ -188,6 +197,14 @@ class KommoClient(Transport):
             "read contacts", "/api/v4/contacts", "contacts", ContactReply.read, params, LIST_LIMIT, lane
         )
         return list(pages)
+
+    def find_contacts(self, query: str, *, lane: Lane = Lane.LIVE) -> list[ContactReply]:
+        """Return the contacts a text search finds, with their leads; the first page of them. It also finds others."""
+        params = [("query", query), ("with", "leads")]
+        pages = self._pages(
+            "find contacts", "/api/v4/contacts", "contacts", ContactReply.read, params, LIST_LIMIT, lane
+        )
+        return list(islice(pages, LIST_LIMIT))
 
     def update_contacts(self, contacts: Sequence[dict[str, Any]], *, lane: Lane = Lane.LIVE) -> None:
         self._request("update contacts", "PATCH", "/api/v4/contacts", body=list(contacts), lane=lane)

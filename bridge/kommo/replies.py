@@ -11,6 +11,11 @@ from datetime import UTC, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+# What a database holds as a number.
+LARGEST_ID = 2**63 - 1
+# The end of the year 2199, in Unix seconds.
+LATEST = 7_258_118_399
+
 
 class ReplyShapeError(ValueError):
     """An answer lacks something every answer of its kind has."""
@@ -151,27 +156,42 @@ class LeadReply:
     updated_by: int | None = None
     # In which dates are days.
     zone: tzinfo = UTC
+    # Why nothing but its id can be read. It is there, though: what is said of leads that are not does not hold for it.
+    unreadable: str = ""
 
     @classmethod
     def read(cls, data: Any, zone: tzinfo = UTC) -> LeadReply:
+        """Read a lead; one that has an id and is odd otherwise is read as `unreadable`."""
+        kommo_id = integer(data, "id")
+        try:
+            return cls._read(data, zone)
+        except (ReplyShapeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
+            updated_at = seconds(data.get("updated_at"))
+            return cls(
+                kommo_id, "", 0, 0, 0, None, None, 0, updated_at, data.get("is_deleted") is True, (), (),
+                zone=zone, unreadable=str(error) or type(error).__name__,
+            )  # fmt: skip
+
+    @classmethod
+    def _read(cls, data: Any, zone: tzinfo) -> LeadReply:
         contacts = [one for one in embedded(data, "contacts") if isinstance(one.get("id"), int)]
         main = next((one["id"] for one in contacts if one.get("is_main")), contacts[0]["id"] if contacts else None)
         return cls(
             id=integer(data, "id"),
             name=str(data.get("name") or ""),
             price=whole(data.get("price")),
-            pipeline_id=data.get("pipeline_id") or 0,
-            status_id=data.get("status_id") or 0,
-            responsible_user_id=data.get("responsible_user_id") or None,
-            loss_reason_id=data.get("loss_reason_id") or None,
-            created_at=data.get("created_at") or 0,
-            updated_at=data.get("updated_at") or 0,
+            pipeline_id=number(data, "pipeline_id") or 0,
+            status_id=number(data, "status_id") or 0,
+            responsible_user_id=number(data, "responsible_user_id"),
+            loss_reason_id=number(data, "loss_reason_id"),
+            created_at=seconds(data.get("created_at")),
+            updated_at=seconds(data.get("updated_at")),
             is_deleted=bool(data.get("is_deleted")),
             tags=tuple(str(one.get("name", "")) for one in embedded(data, "tags")),
             custom_fields=tuple(field_values(data)),
             contact_ids=tuple(one["id"] for one in contacts),
             main_contact_id=main,
-            updated_by=data.get("updated_by"),
+            updated_by=data.get("updated_by") if isinstance(data.get("updated_by"), int) else None,
             zone=zone,
         )
 
@@ -328,9 +348,25 @@ def whole(price: Any) -> int:
         raise ReplyShapeError(f"no number in “price”: {price!r}") from None
 
 
+def number(data: Any, key: str) -> int | None:
+    """Return an id; None for none. Raises ReplyShapeError for what is none."""
+    value = data.get(key)
+    if not value:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST_ID:
+        raise ReplyShapeError(f"no id in “{key}”")
+    return value
+
+
+def seconds(value: Any) -> int:
+    """Return a time; 0 for what is none, or lies where no clock goes."""
+    is_time = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LATEST
+    return value if is_time else 0
+
+
 def integer(data: Any, key: str) -> int:
     value = data.get(key) if isinstance(data, dict) else None
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST_ID:
         raise ReplyShapeError(f"no number in “{key}”")
     return value
 

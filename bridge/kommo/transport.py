@@ -156,8 +156,20 @@ class Transport:
         except (replies.ReplyShapeError, AttributeError, TypeError, ValueError) as error:
             raise self._unreadable(operation, str(error)) from error
 
+    def _strictly(self, operation: str, read: Callable[[Any], T]) -> Callable[[Any], T]:
+        """Return a reader for lists of which no row may be missing: what is not there counts as deleted."""
+        return lambda data: self._read(operation, data, read)
+
     def _read_each(self, operation: str, data: Iterable[Any], read: Callable[[Any], T]) -> list[T]:
-        return [self._read(operation, one, read) for one in data]
+        """Read rows one by one: one that cannot be read is left out, and costs no other."""
+        found: list[T] = []
+        for row in data:
+            try:
+                found.append(read(row))
+            except (replies.ReplyShapeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
+                kommo_id = row.get("id") if isinstance(row, dict) else None
+                log.warning("row_not_read", operation=operation, kommo_id=kommo_id, error=str(error))
+        return found
 
     def _unreadable(self, operation: str, why: str) -> KommoReplyError:
         last = self.last_call

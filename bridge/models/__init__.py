@@ -1,7 +1,7 @@
 from bridge.models.account import Account, AccountPipeline, CallSlot, Catalogue
 from bridge.models.agent import AgentEvent, ApiKey, IdempotencyRecord
 from bridge.models.alert import Alert
-from bridge.models.card import Briefing, Card, Delivery, Drift, Forgetting
+from bridge.models.card import Briefing, Card, CardContact, Delivery, Drift, Forgetting
 from bridge.models.figure import Figure
 from bridge.models.heartbeat import Heartbeat
 from bridge.models.lease import WorkLease
@@ -19,6 +19,7 @@ __all__ = [
     "Briefing",
     "CallSlot",
     "Card",
+    "CardContact",
     "Catalogue",
     "Delivery",
     "Drift",

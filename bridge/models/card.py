@@ -79,9 +79,15 @@ class Card(models.Model):
     ownership = models.JSONField(_("who set what"), default=dict, blank=True)
     # Stored before the call that creates the lead; while set without a Kommo id, look before creating again.
     create_intent_at = models.DateTimeField(null=True, blank=True)
+    # The lead that the agent's own tables know for this person: looked at before one is created.
+    named_lead_id = models.BigIntegerField(null=True, blank=True, editable=False)
+    # When the person was last looked for in Kommo by phone, and had no card there.
+    looked_for_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Until then Kommo may still be at work on the last write: looking for its outcome proves nothing, and a second
     # write could be overtaken by it. The column keeps its first name, for the version that is still serving.
     write_settles_at = models.DateTimeField(null=True, blank=True, editable=False, db_column="create_settles_at")
+    # Tags that told a fact of the lead at some time and may still be there; null: not counted yet.
+    said_tags = models.JSONField(null=True, blank=True, editable=False)
     # Ids of stages with `always_visit` the card has still to enter, in order.
     stages_to_visit = models.JSONField(default=list, blank=True)
     # Kommo refused a loss reason sent together with the move: give it afterwards.
@@ -134,6 +140,19 @@ class Card(models.Model):
 
     def __str__(self) -> str:
         return f"{self.lead_id} ({self.get_state_display()})"
+
+
+class CardContact(models.Model):
+    """A contact on a card's lead in Kommo, beside the one the card keeps to: its numbers are the person's as well."""
+
+    card = models.ForeignKey(Card, models.CASCADE, related_name="other_contacts")
+    kommo_contact_id = models.BigIntegerField(db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["card", "kommo_contact_id"], name="contact_once_per_card"),)
+
+    def __str__(self) -> str:
+        return str(self.kommo_contact_id)
 
 
 class Delivery(models.Model):

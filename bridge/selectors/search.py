@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from bridge.models import Account, Card
+from leads import numbers
 from leads.models import Lead, Pipeline
 from leads.phone import PhoneError, parse
 
@@ -46,7 +47,7 @@ def _with_phone(text: str) -> list[UUID]:
     for region in Pipeline.objects.order_by().values_list("phone_region", flat=True).distinct():
         with suppress(PhoneError):
             keys.add(parse(text, region=region).key)
-    return list(Lead.objects.filter(phone_key__in=keys).values_list("pk", flat=True)) if keys else []
+    return [pk for key in keys for pk in Lead.objects.filter(numbers.of_anybody(key)).values_list("pk", flat=True)]
 
 
 def ids(text: str) -> list[UUID]:

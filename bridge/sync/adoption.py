@@ -5,21 +5,29 @@ have sent without an answer (`Card.in_doubt`). Kommo's value is an echo when it 
 the work of a person or of another program. It is adopted: the lead takes it over where it can hold it, so that the next
 plan finds nothing to write; where it cannot, the value is held against what the lead calls for (bridge/sync/ownership).
 Either way it stands until the conversation brings a newer fact about that very thing.
+
+A lead we see for the first time is adopted whole: of everything that stands on it, nothing is ours. So it is with one
+that is taken in, linked, merged into, or found where a create got no answer. This file is the one door of all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import InvalidOperation
 from typing import Any
 
-from django.db import transaction
+import structlog
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import QuerySet
 
-from bridge.kommo.replies import LeadReply
+from bridge.errors import KommoError
+from bridge.kommo.replies import LeadReply, ReplyShapeError
 from bridge.models import Account, Card, Catalogue
 from bridge.sync import automations, drifts, kept_forms, nudge, outbox, ownership
+from bridge.sync.desired import wanted_tags
 from bridge.sync.observe import meet_contact, persons_name
 from bridge.sync.observe import observed as observed_of
 from bridge.sync.our_values import is_adoptable, our_value
@@ -28,8 +36,14 @@ from bridge.sync.traits import Trait
 from bridge.sync.wishes import Wishes, wishes
 from followups import enrollment
 from leads import facts, stages
-from leads.models import Event, Lead, Stage
+from leads.models import Event, FieldMapping, Lead, Stage, TagRule
+from leads.phone import PhoneError, parse
 from leads.rulebook import Rulebook, rulebook
+
+log = structlog.get_logger(__name__)
+
+# How the error of a card begins whose lead could not be adopted.
+UNREADABLE = "what Kommo holds could not be adopted"
 
 CARD_COLUMNS = (
     "kommo_contact_id",
@@ -41,6 +55,7 @@ CARD_COLUMNS = (
     "unread",
     "kept_forms",
     "ownership",
+    "said_tags",
     "state",
     "due_at",
     "pending_since",
@@ -56,6 +71,8 @@ class Findings:
     changed: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     # The reading is older than what we know by now and says nothing.
     is_outdated: bool = False
+    # What went wrong with this one lead.
+    error: str = ""
 
 
 @dataclass
@@ -70,6 +87,54 @@ class _Reading:
     by: Lead.Actor
     set_at: datetime
     now: datetime
+    first_sight: bool = False
+    # What the conversation has told of stays its own.
+    only_unspoken: bool = False
+
+
+def adopt_each(
+    replies: Mapping[int, LeadReply],
+    catalogue: Catalogue | None,
+    *,
+    read_at: datetime,
+    now: datetime,
+    found_by: str,
+    only_compare: bool = False,
+) -> dict[int, Findings]:
+    """Adopt readings by card id, each by itself; return what was found on each card.
+
+    What goes wrong with one lead is that lead's: it is kept with its error, and the others go on.
+    """
+    found: dict[int, Findings] = {}
+    for card_id, reply in replies.items():
+        with each_by_itself(found_by, reply.id) as failure:
+            found[card_id] = adopt(
+                card_id, reply, catalogue, read_at=read_at, now=now, found_by=found_by, only_compare=only_compare
+            )
+        if failure.error:
+            found[card_id] = Findings(error=failure.error)
+            Card.objects.filter(pk=card_id).update(last_error=f"{UNREADABLE}: {failure.error}"[:1000])
+    return found
+
+
+@dataclass
+class Failure:
+    """What went wrong with one lead, if anything did."""
+
+    error: str = ""
+
+
+@contextmanager
+def each_by_itself(found_by: str, kommo_id: int) -> Iterator[Failure]:
+    """Keep what goes wrong with one lead from all others. A database that is away is everybody's, and is raised."""
+    failure = Failure()
+    try:
+        yield failure
+    except (OperationalError, InterfaceError, KommoError):
+        raise
+    except Exception as error:
+        log.exception("lead_not_adopted", kommo_id=kommo_id, found_by=found_by)
+        failure.error = f"{type(error).__name__}: {error}"[:900]
 
 
 @transaction.atomic
@@ -88,6 +153,7 @@ def adopt(
     `read_at` is when the reading was asked for: if the card was settled since, the reading may be older than that and
     is left alone, as is a card that is closed or shows another lead by now. With `only_compare` nothing is stored.
     """
+    _refuse_unreadable(reply)
     card = _locked(card_id)
     if card.state == Card.State.CLOSED or card.kommo_lead_id != reply.id:
         return Findings()
@@ -100,26 +166,18 @@ def adopt(
     findings = _compare(seen.known, card.in_doubt, now_held)
     if only_compare:
         return findings
-    changed = findings.changed if card.observed else {}
-    reading = _Reading(
-        card=card,
-        lead=card.lead,
-        book=rulebook(card.lead.pipeline),
-        catalogue=catalogue,
-        changed=changed,
-        by=Lead.Actor.KOMMO if reply.updated_by == 0 else Lead.Actor.STAFF,
-        set_at=min(now, datetime.fromtimestamp(reply.updated_at, UTC)) if reply.updated_at else now,
-        now=now,
-    )
+    reading = _reading(card, card.lead, reply, catalogue, findings.changed, now=now)
+    changed = reading.changed
     gone_because = card.waiting_reason if card.state == Card.State.GONE else None
-    if changed and found_by != "webhook":
+    if changed and not reading.first_sight and found_by != "webhook":
         drifts.note_adopted(card, changed, wishes(card.lead, reading.book, catalogue), found_by=found_by, now=now)
     _update_card(reading, reply, now_held, read_at)
     card.unread, card.kept_forms = {}, seen.forms
     if seen.dropped:
         _send_again(reading)
+    called_for = wanted_tags(reading.lead, reading.book)
     columns = _take_over(reading)
-    _remember_owners(reading)
+    _remember_owners(reading, called_for=called_for)
     # Before the lead is touched: saving the lead makes the card due again, and that must stand.
     card.save(update_fields=CARD_COLUMNS)
     _save_lead(reading, columns)
@@ -130,9 +188,135 @@ def adopt(
     return findings
 
 
+def take_in(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalogue | None, *, now: datetime) -> None:
+    """Make a new lead, and its card, what was found in Kommo: all of it, in memory. The caller stores both."""
+    _refuse_unreadable(reply)
+    held = observed_of(reply)
+    card.kommo_lead_id, card.observed = reply.id, {}
+    reading = _reading(card, lead, reply, catalogue, {}, now=now)
+    stage, name = _place_of(reading, held)
+    lead.stage, lead.other_stage_name = stage, "" if stage else name[:250]
+    # Found, not placed: nobody was seen to move it there, so rules may move it on.
+    lead.stage_set_by, lead.stage_set_at = Lead.Actor.KOMMO, now
+    _update_card(reading, reply, held, now)
+    _take_over(reading)
+    _remember_owners(reading, called_for=[])
+
+
+def link(
+    card_id: int,
+    reply: LeadReply,
+    catalogue: Catalogue | None,
+    *,
+    read_at: datetime,
+    now: datetime,
+    found_by: str,
+    reason: str,
+) -> bool:
+    """Let a card of ours show a lead found in Kommo, which is adopted whole; False when it is another card's.
+
+    Theirs stands: its place, its name and every value it has. What it lacks, and the conversation has told, is sent.
+    """
+    try:
+        with transaction.atomic():
+            _refuse_unreadable(reply)
+            card = _locked(card_id)
+            if card.state == Card.State.CLOSED:
+                return False
+            card.kommo_lead_id, card.kommo_contact_id = reply.id, reply.main_contact_id
+            card.own_contact_id = None
+            card.observed, card.agreed, card.ownership, card.said_tags = {}, {}, {}, []
+            card.in_doubt, card.create_intent_at, card.write_settles_at = {}, None, None
+            card.observed_at, card.stages_to_visit = None, []
+            card.kept_forms, card.unread = {}, {}
+            gone_because = card.waiting_reason if card.state == Card.State.GONE else None
+            if gone_because is not None:
+                card.state, card.waiting_reason = Card.State.IN_SYNC, ""
+            card.save()
+            card.lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.STAFF, reason=reason[:500])
+            adopt(card_id, reply, catalogue, read_at=read_at, now=now, found_by=found_by)
+            outbox.requeue(Card.objects.filter(pk=card_id), now=now, lane=Card.Lane.LIVE)
+            nudge.send_on_commit(card.account_id)
+            if gone_because is not None:
+                enrollment.go_on(card.lead, stopped_for=gone_because, reason="the card is back", now=now)
+            log.info("lead_linked", card=card_id, kommo_id=reply.id, found_by=found_by)
+    except IntegrityError:
+        # Two people, one lead, and nothing to prove whose.
+        return False
+    return True
+
+
+def first_sight_of_field(mapping: FieldMapping, *, now: datetime) -> int:
+    """Adopt what cards hold in a field that shows one of our facts from now on; return how many cards did."""
+    cards = Card.objects.filter(lead__pipeline_id=mapping.pipeline_id, kommo_lead_id__isnull=False)
+    subject = f"field:{mapping.kommo_field_id}"
+    key = str(mapping.kommo_field_id)
+
+    def changed(card: Card) -> dict[str, tuple[Any, Any]]:
+        held = card.observed.get("fields", {}).get(key)
+        found_elsewhere = card.lead.provenance.get(mapping.attribute, {}).get("by") == Lead.Actor.STAFF
+        return {subject: (None, held)} if held not in (None, []) or found_elsewhere else {}
+
+    return _first_sight_of(cards.exclude(state=Card.State.CLOSED), changed, now)
+
+
+def first_sight_of_tags(rule: TagRule, *, now: datetime) -> int:
+    """Leave to others their tags that belong to a family of ours from now on; return how many cards have some."""
+    cards = Card.objects.filter(lead__pipeline_id=rule.pipeline_id, kommo_lead_id__isnull=False)
+
+    def changed(card: Card) -> dict[str, tuple[Any, Any]]:
+        tags = card.observed.get("tags", [])
+        found_elsewhere = card.lead.provenance.get(rule.attribute, {}).get("by") == Lead.Actor.STAFF
+        theirs = ownership.family(rule, tags)
+        return {"tags": (sorted(set(tags) - set(theirs)), tags)} if theirs or found_elsewhere else {}
+
+    return _first_sight_of(cards.exclude(state=Card.State.CLOSED), changed, now, family=rule)
+
+
+def _first_sight_of(
+    cards: QuerySet[Card],
+    changed: Callable[[Card], dict[str, tuple[Any, Any]]],
+    now: datetime,
+    family: TagRule | None = None,
+) -> int:
+    """Treat what cards hold somewhere as found there: theirs, unless somebody has set it since we know the card."""
+    count = 0
+    for pk in list(cards.values_list("pk", flat=True)):
+        with transaction.atomic():
+            card = _locked(pk)
+            found = {key: value for key, value in changed(card).items() if not _is_ours(card, key)}
+            if not found:
+                continue
+            reading = _Reading(
+                card=card,
+                lead=card.lead,
+                book=rulebook(card.lead.pipeline),
+                catalogue=Catalogue.objects.filter(account_id=card.account_id).first(),
+                changed=found,
+                by=Lead.Actor.STAFF,
+                set_at=now,
+                now=now,
+                first_sight=True,
+                only_unspoken=True,
+            )
+            called_for = set(wanted_tags(reading.lead, reading.book))
+            columns = _take_over(reading)
+            if family:
+                called_for -= set(ownership.family(family, called_for))
+            _remember_owners(reading, called_for=sorted(called_for))
+            card.save(update_fields=["ownership", "said_tags"])
+            _save_lead(reading, columns)
+            count += 1
+    return count
+
+
+def _is_ours(card: Card, subject: str) -> bool:
+    return bool(card.ownership.get(subject, {}).get("by") == Lead.Actor.AGENT)
+
+
 def is_as_known(card: Card, reply: LeadReply, read_at: datetime, account: Account) -> bool:
     """Say whether a reading tells nothing new: nothing is in doubt, and Kommo holds what we know it to hold."""
-    if card.in_doubt or card.state in (Card.State.GONE, Card.State.CLOSED, Card.State.SHOWN):
+    if reply.unreadable or card.in_doubt or card.state in (Card.State.GONE, Card.State.CLOSED, Card.State.SHOWN):
         return False
     if card.observed_at is None or card.observed_at > read_at or reply.main_contact_id != card.kommo_contact_id:
         return False
@@ -154,6 +338,55 @@ def _seen(card: Card, reply: LeadReply, account: Account) -> kept_forms.Reading:
         unread=card.unread,
         is_own=kept_forms.is_own_work(card.unread, reply, user_id=account.kommo_user_id, robots=robots),
     )
+
+
+def _refuse_unreadable(reply: LeadReply) -> None:
+    if reply.unreadable:
+        raise ReplyShapeError(reply.unreadable)
+
+
+def _reading(
+    card: Card,
+    lead: Lead,
+    reply: LeadReply,
+    catalogue: Catalogue | None,
+    changed: Mapping[str, tuple[Any, Any]],
+    *,
+    now: datetime,
+) -> _Reading:
+    first_sight = not card.observed
+    return _Reading(
+        card=card,
+        lead=lead,
+        book=rulebook(lead.pipeline),
+        catalogue=catalogue,
+        changed=_everything(observed_of(reply), lead) if first_sight else changed,
+        by=Lead.Actor.KOMMO if reply.updated_by == 0 else Lead.Actor.STAFF,
+        set_at=min(now, datetime.fromtimestamp(reply.updated_at, UTC)) if reply.updated_at else now,
+        now=now,
+        first_sight=first_sight,
+    )
+
+
+def _everything(held: dict[str, Any], lead: Lead) -> dict[str, tuple[Any, Any]]:
+    """Return all that stands on a lead seen for the first time. What is empty there, nobody has emptied."""
+    found: dict[str, tuple[Any, Any]] = {"stage": (None, [held["pipeline_id"], held["status_id"]])}
+    found |= {f"field:{key}": (None, value) for key, value in held["fields"].items() if value not in (None, [])}
+    if held["name"] and not _is_the_phone(held["name"], lead):
+        found["name"] = ("", held["name"])
+    if held["tags"]:
+        found["tags"] = ([], held["tags"])
+    return found
+
+
+def _is_the_phone(name: str, lead: Lead) -> bool:
+    """Say whether a card is called by the person's number, because nobody knew the name."""
+    if not any(character.isdigit() for character in name):
+        return False
+    try:
+        return parse(name, region=lead.pipeline.phone_region).key == lead.phone_key
+    except PhoneError:
+        return False
 
 
 def _locked(card_id: int) -> Card:
@@ -221,6 +454,8 @@ def _take_over(reading: _Reading) -> set[str]:
     for subject, (before, after) in reading.changed.items():
         if subject == "name":
             name = persons_name(after, reading.card.kommo_lead_id or 0)[:MAX_NAME_LENGTH]
+            if reading.first_sight and not name:
+                continue
             columns |= {"provenance", *(("name",) if facts.adopt(lead, "name", name, at=reading.set_at) else ())}
         elif subject.startswith("field:"):
             columns |= _take_field_over(reading, int(subject.removeprefix("field:")), before, after)
@@ -231,6 +466,8 @@ def _take_field_over(reading: _Reading, field_id: int, before: Any, held: Any) -
     mapping = next((one for one in reading.book.field_mappings if one.kommo_field_id == field_id), None)
     if mapping is None or not is_adoptable(mapping.attribute):
         return set()
+    if reading.only_unspoken and mapping.attribute in reading.lead.provenance:
+        return set()
     try:
         value = our_value(mapping, held, reading.catalogue, before)
     except (ValueError, InvalidOperation):
@@ -240,13 +477,22 @@ def _take_field_over(reading: _Reading, field_id: int, before: Any, held: Any) -
     return {"provenance", column} if changed else {"provenance"}
 
 
-def _remember_owners(reading: _Reading) -> None:
-    """Note who set what; where the lead calls for something else even now, theirs is held against that."""
+def _remember_owners(reading: _Reading, *, called_for: Sequence[str]) -> None:
+    """Note who set what; where the lead calls for something else even now, theirs is held against that.
+
+    `called_for`: the tags the lead called for before. What was found changes nothing in Kommo, so a tag that a found
+    fact calls for is not added either.
+    """
     if not reading.changed:
         return
     card = reading.card
     wanted = wishes(reading.lead, reading.book, reading.catalogue)
+    # Before the new owners are noted: until something is counted, those of before tell what is ours.
+    said = ownership.said_tags(card, reading.book.tag_rules) | set(wanted.tags)
+    card.said_tags = sorted(said & {*card.observed.get("tags", ()), *card.in_doubt.get("tags_to_add", ())})
     for subject, (before, after) in reading.changed.items():
+        if subject == "name" and reading.first_sight and not persons_name(after, card.kommo_lead_id or 0):
+            continue
         card.ownership[subject] = ownership.entry(reading.by, reading.set_at, after)
         if subject == "stage":
             card.stages_to_visit = []
@@ -254,21 +500,35 @@ def _remember_owners(reading: _Reading) -> None:
             _hold_families(reading, set(before) ^ set(after), after, wanted)
         elif wanted.calls_for(subject, after):
             card.ownership[subject]["ours"] = wanted.of(subject)
+    if reading.first_sight:
+        held = card.observed.get("tags", [])
+        _hold_families(reading, set(wanted.tags) ^ set(called_for), held, wanted)
 
 
 def _hold_families(reading: _Reading, touched: set[str], after: list[str], wanted: Wishes) -> None:
     for rule in reading.book.tag_rules:
-        if ownership.family(rule, touched):
+        if ownership.family(rule, touched) and not _is_spoken_for(reading, rule):
             entry = ownership.entry(reading.by, reading.set_at, ownership.family(rule, after))
             entry["ours"] = ownership.family(rule, wanted.tags)
             reading.card.ownership[f"tags:{rule.template}"] = entry
 
 
+def _is_spoken_for(reading: _Reading, rule: TagRule) -> bool:
+    """Say whether a family that has just come to be ours tells what the conversation has told."""
+    told = reading.lead.provenance.get(rule.attribute, {}).get("by") == Lead.Actor.AGENT
+    return reading.only_unspoken and told and not ownership.family(rule, reading.card.observed.get("tags", ()))
+
+
 def _save_lead(reading: _Reading, columns: set[str]) -> None:
     lead = reading.lead
-    if columns:
+    if columns and reading.only_unspoken:
+        # Without the signal: there is nothing to deliver of what was found there.
+        Lead.objects.filter(pk=lead.pk).update(**{column: getattr(lead, column) for column in columns})
+    elif columns:
         lead.updated_at = reading.now
         lead.save(update_fields={*columns, "updated_at"})
+    if reading.first_sight and not columns:
+        return
     edits = {
         ownership.label(subject, reading.book): {"from": before, "to": after}
         for subject, (before, after) in reading.changed.items()
@@ -279,7 +539,7 @@ def _save_lead(reading: _Reading, columns: set[str]) -> None:
             at=reading.set_at,
             kind=Event.Kind.STAFF_EDIT,
             actor=reading.by,
-            reason=f"changed in Kommo: {', '.join(edits)}"[:500],
+            reason=f"{'found' if reading.first_sight else 'changed'} in Kommo: {', '.join(edits)}"[:500],
             data=edits,
         )
 
@@ -287,10 +547,10 @@ def _save_lead(reading: _Reading, columns: set[str]) -> None:
 def _adopt_stage(reading: _Reading) -> None:
     """Let the lead stand where a person put the card; a stage unknown to us is `other`, with Kommo's name."""
     lead, book, now = reading.lead, reading.book, reading.now
-    place = (reading.card.observed["pipeline_id"], reading.card.observed["status_id"])
-    stage = book.stages_by_status_id.get(place[1]) if place[0] == lead.pipeline.kommo_pipeline_id else None
-    status = reading.catalogue.status(*place) if reading.catalogue else None
-    name = status["name"] if status else str(place[1])
+    stage, name = _place_of(reading, reading.card.observed)
+    if reading.first_sight:
+        stages.found(lead, stage, name=name, reason=f"found in Kommo in {name}", now=now)
+        return
     reason = f"moved in Kommo to {name}"
     if reading.by is Lead.Actor.KOMMO:
         reason = f"moved in Kommo to {name} by an automation or another program"
@@ -303,7 +563,16 @@ def _adopt_stage(reading: _Reading) -> None:
         # Where the rules had just put it as well: that somebody else did it is what counts from now on.
         stages.confirm(lead, by=by, reason=reason, now=now)
     else:
-        stages.move(lead, Stage.objects.get(pk=stage.pk), by=by, reason=reason, now=now, moved_at=moved_at)
+        stages.move(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at)
+
+
+def _place_of(reading: _Reading, held: Mapping[str, Any]) -> tuple[Stage | None, str]:
+    """Return our stage for where a lead stands in Kommo, None where none of ours is bound, and Kommo's name of it."""
+    place = (held["pipeline_id"], held["status_id"])
+    known = reading.book.stages_by_status_id if place[0] == reading.lead.pipeline.kommo_pipeline_id else {}
+    status = reading.catalogue.status(*place) if reading.catalogue else None
+    name = str(status["name"]) if status else str(place[1])
+    return known.get(place[1]), name
 
 
 def _bring_back(reading: _Reading, gone_because: str) -> None:

@@ -2,22 +2,26 @@
 
 The intent to create is stored before the call. While a card carries one without a Kommo id, the lead is looked up
 first: by our own id in the text field "Bridge ID", and where that field does not exist, by the phone of its contact.
+
+And nobody gets a second card: before a first create the person is looked for by phone, once. Whoever has an open card
+in the pipeline gets that one; whoever still stands in Incoming leads waits for staff to accept them there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 from django.db import transaction
 
 from bridge.kommo.client import KommoClient
-from bridge.kommo.replies import LeadReply
+from bridge.kommo.replies import LeadReply, ReplyShapeError
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import adoption, clock, kept_forms
+from bridge.sync import adoption, clock, kept_forms, newcomers, people
 from bridge.sync.ledger import AWAY
-from bridge.sync.observe import link
+from bridge.sync.plan import CLOSED_STATUS_IDS
 from leads.models import Event, Lead
 from leads.phone import PhoneError, parse
 from leads.statements import insert, update
@@ -26,12 +30,25 @@ from leads.statements import insert, update
 LOOK_UP_SIZE = 40
 # Kommo's clock and ours may differ by this much when we compare a lead's age with our intent.
 CLOCK_SLACK = timedelta(minutes=5)
+LEADS_PER_READ = 250
+# More than these are looked for together.
+FEW = 5
+LOOKED_FOR_AT_ONCE = 10
+# Kommo's clock has a grain, and lists lag.
+SEEN_AGAIN = timedelta(minutes=2)
+# What a number ends with is written alike with and without country code, area code and ninth digit.
+SEARCHED_DIGITS = 8
+# So long a look-up that found nobody holds: what happens meanwhile is told by webhooks.
+LOOK_UP_HOLDS = timedelta(minutes=5)
+LOOK_AGAIN_AFTER = timedelta(minutes=5)
 LOOKED_UP_COLUMNS = (
     "kommo_lead_id",
     "kommo_contact_id",
     "own_contact_id",
     "observed",
     "agreed",
+    "ownership",
+    "said_tags",
     "in_doubt",
     "unread",
     "kept_forms",
@@ -74,7 +91,167 @@ def look_up_created(
     for pk, reply in found.items():
         if pk in rows and rows[pk].kommo_lead_id == reply.id:
             # What staff changed since the lead was made stands, as with every other reading.
-            adoption.adopt(pk, reply, catalogue, read_at=asked_at, now=now, found_by="look-up")
+            adoption.adopt_each({pk: reply}, catalogue, read_at=asked_at, now=now, found_by="look-up")
+
+
+def is_looked_for(card: Card, *, now: datetime) -> bool:
+    """Say whether the person was looked for just now, and has no card in Kommo; or cannot be looked for."""
+    if card.named_lead_id and card.looked_for_at is None:
+        return False
+    return not card.lead.phone or (card.looked_for_at is not None and card.looked_for_at > now - LOOK_UP_HOLDS)
+
+
+def look_for_people(
+    account: Account, client: KommoClient, cards: Sequence[Card], catalogue: Catalogue | None, now: datetime
+) -> None:
+    """Look for the people of cards that are to be created, by phone; link those who have a card. Raises KommoError.
+
+    One call for each, and one for the leads of all contacts that were found. A crowd is looked for together.
+    """
+    asked_at = clock.now()
+    lane = Lane.LIVE if any(card.lane == Card.Lane.LIVE for card in cards) else Lane.BULK
+    crowd = [card for card in cards if not card.named_lead_id]
+    if len(crowd) > FEW and _look_for_crowd(account, client, crowd, catalogue, lane, now):
+        return
+    cards = cards[:LOOKED_FOR_AT_ONCE]
+    leads_of = {card.pk: _leads_of_contacts(client, card, lane) for card in cards}
+    for card in cards:
+        if card.named_lead_id:
+            leads_of[card.pk] = [card.named_lead_id, *leads_of[card.pk]]
+    replies = _read_leads(client, lane, {one for ids in leads_of.values() for one in ids})
+    for card in cards:
+        theirs = [replies[one] for one in leads_of[card.pk] if one in replies]
+        theirs += [
+            reply for reply in _by_phone_field(client, card, catalogue, lane) if reply.id not in leads_of[card.pk]
+        ]
+        with adoption.each_by_itself("look-up", card.pk) as failure:
+            _decide(account, card, theirs, catalogue, asked_at, now)
+        if failure.error:
+            # Kept for a person to look at; made anew it would be a second card.
+            Card.objects.filter(pk=card.pk).update(
+                state=Card.State.RETRYING,
+                due_at=now + LOOK_AGAIN_AFTER,
+                waiting_reason="the person's lead in Kommo could not be read",
+                last_error=f"{adoption.UNREADABLE}: {failure.error}"[:1000],
+            )
+
+
+def _look_for_crowd(
+    account: Account, client: KommoClient, cards: Sequence[Card], catalogue: Catalogue | None, lane: Lane, now: datetime
+) -> bool:
+    """Look for many people at once, by a few calls; False when that would take more than asking for each.
+
+    Whoever has had an open card since the last comparison is known here, with all numbers. New to us are the leads that
+    changed since, and those that nobody has accepted yet.
+    """
+    polled_until, compared_at = Account.objects.values_list("polled_until", "compared_at").get(pk=account.pk)
+    since = polled_until or compared_at
+    if since is None:
+        return False
+    changed, more = client.list_leads(page=1, updated_since=since - SEEN_AGAIN, limit=LEADS_PER_READ, lane=lane)
+    if more:
+        return False
+    known = set(
+        Card.objects.filter(account=account, kommo_lead_id__in=[one.id for one in changed]).values_list(
+            "kommo_lead_id", flat=True
+        )
+    )
+    strangers = [one for one in changed if one.id not in known and one.status_id not in CLOSED_STATUS_IDS]
+    newcomers.take_in(account, strangers, client, catalogue, now=now, lane=lane)
+    incoming = _incoming(account, client, catalogue, lane)
+    contacts = people.read(client, (one for reply in incoming for one in reply.contact_ids), lane)
+    for card in cards:
+        theirs = [
+            reply
+            for reply in incoming
+            if card.lead.phone_key in people.numbers_of(reply, contacts, card.lead.pipeline, catalogue).keys
+        ]
+        _decide(account, card, theirs, catalogue, now, now)
+    return True
+
+
+def _incoming(account: Account, client: KommoClient, catalogue: Catalogue | None, lane: Lane) -> list[LeadReply]:
+    """Return the leads that nobody has accepted yet, the newest of them."""
+    places = newcomers.places_of_incoming(account, catalogue)
+    if not places:
+        return []
+    replies, _ = client.list_leads(page=1, places=places, limit=LEADS_PER_READ, lane=lane)
+    return [reply for reply in replies if (reply.pipeline_id, reply.status_id) in places]
+
+
+def _decide(
+    account: Account,
+    card: Card,
+    theirs: Sequence[LeadReply],
+    catalogue: Catalogue | None,
+    asked_at: datetime,
+    now: datetime,
+) -> None:
+    """Link a card to the newest open lead of its person, or let it wait, or be created."""
+    for reply in theirs:
+        if reply.unreadable:
+            raise ReplyShapeError(f"lead {reply.id}: {reply.unreadable}")
+    here = [
+        reply
+        for reply in sorted(theirs, key=lambda reply: (reply.id != card.named_lead_id, -reply.id))
+        if reply.pipeline_id == card.lead.pipeline.kommo_pipeline_id and not reply.is_deleted
+    ]
+    taken = dict(
+        Card.objects.filter(account=account, kommo_lead_id__in=[one.id for one in here]).values_list(
+            "kommo_lead_id", "lead_id"
+        )
+    )
+    waiting = Card.objects.filter(pk=card.pk, kommo_lead_id=None)
+    for reply in here:
+        if newcomers.is_incoming(reply, catalogue):
+            reason = f"the person stands in Incoming leads (lead {reply.id}): accept or decline them in Kommo"
+        elif reply.status_id in CLOSED_STATUS_IDS and reply.id != card.named_lead_id:
+            continue
+        elif reply.id in taken and not people.release_nobodys(account, reply.id):
+            if reply.id == card.named_lead_id:
+                # Somebody else's by now, whatever the agent's own tables say.
+                continue
+            reason = f"the person has a card: lead {reply.id}, which another lead here shows"
+        else:
+            reason = f"linked to lead {reply.id}, which was in Kommo for this person"
+            if adoption.link(card.pk, reply, catalogue, read_at=asked_at, now=now, found_by="look-up", reason=reason):
+                return
+            continue
+        waiting.update(state=Card.State.RETRYING, due_at=now + LOOK_AGAIN_AFTER, waiting_reason=reason[:500])
+        if card.waiting_reason != reason:
+            card.lead.events.create(at=now, kind=Event.Kind.STAFF_TOLD, actor=Lead.Actor.BRIDGE, reason=reason)
+        return
+    waiting.update(looked_for_at=now)
+
+
+def _leads_of_contacts(client: KommoClient, card: Card, lane: Lane) -> list[int]:
+    """Return the leads of the contacts that have the person's phone: the text search finds others as well."""
+    digits = "".join(one for one in card.lead.phone or "" if one.isdigit())[-SEARCHED_DIGITS:]
+    contacts = client.find_contacts(digits, lane=lane) if digits else []
+    return [lead_id for contact in contacts if _same_phone(card, contact.phones) for lead_id in contact.lead_ids]
+
+
+def _read_leads(client: KommoClient, lane: Lane, ids: Iterable[int]) -> dict[int, LeadReply]:
+    wanted, found = sorted(ids), dict[int, LeadReply]()
+    for start in range(0, len(wanted), LEADS_PER_READ):
+        part = wanted[start : start + LEADS_PER_READ]
+        replies = islice(
+            client.iterate_leads(ids=part, with_=("contacts",), limit=LEADS_PER_READ, lane=lane), LEADS_PER_READ
+        )
+        found |= {reply.id: reply for reply in replies if reply.id in part}
+    return found
+
+
+def _by_phone_field(client: KommoClient, card: Card, catalogue: Catalogue | None, lane: Lane) -> list[LeadReply]:
+    """Return the leads whose own field holds the person's phone, where the pipeline has such a field."""
+    pipeline = card.lead.pipeline
+    if people.phone_field_id(pipeline, catalogue) is None:
+        return []
+    digits = "".join(one for one in card.lead.phone or "" if one.isdigit())[-SEARCHED_DIGITS:]
+    replies = islice(
+        client.iterate_leads(query=digits, with_=("contacts",), limit=LEADS_PER_READ, lane=lane), LEADS_PER_READ
+    )
+    return [reply for reply in replies if card.lead.phone_key in people.numbers_of(reply, {}, pipeline, catalogue).keys]
 
 
 def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], now: datetime) -> Event | None:
@@ -91,11 +268,12 @@ def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], n
         row.state, row.due_at, row.pending_since = Card.State.BLOCKED, None, None
         row.waiting_reason = f"lead {reply.id} in Kommo carries our id, but is the card of another lead here"
         return None
-    sent = row.in_doubt
-    link(row, reply)
-    # What we sent is what Kommo held when the lead was made.
-    row.observed = row.agreed = sent or row.observed
-    row.unread = kept_forms.sent({}, sent)
+    row.kommo_lead_id, row.kommo_contact_id = reply.id, reply.main_contact_id
+    # What we sent is what Kommo held when the lead was made; whatever it holds otherwise by now is a person's.
+    row.observed = row.agreed = row.in_doubt
+    row.unread, row.kept_forms = kept_forms.sent({}, row.in_doubt), {}
+    row.ownership, row.said_tags = {}, list(row.in_doubt.get("tags", ()))
+    row.in_doubt, row.create_intent_at = {}, None
     owners[reply.id] = row.pk
     row.write_settles_at = None
     row.state, row.due_at, row.waiting_reason = Card.State.DUE, now, ""
@@ -119,10 +297,25 @@ def find_by_bridge_id(account: Account, client: KommoClient, cards: Sequence[Car
     replies = client.iterate_leads(custom_field=(field_id, list(card_by_lead)), with_=("contacts",), lane=Lane.LIVE)
     found: dict[int, LeadReply] = {}
     for reply in replies:
-        # Kommo ignores filters it does not know, so every reply is checked against what was asked.
+        if reply.unreadable:
+            continue
         card = card_by_lead.get(str(reply.field_value(field_id)))
-        if card and card.pk not in found:
-            found[card.pk] = reply
+        if card is None:
+            # A filter that Kommo does not know it ignores: going on would read the whole account.
+            return found | _search_bridge_ids(client, field_id, [one for one in cards if one.pk not in found])
+        found.setdefault(card.pk, reply)
+    return found
+
+
+def _search_bridge_ids(client: KommoClient, field_id: int, cards: Sequence[Card]) -> dict[int, LeadReply]:
+    """Search for each card's id as a text: one call each."""
+    found: dict[int, LeadReply] = {}
+    for card in cards:
+        query = str(card.lead_id)
+        replies = client.iterate_leads(query=query, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
+        for reply in islice(replies, LEADS_PER_READ):
+            if str(reply.field_value(field_id)) == query:
+                found.setdefault(card.pk, reply)
     return found
 
 
@@ -131,7 +324,7 @@ def _find_by_phone(account: Account, client: KommoClient, cards: Sequence[Card])
     for card in cards:
         if not card.lead.phone:
             continue
-        contacts = client.contacts(query=card.lead.phone, with_leads=True)
+        contacts = client.find_contacts(card.lead.phone[-SEARCHED_DIGITS:])
         ids = [lead_id for contact in contacts if _same_phone(card, contact.phones) for lead_id in contact.lead_ids]
         taken = set(Card.objects.filter(account=account, kommo_lead_id__in=ids).values_list("kommo_lead_id", flat=True))
         free = [lead_id for lead_id in ids if lead_id not in taken]

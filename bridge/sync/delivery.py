@@ -29,6 +29,7 @@ from bridge.sync import (
     briefings,
     clock,
     contacts,
+    creation,
     fence,
     forgetting,
     intent,
@@ -137,6 +138,10 @@ class Drain:
             return self._look_up(unsure)
         if blind := self._blind_moves(updates):
             return self._read_again(blind)
+        unknown = [entry for entry in creates if not creation.is_looked_for(entry.card, now=self.clock())]
+        if unknown:
+            # Updates that are ready leave with this round; whoever is new is looked for, some at a time.
+            return self._send_in_groups(updates, self._batch_size(), self._update) and self._look_for_people(unknown)
         return self._send_in_groups(creates, MAX_CREATES, self._create) and self._send_in_groups(
             updates, self._batch_size(), self._update
         )
@@ -186,6 +191,15 @@ class Drain:
             look_up_created(self.account, self.client, [entry.card for entry in unsure], self.catalogue, self.clock())
         except KommoError as error:
             return self._failed(unsure, error, started=None)
+        return True
+
+    def _look_for_people(self, unknown: list[Entry]) -> bool:
+        """Let nobody have a second card: whoever has one in Kommo is linked, and planned again."""
+        cards = [entry.card for entry in unknown]
+        try:
+            creation.look_for_people(self.account, self.client, cards, self.catalogue, self.clock())
+        except KommoError as error:
+            return self._failed(unknown, error, started=None)
         return True
 
     def _blind_moves(self, updates: list[Entry]) -> list[Entry]:
@@ -280,7 +294,7 @@ class Drain:
                 log.info("merged_lead_not_read", card=card.pk, error=str(error))
                 continue
             now = self.clock()
-            adoption.adopt(card.pk, reply, self.catalogue, read_at=now, now=now, found_by="merge")
+            adoption.adopt_each({card.pk: reply}, self.catalogue, read_at=now, now=now, found_by="merge")
         return True
 
     def _look_for(self, left_out: list[Entry]) -> bool:

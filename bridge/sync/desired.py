@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.kommo import fields
 from bridge.models import Account, Card, Catalogue
-from bridge.sync.ownership import THEIRS, held_against
+from bridge.sync.ownership import THEIRS, held_against, said_tags
 from bridge.sync.plan import LOST_STATUS_ID, MAX_NAME_LENGTH, Desired, DesiredField, TagFamily
 from bridge.sync.traits import form_of
+from leads.facts import taken_back
 from leads.models import FieldMapping, Lead, TagRule
 from leads.names import name_key
 from leads.rulebook import Rulebook
@@ -37,7 +38,7 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
     facts["objections"] = [objection.name for objection in lead.objections.all()]
     gaps = Gaps()
     form = form_of(account)
-    field_values = wanted_fields(book.field_mappings, facts, catalogue, gaps, form)
+    field_values = wanted_fields(book.field_mappings, facts, catalogue, gaps, form, taken_back=taken_back(lead))
     name = shown_name(lead.name, form)
     status_id, held = _place(card, book, catalogue, gaps)
     return Desired(
@@ -142,10 +143,18 @@ def wanted_fields(
     catalogue: Catalogue | None,
     gaps: Gaps,
     form: fields.Form = fields.CAREFUL,
+    *,
+    taken_back: Container[str],
 ) -> list[DesiredField]:
+    """Return what the mapped fields should hold, in Kommo's words.
+
+    A fact nobody knows wants nothing of its field; it wants it empty only where the conversation has taken it back.
+    """
     wanted = []
     for mapping in mappings:
         value = facts.get(mapping.attribute)
+        if value in (None, []) and mapping.attribute not in taken_back:
+            continue
         if mapping.kommo_field_id is None:
             if value is not None:
                 gaps.said.append(f"field “{mapping.kommo_field}” is not bound to a field in Kommo: run kommo_connect")
@@ -207,6 +216,7 @@ def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:
         suffix=suffix,
         tags=frozenset(tag(rule.template, one) for one in values),
         held_against=frozenset(ours) if is_held else None,
+        said=frozenset(said_tags(card, [rule])),
     )
 
 

@@ -120,7 +120,10 @@ def _make_stand(
         raise DriftError(_("The bridge only reads this from Kommo: change it there."))
     for key in [key for key in card.ownership if key == subject or key.startswith(f"{subject}:")]:
         card.ownership[key].pop("ours", None)
-    card.save(update_fields=["ownership"])
+    if subject == "tags":
+        # All of the families is as decided, whoever had put it there.
+        card.said_tags = list(card.observed.get("tags", ()))
+    card.save(update_fields=["ownership", "said_tags"])
     outbox.requeue(Card.objects.filter(pk=card.pk), now=now, lane=Card.Lane.LIVE)
     nudge.send_on_commit(card.account_id)
     if subject == "stage":
@@ -156,7 +159,9 @@ def _set_field(
 
 
 def _set_fact(lead: Lead, attribute: str, value: Any, now: datetime) -> None:
-    if facts.adopt(lead, attribute, value, at=now):
+    if facts.adopt(lead, attribute, value, at=now) or value in (None, ""):
+        if value in (None, ""):
+            facts.take_back(lead, attribute)
         lead.updated_at = now
         column = "custom" if attribute.startswith("custom.") else attribute
         lead.save(update_fields=[column, "provenance", "updated_at"])

@@ -15,7 +15,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Delivery, WebhookEvent
 from bridge.sync import clock
-from bridge.sync.adoption import adopt
+from bridge.sync.adoption import adopt_each
 
 # A reading this old may be moved upon: what leaves next was computed from it.
 FRESH_FOR = timedelta(seconds=5)
@@ -72,14 +72,7 @@ def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence
         read_at = clock.now()
         found = client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
         replies = {reply.id: reply for reply in found if reply.id in cards_by_id and not reply.is_deleted}
-        for kommo_id, reply in replies.items():
-            adopt(
-                cards_by_id[kommo_id].pk,
-                reply,
-                catalogue,
-                read_at=read_at,
-                now=clock.now(),
-                found_by="before a move",
-            )
+        by_card = {cards_by_id[kommo_id].pk: reply for kommo_id, reply in replies.items()}
+        adopt_each(by_card, catalogue, read_at=read_at, now=clock.now(), found_by="before a move")
         missing |= {card.pk for kommo_id, card in cards_by_id.items() if kommo_id not in replies}
     return missing

@@ -45,6 +45,7 @@ SETTLED_COLUMNS = (
     "kept_forms",
     "refused_parts",
     "ownership",
+    "said_tags",
     "create_intent_at",
     "write_settles_at",
     "stages_to_visit",

@@ -10,23 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
-
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
-from bridge.models import Account, Card
+from bridge.models import Account, Card, Catalogue
+from bridge.sync import adoption
 from bridge.sync.creation import LOOK_UP_SIZE, find_by_bridge_id
-from bridge.sync.observe import link
-from bridge.sync.outbox import requeue
-from followups import enrollment
 from leads.models import Event, Lead
 
 CONTACTS_PER_READ = 250
 
 
-def follow(account: Account, client: KommoClient, cards: Sequence[Card], *, now: datetime) -> set[int]:
-    """Re-link the cards whose vanished lead lives on in another; return their ids. Raises KommoError."""
+def follow(
+    account: Account, client: KommoClient, cards: Sequence[Card], catalogue: Catalogue | None, *, now: datetime
+) -> set[int]:
+    """Re-link the cards whose vanished lead lives on in another; return their ids. Raises KommoError.
+
+    One that lives on outside its pipeline is somebody else's by now: staff are told, and nothing is touched.
+    """
     if account.bridge_id_field_id is None:
         return set()
     followed: set[int] = set()
@@ -34,37 +35,29 @@ def follow(account: Account, client: KommoClient, cards: Sequence[Card], *, now:
         part = cards[start : start + LOOK_UP_SIZE]
         for pk, reply in find_by_bridge_id(account, client, part).items():
             card = next(one for one in part if one.pk == pk)
-            if not reply.is_deleted and reply.id != card.kommo_lead_id and relink(card, reply, now=now):
+            if not reply.is_deleted and reply.id != card.kommo_lead_id and relink(card, reply, catalogue, now=now):
                 followed.add(pk)
     return followed
 
 
-def relink(card: Card, reply: LeadReply, *, now: datetime) -> bool:
-    """Let a card show the lead its own was merged into; False when that is the card of another person of ours."""
+def relink(card: Card, reply: LeadReply, catalogue: Catalogue | None, *, now: datetime) -> bool:
+    """Let a card show the lead its own was merged into; False if that is another person's, or outside its pipeline."""
     before = card.kommo_lead_id
-    try:
-        with transaction.atomic():
-            row = Card.objects.select_for_update(no_key=True).get(pk=card.pk)
-            if row.state == Card.State.CLOSED:
-                # Let go while Kommo was asked.
-                return False
-            gone_because = row.waiting_reason if row.state == Card.State.GONE else None
-            link(row, reply)
-            row.observed_at = now
-            if row.state == Card.State.GONE:
-                row.state = Card.State.IN_SYNC
-            row.save()
-            requeue(Card.objects.filter(pk=card.pk), now=now, lane=Card.Lane.LIVE)
-            reason = f"lead {before} was merged into {reply.id} in Kommo"
-            Event.objects.create(
-                lead_id=card.lead_id, at=now, kind=Event.Kind.CARD, actor=Lead.Actor.STAFF, reason=reason
-            )
-            if gone_because is not None:
-                enrollment.go_on(row.lead, stopped_for=gone_because, reason="the card is back", now=now)
-    except IntegrityError:
-        # Two people, one lead, and nothing to prove whose.
+    lead = Lead.objects.select_related("pipeline").get(pk=card.lead_id)
+    if reply.pipeline_id != lead.pipeline.kommo_pipeline_id:
+        reason = (
+            f"lead {before} seems to live on as lead {reply.id} in another pipeline of Kommo, where nothing is touched"
+        )
+        if not lead.events.filter(kind=Event.Kind.STAFF_TOLD, reason=reason).exists():
+            lead.events.create(at=now, kind=Event.Kind.STAFF_TOLD, actor=Lead.Actor.BRIDGE, reason=reason)
         return False
-    return True
+    reason = f"lead {before} was merged into {reply.id} in Kommo"
+    linked = False
+    with adoption.each_by_itself("merge", reply.id) as failure:
+        linked = adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="merge", reason=reason)
+    if failure.error:
+        Card.objects.filter(pk=card.pk).update(last_error=f"{adoption.UNREADABLE}: {failure.error}"[:1000])
+    return linked
 
 
 def hints(account: Account, client: KommoClient, cards: Sequence[Card]) -> dict[int, str]:

@@ -41,12 +41,3 @@ def meet_contact(card: Card, reply: LeadReply) -> None:
         return
     card.own_contact_id = card.own_contact_id or card.kommo_contact_id
     card.kommo_contact_id = reply.main_contact_id
-
-
-def link(card: Card, reply: LeadReply) -> None:
-    """Take a lead found in Kommo for this card's own, in memory: nothing of it is in doubt any more."""
-    card.kommo_lead_id = reply.id
-    meet_contact(card, reply)
-    card.observed = card.agreed = observed(reply)
-    card.in_doubt, card.create_intent_at = {}, None
-    card.kept_forms, card.unread = {}, {}

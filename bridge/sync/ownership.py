@@ -89,6 +89,21 @@ def after_write(card: Card, effect: Mapping[str, Any], lead: Lead, rules: Iterab
     return {**card.ownership, **written}
 
 
+def said_tags(card: Card, rules: Iterable[TagRule]) -> set[str]:
+    """Return the tags that told a fact of the lead at some time, as far as we know of them."""
+    if card.said_tags is not None:
+        return set(card.said_tags)
+    # Not counted yet when this card was last written: what a family was then is what we made of it.
+    entries = [card.ownership.get(f"tags:{rule.template}", {}) for rule in rules]
+    return {tag for one in entries if one.get("by") == Lead.Actor.AGENT for tag in one["value"]}
+
+
+def said_after_write(card: Card, effect: Mapping[str, Any], rules: Iterable[TagRule]) -> list[str]:
+    """Return the tags that tell or told a fact of the lead, once a write of ours was confirmed."""
+    added = {*effect.get("tags", ()), *effect.get("tags_to_add", ())}
+    return sorted((said_tags(card, rules) | added) - set(effect.get("tags_to_delete", ())))
+
+
 def family(rule: TagRule, tags: Iterable[str]) -> list[str]:
     """Return the tags that belong to a rule's family, sorted."""
     prefix, _, suffix = rule.template.partition("{value}")

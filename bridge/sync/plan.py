@@ -54,6 +54,8 @@ class TagFamily:
     tags: frozenset[str]
     # What we wanted when a person last changed this family; while we want nothing else, theirs stands.
     held_against: frozenset[str] | None = None
+    # Those that told a fact of ours at some time. Others of the family are somebody else's, and stay.
+    said: frozenset[str] = frozenset()
 
     def owns(self, tag: str) -> bool:
         return tag.startswith(self.prefix) and tag.endswith(self.suffix)
@@ -246,7 +248,12 @@ def _plan_tags(desired: Desired, observed: Observed, body: Part, effect: Part) -
     surely_there -= set(observed.in_doubt.get("tags_to_delete", ()))
     families = [family for family in desired.families if family.held_against != family.tags]
     wanted = {tag for family in families for tag in family.tags}
-    ours = {tag for tag in maybe_there if any(family.owns(tag) for family in families)}
+    in_doubt = set(observed.in_doubt.get("tags_to_add", ())) | set(observed.in_doubt.get("tags", ()))
+    ours = {
+        tag
+        for tag in maybe_there
+        if any(family.owns(tag) and (tag in family.said or tag in in_doubt) for family in families)
+    }
     # A tag two families claim belongs to whichever wants it, held or not.
     kept = {tag for family in desired.families for tag in family.tags}
     to_add, to_delete = sorted(wanted - surely_there), sorted(ours - kept)

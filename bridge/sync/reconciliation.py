@@ -20,8 +20,8 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import clock, newcomers, owed, switches, vanished
-from bridge.sync.adoption import adopt, is_as_known
+from bridge.sync import clock, newcomers, owed, people, switches, vanished
+from bridge.sync.adoption import adopt_each, is_as_known
 from bridge.sync.connection import open_account
 from bridge.sync.plan import CLOSED_STATUS_IDS
 
@@ -283,32 +283,31 @@ class Comparison:
             seen = Card.objects.filter(pk__in=[row.pk for row in known], observed_at__lt=read_at)
             seen.filter(write_settles_at=None).update(observed_at=read_at)
         agreeing = [row.pk for row in known]
-        for kommo_id in cards.keys() - {row.kommo_lead_id for row in known}:
-            card_id, reply = cards[kommo_id], by_id[kommo_id]
-            findings = adopt(
-                card_id,
-                reply,
-                self.catalogue,
-                read_at=read_at,
-                now=timezone.now(),
-                found_by=self.found_by,
-                only_compare=self.dry_run,
-            )
+        others = cards.keys() - {row.kommo_lead_id for row in known}
+        found = adopt_each(
+            {cards[kommo_id]: by_id[kommo_id] for kommo_id in others},
+            self.catalogue,
+            read_at=read_at,
+            now=timezone.now(),
+            found_by=self.found_by,
+            only_compare=self.dry_run,
+        )
+        for kommo_id in others:
+            card_id, reply, findings = cards[kommo_id], by_id[kommo_id], found[cards[kommo_id]]
             if findings.changed:
                 self.report.drifted[str(kommo_id)] = {
                     subject: {"ours": before, "theirs": after} for subject, (before, after) in findings.changed.items()
                 }
                 late = datetime.fromtimestamp(reply.updated_at, UTC) < read_at - WEBHOOK_LATE_AFTER
                 self.report.missed += late
-            elif not findings.is_outdated:
+            elif not findings.is_outdated and not findings.error:
                 agreeing.append(card_id)
         self.report.owed += owed.settle(
             self.account, agreeing, self.catalogue, found_by=self.found_by, now=timezone.now(), dry_run=self.dry_run
         )
         if not self.dry_run:
-            newcomers.learn_phones(
-                self.account, self.client, contact_ids=(), lead_ids=cards, now=timezone.now(), lane=self.lane
-            )
+            theirs = [by_id[kommo_id] for kommo_id in cards]
+            people.meet(self.account, self.client, self.catalogue, replies=theirs, now=timezone.now(), lane=self.lane)
 
     def _take_in(self, replies: Sequence[LeadReply]) -> None:
         if self.dry_run:
@@ -317,11 +316,11 @@ class Comparison:
         results = newcomers.take_in(
             self.account, replies, self.client, self.catalogue, now=timezone.now(), lane=self.lane
         )
-        self.report.taken_in += _count(results.values(), WebhookItem.Result.ADOPTED)
+        self.report.taken_in += _count((result for result, _ in results.values()), WebhookItem.Result.ADOPTED)
         self._seconds += [
             reply.id
             for reply in replies
-            if results.get(reply.id) == WebhookItem.Result.IGNORED and reply.main_contact_id and self._is_ours(reply)
+            if results[reply.id][0] == WebhookItem.Result.IGNORED and reply.main_contact_id and self._is_ours(reply)
         ]
 
     def _is_ours(self, reply: LeadReply) -> bool:

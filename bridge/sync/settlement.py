@@ -18,7 +18,7 @@ from bridge.sync import backoff, kept_forms
 from bridge.sync.entry import Entry
 from bridge.sync.intent import LINGERS_FOR
 from bridge.sync.ledger import AWAY, Call, delivery_of, leave_the_outbox, settle_each
-from bridge.sync.ownership import after_write
+from bridge.sync.ownership import after_write, said_after_write
 from bridge.sync.plan import Operation, apply, contested
 from leads.models import Event, Lead
 from leads.rulebook import rulebook
@@ -47,9 +47,13 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
         contact_name = entry.plan.body["_embedded"]["contacts"][0]["name"]
         card.observed_contact = {"name": contact_name}
         taken[answer.lead_id] = card.pk
+        delivery = _delivered(card, entry, call, now)
         if answer.merged:
+            # Joined to a lead that was there: what of ours it took is read, and all it holds otherwise is theirs.
+            card.observed, card.agreed, card.ownership, card.said_tags = {}, {}, {}, []
+            card.unread, card.kept_forms = {}, {}
             merged.append(entry)
-        return _delivered(card, entry, call, now)
+        return delivery
 
     settle_each(entries, settle, now)
     return merged
@@ -243,7 +247,9 @@ def _delivered(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
     card.observed_at = card.synced_at = now
     card.agreed = card.observed
     lead = entry.card.lead
-    card.ownership = after_write(card, effect, lead, rulebook(lead.pipeline).tag_rules, now)
+    tag_rules = rulebook(lead.pipeline).tag_rules
+    card.said_tags = said_after_write(card, effect, tag_rules)
+    card.ownership = after_write(card, effect, lead, tag_rules, now)
     card.in_doubt, card.create_intent_at = doubts, None
     card.unread = kept_forms.sent(card.unread, effect)
     card.attempts = card.tries_without_outcome = 0

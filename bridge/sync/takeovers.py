@@ -56,7 +56,9 @@ def _pause(account: Account, reply: EventReply, now: datetime) -> int:
     cards = Card.objects.filter(account=account, lead__pipeline__chat_reply_pauses=True)
     if reply.entity_type == "contact":
         # The customer's own chat, whoever is the card's main contact today.
-        cards = cards.filter(Q(kommo_contact_id=reply.entity_id) | Q(own_contact_id=reply.entity_id))
+        contact = reply.entity_id
+        about = Q(kommo_contact_id=contact) | Q(own_contact_id=contact) | Q(other_contacts__kommo_contact_id=contact)
+        cards = cards.filter(about).distinct()
     else:
         cards = cards.filter(kommo_lead_id=reply.entity_id)
     replied_at = min(now, datetime.fromtimestamp(reply.created_at, UTC))

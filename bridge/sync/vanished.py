@@ -23,6 +23,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Trouble
+from bridge.sync import catalogue as catalogues
 from bridge.sync import merges, nudge, outbox, troubles
 from followups import enrollment
 from leads.models import Event, Lead
@@ -55,7 +56,7 @@ def settle(account: Account, client: KommoClient, cards: Sequence[Card], *, reas
     lost = [card for card in cards if card.state not in GONE]
     if not lost:
         return Settled()
-    followed = merges.follow(account, client, lost, now=now)
+    followed = merges.follow(account, client, lost, catalogues.stored(account), now=now)
     rest = [card for card in lost if card.pk not in followed]
     hints = merges.hints(account, client, rest)
     return Settled(followed, {card.pk for card in rest if _mark_gone(card, reason + hints.get(card.pk, ""), now)})

@@ -11,6 +11,7 @@ from bridge.models import Catalogue
 from bridge.sync.desired import Gaps, shown_name, wanted_fields, wanted_tags
 from bridge.sync.plan import DesiredField
 from bridge.sync.traits import form_of
+from leads.facts import taken_back
 from leads.models import Lead
 from leads.rulebook import Rulebook
 
@@ -45,7 +46,7 @@ def wishes(lead: Lead, book: Rulebook, catalogue: Catalogue | None) -> Wishes:
     facts = dict(lead.facts())
     facts["objections"] = [objection.name for objection in lead.objections.all()]
     form = form_of(catalogue.account if catalogue else None)
-    fields = wanted_fields(book.field_mappings, facts, catalogue, Gaps(), form)
+    fields = wanted_fields(book.field_mappings, facts, catalogue, Gaps(), form, taken_back=taken_back(lead))
     return Wishes(
         name=shown_name(lead.name, form),
         fields={str(one.field_id): one for one in fields},

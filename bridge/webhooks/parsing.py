@@ -226,6 +226,16 @@ def _field_values(values: Any) -> list[dict[str, Any]]:
     return result
 
 
+def phones_of_contact(data: dict[str, Any]) -> list[str] | None:
+    """Return the phone numbers a contact's body carries; None where it does not say which they are."""
+    if "custom_fields" not in data:
+        return None
+    entries = [
+        one for one in _values(data.get("custom_fields")) if isinstance(one, dict) and one.get("code") == "PHONE"
+    ]
+    return [str(value.get("value") or "") for one in entries for value in _field_values(one.get("values"))]
+
+
 def tag_names(data: dict[str, Any]) -> list[str]:
     names = (entry.get("name") for entry in _values(data.get("tags")) if isinstance(entry, dict))
     return sorted(name for name in names if isinstance(name, str))

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from bridge import heartbeat
@@ -27,8 +27,8 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble, WebhookEvent, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import clock, figures, intent, newcomers, refusals, troubles, vanished
-from bridge.sync.adoption import adopt
+from bridge.sync import clock, figures, intent, newcomers, people, refusals, troubles, vanished
+from bridge.sync.adoption import adopt_each
 from bridge.sync.connection import open_account
 from bridge.sync.leases import alone
 from bridge.webhooks import inbox, parsing, redaction
@@ -66,6 +66,8 @@ class Round:
     outcomes: dict[int, tuple[str, str]] = field(default_factory=dict)
     # Leads that a webhook of this round says were deleted.
     deleted: set[int | None] = field(default_factory=set)
+    # What was read back, by Kommo's id.
+    readings: dict[int, LeadReply] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -254,16 +256,17 @@ def _read_part(current: Round, ids: list[int], cards: dict[int | None, Card]) ->
         for reply in current.client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
         if reply.id in ids and not reply.is_deleted
     }
-    outdated = [
-        kommo_id
-        for kommo_id, reply in replies.items()
-        if (card := cards.get(kommo_id)) and not _adopt(current, card, reply, read_at)
-    ]
+    known = {card.pk: reply for kommo_id, reply in replies.items() if (card := cards.get(kommo_id))}
+    found = adopt_each(known, current.catalogue, read_at=read_at, now=current.now, found_by="webhook")
+    outdated = [known[pk].id for pk, findings in found.items() if findings.is_outdated]
+    for pk, findings in found.items():
+        result = Result.FAILED if findings.error else Result.ADOPTED if findings.changed else Result.UNCHANGED
+        current.outcomes[known[pk].id] = (result, findings.error)
     newborn = [reply for kommo_id, reply in replies.items() if kommo_id not in cards]
-    for kommo_id, result in newcomers.take_in(
+    current.outcomes |= newcomers.take_in(
         current.account, newborn, current.client, current.catalogue, now=current.now, lane=Lane.LIVE
-    ).items():
-        current.outcomes[kommo_id] = (result, "")
+    )
+    current.readings |= replies
     vanished.seen(current.account, replies)
     _lose(current, [card for kommo_id in ids if kommo_id not in replies and (card := cards.get(kommo_id))])
     return outdated
@@ -279,29 +282,20 @@ def _lose(current: Round, cards: Sequence[Card]) -> None:
         current.outcomes[card.kommo_lead_id or 0] = (Result.ADOPTED if changed else Result.UNCHANGED, "")
 
 
-def _adopt(current: Round, card: Card, reply: LeadReply, read_at: datetime) -> bool:
-    """Adopt one reading; False when it is older than what the card knows by now.
-
-    What goes wrong with one lead is that lead's: it is kept with its error, and the others go on.
-    """
-    try:
-        found = adopt(card.pk, reply, current.catalogue, read_at=read_at, now=current.now, found_by="webhook")
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:
-        log.exception("webhook_item_failed", account=current.account.pk, kommo_id=reply.id)
-        current.outcomes[reply.id] = (Result.FAILED, f"{type(error).__name__}: {error}"[:1000])
-        return True
-    current.outcomes[reply.id] = (Result.ADOPTED if found.changed else Result.UNCHANGED, "")
-    return not found.is_outdated
-
-
 def _learn_phones(current: Round, items: Iterable[WebhookItem]) -> None:
     """A lead born in Kommo may get its contact, or the contact its phone, later than the lead itself."""
-    contacts = {item.kommo_id for item in items if item.entity == "contact" and item.kommo_id}
-    leads = {item.kommo_id for item in items if item.result == Result.UNCHANGED or item.result == Result.ADOPTED}
-    learnt = newcomers.learn_phones(
-        current.account, current.client, contact_ids=contacts, lead_ids=leads, now=current.now, lane=Lane.LIVE
+    told = {item.kommo_id: item for item in items if item.entity == "contact" and item.kommo_id}
+    contacts = told.keys() - people.as_known(
+        current.account, {kommo_id: parsing.phones_of_contact(item.data) for kommo_id, item in told.items() if kommo_id}
+    )
+    learnt = people.meet(
+        current.account,
+        current.client,
+        current.catalogue,
+        replies=list(current.readings.values()),
+        contact_ids=[one for one in contacts if one],
+        now=current.now,
+        lane=Lane.LIVE,
     )
     for item in items:
         if item.entity == "contact" and item.kommo_id in learnt:

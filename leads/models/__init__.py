@@ -1,4 +1,5 @@
 from leads.models.lead import ATTRIBUTES, Event, Lead, Objection
+from leads.models.number import FurtherPhone
 from leads.models.person import Forgotten, ForgottenReport, OptOut, PseudonymKey
 from leads.models.pipeline import (
     Criterion,
@@ -21,6 +22,7 @@ __all__ = [
     "Flow",
     "Forgotten",
     "ForgottenReport",
+    "FurtherPhone",
     "Lead",
     "Objection",
     "OptOut",

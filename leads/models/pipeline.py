@@ -84,6 +84,14 @@ class Pipeline(models.Model):
         help_text=_("Given to the responsible user at a handoff. Empty: none."),
     )
     handoff_task_within = models.DurationField(_("deadline of the task"), default=timedelta(hours=1))
+    phone_field = models.CharField(
+        _("field with the phone"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("A field of the lead in Kommo that holds the phone, where cards have no contact. Empty: none."),
+    )
     # Drawn by lot and never counted up: a version that was rolled back must not come again with other rules.
     rules_version = models.BigIntegerField(default=new_version, editable=False)
     history = HistoricalRecords(excluded_fields=["rules_version"])
@@ -143,6 +151,8 @@ class Stage(models.Model):
     )
     kommo_status_id = models.BigIntegerField(_("Kommo status id"), null=True, blank=True)
     history = HistoricalRecords()
+    # Whether it paused the agent before it was saved just now (leads/signals.py).
+    paused_before: bool
 
     class Meta:
         verbose_name = _("stage")
@@ -320,6 +330,8 @@ class TagRule(models.Model):
     pipeline = models.ForeignKey(Pipeline, models.CASCADE, related_name="tag_rules", verbose_name=_("pipeline"))
     position = models.PositiveSmallIntegerField(_("position"), default=0)
     attribute = models.CharField(_("attribute"), max_length=100)
+    # Its template before it was saved just now (bridge/signals.py).
+    template_before: str
     template = models.CharField(_("template"), max_length=100, help_text=_("For example fluxo_{value}"))
     history = HistoricalRecords()
 
@@ -368,6 +380,8 @@ class FieldMapping(models.Model):
         help_text=_("Our value -> the option's name in Kommo, where they differ."),
     )
     kommo_field_id = models.BigIntegerField(_("Kommo field id"), null=True, blank=True)
+    # The field it was bound to before it was saved just now (bridge/signals.py).
+    bound_before: int | None
     enum_ids = models.JSONField(default=dict, blank=True, editable=False, help_text="Our value -> Kommo's enum id.")
     history = HistoricalRecords()
 

@@ -103,14 +103,15 @@ def test_bulk_cards_travel_in_the_bulk_lane_unless_a_live_one_is_with_them(accou
         record(pipeline, phone)
     account.cards.update(lane=Lane.BULK.value)
     drain(account)
-    assert lanes == [Lane.BULK]
+    # Looking for the people is bulk work as well.
+    assert set(lanes) == {Lane.BULK}
 
     for number, phone in enumerate(("+5581988000001", "+5581988000002")):
         record(pipeline, phone, name="Maria")
         if not number:
             account.cards.update(lane=Lane.BULK.value)
     drain(account)
-    assert lanes[1] is Lane.LIVE
+    assert lanes[-1] is Lane.LIVE
 
 
 def test_an_html_403_stops_every_worker_whatever_it_was_doing(account, pipeline, kommo):

@@ -63,7 +63,8 @@ def test_n7_a_field_the_lead_cannot_hold_stands_until_ours_changes(account, pipe
 
     assert held(kommo.lead(kommo_id), LINK) == "https://meet.example/of-ana"
     [owner] = [one for one in ownership.owners(lead_of().card, rulebook(pipeline)) if one.subject == f"field:{LINK}"]
-    assert (owner.label, owner.by, owner.holds) == ("Link", "staff", True)
+    # Nobody calls for anything else there: the conversation has told of no meeting.
+    assert (owner.label, owner.by, owner.holds) == ("Link", "staff", False)
 
 
 def test_n7_a_value_finer_than_ours_is_not_rounded_away(account, pipeline, kommo):

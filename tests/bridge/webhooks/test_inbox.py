@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from bridge.configuration.connecting import destination_for
 from bridge.models import Card, WebhookEvent, WebhookItem
+from bridge.sync import adoption
 from bridge.webhooks import inbox, processing, views
 from bridge.webhooks.processing import process_inbox
 from tests.bridge.webhooks.test_processing import NEW, QUALIFIED, carded, hear, hook
@@ -63,14 +64,14 @@ def test_one_item_that_cannot_be_processed_costs_no_other_and_is_processed_again
     bad = Card.objects.get(lead__phone="+5581988880000").kommo_lead_id
     for kommo_id in (good, bad):
         kommo.post(f"leads/{kommo_id}/move", {"status_id": QUALIFIED})
-    adopt = processing.adopt
+    adopt = adoption.adopt
 
     def fails_for_one(card_id, reply, *rest, **named):
         if reply.id == bad:
             raise ValueError("nobody thought of this")
         return adopt(card_id, reply, *rest, **named)
 
-    monkeypatch.setattr(processing, "adopt", fails_for_one)
+    monkeypatch.setattr(adoption, "adopt", fails_for_one)
     body = "&".join(
         f"leads[status][{n}][{key}]={value}"
         for n, kommo_id in enumerate((bad, good))
@@ -85,7 +86,7 @@ def test_one_item_that_cannot_be_processed_costs_no_other_and_is_processed_again
     assert results == {bad: WebhookItem.Result.FAILED, good: WebhookItem.Result.ADOPTED}
     assert "nobody thought of this" in event.items.get(kommo_id=bad).error
 
-    monkeypatch.setattr(processing, "adopt", adopt)
+    monkeypatch.setattr(adoption, "adopt", adopt)
     assert inbox.reprocess([event]) == 1
     process_inbox(account.pk)
 

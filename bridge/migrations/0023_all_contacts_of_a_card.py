@@ -5,36 +5,42 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('bridge', '0022_what_kommo_makes_of_ours'),
+        ("bridge", "0022_what_kommo_makes_of_ours"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='card',
-            name='looked_for_at',
+            model_name="card",
+            name="looked_for_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='card',
-            name='named_lead_id',
+            model_name="card",
+            name="named_lead_id",
             field=models.BigIntegerField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='card',
-            name='said_tags',
+            model_name="card",
+            name="said_tags",
             field=models.JSONField(blank=True, editable=False, null=True),
         ),
         migrations.CreateModel(
-            name='CardContact',
+            name="CardContact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kommo_contact_id', models.BigIntegerField(db_index=True)),
-                ('card', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='other_contacts', to='bridge.card')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kommo_contact_id", models.BigIntegerField(db_index=True)),
+                (
+                    "card",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="other_contacts", to="bridge.card"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('card', 'kommo_contact_id'), name='contact_once_per_card')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("card", "kommo_contact_id"), name="contact_once_per_card")
+                ],
             },
         ),
     ]

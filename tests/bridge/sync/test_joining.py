@@ -184,14 +184,15 @@ def test_a_lead_that_cannot_be_adopted_is_kept_with_its_error_and_costs_no_other
     from bridge.sync import adoption
 
     odd, other = odd_and_taken_over
-    compare = adoption._compare
+    locked = adoption._locked
 
-    def fails_for_one(card, held):
+    def fails_for_one(card_id):
+        card = locked(card_id)
         if card.kommo_lead_id == odd:
             raise RuntimeError("this lead is odd")
-        return compare(card, held)
+        return card
 
-    monkeypatch.setattr(adoption, "_compare", fails_for_one)
+    monkeypatch.setattr(adoption, "_locked", fails_for_one)
     if road == "webhook":
         hear(account, hook(odd, "update"), hook(other, "update"))
     elif road == "before a move":

@@ -6,7 +6,8 @@ import pytest
 
 from tests.e2e.stack import Stack, eventually, new_phone
 
-QUALIFYING, HANDOFF = 89709463, 90421387
+QUALIFYING, QUALIFIED, HANDOFF = 89709463, 89709467, 90421387
+IN_QUALIFICATION = {"conversation_stage": "qualificação"}
 # The road is one webhook, one reading and one row; nothing of it waits for a poll.
 EACH_WAY_SECONDS = 3.0
 
@@ -51,6 +52,41 @@ def test_s7_a_card_in_human_care_silences_the_agent_and_moving_it_on_gives_the_l
     assert moves == []
 
 
+def test_a_card_handed_back_goes_on_and_one_that_is_taken_back_stays_while_the_agent_repeats_itself(stack: Stack, lead):
+    phone, lead_id, kommo_id = lead
+
+    def stands(status_id: int) -> None:
+        assert stack.kommo.get(f"leads/{kommo_id}")["status_id"] == status_id
+
+    for status_id, stage in ((HANDOFF, "human_handoff"), (QUALIFYING, "qualifying")):
+        stack.kommo.post(f"leads/{kommo_id}/move", {"status_id": status_id})
+
+        def heard(stage: str = stage) -> None:
+            assert stack.lead(lead_id)["stage"] == stage
+
+        eventually(heard)
+
+    assert stack.tell(phone, qualification_score=82, context=IN_QUALIFICATION)["decision"]["changed"]
+    eventually(lambda: stands(QUALIFIED))
+
+    stack.kommo.post(f"leads/{kommo_id}/move", {"status_id": QUALIFYING})
+
+    def taken_back() -> None:
+        assert stack.lead(lead_id)["stage"] == "qualifying"
+
+    eventually(taken_back)
+    for score in (82, 90):
+        assert not stack.tell(phone, qualification_score=score, context=IN_QUALIFICATION)["decision"]["changed"]
+    stands(QUALIFYING)
+    # What is new moves it on, forward.
+    stack.tell(phone, qualification_score=20, context=IN_QUALIFICATION)
+
+    def disqualified() -> None:
+        assert stack.lead(lead_id)["stage"] == "disqualified"
+
+    eventually(disqualified)
+
+
 def test_the_seller_finds_a_note_and_a_task_on_the_card_once(stack: Stack, lead):
     _, _, kommo_id = lead
     stack.kommo.post(f"leads/{kommo_id}/move", {"status_id": HANDOFF})
@@ -79,3 +115,10 @@ def test_a_lead_that_staff_make_in_kommo_is_the_one_the_person_writes_to(stack: 
 
     eventually(renamed)
     assert stack.card(phone)["id"] == kommo_id
+
+    stack.tell(phone, qualification_score=82, context=IN_QUALIFICATION)
+
+    def qualified() -> None:
+        assert stack.card(phone)["status_id"] == QUALIFIED
+
+    eventually(qualified)

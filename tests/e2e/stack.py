@@ -169,7 +169,10 @@ def migrated(kind: str, server: str) -> str:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEST_DATABASE_URL", server)
         url = _made_once.enter_context(database(kind, directory))
-    Stage(directory, web_port=0, sandbox_port=0, extra={"DATABASE_URL": url}).manage("migrate", "--verbosity", "0")
+    stage = Stage(directory, web_port=0, sandbox_port=0, extra={"DATABASE_URL": url})
+    stage.manage("migrate", "--verbosity", "0")
+    # Made under this stage's keys, which those who get a copy do not have: they make one of their own.
+    stage.manage("shell", "--command", "from leads.models import PseudonymKey as Key; Key.objects.all().delete()")
     return url
 
 

@@ -18,7 +18,7 @@ def test_a_stage_that_leads_stand_in_is_not_removed(pipeline):
     told = refusal(solar({"      - {key: qualified, name: QUALIFICADO}\n": ""}))
 
     assert told == (
-        "line 9: stage “qualified” is missing, but 1 lead stands in it: "
+        "line 12: stage “qualified” is missing, but 1 lead stands in it: "
         "move their cards to another stage in Kommo first, or keep the stage"
     )
     assert exported() == before

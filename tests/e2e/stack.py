@@ -19,6 +19,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import requests
+from cryptography.fernet import Fernet
 
 from bridge.demo.stage import Stage, free_port
 from tests.conftest import CARD_PATHS, Kommo
@@ -158,6 +159,8 @@ def database(kind: str, directory: Path, *, like: str = "") -> Iterator[str]:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+# What migrations seal in a database is to be opened by whoever is given a copy of it.
+ENCRYPTION_KEY = Fernet.generate_key().decode()
 _made_once = ExitStack()
 atexit.register(_made_once.close)
 
@@ -183,7 +186,11 @@ def running(kind: str, directory: Path, *, workers: int = 1, **extra: str) -> It
     server = os.environ.get("TEST_DATABASE_URL", "")
     with database(database_kind, directory, like=migrated(database_kind, server)) as url:
         # The tests look much more often than an agent does.
-        environment = {"DATABASE_URL": url, "API_REQUESTS_PER_SECOND": "10000"} | extra
+        environment = {
+            "DATABASE_URL": url,
+            "API_REQUESTS_PER_SECOND": "10000",
+            "FIELD_ENCRYPTION_KEYS": ENCRYPTION_KEY,
+        } | extra
         if broker == "redis":
             # A queue of its own: another stack on the same Redis must not take its messages.
             name = f"bridge-{uuid4().hex[:12]}"

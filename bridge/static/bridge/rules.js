@@ -4,7 +4,8 @@
     const order = row.querySelector("[name$='-ORDER']");
     if (order) order.value = place + 1;
   });
-  const changed = (element) => element.dispatchEvent(new Event("change", { bubbles: true }));
+  // As typing does: what would change is asked at each input, and not a second time when the field is left.
+  const changed = (element) => element.dispatchEvent(new Event("input", { bubbles: true }));
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");
@@ -61,9 +62,7 @@
 
   // Leaving a page with changes nobody saved.
   let dirty = false;
-  for (const kind of ["input", "change"]) {
-    document.addEventListener(kind, (event) => { if (event.target.closest("#rules-form")) dirty = true; });
-  }
+  document.addEventListener("input", (event) => { if (event.target.closest("#rules-form")) dirty = true; });
   document.addEventListener("submit", () => { dirty = false; });
   window.addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
 

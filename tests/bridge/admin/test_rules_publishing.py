@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import Permission, User
+from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
 
+from bridge.admin.rules.looking import Group
 from bridge.configuration import drafts
+from bridge.configuration.whatif import Cost, Outlook
 from bridge.models import Reevaluation, RulesDraft, RulesRevision
 from leads.models import (
     Qualification,
@@ -38,6 +41,28 @@ def test_what_would_change_is_answered_for_a_form_nobody_saved(staff, account, p
     shown = answer.content.decode()
     assert "Maria" in shown and "qualification score 72 &lt; 80" in shown
     assert not RulesDraft.objects.exists() and Qualification.objects.get().min_score == 70
+
+
+def test_the_headline_is_of_those_whom_the_order_of_the_stages_holds_back_when_nobody_else_would_move(pipeline):
+    outlook = Outlook(total=35, looked=35, is_complete=True, held={"qualified>qualifying": 35})
+    held = [Group(35, "QUALIFICADO", "EM QUALIFICAÇÃO", [])]
+    context = {
+        "row": pipeline,
+        "outlook": outlook,
+        "moves": [],
+        "held": held,
+        "counts_answers": True,
+        "cost": Cost(0, 0),
+    }
+    said = " ".join(render_to_string("admin/rules/what_if.html", context).split())
+    assert "data-held>35</span> leads belong elsewhere by these rules; the order of the stages holds them back" in said
+    assert "leads would move" not in said
+    assert '<span id="count-allowed" hx-swap-oob="true">(0)</span>' in said
+    assert "(0 and 35 held back)" in said
+
+    outlook.moves = {"new>qualified": 2}
+    said = " ".join(render_to_string("admin/rules/what_if.html", context).split())
+    assert "data-moving>2</span> leads would move, 35 more are held back by the order of the stages" in said
 
 
 def test_a_changed_field_names_the_cards_that_show_it(staff, account, pipeline):

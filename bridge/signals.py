@@ -57,6 +57,8 @@ def stage_changed(lead: Lead, previous: Stage | None, by: str, reason: str, now:
         now=now,
         stage=stage.key if stage else "other",
         stage_name=stage.name if stage else lead.other_stage_name,
+        # For whoever keeps Kommo's own numbers beside, to be able to go on without us.
+        status_id=stage.kommo_status_id if stage else None,
         previous=previous.key if previous else "other",
         by=str(by),
         reason=reason,

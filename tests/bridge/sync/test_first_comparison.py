@@ -115,8 +115,9 @@ def test_it_goes_on_where_it_was_killed_and_does_nothing_twice(fresh, pipeline, 
     assert Card.objects.count() == 23
     assert len({card.kommo_lead_id for card in Card.objects.all()}) == 23
     fresh.refresh_from_db()
-    # A page that was taken in but not remembered is read again, and counted once.
-    assert fresh.first_comparison["read"] <= 23 + 5
+    # Leads of the second at the edge of a page are read again, and nothing is taken in twice for it.
+    assert fresh.first_comparison["read"] >= 23
+    assert fresh.first_comparison["taken_in"] <= 23
     assert kommo.writes() == []
 
 

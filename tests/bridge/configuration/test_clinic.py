@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from bridge import tasks
 from bridge.configuration.importing import bring_in
 from bridge.models import Account
 from followups.models import Enrollment
@@ -23,7 +24,10 @@ ANA, BETO, CAIO, DORA = (f"+5581999990{number:03d}" for number in range(1, 5))
 def clinic(connect) -> Account:
     """The clinic's pipeline in force, connected to a Kommo that has none of it yet."""
     bring_in(CLINIC.encode(), reason="test")
-    return connect()
+    account = connect()
+    # Nothing is created before the account was compared once.
+    tasks.poll(account.pk, full=True)
+    return account
 
 
 def said(direction: Direction, text: str) -> Message:

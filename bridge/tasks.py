@@ -25,6 +25,7 @@ from bridge.sync import (
     catalogue,
     clock,
     connection,
+    figures,
     nudge,
     outbox,
     reconciliation,
@@ -217,6 +218,8 @@ def send_followups() -> None:
     with alone(f"followups:{host.machine()}", now=now, longest=3 * LONGEST_SENDING) as mine:
         if mine:
             more = dispatch.fire(holder=host.process(), until=now + LONGEST_SENDING, progress=heartbeat.progress)
+            # The last message of a day would be counted with the first of the next.
+            figures.settle()
     if more:
         _go_on("bridge.tasks.send_followups")
 

@@ -101,7 +101,12 @@ def _add_when_due() -> None:
         _add_quietly()
 
 
+def settle() -> None:
+    """Add what was counted now, since nothing more may be counted for long."""
+    with contextlib.suppress(DatabaseError, InterfaceError):
+        add_now()
+
+
 def _add_quietly() -> None:
     if time.monotonic() - _added_at >= ADD_EVERY_SECONDS:
-        with contextlib.suppress(DatabaseError, InterfaceError):
-            add_now()
+        settle()

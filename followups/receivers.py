@@ -19,11 +19,10 @@ from followups.models import Attempt, Enrollment, Sequence
 from leads import announcements, optout
 from leads.interactions import Direction, Recorded, is_farewell
 from leads.models import Lead
+from leads.turns import CLOCK_TOLERANCE
 
 # An answer later than this has other reasons than the message.
 COUNTS_AS_ANSWER = timedelta(days=7)
-# Two clocks differ by so much.
-CLOCK_TOLERANCE = timedelta(minutes=2)
 
 
 @receiver(announcements.interactions_recorded)
@@ -45,7 +44,8 @@ def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) ->
     known = [row for row in of_person if row.lead_id == lead.pk]
     live = {row.purpose: row for row in known if row.state == Enrollment.State.WAITING}
     if message is not None and message.direction is Direction.INBOUND:
-        written_at = message.sent_at or one.interaction.occurred_at
+        # Where it counts among the others, not where a clock puts it.
+        written_at = lead.last_inbound_at or one.interaction.occurred_at
         if known:
             _credit(lead, "answered_at", written_at, now)
         if any(row.is_unreachable for row in of_person):

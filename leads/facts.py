@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from leads.models import Lead
+from leads.nothing import is_worse, name_of
 
 # What "nothing" looks like in columns that hold text; None everywhere else.
 EMPTY = {"name": "", "email": "", "chosen_flow": ""}
@@ -27,6 +28,8 @@ class Change:
     columns: set[str] = field(default_factory=set)
     told: dict[str, Any] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
+    # Attribute -> why what was reported of it was not taken up, in words for whoever reported it.
+    ignored: dict[str, str] = field(default_factory=dict)
     meeting_changed: bool = False
     # Told afterwards: it fills in what nobody knows, over no person and over nothing that was found on a card.
     history: bool = False
@@ -36,10 +39,19 @@ class Change:
         known = lead.provenance.get(attribute)
         if known and datetime.fromisoformat(known["at"]) > at:
             self.stale.add(attribute)
+            self.ignored[attribute] = f"older than what is known of it, which is of {known['at']}"
             return False
         if self.history and _is_somebodys(lead, attribute, known):
             self.stale.add(attribute)
+            self.ignored[attribute] = "told afterwards, and a person or the card says something else"
             return False
+        return True
+
+    def is_a_persons(self, lead: Lead, attribute: str, value: Any) -> bool:
+        """Say whether this only repeats what the agent had said before a person set something else."""
+        if not _repeats_over_a_person(lead, attribute, value):
+            return False
+        self.ignored[attribute] = "said before a person changed it, and theirs stands until something new is said"
         return True
 
     def note(
@@ -73,10 +85,21 @@ def apply_facts(
     if custom is None:
         custom = dict.fromkeys(lead.custom)
     for attribute, value in facts.items():
+        if attribute == "name" and value and not _is_a_better_name(lead, value, changes):
+            continue
+        value = name_of(value) if attribute == "name" and value else value
         _merge(lead, attribute, EMPTY.get(attribute) if value is None else value, changes, at)
     for name, value in custom.items():
         _merge_custom(lead, name, value, changes, at)
     return changes
+
+
+def _is_a_better_name(lead: Lead, name: str, changes: Change) -> bool:
+    if not name_of(name):
+        changes.ignored["name"] = f"“{name[:40]}” is no name of a person"
+    elif is_worse(name_of(name), lead.name):
+        changes.ignored["name"] = f"it tells less than “{lead.name}”, which is known"
+    return "name" not in changes.ignored
 
 
 def _is_somebodys(lead: Lead, attribute: str, known: Mapping[str, Any] | None) -> bool:
@@ -163,7 +186,7 @@ def adopt(lead: Lead, attribute: str, value: Any, *, at: datetime) -> bool:
 
 
 def _merge(lead: Lead, attribute: str, value: Any, changes: Change, at: datetime) -> None:
-    if not changes.is_newer(lead, attribute, at) or _repeats_over_a_person(lead, attribute, value):
+    if not changes.is_newer(lead, attribute, at) or changes.is_a_persons(lead, attribute, value):
         return
     changed = getattr(lead, attribute) != value
     if changed:
@@ -174,7 +197,7 @@ def _merge(lead: Lead, attribute: str, value: Any, changes: Change, at: datetime
 
 def _merge_custom(lead: Lead, name: str, value: Any, changes: Change, at: datetime) -> None:
     attribute = f"custom.{name}"
-    if not changes.is_newer(lead, attribute, at) or _repeats_over_a_person(lead, attribute, value):
+    if not changes.is_newer(lead, attribute, at) or changes.is_a_persons(lead, attribute, value):
         return
     changed = lead.custom.get(name) != value
     if changed:

@@ -53,7 +53,8 @@ def already_told(recorded: Iterable[Recorded]) -> set[int]:
     found = set()
     for place, one in past:
         message = one.interaction.message
-        same_time = (one.lead.pk, one.interaction.occurred_at, message.text if message else None)
+        at = message.sent_at if message and message.sent_at else one.interaction.occurred_at
+        same_time = (one.lead.pk, at, message.text if message else None)
         if same_time in times or (message and message.id and (one.lead.pk, message.id) in ids):
             found.add(place)
     return found

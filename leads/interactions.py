@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
-from leads import announcements, erasure, handoff, history, optout
+from leads import announcements, erasure, handoff, history, optout, turns
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
@@ -78,6 +78,8 @@ class Interaction:
     # The card that the reporter's own tables know for this person, by Kommo's id.
     kommo_lead_id: int | None = None
     known_as: frozenset[str] = frozenset()
+    # What could not be made anything of, by its place in the report, and why; the rest counts.
+    unread: Mapping[str, str] = field(default_factory=dict)
     # Told afterwards (leads/history.py), and whether it may move a lead that nobody has placed.
     history: bool = False
     may_move: bool = True
@@ -99,6 +101,21 @@ class Recorded:
     interaction: Interaction
     previous: Stage | None
     changes: Change
+
+    @property
+    def ignored(self) -> list[dict[str, str]]:
+        """What of the report was not taken up, by the names the report has for it, and why."""
+        unread = [{"field": name, "reason": reason} for name, reason in self.interaction.unread.items()]
+        return unread + [
+            {"field": reported_as(attribute), "reason": reason} for attribute, reason in self.changes.ignored.items()
+        ]
+
+
+def reported_as(attribute: str) -> str:
+    """Return where an attribute stands in a report."""
+    if attribute in ("conversation_stage", "meeting"):
+        return f"context.{attribute}"
+    return "context.objections_raised" if attribute == "objections" else f"lead.{attribute}"
 
 
 def record(interaction: Interaction, *, pipeline: Pipeline, now: datetime) -> Recorded:
@@ -133,6 +150,8 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     fresh = [one for one in recorded if not one.interaction.history]
     announcements.interactions_recorded.send(Lead, recorded=fresh, now=now)
     for one in fresh:
+        _heed_a_colleague(one, now)
+    for one in fresh:
         if one.decision.changed and not one.created:
             reason = one.decision.reason
             announcements.stage_changed.send(
@@ -148,7 +167,7 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
 
 def _take_in(interaction: Interaction, lead: Lead, created: bool, book: Rulebook, now: datetime) -> Recorded:
     begun = begin_memory(lead, book)
-    changes = _apply(interaction, lead)
+    changes = _apply(interaction, lead, now)
     decision = _decide(interaction, lead, book, changes, created=created)
     previous = lead.stage
     if decision.changed:
@@ -232,7 +251,7 @@ def _new_lead(phone: Phone, pipeline: Pipeline, book: Rulebook, now: datetime) -
     )
 
 
-def _apply(interaction: Interaction, lead: Lead) -> Change:
+def _apply(interaction: Interaction, lead: Lead, now: datetime) -> Change:
     changes = apply_facts(
         lead, interaction.facts, interaction.custom, at=interaction.occurred_at, history=interaction.history
     )
@@ -247,7 +266,7 @@ def _apply(interaction: Interaction, lead: Lead) -> Change:
     if "objections" in context:
         _merge_objections(lead, context["objections"], changes, at=interaction.occurred_at)
     if interaction.message:
-        _note_message(lead, interaction.message, changes, at=interaction.message.sent_at or interaction.occurred_at)
+        _note_message(lead, interaction, changes, now)
     return changes
 
 
@@ -259,6 +278,7 @@ def _merge_objections(lead: Lead, names: list[str] | None, changes: Change, *, a
     cleared_at = lead.provenance.get("objections", {}).get("cleared_at")
     if cleared_at and datetime.fromisoformat(cleared_at) > at:
         changes.stale.add("objections")
+        changes.ignored["objections"] = f"older than when all objections were taken back, which was {cleared_at}"
         return
     if names is None:
         removed, _ = lead.objections.filter(raised_at__lte=at).delete()
@@ -286,12 +306,24 @@ MESSAGE_COLUMN = {
 }
 
 
-def _note_message(lead: Lead, message: Message, changes: Change, *, at: datetime) -> None:
+def _note_message(lead: Lead, interaction: Interaction, changes: Change, now: datetime) -> None:
+    message = interaction.message
+    assert message is not None
+    # Nobody has written in the future: a clock is ahead.
+    at = min(message.sent_at or interaction.occurred_at, now)
+    if not interaction.history:
+        at = _in_turn(lead, message.direction, at)
     column = MESSAGE_COLUMN[message.direction]
     last = getattr(lead, column)
     if last is None or at > last:
         setattr(lead, column, at)
         changes.columns.add(column)
+
+
+def _in_turn(lead: Lead, direction: Direction, at: datetime) -> datetime:
+    if direction is Direction.INBOUND:
+        return turns.of_the_lead(at, ours=lead.last_outbound_at)
+    return turns.of_ours(at, theirs=lead.last_inbound_at)
 
 
 def _decide(interaction: Interaction, lead: Lead, book: Rulebook, changes: Change, *, created: bool) -> Decision:
@@ -331,6 +363,18 @@ def _heed_a_farewell(one: Recorded, now: datetime) -> None:
     if message and is_farewell(message, one.lead):
         reason = f"the lead wrote “{message.text.strip()[:40]}”"
         optout.opt_out(one.lead, by=Lead.Actor.LEAD, reason=reason, now=now)
+
+
+def _heed_a_colleague(one: Recorded, now: datetime) -> None:
+    """Let the agent fall silent where a person wrote, as it does when they reply in Kommo's chat."""
+    lead, message = one.lead, one.interaction.message
+    if message is None or message.direction is not Direction.STAFF or not lead.pipeline.chat_reply_pauses:
+        return
+    wrote_at = min(message.sent_at or one.interaction.occurred_at, now)
+    if lead.resumed_at is not None and lead.resumed_at >= wrote_at:
+        return
+    reason = "a person wrote to the lead"
+    handoff.pause(lead, source=Lead.HandoffSource.CHAT, by=Lead.Actor.STAFF, reason=reason, now=wrote_at)
 
 
 def _enter(lead: Lead, book: Rulebook, decision: Decision, changes: Change, now: datetime) -> None:
@@ -376,11 +420,13 @@ def _events(one: Recorded, now: datetime) -> list[Event]:
     message = interaction.message
     actor = AUTHORS.get(message.direction, Lead.Actor.AGENT) if message else Lead.Actor.AGENT
     data: dict[str, Any] = {"changed": changes.told}
-    if changes.stale:
-        data["older_than_known"] = sorted(changes.stale)
+    if one.ignored:
+        data["ignored"] = one.ignored
     if message:
         data["message"] = {"id": message.id, "direction": message.direction, "text": message.text}
-    events = [Event(lead_id=lead.pk, at=interaction.occurred_at, kind=Event.Kind.INTERACTION, actor=actor, data=data)]
+    # A message stands where it was written; what was concluded with it, when that was.
+    at = message.sent_at if message and message.sent_at else interaction.occurred_at
+    events = [Event(lead_id=lead.pk, at=at, kind=Event.Kind.INTERACTION, actor=actor, data=data)]
     if decision.changed:
         data = {
             "rule": decision.rule,

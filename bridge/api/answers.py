@@ -64,11 +64,17 @@ class FollowUp(serializers.Serializer):  # type: ignore[type-arg]
     held = serializers.BooleanField(required=False, help_text="True while staff hold it back; absent otherwise")
 
 
+class Ignored(serializers.Serializer):  # type: ignore[type-arg]
+    field = serializers.CharField(help_text="Its place in the report, such as context.conversation_stage")
+    reason = serializers.CharField()
+
+
 class InteractionAnswer(serializers.Serializer):  # type: ignore[type-arg]
     lead = LeadSummary()
     decision = DecisionAnswer()
     agent = Agent()
     followup = FollowUp()
+    ignored = Ignored(many=True, help_text="What of the report was not taken up, and why; empty when all was")
 
 
 class BatchItem(serializers.Serializer):  # type: ignore[type-arg]

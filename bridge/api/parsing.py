@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,9 +35,29 @@ class JsonParser(BaseParser):
             _discard(stream)
             raise PayloadTooLarge
         try:
-            return orjson.loads(body)
+            return _loads(body)
         except (orjson.JSONDecodeError, RecursionError) as error:
             raise ParseError(f"The body is not JSON: {error}") from error
+
+
+# The half of a character that lies beyond 16 bits, alone: a text was cut in the middle of an emoji. As an escape, and
+# as the bytes that some languages make of it.
+ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+
+
+def _loads(body: bytes) -> Any:
+    """Read JSON; half a character in a text is shown as one that cannot be shown, and costs nothing else."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        mended = HALF.sub("\N{REPLACEMENT CHARACTER}".encode(), body)
+        mended = ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], mended)
+        if mended == body:
+            raise
+        return orjson.loads(mended)
 
 
 def _discard(stream: Any) -> None:

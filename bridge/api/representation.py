@@ -113,6 +113,7 @@ def interaction_answers(recorded: Sequence[Recorded], now: datetime) -> list[tup
                 },
                 "agent": agent(one.lead, cards.get(one.lead.pk), now),
                 "followup": places[one.lead.pk],
+                "ignored": one.ignored,
             },
         )
         for one in recorded

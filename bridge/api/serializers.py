@@ -16,6 +16,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from bridge.api import keys
+from bridge.api.hearing import heard, without_what_is_dispensable
 from bridge.models import ApiKey
 from leads import money, phone
 from leads.interactions import Direction, Interaction, Meeting, Message
@@ -305,7 +306,15 @@ def _all_fields(field: Any) -> Iterator[Any]:
 def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past | None = None) -> Interaction:
     """Return what the body says. Raises ValidationError naming everything that is wrong with it."""
     zone = pipeline.time_zone if past is None else past.time_zone
-    data = _reader(pipeline.locale, pipeline.phone_region, zone).run_validation(body)
+    reader = _reader(pipeline.locale, pipeline.phone_region, zone)
+    body, unread = heard(body, pipeline) if isinstance(body, dict) else (body, {})
+    try:
+        data = reader.run_validation(body)
+    except serializers.ValidationError as error:
+        rest = without_what_is_dispensable(body, error.detail)
+        if rest is None:
+            raise
+        data, unread = reader.run_validation(rest[0]), unread | rest[1]
     facts = dict(data["lead"])
     number, custom = facts.pop("phone"), facts.pop("custom", {})
     kommo_lead_id = facts.pop("kommo_lead_id", None)
@@ -321,7 +330,8 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past
     sent_at = message.get("sent_at") if message else None
     if past and not (data.get("occurred_at") or sent_at):
         raise serializers.ValidationError({"occurred_at": [serializers.ErrorDetail(WHEN, code="required")]})
-    occurred_at = data.get("occurred_at") or sent_at or now
+    # What was reported later was concluded later, unless it says when; the past is told all at once.
+    occurred_at = data.get("occurred_at") or (sent_at if past else None) or now
     return Interaction(
         phone=number,
         occurred_at=min(occurred_at, now + CLOCK_TOLERANCE),
@@ -329,6 +339,7 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past
         custom=custom,
         context=said,
         message=_message(message, now) if message else None,
+        unread=unread,
         history=past is not None,
         kommo_lead_id=kommo_lead_id,
     )

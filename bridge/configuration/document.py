@@ -33,7 +33,7 @@ from followups.schedule import WEEKDAYS
 from followups.texts import BrokenTextError
 from followups.texts import check as check_text
 from leads import models as leads
-from leads.models.pipeline import usual_opt_out_words
+from leads.models.pipeline import usual_opt_out_words, usual_words_for_nothing
 from leads.names import name_key
 
 LARGEST_FILE = 1024 * 1024
@@ -338,6 +338,14 @@ class Pipeline(Record):
     opt_out_words: Annotated[
         tuple[str, ...], Texts(Text(100)), Says("A lead who writes exactly one of these gets no follow-up ever again.")
     ] = tuple(usual_opt_out_words())
+    words_for_nothing: Annotated[
+        tuple[str, ...],
+        Texts(Text(100)),
+        Says("A name, flow, objection or further fact that is one of these was not reported."),
+    ] = tuple(usual_words_for_nothing())
+    null_means_unknown: Annotated[
+        bool, Flag(), Says("An empty value from the agent clears nothing: for schemas that fill in every field.")
+    ] = False
     handoff_max: Annotated[
         timedelta | None, Duration(), Says("How long a handoff lasts at most; left out: until a person ends it.")
     ] = None

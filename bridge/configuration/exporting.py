@@ -20,6 +20,7 @@ PIPELINE_COLUMNS = (
     "time_zone",
     "phone_region",
     "followup_distance",
+    "null_means_unknown",
     "handoff_max",
     "chat_reply_pauses",
     "phone_field",
@@ -77,6 +78,7 @@ def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
         if row.holidays_country
         else None,
         opt_out_words=tuple(row.opt_out_words),
+        words_for_nothing=tuple(row.nothing),
         without=tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages)),
     )
     return document.complete(pipeline)

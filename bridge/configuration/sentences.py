@@ -277,6 +277,9 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
     else:
         yield _("Follow-ups of several pipelines to one phone keep no distance")
     yield _("Words that end all follow-ups: %(words)s") % {"words": ", ".join(pipeline.opt_out_words) or "–"}
+    yield _("Words that stand for nothing: %(words)s") % {"words": ", ".join(pipeline.words_for_nothing) or "–"}
+    if pipeline.null_means_unknown:
+        yield _("An empty value from the agent clears nothing")
     yield (
         _("A handoff ends by itself after %(time)s") % {"time": duration(pipeline.handoff_max)}
         if pipeline.handoff_max

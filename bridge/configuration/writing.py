@@ -52,6 +52,7 @@ class Writer:
             "quiet_to": new.quiet_hours.quiet_to,
             "sending_weekdays": list(new.quiet_hours.sending_weekdays),
             "opt_out_words": list(new.opt_out_words),
+            "words_for_nothing": list(new.words_for_nothing),
             "holidays_country": new.holidays.holidays_country if new.holidays else "",
             "holidays_subdivision": new.holidays.holidays_subdivision if new.holidays else "",
         }

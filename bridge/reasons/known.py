@@ -79,6 +79,7 @@ QUALIFICATION = (
 PEOPLE = (
     _("a person has taken over"),
     _("a person replied in the chat"),
+    _("a person wrote to the lead"),
     _("a person put the card into a stage of their own"),
     _("a person moved the card to %(a)s"),
     _("the longest handoff of this pipeline is over"),
@@ -306,6 +307,18 @@ FOLLOW_UPS = (
     _("the receiver takes its time"),
     _("sending"),
 )
+# Why something of a report was not taken up.
+IGNORED = (
+    _("“%(word)s” stands for nothing here"),
+    _("null means unknown in this pipeline"),
+    _("%(score)s looks like a score from 0 to 1; this one goes from 0 to 100"),
+    _("older than what is known of it, which is of %(at)s"),
+    _("older than when all objections were taken back, which was %(at)s"),
+    _("told afterwards, and a person or the card says something else"),
+    _("said before a person changed it, and theirs stands until something new is said"),
+    _("“%(name)s” is no name of a person"),
+    _("it tells less than “%(name)s”, which is known"),
+)
 # Parts of other sentences.
 WEEKDAYS = (
     _("Mondays"), _("Tuesdays"), _("Wednesdays"), _("Thursdays"), _("Fridays"), _("Saturdays"), _("Sundays"),
@@ -313,4 +326,4 @@ WEEKDAYS = (
 # These begin with a name, and so fit nearly everything.
 LATE = (_("%(a)s is further along"), _("%(a)s stopped: %(why)s"))
 
-SENTENCES = DECISIONS + ALTERNATIVES + QUALIFICATION + PEOPLE + CARDS + DELIVERY + KOMMO + FOLLOW_UPS + LATE
+SENTENCES = DECISIONS + ALTERNATIVES + QUALIFICATION + PEOPLE + CARDS + DELIVERY + KOMMO + FOLLOW_UPS + IGNORED + LATE

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from leads.names import name_key
+from leads.nothing import USUAL_WORDS
 
 
 def every_day() -> list[str]:
@@ -19,6 +20,10 @@ def every_day() -> list[str]:
 
 def usual_opt_out_words() -> list[str]:
     return ["pare", "parar", "sair", "descadastrar", "stop"]
+
+
+def usual_words_for_nothing() -> list[str]:
+    return list(USUAL_WORDS)
 
 
 def new_version() -> int:
@@ -63,6 +68,20 @@ class Pipeline(models.Model):
         db_default=timedelta(hours=1),
         help_text=_("A follow-up of this pipeline waits so long after one of another pipeline to the same phone."),
     )
+    words_for_nothing = models.JSONField(
+        _("words for nothing"),
+        default=usual_words_for_nothing,
+        # Null where the version before made the row.
+        null=True,
+        blank=True,
+        help_text=_("A name, flow, objection or further fact that is one of these was not reported."),
+    )
+    null_means_unknown = models.BooleanField(
+        _("null means unknown"),
+        default=False,
+        db_default=False,
+        help_text=_("For agents that fill in every field: an empty value clears nothing."),
+    )
     holidays_country = models.CharField(_("holidays: country"), max_length=2, blank=True)
     holidays_subdivision = models.CharField(_("holidays: state"), max_length=10, blank=True)
     handoff_max = models.DurationField(
@@ -106,6 +125,11 @@ class Pipeline(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def nothing(self) -> tuple[str, ...]:
+        """The words for nothing: an empty list is staff's own."""
+        return USUAL_WORDS if self.words_for_nothing is None else tuple(self.words_for_nothing)
 
     def rules_changed(self) -> None:
         """Make every process read this pipeline's rules again at the next interaction."""

@@ -51,7 +51,7 @@ def test_an_older_interaction_does_not_undo_a_newer_value(pipeline):
     record(pipeline, name="Maria", chosen_flow="Aluguel de Lote", occurred_at=now - timedelta(minutes=5))
     lead = lead_of()
     assert (lead.name, lead.chosen_flow) == ("Maria Souza", "Aluguel de Lote")
-    assert lead.events.order_by("-id").filter(kind=Event.Kind.INTERACTION)[0].data["older_than_known"] == ["name"]
+    assert lead.events.order_by("-id").filter(kind=Event.Kind.INTERACTION)[0].data["ignored"][0]["field"] == "lead.name"
 
 
 def test_a_value_that_was_confirmed_later_is_not_undone_by_one_in_between(pipeline):

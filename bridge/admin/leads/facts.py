@@ -15,6 +15,7 @@ from django.utils.timezone import is_aware
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bridge import reasons
 from bridge.configuration import sentences
 from bridge.models import Delivery
 from bridge.selectors import sides
@@ -31,7 +32,7 @@ SUPPORT = {
 }
 NAMES = {
     "would_be": gettext_lazy("would be in"),
-    "older_than_known": gettext_lazy("older than what is known"),
+    "ignored": gettext_lazy("not taken up"),
     "operation": gettext_lazy("operation"),
     "source": gettext_lazy("because"),
     "since": gettext_lazy("since"),
@@ -75,7 +76,11 @@ def told(data: Mapping[str, Any], stage_names: Mapping[str, str]) -> Facts:
         elif name == "would_be":
             yield _name(name), stage_names.get(value, value)
         elif name == "older_than_known":
-            yield _name(name), ", ".join(map(sentences.attribute, value))
+            # Of an earlier version.
+            yield _name("ignored"), ", ".join(map(sentences.attribute, value))
+        elif name == "ignored":
+            for one in value:
+                yield f"{_name(name)}: {sentences.attribute(_attribute(one))}", reasons.told(one["reason"])
         elif name == "subject":
             yield _name(name), _name(value)
         else:
@@ -86,6 +91,11 @@ def for_support(data: Mapping[str, Any]) -> Facts:
     for key, name in SUPPORT.items():
         if data.get(key):
             yield name, str(data[key])
+
+
+def _attribute(ignored: Mapping[str, str]) -> str:
+    place = ignored["field"].partition(".")[2]
+    return {"objections_raised": "objections"}.get(place, place)
 
 
 def _changed(changed: Mapping[str, Any]) -> Facts:

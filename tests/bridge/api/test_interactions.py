@@ -51,7 +51,8 @@ def test_the_contracts_own_example_is_answered_as_it_says(agent):
 
     assert answer.status_code == 201
     body = answer.json()
-    assert set(body) == {"lead", "decision", "agent", "followup"}
+    assert set(body) == {"lead", "decision", "agent", "followup", "ignored"}
+    assert body["ignored"] == []
     assert body["lead"] == {
         "id": str(Lead.objects.get().pk),
         "phone": "+5581999990000",

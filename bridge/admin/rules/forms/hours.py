@@ -47,6 +47,10 @@ class HoursForm(Labelled):
         label=gettext_lazy("Messages of two pipelines to one phone are apart by"), required=False
     )
     opt_out_words = LinesField(label=gettext_lazy("Words that end all follow-ups, one a line"), longest=100)
+    words_for_nothing = LinesField(label=gettext_lazy("Words that stand for nothing, one a line"), longest=100)
+    null_means_unknown = forms.BooleanField(
+        label=gettext_lazy("An empty value from the agent clears nothing"), required=False
+    )
     handoff_max = DurationField(label=gettext_lazy("A handoff ends by itself after"), required=False)
     chat_reply_pauses = forms.BooleanField(
         label=gettext_lazy("A person who replies in Kommo's chat takes over"), required=False
@@ -64,6 +68,8 @@ class HoursForm(Labelled):
         "phone_region",
         "followup_distance",
         "opt_out_words",
+        "words_for_nothing",
+        "null_means_unknown",
         "handoff_max",
         "chat_reply_pauses",
         "handoff_note",

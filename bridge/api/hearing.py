@@ -1,0 +1,118 @@
+"""Reading a report with an ear for how models fill in forms: what stands for nothing says nothing, and is told back.
+
+The report is changed before it is checked, so that `"email": "não informado"` refuses no answer of a lead. What is left
+out is named with its reason; everything else of the report counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leads.models import Pipeline
+from leads.nothing import is_nothing
+
+WORD = "“{word}” stands for nothing here"
+UNKNOWN = "null means unknown in this pipeline"
+SCALE = "{score} looks like a score from 0 to 1; this one goes from 0 to 100"
+TEXTS = ("name", "email", "chosen_flow")
+AMOUNTS = ("bill_value", "qualification_score")
+# A fact beside a message that cannot be one costs the fact and not the message.
+DISPENSABLE = (("lead", "email"), ("context", "meeting", "link"))
+
+Unread = dict[str, str]
+
+
+def heard(body: dict[str, Any], pipeline: Pipeline) -> tuple[dict[str, Any], Unread]:
+    """Return the report without what stands for nothing, and what was left out and why. The body stays as it is."""
+    unread: Unread = {}
+    hearing = _Hearing(pipeline.nothing, pipeline.null_means_unknown, unread)
+    told = dict(body)
+    if isinstance(body.get("lead"), dict):
+        told["lead"] = hearing.lead(body["lead"])
+    if isinstance(body.get("context"), dict):
+        told["context"] = hearing.context(body["context"])
+    return told, unread
+
+
+def without_what_is_dispensable(body: dict[str, Any], detail: Any) -> tuple[dict[str, Any], Unread] | None:
+    """Return a report that was refused without the facts that spoil it, and why each; None when more is wrong with it.
+
+    Only where there is a message: what a lead wrote must not be lost for an address that a model misread.
+    """
+    if not isinstance(body.get("message"), dict) or not isinstance(detail, dict):
+        return None
+    told, unread, wrong = dict(body), Unread(), dict(detail)
+    for path in DISPENSABLE:
+        errors = _at(wrong, path)
+        # A number in the place of a text is a mistake of the caller's program, which it has to hear of.
+        if not isinstance(errors, list) or not isinstance(_at(told, path), str):
+            continue
+        unread[".".join(path)] = " ".join(map(str, errors))
+        told, wrong = _without(told, path), _without(wrong, path)
+    return (told, unread) if unread and not _is_anything(wrong) else None
+
+
+class _Hearing:
+    def __init__(self, words: tuple[str, ...], null_means_unknown: bool, unread: Unread) -> None:
+        self._words, self._null_means_unknown, self._unread = words, null_means_unknown, unread
+
+    def lead(self, facts: dict[str, Any]) -> dict[str, Any]:
+        told = {}
+        for name, value in facts.items():
+            if name == "custom" and isinstance(value, dict):
+                told[name] = {key: one for key, one in value.items() if self._says_something(f"lead.custom.{key}", one)}
+            elif name in ("phone", "addresses", "kommo_lead_id") or self._is_fact(name, value):
+                told[name] = value
+        return told
+
+    def _is_fact(self, name: str, value: Any) -> bool:
+        if name == "qualification_score" and isinstance(value, float) and 0 < value < 1:
+            self._unread[f"lead.{name}"] = SCALE.format(score=value)
+            return False
+        return self._says_something(f"lead.{name}", value)
+
+    def context(self, context: dict[str, Any]) -> dict[str, Any]:
+        told = {}
+        for name, value in context.items():
+            if name == "objections_raised" and isinstance(value, list):
+                said = [one for one in value if self._says_something(f"context.{name}", one)]
+                if said or not value:
+                    told[name] = said
+            elif name == "meeting" and isinstance(value, dict):
+                told[name] = {
+                    part: one
+                    for part, one in value.items()
+                    if part not in ("id", "link") or self._says_something(f"context.meeting.{part}", one)
+                }
+            elif self._says_something(f"context.{name}", value):
+                told[name] = value
+        return told
+
+    def _says_something(self, place: str, value: Any) -> bool:
+        if value is None or value == "":
+            if self._null_means_unknown:
+                self._unread[place] = UNKNOWN
+            return not self._null_means_unknown
+        if isinstance(value, str) and is_nothing(value, self._words):
+            self._unread[place] = WORD.format(word=value.strip()[:40])
+            return False
+        return True
+
+
+def _at(tree: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
+
+
+def _without(tree: Any, path: tuple[str, ...]) -> Any:
+    if not isinstance(tree, dict) or path[0] not in tree:
+        return tree
+    name, *rest = path
+    if not rest:
+        return {key: value for key, value in tree.items() if key != name}
+    return tree | {name: _without(tree[name], tuple(rest))}
+
+
+def _is_anything(tree: Any) -> bool:
+    return any(map(_is_anything, tree.values())) if isinstance(tree, dict) else bool(tree)

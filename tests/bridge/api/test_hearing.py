@@ -1,0 +1,205 @@
+"""What of a report is not taken up is said in the answer; an answer of the lead is never lost for a fact beside it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from leads.models import Event, Lead
+from tests.leads.model_fills import NO_NAMES, NOTHING
+
+WROTE = {"id": "m1", "direction": "inbound", "text": "Sim, quero"}
+
+
+def ignored(answer):
+    return {one["field"]: one["reason"] for one in answer.json()["ignored"]}
+
+
+@pytest.mark.parametrize("fact", ["name", "email", "chosen_flow", "bill_value"])
+@pytest.mark.parametrize("word", ["null", "N/A", "não informado", "-", "undefined"])
+def test_a_word_for_nothing_clears_nothing_and_is_told(agent, fact, word):
+    agent.says(name="Maria Souza", email="maria@example.com", chosen_flow="Aluguel de Lote", bill_value=900)
+    before = agent.get(f"leads/{Lead.objects.get().pk}/").json()
+
+    answer = agent.says(**{fact: word})
+
+    assert answer.status_code == 200
+    assert "stands for nothing" in ignored(answer)[f"lead.{fact}"]
+    assert agent.get(f"leads/{Lead.objects.get().pk}/").json()[fact] == before[fact]
+
+
+@pytest.mark.parametrize("word", NOTHING[::7])
+def test_further_facts_objections_and_stages_are_heard_the_same_way(agent, word):
+    context = {"objections_raised": ["preço", word], "conversation_stage": word}
+    answer = agent.says(custom={"roof": word, "kwh": 540}, context=context)
+
+    lead = Lead.objects.get()
+    assert {"lead.custom.roof", "context.objections_raised", "context.conversation_stage"} == set(ignored(answer))
+    assert (lead.custom, lead.conversation_stage) == ({"kwh": 540}, "")
+    assert [one.name for one in lead.objections.all()] == ["preço"]
+
+
+def test_nothing_but_words_for_nothing_raises_no_objection_and_takes_none_back(agent):
+    agent.says(context={"objections_raised": ["preço"]})
+
+    agent.says(context={"objections_raised": ["nenhuma", "N/A"]})
+
+    assert [one.name for one in Lead.objects.get().objections.all()] == ["preço"]
+
+
+@pytest.mark.parametrize("text", ["null", "-", "N/A", "."])
+def test_what_the_lead_wrote_is_never_nothing(agent, text):
+    answer = agent.says(message={"direction": "inbound", "text": text})
+
+    assert answer.json()["ignored"] == []
+    assert Event.objects.get(kind=Event.Kind.INTERACTION).data["message"]["text"] == text
+
+
+@pytest.mark.parametrize("name", NO_NAMES[:8])
+def test_what_is_no_name_replaces_none(agent, name):
+    agent.says(name="Maria Souza")
+
+    answer = agent.says(name=name)
+
+    assert Lead.objects.get().name == "Maria Souza"
+    assert "lead.name" in ignored(answer)
+
+
+def test_a_good_name_is_not_replaced_by_a_worse_one_and_by_a_better_it_is(agent):
+    agent.says(name="Maria Souza")
+    assert "tells less" in ignored(agent.says(name="Maria"))["lead.name"]
+    agent.says(name="Maria\nClara Souza")
+
+    assert Lead.objects.get().name == "Maria Clara Souza"
+
+
+def test_an_answer_of_the_lead_counts_beside_an_address_that_is_none(agent):
+    answer = agent.says(message=WROTE, name="Maria", email="maria arroba example")
+
+    assert answer.status_code == 201
+    assert "lead.email" in ignored(answer)
+    lead = Lead.objects.get()
+    assert (lead.name, lead.email) == ("Maria", "")
+    assert lead.last_inbound_at is not None
+
+
+def test_without_a_message_the_address_is_refused_and_what_is_wrong_besides_always(agent):
+    assert agent.says(email="maria arroba example").status_code == 400
+    assert agent.says(message=WROTE, email="maria arroba example", qualification_score=150).status_code == 400
+    assert agent.says(message=WROTE, email=5).status_code == 400
+    assert not Lead.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("score", "kept"), [(0.85, None), (0.5, None), (0, 0), (1, 1), (8.5, 8.5), (85, 85), (100, 100)]
+)
+def test_a_score_from_0_to_1_is_no_score_of_this_scale(agent, score, kept):
+    answer = agent.says(qualification_score=score)
+
+    assert Lead.objects.get().qualification_score == kept
+    assert ("lead.qualification_score" in ignored(answer)) is (kept is None)
+
+
+def test_null_clears_unless_staff_say_that_it_means_unknown(agent, pipeline):
+    agent.says(name="Maria", bill_value=900, chosen_flow="Aluguel de Lote")
+    pipeline.null_means_unknown = True
+    pipeline.save()
+
+    answer = agent.says(name=None, bill_value=None, chosen_flow="")
+    assert set(ignored(answer)) == {"lead.name", "lead.bill_value", "lead.chosen_flow"}
+    assert Lead.objects.get().bill_value == 900
+
+    pipeline.null_means_unknown = False
+    pipeline.save()
+    assert agent.says(bill_value=None).json()["ignored"] == []
+    assert Lead.objects.get().bill_value is None
+
+
+def test_older_news_is_told_in_the_answer_on_the_timeline_and_in_a_batch(agent):
+    now = timezone.now()
+    agent.post("interactions/", {"lead": {"phone": "81999990000", "name": "Maria"}, "occurred_at": now.isoformat()})
+    older = {
+        "lead": {"phone": "81999990000", "name": "Joana"},
+        "context": {"conversation_stage": "qualificação"},
+        "occurred_at": (now - timedelta(hours=1)).isoformat(),
+    }
+
+    answer = agent.post("interactions/", older)
+    [item] = agent.post("interactions/batch/", [older | {"message": {"id": "m9", "direction": "outbound"}}]).json()
+
+    assert set(ignored(answer)) == {"lead.name"}
+    assert "older than" in ignored(answer)["lead.name"]
+    assert item["body"]["ignored"][0]["field"] == "lead.name"
+    told = Event.objects.filter(kind=Event.Kind.INTERACTION, data__has_key="ignored")
+    assert {event.data["ignored"][0]["field"] for event in told} == {"lead.name"}
+
+
+def test_what_is_concluded_dates_from_the_report_and_not_from_the_message(agent):
+    agent.says(
+        message={"direction": "outbound", "text": "Oi"}, context={"conversation_stage": "estágio_1_apresentar_soluções"}
+    )
+    earlier = (timezone.now() - timedelta(seconds=20)).isoformat()
+
+    answer = agent.says(
+        message={"direction": "inbound", "text": "4.500", "sent_at": earlier},
+        qualification_score=90,
+        context={"conversation_stage": "qualificação"},
+    )
+
+    assert answer.json()["ignored"] == []
+    assert answer.json()["decision"]["stage"] == "qualified"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rb"oi \ud83d",
+        rb"\ude00 oi",
+        rb"a\ud83db",
+        rb"\ud83d\ud83d\ude00",
+        b"oi \xed\xa0\xbd",
+        b"\xed\xb8\x80",
+        rb"\\\ud83d",
+    ],
+)
+def test_half_a_character_costs_nothing_else(agent, text):
+    body = b'{"lead": {"phone": "81999990000"}, "message": {"direction": "inbound", "text": "' + text + b'"}}'
+
+    single = agent.post("interactions/", body)
+    batch = agent.post("interactions/batch/", b"[" + body + b', {"lead": {"phone": "81999990001"}}]')
+
+    assert single.status_code == 201
+    assert [one["status"] for one in batch.json()] == [200, 201]
+    assert "\ufffd" in Event.objects.filter(kind=Event.Kind.INTERACTION).first().data["message"]["text"]
+
+
+@pytest.mark.parametrize("text", [rb"\ud83d\ude00", rb"\\ud83d", "😀".encode(), rb"\u00e9"])
+def test_a_whole_character_and_a_backslash_stay(agent, text):
+    body = b'{"lead": {"phone": "81999990000"}, "message": {"direction": "inbound", "text": "' + text + b'"}}'
+
+    assert agent.post("interactions/", body).status_code == 201
+    assert "\ufffd" not in Event.objects.get(kind=Event.Kind.INTERACTION).data["message"]["text"]
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_a_colleagues_message_silences_the_agent_as_a_reply_in_the_chat_does(agent, pipeline, switch):
+    pipeline.chat_reply_pauses = switch
+    pipeline.save()
+    agent.says(message={"direction": "outbound", "text": "Oi"})
+
+    answer = agent.says(message={"direction": "staff", "text": "Aqui é o Pedro, da loja"})
+
+    assert answer.json()["agent"]["may_reply"] is not switch
+    assert agent.get("agent/may-reply/", phone="81999990000").json()["may_reply"] is not switch
+
+
+def test_a_colleagues_message_of_before_the_agent_was_given_the_lead_back_silences_nobody(agent):
+    wrote = timezone.now().isoformat()
+    agent.says(message={"direction": "staff", "text": "oi"})
+    agent.delete(f"leads/{Lead.objects.get().pk}/handoff/")
+
+    answer = agent.says(message={"id": "late", "direction": "staff", "text": "até", "sent_at": wrote})
+
+    assert answer.json()["agent"]["may_reply"] is True

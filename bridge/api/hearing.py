@@ -13,7 +13,7 @@ from leads.nothing import is_nothing
 
 WORD = "“{word}” stands for nothing here"
 UNKNOWN = "null means unknown in this pipeline"
-SCALE = "{score} looks like a score from 0 to 1; this one goes from 0 to 100"
+SCALE = "{score} looks like a score from 0 to 1, and this one goes from 0 to 100"
 TEXTS = ("name", "email", "chosen_flow")
 AMOUNTS = ("bill_value", "qualification_score")
 # A fact beside a message that cannot be one costs the fact and not the message.

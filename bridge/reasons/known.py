@@ -311,7 +311,7 @@ FOLLOW_UPS = (
 IGNORED = (
     _("“%(word)s” stands for nothing here"),
     _("null means unknown in this pipeline"),
-    _("%(score)s looks like a score from 0 to 1; this one goes from 0 to 100"),
+    _("%(score)s looks like a score from 0 to 1, and this one goes from 0 to 100"),
     _("older than what is known of it, which is of %(at)s"),
     _("older than when all objections were taken back, which was %(at)s"),
     _("told afterwards, and a person or the card says something else"),

@@ -14,8 +14,9 @@ from leads.models import Stage
 
 
 @pytest.fixture
-def connected(pipeline, kommo):
+def connected(pipeline, kommo, settings):
     kommo.post("options", {"requests_per_second": 1000})
+    settings.KOMMO_BASE_URL = kommo.url
     account = Account(requests_per_second=50)
     establishing.with_token(account, base_url=kommo.url, token="sandbox-token", now=timezone.now())
     return account
@@ -56,7 +57,8 @@ def test_two_stages_may_change_places(connected, pipeline):
     assert Stage.objects.get(pk=qualified.pk).kommo_status_id == new.kommo_status_id
 
 
-def test_a_refused_token_leaves_no_account_behind(pipeline, kommo):
+def test_a_refused_token_leaves_no_account_behind(pipeline, kommo, settings):
+    settings.KOMMO_BASE_URL = kommo.url
     kommo.post("options", {"strict_tokens": True})
 
     with pytest.raises(KommoAccessError):

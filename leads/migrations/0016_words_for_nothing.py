@@ -7,7 +7,7 @@ import leads.models.pipeline
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("leads", "0014_names_the_agent_came_to_use"),
+        ("leads", "0015_further_phones"),
     ]
 
     operations = [

@@ -27,6 +27,7 @@ from bridge.models import AgentEvent, Card, Delivery, Drift, Forgetting, Webhook
 from bridge.reasons import told
 from bridge.selectors import search
 from bridge.sync import drifts, forgetting, nudge, outbox, vanished
+from bridge.sync.waiting import wait_of
 from bridge.webhooks import parsing
 from bridge.webhooks.inbox import reprocess
 
@@ -68,7 +69,7 @@ class CardAdmin(AboutLeads):
     lead_path = "lead"
     list_display = ("whose", "kommo_lead_id", "state_badge", "waits_for", "due_at", "attempts", "synced_at")
     list_filter = ("state", "lane")
-    list_select_related = ("lead",)
+    list_select_related = ("lead", "account")
     actions = ("requeue", "recreate", "close")
     fields = (
         ("whose", "kommo_lead_id", "kommo_contact_id"),
@@ -103,7 +104,8 @@ class CardAdmin(AboutLeads):
 
     @admin.display(description=_("waiting for"))
     def waits_for(self, card: Card) -> str:
-        return told(card.waiting_reason)
+        wait = wait_of(card, now=timezone.now())
+        return told(wait.reason) if wait else ""
 
     @admin.display(description=_("what Kommo holds"))
     def observed_as_text(self, card: Card) -> SafeString:

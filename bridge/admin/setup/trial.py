@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException
 
+from bridge import stocktaking
 from bridge.admin import record
 from bridge.admin.setup.forms import TrialForm
 from bridge.admin.setup.page import show, step
@@ -44,9 +45,10 @@ def trial(request: HttpRequest, progress: Progress) -> HttpResponse:
             return redirect(f"{reverse('setup-trial')}?lead={lead_id}")
     first = pipeline.stages.order_by("rank").first() if pipeline else None
     sent = _sent(request)
-    return show(
-        request, progress, "trial", form=form, first=first, key=key, sent=sent, **(_state(sent) if sent else {})
-    )
+    account = progress.account
+    found = stocktaking.take_stock(account) if account and account.connected_at else None
+    known = _state(sent) if sent else {}
+    return show(request, progress, "trial", form=form, first=first, key=key, sent=sent, found=found, **known)
 
 
 @step("trial")

@@ -370,10 +370,23 @@ def _bindings(now: datetime) -> Iterator[Finding]:
         unbound += 1
         message = _("field “%(field)s” is not in Kommo") % {"field": mapping.kommo_field}
         yield Finding("bindings", message, remedy)
+    ours = set(Pipeline.objects.exclude(kommo_pipeline_id=None).values_list("kommo_pipeline_id", flat=True))
     for account in Account.objects.filter(bridge_id_field_id=None, connected_at__isnull=False):
         unbound += 1
         message = _("%(account)s: no field “Bridge ID”") % {"account": account}
         yield Finding("bindings", message, _("run manage.py kommo_connect --create-missing"))
+    for row in Catalogue.objects.exclude(account__bridge_id_field_id=None).select_related("account"):
+        if all(one["id"] != row.account.bridge_id_field_id for one in row.lead_fields):
+            unbound += 1
+            message = _("%(account)s: the field “Bridge ID” is not in Kommo any more; leads are known by phone alone")
+            remedy = _("run manage.py kommo_connect --create-missing")
+            yield Finding("bindings", message % {"account": row.account}, remedy)
+        for pipeline in row.pipelines:
+            if pipeline.get("is_archive") and pipeline["id"] in ours:
+                unbound += 1
+                message = _("%(account)s: the pipeline “%(pipeline)s” is archived in Kommo")
+                remedy = _("take it out of the archive, or bind another pipeline")
+                yield Finding("bindings", message % {"account": row.account, "pipeline": pipeline["name"]}, remedy)
     if not unbound:
         yield Finding("bindings", _("every stage and field is bound"))
     yield from _gone_statuses()

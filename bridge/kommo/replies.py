@@ -105,6 +105,8 @@ class FieldReply:
     type: str
     code: str | None
     enums: tuple[EnumReply, ...]
+    # The stages that a lead may enter only with a value here.
+    required_statuses: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def read(cls, data: Any) -> FieldReply:
@@ -112,7 +114,8 @@ class FieldReply:
         # The answer to a change of options has them keyed by index.
         options = given.values() if isinstance(given, dict) else given
         enums = tuple(EnumReply(integer(one, "id"), str(one.get("value", "")), one.get("sort") or 0) for one in options)
-        return cls(integer(data, "id"), text(data, "name"), text(data, "type"), data.get("code"), enums)
+        required = tuple(one for one in data.get("required_statuses") or () if isinstance(one, dict))
+        return cls(integer(data, "id"), text(data, "name"), text(data, "type"), data.get("code"), enums, required)
 
 
 @dataclass(frozen=True)

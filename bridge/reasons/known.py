@@ -212,6 +212,7 @@ KOMMO = (
     _("exchange token"),
     _("Kommo answered %(number)s"),
     _("refused by Kommo"),
+    _("Kommo refuses “%(a)s”: %(rest)s"),
     _("no answer"),
     _("no connection"),
     _("no connection to Kommo (%(what)s)"),

@@ -173,7 +173,8 @@ def adopt(
         drifts.note_adopted(card, changed, wishes(card.lead, reading.book, catalogue), found_by=found_by, now=now)
     _update_card(reading, reply, now_held, read_at)
     card.unread, card.kept_forms = {}, seen.forms
-    if seen.dropped:
+    if seen.dropped or (changed and card.refused_parts):
+        # A person may just have filled in what a stage asked for.
         _send_again(reading)
     called_for = wanted_tags(reading.lead, reading.book)
     columns = _take_over(reading)
@@ -440,7 +441,7 @@ def _update_card(reading: _Reading, reply: LeadReply, held: dict[str, Any], read
 
 
 def _send_again(reading: _Reading) -> None:
-    """Kommo did not keep all it was sent: what is missing goes once more."""
+    """What is missing in Kommo goes once more."""
     card = reading.card
     if card.state in (Card.State.IN_SYNC, Card.State.BLOCKED):
         card.state, card.waiting_reason = Card.State.DUE, ""

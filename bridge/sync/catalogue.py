@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 # Five calls each time.
 LOOK_AGAIN_AFTER = timedelta(hours=1)
 LOOK_AGAIN_FOR_BLOCKED_AFTER = timedelta(minutes=5)
+WHAT_CARDS_WAIT_FOR = ("pipelines", "lead_fields", "contact_fields")
 
 
 def stored(account: Account) -> Catalogue | None:
@@ -79,9 +80,13 @@ def look_again(account: Account, client: KommoClient, *, now: datetime) -> int:
     """
     before = stored(account)
     after = refresh(account, client, now=now)
-    if before and all(getattr(before, name) == getattr(after, name) for name in ("pipelines", "lead_fields")):
-        return 0
-    return requeue(Card.objects.filter(account=account, state=Card.State.BLOCKED), now=now)
+    blocked = Card.objects.filter(account=account, state=Card.State.BLOCKED)
+    if before and all(getattr(before, name) == getattr(after, name) for name in WHAT_CARDS_WAIT_FOR):
+        if before.fetched_at.date() == after.fetched_at.date():
+            return 0
+        # Limits and plans are nowhere to be seen: what was refused is tried again once a day.
+        blocked = blocked.exclude(refused_parts={})
+    return requeue(blocked, now=now)
 
 
 def out_of_date(*, now: datetime) -> models.QuerySet[Account]:

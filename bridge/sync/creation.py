@@ -19,9 +19,10 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply, ReplyShapeError
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import adoption, clock, kept_forms, newcomers, people
+from bridge.sync import adoption, clock, kept_forms, newcomers, people, traits
 from bridge.sync.ledger import AWAY
 from bridge.sync.plan import CLOSED_STATUS_IDS
+from bridge.sync.traits import Trait
 from leads.models import Event, Lead
 from leads.phone import PhoneError, parse
 from leads.statements import insert, update
@@ -283,10 +284,12 @@ def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], n
 
 
 def _find(account: Account, client: KommoClient, cards: Sequence[Card]) -> dict[int, LeadReply]:
-    """Return card id -> lead, for the cards whose lead is in Kommo."""
-    if account.bridge_id_field_id is None:
-        return _find_by_phone(account, client, cards)
-    return find_by_bridge_id(account, client, cards)
+    """Return card id -> lead, for the cards whose lead is in Kommo: by the proof it was sent with, else by phone."""
+    field_id = str(account.bridge_id_field_id)
+    without = [card for card in cards if card.in_doubt and field_id not in card.in_doubt.get("fields", {})]
+    proven = [] if account.bridge_id_field_id is None else [card for card in cards if card not in without]
+    found = find_by_bridge_id(account, client, proven) if proven else {}
+    return found | _find_by_phone(account, client, [card for card in cards if card not in proven])
 
 
 def find_by_bridge_id(account: Account, client: KommoClient, cards: Sequence[Card]) -> dict[int, LeadReply]:
@@ -294,14 +297,17 @@ def find_by_bridge_id(account: Account, client: KommoClient, cards: Sequence[Car
     assert account.bridge_id_field_id is not None
     field_id = account.bridge_id_field_id
     card_by_lead = {str(card.lead_id): card for card in cards}
-    replies = client.iterate_leads(custom_field=(field_id, list(card_by_lead)), with_=("contacts",), lane=Lane.LIVE)
     found: dict[int, LeadReply] = {}
+    if account.traits.get(Trait.VALUE_FILTER) == "ignored":
+        return _search_bridge_ids(client, field_id, cards)
+    replies = client.iterate_leads(custom_field=(field_id, list(card_by_lead)), with_=("contacts",), lane=Lane.LIVE)
     for reply in replies:
         if reply.unreadable:
             continue
         card = card_by_lead.get(str(reply.field_value(field_id)))
         if card is None:
             # A filter that Kommo does not know it ignores: going on would read the whole account.
+            traits.remember(account, Trait.VALUE_FILTER, "ignored")
             return found | _search_bridge_ids(client, field_id, [one for one in cards if one.pk not in found])
         found.setdefault(card.pk, reply)
     return found

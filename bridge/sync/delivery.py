@@ -168,7 +168,7 @@ class Drain:
 
     def _entry(self, card: Card, wanted: Desired) -> Entry:
         observed = Observed(card.kommo_lead_id, card.observed, card.in_doubt)
-        return Entry(card, plan(wanted, observed), card.wanted_version)
+        return Entry(card, plan(wanted, observed), card.wanted_version, wanted)
 
     def _renew_catalogue(self, *, if_older_than: timedelta = timedelta(0)) -> bool:
         """Read the account's pipelines and fields again, once a drain; False when that is not due."""
@@ -410,6 +410,8 @@ class Drain:
         if any(action is Action.REFRESH_CATALOGUE for *_, action in verdicts) and self._renew_catalogue():
             settlement.put_back(entries, reason=str(error), call=call, now=now)
             return True
+        partly = settlement.leave_out(verdicts, self.catalogue, call=call, now=now)
+        verdicts = [one for one in verdicts if one[0] not in partly]
         unknown = self._not_there(verdicts)
         missing = [entry for entry, *_ in verdicts if entry.card.pk in unknown]
         settlement.put_back(missing, reason=str(error), call=call, now=now)
@@ -418,7 +420,8 @@ class Drain:
         if innocent:
             reason = f"refused together with another card, and sent again without it ({error.status_code})"
             settlement.put_back(innocent, reason=reason, call=call, now=now)
-            return self._again(innocent, again)
+        if innocent or partly:
+            return self._again([*innocent, *partly], again)
         return True
 
     def _halve(

@@ -10,6 +10,7 @@ from bridge.kommo import fields
 from bridge.models import Account, Card, Catalogue
 from bridge.sync.ownership import THEIRS, held_against, said_tags
 from bridge.sync.plan import LOST_STATUS_ID, MAX_NAME_LENGTH, Desired, DesiredField, TagFamily
+from bridge.sync.refused_parts import left_out
 from bridge.sync.traits import form_of
 from leads.facts import taken_back
 from leads.models import FieldMapping, Lead, TagRule
@@ -41,7 +42,7 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
     field_values = wanted_fields(book.field_mappings, facts, catalogue, gaps, form, taken_back=taken_back(lead))
     name = shown_name(lead.name, form)
     status_id, held = _place(card, book, catalogue, gaps)
-    return Desired(
+    wanted = Desired(
         lead_id=str(lead.pk),
         name="" if _stands(card, "name", name) else name,
         phone=lead.phone or "",
@@ -51,7 +52,7 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
         loss_reason_id=_loss_reason(lead, catalogue) if status_id == LOST_STATUS_ID else None,
         fields=tuple(one for one in field_values if not _stands(card, f"field:{one.field_id}", one.comparable)),
         families=tuple(_family(rule, facts, card) for rule in book.tag_rules),
-        bridge_id_field_id=account.bridge_id_field_id,
+        bridge_id_field_id=proof_field(account, catalogue),
         statuses_to_visit=_visits(card, catalogue),
         unmapped=tuple(gaps.said),
         held=held,
@@ -60,6 +61,14 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
         phone_kind=_kind(catalogue, "PHONE", ("MOB", "WORK")),
         email_kind=_kind(catalogue, "EMAIL", ("WORK", "PRIV")),
     )
+    return left_out(wanted, card.refused_parts, catalogue, card.observed)
+
+
+def proof_field(account: Account, catalogue: Catalogue | None) -> int | None:
+    """Return the id of “Bridge ID”, if the account has it still: without it a lead is known by its phone alone."""
+    field_id = account.bridge_id_field_id
+    is_there = catalogue is None or any(one["id"] == field_id for one in catalogue.lead_fields)
+    return field_id if is_there else None
 
 
 def _kind(catalogue: Catalogue | None, code: str, wanted: tuple[str, ...]) -> str:

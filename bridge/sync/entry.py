@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.models import Card
-from bridge.sync.plan import Plan
+from bridge.sync.plan import Desired, Plan
 
 
 @dataclass
@@ -15,3 +15,5 @@ class Entry:
     card: Card
     plan: Plan
     version: int
+    # What the plan was computed from.
+    wanted: Desired

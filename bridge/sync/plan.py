@@ -88,6 +88,8 @@ class Desired:
     # The kind of the phone and the e-mail among those the account has; empty: said without one.
     phone_kind: str = "MOB"
     email_kind: str = "WORK"
+    # Without a contact: Kommo refused the whole of it.
+    contact: bool = True
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def plan(desired: Desired, observed: Observed) -> Plan:
 
 
 def _create(desired: Desired) -> Plan:
+    # Without both, Kommo gives the lead a name.
     name = desired.name or desired.phone
     status_id = desired.statuses_to_visit[0] if desired.statuses_to_visit else desired.status_id
     filled = [wanted for wanted in desired.fields if wanted.values is not None]
@@ -156,7 +159,7 @@ def _create(desired: Desired) -> Plan:
         "pipeline_id": desired.pipeline_id,
         "status_id": status_id,
         "request_id": desired.lead_id,
-        "_embedded": {"contacts": [_contact(desired, name)]},
+        "_embedded": {"contacts": [_contact(desired, name)]} if desired.contact else {},
     }
     if tags:
         body["_embedded"]["tags"] = [{"name": tag} for tag in tags]

@@ -10,11 +10,11 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from bridge.errors import KommoError
+from bridge.errors import KommoError, Rejection
 from bridge.kommo.errors import Action, Purpose, purpose_of
 from bridge.kommo.replies import Created, Updated
-from bridge.models import Card, Delivery
-from bridge.sync import backoff, kept_forms
+from bridge.models import Card, Catalogue, Delivery
+from bridge.sync import backoff, kept_forms, refused_parts
 from bridge.sync.entry import Entry
 from bridge.sync.intent import LINGERS_FOR
 from bridge.sync.ledger import AWAY, Call, delivery_of, leave_the_outbox, settle_each
@@ -44,8 +44,8 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
             reason = f"Kommo merged this lead into lead {answer.lead_id}, which another lead here already shows"
             return _stuck(card, entry, Card.State.BLOCKED, reason, call, now)
         card.kommo_lead_id, card.kommo_contact_id = answer.lead_id, answer.contact_id
-        contact_name = entry.plan.body["_embedded"]["contacts"][0]["name"]
-        card.observed_contact = {"name": contact_name}
+        contacts = entry.plan.body["_embedded"].get("contacts")
+        card.observed_contact = {"name": contacts[0]["name"]} if contacts else {}
         taken[answer.lead_id] = card.pk
         delivery = _delivered(card, entry, call, now)
         if answer.merged:
@@ -161,6 +161,54 @@ def refused(verdicts: Sequence[tuple[Entry, KommoError, Action]], *, call: Call,
         return _stuck(card, entry, states.get(action, Card.State.DEAD), str(error), call, now)
 
     settle_each([entry for entry, _, _ in verdicts], settle, now)
+
+
+def leave_out(
+    verdicts: Sequence[tuple[Entry, KommoError, Action]], catalogue: Catalogue | None, *, call: Call, now: datetime
+) -> list[Entry]:
+    """Keep due the cards whose refusal names parts that can be left out, and return them: the rest of each goes on."""
+    parts_by_card: dict[int, dict[str, Rejection]] = {}
+    for entry, error, action in verdicts:
+        if action is not Action.GONE and not _asks_for_two_steps(entry.card, entry, error):
+            parts = refused_parts.named(entry.plan.body, getattr(error, "items", ()))
+            new = parts.keys() - entry.card.refused_parts.keys()
+            # Refused again although it was left out: it cannot be that part, or not that part alone.
+            if parts and (new or any(_is_due_again(entry, part, catalogue) for part in parts)):
+                parts_by_card[entry.card.pk] = parts
+    kept = [entry for entry, *_ in verdicts if entry.card.pk in parts_by_card]
+
+    def settle(card: Card, entry: Entry) -> Delivery:
+        card.in_doubt, card.create_intent_at, card.write_settles_at = {}, None, None
+        delivery = _still_due(card, entry, Delivery.Outcome.REFUSED, call, now, due_at=now)
+        said = []
+        for part, item in parts_by_card[card.pk].items():
+            said.append(sentence := _left_out_because(entry, part, item))
+            card.refused_parts[part] = {
+                "reason": sentence,
+                "cause": refused_parts.cause(part, entry.wanted, catalogue, entry.card.observed),
+                "on": now.date().isoformat(),
+            }
+        delivery.error = f"{'; '.join(said)}: everything else is sent without it"[:1000]
+        card.last_error = card.waiting_reason = delivery.error[:500]
+        return delivery
+
+    settle_each(kept, settle, now)
+    return kept
+
+
+def _is_due_again(entry: Entry, part: str, catalogue: Catalogue | None) -> bool:
+    known = entry.card.refused_parts.get(part)
+    return known is None or known["cause"] != refused_parts.cause(part, entry.wanted, catalogue, entry.card.observed)
+
+
+def _left_out_because(entry: Entry, part: str, item: Rejection) -> str:
+    """Say which part Kommo refuses, and why, in words a person can act on."""
+    kind, _, name = part.partition(":")
+    label = name or kind
+    if kind == "field":
+        mappings = rulebook(entry.card.lead.pipeline).field_mappings
+        label = next((one.kommo_field for one in mappings if str(one.kommo_field_id) == name), f"field {name}")
+    return f"Kommo refuses “{label}”: {item.detail or item.code}"
 
 
 def _asks_for_two_steps(card: Card, entry: Entry, error: KommoError) -> bool:

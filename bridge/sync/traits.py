@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
+from django.db import transaction
 
 from bridge.kommo.fields import TEXT_LIMIT, TEXTAREA_LIMIT, Form
 from bridge.kommo.replies import AccountReply
@@ -76,6 +77,14 @@ def learn(account: Account, reply: AccountReply) -> None:
     if reply.filters_work is False:
         account.traits = {**account.traits, Trait.VALUE_FILTER: "ignored", Trait.TIME_FILTER: "ignored"}
     account.save(update_fields=["time_zone", "traits"])
+
+
+def remember(account: Account, trait: Trait, value: Any) -> None:
+    """Remember one trait that was met on the way."""
+    with transaction.atomic():
+        row = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        row.traits = account.traits = {**row.traits, trait: value}
+        row.save(update_fields=["traits"])
 
 
 def _limit(known: Mapping[str, Any], trait: Trait, careful: int) -> int:

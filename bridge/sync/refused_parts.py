@@ -4,7 +4,7 @@
 itself, and what the account has of the field, option, stage and pipeline it is about. When that changes it is sent
 again; and once a day in any case, for limits and plans are nowhere to be seen. Decides on values alone.
 
-Parts are called `field:<id>`, `stage`, `name`, `loss_reason`, `tag:<name>`, `tags`, `kind:<code>` (of a phone or an
+Parts are called `field:<id>`, `stage`, `loss_reason`, `tag:<name>`, `tags`, `kind:<code>` (of a phone or an
 e-mail), `contact:<code>`, `contact:name` and `contact`.
 """
 
@@ -19,8 +19,6 @@ from typing import Any
 from bridge.errors import Rejection
 from bridge.models import Catalogue
 from bridge.sync.plan import Desired
-
-MOST_PARTS = 50
 
 
 def named(body: Mapping[str, Any], items: Iterable[Rejection]) -> dict[str, Rejection]:
@@ -60,7 +58,7 @@ def cause(part: str, desired: Desired, catalogue: Catalogue | None, observed: Ma
     elif kind in ("kind", "contact"):
         about += [desired.phone, desired.email, desired.name, catalogue.contact_fields if catalogue else None]
     else:
-        about += [desired.name if kind == "name" else name, desired.loss_reason_id]
+        about += [desired.loss_reason_id]
     text = json.dumps(about, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -72,8 +70,8 @@ def _part(body: Mapping[str, Any], path: str) -> str:
         return _field_part(body, rest)
     if head in ("status_id", "pipeline_id") and "status_id" in body:
         return "stage"
-    if head in ("name", "loss_reason_id") and head in body:
-        return head.removesuffix("_id")
+    if head == "loss_reason_id" and head in body:
+        return "loss_reason"
     if head in ("tags_to_add", "tags_to_delete"):
         return _tag_part(body.get(head), rest)
     embedded = body.get("_embedded")
@@ -135,8 +133,6 @@ def _without(desired: Desired, part: str, reason: str, *, is_new: bool) -> Desir
     elif kind == "kind":
         # Said without its kind, nothing is missing.
         return replace(desired, phone_kind="") if name == "PHONE" else replace(desired, email_kind="")
-    elif kind == "name":
-        changes["name"] = ""
     elif kind == "loss_reason":
         changes["loss_reason_id"] = None
     elif part == "contact:EMAIL":

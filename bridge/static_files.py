@@ -50,7 +50,7 @@ class Storage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
 
 def collects() -> bool:
     """Return whether this installation serves collected files at all; with DEBUG it does not."""
-    return isinstance(staticfiles_storage, Storage)
+    return bool(isinstance(staticfiles_storage, Storage))
 
 
 def was_collected() -> bool:

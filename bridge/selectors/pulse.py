@@ -82,8 +82,8 @@ def deliveries_per_minute(*, minutes: int, now: datetime) -> list[dict[str, Any]
         .annotate(**{name: Count(Case(When(kind, then=1))) for name, kind in kinds.items()})
         .order_by()
     )
-    counts = {row["minute"]: row for row in rows}
-    nothing = dict.fromkeys(kinds, 0)
+    counts: dict[datetime, dict[str, Any]] = {row["minute"]: dict(row) for row in rows}
+    nothing: dict[str, Any] = dict.fromkeys(kinds, 0)
     moments = [start + timedelta(minutes=back) for back in range(minutes)]
     return [{"at": at} | {name: counts.get(at, nothing)[name] for name in kinds} for at in moments]
 

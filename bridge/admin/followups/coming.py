@@ -223,7 +223,8 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         if one.state != Enrollment.State.WAITING or not one.held:
             return label
         until = _("nothing goes out until it is let go on")
-        return format_html('<span class="kb-pill kb-warning">{}</span> {}', label, until)
+        held: SafeString = format_html('<span class="kb-pill kb-warning">{}</span> {}', label, until)
+        return held
 
     @admin.display(description=_("reason"))
     def why_so(self, one: Enrollment) -> str:

@@ -30,7 +30,7 @@ from bridge.templatetags.overview import age, moment
 from leads import handoff
 from leads.models import Event, Lead
 
-STATE_COLOURS = {
+STATE_COLOURS: dict[str, str] = {
     Card.State.IN_SYNC: "success",
     Card.State.SHOWN: "info",
     Card.State.DUE: "info",

@@ -124,21 +124,23 @@ def compare_first(account_id: int, *, longest: timedelta = LONGEST_COMPARING) ->
 
     By half the calls that Kommo allows: conversations go on meanwhile, and so do the cards that are known.
     """
+    # Where Kommo does not answer, it stays at this: whoever asks next goes on.
+    ended: bool | None = False
     with _asking(Subject.COMPARE, account_id, share=FIRST_COMPARISON_SHARE) as asked:
-        if asked is None:
-            return None
-        account, client = asked
-        if account.compared_at is not None:
-            return True
-        comparison = reconciliation.Comparison(account, client, catalogue.stored(account), "poll")
-        ended = comparison.everything(until=timezone.now() + longest)
-        if ended:
-            log.info("first_comparison_ended", account=account_id, read=account.first_comparison.get("read", 0))
-            # What waited for it goes out.
-            nudge.send(account_id)
-        return ended
-    # Kommo did not answer: whoever asks next goes on.
-    return False
+        ended = None if asked is None else _compare_first_part(*asked, longest=longest)
+    return ended
+
+
+def _compare_first_part(account: Account, client: KommoClient, *, longest: timedelta) -> bool:
+    if account.compared_at is not None:
+        return True
+    comparison = reconciliation.Comparison(account, client, catalogue.stored(account), "poll")
+    ended = comparison.everything(until=timezone.now() + longest)
+    if ended:
+        log.info("first_comparison_ended", account=account.pk, read=account.first_comparison.get("read", 0))
+        # What waited for it goes out.
+        nudge.send(account.pk)
+    return ended
 
 
 @tracing.traced

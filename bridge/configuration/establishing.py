@@ -72,7 +72,7 @@ def for_consent(account: Account, *, base_url: str, client_id: str, client_secre
 
 
 def _keep(account: Account) -> None:
-    if account.pk is None:
+    if account._state.adding:
         begin_as_told(account)
     ensure_webhook_secret(account)
     account.save()

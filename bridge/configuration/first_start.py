@@ -40,7 +40,7 @@ def _fill(account: Account) -> None:
     account.redirect_uri = settings.KOMMO_REDIRECT_URI or account.redirect_uri
     account.requests_per_second = settings.KOMMO_REQUESTS_PER_SECOND
     account.batch_size = settings.KOMMO_BATCH_SIZE
-    if account.pk is None:
+    if account._state.adding:
         begin_as_told(account)
     ensure_webhook_secret(account)
 

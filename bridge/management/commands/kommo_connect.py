@@ -94,7 +94,7 @@ class Command(BaseCommand):
         while account.compared_at is None:
             # One that was killed at it on this machine keeps nobody waiting.
             free_dead_leases(timezone.now())
-            others = tasks.compare_first(account.pk, longest=PART) is None
+            tasks.compare_first(account.pk, longest=PART)
             account.refresh_from_db()
             if account.state == Account.State.PAUSED:
                 raise CommandError(f"{account} is paused: {account.state_reason}")
@@ -103,7 +103,8 @@ class Command(BaseCommand):
                 taken_in = account.first_comparison.get("taken_in", 0)
                 self.stdout.write(f"  comparing: {now_read:,} leads read, {taken_in:,} taken over")
                 self.stdout.flush()
-            elif account.compared_at is None or others:
+            else:
+                # Somebody else is at it, or Kommo does not answer.
                 time.sleep(LOOK_AGAIN_SECONDS)
             read = now_read
         self.stdout.write(f"Compared at {timezone.localtime(account.compared_at):%Y-%m-%d %H:%M:%S}.")

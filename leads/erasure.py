@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from leads import announcements, optout, pseudonyms
-from leads.models import Event, Forgotten, ForgottenReport, Lead, UnmappedConversationStage
+from leads.models import Event, Forgotten, ForgottenReport, FurtherPhone, Lead, UnmappedConversationStage
 from leads.names import name_key
 from leads.statements import Select, insert
 
@@ -140,6 +140,8 @@ def _leads_of(lead: Lead) -> QuerySet[Lead]:
 
 def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
     addresses = list(pseudonyms.of_leads(leads))
+    further = FurtherPhone.objects.filter(lead__in=leads).values_list("phone_key", flat=True)
+    addresses += [pseudonyms.of_phone(phone_key) for phone_key in further]
     for address in addresses:
         Forgotten.objects.update_or_create(address=address, defaults={"at": now})
     optout.forget(addresses)

@@ -108,6 +108,9 @@ FORGOTTEN_COLUMNS = (
     "observed_contact",
     "ownership",
     "in_doubt",
+    "unread",
+    "kept_forms",
+    "said_tags",
     "last_error",
     "refused_plan",
     "shadow_plan",
@@ -120,6 +123,7 @@ def forget(card: Card) -> None:
     """Keep of a card, in memory, its ids and where it stands; FORGOTTEN_COLUMNS are still to be stored."""
     card.observed = {key: card.observed[key] for key in IMPERSONAL if key in card.observed}
     card.agreed, card.observed_contact, card.ownership, card.in_doubt = card.observed, {}, {}, {}
+    card.unread, card.kept_forms, card.said_tags = {}, {}, None
     card.contact_due_at = None
     card.last_error = card.refused_plan = card.shadow_plan = card.correlation_id = ""
 

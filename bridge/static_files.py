@@ -55,7 +55,8 @@ def collects() -> bool:
 
 def was_collected() -> bool:
     """Return whether files were ever collected here. Cheap; `uncollected` looks at each."""
-    return (Path(settings.STATIC_ROOT) / Storage.manifest_name).is_file()
+    manifest = Path(settings.STATIC_ROOT) / str(Storage.manifest_name)
+    return manifest.is_file()
 
 
 def uncollected() -> list[str]:

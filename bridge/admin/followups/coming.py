@@ -221,7 +221,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def state_now(self, one: Enrollment) -> SafeString | str:
         _key, label = self.state_badge(one)
         if one.state != Enrollment.State.WAITING or not one.held:
-            return label
+            return str(label)
         until = _("nothing goes out until it is let go on")
         held: SafeString = format_html('<span class="kb-pill kb-warning">{}</span> {}', label, until)
         return held

@@ -14,7 +14,7 @@ from urllib.parse import quote_plus, unquote_plus
 from uuid import UUID
 
 from django.contrib.admin.models import LogEntry
-from django.db.models import F, Q
+from django.db.models import Q
 from django_q.models import Task
 
 from bridge.models import AgentEvent, Briefing, Card, Delivery, Drift, IdempotencyRecord
@@ -106,26 +106,35 @@ def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) ->
     ids = [str(lead.pk), *(str(card.pk) for card in cards)]
     ids += map(str, enrollments.values_list("pk", flat=True))
     ids += map(str, Attempt.objects.filter(enrollment__in=enrollments).values_list("pk", flat=True))
-    words = {*names, lead.email, (lead.phone or "").lstrip("+")}
+    about = LogEntry.objects.filter(object_id__in=ids, content_type__app_label__in=("leads", "followups", "bridge"))
+    for line in about.iterator():
+        _unname(line, names)
+    words = {*filter(redaction.is_telling, names), lead.email, (lead.phone or "").lstrip("+")} - {""}
     named = Q()
-    for word in (word for word in words if len(word) > redaction.SHORTEST_WORD):
+    for part in (part for name in names for part in name.split()):
+        # What was searched for, while the record still kept that.
+        named |= Q(object_repr__contains="q=") & Q(object_repr__icontains=quote_plus(part))
+    for word in words:
         named |= Q(object_repr__icontains=word) | Q(change_message__icontains=word)
         named |= Q(object_repr__icontains=quote_plus(word)) | Q(change_message__icontains=quote_plus(word))
-    lines = LogEntry.objects.filter(named) if named else LogEntry.objects.none()
-    for line in lines.iterator():
-        # What was done, and by whom, stays; to whom, the id says where there is one.
-        line.object_repr = line.object_id or "–"
-        said = unquote_plus(line.change_message).casefold()
-        if any(word.casefold() in said for word in words if word):
-            line.change_message = ""
-        line.save(update_fields=["object_repr", "change_message"])
-    about = LogEntry.objects.filter(object_id__in=ids, content_type__app_label__in=("leads", "followups"))
-    about.update(object_repr=F("object_id"))
+    for line in LogEntry.objects.filter(named).iterator() if named else ():
+        _unname(line, words)
+
+
+def _unname(line: LogEntry, words: Collection[str]) -> None:
+    """What was done, and by whom, stays; to whom, the id says where there is one."""
+    line.object_repr = line.object_id or "–"
+    said = unquote_plus(line.change_message).casefold()
+    if any(word.casefold() in said for word in words):
+        line.change_message = ""
+    line.save(update_fields=["object_repr", "change_message"])
 
 
 def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
     """Forget failed jobs whose error names the person."""
-    words = [word for word in (*names, lead.email, (lead.phone or "").lstrip("+")) if word]
+    words = [
+        word for word in (*filter(redaction.is_telling, names), lead.email, (lead.phone or "").lstrip("+")) if word
+    ]
     failed: Iterable[Any] = Task.objects.filter(success=False).only("pk", "result")
     named = [task.pk for task in failed if any(word in str(task.result) for word in words)]
     Task.objects.filter(Q(pk__in=named)).delete()

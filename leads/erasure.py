@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from leads import announcements, optout, pseudonyms
 from leads.models import Event, Forgotten, ForgottenReport, FurtherPhone, Lead, UnmappedConversationStage
@@ -91,7 +91,12 @@ def is_unwelcome(phone_key: str) -> bool:
 
     What systems hold of them, from before or by whatever hand, is not taken in again.
     """
-    return bool(forgotten_at([phone_key])) and not Lead.objects.filter(phone_key=phone_key).exists()
+    return bool(forgotten_at([phone_key])) and not Lead.objects.filter(_has(phone_key)).exists()
+
+
+def _has(*phone_keys: str) -> Q:
+    further = FurtherPhone.objects.filter(phone_key__in=phone_keys).values("lead_id")
+    return Q(phone_key__in=phone_keys) | Q(pk__in=further)
 
 
 SILENT_SINCE = "the person asked to be forgotten and has not written since"
@@ -132,7 +137,7 @@ def _is_repeated(interaction: Interaction) -> bool:
 
 def _leads_of(lead: Lead) -> QuerySet[Lead]:
     if lead.phone_key:
-        return Lead.objects.filter(phone_key=lead.phone_key)
+        return Lead.objects.filter(_has(lead.phone_key, *lead.further_phones.values_list("phone_key", flat=True)))
     if lead.erased_address:
         return Lead.objects.filter(erased_address=lead.erased_address)
     return Lead.objects.filter(pk=lead.pk)
@@ -140,8 +145,6 @@ def _leads_of(lead: Lead) -> QuerySet[Lead]:
 
 def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
     addresses = list(pseudonyms.of_leads(leads))
-    further = FurtherPhone.objects.filter(lead__in=leads).values_list("phone_key", flat=True)
-    addresses += [pseudonyms.of_phone(phone_key) for phone_key in further]
     for address in addresses:
         Forgotten.objects.update_or_create(address=address, defaults={"at": now})
     optout.forget(addresses)
@@ -163,7 +166,8 @@ def _forget_names_of_stages(lead: Lead) -> None:
 
 
 def _empty(lead: Lead, now: datetime) -> None:
-    lead.erased_address = pseudonyms.of_lead(lead)
+    own = pseudonyms.of_phone(lead.phone_key) if lead.phone_key else lead.erased_address
+    lead.erased_address, lead.erased_further = own, sorted(pseudonyms.of_lead(lead) - {own})
     lead.phone = lead.phone_key = None
     lead.whatsapp_id = ""
     lead.name = lead.email = lead.chosen_flow = lead.conversation_stage = ""

@@ -54,6 +54,9 @@ def learn(lead: Lead, phones: Sequence[Phone], *, seen_in: str, now: datetime, c
         for phone in new
     ]
     FurtherPhone.objects.bulk_create(rows, ignore_conflicts=True)
+    if rows and optout.meet([lead], now=now, further=True):
+        # A wish is the person's, by whichever of their numbers it was told.
+        Lead.objects.filter(pk=lead.pk, opted_out_at=None).update(opted_out_at=lead.opted_out_at, updated_at=now)
     return changed or bool(rows)
 
 

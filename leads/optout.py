@@ -11,10 +11,10 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from leads import announcements, pseudonyms
-from leads.models import Event, Lead, OptOut, Pipeline
+from leads.models import Event, FurtherPhone, Lead, OptOut, Pipeline
 from leads.names import name_key
 from leads.phone import Phone
 from leads.statements import Select
@@ -27,7 +27,7 @@ BY_ADDRESS = Select(
 
 
 def since(leads: Iterable[Lead]) -> dict[UUID, datetime]:
-    """Return since when the people of these leads want no follow-ups; who does not mind is left out. One query."""
+    """Return since when the people of these leads want no follow-ups; who does not mind is left out. Two queries."""
     rows = list(leads)
     found = {lead.pk: lead.opted_out_at for lead in rows if lead.opted_out_at}
     by_address = pseudonyms.of_leads(rows)
@@ -36,12 +36,13 @@ def since(leads: Iterable[Lead]) -> dict[UUID, datetime]:
     return found
 
 
-def meet(leads: Sequence[Lead], *, now: datetime) -> set[UUID]:
-    """Let leads that are new, or have just learnt their phone, and the wishes of their people find each other.
+def meet(leads: Sequence[Lead], *, now: datetime, further: bool = False) -> set[UUID]:
+    """Let leads that are new, or have just learnt a phone, and the wishes of their people find each other.
 
-    In memory: returns the leads whose `opted_out_at` was set, for the caller to store. One query, mostly.
+    In memory: returns the leads whose `opted_out_at` was set, for the caller to store. `further`: they may have more
+    than the number on their row, and a wish told by one of their numbers holds for all. One query, mostly.
     """
-    by_address = pseudonyms.of_leads(lead for lead in leads if not lead.erased_at)
+    by_address = pseudonyms.of_leads((lead for lead in leads if not lead.erased_at), further=further)
     known = {row[0]: row for row in BY_ADDRESS.all(addresses=list(by_address))} if by_address else {}
     changed: set[UUID] = set()
     for address, theirs in by_address.items():
@@ -56,6 +57,10 @@ def meet(leads: Sequence[Lead], *, now: datetime) -> set[UUID]:
         elif said_at := next((lead.opted_out_at for lead in theirs if lead.opted_out_at), None):
             # They said so when nobody knew their number yet.
             keep(theirs[0], by=Lead.Actor.BRIDGE, reason="opted out before the number was known", at=said_at)
+    if changed and further:
+        for lead in leads:
+            if lead.pk in changed and lead.opted_out_at:
+                keep(lead, by=Lead.Actor.BRIDGE, reason="opted out by another number", at=lead.opted_out_at)
     return changed
 
 
@@ -106,8 +111,7 @@ def take_back(lead: Lead, *, reason: str, now: datetime) -> bool:
         return False
     # The leads first, then the wish: the order of `opt_out`.
     rows = list(_leads_of(lead).select_for_update().order_by("pk"))
-    address = pseudonyms.of_lead(lead)
-    undone = OptOut.objects.filter(address=address).delete()[0] if address else 0
+    undone, _ = OptOut.objects.filter(address__in=pseudonyms.of_lead(lead)).delete()
     stopped = [row for row in rows if row.opted_out_at and not row.erased_at]
     for row in stopped:
         row.opted_out_at, row.updated_at = None, now
@@ -130,15 +134,21 @@ def forget(addresses: Collection[str]) -> None:
 
 
 def _leads_of(lead: Lead) -> QuerySet[Lead]:
-    """Return every lead of the person, in any pipeline."""
-    return Lead.objects.filter(phone_key=lead.phone_key) if lead.phone_key else Lead.objects.filter(pk=lead.pk)
+    """Return every lead of the person, in any pipeline, by whichever of their numbers."""
+    keys = [lead.phone_key, *FurtherPhone.objects.filter(lead=lead.pk).values_list("phone_key", flat=True)]
+    if not any(keys):
+        return Lead.objects.filter(pk=lead.pk)
+    further = FurtherPhone.objects.filter(phone_key__in=keys).values("lead_id")
+    return Lead.objects.filter(Q(phone_key__in=keys) | Q(pk__in=further))
 
 
 def keep(lead: Lead, *, by: Lead.Actor, reason: str, at: datetime) -> bool:
-    """Store a wish by the person's address, where one is known, and tell nobody; False when it was there."""
-    address = pseudonyms.of_lead(lead)
-    if not address:
-        return False
-    said = {"phone_key": lead.phone_key or "", "opted_out_at": at, "by": by, "reason": reason[:500]}
-    _, is_new = OptOut.objects.get_or_create(address=address, defaults=said)
+    """Store a wish by each of the person's numbers, where any is known, and tell nobody; False when it was there."""
+    keys = [lead.phone_key, *FurtherPhone.objects.filter(lead=lead.pk).values_list("phone_key", flat=True)]
+    addresses = {pseudonyms.of_phone(key): key for key in keys if key}
+    addresses |= {address: "" for address in (lead.erased_address, *lead.erased_further) if address}
+    is_new = False
+    for address, phone_key in addresses.items():
+        said = {"phone_key": phone_key, "opted_out_at": at, "by": by, "reason": reason[:500]}
+        is_new |= OptOut.objects.get_or_create(address=address, defaults=said)[1]
     return is_new

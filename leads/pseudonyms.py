@@ -10,7 +10,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 
-from leads.models import Lead, PseudonymKey
+from leads.models import FurtherPhone, Lead, PseudonymKey
 
 # Read once in a process: it never changes.
 _known: list[bytes] = []
@@ -26,17 +26,23 @@ def of_report(name: str) -> str:
     return _pseudonym("report", name)
 
 
-def of_lead(lead: Lead) -> str:
-    """Return the pseudonym of the lead's person, also after they were erased; empty where no address was ever known."""
-    return of_phone(lead.phone_key) if lead.phone_key else lead.erased_address
+def of_lead(lead: Lead) -> set[str]:
+    """Return the pseudonyms of the person's numbers, also after they were erased; none where no number was known."""
+    return set(of_leads([lead]))
 
 
-def of_leads(leads: Iterable[Lead]) -> dict[str, list[Lead]]:
-    """Return leads by the pseudonym of their person, without those of whom no address is known."""
+def of_leads(leads: Iterable[Lead], *, further: bool = True) -> dict[str, list[Lead]]:
+    """Return leads by each pseudonym of their person. One query, none without `further`: a new lead has one number."""
+    rows = list(leads)
     found: dict[str, list[Lead]] = {}
-    for lead in leads:
-        if address := of_lead(lead):
+    for lead in rows:
+        own = [of_phone(lead.phone_key)] if lead.phone_key else [lead.erased_address, *lead.erased_further]
+        for address in filter(None, own):
             found.setdefault(address, []).append(lead)
+    by_id = {lead.pk: lead for lead in rows if lead.phone_key}
+    others = FurtherPhone.objects.filter(lead__in=list(by_id)) if further and by_id else FurtherPhone.objects.none()
+    for lead_id, phone_key in others.values_list("lead_id", "phone_key"):
+        found.setdefault(of_phone(phone_key), []).append(by_id[lead_id])
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models import JSONField
 
 from bridge.models import Card, Delivery
 from bridge.sync import figures
@@ -102,30 +103,23 @@ def erased(card_ids: Iterable[int]) -> set[int]:
 
 # Where the card stands in Kommo tells of nobody.
 IMPERSONAL = ("pipeline_id", "status_id", "responsible_user_id", "updated_at")
-FORGOTTEN_COLUMNS = (
-    "observed",
-    "agreed",
-    "observed_contact",
-    "ownership",
-    "in_doubt",
-    "unread",
-    "kept_forms",
-    "said_tags",
-    "last_error",
-    "refused_plan",
-    "shadow_plan",
-    "correlation_id",
-    "contact_due_at",
-)
+# Whatever a card holds in JSON is of the person, also in columns of tomorrow; but for the stages on its way.
+OF_THE_PERSON = [
+    field for field in Card._meta.concrete_fields if isinstance(field, JSONField) and field.name != "stages_to_visit"
+]
+EMPTIED = ("last_error", "refused_plan", "shadow_plan", "correlation_id")
+FORGOTTEN_COLUMNS = (*(field.name for field in OF_THE_PERSON), *EMPTIED, "contact_due_at")
 
 
 def forget(card: Card) -> None:
     """Keep of a card, in memory, its ids and where it stands; FORGOTTEN_COLUMNS are still to be stored."""
-    card.observed = {key: card.observed[key] for key in IMPERSONAL if key in card.observed}
-    card.agreed, card.observed_contact, card.ownership, card.in_doubt = card.observed, {}, {}, {}
-    card.unread, card.kept_forms, card.said_tags = {}, {}, None
+    place = {key: card.observed[key] for key in IMPERSONAL if key in card.observed}
+    for field in OF_THE_PERSON:
+        setattr(card, field.name, field.get_default())
+    card.observed = card.agreed = place
+    for name in EMPTIED:
+        setattr(card, name, "")
     card.contact_due_at = None
-    card.last_error = card.refused_plan = card.shadow_plan = card.correlation_id = ""
 
 
 def locked(entries: Iterable[Entry]) -> dict[int, Card]:

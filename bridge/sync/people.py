@@ -147,7 +147,11 @@ def name_card(lead: Lead, kommo_lead_id: int) -> None:
 def release_nobodys(account: Account, kommo_lead_id: int) -> bool:
     """Forget a lead that is known by its card alone: the person turned out to be another lead here."""
     card = Card.objects.filter(account=account, kommo_lead_id=kommo_lead_id, lead__phone_key=None).first()
-    if card is None or card.lead.erased_at or card.lead.events.filter(kind=Event.Kind.INTERACTION).exists():
+    if card is not None and card.lead.erased_at:
+        # Somebody who was erased, and is back under the same phone: the card is theirs again.
+        Card.objects.filter(pk=card.pk).update(kommo_lead_id=None)
+        return True
+    if card is None or card.lead.events.filter(kind=Event.Kind.INTERACTION).exists():
         return False
     card.lead.delete()
     return True

@@ -17,7 +17,7 @@ from bridge.models import Card, Catalogue, Delivery
 from bridge.sync import backoff, kept_forms, refused_parts
 from bridge.sync.entry import Entry
 from bridge.sync.intent import LINGERS_FOR
-from bridge.sync.ledger import AWAY, Call, delivery_of, leave_the_outbox, settle_each
+from bridge.sync.ledger import AWAY, Call, delivery_of, erased, leave_the_outbox, settle_each
 from bridge.sync.ownership import after_write, said_after_write
 from bridge.sync.plan import Operation, apply, contested
 from leads.models import Event, Lead
@@ -31,6 +31,7 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
     """
     answer_by_lead = {answer.request_id: answer for answer in answers}
     taken = cards_by_kommo_id(entries, [answer.lead_id for answer in answer_by_lead.values()])
+    of_erased = erased(taken.values())
     merged: list[Entry] = []
 
     def settle(card: Card, entry: Entry) -> Delivery:
@@ -39,6 +40,10 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
         if answer is None:
             return _not_named(card, entry, call, now)
         owner = taken.get(answer.lead_id)
+        if owner in of_erased and owner != card.pk:
+            # The card of somebody who was erased, and is back under the same phone: it is theirs again.
+            Card.objects.filter(pk=owner).update(kommo_lead_id=None)
+            owner = None
         if owner not in (None, card.pk):
             # Duplicate control joined this person to a card that another lead of ours already has.
             reason = f"Kommo merged this lead into lead {answer.lead_id}, which another lead here already shows"

@@ -21,8 +21,8 @@ from leads.models import Lead, Pipeline
 from leads.phone import PhoneError, parse
 
 AT_ONCE = 200
-# A name as short stands in too many other words.
-SHORTEST_WORD = 3
+# A single name as short is many people's.
+LONG_NAME = 10
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,8 @@ class Traces:
     @classmethod
     def of(cls, lead: Lead, cards: Iterable[Card], names: Iterable[str]) -> Traces:
         """Return the traces of a lead that is about to be erased; `names`: how they were called so far."""
-        words = {*names, lead.email, *_spellings(lead.phone or "")}
-        return cls(words=frozenset(word.casefold() for word in words if len(word) > SHORTEST_WORD)) | cls.of_cards(
-            cards
-        )
+        words = {*filter(is_telling, names), lead.email, *_spellings(lead.phone or "")}
+        return cls(words=frozenset(word.casefold() for word in words if word)) | cls.of_cards(cards)
 
     @classmethod
     def of_cards(cls, cards: Iterable[Card]) -> Traces:
@@ -67,6 +65,11 @@ class Traces:
             return True
         text = json.dumps(item.data, ensure_ascii=False).casefold() if self.words else ""
         return any(word in text for word in self.words)
+
+
+def is_telling(name: str) -> bool:
+    """Say whether a name tells who it is: “Ana” stands in what is told of many others."""
+    return " " in name.strip() or len(name) >= LONG_NAME
 
 
 def _spellings(phone: str) -> set[str]:

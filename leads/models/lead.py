@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from leads.models.pipeline import Pipeline, Stage
@@ -105,6 +105,9 @@ class Lead(models.Model):
     erased_at = models.DateTimeField(_("erased at"), null=True, blank=True)
     # Whose lead it was, told by nothing but the pseudonym (leads/pseudonyms.py); only once they were erased.
     erased_address = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
+    erased_further = models.JSONField(
+        default=list, db_default=Value([], models.JSONField()), blank=True, editable=False
+    )
     # The person was erased then, and is back: what is older tells of whom nobody knows any more.
     back_since_erasure_of = models.DateTimeField(null=True, blank=True, editable=False)
 

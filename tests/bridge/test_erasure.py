@@ -12,10 +12,11 @@ from datetime import timedelta
 from urllib.parse import quote_plus, unquote_plus
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, models
 from django.test import Client
 from django.utils import timezone
 
@@ -41,9 +42,10 @@ from bridge.webhooks.processing import process_inbox
 from followups import claiming, dispatch, recording
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
-from leads import erasure, handoff, optout
+from leads import erasure, handoff, numbers, optout
 from leads.interactions import Direction, Message
 from leads.models import Event, Forgotten, Lead, OptOut, Pipeline, Stage
+from leads.phone import parse
 from tests.conftest import MARIA, drain, lead_of, record, rested
 
 PHONE, DIGITS = "+5581977778888", "81977778888"
@@ -340,6 +342,91 @@ def test_erasing_again_counts_from_then(account, life, agent):
     agent.delete(f"leads/{back.pk}/personal-data/")
     assert Forgotten.objects.get().at > first
     assert agent.post("interactions/", newer).status_code == 410
+
+
+MARK = "nobody-says-this"
+# Ours or Kommo's own words, and ids that tell of nobody. Of events the kinds of data that stay are impersonal.
+NOT_OF_THE_PERSON = {
+    "Lead.other_stage_name", "Lead.erased_address", "Card.stages_to_visit", "Card.waiting_reason",
+    "Delivery.request_id", "Briefing.given_up", "AgentEvent.type", "Attempt.template_id", "Attempt.holder",
+}  # fmt: skip
+
+
+def rows_about(lead):
+    """Return rows by the name of their model, of every model that hangs on a lead, however far away."""
+    hanging = {"Lead": Lead.objects.filter(pk=lead.pk)}
+    ours = [model for name in ("leads", "followups", "bridge") for model in apps.get_app_config(name).get_models()]
+    for _ in range(3):
+        for model in (one for one in ours if not one._meta.proxy and one.__name__ not in hanging):
+            keys = [one for one in model._meta.concrete_fields if one.is_relation]
+            for key in (one for one in keys if one.related_model.__name__ in hanging):
+                of = hanging[key.related_model.__name__].values("pk")
+                hanging[model.__name__] = model._base_manager.filter(**{f"{key.name}__in": of})
+    return hanging
+
+
+def text_columns(model):
+    for field in model._meta.concrete_fields:
+        is_text = isinstance(field, (models.CharField, models.TextField, models.JSONField)) and not field.choices
+        if is_text and f"{model.__name__}.{field.name}" not in NOT_OF_THE_PERSON and not field.unique:
+            yield field
+
+
+def test_every_column_of_every_row_about_a_person_is_emptied_those_of_tomorrow_too(account, life):
+    lead, _ = life
+    about = rows_about(lead)
+    assert {"Card", "Delivery", "Attempt", "Briefing", "Drift", "AgentEvent", "Event", "Objection"} <= about.keys()
+    for name, rows in about.items():
+        for field in text_columns(rows.model):
+            if (name, field.name) in (("Lead", "phone_key"), ("Objection", "key"), ("Drift", "subject")):
+                continue
+            value = {MARK: MARK} if isinstance(field, models.JSONField) else MARK[: field.max_length or 99]
+            rows.update(**{field.name: value})
+    lead.refresh_from_db()
+    erase(lead)
+    kept = [
+        f"{name}.{field.name}"
+        for name, rows in about.items()
+        for field in text_columns(rows.model)
+        if any(MARK[:20] in str(value) for value in rows.values_list(field.name, flat=True))
+    ]
+    assert kept == []
+
+
+def test_a_person_who_is_back_gets_their_card_in_kommo_again(account, pipeline, kommo):
+    kommo.post("options", {"duplicate_control": True})
+    lead = record(pipeline, name="Maria Souza").lead
+    drain(account)
+    kommo_id = Card.objects.get().kommo_lead_id
+    erase(lead)
+    at = timezone.now() + timedelta(seconds=1)
+    record(pipeline, message=Message(Direction.INBOUND, id="m", sent_at=at, text="voltei"), occurred_at=at)
+    drain(account)
+    card = lead_of().card
+    assert (card.kommo_lead_id, card.state) == (kommo_id, Card.State.IN_SYNC)
+
+
+def test_every_number_of_the_person_is_forgotten(account, maria, agent, kommo):
+    other = "+5581988880000"
+    numbers.learn(maria, [parse(other, region="BR")], seen_in=str(maria.card.kommo_contact_id), now=timezone.now())
+    own = maria.card.kommo_contact_id
+    values = [{"value": MARIA}, {"value": other}]
+    kommo.post(f"contacts/{own}/edit", {"custom_fields_values": [{"field_code": "PHONE", "values": values}]})
+    erase(maria, elsewhere=True)
+    drain(account)
+    assert left((*MARIAS, other[3:])) == []
+    assert [one["phones"] for one in kommo.get("leads")["contacts"]] == [[]]
+    assert Forgetting.objects.get().state == Forgetting.State.DONE
+    at = (timezone.now() - timedelta(hours=1)).isoformat()
+    assert agent.post("interactions/", {"lead": {"phone": other}, "occurred_at": at}).status_code == 410
+
+
+def test_who_is_called_as_many_others_takes_nothing_of_theirs_along(account, pipeline):
+    lead = record(pipeline, name="Ana").lead
+    post_hooks(account, hook_of_contact(999, "Ana Prado", "+5511955554444"))
+    process_inbox(account.pk)
+    erase(lead)
+    assert b"Ana" in bytes(WebhookEvent.objects.get().body)
 
 
 # --- Between two lines of somebody else's work

@@ -42,7 +42,9 @@ AS_MANY_AS = {
         "bridge.Account", "bridge.AccountPipeline", "bridge.CallSlot", "bridge.Catalogue", "bridge.Figure",
         "bridge.Trouble",
     },
-    "leads": {"leads.Lead", "leads.Objection", "bridge.Card", "bridge.Forgetting"},
+    "leads": {
+        "leads.Lead", "leads.FurtherPhone", "leads.Objection", "bridge.Card", "bridge.CardContact", "bridge.Forgetting",
+    },
     "wishes, which stand for good": {"leads.OptOut", "leads.Forgotten", "leads.PseudonymKey", "followups.Unreachable"},
     "the code": {"contenttypes", "django_q.Schedule"},
     "nothing: it is switched off": {"axes.AccessFailureLog"},

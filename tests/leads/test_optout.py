@@ -12,12 +12,14 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from leads import optout, pseudonyms
+from leads import numbers, optout, pseudonyms
 from leads.encryption import PREFIX
 from leads.interactions import Direction, Message
 from leads.models import Event, Lead, OptOut, Pipeline, Stage
 from leads.phone import parse
 from tests.conftest import MARIA, record
+
+JOAO = "+5581988880000"
 
 
 @pytest.fixture
@@ -133,3 +135,32 @@ def test_the_column_of_before_becomes_the_wish_of_the_person(pipeline, b2b):
     assert Lead.objects.filter(opted_out_at__isnull=False).count() == 2
     Lead.objects.update(opted_out_at=None)
     assert len(optout.since(Lead.objects.all())) == 2
+
+
+def test_a_wish_holds_for_every_number_of_the_person(pipeline, b2b):
+    lead, now = record(pipeline).lead, timezone.now()
+    numbers.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
+    optout.opt_out(lead, by=Lead.Actor.LEAD, reason="asked", now=now)
+
+    assert Lead.objects.get(pk=record(b2b, JOAO).lead.pk).opted_out_at
+    assert OptOut.objects.count() == 2
+
+
+def test_a_number_that_turns_out_to_be_theirs_brings_its_wish(pipeline):
+    lead, now = record(pipeline).lead, timezone.now()
+    optout.opt_out_number(parse(JOAO, region="BR"), by=Lead.Actor.STAFF, reason="asked by mail", now=now)
+    assert not optout.since([lead])
+
+    numbers.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
+
+    assert optout.since([Lead.objects.get()])
+    assert Lead.objects.get().opted_out_at == now
+    assert set(OptOut.objects.values_list("phone_key", flat=True)) == {MARIA, JOAO}
+
+
+def test_taking_it_back_holds_for_every_number(pipeline):
+    lead, now = record(pipeline).lead, timezone.now()
+    numbers.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
+    optout.opt_out(lead, by=Lead.Actor.LEAD, reason="asked", now=now)
+    assert optout.take_back(lead, reason="taken back by ada", now=now)
+    assert not OptOut.objects.exists()

@@ -188,7 +188,8 @@ class Comparison:
             )
         )
         self._take_in([reply for reply in open_ones if reply.id not in known])
-        self._read(len(replies))
+        # What lies above the edge was counted with the page before.
+        self._read(sum(oldest is None or reply.created_at <= oldest for reply in replies))
         if not more:
             return {"ended": True}
         if until is not None and any(reply.created_at > until for reply in replies):

@@ -231,8 +231,8 @@ class Connection:
         if previous and previous != destination and previous in existing:
             self.client.unsubscribe(previous)
         hook = existing.get(destination)
-        if hook is None or hook.disabled or set(subscription.SETTINGS) - set(hook.settings):
-            self.client.subscribe(destination, subscription.SETTINGS)
+        if hook is None or hook.disabled or set(subscription.wanted(self.account)) - set(hook.settings):
+            subscription.subscribe(self.account, self.client, destination, hook.settings if hook else ())
             self.report.done.append("webhook subscribed")
         else:
             self.report.done.append("webhook already subscribed")

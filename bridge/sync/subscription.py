@@ -6,16 +6,20 @@ polling alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
 from django.utils.translation import gettext_noop
 
+from bridge.errors import KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.models import Account, WebhookEvent
+from bridge.sync import traits
 from bridge.sync.refusals import aside
+from bridge.sync.traits import Trait
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +31,10 @@ SETTINGS = (
     "status_lead",
     "responsible_lead",
     "update_contact",
+    # Who wrote in a chat, since July 2026.
+    "add_outgoing_message",
 )
+NEWEST = "add_outgoing_message"
 CHECK_EVERY = timedelta(minutes=30)
 # When nothing was heard for so long, the events feed is asked whether there was something to hear.
 SILENT_AFTER = timedelta(minutes=30)
@@ -51,9 +58,13 @@ def check(account: Account, client: KommoClient, *, now: datetime) -> str:
     hooks = aside(account, client, Purpose.WEBHOOKS, client.webhooks, now=now) if account.webhook_destination else None
     if hooks is not None:
         hook = next((one for one in hooks if one.destination == account.webhook_destination), None)
-        if (hook is None or hook.disabled or set(SETTINGS) - set(hook.settings)) and _subscribe(account, client, now):
+        lacks = hook is not None and bool(set(wanted(account)) - set(hook.settings))
+        others = hook.settings if hook is not None else ()
+        if (hook is None or hook.disabled or lacks) and _subscribe(account, client, others, now):
             what = "had disabled" if hook is not None and hook.disabled else "had lost"
-            problem = f"Kommo {what} the webhook; it was subscribed again at {now:%Y-%m-%d %H:%M} UTC"
+            # One that only heard of less is mended without a word.
+            if hook is None or hook.disabled:
+                problem = f"Kommo {what} the webhook; it was subscribed again at {now:%Y-%m-%d %H:%M} UTC"
             log.warning("webhook_resubscribed", account=account.pk, disabled=hook is not None)
     if not problem and account.webhook_destination and (_were_missed(account) or _is_silent(account, client, now)):
         problem = SILENT
@@ -61,14 +72,42 @@ def check(account: Account, client: KommoClient, *, now: datetime) -> str:
     return problem
 
 
-def _subscribe(account: Account, client: KommoClient, now: datetime) -> bool:
+def wanted(account: Account) -> list[str]:
+    """Return what we want to hear of, without what this account's Kommo does not know."""
+    refused = account.traits.get(Trait.REFUSED_SETTINGS, ())
+    return [setting for setting in SETTINGS if setting not in refused]
+
+
+def subscribe(account: Account, client: KommoClient, destination: str, others: Sequence[str] = ()) -> None:
+    """Subscribe a destination to what we want to hear of, and to whatever others had added. Raises KommoError.
+
+    Subscribing again replaces the list (NOVA's tool descriptions). What Kommo refuses to name is left out, and
+    remembered: one new kind of news must not cost all of them.
+    """
+    settings = list(dict.fromkeys([*wanted(account), *others]))
+    try:
+        client.subscribe(destination, settings)
+    except KommoRejectedError as error:
+        places = {item.path.partition(".")[2] for item in error.items if item.path.startswith("settings.")}
+        refused = [setting for place, setting in enumerate(settings) if str(place) in places]
+        if not refused:
+            # In other words than ours: what is newest is the likeliest.
+            refused = [NEWEST] if NEWEST in settings else []
+        if not refused or len(refused) == len(settings):
+            raise
+        client.subscribe(destination, [setting for setting in settings if setting not in refused])
+        known = account.traits.get(Trait.REFUSED_SETTINGS, [])
+        traits.remember(account, Trait.REFUSED_SETTINGS, sorted({*known, *refused}))
+
+
+def _subscribe(account: Account, client: KommoClient, others: Sequence[str], now: datetime) -> bool:
     """Subscribe again; False when Kommo refuses."""
 
-    def subscribe() -> bool:
-        client.subscribe(account.webhook_destination, SETTINGS)
+    def again() -> bool:
+        subscribe(account, client, account.webhook_destination, others)
         return True
 
-    return bool(aside(account, client, Purpose.WEBHOOKS, subscribe, now=now))
+    return bool(aside(account, client, Purpose.WEBHOOKS, again, now=now))
 
 
 def note_missed(account: Account, count: int, *, now: datetime) -> bool:

@@ -1,10 +1,14 @@
-"""A member of staff who replies in Kommo's chat takes the lead over. Only the events feed shows that.
+"""A member of staff who replies in Kommo's chat takes the lead over.
 
-No webhook tells who wrote, so the feed is read every minute, and at once after a webhook about a chat.
+The webhook `add_outgoing_message` tells who wrote: `internal` is a person, `bot` none. The events feed, read every
+minute and at once after a webhook that does not say, is the safety net. Neither our own user, nor one that was seen to
+write as a bot, nor whoever says what the agent has just reported as said, is a person taking over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
@@ -14,13 +18,18 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import EventReply
 from bridge.models import Account, Card
+from bridge.sync import traits
+from bridge.sync.traits import Trait
 from leads import handoff
-from leads.models import Lead, Pipeline
+from leads.models import Event, Lead, Pipeline
 
 STAFF_REPLY = "outgoing_chat_message"
 # Events appear in the feed some seconds after they happened.
 OVERLAP = timedelta(seconds=30)
 FIRST_LOOK_BACK = timedelta(minutes=15)
+PERSON, BOT = "internal", "bot"
+JUST_NOW = timedelta(minutes=2)
+MOST_ROBOTS = 50
 
 
 def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
@@ -42,7 +51,9 @@ def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
             # Refused and told to staff. Nothing that may pass is missed, so nobody is silenced for it.
             Account.objects.filter(pk=account.pk).update(takeovers_looked_at=now)
         raise
-    replies = sorted((one for one in events if one.created_by > 0), key=lambda reply: reply.created_at)
+    robots = _robots(account)
+    written = (one for one in events if one.created_by > 0 and one.created_by not in robots)
+    replies = sorted(written, key=lambda reply: reply.created_at)
     paused = sum(_pause(account, reply, now) for reply in replies)
     newest = min(max((datetime.fromtimestamp(event.created_at, UTC) for event in events), default=read_until), now)
     Account.objects.filter(pk=account.pk).update(
@@ -52,7 +63,46 @@ def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
     return paused
 
 
-def _pause(account: Account, reply: EventReply, now: datetime) -> int:
+@dataclass(frozen=True)
+class Said:
+    """A message that somebody on our side wrote in a chat, as its webhook tells it."""
+
+    author: str
+    user_id: int
+    lead_id: int
+    contact_id: int
+    at: int
+    text: str
+
+
+def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
+    """Act on what webhooks tell of messages; False when one does not say who wrote, so that the feed must be asked."""
+    says_all = True
+    for said in messages:
+        if said.author not in (PERSON, BOT) or not (said.lead_id or said.contact_id):
+            says_all = False
+        elif said.author == BOT:
+            _remember_robot(account, said.user_id)
+        elif said.user_id not in _robots(account):
+            entity = ("lead", said.lead_id) if said.lead_id else ("contact", said.contact_id)
+            at = said.at or int(now.timestamp())
+            reply = EventReply("", STAFF_REPLY, entity[1], entity[0], said.user_id, at)
+            _pause(account, reply, now, text=said.text)
+    return says_all
+
+
+def _robots(account: Account) -> set[int]:
+    """Return the users whose messages are no person's: our own, and those seen to write as bots."""
+    return {account.kommo_user_id or 0, *account.traits.get(Trait.ROBOT_USERS, ())} - {0}
+
+
+def _remember_robot(account: Account, user_id: int) -> None:
+    known = account.traits.get(Trait.ROBOT_USERS, [])
+    if user_id and user_id not in known and user_id != account.kommo_user_id and len(known) < MOST_ROBOTS:
+        traits.remember(account, Trait.ROBOT_USERS, [*known, user_id])
+
+
+def _pause(account: Account, reply: EventReply, now: datetime, *, text: str = "") -> int:
     cards = Card.objects.filter(account=account, lead__pipeline__chat_reply_pauses=True)
     if reply.entity_type == "contact":
         # The customer's own chat, whoever is the card's main contact today.
@@ -62,7 +112,22 @@ def _pause(account: Account, reply: EventReply, now: datetime) -> int:
     else:
         cards = cards.filter(kommo_lead_id=reply.entity_id)
     replied_at = min(now, datetime.fromtimestamp(reply.created_at, UTC))
-    return sum(_pause_lead(card.lead, replied_at) for card in cards.select_related("lead__pipeline"))
+    leads = [card.lead for card in cards.select_related("lead__pipeline")]
+    return sum(_pause_lead(lead, replied_at) for lead in leads if not _agent_said(lead, text, replied_at))
+
+
+def _agent_said(lead: Lead, text: str, at: datetime) -> bool:
+    """Say whether these are words that the agent has just reported as its own, shown in Kommo by its channel."""
+    if not (wanted := " ".join(text.split())):
+        return False
+    near = lead.events.filter(kind=Event.Kind.INTERACTION, at__range=(at - JUST_NOW, at + JUST_NOW))
+    for data in near.values_list("data", flat=True):
+        message = data.get("message") if isinstance(data, dict) else None
+        if isinstance(message, dict) and message.get("direction") == "outbound":
+            said = message.get("text") or data.get("text") or ""
+            if " ".join(str(said).split()) == wanted:
+                return True
+    return False
 
 
 def _pause_lead(lead: Lead, replied_at: datetime) -> bool:

@@ -36,6 +36,8 @@ class Trait(StrEnum):
     FIRST_TAG_ONLY = "first_tag_only"  # true: a complex create keeps one tag
     TAG_CASE = "tag_case"  # kept, ignored
     DATES = "dates"  # midnight, as_sent
+    ROBOT_USERS = "robot_users"  # ids of users that were seen to write in chats as bots
+    REFUSED_SETTINGS = "refused_settings"  # what a webhook may not be subscribed to
     REQUEST_LINE = "request_line"  # ids that one request names
 
 

@@ -27,12 +27,13 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble, WebhookEvent, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import clock, figures, intent, newcomers, people, refusals, troubles, vanished
+from bridge.sync import clock, figures, intent, newcomers, people, refusals, takeovers, troubles, vanished
 from bridge.sync.adoption import adopt_each
 from bridge.sync.connection import open_account
 from bridge.sync.leases import alone
 from bridge.webhooks import inbox, parsing, redaction
 from bridge.webhooks.echoes import says_nothing_new
+from bridge.webhooks.messages import written
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,6 @@ VANISHED = "deleted or merged in Kommo, or hidden from our user"
 LEAD_ENTITIES = frozenset({"lead", "unsorted"})
 # After these the card says nothing of how the lead stands.
 ALWAYS_READ = frozenset({"delete", "restore"})
-CHATS = frozenset({"message", "talk"})
 
 Result = WebhookItem.Result
 
@@ -210,7 +210,8 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
             item.result, item.error = current.outcomes.get(item.kommo_id or 0, (Result.IGNORED, ""))
     _learn_phones(current, items)
     _forget(current, items)
-    if any(item.entity in CHATS for item in items):
+    messages = [said for item in items if item.entity == "message" and (said := written(item.data))]
+    if not takeovers.hear(current.account, messages, now=current.now) or any(item.entity == "talk" for item in items):
         # Who wrote stands in the events feed alone: let the clock look there now.
         Account.objects.filter(pk=current.account.pk).update(takeovers_looked_at=None)
 

@@ -72,3 +72,23 @@ def test_without_a_webhook_nothing_is_asked(account, kommo):
     calls = len(kommo.journal())
     assert check(account) == ""
     assert len(kommo.journal()) == calls
+
+
+def test_news_that_kommo_does_not_know_is_left_out_and_all_else_is_heard(subscribed, kommo):
+    kommo.post("options", {"refused_settings": "add_outgoing_message"})
+    connection.client_for(subscribed).unsubscribe(subscribed.webhook_destination)
+    check(subscribed)
+    [hook] = hooks(kommo)
+    assert set(hook["settings"]) == set(subscription.SETTINGS) - {"add_outgoing_message"}
+    # And not asked for again at every look.
+    writes = sum(one["write"] for one in kommo.journal())
+    assert check(subscribed) == ""
+    assert sum(one["write"] for one in kommo.journal()) == writes
+
+
+def test_one_that_hears_of_less_is_mended_and_keeps_what_others_added(subscribed, kommo):
+    client = connection.client_for(subscribed)
+    client.subscribe(subscribed.webhook_destination, ["add_lead", "note_lead"])
+    assert check(subscribed) == ""
+    [hook] = hooks(kommo)
+    assert set(hook["settings"]) == {*subscription.SETTINGS, "note_lead"}

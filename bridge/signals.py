@@ -11,7 +11,7 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from bridge import agent_events, personal_data
+from bridge import agent_events, personal_data, reasons
 from bridge.models import Card
 from bridge.sync import adoption, briefings, figures, nudge, outbox, switches
 from followups import enrollment, telling
@@ -37,6 +37,7 @@ SHOWN = frozenset(
 
 
 silence.ask(switches.silent)
+briefings.in_words = reasons.told
 
 
 @receiver(announcements.leads_saved)
@@ -74,6 +75,12 @@ def handoff_changed(
         return
     agent_events.tell(lead, agent_events.PAUSED if paused else agent_events.RESUMED, now=now, reason=reason)
     if paused and tells_staff and (account_id := briefings.brief(lead, now=now)) is not None:
+        nudge.send_on_commit(account_id)
+
+
+@receiver(announcements.staff_wanted)
+def staff_wanted(lead: Lead, reason: str, now: datetime, **_: object) -> None:
+    if (account_id := briefings.call(lead, reason, now=now)) is not None:
         nudge.send_on_commit(account_id)
 
 

@@ -40,6 +40,9 @@ stage_changed = Signal()
 # person had the lead already when we came to know of it)
 handoff_changed = Signal()
 
+# lead, reason: str, now. Somebody should look at this lead: what they said leads to nothing by itself.
+staff_wanted = Signal()
+
 # lead, now
 opted_out = Signal()
 

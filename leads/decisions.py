@@ -291,20 +291,26 @@ class _Course:
         return "nothing in this interaction calls for a move", "none"
 
     def _notice(self, changed: bool) -> str | None:
-        """Return what staff should be told; while a person has taken over, they see the messages themselves."""
+        """Return what staff should be told, where they work: of a lead that no rule will take any further."""
         facts, stage = self.facts, self.start
+        books = facts.meeting_changed and facts.has_standing_meeting
         if facts.meeting_changed and facts.meeting_status == "no_show":
             return "the lead did not come to the meeting"
-        if stage is None or facts.handoff:
+        if stage is None:
             return None
+        if facts.handoff:
+            return "the lead wrote while a person has taken over" if facts.inbound else None
         if changed and self.taken[0].rule == "on_reply":
             return f"{self.taken[0].reason} and was taken up"
         waits = stage.on_reply or stage.kind is not StageKind.OPEN or stage.is_only_silent
-        if not facts.inbound or not (waits or stage.key == self.rules.qualification.disqualified_stage):
+        if not (facts.inbound or books):
             return None
+        if not (waits or stage.key == self.rules.qualification.disqualified_stage):
+            return None
+        what = "booked a meeting" if books else "wrote"
         if changed and self.standing:
-            return f"the lead wrote from {stage.name}; the card moved to {self.standing.name}"
-        return f"the lead wrote from {stage.name}; the card stays there"
+            return f"the lead {what} from {stage.name}; the card moved to {self.standing.name}"
+        return f"the lead {what} from {stage.name}; the card stays there"
 
 
 def _reply(facts: Facts, rules: Rules) -> _Candidate | None:

@@ -151,6 +151,8 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     announcements.interactions_recorded.send(Lead, recorded=fresh, now=now)
     for one in fresh:
         _heed_a_colleague(one, now)
+        if reason := one.decision.notify_staff:
+            announcements.staff_wanted.send(Lead, lead=one.lead, reason=reason, now=now)
     for one in fresh:
         if one.decision.changed and not one.created:
             reason = one.decision.reason

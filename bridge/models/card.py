@@ -204,11 +204,13 @@ class Delivery(models.Model):
 
 
 class Briefing(models.Model):
-    """What a seller is told when a lead is handed to a person: a note and a task on the card, each once."""
+    """What a seller is told when a lead is handed to a person, or calls for one: a note and a task, each once."""
 
     card = models.ForeignKey(Card, models.CASCADE, related_name="briefings", db_index=False)
-    # The handoff it belongs to: a later one has a briefing of its own.
+    # The handoff it belongs to: a later one has a briefing of its own. Of a call, when the lead spoke.
     since = models.DateTimeField(_("handoff since"))
+    # Why somebody should look at a lead that nobody was handed; empty for a handoff.
+    call = models.CharField(_("what staff are called for"), max_length=500, blank=True, default="", db_default="")
     # Empty once everything is there, or not needed any more.
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     note_id = models.BigIntegerField(_("note"), null=True, blank=True)

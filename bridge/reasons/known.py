@@ -32,6 +32,7 @@ DECISIONS = (
     _("the lead booked a meeting from %(a)s and was taken up"),
     _("the lead booked a meeting from %(a)s"),
     _("the lead wrote from %(a)s"),
+    _("the lead wrote while a person has taken over"),
     _("the card stays there"),
     _("the card moved to %(a)s"),
     _("the lead did not come to the meeting"),

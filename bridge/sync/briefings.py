@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from babel.numbers import format_currency
 from django.db import models, transaction
+from django.db.models import F, Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -33,9 +34,15 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER = timedelta(seconds=30)
 GIVEN_UP_AFTER = timedelta(days=1)
 BATCH = 10
+ONE_CALL_IN = timedelta(days=1)
+CALLS_LAST = timedelta(days=7)
 LAST_MESSAGES = 5
 LONGEST_QUOTE = 200
 TASK_TYPE_FOLLOW_UP = 1
+
+
+# How a reason reads in the language that is active; said by whoever knows the languages (bridge/apps.py).
+in_words: Callable[[str], str] = str
 
 
 def brief(lead: Lead, *, now: datetime) -> int | None:
@@ -46,6 +53,30 @@ def brief(lead: Lead, *, now: datetime) -> int | None:
         return None
     Briefing.objects.bulk_create([Briefing(card=card, since=lead.handoff_since, due_at=now)], ignore_conflicts=True)
     return card.account_id
+
+
+def call(lead: Lead, reason: str, *, now: datetime) -> int | None:
+    """Have the seller told that this lead needs a person, once a day; return the account to nudge, if any.
+
+    What a lead says from a stage that no rule leads out of would stand on a timeline that nobody opens.
+    """
+    card = Card.objects.filter(lead=lead).exclude(state__in=[Card.State.GONE, Card.State.CLOSED]).first()
+    if card is None or Briefing.objects.filter(card=card, since__gt=now - ONE_CALL_IN).exists():
+        return None
+    pipeline = lead.pipeline
+    is_told = bool(pipeline.handoff_note or pipeline.handoff_task)
+    row = Briefing(card=card, since=now, call=reason[:500], due_at=now if is_told else None)
+    Briefing.objects.bulk_create([row], ignore_conflicts=True)
+    return card.account_id if is_told else None
+
+
+def open_calls(*, now: datetime) -> models.QuerySet[Briefing]:
+    """Return the calls nobody has answered: no person wrote since, moved the card or has the lead; newest first."""
+    rows = Briefing.objects.exclude(call="").filter(since__gt=now - CALLS_LAST, card__lead__erased_at=None)
+    lead = "card__lead__"
+    answered = Q(**{f"{lead}last_staff_at__gt": F("since")}) | ~Q(**{f"{lead}handoff_source": ""})
+    moved = Q(**{f"{lead}stage_set_by": Lead.Actor.STAFF, f"{lead}stage_set_at__gt": F("since")})
+    return rows.exclude(answered | moved).order_by("-since")
 
 
 def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool:
@@ -62,7 +93,8 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
 
 def given_up() -> models.QuerySet[Briefing]:
     """Return what sellers are not told, of handoffs that last."""
-    return Briefing.objects.filter(given_up_at__isnull=False, since=models.F("card__lead__handoff_since"))
+    rows = Briefing.objects.filter(given_up_at__isnull=False)
+    return rows.filter(Q(since=F("card__lead__handoff_since")) | ~Q(call=""))
 
 
 def tell_again(*, now: datetime) -> set[int]:
@@ -78,7 +110,7 @@ def tell_again(*, now: datetime) -> set[int]:
 def _deliver(row: Briefing, account: Account, client: KommoClient, now: datetime) -> bool:
     """Write what is still missing; False when nothing more should be asked now."""
     lead = row.card.lead
-    if lead.handoff_since != row.since or not lead.is_with_people:
+    if not row.call and (lead.handoff_since != row.since or not lead.is_with_people):
         _put_down(row, "the handoff ended before")
         return True
     again, row.tried = row.tried, True
@@ -154,14 +186,15 @@ def _tell_by_note(row: Briefing, client: KommoClient, now: datetime, again: bool
     assert row.card.kommo_lead_id is not None
     mark = mark_of(row.since)
     found = _find(client.notes(row.card.kommo_lead_id), mark) if again else None
-    return found or _write_note(row, client, f"{summary(row.card.lead)}\n\n{mark}", now)
+    return found or _write_note(row, client, f"{summary(row.card.lead, row.call)}\n\n{mark}", now)
 
 
 def _tell_by_task(row: Briefing, client: KommoClient, now: datetime, again: bool) -> int | None:
     assert row.card.kommo_lead_id is not None
     mark = mark_of(row.since)
     found = _find(client.tasks(row.card.kommo_lead_id), mark) if again else None
-    return found or _write_task(row, client, f"{row.card.lead.pipeline.handoff_task} {mark}", now)
+    text = in_words(row.call) if row.call else row.card.lead.pipeline.handoff_task
+    return found or _write_task(row, client, f"{text} {mark}", now)
 
 
 def _write_note(row: Briefing, client: KommoClient, text: str, now: datetime) -> int | None:
@@ -256,9 +289,10 @@ PARTS = (
 )
 
 
-def summary(lead: Lead) -> str:
+def summary(lead: Lead, call: str = "") -> str:
     """Return what the seller should know of a lead, in the language that is active: only what is known."""
-    lines = [_("Handed over: %(reason)s") % {"reason": lead.handoff_reason or lead.handoff_source}]
+    reason = call or lead.handoff_reason or lead.handoff_source
+    lines = [(_("Please look: %(reason)s") if call else _("Handed over: %(reason)s")) % {"reason": in_words(reason)}]
     known = {
         _("Name"): lead.name,
         _("Interested in"): lead.chosen_flow,

@@ -331,7 +331,7 @@ def test_a_reply_during_a_handoff_takes_nobody_up():
     decision = decide(Facts("not_interested", inbound=True, handoff=True), RULES)
     assert decision.stage == "not_interested"
     assert decision.suppressed
-    assert decision.notify_staff is None
+    assert decision.notify_staff == "the lead wrote while a person has taken over"
 
 
 def test_a_reply_that_says_no_again_leaves_the_lead_where_it_is():

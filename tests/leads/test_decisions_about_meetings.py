@@ -32,7 +32,7 @@ def test_a_disqualified_lead_who_books_a_meeting_is_booked():
     facts = Facts("disqualified", "qualificação", BAD, meeting_status="scheduled", meeting_changed=True, inbound=True)
     decision = decide(facts, RULES)
     assert decision.stage == "meeting_scheduled"
-    assert decision.notify_staff == "the lead wrote from DESQUALIFICADO; the card moved to REUNIÃO AGENDADA"
+    assert decision.notify_staff == "the lead booked a meeting from DESQUALIFICADO; the card moved to REUNIÃO AGENDADA"
 
 
 def test_a_meeting_booked_from_not_interested_is_an_answer_even_without_a_message():

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -20,9 +21,10 @@ from bridge.admin.dashboard import attention, charts
 from bridge.doctor import glance
 from bridge.models import Account
 from bridge.selectors import pulse
+from bridge.sync import briefings
 from followups.today import today
 from leads import funnel, handoff
-from leads.models import Pipeline
+from leads.models import Event, Lead, Pipeline
 
 HANDOFFS_SHOWN = 6
 MINUTES_SHOWN = 60
@@ -71,7 +73,7 @@ def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         **standing(concerns),
         "deliveries": _deliveries(zone, now),
     }
-    return found | _handoffs() | (_funnel(pipeline, now) if pipeline else {})
+    return found | _handoffs() | _calls(now) | (_funnel(pipeline, now) if pipeline else {})
 
 
 def standing(concerns: list[attention.Concern]) -> dict[str, Any]:
@@ -85,6 +87,14 @@ def _handoffs() -> dict[str, Any]:
     waiting = handoff.with_people()
     rows = waiting.select_related("stage", "card__account").order_by("handoff_since")
     return {"handoffs": list(rows[:HANDOFFS_SHOWN]), "handoff_count": waiting.count()}
+
+
+def _calls(now: datetime) -> dict[str, Any]:
+    """Return who spoke where no rule leads on, and what they wrote last."""
+    rows = briefings.open_calls(now=now).select_related("card__lead__stage")
+    said = Event.objects.filter(lead=OuterRef("card__lead"), kind=Event.Kind.INTERACTION, actor=Lead.Actor.LEAD)
+    rows = rows.annotate(wrote=Subquery(said.order_by("-at", "-id").values("data__message__text")[:1]))
+    return {"calls": list(rows[:HANDOFFS_SHOWN]), "call_count": rows.count()}
 
 
 def _funnel(pipeline: Pipeline, now: datetime) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""A lead who speaks where no rule leads on is shown where staff work: on the card, and on the overview."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bridge import roles
+from bridge.models import Briefing
+from bridge.sync import briefings
+from leads import handoff, stages
+from leads.interactions import Direction, Message
+from leads.interactions import Meeting as Booked
+from leads.models import Lead, Stage
+from tests.bridge.admin.people import client_of
+from tests.bridge.sync.test_briefings import told
+from tests.conftest import drain, lead_of, record
+
+NOW = timezone.now()
+WANTS_TO_CLOSE = Message(Direction.INBOUND, text="Quero fechar agora")
+
+
+def standing(pipeline, account, key: str):
+    record(pipeline, name="Maria")
+    drain(account)
+    stages.move(lead_of(), Stage.objects.get(pipeline=pipeline, key=key), by=Lead.Actor.STAFF, reason="x", now=NOW)
+    drain(account)
+    return lead_of()
+
+
+@pytest.mark.parametrize("key", ["won", "lost", "disqualified"])
+def test_who_writes_from_where_it_is_over_is_a_note_and_a_task_once_a_day(account, pipeline, kommo, key):
+    lead = standing(pipeline, account, key)
+
+    record(pipeline, message=WANTS_TO_CLOSE)
+    record(pipeline, message=Message(Direction.INBOUND, text="Alô?"))
+    drain(account)
+
+    notes, tasks = told(kommo, lead)
+    [note], [task] = notes, tasks
+    assert "Quero fechar agora" in note
+    assert "o lead escreveu" in note
+    assert "o lead escreveu" in task["text"]
+
+
+def test_who_only_books_from_there_is_called_for_as_well(account, pipeline, kommo):
+    lead = standing(pipeline, account, "lost")
+
+    record(pipeline, context={"meeting": Booked("scheduled", "evt", NOW + timedelta(days=2))})
+    drain(account)
+
+    assert Briefing.objects.get(card=lead.card).call.startswith("the lead booked a meeting from")
+
+
+def test_during_a_handoff_a_new_message_calls_again_the_next_day_and_not_the_same(account, pipeline, kommo):
+    record(pipeline)
+    drain(account)
+    handoff.pause(lead_of(), source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="x", now=NOW)
+    record(pipeline, message=WANTS_TO_CLOSE)
+    assert Briefing.objects.count() == 1
+    Briefing.objects.update(since=NOW - timedelta(days=2))
+
+    record(pipeline, message=WANTS_TO_CLOSE)
+
+    assert [one.call for one in Briefing.objects.order_by("since")] == [
+        "",
+        "the lead wrote while a person has taken over",
+    ]
+
+
+def test_the_overview_says_who_spoke_and_what_until_somebody_has_answered(account, pipeline, kommo):
+    standing(pipeline, account, "lost")
+    record(pipeline, message=WANTS_TO_CLOSE)
+    page = client_of(roles.OPERATOR).get("/admin/").content.decode()
+    assert "Quero fechar agora" in page
+
+    record(pipeline, message=Message(Direction.STAFF, text="Já te ligo"))
+
+    assert not briefings.open_calls(now=timezone.now()).exists()

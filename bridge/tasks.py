@@ -261,7 +261,7 @@ def knock(account_id: int) -> None:
     now = timezone.now()
     with alone(f"knock:{account_id}", now=now, longest=LONGEST_KNOCK) as mine:
         if mine and account_id in switches.at_closed_doors(now=now):
-            account = Account.objects.get(pk=account_id)
+            account = connection.follow_renaming(Account.objects.get(pk=account_id))
             if switches.knock(account, connection.client_for(account), now=now):
                 nudge.send(account_id)
 

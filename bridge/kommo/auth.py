@@ -29,7 +29,8 @@ from bridge.kommo.hosts import address_of, check_base_url, is_loopback
 
 TIMEOUT = (5, 20)
 WARN_BEFORE = (timedelta(days=30), timedelta(days=7), timedelta(days=1))
-CONSENT_URL = "https://www.kommo.com/oauth"
+# Accounts of the older brand agree on its own pages.
+SHOP_WINDOWS = (".amocrm.ru", ".amocrm.com")
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,21 @@ def warning(expires_at: datetime | None, *, now: datetime) -> timedelta | None:
 def consent_url(base_url: str, *, client_id: str, redirect_uri: str, state: str) -> str:
     """Return where staff allow the integration; Kommo sends them back to the redirect address with a code.
 
-    A sandbox on this machine has a consent page of its own.
+    `post_message` sends back the window that was opened, `popup` the one that opened it, and there is none (README of
+    the official client). A sandbox on this machine has a consent page of its own.
     """
-    asked = {"client_id": client_id, "state": state, "mode": "popup"}
+    asked = {"client_id": client_id, "state": state, "mode": "post_message"}
     if is_loopback(base_url):
         return f"{base_url}/oauth?{urlencode({**asked, 'redirect_uri': redirect_uri})}"
-    return f"{CONSENT_URL}?{urlencode(asked)}"
+    return f"{shop_window(base_url)}/oauth?{urlencode(asked)}"
+
+
+def shop_window(base_url: str) -> str:
+    """Return the address of the brand's own pages, where consent is given and accounts are asked for by name."""
+    if is_loopback(base_url):
+        return base_url
+    brand = next((one for one in SHOP_WINDOWS if base_url.endswith(one)), ".kommo.com")
+    return f"https://www{brand}"
 
 
 def exchange_code(base_url: str, *, client_id: str, client_secret: str, redirect_uri: str, code: str) -> TokenPair:
@@ -132,14 +142,15 @@ def new_base_url(base_url: str, access_token: str, refresh_token: str) -> str:
     Raises KommoError, and ConfigurationError for a host that is not Kommo's.
     """
     operation = "find the account's new address"
-    teller = address_of(str(claims(access_token).get("api_domain") or ""), known=base_url)
+    if refresh_token:
+        teller = address_of(str(claims(access_token).get("api_domain") or ""), known=base_url)
+        url, headers = f"{teller}/oauth2/account/current/subdomain", {"X-Refresh-Token": refresh_token}
+    else:
+        # The older way, which a long-lived token goes too.
+        url = f"{shop_window(base_url)}/oauth2/account/subdomain"
+        headers = {"Authorization": f"Bearer {access_token}"}
     try:
-        answer = _session().get(
-            f"{teller}/oauth2/account/current/subdomain",
-            headers={"X-Refresh-Token": refresh_token},
-            timeout=TIMEOUT,
-            allow_redirects=False,
-        )
+        answer = _session().get(url, headers=headers, timeout=TIMEOUT, allow_redirects=False)
     except requests.RequestException as error:
         raise KommoUnreachableError(f"{operation}: no answer", operation=operation, sent=True) from error
     if about_the_way := _about_the_way(operation, answer):

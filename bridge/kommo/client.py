@@ -143,6 +143,7 @@ class KommoClient(Transport):
         created_until: int | None = None,
         pipeline_ids: Sequence[int] = (),
         places: Sequence[tuple[int, int]] = (),
+        newest_change_first: bool = False,
         limit: int = LIST_LIMIT,
         lane: Lane = Lane.BULK,
     ) -> tuple[list[LeadReply], bool]:
@@ -159,7 +160,10 @@ class KommoClient(Transport):
             params.append(("filter[updated_at][from]", str(int(updated_since.timestamp()))))
         if created_until is not None:
             params.append(("filter[created_at][to]", str(created_until)))
-        params.append(("order[updated_at]", "asc") if updated_since else ("order[created_at]", "desc"))
+        if newest_change_first:
+            params.append(("order[updated_at]", "desc"))
+        else:
+            params.append(("order[updated_at]", "asc") if updated_since else ("order[created_at]", "desc"))
         query = [*params, ("with", "contacts"), ("page", str(page)), ("limit", str(limit))]
         return self._page_of_leads(query, lane)
 

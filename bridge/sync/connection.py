@@ -76,6 +76,24 @@ def _count(call: Call) -> None:
     figures.observe("bridge_kommo_request_seconds", call.seconds)
 
 
+def follow_renaming(account: Account) -> Account:
+    """Return the account at its new address, when its owner renamed it; the old one answers 404 or 401 by then.
+
+    Asked when Kommo has refused us. The new address counts only when the same account answers there.
+    """
+    try:
+        found = auth.new_base_url(account.base_url, account.access_token, account.refresh_token)
+        if found == account.base_url:
+            return account
+        reply = KommoClient(found, AccountToken(account), DatabasePace(account), on_call=_count).account()
+    except (KommoError, ConfigurationError):
+        return account
+    if account.kommo_account_id in (None, reply.id):
+        account.base_url = found
+        account.save(update_fields=["base_url"])
+    return account
+
+
 class AccountToken:
     """The account's access token; refreshed by one process at a time, over all hosts."""
 

@@ -20,10 +20,11 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import clock, newcomers, owed, people, switches, vanished
+from bridge.sync import clock, newcomers, owed, people, switches, traits, vanished
 from bridge.sync.adoption import adopt_each, is_as_known
 from bridge.sync.connection import open_account
 from bridge.sync.plan import CLOSED_STATUS_IDS
+from bridge.sync.traits import Trait
 
 OVERLAP = timedelta(seconds=120)
 PAGE = 250
@@ -86,11 +87,18 @@ class Comparison:
         started = timezone.now()
         start = since or min(self.account.polled_until or started - FIRST_LOOK_BACK, started) - OVERLAP
         page, more = 1, True
-        while more:
+        ignored = self.account.traits.get(Trait.TIME_FILTER) == "ignored"
+        if ignored and not self._newest_first(start, from_=start if since else None, until=until):
+            return self.report
+        while more and not ignored:
             read_at = clock.now()
             if until and read_at >= until:
                 return self.report
             replies, more = self.client.list_leads(page=page, updated_since=start, limit=PAGE, lane=self.lane)
+            if any(0 < reply.updated_at < int(start.timestamp()) for reply in replies):
+                # Older than what was asked for: the filter counts for nothing here, and going on would read it all.
+                traits.remember(self.account, Trait.TIME_FILTER, "ignored")
+                return self.changed_since(since, until=until)
             self._compare(replies, read_at)
             # Anybody may write the time of a lead: one of the year 2031 must not end our looking until then.
             newest = min(max((_changed_at(reply) for reply in replies), default=start), started)
@@ -101,6 +109,25 @@ class Comparison:
             switches.answered(self.account)
         self._look_for_deleted(until)
         return self.report
+
+    def _newest_first(self, start: datetime, *, from_: datetime | None, until: datetime | None) -> bool:
+        """Compare what changed since a time where Kommo ignores that filter; False when the time is up.
+
+        What has passed is settled when it is older than `start`. Pages move while they are read, towards the end: what
+        is read twice says nothing new.
+        """
+        page, more, newest = 1, True, start
+        while more:
+            read_at = clock.now()
+            if until and read_at >= until:
+                return False
+            replies, more = self.client.list_leads(page=page, newest_change_first=True, limit=PAGE, lane=self.lane)
+            changed = [reply for reply in replies if _changed_at(reply) >= start]
+            self._compare(changed, read_at)
+            newest = max([newest, *(min(_changed_at(reply), read_at) for reply in changed)])
+            more, page = more and len(changed) == len(replies), page + 1
+        self._remember_polled(newest, from_=from_)
+        return True
 
     def _remember_polled(self, newest: datetime, *, from_: datetime | None) -> None:
         """Keep Kommo's own time, not ours: clocks differ. A poll that left a gap after the last one leaves no mark."""

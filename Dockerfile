@@ -2,8 +2,8 @@
 FROM python:3.11-slim-bookworm AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
-COPY requirements.txt constraints.txt /tmp/
-RUN /opt/venv/bin/pip install --require-virtualenv -r /tmp/requirements.txt \
+COPY requirements.lock /tmp/
+RUN /opt/venv/bin/pip install --require-virtualenv --require-hashes -r /tmp/requirements.lock \
     && /opt/venv/bin/pip uninstall --yes pip setuptools
 
 FROM python:3.11-slim-bookworm

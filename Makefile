@@ -10,7 +10,7 @@ CHECK_ENV := ENV_FILE=/dev/null DEBUG=false SECRET_KEY=a-long-random-value-for-c
 	FIELD_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench format audit clean
+.PHONY: help install demo run test check bench format lock audit clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, l
 
 # Two at once, and all of them whatever one finds; what each says is shown in one piece.
 CHECKS := check-types check-safe-changes check-architecture check-schema check-lint check-format check-migrations \
-	check-deploy check-translations check-licences check-advisories
+	check-deploy check-translations check-locks check-licences check-advisories
 .PHONY: $(CHECKS)
 define shown
 	@said=$$($(2) 2>&1); code=$$?; printf '== %s\n%s\n' "$(1)" "$$said"; exit $$code
@@ -47,6 +47,7 @@ check-safe-changes: ; $(call shown,safe changes,$(CHECK_ENV) $(PY) scripts/check
 check-deploy: ; $(call shown,deploy,$(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING)
 check-schema: ; $(call shown,API schema,$(CHECK_ENV) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null)
 check-translations: ; $(call shown,translations,$(PY) scripts/check_translations.py)
+check-locks: ; $(call shown,locks,$(PY) scripts/check_locks.py)
 check-licences: ; $(call shown,licences,$(PY) scripts/check_licences.py)
 check-advisories: ; $(call shown,advisories,$(PY) scripts/check_advisories.py)
 
@@ -55,6 +56,11 @@ bench: $(DEV) ## the benchmarks, one table of ratios
 
 format: $(DEV) ## format and mend what can be mended
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+lock: $(DEV) ## write the locks anew, for pins that were changed; asks the network
+	@for name in requirements requirements-extra requirements-dev; do \
+		$(VENV)/bin/uv pip compile $$name.txt --no-strip-extras --generate-hashes --universal --python-version 3.11 --no-annotate \
+			--custom-compile-command "make lock" --quiet --output-file $$name.lock; done
 
 audit: $(DEV) ## known vulnerabilities of what is installed; asks the network
 	@$(PY) scripts/check_advisories.py
@@ -72,12 +78,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) && $(PY) -m pip --version >/dev/null || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make $(VENV). On Debian and Ubuntu: apt-get install python3-venv, then again." >&2; exit 1; }
 
-$(RUNTIME): $(VENV)/bin/python requirements.txt constraints.txt
+# By hash: a file that is not the one we tried is not installed, whoever serves it.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
+
+$(RUNTIME): $(VENV)/bin/python requirements.lock
 	@echo "Installing what the bridge runs with …"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) $(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
-$(DEV): $(RUNTIME) requirements-dev.txt requirements-extra.txt
+$(DEV): $(RUNTIME) requirements-dev.lock
 	@echo "Installing what tests and checks need …"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PY) $(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@

@@ -385,7 +385,7 @@ LOGGING = {
     },
 }
 
-# Errors to Sentry, scrubbed as the log is; needs requirements-extra.txt.
+# Errors to Sentry, scrubbed as the log is; needs requirements-extra.lock.
 SENTRY_DSN = env.text("SENTRY_DSN")
 SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "development" if DEBUG else "production")
 # Times of requests, jobs and calls to Kommo, to a collector of OpenTelemetry (OTLP over http).

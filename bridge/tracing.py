@@ -34,7 +34,7 @@ def start(endpoint: str) -> None:
     except ImportError as error:
         raise ConfigurationError(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry is not installed: "
-            "pip install -r requirements-extra.txt."
+            "pip install --require-hashes -r requirements-extra.lock."
         ) from error
     provider = TracerProvider(resource=Resource.create({"service.name": SERVICE}))
     # Sent from a thread of its own, which every forked process starts anew; a collector that is away delays nobody.

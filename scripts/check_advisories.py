@@ -24,7 +24,17 @@ def main() -> int:
         socket.create_connection(ADVISORIES, timeout=REACH_WITHIN_SECONDS).close()
     except OSError as error:
         return _not_asked(f"{ADVISORIES[0]} is not reachable ({error})")
-    command = [sys.executable, "-m", "pip_audit", "-r", "constraints.txt", "--disable-pip", "--no-deps", "-f", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "-r",
+        "requirements-dev.lock",
+        "--disable-pip",
+        "--no-deps",
+        "-f",
+        "json",
+    ]
     try:
         done = subprocess.run(
             [*command, "--progress-spinner", "off"],

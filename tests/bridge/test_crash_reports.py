@@ -122,7 +122,7 @@ def test_without_the_package_the_process_says_what_to_do():
 
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "pip install -r requirements-extra.txt" in done.stderr.splitlines()[-1]
+    assert "pip install --require-hashes -r requirements-extra.lock" in done.stderr.splitlines()[-1]
 
 
 def test_an_address_that_is_none_is_named():

@@ -118,7 +118,7 @@ def test_without_the_packages_the_process_says_what_to_do():
 
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "pip install -r requirements-extra.txt" in done.stderr.splitlines()[-1]
+    assert "pip install --require-hashes -r requirements-extra.lock" in done.stderr.splitlines()[-1]
 
 
 def test_off_nothing_of_it_is_loaded_and_a_job_runs_as_it_is():

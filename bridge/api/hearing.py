@@ -57,7 +57,7 @@ class _Hearing:
         self._words, self._null_means_unknown, self._unread = words, null_means_unknown, unread
 
     def lead(self, facts: dict[str, Any]) -> dict[str, Any]:
-        told = {}
+        told: dict[str, Any] = {}
         for name, value in facts.items():
             if name == "custom" and isinstance(value, dict):
                 told[name] = {key: one for key, one in value.items() if self._says_something(f"lead.custom.{key}", one)}
@@ -72,7 +72,7 @@ class _Hearing:
         return self._says_something(f"lead.{name}", value)
 
     def context(self, context: dict[str, Any]) -> dict[str, Any]:
-        told = {}
+        told: dict[str, Any] = {}
         for name, value in context.items():
             if name == "objections_raised" and isinstance(value, list):
                 said = [one for one in value if self._says_something(f"context.{name}", one)]

@@ -77,10 +77,14 @@ def test_n7_a_name_and_a_field_changed_by_staff_stand(account, pipeline, kommo):
     held = kommo.lead(kommo_id)
     assert (held["name"], held["price"]) == ("Maria Souza Lima", 9000)
     assert lead_of().bill_value == 777
+    # An abbreviation tells less than what is known, and replaces nothing; another name does.
     record(pipeline, name="Maria S. L.", bill_value=900)
     drain(account)
+    assert kommo.lead(kommo_id)["name"] == "Maria Souza Lima"
+    record(pipeline, name="Maria Lima Prado")
+    drain(account)
     held = kommo.lead(kommo_id)
-    assert (held["name"], held["price"]) == ("Maria S. L.", 9000)
+    assert (held["name"], held["price"]) == ("Maria Lima Prado", 9000)
 
 
 def test_s7_n19_the_card_in_human_care_silences_the_agent_and_moving_on_gives_it_back(account, pipeline, kommo):

@@ -25,7 +25,8 @@ def start(dsn: str, *, environment: str) -> None:
         from sentry_sdk.utils import BadDsn
     except ImportError as error:
         raise ImproperlyConfigured(
-            "SENTRY_DSN is set, and sentry-sdk is not installed: pip install --require-hashes -r requirements-extra.lock."
+            "SENTRY_DSN is set, and sentry-sdk is not installed: "
+            "pip install --require-hashes -r requirements-extra.lock."
         ) from error
     try:
         sentry_sdk.init(

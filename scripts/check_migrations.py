@@ -2,15 +2,18 @@
 
 A deploy migrates first and replaces the processes one by one after it, so the old code meets the new tables: nothing it
 uses may go, nothing it does not fill may be required (give a new column `null=True` or a `db_default`), and nobody may
-wait long for a lock (build an index on PostgreSQL with `AddIndexConcurrently`). Linted as PostgreSQL runs them when
-TEST_DATABASE_URL names a server, as SQLite does otherwise.
+wait long for a lock (make an index with `leads.indexes.AddIndexBesideOthers`). Linted as PostgreSQL runs them when
+TEST_DATABASE_URL names a server, as SQLite does otherwise. What is required is read from the operations: SQLite writes
+a table anew for a column with a default of its own, and then every NOT NULL of it looks new.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ["bridge", "followups", "leads"]
@@ -28,6 +31,8 @@ MET_NO_OLDER_CODE = [
 ]
 # Told as warnings by default; here each makes every writer of a table wait.
 LOCKS = ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE", "DROP_INDEX", "REINDEX"]
+# Guessed from SQL, across columns and tables; `demands` reads them from the operations.
+READ_FROM_OPERATIONS = ["NOT_NULL", "ADD_UNIQUE"]
 
 
 def main() -> int:
@@ -38,12 +43,24 @@ def main() -> int:
     import django
 
     django.setup()
+    from django.db.migrations.loader import MigrationLoader
     from django_migration_linter import MigrationLinter
+    from django_migration_linter.sql_analyser.base import Issue
 
-    linter = MigrationLinter(
+    loader = MigrationLoader(None)
+
+    class Linter(MigrationLinter):
+        def analyse_data_migration(self, migration: Any) -> tuple[list[Issue], list[Issue], list[Issue]]:
+            errors, ignored, warnings = super().analyse_data_migration(migration)
+            before = loader.project_state((migration.app_label, migration.name), at_end=False)
+            found = [Issue("DEMANDS", message) for message in demands(migration, before)]
+            return [*errors, *found], ignored, warnings
+
+    linter = Linter(
         str(ROOT),
         include_apps=OURS,
         ignore_name=MET_NO_OLDER_CODE,
+        exclude_migration_tests=READ_FROM_OPERATIONS,
         warnings_as_errors_tests=LOCKS,
         no_cache=True,
         quiet=["ok", "ignore", "warning"],
@@ -51,6 +68,27 @@ def main() -> int:
     linter.lint_all_migrations()
     print(f"{linter.nb_total - linter.nb_ignored} migrations judged, {linter.nb_erroneous} unsafe")
     return 1 if linter.has_errors else 0
+
+
+def demands(migration: Any, before: Any) -> Iterator[str]:
+    """Tell each column and constraint that rows written by the version before would not satisfy."""
+    from django.db import migrations, models
+
+    made = {one.name_lower for one in migration.operations if isinstance(one, migrations.CreateModel)}
+    for one in migration.operations:
+        if getattr(one, "model_name_lower", None) in made:
+            # Older code does not write to it.
+            continue
+        if isinstance(one, migrations.AddConstraint) and isinstance(one.constraint, models.UniqueConstraint):
+            yield f"UNIQUE constraint {one.constraint.name} on {one.model_name}"
+        if isinstance(one, (migrations.AddField, migrations.AlterField)):
+            fields = before.models[migration.app_label, one.model_name_lower].fields
+            was, is_now = fields.get(one.name), one.field
+            filled = is_now.null or is_now.has_db_default() or is_now.many_to_many
+            if not filled and (was is None or was.null):
+                yield f"NOT NULL column {one.name} on {one.model_name} without a db_default"
+            if is_now.unique and not (was and was.unique):
+                yield f"UNIQUE column {one.name} on {one.model_name}"
 
 
 if __name__ == "__main__":

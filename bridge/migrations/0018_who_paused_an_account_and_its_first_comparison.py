@@ -25,7 +25,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="account",
             name="first_comparison",
-            field=models.JSONField(blank=True, default=dict, editable=False),
+            field=models.JSONField(
+                blank=True, db_default=models.Value({}, models.JSONField()), default=dict, editable=False
+            ),
         ),
         migrations.AddField(
             model_name="account",

@@ -77,20 +77,6 @@ class Migration(migrations.Migration):
             name="missing_since",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
-        migrations.AddIndex(
-            model_name="briefing",
-            index=models.Index(
-                condition=models.Q(("given_up_at__isnull", False)), fields=["given_up_at"], name="briefings_given_up"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="card",
-            index=models.Index(
-                condition=models.Q(("missing_since__isnull", False)),
-                fields=["account", "missing_since"],
-                name="cards_missing",
-            ),
-        ),
         migrations.AddField(
             model_name="trouble",
             name="account",

@@ -96,7 +96,9 @@ class Account(models.Model):
     comparing_since = models.DateTimeField(_("comparing since"), null=True, blank=True)
     comparing_at = models.JSONField(default=dict, blank=True, editable=False)
     # What the first comparison has found so far: {"read", "taken_in", "left": {why: count}, "seconds": [Kommo ids]}.
-    first_comparison = models.JSONField(default=dict, blank=True, editable=False)
+    first_comparison = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField()), blank=True, editable=False
+    )
 
     # How far the list of deleted leads was read: the page to go on with, and Kommo's time of the newest one seen.
     trash_page = models.PositiveIntegerField(default=1, db_default=1, editable=False)

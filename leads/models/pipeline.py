@@ -47,6 +47,8 @@ class Pipeline(models.Model):
         models.SET_NULL,
         null=True,
         blank=True,
+        # There are a handful of pipelines: an index would find none of them sooner.
+        db_index=False,
         related_name="+",
         verbose_name=_("stage of leads the agent asks a person for"),
     )
@@ -113,7 +115,7 @@ class Pipeline(models.Model):
     )
     # Drawn by lot and never counted up: a version that was rolled back must not come again with other rules.
     rules_version = models.BigIntegerField(default=new_version, editable=False)
-    history = HistoricalRecords(excluded_fields=["rules_version"])
+    history = HistoricalRecords(excluded_fields=["rules_version"], no_db_index=["handoff_stage"])
 
     class Meta:
         verbose_name = _("pipeline")

@@ -28,6 +28,7 @@ from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgettin
 from bridge.reasons import told
 from bridge.sync import briefings, clock, outbox, troubles
 from bridge.sync.connection import client_for
+from bridge.sync.traits import Trait
 from followups import channels
 from followups.models import Attempt, Enrollment, Sequence
 from followups.today import LATE_AFTER
@@ -375,6 +376,9 @@ def _bindings(now: datetime) -> Iterator[Finding]:
         unbound += 1
         message = _("%(account)s: no field “Bridge ID”") % {"account": account}
         yield Finding("bindings", message, _("run manage.py kommo_connect --create-missing"))
+    for account in Account.objects.filter(connected_at__isnull=False).exclude(traits__has_key=Trait.PROBED_AT):
+        message = _("%(account)s: how it behaves was not measured yet; manage.py kommo_probe does it")
+        yield Finding("bindings", message % {"account": account})
     for row in Catalogue.objects.exclude(account__bridge_id_field_id=None).select_related("account"):
         if all(one["id"] != row.account.bridge_id_field_id for one in row.lead_fields):
             unbound += 1

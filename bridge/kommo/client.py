@@ -7,7 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from typing import Any
 
-from bridge.errors import KommoNotFoundError
+from bridge.errors import KommoError, KommoNotFoundError, KommoReplyError
 from bridge.kommo import replies
 from bridge.kommo.replies import (
     AccountReply,
@@ -76,6 +76,21 @@ class KommoClient(Transport):
     def update_custom_field(self, entity: str, field_id: int, changes: dict[str, Any]) -> None:
         """Change a field. `enums` must hold every option with its id: those left out are lost."""
         self._request("change field", "PATCH", f"/api/v4/{entity}/custom_fields/{field_id}", body=changes)
+
+    def ask(
+        self, method: str, path: str, *, query: list[tuple[str, str]] | None = None, body: Any = None
+    ) -> tuple[int, Any]:
+        """Return the status and the parsed answer of any call; a refusal is an answer too, with the error in its place.
+
+        For looking at how an account behaves; raises KommoError when no answer comes.
+        """
+        try:
+            data = self._request("probe", method, path, query=query, body=body)
+        except KommoError as error:
+            if error.status_code is None or isinstance(error, KommoReplyError):
+                raise
+            return error.status_code, error
+        return 204 if data is None else 200, data
 
     # --- leads ------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from bridge.sync import adoption, merges, people
+from bridge.sync import adoption, merges, people, probes
 from bridge.sync.people import Numbers
 from leads import erasure, handoff, numbers, optout
 from leads.models import Event, Lead, Pipeline
@@ -34,7 +34,7 @@ def our_pipelines(account: Account) -> dict[int, Pipeline]:
 def would_take_in(account: Account, replies: Sequence[LeadReply], catalogue: Catalogue | None) -> list[int]:
     """Return the ids of the leads that `take_in` would look at: in our pipelines, accepted, and nobody's card yet."""
     pipelines = our_pipelines(account) if replies else {}
-    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not is_incoming(reply, catalogue)]
+    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not _is_nobodys(reply, catalogue)]
     ours = _cards_they_name(account, wanted)
     return [reply.id for reply in wanted if str(_bridge_id(account, reply)) not in ours]
 
@@ -57,7 +57,7 @@ def take_in(
     results = {reply.id: (Result.IGNORED.value, "") for reply in replies}
     pipelines = our_pipelines(account) if replies else {}
     results |= {reply.id: (Result.FAILED.value, reply.unreadable) for reply in replies if reply.unreadable}
-    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not is_incoming(reply, catalogue)]
+    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not _is_nobodys(reply, catalogue)]
     ours = _cards_they_name(account, wanted)
     strangers: list[LeadReply] = []
     for reply in wanted:
@@ -75,6 +75,11 @@ def take_in(
         if failure.error:
             results[reply.id] = (Result.FAILED.value, failure.error)
     return results
+
+
+def _is_nobodys(reply: LeadReply, catalogue: Catalogue | None) -> bool:
+    """Say whether a lead is none of ours yet, or ever: still incoming, or made to look how the account behaves."""
+    return is_incoming(reply, catalogue) or probes.is_one(reply)
 
 
 def is_incoming(reply: LeadReply, catalogue: Catalogue | None) -> bool:

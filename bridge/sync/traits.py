@@ -38,7 +38,7 @@ class Trait(StrEnum):
     DATES = "dates"  # midnight, as_sent
     ROBOT_USERS = "robot_users"  # ids of users that were seen to write in chats as bots
     REFUSED_SETTINGS = "refused_settings"  # what a webhook may not be subscribed to
-    REQUEST_LINE = "request_line"  # ids that one request names
+    PROBED_AT = "probed_at"  # when `kommo_probe` last measured it
 
 
 def form_of(account: Account | None) -> Form:

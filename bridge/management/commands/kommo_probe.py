@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from bridge.errors import BridgeError
+from bridge.models import Account
+from bridge.probing import Probe, table
+from bridge.sync.connection import PATIENTLY, client_for
+from bridge.sync.probes import NAME
+
+WHAT_IT_DOES = (
+    "This asks {account} how it behaves, by some fifty calls: it makes one lead, “{name}”, closed as lost, writes to "
+    "it and reads it back, and leaves it closed. It reads no lead of anybody's and prints nothing personal."
+)
+
+
+class Command(BaseCommand):
+    help = (
+        "Measure how the Kommo account behaves where accounts differ (dates, long texts, emoji, filters, batches, "
+        "rights), with one lead of its own, and remember it. Prints a table that can be pasted into a report."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--yes", action="store_true", help="do not ask first")
+        parser.add_argument(
+            "--create-fields", action="store_true", help="create a lead field of each type that is missing (they stay)"
+        )
+        parser.add_argument("--account", metavar="ID", type=int, help="which one, where there are several")
+
+    def handle(self, *, yes: bool, create_fields: bool, account: int | None, **_: Any) -> None:
+        accounts = list(Account.objects.filter(**({"pk": account} if account else {})).order_by("pk"))
+        if not accounts:
+            raise CommandError("No such Kommo account: run manage.py kommo_connect first.")
+        if len(accounts) > 1:
+            named = ", ".join(f"{one.pk} ({one})" for one in accounts)
+            raise CommandError(f"There are several accounts, name one by --account: {named}", returncode=2)
+        self.stdout.write(WHAT_IT_DOES.format(account=accounts[0], name=NAME))
+        if not yes and not self._is_allowed():
+            raise CommandError("Nothing was asked. Say yes, or give --yes.")
+        client = client_for(accounts[0], read_again_after=PATIENTLY)
+        probe = Probe(accounts[0], client, create_fields, tell=lambda said: self.stdout.write(f"  … {said}"))
+        try:
+            findings = probe.run()
+        except BridgeError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write("")
+        for line in table(findings):
+            self.stdout.write(line)
+        others = sum(one.is_as_expected is False for one in findings)
+        self.stdout.write(
+            f"\n{others} of {len(findings)} are otherwise than expected; the bridge heeds them from now on."
+        )
+
+    def _is_allowed(self) -> bool:
+        try:
+            return input("Go on? [y/N] ").strip().lower() in ("y", "yes", "s", "sim")
+        except EOFError:
+            return False

@@ -282,8 +282,8 @@ class Probe:
         ):
             status, _ = self.client.ask("GET", path, query=[("limit", "1")])
             self._note(f"reading {asked}", "answered", "answered" if status < 300 else str(status), status < 300)
-        kinds: list[dict[str, Any]] = next((one["enums"] for one in self.catalogue.contact_fields if one.get("code") == "PHONE"), [])
-        has = any(str(one["value"]).upper() == "MOB" for one in kinds or ())
+        kinds = [one.get("enums") or () for one in self.catalogue.contact_fields if one.get("code") == "PHONE"]
+        has = any(str(one["value"]).upper() == "MOB" for enums in kinds for one in enums)
         self._note("the phone kind MOB", "there", "there" if has else "missing", has)
         if self.account.webhook_destination:
             subscription.subscribe(self.account, self.client, self.account.webhook_destination)

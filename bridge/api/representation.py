@@ -127,7 +127,8 @@ def agent(lead: Lead | None, card: Card | Glance | None, now: datetime) -> dict[
     if lead.in_handoff:
         reason = lead.handoff_reason or lead.handoff_source
         return {"may_reply": False, "reason": reason, "since": moment(lead.handoff_since)}
-    if card and card.kommo_lead_id and (since := freshness.unknown_since(card.account, now)):
+    in_doubt = card and card.kommo_lead_id and lead.pipeline.silent_when_kommo_is_away
+    if card and in_doubt and (since := freshness.unknown_since(card.account, now)):
         reason = "Kommo could not be asked for too long; a person may have taken over"
         return {"may_reply": False, "reason": reason, "since": moment(since)}
     return {"may_reply": True, "reason": None, "since": None}
@@ -141,6 +142,7 @@ PERMISSIONS = Select(
         "handoff_source",
         "handoff_reason",
         "handoff_since",
+        "pipeline__silent_when_kommo_is_away",
         "card__kommo_lead_id",
         *(f"card__{look}" for look in LOOKS),
     )
@@ -149,10 +151,11 @@ PERMISSIONS = Select(
 
 def may_reply(phone_key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, Any]:
     """Say whether the agent may reply to a person; `pipeline` is the only one to look at, if any. One query."""
-    for pipeline_id, source, reason, since, kommo_lead_id, *looks in PERMISSIONS.all(phone_key=phone_key):
+    for pipeline_id, source, reason, since, is_silent, kommo_lead_id, *looks in PERMISSIONS.all(phone_key=phone_key):
         if pipeline and pipeline_id != pipeline.pk:
             continue
-        lead = Lead(handoff_source=source, handoff_reason=reason, handoff_since=since)
+        of = Pipeline(pk=pipeline_id, silent_when_kommo_is_away=is_silent)
+        lead = Lead(pipeline=of, handoff_source=source, handoff_reason=reason, handoff_since=since)
         said = agent(lead, Glance(kommo_lead_id, "", Looks(*looks)), now)
         # Several pipelines may know the person: one reason is enough to stay silent.
         if not said["may_reply"]:

@@ -349,6 +349,9 @@ class Pipeline(Record):
     handoff_max: Annotated[
         timedelta | None, Duration(), Says("How long a handoff lasts at most; left out: until a person ends it.")
     ] = None
+    silent_when_kommo_is_away: Annotated[
+        bool, Flag(), Says("While Kommo could not be asked for half an hour, the agent may not reply.")
+    ] = True
     chat_reply_pauses: Annotated[bool, Flag(), Says("A person who replies in Kommo's chat takes over.")] = True
     phone_field: Annotated[
         str,

@@ -22,6 +22,7 @@ PIPELINE_COLUMNS = (
     "followup_distance",
     "null_means_unknown",
     "handoff_max",
+    "silent_when_kommo_is_away",
     "chat_reply_pauses",
     "phone_field",
     "handoff_note",

@@ -285,6 +285,10 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
         if pipeline.handoff_max
         else _("A handoff lasts until a person ends it")
     )
+    if pipeline.silent_when_kommo_is_away:
+        yield _("While Kommo could not be asked for half an hour, the agent is silent")
+    else:
+        yield _("The agent answers also while Kommo cannot be asked")
     if pipeline.chat_reply_pauses:
         yield _("A person who replies in Kommo's chat takes over")
     else:

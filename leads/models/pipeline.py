@@ -89,6 +89,12 @@ class Pipeline(models.Model):
     handoff_max = models.DurationField(
         _("longest handoff"), null=True, blank=True, help_text=_("Empty: a handoff lasts until a person ends it.")
     )
+    silent_when_kommo_is_away = models.BooleanField(
+        _("silent when Kommo is away"),
+        default=True,
+        db_default=True,
+        help_text=_("While Kommo could not be asked for half an hour, the agent may not reply to leads with a card."),
+    )
     chat_reply_pauses = models.BooleanField(
         _("a reply in the chat is a takeover"),
         default=True,

@@ -31,6 +31,19 @@ def test_n19_while_kommo_cannot_be_asked_the_answer_becomes_no(agent, account, p
     assert ask(agent)["may_reply"] is True
 
 
+def test_a_pipeline_may_answer_all_the_same(agent, account, pipeline):
+    record(pipeline, name="Maria")
+    drain(account)
+    since = timezone.now() - timedelta(hours=1)
+    Account.objects.update(connected_at=since, polled_at=since, compared_at=None, takeovers_looked_at=since)
+    assert agent.get("agent/may-reply/", phone="+5581999990000").json()["may_reply"] is False
+    pipeline.silent_when_kommo_is_away = False
+    pipeline.save()
+
+    assert agent.get("agent/may-reply/", phone="+5581999990000").json()["may_reply"] is True
+    assert agent.says().json()["agent"]["may_reply"] is True
+
+
 def test_a_lead_without_a_card_was_taken_over_by_nobody(agent, account, pipeline):
     record(pipeline, name="Maria")
     Account.objects.update(connected_at=timezone.now() - timedelta(days=1), polled_at=None)

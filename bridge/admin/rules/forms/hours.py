@@ -52,6 +52,9 @@ class HoursForm(Labelled):
         label=gettext_lazy("An empty value from the agent clears nothing"), required=False
     )
     handoff_max = DurationField(label=gettext_lazy("A handoff ends by itself after"), required=False)
+    silent_when_kommo_is_away = forms.BooleanField(
+        label=gettext_lazy("While Kommo could not be asked for half an hour, the agent is silent"), required=False
+    )
     chat_reply_pauses = forms.BooleanField(
         label=gettext_lazy("A person who replies in Kommo's chat takes over"), required=False
     )
@@ -71,6 +74,7 @@ class HoursForm(Labelled):
         "words_for_nothing",
         "null_means_unknown",
         "handoff_max",
+        "silent_when_kommo_is_away",
         "chat_reply_pauses",
         "handoff_note",
         "handoff_task",

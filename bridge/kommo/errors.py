@@ -79,6 +79,7 @@ MAIN_ROADS = frozenset({Purpose.CARDS, Purpose.TOKEN})
 # Operation of a call -> what it is for; all others are for the cards.
 PURPOSES = {
     "read contacts": Purpose.CONTACTS,
+    "find contacts": Purpose.CONTACTS,
     "update contacts": Purpose.CONTACTS,
     "read notes": Purpose.NOTES,
     "create notes": Purpose.NOTES,

@@ -15,11 +15,12 @@ from itertools import islice
 
 from django.db import transaction
 
+from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply, ReplyShapeError
 from bridge.kommo.throttle import Lane
-from bridge.models import Account, Card, Catalogue
-from bridge.sync import adoption, clock, kept_forms, newcomers, people, traits
+from bridge.models import Account, Card, Catalogue, Trouble
+from bridge.sync import adoption, clock, kept_forms, newcomers, people, refusals, traits, troubles
 from bridge.sync.ledger import AWAY
 from bridge.sync.plan import CLOSED_STATUS_IDS
 from bridge.sync.traits import Trait
@@ -107,7 +108,8 @@ def look_for_people(
 ) -> None:
     """Look for the people of cards that are to be created, by phone; link those who have a card. Raises KommoError.
 
-    One call for each, and one for the leads of all contacts that were found. A crowd is looked for together.
+    One call for each, and one for the leads of all contacts that were found. A crowd is looked for together. Where
+    Kommo refuses us its contacts nobody can be looked for by them: that is told, and whoever writes gets their card.
     """
     asked_at = clock.now()
     lane = Lane.LIVE if any(card.lane == Card.Lane.LIVE for card in cards) else Lane.BULK
@@ -115,7 +117,7 @@ def look_for_people(
     if len(crowd) > FEW and _look_for_crowd(account, client, crowd, catalogue, lane, now):
         return
     cards = cards[:LOOKED_FOR_AT_ONCE]
-    leads_of = {card.pk: _leads_of_contacts(client, card, lane) for card in cards}
+    leads_of = _leads_of_people(account, client, cards, lane, now)
     for card in cards:
         if card.named_lead_id:
             leads_of[card.pk] = [card.named_lead_id, *leads_of[card.pk]]
@@ -147,7 +149,7 @@ def _look_for_crowd(
     """
     polled_until, compared_at = Account.objects.values_list("polled_until", "compared_at").get(pk=account.pk)
     since = polled_until or compared_at
-    if since is None:
+    if since is None or _contacts_rest(account, now):
         return False
     changed, more = client.list_leads(page=1, updated_since=since - SEEN_AGAIN, limit=LEADS_PER_READ, lane=lane)
     if more:
@@ -158,9 +160,14 @@ def _look_for_crowd(
         )
     )
     strangers = [one for one in changed if one.id not in known and one.status_id not in CLOSED_STATUS_IDS]
-    newcomers.take_in(account, strangers, client, catalogue, now=now, lane=lane)
     incoming = _incoming(account, client, catalogue, lane)
-    contacts = people.read(client, (one for reply in incoming for one in reply.contact_ids), lane)
+    try:
+        newcomers.take_in(account, strangers, client, catalogue, now=now, lane=lane)
+        contacts = people.read(client, (one for reply in incoming for one in reply.contact_ids), lane)
+    except KommoError as error:
+        if not refusals.is_only_aside(account, client, error, now=now):
+            raise
+        return False
     for card in cards:
         theirs = [
             reply
@@ -223,6 +230,26 @@ def _decide(
             card.lead.events.create(at=now, kind=Event.Kind.STAFF_TOLD, actor=Lead.Actor.BRIDGE, reason=reason)
         return
     waiting.update(looked_for_at=now)
+
+
+def _contacts_rest(account: Account, now: datetime) -> bool:
+    return troubles.rests_until(account.pk, Trouble.Subject.CONTACTS, now=now) is not None
+
+
+def _leads_of_people(
+    account: Account, client: KommoClient, cards: Sequence[Card], lane: Lane, now: datetime
+) -> dict[int, list[int]]:
+    """Return card id -> leads of the contacts that have the person's phone; none while Kommo refuses us contacts."""
+    if not _contacts_rest(account, now):
+        try:
+            found = {card.pk: _leads_of_contacts(client, card, lane) for card in cards}
+        except KommoError as error:
+            if not refusals.is_only_aside(account, client, error, now=now):
+                raise
+        else:
+            troubles.over(account.pk, Trouble.Subject.CONTACTS)
+            return found
+    return {card.pk: [] for card in cards}
 
 
 def _leads_of_contacts(client: KommoClient, card: Card, lane: Lane) -> list[int]:

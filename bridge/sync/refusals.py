@@ -59,6 +59,13 @@ def aside(account: Account, client: KommoClient, purpose: Purpose, ask: Callable
     return found
 
 
+def is_only_aside(account: Account, client: KommoClient, error: KommoError, *, now: datetime) -> bool:
+    """Put a feature to rest if that is all an error means; False for every other one, of which nothing is done here."""
+    if decide(error) is not Action.REST_FEATURE:
+        return False
+    return heed(account, error, now=now, client=client) is Action.REST_FEATURE
+
+
 def _closed_door(client: KommoClient) -> KommoError | None:
     """Return the error when nothing at all may be asked; one harmless read."""
     try:

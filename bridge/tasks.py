@@ -25,6 +25,7 @@ from bridge.sync import (
     catalogue,
     clock,
     connection,
+    feed,
     figures,
     nudge,
     outbox,
@@ -113,6 +114,7 @@ def poll(account_id: int, full: bool = False) -> None:
             outbox.adopt_orphans(account, now=timezone.now())
         else:
             comparison.changed_since(until=timezone.now() + LONGEST_COMPARING)
+            feed.look(account, client, now=timezone.now())
         report = comparison.report
         subscription.note_missed(account, report.missed, now=timezone.now())
         if not report.is_clean:

@@ -19,6 +19,7 @@ from bridge import tasks
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
 from bridge.models import Account, CallSlot, Card
+from bridge.sandbox.options import PROFILES, Options
 from bridge.sandbox.server import SandboxServer
 from bridge.sync import clock, outbox
 from bridge.sync.connection import client_for
@@ -140,9 +141,15 @@ class Kommo:
         self.post("faults", {"mode": mode, **more})
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kommo", choices=list(PROFILES), default="default", help="how the local Kommo behaves (docs/sandbox.md)"
+    )
+
+
 @pytest.fixture(scope="session")
-def sandbox_server() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
+def sandbox_server(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
+    with SandboxServer(options=Options.of_profile(request.config.getoption("--kommo"))) as server:
         yield server
 
 

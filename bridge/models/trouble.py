@@ -27,6 +27,7 @@ class Trouble(models.Model):
         INBOX = "inbox", _("reading of webhooks")
         CATALOGUE = "catalogue", _("stages and fields")
         HIDDEN = "hidden", _("leads that are not shown")
+        ROBOTS = "robots", _("another robot answers our leads")
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="troubles", verbose_name=_("account"))
     subject = models.CharField(_("what"), max_length=20, choices=Subject)

@@ -215,6 +215,7 @@ KOMMO = (
     _("Kommo answered %(number)s"),
     _("refused by Kommo"),
     _("Kommo refuses “%(a)s”: %(rest)s"),
+    _("seen in the events feed: %(what)s"),
     _("no answer"),
     _("no connection"),
     _("no connection to Kommo (%(what)s)"),

@@ -45,6 +45,10 @@ REMEDIES = {
     Subject.COMPARE: gettext_noop("see what the error names, and that Kommo answers; it is tried again by itself"),
     Subject.INBOX: gettext_noop("see what the error names, and that Kommo answers; it is tried again by itself"),
     Subject.CATALOGUE: gettext_noop("see what the error names, and that Kommo answers; it is tried again by itself"),
+    Subject.ROBOTS: gettext_noop(
+        "switch Kommo's own AI agent or the bot off in our pipeline, or people get two answers; "
+        "this ends a day after it"
+    ),
     Subject.HIDDEN: gettext_noop(
         "see that our user may still see all leads in Kommo; nothing is changed until they show, or are really deleted"
     ),

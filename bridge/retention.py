@@ -30,7 +30,7 @@ from bridge.models import (
     WorkLease,
 )
 from followups.models import Attempt, Enrollment
-from leads.models import Event, ForgottenReport, Stay, UnmappedConversationStage
+from leads.models import Event, ForgottenReport, Lead, Meeting, Stay, UnmappedConversationStage
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +62,7 @@ def rules() -> list[Rule]:
         Rule(Attempt, "created_at", days["followups"], ~Q(state=Attempt.State.SENDING)),
         Rule(Enrollment, "ended_at", days["followups"], ended),
         Rule(Event, "at", days["events"]),
+        Rule(Meeting, "told_at", days["events"], ~Q(status__in=Lead.BOOKED) | Q(awaits_result=True)),
         Rule(Stay, "left_at", days["events"]),
         Rule(Task, "stopped", days["tasks"]),
         # One row for each name and address that anybody on the internet tries.

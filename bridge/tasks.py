@@ -42,7 +42,7 @@ from bridge.sync.leases import alone
 from bridge.sync.troubles import Subject
 from bridge.webhooks import inbox, processing
 from followups import dispatch
-from leads import handoff
+from leads import handoff, meetings
 
 log = structlog.get_logger(__name__)
 
@@ -251,9 +251,11 @@ def _go_on(task: str, *arguments: object) -> None:
 
 @tracing.traced
 def end_waits() -> None:
-    """Give back leads whose longest handoff is over."""
+    """Give back leads whose longest handoff is over, and let meetings go by whose time has come."""
     heartbeat.progress()
-    handoff.end_expired(now=timezone.now())
+    now = timezone.now()
+    handoff.end_expired(now=now)
+    meetings.pass_all(now=now)
 
 
 @tracing.traced
@@ -375,7 +377,7 @@ def _agent_events(now: datetime) -> Iterable[TaskCall]:
 
 
 def _waits(now: datetime) -> Iterable[TaskCall]:
-    if handoff.has_expired(now):
+    if handoff.has_expired(now) or meetings.passing(now).exists():
         yield "bridge.tasks.end_waits", ()
     for account_id in switches.at_closed_doors(now=now):
         yield "bridge.tasks.knock", (account_id,)

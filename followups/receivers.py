@@ -27,11 +27,15 @@ COUNTS_AS_ANSWER = timedelta(days=7)
 
 @receiver(announcements.interactions_recorded)
 def interactions_recorded(recorded: list[Recorded], now: datetime, **_: object) -> None:
-    spoken = [one for one in recorded if one.interaction.message is not None or one.changes.meeting_changed]
+    spoken = [one for one in recorded if one.interaction.message is not None or _is_of_meetings(one)]
     # Whoever is new to this pipeline may be known in another, and answer what was said there.
     known = enrollments.of_people([one.lead for one in spoken if not one.created or _is_inbound(one)])
     for one in spoken:
         _interaction_recorded(one, known.get(one.lead.phone_key or "", []), now)
+
+
+def _is_of_meetings(one: Recorded) -> bool:
+    return one.changes.meeting_changed or one.changes.meeting_booked is not None
 
 
 def _is_inbound(one: Recorded) -> bool:
@@ -54,6 +58,8 @@ def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) ->
         if is_farewell(message, lead):
             optout.opt_out(lead, by=Lead.Actor.LEAD, reason=f"the lead wrote “{message.text.strip()[:40]}”", now=now)
             return
+    if one.changes.meeting_booked and one.changes.meeting_reported == Lead.MeetingStatus.SCHEDULED:
+        _credit(lead, "booked_at", now, now)
     if one.changes.meeting_changed:
         _follow_meeting(lead, live.pop(MEETING, None), now)
     waiting = live.get(UNANSWERED)
@@ -93,12 +99,17 @@ def _follow_meeting(lead: Lead, current: Enrollment | None, now: datetime) -> No
     if current is not None:
         if stands and current.meeting_starts_at == lead.meeting_starts_at:
             return
-        reason = f"the meeting is {lead.meeting_status}" if lead.meeting_status else "there is no meeting any more"
+        status = "gone_by" if lead.meeting_gone_by else lead.meeting_status
+        reason = f"the meeting is {status}" if status else "there is no meeting any more"
         enrollments.cancel([current], reason, now=now)
     if stands:
-        if lead.meeting_status == Lead.MeetingStatus.SCHEDULED:
-            _credit(lead, "booked_at", now, now)
         enrollments.enroll(lead, MEETING, now=now)
+
+
+@receiver(announcements.meeting_passed)
+def meeting_passed(lead: Lead, now: datetime, **_: object) -> None:
+    current = lead.enrollments.filter(state=Enrollment.State.WAITING, purpose=MEETING)
+    _follow_meeting(lead, current.select_related("sequence", "version").first(), now)
 
 
 @receiver(announcements.handoff_changed)

@@ -43,6 +43,9 @@ handoff_changed = Signal()
 # lead, reason: str, now. Somebody should look at this lead: what they said leads to nothing by itself.
 staff_wanted = Signal()
 
+# lead, now. The time of the meeting it showed is over; the next one, if there is one, has taken its place.
+meeting_passed = Signal()
+
 # lead, now
 opted_out = Signal()
 

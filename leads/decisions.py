@@ -32,6 +32,8 @@ from leads.qualification import Assessment, Outcome, assess
 from leads.rules import MappingAction, MappingRule, OnlyIf, Rules, StageKind, StageRule
 
 STANDING = ("scheduled", "rescheduled")
+# Booked, and its time is over: it holds nothing any more, and takes nothing back.
+GONE_BY = "gone_by"
 
 
 class Mover(StrEnum):
@@ -50,8 +52,10 @@ class Facts:
     attributes: Mapping[str, object] = field(default_factory=dict)
     meeting_status: str | None = None
     meeting_id: str | None = None
-    # This interaction changed the meeting.
+    # This interaction brought news of a meeting: what became of it, by default of the one above, and which was booked.
     meeting_changed: bool = False
+    meeting_reported: str | None = None
+    meeting_booked: tuple[str, object] | None = None
     stage_before_meeting: str | None = None
     handoff: bool = False
     # This interaction is a message by the lead.
@@ -293,8 +297,9 @@ class _Course:
     def _notice(self, changed: bool) -> str | None:
         """Return what staff should be told, where they work: of a lead that no rule will take any further."""
         facts, stage = self.facts, self.start
-        books = facts.meeting_changed and facts.has_standing_meeting
-        if facts.meeting_changed and facts.meeting_status == "no_show":
+        reported = facts.meeting_reported or facts.meeting_status
+        books = facts.meeting_changed and facts.has_standing_meeting and reported in STANDING
+        if facts.meeting_changed and reported == "no_show":
             return "the lead did not come to the meeting"
         if stage is None:
             return None
@@ -321,7 +326,7 @@ def _reply(facts: Facts, rules: Rules) -> _Candidate | None:
         return None
     if facts.inbound:
         reason = f"the lead wrote again from {stage.name}"
-    elif facts.meeting_changed and facts.has_standing_meeting:
+    elif facts.meeting_changed and facts.has_standing_meeting and facts.meeting_reported in (None, *STANDING):
         reason = f"the lead booked a meeting from {stage.name}"
     else:
         return None
@@ -336,7 +341,9 @@ def _booked(facts: Facts, rules: Rules) -> _Candidate | None:
     verb = "booked" if facts.meeting_status == "scheduled" else "moved to another time"
     reason = f"{_meeting(facts)} {verb}"
     ground = conclusions.ground_of_meeting(facts.meeting_id, facts.attributes.get("meeting_starts_at"))
-    return _Candidate(meeting_stage, reason, "meeting", (ground,))
+    # One that was booked behind it is news as well.
+    further = (conclusions.ground_of_meeting(*facts.meeting_booked),) if facts.meeting_booked else ()
+    return _Candidate(meeting_stage, reason, "meeting", tuple(dict.fromkeys((ground, *further))))
 
 
 def _is_back_from_meeting(facts: Facts, rules: Rules) -> bool:

@@ -182,6 +182,7 @@ def _empty(lead: Lead, now: datetime) -> None:
     lead.erased_at = lead.updated_at = now
     lead.objections.all().delete()
     lead.further_phones.all().delete()
+    lead.meetings.all().delete()
     sweep([lead.pk])
     lead.save()
 

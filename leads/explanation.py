@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from leads.alternatives import Alternative, alternatives
-from leads.decisions import Facts, Mover, concluded_until_now
+from leads.decisions import GONE_BY, Facts, Mover, concluded_until_now
+from leads.facts import Change
 from leads.models import Lead
 from leads.rulebook import Rulebook, rulebook
 
@@ -18,20 +19,25 @@ def facts_of(
     book: Rulebook,
     *,
     inbound: bool = False,
-    meeting_changed: bool = False,
+    changes: Change | None = None,
     new_lead: bool = False,
     occurred_at: datetime | None = None,
 ) -> Facts:
-    """Return what a decision about this lead looks at, as it is known now; `occurred_at`: of what has just happened."""
+    """Return what a decision about this lead looks at, as it is known now.
+
+    changes, occurred_at: of what has just happened.
+    """
     before = book.stages_by_id.get(lead.stage_before_meeting_id) if lead.stage_before_meeting_id else None
     mover = MOVERS.get(Lead.Actor(lead.stage_set_by))
     facts = Facts(
         stage=lead.stage.key if lead.stage else None,
         conversation_stage=lead.conversation_stage or None,
         attributes=lead.facts(),
-        meeting_status=lead.meeting_status or None,
+        meeting_status=GONE_BY if lead.meeting_gone_by else lead.meeting_status or None,
         meeting_id=lead.meeting_id or None,
-        meeting_changed=meeting_changed,
+        meeting_changed=bool(changes and changes.meeting_reported),
+        meeting_reported=(changes and changes.meeting_reported) or None,
+        meeting_booked=changes.meeting_booked if changes else None,
         stage_before_meeting=before.key if before else None,
         handoff=lead.is_with_people,
         inbound=inbound,

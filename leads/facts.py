@@ -18,7 +18,6 @@ from leads.nothing import is_worse, name_of
 
 # What "nothing" looks like in columns that hold text; None everywhere else.
 EMPTY = {"name": "", "email": "", "chosen_flow": ""}
-MEETING_COLUMNS = ("meeting_id", "meeting_status", "meeting_starts_at", "meeting_link")
 
 
 @dataclass
@@ -30,7 +29,13 @@ class Change:
     stale: set[str] = field(default_factory=set)
     # Attribute -> why what was reported of it was not taken up, in words for whoever reported it.
     ignored: dict[str, str] = field(default_factory=dict)
+    # The meeting that the lead shows is another one, or has changed.
     meeting_changed: bool = False
+    # The status that was reported of any of its meetings, and which one was booked, for when; where that was news.
+    meeting_reported: str = ""
+    meeting_booked: tuple[str, datetime | None] | None = None
+    # Why staff are asked: its meeting has gone by without a result.
+    gone_by: str = ""
     # Told afterwards: it fills in what nobody knows, over no person and over nothing that was found on a card.
     history: bool = False
 
@@ -38,14 +43,22 @@ class Change:
         """Say whether a fact of that time may change the attribute; a fact as old as the known one may."""
         known = lead.provenance.get(attribute)
         if known and datetime.fromisoformat(known["at"]) > at:
-            self.stale.add(attribute)
-            self.ignored[attribute] = f"older than what is known of it, which is of {known['at']}"
+            self.is_stale(attribute, known["at"])
             return False
-        if self.history and _is_somebodys(lead, attribute, known):
-            self.stale.add(attribute)
-            self.ignored[attribute] = "told afterwards, and a person or the card says something else"
-            return False
-        return True
+        return self.may_fill_in(lead, attribute)
+
+    def is_stale(self, attribute: str, known_at: str) -> None:
+        """Note that what was reported of it is older than what is known."""
+        self.stale.add(attribute)
+        self.ignored[attribute] = f"older than what is known of it, which is of {known_at}"
+
+    def may_fill_in(self, lead: Lead, attribute: str) -> bool:
+        """Say whether it may be changed: what is told afterwards changes nothing that somebody else has set."""
+        if not (self.history and _is_somebodys(lead, attribute, lead.provenance.get(attribute))):
+            return True
+        self.stale.add(attribute)
+        self.ignored[attribute] = "told afterwards, and a person or the card says something else"
+        return False
 
     def is_a_persons(self, lead: Lead, attribute: str, value: Any) -> bool:
         """Say whether this only repeats what the agent had said before a person set something else."""
@@ -63,7 +76,7 @@ class Change:
         """
         said = {"at": at.isoformat(), "by": Lead.Actor.AGENT, "said": plain(value)}
         is_nothing = took_back or (changed and value in (None, ""))
-        if is_nothing or (value in (None, "") and _was_taken_back(lead, attribute)):
+        if is_nothing or (value in (None, "") and was_taken_back(lead, attribute)):
             said["taken_back"] = True
         if lead.provenance.get(attribute) != said:
             lead.provenance[attribute] = said
@@ -115,44 +128,12 @@ def merge_text(lead: Lead, attribute: str, value: str, changes: Change, *, at: d
     _merge(lead, attribute, value, changes, at)
 
 
-def merge_meeting(lead: Lead, meeting: Any, changes: Change, *, at: datetime) -> None:
-    """Take the meeting over as a whole; None forgets it. Parts a later report does not speak of stay as they were."""
-    if not changes.is_newer(lead, "meeting", at):
-        return
-    if meeting is None:
-        wanted: dict[str, Any] = {"meeting_id": "", "meeting_status": "", "meeting_starts_at": None, "meeting_link": ""}
-    else:
-        # Another id is another meeting, and keeps nothing of the former one.
-        same = not meeting.id or meeting.id == lead.meeting_id
-
-        def kept(part: str) -> bool:
-            return part not in meeting.cleared
-
-        wanted = {
-            "meeting_id": meeting.id or (lead.meeting_id if kept("id") else ""),
-            "meeting_status": meeting.status,
-            "meeting_starts_at": meeting.starts_at or (lead.meeting_starts_at if same and kept("starts_at") else None),
-            "meeting_link": meeting.link or (lead.meeting_link if same and kept("link") else ""),
-        }
-    told = {column.removeprefix("meeting_"): plain(value) for column, value in wanted.items()}
-    if all(getattr(lead, column) == value for column, value in wanted.items()):
-        changes.note(lead, "meeting", told, at, changed=False, took_back=_was_taken_back(lead, "meeting"))
-        return
-    # What stood before is taken back with whatever comes instead: another time, another link, or none.
-    stood = lead.has_standing_meeting or _was_taken_back(lead, "meeting")
-    for column, value in wanted.items():
-        setattr(lead, column, value)
-    changes.columns |= set(MEETING_COLUMNS)
-    changes.meeting_changed = True
-    changes.note(lead, "meeting", told, at, took_back=stood)
-
-
 def taken_back(lead: Lead) -> frozenset[str]:
     """Return the attributes the conversation knew something of and took back: nothing is what is wanted there.
 
     Of everything else that is empty nobody has spoken, and what somebody else wrote there stands.
     """
-    found = {attribute for attribute in lead.provenance if _was_taken_back(lead, attribute)}
+    found = {attribute for attribute in lead.provenance if was_taken_back(lead, attribute)}
     return frozenset(found | {"meeting_starts_at", "meeting_link"} if "meeting" in found else found)
 
 
@@ -161,7 +142,7 @@ def take_back(lead: Lead, attribute: str) -> None:
     lead.provenance.setdefault(attribute, {})["taken_back"] = True
 
 
-def _was_taken_back(lead: Lead, attribute: str) -> bool:
+def was_taken_back(lead: Lead, attribute: str) -> bool:
     return bool(lead.provenance.get(attribute, {}).get("taken_back"))
 
 

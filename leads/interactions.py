@@ -16,11 +16,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
-from leads import announcements, erasure, handoff, history, optout, turns
+from leads import announcements, erasure, handoff, history, meetings, optout, turns
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
-from leads.facts import Change, apply_facts, merge_meeting, merge_text
+from leads.facts import Change, apply_facts, merge_text
 from leads.models import Event, FurtherPhone, Lead, Objection, Pipeline, Stage, UnmappedConversationStage
 from leads.names import name_key
 from leads.phone import Phone
@@ -264,7 +264,9 @@ def _apply(interaction: Interaction, lead: Lead, now: datetime) -> Change:
     if "conversation_stage" in context:
         merge_text(lead, "conversation_stage", context["conversation_stage"] or "", changes, at=interaction.occurred_at)
     if "meeting" in context:
-        merge_meeting(lead, context["meeting"], changes, at=interaction.occurred_at)
+        meetings.merge(lead, context["meeting"], changes, at=interaction.occurred_at, now=now)
+    else:
+        meetings.pass_by(lead, changes, now)
     if "objections" in context:
         _merge_objections(lead, context["objections"], changes, at=interaction.occurred_at)
     if interaction.message:
@@ -336,7 +338,7 @@ def _decide(interaction: Interaction, lead: Lead, book: Rulebook, changes: Chang
         lead,
         book,
         inbound=inbound,
-        meeting_changed=changes.meeting_changed,
+        changes=changes,
         new_lead=created,
         occurred_at=interaction.occurred_at,
     )
@@ -441,6 +443,8 @@ def _events(one: Recorded, now: datetime) -> list[Event]:
     if decision.suppressed and changes.columns:
         data = {"would_be": decision.suppressed.stage, "rule": decision.suppressed.rule}
         events.append(_event(lead, now, Event.Kind.MOVE_SUPPRESSED, decision.suppressed.reason, data))
+    if changes.gone_by:
+        events.append(meetings.gone_by(lead, changes, now))
     if decision.notify_staff:
         events.append(_event(lead, now, Event.Kind.STAFF_TOLD, decision.notify_staff, {}))
     return events

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils import timezone
+from django.utils.dateparse import parse_date
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -201,6 +202,17 @@ class Moment(serializers.DateTimeField):
         return value
 
 
+class TimeOfDay(Moment):
+    """A moment of a day: a date alone would be its midnight, at which nobody meets."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if isinstance(value, str) and ":" not in value and parse_date(value.strip()):
+            raise serializers.ValidationError(
+                "This needs a time of day, such as 2026-11-22T13:00:00-03:00.", code="time_of_day"
+            )
+        return super().to_internal_value(value)
+
+
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class CustomFacts(serializers.Field):  # type: ignore[type-arg]
     """Further facts by names of your own; values are texts, numbers, true, false or null."""
@@ -253,7 +265,7 @@ class LeadFacts(Strict):
 class MeetingFacts(Strict):
     id = Text(max_length=250)
     status = serializers.ChoiceField(choices=Lead.MeetingStatus.choices)
-    starts_at = Moment(allow_null=True)
+    starts_at = TimeOfDay(allow_null=True)
     link = serializers.URLField(required=False, allow_null=True, allow_blank=True, max_length=1000)
 
 

@@ -12,6 +12,7 @@ TOLD_OTHERWISE = {
     "a meeting booked": _("a meeting is booked"),
     "the meeting is completed": _("the meeting is over"),
     "the meeting is no_show": _("the lead did not come to the meeting"),
+    "the meeting is gone_by": _("the meeting has gone by"),
 }
 
 DECISIONS = (
@@ -36,6 +37,7 @@ DECISIONS = (
     _("the card stays there"),
     _("the card moved to %(a)s"),
     _("the lead did not come to the meeting"),
+    _("the meeting of %(when)s has gone by and nobody has said how it went"),
     _("automatic moves do not leave %(a)s"),
     _("a person moved the card to %(a)s after that"),
     _("a person moved the card to %(a)s and nothing new was concluded since"),
@@ -321,6 +323,9 @@ IGNORED = (
     _("told afterwards, and a person or the card says something else"),
     _("said before a person changed it, and theirs stands until something new is said"),
     _("“%(name)s” is no name of a person"),
+    _("%(when)s lies in the past: nothing is booked by it"),
+    _("meeting %(name)s does not stand: nothing else changes by it"),
+    _("a meeting does not stand: nothing else changes by it"),
     _("it tells less than “%(name)s”, which is known"),
 )
 # Parts of other sentences.

@@ -1,4 +1,5 @@
 from leads.models.lead import ATTRIBUTES, Event, Lead, Objection
+from leads.models.meeting import Meeting
 from leads.models.number import FurtherPhone
 from leads.models.person import Forgotten, ForgottenReport, OptOut, PseudonymKey
 from leads.models.pipeline import (
@@ -24,6 +25,7 @@ __all__ = [
     "ForgottenReport",
     "FurtherPhone",
     "Lead",
+    "Meeting",
     "Objection",
     "OptOut",
     "Pipeline",

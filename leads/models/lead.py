@@ -42,6 +42,8 @@ class Lead(models.Model):
         COMPLETED = "completed", _("completed")
         NO_SHOW = "no_show", _("no show")
 
+    BOOKED = (MeetingStatus.SCHEDULED, MeetingStatus.RESCHEDULED)
+
     class HandoffSource(models.TextChoices):
         STAGE = "stage", _("the card stands in a stage that pauses the agent")
         CHAT = "chat", _("a person replied in the chat")
@@ -89,10 +91,13 @@ class Lead(models.Model):
     concluded_when_moved = models.JSONField(default=list, null=True, blank=True, editable=False)
 
     conversation_stage = models.CharField(_("conversation stage"), max_length=200, blank=True)
+    # The meeting that stands, or that stood last (leads/meetings.py).
     meeting_id = models.CharField(_("meeting id"), max_length=250, blank=True)
     meeting_status = models.CharField(_("meeting"), max_length=20, choices=MeetingStatus, blank=True)
     meeting_starts_at = models.DateTimeField(_("meeting starts at"), null=True, blank=True)
     meeting_link = models.URLField(_("meeting link"), max_length=1000, blank=True)
+    # Its time has gone by, and nobody has said how it went.
+    meeting_gone_by = models.BooleanField(default=False, db_default=False, editable=False)
 
     handoff_source = models.CharField(_("handoff"), max_length=10, choices=HandoffSource, blank=True)
     handoff_since = models.DateTimeField(_("handoff since"), null=True, blank=True)
@@ -134,6 +139,11 @@ class Lead(models.Model):
             models.Index(fields=["-created_at", "-id"], name="lead_newest"),
             models.Index(fields=["handoff_until"], condition=Q(handoff_until__isnull=False), name="handoff_ends"),
             models.Index(fields=["handoff_since"], condition=~Q(handoff_source=""), name="lead_in_handoff"),
+            models.Index(
+                fields=["meeting_starts_at"],
+                condition=Q(meeting_status__in=["scheduled", "rescheduled"], meeting_gone_by=False),
+                name="meeting_ahead",
+            ),
         )
 
     def __str__(self) -> str:
@@ -157,7 +167,7 @@ class Lead(models.Model):
 
     @property
     def has_standing_meeting(self) -> bool:
-        return self.meeting_status in (self.MeetingStatus.SCHEDULED, self.MeetingStatus.RESCHEDULED)
+        return self.meeting_status in self.BOOKED and not self.meeting_gone_by
 
     def facts(self) -> Mapping[str, Any]:
         """Return every attribute a rule may name; None where nothing is known. Objections are not among them."""
@@ -168,8 +178,9 @@ class Lead(models.Model):
         known |= {
             "phone": self.phone,
             "conversation_stage": self.conversation_stage or None,
-            "meeting_starts_at": self.meeting_starts_at if self.has_standing_meeting else None,
-            "meeting_link": (self.meeting_link or None) if self.has_standing_meeting else None,
+            # One that has gone by stays in sight until somebody says how it went.
+            "meeting_starts_at": self.meeting_starts_at if self.meeting_status in self.BOOKED else None,
+            "meeting_link": (self.meeting_link or None) if self.meeting_status in self.BOOKED else None,
         }
         known |= {f"custom.{key}": value for key, value in self.custom.items()}
         return known

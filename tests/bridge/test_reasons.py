@@ -90,6 +90,19 @@ def test_every_sentence_is_known_again_with_names_in_it(sentence):
         ),
         ("Retomada: held by ada", "Retomada: retido por ada"),
         ("Retomada stopped: the meeting is no_show", "Retomada parou: o lead não veio à reunião"),
+        (
+            "12/03/2024 14:00 lies in the past: nothing is booked by it",
+            "12/03/2024 14:00 já passou: nada é marcado por isso",
+        ),
+        (
+            "meeting evt_1 does not stand: nothing else changes by it",
+            "a reunião evt_1 não está marcada: nada mais muda por isso",
+        ),
+        (
+            "the meeting of 12/03/2026 14:00 has gone by and nobody has said how it went",
+            "a reunião de 12/03/2026 14:00 passou e ninguém disse como foi",
+        ),
+        ("Lembretes stopped: the meeting is gone_by", "Lembretes parou: a reunião já passou"),
     ],
 )
 def test_pieces_are_told_one_by_one(reason, in_portuguese):

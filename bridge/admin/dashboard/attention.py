@@ -25,10 +25,12 @@ from bridge.selectors import stuck
 from bridge.selectors.pulse import Pulse
 from bridge.sync import briefings
 from followups.today import Today
+from leads import meetings
 from leads.models import UnmappedConversationStage
 
 DANGER, WARNING, INFO = "danger", "warning", "info"
 CAUSES_SHOWN = 6
+MEETINGS_SHOWN = 5
 # Codes of doctor's findings that are told here with more: the cause, since when, and the button that mends it.
 TOLD_HERE = frozenset(
     {
@@ -93,7 +95,7 @@ def plain(findings: list[Finding]) -> list[Concern]:
 
 
 def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: datetime) -> list[Concern]:
-    """Return what needs a person, the most urgent first. Seven queries."""
+    """Return what needs a person, the most urgent first. Eight queries."""
     found = [
         *_accounts(accounts, now),
         *_worker(beat, now),
@@ -104,6 +106,7 @@ def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: dat
         *_agent_events(),
         *_drift(),
         *_followups(followups),
+        *_meetings(now),
         *_unmapped(),
     ]
     return _by_urgency(found)
@@ -321,6 +324,26 @@ def _followups(followups: Today) -> Iterator[Concern]:
         title = ngettext("%(count)d follow-up is late", "%(count)d follow-ups are late", followups.late)
         cure = _("See that the worker runs and that the agent answers.")
         yield Concern(WARNING, "schedule_send", title % {"count": followups.late}, remedy=cure)
+
+
+def _meetings(now: datetime) -> Iterator[Concern]:
+    waiting = list(meetings.without_result(now).select_related("lead")[: MEETINGS_SHOWN + 1])
+    if waiting:
+        count = len(waiting)
+        if count > MEETINGS_SHOWN:
+            count = meetings.without_result(now).count()
+        title = ngettext(
+            "%(count)d meeting has gone by without a result", "%(count)d meetings have gone by without a result", count
+        )
+        page = "admin:leads_lead_change"
+        yield Concern(
+            WARNING,
+            "event_busy",
+            title % {"count": count},
+            remedy=_("Say how it went: move the card in Kommo, or have the agent report completed or no_show."),
+            since=waiting[0].starts_at,
+            links=tuple((str(one.lead), reverse(page, args=[one.lead_id])) for one in waiting[:MEETINGS_SHOWN]),
+        )
 
 
 def _unmapped() -> Iterator[Concern]:

@@ -20,7 +20,7 @@ from followups.models import Enrollment
 from leads import responsibility
 from leads.alternatives import Standing
 from leads.explanation import why_not
-from leads.models import Lead
+from leads.models import Lead, Meeting
 from leads.rulebook import rulebook
 
 STATE_TONES = {
@@ -48,9 +48,9 @@ FACTS = (
 
 
 def find(lead_id: Any) -> Lead | None:
-    """Return the lead with all its page needs. Two queries."""
+    """Return the lead with all its page needs. Three queries."""
     rows = Lead.objects.select_related("pipeline", "stage", "card__account__catalogue")
-    return rows.prefetch_related("objections").filter(pk=lead_id).first()
+    return rows.prefetch_related("objections", "meetings").filter(pk=lead_id).first()
 
 
 def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
@@ -136,10 +136,7 @@ def _facts(lead: Lead) -> list[dict[str, Any]]:
     rows += [(name, value, lead.provenance.get(f"custom.{name}")) for name, value in lead.custom.items()]
     objections = [objection.name for objection in lead.objections.all()]
     rows.append((str(_("objections")), objections, lead.provenance.get("objections")))
-    if lead.meeting_status:
-        when = sides.text(lead.meeting_starts_at)
-        meeting = f"{lead.get_meeting_status_display()} {when}".strip()
-        rows.append((labels["meeting_status"], meeting, lead.provenance.get("meeting")))
+    rows += [(labels["meeting_status"], *_meeting(one)) for one in lead.meetings.all()]
     actors = dict(Lead.Actor.choices)
     return [
         {
@@ -151,6 +148,13 @@ def _facts(lead: Lead) -> list[dict[str, Any]]:
         for name, value, known in rows
         if value not in (None, "", [])
     ]
+
+
+def _meeting(meeting: Meeting) -> tuple[str, dict[str, str]]:
+    """Return what became of a meeting, and who told of it when."""
+    status = _("has gone by without a result") if meeting.awaits_result else meeting.get_status_display()
+    words = (status, sides.text(meeting.starts_at), f"({meeting.meeting_id})" if meeting.meeting_id else "")
+    return " ".join(filter(None, words)), {"by": Lead.Actor.AGENT, "at": meeting.told_at.isoformat()}
 
 
 def _moment(text: str) -> datetime | None:

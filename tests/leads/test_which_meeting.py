@@ -1,0 +1,154 @@
+"""Whichever way the news of several meetings comes, whoever has a standing meeting stands where it says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from followups.models import Enrollment
+from leads import interactions, meetings
+from leads.interactions import Interaction, record
+from leads.models import Lead, Meeting, Pipeline
+from leads.phone import parse
+
+START = datetime(2026, 11, 24, 13, tzinfo=UTC)
+IDS = ("a", "b", "c")
+ENDS = ("cancelled", "completed", "no_show")
+
+# What a calendar did: the minute, which meeting, what became of it, and the hour it is booked for.
+happenings = st.lists(
+    st.tuples(
+        st.integers(0, 600), st.sampled_from(IDS), st.sampled_from(("scheduled", *ENDS)), st.integers(24, 240)
+    ),
+    min_size=1,
+    max_size=7,
+    unique_by=lambda one: one[0],
+)  # fmt: skip
+
+
+def calendar(done: list[tuple[int, str, str, int]]) -> list[tuple[int, str, str, datetime | None]]:
+    """Return what the calendar says, in order: one that is booked again was moved, and only what is booked ends."""
+    booked: set[str] = set()
+    said: list[tuple[int, str, str, datetime | None]] = []
+    for minute, which, what, hour in sorted(done):
+        if what == "scheduled":
+            said.append((minute, which, "rescheduled" if which in booked else what, START + timedelta(hours=hour)))
+            booked.add(which)
+        elif which in booked:
+            said.append((minute, which, what, None))
+            booked.discard(which)
+    return said
+
+
+def expected(said: list[tuple[int, str, str, datetime | None]], now: datetime) -> dict[str, datetime]:
+    """Return what is booked and ahead once everything was told, by id."""
+    last: dict[str, datetime] = {}
+    for _, which, _, starts_at in said:
+        if starts_at is None:
+            last.pop(which, None)
+        else:
+            last[which] = starts_at
+    return {which: at for which, at in last.items() if at > now}
+
+
+class _Undo(Exception):
+    """So that the next story begins with nobody."""
+
+
+def tell(pipeline: Pipeline, one: tuple[int, str, str, datetime | None], now: datetime) -> None:
+    minute, which, status, starts_at = one
+    told = interactions.Meeting(status=status, id=which, starts_at=starts_at)
+    at = START + timedelta(minutes=minute)
+    record(
+        Interaction(phone=parse("+5581999990000", region="BR"), occurred_at=at, context={"meeting": told}),
+        pipeline=pipeline,
+        now=now,
+    )
+
+
+def consistent(now: datetime) -> None:
+    """What holds at any moment, whatever has been told by then: rows, lead and reminders agree."""
+    lead = Lead.objects.select_related("stage").get()
+    stands = meetings.next_one(Meeting.objects.filter(lead=lead), now)
+    reminded = list(
+        Enrollment.objects.filter(lead=lead, purpose="meeting_scheduled", state="waiting").values_list(
+            "meeting_starts_at", flat=True
+        )
+    )
+    assert lead.stage is not None
+    if stands is None:
+        assert not lead.has_standing_meeting
+        assert reminded == []
+        return
+    assert lead.has_standing_meeting
+    assert (lead.meeting_id, lead.meeting_starts_at) == (stands.meeting_id, stands.starts_at)
+    assert lead.stage.key == "meeting_scheduled"
+    assert set(reminded) <= {stands.starts_at}
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(done=happenings, data=st.data())
+def test_shuffled_doubled_and_late_news_ends_with_what_the_calendar_says(pipeline, done, data):
+    said = calendar(done)
+    now = START + timedelta(minutes=700)
+    if not said:
+        return
+    order = data.draw(st.permutations(said))
+    doubled = data.draw(st.lists(st.sampled_from(said), max_size=3))
+
+    def story() -> None:
+        for one in [*order, *doubled]:
+            tell(pipeline, one, now)
+            consistent(now)
+        ahead = expected(said, now)
+        lead = Lead.objects.select_related("stage").get()
+        assert lead.has_standing_meeting == bool(ahead)
+        if ahead:
+            first = min(ahead.values())
+            assert lead.meeting_starts_at == first
+        elif all(status != "completed" and status != "no_show" for _, _, status, _ in said):
+            assert lead.stage is not None and lead.stage.key != "meeting_scheduled"
+
+    undone(story)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(done=happenings, hours=st.lists(st.integers(1, 260), max_size=4))
+def test_time_that_passes_leaves_only_what_lies_ahead(pipeline, done, hours):
+    said = calendar(done)
+    if not said:
+        return
+    moments = sorted(START + timedelta(hours=hour + 11) for hour in hours)
+
+    def story() -> None:
+        for one in said:
+            tell(pipeline, one, START + timedelta(minutes=one[0]))
+            consistent(START + timedelta(minutes=one[0]))
+        for moment in moments:
+            meetings.pass_all(now=moment)
+            lead = Lead.objects.get()
+            ahead = expected(said, moment)
+            assert lead.has_standing_meeting == bool(ahead)
+            if ahead:
+                assert lead.meeting_starts_at == min(ahead.values())
+            reminded = Enrollment.objects.filter(purpose="meeting_scheduled", state="waiting")
+            assert set(reminded.values_list("meeting_starts_at", flat=True)) <= set(ahead.values())
+
+    undone(story)
+
+
+def undone(story: Any) -> None:
+    try:
+        with transaction.atomic():
+            story()
+            raise _Undo
+    except _Undo:
+        pass

@@ -17,11 +17,11 @@ SECRET_KEYS = frozenset(
 PHONE = re.compile(r"\+?\d{10,15}")
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w-]++\.[\w.-]+)")
 # Django names the path of what it refuses, and these hold a secret: shown plain, or nothing after the word when the
-# path is spelled otherwise (doubled or coded slashes, capitals, blanks).
+# path is spelled otherwise (doubled or coded slashes, capitals, blanks and other signs behind the word).
 SECRET_PATH = re.compile(r"(/(?:webhooks/kommo|intake/[\w-]++)/)[^/\s?\"']+")
-_SLASH = r"(?:[/\\]|%2f|%5c)"
+_SLASH = r"(?:[/\\]|%(?:25){0,9}(?:2f|5c))"
 ODD_SECRET_PATH = re.compile(
-    rf"(?i)({_SLASH}\s{{0,9}}(?:webhooks|intake))(?!/[\w-]++/\[secret\])(?=\s{{0,9}}{_SLASH})[^\n\"']*"
+    rf"(?i)({_SLASH}\s{{0,9}}(?:webhooks|intake)(?![\w-]))(?!/[\w-]++/\[secret\])(?=[^/\\\n\"']{{0,20}}{_SLASH})[^\n\"']*"
 )
 # What a line says of one thing; a message of 60 KB that stands in an exception helps nobody.
 LONGEST_VALUE = 2_000

@@ -1,7 +1,8 @@
 """Liquid's loops within bounds: python-liquid counts rounds, and walks to the first of them inside C.
 
 `{% for i in (1..99999999999) offset: 99999999990 %}` would hold the interpreter for minutes, and `reversed` makes a
-list of all numbers first. Here a range is cut by arithmetic, and one with more rounds than a message needs is refused.
+list of all numbers first; `{% if (1..99999999999) contains "x" %}` compares each. Here a range is cut and asked by
+arithmetic, and one with more rounds than a message needs is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from liquid.builtin.expressions import logical
 from liquid.builtin.expressions.loop import LoopExpression
 from liquid.builtin.tags.for_tag import ForTag
 from liquid.builtin.tags.tablerow_tag import TablerowTag
@@ -66,3 +68,15 @@ class BoundedTablerow(TablerowTag):
         node: Any = super().parse(stream)
         node.expression = _bounded(node.expression)
         return node
+
+
+_of_anything = logical._contains
+
+
+def _contains(token: Any, left: Any, right: Any) -> bool:
+    # Of a whole number Python knows it at once; for anything else it walks the range to its end.
+    return False if isinstance(left, range) and not isinstance(right, int) else _of_anything(token, left, right)
+
+
+# Where Liquid's parser of conditions lets nobody put an expression of their own.
+logical._contains = _contains

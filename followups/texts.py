@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -17,7 +18,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from liquid import BoundTemplate, Environment
-from liquid.exceptions import LiquidError
+from liquid.exceptions import LiquidError, ResourceLimitError
 
 from followups import moments
 from followups.enrollment import clock_of, zone_of
@@ -27,6 +28,9 @@ from leads.models import Lead
 LONGEST_TEXT = 4000
 # Liquid's lexer looks to the end of the text for the end of each.
 MOST_OPENINGS = 200
+CLOSED_BY = {"{{": "}}", "{%": "%}"}
+# A text for a chat needs a handful; within loops they multiply.
+MOST_FILTERINGS = 1_000
 # What Liquid lets one ask of any text or list.
 OF_VALUES = frozenset({"size", "first", "last"})
 # A sign that stands behind a blank, or nothing between two signs: something is missing in front of it.
@@ -74,6 +78,9 @@ class _Bounded(Environment):
         self.filters = {name: _bounded(apply) for name, apply in self.filters.items()}
 
 
+_filterings_left: ContextVar[int] = ContextVar("filters that a text may still apply", default=MOST_FILTERINGS)
+
+
 def _bounded(apply: Callable[..., Any]) -> Callable[..., Any]:
     """Keep a filter to what fits into a text: Liquid's own limits do not see inside one.
 
@@ -82,6 +89,10 @@ def _bounded(apply: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(apply)
     def bounded(value: Any, *args: Any, **kwargs: Any) -> Any:
+        left = _filterings_left.get()
+        if not left:
+            raise ResourceLimitError(f"at most {MOST_FILTERINGS} filters are applied", token=None)
+        _filterings_left.set(left - 1)
         return _cut(apply(_cut(value), *map(_cut, args), **kwargs))
 
     return bounded
@@ -170,6 +181,7 @@ def holes(text: str, *, has_meeting: bool = True) -> list[str]:
 def render(text: str, facts: Mapping[str, Any]) -> str:
     """Return the message; what is not known of the lead is left empty. Raises BrokenTextError."""
     with _told_plainly():
+        _filterings_left.set(MOST_FILTERINGS)
         return _template(text).render(**facts).strip()[:LONGEST_TEXT]
 
 
@@ -241,6 +253,13 @@ def _template(text: str) -> BoundTemplate:
     if text.count("{{") + text.count("{%") > MOST_OPENINGS:
         words = _("The text has more than %(most)d openings ({{ or {%%).")
         raise BrokenTextError(words % {"most": MOST_OPENINGS})
+    for opening, sign in CLOSED_BY.items():
+        last = text.rfind(opening)
+        if last >= 0 and sign not in text[last:]:
+            # Liquid looks for it behind each opening anew, and at each blank on its way.
+            raise BrokenTextError(
+                _at_line(_said(f"expected '{sign}', found end of file"), text.count("\n", 0, last) + 1)
+            )
     return _environment.from_string(text)
 
 

@@ -228,3 +228,37 @@ def test_a_text_of_nothing_but_openings_is_refused_before_it_is_read(opening):
 def test_a_text_longer_than_a_message_is_refused_before_it_is_read():
     with pytest.raises(texts.BrokenTextError, match="4001 characters"):
         texts.render("x" * 4001, {})
+
+
+@pytest.mark.parametrize("sought", ["'x'", "7.5", "name", "custom.n"])
+def test_a_range_is_not_walked_for_what_it_cannot_hold(sought):
+    text = f"{{% if (1..99999999999) contains {sought} %}}yes{{% else %}}no{{% endif %}}"
+
+    assert texts.render(text, {"name": "Ana", "custom": {"n": 1.5}}) == "no"
+
+
+def test_a_range_knows_its_numbers():
+    assert texts.render("{% if (1..99999999999) contains 99999999998 %}yes{% endif %}", {}) == "yes"
+
+
+@pytest.mark.parametrize("beginning", ["{{", "{{-", "{%a", "{%a{%a{%a", "{%raw", "{{ a }}{{"])
+@pytest.mark.parametrize("filling", [" ", "\n", "a ", "- "])
+def test_an_opening_that_nothing_closes_is_refused_before_liquid_looks_for_the_end(beginning, filling, monkeypatch):
+    monkeypatch.setattr(texts._environment, "from_string", None)
+
+    with pytest.raises(texts.BrokenTextError, match=r"[}%]}"):
+        texts.render("Oi\n" + beginning + filling * 1500, {})
+
+
+def test_filters_within_loops_are_counted():
+    """Each is bounded, and some ten thousand of them took minutes."""
+    filters = "{% assign y = x | split: '' | sort | uniq | join: 'a' %}" * 50
+
+    with pytest.raises(texts.BrokenTextError, match="at most 1000 filters"):
+        texts.render(f"{{% for i in (1..200) %}}{filters}{{% endfor %}}Oi", {"x": "ab" * 2000})
+
+
+def test_what_one_text_used_up_is_there_again_for_the_next():
+    text = "{% for i in (1..200) %}{{ 'a' | upcase | downcase | upcase }}{% endfor %}"
+
+    assert [len(texts.render(text, {})) for _ in range(3)] == [200] * 3

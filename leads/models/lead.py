@@ -140,9 +140,9 @@ class Lead(models.Model):
             models.Index(fields=["handoff_until"], condition=Q(handoff_until__isnull=False), name="handoff_ends"),
             models.Index(fields=["handoff_since"], condition=~Q(handoff_source=""), name="lead_in_handoff"),
             models.Index(
-                fields=["meeting_starts_at"],
-                condition=Q(meeting_status__in=["scheduled", "rescheduled"], meeting_gone_by=False),
-                name="meeting_ahead",
+                fields=["meeting_status", "meeting_starts_at"],
+                condition=Q(meeting_gone_by=False, meeting_starts_at__isnull=False),
+                name="meetings_ahead",
             ),
         )
 

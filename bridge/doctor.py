@@ -17,7 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
@@ -347,12 +347,20 @@ def _clock(now: datetime) -> Iterator[Finding]:
 def _erasures(now: datetime) -> Iterator[Finding]:
     left = Forgetting.objects.filter(state=Forgetting.State.LEFT).count()
     if left:
-        message = _("%(count)d people asked to be forgotten, and something of them is left in Kommo") % {"count": left}
+        message = ngettext(
+            "%(count)d person asked to be forgotten, and something of them is left in Kommo",
+            "%(count)d people asked to be forgotten, and something of them is left in Kommo",
+            left,
+        ) % {"count": left}
         remedy = _("see what on the page “Erasures in Kommo”, erase it there, and say on that page that it is done")
         yield Finding("erasures", message, remedy, "erasures")
     waiting = Forgetting.objects.filter(state=Forgetting.State.DUE, asked_at__lt=now - ERASURE_LATE_AFTER).count()
     if waiting:
-        message = _("%(count)d people asked to be forgotten, and wait for it in Kommo") % {"count": waiting}
+        message = ngettext(
+            "%(count)d person asked to be forgotten, and waits for it in Kommo",
+            "%(count)d people asked to be forgotten, and wait for it in Kommo",
+            waiting,
+        ) % {"count": waiting}
         remedy = _(
             "see that the account is active and that Kommo answers; while it only observes nothing is erased there"
         )

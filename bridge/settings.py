@@ -331,7 +331,7 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_LOCKOUT_CALLABLE = "bridge.admin.locked_out.page"
 AXES_ENABLE_ADMIN = False
 AXES_CLIENT_IP_CALLABLE = "bridge.client_address.client_address"
 # How many proxies of ours stand before the web server: each adds one address to X-Forwarded-For.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from django import forms
@@ -12,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from bridge import oauth
 from bridge.admin.base import StaffAdmin
@@ -24,7 +26,7 @@ from bridge.reasons import told
 from bridge.sync import nudge, shadow, switches
 
 
-class SecretInput(forms.PasswordInput):
+class SecretInput(UnfoldAdminPasswordWidget):
     """A field one can write and never read: what is stored does not reach the page."""
 
     def __init__(self) -> None:
@@ -71,8 +73,16 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
+class AccountPipelineForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = AccountPipeline
+        fields = ("pipeline",)
+        labels = MappingProxyType({"pipeline": _("pipeline")})
+
+
 class AccountPipelineInline(TabularInline):
     model = AccountPipeline
+    form = AccountPipelineForm
     extra = 0
 
 

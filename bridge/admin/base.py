@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.text import capfirst
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
@@ -106,7 +107,7 @@ class StaffAdmin(ModelAdmin):
         row = self.get_object(request, object_id) if object_id else None
         page = "change" if row else "changelist"
         back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=[row.pk] if row else [])
-        about = str(row or self.opts.verbose_name_plural)
+        about = capfirst(f"{self.opts.verbose_name} {row}" if row else str(self.opts.verbose_name_plural))
         context = {**self.admin_site.each_context(request), "title": action.description, "about": about, "back": back}
         return render(request, "admin/press.html", context)
 

@@ -68,6 +68,8 @@ class AboutLeads(LogAdmin):
 class CardAdmin(AboutLeads):
     lead_path = "lead"
     list_display = ("whose", "kommo_lead_id", "state_badge", "waits_for", "due_at", "attempts", "synced_at")
+    # The first column is a link to the lead already: a link within it would have no words.
+    list_display_links = ("kommo_lead_id",)
     list_filter = ("state", "lane")
     list_select_related = ("lead", "account")
     actions = ("requeue", "recreate", "close")
@@ -407,6 +409,7 @@ class ForgettingAdmin(LogAdmin):
     """Who asked to be forgotten in Kommo too: what was done there, and what is left for a person to do."""
 
     list_display = ("whose", "asked_at", "state_badge", "left", "ended_at")
+    list_display_links = ("asked_at",)
     list_filter = ("state",)
     list_select_related = ("card__lead", "card__account")
     actions = ("done_by_hand", "try_again")

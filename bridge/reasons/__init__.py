@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 
 from bridge.configuration import sentences
@@ -66,6 +69,14 @@ def _span(text: str) -> str:
     return re.sub(r"(\d+) days?", days, text.strip())
 
 
+def _moment(text: str) -> str:
+    try:
+        at = timezone.localtime(datetime.fromisoformat(text))
+    except ValueError:
+        return text
+    return f"{date_format(at, 'SHORT_DATE_FORMAT')} {at:%H:%M}"
+
+
 # How a part is told; names as they are, when it is not among these.
 TELLING: dict[str, Callable[[str], str]] = {
     "why": told,
@@ -74,6 +85,7 @@ TELLING: dict[str, Callable[[str], str]] = {
     "attribute": sentences.attribute,
     "span": _span,
     "weekday": gettext,
+    "at": _moment,
 }
 
 

@@ -114,3 +114,10 @@ def test_pieces_are_told_one_by_one(reason, in_portuguese):
 def test_what_nobody_has_words_for_stays_as_it_is(text):
     with translation.override("pt-br"):
         assert told(text) == text
+
+
+def test_a_moment_in_a_reason_is_told_as_people_write_it():
+    reason = "older than what is known of it, which is of 2026-11-24T10:42:08-03:00"
+    with translation.override("pt-br"):
+        assert told(reason).endswith("24/11/2026 10:42")
+    assert told("older than what is known of it, which is of yesterday").endswith("of yesterday")

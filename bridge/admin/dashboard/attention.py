@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.formats import date_format, time_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from bridge.admin.dashboard.remedies import remedy
 from bridge.doctor import CARD_WAITS_LONG_AFTER, INBOX_LATE_AFTER, Finding
@@ -48,6 +48,10 @@ class Button:
     label: str
     do: str
     values: dict[str, Any] = field(default_factory=dict)
+
+
+# Where a person goes on, of what doctor found.
+PAGES = {"erasures": ((gettext_lazy("Show them"), "admin:bridge_forgetting_changelist"),)}
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def plain(findings: list[Finding]) -> list[Concern]:
             "error",
             f"{one.title[:1].upper()}{one.title[1:]}: {one.message}",
             remedy=one.remedy or one.advice,
+            links=tuple((word, reverse(page)) for word, page in PAGES.get(one.code, ())),
         )
         for one in findings
         if one.remedy or one.advice

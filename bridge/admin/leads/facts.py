@@ -80,7 +80,7 @@ def told(data: Mapping[str, Any], stage_names: Mapping[str, str]) -> Facts:
             yield _name("ignored"), ", ".join(map(sentences.attribute, value))
         elif name == "ignored":
             for one in value:
-                yield f"{_name(name)}: {sentences.attribute(_attribute(one))}", reasons.told(one["reason"])
+                yield f"{_name(name)}, {sentences.attribute(_attribute(one))}:", reasons.told(one["reason"])
         elif name == "subject":
             yield _name(name), _name(value)
         else:

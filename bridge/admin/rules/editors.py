@@ -66,7 +66,7 @@ class Stages(Editor):
         said = self.said
         self.form = PlacesForm(self.data, initial={name: getattr(said, name) for name in PlacesForm.base_fields})
         for field in self.form.fields.values():
-            field.offer(said.stages)  # type: ignore[attr-defined]
+            field.offer(said.stages, none=_("nowhere: it stays where it is"))  # type: ignore[attr-defined]
         self.stages = records(StageForm, "stages", said.stages, self.data, StageForm.initial_of, kommo=self.kommo)
 
     def forms(self) -> Iterator[Any]:

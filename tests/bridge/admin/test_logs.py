@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from itertools import chain
 
@@ -205,3 +206,10 @@ def test_a_difference_that_cannot_be_decided_keeps_no_other_from_it(staff, many)
     assert "only reads this from Kommo" in answer.content.decode()
     assert "1 difference(s) decided" in answer.content.decode()
     assert list(Drift.objects.order_by("pk").values_list("resolution", flat=True)) == ["open", "repaired"]
+
+
+def test_each_row_of_a_card_is_reached_by_words(admin_client, many):
+    """Within the link to its lead, the link to the row would be empty."""
+    card = Card.objects.get()
+    page = admin_client.get("/admin/bridge/card/").content.decode()
+    assert re.search(rf'<a href="/admin/bridge/card/{card.pk}/change/[^>]*>\s*{card.kommo_lead_id}\s*</a>', page)

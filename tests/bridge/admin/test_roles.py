@@ -227,6 +227,8 @@ def test_whoever_is_locked_out_reads_for_how_long_and_who_can_help(db, settings,
 
     assert answer.status_code == 429
     assert text in answer.content.decode()
+    # In the colours of the login: without them the page is bare, and white in the dark.
+    assert "--color-primary" in answer.content.decode()
     assert "axes_reset_username maria" in answer.content.decode()
 
 

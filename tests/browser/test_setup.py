@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from bridge import tasks
 from bridge.models import Account, ApiKey
 from leads.models import Lead, Stage
 from tests.browser.visits import barriers, fits
@@ -69,7 +70,8 @@ def test_from_an_empty_bridge_to_a_card_in_kommo(open_page, visits, empty, pictu
     page.get_by_label("WhatsApp number").fill(PHONE)
     page.get_by_role("button", name="Send it").click()
     expect(page.get_by_text("On its way to Kommo")).to_be_visible()
-    # What a worker does; the page finds out by itself.
+    # What a worker does, and nothing is created before the account was read; the page finds out by itself.
+    assert tasks.compare_first(Account.objects.get().pk)
     drain(Account.objects.get())
     expect(page.get_by_text("Kommo has the card")).to_be_visible()
     picture(page, "setup-trial", height=620)

@@ -89,7 +89,7 @@ def _empty_rows(lead_ids: Collection[UUID]) -> None:
     )
     events = AgentEvent.objects.filter(lead__in=lead_ids).exclude(state=AgentEvent.State.DUE)
     events.update(data={}, error="", tries=None)
-    Briefing.objects.filter(card__lead__in=lead_ids).update(error="", due_at=None)
+    Briefing.objects.filter(card__lead__in=lead_ids).update(error="", call="", due_at=None)
     Drift.objects.filter(card__lead__in=lead_ids).delete()
     Attempt.objects.filter(enrollment__lead__in=lead_ids).exclude(text="", reason="").update(text="", reason="")
     Enrollment.objects.filter(lead__in=lead_ids).exclude(state=Enrollment.State.WAITING).update(

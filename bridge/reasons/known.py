@@ -127,6 +127,7 @@ CARDS = (
     _("the person stands in Incoming leads (lead %(number)s): accept or decline them in Kommo"),
     _("the person has a card: lead %(number)s, which another lead here shows"),
     _("the person's lead in Kommo could not be read"),
+    _("the lead in Kommo could not be read before a move"),
     _("the card stands in %(a)s, which does not pause the agent"),
     _("the contact got the lead's name"),
     _("personal data erased in Kommo: name, phone and e-mail of the contact"),

@@ -24,6 +24,8 @@ ECHO_LATE_AFTER = timedelta(seconds=30)
 LEADS_PER_READ = 250
 # More unread webhooks are not looked through: too many to be only about what was just written.
 MOST_UNREAD = 2_000
+READ_AGAIN_AFTER = timedelta(minutes=1)
+UNREAD = "the lead in Kommo could not be read before a move"
 NUMBER = re.compile(rb"\d{1,18}")
 
 
@@ -63,7 +65,8 @@ def is_fresh(card: Card, *, now: datetime) -> bool:
 def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence[Card]) -> set[int]:
     """Read the cards' leads and adopt what people did; return the ids of cards whose lead is not there.
 
-    Raises KommoError, and then nothing has been decided for what was not read.
+    Where a person may have put an unreadable one nobody can say: it is not moved, and read again later. Raises
+    KommoError, and then nothing has been decided for what was not read.
     """
     missing: set[int] = set()
     for start in range(0, len(cards), LEADS_PER_READ):
@@ -73,6 +76,12 @@ def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence
         found = client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
         replies = {reply.id: reply for reply in found if reply.id in cards_by_id and not reply.is_deleted}
         by_card = {cards_by_id[kommo_id].pk: reply for kommo_id, reply in replies.items()}
-        adopt_each(by_card, catalogue, read_at=read_at, now=clock.now(), found_by="before a move")
+        seen = adopt_each(by_card, catalogue, read_at=read_at, now=clock.now(), found_by="before a move")
+        _put_off([pk for pk, findings in seen.items() if findings.error])
         missing |= {card.pk for kommo_id, card in cards_by_id.items() if kommo_id not in replies}
     return missing
+
+
+def _put_off(card_ids: Sequence[int]) -> None:
+    waiting = Card.objects.filter(pk__in=card_ids, state__in=Card.PENDING) if card_ids else Card.objects.none()
+    waiting.update(state=Card.State.RETRYING, due_at=clock.now() + READ_AGAIN_AFTER, waiting_reason=UNREAD)

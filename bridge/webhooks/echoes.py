@@ -16,7 +16,8 @@ from bridge.webhooks import parsing
 def says_nothing_new(held: Mapping[str, Any], data: dict[str, Any]) -> bool:
     """Say whether everything the body carries equals what the card holds (shape: bridge.models.Card.observed).
 
-    A body of the Digital Pipeline has only ids, an account's has the whole lead.
+    A body of the Digital Pipeline has only ids, an account's has the whole lead. Whom Kommo made responsible for a lead
+    that we created, the card does not know before a body says so: that is no news to anybody, and learnt from it.
     """
     place = (parsing.number(data.get("pipeline_id")), parsing.number(data.get("status_id")))
     if place != (held.get("pipeline_id"), held.get("status_id")):
@@ -28,9 +29,14 @@ def says_nothing_new(held: Mapping[str, Any], data: dict[str, Any]) -> bool:
     if data.get("name") != held.get("name") or price != (held.get("price") or 0):
         return False
     responsible = parsing.number(data.get("responsible_user_id"))
-    if held.get("responsible_user_id") is None or responsible != held["responsible_user_id"]:
+    if not responsible or held.get("responsible_user_id", responsible) != responsible:
         return False
     return parsing.tag_names(data) == sorted(held.get("tags", ())) and _same_fields(data, held.get("fields", {}))
+
+
+def told_responsible(held: Mapping[str, Any], data: dict[str, Any]) -> int | None:
+    """Return who a body says is responsible, where the card does not know it; None when there is nothing to learn."""
+    return None if "responsible_user_id" in held else parsing.number(data.get("responsible_user_id")) or None
 
 
 def _same_fields(data: dict[str, Any], held: Mapping[str, Any]) -> bool:

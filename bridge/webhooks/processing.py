@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, transaction
@@ -32,8 +33,9 @@ from bridge.sync.adoption import adopt_each
 from bridge.sync.connection import open_account
 from bridge.sync.leases import alone
 from bridge.webhooks import inbox, parsing, redaction
-from bridge.webhooks.echoes import says_nothing_new
+from bridge.webhooks.echoes import says_nothing_new, told_responsible
 from bridge.webhooks.messages import written
+from leads.statements import update
 
 log = structlog.get_logger(__name__)
 
@@ -145,12 +147,26 @@ def _under_way(current: Round, items: Sequence[WebhookItem]) -> set[int | None]:
     now = clock.now()
     under_way = Card.objects.filter(
         account=current.account,
-        kommo_lead_id__in=ids,
         write_settles_at__gt=now + intent.LONGEST_WRITE - LONGEST_WAIT,
         write_settles_at__lte=now + intent.LONGEST_WRITE,
     )
     urgent = {item.kommo_id for item in items if item.action in ALWAYS_READ}
-    return set(under_way.values_list("kommo_lead_id", flat=True)) - urgent if ids else set()
+    changed = under_way.filter(kommo_lead_id__in=ids).values_list("kommo_lead_id", flat=True) if ids else ()
+    named = _named_by_us(current.account, items)
+    made = under_way.filter(lead_id__in=named, kommo_lead_id=None).values_list("lead_id", flat=True) if named else ()
+    return {*changed, *(named[lead_id] for lead_id in made)} - urgent
+
+
+def _named_by_us(account: Account, items: Sequence[WebhookItem]) -> dict[UUID, int | None]:
+    """Return id of ours -> Kommo id, of the leads whose body carries one: what we made is told of before its answer."""
+    named: dict[UUID, int | None] = {}
+    for item in items if account.bridge_id_field_id else ():
+        if item.entity != "lead" or item.action != "add":
+            continue
+        values = parsing.custom_field_values(item.data).get(account.bridge_id_field_id or 0) or [{}]
+        with suppress(ValueError):
+            named[UUID(str(values[0].get("value")))] = item.kommo_id
+    return named
 
 
 @transaction.atomic
@@ -192,6 +208,7 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     cards = {card.kommo_lead_id: card for card in rows}
     pipelines = set(newcomers.our_pipelines(current.account)) if ids - cards.keys() else set()
     to_read: set[int] = set()
+    learnt: dict[int, WebhookItem] = {}
     current.deleted = {item.kommo_id for item in items if item.action == "delete"}
     for item in items:
         if item.result == Result.FORGOTTEN:
@@ -199,11 +216,15 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
         item.result = Result.IGNORED
         if item.entity not in LEAD_ENTITIES or not item.kommo_id or _is_elsewhere(item, cards, pipelines):
             continue
-        if _is_echo(item, cards.get(item.kommo_id)):
+        card = cards.get(item.kommo_id)
+        if _is_echo(item, card):
             item.result = Result.ECHO
+            if card and told_responsible(card.observed, item.data):
+                learnt.setdefault(card.pk, item)
         else:
             item.result = Result.PENDING
             to_read.add(item.kommo_id)
+    _learn_responsible(learnt)
     _read_back(current, sorted(to_read), cards)
     for item in items:
         if item.result == Result.PENDING:
@@ -230,6 +251,19 @@ def _is_echo(item: WebhookItem, card: Card | None) -> bool:
     if not card.observed or card.in_doubt or card.state == Card.State.GONE:
         return False
     return says_nothing_new(card.observed, item.data)
+
+
+@transaction.atomic
+def _learn_responsible(told: Mapping[int, WebhookItem]) -> None:
+    """Let cards know whom Kommo made responsible for what we created: all else the body says is as they have it."""
+    rows = Card.objects.select_for_update(no_key=True).filter(pk__in=told).order_by("pk")
+    cards = [card for card in rows if _is_echo(told[card.pk], card)] if told else []
+    for card in cards:
+        user_id = told_responsible(card.observed, told[card.pk].data)
+        if user_id:
+            card.observed = {**card.observed, "responsible_user_id": user_id}
+            card.agreed = {**card.agreed, "responsible_user_id": user_id}
+    update(cards, ("observed", "agreed"))
 
 
 def _is_elsewhere(item: WebhookItem, cards: Mapping[int | None, Card], pipelines: set[int]) -> bool:

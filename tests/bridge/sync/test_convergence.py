@@ -1,8 +1,9 @@
 """Outbox and drain against a modelled Kommo that applies, refuses, loses answers and is edited by staff.
 
-Staff delete leads and put them back, rights hide all leads for a while, and calls beside the cards are refused.
-Whatever the order: no lead exists twice at any moment, staff's own tags stay, nobody is silenced whom nobody took, and
-once all trouble is over every card is as its lead says.
+Staff delete leads, put them back and make new ones for the same person, rows cannot be read, rights hide all leads for
+a while, and calls beside the cards are refused. Whatever the order: no lead is made twice, staff's own tags stay, a
+card stands where a person put it until the conversation concludes something new, nobody is silenced whom nobody took,
+and once all trouble is over every card is as its lead says.
 """
 
 from __future__ import annotations
@@ -29,15 +30,17 @@ from bridge.errors import (
     KommoUnreachableError,
     Rejection,
 )
-from bridge.kommo.replies import Created, FieldValuesReply, LeadReply, NoteReply, Updated
+from bridge.kommo.replies import ContactReply, Created, FieldValuesReply, LeadReply, NoteReply, Updated
 from bridge.models import Account, AccountPipeline, Briefing, Card, Trouble
-from bridge.sync import adoption, intent, outbox, vanished
+from bridge.sync import adoption, intent, newcomers, outbox, vanished
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from bridge.sync.reconciliation import Comparison
 from leads.models import Lead, Pipeline, Stage
 from tests.conftest import record
 
 PIPELINE, BRIDGE_ID = 1, 999
+# A contact's id is its lead's, and so much.
+CONTACTS = 1_000_000
 STATUSES = {key: 100 + number for number, key in enumerate(
     ("new", "qualifying", "qualified", "disqualified", "meeting_scheduled", "human_handoff", "not_interested")
 )}  # fmt: skip
@@ -63,6 +66,10 @@ class ModelledKommo:
         self.trash: dict[int, dict] = {}
         self.hidden = False
         self.refuses_notes = False
+        # Rows that hold something nobody can read.
+        self.odd: set[int] = set()
+        # The ids of ours that leads were made with.
+        self.made: list[str] = []
         self.written: list[str] = []
         self.moods: list[str] = []
         self.late: list[tuple[Callable, list[dict]]] = []
@@ -96,8 +103,8 @@ class ModelledKommo:
             raise KommoNotFoundError("not there", operation="read lead", status_code=204)
         return self.reply(lead_id)
 
-    def contacts(self, **_):
-        return []
+    def contacts(self, *, ids=(), **_):
+        return [] if self.hidden else [self._contact(one) for one in self.leads if one + CONTACTS in ids]
 
     def account(self):
         return None
@@ -112,18 +119,35 @@ class ModelledKommo:
         return [NoteReply(len(self.written), note["entity_id"], note["params"]["text"]) for note in notes]
 
     def find_contacts(self, query, **_):
-        return []
+        found = [one for one, lead in self.leads.items() if query in lead["phone"]]
+        return [] if self.hidden else [self._contact(one) for one in found]
+
+    def list_leads(self, **_):
+        return ([] if self.hidden else [self.reply(one) for one in self.leads]), False
 
     # --- The model
 
+    def make(self, phone, **values) -> int:
+        lead_id = next(self._ids)
+        self.leads[lead_id] = {"tags": set(), "bridge_id": "", "phone": phone, "pipeline_id": PIPELINE, **values}
+        self.leads[lead_id]["updated_at"] = next(self._clock)
+        return lead_id
+
+    def _contact(self, lead_id) -> ContactReply:
+        phone = self.leads[lead_id]["phone"]
+        return ContactReply(lead_id + CONTACTS, self.leads[lead_id]["name"], (phone,), (lead_id,))
+
     def reply(self, lead_id) -> LeadReply:
         lead = self.leads[lead_id]
+        if lead_id in self.odd:
+            return LeadReply.read({"id": lead_id, "price": {"absurd": []}, "updated_at": lead["updated_at"]})
         bridge_id = FieldValuesReply(BRIDGE_ID, "text", [{"value": lead["bridge_id"]}])
         return LeadReply(
             id=lead_id, name=lead["name"], price=0, pipeline_id=lead["pipeline_id"], status_id=lead["status_id"],
             responsible_user_id=None, loss_reason_id=None, created_at=int(timezone.now().timestamp()),
             updated_at=lead["updated_at"], is_deleted=False, tags=tuple(sorted(lead["tags"])),
-            custom_fields=(bridge_id,),
+            custom_fields=(bridge_id,) if lead["bridge_id"] else (),
+            contact_ids=(lead_id + CONTACTS,), main_contact_id=lead_id + CONTACTS,
         )  # fmt: skip
 
     def _write(self, operation, bodies, apply):
@@ -153,12 +177,14 @@ class ModelledKommo:
         return [answer for answer in answers if answer]
 
     def _create(self, body):
-        lead_id = next(self._ids)
         tags = {tag["name"] for tag in body["_embedded"].get("tags", ())}
         values = {value["field_id"]: value["values"][0]["value"] for value in body["custom_fields_values"]}
-        self.leads[lead_id] = {"tags": tags, "bridge_id": values[BRIDGE_ID], "updated_at": next(self._clock)}
-        self.leads[lead_id] |= {key: body[key] for key in ("name", "pipeline_id", "status_id")}
-        return Created(body["request_id"], lead_id, None, False)
+        [contact] = body["_embedded"]["contacts"]
+        [phone] = [value["values"][0]["value"] for value in contact["custom_fields_values"]]
+        told = {key: body[key] for key in ("name", "pipeline_id", "status_id")}
+        lead_id = self.make(phone, tags=tags, bridge_id=values[BRIDGE_ID], **told)
+        self.made.append(values[BRIDGE_ID])
+        return Created(body["request_id"], lead_id, lead_id + CONTACTS, False)
 
     def _update(self, body):
         lead = self.leads.get(body["id"])
@@ -167,6 +193,8 @@ class ModelledKommo:
         lead |= {key: body[key] for key in ("name", "pipeline_id", "status_id") if key in body}
         lead["tags"] |= {tag["name"] for tag in body.get("tags_to_add", ())}
         lead["tags"] -= {tag["name"] for tag in body.get("tags_to_delete", ())}
+        for value in body.get("custom_fields_values") or ():
+            lead["bridge_id"] = value["values"][0]["value"]
         lead["updated_at"] = next(self._clock)
         return Updated(body["id"], lead["updated_at"])
 
@@ -187,11 +215,16 @@ class Delivering(RuleBasedStateMachine):
         # Leads that staff, or a write of ours that came late, touched, and whose webhook has not come yet.
         self.unheard: list[int] = []
         self.vips: set[int] = set()
-        # Leads that a person put where the agent is to be silent, ever.
-        self.taken: set[int] = set()
+        # People whom a person of the staff put where the agent is to be silent, ever.
+        self.taken: set[str] = set()
+        # Where a person put a card last, for as long as the conversation has concluded nothing since.
+        self.placed: dict[int, int] = {}
+        self.facts: dict[tuple[str, str], object] = {}
         # The name each person gave last, for as long as nobody of the staff gave them another.
         self.said: dict[str, str] = {}
         self.renamed: set[int] = set()
+        # Leads that staff made.
+        self.linkable: set[int] = set()
 
     def teardown(self):
         try:
@@ -210,19 +243,37 @@ class Delivering(RuleBasedStateMachine):
     @rule(phone=PEOPLE, score=st.sampled_from([10, 90]))
     def lead_is_scored(self, phone, score):
         record(self.pipeline, phone, qualification_score=score, context={"conversation_stage": "qualificação"})
+        self._is_told(phone, "score", score)
 
     @rule(phone=PEOPLE, flow=st.sampled_from(["Aluguel de Lote", "Compra com Desconto", None]))
     def lead_chooses_a_flow(self, phone, flow):
         record(self.pipeline, phone, chosen_flow=flow)
+        self._is_told(phone, "flow", flow)
 
     # --- Staff
 
     @precondition(lambda self: self.kommo.leads)
     @rule(data=st.data(), status=PLACES)
     def staff_move_a_card(self, data, status):
-        lead_id = self._edit(data, status_id=status)
-        if status == STATUSES["human_handoff"]:
-            self.taken.add(lead_id)
+        self._is_placed(self._edit(data, status_id=status))
+
+    @rule(phone=PEOPLE, status=PLACES, name=NAMES)
+    def staff_make_a_card(self, phone, status, name):
+        lead_id = self.kommo.make(phone, name=name, status_id=status)
+        self.renamed.add(lead_id)
+        self.linkable.add(lead_id)
+        self.unheard.append(lead_id)
+        self._is_placed(lead_id)
+
+    @precondition(lambda self: self.kommo.leads)
+    @rule(data=st.data())
+    def a_row_gets_odd(self, data):
+        self.kommo.odd.add(data.draw(st.sampled_from(sorted(self.kommo.leads))))
+
+    @precondition(lambda self: self.kommo.odd)
+    @rule(data=st.data())
+    def a_row_can_be_read_again(self, data):
+        self.kommo.odd.remove(data.draw(st.sampled_from(sorted(self.kommo.odd))))
 
     @precondition(lambda self: self.kommo.leads)
     @rule(data=st.data(), name=NAMES)
@@ -279,16 +330,26 @@ class Delivering(RuleBasedStateMachine):
     @precondition(lambda self: self.kommo.late)
     @rule()
     def a_late_write_lands(self):
-        self.unheard += self.kommo.land()
+        landed = self.kommo.land()
+        self.unheard += landed
+        for lead_id in landed:
+            # It was on its way before the person placed it, and Kommo applies it nevertheless.
+            self.placed.pop(lead_id, None)
 
     @precondition(lambda self: self.unheard)
     @rule()
     def kommo_tells_of_it(self):
         lead_id = self.unheard.pop(0)
         card = Card.objects.filter(kommo_lead_id=lead_id).first()
+        if card is None and lead_id not in self.kommo.leads:
+            return
         if card is None:
-            # It waits until the card knows its lead.
-            self.unheard.append(lead_id)
+            reply = self.kommo.reply(lead_id)
+            if self.kommo.hidden or reply.unreadable or self._is_being_made(lead_id):
+                # It waits until it can be read, or the card knows its lead.
+                self.unheard.append(lead_id)
+            else:
+                newcomers.take_in(self.account, [reply], self.kommo, None, now=timezone.now())
         elif lead_id in self.kommo.leads:
             self._hear_of(card)
         else:
@@ -326,8 +387,12 @@ class Delivering(RuleBasedStateMachine):
 
     @invariant()
     def no_lead_exists_twice(self):
-        ours = [lead["bridge_id"] for lead in (self.kommo.leads | self.kommo.trash).values()]
-        assert len(ours) == len(set(ours))
+        assert len(self.kommo.made) == len(set(self.kommo.made))
+
+    @invariant()
+    def a_card_stands_where_a_person_put_it_last(self):
+        there = self.kommo.leads | self.kommo.trash
+        assert {one: there[one]["status_id"] for one in self.placed} == self.placed
 
     @invariant()
     def what_staff_tagged_stays_tagged(self):
@@ -335,7 +400,7 @@ class Delivering(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_silenced_whom_nobody_took(self):
-        silenced = Card.objects.filter(lead__handoff_since__isnull=False).values_list("kommo_lead_id", flat=True)
+        silenced = Lead.objects.filter(handoff_since__isnull=False).values_list("phone", flat=True)
         assert set(silenced) <= self.taken
         assert Account.objects.get().state == Account.State.ACTIVE
 
@@ -343,6 +408,7 @@ class Delivering(RuleBasedStateMachine):
 
     def trouble_ends(self):
         self.kommo.hidden = self.kommo.refuses_notes = False
+        self.kommo.odd.clear()
         while self.kommo.trash:
             lead_id, lead = self.kommo.trash.popitem()
             self.kommo.leads[lead_id] = lead
@@ -351,7 +417,7 @@ class Delivering(RuleBasedStateMachine):
             self.time_passes()
             self.everything_is_looked_at()
             self.a_second_look_is_taken()
-            while self.unheard and Card.objects.filter(kommo_lead_id=self.unheard[0]).exists():
+            for _ in range(len(self.unheard)):
                 self.kommo_tells_of_it()
             outbox.requeue(Card.objects.filter(state__in=[Card.State.DEAD, Card.State.BLOCKED]), now=timezone.now())
             self.worker_drains([])
@@ -374,14 +440,16 @@ class Delivering(RuleBasedStateMachine):
     def _is_right(self, card):
         lead, held = card.lead, self.kommo.leads[card.kommo_lead_id]
         assert (card.state, card.in_doubt, card.waiting_reason) == ("in_sync", {}, "")
-        assert held["bridge_id"] == str(lead.pk)
+        assert held["bridge_id"] in (str(lead.pk), "")
         assert held["name"] == (lead.name or lead.phone)
         if card.kommo_lead_id not in self.renamed:
             # Our own older write, however late it arrives, is nobody's edit.
             assert lead.name == self.said.get(lead.phone, "")
         assert held["status_id"] == lead.stage.kommo_status_id
         flows = {tag for tag in held["tags"] if tag.startswith("fluxo_")}
-        assert flows == ({f"fluxo_{lead.chosen_flow.lower().replace(' ', '_')}"} if lead.chosen_flow else set())
+        wanted = {f"fluxo_{lead.chosen_flow.lower().replace(' ', '_')}"} if lead.chosen_flow else set()
+        # On a lead that was linked, what a late write of ours brought may stay beside it: found there, it is theirs.
+        assert flows == wanted or (card.kommo_lead_id in self.linkable and wanted <= flows)
 
     def _drain(self, lease, now):
         account = Account.objects.get()
@@ -395,7 +463,25 @@ class Delivering(RuleBasedStateMachine):
     def _hear_of(self, card):
         now = timezone.now()
         reply = self.kommo.reply(card.kommo_lead_id)
-        adoption.adopt(card.pk, reply, None, read_at=now, now=now, found_by="webhook")
+        adoption.adopt_each({card.pk: reply}, None, read_at=now, now=now, found_by="webhook")
+
+    def _is_being_made(self, lead_id):
+        """Say whether a lead is one that we have made, and that its card does not know yet."""
+        ours = self.kommo.leads[lead_id]["bridge_id"]
+        return bool(ours) and Card.objects.filter(lead_id=ours, kommo_lead_id=None).exists()
+
+    def _is_placed(self, lead_id):
+        lead = self.kommo.leads[lead_id]
+        self.placed[lead_id] = lead["status_id"]
+        if lead["status_id"] == STATUSES["human_handoff"]:
+            self.taken.add(lead["phone"])
+
+    def _is_told(self, phone, what, value):
+        """News may move a card on; what was said before is none."""
+        if self.facts.get((phone, what)) != value:
+            self.facts[phone, what] = value
+            there = self.kommo.leads | self.kommo.trash
+            self.placed = {one: place for one, place in self.placed.items() if there[one]["phone"] != phone}
 
     def _edit(self, data, **changes):
         lead_id = data.draw(st.sampled_from(sorted(self.kommo.leads)))

@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from bridge.kommo.client import KommoClient
+from bridge.kommo.replies import LeadReply
 from bridge.models import Account, WebhookEvent
 from bridge.sync import fence
-from tests.conftest import drain, lead_of, record
+from tests.conftest import drain, lead_of, record, rested
 
 GOOD = {"qualification_score": 90, "context": {"conversation_stage": "qualificação"}}
 BIA = "+5581988880000"
@@ -75,3 +77,18 @@ def test_more_unread_than_can_be_looked_through_have_everything_read(heard, pipe
     record(pipeline, **GOOD)
     drain(heard)
     assert len(reads(kommo)) == before + 1
+
+
+@pytest.mark.parametrize("absurd", [{"price": {"a": []}}, {"custom_fields_values": 7}, {"pipeline_id": "x"}])
+def test_a_lead_that_cannot_be_read_is_not_moved_until_it_can(account, pipeline, card, kommo, monkeypatch, absurd):
+    monkeypatch.setattr(fence, "FRESH_FOR", timedelta(0))
+    Account.objects.update(webhook_destination="")
+    with monkeypatch.context() as patch:
+        row = LeadReply.read({"id": card.kommo_lead_id, "updated_at": 1, **absurd})
+        assert row.unreadable
+        patch.setattr(KommoClient, "iterate_leads", lambda *_, **__: [row])
+        record(pipeline, **GOOD)
+        drain(account)
+    assert (moves(kommo), lead_of().card.state, lead_of().card.waiting_reason) == ([], "retrying", fence.UNREAD)
+    drain(rested(account))
+    assert (len(moves(kommo)), lead_of().card.state) == (1, "in_sync")

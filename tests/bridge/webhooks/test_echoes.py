@@ -32,6 +32,40 @@ def test_n21_a_whole_body_that_says_what_the_card_holds_costs_no_call(account, p
     assert WebhookItem.objects.latest("id").result == WebhookItem.Result.ECHO
 
 
+def test_what_we_created_is_known_by_its_webhook_which_tells_who_is_responsible(account, pipeline, kommo):
+    for number in range(40):
+        record(pipeline, f"+5581955{number:06d}", name=f"Ana {number}")
+    drain(account)
+    before = len(reads(kommo))
+    told = [_hook_of(account, card, responsible_user_id=77).replace("update", "add") for card in account.cards.all()]
+    hear(account, *told)
+    assert len(reads(kommo)) == before
+    assert {card.observed["responsible_user_id"] for card in account.cards.all()} == {77}
+    # By now it is known: somebody else is news.
+    card = account.cards.first()
+    hear(account, _hook_of(account, card, responsible_user_id=78))
+    assert len(reads(kommo)) == before + 1
+
+
+def test_the_webhook_of_a_create_whose_answer_is_still_to_come_waits_for_it(account, pipeline, kommo, monkeypatch):
+    record(pipeline, name="Ana")
+    drain(account)
+    card = account.cards.get()
+    body = _hook_of(account, card, responsible_user_id=77).replace("update", "add")
+    kommo_id, waits = card.kommo_lead_id, []
+    account.cards.update(kommo_lead_id=None, write_settles_at=timezone.now() + intent.LONGEST_WRITE)
+
+    def answer_comes(seconds):
+        waits.append(seconds)
+        account.cards.update(kommo_lead_id=kommo_id, write_settles_at=None)
+
+    monkeypatch.setattr(processing.time, "sleep", answer_comes)
+    before = len(reads(kommo))
+    hear(account, body)
+    assert (len(waits), len(reads(kommo)) - before) == (1, 0)
+    assert WebhookItem.objects.latest("id").result == WebhookItem.Result.ECHO
+
+
 @pytest.fixture
 def under_way(account, pipeline, kommo, monkeypatch):
     """Cards whose new name is on its way to Kommo, which tells of it before it answers."""

@@ -26,7 +26,7 @@ from bridge.errors import KommoError
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgetting, Heartbeat, WebhookEvent
 from bridge.reasons import told
-from bridge.sync import briefings, clock, outbox, troubles
+from bridge.sync import adoption, briefings, clock, outbox, troubles
 from bridge.sync.connection import client_for
 from bridge.sync.traits import Trait
 from followups import channels
@@ -46,6 +46,8 @@ INBOX_LATE_AFTER = timedelta(minutes=5)
 NOT_COMPARED_FOR = timedelta(minutes=15)
 CLOCKS_MAY_DIFFER_BY = timedelta(seconds=5)
 GLANCE_KEPT_SECONDS = 10
+# Leads that cannot be read, by Kommo's id: so many are named.
+ODD_SHOWN = 5
 TITLES = {
     "database": gettext_noop("database"),
     "queue": gettext_noop("queue"),
@@ -425,9 +427,22 @@ def _cards(now: datetime) -> Iterator[Finding]:
     for state, (said, remedy) in STUCK.items():
         if number := counts.get(state):
             yield Finding("cards", _(said) % {"count": number}, _(remedy), "cards")
+    yield from _unreadable()
     without = Lead.objects.filter(pipeline__account_link__isnull=False, card=None, erased_at=None).count()
     if without:
         yield Finding("cards", _("%(count)d leads without a card") % {"count": without}, _(CONNECT))
+
+
+def _unreadable() -> Iterator[Finding]:
+    odd = adoption.unreadable()
+    count = odd.count()
+    if count:
+        ids = ", ".join(
+            str(one) for one in odd.order_by("pk").values_list("kommo_lead_id", flat=True)[:ODD_SHOWN] if one
+        )
+        message = _("%(count)d leads in Kommo could not be read, and are as they were here: %(leads)s")
+        remedy = _("see the last error on the card's page and mend in Kommo what it names; it is read again by itself")
+        yield Finding("cards", message % {"count": count, "leads": ids or "–"}, remedy, "unreadable")
 
 
 def _inbox(now: datetime) -> Iterator[Finding]:

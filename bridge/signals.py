@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from bridge import agent_events, personal_data, reasons
 from bridge.models import Card
-from bridge.sync import adoption, briefings, figures, nudge, outbox, switches
+from bridge.sync import adoption, briefings, figures, nudge, outbox, places, switches
 from followups import enrollment, telling
 from followups.recording import followups_sent
 from leads import announcements, silence
@@ -114,6 +114,19 @@ def configuration_changed(instance: Any, **_: object) -> None:
 @receiver(post_save, sender=Pipeline)
 def pipeline_changed(instance: Pipeline, **_: object) -> None:
     requeue_blocked(instance.pk, now=timezone.now())
+
+
+@receiver(pre_save, sender=Stage)
+def stage_will_be_bound(instance: Stage, raw: bool, **_: object) -> None:
+    before = None if raw or instance._state.adding else Stage.objects.filter(pk=instance.pk).first()
+    instance.bound_before = before.kommo_status_id if before else None
+
+
+@receiver(post_save, sender=Stage)
+def stage_was_bound(instance: Stage, raw: bool, **_: object) -> None:
+    """The cards that stand there have stood in a stage of ours all along."""
+    if not raw and instance.kommo_status_id and instance.kommo_status_id != instance.bound_before:
+        places.settle(places.of_stage(instance), now=timezone.now())
 
 
 @receiver(pre_save, sender=FieldMapping)

@@ -29,6 +29,7 @@ from bridge.sync import (
     figures,
     nudge,
     outbox,
+    places,
     reconciliation,
     refusals,
     subscription,
@@ -99,6 +100,7 @@ def read_inbox(account_id: int) -> None:
 def poll(account_id: int, full: bool = False) -> None:
     """Compare with Kommo what webhooks may have missed: the latest changes, or every card."""
     heartbeat.progress()
+    places.settle(places.of_account(account_id), now=timezone.now())
     if full and Account.objects.filter(pk=account_id, compared_at=None).exists():
         if compare_first(account_id) is False:
             _go_on("bridge.tasks.poll", account_id, True)

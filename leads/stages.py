@@ -175,3 +175,21 @@ def found(lead: Lead, stage: Stage | None, *, name: str, reason: str, now: datet
     announcements.stage_changed.send(Lead, lead=lead, previous=previous, by=Lead.Actor.KOMMO, reason=reason, now=now)
     handoff.follow_stage(lead, previous=previous, by=Lead.Actor.STAFF, now=now, found=True)
     return True
+
+
+@transaction.atomic
+def become_known(lead: Lead, stage: Stage, *, reason: str, now: datetime) -> bool:
+    """Give a lead the stage of ours that its card has stood in all along; False when it has one.
+
+    Nobody moved it: whose place it is, since when, and what was concluded then stay as they were.
+    """
+    lead = locked(lead)
+    if lead.stage is not None:
+        return False
+    data = {"from": "other", "from_name": lead.other_stage_name, "to": stage.key, "to_name": stage.name}
+    lead.stage, lead.other_stage_name, lead.updated_at = stage, "", now
+    lead.save(update_fields=["stage", "other_stage_name", "updated_at"])
+    lead.events.create(at=now, kind=Event.Kind.STAGE_CHANGED, actor=Lead.Actor.BRIDGE, reason=reason[:500], data=data)
+    announcements.stage_changed.send(Lead, lead=lead, previous=None, by=Lead.Actor.BRIDGE, reason=reason, now=now)
+    handoff.follow_stage(lead, by=Lead.Actor.BRIDGE, now=now, found=True)
+    return True

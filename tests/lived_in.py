@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from bridge.sandbox.entities import Pipeline, Status
+from bridge.sandbox.store import Store
 from tests.conftest import Kommo
 
 NEW, QUALIFYING, QUALIFIED, MEETING, HANDOFF, NOT_INTERESTED = (
@@ -13,6 +15,7 @@ NEW, QUALIFYING, QUALIFIED, MEETING, HANDOFF, NOT_INTERESTED = (
 )  # fmt: skip
 WON, LOST = 142, 143
 PLACE, AFTER_SALES, INSTALLING = 11672895, 11690011, 89820109
+OLD_PIPELINE, OLD_STAGE = 11690999, 89820999
 WHATSAPP, BILL, LINK, SOLUTION = 392802, 392804, 395520, 392808
 # Options of “Solução Solar”: one our flows have the name of, and one nobody has mapped.
 RENT, UNMAPPED = 1078618, 326366
@@ -75,14 +78,20 @@ def value(field_id: int, held: Any) -> dict[str, Any]:
     return {"field_id": field_id, "values": [{key: held}]}
 
 
-def live_in(kommo: Kommo, *, rounds: int = 15) -> LivedIn:
-    """Fill the account: twenty shapes, `rounds` of each."""
+def live_in(kommo: Kommo, store: Store, *, rounds: int = 15) -> LivedIn:
+    """Fill the account: twenty-three shapes, `rounds` of each."""
     home = LivedIn(kommo)
+    old = Pipeline(OLD_PIPELINE, "Funil de 2019", 90, is_main=False)
+    old.statuses[OLD_STAGE] = Status(OLD_STAGE, "Proposta", OLD_PIPELINE, 10, "#fffeb2")
+    store.pipelines[OLD_PIPELINE] = old
     for at in range(rounds):
         for kind, body in SHAPES.items():
             made = body(home, at)
             home.move_in(kind, **made)
         _second_contact(home)
+        _twice(home)
+    # Put away only now: nothing is made in an archived pipeline.
+    old.is_archive = True
     home.remember()
     return home
 
@@ -92,6 +101,12 @@ def _second_contact(home: LivedIn) -> None:
     number = home.number()
     home.kommo.post(f"leads/{one.kommo_id}/main_contact", {"name": "Marido", "phone": number})
     one.phones.append(number)
+
+
+def _twice(home: LivedIn) -> None:
+    """One person who has written to two sellers, and has a card of each; the newer one is worked on."""
+    older = home.move_in("the older of two", stage="Não Interessado")
+    home.move_in("the newer of two", phones=older.phones, stage="Em Qualificação")
 
 
 Shape = Callable[[LivedIn, int], dict[str, Any]]
@@ -114,6 +129,7 @@ SHAPES: dict[str, Shape] = {
     "won": lambda home, at: {"status_id": WON},
     "lost": lambda home, at: {"status_id": LOST},
     "after sales": lambda home, at: {"pipeline_id": AFTER_SALES, "status_id": INSTALLING},
+    "in an archived pipeline": lambda home, at: {"pipeline_id": OLD_PIPELINE, "status_id": OLD_STAGE},
     "without a contact": lambda home, at: {"phones": []},
     "three numbers": lambda home, at: {"phones": [home.number() for _ in range(3)]},
     "a phone in a field": lambda home, at: {"phones": [], "custom_fields_values": [value(WHATSAPP, home.number())]},

@@ -22,7 +22,7 @@ from bridge.api.serializers import Past, pipeline_named, read_interaction
 from bridge.models import ApiKey, Card, Delivery
 from bridge.sync import figures, people
 from leads.erasure import ForgottenError
-from leads.interactions import Interaction, record_all
+from leads.interactions import Interaction, Recorded, record_all
 from leads.models import Pipeline
 
 # Of a request and of others like it at the same moment, somebody gets through.
@@ -181,9 +181,17 @@ def _act(reports: list[Report], now: datetime, *, look: bool) -> dict[int, Outco
         recorded = record_all([one.interaction for one in mine], pipeline=pipeline, now=now)
         for result in recorded:
             if result.interaction.kommo_lead_id:
-                people.name_card(result.lead, result.interaction.kommo_lead_id)
+                _name_card(result, result.interaction.kommo_lead_id)
         transaction.on_commit(partial(figures.count, "bridge_interactions", by=len(mine)))
         answers = representation.interaction_answers(recorded, now)
         outcomes |= {one.place: answer for one, answer in zip(mine, answers, strict=True)}
         idempotency.remember([(one.key, one.body, outcomes[one.place]) for one in mine if one.key], now=now)
     return outcomes
+
+
+def _name_card(result: Recorded, kommo_lead_id: int) -> None:
+    """Note the card a report names; one that cannot be this lead's is told of in the answer instead."""
+    if reason := people.why_not_named(result.lead, kommo_lead_id):
+        result.changes.ignored["kommo_lead_id"] = reason
+    else:
+        people.name_card(result.lead, kommo_lead_id)

@@ -331,7 +331,12 @@ IGNORED = (
     _("meeting %(name)s does not stand: nothing else changes by it"),
     _("a meeting does not stand: nothing else changes by it"),
     _("it tells less than “%(name)s”, which is known"),
+    _("the card is lead %(number)s, and a report changes that for nobody"),
+    _("lead %(number)s is a card of another pipeline"),
+    _("lead %(number)s is the card of another lead here"),
 )
+# How a lead came to its stage without anybody's doing.
+PLACES = (_("its stage in Kommo is one of ours now: %(a)s"),)
 # Parts of other sentences.
 WEEKDAYS = (
     _("Mondays"), _("Tuesdays"), _("Wednesdays"), _("Thursdays"), _("Fridays"), _("Saturdays"), _("Sundays"),
@@ -339,4 +344,6 @@ WEEKDAYS = (
 # These begin with a name, and so fit nearly everything.
 LATE = (_("%(a)s is further along"), _("%(a)s stopped: %(why)s"))
 
-SENTENCES = DECISIONS + ALTERNATIVES + QUALIFICATION + PEOPLE + CARDS + DELIVERY + KOMMO + FOLLOW_UPS + IGNORED + LATE
+SENTENCES = (
+    DECISIONS + PLACES + ALTERNATIVES + QUALIFICATION + PEOPLE + CARDS + DELIVERY + KOMMO + FOLLOW_UPS + IGNORED + LATE
+)

@@ -60,6 +60,7 @@ CARD_COLUMNS = (
     "due_at",
     "pending_since",
     "waiting_reason",
+    "last_error",
     "stages_to_visit",
 )
 
@@ -113,8 +114,18 @@ def adopt_each(
             )
         if failure.error:
             found[card_id] = Findings(error=failure.error)
-            Card.objects.filter(pk=card_id).update(last_error=f"{UNREADABLE}: {failure.error}"[:1000])
+            note_unreadable(card_id, failure.error)
     return found
+
+
+def note_unreadable(card_id: int, error: str) -> None:
+    """Keep with a card what of its lead could not be adopted, until the next reading is."""
+    Card.objects.filter(pk=card_id).update(last_error=f"{UNREADABLE}: {error}"[:1000])
+
+
+def unreadable() -> QuerySet[Card]:
+    """Return the cards of which something in Kommo could not be adopted."""
+    return Card.objects.filter(last_error__startswith=UNREADABLE)
 
 
 @dataclass
@@ -173,6 +184,8 @@ def adopt(
         drifts.note_adopted(card, changed, wishes(card.lead, reading.book, catalogue), found_by=found_by, now=now)
     _update_card(reading, reply, now_held, read_at)
     card.unread, card.kept_forms = {}, seen.forms
+    if card.last_error.startswith(UNREADABLE):
+        card.last_error = ""
     if seen.dropped or (changed and card.refused_parts):
         # A person may just have filled in what a stage asked for.
         _send_again(reading)
@@ -318,6 +331,8 @@ def _is_ours(card: Card, subject: str) -> bool:
 def is_as_known(card: Card, reply: LeadReply, read_at: datetime, account: Account) -> bool:
     """Say whether a reading tells nothing new: nothing is in doubt, and Kommo holds what we know it to hold."""
     if reply.unreadable or card.in_doubt or card.state in (Card.State.GONE, Card.State.CLOSED, Card.State.SHOWN):
+        return False
+    if card.last_error.startswith(UNREADABLE):
         return False
     if card.observed_at is None or card.observed_at > read_at or reply.main_contact_id != card.kommo_contact_id:
         return False

@@ -56,7 +56,7 @@ def relink(card: Card, reply: LeadReply, catalogue: Catalogue | None, *, now: da
     with adoption.each_by_itself("merge", reply.id) as failure:
         linked = adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="merge", reason=reason)
     if failure.error:
-        Card.objects.filter(pk=card.pk).update(last_error=f"{adoption.UNREADABLE}: {failure.error}"[:1000])
+        adoption.note_unreadable(card.pk, failure.error)
     return linked
 
 

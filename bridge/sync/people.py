@@ -125,9 +125,11 @@ def meet(
     learnt: set[int] = set()
     for card in cards:
         reply = by_lead.get(card.kommo_lead_id or 0)
-        with adoption.each_by_itself("contacts", card.kommo_lead_id or 0):
+        with adoption.each_by_itself("contacts", card.kommo_lead_id or 0) as failure:
             if _meet(card, reply, contacts, wanted[card.pk], catalogue, now):
                 learnt |= wanted[card.pk]
+        if failure.error:
+            adoption.note_unreadable(card.pk, failure.error)
     return learnt
 
 
@@ -142,6 +144,23 @@ def name_card(lead: Lead, kommo_lead_id: int) -> None:
     """Note which card a lead without one may have; it is looked at before anything is created."""
     cards = Card.objects.filter(lead=lead, kommo_lead_id=None, create_intent_at=None)
     cards.update(named_lead_id=kommo_lead_id, looked_for_at=None)
+
+
+def why_not_named(lead: Lead, kommo_lead_id: int) -> str:
+    """Return why the card that a report names is not the lead's, as far as our own rows tell; empty if it may be."""
+    card = Card.objects.filter(lead=lead).first()
+    if card and card.kommo_lead_id:
+        known = f"the card is lead {card.kommo_lead_id}"
+        return "" if card.kommo_lead_id == kommo_lead_id else f"{known}, and a report changes that for nobody"
+    others = Card.objects.filter(kommo_lead_id=kommo_lead_id).exclude(lead=lead).select_related("lead")
+    if card:
+        others = others.filter(account=card.account_id)
+    theirs = others.first()
+    if theirs is None:
+        return ""
+    if theirs.lead.pipeline_id != lead.pipeline_id:
+        return f"lead {kommo_lead_id} is a card of another pipeline"
+    return f"lead {kommo_lead_id} is the card of another lead here" if theirs.lead.phone_key else ""
 
 
 def release_nobodys(account: Account, kommo_lead_id: int) -> bool:

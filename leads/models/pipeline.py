@@ -185,6 +185,8 @@ class Stage(models.Model):
     history = HistoricalRecords()
     # Whether it paused the agent before it was saved just now (leads/signals.py).
     paused_before: bool
+    # The stage of Kommo it was bound to before that (bridge/signals.py).
+    bound_before: int | None
 
     class Meta:
         verbose_name = _("stage")

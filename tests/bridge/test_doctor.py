@@ -10,9 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone, translation
 
+from bridge import tasks
 from bridge.doctor import examine
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
-from bridge.sync import switches
+from bridge.sync import adoption, people, switches
 from followups.models import Sequence
 from leads.models import FieldMapping, Stage
 from tests.conftest import drain, record
@@ -192,3 +193,30 @@ def test_a_first_comparison_under_way_is_told_and_one_that_never_ends_is_wrong(a
 def test_a_shadow_is_told(account):
     switches.enter_shadow(account, now=timezone.now())
     assert any("nothing is said to leads" in one.message for one in examine(timezone.now(), ask_kommo=False))
+
+
+def test_a_lead_that_could_not_be_adopted_is_told_until_it_can_be(healthy, pipeline, kommo, monkeypatch):
+    record(pipeline)
+    drain(healthy)
+    card = Card.objects.get()
+    kommo.post(f"leads/{card.kommo_lead_id}/edit", {"name": "Outra"})
+    with monkeypatch.context() as patched:
+        patched.setattr(adoption, "_take_over", lambda reading: {}["odd"])
+        tasks.poll(healthy.pk, full=True)
+    [(check, message)] = wrong()
+    assert check == "cards"
+    assert str(card.kommo_lead_id) in message
+    tasks.poll(healthy.pk, full=True)
+    assert wrong() == set()
+
+
+def test_contacts_that_could_not_be_read_are_told_with_their_card(healthy, pipeline, kommo, monkeypatch):
+    made = kommo.post("leads", {"name": "Ana", "phone": "+5581911112222"})["id"]
+    tasks.poll(healthy.pk)
+    kommo.post(f"leads/{made}/main_contact", {"name": "Marido", "phone": "+5581966665555"})
+    with monkeypatch.context() as patched:
+        patched.setattr(people, "_meet", lambda *_: {}["odd"])
+        tasks.poll(healthy.pk, full=True)
+    assert str(made) in " ".join(message for _, message in wrong())
+    tasks.poll(healthy.pk, full=True)
+    assert wrong() == set()

@@ -271,6 +271,21 @@ def test_the_card_that_the_agents_own_tables_know_is_linked(account, pipeline, k
     assert len(kommo.leads()) == 3
 
 
+def test_a_report_is_told_why_the_card_it_names_is_not_taken(account, pipeline, kommo, agent):
+    carded(account, pipeline, name="Maria")
+    marias = lead_of().card.kommo_lead_id
+    theirs = agent.says(ANA, name="Ana", kommo_lead_id=marias).json()
+    assert theirs["ignored"] == [
+        {"field": "lead.kommo_lead_id", "reason": f"lead {marias} is the card of another lead here"}
+    ]
+    assert lead_of(ANA).card.named_lead_id is None
+    [other] = agent.says(MARIA, kommo_lead_id=marias + 999).json()["ignored"]
+    assert f"the card is lead {marias}" in other["reason"]
+    assert agent.says(MARIA, kommo_lead_id=marias).json()["ignored"] == []
+    drain(account)
+    assert len({Card.objects.get(lead=lead_of(one)).kommo_lead_id for one in (ANA, MARIA)}) == 2
+
+
 def test_an_import_knows_no_number_twice(pipeline):
     lead = record(pipeline, ANA).lead
     FurtherPhone.objects.create(

@@ -29,6 +29,11 @@ class HoursForm(Labelled):
     time_zone = forms.CharField(label=gettext_lazy("Time zone"), max_length=64)
     locale = forms.CharField(label=gettext_lazy("Amounts are read as in"), max_length=20)
     phone_region = forms.CharField(label=gettext_lazy("Phones without a country are of"), max_length=2)
+    phone_field = forms.CharField(
+        label=gettext_lazy("Field of the lead that holds the phone, where cards have no contact"),
+        max_length=200,
+        required=False,
+    )
     quiet_from = forms.TimeField(
         label=gettext_lazy("Quiet from"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
     )
@@ -69,6 +74,7 @@ class HoursForm(Labelled):
         "time_zone",
         "locale",
         "phone_region",
+        "phone_field",
         "followup_distance",
         "opt_out_words",
         "words_for_nothing",

@@ -1,0 +1,77 @@
+"""Does every lead stand where its card does, and does a person have those that stand in human care?
+
+Adopting sees to it whenever a card changes. What changes nothing on the card is seen to here: a stage of Kommo that was
+bound to one of ours later than the card was found in it, and leads that were taken in before a stage paused anybody.
+Asks our own rows alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from bridge.models import Card
+from leads import handoff, stages
+from leads.models import Lead, Stage
+
+# Of each kind, in one go; whoever comes next goes on.
+AT_ONCE = 500
+
+
+def settle(leads: QuerySet[Lead], *, now: datetime) -> int:
+    """Let leads stand where their cards are known to, and a person have those in human care; return how many did."""
+    return _become_known(leads, now) + _pause_forgotten(leads, now)
+
+
+def of_account(account_id: int) -> QuerySet[Lead]:
+    return Lead.objects.filter(card__account=account_id)
+
+
+def of_stage(stage: Stage) -> QuerySet[Lead]:
+    return Lead.objects.filter(pipeline=stage.pipeline_id)
+
+
+def _become_known(leads: QuerySet[Lead], now: datetime) -> int:
+    """Give their stage to leads whose card stands in a place that none of ours was bound to."""
+    count = 0
+    strangers = leads.filter(stage=None, erased_at=None).exclude(card__state__in=(Card.State.GONE, Card.State.CLOSED))
+    for stage in _bound_stages(strangers):
+        here = strangers.filter(
+            pipeline=stage.pipeline_id,
+            card__observed__pipeline_id=stage.pipeline.kommo_pipeline_id,
+            card__observed__status_id=stage.kommo_status_id,
+        )
+        for pk in list(here.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]):
+            count += _enter(pk, stage, now)
+    return count
+
+
+def _bound_stages(strangers: QuerySet[Lead]) -> QuerySet[Stage]:
+    pipelines = strangers.order_by().values("pipeline")
+    bound = Stage.objects.filter(pipeline__in=pipelines, kommo_status_id__isnull=False)
+    return bound.exclude(pipeline__kommo_pipeline_id=None).select_related("pipeline")
+
+
+@transaction.atomic
+def _enter(lead_id: object, stage: Stage, now: datetime) -> bool:
+    lead = Lead.objects.select_for_update(no_key=True).get(pk=lead_id)
+    held = Card.objects.values_list("observed", flat=True).get(lead=lead)
+    # A webhook may have come in between.
+    if lead.erased_at or (held.get("pipeline_id"), held.get("status_id")) != (
+        stage.pipeline.kommo_pipeline_id,
+        stage.kommo_status_id,
+    ):
+        return False
+    return stages.become_known(lead, stage, reason=f"its stage in Kommo is one of ours now: {stage.name}", now=now)
+
+
+def _pause_forgotten(leads: QuerySet[Lead], now: datetime) -> int:
+    """Pause the agent for leads that stand in human care and that nobody has given back since they came there."""
+    never = Q(resumed_at=None) | Q(resumed_at__lt=F("stage_set_at"))
+    forgotten = leads.filter(never, stage__pauses_agent=True, handoff_source="", erased_at=None)
+    rows = list(forgotten.select_related("pipeline", "stage").order_by("pk")[:AT_ONCE])
+    for lead in rows:
+        handoff.follow_stage(lead, by=Lead.Actor.BRIDGE, now=now, found=True)
+    return len(rows)

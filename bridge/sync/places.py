@@ -8,6 +8,7 @@ Asks our own rows alone.
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -55,7 +56,7 @@ def _bound_stages(strangers: QuerySet[Lead]) -> QuerySet[Stage]:
 
 
 @transaction.atomic
-def _enter(lead_id: object, stage: Stage, now: datetime) -> bool:
+def _enter(lead_id: UUID, stage: Stage, now: datetime) -> bool:
     lead = Lead.objects.select_for_update(no_key=True).get(pk=lead_id)
     held = Card.objects.values_list("observed", flat=True).get(lead=lead)
     # A webhook may have come in between.

@@ -104,7 +104,9 @@ def read(
             field_id,
             unread.get("fields", {}) if is_own else {},
         )
-        if said is not None:
+        if said is None and field_id not in ours:
+            theirs.pop(field_id, None)
+        else:
             theirs[field_id] = said
     names = [side["name"] for side in (doubts, known) if "name" in side]
     said_name = _said("text", reading.held["name"], names, reading.forms, "name", unread if is_own else {})

@@ -40,6 +40,7 @@ def waiting():
     return Card.objects.filter(contact_due_at__isnull=False).count()
 
 
+@pytest.mark.as_documented
 def test_names_travel_in_one_call_and_are_on_record(named, kommo):
     before = len(kommo.journal())
     deliver(named, seconds=3)

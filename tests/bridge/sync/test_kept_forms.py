@@ -137,6 +137,7 @@ def test_a_long_fact_is_cut_on_the_card_and_kept_whole(account, pipeline, kommo,
     assert_at_rest(account, kommo, said)
 
 
+@pytest.mark.as_documented
 def test_a_long_text_that_staff_typed_is_theirs_and_is_not_cut(account, pipeline, kommo, fields):
     kommo_id = carded(account, pipeline, custom={"text": "Olá"})
     typed = "Combinado com a síndica. " * 20
@@ -264,6 +265,7 @@ class TestWhatStaffType:
         drain(account)
         assert lead_of().card.state == Card.State.IN_SYNC
 
+    @pytest.mark.as_documented
     def test_what_cannot_be_said_in_our_words_stays_theirs(self, account, pipeline, kommo, fields):
         kommo_id = carded(account, pipeline, custom={"numeric": 5, "select": "Bateria"})
         # An option our copy of the account has not heard of.

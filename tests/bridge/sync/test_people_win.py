@@ -67,6 +67,7 @@ def test_n7_a_field_the_lead_cannot_hold_stands_until_ours_changes(account, pipe
     assert (owner.label, owner.by, owner.holds) == ("Link", "staff", False)
 
 
+@pytest.mark.as_documented
 def test_n7_a_value_finer_than_ours_is_not_rounded_away(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, bill_value=500)
     edit(kommo, kommo_id, **field(BILL, "777.555"))
@@ -356,6 +357,7 @@ def test_n7_without_webhooks_a_person_who_moved_the_card_unheard_comes_before_a_
     assert (lead_of().stage.key, lead_of().in_handoff) == ("human_handoff", True)
 
 
+@pytest.mark.as_documented
 def test_a_move_costs_one_reading_more_only_while_webhooks_may_be_lost(account, pipeline, kommo):
     carded(account, pipeline)
 

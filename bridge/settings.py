@@ -163,6 +163,8 @@ if _database["ENGINE"].endswith("sqlite3"):
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;"
+            # What is erased is overwritten in the file too, however Python's SQLite was built.
+            "PRAGMA secure_delete=ON;"
             "PRAGMA mmap_size=134217728; PRAGMA journal_size_limit=27103364; PRAGMA cache_size=-20000",
         },
     }

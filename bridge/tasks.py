@@ -290,7 +290,8 @@ def prune() -> None:
     now = timezone.now()
     with alone("prune", now=now, longest=2 * LONGEST_PRUNING) as mine:
         if mine:
-            personal_data.sweep_again(now=now)
+            if personal_data.sweep_again(now=now):
+                personal_data.leave_no_pages()
             forgotten = retention.prune(now=now, go_on=lambda: timezone.now() < now + LONGEST_PRUNING)
             if forgotten:
                 log.info("pruned", **forgotten)

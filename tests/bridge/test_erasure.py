@@ -17,10 +17,11 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection, models
+from django.db.utils import ConnectionHandler
 from django.test import Client
 from django.utils import timezone
 
-from bridge import tasks
+from bridge import personal_data, tasks
 from bridge.api import keys
 from bridge.configuration.connecting import destination_for
 from bridge.kommo.client import KommoClient
@@ -578,3 +579,28 @@ def test_a_reply_in_the_customers_own_chat_counts_whoever_is_the_main_contact(ac
     # And nobody who is erased is taken over.
     erase(maria)
     assert takeovers.notice(account, connections.client_for(account), now=timezone.now()) == 0
+
+
+@pytest.mark.django_db
+def test_in_the_files_of_a_small_database_nothing_is_left_either(settings, tmp_path, monkeypatch):
+    if not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        pytest.skip("PostgreSQL's files are its own")
+    file = tmp_path / "bridge.sqlite3"
+    handler = ConnectionHandler({"default": {**settings.DATABASES["default"], "NAME": str(file)}})
+    mine = handler["default"]
+    monkeypatch.setattr(personal_data, "connection", mine)
+    try:
+        with mine.cursor() as cursor:
+            cursor.execute("CREATE TABLE people (name TEXT)")
+            cursor.executemany(
+                "INSERT INTO people VALUES (%s)", [(f"{NAME} {number} {'x' * 3000}",) for number in range(9)]
+            )
+            cursor.execute("DELETE FROM people WHERE rowid < 5")
+            cursor.execute("UPDATE people SET name = ''")
+
+        personal_data.leave_no_pages()
+
+        for one in tmp_path.iterdir():
+            assert NAME.encode() not in one.read_bytes(), one.name
+    finally:
+        mine.close()

@@ -76,15 +76,16 @@ class Environment:
         """Return a list of host names: not addresses, which would refuse everybody."""
         given = self.names(name)
         for host in given:
-            if "/" in host or " " in host:
-                wanted = "host names alone, such as bridge.example, without https:// and without a path"
+            # Neither a port nor an address of IPv6 without its brackets is ever the name that is asked for.
+            if "/" in host or " " in host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+                wanted = "host names alone, such as bridge.example, without https://, port or path"
                 raise _refused(name, host, wanted, "this machine alone")
         return given
 
     def origins(self, name: str) -> list[str]:
         given = self.names(name)
         for origin in given:
-            if not origin.startswith(("https://", "http://")):
+            if not re.match(r"https?://.", origin):
                 raise _refused(name, origin, "addresses with their scheme, such as https://bridge.example", "none")
         return given
 

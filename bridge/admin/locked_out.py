@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,4 +17,4 @@ def page(request: HttpRequest, refused: HttpResponse | None, credentials: dict[s
         "title": _("Too many wrong passwords"),
         "username": (credentials or {}).get("username") or request.POST.get("username", ""),
     }
-    return render(request, "admin/locked_out.html", context, status=settings.AXES_HTTP_RESPONSE_CODE)
+    return render(request, "admin/locked_out.html", context, status=429)

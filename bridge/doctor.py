@@ -295,6 +295,11 @@ def _first_comparison(account: Account, now: datetime) -> Finding:
 
 
 def _token(account: Account, now: datetime) -> Iterator[Finding]:
+    scopes = auth.claims(account.access_token).get("scopes")
+    if isinstance(scopes, list) and scopes and "crm" not in scopes:
+        message = _("%(account)s: the token may not read or write leads (its scopes: %(scopes)s)")
+        remedy = _("give the integration the scope “crm” in Kommo, and make a new token")
+        yield Finding("token", message % {"account": account, "scopes": ", ".join(map(str, scopes))}, remedy, "token")
     expires_at = account.token_expires_at
     # A pair of OAuth's renews itself every day.
     if expires_at is None or account.refresh_token:

@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
+from bridge.kommo import fields
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.models import Account, Card, Trouble
 from bridge.sync import catalogue, refusals, troubles
 from bridge.sync.connection import client_for
+from bridge.sync.plan import apply, combine_doubts
 from followups.channels import Outcome, Outgoing, Result
 
 FIELD = "Follow-up"
@@ -45,11 +48,24 @@ class Salesbot:
             return Result(Outcome.RETRY, obstacle)
         values = [{"field_id": field["id"], "values": [{"value": message.text}]}]
         client = client_for(card.account)
+        effect = {"fields": {str(field["id"]): fields.from_kommo(field["type"], values[0]["values"])}}
+        _note_ours(card, effect, is_there=False)
         try:
             client.update_leads([{"id": card.kommo_lead_id, "custom_fields_values": values}])
         except KommoError as error:
             return _again(card.account, client, error, now)
+        _note_ours(card, effect, is_there=True)
         return _run(card.account, client, card.kommo_lead_id, now)
+
+
+@transaction.atomic
+def _note_ours(card: Card, effect: dict[str, Any], *, is_there: bool) -> None:
+    """Remember what the field holds, or may hold by now, as ours: found there, it is no person's edit."""
+    row = Card.objects.select_for_update(no_key=True).get(pk=card.pk)
+    if is_there and row.observed:
+        row.observed = apply(row.observed, effect)
+    row.in_doubt = combine_doubts(row.in_doubt, effect)
+    row.save(update_fields=["observed", "in_doubt"])
 
 
 def _field(account: Account, text: str) -> tuple[dict[str, Any] | None, str]:

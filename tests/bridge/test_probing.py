@@ -126,3 +126,11 @@ def test_the_doctor_offers_it_until_it_was_run(account, pipeline, kommo):
     assert len(offers()) == 1 and not offers()[0].remedy
     probe()
     assert offers() == []
+
+
+def test_the_doctor_names_a_missing_scope_before_the_first_failure(account, kommo):
+    kommo.post("options", {"token_scopes": "notifications"})
+    account.access_token = kommo.post("tokens", {})["token"]
+    account.save()
+    [found] = [one for one in doctor.examine(timezone.now(), ask_kommo=False) if "scopes" in one.message]
+    assert "crm" in found.remedy

@@ -13,6 +13,8 @@ from bridge.sync import catalogue
 from bridge.sync.connection import client_for
 from bridge.sync.salesbot import FIELD, Salesbot
 from followups.channels import Outcome, Outgoing, acts_once, configured
+from leads.models import Event
+from tests.bridge.sync.mapped import read_back
 from tests.conftest import drain, record
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -118,3 +120,16 @@ def test_a_plan_without_salesbots_is_told_and_stops_nothing_else(message, kommo,
     again = send(message)
     assert (again.outcome, len(kommo.journal())) == (Outcome.RETRY, before)
     assert 0 < again.retry_after_seconds <= 60
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_field_that_we_wrote_is_no_persons_edit(message, kommo, account, lost):
+    if lost:
+        kommo.fault("drop_after", count=1, path="/api/v4/leads", method="PATCH")
+    send(message)
+    read_back(account)
+    card = Card.objects.get(lead=message.lead["id"])
+    assert list(card.lead.events.filter(kind=Event.Kind.STAFF_EDIT).values_list("reason", "data")) == []
+    kommo.post(f"leads/{card.kommo_lead_id}/edit", {"name": "Maria Souza"})
+    read_back(account)
+    assert card.lead.events.filter(kind=Event.Kind.STAFF_EDIT).count() == 1

@@ -12,12 +12,13 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # SQLite uses a partial index only where its condition has no values.
         AddIndexBesideOthers(
             model_name="lead",
             index=models.Index(
-                condition=models.Q(("meeting_gone_by", False), ("meeting_status__in", ["scheduled", "rescheduled"])),
-                fields=["meeting_starts_at"],
-                name="meeting_ahead",
+                condition=models.Q(("meeting_gone_by", False), ("meeting_starts_at__isnull", False)),
+                fields=["meeting_status", "meeting_starts_at"],
+                name="meetings_ahead",
             ),
         ),
     ]

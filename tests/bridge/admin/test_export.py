@@ -66,7 +66,7 @@ def test_whatever_separator_a_spreadsheet_reads_by_no_cell_of_it_is_a_formula(se
 
 
 def test_a_manager_takes_the_filtered_list_out_and_it_is_on_the_record(pipeline):
-    record(pipeline, "+5581990000001", name="=1+1", bill_value=4500)
+    record(pipeline, "+5581990000001", name="=HOJE()", bill_value=4500)
     record(
         pipeline, "+5581990000002", name="Rita", context={"conversation_stage": "qualificação"}, is_decision_maker=True
     )
@@ -74,7 +74,7 @@ def test_a_manager_takes_the_filtered_list_out_and_it_is_on_the_record(pipeline)
 
     rows = csv_of(manager.get(LEADS, {"_export": "csv"}))
 
-    assert {row["name"] for row in rows} == {"'=1+1", "Rita"}
+    assert {row["name"] for row in rows} == {"'=HOJE()", "Rita"}
     assert {row["phone"] for row in rows} == {"+5581990000001", "+5581990000002"}
     assert [line.change_message for line in LogEntry.objects.all()] == ["Took the list out as csv"]
 
@@ -104,13 +104,13 @@ def test_a_list_longer_than_a_page_is_taken_out_whole_in_a_constant_number_of_qu
 
 
 def test_a_workbook_holds_text_and_numbers_and_no_formula(pipeline):
-    record(pipeline, "+5581990000001", name="=1+1", bill_value=4500)
+    record(pipeline, "+5581990000001", name="=HOJE()", bill_value=4500)
 
     answer = client_of(roles.MANAGER).get(LEADS, {"_export": "xlsx"})
 
     with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
-    assert "=1+1" in sheet
+    assert "=HOJE()" in sheet
     assert "<f>" not in sheet
     assert "<v>4500</v>" in sheet
 

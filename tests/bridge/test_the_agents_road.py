@@ -79,11 +79,11 @@ class Road:
 
 
 @pytest.fixture
-def road(kommo, pipeline, connect, agent, receiver, settings, monkeypatch, request) -> Road:
+def road(kommo, sandbox_server, pipeline, connect, agent, receiver, settings, monkeypatch, request) -> Road:
     settings.AGENT_WEBHOOK_URL = receiver.url
     settings.AGENT_WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     monkeypatch.setattr(dispatch, "STAY_FOR", timedelta(0))
-    home = live_in(kommo, rounds=1)
+    home = live_in(kommo, sandbox_server.sandbox.store, rounds=1)
     type(pipeline).objects.update(phone_field="WhatsApp")
     pipeline.refresh_from_db()
     pipeline.rules_changed()

@@ -15,7 +15,7 @@ from tests.e2e.stack import eventually, port
 from tests.e2e.test_kills import descendants
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_script_that_started_it_in_its_background_can_stop_it(tmp_path, ending):
     url = f"127.0.0.1:{free_port(port())}"
     environment = Stage(tmp_path, web_port=0, sandbox_port=0).environment

@@ -36,6 +36,9 @@ class Command(BaseCommand):
         # Both, and by name: a script that starts this in its background has SIGINT ignored.
         for asked in STOPPING:
             signal.signal(asked, signal.default_int_handler)
+        # A terminal that is closed; whoever started this with nohup has said that it may.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
         children: dict[str, subprocess.Popen[bytes]] = {}
         ended = None
         try:
@@ -49,7 +52,7 @@ class Command(BaseCommand):
             self.stdout.write("Stopping …")
         finally:
             # Asked once is enough: a second time must not leave children behind.
-            for asked in STOPPING:
+            for asked in (*STOPPING, signal.SIGHUP):
                 signal.signal(asked, signal.SIG_IGN)
             stop(list(children.values()))
         if ended:

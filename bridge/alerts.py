@@ -43,7 +43,11 @@ def note(troubles: Iterable[Finding], now: datetime) -> None:
     """Keep a row for each trouble, and count the looks that have found it."""
     for finding in troubles:
         subject = subject_of(finding)
-        latest = {"message": finding.message[:500], "remedy": finding.remedy[:500], "last_seen_at": now}
+        latest = {
+            "message": finding.message.replace("\0", " ")[:500],
+            "remedy": finding.remedy[:500],
+            "last_seen_at": now,
+        }
         known = Alert.objects.filter(subject=subject)
         if not known.update(times_seen=F("times_seen") + 1, **latest):
             Alert.objects.bulk_create([Alert(subject=subject, first_seen_at=now, **latest)], ignore_conflicts=True)
@@ -51,7 +55,7 @@ def note(troubles: Iterable[Finding], now: datetime) -> None:
 
 def subject_of(finding: Finding) -> str:
     """Return what stays the same from look to look: the message without its numbers."""
-    return f"{finding.check}: {NUMBER.sub('#', finding.message)}"[:200]
+    return f"{finding.check}: {NUMBER.sub('#', finding.message)}".replace("\0", " ")[:200]
 
 
 def tell_due(now: datetime) -> None:

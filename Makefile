@@ -28,6 +28,7 @@ test: $(DEV) ## the whole suite on SQLite, and on TEST_DATABASE_URL and TEST_RED
 
 check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, licences, advisories, then the suite
 	@$(MAKE) --no-print-directory -j2 -k $(CHECKS)
+	@$(MAKE) --no-print-directory check-hostile
 	@$(MAKE) --no-print-directory test
 
 # The core of the road once more, against a Kommo that behaves as badly as accounts were seen to (docs/sandbox.md).

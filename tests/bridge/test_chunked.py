@@ -7,6 +7,8 @@ from io import BytesIO
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_started
+from django.db import close_old_connections
 from django.test import RequestFactory
 
 from bridge.api import keys
@@ -30,7 +32,10 @@ def post(db):
         answer = b"".join(WholeBodies(WSGIHandler())(environ, lambda status, headers: answered.append(status)))
         return int(answered[0].split()[0]), answer
 
-    return send
+    # As Django's own test client does: a request would close the connection whose transaction the test is in.
+    request_started.disconnect(close_old_connections)
+    yield send
+    request_started.connect(close_old_connections)
 
 
 def test_an_interaction_and_the_reason_of_a_handoff_arrive(post, pipeline):

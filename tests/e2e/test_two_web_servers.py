@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from bridge.demo.stage import Stage, free_port
-from tests.e2e.stack import database, kinds, migrated, port
+from tests.e2e.stack import ENCRYPTION_KEY, database, kinds, migrated, port
 
 CALLS = 40
 A_SECOND = 3
@@ -31,7 +31,11 @@ def two_servers(directory: Path, **settings: str) -> Iterator[tuple[list[str], d
     with ExitStack() as open_until_the_end:
         like = migrated(kind, os.environ.get("TEST_DATABASE_URL", ""))
         place = database(kind, directory, like=like)
-        extra = {"DATABASE_URL": open_until_the_end.enter_context(place), "Q_NAME": f"bridge-{uuid4().hex[:12]}"}
+        extra = {
+            "DATABASE_URL": open_until_the_end.enter_context(place),
+            "FIELD_ENCRYPTION_KEYS": ENCRYPTION_KEY,
+            "Q_NAME": f"bridge-{uuid4().hex[:12]}",
+        }
         servers = []
         for name in ("one", "other"):
             (directory / name).mkdir()

@@ -7,7 +7,7 @@ must not hide the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -126,10 +126,12 @@ def examine(now: datetime, *, ask_kommo: bool = True, language: str = "en") -> l
 def glance(now: datetime, *, language: str) -> list[Finding]:
     """Return what `examine` finds among our own rows, at most a few seconds old: for a page that looks all the time."""
     key = f"doctor:{language}"
-    found: list[Finding] | None = cache.get(key)
-    if found is None:
-        found = examine(now, ask_kommo=False, language=language)
-        cache.set(key, found, GLANCE_KEPT_SECONDS)
+    kept: list[dict[str, str]] | None = cache.get(key)
+    if kept is not None:
+        return [Finding(**each) for each in kept]
+    found = examine(now, ask_kommo=False, language=language)
+    # As plain values: in Redis the cache holds JSON.
+    cache.set(key, [asdict(each) for each in found], GLANCE_KEPT_SECONDS)
     return found
 
 

@@ -40,6 +40,7 @@ AT_ONCE = {
 # A request waits for its cache: a Redis that takes calls and answers none costs it this once, then nothing for a while.
 IN_A_REQUEST = {"socket_connect_timeout": 0.3, "socket_timeout": 0.3, "retry": Retry(NoBackoff(), 0)}
 LEFT_ALONE_SECONDS = 5.0
+AS_IT_WAS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def connect() -> redis.Redis:
@@ -75,11 +76,14 @@ def _or(instead: T) -> Callable[[Callable[Concatenate[Cache, P], T]], Callable[C
 
 
 class JsonSerializer:
-    """What is kept is JSON: Django would keep Python's pickles, and whoever writes to Redis would run code here."""
+    """What is kept is JSON: Django would keep Python's pickles, and whoever writes to Redis would run code here.
+
+    Raises TypeError for what would come back as something else than it was: a dataclass, a date.
+    """
 
     def dumps(self, value: Any) -> Any:
         # Numbers as they are, so that Redis can count them.
-        return value if type(value) is int else orjson.dumps(value)
+        return value if type(value) is int else orjson.dumps(value, option=AS_IT_WAS)
 
     def loads(self, kept: bytes) -> Any:
         try:

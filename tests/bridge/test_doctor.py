@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone, translation
 
 from bridge import tasks
-from bridge.doctor import examine
+from bridge.doctor import examine, glance
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
 from bridge.sync import adoption, people, switches
 from followups.models import Sequence
@@ -220,3 +220,12 @@ def test_contacts_that_could_not_be_read_are_told_with_their_card(healthy, pipel
     assert str(made) in " ".join(message for _, message in wrong())
     tasks.poll(healthy.pk, full=True)
     assert wrong() == set()
+
+
+def test_a_glance_that_was_kept_says_what_the_first_one_said(healthy):
+    Heartbeat.objects.all().delete()
+
+    first, kept = (glance(timezone.now(), language="pt-br") for _ in range(2))
+
+    assert kept == first
+    assert not all(finding.is_well for finding in kept)

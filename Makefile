@@ -6,8 +6,8 @@ PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 # Settings for the checks that load the project: they speak to no database and no account.
-CHECK_ENV := ENV_FILE=/dev/null DEBUG=false SECRET_KEY=a-long-random-value-for-checks-only-0123456789abcdefghij \
-	FIELD_ENCRYPTION_KEYS=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
+CHECK_ENV = ENV_FILE=/dev/null DEBUG=false SECRET_KEY=$(shell head -c 60 /dev/urandom | base64 -w 0 | tr '+/' '-_') \
+	FIELD_ENCRYPTION_KEYS=$(shell head -c 32 /dev/urandom | base64 -w 0 | tr '+/' '-_') DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo run test check bench format lock audit clean

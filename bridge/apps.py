@@ -15,12 +15,14 @@ class BridgeConfig(AppConfig):
 
         from bridge import checks, crash_reports, heartbeat, roles, signals, tracing  # noqa: F401  (registers checks, connects the receivers)
         from bridge.errors import ConfigurationError
+        from followups import channels
 
         crash_reports.start(settings.SENTRY_DSN, environment=settings.SENTRY_ENVIRONMENT)
         try:
             tracing.start(settings.OTEL_EXPORTER_OTLP_ENDPOINT)
         except ConfigurationError as error:
             raise ImproperlyConfigured(str(error)) from error
+        channels.check()
         post_migrate.connect(roles.ensure, sender=self)
         heartbeat.end_with_supervisor()
         # What is loaded stays: no collection has to look at it again. manage.py and wsgi.py hold them off until here.

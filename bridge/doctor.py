@@ -21,7 +21,7 @@ from django.utils.translation import gettext_noop, ngettext
 from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
-from bridge import redis_clients, static_files
+from bridge import checks, redis_clients, static_files
 from bridge.errors import KommoError
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgetting, Heartbeat, WebhookEvent
@@ -68,6 +68,7 @@ TITLES = {
     "handoffs": gettext_noop("handoffs"),
     "clock": gettext_noop("clock"),
     "erasures": gettext_noop("erasures"),
+    "settings": gettext_noop("settings"),
 }
 CONNECT = gettext_noop("run manage.py kommo_connect")
 # State of a card -> what is said of those in it, and the remedy.
@@ -140,7 +141,7 @@ def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
     if not all(finding.is_well for finding in found):
         # Everything else reads the database.
         return found
-    checks: list[Check] = [
+    looks: list[Check] = [
         _queue,
         _worker,
         _accounts,
@@ -156,10 +157,11 @@ def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
         _agent,
         _static_files,
         _clock,
+        _settings,
     ]
     if ask_kommo:
-        checks.insert(3, _kommo)
-    for check in checks:
+        looks.insert(3, _kommo)
+    for check in looks:
         found += _dared(check, now)
     return found
 
@@ -528,6 +530,12 @@ def _static_files(now: datetime) -> Iterator[Finding]:
         yield Finding("static files", message % {"count": len(names), "example": names[0]}, remedy)
     else:
         yield Finding("static files", _("collected"))
+
+
+def _settings(now: datetime) -> Iterator[Finding]:
+    for text, advice in checks.weaknesses():
+        # It works, and somebody may have their reasons: said, and no alarm.
+        yield Finding("settings", text, advice=advice)
 
 
 def _age(span: timedelta) -> str:

@@ -12,7 +12,8 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from bridge.environment import Environment
+from bridge.environment import Environment, make_folder
+from bridge.kommo.hosts import check_base_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ.get("ENV_FILE") or str(BASE_DIR / ".env"))
@@ -34,7 +35,7 @@ ALLOWED_HOSTS = [*env.hosts("ALLOWED_HOSTS"), *LOOPBACK]
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 
 # Newest first: the first key encrypts, all of them decrypt. Only DEBUG may do without a key of its own.
-FIELD_ENCRYPTION_KEYS = env.names("FIELD_ENCRYPTION_KEYS")
+FIELD_ENCRYPTION_KEYS = env.keys("FIELD_ENCRYPTION_KEYS")
 if not FIELD_ENCRYPTION_KEYS:
     if not DEBUG:
         raise ImproperlyConfigured(
@@ -55,7 +56,7 @@ SESSION_COOKIE_SECURE = SECURE
 CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = True
 # Two installations on one host share its cookies, whatever their ports.
-SESSION_COOKIE_NAME = env.text("SESSION_COOKIE_NAME", "sessionid")
+SESSION_COOKIE_NAME = env.word("SESSION_COOKIE_NAME", "sessionid")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Scripts come from our own files alone. Alpine, which unfold's pages are made with, evaluates attributes; unfold puts
@@ -149,13 +150,29 @@ TEMPLATES = [
 
 # --- Database, cache, queue -------------------------------------------------------------------------------------
 
+# PostgreSQL's, read on SQLite too: a mistyped line is told before somebody changes over.
+# A migration may take its time, but never make the bridge wait for a lock it wants.
+_statement_seconds = env.number("DATABASE_STATEMENT_SECONDS", 30, most=3_600)
+_session = {
+    "statement_timeout": f"{0 if 'migrate' in sys.argv[1:2] else _statement_seconds}s",
+    "lock_timeout": f"{env.number('DATABASE_LOCK_SECONDS', 10, most=3_600)}s",
+    # A transaction whose process is stuck gives its locks back.
+    "idle_in_transaction_session_timeout": f"{env.number('DATABASE_IDLE_SECONDS', 60, most=3_600)}s",
+}
+# Planning a small statement takes the server longer than running it. A worker's look for the few rows of many that
+# are due, and a plan for any value would not use the indexes that hold only those (docs/decisions/0028).
+_works = sys.argv[1:2] in (["worker"], ["qcluster"])
+_prepares = env.flag("DATABASE_PREPARED_STATEMENTS", default=True) and not _works
+_prepared = {"server_side_binding": True, "prepare_threshold": 3} if _prepares else {}
+_kept_seconds = env.number("DATABASE_CONN_MAX_AGE", 600, most=86_400)
+
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'data' / 'bridge.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"].endswith("sqlite3"):
     # A path beside the code, from wherever a command is started: from cron it would be another, empty database.
     if not str(_database["NAME"]).startswith((":memory:", "file:")):
         _database["NAME"] = str(BASE_DIR / str(_database["NAME"]))
-    Path(str(_database["NAME"])).parent.mkdir(parents=True, exist_ok=True)
+    make_folder("DATABASE_URL", Path(str(_database["NAME"])).parent)
     # IMMEDIATE: a transaction that reads before it writes waits for its turn instead of failing with "locked".
     _database |= {
         "CONN_MAX_AGE": 600,
@@ -169,22 +186,9 @@ if _database["ENGINE"].endswith("sqlite3"):
         },
     }
 else:
-    # A migration may take its time, but never make the bridge wait for a lock it wants.
-    _statement_seconds = 0 if "migrate" in sys.argv[1:2] else env.number("DATABASE_STATEMENT_SECONDS", 30, most=3_600)
-    _session = {
-        "statement_timeout": f"{_statement_seconds}s",
-        "lock_timeout": f"{env.number('DATABASE_LOCK_SECONDS', 10, most=3_600)}s",
-        # A transaction whose process is stuck gives its locks back.
-        "idle_in_transaction_session_timeout": f"{env.number('DATABASE_IDLE_SECONDS', 60, most=3_600)}s",
-    }
-    # Planning a small statement takes the server longer than running it. A worker's look for the few rows of many that
-    # are due, and a plan for any value would not use the indexes that hold only those (docs/decisions/0028).
-    _works = sys.argv[1:2] in (["worker"], ["qcluster"])
-    _prepares = env.flag("DATABASE_PREPARED_STATEMENTS", default=True) and not _works
-    _prepared = {"server_side_binding": True, "prepare_threshold": 3} if _prepares else {}
     # No connection pool: the queue's cluster forks, and children would share the pool's sockets.
     _database |= {
-        "CONN_MAX_AGE": env.number("DATABASE_CONN_MAX_AGE", 600, most=86_400),
+        "CONN_MAX_AGE": _kept_seconds,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": _database.get("OPTIONS", {})
         | _prepared
@@ -201,7 +205,7 @@ else:
 
 REDIS_URL = env.redis("REDIS_URL")
 # What keeps two installations on one Redis apart. The queue's messages are signed with it too.
-Q_NAME = env.text("Q_NAME", "bridge")
+Q_NAME = env.word("Q_NAME", "bridge")
 CACHES = {
     "default": {"BACKEND": "bridge.redis_clients.Cache", "LOCATION": REDIS_URL, "KEY_PREFIX": Q_NAME}
     if REDIS_URL
@@ -236,26 +240,26 @@ else:
 
 # --- Kommo and the agent: the values that fill the first account and pipeline --------------------------------------
 
-KOMMO_BASE_URL = env.text("KOMMO_BASE_URL")
-KOMMO_LONG_LIVED_TOKEN = env.text("KOMMO_LONG_LIVED_TOKEN")
+KOMMO_BASE_URL = env.kommo("KOMMO_BASE_URL", check_base_url)
+KOMMO_LONG_LIVED_TOKEN = env.token("KOMMO_LONG_LIVED_TOKEN")
 KOMMO_CLIENT_ID = env.text("KOMMO_CLIENT_ID")
 KOMMO_CLIENT_SECRET = env.text("KOMMO_CLIENT_SECRET")
-KOMMO_REDIRECT_URI = env.text("KOMMO_REDIRECT_URI")
+KOMMO_REDIRECT_URI = env.address("KOMMO_REDIRECT_URI", "https://bridge.example/oauth/kommo/callback/")
 # `shadow`: a new account starts so.
 KOMMO_MODE = env.choice("KOMMO_MODE", ("active", "shadow"), "active")
 KOMMO_PIPELINE_ID = env.number("KOMMO_PIPELINE_ID", 0, most=2**53) or None
 KOMMO_REQUESTS_PER_SECOND = env.number("KOMMO_REQUESTS_PER_SECOND", 7, least=1, most=50)
 KOMMO_BATCH_SIZE = env.number("KOMMO_BATCH_SIZE", 50, least=1, most=250)
-KOMMO_WEBHOOK_SECRET = env.text("KOMMO_WEBHOOK_SECRET")
-AGENT_WEBHOOK_URL = env.text("AGENT_WEBHOOK_URL")
+KOMMO_WEBHOOK_SECRET = env.path_part("KOMMO_WEBHOOK_SECRET")
+AGENT_WEBHOOK_URL = env.address("AGENT_WEBHOOK_URL", "https://agent.example/hook")
 AGENT_WEBHOOK_SECRET = env.text("AGENT_WEBHOOK_SECRET")
 # When Kommo could not be asked for so long, the agent may not reply: a person may have taken over meanwhile.
 HANDOFF_UNKNOWN_AFTER = timedelta(minutes=env.number("HANDOFF_UNKNOWN_AFTER_MINUTES", 30, least=1, most=10_000))
 # How follow-ups leave: a dotted path, or empty for the agent's webhook (and the log while that is empty too).
-FOLLOWUP_CHANNEL = env.text("FOLLOWUP_CHANNEL")
-EVOLUTION_URL = env.text("EVOLUTION_URL")
+FOLLOWUP_CHANNEL = env.dotted("FOLLOWUP_CHANNEL")
+EVOLUTION_URL = env.address("EVOLUTION_URL", "https://evolution.example")
 EVOLUTION_INSTANCE = env.text("EVOLUTION_INSTANCE")
-EVOLUTION_API_KEY = env.text("EVOLUTION_API_KEY")
+EVOLUTION_API_KEY = env.token("EVOLUTION_API_KEY")
 SALESBOT_ID = env.number("SALESBOT_ID", 0, most=2**53)
 # Days each growing table keeps its rows; None for ever. Events are what a lead’s page tells of its past.
 RETENTION_DAYS = {
@@ -272,18 +276,18 @@ RETENTION_DAYS = {
     # By which a report about somebody who was erased is known again, and not stored.
     "forgotten_reports": env.days("KEEP_FORGOTTEN_REPORTS_DAYS", 365),
 }
-METRICS_TOKEN = env.text("METRICS_TOKEN")
+METRICS_TOKEN = env.token("METRICS_TOKEN")
 
 # --- Alerts to staff: told once so many looks, one a minute, have found a trouble, over at least the grace ----------
 
-ALERT_EMAILS = env.names("ALERT_EMAILS")
-ALERT_WEBHOOK_URL = env.text("ALERT_WEBHOOK_URL")
+ALERT_EMAILS = env.emails("ALERT_EMAILS")
+ALERT_WEBHOOK_URL = env.address("ALERT_WEBHOOK_URL", "https://chat.example/hook")
 ALERT_WEBHOOK_SECRET = env.text("ALERT_WEBHOOK_SECRET")
 ALERT_AFTER_LOOKS = env.number("ALERT_AFTER_LOOKS", 3, least=1, most=1_000)
 ALERT_GRACE = timedelta(minutes=env.number("ALERT_GRACE_MINUTES", 5, most=10_000))
 # smtp+tls://user:password@host:587; without one, mail is written to the log.
 vars().update(env.mail("EMAIL_URL", "consolemail://"))
-DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "bridge@localhost")
+DEFAULT_FROM_EMAIL = env.sender("DEFAULT_FROM_EMAIL", "bridge@localhost")
 EMAIL_TIMEOUT = 10
 
 # --- REST API -----------------------------------------------------------------------------------------------------
@@ -388,10 +392,10 @@ LOGGING = {
 }
 
 # Errors to Sentry, scrubbed as the log is; needs requirements-extra.lock.
-SENTRY_DSN = env.text("SENTRY_DSN")
-SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "development" if DEBUG else "production")
+SENTRY_DSN = env.address("SENTRY_DSN", "https://key@sentry.example/1")
+SENTRY_ENVIRONMENT = env.word("SENTRY_ENVIRONMENT", "development" if DEBUG else "production")
 # Times of requests, jobs and calls to Kommo, to a collector of OpenTelemetry (OTLP over http).
-OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.address("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
 
 # --- Admin --------------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import orjson
 import structlog
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from followups import signing
@@ -76,7 +78,10 @@ class Result:
 
 
 class Channel(Protocol):
-    """A way to the lead. `acts_once`: handed the same `attempt_id` twice, it says the message once."""
+    """A way to the lead. `acts_once`: handed the same `attempt_id` twice, it says the message once.
+
+    One may say which settings it needs: `needs`, their names. None of them may be empty at start.
+    """
 
     acts_once: bool
 
@@ -141,9 +146,11 @@ class Evolution:
     """
 
     acts_once = False
+    needs = ("EVOLUTION_URL", "EVOLUTION_INSTANCE", "EVOLUTION_API_KEY")
 
     def __init__(self) -> None:
-        self._url = f"{settings.EVOLUTION_URL.rstrip('/')}/message/sendText/{settings.EVOLUTION_INSTANCE}"
+        instance = quote(settings.EVOLUTION_INSTANCE, safe="")
+        self._url = f"{settings.EVOLUTION_URL.rstrip('/')}/message/sendText/{instance}"
 
     def send(self, message: Outgoing, *, now: datetime) -> Result:
         data = orjson.dumps({"number": message.phone.lstrip("+"), "text": message.text})
@@ -196,6 +203,27 @@ def _words(said: Any) -> str:
 def acts_once(channel: Channel) -> bool:
     """Say whether a message may be handed over again; a channel that does not say so is not trusted with it."""
     return bool(getattr(channel, "acts_once", False))
+
+
+def check() -> None:
+    """Raise ImproperlyConfigured where FOLLOWUP_CHANNEL names no channel, or one whose own settings are empty.
+
+    Said at start: follow-ups would only be logged, and nobody would hear of it for long.
+    """
+    path = settings.FOLLOWUP_CHANNEL
+    if not path:
+        return
+    remedy = "Name a class with a method send, such as followups.channels.Evolution, or leave it empty for the agent."
+    try:
+        channel = import_string(path)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ImproperlyConfigured(f"FOLLOWUP_CHANNEL: “{path}” cannot be used: {reason}. {remedy}") from error
+    if not isinstance(channel, type) or not callable(getattr(channel, "send", None)):
+        raise ImproperlyConfigured(f"FOLLOWUP_CHANNEL: “{path}” is no channel. {remedy}")
+    missing = [name for name in getattr(channel, "needs", ()) if not getattr(settings, name)]
+    if missing:
+        raise ImproperlyConfigured(f"FOLLOWUP_CHANNEL={path} needs a value of {', '.join(missing)}.")
 
 
 def configured() -> Channel:

@@ -33,6 +33,7 @@ class Salesbot:
     """Runs the bot SALESBOT_ID on the lead's card, with the text in the long text field “Follow-up”."""
 
     acts_once = False
+    needs = ("SALESBOT_ID",)
 
     def send(self, message: Outgoing, *, now: datetime) -> Result:
         card = Card.objects.select_related("account").filter(lead_id=message.lead["id"]).first()

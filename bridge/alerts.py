@@ -8,7 +8,7 @@ business. A worker that is dead tells nothing: deploy/prometheus has the alarms 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,6 +18,7 @@ from django.db.models import F
 
 from bridge.doctor import Finding, examine
 from bridge.models import Alert
+from bridge.sync import briefings
 from followups import signing
 
 log = structlog.get_logger(__name__)
@@ -28,6 +29,7 @@ SAME_LOOK = timedelta(seconds=50)
 # Unseen for so long, it is over: a trouble that comes and goes is one trouble.
 OVER_AFTER = timedelta(minutes=3)
 REMIND_EVERY = timedelta(days=1)
+ANSWER_THEM = "answer the lead, or move the card: either ends this"
 NUMBER = re.compile(r"\d+")
 
 
@@ -35,8 +37,21 @@ def look(now: datetime) -> None:
     """Take one look, and tell staff what it is time to tell."""
     if Alert.objects.filter(last_seen_at__gt=now - SAME_LOOK).exists():
         return
-    note([finding for finding in examine(now, ask_kommo=False) if not finding.is_well], now)
+    troubles = [finding for finding in examine(now, ask_kommo=False) if not finding.is_well]
+    note([*troubles, *calls(now)], now)
     tell_due(now)
+
+
+def calls(now: datetime) -> Iterator[Finding]:
+    """Yield the leads who call for a person and whom nobody has answered, where their pipeline wants it told.
+
+    Each is a trouble of its own: the second lead must not be silent because the first is known. No name and no phone:
+    alerts go to chats.
+    """
+    rows = briefings.open_calls(now=now).filter(card__lead__pipeline__alert_on_calls=True)
+    for row in rows.select_related("card"):
+        which = f"lead {row.card.kommo_lead_id} in Kommo" if row.card.kommo_lead_id else f"lead {row.card.lead_id}"
+        yield Finding("calls", f"{row.call}: {which}", ANSWER_THEM, subject=f"call: {row.pk}")
 
 
 def note(troubles: Iterable[Finding], now: datetime) -> None:
@@ -54,7 +69,9 @@ def note(troubles: Iterable[Finding], now: datetime) -> None:
 
 
 def subject_of(finding: Finding) -> str:
-    """Return what stays the same from look to look: the message without its numbers."""
+    """Return what stays the same from look to look: the message without its numbers, if nothing else is named."""
+    if finding.subject:
+        return finding.subject
     return f"{finding.check}: {NUMBER.sub('#', finding.message)}".replace("\0", " ")[:200]
 
 

@@ -93,6 +93,7 @@ class Finding:
     """What a check saw. `remedy` is what a person does about it; empty when all is well.
 
     code: names the trouble for a page that tells it better. advice: all is well, and yet somebody may not want it so.
+    subject: what it stays the same trouble by, where its words are not enough.
     """
 
     check: str
@@ -100,6 +101,7 @@ class Finding:
     remedy: str = ""
     code: str = ""
     advice: str = ""
+    subject: str = ""
 
     @property
     def is_well(self) -> bool:

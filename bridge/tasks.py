@@ -22,6 +22,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
 from bridge.models import Account, Card
 from bridge.sync import (
+    briefings,
     catalogue,
     clock,
     connection,
@@ -57,6 +58,7 @@ LONGEST_COMPARING = timedelta(seconds=20)
 # The first comparison of an account leaves the other half of Kommo's calls to conversations.
 FIRST_COMPARISON_SHARE = 0.5
 # A person who replies in Kommo's chat is noticed within this; one call to the events feed.
+ASK_FOR_RESULTS_EVERY = timedelta(minutes=1)
 LOOK_FOR_TAKEOVERS_EVERY = timedelta(seconds=60)
 LONGEST_SENDING = timedelta(seconds=20)
 LONGEST_PRUNING = timedelta(seconds=15)
@@ -261,6 +263,14 @@ def end_waits() -> None:
 
 
 @tracing.traced
+def ask_for_results() -> None:
+    """Give sellers a task where a meeting has gone by without a result, and tick it off once that is known."""
+    heartbeat.progress()
+    for account_id in briefings.ask_for_results(now=timezone.now()):
+        nudge.send(account_id)
+
+
+@tracing.traced
 def knock(account_id: int) -> None:
     """Ask Kommo whether it takes us again after a refusal; deliveries go on when it does."""
     heartbeat.progress()
@@ -418,4 +428,5 @@ TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
     _reevaluations,
     _every(retention.PRUNE_EVERY, "bridge.tasks.prune"),
     _every(alerts.LOOK_EVERY, "bridge.tasks.watch"),
+    _every(ASK_FOR_RESULTS_EVERY, "bridge.tasks.ask_for_results"),
 ]

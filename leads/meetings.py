@@ -104,13 +104,18 @@ def pass_by(lead: Lead, changes: Change, now: datetime) -> None:
 
 
 def without_result(now: datetime) -> QuerySet[Meeting]:
-    """Return the meetings that have gone by and of which nobody has told the result, the longest waiting first.
+    """Return the meetings that have gone by and of which nobody has told the result, the longest waiting first."""
+    rows = awaiting_result().filter(starts_at__lte=now, starts_at__gt=now - ASKED_FOR)
+    return rows.order_by("starts_at", "pk")
+
+
+def awaiting_result() -> QuerySet[Meeting]:
+    """Return every meeting that has gone by and has no result, however long ago.
 
     Not those of leads that have been placed since, by whomever, or whose story is over: their result is plain.
     """
-    rows = Meeting.objects.filter(awaits_result=True, starts_at__lte=now, starts_at__gt=now - ASKED_FOR)
-    open_ones = rows.filter(lead__erased_at=None).exclude(lead__stage__kind__in=[Stage.Kind.WON, Stage.Kind.LOST])
-    return open_ones.filter(lead__stage_set_at__lt=F("starts_at")).order_by("starts_at", "pk")
+    rows = Meeting.objects.filter(awaits_result=True, lead__erased_at=None, lead__stage_set_at__lt=F("starts_at"))
+    return rows.exclude(lead__stage__kind__in=[Stage.Kind.WON, Stage.Kind.LOST])
 
 
 def _is_passing(lead: Lead, now: datetime) -> bool:

@@ -364,7 +364,22 @@ class Pipeline(Record):
     handoff_task: Annotated[str, Text(200, empty=True), Says("The task the seller gets at a handoff; empty: none.")] = (
         "Assumir o atendimento deste lead"
     )
-    handoff_task_within: Annotated[timedelta, Duration(), Says("When that task is due.")] = timedelta(hours=1)
+    handoff_task_within: Annotated[
+        timedelta, Duration(), Says("When that task is due, and every other one given to a seller.")
+    ] = timedelta(hours=1)
+    meeting_result_task: Annotated[
+        str,
+        Text(200, empty=True),
+        Says("The task the seller gets where a meeting has gone by without a result; empty: none."),
+    ] = ""
+    meeting_result_task_after: Annotated[
+        timedelta, Duration(), Says("How long after the meeting began; its result until then makes no task.")
+    ] = timedelta(hours=2)
+    alert_on_calls: Annotated[
+        bool,
+        Flag(),
+        Says("Staff are alerted of a lead who writes or books where no rule leads on, until somebody answers."),
+    ] = False
 
     @property
     def identity(self) -> tuple[Any, ...]:

@@ -28,6 +28,9 @@ PIPELINE_COLUMNS = (
     "handoff_note",
     "handoff_task",
     "handoff_task_within",
+    "meeting_result_task",
+    "meeting_result_task_after",
+    "alert_on_calls",
 )
 STAGE_COLUMNS = (
     "key",

@@ -299,6 +299,13 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
             "text": pipeline.handoff_task,
             "time": duration(pipeline.handoff_task_within),
         }
+    if pipeline.meeting_result_task:
+        yield _("Where a meeting has no result %(time)s after it began, the seller gets the task “%(text)s”") % {
+            "text": pipeline.meeting_result_task,
+            "time": duration(pipeline.meeting_result_task_after),
+        }
+    if pipeline.alert_on_calls:
+        yield _("Staff are alerted of a lead who calls for a person")
     yield _("Called %(name)s; clock of %(zone)s; amounts as in %(locale)s; phones of %(region)s") % {
         "name": pipeline.name,
         "zone": pipeline.time_zone,

@@ -243,6 +243,21 @@ class KommoClient(Transport):
     def create_tasks(self, tasks: Sequence[dict[str, Any]], *, lane: Lane = Lane.LIVE) -> list[TaskReply]:
         return self._written("create tasks", "POST", "/api/v4/tasks", list(tasks), "tasks", TaskReply.read, lane=lane)
 
+    def task(self, task_id: int) -> TaskReply:
+        """Return one task. Raises KommoNotFoundError (a 204 in Kommo)."""
+        data = self._request("read task", "GET", f"/api/v4/tasks/{task_id}")
+        if data is None:
+            raise KommoNotFoundError(f"task {task_id} is not in Kommo", operation="read task", status_code=204)
+        return self._read("read task", data, TaskReply.read)
+
+    def complete_task(self, task_id: int, result: str) -> None:
+        """Tick a task off, with what came of it.
+
+        Source: https://developers.kommo.com/reference/updating-a-task
+        """
+        body = {"is_completed": True, "result": {"text": result}}
+        self._request("complete task", "PATCH", f"/api/v4/tasks/{task_id}", body=body)
+
     # --- events, webhooks, bots ---------------------------------------------------------------------------------------
 
     def events(

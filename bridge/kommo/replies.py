@@ -300,10 +300,12 @@ class TaskReply:
     id: int
     entity_id: int
     text: str
+    is_completed: bool = False
 
     @classmethod
     def read(cls, data: Any) -> TaskReply:
-        return cls(integer(data, "id"), data.get("entity_id") or 0, str(data.get("text") or ""))
+        text = str(data.get("text") or "")
+        return cls(integer(data, "id"), data.get("entity_id") or 0, text, bool(data.get("is_completed")))
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,9 @@ class Briefing(models.Model):
     since = models.DateTimeField(_("handoff since"))
     # Why somebody should look at a lead that nobody was handed; empty for a handoff.
     call = models.CharField(_("what staff are called for"), max_length=500, blank=True, default="", db_default="")
+    # A task about a meeting that began at `since` and has no result; completed once that is known.
+    asks_result = models.BooleanField(default=False, db_default=False, editable=False)
+    resolved_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Empty once everything is there, or not needed any more.
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     note_id = models.BigIntegerField(_("note"), null=True, blank=True)
@@ -229,6 +232,9 @@ class Briefing(models.Model):
         indexes = (
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="briefings_due"),
             models.Index(fields=["given_up_at"], condition=Q(given_up_at__isnull=False), name="briefings_given_up"),
+            models.Index(
+                fields=["resolved_at", "since"], condition=Q(asks_result=True), name="briefings_asking_results"
+            ),
         )
 
     def __str__(self) -> str:

@@ -151,6 +151,8 @@ CARDS = (
     _("not found in Kommo before a move"),
     _("note for the seller at the handoff"),
     _("task for the seller at the handoff"),
+    _("task for the seller about a meeting"),
+    _("task for the seller about a meeting given up"),
     _("note for the seller at the handoff given up"),
     _("task for the seller at the handoff given up"),
     _("looked for once more before it is believed"),

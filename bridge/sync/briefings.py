@@ -5,6 +5,8 @@ without our hearing of it, later tries look for the mark first.
 
 The two go apart: where Kommo refuses one for our rights or the plan, that one waits while the other goes. What Kommo
 will never take is given up, and said where staff look.
+
+Where a meeting has gone by without a result the seller gets a task alone, ticked off once the result is known.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from babel.numbers import format_currency
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -27,7 +29,8 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.models import Account, Briefing, Card, Delivery, Trouble
 from bridge.sync import ledger, refusals, troubles
-from leads.models import Event, Lead
+from leads import meetings
+from leads.models import Event, Lead, Pipeline
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +38,10 @@ RETRY_AFTER = timedelta(seconds=30)
 GIVEN_UP_AFTER = timedelta(days=1)
 BATCH = 10
 ONE_CALL_IN = timedelta(days=1)
+# Meetings of longer ago are not asked about anew: somebody has just switched the task on, or Kommo was away for long.
+ASKED_ANEW = timedelta(days=1)
 CALLS_LAST = timedelta(days=7)
+MOST_ASKED = 200
 LAST_MESSAGES = 5
 LONGEST_QUOTE = 200
 TASK_TYPE_FOLLOW_UP = 1
@@ -61,13 +67,49 @@ def call(lead: Lead, reason: str, *, now: datetime) -> int | None:
     What a lead says from a stage that no rule leads out of would stand on a timeline that nobody opens.
     """
     card = Card.objects.filter(lead=lead).exclude(state__in=[Card.State.GONE, Card.State.CLOSED]).first()
-    if card is None or Briefing.objects.filter(card=card, since__gt=now - ONE_CALL_IN).exists():
+    told = Briefing.objects.filter(card=card, since__gt=now - ONE_CALL_IN, asks_result=False)
+    if card is None or told.exists():
         return None
     pipeline = lead.pipeline
     is_told = bool(pipeline.handoff_note or pipeline.handoff_task)
     row = Briefing(card=card, since=now, call=reason[:500], due_at=now if is_told else None)
     Briefing.objects.bulk_create([row], ignore_conflicts=True)
     return card.account_id if is_told else None
+
+
+def ask_for_results(*, now: datetime) -> set[int]:
+    """Have sellers asked how meetings went that have no result, and no more where it is known by now.
+
+    Once for each time at which a lead had met; return the accounts to nudge.
+    """
+    asked = [row for pipeline in Pipeline.objects.exclude(meeting_result_task="") for row in _to_ask(pipeline, now)]
+    Briefing.objects.bulk_create(asked, ignore_conflicts=True)
+    open_ones = Briefing.objects.filter(asks_result=True, resolved_at=None)
+    open_ones.filter(since__lte=now - meetings.ASKED_FOR).update(resolved_at=now, due_at=None)
+    answered = open_ones.filter(~_is_awaited(), due_at=None)
+    accounts = set(answered.values_list("card__account_id", flat=True))
+    if accounts:
+        answered.update(due_at=now)
+    return accounts | {row.card.account_id for row in asked}
+
+
+def _to_ask(pipeline: Pipeline, now: datetime) -> list[Briefing]:
+    began_by = now - pipeline.meeting_result_task_after
+    rows = meetings.without_result(now).filter(starts_at__lte=began_by, starts_at__gt=began_by - ASKED_ANEW)
+    asked = Briefing.objects.filter(card__lead=OuterRef("lead"), since=OuterRef("starts_at"), asks_result=True)
+    rows = rows.filter(~Exists(asked), lead__pipeline=pipeline, lead__card__account__state=Account.State.ACTIVE)
+    rows = rows.exclude(lead__card__state__in=[Card.State.GONE, Card.State.CLOSED]).select_related("lead__card")
+    return [
+        Briefing(card=one.lead.card, since=one.starts_at, asks_result=True, due_at=now)
+        for one in rows[:MOST_ASKED]
+        if one.starts_at
+    ]
+
+
+def _is_awaited() -> Exists:
+    """Say of a row whether the result it asks for is still missing."""
+    same = meetings.awaiting_result().filter(lead=OuterRef("card__lead"), starts_at=OuterRef("since"))
+    return Exists(same)
 
 
 def open_calls(*, now: datetime) -> models.QuerySet[Briefing]:
@@ -84,9 +126,11 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     if account.state != Account.State.ACTIVE:
         return False
     due = Briefing.objects.filter(card__account=account, card__kommo_lead_id__isnull=False, due_at__lte=now)
-    rows = list(due.select_related("card__lead__pipeline", "card__lead__stage").order_by("due_at")[:BATCH])
+    due = due.annotate(is_awaited=_is_awaited()).select_related("card__lead__pipeline", "card__lead__stage")
+    rows = list(due.order_by("due_at")[:BATCH])
     for row in rows:
-        if not _deliver(row, account, client, now):
+        ends = row.asks_result and not row.is_awaited
+        if not (_resolve if ends else _deliver)(row, account, client, now):
             return False
     return len(rows) == BATCH
 
@@ -94,7 +138,8 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
 def given_up() -> models.QuerySet[Briefing]:
     """Return what sellers are not told, of handoffs that last."""
     rows = Briefing.objects.filter(given_up_at__isnull=False)
-    return rows.filter(Q(since=F("card__lead__handoff_since")) | ~Q(call=""))
+    asks = Q(asks_result=True, resolved_at=None)
+    return rows.filter(Q(since=F("card__lead__handoff_since")) | ~Q(call="") | asks)
 
 
 def tell_again(*, now: datetime) -> set[int]:
@@ -110,7 +155,8 @@ def tell_again(*, now: datetime) -> set[int]:
 def _deliver(row: Briefing, account: Account, client: KommoClient, now: datetime) -> bool:
     """Write what is still missing; False when nothing more should be asked now."""
     lead = row.card.lead
-    if not row.call and (lead.handoff_since != row.since or not lead.is_with_people):
+    is_of_handoff = not (row.call or row.asks_result)
+    if is_of_handoff and (lead.handoff_since != row.since or not lead.is_with_people):
         _put_down(row, "the handoff ended before")
         return True
     again, row.tried = row.tried, True
@@ -138,6 +184,40 @@ def _deliver(row: Briefing, account: Account, client: KommoClient, now: datetime
     return goes_on
 
 
+def _resolve(row: Briefing, account: Account, client: KommoClient, now: datetime) -> bool:
+    """Tick the task off whose meeting has a result by now; False when nothing more should be asked now.
+
+    What a person has ticked off or deleted is left as it is.
+    """
+    if row.tried and row.card.lead.erased_at is None:
+        try:
+            _tick_off(row, client, now)
+        except KommoError as error:
+            action = refusals.heed(account, error, now=now, client=client)
+            is_final = action in (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
+            if not is_final:
+                row.due_at, row.error = now + max(RETRY_AFTER, error.retry_after or timedelta(0)), str(error)[:500]
+                row.save(update_fields=["due_at", "error"])
+                return action is Action.REST_FEATURE
+            log.info("task_not_ticked_off", lead=str(row.card.lead_id), error=str(error))
+    row.resolved_at, row.due_at, row.error = now, None, ""
+    row.save(update_fields=["resolved_at", "due_at", "error", "task_id"])
+    return True
+
+
+def _tick_off(row: Briefing, client: KommoClient, now: datetime) -> None:
+    if row.task_id is None:
+        # Written perhaps, and the answer lost.
+        assert row.card.kommo_lead_id is not None
+        row.task_id = _find(client.tasks(row.card.kommo_lead_id), mark_of(row))
+    if row.task_id is None or client.task(row.task_id).is_completed:
+        return
+    with translation.override(row.card.lead.pipeline.locale.replace("_", "-").lower()):
+        result = _("The result is known.")
+    client.complete_task(row.task_id, result)
+    _record(row, Delivery.Operation.TASK, {"id": row.task_id, "is_completed": True, "result": {"text": result}}, now)
+
+
 def _failed(
     row: Briefing, part: Part, account: Account, client: KommoClient, error: KommoError, now: datetime
 ) -> tuple[datetime | None, bool]:
@@ -149,7 +229,7 @@ def _failed(
     if action is Action.PAUSE_ACCOUNT:
         return now, False
     is_final = action in (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
-    if is_final or now - row.since > GIVEN_UP_AFTER:
+    if is_final or (not row.asks_result and now - row.since > GIVEN_UP_AFTER):
         _give_up(row, part, error, now)
         return None, is_final
     return now + max(RETRY_AFTER, error.retry_after or timedelta(0)), False
@@ -173,9 +253,9 @@ def _put_down(row: Briefing, error: str) -> None:
     row.save(update_fields=["due_at", "error"])
 
 
-def mark_of(since: datetime) -> str:
-    """Return the mark by which a handoff's note and task are found again."""
-    return f"[#{int(since.timestamp()):x}]"
+def mark_of(row: Briefing) -> str:
+    """Return the mark by which its note and its task are found again."""
+    return f"[#{'m' if row.asks_result else ''}{int(row.since.timestamp()):x}]"
 
 
 def _find(entries: Iterable[Any], mark: str) -> int | None:
@@ -184,17 +264,23 @@ def _find(entries: Iterable[Any], mark: str) -> int | None:
 
 def _tell_by_note(row: Briefing, client: KommoClient, now: datetime, again: bool) -> int | None:
     assert row.card.kommo_lead_id is not None
-    mark = mark_of(row.since)
+    mark = mark_of(row)
     found = _find(client.notes(row.card.kommo_lead_id), mark) if again else None
     return found or _write_note(row, client, f"{summary(row.card.lead, row.call)}\n\n{mark}", now)
 
 
 def _tell_by_task(row: Briefing, client: KommoClient, now: datetime, again: bool) -> int | None:
     assert row.card.kommo_lead_id is not None
-    mark = mark_of(row.since)
+    mark = mark_of(row)
     found = _find(client.tasks(row.card.kommo_lead_id), mark) if again else None
-    text = in_words(row.call) if row.call else row.card.lead.pipeline.handoff_task
-    return found or _write_task(row, client, f"{text} {mark}", now)
+    return found or _write_task(row, client, f"{_task_of(row)} {mark}", now)
+
+
+def _task_of(row: Briefing) -> str:
+    pipeline = row.card.lead.pipeline
+    if row.asks_result:
+        return f"{pipeline.meeting_result_task} ({row.since.astimezone(ZoneInfo(pipeline.time_zone)):%d/%m/%Y %H:%M})"
+    return in_words(row.call) if row.call else pipeline.handoff_task
 
 
 def _write_note(row: Briefing, client: KommoClient, text: str, now: datetime) -> int | None:
@@ -248,7 +334,7 @@ def _record(
     if ledger.erased([card.pk]):
         # While it was written: of what it said nothing is kept.
         sent, error = {}, ""
-    what = f"{operation.value} for the seller at the handoff"
+    what = f"{operation.value} for the seller {'about a meeting' if row.asks_result else 'at the handoff'}"
     Delivery.objects.create(
         account_id=card.account_id,
         card=card,
@@ -279,7 +365,10 @@ class Part:
 
     def is_missing(self, row: Briefing) -> bool:
         pipeline = row.card.lead.pipeline
-        wanted = {"note_id": pipeline.handoff_note, "task_id": pipeline.handoff_task}[self.column]
+        note, task = pipeline.handoff_note, pipeline.handoff_task
+        if row.asks_result:
+            note, task = False, pipeline.meeting_result_task
+        wanted = {"note_id": note, "task_id": task}[self.column]
         return bool(wanted) and getattr(row, self.column) is None and self.operation.value not in row.given_up.split()
 
 

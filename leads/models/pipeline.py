@@ -111,6 +111,23 @@ class Pipeline(models.Model):
         help_text=_("Given to the responsible user at a handoff. Empty: none."),
     )
     handoff_task_within = models.DurationField(_("deadline of the task"), default=timedelta(hours=1))
+    meeting_result_task = models.CharField(
+        _("task where a meeting has no result"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Given to the responsible user when a meeting has gone by and nobody says how it went."),
+    )
+    meeting_result_task_after = models.DurationField(
+        _("so long after it began"), default=timedelta(hours=2), db_default=timedelta(hours=2)
+    )
+    alert_on_calls = models.BooleanField(
+        _("alert when a lead calls for a person"),
+        default=False,
+        db_default=False,
+        help_text=_("Told by mail and webhook: who writes or books where no rule leads on, until somebody answers."),
+    )
     phone_field = models.CharField(
         _("field with the phone"),
         max_length=200,

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge import roles
+from bridge import alerts, roles
 from bridge.models import Briefing
 from bridge.sync import briefings
 from leads import handoff, stages
@@ -68,6 +68,50 @@ def test_during_a_handoff_a_new_message_calls_again_the_next_day_and_not_the_sam
         "",
         "the lead wrote while a person has taken over",
     ]
+
+
+def looks(count: int, start) -> None:
+    for minute in range(count):
+        alerts.look(start + timedelta(minutes=minute))
+
+
+def test_a_pipeline_that_wants_it_alerts_staff_of_each_call_until_it_is_answered(
+    account, pipeline, kommo, settings, monkeypatch, mailoutbox
+):
+    settings.ALERT_EMAILS = ["staff@example.com"]
+    monkeypatch.setattr(alerts, "examine", lambda now, ask_kommo: [])
+    standing(pipeline, account, "lost")
+    record(pipeline, message=WANTS_TO_CLOSE)
+    looks(8, timezone.now())
+    assert mailoutbox == []
+
+    pipeline.alert_on_calls = True
+    pipeline.save(update_fields=["alert_on_calls"])
+    looks(8, timezone.now())
+    [mail] = mailoutbox
+    assert "the lead wrote from PERDIDO" in mail.subject
+    assert "Maria" not in mail.subject + mail.body
+    assert "99999" not in mail.subject + mail.body
+
+    record(pipeline, message=Message(Direction.STAFF, text="Já te ligo"))
+    looks(4, timezone.now() + timedelta(minutes=9))
+    assert mailoutbox[1].subject.startswith("[Kommo bridge] over: the lead wrote from")
+
+
+def test_a_second_lead_who_calls_is_a_second_alert(account, pipeline, settings, monkeypatch, mailoutbox):
+    settings.ALERT_EMAILS = ["staff@example.com"]
+    monkeypatch.setattr(alerts, "examine", lambda now, ask_kommo: [])
+    pipeline.alert_on_calls = True
+    pipeline.save(update_fields=["alert_on_calls"])
+    for phone in ("+5581999990001", "+5581999990002"):
+        record(pipeline, phone=phone)
+        lead = lead_of(phone)
+        stages.move(lead, Stage.objects.get(pipeline=pipeline, key="won"), by=Lead.Actor.STAFF, reason="x", now=NOW)
+        record(pipeline, phone=phone, message=WANTS_TO_CLOSE)
+
+    looks(8, timezone.now())
+
+    assert len(mailoutbox) == 2
 
 
 def test_the_overview_says_who_spoke_and_what_until_somebody_has_answered(account, pipeline, kommo):

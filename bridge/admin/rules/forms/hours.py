@@ -68,6 +68,13 @@ class HoursForm(Labelled):
         label=gettext_lazy("Task for the seller at a handoff"), max_length=200, required=False
     )
     handoff_task_within = DurationField(label=gettext_lazy("due in"))
+    meeting_result_task = forms.CharField(
+        label=gettext_lazy("Task for the seller where a meeting has no result"), max_length=200, required=False
+    )
+    meeting_result_task_after = DurationField(label=gettext_lazy("so long after it began"))
+    alert_on_calls = forms.BooleanField(
+        label=gettext_lazy("Alert staff of a lead who writes or books where no rule leads on"), required=False
+    )
 
     OWN = (
         "name",
@@ -85,6 +92,9 @@ class HoursForm(Labelled):
         "handoff_note",
         "handoff_task",
         "handoff_task_within",
+        "meeting_result_task",
+        "meeting_result_task_after",
+        "alert_on_calls",
     )
     QUIET = ("quiet_from", "quiet_to", "sending_weekdays")
 

@@ -16,7 +16,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 from bridge import tracing
-from bridge.logs import PHONE
+from bridge.logs import shorten_phone
 
 log = structlog.get_logger("bridge.requests")
 
@@ -42,7 +42,7 @@ class Correlation:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get(HEADER, "")
-        usable = USABLE.fullmatch(given) and not PHONE.search(given)
+        usable = USABLE.fullmatch(given) and shorten_phone(given) == given
         correlation_id = given if usable else uuid4().hex
         started = time.monotonic()
         with structlog.contextvars.bound_contextvars(**{NAME: correlation_id}):

@@ -91,6 +91,13 @@ class Environment:
             raise _refused(name, SECRET, f"an address such as {example}", "none")
         return given
 
+    def dsn(self, name: str) -> str:
+        given = self.text(name)
+        if given and not (_is_address(given, ("http", "https")) and "@" in given):
+            wanted = "it takes what Sentry shows, such as https://key@sentry.example/1"
+            raise ImproperlyConfigured(f"{name} is no address of a Sentry project: {wanted}. Left empty: none.")
+        return given
+
     def kommo(self, name: str, check: Callable[[str], str]) -> str:
         """Return an account's address. `check` raises where it is none, and says so."""
         given = self.text(name)

@@ -14,7 +14,24 @@ SECRET_KEYS = frozenset(
 )
 # Outside text meets these, of any length: each gives back nothing it has taken, and begins where a run begins, so that
 # the time grows with the text and not with its square.
-PHONE = re.compile(r"\+?\d{10,15}")
+#
+# What may stand between two digits of a phone: blanks of any width, points, brackets, dashes, what is invisible, a plus
+# or a percent sign of an address.
+_BETWEEN = (
+    r"(?:[^\S\n]|[.()/\-\u2010-\u2015\u2212\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff\ufe0f\u20e3+]|%2[0-9a-fA-F])"
+)
+_BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+NUMBER = re.compile(
+    # Ids, days and addresses of machines are no phones.
+    r"(?P<kept>(?<![\w-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![\w-])"
+    r"|(?<![\d+])(?:19|20)\d\d-[01]\d-[0-3]\d(?!\d)(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
+    r"|(?<![\d+])[0-3]\d/[01]\d/(?:19|20)\d\d(?!\d)"
+    rf"|(?<![\d.+]){_BYTE}(?:\.{_BYTE}){{3}}(?![\d.]))"
+    r"|(?P<phone>\+?\d{10,15}"
+    rf"|(?<![\w…])[+(]?\d(?:{_BETWEEN}{{0,4}}\d)*+)"
+)
+LEAST_DIGITS = 10
+PERCENT = re.compile("%2.")
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w-]++\.[\w.-]+)")
 # Django names the path of what it refuses, and these hold a secret: shown plain, or nothing after the word when the
 # path is spelled otherwise (doubled or coded slashes, capitals, blanks and other signs behind the word).
@@ -33,8 +50,13 @@ Event = MutableMapping[str, Any]
 
 
 def shorten_phone(text: str) -> str:
-    """Return the text with every phone number cut to its last four digits."""
-    return PHONE.sub(lambda match: "…" + match.group()[-4:], text)
+    """Return the text with every phone number, however it is written, cut to its last four digits."""
+    return NUMBER.sub(_without_phone, text)
+
+
+def _without_phone(found: re.Match[str]) -> str:
+    digits = "".join(filter(str.isdecimal, PERCENT.sub("", found["phone"] or "")))
+    return found[0] if len(digits) < LEAST_DIGITS else "…" + digits[-4:]
 
 
 def tidy(text: str, longest: int = LONGEST_VALUE) -> str:

@@ -23,9 +23,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from bridge.configuration import establishing
+from bridge.configuration.addresses import given_by_staff
 from bridge.errors import ConfigurationError, KommoError
 from bridge.kommo import auth
-from bridge.kommo.hosts import address_of
+from bridge.kommo.hosts import address_of, is_loopback
 from bridge.models import Account
 from bridge.sync import nudge, switches
 from bridge.sync.connection import store_tokens
@@ -72,7 +73,7 @@ def consented(request: HttpRequest) -> HttpResponse:
 
 
 def _exchange(account: Account, code: str, referer: str) -> None:
-    account.base_url = address_of(referer, known=account.base_url)
+    account.base_url = _named(referer, account)
     pair = auth.exchange_code(
         account.base_url,
         client_id=account.client_id,
@@ -85,6 +86,15 @@ def _exchange(account: Account, code: str, referer: str) -> None:
         store_tokens(account, pair)
         switches.reopen(account, now=timezone.now())
         transaction.on_commit(partial(nudge.send, account.pk))
+
+
+def _named(referer: str, account: Account) -> str:
+    """Return the account's address as the way back names it. Raises ConfigurationError.
+
+    On this machine it is the one that is known, or the sandbox of the settings: our secret goes to no other port.
+    """
+    address = address_of(referer, known=account.base_url)
+    return address if address == account.base_url or not is_loopback(address) else given_by_staff(address)
 
 
 @require_GET

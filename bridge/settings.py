@@ -392,7 +392,7 @@ LOGGING = {
 }
 
 # Errors to Sentry, scrubbed as the log is; needs requirements-extra.lock.
-SENTRY_DSN = env.address("SENTRY_DSN", "https://key@sentry.example/1")
+SENTRY_DSN = env.dsn("SENTRY_DSN")
 SENTRY_ENVIRONMENT = env.word("SENTRY_ENVIRONMENT", "development" if DEBUG else "production")
 # Times of requests, jobs and calls to Kommo, to a collector of OpenTelemetry (OTLP over http).
 OTEL_EXPORTER_OTLP_ENDPOINT = env.address("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")

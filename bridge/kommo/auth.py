@@ -26,8 +26,12 @@ from bridge.errors import (
 )
 from bridge.kommo.errors import from_answer, is_block, read_json
 from bridge.kommo.hosts import address_of, check_base_url, is_loopback
+from bridge.kommo.reading import read_whole
 
 TIMEOUT = (5, 20)
+# A pair of tokens has some kilobytes; a page of somebody between us is answered by its status.
+MOST_ANSWER_BYTES = 1024 * 1024
+LONGEST_ANSWER_SECONDS = 30.0
 WARN_BEFORE = (timedelta(days=30), timedelta(days=7), timedelta(days=1))
 # Accounts of the older brand agree on its own pages.
 SHOP_WINDOWS = (".amocrm.ru", ".amocrm.com")
@@ -150,7 +154,7 @@ def new_base_url(base_url: str, access_token: str, refresh_token: str) -> str:
         url = f"{shop_window(base_url)}/oauth2/account/subdomain"
         headers = {"Authorization": f"Bearer {access_token}"}
     try:
-        answer = _session().get(url, headers=headers, timeout=TIMEOUT, allow_redirects=False)
+        answer = _ask("GET", url, headers=headers)
     except requests.RequestException as error:
         raise KommoUnreachableError(f"{operation}: no answer", operation=operation, sent=True) from error
     if about_the_way := _about_the_way(operation, answer):
@@ -169,16 +173,19 @@ def uninstall_signature_is_valid(client_uuid: str, account_id: str, signature: s
     return hmac.compare_digest(wanted.encode(), signature.lower().encode())
 
 
-def _session() -> requests.Session:
-    session = requests.Session()
-    # Nobody's environment decides where a secret goes: no proxy of it, and no password of ~/.netrc beside ours.
-    session.trust_env = False
-    return session
+def _ask(method: str, url: str, **more: Any) -> requests.Response:
+    """Ask, and read a bounded answer. Raises RequestException."""
+    with requests.Session() as session:
+        # Nobody's environment decides where a secret goes: no proxy of it, and no password of ~/.netrc beside ours.
+        session.trust_env = False
+        answer = session.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True, **more)
+        read_whole(answer, most_bytes=MOST_ANSWER_BYTES, seconds=LONGEST_ANSWER_SECONDS)
+    return answer
 
 
 def _post(url: str, body: dict[str, str], operation: str) -> requests.Response:
     try:
-        return _session().post(url, json=body, timeout=TIMEOUT, allow_redirects=False)
+        return _ask("POST", url, json=body)
     except requests.ConnectTimeout as error:
         raise KommoUnreachableError(f"{operation}: no connection", operation=operation, sent=False) from error
     except requests.RequestException as error:

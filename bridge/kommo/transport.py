@@ -17,7 +17,6 @@ import orjson
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from bridge import tracing
 from bridge.errors import (
@@ -32,6 +31,7 @@ from bridge.errors import (
 from bridge.kommo import replies
 from bridge.kommo.errors import Action, decide, from_answer, read_json
 from bridge.kommo.hosts import check_base_url
+from bridge.kommo.reading import read_whole
 from bridge.kommo.throttle import Lane, Pace, Permit
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,6 @@ TIMEOUT = (5, 20)
 # 250 leads with every field filled are some megabytes. The time is what a lease and a slot have for a call.
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
 LONGEST_ANSWER_SECONDS = 45.0
-PIECE_BYTES = 256 * 1024
 # What another try may find gone.
 PASSING = (KommoRateLimitError, KommoServerError, KommoUnreachableError)
 USER_AGENT = "kommo-bridge/1.0"
@@ -272,7 +271,7 @@ class Transport:
                     allow_redirects=False,
                     stream=True,
                 )
-                _read_whole(answer)
+                read_whole(answer, most_bytes=MOST_ANSWER_BYTES, seconds=LONGEST_ANSWER_SECONDS)
         except requests.RequestException as error:
             raise _unreachable(operation, error) from error
         finally:
@@ -301,23 +300,6 @@ class Transport:
         log.debug("kommo_call", operation=operation, status=status, seconds=round(seconds, 3), request_id=request_id)
         if self._on_call:
             self._on_call(self.last_call)
-
-
-def _read_whole(answer: requests.Response) -> None:
-    """Read a body that is bounded in size and in time. Raises RequestException: its end is lost with the rest of it."""
-    read, until = bytearray(), time.monotonic() + LONGEST_ANSWER_SECONDS
-    try:
-        while piece := answer.raw.read1(PIECE_BYTES, decode_content=True):
-            read += piece
-            if len(read) > MOST_ANSWER_BYTES or time.monotonic() > until:
-                answer.close()
-                raise requests.ConnectionError("the answer did not end")
-    except ReadTimeoutError as error:
-        raise requests.ReadTimeout(error) from error
-    except HTTPError as error:
-        raise requests.ConnectionError(error) from error
-    answer._content, answer._content_consumed = bytes(read), True  # type: ignore[attr-defined]
-    answer.raw.release_conn()
 
 
 def _session() -> requests.Session:

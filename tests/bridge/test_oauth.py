@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -80,6 +81,21 @@ def test_a_host_that_is_not_kommos_gets_no_code(staff, integration):
     query = {name: values[0] for name, values in parse_qs(way.query).items()} | {"referer": "evil.example"}
     answer = staff.get(way.path, query, follow=True)
     assert "not a host of Kommo" in answer.content.decode()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "LOCALHOST", "http://127.0.0.1"])
+def test_no_other_port_of_this_machine_gets_a_code(staff, integration, host):
+    before, way = integration.base_url, go_to_kommo(staff, integration)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0)
+        referer = f"{host}:{other.getsockname()[1]}"
+        query = {name: values[0] for name, values in parse_qs(way.query).items()} | {"referer": referer}
+        staff.get(way.path, query)
+
+        with pytest.raises(BlockingIOError):
+            other.accept()
+    integration.refresh_from_db()
+    assert (integration.base_url, integration.access_token) == (before, "")
 
 
 def test_only_staff_who_may_change_accounts_connect(client, integration):

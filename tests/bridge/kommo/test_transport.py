@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import KommoAccessError, KommoServerError, KommoUnreachableError
-from bridge.kommo import transport
+from bridge.kommo import auth, transport
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import LocalPace
 
@@ -46,6 +46,8 @@ def served(*answers: Any) -> Iterator[tuple[str, list[str]]]:
             self.send_header("Content-Type", "application/json")
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -82,6 +84,22 @@ def test_an_answer_that_takes_too_long_in_all_is_given_up_though_something_comes
 
     with served(endless) as (address, _), pytest.raises(KommoUnreachableError):
         KommoClient(address, Token(), LocalPace(7)).account()
+
+
+@pytest.mark.parametrize("bound", [("MOST_ANSWER_BYTES", 300_000), ("LONGEST_ANSWER_SECONDS", 0.0)])
+def test_nor_is_one_about_tokens(monkeypatch, bound):
+    monkeypatch.setattr(auth, *bound)
+    integration = {"client_id": "id", "client_secret": "secret", "redirect_uri": "https://bridge.example"}
+
+    with served(endless) as (address, _):
+        with pytest.raises(KommoUnreachableError) as lost:
+            auth.exchange_code(address, **integration, code="code")
+        with pytest.raises(KommoUnreachableError):
+            auth.refresh(address, **integration, refresh_token="refresh")
+        with pytest.raises(KommoUnreachableError):
+            auth.new_base_url(address, "token", "")
+
+    assert lost.value.sent
 
 
 @pytest.mark.parametrize("passing", [(429, b'{"retry_after": 0}'), (500, b""), (504, b"<html>"), lambda handler: None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import requests
 from django.conf import settings as django_settings
 from django.core.cache import cache
+from django.db import connection
 from django.test import TransactionTestCase
 from django.utils import timezone, translation
 from hypothesis import settings
@@ -27,6 +29,7 @@ from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from leads import interactions
 from leads.models import Lead, Pipeline
 from leads.phone import parse
+from tests import schema
 from tests.connected import Connected, all_rows
 
 # How long an example takes says something of the machine, nothing of the code.
@@ -43,6 +46,20 @@ MARIA = "+5581999990000"
 
 # Thousands of tests are collected, and stay to the end: nobody looks for garbage among them.
 gc.disable()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[ExitStack]:
+    """The last fixture before the test database is made."""
+    with ExitStack() as until_made:
+        until_made.enter_context(schema.made_once(connection))
+        yield until_made
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_modify_db_settings: ExitStack, django_db_setup: None, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        django_db_modify_db_settings.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,78 @@
+"""What migrations make of an empty database in memory, made once for each state of them and copied by every later run.
+
+A hundred migrations take longer than most files of tests. The copy is named after everything it was made from, so a
+changed migration makes another one; `make clean` removes them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".pytest_cache"
+# A migration may call what it imports of ours.
+IMPORTED = re.compile(r"^(?:from|import) ((?:leads|followups|bridge)[\w.]*)", re.MULTILINE)
+
+
+def state(root: Path = ROOT) -> str:
+    """Return a name for what migrations of `root` make: their texts, what they import of ours, and our pins."""
+    files = sorted(root.glob("*/migrations/*.py"))
+    names = {name for file in files for name in IMPORTED.findall(file.read_text(encoding="utf-8"))}
+    files += sorted(path for name in names if (path := root / f"{name.replace('.', '/')}.py").exists())
+    files += sorted(root.glob("requirements*.lock"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def made_once(connection: Any) -> Iterator[None]:
+    """While the test database is made inside, let it begin as a copy; where there is none yet, keep one for others."""
+    if not (connection.vendor == "sqlite" and connection.creation.is_in_memory_db(connection.settings_dict["NAME"])):
+        yield
+        return
+    FOLDER.mkdir(exist_ok=True)
+    kept = FOLDER / f"schema-{state()}.sqlite3"
+    with (FOLDER / "schema.lock").open("w") as lock:
+        # Whoever comes meanwhile waits, and copies what was made here.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            with _begun_as(kept, connection):
+                yield
+            return
+        yield
+        making = kept.with_suffix(".tmp")
+        with sqlite3.connect(making) as copy:
+            connection.connection.backup(copy)
+        copy.close()
+        os.replace(making, kept)
+
+
+@contextmanager
+def _begun_as(kept: Path, connection: Any) -> Iterator[None]:
+    """Fill the database when it is opened while it is empty: before Django looks which migrations it lacks."""
+    opened = connection.get_new_connection
+
+    def opened_and_filled(parameters: Any) -> Any:
+        new = opened(parameters)
+        if not new.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            with sqlite3.connect(kept) as copy:
+                copy.backup(new)
+            copy.close()
+        return new
+
+    connection.get_new_connection = opened_and_filled
+    try:
+        yield
+    finally:
+        del connection.get_new_connection

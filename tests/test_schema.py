@@ -1,0 +1,64 @@
+"""The copy of the schema: made once, taken by whoever comes later, and another one as soon as migrations change."""
+
+from __future__ import annotations
+
+import pytest
+from django.db.backends.sqlite3.base import DatabaseWrapper
+
+from tests import schema
+
+
+def in_memory(name: str) -> DatabaseWrapper:
+    """A database of its own in memory, as the one of the tests is named."""
+    settings = {"NAME": f"file:{name}?mode=memory&cache=shared", "OPTIONS": {}, "TIME_ZONE": None, "CONN_MAX_AGE": 0}
+    settings |= {"AUTOCOMMIT": True, "ATOMIC_REQUESTS": False, "CONN_HEALTH_CHECKS": False, "TEST": {}}
+    return DatabaseWrapper(settings, "default")
+
+
+def tables(connection: DatabaseWrapper) -> set[str]:
+    with connection.cursor() as cursor:
+        return set(connection.introspection.table_names(cursor))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, django_db_blocker):
+    monkeypatch.setattr(schema, "FOLDER", tmp_path / "kept")
+    with django_db_blocker.unblock():
+        yield tmp_path / "kept"
+
+
+def test_the_first_makes_it_and_the_next_begins_with_it(folder):
+    first, second = in_memory("first"), in_memory("second")
+    with schema.made_once(first), first.cursor() as cursor:
+        assert tables(first) == set()
+        cursor.execute("CREATE TABLE lead (id integer)")
+
+    with schema.made_once(second):
+        assert tables(second) == {"lead"}
+
+
+def test_what_was_not_made_to_the_end_is_not_kept(folder):
+    with pytest.raises(RuntimeError), schema.made_once(in_memory("broken")):
+        raise RuntimeError("a migration failed")
+
+    assert not list(folder.glob("*.sqlite3"))
+
+
+@pytest.mark.parametrize("changed", ["leads/migrations/0001_first.py", "leads/names.py", "requirements.lock"])
+def test_another_migration_import_or_pin_makes_another_state(tmp_path, changed):
+    texts = {
+        "leads/migrations/0001_first.py": "from leads.names import name_key\n",
+        "leads/names.py": "name_key = str.lower\n",
+        "leads/other.py": "",
+        "requirements.lock": "django==5.2\n",
+    }
+    for path, text in texts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    before = schema.state(tmp_path)
+    (tmp_path / "leads/other.py").write_text("# nothing a migration knows of\n")
+    assert schema.state(tmp_path) == before
+
+    (tmp_path / changed).write_text("# changed\n")
+
+    assert schema.state(tmp_path) != before

@@ -26,7 +26,7 @@ from bridge.errors import KommoError
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgetting, Heartbeat, WebhookEvent
 from bridge.reasons import told
-from bridge.sync import adoption, briefings, clock, outbox, troubles
+from bridge.sync import adoption, briefings, clock, outbox, troubles, unread
 from bridge.sync.connection import client_for
 from bridge.sync.traits import Trait
 from followups import channels
@@ -454,6 +454,13 @@ def _unreadable() -> Iterator[Finding]:
         message = _("%(count)d leads in Kommo could not be read, and are as they were here: %(leads)s")
         remedy = _("see the last error on the card's page and mend in Kommo what it names; it is read again by itself")
         yield Finding("cards", message % {"count": count, "leads": ids or "–"}, remedy, "unreadable")
+    strangers = unread.to_tell()
+    if count := strangers.count():
+        first = strangers[0]
+        message = _("%(count)d leads in Kommo could not be taken in: %(leads)s; the first for: %(error)s")
+        ids = ", ".join(str(one.kommo_lead_id) for one in strangers[:ODD_SHOWN])
+        remedy = _("mend in Kommo what the error names; they are read again by themselves, at least every hour")
+        yield Finding("cards", message % {"count": count, "leads": ids, "error": first.error}, remedy, "not-taken-in")
 
 
 def _inbox(now: datetime) -> Iterator[Finding]:

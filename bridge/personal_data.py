@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import Q
 from django_q.models import Task
 
-from bridge.models import AgentEvent, Briefing, Card, Delivery, Drift, IdempotencyRecord
+from bridge.models import AgentEvent, Briefing, Card, Delivery, Drift, IdempotencyRecord, UnreadLead
 from bridge.sync import forgetting, ledger, nudge, outbox
 from bridge.webhooks import redaction
 from bridge.webhooks.redaction import Traces
@@ -139,10 +139,13 @@ def _unname(line: LogEntry, words: Collection[str]) -> None:
 
 
 def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
-    """Forget failed jobs whose error names the person."""
+    """Forget failed jobs, and errors of reading leads, that name the person."""
     words = [
         word for word in (*filter(redaction.is_telling, names), lead.email, (lead.phone or "").lstrip("+")) if word
     ]
     failed: Iterable[Any] = Task.objects.filter(success=False).only("pk", "result")
     named = [task.pk for task in failed if any(word in str(task.result) for word in words)]
     Task.objects.filter(Q(pk__in=named)).delete()
+    for row in UnreadLead.objects.all():
+        if any(word in row.error for word in words):
+            UnreadLead.objects.filter(pk=row.pk).update(error="")

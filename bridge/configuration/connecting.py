@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from bridge.configuration import matching
+from bridge.configuration import matching, phone_fields
 from bridge.configuration.first_start import ensure_webhook_secret
 from bridge.errors import ConfigurationError
 from bridge.kommo.client import KommoClient
@@ -32,10 +32,11 @@ NEW_STAGE_COLOUR = "#d6eaff"
 
 @dataclass
 class Report:
-    """What a connection did, a line each: bound or created, and what is missing with its remedy."""
+    """What a connection did, a line each: bound or created, what is missing with its remedy, and what may be wanted."""
 
     done: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
 
 
 class Connection:
@@ -101,6 +102,25 @@ class Connection:
         self._bind_stages(pipeline, found)
         for mapping in pipeline.field_mappings.all():
             self._bind_field(mapping)
+        self._look_at_phone_field(pipeline)
+
+    def _look_at_phone_field(self, pipeline: Pipeline) -> None:
+        if pipeline.phone_field:
+            found = matching.field(self.catalogue.lead_fields, kept=None, name=pipeline.phone_field)
+            if found:
+                self.report.done.append(f"field with the phone -> {found['name']} ({found['id']})")
+            else:
+                self.report.missing.append(
+                    f"field with the phone “{pipeline.phone_field}”: no such field of leads in Kommo. "
+                    "Name another in the pipeline's rules, or none"
+                )
+        elif guess := phone_fields.look(self.client, self.catalogue, pipeline):
+            held = f"holds a phone on {guess.phones} of the newest {guess.looked_at} leads"
+            held += f", {guess.without_contact} of them without a contact" if guess.without_contact else ""
+            self.report.advice.append(
+                f"field “{guess.name}” of leads {held if guess.phones else 'is called like a phone'}: if people are to "
+                f"be known by it where a card has no contact, set phone_field of the pipeline “{pipeline.slug}”"
+            )
 
     def _find_pipeline(self, pipeline: Pipeline) -> dict[str, Any] | None:
         return find_pipeline(self.catalogue.pipelines, pipeline)

@@ -159,7 +159,8 @@ class LeadReply:
     updated_by: int | None = None
     # In which dates are days.
     zone: tzinfo = UTC
-    # Why nothing but its id can be read. It is there, though: what is said of leads that are not does not hold for it.
+    # Why nothing but its id, pipeline and time can be read. It is there, though: what is said of leads that are
+    # not does not hold for it.
     unreadable: str = ""
 
     @classmethod
@@ -170,8 +171,10 @@ class LeadReply:
             return cls._read(data, zone)
         except (ReplyShapeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
             updated_at = seconds(data.get("updated_at"))
+            pipeline_id = data.get("pipeline_id")
+            pipeline_id = pipeline_id if isinstance(pipeline_id, int) else 0
             return cls(
-                kommo_id, "", 0, 0, 0, None, None, 0, updated_at, data.get("is_deleted") is True, (), (),
+                kommo_id, "", 0, pipeline_id, 0, None, None, 0, updated_at, data.get("is_deleted") is True, (), (),
                 zone=zone, unreadable=str(error) or type(error).__name__,
             )  # fmt: skip
 

@@ -8,6 +8,7 @@ from bridge.models.lease import WorkLease
 from bridge.models.rules import Reevaluation, RulesDraft, RulesRevision
 from bridge.models.second_factor import SecondFactor
 from bridge.models.trouble import Trouble
+from bridge.models.unread_lead import UnreadLead
 from bridge.models.webhook import WebhookEvent, WebhookItem
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "RulesRevision",
     "SecondFactor",
     "Trouble",
+    "UnreadLead",
     "WebhookEvent",
     "WebhookItem",
     "WorkLease",

@@ -5,7 +5,7 @@ What is taken in is adopted whole (bridge/sync/adoption.py) and wanted as it is:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from bridge.sync import adoption, merges, people, probes
+from bridge.sync import adoption, merges, people, probes, unread
 from bridge.sync.people import Numbers
 from leads import erasure, handoff, numbers, optout
 from leads.models import Event, Lead, Pipeline
@@ -34,7 +34,8 @@ def our_pipelines(account: Account) -> dict[int, Pipeline]:
 def would_take_in(account: Account, replies: Sequence[LeadReply], catalogue: Catalogue | None) -> list[int]:
     """Return the ids of the leads that `take_in` would look at: in our pipelines, accepted, and nobody's card yet."""
     pipelines = our_pipelines(account) if replies else {}
-    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not _is_nobodys(reply, catalogue)]
+    readable = [reply for reply in replies if reply.pipeline_id in pipelines and not reply.unreadable]
+    wanted = [reply for reply in readable if not _is_nobodys(reply, catalogue)]
     ours = _cards_they_name(account, wanted)
     return [reply.id for reply in wanted if str(_bridge_id(account, reply)) not in ours]
 
@@ -50,14 +51,16 @@ def take_in(
 ) -> dict[int, tuple[str, str]]:
     """Link or take in leads that no card of ours shows. Raises KommoError.
 
-    Returns Kommo id -> what became of each, and what went wrong with it: one that cannot be taken in keeps no other.
+    Returns Kommo id -> what became of each, and what went wrong with it: one that cannot be taken in keeps no other, is
+    told and read again (bridge/sync/unread.py).
     Leads of pipelines that are not ours, and those still in Incoming leads, stay Kommo's own. Costs one call for the
     contacts of up to 250 leads.
     """
     results = {reply.id: (Result.IGNORED.value, "") for reply in replies}
     pipelines = our_pipelines(account) if replies else {}
-    results |= {reply.id: (Result.FAILED.value, reply.unreadable) for reply in replies if reply.unreadable}
-    wanted = [reply for reply in replies if reply.pipeline_id in pipelines and not _is_nobodys(reply, catalogue)]
+    results |= {reply.id: (Result.FAILED.value, reply.unreadable) for reply in replies if _is_odd(reply, pipelines)}
+    readable = [reply for reply in replies if reply.pipeline_id in pipelines and not reply.unreadable]
+    wanted = [reply for reply in readable if not _is_nobodys(reply, catalogue)]
     ours = _cards_they_name(account, wanted)
     strangers: list[LeadReply] = []
     for reply in wanted:
@@ -74,7 +77,15 @@ def take_in(
             results[reply.id] = (_link_or_make(account, reply, pipeline, theirs, catalogue, now), "")
         if failure.error:
             results[reply.id] = (Result.FAILED.value, failure.error)
+    failed = {kommo_id: error for kommo_id, (result, error) in results.items() if result == Result.FAILED}
+    unread.note(account, failed, now=now)
+    unread.over(account, results.keys() - failed.keys())
     return results
+
+
+def _is_odd(reply: LeadReply, pipelines: Mapping[int, Pipeline]) -> bool:
+    """Say whether a lead cannot be read and may be ours: where its pipeline can be read, others' are none of ours."""
+    return bool(reply.unreadable) and (not reply.pipeline_id or reply.pipeline_id in pipelines)
 
 
 def _is_nobodys(reply: LeadReply, catalogue: Catalogue | None) -> bool:

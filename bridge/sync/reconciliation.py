@@ -20,7 +20,7 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import clock, newcomers, owed, people, switches, traits, vanished
+from bridge.sync import clock, newcomers, owed, people, switches, traits, unread, vanished
 from bridge.sync.adoption import adopt_each, is_as_known
 from bridge.sync.connection import open_account
 from bridge.sync.plan import CLOSED_STATUS_IDS
@@ -107,6 +107,7 @@ class Comparison:
         if not self.dry_run:
             Account.objects.filter(pk=self.account.pk).update(polled_at=started)
             switches.answered(self.account)
+            self._read_again()
         self._look_for_deleted(until)
         return self.report
 
@@ -234,12 +235,24 @@ class Comparison:
             self._compare_ids([card.kommo_lead_id])
         return self.report
 
-    def _compare_ids(self, ids: Sequence[int]) -> None:
+    def _compare_ids(self, ids: Sequence[int]) -> set[int]:
+        """Compare leads by id; return the ids of those that are there."""
         asked_at = clock.now()
         found = self.client.iterate_leads(ids=list(ids), with_=("contacts",), limit=PAGE, lane=self.lane)
         replies = {reply.id: reply for reply in found if reply.id in ids and not reply.is_deleted}
         self._compare(list(replies.values()), asked_at)
         self._miss([kommo_id for kommo_id in ids if kommo_id not in replies])
+        return set(replies)
+
+    def _read_again(self) -> None:
+        """Look at the leads that could not be taken in: whatever keeps them from it, nothing changes them meanwhile."""
+        ids = unread.due(self.account, now=timezone.now(), most=PAGE)
+        if ids:
+            found = self._compare_ids(ids)
+            shown = Card.objects.filter(account=self.account, kommo_lead_id__in=ids)
+            # Deleted, or hidden from us, there is nothing to read; and what a card shows is told with the card.
+            told_elsewhere = {one for one in shown.values_list("kommo_lead_id", flat=True) if one}
+            unread.over(self.account, set(ids) - found | told_elsewhere)
 
     def look_again(self) -> Report:
         """Look a second time for the leads that were missing; those still not there are gone. Raises KommoError."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -14,6 +16,7 @@ from unfold.widgets import (
 )
 
 from bridge.configuration.addresses import given_by_staff
+from bridge.configuration.phone_fields import Guess
 from bridge.configuration.survey import Choice, Fit, Place, Survey
 from bridge.errors import ConfigurationError
 from bridge.models import Account, ApiKey
@@ -93,12 +96,33 @@ class PipelineForm(forms.Form):
         return cleaned
 
 
+@dataclass(frozen=True)
+class PhoneChoice:
+    """Which field of leads holds the phone in a pipeline: those to choose from, and what is guessed."""
+
+    pipeline: Pipeline
+    names: tuple[str, ...]
+    guess: Guess | None = None
+
+    @property
+    def key(self) -> str:
+        return f"phone_field:{self.pipeline.pk}"
+
+    @property
+    def initial(self) -> str:
+        """Propose what was seen to hold phones; a name alone is only told."""
+        seen = self.guess.name if self.guess and self.guess.phones else ""
+        return next((one for one in self.names if name_key(one) == name_key(self.pipeline.phone_field)), seen)
+
+
 class BindForm(forms.Form):
     """A choice for everything the survey found: a counterpart in Kommo, creating one, or deciding later."""
 
-    def __init__(self, *args: Any, survey: Survey, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, survey: Survey, phones: Sequence[PhoneChoice] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.survey = survey
+        self.survey, self.phones = survey, phones
+        for one in phones:
+            self.fields[one.key] = self._phone_box(one)
         for place in survey.places():
             self.fields[place.key] = self._field_of(place)
             if place.kind in ("select", "multiselect") and place.theirs_id and place.new_options:
@@ -108,6 +132,16 @@ class BindForm(forms.Form):
                     initial=True,
                     widget=UnfoldBooleanSwitchWidget(),
                 )
+
+    def _phone_box(self, one: PhoneChoice) -> forms.Field:
+        label = _("Field with the phone")
+        return forms.ChoiceField(
+            label=label,
+            choices=[("", _("– none: cards have contacts –")), *((name, name) for name in one.names)],
+            initial=one.initial,
+            required=False,
+            widget=UnfoldAdminSelectWidget(attrs={"aria-label": label}),
+        )
 
     def _field_of(self, place: Place) -> forms.Field:
         choices: list[tuple[str, Any]] = [(str(number), name) for number, name in place.choices]
@@ -142,13 +176,21 @@ class BindForm(forms.Form):
                     self.add_error(place.key, _("Kommo has one of this name and nobody uses it: choose that one."))
 
     @property
+    def phone_fields(self) -> dict[Pipeline, str]:
+        """Return the name that was chosen for each pipeline whose choice differs."""
+        chosen = {one.pipeline: self.cleaned_data[one.key] for one in self.phones}
+        return {pipeline: name for pipeline, name in chosen.items() if name_key(name) != name_key(pipeline.phone_field)}
+
+    @property
     def choice(self) -> Choice:
         values = self.cleaned_data
         bound = {
             place.key: int(values[place.key]) if values[place.key] not in (CREATE, "") else None
             for place in self.survey.places()
         }
-        create = {name for name, value in values.items() if value == CREATE or value is True}
+        create = {name for name, value in values.items() if value == CREATE or value is True} - {
+            one.key for one in self.phones
+        }
         return Choice(bound, create)
 
     def creations(self) -> list[str]:

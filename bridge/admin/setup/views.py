@@ -19,11 +19,19 @@ from django.views.decorators.debug import sensitive_post_parameters
 from bridge import oauth
 from bridge.admin import record
 from bridge.admin.confirm import asks_again
-from bridge.admin.setup.forms import BindForm, ConsentForm, KeyForm, PipelineForm, TokenForm, WebhookForm
+from bridge.admin.setup.forms import (
+    BindForm,
+    ConsentForm,
+    KeyForm,
+    PhoneChoice,
+    PipelineForm,
+    TokenForm,
+    WebhookForm,
+)
 from bridge.admin.setup.page import go_on, show, step, trouble
 from bridge.admin.setup.steps import Progress
 from bridge.api import keys
-from bridge.configuration import establishing
+from bridge.configuration import establishing, phone_fields
 from bridge.configuration.connecting import Connection, destination_for, find_pipeline
 from bridge.configuration.survey import apply
 from bridge.errors import BridgeError
@@ -119,12 +127,14 @@ def bind(request: HttpRequest, progress: Progress) -> HttpResponse:
     if survey is None:
         return show(request, progress, "bind", form=None)
     choosing = request.method == "POST" and "again" not in request.POST
-    form = BindForm(request.POST if choosing else None, survey=survey)
+    phones = _phone_choices(account, progress, guessing=not choosing)
+    form = BindForm(request.POST if choosing else None, survey=survey, phones=phones)
     if choosing and form.is_valid():
         creations = form.creations()
         if creations and "sure" not in request.POST:
             kept = [(name, value) for name, value in request.POST.items() if name != "csrfmiddlewaretoken"]
             return show(request, progress, "bind", form=form, creations=creations, kept=kept)
+        _keep_phone_fields(form)
         try:
             report = apply(account, client_for(account), form.choice, now=timezone.now())
         except BridgeError as error:
@@ -136,6 +146,27 @@ def bind(request: HttpRequest, progress: Progress) -> HttpResponse:
         _say(request, len(creations), len(report.missing))
         return redirect(request.get_full_path()) if report.missing else go_on(request, "bind")
     return show(request, progress, "bind", form=form, bindings=_rows(form))
+
+
+def _phone_choices(account: Account, progress: Progress, *, guessing: bool) -> list[PhoneChoice]:
+    """Return what may hold the phone in each pipeline; what is guessed costs a call for each that has none yet."""
+    catalogue, survey = progress.catalogue, progress.survey
+    assert catalogue is not None
+    assert survey is not None
+    names = tuple(one["name"] for one in phone_fields.fields_of(catalogue))
+    pipelines = [one.pipeline for one in survey.bindings if one.found] if names else []
+    client = client_for(account) if guessing else None
+    return [
+        PhoneChoice(one, names, phone_fields.look(client, catalogue, one) if client and not one.phone_field else None)
+        for one in pipelines
+    ]
+
+
+def _keep_phone_fields(form: BindForm) -> None:
+    for pipeline, name in form.phone_fields.items():
+        pipeline.phone_field = name
+        pipeline.save(update_fields=["phone_field"])
+        pipeline.rules_changed()
 
 
 def _say(request: HttpRequest, created: int, missing: int) -> None:
@@ -161,7 +192,15 @@ def _rows(form: BindForm) -> list[dict[str, Any]]:
     for one in form.survey.bindings:
         # The bridge's own field is the account's, and is shown once, with the first pipeline's.
         own = () if bindings else (form.survey.bridge_id,)
-        bindings.append({"binding": one, "stages": rows(one.stages), "fields": rows((*one.fields, *own))})
+        phone = next((choice for choice in form.phones if choice.pipeline == one.pipeline), None)
+        bindings.append(
+            {
+                "binding": one,
+                "stages": rows(one.stages),
+                "fields": rows((*one.fields, *own)),
+                "phone": {"choice": phone, "box": form[phone.key]} if phone else None,
+            }
+        )
     return bindings
 
 

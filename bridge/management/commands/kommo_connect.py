@@ -71,6 +71,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         for line in report.done:
             self.stdout.write(f"  ✓ {line}")
+        for line in report.advice:
+            self.stdout.write(f"  ? {line}")
         for line in report.missing:
             self.stderr.write(f"  ✗ {line}")
         missing = len(report.missing)

@@ -1,0 +1,129 @@
+"""A lead that cannot be taken in is told to staff, costs no other, and is read again until it can be."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bridge import tasks
+from bridge.doctor import examine
+from bridge.kommo.replies import LeadReply, ReplyShapeError
+from bridge.models import Account, Card, UnreadLead
+from bridge.sync import newcomers, people
+from tests.bridge.webhooks.test_processing import hear, hook
+
+PLACE, AFTER_SALES, INSTALLING = 11672895, 11690011, 89820109
+ANA, BIA = "+5581977770000", "+5581966660000"
+
+
+def told() -> list[str]:
+    return [one.message for one in examine(timezone.now(), ask_kommo=False) if one.code == "not-taken-in"]
+
+
+@pytest.fixture
+def later(account, time_machine):
+    """Return a poll after the longest wait: nothing has changed in Kommo since, so no list of changes has the lead."""
+
+    def poll() -> None:
+        time_machine.move_to(timezone.now() + timedelta(minutes=61))
+        Account.objects.update(polled_until=timezone.now())
+        tasks.poll(account.pk)
+
+    return poll
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Let leads of these ids be of a shape nobody can read."""
+    ids: set[int] = set()
+    read = LeadReply._read.__func__
+
+    def maybe(cls, data, zone):
+        if data["id"] in ids:
+            raise ReplyShapeError("no number in “price”")
+        return read(cls, data, zone)
+
+    monkeypatch.setattr(LeadReply, "_read", classmethod(maybe))
+    return ids
+
+
+@pytest.fixture
+def cannot_be_stored(monkeypatch):
+    """Let leads of these ids fail while they are taken in."""
+    ids: set[int] = set()
+    numbers_of = people.numbers_of
+
+    def maybe(reply, *more):
+        if reply.id in ids:
+            raise KeyError("odd")
+        return numbers_of(reply, *more)
+
+    monkeypatch.setattr(newcomers.people, "numbers_of", maybe)
+    return ids
+
+
+ROADS = {
+    "first comparison": lambda account, lead_id: tasks.compare_first(account.pk),
+    "poll": lambda account, lead_id: tasks.poll(account.pk),
+    "webhook": lambda account, lead_id: hear(account, hook(lead_id, "add", pipeline_id=PLACE)),
+}
+
+
+@pytest.mark.parametrize("why", ["unreadable", "cannot_be_stored"])
+@pytest.mark.parametrize("road", ROADS)
+def test_it_is_told_by_every_road_and_taken_in_once_it_can_be(request, account, kommo, later, road, why):
+    ids = request.getfixturevalue(why)
+    odd, other = (kommo.post("leads", {"name": "Ana", "phone": phone})["id"] for phone in (ANA, BIA))
+    ids.add(odd)
+    if road == "first comparison":
+        Account.objects.update(compared_at=None)
+    ROADS[road](account, odd)
+    hear(account, hook(other, "add", pipeline_id=PLACE))
+    assert list(Card.objects.values_list("kommo_lead_id", flat=True)) == [other]
+    [message] = told()
+    assert str(odd) in message
+    assert ("price" in message) if why == "unreadable" else ("KeyError" in message)
+
+    later()
+    row = UnreadLead.objects.get()
+    assert (row.kommo_lead_id, row.tries) == (odd, 2)
+    assert row.next_at > timezone.now() + timedelta(minutes=9)
+
+    ids.clear()
+    later()
+    assert set(Card.objects.values_list("kommo_lead_id", flat=True)) == {odd, other}
+    assert told() == []
+    assert not kommo.writes()
+
+
+def test_one_that_is_deleted_is_told_no_more(account, kommo, later, unreadable):
+    odd = kommo.post("leads", {"name": "Ana", "phone": ANA})["id"]
+    unreadable.add(odd)
+    tasks.poll(account.pk)
+    assert told()
+    kommo.post(f"leads/{odd}/delete")
+    later()
+    assert told() == []
+
+
+def test_one_of_a_pipeline_that_is_none_of_ours_is_nobodys_trouble(account, kommo, unreadable):
+    place = {"pipeline_id": AFTER_SALES, "status_id": INSTALLING}
+    unreadable.add(kommo.post("leads", {"name": "Ana", "phone": ANA, **place})["id"])
+    tasks.poll(account.pk)
+    assert told() == []
+
+
+def test_many_are_read_again_by_one_call_and_a_few_are_named(account, kommo, later, unreadable):
+    made = [kommo.post("leads", {"name": f"Ana {number}"})["id"] for number in range(30)]
+    unreadable.update(made)
+    tasks.poll(account.pk)
+    [message] = told()
+    assert message.startswith("30 leads")
+    assert sum(str(one) in message for one in made) == 5
+
+    before = len(kommo.journal())
+    later()
+    [again] = [one for one in kommo.journal()[before:] if one["lead_ids"]]
+    assert set(again["lead_ids"]) == set(made)

@@ -30,7 +30,7 @@ from bridge.models import (
     WorkLease,
 )
 from followups.models import Attempt, Enrollment
-from leads.models import Event, ForgottenReport, Lead, Meeting, Stay, UnmappedConversationStage
+from leads.models import Event, ForgottenReport, Lead, Meeting, Stay, UnmappedConversationStage, UnmappedFlow
 
 log = structlog.get_logger(__name__)
 
@@ -69,8 +69,9 @@ def rules() -> list[Rule]:
         Rule(AccessAttempt, "attempt_time", days["logins"]),
         Rule(AccessLog, "attempt_time", days["logins"]),
         Rule(Session, "expire_date", timedelta(0)),
-        # Whatever the agent once called a stage, and nobody mapped.
+        # Whatever the agent once called a stage or a flow, and nobody mapped.
         Rule(UnmappedConversationStage, "last_seen_at", timedelta(days=365)),
+        Rule(UnmappedFlow, "last_seen_at", timedelta(days=365)),
         Rule(LogEntry, "action_time", days["record"]),
         Rule(ForgottenReport, "at", days["forgotten_reports"]),
         Rule(Heartbeat, "at", timedelta(days=1)),

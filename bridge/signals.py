@@ -18,7 +18,7 @@ from followups import enrollment, telling
 from followups.recording import followups_sent
 from leads import announcements, silence
 from leads.announcements import Saved
-from leads.models import FieldMapping, Lead, Pipeline, Stage, TagRule
+from leads.models import FieldMapping, Flow, Lead, Pipeline, Stage, TagRule
 from leads.models.lead import ATTRIBUTES
 
 # What of a lead its card shows. A save that touches none of them (a message's time, say) leaves the card alone.
@@ -141,6 +141,14 @@ def field_was_bound(instance: FieldMapping, raw: bool, **_: object) -> None:
     if not raw and instance.kommo_field_id and instance.kommo_field_id != instance.bound_before:
         Pipeline(pk=instance.pipeline_id).rules_changed()
         adoption.first_sight_of_field(instance, now=timezone.now())
+
+
+@receiver(post_save, sender=Flow)
+def flow_was_named(instance: Flow, raw: bool, **_: object) -> None:
+    """Whoever was said to have chosen it has a flow now, and their card shows it."""
+    if not raw:
+        chose = Card.objects.filter(lead__pipeline=instance.pipeline_id, lead__chosen_flow__iexact=instance.name)
+        outbox.requeue(chose.filter(state__in=[Card.State.IN_SYNC, Card.State.SHOWN]), now=timezone.now())
 
 
 @receiver(pre_save, sender=TagRule)

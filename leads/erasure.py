@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from leads import announcements, optout, pseudonyms
-from leads.models import Event, Forgotten, ForgottenReport, FurtherPhone, Lead, UnmappedConversationStage
+from leads.models import Event, Forgotten, ForgottenReport, FurtherPhone, Lead, UnmappedConversationStage, UnmappedFlow
 from leads.names import name_key
 from leads.statements import Select, insert
 
@@ -51,7 +51,7 @@ def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False)
     if news:
         _keep_pseudonyms(news, now)
     for row in news:
-        _forget_names_of_stages(row)
+        _forget_unmapped_words(row)
         _empty(row, now)
         row.events.create(at=now, kind=Event.Kind.ERASED, actor=by, reason="personal data erased")
     return bool(news)
@@ -153,16 +153,22 @@ def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
     remember_reports((f"message:{one['id']}" for one in messages if one and one.get("id")), now=now)
 
 
-def _forget_names_of_stages(lead: Lead) -> None:
-    """Forget what the agent called this conversation, where nobody has mapped it and no other lead is called so."""
-    said = {lead.conversation_stage}
-    changed = lead.events.filter(kind=Event.Kind.INTERACTION).values_list(
-        "data__changed__conversation_stage", flat=True
-    )
-    said |= {text for text in changed.distinct() if isinstance(text, str)}
-    others = Lead.objects.filter(pipeline=lead.pipeline_id, conversation_stage__in=said).exclude(pk=lead.pk)
-    keys = [name_key(text) for text in said - set(others.values_list("conversation_stage", flat=True)) if text]
-    UnmappedConversationStage.objects.filter(pipeline=lead.pipeline_id, key__in=keys).delete()
+def _forget_unmapped_words(lead: Lead) -> None:
+    """Forget what the agent called this conversation and its flow, where nobody mapped it and no other lead has it."""
+    _forget_words(lead, "conversation_stage", UnmappedConversationStage, ["data__changed__conversation_stage"])
+    _forget_words(lead, "chosen_flow", UnmappedFlow, ["data__changed__chosen_flow", "data__unmapped_flow"])
+
+
+def _forget_words(
+    lead: Lead, attribute: str, words: type[UnmappedConversationStage] | type[UnmappedFlow], places: list[str]
+) -> None:
+    said = {getattr(lead, attribute)}
+    for place in places:
+        told = lead.events.filter(kind=Event.Kind.INTERACTION).values_list(place, flat=True)
+        said |= {text for text in told.distinct() if isinstance(text, str)}
+    others = Lead.objects.filter(**{"pipeline": lead.pipeline_id, f"{attribute}__in": said}).exclude(pk=lead.pk)
+    keys = [name_key(text) for text in said - set(others.values_list(attribute, flat=True)) if text]
+    words.objects.filter(pipeline=lead.pipeline_id, key__in=keys).delete()
 
 
 def _empty(lead: Lead, now: datetime) -> None:

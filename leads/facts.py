@@ -34,6 +34,8 @@ class Change:
     # The status that was reported of any of its meetings, and which one was booked, for when; where that was news.
     meeting_reported: str = ""
     meeting_booked: tuple[str, datetime | None] | None = None
+    # A word for a flow that no flow of the pipeline is called by.
+    unmapped_flow: str = ""
     # Why staff are asked: its meeting has gone by without a result.
     gone_by: str = ""
     # Told afterwards: it fills in what nobody knows, over no person and over nothing that was found on a card.
@@ -92,9 +94,11 @@ def apply_facts(
     *,
     at: datetime,
     history: bool = False,
+    changes: Change | None = None,
 ) -> Change:
     """Set what is newer on the lead, in memory, and return what changed. `custom` None clears every further fact."""
-    changes = Change(history=history)
+    changes = changes or Change()
+    changes.history = history
     if custom is None:
         custom = dict.fromkeys(lead.custom)
     for attribute, value in facts.items():

@@ -16,12 +16,21 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 
-from leads import announcements, erasure, handoff, history, meetings, optout, turns
+from leads import announcements, erasure, flows, handoff, history, meetings, optout, turns
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
 from leads.facts import Change, apply_facts, merge_text
-from leads.models import Event, FurtherPhone, Lead, Objection, Pipeline, Stage, UnmappedConversationStage
+from leads.models import (
+    Event,
+    FurtherPhone,
+    Lead,
+    Objection,
+    Pipeline,
+    Stage,
+    UnmappedConversationStage,
+    UnmappedFlow,
+)
 from leads.names import name_key
 from leads.phone import Phone
 from leads.rulebook import Rulebook, rulebook
@@ -142,7 +151,9 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     insert([event for place, one in enumerate(recorded) if place not in told_before for event in _events(one, now)])
     for one in recorded:
         if one.decision.unmapped_conversation_stage:
-            _collect_unmapped(pipeline, one.lead.conversation_stage, now)
+            _collect_unmapped(UnmappedConversationStage, pipeline, one.lead.conversation_stage, now)
+        if one.changes.unmapped_flow:
+            _collect_unmapped(UnmappedFlow, pipeline, one.changes.unmapped_flow, now)
     for place, one in enumerate(recorded):
         if one.interaction.history and place not in told_before:
             _heed_a_farewell(one, now)
@@ -169,7 +180,7 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
 
 def _take_in(interaction: Interaction, lead: Lead, created: bool, book: Rulebook, now: datetime) -> Recorded:
     begun = begin_memory(lead, book)
-    changes = _apply(interaction, lead, now)
+    changes = _apply(interaction, lead, book, now)
     decision = _decide(interaction, lead, book, changes, created=created)
     previous = lead.stage
     if decision.changed:
@@ -253,9 +264,14 @@ def _new_lead(phone: Phone, pipeline: Pipeline, book: Rulebook, now: datetime) -
     )
 
 
-def _apply(interaction: Interaction, lead: Lead, now: datetime) -> Change:
-    changes = apply_facts(
-        lead, interaction.facts, interaction.custom, at=interaction.occurred_at, history=interaction.history
+def _apply(interaction: Interaction, lead: Lead, book: Rulebook, now: datetime) -> Change:
+    changes, facts = Change(), dict(interaction.facts)
+    if said := facts.get("chosen_flow"):
+        facts["chosen_flow"] = flows.settled(lead, said, book.flows, changes)
+        if facts["chosen_flow"] is None:
+            del facts["chosen_flow"]
+    apply_facts(
+        lead, facts, interaction.custom, at=interaction.occurred_at, history=interaction.history, changes=changes
     )
     if (jid := interaction.phone.jid) and jid != lead.whatsapp_id:
         lead.whatsapp_id = jid
@@ -426,6 +442,8 @@ def _events(one: Recorded, now: datetime) -> list[Event]:
     data: dict[str, Any] = {"changed": changes.told}
     if one.ignored:
         data["ignored"] = one.ignored
+    if changes.unmapped_flow:
+        data["unmapped_flow"] = changes.unmapped_flow
     if message:
         data["message"] = {"id": message.id, "direction": message.direction, "text": message.text}
     # A message stands where it was written; what was concluded with it, when that was.
@@ -454,12 +472,13 @@ def _event(lead: Lead, now: datetime, kind: Event.Kind, reason: str, data: dict[
     return Event(lead_id=lead.pk, at=now, kind=kind, actor=Lead.Actor.BRIDGE, reason=reason[:500], data=data)
 
 
-def _collect_unmapped(pipeline: Pipeline, text: str, now: datetime) -> None:
-    """Keep the name for staff to map with one click; an unknown conversation stage moves nothing."""
+def _collect_unmapped(
+    words: type[UnmappedConversationStage] | type[UnmappedFlow], pipeline: Pipeline, text: str, now: datetime
+) -> None:
+    """Keep the word for staff to give it a meaning; until then it moves nothing and no card shows it."""
     key = name_key(text)
-    seen = UnmappedConversationStage.objects.filter(pipeline=pipeline, key=key)
-    if not seen.update(times_seen=F("times_seen") + 1, last_seen_at=now):
-        UnmappedConversationStage.objects.bulk_create(
-            [UnmappedConversationStage(pipeline=pipeline, key=key, text=text, first_seen_at=now, last_seen_at=now)],
+    if not words.objects.filter(pipeline=pipeline, key=key).update(times_seen=F("times_seen") + 1, last_seen_at=now):
+        words.objects.bulk_create(
+            [words(pipeline=pipeline, key=key, text=text, first_seen_at=now, last_seen_at=now)],
             ignore_conflicts=True,
         )

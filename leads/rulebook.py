@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leads.models import FieldMapping, Pipeline, Stage, TagRule
+from leads.names import name_key
 from leads.rules import Criterion, MappingAction, MappingRule, OnlyIf, QualificationRule, Rules, StageKind, StageRule
 
 
@@ -23,6 +24,8 @@ class Rulebook:
     stages_by_id: dict[int, Stage]
     field_mappings: tuple[FieldMapping, ...]
     tag_rules: tuple[TagRule, ...]
+    # By the key of their names.
+    flows: dict[str, str]
 
     @property
     def first_stage(self) -> Stage:
@@ -77,6 +80,7 @@ def _compile(pipeline: Pipeline) -> Rulebook:
         stages_by_id={stage.pk: stage for stage in stages},
         field_mappings=tuple(pipeline.field_mappings.all()),
         tag_rules=tuple(pipeline.tag_rules.all()),
+        flows={name_key(name): name for name in pipeline.flows.values_list("name", flat=True)},
     )
 
 

@@ -10,9 +10,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from bridge.roles import ADVANCED
-from leads.models import FieldMapping, Pipeline, Qualification, Stage, StageMapping, UnmappedConversationStage
+from leads.models import (
+    FieldMapping,
+    Pipeline,
+    Qualification,
+    Stage,
+    StageMapping,
+    UnmappedConversationStage,
+    UnmappedFlow,
+)
 
-TABLES = (Pipeline, Stage, StageMapping, UnmappedConversationStage, Qualification, FieldMapping)
+TABLES = (Pipeline, Stage, StageMapping, UnmappedConversationStage, UnmappedFlow, Qualification, FieldMapping)
 
 
 def page(request: HttpRequest) -> HttpResponse:

@@ -16,8 +16,15 @@ UNKNOWN = "null means unknown in this pipeline"
 SCALE = "{score} looks like a score from 0 to 1, and this one goes from 0 to 100"
 TEXTS = ("name", "email", "chosen_flow")
 AMOUNTS = ("bill_value", "qualification_score")
-# A fact beside a message that cannot be one costs the fact and not the message.
-DISPENSABLE = (("lead", "email"), ("context", "meeting", "link"))
+MEETING = ("context", "meeting")
+# A fact beside a message that cannot be one costs the fact and not the message: what is wrong -> what is left out. A
+# meeting is nothing without its status or with a time that is none.
+DISPENSABLE = {
+    ("lead", "email"): ("lead", "email"),
+    (*MEETING, "link"): (*MEETING, "link"),
+    (*MEETING, "status"): MEETING,
+    (*MEETING, "starts_at"): MEETING,
+}
 
 Unread = dict[str, str]
 
@@ -29,6 +36,9 @@ def heard(body: dict[str, Any], pipeline: Pipeline) -> tuple[dict[str, Any], Unr
     told = dict(body)
     if isinstance(body.get("lead"), dict):
         told["lead"] = hearing.lead(body["lead"])
+    if isinstance(body.get("message"), dict) and body["message"] and not any(body["message"].values()):
+        # A form that was filled in where there was no message.
+        told["message"] = None
     if isinstance(body.get("context"), dict):
         told["context"] = hearing.context(body["context"])
     return told, unread
@@ -42,13 +52,13 @@ def without_what_is_dispensable(body: dict[str, Any], detail: Any) -> tuple[dict
     if not isinstance(body.get("message"), dict) or not isinstance(detail, dict):
         return None
     told, unread, wrong = dict(body), Unread(), dict(detail)
-    for path in DISPENSABLE:
+    for path, left_out in DISPENSABLE.items():
         errors = _at(wrong, path)
         # A number in the place of a text is a mistake of the caller's program, which it has to hear of.
-        if not isinstance(errors, list) or not isinstance(_at(told, path), str):
+        if not isinstance(errors, list) or not isinstance(_at(body, path), str):
             continue
         unread[".".join(path)] = " ".join(map(str, errors))
-        told, wrong = _without(told, path), _without(wrong, path)
+        told, wrong = _without(told, left_out), _without(wrong, path)
     return (told, unread) if unread and not _is_anything(wrong) else None
 
 
@@ -79,14 +89,24 @@ class _Hearing:
                 if said or not value:
                     told[name] = said
             elif name == "meeting" and isinstance(value, dict):
+                if "status" in value and not self._names_something(f"context.{name}.status", value["status"]):
+                    continue
                 told[name] = {
-                    part: one
+                    # A blank is no time; it is one more way to write null.
+                    part: None if (part, one) == ("starts_at", "") else one
                     for part, one in value.items()
-                    if part not in ("id", "link") or self._says_something(f"context.meeting.{part}", one)
+                    if part not in ("id", "link", "starts_at") or self._says_something(f"context.meeting.{part}", one)
                 }
             elif self._says_something(f"context.{name}", value):
                 told[name] = value
         return told
+
+    def _names_something(self, place: str, value: Any) -> bool:
+        """Say whether something is named that cannot be cleared: a null there is no wish."""
+        if value is None or (isinstance(value, str) and is_nothing(value, self._words)):
+            self._unread[place] = WORD.format(word="null" if value is None else value.strip()[:40])
+            return False
+        return True
 
     def _says_something(self, place: str, value: Any) -> bool:
         if value is None or value == "":

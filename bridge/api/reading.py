@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from bridge.api import answers, examples, representation
 from bridge.api.base import ApiView, key_of, phone_key, visible, with_card
 from bridge.api.paging import NewestFirst, OldestFirst
-from bridge.models import ApiKey
+from bridge.models import ApiKey, Card
 from leads import numbers
 from leads.models import Event, Lead, Stage
 
@@ -63,14 +63,15 @@ def _filtered(rows: QuerySet[Lead], request: Request) -> QuerySet[Lead]:
     if text := asked.get("phone"):
         rows = rows.filter(numbers.of_anybody(phone_key(text, key_of(request))))
     if stage := asked.get("stage"):
+        stage = stage.strip().lower()
         rows = rows.filter(stage=None) if stage == OTHER else rows.filter(stage__in=_stages(stage, key_of(request)))
     if sync := asked.get("sync"):
-        states = [state for state, name in representation.SYNC.items() if name == sync]
+        states = [state for state, name in representation.SYNC.items() if name == sync.strip().lower()]
         if not states:
             raise exceptions.ValidationError({"sync": ["Unknown; one of: " + ", ".join(SYNC_NAMES)]})
         wanted = Q(card__state__in=states)
         # A lead without a card waits for its account.
-        rows = rows.filter(wanted | Q(card=None) if sync == "pending" else wanted)
+        rows = rows.filter(wanted | Q(card=None) if Card.State.DUE in states else wanted)
     if since := asked.get("updated_since"):
         rows = rows.filter(updated_at__gte=_moment(since))
     return rows
@@ -79,7 +80,7 @@ def _filtered(rows: QuerySet[Lead], request: Request) -> QuerySet[Lead]:
 def _stages(name: str, key: ApiKey) -> list[Stage]:
     # A key made for one pipeline does not learn what others are like.
     all_seen = Stage.objects.filter(pipeline=key.pipeline) if key.pipeline else Stage.objects.all()
-    stages = list(all_seen.filter(key=name))
+    stages = list(all_seen.filter(key__iexact=name))
     if not stages:
         known = [*sorted(set(all_seen.values_list("key", flat=True))), OTHER]
         raise exceptions.ValidationError({"stage": ["Unknown; one of: " + ", ".join(known)]})

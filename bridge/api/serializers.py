@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.utils import timezone
@@ -22,6 +22,7 @@ from bridge.models import ApiKey
 from leads import money, phone
 from leads.interactions import Direction, Interaction, Meeting, Message
 from leads.models import Lead, Pipeline
+from leads.nothing import USUAL_WORDS, is_nothing
 from leads.phone import Phone
 from leads.statements import Select
 
@@ -112,6 +113,21 @@ class Text(serializers.CharField):
         if "\0" in text:
             raise serializers.ValidationError("It holds a NUL character.", code="invalid")
         return text
+
+
+class Word(serializers.ChoiceField):
+    """One of a few words, in any case, with blanks or hyphens for `_`, and as Americans spell it."""
+
+    SPELLINGS: ClassVar = {"canceled": "cancelled", "noshow": "no_show"}
+
+    def __init__(self, words: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(choices=list(words), **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("This must be a text.", code="type")
+        word = "_".join(data.replace("-", " ").replace("_", " ").lower().split())
+        return str(super().to_internal_value(self.SPELLINGS.get(word, word)))
 
 
 class PhoneText(Text):
@@ -264,7 +280,7 @@ class LeadFacts(Strict):
 
 class MeetingFacts(Strict):
     id = Text(max_length=250)
-    status = serializers.ChoiceField(choices=Lead.MeetingStatus.choices)
+    status = Word(Lead.MeetingStatus.values)
     starts_at = TimeOfDay(allow_null=True)
     link = serializers.URLField(required=False, allow_null=True, allow_blank=True, max_length=1000)
 
@@ -282,7 +298,7 @@ class Context(Strict):
 
 class MessageFacts(Strict):
     id = Text(max_length=250)
-    direction = serializers.ChoiceField(choices=[one.value for one in Direction])
+    direction = Word([one.value for one in Direction])
     sent_at = Moment(allow_null=True)
     text = Text(max_length=LONGEST_TEXT, trim_whitespace=False)
 
@@ -388,6 +404,10 @@ def pipeline_named(slug: Any, key: ApiKey) -> Pipeline:
     # What is no text is refused with everything else that is wrong; a NUL is in no slug, and in no query either.
     named = isinstance(slug, str) and "\0" not in slug
     pipeline: Pipeline | None = usual if not named or (usual and usual.slug == slug) else BY_SLUG.first(slug=slug)
+    if pipeline is None and isinstance(slug, str):
+        word = slug.strip()
+        # Schemas that fill in every field have no word for the usual one.
+        pipeline = usual if is_nothing(word, USUAL_WORDS) else Pipeline.objects.filter(slug__iexact=word).first()
     if key.pipeline and (pipeline is None or pipeline.pk != key.pipeline.pk):
         # The same for one that is there and one that is not: this key does not learn which others there are.
         text = f"This key is only for pipeline “{key.pipeline.slug}”."

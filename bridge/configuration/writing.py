@@ -78,6 +78,7 @@ class Writer:
         )
         mapped = {name_key(one.conversation_stage) for one in new.stage_mappings}
         leads.UnmappedConversationStage.objects.filter(pipeline=row, key__in=mapped).delete()
+        leads.UnmappedFlow.objects.filter(pipeline=row, key__in=set(map(name_key, new.flows))).delete()
         self._write_qualification(row, old.qualification, new.qualification, stages, flows)
         self._write_fields(row, old, new)
         self._write_list(

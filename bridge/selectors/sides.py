@@ -14,7 +14,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from bridge.models import Account, Card, Catalogue
-from bridge.sync.desired import desired, wanted_tags
+from bridge.sync.desired import desired, shown_facts, wanted_tags
 from bridge.sync.plan import Observed, Plan, plan
 from leads.models import FieldMapping, Lead
 from leads.rulebook import Rulebook
@@ -68,9 +68,7 @@ class _Comparison:
     def __init__(self, card: Card, book: Rulebook, catalogue: Catalogue | None, writing: Plan) -> None:
         self.card, self.book, self.catalogue, self.plan = card, book, catalogue, writing
         self.lead: Lead = card.lead
-        facts = dict(self.lead.facts())
-        facts["objections"] = [objection.name for objection in self.lead.objections.all()]
-        self.facts = facts
+        self.facts = shown_facts(self.lead, book)
 
     def rows(self) -> Iterator[Side]:
         observed, agreed, lead = self.card.observed, self.card.agreed, self.lead

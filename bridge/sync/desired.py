@@ -13,6 +13,7 @@ from bridge.sync.plan import LOST_STATUS_ID, MAX_NAME_LENGTH, Desired, DesiredFi
 from bridge.sync.refused_parts import left_out
 from bridge.sync.traits import form_of
 from leads.facts import taken_back
+from leads.flows import is_unmapped
 from leads.models import FieldMapping, Lead, TagRule
 from leads.names import name_key
 from leads.rulebook import Rulebook
@@ -35,11 +36,11 @@ class Gaps:
 def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue | None) -> Desired:
     """Return what the card should show. The card's lead, its pipeline and its objections are loaded already."""
     lead = card.lead
-    facts = dict(lead.facts())
-    facts["objections"] = [objection.name for objection in lead.objections.all()]
+    facts = shown_facts(lead, book)
     gaps = Gaps()
     form = form_of(account)
-    field_values = wanted_fields(book.field_mappings, facts, catalogue, gaps, form, taken_back=taken_back(lead))
+    mappings = shown_mappings(lead, book)
+    field_values = wanted_fields(mappings, facts, catalogue, gaps, form, taken_back=taken_back(lead))
     name = shown_name(lead.name, form)
     status_id, held = _place(card, book, catalogue, gaps)
     wanted = Desired(
@@ -51,7 +52,7 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
         status_id=status_id,
         loss_reason_id=_loss_reason(lead, catalogue) if status_id == LOST_STATUS_ID else None,
         fields=tuple(one for one in field_values if not _stands(card, f"field:{one.field_id}", one.comparable)),
-        families=tuple(_family(rule, facts, card) for rule in book.tag_rules),
+        families=tuple(_family(rule, facts, card) for rule in shown_tags(lead, book)),
         bridge_id_field_id=proof_field(account, catalogue),
         statuses_to_visit=_visits(card, catalogue),
         unmapped=tuple(gaps.said),
@@ -62,6 +63,29 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
         email_kind=_kind(catalogue, "EMAIL", ("WORK", "PRIV")),
     )
     return left_out(wanted, card.refused_parts, catalogue, card.observed)
+
+
+def shown_facts(lead: Lead, book: Rulebook) -> dict[str, Any]:
+    """Return what is known of a lead, in the words that options and tags are named by."""
+    facts = dict(lead.facts())
+    facts["objections"] = [objection.name for objection in lead.objections.all()]
+    facts["chosen_flow"] = book.flows.get(name_key(lead.chosen_flow), facts["chosen_flow"])
+    return facts
+
+
+def shown_mappings(lead: Lead, book: Rulebook) -> list[FieldMapping]:
+    """Return the fields that show something of the lead: not that of a flow which is none, and it stays as it is."""
+    hidden = _hidden(lead, book)
+    return [one for one in book.field_mappings if one.attribute not in hidden]
+
+
+def shown_tags(lead: Lead, book: Rulebook) -> list[TagRule]:
+    hidden = _hidden(lead, book)
+    return [one for one in book.tag_rules if one.attribute not in hidden]
+
+
+def _hidden(lead: Lead, book: Rulebook) -> Container[str]:
+    return ("chosen_flow",) if is_unmapped(lead, book.flows) else ()
 
 
 def proof_field(account: Account, catalogue: Catalogue | None) -> int | None:
@@ -242,7 +266,6 @@ def tag(template: str, value: object) -> str:
 
 def wanted_tags(lead: Lead, book: Rulebook) -> list[str]:
     """Return the tags the rules call for, sorted, as the API shows them."""
-    facts = dict(lead.facts())
-    facts["objections"] = [objection.name for objection in lead.objections.all()]
+    facts = shown_facts(lead, book)
     unowned = Card()
-    return sorted({one for rule in book.tag_rules for one in _family(rule, facts, unowned).tags})
+    return sorted({one for rule in shown_tags(lead, book) for one in _family(rule, facts, unowned).tags})

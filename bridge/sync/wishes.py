@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.kommo.fields import same_name
 from bridge.models import Catalogue
-from bridge.sync.desired import Gaps, shown_name, wanted_fields, wanted_tags
+from bridge.sync.desired import Gaps, shown_facts, shown_mappings, shown_name, wanted_fields, wanted_tags
 from bridge.sync.plan import DesiredField
 from bridge.sync.traits import form_of
 from leads.facts import taken_back
@@ -43,10 +43,9 @@ class Wishes:
 
 def wishes(lead: Lead, book: Rulebook, catalogue: Catalogue | None) -> Wishes:
     """Return what the lead calls for."""
-    facts = dict(lead.facts())
-    facts["objections"] = [objection.name for objection in lead.objections.all()]
     form = form_of(catalogue.account if catalogue else None)
-    fields = wanted_fields(book.field_mappings, facts, catalogue, Gaps(), form, taken_back=taken_back(lead))
+    mappings, facts = shown_mappings(lead, book), shown_facts(lead, book)
+    fields = wanted_fields(mappings, facts, catalogue, Gaps(), form, taken_back=taken_back(lead))
     return Wishes(
         name=shown_name(lead.name, form),
         fields={str(one.field_id): one for one in fields},

@@ -12,6 +12,7 @@ from leads.models.pipeline import (
     StageMapping,
     TagRule,
     UnmappedConversationStage,
+    UnmappedFlow,
 )
 from leads.models.stay import Stay
 
@@ -36,4 +37,5 @@ __all__ = [
     "Stay",
     "TagRule",
     "UnmappedConversationStage",
+    "UnmappedFlow",
 ]

@@ -306,6 +306,28 @@ class Flow(models.Model):
         return self.name
 
 
+class UnmappedFlow(models.Model):
+    """A flow the agent sent and the pipeline has not, kept until staff name one so."""
+
+    pipeline = models.ForeignKey(
+        Pipeline, models.CASCADE, related_name="unmapped_flows", verbose_name=_("pipeline"), db_index=False
+    )
+    key = models.CharField(max_length=200)
+    text = models.CharField(_("flow"), max_length=200)
+    times_seen = models.PositiveIntegerField(_("times seen"), default=1)
+    first_seen_at = models.DateTimeField(_("first seen"))
+    last_seen_at = models.DateTimeField(_("last seen"))
+
+    class Meta:
+        verbose_name = _("flow not mapped yet")
+        verbose_name_plural = _("flows not mapped yet")
+        ordering = ("-last_seen_at",)
+        constraints = (models.UniqueConstraint(fields=["pipeline", "key"], name="unmapped_flow_once_per_pipeline"),)
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Qualification(models.Model):
     """When a lead counts as qualified, and the stages the three verdicts lead to."""
 

@@ -26,7 +26,7 @@ from bridge.selectors.pulse import Pulse
 from bridge.sync import briefings
 from followups.today import Today
 from leads import meetings
-from leads.models import UnmappedConversationStage
+from leads.models import UnmappedConversationStage, UnmappedFlow
 
 DANGER, WARNING, INFO = "danger", "warning", "info"
 CAUSES_SHOWN = 6
@@ -359,14 +359,18 @@ def _unmapped() -> Iterator[Concern]:
             "%(count)d conversation stages are not mapped yet",
             new["count"],
         )
-        yield Concern(
-            INFO,
-            "help",
-            title % new,
-            remedy=_("The agent uses names that move nothing. Say what they mean."),
-            since=new["since"],
-            links=((_("Map them"), f"{reverse('admin:rules')}?part=conversation"),),
-        )
+        remedy = _("The agent uses names that move nothing. Say what they mean.")
+        yield _to_map(title % new, remedy, "conversation", new["since"])
+    new = UnmappedFlow.objects.aggregate(count=Count("pk"), since=Min("first_seen_at"))
+    if new["count"]:
+        title = ngettext("%(count)d flow is not mapped yet", "%(count)d flows are not mapped yet", new["count"])
+        remedy = _("The agent uses names that no flow has, and no card shows them. Name a flow so, or mend the agent.")
+        yield _to_map(title % new, remedy, "fields", new["since"])
+
+
+def _to_map(title: str, remedy: str, part: str, since: datetime) -> Concern:
+    link = (_("Map them"), f"{reverse('admin:rules')}?part={part}")
+    return Concern(INFO, "help", title, remedy=remedy, since=since, links=(link,))
 
 
 def _cards(**filters: str) -> str:

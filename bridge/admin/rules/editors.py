@@ -18,7 +18,7 @@ from bridge.admin.rules.forms.sequences import SequenceForm, StepForm
 from bridge.admin.rules.forms.stages import PlacesForm, StageForm
 from bridge.admin.rules.keys import free_key
 from bridge.configuration import document
-from leads.models import Pipeline, UnmappedConversationStage
+from leads.models import Pipeline, UnmappedConversationStage, UnmappedFlow
 
 # How many conversation stages without a mapping are offered at once.
 OFFERED = 20
@@ -173,6 +173,7 @@ class Fields(Editor):
             "tags": self.tags,
             "kommo": self.kommo,
             "attributes": choices.attributes(),
+            "unmapped": list(UnmappedFlow.objects.filter(pipeline=self.row)[:OFFERED]),
         }
 
 

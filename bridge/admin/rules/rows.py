@@ -24,6 +24,7 @@ from leads.models import (
     StageMapping,
     TagRule,
     UnmappedConversationStage,
+    UnmappedFlow,
 )
 
 
@@ -124,7 +125,7 @@ class StageMappingAdmin(RawRulesAdmin):
         return _("In “%(stage)s”: move to %(target)s") % words
 
 
-@admin.register(UnmappedConversationStage)
+@admin.register(UnmappedConversationStage, UnmappedFlow)
 class UnmappedConversationStageAdmin(RawRulesAdmin):
     list_display = ("text", "pipeline", "times_seen", "last_seen_at")
     list_select_related = ("pipeline",)

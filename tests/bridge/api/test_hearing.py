@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from leads.models import Event, Lead
+from leads.models import Event, Lead, Meeting
 from tests.leads.model_fills import NO_NAMES, NOTHING
 
 WROTE = {"id": "m1", "direction": "inbound", "text": "Sim, quero"}
@@ -203,3 +203,97 @@ def test_a_colleagues_message_of_before_the_agent_was_given_the_lead_back_silenc
     answer = agent.says(message={"id": "late", "direction": "staff", "text": "até", "sent_at": wrote})
 
     assert answer.json()["agent"]["may_reply"] is True
+
+
+# --- Words of a list
+
+
+SPELT = {
+    "CANCELLED": "cancelled",
+    " Cancelled ": "cancelled",
+    "canceled": "cancelled",
+    "No-Show": "no_show",
+    "no show": "no_show",
+    "NO_SHOW": "no_show",
+    "noshow": "no_show",
+    "Completed": "completed",
+    "\tScheduled\n": "scheduled",
+    "RESCHEDULED": "rescheduled",
+}
+UNKNOWN_WORDS = ["Confirmada", "confirmed", "cancelada", "agendada!", "scheduled,cancelled", "maybe", "não"]
+IN_TWO_DAYS = (timezone.now() + timedelta(days=2)).isoformat()
+
+
+@pytest.mark.parametrize("word", SPELT)
+def test_a_word_of_a_list_is_read_in_any_case_and_with_blanks(agent, word):
+    answer = agent.says(context={"meeting": {"id": "evt", "status": word, "starts_at": IN_TWO_DAYS}})
+
+    assert answer.json()["ignored"] == []
+    assert Meeting.objects.get().status == SPELT[word]
+
+
+@pytest.mark.parametrize("word", ["INBOUND", " inbound ", "Inbound"])
+def test_a_direction_too(agent, word):
+    agent.says(message={"direction": word, "text": "oi"})
+    assert Lead.objects.get().last_inbound_at is not None
+
+
+@pytest.mark.parametrize("word", UNKNOWN_WORDS)
+def test_an_unknown_word_beside_a_message_costs_the_meeting_and_not_the_message(agent, word):
+    meeting = {"id": "evt", "status": word, "starts_at": IN_TWO_DAYS}
+    answer = agent.says(message=WROTE, context={"meeting": meeting}, name="Maria")
+
+    assert answer.status_code == 201
+    assert list(ignored(answer)) == ["context.meeting.status"]
+    lead = Lead.objects.get()
+    assert (lead.name, lead.meeting_status) == ("Maria", "")
+    assert lead.last_inbound_at is not None
+    assert agent.says(context={"meeting": meeting}).status_code == 400
+
+
+@pytest.mark.parametrize("starts_at", ["amanhã às 14h", "2030-03-12", "14:00", "2030-13-45T14:00:00", "quinta"])
+def test_a_time_that_is_none_beside_a_message_books_nothing(agent, starts_at):
+    for number, status in enumerate(("scheduled", "Agendada")):
+        meeting = {"id": "evt", "status": status, "starts_at": starts_at}
+        answer = agent.says(message=WROTE | {"id": f"m{number}"}, context={"meeting": meeting})
+        assert "context.meeting.starts_at" in ignored(answer)
+    lead = Lead.objects.get()
+    assert (lead.stage.key, lead.meeting_status) == ("new", "")
+    assert lead.last_inbound_at is not None
+
+
+@pytest.mark.parametrize("starts_at", ["", None, "null", "a definir"])
+def test_a_time_nobody_knows_is_a_booking_without_one(agent, starts_at):
+    agent.says(context={"meeting": {"id": "evt", "status": "scheduled", "starts_at": starts_at}})
+    assert Meeting.objects.get().starts_at is None
+
+
+@pytest.mark.parametrize("status", [None, "", "null", "N/A", "nenhuma", "-"])
+def test_a_form_of_a_meeting_that_is_not_filled_in_is_no_meeting(agent, status):
+    meeting = {"id": None, "status": status, "starts_at": None, "link": None}
+    answer = agent.says(name="Maria", context={"meeting": meeting})
+
+    assert answer.status_code == 201
+    assert list(ignored(answer)) == ["context.meeting.status"]
+    assert not Meeting.objects.exists()
+
+
+def test_a_form_of_a_message_that_is_not_filled_in_is_no_message(agent):
+    answer = agent.says(name="Maria", message={"id": None, "direction": None, "sent_at": None, "text": None})
+
+    assert answer.status_code == 201
+    assert Lead.objects.get().name == "Maria"
+
+
+@pytest.mark.parametrize("slug", ["SOLAR", " solar ", "", "null", "n/a", None])
+def test_a_pipeline_in_another_spelling_is_that_one_and_no_name_is_the_usual_one(agent, slug):
+    answer = agent.post("interactions/", {"lead": {"phone": "81999990000"}, "pipeline": slug})
+    assert answer.json()["lead"]["pipeline"] == "solar"
+
+
+@pytest.mark.parametrize(
+    "asked", ["stage=NEW", "stage= new ", "sync=Pending", "sync= PENDING", "stage=New&sync=pending"]
+)
+def test_lists_are_asked_for_in_any_case(agent, asked):
+    agent.says(name="Maria")
+    assert len(agent.get(f"leads/?{asked}").json()["results"]) == 1

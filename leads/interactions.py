@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, Model, OuterRef, Subquery
 
 from leads import announcements, erasure, flows, handoff, history, meetings, optout, turns
 from leads.announcements import Saved
@@ -472,13 +472,11 @@ def _event(lead: Lead, now: datetime, kind: Event.Kind, reason: str, data: dict[
     return Event(lead_id=lead.pk, at=now, kind=kind, actor=Lead.Actor.BRIDGE, reason=reason[:500], data=data)
 
 
-def _collect_unmapped(
-    words: type[UnmappedConversationStage] | type[UnmappedFlow], pipeline: Pipeline, text: str, now: datetime
-) -> None:
+def _collect_unmapped(words: type[Model], pipeline: Pipeline, text: str, now: datetime) -> None:
     """Keep the word for staff to give it a meaning; until then it moves nothing and no card shows it."""
-    key = name_key(text)
-    if not words.objects.filter(pipeline=pipeline, key=key).update(times_seen=F("times_seen") + 1, last_seen_at=now):
-        words.objects.bulk_create(
+    rows, key = words._default_manager, name_key(text)
+    if not rows.filter(pipeline=pipeline, key=key).update(times_seen=F("times_seen") + 1, last_seen_at=now):
+        rows.bulk_create(
             [words(pipeline=pipeline, key=key, text=text, first_seen_at=now, last_seen_at=now)],
             ignore_conflicts=True,
         )

@@ -18,6 +18,7 @@ from django.db import connection
 from django.db.models import Q
 from django_q.models import Task
 
+from bridge.intakes import forgetting as intakes
 from bridge.models import AgentEvent, Briefing, Card, Delivery, Drift, IdempotencyRecord, UnreadLead
 from bridge.sync import forgetting, ledger, nudge, outbox
 from bridge.webhooks import redaction
@@ -39,7 +40,9 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     _empty_rows([lead.pk])
     # Of a person who asked to be forgotten there is no more news to tell.
     AgentEvent.objects.filter(lead=lead, state=AgentEvent.State.DUE).delete()
-    redaction.sweep({card.account_id for card in cards}, Traces.of(lead, cards, names))
+    traces = Traces.of(lead, cards, names)
+    redaction.sweep({card.account_id for card in cards}, traces)
+    intakes.forget([lead.pk], traces.words)
     _forget_jobs(lead, names)
     _forget_record(lead, cards, names)
     for card in cards:
@@ -59,6 +62,7 @@ def sweep_again(*, now: datetime) -> int:
     _forget_answers(ids, now)
     _empty_rows(ids)
     redaction.sweep({card.account_id for card in cards}, Traces.of_cards(cards))
+    intakes.forget(ids)
     return len(ids)
 
 

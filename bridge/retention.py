@@ -26,11 +26,21 @@ from bridge.models import (
     Drift,
     Heartbeat,
     IdempotencyRecord,
+    IntakeCall,
     WebhookEvent,
     WorkLease,
 )
 from followups.models import Attempt, Enrollment
-from leads.models import Event, ForgottenReport, Lead, Meeting, Stay, UnmappedConversationStage, UnmappedFlow
+from leads.models import (
+    Event,
+    ForgottenReport,
+    Lead,
+    Meeting,
+    Message,
+    Stay,
+    UnmappedConversationStage,
+    UnmappedFlow,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +65,7 @@ def rules() -> list[Rule]:
     return [
         Rule(IdempotencyRecord, "created_at", IdempotencyRecord.KEPT_FOR),
         Rule(WebhookEvent, "received_at", days["webhooks"], ~Q(state=WebhookEvent.State.RECEIVED)),
+        Rule(IntakeCall, "received_at", days["webhooks"], ~Q(state=IntakeCall.State.RECEIVED)),
         Rule(Delivery, "at", days["deliveries"]),
         Rule(AgentEvent, "created_at", days["agent_events"], ~Q(state=AgentEvent.State.DUE)),
         Rule(Drift, "found_at", days["drift"], ~Q(resolution=Drift.Resolution.OPEN)),
@@ -62,6 +73,7 @@ def rules() -> list[Rule]:
         Rule(Attempt, "created_at", days["followups"], ~Q(state=Attempt.State.SENDING)),
         Rule(Enrollment, "ended_at", days["followups"], ended),
         Rule(Event, "at", days["events"]),
+        Rule(Message, "at", days["events"]),
         Rule(Meeting, "told_at", days["events"], ~Q(status__in=Lead.BOOKED) | Q(awaits_result=True)),
         Rule(Stay, "left_at", days["events"]),
         Rule(Task, "stopped", days["tasks"]),

@@ -18,6 +18,8 @@ from django_q.tasks import async_task
 from bridge import agent_events, alerts, heartbeat, host, personal_data, retention, tracing
 from bridge.configuration import reevaluation
 from bridge.errors import KommoError, KommoHeldError
+from bridge.intakes import inbox as intake_inbox
+from bridge.intakes import processing as intakes
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
 from bridge.models import Account, Card
@@ -254,6 +256,14 @@ def _go_on(task: str, *arguments: object) -> None:
 
 
 @tracing.traced
+def read_intakes() -> None:
+    """Read what messengers and calendars have told."""
+    heartbeat.progress()
+    if intakes.read_all():
+        _go_on("bridge.tasks.read_intakes")
+
+
+@tracing.traced
 def end_waits() -> None:
     """Give back leads whose longest handoff is over, and let meetings go by whose time has come."""
     heartbeat.progress()
@@ -389,6 +399,10 @@ def _agent_events(now: datetime) -> Iterable[TaskCall]:
     return [("bridge.tasks.tell_agent", ())] if agent_events.has_work(now) else []
 
 
+def _intakes(now: datetime) -> Iterable[TaskCall]:
+    return [("bridge.tasks.read_intakes", ())] if intake_inbox.has_mail(now) else []
+
+
 def _waits(now: datetime) -> Iterable[TaskCall]:
     if handoff.has_expired(now) or meetings.passing(now).exists():
         yield "bridge.tasks.end_waits", ()
@@ -419,6 +433,7 @@ def _every(span: timedelta, call: str) -> Callable[[datetime], Iterable[TaskCall
 TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
     _deliveries,
     _inboxes,
+    _intakes,
     _followups,
     _agent_events,
     _polls,

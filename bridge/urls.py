@@ -1,5 +1,5 @@
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from bridge import health, oauth
@@ -7,6 +7,7 @@ from bridge.admin import advanced, dashboard, second_factor
 from bridge.admin import health as health_page
 from bridge.admin.dashboard import acting
 from bridge.api import problems
+from bridge.intakes import views as intakes
 from bridge.webhooks import views as webhooks
 
 handler500 = problems.server_error
@@ -22,6 +23,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("bridge.api.urls")),
     path("webhooks/kommo/<str:secret>/", webhooks.receive, name="kommo-webhook"),
+    # Evolution can add an event's name at the end, and people forget the last slash.
+    re_path(r"^intake/(?P<slug>[^/]+)/(?P<secret>[^/]+)(?:/.*)?$", intakes.receive, name="intake"),
     path("oauth/kommo/callback/", oauth.consented, name="kommo-callback"),
     path("oauth/kommo/uninstalled/", oauth.uninstalled, name="kommo-uninstalled"),
     path("metrics", health.metrics),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from leads import announcements, optout, pseudonyms
+from leads import announcements, messages, optout, pseudonyms
 from leads.models import Event, Forgotten, ForgottenReport, FurtherPhone, Lead, UnmappedConversationStage, UnmappedFlow
 from leads.names import name_key
 from leads.statements import Select, insert
@@ -67,6 +67,7 @@ def sweep(lead_ids: Collection[Any]) -> None:
             event.reason, event.data = "", kept
             events.append(event)
     Event.objects.bulk_update(events, ["reason", "data"], batch_size=EVENTS_AT_ONCE)
+    messages.forget(lead_ids)
 
 
 def remember_reports(names: Iterable[str], *, now: datetime) -> None:
@@ -127,7 +128,8 @@ def check_reports(interactions: Iterable[Interaction], leads: Mapping[str, Lead]
 
 
 def _is_repeated(interaction: Interaction) -> bool:
-    names = [f"message:{interaction.message.id}"] if interaction.message and interaction.message.id else []
+    message = interaction.message
+    names = {f"message:{message.id}", f"message:{messages.plain_id(message.id)}"} if message and message.id else set()
     marks = [pseudonyms.of_report(name) for name in {*names, *interaction.known_as}]
     return bool(marks) and ForgottenReport.objects.filter(mark__in=marks).exists()
 
@@ -149,8 +151,9 @@ def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
         Forgotten.objects.update_or_create(address=address, defaults={"at": now})
     optout.forget(addresses)
     told = Event.objects.filter(lead__in=leads, kind=Event.Kind.INTERACTION).values_list("data", flat=True)
-    messages = (data.get("message") for data in told.iterator(EVENTS_AT_ONCE))
-    remember_reports((f"message:{one['id']}" for one in messages if one and one.get("id")), now=now)
+    said = (data.get("message") for data in told.iterator(EVENTS_AT_ONCE))
+    remember_reports((f"message:{one['id']}" for one in said if one and one.get("id")), now=now)
+    remember_reports((f"message:{name}" for name in messages.names_of(leads)), now=now)
 
 
 def _forget_unmapped_words(lead: Lead) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -109,6 +109,23 @@ def apply_facts(
     for name, value in custom.items():
         _merge_custom(lead, name, value, changes, at)
     return changes
+
+
+# Anything that is ever said is newer than what a messenger shows.
+BEFORE_ANYTHING = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def fill_in(lead: Lead, hints: Mapping[str, Any], changes: Change) -> None:
+    """Take facts that a messenger shows, such as the name of a profile, where nobody has ever said anything."""
+    unknown = {
+        attribute: value
+        for attribute, value in hints.items()
+        if attribute not in lead.provenance and _value_of(lead, attribute) in (None, "")
+    }
+    for attribute, value in unknown.items():
+        value = name_of(value) if attribute == "name" else value
+        if value:
+            _merge(lead, attribute, value, changes, BEFORE_ANYTHING)
 
 
 def _is_a_better_name(lead: Lead, name: str, changes: Change) -> bool:

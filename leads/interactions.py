@@ -16,11 +16,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Model, OuterRef, Subquery
 
-from leads import announcements, erasure, flows, handoff, history, meetings, optout, turns
+from leads import announcements, erasure, flows, handoff, history, meetings, messages, optout, turns
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
-from leads.facts import Change, apply_facts, merge_text
+from leads.facts import Change, apply_facts, fill_in, merge_text
 from leads.models import (
     Event,
     FurtherPhone,
@@ -45,12 +45,20 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """One message of the conversation. `direction` says who wrote it: the lead, the agent or a person."""
+    """One message of the conversation. `direction` says who wrote it: the lead, the agent or a person.
+
+    What an intake knows besides: another id of it, who of ours wrote it, its kind (leads.models.Message.Kind) and
+    attachments.
+    """
 
     direction: Direction
     id: str = ""
     sent_at: datetime | None = None
     text: str = ""
+    other_id: str = ""
+    author: str = ""
+    kind: str = "text"
+    attachments: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,13 @@ class Interaction:
     # Told afterwards (leads/history.py), and whether it may move a lead that nobody has placed.
     history: bool = False
     may_move: bool = True
+    # The way in that heard it (its slug), where nobody reported it; and who did what it tells, if not the message says.
+    via: str = ""
+    actor: str = ""
+    # Facts as a messenger shows them, such as the name of a profile: they count where nothing is known.
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    # Its message was told before, by whatever road: it counts no more.
+    is_told_before: bool = False
 
     @property
     def told_at(self) -> datetime:
@@ -145,9 +160,11 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     """
     book = rulebook(pipeline)
     leads = _leads_of(interactions, pipeline, book, now)
-    recorded = [_take_in(interaction, *leads[interaction.phone.key], book, now) for interaction in interactions]
+    met = messages.meet([(one, leads[one.phone.key][0]) for one in interactions], now=now)
+    recorded = [_take_in(one, *leads[one.phone.key], book, now) for one in met.interactions]
     _store(recorded, now)
     told_before = history.already_told(recorded)
+    messages.keep_past([one for place, one in enumerate(recorded) if place not in told_before], now=now)
     insert([event for place, one in enumerate(recorded) if place not in told_before for event in _events(one, now)])
     for one in recorded:
         if one.decision.unmapped_conversation_stage:
@@ -175,6 +192,7 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
         elif one.created:
             # Born into a stage that pauses the agent, if staff have put such a one first.
             handoff.follow_stage(one.lead, by=Lead.Actor.BRIDGE, now=now)
+    messages.give_back(met.mistaken, {one.lead.pk: one.lead for one in recorded}, now=now)
     return recorded
 
 
@@ -273,6 +291,7 @@ def _apply(interaction: Interaction, lead: Lead, book: Rulebook, now: datetime) 
     apply_facts(
         lead, facts, interaction.custom, at=interaction.occurred_at, history=interaction.history, changes=changes
     )
+    fill_in(lead, interaction.hints, changes)
     if (jid := interaction.phone.jid) and jid != lead.whatsapp_id:
         lead.whatsapp_id = jid
         changes.columns.add("whatsapp_id")
@@ -438,7 +457,7 @@ AUTHORS = {Direction.INBOUND: Lead.Actor.LEAD, Direction.STAFF: Lead.Actor.STAFF
 def _events(one: Recorded, now: datetime) -> list[Event]:
     interaction, lead, previous, decision, changes = one.interaction, one.lead, one.previous, one.decision, one.changes
     message = interaction.message
-    actor = AUTHORS.get(message.direction, Lead.Actor.AGENT) if message else Lead.Actor.AGENT
+    actor = AUTHORS.get(message.direction, Lead.Actor.AGENT) if message else interaction.actor or Lead.Actor.AGENT
     data: dict[str, Any] = {"changed": changes.told}
     if one.ignored:
         data["ignored"] = one.ignored
@@ -446,9 +465,15 @@ def _events(one: Recorded, now: datetime) -> list[Event]:
         data["unmapped_flow"] = changes.unmapped_flow
     if message:
         data["message"] = {"id": message.id, "direction": message.direction, "text": message.text}
+    if message and message.kind != "text":
+        data["message"]["kind"] = message.kind
+    if interaction.via:
+        data["channel"] = interaction.via
     # A message stands where it was written; what was concluded with it, when that was.
     at = message.sent_at if message and message.sent_at else interaction.occurred_at
-    events = [Event(lead_id=lead.pk, at=at, kind=Event.Kind.INTERACTION, actor=actor, data=data)]
+    events = []
+    if not (interaction.is_told_before or interaction.via) or message or changes.told or one.ignored:
+        events.append(Event(lead_id=lead.pk, at=at, kind=Event.Kind.INTERACTION, actor=actor, data=data))
     if decision.changed:
         data = {
             "rule": decision.rule,

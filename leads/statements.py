@@ -216,10 +216,10 @@ def insert_missing(rows: Sequence[models.Model], *, returning: str) -> set[Any]:
     """
     if not rows:
         return set()
-    field = rows[0]._meta.get_field(returning)
+    field: Any = rows[0]._meta.get_field(returning)
     told = _columns(connections[router.db_for_write(type(rows[0]))], [field])
     with _inserted(rows, f" ON CONFLICT DO NOTHING RETURNING {told}") as cursor:
-        return {value for (value,) in cursor.fetchall()}
+        return {field.to_python(value) for (value,) in cursor.fetchall()}
 
 
 @contextmanager

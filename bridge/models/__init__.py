@@ -4,6 +4,7 @@ from bridge.models.alert import Alert
 from bridge.models.card import Briefing, Card, CardContact, Delivery, Drift, Forgetting
 from bridge.models.figure import Figure
 from bridge.models.heartbeat import Heartbeat
+from bridge.models.intake import Intake, IntakeCall, IntakeItem
 from bridge.models.lease import WorkLease
 from bridge.models.rules import Reevaluation, RulesDraft, RulesRevision
 from bridge.models.second_factor import SecondFactor
@@ -28,6 +29,9 @@ __all__ = [
     "Forgetting",
     "Heartbeat",
     "IdempotencyRecord",
+    "Intake",
+    "IntakeCall",
+    "IntakeItem",
     "Reevaluation",
     "RulesDraft",
     "RulesRevision",

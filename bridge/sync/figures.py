@@ -25,6 +25,7 @@ COUNTERS = {
     "bridge_interactions": ("Interactions recorded.", ()),
     "bridge_kommo_requests": ("Calls to Kommo.", ("method", "status")),
     "bridge_webhooks": ("Events in webhooks, by what became of them.", ("result",)),
+    "bridge_intakes": ("Things told by ways in, by what became of them.", ("result",)),
     "bridge_followups": ("Follow-up attempts, by outcome.", ("outcome",)),
 }
 HISTOGRAMS = {

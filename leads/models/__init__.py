@@ -1,5 +1,6 @@
 from leads.models.lead import ATTRIBUTES, Event, Lead, Objection
 from leads.models.meeting import Meeting
+from leads.models.message import Message
 from leads.models.number import FurtherPhone
 from leads.models.person import Forgotten, ForgottenReport, OptOut, PseudonymKey
 from leads.models.pipeline import (
@@ -27,6 +28,7 @@ __all__ = [
     "FurtherPhone",
     "Lead",
     "Meeting",
+    "Message",
     "Objection",
     "OptOut",
     "Pipeline",

@@ -40,7 +40,7 @@ AS_MANY_AS = {
     },
     "accounts": {
         "bridge.Account", "bridge.AccountPipeline", "bridge.CallSlot", "bridge.Catalogue", "bridge.Figure",
-        "bridge.Trouble",
+        "bridge.Trouble", "bridge.Intake",
     },
     "leads": {
         "leads.Lead", "leads.FurtherPhone", "leads.Objection", "bridge.Card", "bridge.CardContact", "bridge.Forgetting",
@@ -50,7 +50,7 @@ AS_MANY_AS = {
     "nothing: it is switched off": {"axes.AccessFailureLog"},
 }  # fmt: skip
 # Rows of these go with the row they hang on.
-WITH_ANOTHER = {"bridge.WebhookItem", "axes.AccessAttemptExpiration"}
+WITH_ANOTHER = {"bridge.WebhookItem", "bridge.IntakeItem", "axes.AccessAttemptExpiration"}
 
 
 def test_every_table_forgets_or_cannot_grow_without_end():

@@ -317,11 +317,11 @@ def test_concurrent_duplicates_act_once(transactional_db):
 
 
 def test_the_statements_of_an_interaction_are_known(agent, account, django_assert_num_queries):
-    """Key, lead with its objections, save, card, event, follow-ups, answer, its key; and the transaction's two."""
+    """Key, lead with its objections, message, save, card, event, follow-ups, answer, its key; the transaction's two."""
     agent.post("interactions/", FULL)
     body = {"lead": {"phone": "81999990000", "name": "Ana"}, "context": {"objections_raised": ["preço"]}}
     agent.post("interactions/", body | {"message": {"id": "m1", "direction": "inbound"}})
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         agent.post("interactions/", body | {"message": {"id": "m2", "direction": "inbound"}, "occurred_at": None})
 
 

@@ -1,0 +1,1 @@
+"""Ways in for conversations and bookings: one module a source, and one inbox for all of them."""

@@ -1,0 +1,292 @@
+"""Reading what the ways in have stored: each call is parsed by its source, and what it tells is acted on once.
+
+Calls come twice, late and in any order. What is told of a message counts by the message's id, so repeating it changes
+nothing; within a round a person's messages are taken in the order in which they were written. One call that cannot be
+read costs no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import orjson
+import structlog
+from django.db import DatabaseError, InterfaceError, transaction
+from django.utils import timezone
+
+from bridge import heartbeat
+from bridge.intakes import inbox, kinds, people
+from bridge.intakes.told import Ignored, Message, Status, Told, UnreadableError
+from bridge.intakes.words import shown
+from bridge.models import Intake, IntakeCall, IntakeItem
+from bridge.sync import figures
+from bridge.sync.leases import alone
+from leads import messages
+from leads.erasure import ForgottenError
+from leads.interactions import Direction, Interaction, record_all
+from leads.interactions import Message as Said
+from leads.models import Lead, Pipeline
+from leads.phone import Phone
+
+log = structlog.get_logger(__name__)
+
+LONGEST_RUN = timedelta(seconds=20)
+# A status may come before the message it is about: it is looked at again so often, for so long.
+STATUS_WAITS, STATUS_LOOKED_AT_EVERY = timedelta(minutes=1), timedelta(seconds=5)
+FAILED_WAITS = timedelta(seconds=30)
+NO_PIPELINE = "there is no pipeline: choose one for this way in"
+NO_ADDRESS = "it names nobody who could be found or written to"
+
+Result = IntakeItem.Result
+
+
+@dataclass
+class Heard:
+    """One thing a call told, and what became of it."""
+
+    call: IntakeCall
+    told: Told
+    place: int
+    lead: Lead | None = None
+    result: str = ""
+    reason: str = ""
+    pipeline: Pipeline | None = None
+    phone: Phone | None = None
+
+    def becomes(self, result: Result, reason: str = "", lead: Lead | None = None) -> None:
+        self.result, self.reason, self.lead = result, reason, lead or self.lead
+
+
+@dataclass
+class Round:
+    """Calls that are read together. `waiting`: those that are to be looked at again, and why."""
+
+    calls: Sequence[IntakeCall]
+    now: datetime
+    heard: list[Heard] = field(default_factory=list)
+    waiting: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+def read_all() -> bool:
+    """Read what has been received; True when more is waiting."""
+    started = timezone.now()
+    with alone("intakes", now=started, longest=LONGEST_RUN + timedelta(seconds=30)) as mine:
+        while mine and timezone.now() - started < LONGEST_RUN:
+            heartbeat.progress()
+            calls = inbox.take(timezone.now())
+            if not calls:
+                return False
+            _process_safely(calls)
+    return mine
+
+
+def _process_safely(calls: Sequence[IntakeCall]) -> None:
+    """Process calls together; where that fails, each by itself, so that the one that is to blame is alone with it."""
+    try:
+        process(calls)
+    except InterfaceError:
+        raise
+    except Exception as error:
+        if len(calls) > 1:
+            for call in calls:
+                _process_safely([call])
+            return
+        told = f"{type(error).__name__}: {error}"
+        log.warning("intake_call_failed", call=calls[0].pk, error=type(error).__name__)
+        with suppress(DatabaseError):
+            # It stays, with the attempt that was counted, and is tried again.
+            due_at = timezone.now() + FAILED_WAITS
+            IntakeCall.objects.filter(pk=calls[0].pk).update(error=told.replace("\0", "")[:1000], due_at=due_at)
+
+
+def process(calls: Sequence[IntakeCall]) -> None:
+    """Act on calls. The number of statements grows with how often one person speaks, and not with the messages."""
+    current = Round(calls, timezone.now())
+    for call in calls:
+        _read(current, call)
+    with transaction.atomic():
+        _take_messages(current)
+    _take_statuses(current)
+    for heard in current.heard:
+        if isinstance(heard.told, Ignored):
+            heard.becomes(Result.IGNORED, heard.told.reason)
+    _settle(current)
+
+
+def _read(current: Round, call: IntakeCall) -> None:
+    try:
+        told = kinds.read(call.intake.kind, orjson.loads(bytes(call.body)))
+    except orjson.JSONDecodeError:
+        current.failed[call.pk] = "the body is no JSON"
+    except UnreadableError as error:
+        current.failed[call.pk] = str(error)
+    else:
+        current.heard += (Heard(call, one, place) for place, one in enumerate(told))
+
+
+# --- Messages
+
+
+def _take_messages(current: Round) -> None:
+    spoken = [one for one in current.heard if isinstance(one.told, Message)]
+    intakes = {one.call.intake_id: one.call.intake for one in spoken}
+    by_intake = {pk: people.pipeline_of(intake) for pk, intake in intakes.items()}
+    for one in spoken:
+        one.pipeline = by_intake[one.call.intake_id]
+        assert isinstance(one.told, Message)
+        if one.pipeline is None:
+            one.becomes(Result.NOT_FOUND, NO_PIPELINE)
+        else:
+            one.phone = people.phone_of(one.told.addresses, one.pipeline)
+            if one.phone is None:
+                one.becomes(Result.NOT_FOUND, NO_ADDRESS)
+    ready = sorted((one for one in spoken if one.phone is not None), key=lambda one: _written_at(one, current.now))
+    for some in _rounds(ready):
+        for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
+            _record([one for one in some if one.pipeline == pipeline], pipeline, current.now)
+
+
+def _rounds(left: list[Heard]) -> Iterator[list[Heard]]:
+    """Split what was heard so that in each part every person comes once; the order of each person's stays."""
+    while left:
+        seen: set[tuple[int | None, str]] = set()
+        now_on: list[Heard] = []
+        later: list[Heard] = []
+        for one in left:
+            assert one.phone is not None
+            who = (one.pipeline.pk if one.pipeline else None, one.phone.key)
+            (later if who in seen else now_on).append(one)
+            seen.add(who)
+        yield now_on
+        left = later
+
+
+def _record(some: Sequence[Heard], pipeline: Pipeline, now: datetime) -> None:
+    interactions = [_interaction(one, now) for one in some]
+    try:
+        with transaction.atomic():
+            recorded = record_all(interactions, pipeline=pipeline, now=now)
+    except ForgottenError:
+        if len(some) == 1:
+            some[0].becomes(Result.FORGOTTEN)
+            return
+        for one in some:
+            _record([one], pipeline, now)
+        return
+    for one, result in zip(some, recorded, strict=True):
+        known = result.interaction.is_told_before
+        one.becomes(Result.KNOWN if known else Result.TAKEN, lead=result.lead)
+
+
+def _interaction(one: Heard, now: datetime) -> Interaction:
+    told, pipeline = one.told, one.pipeline
+    assert isinstance(told, Message) and one.phone is not None and pipeline is not None
+    at = _written_at(one, now)
+    hints = {"name": told.name, "email": told.email} if told.direction == "inbound" else {}
+    return Interaction(
+        phone=one.phone,
+        occurred_at=at,
+        hints={key: value for key, value in hints.items() if value},
+        message=Said(
+            direction=Direction(told.direction),
+            id=told.id or _own_name(one, at),
+            sent_at=at,
+            text=told.text if told.text.strip() else shown(told.kind, pipeline.locale),
+            other_id=told.other_id,
+            author=told.author,
+            kind=told.kind,
+            attachments=tuple(file.as_json() for file in told.attachments),
+        ),
+        via=one.call.intake.slug,
+    )
+
+
+def _written_at(one: Heard, now: datetime) -> datetime:
+    """Return when a message was written; where nobody says it, when it came. Nobody has written in the future."""
+    assert isinstance(one.told, Message)
+    return min(one.told.at or one.call.received_at, now)
+
+
+def _own_name(one: Heard, at: datetime) -> str:
+    """Return by what a message that has no id is known when its call is read again."""
+    told = one.told
+    assert isinstance(told, Message)
+    parts = (one.call.intake_id, at.isoformat(), told.direction, told.addresses, told.text, one.place)
+    return f"~{hashlib.sha256(repr(parts).encode()).hexdigest()[:40]}"
+
+
+# --- Everything else
+
+
+def _take_statuses(current: Round) -> None:
+    told = [(one, one.told) for one in current.heard if isinstance(one.told, Status)]
+    news = [
+        messages.News(said.ids, said.state, said.at or heard.call.received_at, said.is_read, said.reason)
+        for heard, said in told
+    ]
+    for (heard, _), known in zip(told, messages.note_news(news), strict=True):
+        if known:
+            heard.becomes(Result.TAKEN)
+        elif heard.call.received_at > current.now - STATUS_WAITS:
+            current.waiting[heard.call.pk] = "the message it is about is not known yet"
+        else:
+            heard.becomes(Result.NOT_FOUND, "no message of ours has this id")
+
+
+def _settle(current: Round) -> None:
+    """Write down what became of each call, and of each thing it told."""
+    now = timezone.now()
+    done: list[int] = []
+    failed: list[int] = []
+    inbox.wait(
+        [one for one in current.calls if one.pk in current.waiting],
+        next(iter(current.waiting.values()), ""),
+        until=now + STATUS_LOOKED_AT_EVERY,
+    )
+    for call in current.calls:
+        if call.pk in current.waiting:
+            continue
+        call.processed_at, call.error = now, current.failed.get(call.pk, "")
+        call.state = IntakeCall.State.FAILED if call.pk in current.failed else IntakeCall.State.PROCESSED
+        (failed if call.error else done).append(call.pk)
+    told = [one for one in current.heard if one.call.pk not in current.waiting]
+    with transaction.atomic():
+        IntakeItem.objects.filter(call__in=[*done, *failed]).delete()
+        IntakeItem.objects.bulk_create(map(_item, told), batch_size=500)
+        IntakeCall.objects.filter(pk__in=done).update(
+            state=IntakeCall.State.PROCESSED, error="", processed_at=now, attempts=0
+        )
+        for reason in set(current.failed.values()):
+            of_it = [pk for pk in failed if current.failed[pk] == reason]
+            IntakeCall.objects.filter(pk__in=of_it).update(
+                state=IntakeCall.State.FAILED, error=reason[:1000], processed_at=now
+            )
+        forgotten = [one.call.pk for one in told if one.result == Result.FORGOTTEN]
+        if forgotten:
+            IntakeCall.objects.filter(pk__in=forgotten).update(body=b"")
+        _note_heard(current.calls)
+    for result, number in Counter(one.result for one in told).items():
+        figures.count("bridge_intakes", result, by=number)
+
+
+def _item(heard: Heard) -> IntakeItem:
+    told = heard.told
+    what = told.what if isinstance(told, Ignored) else type(told).__name__.lower()
+    lead_id = heard.lead.pk if heard.lead else None
+    return IntakeItem(
+        call_id=heard.call.pk, what=what[:60], lead_id=lead_id, result=heard.result, reason=heard.reason[:300]
+    )
+
+
+def _note_heard(calls: Iterable[IntakeCall]) -> None:
+    newest: dict[int, datetime] = {}
+    for call in calls:
+        newest[call.intake_id] = max(call.received_at, newest.get(call.intake_id, call.received_at))
+    for pk, at in newest.items():
+        Intake.objects.filter(pk=pk).update(heard_at=at)

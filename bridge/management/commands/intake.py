@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from bridge.errors import ConfigurationError
+from bridge.intakes import ways
+from bridge.intakes.kinds import SOURCES
+from leads.models import Pipeline
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a way in for conversations or bookings, or change it, and print its path: the address to give to the "
+        "other side is your public address with this path behind it."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("kind", metavar="KIND", help=f"what calls there: {', '.join(SOURCES)}")
+        parser.add_argument("slug", metavar="SLUG", help="a short name of your own; it stands in the path")
+        parser.add_argument("--pipeline", metavar="SLUG", help="whose leads it tells of; the default one without it")
+        parser.add_argument(
+            "--set",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            dest="pairs",
+            help="a key by which the other side proves that it calls; an empty VALUE takes it away",
+        )
+
+    def handle(self, *, kind: str, slug: str, pipeline: str | None, pairs: list[str], **_: Any) -> None:
+        row = None
+        if pipeline and not (row := Pipeline.objects.filter(slug=pipeline).first()):
+            raise CommandError(f"There is no pipeline “{pipeline}”.")
+        said = dict(_pair(one) for one in pairs)
+        try:
+            intake = ways.establish(kind, slug, pipeline=row, settings=said)
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(ways.path_of(intake))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise CommandError(f"“{key[:40]}” is no KEY=VALUE.")
+    return key, value

@@ -1,0 +1,288 @@
+"""Is this message one that was told before? Every message of a conversation has a row, however many roads tell of it.
+
+The agent reports what was said, and an intake hears the same from the messenger; either may come first. What names a
+message is the messenger's id, in one spelling (`plain_id`). Where a report has none, a message of the same side with
+the same words, that the other road told within two minutes, is the same one; each is met once, so that "ok" said twice
+stays two.
+
+What was written by hand and what the agent sent look alike to some messengers. So words that the agent has just
+reported as its own are the agent's, whatever the intake says; and where a report comes only after a person was thought
+to have written, that is taken back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from leads import handoff
+from leads.models import Lead
+from leads.models import Message as Row
+from leads.statements import insert_missing, update
+
+if TYPE_CHECKING:
+    from leads.interactions import Interaction, Recorded
+
+# How far the times are apart that two roads tell of one message.
+NEAR = timedelta(minutes=2)
+LONGEST_ID, LONGEST_AUTHOR = 250, 250
+# How WAHA writes an id: who wrote, the chat, the messenger's id, and in groups the member.
+WRAPPED_ID = re.compile(r"(?:true|false)_[^_@\s]+@[a-z.]+_(?P<id>[^_\s]+)(?:_.*)?")
+TOLD_BY_ROADS = ("message_id", "other_id", "direction", "author", "channel", "kind", "text", "attachments")
+STORED = (*TOLD_BY_ROADS, "is_reported", "is_heard")
+OURS = frozenset({Row.Direction.OUTBOUND, Row.Direction.STAFF})
+State = Row.State
+
+
+@dataclass
+class Met:
+    """Interactions as they count: without the messages that were told before.
+
+    mistaken: rows of messages that were thought a person's, and are the agent's.
+    """
+
+    interactions: list[Interaction]
+    mistaken: list[Row] = field(default_factory=list)
+
+
+def plain_id(text: str) -> str:
+    """Return a message's id as the messenger has it, out of any usual way to write it.
+
+    >>> plain_id("true_5581999990000@c.us_3EB0A1B2")
+    '3EB0A1B2'
+    """
+    text = text.strip()
+    wrapped = WRAPPED_ID.fullmatch(text)
+    return (wrapped["id"] if wrapped else text)[:LONGEST_ID]
+
+
+def meet(told: Sequence[tuple[Interaction, Lead]], *, now: datetime) -> Met:
+    """Store the messages that are new, and return what is left to act on. Two statements, or one, or none.
+
+    Runs under the locks of the leads' rows. The past, told afterwards, is kept by `keep_past`.
+    """
+    met = Met([interaction for interaction, _ in told])
+    spoken = [(place, one, lead) for place, (one, lead) in enumerate(told) if one.message and not one.history]
+    if not spoken:
+        return met
+    near = _near(spoken, now)
+    fresh: list[tuple[int, Row]] = []
+    changed: list[Row] = []
+    for place, interaction, lead in spoken:
+        row = _row(interaction, lead, now)
+        known = _match(row, interaction, near.get(lead.pk, ()))
+        if known is None:
+            fresh.append((place, row))
+        else:
+            met.interactions[place] = _join(known, row, interaction, met)
+            changed.append(known)
+    stored = insert_missing([row for _, row in fresh], returning="id")
+    lost = [(place, row) for place, row in fresh if row.pk not in stored]
+    for place, row in lost:
+        # Another road told of it before, by the same id.
+        known = Row.objects.get(lead=row.lead_id, message_id=row.message_id)
+        met.interactions[place] = _join(known, row, met.interactions[place], met)
+        changed.append(known)
+    update(changed, STORED)
+    return met
+
+
+def keep_past(recorded: Iterable[Recorded], *, now: datetime) -> None:
+    """Store the messages of a conversation's past, told afterwards."""
+    past = [one for one in recorded if one.interaction.history and one.interaction.message]
+    insert_missing([_row(one.interaction, one.lead, now) for one in past], returning="id")
+
+
+def give_back(mistaken: Iterable[Row], leads: Mapping[Any, Lead], *, now: datetime) -> None:
+    """Give leads back to the agent that were taken from it for a message which is the agent's own."""
+    for row in mistaken:
+        lead = leads[row.lead_id]
+        if lead.handoff_source != Lead.HandoffSource.CHAT or lead.handoff_since != row.at:
+            continue
+        if not Row.objects.filter(lead=lead, direction=Row.Direction.STAFF, at__gte=row.at).exists():
+            reason = "what was taken for a person's message was the agent's own"
+            handoff.resume(lead, by=Lead.Actor.BRIDGE, reason=reason, now=now)
+
+
+def said_by_agent(lead: Lead, text: str, at: datetime) -> bool:
+    """Say whether the agent said these words at about this time."""
+    wanted = _words(text)
+    near = Row.objects.filter(lead=lead, direction=Row.Direction.OUTBOUND, at__range=(at - NEAR, at + NEAR))
+    return bool(wanted) and wanted in map(_words, near.values_list("text", flat=True))
+
+
+# --- What became of a message of ours
+
+# A status may overtake another: none takes a message back to where it was, but for a failure that is told last.
+ORDER = {State.QUEUED: 0, State.SENT: 1, State.NOT_DELIVERED: 2, State.DELIVERED: 3}
+
+
+@dataclass(frozen=True)
+class News:
+    """What became of messages of ours, by the messenger's ids. `state`: sent, delivered or not_delivered."""
+
+    ids: tuple[str, ...]
+    state: str
+    at: datetime
+    is_read: bool = False
+    reason: str = ""
+
+
+@transaction.atomic
+def note_news(news: Sequence[News]) -> list[bool]:
+    """Note on messages what became of them; say of each news whether any message of ours was meant. Two statements."""
+    names = {plain_id(text) for one in news for text in one.ids} - {""}
+    if not names:
+        return [False] * len(news)
+    rows = Row.objects.filter(Q(message_id__in=names) | Q(other_id__in=names))
+    by_name: dict[str, list[Row]] = {}
+    for row in rows.exclude(direction=Row.Direction.INBOUND).select_for_update(of=("self",)).order_by("pk"):
+        for name in {row.message_id, row.other_id} - {""}:
+            by_name.setdefault(name, []).append(row)
+    changed: dict[Any, Row] = {}
+    known: list[bool] = []
+    for one in news:
+        about = [row for text in one.ids for row in by_name.get(plain_id(text), ())]
+        known.append(bool(about))
+        for row in about:
+            if _note(row, one):
+                changed[row.pk] = row
+    update(changed.values(), ("state", "reason", "sent_at", "delivered_at", "read_at"))
+    return known
+
+
+def _note(row: Row, news: News) -> bool:
+    """Let a message know what became of it, in memory; False when it knew."""
+    before = (row.state, row.sent_at, row.delivered_at, row.read_at)
+    if ORDER.get(State(row.state), 0) < ORDER[State(news.state)]:
+        row.state, row.reason = State(news.state), news.reason[:500]
+    if news.state != State.NOT_DELIVERED:
+        row.sent_at = row.sent_at or row.at
+    if news.state == State.DELIVERED:
+        row.delivered_at = row.delivered_at or news.at
+    if news.is_read:
+        row.read_at = row.read_at or news.at
+    return before != (row.state, row.sent_at, row.delivered_at, row.read_at)
+
+
+def names_of(leads: Collection[Lead]) -> set[str]:
+    """Return every id by which a message of these leads is known."""
+    rows = Row.objects.filter(lead__in=leads).values_list("message_id", "other_id")
+    return {name for row in rows for name in row if name}
+
+
+def forget(leads: Collection[Any]) -> None:
+    """Leave of the messages of people who are erased that there were some, when, and by which side."""
+    rows = Row.objects.filter(lead__in=leads)
+    # An id of WhatsApp's holds the number.
+    rows.update(message_id="", other_id="", author="", text="", attachments=[], reason="")
+
+
+# --- Finding the same one
+
+
+def _row(interaction: Interaction, lead: Lead, now: datetime) -> Row:
+    message = interaction.message
+    assert message is not None
+    at = min(message.sent_at or interaction.occurred_at, now)
+    is_ours = message.direction.value in OURS
+    return Row(
+        lead_id=lead.pk,
+        message_id=plain_id(message.id),
+        other_id=plain_id(message.other_id),
+        direction=message.direction.value,
+        author=message.author[:LONGEST_AUTHOR],
+        channel=interaction.via,
+        kind=message.kind,
+        text=message.text,
+        attachments=[dict(one) for one in message.attachments],
+        state=State.SENT if is_ours else State.RECEIVED,
+        at=at,
+        sent_at=at if is_ours else None,
+        is_reported=not interaction.via,
+        is_heard=bool(interaction.via),
+    )
+
+
+def _near(spoken: Sequence[tuple[int, Interaction, Lead]], now: datetime) -> dict[Any, list[Row]]:
+    """Return the messages, by lead, that one of these may be told of again. No query where an id says it all."""
+    asking = [(one, lead) for _, one, lead in spoken if _must_look(one, lead, now)]
+    if not asking:
+        return {}
+    names = {plain_id(text) for one, _ in asking if one.message for text in (one.message.id, one.message.other_id)}
+    times = [at for one, _ in asking if one.message and (at := min(one.message.sent_at or one.occurred_at, now))]
+    same = Q(at__range=(min(times) - NEAR, max(times) + NEAR))
+    if named := names - {""}:
+        same |= Q(message_id__in=named) | Q(other_id__in=named)
+    found: dict[Any, list[Row]] = {}
+    for row in Row.objects.filter(same, lead__in=[lead.pk for _, lead in asking]).order_by("at", "id"):
+        found.setdefault(row.lead_id, []).append(row)
+    return found
+
+
+def _must_look(interaction: Interaction, lead: Lead, now: datetime) -> bool:
+    message = interaction.message
+    assert message is not None
+    if interaction.via or not message.id:
+        return True
+    at = min(message.sent_at or interaction.occurred_at, now)
+    # Words of the agent's may have been taken for a person's under another id.
+    wrote_at = lead.last_staff_at
+    return message.direction.value == Row.Direction.OUTBOUND and wrote_at is not None and abs(wrote_at - at) <= NEAR
+
+
+def _match(row: Row, interaction: Interaction, near: Iterable[Row]) -> Row | None:
+    """Return the stored message that this one is, if it is one: by its ids, or by its words."""
+    near = list(near)
+    names = {row.message_id, row.other_id} - {""}
+    for one in near:
+        if names & {one.message_id, one.other_id}:
+            return one
+    alike = [one for one in near if _is_alike(one, row)]
+    return min(alike, key=lambda one: abs(one.at - row.at), default=None)
+
+
+def _is_alike(known: Row, row: Row) -> bool:
+    """Say whether another road told the same words at about the same time, and no id says that they are others."""
+    if (known.is_heard if row.is_heard else known.is_reported) or abs(known.at - row.at) > NEAR:
+        return False
+    if (known.direction in OURS) != (row.direction in OURS) or not (words := _words(row.text)):
+        return False
+    both_named = bool(known.message_id and row.message_id)
+    directions = {known.direction, row.direction}
+    # Agents keep ids of their own: only who wrote it is in doubt then, and the agent knows what it said.
+    return words == _words(known.text) and (not both_named or directions == OURS)
+
+
+def _join(known: Row, row: Row, interaction: Interaction, met: Met) -> Interaction:
+    """Let the stored message know what this road knows of it; return the interaction as it counts."""
+    if row.is_heard:
+        known.is_heard = True
+        known.author = known.author or row.author
+        known.channel, known.kind = row.channel or known.channel, row.kind
+        known.attachments = row.attachments or known.attachments
+    else:
+        known.is_reported = True
+    known.text = known.text or row.text
+    if not known.message_id:
+        known.message_id = row.message_id
+    names = [one for one in (row.message_id, row.other_id) if one and one != known.message_id]
+    known.other_id = known.other_id or next(iter(names), "")
+    told = replace(interaction, message=None, is_told_before=True)
+    if known.direction == Row.Direction.STAFF and row.direction == Row.Direction.OUTBOUND:
+        # What the agent, or its messenger, calls the agent's is the agent's.
+        known.direction = Row.Direction.OUTBOUND
+        known.author = ""
+        met.mistaken.append(known)
+        told = interaction
+    return told
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import itertools
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from bridge.intakes import inbox, processing
+from bridge.models import IntakeCall, IntakeItem
+from leads import erasure
+from leads.interactions import Direction
+from leads.interactions import Message as Said
+from leads.models import Event, Lead, Message
+from tests.bridge.intakes.bodies import body
+from tests.conftest import due_calls, record
+
+MARIA, JOAO = "+5581991234567", "+5581991234568"
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+Result = IntakeItem.Result
+
+
+@pytest.fixture(autouse=True)
+def noon(time_machine):
+    time_machine.move_to(NOW, tick=False)
+
+
+def lead(phone: str = MARIA) -> Lead:
+    return Lead.objects.get(phone=phone)
+
+
+def conversation(phone: str = MARIA) -> list[tuple[str, str]]:
+    return [(row.direction, row.text) for row in Message.objects.filter(lead__phone=phone)]
+
+
+def results() -> list[str]:
+    return [item.result for item in IntakeItem.objects.order_by("id")]
+
+
+def inbound(number: int = 1, phone: str = "558191234567", text: str = "", **more) -> dict:
+    at = more.pop("at", 1795521570 + number)
+    return body(
+        "evolution/01",
+        data__key__id=f"3A{phone[-4:]}{number:08d}",
+        data__key__remoteJid=f"{phone}@s.whatsapp.net",
+        data__key__remoteJidAlt=None,
+        data__message={"conversation": text or f"mensagem {number}"},
+        data__messageTimestamp=at,
+        **more,
+    )
+
+
+def test_a_message_makes_a_lead_with_its_name_and_its_conversation(way_in):
+    way_in().tell(body("evolution/01"))
+    assert (lead().name, lead().stage.key) == ("Maria Souza", "new")
+    assert lead().last_inbound_at == datetime(2026, 11, 24, 11, 59, 30, tzinfo=UTC)
+    row = Message.objects.get()
+    assert (row.direction, row.channel, row.state, row.message_id) == (
+        "inbound", "evolution-1", "received", "3A4F5D1E2B3C4A5B6C7D",
+    )  # fmt: skip
+    event = lead().events.get(kind=Event.Kind.INTERACTION)
+    assert (event.actor, event.data["message"]["text"]) == ("lead", "Boa tarde, vi o anúncio da energia solar")
+
+
+def test_every_sample_of_evolution_in_order(way_in):
+    way_in().tell(*(body(f"evolution/{number:02d}") for number in range(1, 7)))
+    assert conversation() == [
+        ("inbound", "Boa tarde, vi o anúncio da energia solar"),
+        ("staff", "Maria, aqui é a Ana. Te ligo em cinco minutos."),
+        ("outbound", "Olá Maria! Qual é o valor médio da sua conta de luz?"),
+        ("inbound", "minha conta de luz"),
+    ]
+    assert conversation(JOAO) == [("inbound", "Pode ser na quinta às 10h")]
+    sent = Message.objects.get(direction="outbound")
+    assert (sent.state, sent.read_at is not None) == ("delivered", True)
+    assert lead().in_handoff and not lead(JOAO).in_handoff
+    assert IntakeCall.objects.exclude(state="processed").count() == 0
+
+
+def test_the_same_in_any_order_and_twice(way_in):
+    way = way_in()
+    bodies = [body(f"evolution/{number:02d}") for number in range(1, 7)]
+    for order in random.Random(7).sample(list(itertools.permutations(range(6))), 4):
+        way.tell(*(bodies[place] for place in order))
+        way.tell(*(bodies[place] for place in order))
+    assert len(conversation()) == 4 and len(conversation(JOAO)) == 1
+    assert Event.objects.filter(kind=Event.Kind.INTERACTION).count() == 5
+    assert lead().in_handoff and lead().handoff_since == datetime(2026, 11, 24, 11, 59, 50, tzinfo=UTC)
+
+
+def test_staff_who_write_on_the_phone_take_over(way_in):
+    way = way_in()
+    way.tell(body("evolution/01"))
+    assert not lead().in_handoff
+    way.tell(body("evolution/03"))
+    assert (lead().in_handoff, lead().handoff_source) == (True, Lead.HandoffSource.CHAT)
+    assert lead().last_staff_at == datetime(2026, 11, 24, 11, 59, 50, tzinfo=UTC)
+
+
+def test_a_pipeline_that_does_not_pause_for_people_goes_on(way_in, pipeline):
+    pipeline.chat_reply_pauses = False
+    pipeline.save()
+    way_in().tell(body("evolution/01"), body("evolution/03"))
+    assert not lead().in_handoff and conversation()[-1][0] == "staff"
+
+
+def test_what_a_person_wrote_before_the_lead_was_given_back_takes_nothing_over(way_in):
+    from leads import handoff
+
+    way = way_in()
+    way.tell(body("evolution/01"), body("evolution/03"))
+    handoff.resume(lead(), by=Lead.Actor.STAFF, reason="given back", now=timezone.now())
+    way.tell(body("evolution/03", data__key__id="3A-another", data__messageTimestamp=1795521580))
+    assert not lead().in_handoff
+
+
+def test_the_agent_is_not_taken_for_staff_whatever_tells_first_that_it_sent(way_in):
+    """An own send can be shown as if it came from the phone (evolution-api#1340)."""
+    way = way_in()
+    as_if = body("evolution/04", event="messages.upsert")
+    way.tell(body("evolution/01"), body("evolution/04"), as_if)
+    assert not lead().in_handoff
+    way.tell(body("evolution/04", event="messages.upsert", data__key__id="3EBX"))
+    way.tell(body("evolution/04", data__key__id="3EBX"))
+    assert not lead().in_handoff
+    assert [direction for direction, _ in conversation()] == ["inbound", "outbound", "outbound"]
+
+
+def test_a_takeover_by_another_message_stays_when_one_turns_out_to_be_the_agents(way_in):
+    way = way_in()
+    way.tell(body("evolution/01"), body("evolution/04", event="messages.upsert"))
+    way.tell(body("evolution/03", data__messageTimestamp=1795521598))
+    way.tell(body("evolution/04"))
+    assert lead().in_handoff
+
+
+def reported(direction: Direction, text: str, **more) -> Said:
+    return Said(direction, text=text, sent_at=more.pop("sent_at", NOW - timedelta(seconds=20)), **more)
+
+
+@pytest.mark.parametrize("id", ["3A4F5D1E2B3C4A5B6C7D", "false_558191234567@c.us_3A4F5D1E2B3C4A5B6C7D", ""])
+@pytest.mark.parametrize("first", ["intake", "report"])
+def test_a_message_by_intake_and_by_report_is_one(way_in, pipeline, id, first):
+    way = way_in()
+    said = reported(Direction.INBOUND, "Boa tarde, vi o anúncio da energia solar", id=id)
+    if first == "intake":
+        way.tell(body("evolution/01"))
+    record(pipeline, "81991234567", message=said, name="Maria de Souza")
+    if first == "report":
+        way.tell(body("evolution/01"))
+    assert len(conversation()) == 1
+    assert lead().name == "Maria de Souza"
+    told = [one.data.get("message") for one in lead().events.filter(kind=Event.Kind.INTERACTION)]
+    assert len([one for one in told if one]) == 1
+
+
+@pytest.mark.parametrize("id", ["3EB0A1B2C3D4E5F60718A9", "own-17", ""])
+@pytest.mark.parametrize("first", ["intake", "report"])
+@pytest.mark.parametrize("event", ["send.message", "messages.upsert"])
+def test_what_the_agent_reports_as_its_own_is_its_own(way_in, pipeline, id, first, event):
+    way = way_in()
+    way.tell(body("evolution/01"))
+    said = reported(Direction.OUTBOUND, "Olá Maria! Qual é o valor médio da sua conta de luz?", id=id)
+    if first == "intake":
+        way.tell(body("evolution/04", event=event))
+    record(pipeline, "81991234567", message=said)
+    if first == "report":
+        way.tell(body("evolution/04", event=event))
+    ours = [one for one in conversation() if one[0] != "inbound"]
+    assert {direction for direction, _ in ours} == {"outbound"}
+    assert len(ours) == (2 if id == "own-17" and event == "send.message" else 1)
+    assert not lead().in_handoff
+
+
+def test_a_short_word_said_twice_is_two_messages_by_either_road(way_in, pipeline):
+    way = way_in()
+    way.tell(inbound(1, text="sim"), inbound(2, text="sim"))
+    for _ in range(2):
+        record(pipeline, "81991234567", message=reported(Direction.INBOUND, "sim"))
+    assert conversation() == [("inbound", "sim")] * 2
+
+
+def test_the_name_of_a_profile_fills_in_and_changes_nothing(way_in, pipeline):
+    way = way_in()
+    record(pipeline, "81991234567", name="Maria Antônia")
+    way.tell(body("evolution/01"))
+    assert lead().name == "Maria Antônia"
+    way.tell(inbound(5, phone="558191234568", data__pushName="João ☀️"), inbound(6, phone="558191234568"))
+    assert lead(JOAO).name == "João ☀️"
+    record(pipeline, "81991234568", name="João Pereira", occurred_at=NOW - timedelta(hours=1))
+    assert lead(JOAO).name == "João Pereira"
+
+
+def test_a_file_without_words_stands_as_its_kind(way_in):
+    way_in().tell(body("evolution/05", data__message={"audioMessage": {"ptt": True, "url": "https://x/a.enc"}}))
+    row = Message.objects.get()
+    assert (row.text, row.kind, row.attachments[0]["reference"]) == ("áudio", "audio", "https://x/a.enc")
+    assert lead().events.get(kind=Event.Kind.INTERACTION).data["message"]["text"] == "áudio"
+
+
+def test_who_asks_to_stop_is_not_written_to_any_more(way_in):
+    way_in().tell(inbound(1, text="parar"))
+    assert lead().opted_out_at is not None
+
+
+def test_groups_statuses_reactions_and_edits_make_no_lead(way_in):
+    way_in().tell(
+        body("evolution/01", data__key__remoteJid="1203630@g.us", data__key__remoteJidAlt=None),
+        body("evolution/01", data__key__remoteJid="status@broadcast"),
+        body("evolution/01", data__message={"reactionMessage": {"text": "👍"}}),
+        body("evolution/01", data__message={"protocolMessage": {"type": "REVOKE"}}),
+        body("evolution/01", event="contacts.update"),
+    )
+    assert not Lead.objects.exists()
+    assert results() == [Result.IGNORED] * 5
+
+
+@pytest.mark.parametrize("junk", [b"no json", b"[]", b"7", b'{"event": "messages.upsert", "data": '])
+def test_what_cannot_be_read_costs_nothing_else(way_in, junk):
+    way_in().tell(junk, body("evolution/01"))
+    assert lead() and IntakeCall.objects.get(state="failed").error
+
+
+def test_a_status_that_overtakes_its_message_waits_for_it(way_in, time_machine):
+    way = way_in()
+    way.tell(body("evolution/06"))
+    assert IntakeCall.objects.get().state == "received"
+    way.tell(body("evolution/04"))
+    time_machine.shift(timedelta(seconds=6))
+    processing.read_all()
+    assert Message.objects.get().state == "delivered"
+    assert not IntakeCall.objects.exclude(state="processed").exists()
+
+
+def test_a_status_of_a_message_nobody_knows_is_waited_for_a_minute(way_in, time_machine):
+    way = way_in()
+    way.tell(body("evolution/06"))
+    time_machine.shift(timedelta(seconds=61))
+    processing.read_all()
+    assert (IntakeCall.objects.get().state, results()) == ("processed", [Result.NOT_FOUND])
+
+
+def test_a_status_takes_no_message_back(way_in):
+    way = way_in()
+    way.tell(body("evolution/04"), body("evolution/06"), body("evolution/06", data__status="SERVER_ACK"))
+    row = Message.objects.get()
+    assert (row.state, row.read_at is not None) == ("delivered", True)
+
+
+def test_what_was_read_can_be_read_again_and_changes_nothing(way_in):
+    way = way_in()
+    way.tell(*(body(f"evolution/{number:02d}") for number in range(1, 7)))
+    before = (conversation(), conversation(JOAO), Event.objects.count())
+    assert inbox.reprocess(IntakeCall.objects.all(), now=timezone.now()) == 6
+    processing.read_all()
+    assert (conversation(), conversation(JOAO), Event.objects.count()) == before
+    assert Result.KNOWN in results()
+
+
+def test_a_message_without_an_id_is_known_again_when_its_call_is_read_again(way_in):
+    way = way_in()
+    way.tell(body("evolution/01", data__key__id=None))
+    inbox.reprocess(IntakeCall.objects.all(), now=timezone.now())
+    processing.read_all()
+    assert len(conversation()) == 1
+
+
+def test_a_call_that_always_fails_is_parked_and_costs_no_other(way_in, monkeypatch, time_machine):
+    real = processing._interaction
+
+    def fail(one, now):
+        if "mau" in one.told.text:
+            raise ValueError("boom")
+        return real(one, now)
+
+    monkeypatch.setattr(processing, "_interaction", fail)
+    way = way_in()
+    way.tell(inbound(1), inbound(2, text="mau"), inbound(3))
+    assert len(conversation()) == 2
+    for _ in range(8):
+        time_machine.shift(timedelta(seconds=31))
+        processing.read_all()
+    assert IntakeCall.objects.get(state="failed").error.startswith("parked")
+
+
+def test_nothing_is_lost_when_the_database_goes_away_in_the_middle(way_in, monkeypatch, time_machine):
+    way = way_in()
+    for number in range(3):
+        way.call(inbound(number))
+    with monkeypatch.context() as context:
+
+        def away(*_: object, **__: object) -> None:
+            raise OperationalError("server closed the connection")
+
+        context.setattr(processing, "_settle", away)
+        processing.read_all()
+    time_machine.shift(timedelta(seconds=31))
+    processing.read_all()
+    assert len(conversation()) == 3
+    assert not IntakeCall.objects.exclude(state="processed").exists()
+
+
+def test_the_workers_clock_asks_for_it(way_in):
+    way = way_in()
+    assert not [call for call in due_calls() if "intakes" in call[0]]
+    way.call(body("evolution/01"))
+    assert ("bridge.tasks.read_intakes", ()) in due_calls()
+
+
+def test_the_statements_do_not_grow_with_the_messages(way_in, account, django_assert_max_num_queries):
+    way = way_in()
+    counts = []
+    for people in (20, 200):
+        bodies = [inbound(people * 10 + number, phone=f"5581987{number:06d}") for number in range(people)]
+        for one in bodies:
+            way.call(one)
+        with django_assert_max_num_queries(70) as captured:
+            processing.read_all()
+        counts.append(len(captured))
+    # What is new in a larger round is the look at who is new to it.
+    assert counts[1] <= counts[0] + 5
+
+
+# --- People who were erased
+
+
+def test_of_a_person_who_was_erased_nothing_is_kept(way_in, time_machine):
+    way = way_in()
+    way.tell(body("evolution/01"), body("evolution/03"), body("evolution/01", event="presence.update"))
+    erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
+    assert not IntakeCall.objects.exclude(body=b"").exists()
+    rows = Message.objects.values_list("text", "message_id", "author", "attachments")
+    assert set(map(str, rows)) == {"('', '', '', [])"}
+    # What is told again of the time before is not kept either.
+    way.tell(body("evolution/01"), body("evolution/03"), inbound(1))
+    assert Lead.objects.count() == 1 and Message.objects.count() == 2
+    assert results()[-3:] == [Result.FORGOTTEN] * 3
+    assert not IntakeCall.objects.exclude(body=b"").exists()
+
+
+def test_a_person_who_was_erased_and_writes_again_begins_anew(way_in, time_machine):
+    way = way_in()
+    way.tell(body("evolution/01"))
+    erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
+    time_machine.shift(timedelta(minutes=5))
+    way.tell(inbound(9, at=int(timezone.now().timestamp())))
+    assert conversation() == [("inbound", "mensagem 9")]

@@ -26,7 +26,7 @@ from bridge.errors import KommoError
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgetting, Heartbeat, WebhookEvent
 from bridge.reasons import told
-from bridge.sync import adoption, briefings, clock, outbox, troubles, unread
+from bridge.sync import adoption, briefings, clock, outbox, permissions, room, troubles, unread
 from bridge.sync.connection import client_for
 from bridge.sync.traits import Trait
 from followups import channels
@@ -69,6 +69,7 @@ TITLES = {
     "clock": gettext_noop("clock"),
     "erasures": gettext_noop("erasures"),
     "settings": gettext_noop("settings"),
+    "rights": gettext_noop("rights"),
 }
 CONNECT = gettext_noop("run manage.py kommo_connect")
 # State of a card -> what is said of those in it, and the remedy.
@@ -301,11 +302,8 @@ def _first_comparison(account: Account, now: datetime) -> Finding:
 
 
 def _token(account: Account, now: datetime) -> Iterator[Finding]:
-    scopes = auth.claims(account.access_token).get("scopes")
-    if isinstance(scopes, list) and scopes and "crm" not in scopes:
-        message = _("%(account)s: the token may not read or write leads (its scopes: %(scopes)s)")
-        remedy = _("give the integration the scope “crm” in Kommo, and make a new token")
-        yield Finding("token", message % {"account": account, "scopes": ", ".join(map(str, scopes))}, remedy, "token")
+    for lack in permissions.lacks(account):
+        yield Finding("rights", f"{account}: {lack.message}", lack.remedy, "rights", lack.advice)
     expires_at = account.token_expires_at
     # A pair of OAuth's renews itself every day.
     if expires_at is None or account.refresh_token:
@@ -323,9 +321,16 @@ def _token(account: Account, now: datetime) -> Iterator[Finding]:
 
 def _troubles(now: datetime) -> Iterator[Finding]:
     for row in troubles.to_tell(now=now):
-        words = {"account": row.account, "what": row.get_subject_display(), "reason": told(row.reason)}
+        reason = told(row.reason)
+        if row.subject == troubles.Subject.CREATES:
+            reason = _("%(reason)s (%(count)d new leads wait)") % {
+                "reason": reason, "count": room.parked(row.account_id),
+            }  # fmt: skip
+        words = {"account": row.account, "what": row.get_subject_display(), "reason": reason}
         said = (
-            _("%(account)s: %(what)s: refused: %(reason)s") if row.refused else _("%(account)s: %(what)s: %(reason)s")
+            _("%(account)s: %(what)s: refused: %(reason)s")
+            if row.refused and row.subject not in troubles.SIGNS
+            else _("%(account)s: %(what)s: %(reason)s")
         )
         yield Finding("feature", said % words, _(troubles.REMEDIES[troubles.Subject(row.subject)]))
 
@@ -429,7 +434,9 @@ def _gone_statuses() -> Iterator[Finding]:
 
 
 def _cards(now: datetime) -> Iterator[Finding]:
-    pending = Card.objects.filter(state__in=Card.PENDING).aggregate(count=Count("id"), since=Min("pending_since"))
+    # Those that wait for room in the account are told with it.
+    waiting = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room.NO_ROOM)
+    pending = waiting.aggregate(count=Count("id"), since=Min("pending_since"))
     age = now - pending["since"] if pending["since"] else timedelta(0)
     message = _("%(count)d cards wait, the oldest for %(age)s") % {"count": pending["count"], "age": _age(age)}
     late = age > CARD_WAITS_LONG_AFTER

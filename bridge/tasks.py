@@ -32,9 +32,11 @@ from bridge.sync import (
     figures,
     nudge,
     outbox,
+    permissions,
     places,
     reconciliation,
     refusals,
+    room,
     subscription,
     switches,
     takeovers,
@@ -184,8 +186,11 @@ def look_at_catalogue(account_id: int) -> None:
     """Learn what staff changed in the account's stages and fields, and try the cards again that waited for it."""
     heartbeat.progress()
     with _asking(Subject.CATALOGUE, account_id) as asked:
-        if asked is not None and catalogue.look_again(*asked, now=timezone.now()):
-            nudge.send(account_id)
+        if asked is not None:
+            if catalogue.look_again(*asked, now=timezone.now()):
+                nudge.send(account_id)
+            permissions.look(*asked, now=timezone.now())
+            room.look(*asked, now=timezone.now())
 
 
 @contextmanager

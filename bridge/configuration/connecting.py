@@ -12,14 +12,15 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.utils import translation
 
 from bridge.configuration import matching, phone_fields
 from bridge.configuration.first_start import ensure_webhook_secret
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, KommoAccessError
 from bridge.kommo.client import KommoClient
 from bridge.models import Account
 from bridge.sync import catalogue as catalogues
-from bridge.sync import nudge, outbox, subscription, switches, traits
+from bridge.sync import nudge, outbox, permissions, subscription, switches, traits
 from leads.models import FieldMapping, Pipeline, Stage
 from leads.names import name_key
 
@@ -68,12 +69,29 @@ class Connection:
         """Check the token and read what the account has. Raises KommoError or ConfigurationError."""
         self._check_account()
         self._refresh()
+        self._look_at_permissions()
+
+    def _look_at_permissions(self) -> None:
+        """Say what will be refused before it is."""
+        permissions.look(self.account, self.client, now=self.now)
+        with translation.override("en"):
+            for lack in permissions.lacks(self.account):
+                if cure := lack.remedy or lack.advice:
+                    self.report.advice.append(f"{lack.message}: {cure}")
 
     def _may_create(self, what: str) -> bool:
         return self.create_missing if isinstance(self.create_missing, bool) else what in self.create_missing
 
     def _check_account(self) -> None:
-        reply = self.client.account()
+        try:
+            reply = self.client.account()
+        except KommoAccessError as error:
+            with translation.override("en"):
+                lack = next((one for one in permissions.of_token(self.account) if one.remedy), None)
+            if lack is None:
+                raise
+            # The token itself says why, better than Kommo does.
+            raise ConfigurationError(f"{lack.message}: {lack.remedy}") from error
         known = self.account.kommo_account_id
         if known and known != reply.id:
             raise ConfigurationError(

@@ -16,18 +16,22 @@ from bridge.kommo.replies import (
     EventReply,
     FieldReply,
     LeadReply,
+    LimitsReply,
     NamedReply,
     NoteReply,
     PipelineReply,
     StatusReply,
     TaskReply,
     Updated,
+    UserReply,
     WebhookReply,
 )
 from bridge.kommo.throttle import Lane
 from bridge.kommo.transport import LIST_LIMIT, Body, Transport
 
 EVENTS_LIMIT = 100
+# Won and lost, in every pipeline.
+CLOSED = (142, 143)
 
 
 class KommoClient(Transport):
@@ -61,6 +65,39 @@ class KommoClient(Transport):
 
     def users(self) -> list[NamedReply]:
         return self._all("read users", "/api/v4/users", "users", NamedReply.read)
+
+    def user(self, user_id: int) -> UserReply | None:
+        """Return a user's rights; None for one that is not there."""
+        data = self._request("read users", "GET", f"/api/v4/users/{user_id}")
+        return None if data is None else self._read("read users", data, UserReply.read)
+
+    def bots(self) -> list[NamedReply]:
+        return self._all("read bots", "/api/v4/bots", "items", NamedReply.read)
+
+    def limits(self) -> LimitsReply:
+        """Return what the plan holds, as the older API tells it; Kommo documents no other place.
+
+        Source: recorded answers of `accounts/current` in public repositories.
+        """
+        data = self._request("read limits", "GET", "/private/api/v2/json/accounts/current", lane=Lane.BULK)
+        return self._read("read limits", data, LimitsReply.read)
+
+    def rows_on(self, entity: str, page: int, *, closed_in: Sequence[int] = ()) -> int:
+        """Return how many `leads`, `contacts` or `companies` stand on a page of LIST_LIMIT; 0 beyond the last.
+
+        closed_in: of leads, those alone that are won or lost in these pipelines; none where that filter is ignored.
+        """
+        params: list[tuple[str, str]] = []
+        places = [(pipeline_id, status_id) for pipeline_id in closed_in for status_id in CLOSED]
+        for index, (pipeline_id, status_id) in enumerate(places):
+            params.append((f"filter[statuses][{index}][pipeline_id]", str(pipeline_id)))
+            params.append((f"filter[statuses][{index}][status_id]", str(status_id)))
+        params += [("page", str(page)), ("limit", str(LIST_LIMIT))]
+        data = self._request("count records", "GET", f"/api/v4/{entity}", query=params, lane=Lane.BULK)
+        rows = {one["id"]: one for one in replies.embedded(data, entity) if isinstance(one.get("id"), int)}
+        if closed_in and any(one.get("status_id") not in CLOSED for one in rows.values()):
+            return 0
+        return len(rows)
 
     def loss_reasons(self) -> list[NamedReply]:
         return self._all("read loss reasons", "/api/v4/leads/loss_reasons", "loss_reasons", NamedReply.read)

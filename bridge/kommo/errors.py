@@ -63,6 +63,7 @@ class Purpose(Enum):
     """What a call is made for."""
 
     CARDS = "cards"
+    CREATES = "creates"
     CONTACTS = "contacts"
     NOTES = "notes"
     TASKS = "tasks"
@@ -71,6 +72,7 @@ class Purpose(Enum):
     WEBHOOKS = "webhooks"
     USERS = "users"
     LOSS_REASONS = "loss_reasons"
+    LIMITS = "limits"
     TOKEN = "token"
 
 
@@ -78,6 +80,7 @@ class Purpose(Enum):
 MAIN_ROADS = frozenset({Purpose.CARDS, Purpose.TOKEN})
 # Operation of a call -> what it is for; all others are for the cards.
 PURPOSES = {
+    "create leads": Purpose.CREATES,
     "read contacts": Purpose.CONTACTS,
     "find contacts": Purpose.CONTACTS,
     "update contacts": Purpose.CONTACTS,
@@ -86,6 +89,9 @@ PURPOSES = {
     "read tasks": Purpose.TASKS,
     "create tasks": Purpose.TASKS,
     "run salesbot": Purpose.SALESBOT,
+    "read bots": Purpose.SALESBOT,
+    "read limits": Purpose.LIMITS,
+    "count records": Purpose.LIMITS,
     "read events": Purpose.EVENTS,
     "read webhooks": Purpose.WEBHOOKS,
     "subscribe webhook": Purpose.WEBHOOKS,
@@ -107,10 +113,17 @@ def decide(error: KommoError, purpose: Purpose | None = None) -> Action:
     action = next((action for kind, fits, action, _ in TABLE if isinstance(error, kind) and fits(error)), None)
     if action is None:
         action = Action.RETRY if error.retryable else Action.DEAD
-    is_aside = (purpose or purpose_of(error)) not in MAIN_ROADS
-    if action is Action.PAUSE_ACCOUNT and is_aside and not is_block(error):
+    purpose = purpose or purpose_of(error)
+    is_aside = _may_mean_full(error) if purpose is Purpose.CREATES else purpose not in MAIN_ROADS
+    # What only tells us more may be refused in any way: that is no door of the account's.
+    if action is Action.PAUSE_ACCOUNT and is_aside and (purpose is Purpose.LIMITS or not is_block(error)):
         return Action.REST_FEATURE
     return action
+
+
+def _may_mean_full(error: KommoError) -> bool:
+    """Say whether a create may have been refused because the account takes no more leads; 401 is about the token."""
+    return isinstance(error, KommoAccessError | KommoRejectedError) and error.status_code in (400, 402, 403, 422)
 
 
 def is_block(error: KommoError) -> bool:

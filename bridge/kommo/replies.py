@@ -130,6 +130,66 @@ class NamedReply:
         return cls(integer(data, "id"), str(data.get("name") or ""))
 
 
+# Of entities, what a user may do to them: A all of them, G those of the group, M one's own, D none.
+DENIED, IN_PART = "D", ("G", "M")
+RIGHTS_OF, RIGHTS = ("leads", "contacts"), ("view", "add", "edit")
+
+
+@dataclass(frozen=True)
+class UserReply:
+    """A user with rights. None: the answer does not say. denied: `leads.add`; of what is seen in part, `leads.view`.
+
+    Source: https://developers.kommo.com/reference/user-by-id
+    """
+
+    id: int
+    is_admin: bool | None
+    is_active: bool | None
+    denied: tuple[str, ...]
+
+    @classmethod
+    def read(cls, data: Any) -> UserReply:
+        rights = data.get("rights")
+        rights = rights if isinstance(rights, dict) else {}
+        of = {kind: found for kind in RIGHTS_OF if isinstance(found := rights.get(kind), dict)}
+        denied = [
+            f"{kind}.{right}"
+            for kind, held in of.items()
+            for right in RIGHTS
+            if held.get(right) == DENIED or (right == "view" and held.get(right) in IN_PART)
+        ]
+        admin, active = rights.get("is_admin"), rights.get("is_active")
+        return cls(
+            integer(data, "id"),
+            admin if isinstance(admin, bool) else None,
+            active if isinstance(active, bool) else None,
+            tuple(denied),
+        )
+
+
+@dataclass(frozen=True)
+class LimitsReply:
+    """How many open leads, and contacts with companies, an account may hold; None: any number, or nobody says."""
+
+    leads: int | None = None
+    contacts: int | None = None
+
+    @classmethod
+    def read(cls, data: Any) -> LimitsReply:
+        found = data
+        for key in ("response", "account", "limits"):
+            found = found.get(key) if isinstance(found, dict) else None
+        limits = found if isinstance(found, dict) else {}
+        return cls(_limit(limits.get("active_deals_count")), _limit(limits.get("contacts_count")))
+
+
+def _limit(given: Any) -> int | None:
+    """Return a ceiling; `false` is none at all, and numbers may be texts."""
+    if isinstance(given, str) and given.isascii() and given.isdigit():
+        given = int(given)
+    return given if isinstance(given, int) and not isinstance(given, bool) and 0 < given <= LARGEST_ID else None
+
+
 @dataclass(frozen=True)
 class FieldValuesReply:
     field_id: int

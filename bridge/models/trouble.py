@@ -28,6 +28,8 @@ class Trouble(models.Model):
         CATALOGUE = "catalogue", _("stages and fields")
         HIDDEN = "hidden", _("leads that are not shown")
         ROBOTS = "robots", _("another robot answers our leads")
+        CREATES = "creates", _("new leads")
+        PLAN = "plan", _("room in Kommo's plan")
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="troubles", verbose_name=_("account"))
     subject = models.CharField(_("what"), max_length=20, choices=Subject)

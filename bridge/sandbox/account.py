@@ -11,6 +11,8 @@ from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, Route
 from bridge.sandbox.entities import KINDS, LEADS, User
 from bridge.sandbox.faults import unauthorized
+from bridge.sandbox.options import members
+from bridge.sandbox.store import now
 from bridge.sandbox.tokens import CLIENT_ID
 from bridge.sandbox.validation import Errors, items_of, object_of
 
@@ -73,10 +75,34 @@ def show_user(call: Call, user: User) -> Json:
         "name": user.name,
         "email": user.email,
         "lang": "pt",
-        "rights": {"is_admin": user.is_admin, "is_free": False, "is_active": True, "group_id": None},
+        "rights": _rights(call, user),
         "_links": call.link(f"/api/v4/users/{user.id}"),
         "_embedded": {"roles": [], "groups": []},
     }
+
+
+def _rights(call: Call, user: User) -> Json:
+    told: Json = {
+        kind: dict.fromkeys(("view", "edit", "add", "delete", "export"), "A")
+        for kind in ("leads", "contacts", "companies")
+    }
+    for right in members(call.options.denied_rights):
+        kind, _, what = right.partition(".")
+        told[kind][what] = "D"
+    return {**told, "is_admin": user.is_admin, "is_free": False, "is_active": True, "group_id": None, "role_id": None}
+
+
+def current_account(call: Call) -> Answer:
+    """Answer as the older API does: what the plan holds, `false` for any number."""
+    if not call.options.tells_limits:
+        raise Refusal.problem(404, "Page not found")
+    limits = {
+        "users_count": len(call.store.users),
+        "contacts_count": call.options.contacts_limit or False,
+        "active_deals_count": call.options.leads_limit or False,
+    }
+    account = {"id": str(call.store.account_id), "subdomain": call.store.subdomain, "limits": limits}
+    return Answer({"response": {"account": account, "server_time": now()}}, content_type="application/json")
 
 
 def list_users(call: Call) -> Answer:
@@ -95,6 +121,7 @@ def get_user(call: Call, user_id: int) -> Answer:
 
 
 def list_bots(call: Call) -> Answer:
+    _require_plan(call)
     return call.page(
         call.store.bots.items(),
         "items",
@@ -123,7 +150,14 @@ def stop_bot(call: Call, bot_id: int) -> Answer:
     return Answer({"success": True}, 202)
 
 
+def _require_plan(call: Call) -> None:
+    if not call.options.plan_has_bots:
+        raise Refusal.problem(403, "Access denied")
+
+
 def _run(call: Call, items: list[Json], *, is_old: bool) -> None:
+    _require_plan(call)
+
     def check(item: Json, errors: Errors) -> Json:
         if item.get("bot_id") not in call.store.bots:
             errors.add("NotSupportedChoice", "bot_id")
@@ -218,6 +252,7 @@ def _host(call: Call) -> str:
 
 ROUTES: list[Route] = [
     ("GET", "/api/v4/account", get_account),
+    ("GET", "/private/api/v2/json/accounts/current", current_account),
     ("GET", "/api/v4/users", list_users),
     ("GET", "/api/v4/users/<int:user_id>", get_user),
     ("GET", "/api/v4/bots", list_bots),

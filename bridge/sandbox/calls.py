@@ -56,7 +56,9 @@ class Call:
         return 0 if self.options.writes_are_by == "robot" and not self.by_hand else self.user_id
 
     def refuse_when_full(self, kind: str) -> None:
-        """Raise Refusal when the account takes no further lead or contact."""
+        """Raise Refusal when the account takes no further lead or contact, or this user may make none."""
+        if not self.by_hand and not self.is_admin() and self.options.lists("denied_rights", f"{kind}.add"):
+            raise Refusal.problem(403, "Access denied")
         limit = {"leads": self.options.leads_limit, "contacts": self.options.contacts_limit}.get(kind, 0)
         is_full = bool(limit) and sum(not one.is_deleted for one in self.store.table(kind).by_id.values()) >= limit
         status = self.options.full_account_status or (402 if is_full else 0)

@@ -44,6 +44,10 @@ class Options:
     webhooks_401_for_non_admin: bool = True
     # Webhooks are a matter of the plan: False answers 402 to everything about them.
     plan_has_webhooks: bool = True
+    # The plan may have no Salesbots either: 403 to everything about them.
+    plan_has_bots: bool = True
+    # What users who are no administrators may not do: `leads.add,contacts.view`; told of each, heeded for creates.
+    denied_rights: str = ""
     # The account's new host (`127.0.0.1:8011`) after its owner renamed it; this host then refuses everybody.
     moved_to: str = ""
     moved_status: int = 401
@@ -93,6 +97,8 @@ class Options:
     # How many leads or contacts the account may hold before it is full (0: any number).
     leads_limit: int = 0
     contacts_limit: int = 0
+    # Whether the older API (`accounts/current`) tells these limits, or is not there.
+    tells_limits: bool = True
     # Lists: filters that are ignored (`custom_fields_values,updated_at`, or `*`), `with` words that are.
     ignored_filters: str = ""
     ignored_with: str = ""

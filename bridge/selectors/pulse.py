@@ -12,6 +12,7 @@ from django.db.models.functions import TruncMinute
 from bridge.doctor import WORKER_SILENT_AFTER
 from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
 from bridge.selectors.stuck import STUCK
+from bridge.sync import room
 
 # The lag is that of the newest deliveries, and of none older than this.
 LAG_OF_NEWEST = 200
@@ -50,7 +51,8 @@ def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
     lags = sorted(
         lag for outcome, lag in newest[:LAG_OF_NEWEST] if outcome == Delivery.Outcome.DELIVERED and lag is not None
     )
-    waiting = Card.objects.filter(state__in=Card.PENDING).aggregate(count=Count("pk"), since=Min("pending_since"))
+    pending = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room.NO_ROOM)
+    waiting = pending.aggregate(count=Count("pk"), since=Min("pending_since"))
     heard = [account.webhook_heard_at for account in accounts if account.webhook_heard_at]
     return Pulse(
         lag_ms=_quantile(lags, 0.5),

@@ -21,7 +21,7 @@ from django.db import DatabaseError, InterfaceError
 from bridge import heartbeat
 from bridge.errors import KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, decide
+from bridge.kommo.errors import Action, Purpose, decide, purpose_of
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
 from bridge.sync import (
@@ -35,6 +35,7 @@ from bridge.sync import (
     intent,
     outbox,
     refusals,
+    room,
     settlement,
     switches,
     vanished,
@@ -138,6 +139,8 @@ class Drain:
             return self._look_up(unsure)
         if blind := self._blind_moves(updates):
             return self._read_again(blind)
+        if creates and (closed := room.standing(self.account.pk)):
+            creates = room.let_in(creates, closed, now=self.clock())
         unknown = [entry for entry in creates if not creation.is_looked_for(entry.card, now=self.clock())]
         if unknown:
             # Updates that are ready leave with this round; whoever is new is looked for, some at a time.
@@ -241,8 +244,15 @@ class Drain:
             answers = self.client.create_leads_complex(bodies)
             merged = settlement.created(sent, answers, call=self._call(started), now=self.clock())
             self._succeeded(len(answers))
+            if closed and answers:
+                room.opened(self.account.pk, now=self.clock())
             return self._read_merged(merged)
 
+        closed = room.standing(self.account.pk)
+        if closed and closed.next_at > self.clock():
+            # Refused to the group before this one.
+            room.park([entry.card.pk for entry in entries], until=closed.next_at)
+            return True
         return self._send(entries, settle, again=self._create)
 
     def _update(self, entries: list[Entry]) -> bool:
@@ -359,6 +369,8 @@ class Drain:
         if action is Action.PAUSE_ACCOUNT:
             settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
             return False
+        if action is Action.REST_FEATURE and purpose_of(error) is Purpose.CREATES:
+            return self._no_room(entries, error, call)
         if action is Action.REST_FEATURE:
             # What these cards need is refused, and only these need it.
             settlement.failed(entries, error, call=call, due_at=now, counts=True, now=now, was_write=was_write)
@@ -405,6 +417,9 @@ class Drain:
             return self._halve(entries, error, call, again)
         if not verdicts and self.suspects is not None:
             return self._suspect(entries[0], error, call)
+        if not verdicts and not error.items and self._may_be_full(entries[0]):
+            room.close(self.account.pk, str(error), now=now)
+            return self._no_room(entries, error, call)
         if not verdicts:
             verdicts, innocent = [(entry, error, decide(error)) for entry in entries], []
         if any(action is Action.REFRESH_CATALOGUE for *_, action in verdicts) and self._renew_catalogue():
@@ -422,6 +437,21 @@ class Drain:
             settlement.put_back(innocent, reason=reason, call=call, now=now)
         if innocent or partly:
             return self._again([*innocent, *partly], again)
+        return True
+
+    def _may_be_full(self, entry: Entry) -> bool:
+        """Say whether a create that was refused without a word of why may mean the account, and not this card.
+
+        It is the card when others have been taken since it failed.
+        """
+        is_create = entry.plan.operation is Operation.CREATE
+        return is_create and (not entry.card.attempts or room.standing(self.account.pk) is not None)
+
+    def _no_room(self, entries: list[Entry], error: KommoError, call: Call) -> bool:
+        """Park creates that were refused to the account; whatever else is due goes on."""
+        now, closed = self.clock(), room.standing(self.account.pk)
+        until = closed.next_at if closed else now
+        settlement.failed(entries, error, call=call, due_at=until, counts=True, now=now, waits_for=room.NO_ROOM)
         return True
 
     def _halve(
@@ -457,9 +487,13 @@ class Drain:
 
     def _stop_for(self, suspects: list[tuple[Entry, KommoRejectedError, Call]]) -> bool:
         """Pause the account for a while: what it refuses is every card, and it names none."""
-        now, (_, error, _) = self.clock(), suspects[0]
+        now, (first, error, _) = self.clock(), suspects[0]
         outbox.count_failure([entry.card.pk for entry, *_ in suspects])
         reason = f"{error}; every card is refused and none is named: see that Kommo is paid for and our user may write"
+        if first.plan.operation is Operation.CREATE:
+            until = room.close(self.account.pk, reason, now=now)
+            room.park([entry.card.pk for entry, *_ in suspects], until=until)
+            return True
         switches.pause(self.account, reason=reason, now=now)
         return False
 

@@ -30,11 +30,11 @@ def heed(
     """Pause the account or put a feature to rest if the table says so; return what it says.
 
     `client`: asked once whether a token that a side call was refused is good for anything else: Kommo answers 401 also
-    to a user who may not see what was asked for.
+    to a user who may not see what was asked for. An account that refuses a create may take no more leads, or nothing.
     """
     action, purpose = decide(error, purpose), purpose or purpose_of(error)
-    if action is Action.REST_FEATURE and error.status_code == 401 and client and (closed := _closed_door(client)):
-        action, error = Action.PAUSE_ACCOUNT, closed
+    if action is Action.REST_FEATURE and client and (closed := _closed_door(client, purpose, error)):
+        action, error = Action.PAUSE_ACCOUNT, error if purpose is Purpose.CREATES else closed
     if action is Action.PAUSE_ACCOUNT:
         switches.pause(account, reason=str(error), now=now)
     elif action is Action.REST_FEATURE:
@@ -66,10 +66,13 @@ def is_only_aside(account: Account, client: KommoClient, error: KommoError, *, n
     return heed(account, error, now=now, client=client) is Action.REST_FEATURE
 
 
-def _closed_door(client: KommoClient) -> KommoError | None:
-    """Return the error when nothing at all may be asked; one harmless read."""
+def _closed_door(client: KommoClient, purpose: Purpose, error: KommoError) -> KommoError | None:
+    """Return the error when nothing at all may be asked; one harmless read, where the refusal leaves that open."""
     try:
-        client.account()
+        if purpose is Purpose.CREATES:
+            client.list_leads(page=1, limit=1)
+        elif error.status_code == 401:
+            client.account()
     except KommoError as error:
         return error if decide(error) is Action.PAUSE_ACCOUNT else None
     return None

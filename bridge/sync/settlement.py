@@ -96,6 +96,7 @@ def failed(
     counts: bool,
     now: datetime,
     was_write: bool = True,
+    waits_for: str = "",
 ) -> None:
     """Keep the cards of a call that brought nothing due, from `due_at` on.
 
@@ -127,7 +128,8 @@ def failed(
             card.tries_without_outcome = tries
         if wait_until > now:
             card.state = Card.State.RETRYING
-        card.last_error = card.waiting_reason = str(error)[:500]
+        card.last_error = str(error)[:500]
+        card.waiting_reason = waits_for or card.last_error
         delivery.error = str(error)[:1000]
         return delivery
 

@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, AccountPipeline
-from bridge.sync import troubles
+from bridge.sync import room, troubles
 from bridge.sync.backoff import doubled
 
 log = structlog.get_logger(__name__)
@@ -75,6 +75,7 @@ def reopen(account: Account, *, now: datetime) -> bool:
     What was refused to some calls alone is tried again at once, too.
     """
     troubles.wake(account.pk, now=now)
+    room.try_again(account.pk, now=now)
     return _open(Q(pk=account.pk, paused_by=Account.PausedBy.KOMMO), now=now, refusals=0)
 
 
@@ -120,6 +121,7 @@ def _open(which: Q, *, now: datetime, **more: object) -> bool:
     )
     for pk in Account.objects.filter(which).values_list("pk", flat=True) if opened else ():
         troubles.wake(pk, now=now)
+        room.try_again(pk, now=now)
         log.info("account_resumed", account=pk, at=now.isoformat())
     return bool(opened)
 

@@ -38,6 +38,8 @@ class Trait(StrEnum):
     DATES = "dates"  # midnight, as_sent
     ROBOT_USERS = "robot_users"  # ids of users that were seen to write in chats as bots
     REFUSED_SETTINGS = "refused_settings"  # what a webhook may not be subscribed to
+    PERMISSIONS = "permissions"  # what our user may do (bridge/sync/permissions.py)
+    ROOM = "room"  # how many leads and contacts there are, and may be, and when that was asked (bridge/sync/room.py)
     PROBED_AT = "probed_at"  # when `kommo_probe` last measured it
 
 

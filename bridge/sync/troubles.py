@@ -24,6 +24,9 @@ MOST_TRIES = 1_000_000
 
 Subject = Trouble.Subject
 
+# Told at once though nothing was refused: what staff should know.
+SIGNS = frozenset({Subject.ROBOTS, Subject.HIDDEN, Subject.PLAN})
+
 _RIGHTS = gettext_noop("give our user the right to it in Kommo, or choose a plan that has it; it goes on by itself")
 # Subject -> what a person does about it.
 REMEDIES = {
@@ -48,6 +51,15 @@ REMEDIES = {
     Subject.ROBOTS: gettext_noop(
         "switch Kommo's own AI agent or the bot off in our pipeline, or people get two answers; "
         "this ends a day after it"
+    ),
+    Subject.CREATES: gettext_noop(
+        "see in Kommo's settings how many leads and contacts the plan takes and whether it is paid, and that our user "
+        "may create leads: delete what nobody needs, or buy seats or a larger plan; other cards go on meanwhile, and "
+        "new ones are tried again by themselves"
+    ),
+    Subject.PLAN: gettext_noop(
+        "delete leads and contacts that nobody needs (lost leads first), or buy seats or a larger plan in Kommo: "
+        "when it is full, new leads of the agent get no card"
     ),
     Subject.HIDDEN: gettext_noop(
         "see that our user may still see all leads in Kommo; nothing is changed until they show, or are really deleted"

@@ -37,7 +37,7 @@ from bridge.configuration.survey import apply
 from bridge.errors import BridgeError
 from bridge.kommo.hosts import is_loopback
 from bridge.models import Account, ApiKey
-from bridge.sync import subscription
+from bridge.sync import permissions, subscription
 from bridge.sync.connection import client_for
 from leads.models import Pipeline
 
@@ -256,6 +256,9 @@ def _read_again(request: HttpRequest, progress: Progress, *, at_once: bool) -> N
         return
     try:
         Connection(account, client_for(account), create_missing=False, now=now).check()
+        for lack in permissions.lacks(account):
+            if cure := lack.remedy or lack.advice:
+                messages.warning(request, f"{lack.message}. {cure}")
     except BridgeError as error:
         messages.error(request, trouble(error))
     else:

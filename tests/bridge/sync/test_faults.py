@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.models import Account, Card, Delivery
+from bridge.models import Account, Card, Delivery, Trouble
 from bridge.sync import switches
 from leads.models import Event
 from tests.conftest import CARD_PATHS, drain, record
@@ -46,6 +46,7 @@ def settle(account: Account) -> None:
             switches.resume(account, now=timezone.now())
         Account.objects.filter(pk=account.pk).update(retry_at=None)
         account.cards.filter(due_at__isnull=False).update(due_at=timezone.now(), write_settles_at=None)
+        Trouble.objects.update(next_at=timezone.now())
         drain(account)
         if not account.cards.filter(state__in=Card.PENDING).exists():
             return
@@ -125,6 +126,6 @@ def test_a_closed_door_stops_the_account_at_once_and_says_what_to_do(account, pi
     assert account.paused_until - account.paused_at == timedelta(minutes=1)
     remedies = {"401": "a new one", "402": "settle it", "403": "administrator", "403_html": "support"}
     assert remedies[mode] in account.state_reason
-    # Not one more call after the first that was refused.
-    assert len(kommo.journal()) == before + 1
+    # Not one more call after the first that was refused; a create may mean new leads alone, and one read tells.
+    assert len(kommo.journal()) == before + (2 if mode in ("402", "403") else 1)
     assert account.cards.filter(waiting_reason=account.state_reason).count() == 50

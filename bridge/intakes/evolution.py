@@ -49,9 +49,10 @@ def read(body: Any) -> list[Told]:
     data = at(body, "data")
     if event in ("messages.upsert", "send.message"):
         rows = items(at(data, "messages")) or items(data)
-        return [_message(event, mapping(row), ours=_own(body)) for row in rows]
+        told = [_message(event, mapping(row), ours=_own(body)) for row in rows]
+        return told or [Ignored(event, "nothing in it")]
     if event == "messages.update":
-        return list(_statuses(items(data)))
+        return list(_statuses(items(data))) or [Ignored(event, "nothing in it")]
     return [Ignored(event or "?", "no news of a conversation")]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.intakes import evolution
+from bridge.intakes import chatwoot, evolution, waha, whatsapp_cloud, zapi
 from bridge.intakes.told import Call, Told, UnreadableError
 from bridge.models import Intake
 
@@ -29,6 +29,10 @@ class Source:
 
 SOURCES: dict[str, Source] = {
     Kind.EVOLUTION: Source(evolution.read, evolution.SETTINGS, "jwt_key", evolution.is_signed),
+    Kind.WAHA: Source(waha.read, waha.SETTINGS, "hmac_key", waha.is_signed),
+    Kind.ZAPI: Source(zapi.read),
+    Kind.WHATSAPP_CLOUD: Source(whatsapp_cloud.read, whatsapp_cloud.SETTINGS, "app_secret", whatsapp_cloud.is_signed),
+    Kind.CHATWOOT: Source(chatwoot.read, chatwoot.SETTINGS, "secret", chatwoot.is_signed),
 }
 
 

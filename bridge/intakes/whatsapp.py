@@ -131,7 +131,7 @@ def content(message: Any) -> Content:
             return _media(body, mapping(body[key]), kind)
     for path in CHOICES:
         if (said := text(at(body, *path))).strip():
-            return Content(_of_json(said))
+            return Content(of_json(said))
     return _place_or_person(body) or _nothing(body)
 
 
@@ -170,7 +170,7 @@ def _nothing(body: Mapping[str, Any]) -> Content:
     return Content(no_message="nothing in it that could be read")
 
 
-def _of_json(said: str) -> str:
+def of_json(said: str) -> str:
     """Return the words of an answer to a flow, which comes as JSON."""
     if not said.startswith("{"):
         return said

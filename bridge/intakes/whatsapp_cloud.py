@@ -1,0 +1,169 @@
+"""WhatsApp's Cloud API.
+
+`entry[].changes[].value`, each level a list. `messages` is what leads wrote, `message_echoes` what staff wrote in the
+WhatsApp Business app, `statuses` what became of ours; what the API sent is never echoed. A person may come without a
+number, by their BSUID alone. `contacts[]` belongs to the messages by its ids, not by its place.
+Source: developers.facebook.com/docs/whatsapp/cloud-api/webhooks, and captured bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bridge.intakes import signatures, whatsapp
+from bridge.intakes.told import (
+    LONGEST_ID,
+    LONGEST_REFERENCE,
+    Address,
+    Attachment,
+    Call,
+    Delivery,
+    Ignored,
+    Message,
+    Status,
+    Told,
+    at,
+    items,
+    line,
+    mapping,
+    moment,
+    text,
+)
+
+SETTINGS = ("app_secret", "verify_token")
+STATUSES: dict[str, tuple[Delivery, bool]] = {
+    "sent": ("sent", False),
+    "delivered": ("delivered", False),
+    "read": ("delivered", True),
+    "played": ("delivered", True),
+    "failed": ("not_delivered", False),
+}
+MEDIA = frozenset({"image", "audio", "video", "document", "sticker"})
+NO_MESSAGES = {
+    "reaction": "a reaction",
+    "system": "a notice of WhatsApp's",
+    "unsupported": "something that WhatsApp does not pass on",
+    "errors": "something that WhatsApp does not pass on",
+    "edit": "an edit",
+    "revoke": "a deletion",
+    "request_welcome": "a chat that was opened, without a word",
+    "pin": "a pin",
+}
+WORDS = (
+    ("text", "body"),
+    ("button", "text"),
+    ("interactive", "button_reply", "title"),
+    ("interactive", "list_reply", "title"),
+    ("interactive", "nfm_reply", "response_json"),
+    ("interactive", "nfm_reply", "body"),
+    ("interactive", "body", "text"),
+)
+
+
+def is_signed(call: Call, settings: Mapping[str, str]) -> bool:
+    name, _, signature = call.headers.get("x-hub-signature-256", "").partition("=")
+    return name == "sha256" and signatures.is_hex_of(signature, settings["app_secret"], call.body)
+
+
+def read(body: Any) -> list[Told]:
+    told = [one for value in _values(body) for one in _of_value(value)]
+    return told or [Ignored("?", "no news of a conversation")]
+
+
+def _values(body: Any) -> Iterator[Mapping[str, Any]]:
+    for entry in items(at(body, "entry")):
+        for change in items(at(entry, "changes")):
+            yield mapping(at(change, "value"))
+
+
+def _of_value(value: Mapping[str, Any]) -> Iterator[Told]:
+    own = _digits(at(value, "metadata", "display_phone_number"))
+    contacts = [mapping(one) for one in items(value.get("contacts"))]
+    for message in map(mapping, items(value.get("messages"))):
+        yield _message(message, contacts, own, by_staff=False)
+    for message in map(mapping, items(value.get("message_echoes"))):
+        yield _message(message, contacts, own, by_staff=True)
+    for status in map(mapping, items(value.get("statuses"))):
+        yield _status(status)
+
+
+def _message(message: Mapping[str, Any], contacts: list[Mapping[str, Any]], own: str, *, by_staff: bool) -> Told:
+    kind = text(message.get("type"), 40)
+    what = "message_echoes" if by_staff else "messages"
+    if message.get("group_id") or at(message, "context", "group_id"):
+        return Ignored(what, "a group")
+    if kind in NO_MESSAGES:
+        return Ignored(what, NO_MESSAGES[kind])
+    number = _digits(message.get("to" if by_staff else "from"))
+    user_id = text(message.get("to_user_id" if by_staff else "from_user_id"), 100).strip()
+    if not (number or user_id) and len(contacts) == 1:
+        number, user_id = _digits(contacts[0].get("wa_id")), text(contacts[0].get("user_id"), 100).strip()
+    contact = next((one for one in contacts if _is_of(one, number, user_id)), {})
+    number = number or _digits(contact.get("wa_id"))
+    user_id = user_id or text(contact.get("user_id"), 100).strip()
+    addresses = (
+        *whatsapp.who(f"{number}@s.whatsapp.net", ours=(f"{own}@s.whatsapp.net",)),
+        *([Address("bsuid", user_id)] if user_id else ()),
+    )
+    if not addresses:
+        return Ignored(what, "no chat with a person")
+    said = _content(message, kind)
+    if said.no_message:
+        return Ignored(what, said.no_message)
+    return Message(
+        direction="staff" if by_staff else "inbound",
+        addresses=addresses,
+        id=text(message.get("id"), LONGEST_ID),
+        at=moment(message.get("timestamp")),
+        text=said.text,
+        kind=said.kind,
+        attachments=said.attachments,
+        name="" if by_staff else line(at(contact, "profile", "name")),
+    )
+
+
+def _is_of(contact: Mapping[str, Any], number: str, user_id: str) -> bool:
+    known = {_digits(contact.get("wa_id")), text(contact.get("user_id"), 100).strip()} - {""}
+    return bool(known & {number, user_id})
+
+
+def _digits(value: Any) -> str:
+    return "".join(sign for sign in text(value, 40) if sign.isascii() and sign.isdigit())
+
+
+def _content(message: Mapping[str, Any], kind: str) -> whatsapp.Content:
+    for path in WORDS:
+        if (words := text(at(message, *path))).strip():
+            return whatsapp.Content(whatsapp.of_json(words))
+    if kind in MEDIA:
+        file = mapping(message.get(kind))
+        reference = text(file.get("link") or file.get("url") or file.get("id"), LONGEST_REFERENCE)
+        attachment = Attachment(kind, line(file.get("mime_type"), 100), line(file.get("filename")), reference)
+        return whatsapp.Content(text(file.get("caption")), kind, (attachment,))
+    if kind == "location":
+        place = mapping(message.get("location"))
+        return whatsapp.Content(
+            ", ".join(filter(None, (line(place.get("name")), line(place.get("address"))))), "location"
+        )
+    if kind == "contacts":
+        return whatsapp.Content(
+            ", ".join(
+                filter(None, (line(at(one, "name", "formatted_name")) for one in items(message.get("contacts"))))
+            ),
+            "contact",
+        )
+    if kind == "order":
+        return whatsapp.Content(text(at(message, "order", "text")), "other")
+    return whatsapp.Content(no_message=f"nothing in it that could be read ({kind or '?'})")
+
+
+def _status(status: Mapping[str, Any]) -> Told:
+    told, message_id = text(status.get("status"), 20).lower(), text(status.get("id"), LONGEST_ID)
+    if told not in STATUSES or not message_id:
+        return Ignored("statuses", f"status {told or '?'}")
+    state, is_read = STATUSES[told]
+    error: Any = next(iter(items(status.get("errors"))), {})
+    words = (at(error, "code"), at(error, "error_data", "details") or at(error, "title") or at(error, "message"))
+    reason = " ".join(filter(None, (line(one, 400) for one in words))) if state == "not_delivered" else ""
+    return Status((message_id,), state, moment(status.get("timestamp")), is_read, reason)

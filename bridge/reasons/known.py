@@ -224,7 +224,7 @@ KOMMO = (
     _("Kommo answered %(number)s"),
     _("refused by Kommo"),
     _("Kommo refuses “%(a)s”: %(rest)s"),
-    _("seen in the events feed: %(what)s"),
+    _("Kommo's own AI agent or another bot answers people in “%(a)s”"),
     _("%(number)s of %(a)s leads are used"),
     _("%(number)s of %(a)s contacts are used"),
     _("no answer"),

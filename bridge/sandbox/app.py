@@ -88,7 +88,7 @@ class App:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
         try:
-            if request.path.startswith("/api/") or request.path.startswith("/oauth2/"):
+            if request.path.startswith(("/api/", "/oauth2/", "/private/api/")):
                 answer, request_id = self._journalled(request)
             else:
                 answer, request_id = self._control(request), uuid.uuid4().hex
@@ -105,7 +105,7 @@ class App:
 
     def _journalled(self, request: Request) -> tuple[Answer, str]:
         sandbox = self.sandbox
-        counted = request.path.startswith("/api/")
+        counted = request.path.startswith(("/api/", "/private/api/"))
         with sandbox.door:
             arrived = time.perf_counter()
             entry = sandbox.journal.open(monotonic=arrived, method=request.method, path=request.path, counted=counted)

@@ -1,8 +1,7 @@
 """What the events feed tells of others at work in the account: merges, and robots that answer people as our agent does.
 
 Looked at with each poll. A merge (`entity_merged`) names the lead that stays; what else it tells is shown nowhere, so
-the cards that may have lived in the other are looked for, and follow by their proof. Kommo's own AI agent, or a bot,
-that answers in the same chats makes people get two answers: staff are told, once, for as long as it goes on.
+the cards that may have lived in the other are looked for, and follow by their proof. Of robots `robots` tells.
 """
 
 from __future__ import annotations
@@ -16,30 +15,27 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import EventReply
 from bridge.kommo.throttle import Lane
-from bridge.models import Account, Card, Trouble
-from bridge.sync import troubles, vanished
+from bridge.models import Account, Card
+from bridge.sync import robots, vanished
 from bridge.sync.refusals import aside
 
 MERGED = "entity_merged"
-ROBOTS = ("robot_replied", "ai_result", "intent_identified")
 MOST_EVENTS = 500
 # The feed is behind by some seconds, and a poll may have been missed.
 LOOK_BACK = timedelta(minutes=15)
-# A robot that has been silent for so long answers here no more.
-QUIET_AFTER = timedelta(days=1)
 
 
 def look(account: Account, client: KommoClient, *, now: datetime) -> None:
     """Read the newest events of these kinds and act on them. Raises KommoError for what passes by itself."""
 
     def ask() -> list[EventReply]:
-        return client.events(types=[MERGED, *ROBOTS], since=now - LOOK_BACK, most=MOST_EVENTS)
+        return client.events(types=[MERGED, *robots.EVENTS], since=now - LOOK_BACK, most=MOST_EVENTS)
 
     events = aside(account, client, Purpose.EVENTS, ask, now=now) or []
     leads = [event for event in events if event.entity_type == "lead"]
     for lead_id in sorted({event.entity_id for event in leads if event.type == MERGED}):
         _follow(account, client, lead_id, now)
-    _tell_of_robots(account, [event for event in leads if event.type in ROBOTS], now)
+    robots.look(account, events, now=now)
 
 
 def _follow(account: Account, client: KommoClient, lead_id: int, now: datetime) -> None:
@@ -54,13 +50,3 @@ def _follow(account: Account, client: KommoClient, lead_id: int, now: datetime) 
         which |= Q(lead_id=str(ours))
     cards = Card.objects.filter(which, account=account, kommo_lead_id__isnull=False).exclude(kommo_lead_id=lead_id)
     vanished.miss(cards, reason="a lead was merged in Kommo", now=now)
-
-
-def _tell_of_robots(account: Account, events: list[EventReply], now: datetime) -> None:
-    ids = {event.entity_id for event in events}
-    subject = Trouble.Subject.ROBOTS
-    if ids and Card.objects.filter(account=account, kommo_lead_id__in=ids).exists():
-        kinds = ", ".join(sorted({event.type for event in events}))
-        troubles.begin(account.pk, subject, f"seen in the events feed: {kinds}", now=now, refused=True)
-    else:
-        troubles.over(account.pk, subject, tried_at=now - QUIET_AFTER)

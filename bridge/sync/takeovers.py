@@ -18,7 +18,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import EventReply
 from bridge.models import Account, Card
-from bridge.sync import traits
+from bridge.sync import robots, traits
 from bridge.sync.traits import Trait
 from leads import handoff
 from leads.models import Event, Lead, Pipeline
@@ -83,6 +83,9 @@ def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
             says_all = False
         elif said.author == BOT:
             _remember_robot(account, said.user_id)
+            if said.user_id != account.kommo_user_id:
+                at = said.at or int(now.timestamp())
+                robots.note_message(account, lead_id=said.lead_id, contact_id=said.contact_id, at=at, text=said.text)
         elif said.user_id not in _robots(account):
             entity = ("lead", said.lead_id) if said.lead_id else ("contact", said.contact_id)
             at = said.at or int(now.timestamp())

@@ -50,7 +50,7 @@ def test_another_robot_that_answers_our_leads_is_told_once_and_ends(account, pip
     look(account)
     look(account)
     [trouble] = Trouble.objects.all()
-    assert "robot_replied" in trouble.reason
+    assert trouble.reason == "Kommo's own AI agent or another bot answers people in “Funil de Vendas”"
     assert any("robot" in one.message for one in doctor.examine(timezone.now(), ask_kommo=False) if one.remedy)
     look(account, days=3)
     assert not Trouble.objects.exists()

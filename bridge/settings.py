@@ -260,6 +260,8 @@ FOLLOWUP_CHANNEL = env.dotted("FOLLOWUP_CHANNEL")
 EVOLUTION_URL = env.address("EVOLUTION_URL", "https://evolution.example")
 EVOLUTION_INSTANCE = env.text("EVOLUTION_INSTANCE")
 EVOLUTION_API_KEY = env.token("EVOLUTION_API_KEY")
+# Notes for sellers stand in Kommo under the name of the lead's responsible user, where Kommo allows that.
+KOMMO_NOTES_BY_SELLER = env.flag("KOMMO_NOTES_BY_SELLER", default=False)
 SALESBOT_ID = env.number("SALESBOT_ID", 0, most=2**53)
 # Days each growing table keeps its rows; None for ever. Events are what a lead’s page tells of its past.
 RETENTION_DAYS = {

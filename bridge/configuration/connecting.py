@@ -21,6 +21,7 @@ from bridge.kommo.client import KommoClient
 from bridge.models import Account
 from bridge.sync import catalogue as catalogues
 from bridge.sync import nudge, outbox, permissions, subscription, switches, traits
+from bridge.sync.traits import Trait
 from leads.models import FieldMapping, Pipeline, Stage
 from leads.names import name_key
 
@@ -102,6 +103,7 @@ class Connection:
         self.account.name = reply.name or self.account.name
         self.account.save(update_fields=["kommo_account_id", "kommo_user_id", "name"])
         traits.learn(self.account, reply)
+        traits.remember(self.account, Trait.NAMELESS, [])
         self.client.zone = traits.zone_of(self.account)
         self.report.done.append(f"account {reply.name} ({reply.id})")
 

@@ -211,6 +211,8 @@ class App:
         if self.sandbox.tokens.lacks("crm", request.headers.get("Authorization", "")):
             raise Refusal.problem(403, "Access denied")
         acting = request.headers.get("X-Context-User-ID", "")
+        if acting and self.sandbox.options.context_user == "refused":
+            raise Refusal.problem(403, "Access denied")
         if acting.isdigit() and int(acting) in self.sandbox.store.users:
             return int(acting)
         return user_id

@@ -48,6 +48,8 @@ class Options:
     plan_has_bots: bool = True
     # What users who are no administrators may not do: `leads.add,contacts.view`; told of each, heeded for creates.
     denied_rights: str = ""
+    # A call in another user's name (X-Context-User-ID) is taken, or refused (403).
+    context_user: str = "taken"
     # The account's new host (`127.0.0.1:8011`) after its owner renamed it; this host then refuses everybody.
     moved_to: str = ""
     moved_status: int = 401
@@ -174,6 +176,7 @@ class Options:
 
 
 CHOICES: dict[str, tuple[Any, ...]] = {
+    "context_user": ("taken", "refused"),
     "language": ("en", "ru", "pt"),
     "writes_are_by": ("user", "robot"),
     "full_account_status": (0, 400, 402, 403),
@@ -204,6 +207,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "no_status_hooks": True,
         "duplicate_webhooks": True,
         "refused_settings": "update_task",
+        "context_user": "refused",
         "strict_rotation": True,
     },
 }

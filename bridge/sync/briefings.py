@@ -14,25 +14,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
 from babel.numbers import format_currency
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from bridge.errors import KommoError, KommoRejectedError
+from bridge.errors import KommoAccessError, KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, decide
+from bridge.kommo.errors import Action, decide, is_block
 from bridge.models import Account, Briefing, Card, Delivery, Trouble
-from bridge.sync import ledger, refusals, troubles
+from bridge.sync import ledger, refusals, traits, troubles
+from bridge.sync.traits import Trait
 from leads import meetings
 from leads.models import Event, Lead, Pipeline
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
+
+MOST_NAMELESS = 100
 
 RETRY_AFTER = timedelta(seconds=30)
 GIVEN_UP_AFTER = timedelta(days=1)
@@ -285,9 +291,31 @@ def _task_of(row: Briefing) -> str:
 
 def _write_note(row: Briefing, client: KommoClient, text: str, now: datetime) -> int | None:
     note = {"entity_id": row.card.kommo_lead_id, "note_type": "common", "params": {"text": text}}
-    written = client.create_notes([note])
+    written = _in_the_sellers_name(row.card, client, lambda: client.create_notes([note]))
     _record(row, Delivery.Operation.NOTE, note, now)
     return written[0].id if written else None
+
+
+def _in_the_sellers_name(card: Card, client: KommoClient, write: Callable[[], T]) -> T:
+    """Write under the seller's name where that is wanted and allowed, else under ours. Raises KommoError.
+
+    In whose name we may not is remembered until the account is connected again. An answer that refuses has written
+    nothing, so it is safe to write once more.
+    """
+    account = card.account
+    seller = _responsible(card, client) if settings.KOMMO_NOTES_BY_SELLER else None
+    nameless = account.traits.get(Trait.NAMELESS, [])
+    if not seller or seller == account.kommo_user_id or seller in nameless:
+        return write()
+    try:
+        with client.in_the_name_of(seller):
+            return write()
+    except (KommoAccessError, KommoRejectedError) as error:
+        if is_block(error):
+            raise
+        written = write()
+    traits.remember(account, Trait.NAMELESS, [*nameless, seller][-MOST_NAMELESS:])
+    return written
 
 
 def _write_task(row: Briefing, client: KommoClient, text: str, now: datetime) -> int | None:

@@ -39,6 +39,7 @@ class Trait(StrEnum):
     ROBOT_USERS = "robot_users"  # ids of users that were seen to write in chats as bots
     BOT_MESSAGES = "bot_messages"  # what bots wrote and nobody has looked at yet (bridge/sync/robots.py)
     REFUSED_SETTINGS = "refused_settings"  # what a webhook may not be subscribed to
+    NAMELESS = "nameless"  # ids of users in whose name Kommo lets us write nothing
     PERMISSIONS = "permissions"  # what our user may do (bridge/sync/permissions.py)
     ROOM = "room"  # how many leads and contacts there are, and may be, and when that was asked (bridge/sync/room.py)
     PROBED_AT = "probed_at"  # when `kommo_probe` last measured it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from bridge import tasks
 from bridge.doctor import examine
 from bridge.models import Account, Briefing, Delivery, Trouble
 from bridge.sync import briefings, switches
@@ -217,3 +218,69 @@ def test_a_lead_that_was_given_up_on_is_nobodys_to_take_over(account, lead, komm
     lead.refresh_from_db()
     assert lead.in_handoff
     assert told(kommo, lead) == ([], [])
+
+
+ANA = 11087201
+
+
+def authors(kommo, lead):
+    return [note["created_by"] for note in kommo.get(f"leads/{lead.card.kommo_lead_id}")["notes"]]
+
+
+@pytest.fixture
+def anas(lead, account, kommo, settings):
+    settings.KOMMO_NOTES_BY_SELLER = True
+    kommo.post(f"leads/{lead.card.kommo_lead_id}/edit", {"responsible_user_id": ANA})
+    tasks.poll(account.pk)
+    lead.refresh_from_db()
+    return lead
+
+
+def test_a_note_stands_under_the_sellers_name_where_that_is_wanted(account, anas, kommo, settings):
+    hand_over(anas)
+    drain(account)
+    assert authors(kommo, anas) == [ANA]
+
+
+def test_by_default_it_stands_under_ours(account, lead, kommo):
+    hand_over(lead)
+    drain(account)
+    assert authors(kommo, lead) == [account.kommo_user_id]
+
+
+def test_where_kommo_refuses_that_the_note_goes_without_it_once_and_it_is_remembered(account, anas, kommo):
+    kommo.post("options", {"context_user": "refused"})
+    hand_over(anas)
+    drain(account)
+    assert authors(kommo, anas) == [account.kommo_user_id]
+    account.refresh_from_db()
+    assert account.traits["nameless"] == [ANA]
+    assert not Trouble.objects.exists()
+
+    written = [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/notes"]
+    assert [one["status"] for one in written] == [403, 200]
+    Briefing.objects.all().delete()
+    briefings.call(Lead.objects.get(), "asks again", now=timezone.now())
+    drain(account)
+    written = [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/notes"]
+    assert [one["status"] for one in written] == [403, 200, 200]
+
+
+@pytest.mark.parametrize("mode", ["drop_after", "drop_before", "500", "504", "invalid_json", "429"])
+def test_a_note_in_the_sellers_name_is_written_once_whatever_becomes_of_the_answer(account, anas, kommo, mode):
+    kommo.fault(mode, count=1, path="/api/v4/leads/notes", method="POST")
+    hand_over(anas)
+    drain(account)
+    rested(account)
+    Briefing.objects.exclude(due_at=None).update(due_at=timezone.now())
+    drain(account)
+    assert authors(kommo, anas) == [ANA]
+
+
+def test_notes_that_are_refused_altogether_say_nothing_of_names(account, anas, kommo):
+    kommo.fault("403", path="/api/v4/leads/notes", method="POST")
+    hand_over(anas)
+    drain(account)
+    account.refresh_from_db()
+    assert not account.traits.get("nameless")
+    assert Trouble.objects.get().subject == "notes"

@@ -219,8 +219,8 @@ class LeadReply:
     updated_by: int | None = None
     # In which dates are days.
     zone: tzinfo = UTC
-    # Why nothing but its id, pipeline and time can be read. It is there, though: what is said of leads that are
-    # not does not hold for it.
+    # Why nothing but its id, pipeline and time, and the fields if they are well, can be read. It is there, though: what
+    # is said of leads that are not does not hold for it.
     unreadable: str = ""
 
     @classmethod
@@ -234,8 +234,8 @@ class LeadReply:
             pipeline_id = data.get("pipeline_id")
             pipeline_id = pipeline_id if isinstance(pipeline_id, int) else 0
             return cls(
-                kommo_id, "", 0, pipeline_id, 0, None, None, 0, updated_at, data.get("is_deleted") is True, (), (),
-                zone=zone, unreadable=str(error) or type(error).__name__,
+                kommo_id, "", 0, pipeline_id, 0, None, None, 0, updated_at, data.get("is_deleted") is True, (),
+                _fields_at_least(data), zone=zone, unreadable=str(error) or type(error).__name__,
             )  # fmt: skip
 
     @classmethod
@@ -267,6 +267,14 @@ class LeadReply:
             if one.field_id == field_id and one.values:
                 return one.values[0].get("value")
         return None
+
+
+def _fields_at_least(data: Any) -> tuple[FieldValuesReply, ...]:
+    """Return the fields of an odd lead: they may prove whose it is."""
+    try:
+        return tuple(field_values(data))
+    except (ReplyShapeError, AttributeError, TypeError, ValueError):
+        return ()
 
 
 @dataclass(frozen=True)

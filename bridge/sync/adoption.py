@@ -239,7 +239,9 @@ def link(
                 return False
             card.kommo_lead_id, card.kommo_contact_id = reply.id, reply.main_contact_id
             card.own_contact_id = None
-            card.observed, card.agreed, card.ownership, card.said_tags = {}, {}, {}, []
+            # What told of the person before stays known as such: a merge brings our tags along.
+            card.said_tags = sorted(ownership.said_tags(card, rulebook(card.lead.pipeline).tag_rules))
+            card.observed, card.agreed, card.ownership = {}, {}, {}
             card.in_doubt, card.create_intent_at, card.write_settles_at = {}, None, None
             card.observed_at, card.stages_to_visit = None, []
             card.kept_forms, card.unread = {}, {}

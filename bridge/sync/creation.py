@@ -10,6 +10,7 @@ in the pipeline gets that one; whoever still stands in Incoming leads waits for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -20,7 +21,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply, ReplyShapeError
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble
-from bridge.sync import adoption, clock, kept_forms, newcomers, people, refusals, traits, troubles
+from bridge.sync import absence, adoption, clock, kept_forms, newcomers, people, refusals, traits, troubles
 from bridge.sync.ledger import AWAY
 from bridge.sync.plan import CLOSED_STATUS_IDS
 from bridge.sync.traits import Trait
@@ -56,6 +57,7 @@ LOOKED_UP_COLUMNS = (
     "kept_forms",
     "create_intent_at",
     "write_settles_at",
+    "looked_for_at",
     "state",
     "due_at",
     "pending_since",
@@ -65,18 +67,33 @@ LOOKED_UP_COLUMNS = (
 )
 
 
+@dataclass
+class LookedUp:
+    """Card id -> the lead that a look-up found; and the cards whose lead may be one it returned and nobody can read."""
+
+    leads: dict[int, LeadReply] = field(default_factory=dict)
+    unsure: set[int] = field(default_factory=set)
+
+    def __or__(self, other: LookedUp) -> LookedUp:
+        return LookedUp(self.leads | other.leads, self.unsure | other.unsure)
+
+
 def look_up_created(
     account: Account, client: KommoClient, cards: Sequence[Card], catalogue: Catalogue | None, now: datetime
 ) -> None:
     """Link the cards whose lead turns out to exist; let the others be created, once it is sure that theirs does not.
 
-    A look-up that finds nothing proves nothing while Kommo may still be at work on the earlier call: such cards wait
+    A look-up that finds nothing proves nothing by itself (bridge/sync/absence.py): cards of which there is a doubt wait
     and are looked up again. Raises KommoError when Kommo could not be asked; then nothing is decided.
     """
-    found: dict[int, LeadReply] = {}
+    looked_up = LookedUp()
     asked_at = clock.now()
     for start in range(0, len(cards), LOOK_UP_SIZE):
-        found |= _find(account, client, cards[start : start + LOOK_UP_SIZE])
+        looked_up |= _find(account, client, cards[start : start + LOOK_UP_SIZE])
+    found = looked_up.leads
+    # As they are by now: what was just sent is declared on their rows.
+    missing = Card.objects.filter(pk__in=[card.pk for card in cards if card.pk not in found], kommo_lead_id=None)
+    doubts = absence.doubts(account, client, list(missing), asked_at=now, unread=looked_up.unsure)
     with transaction.atomic():
         rows = {row.pk: row for row in Card.objects.select_for_update().filter(pk__in=[card.pk for card in cards])}
         owners = dict(
@@ -87,7 +104,8 @@ def look_up_created(
         # What was let go meanwhile stays away; of one whose person was erased the worker looks again (forgetting.py).
         for pk in [pk for pk, row in rows.items() if row.state in AWAY]:
             del rows[pk]
-        events = [_settle(row, found.get(pk), owners, now) for pk, row in rows.items() if row.kommo_lead_id is None]
+        unlinked = {pk: row for pk, row in rows.items() if row.kommo_lead_id is None}
+        events = [_settle(row, found.get(pk), doubts.get(pk), owners, now) for pk, row in unlinked.items()]
         update(rows.values(), LOOKED_UP_COLUMNS)
         insert([event for event in events if event])
     for pk, reply in found.items():
@@ -282,15 +300,19 @@ def _by_phone_field(client: KommoClient, card: Card, catalogue: Catalogue | None
     return [reply for reply in replies if card.lead.phone_key in people.numbers_of(reply, {}, pipeline, catalogue).keys]
 
 
-def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], now: datetime) -> Event | None:
+def _settle(
+    row: Card, reply: LeadReply | None, doubt: absence.Doubt | None, owners: dict[int | None, int], now: datetime
+) -> Event | None:
     """Settle one card in memory from what the look-up found; return what its lead's timeline tells of it."""
     if reply is None:
-        if row.write_settles_at and row.write_settles_at > now:
-            row.state, row.due_at = Card.State.RETRYING, row.write_settles_at
-            row.waiting_reason = "an earlier create may still arrive: looked up again before it is repeated"
-        else:
-            row.create_intent_at = row.write_settles_at = None
-            row.in_doubt = {}
+        if doubt:
+            row.state, row.due_at, row.waiting_reason = Card.State.RETRYING, doubt.look_at, doubt.reason
+            return None
+        if row.write_settles_at:
+            # Meanwhile somebody may have made one by hand: the person is looked for by phone once more.
+            row.looked_for_at = None
+        row.create_intent_at = row.write_settles_at = None
+        row.in_doubt = {}
         return None
     if owners.get(reply.id, row.pk) != row.pk:
         row.state, row.due_at, row.pending_since = Card.State.BLOCKED, None, None
@@ -300,7 +322,7 @@ def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], n
     # What we sent is what Kommo held when the lead was made; whatever it holds otherwise by now is a person's.
     row.observed = row.agreed = row.in_doubt
     row.unread, row.kept_forms = kept_forms.sent({}, row.in_doubt), {}
-    row.ownership, row.said_tags = {}, list(row.in_doubt.get("tags", ()))
+    row.ownership, row.said_tags = {}, sorted({*(row.said_tags or ()), *row.in_doubt.get("tags", ())})
     row.in_doubt, row.create_intent_at = {}, None
     owners[reply.id] = row.pk
     row.write_settles_at = None
@@ -310,50 +332,55 @@ def _settle(row: Card, reply: LeadReply | None, owners: dict[int | None, int], n
     return Event(lead_id=row.lead_id, at=now, kind=Event.Kind.CARD, actor=Lead.Actor.BRIDGE, reason=reason)
 
 
-def _find(account: Account, client: KommoClient, cards: Sequence[Card]) -> dict[int, LeadReply]:
-    """Return card id -> lead, for the cards whose lead is in Kommo: by the proof it was sent with, else by phone."""
+def _find(account: Account, client: KommoClient, cards: Sequence[Card]) -> LookedUp:
+    """Look for the leads of cards: by the proof they were sent with, else by phone."""
     field_id = str(account.bridge_id_field_id)
     without = [card for card in cards if card.in_doubt and field_id not in card.in_doubt.get("fields", {})]
     proven = [] if account.bridge_id_field_id is None else [card for card in cards if card not in without]
-    found = find_by_bridge_id(account, client, proven) if proven else {}
+    found = find_by_bridge_id(account, client, proven) if proven else LookedUp()
     return found | _find_by_phone(account, client, [card for card in cards if card not in proven])
 
 
-def find_by_bridge_id(account: Account, client: KommoClient, cards: Sequence[Card]) -> dict[int, LeadReply]:
-    """Return card id -> lead that carries our id; the account has the field “Bridge ID”. Raises KommoError."""
+def find_by_bridge_id(account: Account, client: KommoClient, cards: Sequence[Card]) -> LookedUp:
+    """Look for the leads that carry our ids; the account has the field “Bridge ID”. Raises KommoError."""
     assert account.bridge_id_field_id is not None
     field_id = account.bridge_id_field_id
     card_by_lead = {str(card.lead_id): card for card in cards}
-    found: dict[int, LeadReply] = {}
+    found, is_odd = LookedUp(), False
     if account.traits.get(Trait.VALUE_FILTER) == "ignored":
         return _search_bridge_ids(client, field_id, cards)
     replies = client.iterate_leads(custom_field=(field_id, list(card_by_lead)), with_=("contacts",), lane=Lane.LIVE)
     for reply in replies:
-        if reply.unreadable:
-            continue
         card = card_by_lead.get(str(reply.field_value(field_id)))
-        if card is None:
+        if card is None and reply.unreadable:
+            # Its fields are what cannot be read of it: it may be anybody's of these.
+            is_odd = True
+        elif card is None:
             # A filter that Kommo does not know it ignores: going on would read the whole account.
             traits.remember(account, Trait.VALUE_FILTER, "ignored")
-            return found | _search_bridge_ids(client, field_id, [one for one in cards if one.pk not in found])
-        found.setdefault(card.pk, reply)
+            return found | _search_bridge_ids(client, field_id, [one for one in cards if one.pk not in found.leads])
+        else:
+            found.leads.setdefault(card.pk, reply)
+    found.unsure |= {card.pk for card in cards if is_odd and card.pk not in found.leads}
     return found
 
 
-def _search_bridge_ids(client: KommoClient, field_id: int, cards: Sequence[Card]) -> dict[int, LeadReply]:
+def _search_bridge_ids(client: KommoClient, field_id: int, cards: Sequence[Card]) -> LookedUp:
     """Search for each card's id as a text: one call each."""
-    found: dict[int, LeadReply] = {}
+    found = LookedUp()
     for card in cards:
         query = str(card.lead_id)
         replies = client.iterate_leads(query=query, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
         for reply in islice(replies, LEADS_PER_READ):
             if str(reply.field_value(field_id)) == query:
-                found.setdefault(card.pk, reply)
+                found.leads.setdefault(card.pk, reply)
+            elif reply.unreadable:
+                found.unsure.add(card.pk)
     return found
 
 
-def _find_by_phone(account: Account, client: KommoClient, cards: Sequence[Card]) -> dict[int, LeadReply]:
-    found: dict[int, LeadReply] = {}
+def _find_by_phone(account: Account, client: KommoClient, cards: Sequence[Card]) -> LookedUp:
+    found = LookedUp()
     for card in cards:
         if not card.lead.phone:
             continue
@@ -365,7 +392,9 @@ def _find_by_phone(account: Account, client: KommoClient, cards: Sequence[Card])
         for reply in client.iterate_leads(ids=free, with_=("contacts",)) if free else ():
             ours = reply.pipeline_id == card.lead.pipeline.kommo_pipeline_id and reply.created_at >= since.timestamp()
             if reply.id in free and ours:
-                found[card.pk] = reply
+                found.leads[card.pk] = reply
+            elif reply.id in free and reply.unreadable:
+                found.unsure.add(card.pk)
     return found
 
 

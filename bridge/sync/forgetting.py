@@ -23,7 +23,7 @@ from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Forgetting
-from bridge.sync import creation, refusals
+from bridge.sync import absence, creation, refusals
 from leads import pseudonyms
 from leads.models import Event, Lead
 from leads.phone import PhoneError, parse
@@ -120,8 +120,9 @@ def _forget(row: Forgetting, account: Account, client: KommoClient, now: datetim
         # A write of ours may still arrive, and would bring back what it empties.
         Forgetting.objects.filter(pk=row.pk).update(due_at=card.write_settles_at)
         return
-    if card.kommo_lead_id is None and card.create_intent_at:
-        _look_up(row, account, client)
+    if card.kommo_lead_id is None and card.create_intent_at and not _look_up(row, account, client, now):
+        Forgetting.objects.filter(pk=row.pk).update(due_at=absence.believed_from(card))
+        return
     if not row.empties:
         _end(row, Forgetting.State.DONE, [], now)
         return
@@ -155,13 +156,16 @@ def _forget(row: Forgetting, account: Account, client: KommoClient, now: datetim
     _end(row, state, done, now, problem=f"left in Kommo: {'; '.join(left)}" if left else "")
 
 
-def _look_up(row: Forgetting, account: Account, client: KommoClient) -> None:
-    """Learn what an unanswered create has made, if anything."""
+def _look_up(row: Forgetting, account: Account, client: KommoClient, now: datetime) -> bool:
+    """Learn what an unanswered create has made, if anything; False while an empty look-up proves nothing."""
     card = row.card
     if account.bridge_id_field_id is not None:
-        found = creation.find_by_bridge_id(account, client, [card]).get(card.pk)
+        found = creation.find_by_bridge_id(account, client, [card]).leads.get(card.pk)
     else:
         found = _made_by_us(row, account, client)
+    sure_from = absence.believed_from(card)
+    if found is None and sure_from and sure_from > now:
+        return False
     ids: dict[str, Any] = {"create_intent_at": None, "write_settles_at": None}
     if found is not None:
         ids |= {"kommo_lead_id": found.id, "kommo_contact_id": found.main_contact_id}
@@ -170,8 +174,9 @@ def _look_up(row: Forgetting, account: Account, client: KommoClient) -> None:
             Card.objects.filter(pk=card.pk).update(**ids)
     except IntegrityError:
         # Joined to the card of another lead of ours: that one's it stays.
-        return
+        return True
     card.kommo_lead_id, card.kommo_contact_id = ids.get("kommo_lead_id"), ids.get("kommo_contact_id")
+    return True
 
 
 def _made_by_us(row: Forgetting, account: Account, client: KommoClient) -> LeadReply | None:

@@ -10,7 +10,9 @@ from django.db import transaction
 from bridge.models import Card, Delivery
 from bridge.sync.entry import Entry
 from bridge.sync.ledger import Call, delivery_of, locked, settle_each
+from bridge.sync.ownership import said_before_write
 from bridge.sync.plan import Operation, combine_doubts
+from leads.rulebook import rulebook
 from leads.statements import update
 
 # From the moment a write leaves until it surely is over, heard of or not: connecting, reading, and a margin.
@@ -23,6 +25,7 @@ DECLARED_COLUMNS = (
     "due_at",
     "waiting_reason",
     "in_doubt",
+    "said_tags",
     "tries_without_outcome",
     "create_intent_at",
     "write_settles_at",
@@ -47,6 +50,7 @@ def declare(entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
                 continue
             leaving.append(entry)
             card.in_doubt = combine_doubts(card.in_doubt, entry.plan.effect)
+            card.said_tags = said_before_write(card, entry.plan.effect, rulebook(entry.card.lead.pipeline).tag_rules)
             card.tries_without_outcome += 1
             card.write_settles_at = now + LONGEST_WRITE
             if entry.plan.operation is Operation.CREATE:

@@ -15,7 +15,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from bridge.sync import adoption, merges, people, probes, unread
+from bridge.sync import adoption, merges, nudge, people, probes, unread
 from bridge.sync.people import Numbers
 from leads import erasure, handoff, numbers, optout
 from leads.models import Event, Lead, Pipeline
@@ -132,11 +132,23 @@ def _known_by_our_id(card: Card, reply: LeadReply, catalogue: Catalogue | None, 
         Card.objects.filter(pk=card.pk, kommo_lead_id=None).update(**ids)
         return Result.FORGOTTEN
     if card.kommo_lead_id is None:
-        return Result.ECHO
+        return _made_by_us(card, reply, catalogue, now)
     if card.state == Card.State.GONE:
         return Result.ADOPTED if merges.relink(card, reply, catalogue, now=now) else Result.UNCHANGED
     # Copied together with its fields: a deal of the sales staff's own.
     return Result.IGNORED
+
+
+def _made_by_us(card: Card, reply: LeadReply, catalogue: Catalogue | None, now: datetime) -> str:
+    """Let a create whose answer was lost be looked up now; one that nobody awaits any more is linked."""
+    waiting = Card.objects.filter(pk=card.pk, kommo_lead_id=None)
+    if card.create_intent_at:
+        if waiting.filter(state=Card.State.RETRYING, create_intent_at__isnull=False).update(due_at=now):
+            nudge.send_on_commit(card.account_id)
+        return Result.ECHO
+    reason = f"found lead {reply.id} in Kommo: an earlier create had succeeded without an answer"
+    linked = adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="link", reason=reason)
+    return Result.ADOPTED if linked else Result.UNCHANGED
 
 
 def _link_or_make(

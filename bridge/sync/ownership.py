@@ -98,10 +98,17 @@ def said_tags(card: Card, rules: Iterable[TagRule]) -> set[str]:
     return {tag for one in entries if one.get("by") == Lead.Actor.AGENT for tag in one["value"]}
 
 
+def said_before_write(card: Card, effect: Mapping[str, Any], rules: Iterable[TagRule]) -> list[str]:
+    """Return the tags that tell or told a fact of the lead, once a write of ours may have been applied.
+
+    Remembered before it leaves: whatever becomes of the answer, what it set is never taken for a person's work.
+    """
+    return sorted(said_tags(card, rules) | {*effect.get("tags", ()), *effect.get("tags_to_add", ())})
+
+
 def said_after_write(card: Card, effect: Mapping[str, Any], rules: Iterable[TagRule]) -> list[str]:
     """Return the tags that tell or told a fact of the lead, once a write of ours was confirmed."""
-    added = {*effect.get("tags", ()), *effect.get("tags_to_add", ())}
-    return sorted((said_tags(card, rules) | added) - set(effect.get("tags_to_delete", ())))
+    return sorted(set(said_before_write(card, effect, rules)) - set(effect.get("tags_to_delete", ())))
 
 
 def family(rule: TagRule, tags: Iterable[str]) -> list[str]:

@@ -10,8 +10,15 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from bridge.errors import KommoError, Rejection
-from bridge.kommo.errors import Action, Purpose, purpose_of
+from bridge.errors import (
+    KommoAccessError,
+    KommoError,
+    KommoNotFoundError,
+    KommoRateLimitError,
+    KommoRejectedError,
+    Rejection,
+)
+from bridge.kommo.errors import ABOUT_THE_MOMENT, Action, Purpose, purpose_of
 from bridge.kommo.replies import Created, Updated
 from bridge.models import Card, Catalogue, Delivery
 from bridge.sync import backoff, kept_forms, refused_parts
@@ -36,7 +43,8 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
 
     def settle(card: Card, entry: Entry) -> Delivery:
         answer = answer_by_lead.get(entry.plan.body["request_id"])
-        card.write_settles_at = None
+        # What the answer leaves out may have been made all the same; it is over now, either way.
+        card.write_settles_at = None if answer else now
         if answer is None:
             return _not_named(card, entry, call, now)
         owner = taken.get(answer.lead_id)
@@ -55,7 +63,7 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
         delivery = _delivered(card, entry, call, now)
         if answer.merged:
             # Joined to a lead that was there: what of ours it took is read, and all it holds otherwise is theirs.
-            card.observed, card.agreed, card.ownership, card.said_tags = {}, {}, {}, []
+            card.observed, card.agreed, card.ownership = {}, {}, {}
             card.unread, card.kept_forms = {}, {}
             merged.append(entry)
         return delivery
@@ -109,10 +117,12 @@ def failed(
     surely_not_applied = not was_write or was_about_the_token or getattr(error, "sent", None) is False
     outcome = Delivery.Outcome.FAILED if surely_not_applied else Delivery.Outcome.UNKNOWN
     over_at = now + LINGERS_FOR if getattr(error, "lingers", False) and not was_about_the_token else None
+    may_have_made = not surely_not_applied and not _says_no(error)
 
     def settle(card: Card, entry: Entry) -> Delivery:
         if was_write:
-            card.write_settles_at = over_at
+            is_create = entry.plan.operation is Operation.CREATE
+            card.write_settles_at = over_at or (now if is_create and may_have_made else None)
             if surely_not_applied and entry.card.create_intent_at is None:
                 card.create_intent_at = None
         card.attempts += counts
@@ -134,6 +144,13 @@ def failed(
         return delivery
 
     settle_each(entries, settle, now)
+
+
+def _says_no(error: KommoError) -> bool:
+    """Say whether Kommo's answer is a refusal: nothing of the request was done."""
+    if error.status_code in ABOUT_THE_MOMENT:
+        return False
+    return isinstance(error, (KommoAccessError, KommoNotFoundError, KommoRateLimitError, KommoRejectedError))
 
 
 def put_back(entries: Sequence[Entry], *, reason: str, call: Call, now: datetime) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC
 
 import pytest
 from django.utils import timezone
 
 from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
-from bridge.models import Account, Card
+from bridge.kommo.replies import LeadReply
+from bridge.models import Account, Card, Trouble, WebhookEvent
+from bridge.sync import creation
 from leads.models import Event
 from tests.conftest import MARIA, drain, drain_later, lead_of, record, rested
 
@@ -66,7 +69,10 @@ def test_n11_a_process_that_dies_in_a_create_leaves_a_doubt_that_outlasts_the_ca
 
     drain(account)
     assert (lead_of().card.state, kommo.leads()) == ("retrying", [])
+    # It has surely ended by now; a list that lags may still not show what it made.
     drain_later(account, seconds=31)
+    assert (lead_of().card.state, kommo.leads()) == ("retrying", [])
+    drain_later(account, seconds=91)
     assert lead_of().card.state == "in_sync"
     assert len(kommo.leads()) == 1
 
@@ -118,3 +124,119 @@ def test_two_leads_that_duplicate_control_joins_to_one_block_the_second(account,
     assert (first.state, second.state, second.kommo_lead_id) == ("in_sync", "blocked", None)
     assert f"lead {first.kommo_lead_id}" in second.waiting_reason
     assert len(kommo.leads()) == 1
+
+
+# --- An empty look-up
+
+
+def lose_the_answer(pipeline, kommo, account, mode="drop_after"):
+    kommo.fault(mode, count=1, path="/api/v4/leads/complex")
+    record(pipeline)
+    drain(account)
+
+
+def shows_nothing(patch):
+    """Lists and searches lag, or hide what is there."""
+    patch.setattr(KommoClient, "iterate_leads", lambda *_, **__: iter(()))
+    patch.setattr(KommoClient, "find_contacts", lambda *_, **__: [])
+    patch.setattr(KommoClient, "list_leads", lambda *_, **__: ([], False))
+
+
+def test_what_a_list_does_not_show_yet_is_not_made_again(account, pipeline, kommo, monkeypatch):
+    lose_the_answer(pipeline, kommo, account)
+    [made] = kommo.leads()
+    with monkeypatch.context() as patch:
+        shows_nothing(patch)
+        drain(rested(account))
+        drain_later(account, seconds=30)
+    card = lead_of().card
+    assert (card.state, len(kommo.leads())) == ("retrying", 1)
+    assert "may still arrive or show" in card.waiting_reason
+
+    drain_later(account, seconds=46)
+
+    card.refresh_from_db()
+    assert (card.state, card.kommo_lead_id, len(kommo.leads())) == ("in_sync", made["id"], 1)
+
+
+@pytest.mark.parametrize("mode", ["500", "504", "drop_before"])
+def test_a_create_that_never_happened_is_made_once_its_lead_could_have_shown(account, pipeline, kommo, mode):
+    lose_the_answer(pipeline, kommo, account, mode)
+    drain(rested(account))
+    assert (lead_of().card.state, kommo.leads()) == ("retrying", [])
+
+    drain_later(account, seconds=75)
+
+    assert (lead_of().card.state, len(kommo.leads())) == ("in_sync", 1)
+
+
+@pytest.mark.parametrize("mode", ["429", "403", "400"])
+def test_a_refused_create_waits_for_no_list(account, pipeline, kommo, mode):
+    lose_the_answer(pipeline, kommo, account, mode)
+    Account.objects.update(state=Account.State.ACTIVE, retry_at=None)
+    # A full account is tried again after a while.
+    Trouble.objects.update(next_at=timezone.now())
+    Card.objects.filter(state="dead").update(state="due", due_at=timezone.now(), refused_plan="")
+
+    drain(rested(account))
+
+    assert (lead_of().card.state, len(kommo.leads())) == ("in_sync", 1)
+
+
+def test_where_none_of_our_leads_shows_none_is_made_again(account, pipeline, kommo, monkeypatch):
+    record(pipeline, OTHER)
+    settle(account)
+    lose_the_answer(pipeline, kommo, account)
+    assert len(kommo.leads()) == 2
+
+    with monkeypatch.context() as patch:
+        shows_nothing(patch)
+        drain_later(account, hours=1)
+    card = lead_of().card
+    assert (card.state, len(kommo.leads())) == ("retrying", 2)
+    assert "shows none of our leads" in card.waiting_reason
+
+    drain_later(account, hours=2)
+
+    card.refresh_from_db()
+    assert (card.state, len(kommo.leads())) == ("in_sync", 2)
+
+
+@pytest.mark.parametrize("bracket", ["[add]", "%5Badd%5D"])
+def test_what_a_webhook_has_told_of_is_not_made_again_while_it_is_hidden(
+    account, pipeline, kommo, monkeypatch, bracket
+):
+    record(pipeline, OTHER)
+    settle(account)
+    lose_the_answer(pipeline, kommo, account)
+    body = f"leads{bracket}[0][id]=77&leads{bracket}[0][custom_fields][0][values][0][value]={lead_of().pk}"
+    WebhookEvent.objects.create(
+        account=account, received_at=timezone.now(), body=body.encode(), state=WebhookEvent.State.PROCESSED
+    )
+
+    with monkeypatch.context() as patch:
+        # Somebody else is responsible for it by now; the others of ours show.
+        patch.setattr(creation, "find_by_bridge_id", lambda *_: creation.LookedUp())
+        drain_later(account, hours=1)
+
+    card = lead_of().card
+    assert (card.state, len(kommo.leads())) == ("retrying", 2)
+    assert "told of a lead made with our id" in card.waiting_reason
+
+
+@pytest.mark.parametrize("odd", [{"price": {"absurd": []}}, {"custom_fields_values": "absurd"}])
+def test_a_lead_of_ours_that_cannot_be_read_is_not_made_again(account, pipeline, kommo, monkeypatch, odd):
+    record(pipeline, OTHER)
+    settle(account)
+    lose_the_answer(pipeline, kommo, account)
+    original = LeadReply.read.__func__
+
+    def read(cls, data, zone=UTC):
+        is_ours = str(lead_of().pk) in str(data)
+        return original(cls, data | odd if is_ours else data, zone)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LeadReply, "read", classmethod(read))
+        drain_later(account, hours=1)
+
+    assert len(kommo.leads()) == 2

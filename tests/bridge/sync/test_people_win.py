@@ -18,7 +18,7 @@ from bridge.sync.reconciliation import Comparison, compare_card
 from leads.models import Event, FieldMapping, Lead, Stage
 from leads.rulebook import rulebook
 from tests.bridge.webhooks.test_processing import GOOD, HANDOFF, NEW, QUALIFIED, carded, hear, hook
-from tests.conftest import drain, due_calls, lead_of, record, rested
+from tests.conftest import MARIA, drain, due_calls, lead_of, record, rested
 
 QUALIFYING, PLACE = 89709463, 11672895
 BILL, LINK = 392804, 395520
@@ -85,6 +85,28 @@ def test_kommos_own_name_for_a_nameless_lead_is_nobodys_name_and_is_left_there(a
     record(pipeline, name="Maria")
     drain(account)
     assert kommo.lead(kommo_id)["name"] == f"Lead #{kommo_id}"
+
+
+@pytest.mark.parametrize("doing", ["creating", "updating", "updating one that was linked"])
+def test_a_tag_whose_answer_was_lost_is_no_persons(account, pipeline, kommo, doing):
+    if doing == "updating":
+        carded(account, pipeline)
+    elif doing != "creating":
+        kommo.post("leads", {"name": "Maria", "phone": MARIA, "status_id": NEW})
+        carded(account, pipeline)
+    method, path = ("POST", "/api/v4/leads/complex") if doing == "creating" else ("PATCH", "/api/v4/leads")
+    kommo.fault("drop_after", count=1, path=path, method=method)
+    record(pipeline, chosen_flow="Aluguel de Lote")
+    drain(account)
+    # Meanwhile the conversation goes on, and the card is read.
+    record(pipeline, chosen_flow="Compra com Desconto")
+    poll(account)
+
+    drain(rested(account))
+    drain(rested(account))
+
+    [lead] = kommo.leads()
+    assert lead["tags"] == ["fluxo_compra_com_desconto"]
 
 
 def test_a_family_of_tags_is_ours_again_once_a_newer_fact_was_written(account, pipeline, kommo):

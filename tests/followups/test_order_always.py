@@ -27,8 +27,10 @@ from tests.followups.conftest import MARIA, TUESDAY
 from tests.followups.simulation import Noted, Worker, forgotten
 
 api = pytest.fixture(name="api")(agent_with_a_key.__wrapped__)
-OURS, THEIRS, FACTS = "outbound", "inbound", "facts"
+OURS, THEIRS, FACTS, CALENDAR = "outbound", "inbound", "facts", "calendar"
 DAY = 86_400
+# Meetings lie further ahead than any of this lasts, so that each stands until something else is said of it.
+AHEAD = TUESDAY + timedelta(days=60)
 # WhatsApp cuts the second off its times: that much of the tolerance is used up.
 APART = int(CLOCK_TOLERANCE.total_seconds()) - 1
 
@@ -43,17 +45,22 @@ class Said:
     # How far the lead's clock is from the agent's.
     skew: int = 0
     copies: tuple[float, ...] = ()
+    # Which meeting the calendar speaks of, and the day it is booked for; None when it is called off.
+    meeting: str = "a"
+    day: int | None = 0
 
 
 GAPS = st.sampled_from([1, 1.3, 5, 59, 119, 121, 125, 300, 3600, DAY + 60])
 LATE = st.sampled_from([0, 0, 0, 0.4, 20, 100, 600, 7200, 2 * DAY, 9 * DAY])
 SAID = st.builds(
     Said,
-    side=st.sampled_from([OURS, OURS, THEIRS, THEIRS, FACTS]),
+    side=st.sampled_from([OURS, OURS, OURS, THEIRS, THEIRS, THEIRS, FACTS, CALENDAR, CALENDAR]),
     gap=GAPS,
     late=LATE,
     skew=st.integers(-APART, APART),
     copies=st.lists(st.sampled_from([0, 1, 30, 600, 2 * DAY]), max_size=2).map(tuple),
+    meeting=st.sampled_from("ab"),
+    day=st.sampled_from([None, 0, 1, 2]),
 )
 
 
@@ -68,7 +75,26 @@ class Talk:
 
     @property
     def last(self) -> str:
-        return next((one.side for one in reversed(self.said) if one.side != FACTS), "")
+        return next((one.side for one in reversed(self.said) if one.side in (OURS, THEIRS)), "")
+
+    def stands(self) -> dict[str, datetime]:
+        """Return what is booked in the end, by id."""
+        booked: dict[str, datetime] = {}
+        for one in self.said:
+            if one.side == CALENDAR:
+                booked.pop(one.meeting, None)
+                if one.day is not None:
+                    booked[one.meeting] = AHEAD + timedelta(days=one.day)
+        return booked
+
+    def _news(self, place: int) -> dict[str, Any]:
+        """Return what the calendar says: what it has booked before was moved."""
+        one = self.said[place]
+        before = [other for other in self.said[:place] if (other.side, other.meeting) == (CALENDAR, one.meeting)]
+        if one.day is None:
+            return {"id": one.meeting, "status": "cancelled"}
+        status = "rescheduled" if before and before[-1].day is not None else "scheduled"
+        return {"id": one.meeting, "status": status, "starts_at": (AHEAD + timedelta(days=one.day)).isoformat()}
 
     def reports(self) -> list[tuple[datetime, int]]:
         """Return when each report arrives, and of what it tells: of what the clocks cannot tell apart, in order."""
@@ -92,6 +118,12 @@ class Talk:
 
     def body(self, place: int) -> dict[str, Any]:
         one, clock = self.said[place], self.at[place] + timedelta(seconds=self.agents_clock)
+        if one.side == CALENDAR:
+            return {
+                "lead": {"phone": MARIA},
+                "context": {"meeting": self._news(place)},
+                "occurred_at": clock.isoformat(),
+            }
         if one.side == FACTS:
             context = {"conversation_stage": "estágio_1_apresentar_soluções"}
             return {"lead": {"phone": MARIA, "name": "Maria Souza"}, "context": context}
@@ -145,12 +177,37 @@ def test_whoever_answered_last_is_neither_nudged_nor_given_up_on(api, said, agen
         if talk.last != THEIRS:
             return
         assert not talk.waits()
-        assert talk.told_to_agent() != "waiting"
+        # A reminder of a meeting waits for no answer.
+        assert talk.told_to_agent() != "waiting" or talk.stands()
         assert Lead.objects.get().stage.key != "not_interested"
         before = len(talk.channel.given)
         talk.weeks_pass()
         assert len(talk.channel.given) == before
         assert Lead.objects.get().stage.key != "not_interested"
+
+
+@pytest.mark.django_db
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(said=st.lists(SAID, min_size=1, max_size=8), agents_clock=st.integers(-60, 60))
+def test_whoever_has_a_standing_meeting_stands_where_it_says_and_is_nudged_by_nobody(api, said, agents_clock):
+    with forgotten():
+        talk = Talk(api, said, agents_clock)
+        if not any(one.side == CALENDAR for one in said):
+            return
+        talk.play()
+        ahead, lead = talk.stands(), Lead.objects.get()
+        assert lead.has_standing_meeting == bool(ahead)
+        reminded = Enrollment.objects.filter(purpose="meeting_scheduled", state="waiting")
+        assert set(reminded.values_list("meeting_starts_at", flat=True)) == ({min(ahead.values())} if ahead else set())
+        if not ahead:
+            assert lead.stage.key != "meeting_scheduled"
+            return
+        assert lead.meeting_starts_at == min(ahead.values())
+        assert not talk.waits()
+        before = len(talk.channel.given)
+        talk.weeks_pass()
+        assert len(talk.channel.given) == before
+        assert Lead.objects.get().stage.key == "meeting_scheduled"
 
 
 @pytest.mark.django_db

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.utils import timezone
@@ -18,11 +19,12 @@ from django.utils import timezone
 from bridge.errors import BridgeError, KommoError, KommoRejectedError
 from bridge.kommo import auth
 from bridge.kommo.client import KommoClient
+from bridge.kommo.replies import UserReply
 from bridge.models import Account
 from bridge.sync import catalogue as catalogues
 from bridge.sync import subscription, traits
 from bridge.sync.plan import LOST_STATUS_ID
-from bridge.sync.probes import NAME
+from bridge.sync.probes import NAME, is_one
 from bridge.sync.traits import Trait
 
 # What people would have to do: named in the table, asked of nobody.
@@ -34,9 +36,10 @@ BY_HAND = (
 NOBODY = 9_007_199_254_740_991
 # As long as ids get.
 LONG_ID = 9_999_999_999
+TAG = "bridge_probe"
 LONG_TEXT, LONGER_TEXT = 300, 3000
 MANY_IDS = 250
-TYPES = ("text", "textarea", "date", "date_time", "checkbox", "url")
+TYPES = ("text", "textarea", "date", "date_time", "checkbox", "url", "numeric")
 EMOJI = "antes 👍 depois"
 
 
@@ -71,14 +74,29 @@ class Probe:
             raise ProbeError(f"the account is {self.account.get_state_display()}: nothing is written to it")
         self.catalogue = catalogues.refresh(self.account, self.client, now=timezone.now())
         self.fields = self._fields()
+        self._close_earlier()
         self._make_lead()
+        try:
+            self._ask_all()
+        finally:
+            # Whatever ended the run.
+            self._close(self.lead_id)
+        self.findings += [Finding(asked, expected, "not asked: by hand", None) for asked, expected in BY_HAND]
+        for trait, value in self.learnt.items():
+            traits.remember(self.account, Trait(trait), value)
+        traits.remember(self.account, Trait.PROBED_AT, timezone.now().isoformat(timespec="minutes"))
+        return self.findings
+
+    def _ask_all(self) -> None:
         for ask in (
+            self._closed,
             self._author,
             self._tags,
             self._dates,
             self._texts,
             self._emoji,
             self._boxes,
+            self._numbers,
             self._links,
             self._filters,
             self._lists,
@@ -92,12 +110,6 @@ class Probe:
                 ask()
             except KommoError as error:
                 self._note(ask.__name__.strip("_"), "an answer", f"{error.status_code or 'none'}", False)
-        self.client.ask("PATCH", "/api/v4/leads", body=[{"id": self.lead_id, "name": NAME}])
-        self.findings += [Finding(asked, expected, "not asked: by hand", None) for asked, expected in BY_HAND]
-        for trait, value in self.learnt.items():
-            traits.remember(self.account, Trait(trait), value)
-        traits.remember(self.account, Trait.PROBED_AT, timezone.now().isoformat(timespec="minutes"))
-        return self.findings
 
     # --- The lead of our own
 
@@ -120,10 +132,20 @@ class Probe:
             "pipeline_id": pipeline["id"],
             "status_id": LOST_STATUS_ID,
             "request_id": "probe",
-            "_embedded": {"tags": [{"name": "bridge_probe"}, {"name": "bridge_probe_2"}]},
+            "_embedded": {"tags": [{"name": TAG}, {"name": f"{TAG}_2"}]},
         }
         [made] = self.client.create_leads_complex([body])
         self.lead_id = made.lead_id
+
+    def _close_earlier(self) -> None:
+        """Close what a run that was killed has left: leads of our name with our tag, which nobody else gives."""
+        for reply in islice(self.client.iterate_leads(query=NAME, limit=MANY_IDS), MANY_IDS):
+            is_left = reply.status_id != LOST_STATUS_ID or reply.name != NAME
+            if is_one(reply) and TAG in {tag.lower() for tag in reply.tags} and is_left and not reply.is_deleted:
+                self._close(reply.id)
+
+    def _close(self, lead_id: int) -> None:
+        self.client.ask("PATCH", "/api/v4/leads", body=[{"id": lead_id, "name": NAME, "status_id": LOST_STATUS_ID}])
 
     def _write(self, **changes: Any) -> tuple[int, Any]:
         return self.client.ask("PATCH", "/api/v4/leads", body=[{"id": self.lead_id, **changes}])
@@ -137,6 +159,14 @@ class Probe:
         return reply.field_value(self.fields[type_])
 
     # --- The questions
+
+    def _closed(self) -> None:
+        found = self.client.ask("GET", f"/api/v4/leads/{self.lead_id}")[1]
+        status = found.get("status_id") if isinstance(found, dict) else None
+        said = "closed" if status == LOST_STATUS_ID else "not shown to us" if status is None else "open"
+        self._note("a lead that is made closed", "closed", said, said == "closed")
+        if said == "open":
+            self._close(self.lead_id)
 
     def _author(self) -> None:
         self._write(name=f"{NAME}.")
@@ -206,6 +236,13 @@ class Probe:
             held = self._held("checkbox")
             self.learnt[Trait.EMPTY_BOX] = "empty" if held is None else "no"
             self._note("a box set to no", "no", "empty" if held is None else "no", held is not None)
+
+    def _numbers(self) -> None:
+        if self._asks("numeric", "a number", "read as text"):
+            self._write_field("numeric", "1234.5")
+            held = self._held("numeric")
+            said = "read as text" if held == "1234.5" else "read as a number" if held == 1234.5 else "another value"
+            self._note("a number", "read as text", said, said == "read as text")
 
     def _links(self) -> None:
         if self._asks("url", "a link without https://", "taken"):
@@ -279,9 +316,12 @@ class Probe:
             ("loss reasons", "/api/v4/leads/loss_reasons"),
             ("the events feed", "/api/v4/events"),
             ("webhooks", "/api/v4/webhooks"),
+            ("Salesbots", "/api/v4/bots"),
+            ("what the plan holds", "/private/api/v2/json/accounts/current"),
         ):
             status, _ = self.client.ask("GET", path, query=[("limit", "1")])
             self._note(f"reading {asked}", "answered", "answered" if status < 300 else str(status), status < 300)
+        self._users()
         kinds = [one.get("enums") or () for one in self.catalogue.contact_fields if one.get("code") == "PHONE"]
         has = any(str(one["value"]).upper() == "MOB" for enums in kinds for one in enums)
         self._note("the phone kind MOB", "there", "there" if has else "missing", has)
@@ -291,6 +331,23 @@ class Probe:
             self._note(
                 "news a webhook may bring", "all", f"not {', '.join(refused)}" if refused else "all", not refused
             )
+
+    def _users(self) -> None:
+        """What our user may do, and whether it may act as another one: by two harmless reads."""
+        status, found = self.client.ask("GET", f"/api/v4/users/{self.account.kommo_user_id}")
+        if status == 200:
+            user = UserReply.read(found)
+            lacks = [] if user.is_admin else ["administrator", *user.denied]
+            said = f"not {', '.join(lacks)}" if lacks else "all"
+        else:
+            said = str(status)
+        self._note("rights of our user", "all", said, said == "all")
+        other = next((one["id"] for one in self.catalogue.users if one["id"] != self.account.kommo_user_id), None)
+        if other is not None:
+            with self.client.in_the_name_of(other):
+                status, _ = self.client.ask("GET", "/api/v4/account")
+            found = "taken" if status < 300 else "refused"
+            self._note("a call in another user's name", "taken", found, found == "taken")
 
     # --- The table
 

@@ -11,7 +11,7 @@ from bridge.sync.connection import PATIENTLY, client_for
 from bridge.sync.probes import NAME
 
 WHAT_IT_DOES = (
-    "This asks {account} how it behaves, by some fifty calls: it makes one lead, “{name}”, closed as lost, writes to "
+    "This asks the account how it behaves, by some fifty calls: it makes one lead, “{name}”, closed as lost, writes to "
     "it and reads it back, and leaves it closed. It reads no lead of anybody's and prints nothing personal."
 )
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         if len(accounts) > 1:
             named = ", ".join(f"{one.pk} ({one})" for one in accounts)
             raise CommandError(f"There are several accounts, name one by --account: {named}", returncode=2)
-        self.stdout.write(WHAT_IT_DOES.format(account=accounts[0], name=NAME))
+        self.stdout.write(WHAT_IT_DOES.format(name=NAME))
         if not yes and not self._is_allowed():
             raise CommandError("Nothing was asked. Say yes, or give --yes.")
         client = client_for(accounts[0], read_again_after=PATIENTLY)

@@ -25,9 +25,12 @@ from bridge.webhooks import redaction
 from bridge.webhooks.redaction import Traces
 from followups.models import Attempt, Enrollment
 from leads import erasure
+from leads.addresses import Kind
 from leads.models import Event, Lead
 
 REASON = "the person asked to be forgotten"
+# Ids of Kommo's are numbers that may stand for anything.
+TELLING = [kind.value for kind in Kind if kind not in (Kind.KOMMO_CONTACT, Kind.KOMMO_CHAT)]
 # Nothing that was under way when somebody was erased is still under way then.
 SWEPT_FOR = timedelta(hours=6)
 
@@ -121,7 +124,7 @@ def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) ->
     about = LogEntry.objects.filter(object_id__in=ids, content_type__app_label__in=("leads", "followups", "bridge"))
     for line in about.iterator():
         _unname(line, names)
-    words = {*filter(redaction.is_telling, names), lead.email, (lead.phone or "").lstrip("+")} - {""}
+    words = _words(lead, names)
     named = Q()
     for part in (part for name in names for part in name.split()):
         # What was searched for, while the record still kept that.
@@ -144,12 +147,16 @@ def _unname(line: LogEntry, words: Collection[str]) -> None:
 
 def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
     """Forget failed jobs, and errors of reading leads, that name the person."""
-    words = [
-        word for word in (*filter(redaction.is_telling, names), lead.email, (lead.phone or "").lstrip("+")) if word
-    ]
+    words = _words(lead, names)
     failed: Iterable[Any] = Task.objects.filter(success=False).only("pk", "result")
     named = [task.pk for task in failed if any(word in str(task.result) for word in words)]
     Task.objects.filter(Q(pk__in=named)).delete()
     for row in UnreadLead.objects.all():
         if any(word in row.error for word in words):
             UnreadLead.objects.filter(pk=row.pk).update(error="")
+
+
+def _words(lead: Lead, names: Collection[str]) -> set[str]:
+    """Return what tells of the person in a text: names that are no common words, and addresses."""
+    reached = {one["value"].partition("@lid")[0].lstrip("+") for one in lead.addresses if one["kind"] in TELLING}
+    return {*filter(redaction.is_telling, names), lead.email, *reached} - {""}

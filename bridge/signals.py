@@ -25,6 +25,7 @@ from leads.models.lead import ATTRIBUTES
 SHOWN = frozenset(
     {
         *ATTRIBUTES,
+        "phone",
         "custom",
         "stage",
         "conversation_stage",
@@ -43,6 +44,9 @@ briefings.in_words = reasons.told
 @receiver(announcements.leads_saved)
 def leads_saved(saved: list[Saved], now: datetime, **_: object) -> None:
     shown = [one for one in saved if one.touches(SHOWN)]
+    if called := [one.lead.pk for one in saved if not one.created and one.changed and "phone" in one.changed]:
+        # The contact that was made without a number gets it.
+        Card.objects.filter(lead__in=called).update(contact_due_at=now)
     for account_id in outbox.mark_due(shown, now=now):
         nudge.send_on_commit(account_id)
 

@@ -153,6 +153,8 @@ class Evolution:
         self._url = f"{settings.EVOLUTION_URL.rstrip('/')}/message/sendText/{instance}"
 
     def send(self, message: Outgoing, *, now: datetime) -> Result:
+        if not message.phone:
+            return Result(Outcome.NOT_SENT, "WhatsApp knows no address of this person")
         data = orjson.dumps({"number": message.phone.lstrip("+"), "text": message.text})
         headers = {"Content-Type": "application/json", "apikey": settings.EVOLUTION_API_KEY}
         answer = signing.send(self._url, data, headers)

@@ -21,6 +21,8 @@ from followups.claiming import free, holders
 from followups.models import Attempt, Enrollment
 from followups.recording import Done, followups_sent, record
 from leads import optout, silence
+from leads.addresses import Kind
+from leads.models import Lead
 
 __all__ = ["fire", "followups_sent", "free", "has_work", "holders", "send"]
 
@@ -146,12 +148,18 @@ def _dare(channel: Channel, message: Outgoing, clock: Callable[[], datetime]) ->
     return result, clock()
 
 
+def _number_of(lead: Lead) -> str:
+    """Return where WhatsApp is to bring it: to the address last written from, or to the phone; empty for neither."""
+    last = next(iter(lead.addresses), None)
+    return last["value"] if last and last["kind"] == Kind.LID else lead.phone or ""
+
+
 def _outgoing(attempts: Sequence[Attempt]) -> list[Outgoing]:
     people = telling.people([attempt.enrollment.lead for attempt in attempts])
     return [
         Outgoing(
             attempt_id=str(attempt.pk),
-            phone=attempt.enrollment.lead.phone or "",
+            phone=_number_of(attempt.enrollment.lead),
             text=attempt.text,
             template_id=attempt.template_id,
             sequence=attempt.enrollment.sequence.slug,

@@ -78,7 +78,7 @@ def of_people(leads: list[Lead]) -> dict[str, list[Any]]:
 
 def why_not(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
     """Return why this person must not be written to, or None. Asked on enrolment and again before every step."""
-    if lead.erased_at or not lead.phone:
+    if lead.erased_at or not lead.phone_key:
         return "there is no number to write to"
     if lead.opted_out_at:
         return optout.SAID

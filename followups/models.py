@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from leads.addresses import LONGEST_KEY
 from leads.models import Lead, Pipeline, Stage
 
 
@@ -255,7 +256,7 @@ class Attempt(models.Model):
 class Unreachable(models.Model):
     """A number that no message reaches, in any pipeline, as whoever sends says."""
 
-    phone_key = models.CharField(max_length=20, unique=True)
+    phone_key = models.CharField(max_length=LONGEST_KEY, unique=True)
     reason = models.CharField(_("reason"), max_length=500)
     # Only that the number does not work was said: whoever writes from it shows that it does.
     is_certain = models.BooleanField(default=False)

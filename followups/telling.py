@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db.models import prefetch_related_objects
 from django.dispatch import Signal
 
 from leads.models import Lead
@@ -17,6 +18,7 @@ particulars_wanted = Signal()
 def people(leads: Sequence[Lead]) -> dict[UUID, dict[str, Any]]:
     """Return leads as the agent is told of them, by their ids. As many queries as there are rooms that add to it."""
     known = _particulars([lead.pk for lead in leads])
+    prefetch_related_objects(leads, "further_addresses")
     return {lead.pk: _person(lead) | known.get(lead.pk, {}) for lead in leads}
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from leads import phone as phones
 from leads.nothing import USUAL_WORDS, is_nothing
-from leads.phone import Phone, PhoneError
+from leads.phone import Phone, PhoneError, key_of
 
 MAX_LENGTH = 200
+# A kind, a colon and a value.
+LONGEST_KEY = 220
 EMAIL = re.compile(r"[^\s@<>,;:\"()]+@[^\s@<>,;:\"()]+\.[^\s@<>,;:\"().]+")
 LID = re.compile(r"(\d{3,30})(?:[:._]\d+)?(?:@lid(?:\.whatsapp\.net)?)?", re.IGNORECASE)
 JID_HOST = "s.whatsapp.net"
@@ -46,24 +49,20 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True)
 class Address:
-    """One address. `value` is as it is shown and written to; `phone` the number it tells, if any."""
+    """One address.
+
+    value: as it is shown and written to. key: equal for every spelling of it, and for nobody else's of any kind; a
+    WhatsApp id and its number have one key. phone: the number it tells, if any.
+    """
 
     kind: Kind
     value: str
+    key: str
     phone: Phone | None = None
 
     @property
-    def key(self) -> str:
-        """What is equal for every spelling of this address, and for nobody else's of any kind."""
-        if self.kind is Kind.PHONE:
-            assert self.phone is not None
-            return self.phone.key
-        return f"{self.kind}:{self.value}"
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """All keys that the address proves: a WhatsApp id is also its number."""
-        return tuple(dict.fromkeys([self.key, *([self.phone.key] if self.phone else [])]))
+    def told(self) -> dict[str, str]:
+        return {"kind": self.kind.value, "value": self.value}
 
 
 def parse(kind: str, value: str, *, region: str) -> Address:
@@ -90,18 +89,37 @@ def parse(kind: str, value: str, *, region: str) -> Address:
     return _READERS[named](text, region)
 
 
-def of_phone(phone: Phone) -> tuple[Address, ...]:
-    """Return the addresses a phone tells: the WhatsApp id it was read from, if any, and the number."""
-    number = Address(Kind.PHONE, phone.e164, phone)
-    return (_of_jid(phone), number) if phone.jid else (number,)
+def of_phone(phone: Phone) -> Address:
+    """Return the address a phone is: the WhatsApp id it was read from, else the number."""
+    return Address(Kind.WHATSAPP if phone.jid else Kind.PHONE, phone.jid or phone.e164, phone.key, phone)
 
 
-def from_key(key: str, *, value: str = "") -> Address:
+def of_key(key: str, *, value: str = "") -> Address:
     """Return the address that has this key, as far as the key tells; `value` is how a phone is written."""
-    kind, mark, text = key.partition(":")
-    if key.startswith("+") or not mark:
-        return Address(Kind.PHONE, value or key, Phone(value or key, key))
-    return Address(Kind(kind), text)
+    if key.startswith("+"):
+        return Address(Kind.PHONE, value or key, key, Phone(value or key, key))
+    kind, _, text = key.partition(":")
+    return Address(Kind(kind), text, key)
+
+
+def in_order(keys: Sequence[str], first: str) -> list[Address]:
+    """Return the addresses that have these keys: that of `first`, then the one that is named first, then by kind."""
+    places = {kind: place for place, kind in enumerate(Kind)}
+    own, others = keys[:1], [of_key(key) for key in keys[1:]]
+    found = [*map(of_key, own), *sorted(others, key=lambda one: (places[one.kind], one.value))]
+    return sorted(found, key=lambda one: one.key != first)
+
+
+def with_jid(known: Sequence[Address], jid: str, *, own: str) -> list[Address]:
+    """Return addresses with a WhatsApp id before its number; `own` is how the first number is written."""
+    found = [replace(one, value=own) if one.phone and own and key_of(own) == one.key else one for one in known]
+    if not jid:
+        return found
+    number = ""
+    with suppress(PhoneError):
+        number = phones.parse(jid, region="ZZ").key
+    place = next((place for place, one in enumerate(found) if one.key == number), len(found))
+    return [*found[:place], Address(Kind.WHATSAPP, jid, number), *found[place:]]
 
 
 def split(text: str) -> tuple[str, str]:
@@ -110,16 +128,6 @@ def split(text: str) -> tuple[str, str]:
     if not mark:
         raise AddressError("write the kind before it, like lid:1234@lid")
     return kind.strip(), value
-
-
-def in_order(addresses: Iterable[Address]) -> tuple[Address, ...]:
-    """Return each address once, with the number that it tells right after it; in their order otherwise."""
-    found: dict[str, Address] = {}
-    for one in addresses:
-        found.setdefault(one.key, one)
-        if one.phone and one.phone.key not in found:
-            found[one.phone.key] = Address(Kind.PHONE, one.phone.e164, one.phone)
-    return tuple(found.values())
 
 
 def is_nobody(text: str) -> bool:
@@ -134,34 +142,31 @@ def _plain(value: str) -> str:
     return "".join(one for one in normalized if unicodedata.category(one) != "Cf").strip()
 
 
+def _plainly(kind: Kind, value: str) -> Address:
+    return Address(kind, value, f"{kind}:{value}")
+
+
 def _phone(text: str, region: str) -> Address:
     try:
-        phone = phones.parse(text, region=region)
+        return of_phone(phones.parse(text, region=region))
     except PhoneError as error:
         raise AddressError(str(error)) from error
-    return _of_jid(phone) if phone.jid else Address(Kind.PHONE, phone.e164, phone)
 
 
 def _whatsapp(text: str, region: str) -> Address:
     # Meta's `wa_id` is the same without a host; it always has its country code.
-    spelled = text if "@" in text else f"{phones.PREFIX.sub('', text).strip().lstrip('+')}@{JID_HOST}"
-    return _phone(spelled, region)
-
-
-def _of_jid(phone: Phone) -> Address:
-    # `c.us` is how WhatsApp's web client writes the same id.
-    return Address(Kind.WHATSAPP, f"{phone.jid.partition('@')[0]}@{JID_HOST}", phone)
+    return _phone(text if "@" in text else f"{phones.PREFIX.sub('', text).strip().lstrip('+')}@{JID_HOST}", region)
 
 
 def _lid(text: str, region: str) -> Address:
     if match := LID.fullmatch(text):
-        return Address(Kind.LID, f"{match[1]}@lid")
+        return _plainly(Kind.LID, f"{match[1]}@lid")
     raise AddressError("a lid is digits, like 1234567890@lid")
 
 
 def _bsuid(text: str, region: str) -> Address:
     if match := BSUID.fullmatch(text):
-        return Address(Kind.BSUID, f"{match[1].upper()}.{match[2]}")
+        return _plainly(Kind.BSUID, f"{match[1].upper()}.{match[2]}")
     raise AddressError("a bsuid begins with a country, like BR.1502…")
 
 
@@ -170,7 +175,7 @@ def _user_name(kind: Kind) -> Callable[[str, str], Address]:
         name = text.lstrip("@").casefold()
         # Telegram's chats of several people have negative ids.
         if USER_NAME.fullmatch(name) and not name.startswith("-"):
-            return Address(kind, name)
+            return _plainly(kind, name)
         raise AddressError(f"“{text[:40]}” is neither an id nor a user name of {kind.value.capitalize()}")
 
     return read
@@ -179,19 +184,19 @@ def _user_name(kind: Kind) -> Callable[[str, str], Address]:
 def _email(text: str, region: str) -> Address:
     spelled = text.removeprefix("mailto:").casefold()
     if EMAIL.fullmatch(spelled):
-        return Address(Kind.EMAIL, spelled)
+        return _plainly(Kind.EMAIL, spelled)
     raise AddressError("this is no e-mail address")
 
 
 def _kommo_contact(text: str, region: str) -> Address:
     if text.isascii() and text.isdigit() and len(text) <= 18:
-        return Address(Kind.KOMMO_CONTACT, str(int(text)))
+        return _plainly(Kind.KOMMO_CONTACT, str(int(text)))
     raise AddressError("a contact of Kommo has a number as its id")
 
 
 def _kommo_chat(text: str, region: str) -> Address:
     if CHAT.fullmatch(text):
-        return Address(Kind.KOMMO_CHAT, text.casefold())
+        return _plainly(Kind.KOMMO_CHAT, text.casefold())
     raise AddressError("a chat of Kommo has an id without blanks")
 
 
@@ -205,5 +210,5 @@ _READERS: dict[Kind, Callable[[str, str], Address]] = {
     Kind.EMAIL: _email,
     Kind.KOMMO_CONTACT: _kommo_contact,
     Kind.KOMMO_CHAT: _kommo_chat,
-    Kind.EXTERNAL: lambda text, region: Address(Kind.EXTERNAL, text),
+    Kind.EXTERNAL: lambda text, region: _plainly(Kind.EXTERNAL, text),
 }

@@ -1,13 +1,13 @@
 """Forgetting a person (LGPD): what could identify them goes, the counts and the proof of erasure stay.
 
 It goes in every pipeline, and what is told of them afterwards is not kept either (`check_reports`). What remains of a
-person is the pseudonym of their phone: it keeps their opt-out, and tells a report older than the erasure for what it
-is.
+person is the pseudonym of each address: it keeps their opt-out, and tells a report older than the erasure for what
+it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,15 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from leads import announcements, messages, optout, pseudonyms
-from leads.models import Event, Forgotten, ForgottenReport, FurtherPhone, Lead, UnmappedConversationStage, UnmappedFlow
+from leads.models import (
+    Event,
+    Forgotten,
+    ForgottenReport,
+    FurtherAddress,
+    Lead,
+    UnmappedConversationStage,
+    UnmappedFlow,
+)
 from leads.names import name_key
 from leads.statements import Select, insert
 
@@ -81,23 +89,23 @@ def remember_reports(names: Iterable[str], *, now: datetime) -> None:
 FORGOTTEN = Select(lambda addresses: Forgotten.objects.filter(address__in=addresses).values_list("address", "at"))
 
 
-def forgotten_at(phone_keys: Collection[str]) -> dict[str, datetime]:
-    """Return when the people of these phones were erased; who was not is left out. One query."""
-    keys = {pseudonyms.of_phone(key): key for key in phone_keys}
+def forgotten_at(keys_of_addresses: Collection[str]) -> dict[str, datetime]:
+    """Return when the people of these addresses were erased, by key; who was not is left out. One query."""
+    keys = {pseudonyms.of_address(key): key for key in keys_of_addresses}
     return {keys[address]: at for address, at in FORGOTTEN.all(addresses=list(keys))} if keys else {}
 
 
-def is_unwelcome(phone_key: str) -> bool:
-    """Say whether this is the phone of a person who was erased and of whom nothing was reported since.
+def is_unwelcome(key: str) -> bool:
+    """Say whether this is an address of a person who was erased and of whom nothing was reported since.
 
     What systems hold of them, from before or by whatever hand, is not taken in again.
     """
-    return bool(forgotten_at([phone_key])) and not Lead.objects.filter(_has(phone_key)).exists()
+    return bool(forgotten_at([key])) and not Lead.objects.filter(_has(key)).exists()
 
 
-def _has(*phone_keys: str) -> Q:
-    further = FurtherPhone.objects.filter(phone_key__in=phone_keys).values("lead_id")
-    return Q(phone_key__in=phone_keys) | Q(pk__in=further)
+def _has(*keys: str) -> Q:
+    further = FurtherAddress.objects.filter(key__in=keys).values("lead_id")
+    return Q(phone_key__in=keys) | Q(pk__in=further)
 
 
 SILENT_SINCE = "the person asked to be forgotten and has not written since"
@@ -110,19 +118,19 @@ def is_silent_since(lead: Lead) -> bool:
 
 def meet(leads: Sequence[Lead]) -> None:
     """Note on new leads, in memory, that their people were erased before. One query."""
-    erased = forgotten_at({lead.phone_key for lead in leads if lead.phone_key})
+    erased = forgotten_at({key for lead in leads for key in lead.address_keys})
     for lead in leads:
-        lead.back_since_erasure_of = erased.get(lead.phone_key or "")
+        lead.back_since_erasure_of = max((erased[key] for key in lead.address_keys if key in erased), default=None)
 
 
-def check_reports(interactions: Iterable[Interaction], leads: Mapping[str, Lead]) -> None:
+def check_reports(reports: Iterable[tuple[Interaction, Lead]]) -> None:
     """Raise ForgottenError where one tells of an erased person what is older than the erasure, or was told before.
 
-    Anything newer begins anew: the person is back, and what they wanted of follow-ups still holds. `leads`: theirs, by
-    phone key, each having met what is known of its person.
+    Anything newer begins anew: the person is back, and what they wanted of follow-ups still holds. Each report comes
+    with its person's lead, which has met what is known of them.
     """
-    for one in interactions:
-        at = leads[one.phone.key].back_since_erasure_of
+    for one, lead in reports:
+        at = lead.back_since_erasure_of
         if at is not None and (one.told_at <= at or _is_repeated(one)):
             raise ForgottenError
 
@@ -139,7 +147,7 @@ def _is_repeated(interaction: Interaction) -> bool:
 
 def _leads_of(lead: Lead) -> QuerySet[Lead]:
     if lead.phone_key:
-        return Lead.objects.filter(_has(lead.phone_key, *lead.further_phones.values_list("phone_key", flat=True)))
+        return Lead.objects.filter(_has(lead.phone_key, *lead.further_addresses.values_list("key", flat=True)))
     if lead.erased_address:
         return Lead.objects.filter(erased_address=lead.erased_address)
     return Lead.objects.filter(pk=lead.pk)
@@ -175,10 +183,10 @@ def _forget_words(
 
 
 def _empty(lead: Lead, now: datetime) -> None:
-    own = pseudonyms.of_phone(lead.phone_key) if lead.phone_key else lead.erased_address
+    own = pseudonyms.of_address(lead.phone_key) if lead.phone_key else lead.erased_address
     lead.erased_address, lead.erased_further = own, sorted(pseudonyms.of_lead(lead) - {own})
     lead.phone = lead.phone_key = None
-    lead.whatsapp_id = ""
+    lead.whatsapp_id = lead.written_from = ""
     lead.name = lead.email = lead.chosen_flow = lead.conversation_stage = ""
     lead.bill_value = lead.qualification_score = None
     lead.is_decision_maker = lead.has_solar_system = lead.has_active_contract = None
@@ -190,7 +198,7 @@ def _empty(lead: Lead, now: datetime) -> None:
     lead.handoff_since = lead.handoff_until = None
     lead.erased_at = lead.updated_at = now
     lead.objections.all().delete()
-    lead.further_phones.all().delete()
+    lead.further_addresses.all().delete()
     lead.meetings.all().delete()
     sweep([lead.pk])
     lead.save()

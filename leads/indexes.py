@@ -36,6 +36,20 @@ class DropIndexOfField(AlterField):
         return f"Drop the index of field {self.name} on {self.model_name}"
 
 
+class WidenText(AlterField):
+    """Let a text column hold more; its new `field` changes nothing else. The table is not written anew.
+
+    PostgreSQL notes the new length alone. SQLite never looked at the old one, and would copy the table.
+    """
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        self.database_forwards(app_label, schema_editor, from_state, to_state)
+
+
 class AddIndexBesideOthers(AddIndex):
     """Make an index of a table that is written to all the while. The migration must not be atomic."""
 

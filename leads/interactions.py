@@ -11,19 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Model, OuterRef, Subquery
+from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 
-from leads import announcements, erasure, flows, handoff, history, meetings, messages, optout, turns
+from leads import addresses, announcements, erasure, flows, handoff, history, meetings, messages, numbers, optout, turns
+from leads.addresses import Address, Kind
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
 from leads.facts import Change, apply_facts, fill_in, merge_text
 from leads.models import (
     Event,
-    FurtherPhone,
+    FurtherAddress,
     Lead,
     Objection,
     Pipeline,
@@ -86,7 +89,7 @@ class Interaction:
     known_as: by which a repetition is told, beside the message's id.
     """
 
-    phone: Phone
+    phone: Phone | None
     occurred_at: datetime
     facts: Mapping[str, Any] = field(default_factory=dict)
     custom: Mapping[str, Any] | None = field(default_factory=dict)
@@ -97,6 +100,8 @@ class Interaction:
     known_as: frozenset[str] = frozenset()
     # What could not be made anything of, by its place in the report, and why; the rest counts.
     unread: Mapping[str, str] = field(default_factory=dict)
+    # Where else the person is reached, the one this was written from first; with `phone`, or in its place.
+    addresses: tuple[Address, ...] = ()
     # Told afterwards (leads/history.py), and whether it may move a lead that nobody has placed.
     history: bool = False
     may_move: bool = True
@@ -107,6 +112,30 @@ class Interaction:
     hints: Mapping[str, Any] = field(default_factory=dict)
     # Its message was told before, by whatever road: it counts no more.
     is_told_before: bool = False
+
+    @cached_property
+    def all_addresses(self) -> tuple[Address, ...]:
+        """Return each address once: those with a number before all others, for it is what cards and people know."""
+        phone = (addresses.of_phone(self.phone),) if self.phone else ()
+        named: dict[str, Address] = {}
+        for one in sorted((*phone, *self.addresses), key=lambda one: one.phone is None):
+            named.setdefault(one.key, one)
+        return tuple(named.values())
+
+    @property
+    def jid(self) -> str:
+        """The WhatsApp id it names, in WhatsApp's own spelling; empty for none."""
+        named = (one.value for one in self.addresses if one.kind is Kind.WHATSAPP)
+        return next(named, self.phone.jid if self.phone else "")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return by what the person is found; at least one."""
+        return tuple(one.key for one in self.all_addresses)
+
+    @property
+    def written_from(self) -> Address:
+        return self.addresses[0] if self.addresses else self.all_addresses[0]
 
     @property
     def told_at(self) -> datetime:
@@ -154,18 +183,22 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
 
     The number of statements does not grow with the number of interactions, but for what each sets in motion: a move, an
     enrollment. `pipeline` was read in this request, so that its rules are the current ones. Concurrent first messages
-    of one phone make one lead: the loser of the race finds the winner's row.
+    of one person make one lead: the loser of the race finds the winner's row.
 
     Raises ForgottenError when one tells of a person who was erased, and nothing newer than that.
     """
     book = rulebook(pipeline)
     leads = _leads_of(interactions, pipeline, book, now)
-    met = messages.meet([(one, leads[one.phone.key][0]) for one in interactions], now=now)
-    recorded = [_take_in(one, *leads[one.phone.key], book, now) for one in met.interactions]
+    met = messages.meet([(one, found.lead) for one, found in zip(interactions, leads, strict=True)], now=now)
+    recorded = [
+        _take_in(one, found.lead, found.created, book, now) for one, found in zip(met.interactions, leads, strict=True)
+    ]
+    seen = _remember_addresses(recorded, leads, now)
     _store(recorded, now)
     told_before = history.already_told(recorded)
     messages.keep_past([one for place, one in enumerate(recorded) if place not in told_before], now=now)
-    insert([event for place, one in enumerate(recorded) if place not in told_before for event in _events(one, now)])
+    told = [event for place, one in enumerate(recorded) if place not in told_before for event in _events(one, now)]
+    insert([*told, *seen])
     for one in recorded:
         if one.decision.unmapped_conversation_stage:
             _collect_unmapped(UnmappedConversationStage, pipeline, one.lead.conversation_stage, now)
@@ -208,78 +241,151 @@ def _take_in(interaction: Interaction, lead: Lead, created: bool, book: Rulebook
 
 
 OBJECTIONS = Objection.objects.filter(lead_id=OuterRef("pk")).order_by().values("lead_id")
-# By pipeline and phone, with the keys of their objections, locked until the transaction ends. In one order, so that two
-# batches wait for each other instead of for ever.
+FURTHER_KEYS = FurtherAddress.objects.filter(lead_id=OuterRef("pk")).order_by().values("lead_id")
+
+
+def _in_full(leads: QuerySet[Lead]) -> QuerySet[Lead]:
+    """Return leads with the keys of their objections and addresses, locked until the transaction ends.
+
+    In one order, so that two batches wait for each other instead of for ever.
+    """
+    read = leads.select_for_update(no_key=True).annotate(
+        objection_keys=Subquery(OBJECTIONS.annotate(keys=JsonArray("key")).values("keys")),
+        read_keys=Subquery(FURTHER_KEYS.annotate(keys=JsonArray("key")).values("keys")),
+    )
+    return read.order_by("pk")
+
+
 LEADS = Select(
-    lambda pipeline_id, phone_keys: (
-        Lead.objects.select_for_update(no_key=True)
-        .filter(pipeline_id=pipeline_id, phone_key__in=phone_keys)
-        .annotate(objection_keys=Subquery(OBJECTIONS.annotate(keys=JsonArray("key")).values("keys")))
-        .order_by("pk")
+    lambda pipeline_id, keys: _in_full(Lead.objects.filter(pipeline_id=pipeline_id, phone_key__in=keys)),
+)
+BY_ID = Select(lambda ids: _in_full(Lead.objects.filter(pk__in=ids)))
+FURTHER = Select(
+    lambda pipeline_id, keys: FurtherAddress.objects.filter(pipeline_id=pipeline_id, key__in=keys).values_list(
+        "key", "lead_id"
     )
 )
 
-FURTHER = Select(
-    lambda pipeline_id, phone_keys: FurtherPhone.objects.filter(
-        pipeline_id=pipeline_id, phone_key__in=phone_keys
-    ).values_list("phone_key", "lead_id", "lead__phone_key")
-)
+
+@dataclass(frozen=True)
+class Found:
+    """The lead an interaction is about, whether it is new, and other leads of the pipeline that its addresses name."""
+
+    lead: Lead
+    created: bool
+    others: tuple[Lead, ...] = ()
 
 
-def _leads_of(
-    interactions: Sequence[Interaction], pipeline: Pipeline, book: Rulebook, now: datetime
-) -> dict[str, tuple[Lead, bool]]:
-    """Return each person's lead by the key of the phone, and whether it is new: stored, and not yet announced."""
-    phones = {one.phone.key: one.phone for one in interactions}
-    found = _locked(pipeline, book, list(phones))
-    missing = [phone for key, phone in phones.items() if key not in found]
-    new = {phone.key: _new_lead(phone, pipeline, book, now) for phone in missing}
+def _leads_of(interactions: Sequence[Interaction], pipeline: Pipeline, book: Rulebook, now: datetime) -> list[Found]:
+    """Return each person's lead, in order; those that are new are stored, and not yet announced."""
+    # A phone alone is found at once, mostly. For all else it takes two looks.
+    further = {key for one in interactions if len(one.keys) > 1 or one.phone is None for key in one.keys}
+    numbers.hold(pipeline.pk, further)
+    owners = _locked(pipeline, book, [key for one in interactions for key in one.keys], further)
+    found = [list(dict.fromkeys(lead for key in one.keys for lead in owners.get(key, ()))) for one in interactions]
+    new = {
+        place: _new_lead(one, pipeline, book, now)
+        for place, (one, leads) in enumerate(zip(interactions, found, strict=True))
+        if not leads
+    }
     if new:
         # Once the others are locked: an erasure that was under way is over now, and known.
         erasure.meet(list(new.values()))
         optout.meet(list(new.values()), now=now)
-    erasure.check_reports(interactions, found | new)
-    if not new:
-        return {key: (lead, False) for key, lead in found.items()}
-    if insert(list(new.values()), ignore_conflicts=True) < len(new):
+    leads = [theirs[0] if theirs else new[place] for place, theirs in enumerate(found)]
+    erasure.check_reports(zip(interactions, leads, strict=True))
+    if new and insert(list(new.values()), ignore_conflicts=True) < len(new):
         # Somebody else stored one of them at this moment: theirs stands.
-        theirs = _locked(pipeline, book, list(new))
-        found |= {key: lead for key, lead in theirs.items() if lead.pk != new[key].pk}
-    return {key: (found[key], False) if key in found else (new[key], True) for key in phones}
+        theirs_by_key = _locked(pipeline, book, [str(lead.phone_key) for lead in new.values()], set())
+        for place, lead in list(new.items()):
+            stands = theirs_by_key[str(lead.phone_key)][0]
+            if stands.pk != lead.pk:
+                leads[place] = stands
+                del new[place]
+    return [Found(lead, place in new, tuple(found[place][1:])) for place, lead in enumerate(leads)]
 
 
-def _locked(pipeline: Pipeline, book: Rulebook, phone_keys: list[str]) -> dict[str, Lead]:
-    found = {str(lead.phone_key): lead for lead in LEADS.all(pipeline_id=pipeline.pk, phone_keys=phone_keys)}
-    if missing := [key for key in phone_keys if key not in found]:
-        found |= _by_further_number(pipeline, missing, found)
-    for lead in found.values():
+def _locked(pipeline: Pipeline, book: Rulebook, keys: list[str], further: set[str]) -> dict[str, list[Lead]]:
+    """Return the leads these addresses are known to be of, by key; one object for all addresses of a person.
+
+    Mostly an address has one owner. Those in `further` are looked for in both places where addresses stand.
+    """
+    keys = list(dict.fromkeys(keys))
+    found = {str(lead.phone_key): [lead] for lead in LEADS.all(pipeline_id=pipeline.pk, keys=keys)}
+    if wanted := [key for key in keys if key not in found or key in further]:
+        numbers.hold(pipeline.pk, set(wanted) - further)
+        for key, lead in _by_further_address(pipeline, wanted, found):
+            found.setdefault(key, []).append(lead)
+    for lead in (lead for leads in found.values() for lead in leads):
         lead.pipeline = pipeline
         # Attached, not joined: the row lock must not reach the stages, and they are already in memory.
         lead.stage = book.stages_by_id.get(lead.stage_id) if lead.stage_id else None
     return found
 
 
-def _by_further_number(pipeline: Pipeline, keys: list[str], found: Mapping[str, Lead]) -> dict[str, Lead]:
-    """Return the leads whose further number is asked for, one object for all numbers of a person."""
-    owned = FURTHER.all(pipeline_id=pipeline.pk, phone_keys=keys)
+def _by_further_address(pipeline: Pipeline, keys: list[str], found: Mapping[str, list[Lead]]) -> list[tuple[str, Lead]]:
+    owned = FURTHER.all(pipeline_id=pipeline.pk, keys=keys)
     if not owned:
-        return {}
-    known = {lead.pk: lead for lead in found.values()}
-    first = [phone_key for _, _, phone_key in owned if phone_key and phone_key not in found]
-    known |= {lead.pk: lead for lead in LEADS.all(pipeline_id=pipeline.pk, phone_keys=first)} if first else {}
-    return {key: known[lead_id] for key, lead_id, _ in owned if lead_id in known}
+        return []
+    known: dict[UUID, Lead] = {lead.pk: lead for leads in found.values() for lead in leads}
+    others = list(dict.fromkeys(lead_id for _, lead_id in owned if lead_id not in known))
+    known |= {lead.pk: lead for lead in BY_ID.all(ids=others)} if others else {}
+    return [(key, known[lead_id]) for key, lead_id in owned if lead_id in known]
 
 
-def _new_lead(phone: Phone, pipeline: Pipeline, book: Rulebook, now: datetime) -> Lead:
-    return Lead(
+def _new_lead(interaction: Interaction, pipeline: Pipeline, book: Rulebook, now: datetime) -> Lead:
+    first = interaction.all_addresses[0]
+    lead = Lead(
         pipeline=pipeline,
-        phone=phone.e164,
-        phone_key=phone.key,
+        phone=first.phone.e164 if first.phone else None,
+        phone_key=first.key,
         stage=book.first_stage,
         stage_set_at=now,
         created_at=now,
         updated_at=now,
     )
+    lead.__dict__["read_keys"] = list(interaction.keys[1:])
+    return lead
+
+
+def _remember_addresses(recorded: Sequence[Recorded], found: Sequence[Found], now: datetime) -> list[Event]:
+    """Store what is new of people's addresses; return what to tell of it on their timelines.
+
+    An address that is somebody else's stays theirs.
+    """
+    rows: dict[str, FurtherAddress] = {}
+    for one, of in zip(recorded, found, strict=True):
+        lead, interaction = one.lead, one.interaction
+        known = {interaction.keys[0]} if one.created else set(lead.address_keys)
+        known |= {key for other in of.others for key in other.address_keys}
+        for address in interaction.all_addresses:
+            if address.key in known:
+                continue
+            if address.phone and lead.phone is None and numbers.call_by(lead, address.phone, now):
+                one.changes.columns.add("phone")
+            rows[address.key] = numbers.row(
+                lead, address.key, _value(address), seen_in=interaction.via or "report", at=now
+            )
+    if not rows:
+        return []
+    stored = insert_missing(list(rows.values()), returning="key")
+    by_id = {one.lead.pk: one for one in recorded}
+    events = []
+    for key in (key for key in rows if key in stored):
+        one = by_id[rows[key].lead_id]
+        one.lead.__dict__["read_keys"] = [*(known for known in one.lead.further_keys if known != key), key]
+        if not one.created:
+            data = {"address": key, "channel": rows[key].seen_in}
+            events.append(_event(one.lead, now, Event.Kind.ADDRESS, "a new address of this person", data))
+    changed = optout.meet([by_id[pk].lead for pk in {row.lead_id for row in rows.values()}], now=now, further=True)
+    for pk in changed:
+        # A wish is the person's, by whichever of their addresses it was told.
+        by_id[pk].changes.columns.add("opted_out_at")
+    return events
+
+
+def _value(address: Address) -> str:
+    return address.phone.e164 if address.phone else address.value
 
 
 def _apply(interaction: Interaction, lead: Lead, book: Rulebook, now: datetime) -> Change:
@@ -292,7 +398,7 @@ def _apply(interaction: Interaction, lead: Lead, book: Rulebook, now: datetime) 
         lead, facts, interaction.custom, at=interaction.occurred_at, history=interaction.history, changes=changes
     )
     fill_in(lead, interaction.hints, changes)
-    if (jid := interaction.phone.jid) and jid != lead.whatsapp_id:
+    if (jid := interaction.jid) and jid != lead.whatsapp_id:
         lead.whatsapp_id = jid
         changes.columns.add("whatsapp_id")
     context = interaction.context
@@ -357,6 +463,16 @@ def _note_message(lead: Lead, interaction: Interaction, changes: Change, now: da
     if last is None or at > last:
         setattr(lead, column, at)
         changes.columns.add(column)
+        if message.direction is Direction.INBOUND:
+            _note_where(lead, interaction.written_from.key, changes)
+
+
+def _note_where(lead: Lead, key: str, changes: Change) -> None:
+    """Note from which of their addresses the person has written last."""
+    written_from = "" if key == lead.phone_key else key
+    if lead.written_from != written_from:
+        lead.written_from = written_from
+        changes.columns.add("written_from")
 
 
 def _in_turn(lead: Lead, direction: Direction, at: datetime) -> datetime:

@@ -1,32 +1,66 @@
-"""Whose number is this? A person has one on the lead's row and perhaps others; any of them finds the lead."""
+"""Whose address is this? A person has one on the lead's row and perhaps others; any of them finds the lead."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from leads import optout
-from leads.models import Event, FurtherPhone, Lead, Pipeline
+from leads.addresses import Address
+from leads.models import Event, FurtherAddress, Lead, Pipeline
 from leads.phone import Phone
 
+# Numbers begin so, and no other key does (leads/addresses.py).
+PHONE_BEGINS = "+"
 
-def of_anybody(phone_key: str) -> Q:
-    """Return the condition for the leads of the person who has this number, in every pipeline."""
-    return Q(phone_key=phone_key) | Q(pk__in=FurtherPhone.objects.filter(phone_key=phone_key).values("lead_id"))
+
+def of_anybody(key: str) -> Q:
+    """Return the condition for the leads of the person who has this address, in every pipeline."""
+    return of_any([key])
+
+
+def of_any(keys: Collection[str]) -> Q:
+    """Return the condition for the leads of whoever has one of these addresses, in every pipeline."""
+    return Q(phone_key__in=keys) | Q(pk__in=FurtherAddress.objects.filter(key__in=keys).values("lead_id"))
 
 
 def owners(pipeline: Pipeline, keys: Iterable[str]) -> dict[str, UUID]:
-    """Return whose number each is in a pipeline, for those that are somebody's."""
+    """Return whose address each is in a pipeline, by key, for those that are somebody's."""
     wanted = set(keys)
     if not wanted:
         return {}
-    further = FurtherPhone.objects.filter(pipeline=pipeline, phone_key__in=wanted).values_list("phone_key", "lead_id")
+    further = FurtherAddress.objects.filter(pipeline=pipeline, key__in=wanted).values_list("key", "lead_id")
     first = Lead.objects.filter(pipeline=pipeline, phone_key__in=wanted).values_list("phone_key", "pk")
     return dict(further) | {str(key): pk for key, pk in first}
+
+
+def hold(pipeline_id: int, keys: Collection[str]) -> None:
+    """Let nobody else make out whose these addresses are until the transaction ends.
+
+    Two constraints guard an address, one for each place it may stand in, and none sees both. SQLite has one writer.
+    """
+    if connection.vendor != "postgresql" or not keys:
+        return
+    marks = sorted(_mark(f"{pipeline_id}:{key}") for key in keys)
+    with connection.cursor() as cursor:
+        # In one order, so that two wait for each other instead of for ever.
+        cursor.execute("SELECT pg_advisory_xact_lock(mark) FROM unnest(%s::bigint[]) AS mark", [marks])
+
+
+def _mark(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
+
+
+def row(lead: Lead, key: str, value: str, *, seen_in: str, at: datetime) -> FurtherAddress:
+    """Return a further address of a lead, not yet stored."""
+    return FurtherAddress(
+        lead=lead, pipeline_id=lead.pipeline_id, value=value, key=key, seen_in=seen_in[:40], first_seen_at=at
+    )
 
 
 def learn(lead: Lead, phones: Sequence[Phone], *, seen_in: str, now: datetime, corrects: bool = False) -> bool:
@@ -36,43 +70,65 @@ def learn(lead: Lead, phones: Sequence[Phone], *, seen_in: str, now: datetime, c
     without a number gets the first of them on its row; with `corrects` also one whose number nobody has used yet.
     """
     keys = {phone.key for phone in phones}
-    gone, _ = FurtherPhone.objects.filter(lead=lead, seen_in=seen_in).exclude(phone_key__in=keys).delete()
+    stood = FurtherAddress.objects.filter(lead=lead, seen_in=seen_in, key__startswith=PHONE_BEGINS)
+    gone, _ = stood.exclude(key__in=keys).delete()
     known = owners(lead.pipeline, keys)
     new = list({phone.key: phone for phone in phones if phone.key not in known}.values())
     changed = bool(gone)
-    if new and (lead.phone_key is None or (corrects and not _has_talked(lead))):
-        changed |= _call_by(lead, new.pop(0), now)
-    rows = [
-        FurtherPhone(
-            lead=lead,
-            pipeline_id=lead.pipeline_id,
-            phone=phone.e164,
-            phone_key=phone.key,
-            seen_in=seen_in,
-            first_seen_at=now,
-        )
-        for phone in new
-    ]
-    FurtherPhone.objects.bulk_create(rows, ignore_conflicts=True)
+    if new and (lead.phone is None or (corrects and not _has_talked(lead))):
+        changed |= call_by(lead, new.pop(0), now)
+    rows = [row(lead, phone.key, phone.e164, seen_in=seen_in, at=now) for phone in new]
+    FurtherAddress.objects.bulk_create(rows, ignore_conflicts=True)
     if rows and optout.meet([lead], now=now, further=True):
-        # A wish is the person's, by whichever of their numbers it was told.
+        # A wish is the person's, by whichever of their addresses it was told.
         Lead.objects.filter(pk=lead.pk, opted_out_at=None).update(opted_out_at=lead.opted_out_at, updated_at=now)
     return changed or bool(rows)
+
+
+def introduce(lead: Lead, addresses: Sequence[Address], *, now: datetime) -> None:
+    """Give a lead that has no address yet its first ones, which are nobody's; a number goes on its row."""
+    first, *others = sorted(addresses, key=lambda one: one.phone is None)
+    if first.phone:
+        call_by(lead, first.phone, now)
+    else:
+        try:
+            with transaction.atomic():
+                Lead.objects.filter(pk=lead.pk, phone_key=None).update(phone_key=first.key, updated_at=now)
+        except IntegrityError:
+            return
+    rows = [row(lead, one.key, one.value, seen_in="report", at=now) for one in others if one.key != first.key]
+    FurtherAddress.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _has_talked(lead: Lead) -> bool:
     return lead.events.filter(kind=Event.Kind.INTERACTION).exists()
 
 
-def _call_by(lead: Lead, phone: Phone, now: datetime) -> bool:
-    """Give the lead its number; False when somebody else of the pipeline took it at this moment."""
+def call_by(lead: Lead, phone: Phone, now: datetime) -> bool:
+    """Give the lead its number; False when somebody else of the pipeline took it at this moment.
+
+    The other address it was known by until now becomes one of its further ones.
+    """
+    before, former = lead.phone_key, lead.phone_key if lead.phone is None else None
     try:
         with transaction.atomic():
-            before = lead.phone_key
             lead.phone, lead.phone_key = phone.e164, phone.key
+            if former and lead.last_inbound_at:
+                lead.written_from = lead.written_from or former
             optout.meet([lead], now=now)
-            row = Lead.objects.filter(pk=lead.pk, phone_key=before)
             said_at = lead.opted_out_at
-            return bool(row.update(phone=phone.e164, phone_key=phone.key, opted_out_at=said_at, updated_at=now))
+            changed = Lead.objects.filter(pk=lead.pk, phone_key=before).update(
+                phone=phone.e164,
+                phone_key=phone.key,
+                written_from=lead.written_from,
+                opted_out_at=said_at,
+                updated_at=now,
+            )
+            if changed and former:
+                stays = row(lead, former, former.partition(":")[2], seen_in="", at=lead.created_at)
+                FurtherAddress.objects.bulk_create([stays], ignore_conflicts=True)
+                lead.__dict__.pop("read_keys", None)
+            return bool(changed)
     except IntegrityError:
+        lead.phone, lead.phone_key = (None, before) if former else (lead.phone, before)
         return False

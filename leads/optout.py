@@ -1,7 +1,7 @@
 """A person who wants no more follow-ups gets none, ever: in no pipeline, by no lead of theirs, whenever it is made.
 
-The wish is the person's and has a row of its own (leads.models.OptOut), by the pseudonym of their phone. `since` is
-the one place to ask; a lead's own column says what is shown of it, and holds for leads without a number.
+The wish is the person's and has a row of its own (leads.models.OptOut), by the pseudonym of each of their addresses.
+`since` is the one place to ask; a lead's own column says what is shown of it, and holds for leads without an address.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from leads import announcements, pseudonyms
-from leads.models import Event, FurtherPhone, Lead, OptOut, Pipeline
+from leads.models import Event, FurtherAddress, Lead, OptOut, Pipeline
 from leads.names import name_key
 from leads.phone import Phone
 from leads.statements import Select
@@ -134,18 +134,22 @@ def forget(addresses: Collection[str]) -> None:
 
 
 def _leads_of(lead: Lead) -> QuerySet[Lead]:
-    """Return every lead of the person, in any pipeline, by whichever of their numbers."""
-    keys = [lead.phone_key, *FurtherPhone.objects.filter(lead=lead.pk).values_list("phone_key", flat=True)]
-    if not any(keys):
+    """Return every lead of the person, in any pipeline, by whichever of their addresses."""
+    keys = _keys_of(lead)
+    if not keys:
         return Lead.objects.filter(pk=lead.pk)
-    further = FurtherPhone.objects.filter(phone_key__in=keys).values("lead_id")
+    further = FurtherAddress.objects.filter(key__in=keys).values("lead_id")
     return Lead.objects.filter(Q(phone_key__in=keys) | Q(pk__in=further))
 
 
+def _keys_of(lead: Lead) -> list[str]:
+    keys = [lead.phone_key, *FurtherAddress.objects.filter(lead=lead.pk).values_list("key", flat=True)]
+    return [key for key in keys if key]
+
+
 def keep(lead: Lead, *, by: Lead.Actor, reason: str, at: datetime) -> bool:
-    """Store a wish by each of the person's numbers, where any is known, and tell nobody; False when it was there."""
-    keys = [lead.phone_key, *FurtherPhone.objects.filter(lead=lead.pk).values_list("phone_key", flat=True)]
-    addresses = {pseudonyms.of_phone(key): key for key in keys if key}
+    """Store a wish by each of the person's addresses, where any is known, and tell nobody; False when it was there."""
+    addresses = {pseudonyms.of_address(key): key for key in _keys_of(lead)}
     addresses |= {address: "" for address in (lead.erased_address, *lead.erased_further) if address}
     is_new = False
     for address, phone_key in addresses.items():

@@ -19,6 +19,9 @@ BRAZIL = 55
 BRAZILIAN_MOBILE = re.compile(r"(\d{2})([6-9]\d{7})")
 # Mexico gave up the 1 that marked mobile numbers in 2019; WhatsApp still writes it.
 MEXICAN_MOBILE_MARK = re.compile(r"\+521(?=\d{10}$)")
+# Argentina's mobile numbers have a 9 behind the country code when they are called from abroad, and WhatsApp writes it;
+# people write the number without. Without it, it is nobody else's: area codes begin with 1, 2 or 3.
+ARGENTINE_WITHOUT_MARK = re.compile(r"^\+54(?=[1-3]\d{9}$)")
 
 
 class PhoneError(ValueError):
@@ -63,7 +66,12 @@ def parse(text: str, *, region: str) -> Phone:
 
 def _read(spelled: str, region: str) -> Phone:
     e164 = phonenumbers.format_number(_number(spelled, region), phonenumbers.PhoneNumberFormat.E164)
-    return Phone(e164=e164, key=e164)
+    return Phone(e164=e164, key=key_of(e164))
+
+
+def key_of(e164: str) -> str:
+    """Return what is equal for every spelling of a person's number, from one that is in E.164."""
+    return ARGENTINE_WITHOUT_MARK.sub("+549", e164)
 
 
 def _plain(text: str) -> str:

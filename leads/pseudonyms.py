@@ -10,15 +10,16 @@ import hmac
 import secrets
 from collections.abc import Iterable
 
-from leads.models import FurtherPhone, Lead, PseudonymKey
+from leads.models import FurtherAddress, Lead, PseudonymKey
 
 # Read once in a process: it never changes.
 _known: list[bytes] = []
 
 
-def of_phone(phone_key: str) -> str:
-    """Return the pseudonym of a phone, by its key (leads/phone.py)."""
-    return _pseudonym("phone", phone_key)
+def of_address(key: str) -> str:
+    """Return the pseudonym of an address, by its key (leads/addresses.py)."""
+    # The first word of all of them, from when every address was a phone: with another one, wishes would be lost.
+    return _pseudonym("phone", key)
 
 
 def of_report(name: str) -> str:
@@ -27,22 +28,22 @@ def of_report(name: str) -> str:
 
 
 def of_lead(lead: Lead) -> set[str]:
-    """Return the pseudonyms of the person's numbers, also after they were erased; none where no number was known."""
+    """Return the pseudonyms of the person's addresses, also after they were erased; none where none was known."""
     return set(of_leads([lead]))
 
 
 def of_leads(leads: Iterable[Lead], *, further: bool = True) -> dict[str, list[Lead]]:
-    """Return leads by each pseudonym of their person. One query, none without `further`: a new lead has one number."""
+    """Return leads by each pseudonym of their person. One query, none without `further`: a new lead has one address."""
     rows = list(leads)
     found: dict[str, list[Lead]] = {}
     for lead in rows:
-        own = [of_phone(lead.phone_key)] if lead.phone_key else [lead.erased_address, *lead.erased_further]
+        own = [of_address(lead.phone_key)] if lead.phone_key else [lead.erased_address, *lead.erased_further]
         for address in filter(None, own):
             found.setdefault(address, []).append(lead)
     by_id = {lead.pk: lead for lead in rows if lead.phone_key}
-    others = FurtherPhone.objects.filter(lead__in=list(by_id)) if further and by_id else FurtherPhone.objects.none()
-    for lead_id, phone_key in others.values_list("lead_id", "phone_key"):
-        found.setdefault(of_phone(phone_key), []).append(by_id[lead_id])
+    others = FurtherAddress.objects.filter(lead__in=list(by_id)) if further and by_id else FurtherAddress.objects.none()
+    for lead_id, key in others.values_list("lead_id", "key"):
+        found.setdefault(of_address(key), []).append(by_id[lead_id])
     return found
 
 

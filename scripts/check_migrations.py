@@ -32,7 +32,7 @@ MET_NO_OLDER_CODE = [
 # Told as warnings by default; here each makes every writer of a table wait.
 LOCKS = ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE", "DROP_INDEX", "REINDEX"]
 # Guessed from SQL, across columns and tables; `demands` reads them from the operations.
-READ_FROM_OPERATIONS = ["NOT_NULL", "ADD_UNIQUE"]
+READ_FROM_OPERATIONS = ["NOT_NULL", "ADD_UNIQUE", "ALTER_COLUMN"]
 
 
 def main() -> int:
@@ -87,8 +87,21 @@ def demands(migration: Any, before: Any) -> Iterator[str]:
             filled = is_now.null or is_now.has_db_default() or is_now.many_to_many
             if not filled and (was is None or was.null):
                 yield f"NOT NULL column {one.name} on {one.model_name} without a db_default"
+            if was and is_altered(was, is_now):
+                yield f"ALTERED column {one.name} on {one.model_name}"
             if is_now.unique and not (was and was.unique):
                 yield f"UNIQUE column {one.name} on {one.model_name}"
+
+
+def is_altered(was: Any, is_now: Any) -> bool:
+    """Say whether a column becomes another one. A text that only gets more room does not: what fitted still fits."""
+    from django.db import connection, models
+
+    if type(was) is type(is_now) is models.CharField:
+        return bool((was.max_length or 0) > (is_now.max_length or 0))
+    if was.is_relation and is_now.is_relation:
+        return bool(was.remote_field.model != is_now.remote_field.model)
+    return bool(was.db_type(connection) != is_now.db_type(connection))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from leads.addresses import Kind
+
 
 class FieldError(serializers.Serializer):  # type: ignore[type-arg]
     field = serializers.CharField()
@@ -29,7 +31,7 @@ SYNC_STATES = ["synced", "pending", "retrying", "blocked", "dead", "gone"]
 
 
 class Address(serializers.Serializer):  # type: ignore[type-arg]
-    kind = serializers.ChoiceField(choices=["phone", "whatsapp"])
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
     value = serializers.CharField()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import translation
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
@@ -16,7 +16,7 @@ from bridge.api import keys
 from bridge.api.parsing import JsonParser
 from bridge.api.throttling import KeyThrottle
 from bridge.models import ApiKey
-from leads import phone
+from leads import addresses, phone
 from leads.models import Lead
 
 
@@ -72,13 +72,26 @@ def with_card(request: Request) -> QuerySet[Lead]:
     return visible(request).select_related("pipeline", "stage", "card__account")
 
 
-def phone_key(text: str, key: ApiKey) -> str:
-    """Return what every spelling of the number has in common. Raises ValidationError naming the parameter."""
-    pipeline = keys.pipeline_of(key)
+def asked_for(request: Request) -> str | None:
+    """Return the key of the person a query names, by `phone` or `address`; None when it names nobody.
+
+    Raises ValidationError naming the parameter.
+    """
+    asked = request.query_params
+    name, text = next(((name, asked[name]) for name in ("phone", "address") if asked.get(name)), ("", ""))
+    if not name:
+        return None
+    pipeline = keys.pipeline_of(key_of(request))
     region = pipeline.phone_region if pipeline else "BR"
-    # A plus sign in a query string arrives as a space.
-    spelled = "+" + text[1:] if text.startswith(" ") else text
     try:
-        return phone.parse(spelled, region=region).key
-    except phone.PhoneError as error:
-        raise exceptions.ValidationError({"phone": [str(error)]}) from error
+        kind, value = ("phone", text) if name == "phone" else addresses.split(text)
+        # A plus sign in a query string arrives as a space.
+        spelled = "+" + value[1:] if value.startswith(" ") else value
+        if name == "phone":
+            return phone.parse(spelled, region=region).key
+        return addresses.parse(kind, spelled, region=region).key
+    except (phone.PhoneError, addresses.AddressError) as error:
+        raise exceptions.ValidationError({name: [str(error)]}) from error
+
+
+ADDRESS = OpenApiParameter("address", str, description="Kind and value, such as `lid:1234567890@lid`")

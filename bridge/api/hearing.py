@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from leads import addresses
 from leads.models import Pipeline
 from leads.nothing import is_nothing
 
@@ -69,11 +70,28 @@ class _Hearing:
     def lead(self, facts: dict[str, Any]) -> dict[str, Any]:
         told: dict[str, Any] = {}
         for name, value in facts.items():
-            if name == "custom" and isinstance(value, dict):
+            if name == "addresses" and isinstance(value, list):
+                told[name] = [one for place, one in enumerate(value) if self._is_somebody(place, one)]
+            elif name == "phone" and facts.get("addresses") and (value is None or self._is_no_text(value)):
+                self._unread["lead.phone"] = WORD.format(word=str(value or "")[:40])
+            elif name == "custom" and isinstance(value, dict):
                 told[name] = {key: one for key, one in value.items() if self._says_something(f"lead.custom.{key}", one)}
             elif name in ("phone", "addresses", "kommo_lead_id") or self._is_fact(name, value):
                 told[name] = value
         return told
+
+    def _is_somebody(self, place: int, address: Any) -> bool:
+        """Say whether an address is to be read. A word for nothing in its place would be one person for all."""
+        value = address.get("value", 0) if isinstance(address, dict) else 0
+        if value is None or self._is_no_text(value):
+            self._unread[f"lead.addresses.{place}"] = WORD.format(word=str(value or "")[:40])
+            return False
+        return True
+
+    def _is_no_text(self, value: Any) -> bool:
+        if not isinstance(value, str):
+            return False
+        return addresses.is_nobody(value) or is_nothing(value, self._words)
 
     def _is_fact(self, name: str, value: Any) -> bool:
         if name == "qualification_score" and isinstance(value, float) and 0 < value < 1:

@@ -21,6 +21,7 @@ from bridge.api.problems import DatabaseAway, Erased
 from bridge.api.serializers import Past, pipeline_named, read_interaction
 from bridge.models import ApiKey, Card, Delivery
 from bridge.sync import figures, people
+from leads import numbers
 from leads.erasure import ForgottenError
 from leads.interactions import Interaction, Recorded, record_all
 from leads.models import Pipeline
@@ -72,16 +73,17 @@ def _moving_nobody_elses(reports: list[Report]) -> list[Report]:
     """Let the past move no lead whose card was found in Kommo: whoever put it there did so since."""
     keys_by_pipeline: dict[int, set[str]] = {}
     for one in reports:
-        keys_by_pipeline.setdefault(one.pipeline.pk, set()).add(one.interaction.phone.key)
+        keys_by_pipeline.setdefault(one.pipeline.pk, set()).update(one.interaction.keys)
     ours = Delivery.objects.filter(card=OuterRef("pk"), operation=Delivery.Operation.CREATE)
-    found: set[tuple[int, str | None]] = set()
-    for pipeline_id, phone_keys in keys_by_pipeline.items():
-        cards = Card.objects.filter(lead__pipeline=pipeline_id, lead__phone_key__in=phone_keys)
-        theirs = cards.filter(~Exists(ours), kommo_lead_id__isnull=False)
-        found |= {(pipeline_id, phone_key) for phone_key in theirs.values_list("lead__phone_key", flat=True)}
+    found: set[tuple[int, str]] = set()
+    for pipeline_id, keys in keys_by_pipeline.items():
+        owners = numbers.owners(Pipeline(pk=pipeline_id), keys)
+        cards = Card.objects.filter(lead__in=set(owners.values()))
+        theirs = set(cards.filter(~Exists(ours), kommo_lead_id__isnull=False).values_list("lead_id", flat=True))
+        found |= {(pipeline_id, key) for key, lead_id in owners.items() if lead_id in theirs}
     return [
         replace(one, interaction=replace(one.interaction, may_move=False))
-        if (one.pipeline.pk, one.interaction.phone.key) in found
+        if found & {(one.pipeline.pk, key) for key in one.interaction.keys}
         else one
         for one in reports
     ]
@@ -158,7 +160,8 @@ def _rounds(reports: Iterable[Report]) -> Iterator[list[Report]]:
         later: list[Report] = []
         seen: set[Any] = set()
         for report in left:
-            own = {(report.pipeline.pk, report.interaction.phone.key), report.key or report.place}
+            own: set[Any] = {(report.pipeline.pk, key) for key in report.interaction.keys}
+            own.add(report.key or report.place)
             (later if seen & own else now_on).append(report)
             # Also of those put off: what comes after them must not pass them.
             seen |= own
@@ -177,7 +180,7 @@ def _act(reports: list[Report], now: datetime, *, look: bool) -> dict[int, Outco
         mine = [one for one in reports if one.pipeline.pk == pipeline.pk]
         for one in mine:
             if one.interaction.kommo_lead_id:
-                people.introduce(pipeline, one.interaction.phone, one.interaction.kommo_lead_id, now=now)
+                people.introduce(pipeline, one.interaction.all_addresses, one.interaction.kommo_lead_id, now=now)
         recorded = record_all([one.interaction for one in mine], pipeline=pipeline, now=now)
         for result in recorded:
             if result.interaction.kommo_lead_id:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from bridge.api import answers, examples, representation
-from bridge.api.base import ApiView, key_of, phone_key, visible, with_card
+from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, visible, with_card
 from bridge.api.serializers import ReasonBody
 from leads import erasure, optout, responsibility
 from leads.models import Lead
@@ -22,22 +22,22 @@ class MayReply(ApiView):
     @extend_schema(
         operation_id="may_reply",
         summary="May the agent reply to this person now?",
-        parameters=[OpenApiParameter("phone", str, required=True)],
+        parameters=[OpenApiParameter("phone", str, description="Any usual spelling; or `address`"), ADDRESS],
         tags=["agent"],
         responses={200: answers.Agent, **answers.PROBLEMS},
         examples=examples.MAY_REPLY,
     )
     def get(self, request: Request) -> Response:
-        text = request.query_params.get("phone")
-        if not text:
+        person = asked_for(request)
+        if person is None:
             raise exceptions.ValidationError({"phone": [_phone_missing()]})
-        now = timezone.now()
-        key = key_of(request)
-        return Response(representation.may_reply(phone_key(text, key), key.pipeline, now))
+        return Response(representation.may_reply(person, key_of(request).pipeline, timezone.now()))
 
 
 def _phone_missing() -> exceptions.ErrorDetail:
-    return exceptions.ErrorDetail("Name the phone: ?phone=5581999990000", code="required")
+    return exceptions.ErrorDetail(
+        "Name the person: ?phone=5581999990000 or ?address=lid:1234567890@lid", code="required"
+    )
 
 
 class Handoff(ApiView):

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from bridge.api import answers, examples, representation
-from bridge.api.base import ApiView, key_of, phone_key, visible, with_card
+from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, visible, with_card
 from bridge.api.paging import NewestFirst, OldestFirst
 from bridge.models import ApiKey, Card
 from leads import numbers
@@ -38,6 +38,7 @@ class Leads(ApiView):
         tags=["leads"],
         parameters=[
             OpenApiParameter("phone", str, description="Any usual spelling"),
+            ADDRESS,
             OpenApiParameter("stage", str, description="A stage's key, or `other`"),
             OpenApiParameter("sync", str, enum=SYNC_NAMES),
             OpenApiParameter("updated_since", OpenApiTypes.DATETIME),
@@ -48,7 +49,7 @@ class Leads(ApiView):
         examples=[examples.LEAD_PAGE],
     )
     def get(self, request: Request) -> Response:
-        rows = visible(request).select_related("pipeline", "stage", "card")
+        rows = visible(request).select_related("pipeline", "stage", "card").prefetch_related("further_addresses")
         paginator = NewestFirst()
         page = paginator.paginate_queryset(_filtered(rows, request), request, view=self)
         leads = [representation.lead_summary(lead, representation.card_of(lead)) for lead in page or ()]
@@ -60,8 +61,8 @@ def _filtered(rows: QuerySet[Lead], request: Request) -> QuerySet[Lead]:
     for name, value in asked.items():
         if "\0" in value:
             raise exceptions.ValidationError({name: ["It holds a NUL character."]})
-    if text := asked.get("phone"):
-        rows = rows.filter(numbers.of_anybody(phone_key(text, key_of(request))))
+    if person := asked_for(request):
+        rows = rows.filter(numbers.of_anybody(person))
     if stage := asked.get("stage"):
         stage = stage.strip().lower()
         rows = rows.filter(stage=None) if stage == OTHER else rows.filter(stage__in=_stages(stage, key_of(request)))
@@ -110,7 +111,7 @@ class LeadDetail(ApiView):
         examples=[examples.LEAD_IN_FULL],
     )
     def get(self, request: Request, lead_id: UUID) -> Response:
-        rows = with_card(request).prefetch_related("objections")
+        rows = with_card(request).prefetch_related("objections", "further_addresses")
         return Response(representation.lead_in_full(get_object_or_404(rows, pk=lead_id), timezone.now()))
 
 

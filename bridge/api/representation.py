@@ -17,7 +17,7 @@ from bridge.sync.desired import wanted_tags
 from bridge.sync.waiting import wait_of
 from followups import selectors as followups
 from leads.interactions import Recorded
-from leads.models import Event, FurtherPhone, Lead, Pipeline
+from leads.models import Event, FurtherAddress, Lead, Pipeline
 from leads.rulebook import rulebook
 from leads.statements import Select
 
@@ -135,8 +135,8 @@ def agent(lead: Lead | None, card: Card | Glance | None, now: datetime) -> dict[
 
 
 PERMISSIONS = Select(
-    lambda phone_key: Lead.objects.filter(
-        Q(phone_key=phone_key) | Q(pk__in=FurtherPhone.objects.filter(phone_key=phone_key).values("lead_id"))
+    lambda key: Lead.objects.filter(
+        Q(phone_key=key) | Q(pk__in=FurtherAddress.objects.filter(key=key).values("lead_id"))
     ).values_list(
         "pipeline_id",
         "handoff_source",
@@ -149,9 +149,9 @@ PERMISSIONS = Select(
 )
 
 
-def may_reply(phone_key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, Any]:
+def may_reply(key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, Any]:
     """Say whether the agent may reply to a person; `pipeline` is the only one to look at, if any. One query."""
-    for pipeline_id, source, reason, since, is_silent, kommo_lead_id, *looks in PERMISSIONS.all(phone_key=phone_key):
+    for pipeline_id, source, reason, since, is_silent, kommo_lead_id, *looks in PERMISSIONS.all(key=key):
         if pipeline and pipeline_id != pipeline.pk:
             continue
         of = Pipeline(pk=pipeline_id, silent_when_kommo_is_away=is_silent)

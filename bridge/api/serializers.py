@@ -19,7 +19,8 @@ from rest_framework import serializers
 from bridge.api import keys
 from bridge.api.hearing import heard, without_what_is_dispensable
 from bridge.models import ApiKey
-from leads import money, phone
+from leads import addresses, money, phone
+from leads.addresses import Kind
 from leads.interactions import Direction, Interaction, Meeting, Message
 from leads.models import Lead, Pipeline
 from leads.nothing import USUAL_WORDS, is_nothing
@@ -27,6 +28,7 @@ from leads.phone import Phone
 from leads.statements import Select
 
 MOST_CUSTOM = 100
+MOST_ADDRESSES = 20
 MOST_OBJECTIONS = 50
 LONGEST_TEXT = 65_536
 # Clocks differ a little; an event further ahead is taken as happening now, or it would block every correction until
@@ -134,7 +136,7 @@ class PhoneText(Text):
     """A phone number in any usual spelling, or a WhatsApp JID."""
 
     def __init__(self) -> None:
-        super().__init__(required=True, allow_null=False, allow_blank=False, max_length=64)
+        super().__init__(required=False, allow_null=False, allow_blank=False, max_length=64)
 
     def run_validation(self, data: Any = serializers.empty) -> Phone:
         try:
@@ -258,8 +260,27 @@ def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and isfinite(value))
 
 
+class AddressFacts(Strict):
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
+    value = Text(required=True, allow_null=False, allow_blank=False, max_length=addresses.MAX_LENGTH)
+
+    def to_internal_value(self, data: Any) -> Any:
+        read = super().to_internal_value(data)
+        try:
+            return addresses.parse(read["kind"], read["value"], region=self.context["country"].phone_region)
+        except addresses.AddressError as error:
+            raise serializers.ValidationError({"value": [str(error)]}) from error
+
+
 class LeadFacts(Strict):
     phone = PhoneText()
+    addresses = serializers.ListField(
+        child=AddressFacts(),
+        required=False,
+        allow_null=True,
+        max_length=MOST_ADDRESSES,
+        help_text="Where the person is reached, the one last written from first. One at least, or the phone",
+    )
     name = Text(max_length=250)
     email = serializers.EmailField(required=False, allow_null=True, allow_blank=True, max_length=254)
     bill_value = Amount(required=False, allow_null=True)
@@ -276,6 +297,20 @@ class LeadFacts(Strict):
         help_text="The card that tables of your own know: linked instead of created, if it is there and nobody else's",
     )
     custom = CustomFacts(required=False, allow_null=True)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, dict) and "phone" not in data and not data.get("addresses"):
+            # Told together with all else that is wrong.
+            missing = {"phone": [serializers.ErrorDetail(NOBODY, code="required")]}
+            try:
+                super().to_internal_value(data)
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({**missing, **error.detail}) from error
+            raise serializers.ValidationError(missing)
+        return super().to_internal_value(data)
+
+
+NOBODY = "Name the person: a phone, or at least one of addresses."
 
 
 class MeetingFacts(Strict):
@@ -344,7 +379,8 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past
             raise
         data, unread = reader.run_validation(rest[0]), unread | rest[1]
     facts = dict(data["lead"])
-    number, custom = facts.pop("phone"), facts.pop("custom", {})
+    number, custom = facts.pop("phone", None), facts.pop("custom", {})
+    named = tuple(facts.pop("addresses", None) or ())
     kommo_lead_id = facts.pop("kommo_lead_id", None)
     context = data.get("context") or {}
     said: dict[str, Any] = {}
@@ -362,6 +398,7 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past
     occurred_at = data.get("occurred_at") or (sent_at if past else None) or now
     return Interaction(
         phone=number,
+        addresses=named,
         occurred_at=min(occurred_at, now + CLOCK_TOLERANCE),
         facts=facts,
         custom=custom,

@@ -105,6 +105,7 @@ PEOPLE = (
     _("the person asked to be forgotten and has not written since"),
     _("opted out before the number was known"),
     _("opted out by another number"),
+    _("a new address of this person"),
 )
 CARDS = (
     _("moved in Kommo to %(a)s by an automation or another program"),

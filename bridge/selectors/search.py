@@ -1,15 +1,17 @@
-"""Finding leads by what a person types: part of a name, a phone in any spelling, an e-mail, a lead id of Kommo."""
+"""Finding leads by what a person types: part of a name, an address in any spelling, a lead id of Kommo."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from bridge.models import Account, Card
-from leads import numbers
+from leads import addresses, numbers
+from leads.addresses import AddressError, Kind
 from leads.models import Lead, Pipeline
 from leads.phone import PhoneError, parse
 
@@ -36,9 +38,20 @@ def find(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:
             cards = Card.objects.filter(account__in=accounts, kommo_lead_id=int(digits))
             found |= Q(pk__in=list(cards.values_list("lead_id", flat=True)))
         return leads.filter(found)
-    if "@" in text:
-        return leads.filter(email__icontains=text)
-    return leads.filter(name__icontains=text)
+    kinds = [f"{kind}:{value}" for kind, value in _as_addresses(text)]
+    known = numbers.of_any(kinds) if kinds else Q(pk=None)
+    if "@" in text.lstrip("@"):
+        return leads.filter(Q(email__icontains=text) | known)
+    return leads.filter(Q(name__icontains=text) | known)
+
+
+def _as_addresses(text: str) -> Iterator[tuple[Kind, str]]:
+    """Yield what was typed as every kind of address that it may be."""
+    for kind in Kind:
+        with suppress(AddressError):
+            one = addresses.parse(kind, text, region="ZZ")
+            if not one.phone:
+                yield one.kind, one.value
 
 
 def _with_phone(text: str) -> list[UUID]:

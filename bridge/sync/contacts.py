@@ -1,12 +1,15 @@
-"""The contact's name follows the lead's: its own entity in Kommo, so its own call, in batches.
+"""The contact's name follows the lead's, and so does its first phone: an entity of its own in Kommo, so its own call.
 
 A name is sent a moment after the card, so that corrections that come in quick succession travel once. The contact is
-read before it is written: a name a person gave it stands. A name that Kommo refuses is told, and no other waits for it.
+read before it is written: a name a person gave it stands, and so does any number. A name that Kommo refuses is told,
+and no other waits for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
@@ -36,12 +39,14 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     if not cards:
         return False
     renamed: list[Card] = []
+    bodies: dict[int, dict[str, Any]] = {}
     try:
         ids = [card.kommo_contact_id for card in cards]
         held = {reply.id: reply for reply in client.contacts(ids=ids, lane=Lane.BULK)}
-        renamed = [card for card in cards if _needs_our_name(card, held)]
-        _declare(renamed)
-        refused = _rename(renamed, client)
+        bodies = {card.pk: body for card in cards if (body := _wanted(card, held.get(card.kommo_contact_id or 0)))}
+        renamed = [card for card in cards if card.pk in bodies]
+        _declare([card for card in renamed if "name" in bodies[card.pk]])
+        refused = _rename(renamed, bodies, client)
     except KommoError as error:
         action = refusals.heed(account, error, now=now, client=client)
         rests = troubles.rests_until(account.pk, Trouble.Subject.CONTACTS, now=now)
@@ -49,14 +54,16 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
         if action is not Action.PAUSE_ACCOUNT and until > now + RETRY_AFTER:
             _put_off(cards, until)
         never_left = getattr(error, "sent", None) is False
-        _tell(renamed, Delivery.Outcome.FAILED if never_left else Delivery.Outcome.UNKNOWN, str(error), now)
+        outcome = Delivery.Outcome.FAILED if never_left else Delivery.Outcome.UNKNOWN
+        _tell(renamed, bodies, outcome, str(error), now)
         return False
     troubles.over(account.pk, Trouble.Subject.CONTACTS)
-    _settle(cards, [card for card in renamed if card.pk not in refused], held)
-    _tell([card for card in renamed if card.pk not in refused], Delivery.Outcome.DELIVERED, "", now)
+    written = [card for card in renamed if card.pk not in refused]
+    _settle(cards, [card for card in written if "name" in bodies[card.pk]], held)
+    _tell(written, bodies, Delivery.Outcome.DELIVERED, "", now)
     for card in renamed:
         if card.pk in refused:
-            _tell([card], Delivery.Outcome.REFUSED, str(refused[card.pk]), now)
+            _tell([card], bodies, Delivery.Outcome.REFUSED, str(refused[card.pk]), now)
     return len(cards) == BATCH_SIZE
 
 
@@ -86,14 +93,14 @@ def _declare(cards: list[Card]) -> None:
         Card.objects.bulk_update(_known(cards), ["observed_contact"])
 
 
-def _rename(cards: list[Card], client: KommoClient) -> dict[int, KommoRejectedError]:
-    """Send the names; return card -> refusal for those Kommo will not take. Raises KommoError for anything else."""
+def _rename(
+    cards: list[Card], bodies: Mapping[int, dict[str, Any]], client: KommoClient
+) -> dict[int, KommoRejectedError]:
+    """Send what is wanted; return card -> refusal for those Kommo will not take. Raises KommoError otherwise."""
     if not cards:
         return {}
     try:
-        client.update_contacts(
-            [{"id": card.kommo_contact_id, "name": card.lead.name} for card in cards], lane=Lane.BULK
-        )
+        client.update_contacts([bodies[card.pk] for card in cards], lane=Lane.BULK)
     except (KommoRejectedError, KommoServerError) as error:
         if decide(error) not in (Action.SHRINK_BATCH, *ABOUT_THE_NAMES) or (len(cards) == 1 and _may_pass(error)):
             raise
@@ -102,7 +109,7 @@ def _rename(cards: list[Card], client: KommoClient) -> dict[int, KommoRejectedEr
             return {cards[0].pk: error}
         named = _named(cards, error) if isinstance(error, KommoRejectedError) else []
         half = named if 0 < len(named) < len(cards) else cards[: len(cards) // 2]
-        return _rename(half, client) | _rename([card for card in cards if card not in half], client)
+        return _rename(half, bodies, client) | _rename([one for one in cards if one not in half], bodies, client)
     return {}
 
 
@@ -122,9 +129,19 @@ def _known(cards: list[Card]) -> list[Card]:
     return [card for card in cards if card.pk not in forgotten]
 
 
-def _needs_our_name(card: Card, held: dict[int, ContactReply]) -> bool:
-    reply = held.get(card.kommo_contact_id or 0)
-    if reply is None or not card.lead.name:
+def _wanted(card: Card, reply: ContactReply | None) -> dict[str, Any]:
+    """Return what is to be written to the contact; empty for nothing."""
+    body: dict[str, Any] = {}
+    if reply is not None and _needs_our_name(card, reply):
+        body["name"] = card.lead.name
+    if reply is not None and card.lead.phone and not reply.phone_values:
+        # Known only after the card was made. Whatever number stands there, stands.
+        body["custom_fields_values"] = [{"field_code": "PHONE", "values": [{"value": card.lead.phone}]}]
+    return {"id": card.kommo_contact_id, **body} if body else {}
+
+
+def _needs_our_name(card: Card, reply: ContactReply) -> bool:
+    if not card.lead.name:
         return False
     # Ours when it is what we last wrote, or may have written; anything else is a person's.
     ours = {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), "", card.lead.phone}
@@ -145,9 +162,11 @@ def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply
 
 
 @transaction.atomic
-def _tell(cards: list[Card], outcome: Delivery.Outcome, error: str, now: datetime) -> None:
-    """Put on record, for staff and on the lead's timeline, what became of each name."""
-    sent = [(card, {"id": card.kommo_contact_id, "name": card.lead.name}) for card in _known(cards)]
+def _tell(
+    cards: list[Card], bodies: Mapping[int, dict[str, Any]], outcome: Delivery.Outcome, error: str, now: datetime
+) -> None:
+    """Put on record, for staff and on the lead's timeline, what became of each write."""
+    sent = [(card, bodies[card.pk]) for card in _known(cards)]
     Delivery.objects.bulk_create(
         Delivery(
             account_id=card.account_id,
@@ -166,7 +185,7 @@ def _tell(cards: list[Card], outcome: Delivery.Outcome, error: str, now: datetim
             at=now,
             kind=Event.Kind.DELIVERY,
             actor=Lead.Actor.BRIDGE,
-            reason=error[:500] or "the contact got the lead's name",
+            reason=error[:500] or ("the contact got the lead's " + ("name" if "name" in body else "phone")),
             data={"operation": "contact", "outcome": outcome.value, "sent": body},
         )
         for card, body in sent

@@ -231,7 +231,7 @@ def _is_their_number(row: Forgetting, number: str) -> bool:
         key = parse(number, region=lead.pipeline.phone_region).key
     except PhoneError:
         return False
-    return pseudonyms.of_phone(key) in {lead.erased_address, *lead.erased_further}
+    return pseudonyms.of_address(key) in {lead.erased_address, *lead.erased_further}
 
 
 def _empty(row: Forgetting, contact: ContactReply, client: KommoClient) -> int:

@@ -18,6 +18,7 @@ from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, CardContact, Catalogue
 from bridge.sync import adoption
 from leads import erasure, numbers
+from leads.addresses import Address
 from leads.models import Event, Lead, Pipeline
 from leads.names import name_key
 from leads.phone import Phone, PhoneError, parse
@@ -79,7 +80,7 @@ def phones_of(texts: Iterable[str], pipeline: Pipeline) -> list[Phone]:
 def keep(card: Card, reply: LeadReply, theirs: Numbers, *, now: datetime) -> bool:
     """Let a person have the numbers that stand on their card, and the card its contacts; say if any is new."""
     lead = card.lead
-    known = {lead.phone_key} if lead.phone_key else set(theirs.keys[:1])
+    known = {lead.phone_key} if lead.phone else set(theirs.keys[:1])
     proven = [
         one for one, phones in theirs.by_place.items() if one != FIELD and known & {phone.key for phone in phones}
     ]
@@ -133,11 +134,11 @@ def meet(
     return learnt
 
 
-def introduce(pipeline: Pipeline, phone: Phone, kommo_lead_id: int, *, now: datetime) -> None:
-    """Let the person of a card nobody has a number for be found by this one: somebody's own tables know the card."""
+def introduce(pipeline: Pipeline, addresses: Sequence[Address], kommo_lead_id: int, *, now: datetime) -> None:
+    """Let the person of a card nobody has an address for be found by these: somebody's own tables know the card."""
     card = _card_of(pipeline, kommo_lead_id)
-    if card and card.lead.phone_key is None and phone.key not in numbers.owners(pipeline, [phone.key]):
-        numbers.learn(card.lead, [phone], seen_in="report", now=now)
+    if card and card.lead.phone_key is None and not numbers.owners(pipeline, [one.key for one in addresses]):
+        numbers.introduce(card.lead, addresses, now=now)
 
 
 def name_card(lead: Lead, kommo_lead_id: int) -> None:
@@ -194,7 +195,7 @@ def as_known(account: Account, told: Mapping[int, Sequence[str] | None]) -> set[
     """
     about = Q(kommo_contact_id__in=told) | Q(own_contact_id__in=told) | Q(other_contacts__kommo_contact_id__in=told)
     rows = Card.objects.filter(about, account=account).select_related("lead__pipeline").distinct()
-    cards = list(rows.prefetch_related("other_contacts", "lead__further_phones")) if told else []
+    cards = list(rows.prefetch_related("other_contacts", "lead__further_addresses")) if told else []
     unknown: set[int] = set()
     for card in cards:
         for contact_id in _contacts_of(card) & told.keys():
@@ -207,18 +208,18 @@ def _holds(card: Card, contact_id: int, told: Sequence[str] | None) -> bool:
     if told is None:
         return False
     keys = {phone.key for phone in phones_of(told, card.lead.pipeline)}
-    further = list(card.lead.further_phones.all())
-    stood = {one.phone_key for one in further if one.seen_in == str(contact_id)}
+    further = list(card.lead.further_addresses.all())
+    stood = {one.key for one in further if one.seen_in == str(contact_id)}
     if contact_id in (card.kommo_contact_id, card.own_contact_id) and card.lead.phone_key in keys:
         return stood <= keys and keys == stood | {card.lead.phone_key}
-    return stood == keys - {card.lead.phone_key} and bool(card.lead.phone_key)
+    return stood == keys - {card.lead.phone_key} and bool(card.lead.phone)
 
 
 def _to_read(card: Card, reply: LeadReply | None, changed: set[int]) -> set[int]:
     known = _contacts_of(card)
     here = set(reply.contact_ids) if reply else set(known)
     # A card that lost a contact needs no reading; one without a number asks for all it may have one in.
-    new = here if card.lead.phone_key is None else here - known
+    new = here if card.lead.phone is None else here - known
     return {one for one in new | (here & changed) if one}
 
 
@@ -242,7 +243,7 @@ def _meet(
 
 
 def _learn(card: Card, theirs: Numbers, now: datetime) -> bool:
-    lead, before, changed = card.lead, card.lead.phone_key, False
+    lead, before, changed = card.lead, card.lead.phone and card.lead.phone_key, False
     unwelcome = {key for key in theirs.keys if erasure.is_unwelcome(key)}
     if unwelcome and before is None:
         # Taken in before anybody could know whose it is.

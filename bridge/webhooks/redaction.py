@@ -37,6 +37,9 @@ class Traces:
     def of(cls, lead: Lead, cards: Iterable[Card], names: Iterable[str]) -> Traces:
         """Return the traces of a lead that is about to be erased; `names`: how they were called so far."""
         words = {*filter(is_telling, names), lead.email, *_spellings(lead.phone or "")}
+        for address in lead.addresses:
+            # As a contact of Kommo they are known by its id.
+            words |= set() if address["kind"].startswith("kommo") else {address["value"].partition("@lid")[0]}
         return cls(words=frozenset(word.casefold() for word in words if word)) | cls.of_cards(cards)
 
     @classmethod

@@ -1,7 +1,7 @@
+from leads.models.further import FurtherAddress
 from leads.models.lead import ATTRIBUTES, Event, Lead, Objection
 from leads.models.meeting import Meeting
 from leads.models.message import Message
-from leads.models.number import FurtherPhone
 from leads.models.person import Forgotten, ForgottenReport, OptOut, PseudonymKey
 from leads.models.pipeline import (
     Criterion,
@@ -25,7 +25,7 @@ __all__ = [
     "Flow",
     "Forgotten",
     "ForgottenReport",
-    "FurtherPhone",
+    "FurtherAddress",
     "Lead",
     "Meeting",
     "Message",

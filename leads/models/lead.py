@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 
+from leads import addresses
+from leads.addresses import LONGEST_KEY
 from leads.models.pipeline import Pipeline, Stage
 
 # What the agent may report of a lead by name; everything else travels in `custom`.
@@ -56,8 +58,11 @@ class Lead(models.Model):
         Pipeline, models.PROTECT, related_name="leads", verbose_name=_("pipeline"), db_index=False
     )
     phone = models.CharField(_("phone"), max_length=20, null=True, blank=True, help_text="E.164")
-    # Equal for every spelling of one person's number (see leads/phone.py).
-    phone_key = models.CharField(max_length=20, null=True, blank=True, editable=False)
+    # By what the person is known first: the key of their phone or, while none is known, of another of their addresses
+    # (leads/addresses.py). None for who was found in Kommo and has no address yet.
+    phone_key = models.CharField(max_length=LONGEST_KEY, null=True, blank=True, editable=False)
+    # Key of the address last written from, where it is not that one.
+    written_from = models.CharField(max_length=LONGEST_KEY, blank=True, default="", db_default="", editable=False)
 
     # The WhatsApp id last reported, spelled as WhatsApp spells it: some numbers have no ninth digit there.
     whatsapp_id = models.CharField(max_length=100, blank=True, default="", db_default="", editable=False)
@@ -150,10 +155,23 @@ class Lead(models.Model):
         return self.name or self.phone or str(self.id)
 
     @property
+    def further_keys(self) -> list[str]:
+        """Return the keys of the person's addresses beside the one on this row."""
+        if "read_keys" in self.__dict__:
+            # Read together with the row (leads/interactions.py).
+            return self.__dict__["read_keys"] or []
+        return [one.key for one in self.further_addresses.all()] if self.pk else []
+
+    @property
+    def address_keys(self) -> list[str]:
+        """Return the keys of all addresses of the person, the one they are known by first."""
+        return [key for key in dict.fromkeys([self.phone_key, *self.further_keys]) if key]
+
+    @property
     def addresses(self) -> list[dict[str, str]]:
         """Return where the person is reached, the address last written from first: [{"kind", "value"}]."""
-        found = [{"kind": "whatsapp", "value": self.whatsapp_id}] if self.whatsapp_id else []
-        return found + ([{"kind": "phone", "value": self.phone}] if self.phone else [])
+        known = addresses.in_order(self.address_keys, self.written_from)
+        return [one.told for one in addresses.with_jid(known, self.whatsapp_id, own=self.phone or "")]
 
     @property
     def in_handoff(self) -> bool:
@@ -222,6 +240,7 @@ class Event(models.Model):
         OPTED_OUT = "opted_out", _("opted out")
         CARD = "card", _("card")
         ERASED = "erased", _("personal data erased")
+        ADDRESS = "address", _("address")
 
     lead = models.ForeignKey(Lead, models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField(_("at"))

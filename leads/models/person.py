@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from leads.addresses import LONGEST_KEY
 from leads.encryption import EncryptedTextField
 from leads.models.lead import Lead
 
@@ -30,7 +31,7 @@ class OptOut(models.Model):
 
     address = models.CharField(max_length=64, unique=True, editable=False)
     # To show who it is, while the person is known; empty once they were erased.
-    phone_key = models.CharField(_("phone"), max_length=20, blank=True, db_index=True)
+    phone_key = models.CharField(_("address"), max_length=LONGEST_KEY, blank=True, db_index=True)
     opted_out_at = models.DateTimeField(_("opted out at"))
     by = models.CharField(_("said by"), max_length=10, choices=Lead.Actor)
     reason = models.CharField(_("reason"), max_length=500, blank=True)

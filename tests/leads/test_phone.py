@@ -184,3 +184,14 @@ def test_n11_all_spellings_of_a_brazilian_mobile_number_share_one_key(area, subs
     ]
 
     assert len({parse(spelling, region="BR").key for spelling in spellings}) == 1
+
+
+@pytest.mark.parametrize(
+    "spelled", ["5491123456789@c.us", "+54 11 2345-6789", "+54 9 11 2345 6789", "011 15-2345-6789"]
+)
+def test_an_argentine_number_is_one_person_with_and_without_its_mobile_mark(spelled):
+    assert parse(spelled, region="AR").key == "+5491123456789"
+
+
+def test_numbers_of_two_argentines_stay_two():
+    assert parse("+54 11 2345-6789", region="AR").key != parse("+54 11 2345-6788", region="AR").key

@@ -39,6 +39,8 @@ NAMES = {
     "subject": gettext_lazy("what"),
     "ours": gettext_lazy("here"),
     "theirs": gettext_lazy("in Kommo"),
+    "address": gettext_lazy("address"),
+    "channel": gettext_lazy("first seen in"),
     # Of a meeting.
     "id": gettext_lazy("meeting id"),
     "status": gettext_lazy("meeting"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from bridge.admin.leads.buttons import buttons, stands_with_people
 from bridge.admin.leads.timeline import FILTERS, timeline
@@ -46,11 +48,24 @@ FACTS = (
     "conversation_stage",
 )
 
+KINDS = {
+    "phone": gettext_lazy("further phone"),
+    "whatsapp": "WhatsApp",
+    "lid": gettext_lazy("WhatsApp, hidden number"),
+    "bsuid": gettext_lazy("WhatsApp, user name"),
+    "instagram": "Instagram",
+    "telegram": "Telegram",
+    "email": gettext_lazy("e-mail"),
+    "kommo_contact": gettext_lazy("contact in Kommo"),
+    "kommo_chat": gettext_lazy("chat in Kommo"),
+    "external": gettext_lazy("id elsewhere"),
+}
+
 
 def find(lead_id: Any) -> Lead | None:
-    """Return the lead with all its page needs. Three queries."""
+    """Return the lead with all its page needs. Four queries."""
     rows = Lead.objects.select_related("pipeline", "stage", "card__account__catalogue")
-    return rows.prefetch_related("objections", "meetings").filter(pk=lead_id).first()
+    return rows.prefetch_related("objections", "meetings", "further_addresses").filter(pk=lead_id).first()
 
 
 def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
@@ -132,7 +147,10 @@ def _alternatives(lead: Lead) -> dict[str, Any]:
 def _facts(lead: Lead) -> list[dict[str, Any]]:
     """Return what we know of the person, with who said it and when."""
     labels = {field.name: str(field.verbose_name) for field in Lead._meta.local_concrete_fields}
-    rows = [(labels[name], getattr(lead, name), lead.provenance.get(name)) for name in FACTS]
+    rows: list[tuple[str, Any, Any]] = [
+        (labels[name], getattr(lead, name), lead.provenance.get(name)) for name in FACTS
+    ]
+    rows[1:1] = [_address(one, lead) for one in lead.addresses if one["value"] != lead.phone]
     rows += [(name, value, lead.provenance.get(f"custom.{name}")) for name, value in lead.custom.items()]
     objections = [objection.name for objection in lead.objections.all()]
     rows.append((str(_("objections")), objections, lead.provenance.get("objections")))
@@ -148,6 +166,17 @@ def _facts(lead: Lead) -> list[dict[str, Any]]:
         for name, value, known in rows
         if value not in (None, "", [])
     ]
+
+
+def _address(address: Mapping[str, str], lead: Lead) -> tuple[str, str, dict[str, str] | None]:
+    """Return an address, where it was first seen and when."""
+    seen = next((one for one in lead.further_addresses.all() if one.value == address["value"]), None)
+    if seen is None:
+        return str(KINDS.get(address["kind"], address["kind"])), address["value"], None
+    in_kommo = seen.seen_in.isdecimal() or seen.seen_in == "field"
+    by = Lead.Actor.KOMMO if in_kommo else Lead.Actor.AGENT if seen.seen_in == "report" else seen.seen_in
+    known = {"by": by, "at": seen.first_seen_at.isoformat()}
+    return str(KINDS.get(address["kind"], address["kind"])), address["value"], known
 
 
 def _meeting(meeting: Meeting) -> tuple[str, dict[str, str]]:

@@ -12,7 +12,7 @@ from bridge.api import representation
 from bridge.models import Account, Card
 from bridge.sync import fence
 from bridge.sync.connection import client_for
-from leads.models import Event, FieldMapping, FurtherPhone, Lead, Pipeline, Stage, TagRule
+from leads.models import Event, FieldMapping, FurtherAddress, Lead, Pipeline, Stage, TagRule
 from leads.phone import parse
 from tests.bridge.api.conftest import agent as agent_with_a_key
 from tests.bridge.webhooks.test_processing import HANDOFF, NEW, QUALIFIED, carded, hear, hook
@@ -288,8 +288,8 @@ def test_a_report_is_told_why_the_card_it_names_is_not_taken(account, pipeline, 
 
 def test_an_import_knows_no_number_twice(pipeline):
     lead = record(pipeline, ANA).lead
-    FurtherPhone.objects.create(
-        lead=lead, pipeline=pipeline, phone=MARIA, phone_key=MARIA, seen_in="1", first_seen_at=timezone.now()
+    FurtherAddress.objects.create(
+        lead=lead, pipeline=pipeline, value=MARIA, key=MARIA, seen_in="1", first_seen_at=timezone.now()
     )
     assert record(pipeline, MARIA, name="Ana").lead == lead
     assert Lead.objects.count() == 1

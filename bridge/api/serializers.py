@@ -301,11 +301,11 @@ class LeadFacts(Strict):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if isinstance(data, dict) and "phone" not in data and not data.get("addresses"):
             # Told together with all else that is wrong.
-            missing = {"phone": [serializers.ErrorDetail(NOBODY, code="required")]}
+            missing: dict[str, Any] = {"phone": [serializers.ErrorDetail(NOBODY, code="required")]}
             try:
                 super().to_internal_value(data)
             except serializers.ValidationError as error:
-                raise serializers.ValidationError({**missing, **error.detail}) from error
+                raise serializers.ValidationError(missing | dict(error.detail)) from error  # type: ignore[arg-type]
             raise serializers.ValidationError(missing)
         return super().to_internal_value(data)
 

@@ -1,7 +1,7 @@
 """In shadow: what would the bridge have done, beside what people and the older integration did, card by card?
 
 Two hands are compared by where they put a card since the shadow began: ours in words (decisions, also those that gave
-way to a person), theirs on the card itself.
+way to a person), theirs on the card itself; and by what they put onto it (bridge/shadow_values.py).
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Max
+
+from bridge import shadow_values
 from bridge.models import Account, Card
+from bridge.shadow_values import Value, Verdict
+from bridge.sync import catalogue as catalogues
 from followups.models import Attempt
 from leads.models import Event, Lead, Stage
+from leads.rulebook import rulebook
 
 # So many cards are named by default.
 NAMED = 20
 AT_ONCE = 500
+# The values of so many cards are compared, those that were busy last: more would take longer than anybody waits.
+VALUES_OF = 2_000
 OURS = (Event.Kind.DECISION, Event.Kind.STAGE_CHANGED, Event.Kind.MOVE_SUPPRESSED)
 # Where everybody begins: nobody concluded anything.
 BEGINNING = "new lead"
-
-
-class Verdict(StrEnum):
-    AGREE = "agree"
-    DIFFER = "differ"
-    ONLY_WE = "only we"
-    ONLY_THEY = "only they"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Row:
 
     verdict: Verdict
     kommo_id: int | None
+    lead_id: UUID
     lead: str
     ours: str
     reason: str
@@ -51,6 +52,12 @@ class Report:
     counts: Counter[Verdict] = field(default_factory=Counter)
     # Those that do not agree first.
     rows: list[Row] = field(default_factory=list)
+    # The same of values, card by card.
+    value_counts: Counter[Verdict] = field(default_factory=Counter)
+    values: list[Value] = field(default_factory=list)
+    # Of so many cards; there are more than these.
+    values_of: int = 0
+    has_more: bool = False
     would_create: int = 0
     would_say: int = 0
 
@@ -64,8 +71,11 @@ class _Hands:
     theirs: str = ""
 
 
-def compare(account: Account) -> Report:
-    """Return the comparison since the account has been in shadow; empty when it is not."""
+def compare(account: Account, *, values_of: int | None = VALUES_OF) -> Report:
+    """Return the comparison since the account has been in shadow; empty when it is not.
+
+    `values_of`: the values of so many cards, of those that something happened to last; None: of all.
+    """
     report = Report(account.shadow_since)
     if account.shadow_since is None:
         return report
@@ -76,15 +86,37 @@ def compare(account: Account) -> Report:
         place = places.get((card.observed.get("pipeline_id"), card.observed.get("status_id")), "other")
         verdict = _verdict(one, place if card.kommo_lead_id else "")
         report.counts[verdict] += 1
-        row = Row(verdict, card.kommo_lead_id, _named(card.lead), one.ours, one.reason, one.theirs)
+        row = Row(verdict, card.kommo_lead_id, card.lead_id, named(card.lead), one.ours, one.reason, one.theirs)
         report.rows.append(row)
     order = list(Verdict)
     report.rows.sort(key=lambda row: (row.verdict is Verdict.AGREE, order.index(row.verdict), row.kommo_id or 0))
+    # Kommo's times are whole seconds.
+    _compare_values(report, account, account.shadow_since.replace(microsecond=0), values_of)
     since = {"created_at__gte": account.shadow_since}
     report.would_create = Card.objects.filter(account=account, kommo_lead_id=None, state=Card.State.SHOWN).count()
     said = Attempt.objects.filter(enrollment__lead__pipeline__account_link__account=account, **since)
     report.would_say = said.filter(state=Attempt.State.WOULD_SEND).count()
     return report
+
+
+def _compare_values(report: Report, account: Account, since: datetime, most: int | None) -> None:
+    """Compare what stands on the cards of leads that were spoken with, or whose card was changed, since then."""
+    kinds = (Event.Kind.INTERACTION, Event.Kind.STAFF_EDIT)
+    events = Event.objects.filter(lead__pipeline__account_link__account=account, at__gte=since, kind__in=kinds)
+    busy = events.values_list("lead_id").annotate(last=Max("at")).order_by("-last", "lead_id")
+    ids = [lead_id for lead_id, _ in (busy[: most + 1] if most is not None else busy)]
+    report.has_more = most is not None and len(ids) > most
+    catalogue = catalogues.stored(account)
+    for start in range(0, len(ids[:most]), AT_ONCE):
+        rows = Card.objects.filter(account=account, lead__in=ids[:most][start : start + AT_ONCE])
+        for card in (
+            rows.select_related("lead__pipeline").prefetch_related("lead__objections").order_by("kommo_lead_id")
+        ):
+            report.values_of += 1
+            book = rulebook(card.lead.pipeline)
+            found = list(shadow_values.of_card(card, book, account, catalogue, since=since))
+            report.value_counts.update(value.verdict for value in found)
+            report.values += [value for value in found if value.verdict is not Verdict.AGREE]
 
 
 def _hands(account: Account, since: datetime) -> dict[UUID, _Hands]:
@@ -127,7 +159,7 @@ def _verdict(hands: _Hands, place: str) -> Verdict:
     return Verdict.DIFFER if hands.theirs else Verdict.ONLY_WE
 
 
-def _named(lead: Lead) -> str:
+def named(lead: Lead) -> str:
     return lead.name or (f"{lead.phone[:6]}…" if lead.phone else str(lead.pk)[:8])
 
 
@@ -137,8 +169,16 @@ def lines(report: Report, *, most: int | None = NAMED) -> Iterator[str]:
     yield f"  shadow report, card by card: {counts}"
     yield f"    new cards the bridge would have made: {report.would_create:,}"
     yield f"    messages it would have said: {report.would_say:,}"
-    named = report.rows if most is None else [row for row in report.rows if row.verdict is not Verdict.AGREE][:most]
-    for row in named:
+    values = ", ".join(f"{verdict}: {report.value_counts[verdict]:,}" for verdict in Verdict)
+    of = f"{report.values_of:,} cards" + (", those that were busy last" if report.has_more else "")
+    yield f"  values on {of}: {values}"
+    for value in report.values if most is None else report.values[:most]:
+        yield (
+            f"    {value.verdict}: lead {value.kommo_id} ({named(value.lead)}), {value.subject}: "
+            f"we {value.ours or 'nothing'}; they {value.theirs or 'nothing'}"
+        )
+    shown = report.rows if most is None else [row for row in report.rows if row.verdict is not Verdict.AGREE][:most]
+    for row in shown:
         number = f"lead {row.kommo_id}" if row.kommo_id else "no card yet"
         ours = f"we {row.ours} ({row.reason})" if row.ours else "we nothing"
         yield f"    {row.verdict}: {number} ({row.lead}): {ours}; they {row.theirs or 'nothing'}"

@@ -48,7 +48,7 @@ from bridge.sync.leases import alone
 from bridge.sync.troubles import Subject
 from bridge.webhooks import inbox, processing
 from followups import dispatch
-from leads import handoff, meetings
+from leads import handoff, meetings, responsibility
 
 log = structlog.get_logger(__name__)
 
@@ -273,7 +273,7 @@ def end_waits() -> None:
     """Give back leads whose longest handoff is over, and let meetings go by whose time has come."""
     heartbeat.progress()
     now = timezone.now()
-    handoff.end_expired(now=now)
+    responsibility.end_expired(now=now)
     meetings.pass_all(now=now)
 
 
@@ -409,7 +409,7 @@ def _intakes(now: datetime) -> Iterable[TaskCall]:
 
 
 def _waits(now: datetime) -> Iterable[TaskCall]:
-    if handoff.has_expired(now) or meetings.passing(now).exists():
+    if handoff.expired(now).exists() or meetings.passing(now).exists():
         yield "bridge.tasks.end_waits", ()
     for account_id in switches.at_closed_doors(now=now):
         yield "bridge.tasks.knock", (account_id,)

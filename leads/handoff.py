@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from leads import announcements
 from leads.models import Event, Lead, Stage
@@ -30,16 +30,17 @@ def pause(
 ) -> bool:
     """Silence the agent for this lead; False when it is silent already, and then since, source and reason stay.
 
-    With `handoff_max` on the pipeline the handoff ends by itself after that time (see `end_expired`). `tells_staff`:
-    somebody is to speak in its place, and hears of it. `was_only_silent`: until this moment nobody was, so that this is
-    a handoff although the agent was silent. `found`: a person has had the lead all along, and nobody is called.
+    With `handoff_max` on the pipeline the handoff ends by itself after that time (leads/responsibility.py), unless a
+    stage is what silences the agent: that lasts as long as the card stands there. `tells_staff`: somebody is to speak
+    in its place, and hears of it. `was_only_silent`: until this moment nobody was, so that this is a handoff although
+    the agent was silent. `found`: a person has had the lead all along, and nobody is called.
     """
     lead = _locked(lead)
     begins = not lead.in_handoff or (tells_staff and (was_only_silent or not lead.is_with_people))
     if not begins or lead.erased_at:
         return False
     lead.handoff_source, lead.handoff_since, lead.handoff_reason = source, now, reason[:500]
-    longest = lead.pipeline.handoff_max
+    longest = None if source == Lead.HandoffSource.STAGE else lead.pipeline.handoff_max
     lead.handoff_until = now + longest if longest else None
     lead.updated_at = now
     lead.save(update_fields=HANDOFF_FIELDS)
@@ -124,20 +125,16 @@ def with_people() -> QuerySet[Lead]:
     return Lead.objects.exclude(handoff_source="").exclude(**only_silent)
 
 
-def has_expired(now: datetime) -> bool:
-    return _expired(now).exists()
+def expired(now: datetime) -> QuerySet[Lead]:
+    """Return the leads whose longest handoff is over, the longest ago first.
 
-
-def end_expired(*, now: datetime, limit: int = 200) -> int:
-    """Resume the leads whose longest handoff is over; return how many."""
-    return sum(
-        resume(lead, by=Lead.Actor.BRIDGE, reason="the longest handoff of this pipeline is over", now=now)
-        for lead in _expired(now).order_by("handoff_until")[:limit]
-    )
-
-
-def _expired(now: datetime) -> QuerySet[Lead]:
-    return Lead.objects.filter(handoff_until__lte=now).exclude(handoff_source="")
+    Where a card stands in a stage that pauses the agent, somebody wants it so for as long as it stands there. Only
+    where nobody but we had put it there, because the agent asked for a person, has nobody come.
+    """
+    silent = Q(stage__pauses_agent=True)
+    ours = Q(handoff_source=Lead.HandoffSource.API) & ~Q(stage_set_by__in=(Lead.Actor.STAFF, Lead.Actor.KOMMO))
+    over = Lead.objects.filter(handoff_until__lte=now).exclude(handoff_source="")
+    return over.exclude(silent & ~ours).order_by("handoff_until")
 
 
 def _locked(lead: Lead) -> Lead:

@@ -70,6 +70,20 @@ def give_back(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime, stage: 
     return True
 
 
+def end_expired(*, now: datetime, limit: int = 200) -> int:
+    """Give back the leads whose longest handoff is over; return how many."""
+    return sum(_end(lead, now) for lead in handoff.expired(now).select_related("pipeline", "stage")[:limit])
+
+
+@transaction.atomic
+def _end(lead: Lead, now: datetime) -> bool:
+    row = stages.locked(lead)
+    if not handoff.expired(now).filter(pk=row.pk).exists():
+        # Somebody came at this moment.
+        return False
+    return give_back(row, by=Lead.Actor.BRIDGE, reason="the longest handoff of this pipeline is over", now=now)
+
+
 def place_after(lead: Lead) -> Stage | None:
     """Return where a lead goes that stands with people and is given back; None when it can stay where it is.
 

@@ -6,10 +6,11 @@ from django.dispatch import receiver
 
 from leads import announcements
 from leads.announcements import Saved
-from leads.models import Lead, Stage, Stay
+from leads.models import Event, Lead, Stage, Stay
 from leads.statements import insert
 
 STAGE = frozenset({"stage"})
+MOVES_LOOKED_AT = 10
 
 
 @receiver(announcements.leads_saved)
@@ -29,7 +30,16 @@ def follow(saved: list[Saved], **_: object) -> None:
 
 
 def came_from(lead: Lead) -> Stage | None:
-    """Return the last stage the lead stood in where the agent speaks and the way is open; None when there is none."""
-    way = lead.stays.filter(stage__pauses_agent=False, stage__kind=Stage.Kind.OPEN).exclude(stage=lead.stage_id)
-    last = way.select_related("stage").order_by("-entered_at", "-id").first()
-    return last.stage if last else None
+    """Return the last stage the lead stood in where the agent speaks and the way is open; None when there is none.
+
+    Where it was found in Kommo nothing was written down: then whoever moved it here knows where it stood.
+    """
+    open_ones = Stage.objects.filter(pipeline=lead.pipeline_id, pauses_agent=False, kind=Stage.Kind.OPEN)
+    open_ones = open_ones.exclude(pk=lead.stage_id)
+    last = lead.stays.filter(stage__in=open_ones).select_related("stage").order_by("-entered_at", "-id").first()
+    if last:
+        return last.stage
+    moves = lead.events.filter(kind__in=(Event.Kind.STAFF_MOVE, Event.Kind.STAGE_CHANGED)).order_by("-id")
+    keys = [data.get("from") for data in moves.values_list("data", flat=True)[:MOVES_LOOKED_AT]]
+    stages = {stage.key: stage for stage in open_ones.filter(key__in=[key for key in keys if key])}
+    return next((stages[key] for key in keys if key in stages), None)

@@ -347,7 +347,12 @@ class Pipeline(Record):
         bool, Flag(), Says("An empty value from the agent clears nothing: for schemas that fill in every field.")
     ] = False
     handoff_max: Annotated[
-        timedelta | None, Duration(), Says("How long a handoff lasts at most; left out: until a person ends it.")
+        timedelta | None,
+        Duration(),
+        Says(
+            "How long a handoff lasts at most; left out: until a person ends it. In a stage that pauses the agent it "
+            "lasts as long as the card stands there, unless only the agent asked for a person."
+        ),
     ] = None
     silent_when_kommo_is_away: Annotated[
         bool, Flag(), Says("While Kommo could not be asked for half an hour, the agent may not reply.")

@@ -210,8 +210,9 @@ def take_in(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalogue | Non
     reading = _reading(card, lead, reply, catalogue, {}, now=now)
     stage, name = _place_of(reading, held)
     lead.stage, lead.other_stage_name = stage, "" if stage else name[:250]
-    # Found, not placed: nobody was seen to move it there, so rules may move it on.
-    lead.stage_set_by, lead.stage_set_at = Lead.Actor.KOMMO, now
+    # Found, not placed: nobody was seen to move it there, so rules may move it on. It has stood there at least since
+    # the last change of anything on it.
+    lead.stage_set_by, lead.stage_set_at = Lead.Actor.KOMMO, reading.set_at
     _update_card(reading, reply, held, now)
     _take_over(reading)
     _remember_owners(reading, called_for=[])

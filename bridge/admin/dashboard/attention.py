@@ -145,7 +145,7 @@ def _accounts(accounts: list[Account], now: datetime) -> Iterator[Concern]:
                     "The bridge shows what it would send, writes nothing and says nothing to leads. "
                     "Leave shadow on the account's page."
                 ),
-                links=page,
+                links=((_("Compare both hands"), f"{reverse('shadow')}?account={account.pk}"), *page),
             )
         yield from _token(account, page, now)
         if account.webhook_problem:

@@ -44,8 +44,8 @@ class Command(BaseCommand):
         for line in stocktaking.lines(stocktaking.take_stock(account)):
             self.stdout.write(line)
         if account.is_silent:
-            most = None if whole else shadow_report.NAMED
-            for line in shadow_report.lines(shadow_report.compare(account), most=most):
+            most, of = (None, None) if whole else (shadow_report.NAMED, shadow_report.VALUES_OF)
+            for line in shadow_report.lines(shadow_report.compare(account, values_of=of), most=most):
                 self.stdout.write(line)
 
     def _do(self, deed: str, account: Account, reason: str) -> None:

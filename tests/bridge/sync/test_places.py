@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -102,3 +104,11 @@ def test_where_a_person_put_the_card_is_theirs_also_when_its_stage_is_known_only
     record(pipeline, ANA, qualification_score=10)
     drain(rested(account))
     assert kommo.lead(moved)["status_id"] == 89709595
+
+
+def test_a_found_lead_stands_there_at_least_since_its_last_change(account, kommo, time_machine):
+    made = kommo.post("leads", {"name": "Ana", "phone": ANA, "status_id": QUALIFIED})
+    time_machine.move_to(timezone.now() + timedelta(days=40))
+    tasks.poll(account.pk)
+    hear(account, hook(made["id"], "update", pipeline_id=PLACE))
+    assert Lead.objects.get().stage_set_at.timestamp() == made["updated_at"]

@@ -316,7 +316,7 @@ class Living(RuleBasedStateMachine):
         if lead_id is None:
             return st.fixed_dictionaries({}, optional={**parts, "tags": tags})
         parts["name"] = st.sampled_from(NAMES)
-        there = [tag["name"] for tag in self.kommo.lead(lead_id)["_embedded"]["tags"]]
+        there = [tag["name"] for tag in self.kommo.get(f"leads/{lead_id}")["_embedded"]["tags"]]
         parts["tags_to_add"] = tags.map(_as_tags)
         if there:
             parts["tags_to_delete"] = st.lists(st.sampled_from(there), unique=True, max_size=2).map(_as_tags)
@@ -336,10 +336,13 @@ class Living(RuleBasedStateMachine):
         return st.one_of(filled, st.none()).map(lambda values: {"field_id": field_id, "values": values})
 
     def _set(self, lead_id: int, change: Any, *subjects: str) -> None:
+        """Let staff change something; who empties what is empty has changed nothing that could be seen."""
         self._pass(seconds=2)
+        before = self.kommo.get(f"leads/{lead_id}")
         lead = self._in_living_pipelines(change)
         for subject in subjects:
-            self._is_theirs(lead, subject)
+            if _shown(lead, subject) != _shown(before, subject):
+                self._is_theirs(lead, subject)
         self.told_of.append(lead_id)
 
     def _is_theirs(self, lead: dict[str, Any], subject: str) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
+
 from followups.models import Unreachable
 from leads import optout
-from leads.models import Lead
+from leads.models import Event, Lead
 
 
 def note(lead: Lead, reason: str, *, is_certain: bool, now: datetime) -> None:
@@ -28,6 +30,24 @@ def reasons(leads: Collection[Lead]) -> dict[UUID, str]:
 def heard_from(lead: Lead) -> bool:
     """Forget that a number was called invalid: somebody writes from it. What may have been a wish stays."""
     return bool(Unreachable.objects.filter(phone_key=lead.phone_key, is_certain=True).delete()[0])
+
+
+def is_noted(lead: Lead) -> bool:
+    return bool(lead.phone_key) and Unreachable.objects.filter(phone_key=lead.phone_key).exists()
+
+
+@transaction.atomic
+def lift(lead: Lead, *, who: str, now: datetime) -> bool:
+    """Let the lead's number be written to again: the person says that it works, or wants to be; False when it may be.
+
+    A person's word alone lifts what may have been a wish. Nothing that was stopped begins again by itself.
+    """
+    if not lead.phone_key or not Unreachable.objects.filter(phone_key=lead.phone_key).delete()[0]:
+        return False
+    reason = f"the number may be written to again: lifted by {who}"
+    for row in Lead.objects.filter(phone_key=lead.phone_key, erased_at=None):
+        row.events.create(at=now, kind=Event.Kind.FOLLOW_UP, actor=Lead.Actor.STAFF, reason=reason[:500], data={})
+    return True
 
 
 def forget(lead: Lead, *, now: datetime) -> None:

@@ -92,6 +92,8 @@ PEOPLE = (
     _("sent again by %(a)s"),
     _("opted out by %(a)s"),
     _("opt-out taken back by %(a)s"),
+    _("the number may be written to again"),
+    _("lifted by %(a)s"),
     _("closed by %(a)s"),
     _("%(a)s had the card made anew"),
     _("decided by %(a)s"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
+from bridge import roles
 from bridge.models import Account, AccountPipeline, AgentEvent, Card
 from bridge.sync import figures, switches
 from bridge.sync.shadow import leave as leave_shadow
@@ -13,8 +15,9 @@ from followups import staff
 from followups.models import Attempt, Enrollment, Sequence
 from followups.selectors import outcomes
 from followups.today import today
-from leads import handoff, optout
+from leads import erasure, handoff, optout
 from leads.models import Event, Lead
+from tests.bridge.admin.people import client_of
 from tests.followups.conftest import MARIA, TUESDAY
 
 DAY = timedelta(days=1)
@@ -228,6 +231,45 @@ class TestWhoIsNotReached:
         conversation.run(timedelta(hours=1))
         assert Lead.objects.get(pk=lead.pk).opted_out_at
         assert Event.objects.get(kind=Event.Kind.OPTED_OUT).reason == "the agent says the person opted out"
+
+    def test_what_a_bare_410_has_ended_a_person_lifts_and_nothing_stopped_begins_again(self, conversation, agent):
+        agent.answers = [(410, {}), (200, {})]
+        lead = conversation.agent_writes()
+        conversation.run(timedelta(hours=1))
+        conversation.lead_writes()
+        conversation.wait(minutes=1)
+        conversation.agent_writes()
+        conversation.run(timedelta(hours=1))
+        # Whether it was a wish nobody knows, so that they write is not enough.
+        assert states() == ["unreachable"]
+
+        operator = client_of(roles.OPERATOR)
+        page = reverse("admin:leads_lead_change", args=[lead.pk])
+        assert "do-lift" in operator.get(page).content.decode()
+        operator.post(reverse("admin:leads_lead_do", args=[lead.pk, "lift"]))
+        assert "do-lift" not in operator.get(page).content.decode()
+        assert Event.objects.filter(reason__contains="again: lifted by operator").exists()
+        conversation.run(timedelta(hours=1))
+        assert states() == ["unreachable"]
+        conversation.lead_writes()
+        conversation.wait(minutes=1)
+        conversation.agent_writes()
+        conversation.run(timedelta(hours=1))
+        assert states() == ["unreachable", "sent"]
+
+    def test_who_was_erased_after_a_bare_410_and_asks_for_it_is_written_to_again(self, conversation, agent):
+        agent.answers = [(410, {}), (200, {})]
+        lead = conversation.agent_writes()
+        conversation.run(timedelta(hours=1))
+        erasure.erase(Lead.objects.get(pk=lead.pk), by=Lead.Actor.STAFF, now=conversation.now)
+        conversation.wait(minutes=5)
+        back = conversation.lead_writes()
+        assert Lead.objects.get(pk=back.pk).opted_out_at
+        client_of(roles.OPERATOR).post(reverse("admin:leads_lead_do", args=[back.pk, "take-back"]))
+        conversation.wait(minutes=1)
+        conversation.agent_writes()
+        conversation.run(timedelta(hours=1))
+        assert Attempt.objects.filter(state="sent", enrollment__lead=back).count() == 1
 
     def test_another_number_of_the_person_is_another_number(self, conversation, agent):
         agent.answers = [(410, {}), (200, {})]

@@ -20,6 +20,7 @@ from bridge.errors import KommoError
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
 from bridge.sync import nudge, outbox, reconciliation, vanished
+from followups import unreachable
 from leads import erasure, handoff, optout, responsibility, stages
 from leads.models import Event, Lead, Stage
 
@@ -167,6 +168,12 @@ def _take_back(request: HttpRequest, lead: Lead) -> str:
     return _("This person may get follow-ups again. What was stopped does not begin again by itself.")
 
 
+def _lift(request: HttpRequest, lead: Lead) -> str:
+    if not unreachable.lift(lead, who=str(request.user), now=timezone.now()):
+        raise NotDoneError(_("This number may be written to already."))
+    return _("This number may be written to again. What was stopped does not begin again by itself.")
+
+
 def _erase(request: HttpRequest, lead: Lead) -> str:
     # Typed, not clicked: nothing brings it back.
     if request.POST.get("sure", "").strip() != str(lead):
@@ -189,5 +196,6 @@ ACTIONS = {
     "move": Doing(OPERATE, _move),
     "opt-out": Doing(OPERATE, _opt_out),
     "take-back": Doing(OPERATE, _take_back),
+    "lift": Doing(OPERATE, _lift),
     "erase": Doing(ERASE, _erase, asks_again=True),
 }

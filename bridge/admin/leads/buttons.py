@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from django.utils.translation import gettext as _
 
 from bridge.models import Card
+from followups import unreachable
 from leads.models import Lead, Stage
 
 AWAY = (Card.State.GONE, Card.State.CLOSED)
@@ -127,6 +128,13 @@ def _of_the_person(lead: Lead, stages: list[Stage], came_from: Stage | None) -> 
             "Only where it was a mistake, or the person asks for it. Nothing that was stopped begins again by itself."
         )
         yield Button("take-back", "do_not_disturb_off", _("Take the opt-out back"), ask)
+
+    if unreachable.is_noted(lead):
+        ask = _(
+            "The agent was told that nothing reaches this number, or that the person wants nothing. Lift it only where "
+            "you know better, or the person asks for it."
+        )
+        yield Button("lift", "phone_enabled", _("Let the number be written to"), ask)
 
 
 def stands_with_people(lead: Lead) -> bool:

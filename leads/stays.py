@@ -35,7 +35,8 @@ def came_from(lead: Lead) -> Stage | None:
     Where it was found in Kommo nothing was written down: then whoever moved it here knows where it stood.
     """
     open_ones = Stage.objects.filter(pipeline=lead.pipeline_id, pauses_agent=False, kind=Stage.Kind.OPEN)
-    open_ones = open_ones.exclude(pk=lead.stage_id)
+    if lead.stage_id is not None:
+        open_ones = open_ones.exclude(pk=lead.stage_id)
     last = lead.stays.filter(stage__in=open_ones).select_related("stage").order_by("-entered_at", "-id").first()
     if last:
         return last.stage

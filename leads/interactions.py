@@ -68,7 +68,8 @@ class Message:
 class Meeting:
     """A meeting as the agent's calendar has it; `status` is one of Lead.MeetingStatus.
 
-    A part that is empty was not spoken of and stays as it was, unless `cleared` names it.
+    A part that is empty was not spoken of and stays as it was, unless `cleared` names it. `replaces`: which id it had
+    before it was moved.
     """
 
     status: str
@@ -76,6 +77,7 @@ class Meeting:
     starts_at: datetime | None = None
     link: str = ""
     cleared: frozenset[str] = frozenset()
+    replaces: str = ""
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,8 @@ class _Book:
         self.show()
 
     def tell(self, told: interactions.Meeting) -> None:
+        if told.replaces and told.replaces != told.id:
+            self._leave(told.replaces)
         row = self._row_of(told)
         if row and row.told_at > self._at:
             self._note_older(row, told)
@@ -156,10 +158,23 @@ class _Book:
             assert told.starts_at is not None
             when = f"{told.starts_at.astimezone(ZoneInfo(self._lead.pipeline.time_zone)):%d/%m/%Y %H:%M}"
             self._changes.ignored["meeting"] = f"{when} lies in the past: nothing is booked by it"
-            return
+            if not told.replaces:
+                return
         else:
             self._set(row, told)
         self.show()
+
+    def _leave(self, meeting_id: str) -> None:
+        """Let a meeting stand no more that has another id by now; nobody cancelled it, so nobody is told."""
+        row = next((row for row in self._rows if row.meeting_id == meeting_id), None)
+        if row is None:
+            # What is told of it late is older news.
+            row = Meeting(lead_id=self._lead.pk, meeting_id=meeting_id, began_as=STATUS.SCHEDULED)
+            row.first_told_at = row.told_at = self._at
+            row.status = STATUS.CANCELLED
+            self._rows.append(row)
+        elif row.is_booked and row.told_at <= self._at:
+            row.status, row.told_at = STATUS.CANCELLED, self._at
 
     def _row_of(self, told: interactions.Meeting) -> Meeting | None:
         by_id = {row.meeting_id: row for row in self._rows}

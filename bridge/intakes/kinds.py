@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.intakes import chatwoot, evolution, waha, whatsapp_cloud, zapi
+from bridge.intakes import calcom, calendly, chatwoot, evolution, waha, whatsapp_cloud, zapi
 from bridge.intakes.told import Call, Told, UnreadableError
 from bridge.models import Intake
 
@@ -33,6 +33,8 @@ SOURCES: dict[str, Source] = {
     Kind.ZAPI: Source(zapi.read),
     Kind.WHATSAPP_CLOUD: Source(whatsapp_cloud.read, whatsapp_cloud.SETTINGS, "app_secret", whatsapp_cloud.is_signed),
     Kind.CHATWOOT: Source(chatwoot.read, chatwoot.SETTINGS, "secret", chatwoot.is_signed),
+    Kind.CALCOM: Source(calcom.read, calcom.SETTINGS, "secret", calcom.is_signed, books=True),
+    Kind.CALENDLY: Source(calendly.read, calendly.SETTINGS, "secret", calendly.is_signed, books=True),
 }
 
 

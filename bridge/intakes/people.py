@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
-from bridge.intakes.told import Address
+from bridge.intakes import told
 from bridge.models import Intake
-from leads.models import Pipeline
-from leads.phone import Phone, PhoneError, parse
-
-# Kinds of addresses that are, or hold, a phone number.
-NUMBERS = ("whatsapp", "phone")
+from leads.addresses import Address, AddressError, of_key, parse
+from leads.interactions import Interaction
+from leads.models import Lead, Pipeline
 
 
 def pipeline_of(intake: Intake) -> Pipeline | None:
@@ -20,11 +20,25 @@ def pipeline_of(intake: Intake) -> Pipeline | None:
     return Pipeline.objects.filter(is_default=True).first()
 
 
-def phone_of(addresses: Iterable[Address], pipeline: Pipeline) -> Phone | None:
-    for address in addresses:
-        if address.kind in NUMBERS:
-            try:
-                return parse(address.value, region=pipeline.phone_region)
-            except PhoneError:
-                continue
-    return None
+def addresses_of(named: Iterable[told.Address], pipeline: Pipeline) -> tuple[Address, ...]:
+    """Return those of a source's addresses that are somebody's, each once."""
+    found: dict[str, Address] = {}
+    for one in named:
+        with suppress(AddressError):
+            address = parse(one.kind, one.value, region=pipeline.phone_region)
+            # A WhatsApp id and its number are one; the id is what one writes to.
+            if address.key not in found or address.kind == "whatsapp":
+                found[address.key] = address
+    return tuple(found.values())
+
+
+def speak_of(lead: Lead | None, booking: told.Booking, pipeline: Pipeline, **said: Any) -> Interaction | None:
+    """Return an interaction about a lead, or about whoever books and is none yet; None where nobody can be named."""
+    phones = addresses_of((told.Address("phone", one) for one in booking.phones), pipeline)
+    if lead is not None:
+        own = of_key(lead.phone_key, value=lead.phone or "") if lead.phone_key else None
+        # Somebody who has no number yet tells it by booking.
+        named = (*([own] if own else ()), *(() if lead.phone else phones))
+    else:
+        named = phones or addresses_of((told.Address("email", one) for one in booking.emails), pipeline)
+    return Interaction(phone=None, addresses=named, **said) if named else None

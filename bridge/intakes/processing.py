@@ -20,18 +20,18 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
 from bridge import heartbeat
-from bridge.intakes import inbox, kinds, people
-from bridge.intakes.told import Ignored, Message, Status, Told, UnreadableError
+from bridge.intakes import bookings, inbox, kinds, people
+from bridge.intakes.told import Booking, Ignored, Message, Status, Told, UnreadableError
 from bridge.intakes.words import shown
 from bridge.models import Intake, IntakeCall, IntakeItem
 from bridge.sync import figures
 from bridge.sync.leases import alone
 from leads import messages
+from leads.addresses import Address
 from leads.erasure import ForgottenError
 from leads.interactions import Direction, Interaction, record_all
 from leads.interactions import Message as Said
 from leads.models import Lead, Pipeline
-from leads.phone import Phone
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,7 @@ class Heard:
     result: str = ""
     reason: str = ""
     pipeline: Pipeline | None = None
-    phone: Phone | None = None
+    addresses: tuple[Address, ...] = ()
 
     def becomes(self, result: Result, reason: str = "", lead: Lead | None = None) -> None:
         self.result, self.reason, self.lead = result, reason, lead or self.lead
@@ -113,6 +113,7 @@ def process(calls: Sequence[IntakeCall]) -> None:
     with transaction.atomic():
         _take_messages(current)
     _take_statuses(current)
+    _take_bookings(current)
     for heard in current.heard:
         if isinstance(heard.told, Ignored):
             heard.becomes(Result.IGNORED, heard.told.reason)
@@ -143,10 +144,10 @@ def _take_messages(current: Round) -> None:
         if one.pipeline is None:
             one.becomes(Result.NOT_FOUND, NO_PIPELINE)
         else:
-            one.phone = people.phone_of(one.told.addresses, one.pipeline)
-            if one.phone is None:
+            one.addresses = people.addresses_of(one.told.addresses, one.pipeline)
+            if not one.addresses:
                 one.becomes(Result.NOT_FOUND, NO_ADDRESS)
-    ready = sorted((one for one in spoken if one.phone is not None), key=lambda one: _written_at(one, current.now))
+    ready = sorted((one for one in spoken if one.addresses), key=lambda one: _written_at(one, current.now))
     for some in _rounds(ready):
         for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
             _record([one for one in some if one.pipeline == pipeline], pipeline, current.now)
@@ -159,10 +160,10 @@ def _rounds(left: list[Heard]) -> Iterator[list[Heard]]:
         now_on: list[Heard] = []
         later: list[Heard] = []
         for one in left:
-            assert one.phone is not None
-            who = (one.pipeline.pk if one.pipeline else None, one.phone.key)
-            (later if who in seen else now_on).append(one)
-            seen.add(who)
+            who = {(one.pipeline.pk if one.pipeline else None, address.key) for address in one.addresses}
+            (later if who & seen else now_on).append(one)
+            # Also of those put off: what comes after them must not pass them.
+            seen |= who
         yield now_on
         left = later
 
@@ -186,11 +187,12 @@ def _record(some: Sequence[Heard], pipeline: Pipeline, now: datetime) -> None:
 
 def _interaction(one: Heard, now: datetime) -> Interaction:
     told, pipeline = one.told, one.pipeline
-    assert isinstance(told, Message) and one.phone is not None and pipeline is not None
+    assert isinstance(told, Message) and pipeline is not None
     at = _written_at(one, now)
     hints = {"name": told.name, "email": told.email} if told.direction == "inbound" else {}
     return Interaction(
-        phone=one.phone,
+        phone=None,
+        addresses=one.addresses,
         occurred_at=at,
         hints={key: value for key, value in hints.items() if value},
         message=Said(
@@ -237,6 +239,20 @@ def _take_statuses(current: Round) -> None:
             current.waiting[heard.call.pk] = "the message it is about is not known yet"
         else:
             heard.becomes(Result.NOT_FOUND, "no message of ours has this id")
+
+
+def _take_bookings(current: Round) -> None:
+    """Act on what became of meetings, in the order in which it came to be."""
+    booked = [(one, one.told) for one in current.heard if isinstance(one.told, Booking)]
+    for heard, told in sorted(booked, key=lambda pair: pair[1].at or pair[0].call.received_at):
+        try:
+            result, reason, lead = bookings.take(
+                told, heard.call.intake, received_at=heard.call.received_at, now=current.now
+            )
+        except bookings.NotYetError as error:
+            current.waiting[heard.call.pk] = str(error)
+        else:
+            heard.becomes(result, reason, lead)
 
 
 def _settle(current: Round) -> None:

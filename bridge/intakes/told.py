@@ -153,6 +153,13 @@ def yes(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
+def web_address(value: Any) -> str:
+    """Return an address that a browser opens, as short as a column takes it; empty for everything else."""
+    said = text(value, 2000).strip()
+    is_one = said.startswith(("https://", "http://")) and len(said) <= 1000 and not any(map(str.isspace, said))
+    return said if is_one else ""
+
+
 def moment(value: Any) -> datetime | None:
     """Return a time, told as seconds or milliseconds, as a number or a text, or in ISO 8601; None for what is none."""
     if isinstance(value, Mapping):

@@ -347,3 +347,43 @@ def test_a_person_who_was_erased_and_writes_again_begins_anew(way_in, time_machi
     time_machine.shift(timedelta(minutes=5))
     way.tell(inbound(9, at=int(timezone.now().timestamp())))
     assert conversation() == [("inbound", "mensagem 9")]
+
+
+# --- People without a number
+
+
+LID = "104729384756011@lid"
+
+
+def hidden(number: int, alt: str | None = None, **more) -> dict:
+    return inbound(number, **more) | {
+        "data": inbound(number, **more)["data"]
+        | {"key": {"remoteJid": LID, "remoteJidAlt": alt, "fromMe": False, "id": f"3AHIDDEN{number}"}}
+    }
+
+
+def test_a_person_known_by_a_hidden_id_alone_is_a_lead_and_gets_the_number_later(way_in):
+    way = way_in()
+    way.tell(hidden(1))
+    only = Lead.objects.get()
+    assert (only.phone, only.addresses[0]) == (None, {"kind": "lid", "value": LID})
+    way.tell(hidden(2, alt="558191234567@s.whatsapp.net"))
+    only = Lead.objects.get()
+    assert only.phone == MARIA and only.messages.count() == 2
+    way.tell(inbound(3), body("evolution/03"))
+    assert Lead.objects.get().in_handoff and Message.objects.count() == 4
+
+
+def test_hidden_and_known_messages_of_one_round_are_one_person(way_in):
+    way_in().tell(hidden(1), hidden(2, alt="558191234567@s.whatsapp.net"), inbound(3), hidden(4))
+    assert Lead.objects.get().messages.count() == 4
+
+
+def test_a_person_without_a_number_writes_through_the_cloud_api_and_instagram(way_in):
+    way_in("whatsapp_cloud").tell(body("whatsapp_cloud/02"))
+    way_in("chatwoot").tell(
+        body("chatwoot/01", sender__phone_number=None, conversation__channel="Channel::Instagram",
+             conversation__contact_inbox__source_id="17841400", conversation__meta__sender__phone_number=None)
+    )  # fmt: skip
+    kinds = [{address["kind"] for address in lead.addresses} for lead in Lead.objects.order_by("created_at", "pk")]
+    assert {"bsuid"} in kinds and {"instagram", "external"} in kinds

@@ -1,0 +1,138 @@
+"""Whose meeting is it, and what became of it: bookings that a calendar tells by itself.
+
+The lead is found by the mark that their booking link carried, then by a booking that is known already, then by phone,
+then by e-mail. Who books and is nobody's lead yet becomes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from bridge.intakes import people
+from bridge.intakes.told import Address, Booking
+from bridge.models import Intake, IntakeItem
+from leads import numbers
+from leads.erasure import ForgottenError
+from leads.interactions import Interaction, record
+from leads.interactions import Meeting as Told
+from leads.models import Lead, Meeting, Pipeline
+
+Result = IntakeItem.Result
+BOOKED = ("scheduled", "rescheduled")
+NOBODY = "neither mark, phone nor e-mail is anybody's"
+NO_PIPELINE = "there is no pipeline: choose one for this way in"
+# So long the other half of a move, or the booking itself, may still come.
+MAY_STILL_COME = timedelta(minutes=1)
+
+
+class NotYetError(Exception):
+    """What this is about may still come."""
+
+
+def take(
+    told: Booking, intake: Intake, *, received_at: datetime, now: datetime
+) -> tuple[IntakeItem.Result, str, Lead | None]:
+    """Act on news of a booking; return what became of it, and whose it is. Raises NotYetError."""
+    pipeline = people.pipeline_of(intake)
+    if pipeline is None:
+        return Result.NOT_FOUND, NO_PIPELINE, None
+    lead = find(told, pipeline)
+    is_new = now < received_at + MAY_STILL_COME
+    if lead is None and told.status not in BOOKED:
+        if is_new:
+            raise NotYetError("the booking it is about is not known yet")
+        return Result.NOT_FOUND, NOBODY, None
+    known = Meeting.objects.filter(lead=lead, meeting_id=told.id).first() if lead else None
+    if told.is_moved_away:
+        if known is not None and not known.is_booked:
+            return Result.KNOWN, "", lead
+        if is_new:
+            raise NotYetError("where it was moved to is not known yet")
+    if told.is_taken_back and (known is None or known.status != Lead.MeetingStatus.NO_SHOW):
+        return Result.KNOWN, "", lead
+    status = told.status
+    if told.is_taken_back and known is not None:
+        # They came, unless it is yet to be.
+        is_over = known.starts_at is not None and known.starts_at <= now
+        status = "completed" if is_over else "scheduled"
+    at = min(told.at or received_at, now)
+    meeting = Told(status=status, id=told.id, starts_at=told.starts_at, link=told.link, replaces=told.replaces)
+    interaction = people.speak_of(
+        lead,
+        told,
+        pipeline,
+        occurred_at=at,
+        context={"meeting": meeting},
+        hints={
+            key: value
+            for key, value in (("name", told.name), ("email", next(iter(told.emails), "")))
+            if value and status in BOOKED
+        },
+        actor=Lead.Actor.LEAD,
+        via=intake.slug,
+    )
+    if interaction is None:
+        return Result.NOT_FOUND, NOBODY, None
+    return _record(interaction, lead.pipeline if lead else pipeline, now)
+
+
+def _record(interaction: Interaction, pipeline: Pipeline, now: datetime) -> tuple[IntakeItem.Result, str, Lead | None]:
+    try:
+        recorded = record(interaction, pipeline=Pipeline.objects.get(pk=pipeline.pk), now=now)
+    except ForgottenError:
+        return Result.FORGOTTEN, "", None
+    reason = recorded.changes.ignored.get("meeting", "")
+    changed = recorded.created or bool(recorded.changes.told)
+    return Result.TAKEN if changed else Result.KNOWN, reason, recorded.lead
+
+
+def find(told: Booking, pipeline: Pipeline) -> Lead | None:
+    """Return whose booking it is; of several leads with the address, one of the pipeline's, the newest spoken to."""
+    return (
+        _marked(told.mark)
+        or _with_booking(told)
+        or _by_phone(told.phones, pipeline)
+        or _by_email(told.emails, pipeline)
+    )
+
+
+def _marked(mark: str) -> Lead | None:
+    try:
+        pk = UUID(mark)
+    except ValueError:
+        return None
+    return _living().filter(pk=pk).first()
+
+
+def _with_booking(told: Booking) -> Lead | None:
+    ids = [one for one in (told.id, told.replaces) if one]
+    found = list(_living().filter(meetings__meeting_id__in=ids).distinct()[:2])
+    return found[0] if len(found) == 1 else None
+
+
+def _by_phone(phones: Iterable[str], pipeline: Pipeline) -> Lead | None:
+    keys = [one.key for one in people.addresses_of((Address("phone", one) for one in phones), pipeline)]
+    return _nearest(_living().filter(numbers.of_any(keys)), pipeline) if keys else None
+
+
+def _by_email(emails: Iterable[str], pipeline: Pipeline) -> Lead | None:
+    for email in emails:
+        theirs = Q(email__iexact=email)
+        for address in people.addresses_of([Address("email", email)], pipeline):
+            theirs |= numbers.of_any([address.key])
+        if found := _nearest(_living().filter(theirs), pipeline):
+            return found
+    return None
+
+
+def _living() -> QuerySet[Lead]:
+    return Lead.objects.filter(erased_at=None).select_related("pipeline")
+
+
+def _nearest(leads: QuerySet[Lead], pipeline: Pipeline) -> Lead | None:
+    rows = list(leads.order_by("-updated_at", "-pk")[:50])
+    return next((lead for lead in rows if lead.pipeline_id == pipeline.pk), rows[0] if rows else None)

@@ -141,6 +141,8 @@ def look_for_people(
             leads_of[card.pk] = [card.named_lead_id, *leads_of[card.pk]]
     replies = _read_leads(client, lane, {one for ids in leads_of.values() for one in ids})
     for card in cards:
+        if card.named_lead_id and (card.named_lead_id not in replies or replies[card.named_lead_id].is_deleted):
+            _tell_absent(card, card.named_lead_id, now)
         theirs = [replies[one] for one in leads_of[card.pk] if one in replies]
         theirs += [
             reply for reply in _by_phone_field(client, card, catalogue, lane) if reply.id not in leads_of[card.pk]
@@ -275,6 +277,15 @@ def _leads_of_contacts(client: KommoClient, card: Card, lane: Lane) -> list[int]
     digits = "".join(one for one in card.lead.phone or "" if one.isdigit())[-SEARCHED_DIGITS:]
     contacts = client.find_contacts(digits, lane=lane) if digits else []
     return [lead_id for contact in contacts if _same_phone(card, contact.phones) for lead_id in contact.lead_ids]
+
+
+def _tell_absent(card: Card, named: int, now: datetime) -> None:
+    """Tell on the timeline that Kommo has no lead of the id a report named; it is not asked for again."""
+    Card.objects.filter(pk=card.pk, named_lead_id=named).update(named_lead_id=None)
+    card.named_lead_id = None
+    reason = f"a report named lead {named}, which Kommo does not have or does not show: looked for by phone instead"
+    data = {people.ABSENT: named}
+    card.lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.BRIDGE, reason=reason, data=data)
 
 
 def _read_leads(client: KommoClient, lane: Lane, ids: Iterable[int]) -> dict[int, LeadReply]:

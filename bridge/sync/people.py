@@ -23,6 +23,8 @@ from leads.models import Event, Lead, Pipeline
 from leads.names import name_key
 from leads.phone import Phone, PhoneError, parse
 
+# In the event of a card: the id a report named, which Kommo does not have.
+ABSENT = "absent_lead"
 CONTACTS_PER_READ = 100
 FIELD = "field"
 
@@ -158,7 +160,8 @@ def why_not_named(lead: Lead, kommo_lead_id: int) -> str:
         others = others.filter(account=card.account_id)
     theirs = others.first()
     if theirs is None:
-        return ""
+        was_looked_for = lead.events.filter(**{"kind": Event.Kind.CARD, f"data__{ABSENT}": kommo_lead_id})
+        return f"Kommo has no lead {kommo_lead_id}, or does not show it" if was_looked_for.exists() else ""
     if theirs.lead.pipeline_id != lead.pipeline_id:
         return f"lead {kommo_lead_id} is a card of another pipeline"
     return f"lead {kommo_lead_id} is the card of another lead here" if theirs.lead.phone_key else ""

@@ -10,7 +10,7 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.api import representation
 from bridge.models import Account, Card
-from bridge.sync import fence
+from bridge.sync import fence, people
 from bridge.sync.connection import client_for
 from leads.models import Event, FieldMapping, FurtherAddress, Lead, Pipeline, Stage, TagRule
 from leads.phone import parse
@@ -284,6 +284,36 @@ def test_a_report_is_told_why_the_card_it_names_is_not_taken(account, pipeline, 
     assert agent.says(MARIA, kommo_lead_id=marias).json()["ignored"] == []
     drain(account)
     assert len({Card.objects.get(lead=lead_of(one)).kommo_lead_id for one in (ANA, MARIA)}) == 2
+
+
+@pytest.mark.parametrize("there", ["never", "deleted"])
+def test_a_card_kommo_does_not_have_is_told_asked_for_once_and_keeps_nobody_from_theirs(
+    account, pipeline, kommo, agent, there
+):
+    absent = 4711
+    if there == "deleted":
+        absent = kommo.post("leads", {"name": "Outra"})["id"]
+        kommo.post(f"leads/{absent}/delete")
+    assert agent.says(ANA, name="Ana", kommo_lead_id=absent).json()["ignored"] == []
+    before = len(kommo.journal())
+    drain(account)
+    card = lead_of(ANA).card
+    assert card.kommo_lead_id not in (None, absent)
+    assert card.named_lead_id is None
+    [told] = lead_of(ANA).events.filter(data__has_key=people.ABSENT)
+    assert f"named lead {absent}, which Kommo does not have" in told.reason
+    asked = [one for one in kommo.journal()[before:] if str(absent) in str(one["query"])]
+    assert len(asked) == 1
+
+
+def test_whoever_names_it_again_before_there_is_a_card_is_told_at_once(account, pipeline, kommo, agent):
+    kommo.post("leads", {"name": "Ana", "phone": ANA, "incoming": True})
+    agent.says(ANA, name="Ana", kommo_lead_id=4711)
+    drain(account)
+    assert lead_of(ANA).card.kommo_lead_id is None
+    [again] = agent.says(ANA, kommo_lead_id=4711).json()["ignored"]
+    assert again == {"field": "lead.kommo_lead_id", "reason": "Kommo has no lead 4711, or does not show it"}
+    assert lead_of(ANA).card.named_lead_id is None
 
 
 def test_an_import_knows_no_number_twice(pipeline):

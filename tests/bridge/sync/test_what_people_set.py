@@ -289,9 +289,10 @@ class Living(RuleBasedStateMachine):
         made = self._in_living_pipelines(lambda: self.kommo.post("leads", body))
         self.numbers[made["id"]] |= set(phones)
         self.told_of.append(made["id"])
-        # Where it is found is nobody's; everything else is whoever's made it.
+        # Where it is found is nobody's, and what was left empty nobody has emptied; all else is whoever's made it.
         for subject in {*_named(body), "name"} - {"stage"}:
-            self._is_theirs(made, subject)
+            if _shown(made, subject) is not None:
+                self._is_theirs(made, subject)
 
     def _in_living_pipelines(self, make: Any) -> Any:
         """Nothing is made in an archived pipeline: it is put away afterwards."""

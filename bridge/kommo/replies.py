@@ -340,13 +340,16 @@ class EventReply:
 
     @classmethod
     def read(cls, data: Any) -> EventReply:
+        created_at = seconds(data.get("created_at"))
+        if not created_at:
+            raise ReplyShapeError("no time in “created_at”")
         return cls(
             str(data.get("id") or ""),
             text(data, "type"),
-            data.get("entity_id") or 0,
+            number(data, "entity_id") or 0,
             str(data.get("entity_type") or ""),
-            data.get("created_by") or 0,
-            integer(data, "created_at"),
+            number(data, "created_by") or 0,
+            created_at,
         )
 
 

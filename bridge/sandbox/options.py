@@ -116,6 +116,8 @@ class Options:
     trash_size: int = 0
     # A merge is told in the events feed.
     merge_events: bool = True
+    # Which lead that event names: the one that stays, or the one that is gone.
+    merge_events_name_the_lost: bool = False
     # Chats: messages that may be sent by the API before it answers 402; 0: any number.
     messages_quota: int = 500
     # Bots: whether what is queued runs, and the lead's field whose text a bot then says.

@@ -43,6 +43,11 @@ def _follow(account: Account, client: KommoClient, lead_id: int, now: datetime) 
     try:
         reply = client.lead(lead_id, lane=Lane.BULK)
     except KommoNotFoundError:
+        reply = None
+    if reply is None or reply.is_deleted:
+        # Which of the two the event names is shown nowhere: here it is the one that is gone.
+        lost = Card.objects.filter(account=account, kommo_lead_id=lead_id)
+        vanished.miss(lost, reason="a lead was merged in Kommo", now=now)
         return
     ours = reply.field_value(account.bridge_id_field_id) if account.bridge_id_field_id else None
     which = Q(kommo_contact_id__in=reply.contact_ids) | Q(own_contact_id__in=reply.contact_ids)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.kommo.replies import seconds
 from bridge.sync.takeovers import Said
 from bridge.webhooks.parsing import number
 
@@ -17,17 +18,29 @@ LEAD_TYPES = frozenset({"lead", "leads", "2"})
 
 def written(data: Mapping[str, Any]) -> Said | None:
     """Return the message that somebody on our side wrote; None for one of the lead's own."""
-    author = data.get("author")
-    who = author if isinstance(author, Mapping) else {}
-    if data.get("type") == "incoming" or who.get("type") == "external":
+    given = data.get("author")
+    who: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    author = _word(who.get("type"))
+    if _word(data.get("type")) == "incoming" or author == "external":
         return None
-    is_lead = str(data.get("entity_type") or data.get("element_type") or "") in LEAD_TYPES
+    is_lead = _word(data.get("entity_type") or data.get("element_type")) in LEAD_TYPES
     lead_id = number(data.get("entity_id")) or number(data.get("element_id")) or 0
     return Said(
-        author=str(who.get("type") or ""),
+        author=author,
         user_id=number(who.get("user_id")) or 0,
         lead_id=lead_id if is_lead else 0,
         contact_id=number(data.get("contact_id")) or 0,
-        at=number(data.get("created_at")) or 0,
-        text=str(data.get("text") or ""),
+        at=_moment(data.get("created_at")),
+        text=text if isinstance(text := data.get("text"), str) else "",
     )
+
+
+def _word(value: Any) -> str:
+    """Return a word of Kommo's, however it is written; "" for none."""
+    return value.strip().lower() if isinstance(value, str) else ""
+
+
+def _moment(value: Any) -> int:
+    """Return Unix seconds; of milliseconds too, and 0 for what is no time that a clock shows."""
+    given = number(value) or 0
+    return seconds(given) or seconds(given // 1000)

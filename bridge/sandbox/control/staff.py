@@ -121,7 +121,8 @@ def merge_lead(call: Call, lead_id: int) -> Answer:
     store.leads.remove(lead)
     changes.update(call, into, change)
     if call.options.merge_events:
-        store.record("entity_merged", entity=into, by=call.user_id)
+        named = lead if call.options.merge_events_name_the_lost else into
+        store.record("entity_merged", entity=named, by=call.user_id)
     return answer(_show(call, into))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 
 from bridge import doctor
@@ -17,7 +18,9 @@ def look(account, **later):
     feed.look(account, connection.client_for(account), now=timezone.now() + timedelta(**later))
 
 
-def test_a_merge_is_followed_by_what_the_feed_tells_of_it(account, pipeline, kommo):
+@pytest.mark.parametrize("names_the_lost", [False, True])
+def test_a_merge_is_followed_by_what_the_feed_tells_of_it(account, pipeline, kommo, names_the_lost):
+    kommo.post("options", {"merge_events_name_the_lost": names_the_lost})
     record(pipeline, name="Maria")
     drain(account)
     old = lead_of().card.kommo_lead_id

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from bridge.kommo.replies import EventReply
 from bridge.models import Account
 from bridge.sandbox import brackets
-from bridge.sync import connection, takeovers
+from bridge.sync import connection, robots, takeovers
 from leads import handoff
 from leads.interactions import Direction, Message
 from leads.models import Lead
@@ -125,3 +126,46 @@ def test_a_message_that_does_not_say_who_wrote_has_the_feed_asked_at_once(accoun
     hear(account, hook(lead, author={}))
     account.refresh_from_db()
     assert account.takeovers_looked_at is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"author": {"type": " Internal ", "user_id": f" {ANA}"}},
+        {"author": {"type": "INTERNAL", "user_id": str(ANA), "name": ["Ana"]}, "entity_type": "Lead"},
+        {"entity_type": "leads"},
+        {"entity_type": "", "element_type": "2"},
+        {"created_at": "1700000000000000000"},
+        {"created_at": 4_000_000_000_000},
+        {"created_at": "2026-11-28T10:00:00Z"},
+        {"created_at": "-5"},
+        {"created_at": ""},
+        {"text": {"0": "Oi"}},
+        {"text": ""},
+        {"attachment": {"type": "picture", "link": "https://x"}, "text": ""},
+        {"media": "", "widget": "1", "is_new": "true"},
+    ],
+    ids=str,
+)
+def test_a_persons_message_is_heard_in_whatever_form_it_is_told(account, lead, odd):
+    author = odd.get("author", {"type": "internal", "user_id": ANA})
+    element = {"element_id": lead.card.kommo_lead_id} if "element_type" in odd else {}
+    more = {name: value for name, value in odd.items() if name != "author"}
+    assert hear(account, hook(lead, author=author, **more, **element)).in_handoff
+
+
+@pytest.mark.parametrize("at", ["1700000000000000000", 10**15, "", "-5", "gestern"])
+def test_a_bots_message_of_any_time_stops_no_poll(account, lead, kommo, at):
+    record(lead.pipeline, message=Message(Direction.OUTBOUND, "w0", text="Olá"))
+    hear(account, hook(lead, author={"type": "bot"}, text="Posso ajudar?", created_at=at))
+    account.refresh_from_db()
+    robots.look(account, [], now=timezone.now() + timedelta(minutes=5))
+    assert Account.objects.get().traits["bot_messages"] == []
+
+
+@pytest.mark.parametrize("odd", [{"created_at": 10**15}, {"created_at": None}, {"created_at": "x"}, {"entity_id": "x"}])
+def test_an_event_of_an_odd_form_costs_no_other(account, lead, kommo, odd):
+    good = {"id": "1", "type": "outgoing_chat_message", "entity_id": 5, "entity_type": "lead", "created_by": 3,
+            "created_at": 1_700_000_000}  # fmt: skip
+    client = connection.client_for(account)
+    assert [one.id for one in client._read_each("read events", [{**good, **odd}, good], EventReply.read)] == ["1"]

@@ -181,12 +181,9 @@ def _look_for_crowd(
     )
     strangers = [one for one in changed if one.id not in known and one.status_id not in CLOSED_STATUS_IDS]
     incoming = _incoming(account, client, catalogue, lane)
-    try:
-        newcomers.take_in(account, strangers, client, catalogue, now=now, lane=lane)
-        contacts = people.read(client, (one for reply in incoming for one in reply.contact_ids), lane)
-    except KommoError as error:
-        if not refusals.is_only_aside(account, client, error, now=now):
-            raise
+    newcomers.take_in(account, strangers, client, catalogue, now=now, lane=lane)
+    contacts = people.ask(account, client, (one for reply in incoming for one in reply.contact_ids), lane, now=now)
+    if contacts is None or _contacts_rest(account, now):
         return False
     for card in cards:
         theirs = [

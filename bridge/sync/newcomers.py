@@ -69,17 +69,22 @@ def take_in(
             strangers.append(reply)
         else:
             results[reply.id] = (_known_by_our_id(card, reply, catalogue, now), "")
-    contacts = people.read(client, (one for reply in strangers for one in reply.contact_ids), lane)
+    contacts = people.ask(account, client, (one for reply in strangers for one in reply.contact_ids), lane, now=now)
+    # Without contacts nobody can say whose they are: they wait, and nobody else does.
+    waiting = {reply.id: people.NO_CONTACTS for reply in strangers if contacts is None and reply.contact_ids}
+    results |= {kommo_id: (Result.IGNORED.value, reason) for kommo_id, reason in waiting.items()}
     for reply in strangers:
+        if reply.id in waiting:
+            continue
         with adoption.each_by_itself("take-in", reply.id) as failure:
             pipeline = pipelines[reply.pipeline_id]
-            theirs = people.numbers_of(reply, contacts, pipeline, catalogue)
+            theirs = people.numbers_of(reply, contacts or {}, pipeline, catalogue)
             results[reply.id] = (_link_or_make(account, reply, pipeline, theirs, catalogue, now), "")
         if failure.error:
             results[reply.id] = (Result.FAILED.value, failure.error)
     failed = {kommo_id: error for kommo_id, (result, error) in results.items() if result == Result.FAILED}
-    unread.note(account, failed, now=now)
-    unread.over(account, results.keys() - failed.keys())
+    unread.note(account, failed | waiting, now=now)
+    unread.over(account, results.keys() - failed.keys() - waiting.keys())
     return results
 
 

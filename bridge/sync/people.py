@@ -13,10 +13,11 @@ from datetime import datetime
 from django.db.models import Q
 
 from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, CardContact, Catalogue
-from bridge.sync import adoption
+from bridge.sync import adoption, refusals, unread
 from leads import erasure, numbers
 from leads.addresses import Address
 from leads.models import Event, Lead, Pipeline
@@ -27,6 +28,7 @@ from leads.phone import Phone, PhoneError, parse
 ABSENT = "absent_lead"
 CONTACTS_PER_READ = 100
 FIELD = "field"
+NO_CONTACTS = "Kommo refuses us its contacts, so nobody can say whose lead it is, or which numbers are theirs"
 
 
 @dataclass
@@ -57,6 +59,16 @@ def read(client: KommoClient, ids: Iterable[int | None], lane: Lane) -> dict[int
         # Filters that Kommo does not know it ignores: only what was asked for counts.
         found |= {reply.id: reply for reply in client.contacts(ids=part, lane=lane) if reply.id in part}
     return found
+
+
+def ask(
+    account: Account, client: KommoClient, ids: Iterable[int | None], lane: Lane, *, now: datetime
+) -> dict[int, ContactReply] | None:
+    """Return contacts by id; None while Kommo refuses us its contacts, which is told. Raises KommoError otherwise."""
+    wanted = {one for one in ids if one}
+    if not wanted:
+        return {}
+    return refusals.aside(account, client, Purpose.CONTACTS, lambda: read(client, wanted, lane), now=now)
 
 
 def numbers_of(
@@ -110,7 +122,8 @@ def meet(
 ) -> set[int]:
     """Learn the numbers of people whose card has other contacts than we knew, or whose contact changed.
 
-    Returns the contacts that told something new. Asks Kommo only for those. Raises KommoError.
+    Returns the contacts that told something new. Asks Kommo only for those. While it refuses us its contacts, the leads
+    are noted and read again (bridge/sync/unread.py). Raises KommoError.
     """
     changed = set(contact_ids)
     by_lead = {reply.id: reply for reply in replies}
@@ -123,8 +136,17 @@ def meet(
         )
     rows = Card.objects.filter(about, account=account, lead__erased_at=None).exclude(state=Card.State.CLOSED)
     cards = list(rows.select_related("lead__pipeline").prefetch_related("other_contacts").distinct())
-    wanted = {card.pk: _to_read(card, by_lead.get(card.kommo_lead_id or 0), changed) for card in cards}
-    contacts = read(client, (one for ids in wanted.values() for one in ids), lane)
+    # What changed while contacts were refused is asked for with the lead that was noted for it.
+    late = unread.noted(account, by_lead)
+    wanted = {
+        card.pk: _to_read(card, by_lead.get(card.kommo_lead_id or 0), changed, all_of_them=card.kommo_lead_id in late)
+        for card in cards
+    }
+    contacts = ask(account, client, (one for ids in wanted.values() for one in ids), lane, now=now)
+    if contacts is None:
+        waiting = [card.kommo_lead_id for card in cards if wanted[card.pk] and card.kommo_lead_id]
+        unread.note(account, dict.fromkeys(waiting, NO_CONTACTS), now=now)
+        return set()
     learnt: set[int] = set()
     for card in cards:
         reply = by_lead.get(card.kommo_lead_id or 0)
@@ -218,11 +240,11 @@ def _holds(card: Card, contact_id: int, told: Sequence[str] | None) -> bool:
     return stood == keys - {card.lead.phone_key} and bool(card.lead.phone)
 
 
-def _to_read(card: Card, reply: LeadReply | None, changed: set[int]) -> set[int]:
+def _to_read(card: Card, reply: LeadReply | None, changed: set[int], *, all_of_them: bool) -> set[int]:
     known = _contacts_of(card)
     here = set(reply.contact_ids) if reply else set(known)
     # A card that lost a contact needs no reading; one without a number asks for all it may have one in.
-    new = here if card.lead.phone is None else here - known
+    new = here if card.lead.phone is None or all_of_them else here - known
     return {one for one in new | (here & changed) if one}
 
 

@@ -252,6 +252,8 @@ class Comparison:
             shown = Card.objects.filter(account=self.account, kommo_lead_id__in=ids)
             # Deleted, or hidden from us, there is nothing to read; and what a card shows is told with the card.
             told_elsewhere = {one for one in shown.values_list("kommo_lead_id", flat=True) if one}
+            # What was noted again just now waits on.
+            told_elsewhere &= set(unread.due(self.account, now=timezone.now(), most=PAGE))
             unread.over(self.account, set(ids) - found | told_elsewhere)
 
     def look_again(self) -> Report:

@@ -42,6 +42,11 @@ def over(account: Account, kommo_ids: Collection[int]) -> None:
         _rows(account, kommo_ids).delete()
 
 
+def noted(account: Account, kommo_ids: Collection[int]) -> set[int]:
+    """Return those of the leads that wait to be read again."""
+    return set(_rows(account, kommo_ids).values_list("kommo_lead_id", flat=True)) if kommo_ids else set()
+
+
 def due(account: Account, *, now: datetime, most: int) -> list[int]:
     """Return the ids of leads that are to be read again now, at most so many."""
     rows = UnreadLead.objects.filter(account=account, next_at__lte=now).order_by("next_at")

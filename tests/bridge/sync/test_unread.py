@@ -10,9 +10,11 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.doctor import examine
 from bridge.kommo.replies import LeadReply, ReplyShapeError
-from bridge.models import Account, Card, UnreadLead
+from bridge.models import Account, Card, Trouble, UnreadLead, WebhookEvent
 from bridge.sync import newcomers, people
-from tests.bridge.webhooks.test_processing import hear, hook
+from leads.models import Lead
+from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
+from tests.conftest import MARIA, lead_of
 
 PLACE, AFTER_SALES, INSTALLING = 11672895, 11690011, 89820109
 ANA, BIA = "+5581977770000", "+5581966660000"
@@ -127,3 +129,63 @@ def test_many_are_read_again_by_one_call_and_a_few_are_named(account, kommo, lat
     later()
     [again] = [one for one in kommo.journal()[before:] if one["lead_ids"]]
     assert set(again["lead_ids"]) == set(made)
+
+
+REFUSALS = ("302", "401", "402", "403", "404", "405")
+
+
+def refuse_contacts(kommo, answer):
+    kommo.fault(answer, path="/api/v4/contacts", method="GET", location="https://www.kommo.com/")
+
+
+def let_contacts_be_read(kommo, later):
+    kommo.delete("faults")
+    Trouble.objects.update(next_at=timezone.now())
+    later()
+
+
+@pytest.mark.parametrize("answer", REFUSALS)
+def test_refused_contacts_hold_up_only_the_leads_that_need_them(account, pipeline, kommo, later, answer):
+    known = carded(account, pipeline)
+    kommo.post(f"leads/{known}/move", {"status_id": HANDOFF})
+    stranger = kommo.post("leads", {"name": "Ana", "phone": ANA})["id"]
+    refuse_contacts(kommo, answer)
+
+    hear(account, hook(stranger, "add", pipeline_id=PLACE), hook(known, status_id=HANDOFF, pipeline_id=PLACE))
+
+    assert lead_of().stage.key == "human_handoff"
+    assert not WebhookEvent.objects.exclude(state=WebhookEvent.State.PROCESSED).exists()
+    assert not Lead.objects.filter(phone=ANA).exists()
+    assert list(Trouble.objects.values_list("subject", "refused")) == [("contacts", True)]
+    [message] = told()
+    assert str(stranger) in message
+    # It rests: the next one who needs it costs no call that is refused again.
+    calls = len(kommo.journal())
+    hear(account, hook(stranger, "update", pipeline_id=PLACE, name="Ana Maria"))
+    assert not [one for one in kommo.journal()[calls:] if one["fault"]]
+
+    let_contacts_be_read(kommo, later)
+
+    assert Lead.objects.get(phone=ANA).card.kommo_lead_id == stranger
+    assert (told(), Trouble.objects.exists()) == ([], False)
+
+
+@pytest.mark.parametrize("answer", REFUSALS)
+def test_numbers_that_changed_while_contacts_were_refused_are_learnt_afterwards(
+    account, pipeline, kommo, later, answer
+):
+    carded(account, pipeline)
+    contact = lead_of().card.kommo_contact_id
+    both = [{"field_code": "PHONE", "values": [{"value": MARIA}, {"value": ANA}]}]
+    kommo.post(f"contacts/{contact}/edit", {"custom_fields_values": both})
+    refuse_contacts(kommo, answer)
+
+    hear(account, f"contacts[update][0][id]={contact}")
+
+    assert not WebhookEvent.objects.exclude(state=WebhookEvent.State.PROCESSED).exists()
+    later()
+    assert not lead_of().further_addresses.exists()
+
+    let_contacts_be_read(kommo, later)
+    assert lead_of().further_addresses.count() == 1
+    assert not UnreadLead.objects.exists()

@@ -32,7 +32,7 @@ ROOMS = ("leads", "followups", "bridge", "django_q")
 # Rows the bridge writes and an operator acts on; no page edits them by hand.
 HANDLED = (
     "leads.lead", "followups.enrollment", "bridge.card", "bridge.drift", "bridge.webhookevent", "bridge.agentevent",
-    "bridge.forgetting",
+    "bridge.forgetting", "leads.probablysame",
 )  # fmt: skip
 # Rules without a history of their own; all others keep one.
 RULES = frozenset({"leads.unmappedconversationstage", "bridge.rulesdraft", "bridge.rulesrevision"})

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from bridge import agent_events, personal_data, reasons
 from bridge.models import Card
-from bridge.sync import adoption, briefings, figures, nudge, outbox, places, switches
+from bridge.sync import adoption, briefings, figures, handing_over, nudge, outbox, places, switches
 from followups import enrollment, telling
 from followups.recording import followups_sent
 from leads import announcements, silence
@@ -49,6 +49,17 @@ def leads_saved(saved: list[Saved], now: datetime, **_: object) -> None:
         Card.objects.filter(lead__in=called).update(contact_due_at=now)
     for account_id in outbox.mark_due(shown, now=now):
         nudge.send_on_commit(account_id)
+
+
+@receiver(announcements.cards_wanted)
+def tell_of_those_with_cards(lead_ids: Collection[UUID], **_: object) -> set[UUID]:
+    """A card that is being created may be in Kommo already; one that was deleted or let go is a person's decision."""
+    return handing_over.with_cards(lead_ids)
+
+
+@receiver(announcements.leads_joining)
+def leads_joining(lead: Lead, other: Lead, now: datetime, **_: object) -> int | None:
+    return handing_over.card(lead, other)
 
 
 @receiver(announcements.stage_changed)

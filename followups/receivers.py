@@ -112,6 +112,14 @@ def meeting_passed(lead: Lead, now: datetime, **_: object) -> None:
     _follow_meeting(lead, current.select_related("sequence", "version").first(), now)
 
 
+@receiver(announcements.leads_joining)
+def leads_joining(lead: Lead, other: Lead, now: datetime, **_: object) -> None:
+    """One person is on one way for each purpose: the lead that stays keeps its own."""
+    own = {one.purpose for one in enrollments.live(lead)}
+    twice = [one for one in enrollments.live(other) if one.purpose in own]
+    enrollments.cancel(twice, "the person is known as one lead now", now=now)
+
+
 @receiver(announcements.handoff_changed)
 def handoff_changed(lead: Lead, paused: bool, now: datetime, **_: object) -> None:
     if paused:

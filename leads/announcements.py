@@ -46,6 +46,13 @@ staff_wanted = Signal()
 # lead, now. The time of the meeting it showed is over; the next one, if there is one, has taken its place.
 meeting_passed = Signal()
 
+# lead_ids. Receivers return the set of those that have, or may have, a card in Kommo, and lock what tells them so.
+cards_wanted = Signal()
+
+# lead, other, now. The other lead is about to be this one; receivers move what may not simply change its lead, and
+# return Kommo's id of a card that is left behind, or None.
+leads_joining = Signal()
+
 # lead, now
 opted_out = Signal()
 

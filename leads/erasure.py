@@ -21,6 +21,7 @@ from leads.models import (
     ForgottenReport,
     FurtherAddress,
     Lead,
+    ProbablySame,
     UnmappedConversationStage,
     UnmappedFlow,
 )
@@ -199,6 +200,7 @@ def _empty(lead: Lead, now: datetime) -> None:
     lead.erased_at = lead.updated_at = now
     lead.objections.all().delete()
     lead.further_addresses.all().delete()
+    ProbablySame.objects.filter(Q(older=lead) | Q(younger=lead)).delete()
     lead.meetings.all().delete()
     sweep([lead.pk])
     lead.save()

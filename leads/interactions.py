@@ -18,7 +18,20 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 
-from leads import addresses, announcements, erasure, flows, handoff, history, meetings, messages, numbers, optout, turns
+from leads import (
+    addresses,
+    announcements,
+    erasure,
+    flows,
+    handoff,
+    history,
+    joining,
+    meetings,
+    messages,
+    numbers,
+    optout,
+    turns,
+)
 from leads.addresses import Address, Kind
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
@@ -285,6 +298,7 @@ def _leads_of(interactions: Sequence[Interaction], pipeline: Pipeline, book: Rul
     numbers.hold(pipeline.pk, further)
     owners = _locked(pipeline, book, [key for one in interactions for key in one.keys], further)
     found = [list(dict.fromkeys(lead for key in one.keys for lead in owners.get(key, ()))) for one in interactions]
+    found = _one_lead_a_person(found, interactions, now)
     new = {
         place: _new_lead(one, pipeline, book, now)
         for place, (one, leads) in enumerate(zip(interactions, found, strict=True))
@@ -305,6 +319,20 @@ def _leads_of(interactions: Sequence[Interaction], pipeline: Pipeline, book: Rul
                 leads[place] = stands
                 del new[place]
     return [Found(lead, place in new, tuple(found[place][1:])) for place, lead in enumerate(leads)]
+
+
+def _one_lead_a_person(
+    found: Sequence[list[Lead]], interactions: Sequence[Interaction], now: datetime
+) -> list[list[Lead]]:
+    """Join the leads that one report calls one person; what is left of them stands in the place of each."""
+    stands: dict[UUID, Lead] = {}
+    for leads, interaction in zip(found, interactions, strict=True):
+        theirs = list(dict.fromkeys(stands.get(lead.pk, lead) for lead in leads))
+        if len(theirs) > 1:
+            left = joining.bring_together(theirs, interaction.keys, now=now)
+            oldest = min(left, key=lambda lead: lead.created_at)
+            stands |= {lead.pk: oldest for lead in theirs if lead not in left}
+    return [list(dict.fromkeys(stands.get(lead.pk, lead) for lead in leads)) for leads in found]
 
 
 def _locked(pipeline: Pipeline, book: Rulebook, keys: list[str], further: set[str]) -> dict[str, list[Lead]]:

@@ -103,6 +103,13 @@ def pass_by(lead: Lead, changes: Change, now: datetime) -> None:
         book.store()
 
 
+def show_again(lead: Lead, changes: Change, now: datetime) -> None:
+    """Show on the lead, in memory, what stands of meetings that were gathered from elsewhere."""
+    book = _Book(lead, changes, now, now)
+    book.show()
+    book.store()
+
+
 def without_result(now: datetime) -> QuerySet[Meeting]:
     """Return the meetings that have gone by and of which nobody has told the result, the longest waiting first."""
     rows = awaiting_result().filter(starts_at__lte=now, starts_at__gt=now - ASKED_FOR)

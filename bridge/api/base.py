@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import translation
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions
+from rest_framework.generics import get_object_or_404
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -17,7 +19,7 @@ from bridge.api.parsing import JsonParser
 from bridge.api.throttling import KeyThrottle
 from bridge.models import ApiKey
 from leads import addresses, phone
-from leads.models import Lead
+from leads.models import JoinedLead, Lead
 
 
 class OnlyJson(BaseContentNegotiation):
@@ -70,6 +72,13 @@ def visible(request: Request) -> QuerySet[Lead]:
 
 def with_card(request: Request) -> QuerySet[Lead]:
     return visible(request).select_related("pipeline", "stage", "card__account")
+
+
+def lead_or_404(rows: QuerySet[Lead], lead_id: UUID) -> Lead:
+    """Return the lead with this id, or the one it has become. Raises Http404."""
+    if lead := rows.filter(pk=lead_id).first():
+        return lead
+    return get_object_or_404(rows, pk__in=JoinedLead.objects.filter(former_id=lead_id).values("lead_id"))
 
 
 def asked_for(request: Request) -> str | None:

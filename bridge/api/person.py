@@ -7,12 +7,11 @@ from uuid import UUID
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import exceptions, status
-from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from bridge.api import answers, examples, representation
-from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, visible, with_card
+from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, lead_or_404, visible, with_card
 from bridge.api.serializers import ReasonBody
 from leads import erasure, optout, responsibility
 from leads.models import Lead
@@ -50,7 +49,7 @@ class Handoff(ApiView):
         examples=examples.HANDOFF,
     )
     def post(self, request: Request, lead_id: UUID) -> Response:
-        lead = get_object_or_404(with_card(request), pk=lead_id)
+        lead = lead_or_404(with_card(request), lead_id)
         body = ReasonBody(data=request.data if request.data is not None else {})
         body.is_valid(raise_exception=True)
         reason = body.validated_data.get("reason") or "the agent asked for a person"
@@ -65,7 +64,7 @@ class Handoff(ApiView):
         examples=examples.GIVEN_BACK,
     )
     def delete(self, request: Request, lead_id: UUID) -> Response:
-        lead = get_object_or_404(with_card(request), pk=lead_id)
+        lead = lead_or_404(with_card(request), lead_id)
         responsibility.give_back(lead, by=Lead.Actor.STAFF, reason="given back through the API", now=timezone.now())
         return Response(representation.agent(lead, representation.card_of(lead), timezone.now()))
 
@@ -79,7 +78,7 @@ class OptOut(ApiView):
         responses={204: OpenApiResponse(description="Nothing waits any more"), **answers.PROBLEMS_WITH_404},
     )
     def post(self, request: Request, lead_id: UUID) -> Response:
-        lead = get_object_or_404(visible(request), pk=lead_id)
+        lead = lead_or_404(visible(request), lead_id)
         optout.opt_out(lead, by=Lead.Actor.AGENT, reason="asked for through the API", now=timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -97,7 +96,7 @@ class PersonalData(ApiView):
         responses={204: OpenApiResponse(description="Erased"), **answers.PROBLEMS_WITH_404},
     )
     def delete(self, request: Request, lead_id: UUID) -> Response:
-        lead = get_object_or_404(visible(request), pk=lead_id)
+        lead = lead_or_404(visible(request), lead_id)
         elsewhere = request.query_params.get("kommo", "false").lower()
         if elsewhere not in ("true", "false"):
             raise exceptions.ValidationError({"kommo": ["true or false."]})

@@ -11,12 +11,11 @@ from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions
-from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from bridge.api import answers, examples, representation
-from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, visible, with_card
+from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, lead_or_404, visible, with_card
 from bridge.api.paging import NewestFirst, OldestFirst
 from bridge.models import ApiKey, Card
 from leads import numbers
@@ -112,7 +111,7 @@ class LeadDetail(ApiView):
     )
     def get(self, request: Request, lead_id: UUID) -> Response:
         rows = with_card(request).prefetch_related("objections", "further_addresses")
-        return Response(representation.lead_in_full(get_object_or_404(rows, pk=lead_id), timezone.now()))
+        return Response(representation.lead_in_full(lead_or_404(rows, lead_id), timezone.now()))
 
 
 class Timeline(ApiView):
@@ -125,7 +124,7 @@ class Timeline(ApiView):
         examples=[examples.TIMELINE],
     )
     def get(self, request: Request, lead_id: UUID) -> Response:
-        lead = get_object_or_404(visible(request), pk=lead_id)
+        lead = lead_or_404(visible(request), lead_id)
         paginator = OldestFirst()
         page = paginator.paginate_queryset(Event.objects.filter(lead=lead), request, view=self)
         return paginator.get_paginated_response([representation.event(row) for row in page or ()])

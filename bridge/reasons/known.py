@@ -108,6 +108,9 @@ PEOPLE = (
     _("opted out before the number was known"),
     _("opted out by another number"),
     _("a new address of this person"),
+    _("one person with another lead, by an address that both have"),
+    _("joined by %(a)s"),
+    _("the person is known as one lead now"),
 )
 CARDS = (
     _("moved in Kommo to %(a)s by an automation or another program"),

@@ -15,7 +15,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from bridge.sync import adoption, merges, nudge, people, probes, unread
+from bridge.sync import adoption, handing_over, merges, nudge, people, probes, unread
 from bridge.sync.people import Numbers
 from leads import erasure, handoff, numbers, optout
 from leads.models import Event, Lead, Pipeline
@@ -60,7 +60,8 @@ def take_in(
     pipelines = our_pipelines(account) if replies else {}
     results |= {reply.id: (Result.FAILED.value, reply.unreadable) for reply in replies if _is_odd(reply, pipelines)}
     readable = [reply for reply in replies if reply.pipeline_id in pipelines and not reply.unreadable]
-    wanted = [reply for reply in readable if not _is_nobodys(reply, catalogue)]
+    left = handing_over.left_behind([reply.id for reply in readable]) if readable else set()
+    wanted = [reply for reply in readable if reply.id not in left and not _is_nobodys(reply, catalogue)]
     ours = _cards_they_name(account, wanted)
     strangers: list[LeadReply] = []
     for reply in wanted:

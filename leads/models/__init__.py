@@ -1,4 +1,5 @@
 from leads.models.further import FurtherAddress
+from leads.models.joining import JoinedLead, ProbablySame
 from leads.models.lead import ATTRIBUTES, Event, Lead, Objection
 from leads.models.meeting import Meeting
 from leads.models.message import Message
@@ -26,12 +27,14 @@ __all__ = [
     "Forgotten",
     "ForgottenReport",
     "FurtherAddress",
+    "JoinedLead",
     "Lead",
     "Meeting",
     "Message",
     "Objection",
     "OptOut",
     "Pipeline",
+    "ProbablySame",
     "PseudonymKey",
     "Qualification",
     "Stage",

@@ -241,6 +241,7 @@ class Event(models.Model):
         CARD = "card", _("card")
         ERASED = "erased", _("personal data erased")
         ADDRESS = "address", _("address")
+        JOINED = "joined", _("joined with another lead")
 
     lead = models.ForeignKey(Lead, models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField(_("at"))

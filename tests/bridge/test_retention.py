@@ -43,8 +43,8 @@ AS_MANY_AS = {
         "bridge.Trouble", "bridge.Intake",
     },
     "leads": {
-        "leads.Lead", "leads.FurtherAddress", "leads.Objection", "bridge.Card", "bridge.CardContact",
-        "bridge.Forgetting",
+        "leads.Lead", "leads.FurtherAddress", "leads.JoinedLead", "leads.ProbablySame", "leads.Objection",
+        "bridge.Card", "bridge.CardContact", "bridge.Forgetting",
     },
     "wishes, which stand for good": {"leads.OptOut", "leads.Forgotten", "leads.PseudonymKey", "followups.Unreachable"},
     "the code": {"contenttypes", "django_q.Schedule"},

@@ -26,7 +26,7 @@ from bridge.selectors.pulse import Pulse
 from bridge.sync import briefings
 from followups.today import Today
 from leads import meetings
-from leads.models import UnmappedConversationStage, UnmappedFlow
+from leads.models import ProbablySame, UnmappedConversationStage, UnmappedFlow
 
 DANGER, WARNING, INFO = "danger", "warning", "info"
 CAUSES_SHOWN = 6
@@ -100,7 +100,7 @@ def plain(findings: list[Finding]) -> list[Concern]:
 
 
 def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: datetime) -> list[Concern]:
-    """Return what needs a person, the most urgent first. Eight queries."""
+    """Return what needs a person, the most urgent first. Nine queries."""
     found = [
         *_accounts(accounts, now),
         *_worker(beat, now),
@@ -113,6 +113,7 @@ def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: dat
         *_followups(followups),
         *_meetings(now),
         *_unmapped(),
+        *_probably_same(),
     ]
     return _by_urgency(found)
 
@@ -366,6 +367,19 @@ def _unmapped() -> Iterator[Concern]:
         title = ngettext("%(count)d flow is not mapped yet", "%(count)d flows are not mapped yet", new["count"])
         remedy = _("The agent uses names that no flow has, and no card shows them. Name a flow so, or mend the agent.")
         yield _to_map(title % new, remedy, "fields", new["since"])
+
+
+def _probably_same() -> Iterator[Concern]:
+    open_ones = ProbablySame.objects.filter(are_two=False).aggregate(count=Count("pk"), since=Min("first_seen_at"))
+    if open_ones["count"]:
+        title = ngettext(
+            "%(count)d pair of leads is probably one person",
+            "%(count)d pairs of leads are probably one person each",
+            open_ones["count"],
+        )
+        remedy = _("Each has a card of its own. Look at the evidence and join them, or say that they are two people.")
+        link = (_("Look at them"), reverse("admin:leads_probablysame_changelist") + "?are_two__exact=0")
+        yield Concern(WARNING, "group", title % open_ones, remedy=remedy, since=open_ones["since"], links=(link,))
 
 
 def _to_map(title: str, remedy: str, part: str, since: datetime) -> Concern:

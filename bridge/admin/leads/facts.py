@@ -40,6 +40,8 @@ NAMES = {
     "ours": gettext_lazy("here"),
     "theirs": gettext_lazy("in Kommo"),
     "address": gettext_lazy("address"),
+    "addresses": gettext_lazy("addresses"),
+    "lead": gettext_lazy("the other lead"),
     "channel": gettext_lazy("first seen in"),
     # Of a meeting.
     "id": gettext_lazy("meeting id"),

@@ -32,7 +32,16 @@ FILTERS: dict[str, tuple[Promise, tuple[str, ...]]] = {
     ),
     "people": (
         gettext_lazy("People"),
-        (Kind.STAFF_MOVE, Kind.STAFF_EDIT, Kind.HANDOFF, Kind.RESUMED, Kind.OPTED_OUT, Kind.ADDRESS, Kind.ERASED),
+        (
+            Kind.STAFF_MOVE,
+            Kind.STAFF_EDIT,
+            Kind.HANDOFF,
+            Kind.RESUMED,
+            Kind.OPTED_OUT,
+            Kind.ADDRESS,
+            Kind.JOINED,
+            Kind.ERASED,
+        ),
     ),
     "deliveries": (gettext_lazy("Deliveries"), (Kind.DELIVERY, Kind.CARD)),
     "followups": (gettext_lazy("Follow-ups"), (Kind.FOLLOW_UP,)),

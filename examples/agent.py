@@ -198,7 +198,8 @@ class Agent:
             # Declined: nobody is given up on by what was not said.
             return 200, {"skip": True, "reason": "nothing to say"}
         # The address last written from stands first; WhatsApp may spell it otherwise than the phone.
-        address = data["lead"]["addresses"][0]["value"].partition("@")[0]
+        roads = [one["value"] for one in data["lead"]["addresses"] if one["kind"] in ("whatsapp", "phone")]
+        address = roads[0].partition("@")[0]
         try:
             # Not reported again: the bridge knows what it asked for.
             self._whatsapp.send(address if address.startswith("+") else f"+{address}", data["text"])

@@ -14,10 +14,10 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
-from bridge import roles
+from bridge import roles, tasks
 from bridge.admin.confirm import PASSWORD as CONFIRM
 from bridge.errors import KommoAccessError
-from bridge.models import Account
+from bridge.models import Account, Card
 from bridge.sandbox.server import SandboxServer
 from bridge.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 from bridge.sync import connection, leases
@@ -226,6 +226,28 @@ def test_an_account_that_moved_is_followed_to_its_new_address(connected, pipelin
         assert connection.client_for(connected).account().id == 30000001
         # Nothing was lost on the way: the card waits to be sent to the new address.
         assert connected.cards.get().state == "retrying"
+
+
+@pytest.mark.parametrize("status", [301, 302, 404])
+def test_an_old_address_that_points_away_pauses_the_account_until_the_new_one_is_found(
+    connected, pipeline, kommo, sandbox_server, status
+):
+    with SandboxServer(account_id=30000001) as new_home:
+        for known in ("_refresh", "_access"):
+            getattr(new_home.sandbox.tokens, known).update(getattr(sandbox_server.sandbox.tokens, known))
+        kommo.post("options", {"moved_to": new_home.url.removeprefix("http://"), "moved_status": status})
+        record(pipeline, name="Maria")
+        drain(connected)
+        connected.refresh_from_db()
+        assert connected.state == Account.State.PAUSED
+        assert str(status) in connected.state_reason
+        assert connected.cards.get().state in Card.PENDING
+
+        Account.objects.update(paused_until=timezone.now())
+        tasks.knock(connected.pk)
+
+        connected.refresh_from_db()
+        assert (connected.base_url, connected.state) == (new_home.url, Account.State.ACTIVE)
 
 
 def test_an_uninstalled_integration_pauses_its_account(client, integration):

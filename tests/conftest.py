@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -75,8 +76,9 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if config.getoption("--kommo") != "default" and item.get_closest_marker("as_documented"):
-            item.add_marker(pytest.mark.skip(reason="looks at what the default Kommo alone does"))
+        default_alone = item.get_closest_marker("kommo_default")
+        if config.getoption("--kommo") != "default" and default_alone:
+            item.add_marker(pytest.mark.skip(reason=default_alone.args[0]))
         names, folder = set(getattr(item, "fixturenames", ())), item.path.parent.name
         if folder == "browser":
             # Here, or it would be too late to choose tests by them.
@@ -93,8 +95,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True), append=False)
         elif not (marked or "db" in names or _is_django_case(item) or folder in REAL_PROCESSES):
             item.add_marker(pytest.mark.once)
+    if config.getoption("--kommo") != "default":
+        apart = [item for item in items if not _asks_the_local_kommo(item)]
+        items[:] = [item for item in items if _asks_the_local_kommo(item)]
+        config.hook.pytest_deselected(items=apart)
     # First what takes minutes, or one worker would be at it long after the others have ended.
     items.sort(key=lambda item: item.path.parent.name not in REAL_PROCESSES)
+
+
+def _asks_the_local_kommo(item: pytest.Item) -> bool:
+    """Say whether a test says more beside another profile: those of the sandbox itself set what they are about, and
+    browsers and processes of their own start one that is as documented.
+    """
+    apart = ("sandbox", "browser", *REAL_PROCESSES)
+    return "sandbox_server" in getattr(item, "fixturenames", ()) and item.path.parent.name not in apart
 
 
 def _is_django_case(item: pytest.Item) -> bool:
@@ -151,6 +165,10 @@ class Kommo:
 
     def journal(self) -> list[dict[str, Any]]:
         return list(self.get("journal")["entries"])
+
+    def answered(self) -> list[dict[str, Any]]:
+        """Return the requests whose answer brought anything: where lists never end, an empty page follows each."""
+        return [one for one in self.journal() if one["status"] != 204]
 
     def writes(self) -> list[dict[str, Any]]:
         """Return the writes to cards: creates and updates, without what connecting an account created."""
@@ -279,6 +297,11 @@ def look_again(account: Account) -> None:
 def due_calls() -> list[tasks.TaskCall]:
     """What the worker's clock would hand to the queue now."""
     return [call for tick in tasks.TICKS for call in tick(timezone.now())]
+
+
+def amount(value: Any) -> str:
+    """Return a number of a card as people read it, in whatever form the account keeps it."""
+    return format(Decimal(str(value)).normalize(), "f")
 
 
 def lead_of(phone: str = MARIA) -> Lead:

@@ -18,6 +18,7 @@ from bridge.configuration import matching, phone_fields
 from bridge.configuration.first_start import ensure_webhook_secret
 from bridge.errors import ConfigurationError, KommoAccessError
 from bridge.kommo.client import KommoClient
+from bridge.kommo.fields import same_kind
 from bridge.models import Account
 from bridge.sync import catalogue as catalogues
 from bridge.sync import nudge, outbox, permissions, subscription, switches, traits
@@ -192,7 +193,7 @@ class Connection:
                 mapping.kommo_field_id, mapping.enum_ids = None, {}
                 mapping.save(update_fields=["kommo_field_id", "enum_ids"])
             return
-        if not matching.same_kind(mapping.type, found["type"]):
+        if not same_kind(mapping.type, found["type"]):
             self.report.missing.append(
                 f"field “{mapping.kommo_field}” is of type {found['type']} in Kommo, not {mapping.type}: "
                 "correct the type of the field mapping in the admin"

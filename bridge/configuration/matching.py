@@ -13,13 +13,6 @@ from leads.names import name_key
 Found = dict[str, Any]
 
 WON, LOST = 142, 143
-# Kommo's names for the types our mappings may have, where they differ by account plan.
-INTERCHANGEABLE = (
-    {"text", "textarea"},
-    {"numeric", "monetary", "price"},
-    {"select", "radiobutton"},
-    {"date", "date_time"},
-)
 
 
 def pipeline(
@@ -91,7 +84,3 @@ def options(
         if chosen is not None:
             bound[value] = chosen
     return bound, [value for value in values if value not in bound]
-
-
-def same_kind(ours: str, theirs: str) -> bool:
-    return ours == theirs or any({ours, theirs} <= group for group in INTERCHANGEABLE)

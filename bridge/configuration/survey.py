@@ -24,6 +24,7 @@ from bridge.configuration.connecting import (
     status_of,
 )
 from bridge.kommo.client import KommoClient
+from bridge.kommo.fields import same_kind
 from bridge.models import Account, Catalogue
 from leads.models import FieldMapping, Pipeline, Stage
 from leads.names import name_key
@@ -116,12 +117,12 @@ def _stage(stage: Stage, stages: list[Stage], found: dict[str, Any]) -> Place:
 def _field(mapping: FieldMapping, fields: list[dict[str, Any]]) -> Place:
     found = matching.field(fields, kept=mapping.kommo_field_id, name=mapping.kommo_field)
     fit, new_options = _fit(found, mapping.kommo_field_id), tuple(our_values(mapping))
-    if found and not matching.same_kind(mapping.type, found["type"]):
+    if found and not same_kind(mapping.type, found["type"]):
         fit = Fit.WRONG_TYPE
     elif found:
         _, unknown = matching.options(found, kept=mapping.enum_ids, names=mapping.options, values=list(new_options))
         new_options = tuple(unknown)
-    fitting = [one for one in fields if matching.same_kind(mapping.type, one["type"])]
+    fitting = [one for one in fields if same_kind(mapping.type, one["type"])]
     return Place(
         key=f"field:{mapping.pk}",
         ours=mapping.kommo_field,

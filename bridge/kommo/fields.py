@@ -29,6 +29,13 @@ TEXTS = frozenset({"text", "textarea", "url", "streetaddress", "tracking_data"})
 NUMBERS = frozenset({"numeric", "monetary", "price"})
 CHOICES = frozenset({"select", "radiobutton"})
 DATES = frozenset({"date", "birthday"})
+# Types that show the same: one of ours is written in the form of whichever the account has.
+SAME_KIND = (
+    {"text", "textarea", "streetaddress", "tracking_data"},
+    NUMBERS,
+    CHOICES,
+    {"date", "date_time", "birthday"},
+)
 # Beyond the basic plane, and halves of such characters; with what only joins or colours them.
 BEYOND = re.compile("[\U00010000-\U0010ffff\ud800-\udfff][\u200d\ufe0e\ufe0f\u20e3]*")
 
@@ -66,6 +73,9 @@ def to_kommo(type_: str, value: Any, enum_ids: Sequence[int] = (), form: Form = 
     if type_ in DATES:
         return [{"value": datetime.combine(_day(value, form.zone), time(), form.zone).isoformat(timespec="seconds")}]
     if type_ == "date_time":
+        if _is_day(str(value).strip()):
+            # Said without an hour: the start of that day.
+            value = datetime.combine(_day(value, form.zone), time(), form.zone)
         return [{"value": _moment(value).isoformat(timespec="seconds")}]
     if type_ in TEXTS:
         text = fit(type_, _plain(value), form)
@@ -173,6 +183,11 @@ def agrees(type_: str, wanted: Any, held: Any, form: Form = CAREFUL) -> bool:
     except ValueError:
         return False
     return _key(type_, fitting) == _key(type_, wanted or "")
+
+
+def same_kind(one: str, other: str) -> bool:
+    """Say whether a field of the one type shows what one of the other does."""
+    return one == other or any({one, other} <= kind for kind in SAME_KIND)
 
 
 def same_name(one: str, other: str) -> bool:

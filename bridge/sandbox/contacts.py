@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.sandbox import brackets, changes, tags, values
+from bridge.sandbox import brackets, changes, forms, tags, values
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, Route
 from bridge.sandbox.changes import Change
@@ -95,8 +95,8 @@ def read(call: Call, kind: str, item: Json, errors: Errors, contact: Contact | N
     for name in item.keys() - WRITTEN - IGNORED:
         errors.add("FieldNotExpected", name)
     for name in ("name", "first_name", "last_name"):
-        if name in item and errors.text(item[name], name):
-            change.attributes[name] = item[name]
+        if (kept := forms.name(call, item, errors, name)) is not None:
+            change.attributes[name] = kept
     for name in ("responsible_user_id", "created_by", "created_at"):
         if name in item and errors.integer(item[name], name):
             change.attributes[name] = item[name]

@@ -45,12 +45,14 @@ WITH_ENUMS = {"select", "multiselect", "radiobutton"}
 
 
 def show_field(call: Call, field: Field) -> Json:
-    enums: list[Json] | None = None
+    enums: Json | list[Json] | None = None
     if field.enums:
         missing = members(call.options.missing_phone_kinds) if field.code == "PHONE" else []
         in_order = sorted(field.enums.values(), key=lambda enum: (enum.sort, enum.id))
         in_order = [enum for enum in in_order if enum.code not in missing]
         enums = [{"id": e.id, "value": e.value, "sort": e.sort, "code": e.code} for e in in_order]
+        if call.options.enums_as_object:
+            enums = {str(place): enum for place, enum in enumerate(enums)}
     return {
         "id": field.id,
         "name": field.name,

@@ -6,7 +6,9 @@ from datetime import datetime, time
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from bridge.sandbox.answers import Json
 from bridge.sandbox.options import Options
+from bridge.sandbox.validation import Errors
 
 if TYPE_CHECKING:
     from bridge.sandbox.calls import Call
@@ -37,10 +39,22 @@ def text(options: Options, given: str, *, one_line: bool = True) -> str:
 
 def too_long(call: Call, type_: str, given: str) -> str:
     """Return why the API does not take a text that long; empty when it does, as for whatever people type."""
-    limit = {"text": call.options.text_limit, "textarea": call.options.textarea_limit}.get(type_, 0)
+    options = call.options
+    limits = {"text": options.text_limit, "textarea": options.textarea_limit, "name": options.name_limit}
+    limit = limits.get(type_, 0)
     if call.by_hand or not limit or len(given) <= limit:
         return ""
     return f"This value is too long. It should have {limit} characters or less."
+
+
+def name(call: Call, item: Json, errors: Errors, key: str = "name") -> str | None:
+    """Return the name that is kept of a lead or contact; None where none is sent, or none that the API takes."""
+    if key not in item or not errors.text(item[key], key):
+        return None
+    if why := too_long(call, "name", item[key]):
+        errors.add("TooLong", key, why)
+        return None
+    return text(call.options, item[key])
 
 
 def number(options: Options, type_: str, given: str) -> str | float:

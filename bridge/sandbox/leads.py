@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from bridge.sandbox import brackets, changes, filters, tags, values
+from bridge.sandbox import brackets, changes, filters, forms, tags, values
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing
 from bridge.sandbox.calls import Call, EntityRefusal, Route
 from bridge.sandbox.changes import Change
@@ -250,8 +250,8 @@ def _update(call: Call, change: Change, request_id: str) -> Json:
 
 
 def _read_attributes(call: Call, item: Json, errors: Errors, change: Change) -> None:
-    if "name" in item and errors.text(item["name"], "name"):
-        change.attributes["name"] = item["name"]
+    if (name := forms.name(call, item, errors)) is not None:
+        change.attributes["name"] = name
     if "price" in item:
         price = item["price"]
         if not isinstance(price, int | float) or isinstance(price, bool):

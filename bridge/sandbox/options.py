@@ -61,6 +61,8 @@ class Options:
     # Characters that a text, a long text take by the API; people may type more. 0: any number.
     text_limit: int = 256
     textarea_limit: int = 0
+    # Characters that the name of a lead or contact takes by the API. 0: any number.
+    name_limit: int = 0
     # Texts end before the first character beyond the basic plane (most emoji).
     cut_text_at_emoji: bool = False
     # Spaces around and repeated ones go, and so do line breaks in one-line texts.
@@ -80,6 +82,8 @@ class Options:
     tags_ignore_case: bool = False
     # Options that the PHONE field of contacts does not have: `MOB,FAX`.
     missing_phone_kinds: str = ""
+    # The options of a field are told as an object with their places as keys, as the answer to a change of them shows.
+    enums_as_object: bool = False
     # Batches: False refuses the whole batch for one bad item; True applies the good ones and names only those.
     partial_batches: bool = False
     # Unknown ids in a batch PATCH: False refuses (400 at `id`), True leaves them out of the answer.
@@ -186,7 +190,9 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
-    # Not here: what nobody can live with (rights that show nothing, a lost plan), and the weather (faults).
+    # Not here: what nobody can live with (rights that show nothing, a lost plan, a full account), the weather (faults,
+    # lags, lost webhooks), and what hides another switch: a robot as author or not, `only_deleted` ignored or a full
+    # trash, `merge_events` told or not, a write that changes nothing quiet or not. Those have tests of their own.
     "hostile": {
         "language": "ru",
         "cut_text_at_emoji": True,
@@ -198,6 +204,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "first_tag_only_on_complex": True,
         "tags_ignore_case": True,
         "missing_phone_kinds": "MOB",
+        "enums_as_object": True,
+        "name_limit": 250,
         "partial_batches": True,
         "skip_unknown_ids": True,
         "enforce_required_statuses": True,

@@ -20,6 +20,8 @@ from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Delivery, Trouble
 from bridge.sync import ledger, refusals, troubles
+from bridge.sync.desired import shown_name
+from bridge.sync.traits import form_of
 from leads.models import Event, Lead
 
 COLLECT_FOR = timedelta(seconds=2)
@@ -72,7 +74,7 @@ def _claim(account: Account, now: datetime) -> list[Card]:
     due = Card.objects.filter(account=account, contact_due_at__lte=now - COLLECT_FOR, kommo_contact_id__isnull=False)
     due = due.filter(lead__erased_at=None)
     with transaction.atomic():
-        rows = due.select_for_update(of=("self",)).select_related("lead").order_by("contact_due_at", "id")
+        rows = due.select_for_update(of=("self",)).select_related("lead", "account").order_by("contact_due_at", "id")
         cards = list(rows[:BATCH_SIZE])
         _put_off(cards, now + RETRY_AFTER)
     return cards
@@ -87,7 +89,7 @@ def _put_off(cards: list[Card], until: datetime) -> None:
 def _declare(cards: list[Card]) -> None:
     """Write down what is about to be sent: found there later it is ours, whatever became of the call."""
     for card in cards:
-        sent = [*card.observed_contact.get("sent", ()), card.lead.name]
+        sent = [*card.observed_contact.get("sent", ()), _name(card)]
         card.observed_contact = {**card.observed_contact, "sent": list(dict.fromkeys(sent))}
     with transaction.atomic():
         Card.objects.bulk_update(_known(cards), ["observed_contact"])
@@ -133,19 +135,25 @@ def _wanted(card: Card, reply: ContactReply | None) -> dict[str, Any]:
     """Return what is to be written to the contact; empty for nothing."""
     body: dict[str, Any] = {}
     if reply is not None and _needs_our_name(card, reply):
-        body["name"] = card.lead.name
+        body["name"] = _name(card)
     if reply is not None and card.lead.phone and not reply.phone_values:
         # Known only after the card was made. Whatever number stands there, stands.
         body["custom_fields_values"] = [{"field_code": "PHONE", "values": [{"value": card.lead.phone}]}]
     return {"id": card.kommo_contact_id, **body} if body else {}
 
 
+def _name(card: Card) -> str:
+    """Return the lead's name as its card shows it, and its contact too."""
+    return shown_name(card.lead.name, form_of(card.account))
+
+
 def _needs_our_name(card: Card, reply: ContactReply) -> bool:
-    if not card.lead.name:
+    name = _name(card)
+    if not name:
         return False
     # Ours when it is what we last wrote, or may have written; anything else is a person's.
     ours = {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), "", card.lead.phone}
-    return reply.name != card.lead.name and reply.name in ours
+    return reply.name != name and reply.name in ours
 
 
 @transaction.atomic
@@ -155,7 +163,7 @@ def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply
     for card in cards:
         reply = held.get(card.kommo_contact_id or 0)
         read = reply.name if reply else ""
-        card.observed_contact = {"name": card.lead.name if card.pk in sent_to else read}
+        card.observed_contact = {"name": _name(card) if card.pk in sent_to else read}
         # Due again only if the name has changed once more since it was read.
         Card.objects.filter(pk=card.pk, contact_due_at=card.contact_due_at).update(contact_due_at=None)
     Card.objects.bulk_update(cards, ["observed_contact"])

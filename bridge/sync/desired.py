@@ -209,13 +209,14 @@ def wanted_fields(
                 gaps.said.append(f"“{mapping.kommo_field}” has no option “{option}” in Kommo")
                 continue
             enum_ids = [one for one in found if one is not None]
+        type_ = field_type(mapping, catalogue)
         try:
-            values = fields.to_kommo(mapping.type, value, enum_ids, form)
+            values = fields.to_kommo(type_, value, enum_ids, form)
         except ValueError as error:
             gaps.said.append(f"“{mapping.kommo_field}” cannot show {value!r}: {error}")
             continue
-        comparable = fields.from_kommo(mapping.type, values, form.zone)
-        wanted.append(DesiredField(mapping.kommo_field_id, mapping.attribute, values, comparable, mapping.type, form))
+        comparable = fields.from_kommo(type_, values, form.zone)
+        wanted.append(DesiredField(mapping.kommo_field_id, mapping.attribute, values, comparable, type_, form))
     return wanted
 
 
@@ -233,10 +234,19 @@ def enum_id(mapping: FieldMapping, value: str, catalogue: Catalogue | None) -> i
 
 def _options(mapping: FieldMapping, catalogue: Catalogue | None) -> dict[str, int] | None:
     """Return the options of the mapping's field by normalised name; None for a field the account does not have."""
-    for one in catalogue.lead_fields if catalogue else ():
-        if one["id"] == mapping.kommo_field_id:
-            return {name_key(option["value"]): option["id"] for option in one.get("enums") or ()}
-    return None
+    field = _field(mapping, catalogue)
+    return field and {name_key(option["value"]): option["id"] for option in field.get("enums") or ()}
+
+
+def field_type(mapping: FieldMapping, catalogue: Catalogue | None) -> str:
+    """Return the type in which a mapping is written: that of the account's field, if it can show ours at all."""
+    theirs = str((_field(mapping, catalogue) or {}).get("type") or "")
+    return theirs if fields.same_kind(mapping.type, theirs) else mapping.type
+
+
+def _field(mapping: FieldMapping, catalogue: Catalogue | None) -> dict[str, Any] | None:
+    fields_there = catalogue.lead_fields if catalogue else ()
+    return next((one for one in fields_there if one["id"] == mapping.kommo_field_id), None)
 
 
 def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:

@@ -20,6 +20,7 @@ from typing import Any
 from bridge.kommo import fields
 from bridge.kommo.replies import LeadReply
 from bridge.models import Card
+from bridge.sync.observe import persons_name
 
 # A create's answer tells no time: its lead is that old at most, in seconds, when only Kommo was at it.
 CREATION_TAKES = 2
@@ -112,6 +113,9 @@ def read(
     said_name = _said("text", reading.held["name"], names, reading.forms, "name", unread if is_own else {})
     if said_name is not None:
         reading.held["name"] = said_name
+    if not known.get("name", "") and not persons_name(reading.held["name"], reply.id):
+        # Nobody has named it: Kommo calls it by its number.
+        reading.held["name"] = ""
     _read_tags(reading, doubts, unread if is_own else {})
     return reading
 

@@ -7,14 +7,15 @@ ValueError, and stays theirs.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bridge.kommo.fields import Form
 from bridge.models import Catalogue
-from bridge.sync.desired import enum_id
-from bridge.sync.traits import Trait
+from bridge.sync.desired import enum_id, field_type
+from bridge.sync.traits import Trait, form_of
 from leads.models import FieldMapping
 from leads.names import name_key
 
@@ -50,8 +51,8 @@ def our_value(mapping: FieldMapping, held: Any, catalogue: Catalogue | None, bef
         held = _our_options(mapping, held, catalogue)
     elif type_ in (Type.NUMERIC, Type.MONETARY):
         held = _number(held)
-    elif type_ == Type.DATE_TIME and held is not None:
-        held = _moment(held, mapping)
+    elif type_ in (Type.DATE, Type.DATE_TIME) and held is not None and field_type(mapping, catalogue) == "date_time":
+        held = _moment(held, mapping, form_of(catalogue.account if catalogue else None))
     if attribute in ADOPTABLE_BOOLEANS:
         return held if isinstance(held, bool) else None
     if attribute in ("chosen_flow", "email"):
@@ -85,12 +86,15 @@ def _box(held: Any, catalogue: Catalogue | None, before: Any) -> bool | None:
     return held if isinstance(held, bool) else None
 
 
-def _moment(held: Any, mapping: FieldMapping) -> str:
-    """Return a moment as ISO text, told in the pipeline's zone."""
+def _moment(held: Any, mapping: FieldMapping, form: Form) -> str:
+    """Return a moment as ISO text in the pipeline's zone; of what we call a date the start of a day is the day."""
     try:
         moment = datetime.fromtimestamp(int(held), UTC)
     except (TypeError, OverflowError, OSError) as error:
         raise ValueError(f"{held!r} is not a time") from error
+    there = moment.astimezone(form.zone)
+    if mapping.type == Type.DATE and there.time() == time():
+        return there.date().isoformat()
     return moment.astimezone(ZoneInfo(mapping.pipeline.time_zone)).isoformat()
 
 

@@ -90,6 +90,9 @@ class Desired:
     email_kind: str = "WORK"
     # Without a contact: Kommo refused the whole of it.
     contact: bool = True
+    # Without the lead's, the contact's name: Kommo refused it, and gives its own.
+    lead_named: bool = True
+    contact_named: bool = True
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,15 @@ def _create(desired: Desired) -> Plan:
     values = [{"field_id": wanted.field_id, "values": wanted.values} for wanted in filled]
     if desired.bridge_id_field_id:
         values.append({"field_id": desired.bridge_id_field_id, "values": [{"value": desired.lead_id}]})
+    contact = _contact(desired, name) if desired.contact else {}
     body: dict[str, Any] = {
-        "name": name[:MAX_NAME_LENGTH],
         "pipeline_id": desired.pipeline_id,
         "status_id": status_id,
         "request_id": desired.lead_id,
-        "_embedded": {"contacts": [_contact(desired, name)]} if desired.contact else {},
+        "_embedded": {"contacts": [contact]} if contact else {},
     }
+    if desired.lead_named:
+        body["name"] = name[:MAX_NAME_LENGTH]
     if tags:
         body["_embedded"]["tags"] = [{"name": tag} for tag in tags]
     if values:
@@ -170,7 +175,7 @@ def _create(desired: Desired) -> Plan:
         # Ours as well: what is not remembered as sent comes back as a person's edit.
         known_fields[str(desired.bridge_id_field_id)] = desired.lead_id
     effect = {
-        "name": body["name"],
+        "name": body.get("name", ""),
         "pipeline_id": desired.pipeline_id,
         "status_id": status_id,
         "fields": known_fields,
@@ -185,7 +190,7 @@ def _contact(desired: Desired, name: str) -> dict[str, Any]:
         values.append({"field_code": "PHONE", "values": [_of_kind(desired.phone, desired.phone_kind)]})
     if desired.email:
         values.append({"field_code": "EMAIL", "values": [_of_kind(desired.email, desired.email_kind)]})
-    contact: dict[str, Any] = {"name": name[:MAX_NAME_LENGTH]}
+    contact: dict[str, Any] = {"name": name[:MAX_NAME_LENGTH]} if desired.contact_named else {}
     if values:
         contact["custom_fields_values"] = values
     return contact
@@ -212,7 +217,7 @@ def _plan_name(desired: Desired, observed: Observed, body: Part, effect: Part) -
     # A lead whose name nobody knows yet does not rename a card that has one.
     name = desired.name[:MAX_NAME_LENGTH]
     is_there = fields.same_name(observed.known.get("name") or "", name)
-    if name and ("name" in observed.in_doubt or not is_there):
+    if desired.lead_named and name and ("name" in observed.in_doubt or not is_there):
         body["name"] = effect["name"] = name
 
 

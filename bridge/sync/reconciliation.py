@@ -126,7 +126,9 @@ class Comparison:
             changed = [reply for reply in replies if _changed_at(reply) >= start]
             self._compare(changed, read_at)
             newest = max([newest, *(min(_changed_at(reply), read_at) for reply in changed)])
-            more, page = more and len(changed) == len(replies), page + 1
+            # A row that cannot be read tells no time either, and ends nothing.
+            is_older = any(_changed_at(reply) < start for reply in replies if not reply.unreadable)
+            more, page = more and not is_older, page + 1
         self._remember_polled(newest, from_=from_)
         return True
 
@@ -216,15 +218,17 @@ class Comparison:
             )
         )
         self._take_in([reply for reply in open_ones if reply.id not in known])
+        times = [reply.created_at for reply in replies if not reply.unreadable]
         # What lies above the edge was counted with the page before.
-        self._read(sum(oldest is None or reply.created_at <= oldest for reply in replies))
+        self._read(sum(oldest is None or time <= oldest for time in times))
         if not more:
             return {"ended": True}
-        if until is not None and any(reply.created_at > until for reply in replies):
-            # The filter was ignored, as Kommo does with what it does not know: page after page, then.
+        filter_ignored = until is not None and any(time > until for time in times)
+        if filter_ignored or times != sorted(times, reverse=True):
+            # Filter or order was ignored, as Kommo does with what it does not know: page after page, then.
             return {**at, "page": at["page"] + 1, "oldest": None, "by_pages": True}
-        oldest_here = min(reply.created_at for reply in replies)
-        if at.get("by_pages") or (oldest is not None and oldest_here >= oldest):
+        oldest_here = min(times, default=oldest)
+        if oldest_here is None or at.get("by_pages") or (oldest is not None and oldest_here >= oldest):
             # More than a page of one second: an import, say.
             return {**at, "page": at["page"] + 1}
         return {**at, "page": 1, "oldest": oldest_here}

@@ -4,7 +4,7 @@
 itself, and what the account has of the field, option, stage and pipeline it is about. When that changes it is sent
 again; and once a day in any case, for limits and plans are nowhere to be seen. Decides on values alone.
 
-Parts are called `field:<id>`, `stage`, `loss_reason`, `tag:<name>`, `tags`, `kind:<code>` (of a phone or an
+Parts are called `name`, `field:<id>`, `stage`, `loss_reason`, `tag:<name>`, `tags`, `kind:<code>` (of a phone or an
 e-mail), `contact:<code>`, `contact:name` and `contact`.
 """
 
@@ -55,6 +55,8 @@ def cause(part: str, desired: Desired, catalogue: Catalogue | None, observed: Ma
         about += [observed.get("fields"), observed.get("status_id")]
         about += [one.get("required_statuses") for one in (catalogue.lead_fields if catalogue else ())]
         about += [[one.field_id, one.values] for one in desired.fields]
+    elif kind == "name":
+        about += [desired.name, desired.phone]
     elif kind in ("kind", "contact"):
         about += [desired.phone, desired.email, desired.name, catalogue.contact_fields if catalogue else None]
     else:
@@ -68,6 +70,8 @@ def _part(body: Mapping[str, Any], path: str) -> str:
     head, *rest = path.split(".")
     if head == "custom_fields_values":
         return _field_part(body, rest)
+    if head == "name" and head in body:
+        return "name"
     if head in ("status_id", "pipeline_id") and "status_id" in body:
         return "stage"
     if head == "loss_reason_id" and head in body:
@@ -135,6 +139,10 @@ def _without(desired: Desired, part: str, reason: str, *, is_new: bool) -> Desir
         return replace(desired, phone_kind="") if name == "PHONE" else replace(desired, email_kind="")
     elif kind == "loss_reason":
         changes["loss_reason_id"] = None
+    elif kind == "name":
+        changes["lead_named"] = False
+    elif part == "contact:name":
+        changes["contact_named"] = False
     elif part == "contact:EMAIL":
         changes["email"] = ""
     elif part in ("contact", "contact:PHONE"):

@@ -58,7 +58,7 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
             return _stuck(card, entry, Card.State.BLOCKED, reason, call, now)
         card.kommo_lead_id, card.kommo_contact_id = answer.lead_id, answer.contact_id
         contacts = entry.plan.body["_embedded"].get("contacts")
-        card.observed_contact = {"name": contacts[0]["name"]} if contacts else {}
+        card.observed_contact = {"name": contacts[0].get("name", "")} if contacts else {}
         taken[answer.lead_id] = card.pk
         delivery = _delivered(card, entry, call, now)
         if answer.merged:

@@ -19,7 +19,7 @@ from followups import dispatch
 from followups.models import Enrollment
 from leads.models import Event, Lead
 from tests.bridge.api.conftest import agent as agent_with_a_key
-from tests.conftest import MARIA, drain, rested
+from tests.conftest import MARIA, amount, drain, rested
 from tests.followups.conftest import receiver as receiver_of_followups
 from tests.lived_in import BILL, MEETING, NEW, QUALIFIED, QUALIFYING, SOLUTION
 
@@ -213,7 +213,7 @@ def told() -> Counter[str]:
 
 def values(card: dict[str, Any]) -> dict[int, str]:
     held = {one["field_id"]: one["values"][0]["value"] for one in card["custom_fields_values"] or ()}
-    return {field_id: held[field_id] for field_id in (BILL, SOLUTION)}
+    return {BILL: amount(held[BILL]), SOLUTION: held[SOLUTION]}
 
 
 def contacts(kommo: Any) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ def traits():
     return Account.objects.get().traits
 
 
+@pytest.mark.kommo_default("what is expected is what is documented")
 def test_an_account_as_it_is_expected(account, pipeline, kommo):
     marks, said = probe("--create-fields")
     assert {asked for asked, mark in marks.items() if mark == "≠"} == set()
@@ -103,7 +104,7 @@ NOT_BY_ONE_LEAD = {
     "profile", "account_time_zone", "webhooks_401_for_non_admin", "denied_rights", "duplicate_control",
     "loss_reason_before_move", "enforce_required_statuses", "archived_refuses_writes", "full_account_status",
     "leads_limit", "contacts_limit", "lists_lag_seconds", "hides_leads", "trash_size", "merge_events",
-    "merge_events_name_the_lost",
+    "merge_events_name_the_lost", "enums_as_object", "name_limit",
     "messages_quota", "bots_run", "bots_say_field", "refused_settings", "moved_to", "moved_status",
 }  # fmt: skip
 # What a tester sets the machine by, and how webhooks travel: the probe hears none.
@@ -126,7 +127,7 @@ def test_each_way_of_an_account_is_found_out(account, pipeline, kommo, switch):
     value, asked = FOUND[switch]
     map_every_type(pipeline, kommo, account)
     kommo.post("leads", {"name": "Alguém"})
-    kommo.post("options", {switch: value})
+    kommo.post("options", {"profile": "default", switch: value})
     if switch == "token_user_id":
         Account.objects.update(kommo_user_id=value)
     marks, _ = probe()
@@ -192,6 +193,7 @@ def test_a_lead_of_that_name_that_somebody_made_is_left_alone(account, pipeline,
 
 
 def test_what_is_known_is_heeded(account, pipeline, kommo):
+    kommo.post("options", {"profile": "default"})
     fields = map_every_type(pipeline, kommo, account)
     probe()
     record(pipeline, custom={"text": "sim 👍"})

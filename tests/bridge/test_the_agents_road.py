@@ -16,7 +16,7 @@ from followups.models import Enrollment
 from leads.models import Lead
 from tests.bridge.api.conftest import agent as agent_with_a_key
 from tests.bridge.webhooks.test_processing import hear, hook
-from tests.conftest import drain, rested
+from tests.conftest import amount, drain, rested
 from tests.crm_service import CrmService
 from tests.followups.conftest import receiver as receiver_of_followups
 from tests.lived_in import (
@@ -265,7 +265,7 @@ def test_what_the_talk_finds_out_is_on_the_card_beside_what_stood_there(road):
     road.crm.objects(road.phone, "prazo", "preço")
     road.crm.note(road.phone, "telhado", "cerâmica, voltado ao norte")
 
-    assert (road.field(BILL), road.field(SOLUTION)) == ("950.5", "Usina Própria")
+    assert (amount(road.field(BILL)), road.field(SOLUTION)) == ("950.5", "Usina Própria")
     assert {"fluxo_instalação_usina_própria", "objecao_preço", "objecao_prazo"} <= set(road.card["tags"])
     assert set(road.one.before["tags"]) <= set(road.card["tags"])
     assert road.crm.find(road.phone)["custom"]["telhado"] == "cerâmica, voltado ao norte"

@@ -15,7 +15,7 @@ from followups.models import Enrollment
 from leads.interactions import Direction, Meeting, Message
 from leads.models import Pipeline
 from tests.bridge.configuration.files import CLINIC
-from tests.conftest import drain, lead_of, record
+from tests.conftest import amount, drain, lead_of, record
 
 ANA, BETO, CAIO, DORA = (f"+5581999990{number:03d}" for number in range(1, 5))
 
@@ -58,7 +58,7 @@ def test_a_clinics_conversations_end_in_the_clinics_cards(clinic, kommo):
     }
     assert cards[BETO]["fields"]["Especialidade"] == "Clínico"
     assert cards[BETO]["fields"]["Convênio"] == "Unimed"
-    assert cards[CAIO]["fields"]["Idade"] == "40"
+    assert amount(cards[CAIO]["fields"]["Idade"]) == "40"
     assert set(cards[DORA]["tags"]) == {"especialidade_exames", "convenio_particular"}
     assert "Data da consulta" in cards[DORA]["fields"]
     assert Enrollment.objects.get(lead=lead_of(DORA), state="waiting").sequence.slug == "lembretes"

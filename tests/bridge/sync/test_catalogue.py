@@ -8,7 +8,10 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
+from bridge.configuration.connecting import Connection
 from bridge.models import Catalogue
+from bridge.sync import catalogue
+from bridge.sync.connection import client_for
 from tests.conftest import drain, due_calls, lead_of, record, rested
 
 FLOW_FIELD, RENT, QUALIFIED, PIPELINE = 392808, 1078618, 89709467, 11672895
@@ -48,6 +51,22 @@ def test_a_renamed_stage_or_option_is_still_the_same(account, pipeline, kommo, c
     drain(account)
     held = kommo.lead(card.kommo_lead_id)
     assert (held["status_name"], held["fields"]["Solução Solar"]) == ("Quente", "Aluguel")
+
+
+def test_options_that_are_told_as_an_object_are_known_by_the_same_names(account, pipeline, kommo, card):
+    before = catalogue.stored(account).lead_fields
+    kommo.post("options", {"enums_as_object": True})
+    made = kommo.post(f"fields/{FLOW_FIELD}/enums", {"value": "Outra"})
+    report = Connection(account, client_for(account), create_missing=True, now=timezone.now()).connect(None)
+    assert report.missing == []
+
+    after = catalogue.stored(account).lead_fields
+    [flow] = [one for one in after if one["id"] == FLOW_FIELD]
+    assert flow["enums"].pop()["id"] == made["id"]
+    assert after == before
+    record(pipeline, chosen_flow="Aluguel de Lote")
+    drain(account)
+    assert kommo.lead(card.kommo_lead_id)["fields"]["Solução Solar"] == "Aluguel de Lote"
 
 
 def test_an_option_that_staff_put_back_frees_the_cards_that_waited_for_it(account, pipeline, kommo, card):

@@ -27,7 +27,7 @@ def heard(account, card, monkeypatch):
 
 
 def reads(kommo):
-    return [one for one in kommo.journal() if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
+    return [one for one in kommo.answered() if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
 
 
 def unread(account, body):

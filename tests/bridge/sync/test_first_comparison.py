@@ -143,6 +143,19 @@ def test_a_lead_deleted_while_pages_are_read_hides_no_other(fresh, kommo, monkey
     assert set(ids) == set(Card.objects.values_list("kommo_lead_id", flat=True))
 
 
+@pytest.mark.parametrize("oddity", [{"odd_rows": True}, {"ignored_filters": "created_at"}, {"endless_next": True}])
+def test_whatever_is_odd_about_a_list_every_lead_of_it_is_read(fresh, kommo, monkeypatch, oddity):
+    monkeypatch.setattr(reconciliation, "PAGE", 4)
+    ids = [one.get("id") or one["lead"]["id"] for one in seed(kommo, 11)]
+    for place, kommo_id in enumerate(ids):
+        kommo.post(f"leads/{kommo_id}/edit", {"created_at": 1_700_000_000 + place})
+    # One that another program has dated before all times.
+    kommo.post(f"leads/{ids[9]}/edit", {"created_at": 1})
+    kommo.post("options", oddity)
+    compare(fresh, monkeypatch)
+    assert set(ids) == set(Card.objects.values_list("kommo_lead_id", flat=True))
+
+
 @pytest.mark.parametrize("seconds", [[0] * 9, [0, 0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 1, 1, 2]])
 def test_more_leads_of_one_second_than_a_page_holds_are_all_read_and_it_ends(fresh, kommo, monkeypatch, seconds):
     monkeypatch.setattr(reconciliation, "PAGE", 2)

@@ -16,7 +16,7 @@ from leads.models import Event, FieldMapping, FurtherAddress, Lead, Pipeline, St
 from leads.phone import parse
 from tests.bridge.api.conftest import agent as agent_with_a_key
 from tests.bridge.webhooks.test_processing import HANDOFF, NEW, QUALIFIED, carded, hear, hook
-from tests.conftest import MARIA, drain, lead_of, record, rested
+from tests.conftest import MARIA, amount, drain, lead_of, record, rested
 from tests.lived_in import AFTER_SALES, BILL, INSTALLING, LINK, WHATSAPP, value
 
 PLACE = 11672895
@@ -29,7 +29,8 @@ def may_reply(phone: str) -> bool:
 
 
 def bill(lead: dict) -> str:
-    return next(one["values"][0]["value"] for one in lead["custom_fields_values"] if one["field_id"] == BILL)
+    [values] = [one["values"] for one in lead["custom_fields_values"] if one["field_id"] == BILL]
+    return amount(values[0]["value"])
 
 
 def made_by_staff(kommo, **body) -> int:

@@ -17,7 +17,7 @@ from leads.interactions import Direction, Message
 from leads.models import Event, Lead
 from leads.phone import parse
 from tests.bridge.webhooks.test_processing import hear, hook
-from tests.conftest import drain, record, rested
+from tests.conftest import amount, drain, record, rested
 from tests.lived_in import BILL, HANDOFF, LivedIn, live_in, value
 
 # People who are reached by a card that may be talked to, and keep it.
@@ -132,4 +132,4 @@ def test_what_a_person_set_and_nobody_spoke_of_is_what_kommo_shows(home, kommo):
     record(home.pipeline, one.phones[0], chosen_flow="Aluguel de Lote", bill_value=None)
     work(home.account)
     now = kommo.lead(one.kommo_id)
-    assert next(f["values"][0]["value"] for f in now["custom_fields_values"] if f["field_id"] == BILL) == "950"
+    assert amount(next(f["values"][0]["value"] for f in now["custom_fields_values"] if f["field_id"] == BILL)) == "950"

@@ -59,3 +59,13 @@ def test_a_poll_that_runs_out_of_time_goes_on_where_it_stopped(account, pipeline
     assert {card.observed["price"] for card in Card.objects.all()} == {7}
     account.refresh_from_db()
     assert account.polled_at is not None
+
+
+def test_a_row_that_nobody_can_read_ends_no_poll_before_its_time(account, pipeline, kommo, monkeypatch):
+    monkeypatch.setattr(reconciliation, "PAGE", 10)
+    carded(account, pipeline, PHONES)
+    Account.objects.update(polled_at=None, polled_until=None)
+    kommo.post("options", {"odd_rows": True, "ignored_filters": "updated_at"})
+    for phone in PHONES:
+        kommo.post(f"leads/{lead_of(phone).card.kommo_lead_id}/edit", {"price": 7})
+    assert len(poll(account).drifted) == len(PHONES)

@@ -11,7 +11,7 @@ from bridge.models import Account, Card, Catalogue
 from bridge.sync import catalogue
 from bridge.sync.connection import client_for
 from tests.bridge.sync.mapped import map_every_type, read_back, shown, type_in
-from tests.conftest import drain, lead_of, record, rested
+from tests.conftest import amount, drain, lead_of, record, rested
 
 BILL, QUALIFIED, PIPELINE = 392804, 89709467, 11672895
 GOOD = {"qualification_score": 90, "context": {"conversation_stage": "qualificação"}, "bill_value": 900}
@@ -53,7 +53,7 @@ def test_a_text_that_is_too_long_costs_nothing_else(account, pipeline, kommo, fi
     lead, card = kommo.lead(kommo_id), lead_of().card
 
     assert (lead["name"], lead["status_id"]) == ("Maria", QUALIFIED)
-    assert lead["fields"]["Valor Conta Energia"] == "900"
+    assert amount(lead["fields"]["Valor Conta Energia"]) == "900"
     assert (card.state, "Um text" in card.waiting_reason) == (Card.State.BLOCKED, True)
 
     # What comes later arrives, and the refused part is not sent again as it is.
@@ -152,6 +152,70 @@ def test_losing_bridge_id_costs_nothing_but_its_proof(account, pipeline, kommo):
 
     said = [finding for finding in examine(timezone.now(), ask_kommo=False) if "Bridge ID" in finding.message]
     assert said and said[0].remedy
+
+
+LONG_NAME = "Maria Aparecida da Conceição Souza"
+
+
+class TestANameThatIsRefused:
+    @pytest.fixture(autouse=True)
+    def _short_names_only(self, kommo, account):
+        kommo.post("options", {"name_limit": 20})
+
+    def test_costs_a_new_card_nothing_else(self, account, pipeline, kommo):
+        kommo_id = carded(account, pipeline, name=LONG_NAME, **GOOD)
+        lead, card = kommo.lead(kommo_id), lead_of().card
+        assert lead["status_id"] == QUALIFIED
+        assert amount(lead["fields"]["Valor Conta Energia"]) == "900"
+        assert lead["contacts"][0]["phones"] == ["+5581999990000"]
+        assert (card.state, "“name”" in card.waiting_reason) == (Card.State.BLOCKED, True)
+
+        # The name Kommo gave instead is nobody's, and the one that was refused is not sent again as it is.
+        read_back(account)
+        record(pipeline, qualification_score=95)
+        drain(account)
+        sent = len(kommo.writes())
+        drained(account)
+        assert len(kommo.writes()) == sent
+        assert lead_of().name == LONG_NAME
+        assert not lead_of().events.filter(kind="staff_edit").exists()
+
+        record(pipeline, name="Ana Lima")
+        drain(account)
+        assert kommo.lead(kommo_id)["name"] == lead_of().name == "Ana Lima"
+        assert lead_of().card.state == Card.State.IN_SYNC
+
+    def test_leaves_the_name_the_card_has(self, account, pipeline, kommo):
+        kommo_id = carded(account, pipeline, name="Maria")
+        record(pipeline, name=LONG_NAME, **GOOD)
+        drain(account)
+        assert (kommo.lead(kommo_id)["name"], kommo.lead(kommo_id)["status_id"]) == ("Maria", QUALIFIED)
+        assert lead_of().card.state == Card.State.BLOCKED
+
+    def test_is_forgotten_once_a_person_has_named_the_card(self, account, pipeline, kommo):
+        kommo_id = carded(account, pipeline, name=LONG_NAME)
+        kommo.post(f"leads/{kommo_id}/edit", {"name": "Dona Maria, do sobrado azul"})
+        read_back(account)
+        drained(account)
+        assert kommo.lead(kommo_id)["name"] == lead_of().name == "Dona Maria, do sobrado azul"
+        assert lead_of().card.state == Card.State.IN_SYNC
+
+    def test_costs_no_other_card_of_its_batch_anything(self, account, pipeline, kommo):
+        record(pipeline, name=LONG_NAME)
+        record(pipeline, "+5581988887777", name="João")
+        drain(account)
+        assert lead_of().card.kommo_lead_id
+        assert lead_of("+5581988887777").card.state == Card.State.IN_SYNC
+
+
+@pytest.mark.parametrize("path", ["name", "_embedded.contacts.0.name"])
+# A choice that is not there may be an old copy of the account: that one is sent once more first.
+@pytest.mark.parametrize(("code", "times"), [("InvalidType", 1), ("NotSupportedChoice", 2), ("NotBlank", 1)])
+def test_a_name_is_left_out_whatever_it_is_refused_for(account, pipeline, kommo, path, code, times):
+    kommo.fault("400_named", item="Maria", path_named=path, code=code, count=times)
+    kommo_id = carded(account, pipeline, name="Maria", **GOOD)
+    assert kommo.lead(kommo_id)["status_id"] == QUALIFIED
+    assert lead_of().card.state == Card.State.BLOCKED
 
 
 def test_an_archived_pipeline_blocks_new_cards_until_it_is_back(account, pipeline, kommo):

@@ -98,7 +98,7 @@ def _hook_of(account, card, **changed):
 
 
 def reads(kommo):
-    return [one for one in kommo.journal() if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
+    return [one for one in kommo.answered() if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
 
 
 def test_a_webhook_about_a_write_that_is_under_way_waits_for_its_answer_and_costs_no_reading(

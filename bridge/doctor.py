@@ -360,6 +360,13 @@ def _clock(now: datetime) -> Iterator[Finding]:
     if abs(skew) > CLOCKS_MAY_DIFFER_BY:
         message = _("this host's clock and the database's differ by %(age)s") % {"age": _age(abs(skew))}
         yield Finding("clock", message, _("set both by a time service (NTP)"))
+        return
+    common = now + (clock.skew() if connection.vendor == "postgresql" else timedelta(0))
+    ahead = Heartbeat.objects.filter(at__gt=common + CLOCKS_MAY_DIFFER_BY).order_by("-at").first()
+    if ahead:
+        message = _("the clock of worker %(worker)s is %(age)s ahead: the agent may refuse what it signs")
+        words = {"worker": ahead.worker, "age": _age(ahead.at - common)}
+        yield Finding("clock", message % words, _("set the clock of every host by a time service (NTP)"))
 
 
 def _erasures(now: datetime) -> Iterator[Finding]:

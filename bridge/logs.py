@@ -54,9 +54,18 @@ def shorten_phone(text: str) -> str:
     return NUMBER.sub(_without_phone, text)
 
 
+def phones_in(text: str) -> list[str]:
+    """Return what looks like a phone in a text, however it is written there, as digits."""
+    return [digits for found in NUMBER.finditer(text) if len(digits := _digits(found)) >= LEAST_DIGITS]
+
+
 def _without_phone(found: re.Match[str]) -> str:
-    digits = "".join(filter(str.isdecimal, PERCENT.sub("", found["phone"] or "")))
+    digits = _digits(found)
     return found[0] if len(digits) < LEAST_DIGITS else "…" + digits[-4:]
+
+
+def _digits(found: re.Match[str]) -> str:
+    return "".join(filter(str.isdecimal, PERCENT.sub("", found["phone"] or "")))
 
 
 def tidy(text: str, longest: int = LONGEST_VALUE) -> str:

@@ -9,17 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 from uuid import UUID
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.messages.storage.session import SessionStorage
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import Q
 from django_q.models import Task
 
 from bridge.intakes import forgetting as intakes
-from bridge.models import AgentEvent, Briefing, Card, Delivery, Drift, IdempotencyRecord, UnreadLead
+from bridge.models import (
+    Account,
+    AgentEvent,
+    Alert,
+    Briefing,
+    Card,
+    Delivery,
+    Drift,
+    IdempotencyRecord,
+    Trouble,
+    UnreadLead,
+)
 from bridge.sync import forgetting, ledger, nudge, outbox
 from bridge.webhooks import redaction
 from bridge.webhooks.redaction import Traces
@@ -28,6 +43,9 @@ from leads import erasure
 from leads.addresses import Kind
 from leads.models import Event, Lead
 
+# What stands where a trouble quoted somebody.
+UNNAMED = "refused; the words named a person who was erased"
+MESSAGES = SessionStorage.session_key
 REASON = "the person asked to be forgotten"
 # Ids of Kommo's are numbers that may stand for anything.
 TELLING = [kind.value for kind in Kind if kind not in (Kind.KOMMO_CONTACT, Kind.KOMMO_CHAT)]
@@ -48,6 +66,7 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     intakes.forget([lead.pk], traces.words)
     _forget_jobs(lead, names)
     _forget_record(lead, cards, names)
+    _forget_what_staff_were_told(lead, names)
     for card in cards:
         if elsewhere or (card.kommo_lead_id is None and card.create_intent_at):
             forgetting.ask_for(card, phone=lead.phone or "", email=lead.email, empties=elsewhere, now=now)
@@ -160,3 +179,26 @@ def _words(lead: Lead, names: Collection[str]) -> set[str]:
     """Return what tells of the person in a text: names that are no common words, and addresses."""
     reached = {one["value"].partition("@lid")[0].lstrip("+") for one in lead.addresses if one["kind"] in TELLING}
     return {*filter(redaction.is_telling, names), lead.email, *reached} - {""}
+
+
+def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:
+    """Forget alarms and troubles that quote the person, and what waits for staff to open their next page."""
+    words = _words(lead, names)
+    for rows, columns in (
+        (Alert.objects.all(), ("subject", "message", "telling_failed")),
+        (Trouble.objects.all(), ("reason",)),
+        (Account.objects.all(), ("webhook_problem", "state_reason")),
+    ):
+        for column in columns:
+            quoting = reduce(or_, (Q(**{f"{column}__icontains": word}) for word in words), Q(pk=None))
+            if rows.model is Alert:
+                # It is raised anew, in other words, as long as the trouble lasts.
+                rows.filter(quoting).delete()
+            else:
+                rows.filter(quoting).update(**{column: UNNAMED})
+    for session in Session.objects.iterator():
+        said = session.get_decoded()
+        if any(word in str(said.get(MESSAGES, "")) for word in {*names, *words}):
+            del said[MESSAGES]
+            session.session_data = Session.objects.encode(said)
+            session.save(update_fields=["session_data"])

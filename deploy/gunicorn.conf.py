@@ -2,13 +2,21 @@
 
 import os
 
-bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
+
+def number(name: str, default: int) -> int:
+    given = os.environ.get(name, "").strip() or str(default)
+    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= 1_000):
+        raise SystemExit(
+            f"{name}: “{given}” cannot be used. It takes a whole number from 1 to 1000. Left empty: {default}."
+        )
+    return int(given)
+
+
+bind = os.environ.get("WEB_BIND") or "127.0.0.1:8000"
 worker_class = "gthread"
-workers = int(os.environ.get("WEB_WORKERS", "2"))
+workers = number("WEB_WORKERS", 2)
 # SQLite has one writer at a time: fewer threads wait for it more fairly. On PostgreSQL 4 served most.
-threads = int(
-    os.environ.get("WEB_THREADS", "2" if os.environ.get("DATABASE_URL", "sqlite").startswith("sqlite") else "4")
-)
+threads = number("WEB_THREADS", 2 if (os.environ.get("DATABASE_URL") or "sqlite").startswith("sqlite") else 4)
 timeout = 30
 # Requests under way end within this after a stop; the service manager waits a little longer.
 graceful_timeout = 20

@@ -85,8 +85,9 @@ class Bridge:
             if answer.status_code in (429, 503) and attempt < self.TRIES:
                 time.sleep(float(answer.headers.get("Retry-After", attempt)))
                 continue
-            # A 4xx says what is wrong field by field; trying again does not help.
-            answer.raise_for_status()
+            if not answer.ok:
+                # A 4xx says what is wrong field by field; trying again does not help.
+                raise requests.HTTPError(f"{method} {path}: {answer.status_code}: {answer.text[:500]}", response=answer)
             return answer.json() if answer.content else None
 
 
@@ -262,7 +263,10 @@ def main() -> int:
     for line in sys.stdin:
         if found := LINE.fullmatch(line.strip()):
             phone, message_id, sent_at, text = found.groups()
-            agent.hear(phone, text, message_id or f"example-{uuid.uuid4()}", sent_at or now())
+            try:
+                agent.hear(phone, text, message_id or f"example-{uuid.uuid4()}", sent_at or now())
+            except requests.RequestException as error:
+                print(f"not reported: {error}", file=sys.stderr)
     server.shutdown()
     return 0
 

@@ -31,6 +31,8 @@ MOST_OPENINGS = 200
 CLOSED_BY = {"{{": "}}", "{%": "%}"}
 # A text for a chat needs a handful; within loops they multiply.
 MOST_FILTERINGS = 1_000
+# Compares each with all before it.
+LONGEST_LISTS = {"uniq": 100}
 # What Liquid lets one ask of any text or list.
 OF_VALUES = frozenset({"size", "first", "last"})
 # A sign that stands behind a blank, or nothing between two signs: something is missing in front of it.
@@ -75,13 +77,15 @@ class _Bounded(Environment):
         del self.tags["include"], self.tags["render"]
         self.add_tag(BoundedFor)
         self.add_tag(BoundedTablerow)
-        self.filters = {name: _bounded(apply) for name, apply in self.filters.items()}
+        self.filters = {
+            name: _bounded(apply, longest=LONGEST_LISTS.get(name, LONGEST_TEXT)) for name, apply in self.filters.items()
+        }
 
 
 _filterings_left: ContextVar[int] = ContextVar("filters that a text may still apply", default=MOST_FILTERINGS)
 
 
-def _bounded(apply: Callable[..., Any]) -> Callable[..., Any]:
+def _bounded(apply: Callable[..., Any], *, longest: int) -> Callable[..., Any]:
     """Keep a filter to what fits into a text: Liquid's own limits do not see inside one.
 
     Without it, `(1..100000000) | join` and `replace` upon `replace` take all memory of the worker.
@@ -93,13 +97,13 @@ def _bounded(apply: Callable[..., Any]) -> Callable[..., Any]:
         if not left:
             raise ResourceLimitError(f"at most {MOST_FILTERINGS} filters are applied", token=None)
         _filterings_left.set(left - 1)
-        return _cut(apply(_cut(value), *map(_cut, args), **kwargs))
+        return _cut(apply(_cut(value, longest), *map(_cut, args), **kwargs))
 
     return bounded
 
 
-def _cut(value: Any) -> Any:
-    return value[:LONGEST_TEXT] if isinstance(value, (str, list, tuple, range)) else value
+def _cut(value: Any, longest: int = LONGEST_TEXT) -> Any:
+    return value[:longest] if isinstance(value, (str, list, tuple, range)) else value
 
 
 _environment = _Bounded(autoescape=False)

@@ -11,14 +11,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
 import qs_codec
 
+from bridge.logs import phones_in
+
 # The view has bounded a body's bytes; this bounds one entity in it, far above what Kommo lets a lead have.
 MOST_KEYS_OF_AN_ENTITY = 10_000
 DEEPEST = 12
+MOST_PHONES = 200
 
 OPTIONS = qs_codec.DecodeOptions(
     depth=DEEPEST,
@@ -266,11 +270,17 @@ def _references(value: Any) -> Iterator[int | None]:
 
 
 def phones(data: dict[str, Any]) -> list[str]:
-    """Return the phones an entity tells, as they are written."""
-    coded = [entry for entry in _values(data.get("custom_fields")) if isinstance(entry, dict)]
-    found = [entry for entry in coded if entry.get("code") == "PHONE"]
-    values = (value.get("value") for entry in found for value in _field_values(entry.get("values")))
-    return [value for value in values if isinstance(value, str)]
+    """Return what looks like a phone anywhere in an entity, however it is written there, as digits."""
+    return list(islice(_phones(data), MOST_PHONES))
+
+
+def _phones(value: Any, key: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _phones(inner, str(name))
+    # A time in seconds has as many digits as a phone.
+    elif isinstance(value, str) and not key.endswith("_at") and not key.startswith(("date", "last_")):
+        yield from phones_in(value)
 
 
 def only_references(data: dict[str, Any]) -> dict[str, Any]:

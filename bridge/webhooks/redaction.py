@@ -27,11 +27,16 @@ LONG_NAME = 10
 
 @dataclass(frozen=True)
 class Traces:
-    """By which a person is found in what Kommo sent: ids of their leads and contacts, and words that name them."""
+    """By which a person is found in what Kommo sent: ids of leads and contacts, words that name them, keys of phones.
+
+    region: where a phone without its country is from.
+    """
 
     leads: frozenset[int] = frozenset()
     contacts: frozenset[int] = frozenset()
     words: frozenset[str] = frozenset()
+    phones: frozenset[str] = frozenset()
+    region: str = ""
 
     @classmethod
     def of(cls, lead: Lead, cards: Iterable[Card], names: Iterable[str]) -> Traces:
@@ -40,7 +45,12 @@ class Traces:
         for address in lead.addresses:
             # As a contact of Kommo they are known by its id.
             words |= set() if address["kind"].startswith("kommo") else {address["value"].partition("@lid")[0]}
-        return cls(words=frozenset(word.casefold() for word in words if word)) | cls.of_cards(cards)
+        named = cls(
+            words=frozenset(word.casefold() for word in words if word),
+            phones=frozenset(key for key in lead.address_keys if key.startswith("+")),
+            region=lead.pipeline.phone_region,
+        )
+        return named | cls.of_cards(cards)
 
     @classmethod
     def of_cards(cls, cards: Iterable[Card]) -> Traces:
@@ -53,10 +63,16 @@ class Traces:
         return cls(frozenset(card.kommo_lead_id for card in rows if card.kommo_lead_id), frozenset(contacts))
 
     def __or__(self, other: Traces) -> Traces:
-        return Traces(self.leads | other.leads, self.contacts | other.contacts, self.words | other.words)
+        return Traces(
+            self.leads | other.leads,
+            self.contacts | other.contacts,
+            self.words | other.words,
+            self.phones | other.phones,
+            self.region or other.region,
+        )
 
     def __bool__(self) -> bool:
-        return bool(self.leads or self.contacts or self.words)
+        return bool(self.leads or self.contacts or self.words or self.phones)
 
     def are_in(self, item: parsing.Item | WebhookItem) -> bool:
         """Say whether an entity is theirs, is about them, or names them."""
@@ -67,7 +83,14 @@ class Traces:
         if not parsing.references(item.data).isdisjoint(self.leads | self.contacts):
             return True
         text = json.dumps(item.data, ensure_ascii=False).casefold() if self.words else ""
-        return any(word in text for word in self.words)
+        if any(word in text for word in self.words):
+            return True
+        return bool(self.phones) and not self.phones.isdisjoint(_keys(parsing.phones(item.data), self.region))
+
+    @property
+    def marks(self) -> set[str]:
+        """Return what stands in the text of every phone of theirs: people put no blank between the last four digits."""
+        return {key[-4:] for key in self.phones}
 
 
 def is_telling(name: str) -> bool:
@@ -87,20 +110,25 @@ def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Trac
     named = Q(kommo_lead_id__in=ids) | Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids)
     cards = list(erased.filter(named)) if ids else []
     known = Traces.of_cards(cards) if cards else Traces()
-    return known | Traces(contacts=_with_their_phone(account, items))
+    return known | _with_their_phone(account, items)
 
 
-def _with_their_phone(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> frozenset[int]:
-    """Return the contacts among these that have the phone of somebody who was erased and has not written since."""
-    told = [(item.kommo_id, parsing.phones(item.data)) for item in items if item.entity == "contact" and item.kommo_id]
-    keys = {kommo_id: _keys(phones, region_of(account)) for kommo_id, phones in told if phones}
-    erased = erasure.forgotten_at({key for found in keys.values() for key in found}) if keys else {}
+def _with_their_phone(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Traces:
+    """Return the phones in these of people who were erased and have not written since, and whose contacts they are."""
+    told = [(item, parsing.phones(item.data)) for item in items]
+    if not any(phones for _, phones in told):
+        return Traces()
+    region = region_of(account)
+    keys = [(item, _keys(phones, region)) for item, phones in told if phones]
+    erased = erasure.forgotten_at({key for _, found in keys for key in found})
     back = set(Lead.objects.filter(phone_key__in=erased).values_list("phone_key", flat=True)) if erased else set()
-    return frozenset(one for one, found in keys.items() if one and not found.isdisjoint(erased.keys() - back))
+    gone = frozenset(erased.keys() - back)
+    contacts = (item.kommo_id for item, found in keys if item.entity == "contact" and not gone.isdisjoint(found))
+    return Traces(contacts=frozenset(one for one in contacts if one), phones=gone, region=region)
 
 
 def _keys(phones: Iterable[str], region: str) -> set[str]:
-    keys = set()
+    keys: set[str] = set()
     for text in phones:
         with suppress(PhoneError):
             keys.add(parse(text, region=region).key)
@@ -158,6 +186,8 @@ def _with_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[Webh
     for word in traces.words:
         # As the database writes it: one of them escapes what is no ASCII.
         about |= Q(told__icontains=word) | Q(told__icontains=json.dumps(word)[1:-1])
+    for mark in traces.marks:
+        about |= Q(told__contains=mark)
     items = WebhookItem.objects.filter(event=OuterRef("pk")).annotate(told=Cast("data", TextField())).filter(about)
     return events.filter(Exists(items)).prefetch_related("items").iterator(AT_ONCE)
 
@@ -167,7 +197,7 @@ def _without_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[W
     unread = events.exclude(state=WebhookEvent.State.PROCESSED).exclude(
         Exists(WebhookItem.objects.filter(event=OuterRef("pk")))
     )
-    marks = {*map(str, traces.leads | traces.contacts), *traces.words}
+    marks = {*map(str, traces.leads | traces.contacts), *traces.words, *traces.marks}
     return (event for event in unread.iterator(AT_ONCE) if any(mark in _text(event) for mark in marks))
 
 

@@ -8,12 +8,13 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone, translation
 
 from bridge import tasks
 from bridge.doctor import examine, glance
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
-from bridge.sync import adoption, people, switches
+from bridge.sync import adoption, clock, people, switches
 from followups.models import Sequence
 from leads.models import FieldMapping, Stage
 from tests.conftest import drain, record
@@ -229,3 +230,20 @@ def test_a_glance_that_was_kept_says_what_the_first_one_said(healthy):
 
     assert kept == first
     assert not all(finding.is_well for finding in kept)
+
+
+def test_a_worker_whose_clock_is_ahead_is_named(healthy):
+    Heartbeat.objects.create(worker="other:1", at=timezone.now() + timedelta(minutes=10))
+
+    [(check, message)] = wrong()
+
+    assert (check, "worker other:1" in message) == ("clock", True)
+
+
+def test_a_clock_that_is_not_the_databases_is_named(healthy, monkeypatch):
+    monkeypatch.setattr(connection, "vendor", "postgresql")
+    monkeypatch.setattr(clock, "measure", lambda: timedelta(minutes=-3))
+
+    assert [message for check, message in wrong() if check == "clock"] == [
+        "this host's clock and the database's differ by 3 min"
+    ]

@@ -156,6 +156,21 @@ def test_the_path_of_a_way_in_is_shown_without_its_secret_however_it_is_spelled(
     assert "s3cr3t" not in logs.tidy(f"Not Found: {path}")
 
 
+def test_nothing_is_written_by_another_way_than_ours():
+    """Django's own handlers would write with DEBUG what ours leave out."""
+    loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    # What pytest listens with is not of the product.
+    handlers = [(one.name, each) for one in loggers for each in one.handlers if "pytest" not in type(each).__module__]
+
+    assert handlers
+    assert [
+        (name, handler)
+        for name, handler in handlers
+        if not isinstance(handler, logging.NullHandler)
+        and not isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter)
+    ] == []
+
+
 def test_a_sentence_about_webhooks_is_left_as_it_is():
     sentence = "GET /api/v4/webhooks: 401; Kommo has disabled our webhooks, docs/webhooks.md says why"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -44,6 +45,21 @@ def test_a_script_that_started_it_in_its_background_can_stop_it(tmp_path, ending
         if running.poll() is None:
             running.kill()
             running.wait()
+
+
+@pytest.mark.parametrize("bind", ["taken", "127.0.0.1:many", "8000", "127.0.0.1:99999", "nobody.invalid:8000"])
+def test_an_address_that_cannot_be_served_is_told_at_once(tmp_path, bind):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}" if bind == "taken" else bind
+        command = [sys.executable, str(MANAGE), "run", "--bind", address]
+        environment = Stage(tmp_path, web_port=0, sandbox_port=0).environment
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    [said] = done.stderr.splitlines()
+    assert f"{address} cannot be served" in said
+    assert "--bind 127.0.0.1:8001" in said
 
 
 def _assert_gone(pids: set[int]) -> None:

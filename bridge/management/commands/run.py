@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from django.db import connection, connections
 
 MANAGE = Path(__file__).resolve().parents[3] / "manage.py"
 STOP_WITHIN_SECONDS = 30
+BACKLOG = 2048  # gunicorn's own
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -27,6 +29,11 @@ class Command(BaseCommand):
         parser.add_argument("--bind", default="127.0.0.1:8000", help="address of the web server (default %(default)s)")
 
     def handle(self, *, bind: str, **_: Any) -> None:
+        # Before anything else, and kept: what is taken is known at once, and nobody takes it meanwhile.
+        with listening(bind) as server:
+            self._serve(bind, server)
+
+    def _serve(self, bind: str, server: socket.socket) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         if not settings.DEBUG:
             self._collect_static_files()
@@ -42,7 +49,9 @@ class Command(BaseCommand):
         children: dict[str, subprocess.Popen[bytes]] = {}
         ended = None
         try:
-            children["web"] = subprocess.Popen(web_command(bind, threads), start_new_session=True)
+            children["web"] = subprocess.Popen(
+                web_command(server.fileno(), threads), start_new_session=True, pass_fds=[server.fileno()]
+            )
             children["worker"] = subprocess.Popen([sys.executable, str(MANAGE), "worker"], start_new_session=True)
             self.stdout.write(f"Serving on http://{bind} (admin: http://{bind}/admin/). Ctrl-C stops everything.")
             while ended is None:
@@ -66,8 +75,27 @@ class Command(BaseCommand):
             self.stderr.write(f"Static files are not collected: {error}")
 
 
-def web_command(bind: str, threads: str) -> list[str]:
-    """Return the web server's command. SQLite has one writer at a time, so fewer threads wait for it more fairly."""
+def listening(bind: str) -> socket.socket:
+    """Return a socket that listens on `host:port`. Raises CommandError with the way out."""
+    host, _, port = bind.rpartition(":")
+    try:
+        if not host:
+            # Nobody means every network of this machine by leaving it out.
+            raise ValueError
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no host:port"
+        remedy = 'Choose another: --bind 127.0.0.1:8001, or make run ARGS="--bind 127.0.0.1:8001"'
+        raise CommandError(f"{bind} cannot be served: {reason}. {remedy}") from error
+
+
+def web_command(listening_on: int, threads: str) -> list[str]:
+    """Return the web server's command for an open socket.
+
+    SQLite has one writer at a time, so fewer threads wait for it more fairly.
+    """
+    bind = f"fd://{listening_on}"
     gunicorn = [sys.executable, "-m", "gunicorn", "bridge.wsgi:application", "--bind", bind, "--workers", "2"]
     return [*gunicorn, "--worker-class", "gthread", "--threads", threads, "--timeout", "30", "--log-level", "warning"]
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from bridge import tasks
 from bridge.kommo import auth
+from bridge.kommo.replies import LeadReply, whole
 from bridge.models import Account
 from bridge.sandbox.server import SandboxServer
 from bridge.sync import switches
@@ -80,3 +81,16 @@ def test_consent_is_given_on_the_brands_own_page_and_comes_back_to_the_window_th
     url = auth.consent_url(base_url, client_id="x", redirect_uri="https://b.example/cb", state="s")
     assert url.startswith(page)
     assert "mode=post_message" in url
+
+
+@pytest.mark.parametrize(
+    ("told", "read"), [("100.50", 100), ("1 000,50", 1000), (99.99, 99), ("", 0), (None, 0), ("12", 12), (7, 7)]
+)
+def test_prices_are_read_in_minor_units_and_as_texts(told, read):
+    assert whole(told) == read
+
+
+@pytest.mark.parametrize("told", ["muito", "NaN", "Infinity", [], {}])
+def test_a_price_that_is_no_number_makes_its_lead_unreadable_and_no_other(told):
+    reply = LeadReply.read({"id": 1, "price": told or "x", "updated_at": 5})
+    assert (reply.id, bool(reply.unreadable)) == (1, True)

@@ -95,6 +95,9 @@ class KommoClient(Transport):
         params += [("page", str(page)), ("limit", str(LIST_LIMIT))]
         data = self._request("count records", "GET", f"/api/v4/{entity}", query=params, lane=Lane.BULK)
         rows = {one["id"]: one for one in replies.embedded(data, entity) if isinstance(one.get("id"), int)}
+        if entity == "leads":
+            # Rows of another shape are nobody's leads.
+            rows = {kommo_id: one for kommo_id, one in rows.items() if not self._lead(one).unreadable}
         if closed_in and any(one.get("status_id") not in CLOSED for one in rows.values()):
             return 0
         return len(rows)

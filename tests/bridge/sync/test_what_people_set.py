@@ -242,6 +242,8 @@ class Living(RuleBasedStateMachine):
         context = {key: value for said in parts for key, value in said.get("context", {}).items()}
         facts = {key: value for said in parts for key, value in said.items() if key not in ("custom", "context")}
         record(self.pipeline, phone, **facts, custom=custom, context=context)
+        if any(attribute in JUDGED for attribute in self.reports[phone]):
+            self._is_judged_anew(phone)
 
     @rule(phone=PERSON)
     def lead_writes(self, phone: str) -> None:
@@ -356,10 +358,18 @@ class Living(RuleBasedStateMachine):
         record(self.pipeline, phone, **said)
         if attribute not in ("message", "objections"):
             self.reports[phone][attribute] = said
+        if attribute in JUDGED:
+            self._is_judged_anew(phone)
         if (phone, attribute) in self.said and self.said[phone, attribute] == told:
             return
         self.said[phone, attribute] = told
         for one in [one for one in self.theirs if self._is_of(one[0], phone) and self._tells(attribute, one[1])]:
+            self.undelivered.add(one)
+            del self.theirs[one]
+
+    def _is_judged_anew(self, phone: str) -> None:
+        """What was concluded where nothing may move the card counts when a person has moved it on, repeated or not."""
+        for one in [one for one in self.theirs if one[1] == "stage" and self._is_of(one[0], phone)]:
             self.undelivered.add(one)
             del self.theirs[one]
 

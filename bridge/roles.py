@@ -32,11 +32,13 @@ ROOMS = ("leads", "followups", "bridge", "django_q")
 # Rows the bridge writes and an operator acts on; no page edits them by hand.
 HANDLED = (
     "leads.lead", "followups.enrollment", "bridge.card", "bridge.drift", "bridge.webhookevent", "bridge.agentevent",
-    "bridge.forgetting", "leads.probablysame",
+    "bridge.forgetting", "leads.probablysame", "bridge.intakecall",
 )  # fmt: skip
 # Rules without a history of their own; all others keep one.
 RULES = frozenset({"leads.unmappedconversationstage", "bridge.rulesdraft", "bridge.rulesrevision"})
-SECRETS = frozenset({"bridge.account", "bridge.accountpipeline", "bridge.apikey", "auth.user", "auth.group"})
+SECRETS = frozenset(
+    {"bridge.account", "bridge.accountpipeline", "bridge.apikey", "bridge.intake", "auth.user", "auth.group"}
+)
 # Only an admin looks at these at all.
 PEOPLE = frozenset({"auth.user", "auth.group", "admin.logentry", "axes.accessattempt", "axes.accesslog"})
 

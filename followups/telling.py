@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import prefetch_related_objects
 from django.dispatch import Signal
 
+from leads import booking_links
 from leads.models import Lead
 
 # lead_ids. Receivers return {lead id: {name: value}} of what only they know: the id of the card, for one.
@@ -41,6 +42,7 @@ def _person(lead: Lead) -> dict[str, Any]:
         "qualification_score": None if lead.qualification_score is None else float(lead.qualification_score),
         "conversation_stage": lead.conversation_stage or None,
         "meeting": _meeting(lead),
+        "booking_url": booking_links.link(lead.pipeline.booking_url, lead.pk),
         "custom": lead.custom,
     }
 

@@ -23,6 +23,7 @@ from liquid.exceptions import LiquidError, ResourceLimitError
 from followups import moments
 from followups.enrollment import clock_of, zone_of
 from followups.loops import BoundedFor, BoundedTablerow
+from leads import booking_links
 from leads.models import Lead
 
 LONGEST_TEXT = 4000
@@ -49,6 +50,7 @@ SAMPLE: Mapping[str, Any] = {
     "qualification_score": 82,
     "stage": "QUALIFICADO",
     "objections": ["preço"],
+    "booking_url": "https://cal.com/acme/visita?metadata[lead]=0f9c1a2b",
     "custom": {},
     "meeting": {
         "when": "amanhã às 14:00",
@@ -220,6 +222,7 @@ def facts_of(lead: Lead, *, at: datetime) -> dict[str, Any]:
         "qualification_score": lead.qualification_score,
         "stage": lead.stage.name if lead.stage else lead.other_stage_name,
         "objections": [objection.name for objection in lead.objections.all()],
+        "booking_url": booking_links.link(lead.pipeline.booking_url, lead.pk),
         "custom": lead.custom,
         "meeting": _meeting(lead, at),
     }

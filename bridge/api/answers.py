@@ -109,6 +109,7 @@ class LeadInFull(LeadSummary):
     tags = serializers.ListField(child=serializers.CharField())
     conversation_stage = serializers.CharField(allow_null=True)
     meeting = MeetingAnswer(allow_null=True)
+    booking_url = serializers.CharField(allow_null=True, help_text="Where they book; it carries their mark")
     card = serializers.DictField(allow_null=True, help_text="What Kommo is known to hold")
     waiting = Waiting(allow_null=True)
     agent = Agent()

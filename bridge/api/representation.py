@@ -16,6 +16,7 @@ from bridge.sync import freshness
 from bridge.sync.desired import wanted_tags
 from bridge.sync.waiting import wait_of
 from followups import selectors as followups
+from leads import booking_links
 from leads.interactions import Recorded
 from leads.models import Event, FurtherAddress, Lead, Pipeline
 from leads.rulebook import rulebook
@@ -178,6 +179,7 @@ def lead_in_full(lead: Lead, now: datetime) -> dict[str, Any]:
         "tags": wanted_tags(lead, rulebook(lead.pipeline)),
         "conversation_stage": lead.conversation_stage or None,
         "meeting": _meeting(lead),
+        "booking_url": booking_links.link(lead.pipeline.booking_url, lead.pk),
         "card": _card(card),
         "waiting": _waiting(card, now),
         "agent": agent(lead, card, now),

@@ -32,6 +32,7 @@ from followups import models as followups
 from followups.schedule import WEEKDAYS
 from followups.texts import BrokenTextError
 from followups.texts import check as check_text
+from leads import booking_links
 from leads import models as leads
 from leads.models.pipeline import usual_opt_out_words, usual_words_for_nothing
 from leads.names import name_key
@@ -346,6 +347,11 @@ class Pipeline(Record):
     null_means_unknown: Annotated[
         bool, Flag(), Says("An empty value from the agent clears nothing: for schemas that fill in every field.")
     ] = False
+    booking_url: Annotated[
+        str,
+        Text(1000, empty=True, check=booking_links.wrong),
+        Says("Where leads book a meeting (Cal.com, Calendly); each lead's link carries a mark. Empty: nowhere."),
+    ] = ""
     handoff_max: Annotated[
         timedelta | None,
         Duration(),

@@ -21,6 +21,7 @@ PIPELINE_COLUMNS = (
     "phone_region",
     "followup_distance",
     "null_means_unknown",
+    "booking_url",
     "handoff_max",
     "silent_when_kommo_is_away",
     "chat_reply_pauses",

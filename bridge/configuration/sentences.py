@@ -280,6 +280,8 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
     yield _("Words that stand for nothing: %(words)s") % {"words": ", ".join(pipeline.words_for_nothing) or "–"}
     if pipeline.null_means_unknown:
         yield _("An empty value from the agent clears nothing")
+    if pipeline.booking_url:
+        yield _("Leads book a meeting at %(address)s") % {"address": pipeline.booking_url}
     yield (
         _("A handoff ends by itself after %(time)s") % {"time": duration(pipeline.handoff_max)}
         if pipeline.handoff_max

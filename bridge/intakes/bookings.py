@@ -105,7 +105,8 @@ def _marked(mark: str) -> Lead | None:
         pk = UUID(mark)
     except ValueError:
         return None
-    return _living().filter(pk=pk).first()
+    # A link may have been given out before its lead became one with another.
+    return _living().filter(Q(pk=pk) | Q(joined__former_id=pk)).first()
 
 
 def _with_booking(told: Booking) -> Lead | None:

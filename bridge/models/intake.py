@@ -95,7 +95,7 @@ class IntakeItem(models.Model):
     call = models.ForeignKey(IntakeCall, models.CASCADE, related_name="items")
     # What it is: a message, a status, a booking, or the other side's word for something else.
     what = models.CharField(_("what"), max_length=60)
-    lead = models.ForeignKey(Lead, models.SET_NULL, null=True, related_name="+", verbose_name=_("lead"))
+    lead = models.ForeignKey(Lead, models.SET_NULL, null=True, related_name="told_by_ways_in", verbose_name=_("lead"))
     result = models.CharField(_("result"), max_length=10, choices=Result)
     reason = models.CharField(_("reason"), max_length=300, blank=True)
 

@@ -84,6 +84,14 @@ class Pipeline(models.Model):
         db_default=False,
         help_text=_("For agents that fill in every field: an empty value clears nothing."),
     )
+    booking_url = models.CharField(
+        _("booking address"),
+        max_length=1000,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Where leads book a meeting. Each lead's link carries a mark by which the booking finds them."),
+    )
     holidays_country = models.CharField(_("holidays: country"), max_length=2, blank=True)
     holidays_subdivision = models.CharField(_("holidays: state"), max_length=10, blank=True)
     handoff_max = models.DurationField(

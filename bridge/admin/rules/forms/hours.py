@@ -22,6 +22,7 @@ from bridge.admin.rules.fields import (
     columns,
 )
 from bridge.configuration import document
+from leads import booking_links
 
 
 class HoursForm(Labelled):
@@ -56,6 +57,11 @@ class HoursForm(Labelled):
     null_means_unknown = forms.BooleanField(
         label=gettext_lazy("An empty value from the agent clears nothing"), required=False
     )
+    booking_url = forms.CharField(
+        label=gettext_lazy("Where leads book a meeting (an address of Cal.com or Calendly)"),
+        max_length=1000,
+        required=False,
+    )
     handoff_max = DurationField(label=gettext_lazy("A handoff ends by itself after"), required=False)
     silent_when_kommo_is_away = forms.BooleanField(
         label=gettext_lazy("While Kommo could not be asked for half an hour, the agent is silent"), required=False
@@ -86,6 +92,7 @@ class HoursForm(Labelled):
         "opt_out_words",
         "words_for_nothing",
         "null_means_unknown",
+        "booking_url",
         "handoff_max",
         "silent_when_kommo_is_away",
         "chat_reply_pauses",
@@ -120,6 +127,12 @@ class HoursForm(Labelled):
             Locale.parse(said)
         except (UnknownLocaleError, ValueError) as error:
             raise ValidationError(_("This is no locale such as pt_BR.")) from error
+        return said
+
+    def clean_booking_url(self) -> str:
+        said: str = self.cleaned_data["booking_url"].strip()
+        if booking_links.wrong(said):
+            raise ValidationError(_("This is no address that a browser opens: it begins with https://."))
         return said
 
     def clean_phone_region(self) -> str:

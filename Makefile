@@ -28,8 +28,8 @@ test: $(DEV) ## the whole suite on SQLite, and on TEST_DATABASE_URL and TEST_RED
 
 check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, licences, advisories, then the suite
 	@$(MAKE) --no-print-directory -j2 -k $(CHECKS)
-	@$(MAKE) --no-print-directory check-hostile
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory check-hostile
 
 # All that speaks to Kommo once more, with one that behaves as badly as accounts were seen to (docs/sandbox.md).
 .PHONY: check-hostile

@@ -13,12 +13,16 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True)
 class Said:
-    """A message and what the agent made of it. `lead` and `context` go into the request as they are."""
+    """A message and what the agent made of it. `lead` and `context` go into the request as they are.
+
+    heard_by: nobody reports it; this kind of way in hears it.
+    """
 
     text: str
     lead: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
     direction: str = "inbound"
+    heard_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,5 +223,18 @@ CONVERSATIONS = (
         follow_ups=3,
         stage="NÃO INTERESSADO",
         name="Leandro Sá",
+    ),
+    Conversation(
+        who="Marina, nobody reports her",
+        phone="+5581981110013",
+        shows="no code: Evolution API and Cal.com tell by themselves, and her booking moves the card",
+        said=(
+            Said("Oi! Ainda dá para marcar uma visita?", heard_by="evolution"),
+            Said("Dá sim, Marina! Escolha um horário no link.", direction="outbound", heard_by="evolution"),
+            Said("Marquei, obrigada!", heard_by="evolution"),
+            Said("(a booking in Cal.com)", heard_by="calcom"),
+        ),
+        stage="REUNIÃO AGENDADA",
+        name="Marina Costa",
     ),
 )

@@ -14,7 +14,7 @@ import requests
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from bridge.demo import agent
+from bridge.demo import agent, messengers
 from bridge.demo.checking import Agent, Verdict, card_of, check
 from bridge.demo.conversations import CONVERSATIONS, Conversation, Said
 from bridge.demo.rules import hurried
@@ -119,6 +119,7 @@ class Command(BaseCommand):
         stage.start_sandbox()
         stage.manage_patiently("kommo_connect", "--create-missing", "--webhook-url", stage.web_url)
         key = stage.manage("api_key", "demo-agent")
+        self.ways_in = {kind: stage.manage("intake", kind, f"demo-{kind}") for kind in ("evolution", "calcom")}
         stage.start_web()
         stage.start_worker()
         return key
@@ -126,7 +127,10 @@ class Command(BaseCommand):
     def _tell(self, stage: Stage, conversation: Conversation, said: tuple[Said, ...], *, slowly: bool) -> None:
         for number, one in enumerate(said):
             part = "said" if said is conversation.said else "afterwards"
-            _report(stage, self.key, conversation, one, f"{conversation.phone}/{part}/{number}")
+            if one.heard_by:
+                _hear(stage, self.ways_in[one.heard_by], conversation, one, number)
+            else:
+                _report(stage, self.key, conversation, one, f"{conversation.phone}/{part}/{number}")
             if slowly:
                 time.sleep(PAUSE_SECONDS)
                 self.stdout.write(f"      “{one.text}”")
@@ -205,6 +209,12 @@ class Command(BaseCommand):
             '"name": "Maria Souza", "qualification_score": 82}, '
             '"context": {"conversation_stage": "qualificação"}}\'\n'
         )
+
+
+def _hear(stage: Stage, path: str, conversation: Conversation, said: Said, number: int) -> None:
+    answer = requests.post(f"{stage.web_url}{path}", json=messengers.body(conversation, said, number), timeout=30)
+    if not answer.ok:
+        raise StageError(f"the way in answered {answer.status_code}")
 
 
 def _report(stage: Stage, key: str, conversation: Conversation, said: Said, message_id: str) -> None:

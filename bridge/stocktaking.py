@@ -56,7 +56,7 @@ def take_stock(account: Account) -> Found:
     counts = cards.aggregate(
         cards=Count("id"),
         without_contact=Count("id", filter=Q(kommo_contact_id=None)),
-        without_phone=Count("id", filter=Q(kommo_contact_id__isnull=False, lead__phone_key=None)),
+        without_phone=Count("id", filter=Q(kommo_contact_id__isnull=False, lead__phone=None)),
         in_human_care=Count("id", filter=~Q(lead__handoff_source="")),
     )
     catalogue = catalogues.stored(account)
@@ -92,7 +92,7 @@ def _stages(cards: object, catalogue: Catalogue | None) -> list[tuple[str, int]]
 
 def _same_name(account: Account) -> list[tuple[str, int]]:
     """Return names that several cards without a phone share: perhaps one person, whom nobody can tell apart."""
-    leads = Lead.objects.filter(card__account=account, phone_key=None, erased_at=None).exclude(name="")
+    leads = Lead.objects.filter(card__account=account, phone=None, erased_at=None).exclude(name="")
     names = leads.values_list("name").annotate(number=Count("pk")).filter(number__gt=1)
     return list(names.order_by("-number", "name")[:NAMED])
 

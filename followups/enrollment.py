@@ -63,13 +63,14 @@ OF_PHONES = Select(
 
 
 def of_people(leads: list[Lead]) -> dict[str, list[Any]]:
-    """Return every enrollment of some people in any pipeline, newest first, by the key of the phone. One query.
+    """Return every enrollment of some people in any pipeline, newest first, by the key they are known by there.
 
-    Those of the given leads have them attached; each says whether its number `is_unreachable`.
+    One query. Those of the given leads have them attached; each says whether its address `is_unreachable`.
     """
     found: dict[str, list[Any]] = {}
     by_id = {lead.pk: lead for lead in leads}
-    for enrollment in OF_PHONES.all(phone_keys=[lead.phone_key for lead in leads]) if leads else ():
+    keys = list({key for lead in leads for key in lead.address_keys})
+    for enrollment in OF_PHONES.all(phone_keys=keys) if keys else ():
         if lead := by_id.get(enrollment.lead_id):
             enrollment.lead = lead
         found.setdefault(enrollment.phone_key, []).append(enrollment)
@@ -362,8 +363,8 @@ def stop(lead: Lead, reason: str, *, now: datetime) -> None:
 
 def stop_elsewhere(lead: Lead, reason: str, *, now: datetime) -> None:
     """Cancel what this person is on the way through in other pipelines."""
-    if lead.phone_key:
-        others = Enrollment.objects.filter(lead__phone_key=lead.phone_key, state=Enrollment.State.WAITING)
+    if keys := lead.address_keys:
+        others = Enrollment.objects.filter(lead__phone_key__in=keys, state=Enrollment.State.WAITING)
         cancel_unlocked(others.exclude(lead=lead).select_related("sequence"), reason, now=now)
 
 

@@ -111,7 +111,9 @@ def _read(
         # Told again with other words for the same message, it is no conflict: the timeline knows the message.
         idempotency_key = f"history:{idempotency.fingerprint([pipeline.pk, past.time_zone, body])}"
     elif idempotency_key is None and interaction.message and interaction.message.id:
-        idempotency_key = f"message:{interaction.message.id}"
+        # Messengers count some ids anew for each person.
+        whose = idempotency.fingerprint(interaction.keys[0])[:16]
+        idempotency_key = f"message:{whose}:{interaction.message.id}"
     if idempotency_key is None:
         return Report(place, interaction, pipeline, None, body)
     name = f"{key.pk}:{idempotency_key}"

@@ -152,7 +152,7 @@ class Lead(models.Model):
         )
 
     def __str__(self) -> str:
-        return self.name or self.phone or str(self.id)
+        return self.name or self.phone or (self.phone_key or "").partition(":")[2] or str(self.id)
 
     @property
     def further_keys(self) -> list[str]:

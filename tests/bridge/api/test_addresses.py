@@ -128,3 +128,16 @@ def test_a_batch_knows_people_by_all_they_are_called(agent):
     answers = agent.post("interactions/batch/", bodies).json()
     assert [one["status"] for one in answers] == [201, 200, 200, 201]
     assert len({one["body"]["lead"]["id"] for one in answers}) == 2
+
+
+def test_a_messages_id_counts_per_person(agent):
+    message = {"id": "1", "direction": "inbound", "text": "oi"}
+    first = agent.post("interactions/", {"lead": {"addresses": [LID]}, "message": message})
+    other = agent.post("interactions/", {"lead": {"addresses": [INSTAGRAM]}, "message": message})
+    assert (first.status_code, other.status_code) == (201, 201)
+    again = agent.post("interactions/", {"lead": {"addresses": [LID]}, "message": message})
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert (
+        agent.post("interactions/", {"lead": {"addresses": [LID], "name": "Ana"}, "message": message}).status_code
+        == 409
+    )

@@ -343,10 +343,12 @@ def test_a_batch_keeps_the_order_of_each_persons_interactions(agent):
         {"lead": {"phone": "5581999990000@s.whatsapp.net", "name": "second"}},
         {"lead": {"phone": "81999990000", "name": "third"}, "message": {"id": "m", "direction": "inbound"}},
         {"lead": {"phone": "81999990000", "name": "third"}, "message": {"id": "m", "direction": "inbound"}},
+        {"lead": {"phone": "81999990000", "name": "fourth"}, "message": {"id": "m", "direction": "inbound"}},
+        # A message's id counts per person.
         {"lead": {"phone": "81977770000"}, "message": {"id": "m", "direction": "inbound"}},
     ]
     answer = agent.post("interactions/batch/", items).json()
-    assert [one["status"] for one in answer] == [201, 201, 200, 200, 200, 409]
+    assert [one["status"] for one in answer] == [201, 201, 200, 200, 200, 409, 201]
     assert answer[4] == answer[3]
     assert [one["body"]["lead"]["name"] for one in answer[:4]] == ["first", "other", "second", "third"]
     assert Lead.objects.get(phone="+5581999990000").name == "third"

@@ -36,7 +36,6 @@ def phones(contact):
     return [value["value"] for one in fields if one.get("field_code") == "PHONE" for value in one["values"]]
 
 
-@pytest.mark.as_documented
 def test_a_lead_without_a_phone_has_a_card_which_gets_its_phone_later(account, agent, kommo):
     told(agent, LID, name="Maria")
     drain(account)
@@ -118,3 +117,16 @@ def test_two_people_stay_two_once_staff_have_said_so(account, agent, kommo, staf
     told(agent, INSTAGRAM, LID)
     assert ProbablySame.objects.get().are_two
     assert Lead.objects.count() == 2
+
+
+def test_somebody_whose_name_comes_later_is_called_by_it_on_the_card(account, agent, kommo):
+    told(agent, LID)
+    drain(account)
+    [card] = Card.objects.all()
+
+    told(agent, LID, name="Maria Souza")
+    drain(account)
+    contacts.deliver_due(account, client_for(account), now=timezone.now() + timedelta(seconds=3))
+
+    assert kommo.lead(card.kommo_lead_id)["name"] == "Maria Souza"
+    assert contact_of(kommo, card.kommo_lead_id)["name"] == "Maria Souza"

@@ -38,6 +38,7 @@ SCENARIOS: dict[str, Sequence[str]] = {
     "first_comparison": BOTH,
     "interactions_rate": BOTH,
     "webhooks_store": BOTH,
+    "intakes": BOTH,
     "admin_pages": SERVER,
     "growth": SERVER,
     "rules_preview": BOTH,

@@ -45,6 +45,7 @@ AS_MANY_AS = {
     "leads": {
         "leads.Lead", "leads.FurtherAddress", "leads.JoinedLead", "leads.ProbablySame", "leads.Objection",
         "bridge.Card", "bridge.CardContact", "bridge.Forgetting",
+        "bridge.UnreadLead",
     },
     "wishes, which stand for good": {"leads.OptOut", "leads.Forgotten", "leads.PseudonymKey", "followups.Unreachable"},
     "the code": {"contenttypes", "django_q.Schedule"},

@@ -76,7 +76,10 @@ def mark_due(saved: Sequence[Saved], *, now: datetime) -> set[int]:
 
 
 def requeue(cards: models.QuerySet[Card], *, now: datetime, lane: Card.Lane = Card.Lane.BULK) -> int:
-    """Make cards due again whatever kept them: a dead card, a blocked one, a wait. Gone and closed ones stay away."""
+    """Make cards due again, whole, whatever kept them: a dead card, a blocked one, a wait, parts that were refused.
+
+    Gone and closed ones stay away.
+    """
     wanted = cards.exclude(state__in=[Card.State.GONE, Card.State.CLOSED])
     return wanted.update(
         state=Card.State.DUE,
@@ -87,6 +90,7 @@ def requeue(cards: models.QuerySet[Card], *, now: datetime, lane: Card.Lane = Ca
         attempts=0,
         tries_without_outcome=0,
         refused_plan="",
+        refused_parts={},
         waiting_reason="",
     )
 
@@ -117,6 +121,7 @@ def recreate(cards: models.QuerySet[Card], *, now: datetime) -> int:
         attempts=0,
         tries_without_outcome=0,
         refused_plan="",
+        refused_parts={},
         waiting_reason="",
     )
 

@@ -34,14 +34,14 @@ def settle(account: Account, rounds: int = 60) -> None:
 def test_n9_a_refusal_is_on_the_card_and_never_a_success(account, pipeline, kommo):
     record(pipeline)
     drain(account)
-    kommo.fault("400_named", item="Maria", path_named="name")
+    kommo.fault("400_named", item="Maria", path_named="updated_at")
     record(pipeline, name="Maria")
 
     settle(account)
 
     card = lead_of().card
     assert card.state == "dead"
-    assert "name" in card.last_error
+    assert "updated_at" in card.last_error
     assert card.deliveries.latest("id").outcome == Delivery.Outcome.REFUSED
 
 
@@ -51,7 +51,7 @@ def test_each_culprit_is_set_aside_for_its_own_reason_and_the_rest_goes_at_once(
     settle(account)
     for number, phone in enumerate(phones()):
         record(pipeline, phone, name=f"Lead {number}")
-    kommo.fault("400_named", item="Lead 4", path_named="name")
+    kommo.fault("400_named", item="Lead 4", path_named="updated_at")
     lost = Card.objects.get(lead__name="Lead 7")
     kommo.post(f"leads/{lost.kommo_lead_id}/delete")
 
@@ -60,7 +60,7 @@ def test_each_culprit_is_set_aside_for_its_own_reason_and_the_rest_goes_at_once(
     states = dict(account.cards.values_list("lead__name", "state"))
     assert (states.pop("Lead 4"), states.pop("Lead 7")) == ("dead", "gone")
     assert set(states.values()) == {"in_sync"}
-    assert account.cards.get(lead__name="Lead 4").last_error.count("name") == 1
+    assert account.cards.get(lead__name="Lead 4").last_error.count("updated_at") == 1
 
 
 @pytest.mark.parametrize("mode", ["400", "500", "drop_before"])
@@ -151,7 +151,7 @@ def test_a_dead_card_lives_again_when_its_lead_calls_for_something_else(account,
 
 
 def test_the_same_refused_write_is_not_sent_twice_unless_a_person_asks(account, pipeline, kommo):
-    kommo.fault("400_named", item="Maria X")
+    kommo.fault("400_named", item="Maria X", path_named="updated_at")
     record(pipeline, name="Maria X")
     settle(account)
     calls = len(kommo.writes())

@@ -23,11 +23,12 @@ IMPORTED = re.compile(r"^(?:from|import) ((?:leads|followups|bridge)[\w.]*)", re
 
 
 def state(root: Path = ROOT) -> str:
-    """Return a name for what migrations of `root` make: their texts, what they import of ours, and our pins."""
+    """Return a name for what migrations of `root` make: their texts, what they import of ours, our pins and settings."""
     files = sorted(root.glob("*/migrations/*.py"))
     names = {name for file in files for name in IMPORTED.findall(file.read_text(encoding="utf-8"))}
     files += sorted(path for name in names if (path := root / f"{name.replace('.', '/')}.py").exists())
-    files += sorted(root.glob("requirements*.lock"))
+    # What is sealed in it opens with the key of the settings alone.
+    files += [*sorted(root.glob("requirements*.lock")), *root.glob("tests/settings.py")]
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())

@@ -44,13 +44,14 @@ def test_what_was_not_made_to_the_end_is_not_kept(folder):
     assert not list(folder.glob("*.sqlite3"))
 
 
-@pytest.mark.parametrize("changed", ["leads/migrations/0001_first.py", "leads/names.py", "requirements.lock"])
+@pytest.mark.parametrize("changed", ["leads/migrations/0001_first.py", "leads/names.py", "requirements.lock", "tests/settings.py"])
 def test_another_migration_import_or_pin_makes_another_state(tmp_path, changed):
     texts = {
         "leads/migrations/0001_first.py": "from leads.names import name_key\n",
         "leads/names.py": "name_key = str.lower\n",
         "leads/other.py": "",
         "requirements.lock": "django==5.2\n",
+        "tests/settings.py": "KEY = 1\n",
     }
     for path, text in texts.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

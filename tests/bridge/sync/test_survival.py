@@ -189,7 +189,9 @@ def test_a_batch_that_is_too_large_shrinks_and_grows_back(account, pipeline, kom
 
 def test_a_single_lead_that_is_too_much_for_kommo_is_refused_like_any_other(account, pipeline, kommo):
     record(pipeline)
-    kommo.fault("422", path="/api/v4/leads")
+    settle(account)
+    record(pipeline, name="Maria")
+    kommo.fault("422", path="/api/v4/leads", method="PATCH")
     settle(account)
     assert lead_of().card.state == "dead"
 

@@ -75,7 +75,9 @@ def test_the_waits_grow_from_one_minute_to_fifteen_and_only_a_read_is_sent(accou
 
 def test_a_door_that_opens_for_a_read_alone_is_tried_ever_more_seldom(account, pipeline, kommo):
     record(pipeline)
-    kommo.fault("403", path="/api/v4/leads", method="POST", count=2)
+    drain(account)
+    record(pipeline, name="Maria")
+    kommo.fault("403", path="/api/v4/leads", method="PATCH", count=2)
     waits = []
     for _ in range(2):
         drain(account)
@@ -87,7 +89,7 @@ def test_a_door_that_opens_for_a_read_alone_is_tried_ever_more_seldom(account, p
 
     drain(account)
     account.refresh_from_db()
-    assert (len(kommo.leads()), account.refusals) == (1, 0)
+    assert ([lead["name"] for lead in kommo.leads()], account.refusals) == (["Maria"], 0)
 
 
 def test_nobody_knocks_before_the_wait_is_over(account, kommo):

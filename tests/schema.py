@@ -23,7 +23,7 @@ IMPORTED = re.compile(r"^(?:from|import) ((?:leads|followups|bridge)[\w.]*)", re
 
 
 def state(root: Path = ROOT) -> str:
-    """Return a name for what migrations of `root` make: their texts, what they import of ours, our pins and settings."""
+    """Return a name for what migrations of `root` make: of their texts, what they import of ours, pins, settings."""
     files = sorted(root.glob("*/migrations/*.py"))
     names = {name for file in files for name in IMPORTED.findall(file.read_text(encoding="utf-8"))}
     files += sorted(path for name in names if (path := root / f"{name.replace('.', '/')}.py").exists())

@@ -44,7 +44,10 @@ def test_what_was_not_made_to_the_end_is_not_kept(folder):
     assert not list(folder.glob("*.sqlite3"))
 
 
-@pytest.mark.parametrize("changed", ["leads/migrations/0001_first.py", "leads/names.py", "requirements.lock", "tests/settings.py"])
+CHANGES = ("leads/migrations/0001_first.py", "leads/names.py", "requirements.lock", "tests/settings.py")
+
+
+@pytest.mark.parametrize("changed", CHANGES)
 def test_another_migration_import_or_pin_makes_another_state(tmp_path, changed):
     texts = {
         "leads/migrations/0001_first.py": "from leads.names import name_key\n",

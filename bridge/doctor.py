@@ -348,11 +348,14 @@ def _polls(now: datetime) -> Iterator[Finding]:
 
 
 def _briefings(now: datetime) -> Iterator[Finding]:
-    count = briefings.given_up().count()
-    if count:
-        message = _("%(count)d sellers were not told of a handoff: Kommo refuses the note or the task")
+    untold = briefings.untold(briefings.given_up())
+    if any(untold.values()):
+        message = _(
+            "sellers were not told what to do, for Kommo refuses the note or the task; handoffs: %(handoffs)d, leads"
+            " who wrote or booked: %(calls)d, meetings without a result: %(results)d"
+        )
         remedy = _("see why on the lead's timeline, tell the seller, and choose “Tell them again” on the overview")
-        yield Finding("handoffs", message % {"count": count}, remedy, "briefings")
+        yield Finding("handoffs", message % untold, remedy, "briefings")
 
 
 def _clock(now: datetime) -> Iterator[Finding]:

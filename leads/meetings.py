@@ -18,11 +18,12 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from leads import announcements
+from leads import announcements, turns
 from leads.announcements import Saved
 from leads.facts import Change, plain, was_taken_back
 from leads.models import Event, Lead, Meeting, Stage
 from leads.statements import Select, insert, update
+from leads.turns import CLOCK_TOLERANCE
 
 if TYPE_CHECKING:
     from leads import interactions
@@ -33,6 +34,8 @@ STORED = ("meeting_id", "status", "starts_at", "link", "awaits_result", "began_a
 ASKED_FOR = timedelta(days=30)
 FAR_AWAY = datetime.max.replace(tzinfo=UTC)
 STATUS = Lead.MeetingStatus
+# What can only come after what: a meeting is booked, then moved, then over.
+RANK = {STATUS.SCHEDULED: 0, STATUS.RESCHEDULED: 1, STATUS.CANCELLED: 2, STATUS.COMPLETED: 2, STATUS.NO_SHOW: 2}
 
 OF_LEAD = Select(lambda lead_id: Meeting.objects.filter(lead_id=lead_id).order_by("pk"))
 
@@ -159,7 +162,8 @@ class _Book:
         if told.replaces and told.replaces != told.id:
             self._leave(told.replaces)
         row = self._row_of(told)
-        if row and row.told_at > self._at:
+        self._at = self._in_turn(row, told)
+        if row and (row.told_at > self._at or self._was_overtaken(row, told)):
             self._note_older(row, told)
         elif self._lies_in_the_past(row, told):
             assert told.starts_at is not None
@@ -171,6 +175,30 @@ class _Book:
             self._set(row, told)
         self.show()
 
+    def _in_turn(self, row: Meeting | None, told: interactions.Meeting) -> datetime:
+        """Return when this news counts among what is known, by clocks that differ (leads/turns.py)."""
+        known, follows = None, True
+        if row and (not told.id or row.meeting_id == told.id):
+            known, follows = row.told_at, RANK[STATUS(told.status)] > RANK[STATUS(row.status)]
+        elif told.status == STATUS.RESCHEDULED:
+            # One that begins as moved takes the place of what was booked before.
+            booked = [one.told_at for one in self._rows if one.is_booked]
+            known = booked[0] if len(booked) == 1 else None
+        return turns.of_a_meeting(self._at, known=known, follows=follows, is_timed=self._is_timed)
+
+    @property
+    def _is_timed(self) -> bool:
+        """Say whether somebody said when it was; what nobody did dates from its report."""
+        return self._at != self._now
+
+    def _was_overtaken(self, row: Meeting, told: interactions.Meeting) -> bool:
+        """Say whether this is how a meeting began of which only the later news was heard, told by another clock."""
+        rank = RANK[STATUS(told.status)]
+        if rank >= RANK[STATUS(row.status)] or not self._is_timed or self._at > row.told_at + CLOCK_TOLERANCE:
+            return False
+        # Where it was heard before, and is only said again, both moments are one: see `_note_older`.
+        return RANK[STATUS(row.began_as)] > rank or row.first_told_at == row.told_at
+
     def _leave(self, meeting_id: str) -> None:
         """Let a meeting stand no more that has another id by now; nobody cancelled it, so nobody is told."""
         row = next((row for row in self._rows if row.meeting_id == meeting_id), None)
@@ -180,8 +208,8 @@ class _Book:
             row.first_told_at = row.told_at = self._at
             row.status = STATUS.CANCELLED
             self._rows.append(row)
-        elif row.is_booked and row.told_at <= self._at:
-            row.status, row.told_at = STATUS.CANCELLED, self._at
+        elif row.is_booked and row.told_at <= self._at + CLOCK_TOLERANCE:
+            row.status, row.told_at = STATUS.CANCELLED, max(row.told_at, self._at)
 
     def _row_of(self, told: interactions.Meeting) -> Meeting | None:
         by_id = {row.meeting_id: row for row in self._rows}
@@ -210,6 +238,8 @@ class _Book:
         """Keep of older news how the meeting began."""
         if self._at < row.first_told_at:
             row.began_as, row.first_told_at = told.status, self._at
+        elif RANK[STATUS(row.began_as)] > RANK[STATUS(told.status)]:
+            row.began_as, row.first_told_at = told.status, row.told_at
         self._changes.is_stale("meeting", row.told_at.isoformat())
 
     def _set(self, row: Meeting | None, told: interactions.Meeting) -> None:

@@ -34,5 +34,16 @@ def of_ours(sent_at: datetime, *, theirs: datetime | None) -> datetime:
     return sent_at
 
 
+def of_a_meeting(at: datetime, *, known: datetime | None, follows: bool, is_timed: bool) -> datetime:
+    """Return when news of a meeting counts, that is reported after news of the same meeting, told at `known`.
+
+    A little earlier than that it is the later news all the same where it can only follow, as a cancelling follows the
+    booking, or where nobody said when it was; deliveries of one clock that overtake each other stand by their times.
+    """
+    if known is not None and at < known <= at + CLOCK_TOLERANCE and (follows or not is_timed):
+        return known + JUST_AFTER
+    return at
+
+
 def _second(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)

@@ -21,7 +21,7 @@ import structlog
 from babel.numbers import format_currency
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -146,6 +146,15 @@ def given_up() -> models.QuerySet[Briefing]:
     rows = Briefing.objects.filter(given_up_at__isnull=False)
     asks = Q(asks_result=True, resolved_at=None)
     return rows.filter(Q(since=F("card__lead__handoff_since")) | ~Q(call="") | asks)
+
+
+def untold(rows: models.QuerySet[Briefing]) -> dict[str, int]:
+    """Return how many of these briefings are about what: handoffs, leads who called, results of meetings. One query."""
+    return rows.aggregate(
+        handoffs=Count("pk", filter=Q(call="", asks_result=False)),
+        calls=Count("pk", filter=~Q(call="") & Q(asks_result=False)),
+        results=Count("pk", filter=Q(asks_result=True)),
+    )
 
 
 def tell_again(*, now: datetime) -> set[int]:
@@ -362,7 +371,8 @@ def _record(
     if ledger.erased([card.pk]):
         # While it was written: of what it said nothing is kept.
         sent, error = {}, ""
-    what = f"{operation.value} for the seller {'about a meeting' if row.asks_result else 'at the handoff'}"
+    about = "about a meeting" if row.asks_result else "about a lead who called" if row.call else "at the handoff"
+    what = f"{operation.value} for the seller {about}"
     Delivery.objects.create(
         account_id=card.account_id,
         card=card,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from followups.models import Enrollment
@@ -55,14 +55,27 @@ def expected(said: list[tuple[int, str, str, datetime | None]], now: datetime) -
     return {which: at for which, at in last.items() if at > now}
 
 
+def near(said: list[tuple[int, str, str, datetime | None]]) -> bool:
+    """Say whether news of one meeting comes too soon upon other news for their clocks to tell; not upon its booking."""
+    last: dict[str, tuple[int, bool]] = {}
+    for minute, which, _, _ in said:
+        before, is_booking = last.get(which, (-99, False))
+        if minute - before < 5 and not is_booking:
+            return True
+        last[which] = minute, which not in last
+    return False
+
+
 class _Undo(Exception):
     """So that the next story begins with nobody."""
 
 
-def tell(pipeline: Pipeline, one: tuple[int, str, str, datetime | None], now: datetime) -> None:
+def tell(
+    pipeline: Pipeline, one: tuple[int, str, str, datetime | None], now: datetime, skew: timedelta = timedelta()
+) -> None:
     minute, which, status, starts_at = one
     told = interactions.Meeting(status=status, id=which, starts_at=starts_at)
-    at = START + timedelta(minutes=minute)
+    at = START + timedelta(minutes=minute) + skew
     record(
         Interaction(phone=parse("+5581999990000", region="BR"), occurred_at=at, context={"meeting": told}),
         pipeline=pipeline,
@@ -114,6 +127,43 @@ def test_shuffled_doubled_and_late_news_ends_with_what_the_calendar_says(pipelin
             assert lead.meeting_starts_at == first
         elif all(status != "completed" and status != "no_show" for _, _, status, _ in said):
             assert lead.stage is not None and lead.stage.key != "meeting_scheduled"
+
+    undone(story)
+
+
+# Who tells it has a clock of their own: two of them are up to two minutes apart, and a booking is cancelled at once.
+skews = st.integers(-60, 60).map(lambda seconds: timedelta(seconds=seconds))
+close = st.lists(
+    st.tuples(
+        st.integers(0, 30), st.sampled_from("ab"), st.sampled_from(("scheduled", *ENDS)), st.integers(24, 240)
+    ),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda one: one[0],
+)  # fmt: skip
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(done=close, skews=st.lists(skews, min_size=6, max_size=6), data=st.data())
+def test_clocks_that_are_two_minutes_apart_end_with_what_the_calendar_says(pipeline, done, skews, data):
+    said = calendar(done)
+    now = START + timedelta(minutes=40)
+    assume(said and not near(said))
+    stamped = list(zip(said, skews, strict=False))
+    order = data.draw(st.permutations(stamped))
+    doubled = data.draw(st.lists(st.sampled_from(stamped), max_size=3))
+
+    def story() -> None:
+        for one, skew in [*order, *doubled]:
+            tell(pipeline, one, now, skew)
+            consistent(now)
+        ahead = expected(said, now)
+        lead = Lead.objects.select_related("stage").get()
+        assert lead.has_standing_meeting == bool(ahead)
+        if ahead:
+            assert lead.meeting_starts_at == min(ahead.values())
 
     undone(story)
 

@@ -257,16 +257,19 @@ def _briefings() -> Iterator[Concern]:
     untold = briefings.given_up().aggregate(count=Count("pk"), since=Min("since"))
     if untold["count"]:
         title = ngettext(
-            "%(count)d seller was not told of a handoff",
-            "%(count)d sellers were not told of a handoff",
+            "%(count)d seller was not told what to do",
+            "%(count)d sellers were not told what to do",
             untold["count"],
+        )
+        about = _(
+            "Handoffs: %(handoffs)d. Leads who wrote or booked: %(calls)d. Meetings without a result: %(results)d."
         )
         example = briefings.given_up().values_list("error", flat=True).first() or ""
         yield Concern(
             DANGER,
             "record_voice_over",
             title % untold,
-            told(example),
+            f"{about % briefings.untold(briefings.given_up())} {told(example)}".strip(),
             _("Kommo refuses the note or the task. Tell the seller, mend the cause, then have it tried again."),
             untold["since"],
             buttons=(Button(_("Tell them again"), "tell-sellers-again"),),

@@ -140,6 +140,61 @@ def test_a_cancellation_that_comes_before_its_booking_books_nothing(tell):
     nothing_stands()
 
 
+def seconds_ago(seconds: float) -> str:
+    return (timezone.now() - timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.mark.parametrize("apart", [0.2, 30, 90, 118])
+@pytest.mark.parametrize("status", ["cancelled", "completed", "no_show"])
+def test_an_end_by_a_clock_that_is_behind_ends_what_was_booked_before(tell, apart, status):
+    booked_at = seconds_ago(1)
+    tell("scheduled", A, SOON, at=booked_at)
+    assert tell(status, A, at=seconds_ago(1 + apart))["ignored"] == []
+    assert not lead_of().has_standing_meeting
+    tell("scheduled", A, SOON, at=booked_at)
+    assert not lead_of().has_standing_meeting
+
+
+@pytest.mark.parametrize("apart", [0.2, 30, 118])
+def test_a_move_by_a_clock_that_is_behind_moves(tell, apart):
+    tell("scheduled", A, SOON, at=seconds_ago(1))
+    tell("rescheduled", A, LATER, at=seconds_ago(1 + apart))
+    stands(LATER)
+
+
+@pytest.mark.parametrize("apart", [0.2, 30, 118])
+def test_a_move_to_a_new_id_by_a_clock_that_is_behind_ends_the_old_one(tell, apart):
+    tell("scheduled", A, SOON, at=seconds_ago(1))
+    tell("rescheduled", B, LATER, at=seconds_ago(1 + apart))
+    stands(LATER)
+
+
+@pytest.mark.parametrize("apart", [0.2, 30, 118])
+@pytest.mark.parametrize("status", ["cancelled", "no_show"])
+def test_a_booking_that_its_end_has_overtaken_books_nothing_whatever_its_clock_says(tell, apart, status):
+    tell(status, A, at=seconds_ago(121))
+    for _ in range(2):
+        assert tell("scheduled", A, SOON, at=seconds_ago(121 - apart))["ignored"]
+        assert not lead_of().has_standing_meeting
+
+
+def test_what_nobody_timed_dates_from_its_report_though_the_known_time_lies_ahead(tell):
+    tell("scheduled", A, SOON, at=seconds_ago(-100))
+    tell("cancelled", A)
+    assert not lead_of().has_standing_meeting
+    tell("scheduled", A, LATER)
+    stands(LATER)
+
+
+def test_what_is_older_than_clocks_differ_stays_older(tell):
+    tell("scheduled", A, SOON, at=seconds_ago(1))
+    assert tell("cancelled", A, at=seconds_ago(130))["ignored"]
+    stands(SOON)
+    tell("cancelled", B, at=seconds_ago(600))
+    tell("scheduled", B, LATER, at=seconds_ago(400))
+    assert Meeting.objects.get(meeting_id="uid_b").is_booked
+
+
 def test_a_booking_behind_the_next_one_is_news_to_whoever_moved_the_card(tell, pipeline):
     tell("scheduled", A, SOON)
     stage = Stage.objects.get(pipeline=pipeline, key="qualified")

@@ -189,6 +189,27 @@ def test_a_task_that_kommo_will_never_take_is_told_where_staff_look(account, lea
     assert not briefings.given_up().exists()
 
 
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({}, "handoffs: 1, leads who wrote or booked: 0, meetings without a result: 0"),
+        ({"call": "the lead wrote from PERDIDO"}, "handoffs: 0, leads who wrote or booked: 1, meetings"),
+        ({"asks_result": True}, "leads who wrote or booked: 0, meetings without a result: 1"),
+    ],
+)
+def test_what_was_given_up_is_told_as_what_it_is(account, lead, about, said, admin_client):
+    hand_over(lead)
+    Briefing.objects.all().delete()
+    since = Lead.objects.get().handoff_since
+    Briefing.objects.create(card=lead.card, since=since, given_up="task", given_up_at=since, **about)
+
+    [finding] = [one for one in examine(timezone.now(), ask_kommo=False) if one.check == "handoffs"]
+    assert said in str(finding.message)
+    page = admin_client.get("/admin/", headers={"accept-language": "en"}).content.decode()
+    assert "1 seller was not told what to do" in page
+    assert f"Meetings without a result: {int('asks_result' in about)}." in page
+
+
 def test_nobody_is_told_of_what_was_given_up_once_the_handoff_is_over(account, lead, kommo):
     kommo.fault("400", path="/api/v4/tasks")
     hand_over(lead)

@@ -332,7 +332,7 @@ def _troubles(now: datetime) -> Iterator[Finding]:
             if row.refused and row.subject not in troubles.SIGNS
             else _("%(account)s: %(what)s: %(reason)s")
         )
-        yield Finding("feature", said % words, _(troubles.REMEDIES[troubles.Subject(row.subject)]))
+        yield Finding("feature", said % words, _(troubles.remedy(row)))
 
 
 def _polls(now: datetime) -> Iterator[Finding]:

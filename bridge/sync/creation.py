@@ -250,7 +250,8 @@ def _decide(
 
 
 def _contacts_rest(account: Account, now: datetime) -> bool:
-    return troubles.rests_until(account.pk, Trouble.Subject.CONTACTS, now=now) is not None
+    """Say whether nobody can be looked for by contacts; what fails in passing is waited for, or one would be two."""
+    return troubles.rests_until(account.pk, Trouble.Subject.CONTACTS, now=now, refused=True) is not None
 
 
 def _leads_of_people(

@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import structlog
+
+from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
 from bridge.sync import adoption
 from bridge.sync.creation import LOOK_UP_SIZE, find_by_bridge_id
+from bridge.sync.refusals import aside
 from leads.models import Event, Lead
+
+log = structlog.get_logger(__name__)
 
 CONTACTS_PER_READ = 250
 
@@ -61,8 +68,16 @@ def relink(card: Card, reply: LeadReply, catalogue: Catalogue | None, *, now: da
     return linked
 
 
-def hints(account: Account, client: KommoClient, cards: Sequence[Card]) -> dict[int, str]:
-    """Return card id -> where the vanished lead may have gone, in words to add to a reason. Raises KommoError."""
+def hints(account: Account, client: KommoClient, cards: Sequence[Card], *, now: datetime) -> dict[int, str]:
+    """Return card id -> where the vanished lead may have gone, in words to add to a reason; nothing waits for them."""
+    try:
+        return aside(account, client, Purpose.CONTACTS, lambda: _hints(client, cards), now=now) or {}
+    except KommoError as error:
+        log.info("no_hints", account=account.pk, error=str(error))
+        return {}
+
+
+def _hints(client: KommoClient, cards: Sequence[Card]) -> dict[int, str]:
     cards_by_contact = {card.kommo_contact_id: card for card in cards if card.kommo_contact_id}
     found: dict[int, str] = {}
     ids = list(cards_by_contact)

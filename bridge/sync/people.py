@@ -28,7 +28,7 @@ from leads.phone import Phone, PhoneError, parse
 ABSENT = "absent_lead"
 CONTACTS_PER_READ = 100
 FIELD = "field"
-NO_CONTACTS = "Kommo refuses us its contacts, so nobody can say whose lead it is, or which numbers are theirs"
+NO_CONTACTS = "Kommo lets us read no contacts, so nobody can say whose lead it is, or which numbers are theirs"
 
 
 @dataclass
@@ -64,11 +64,22 @@ def read(client: KommoClient, ids: Iterable[int | None], lane: Lane) -> dict[int
 def ask(
     account: Account, client: KommoClient, ids: Iterable[int | None], lane: Lane, *, now: datetime
 ) -> dict[int, ContactReply] | None:
-    """Return contacts by id; None while Kommo refuses us its contacts, which is told. Raises KommoError otherwise."""
+    """Return contacts by id; None while Kommo refuses us its contacts or keeps failing at them, which is told.
+
+    Raises KommoError for what may pass at the next try.
+    """
     wanted = {one for one in ids if one}
     if not wanted:
         return {}
-    return refusals.aside(account, client, Purpose.CONTACTS, lambda: read(client, wanted, lane), now=now)
+    return refusals.aside(
+        account,
+        client,
+        Purpose.CONTACTS,
+        lambda: read(client, wanted, lane),
+        now=now,
+        may_wait_alone=True,
+        answered=lambda: unread.hurry(account, NO_CONTACTS, now=now),
+    )
 
 
 def numbers_of(
@@ -122,7 +133,7 @@ def meet(
 ) -> set[int]:
     """Learn the numbers of people whose card has other contacts than we knew, or whose contact changed.
 
-    Returns the contacts that told something new. Asks Kommo only for those. While it refuses us its contacts, the leads
+    Returns the contacts that told something new. Asks Kommo only for those. While it lets us read none, the leads
     are noted and read again (bridge/sync/unread.py). Raises KommoError.
     """
     changed = set(contact_ids)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from bridge.errors import KommoError
+from bridge.errors import KommoError, KommoHeldError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose, decide, purpose_of
 from bridge.models import Account
@@ -42,20 +42,38 @@ def heed(
     return action
 
 
-def aside(account: Account, client: KommoClient, purpose: Purpose, ask: Callable[[], T], *, now: datetime) -> T | None:
+def aside(
+    account: Account,
+    client: KommoClient,
+    purpose: Purpose,
+    ask: Callable[[], T],
+    *,
+    now: datetime,
+    may_wait_alone: bool = False,
+    answered: Callable[[], None] = lambda: None,
+) -> T | None:
     """Return what a side call brings; None while its feature rests, or when it is refused just now.
 
-    Raises KommoError for what passes by itself.
+    may_wait_alone: the caller can do all the rest without, so that what keeps failing in passing rests as well.
+    answered: called when it works again. Raises KommoError for what passes by itself.
     """
     if troubles.rests_until(account.pk, purpose.value, now=now):
         return None
     try:
         found = ask()
+    except KommoHeldError:
+        # Nothing was asked.
+        raise
     except KommoError as error:
-        if heed(account, error, now=now, purpose=purpose, client=client) is Action.REST_FEATURE:
+        action = heed(account, error, now=now, purpose=purpose, client=client)
+        if action is Action.REST_FEATURE:
+            return None
+        waits_alone = may_wait_alone and action is not Action.PAUSE_ACCOUNT
+        if waits_alone and troubles.fails(account.pk, purpose.value, str(error), now=now):
             return None
         raise
-    troubles.over(account.pk, purpose.value)
+    if troubles.over(account.pk, purpose.value):
+        answered()
     return found
 
 

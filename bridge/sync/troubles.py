@@ -21,6 +21,8 @@ LONGEST_REST = timedelta(minutes=15)
 # What fails by itself is told after this.
 LASTS_AFTER = timedelta(minutes=10)
 MOST_TRIES = 1_000_000
+# So often in a row what needs a side call is tried again with all that waits beside it; then it waits alone.
+PATIENCE = 3
 
 Subject = Trouble.Subject
 
@@ -67,28 +69,43 @@ REMEDIES = {
 }
 
 
-def begin(account_id: int, subject: str, reason: str, *, now: datetime, refused: bool) -> datetime:
-    """Note that something did not work; return when it may be tried again."""
-    first = {"refused": refused, "reason": reason[:500], "since": now, "next_at": now + _wait(1, refused)}
+def begin(account_id: int, subject: str, reason: str, *, now: datetime, refused: bool, patience: int = 1) -> datetime:
+    """Note that something did not work; return when it may be tried again: at once before the try number `patience`."""
+
+    def again_at(tries: int) -> datetime:
+        return now if tries < patience else now + _wait(tries, refused)
+
+    first = {"refused": refused, "reason": reason[:500], "since": now, "next_at": again_at(1)}
     row, is_new = Trouble.objects.get_or_create(account_id=account_id, subject=subject, defaults=first)
     if is_new:
         return row.next_at
-    next_at = now + _wait(row.tries + 1, refused)
+    next_at = again_at(row.tries + 1)
     Trouble.objects.filter(pk=row.pk).update(
         tries=min(row.tries + 1, MOST_TRIES), refused=refused, reason=reason[:500], next_at=next_at
     )
     return next_at
 
 
-def over(account_id: int, subject: str, *, tried_at: datetime | None = None) -> None:
-    """Note that it works again; `tried_at`: what was noted since then stands."""
+def fails(account_id: int, subject: str, reason: str, *, now: datetime) -> bool:
+    """Note that a side call failed in passing; True once it did so too often in a row for anything else to wait."""
+    rest_ends = begin(account_id, subject, reason, now=now, refused=False, patience=PATIENCE)
+    return rest_ends > now
+
+
+def over(account_id: int, subject: str, *, tried_at: datetime | None = None) -> bool:
+    """Note that it works again, and say whether it did not before; `tried_at`: what was noted since then stands."""
     rows = Trouble.objects.filter(account_id=account_id, subject=subject)
-    (rows.filter(next_at__lte=tried_at) if tried_at else rows).delete()
+    count, _ = (rows.filter(next_at__lte=tried_at) if tried_at else rows).delete()
+    return count > 0
 
 
-def rests_until(account_id: int, subject: str, *, now: datetime) -> datetime | None:
-    """Return until when something is not to be tried; None when it may be."""
+def rests_until(account_id: int, subject: str, *, now: datetime, refused: bool | None = None) -> datetime | None:
+    """Return until when something is not to be tried; None when it may be.
+
+    refused: only if Kommo refused it (True), or only if it keeps failing by itself (False).
+    """
     row = Trouble.objects.filter(account_id=account_id, subject=subject, next_at__gt=now)
+    row = row if refused is None else row.filter(refused=refused)
     return row.values_list("next_at", flat=True).first()
 
 
@@ -107,6 +124,12 @@ def to_tell(*, now: datetime) -> list[Trouble]:
     told = Trouble.objects.filter(Q(refused=True) | Q(since__lt=now - LASTS_AFTER))
     # What follows from a pause is told by the pause.
     return list(told.exclude(account__state="paused").select_related("account").order_by("since", "pk"))
+
+
+def remedy(row: Trouble) -> str:
+    """Return what a person does about a trouble, in English: rights mend a refusal, and nothing that fails."""
+    subject = Subject(row.subject)
+    return REMEDIES[subject if row.refused or REMEDIES[subject] is not _RIGHTS else Subject.INBOX]
 
 
 def _wait(tries: int, refused: bool) -> timedelta:

@@ -53,6 +53,11 @@ def due(account: Account, *, now: datetime, most: int) -> list[int]:
     return list(rows.values_list("kommo_lead_id", flat=True)[:most])
 
 
+def hurry(account: Account, error: str, *, now: datetime) -> None:
+    """Let the leads that waited for one thing be read again with the next poll: it is there."""
+    UnreadLead.objects.filter(account=account, error=error, next_at__gt=now).update(next_at=now)
+
+
 def to_tell() -> QuerySet[UnreadLead]:
     """Return what staff have to know, the longest unread first."""
     return UnreadLead.objects.exclude(account__state=Account.State.PAUSED).order_by("since", "pk")

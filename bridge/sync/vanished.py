@@ -58,7 +58,7 @@ def settle(account: Account, client: KommoClient, cards: Sequence[Card], *, reas
         return Settled()
     followed = merges.follow(account, client, lost, catalogues.stored(account), now=now)
     rest = [card for card in lost if card.pk not in followed]
-    hints = merges.hints(account, client, rest)
+    hints = merges.hints(account, client, rest, now=now)
     return Settled(followed, {card.pk for card in rest if _mark_gone(card, reason + hints.get(card.pk, ""), now)})
 
 

@@ -193,8 +193,10 @@ class ModelledKommo:
         values = {value["field_id"]: value["values"][0]["value"] for value in body["custom_fields_values"]}
         [contact] = body["_embedded"]["contacts"]
         [phone] = [value["values"][0]["value"] for value in contact["custom_fields_values"]]
-        told = {key: body[key] for key in ("name", "pipeline_id", "status_id")}
-        lead_id = self.make(phone, tags=tags, bridge_id=values[BRIDGE_ID], **told)
+        told = {key: body[key] for key in ("pipeline_id", "status_id")}
+        # A name that was refused is left out, and Kommo gives one of its own.
+        lead_id = self.make(phone, tags=tags, bridge_id=values[BRIDGE_ID], name=body.get("name", ""), **told)
+        self.leads[lead_id]["name"] = self.leads[lead_id]["name"] or f"Lead #{lead_id}"
         self.made.append(values[BRIDGE_ID])
         self.unlisted.add(lead_id)
         return Created(body["request_id"], lead_id, lead_id + CONTACTS, False)

@@ -10,8 +10,8 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.doctor import examine
 from bridge.kommo.replies import LeadReply, ReplyShapeError
-from bridge.models import Account, Card, Trouble, UnreadLead, WebhookEvent
-from bridge.sync import newcomers, people
+from bridge.models import Account, CallSlot, Card, Trouble, UnreadLead, WebhookEvent
+from bridge.sync import newcomers, people, troubles
 from leads.models import Lead
 from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
 from tests.conftest import MARIA, lead_of
@@ -189,3 +189,61 @@ def test_numbers_that_changed_while_contacts_were_refused_are_learnt_afterwards(
     let_contacts_be_read(kommo, later)
     assert lead_of().further_addresses.count() == 1
     assert not UnreadLead.objects.exists()
+
+
+FAILURES = ("429", "500", "html_500", "504", "drop_before", "drop_after", "400", "422", "invalid_json")
+
+
+def hear_until_quiet(account, time_machine, *bodies):
+    """Let webhooks arrive, and the worker's clock ask for the inbox as often as a long failure lets it."""
+    hear(account, *bodies)
+    for _ in range(troubles.PATIENCE):
+        time_machine.move_to(timezone.now() + timedelta(minutes=1))
+        # What Kommo asked us to wait is over by the database's clock too, which nobody moves.
+        CallSlot.objects.all().delete()
+        tasks.read_inbox(account.pk)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_contacts_that_keep_failing_cost_only_the_leads_that_need_them(
+    account, pipeline, kommo, later, time_machine, failure
+):
+    known = carded(account, pipeline)
+    kommo.post(f"leads/{known}/move", {"status_id": HANDOFF})
+    stranger = kommo.post("leads", {"name": "Ana", "phone": ANA})["id"]
+    kommo.fault(failure, path="/api/v4/contacts", method="GET", retry_after=1)
+
+    hear_until_quiet(
+        account,
+        time_machine,
+        hook(stranger, "add", pipeline_id=PLACE),
+        hook(known, status_id=HANDOFF, pipeline_id=PLACE),
+    )
+
+    assert lead_of().stage.key == "human_handoff"
+    assert not WebhookEvent.objects.exclude(state=WebhookEvent.State.PROCESSED).exists()
+    assert list(Trouble.objects.values_list("subject", "refused")) == [("contacts", False)]
+    assert str(stranger) in told()[0]
+
+    CallSlot.objects.all().delete()
+    let_contacts_be_read(kommo, later)
+    assert Lead.objects.get(phone=ANA).card.kommo_lead_id == stranger
+    assert (told(), Trouble.objects.exists()) == ([], False)
+
+
+def test_contacts_that_fail_once_cost_nobody_anything_but_the_next_try(account, kommo, time_machine):
+    stranger = kommo.post("leads", {"name": "Ana", "phone": ANA})["id"]
+    kommo.fault("500", path="/api/v4/contacts", method="GET", count=1)
+    hear_until_quiet(account, time_machine, hook(stranger, "add", pipeline_id=PLACE))
+    assert Lead.objects.get(phone=ANA).card.kommo_lead_id == stranger
+    assert not UnreadLead.objects.exists()
+
+
+@pytest.mark.parametrize("answer", (*REFUSALS, *FAILURES))
+def test_a_deleted_lead_is_believed_though_nobody_may_ask_where_it_went(account, pipeline, kommo, answer):
+    gone = carded(account, pipeline)
+    kommo.post(f"leads/{gone}/delete")
+    kommo.fault(answer, path="/api/v4/contacts", method="GET", retry_after=1, location="https://www.kommo.com/")
+    hear(account, hook(gone, "delete"))
+    assert lead_of().card.state == Card.State.GONE
+    assert not WebhookEvent.objects.exclude(state=WebhookEvent.State.PROCESSED).exists()

@@ -212,7 +212,7 @@ def due_of(enrollment: Enrollment, plan: SequencePlan) -> Due | None:
     if enrollment.step > len(plan.steps):
         return _end_of_patience(enrollment, plan)
     step = plan.steps[enrollment.step - 1]
-    hours, zone = hours_of(enrollment.lead.pipeline).narrowed_to(step.weekdays), zone_of(enrollment.lead)
+    hours, zone = _hours_of_step(enrollment, plan), zone_of(enrollment.lead)
     if step.before is not None:
         assert enrollment.meeting_starts_at is not None
         return schedule.before(enrollment.meeting_starts_at, step.before, hours, zone)
@@ -291,16 +291,19 @@ def hours_of(pipeline: Pipeline) -> Hours:
     )
 
 
+def _hours_of_step(enrollment: Enrollment, plan: SequencePlan) -> Hours:
+    step = plan.steps[enrollment.step - 1]
+    return hours_of(enrollment.lead.pipeline).for_step(step.weekdays, is_reminder=step.before is not None)
+
+
 def hours_allow(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> bool:
     """Say whether the next step may go out now: hours may have changed, and a late worker may stand in the night."""
-    hours = hours_of(enrollment.lead.pipeline).narrowed_to(plan.steps[enrollment.step - 1].weekdays)
-    return schedule.is_allowed(now, hours, zone_of(enrollment.lead))
+    return schedule.is_allowed(now, _hours_of_step(enrollment, plan), zone_of(enrollment.lead))
 
 
 def next_allowed(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> Due | None:
     """Return the first moment from now on in which the next step may go out."""
-    hours = hours_of(enrollment.lead.pipeline).narrowed_to(plan.steps[enrollment.step - 1].weekdays)
-    return schedule.after(now, timedelta(0), hours, zone_of(enrollment.lead))
+    return schedule.after(now, timedelta(0), _hours_of_step(enrollment, plan), zone_of(enrollment.lead))
 
 
 def zone_of(lead: Lead) -> str:

@@ -46,7 +46,7 @@ def timetable(
     found: list[Planned] = []
     anchor, reminded_at = start, covered_at
     for number, step in enumerate(plan.steps, 1):
-        narrowed = hours.narrowed_to(step.weekdays)
+        narrowed = hours.for_step(step.weekdays, is_reminder=step.before is not None)
         if step.before is not None:
             meant, due = start - step.before, schedule.before(start, step.before, narrowed, zone)
         else:

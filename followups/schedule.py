@@ -7,18 +7,21 @@ the meeting is still ahead, and otherwise comes in the last allowed moment befor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 import holidays as holiday_calendars
+from holidays.constants import OPTIONAL, PUBLIC
 from phonenumbers import NumberParseException, timezone
 from phonenumbers import parse as parse_number
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # The strictest weekdays and every holiday together stay far below; past it the hours allow nothing at all.
 LONGEST_SEARCH_DAYS = 400
+# Carnival is no holiday by law (“ponto facultativo”), and nobody sells on it.
+RESTS_ON_OPTIONAL_DAYS = frozenset({"BR"})
 # A reminder this close behind one that was meant to come long before it says nothing new.
 JUST_REMINDED = timedelta(hours=1)
 # Where the data is wrong for mobiles: Noronha for all of 81, which its 3 000 islanders share with Recife's millions,
@@ -39,12 +42,16 @@ class Hours:
     weekdays: frozenset[str] = frozenset(WEEKDAYS)
     country: str = ""
     subdivision: str = ""
+    # Whether days that are none by law are kept too, on which a country rests all the same.
+    optional_days: bool = True
 
-    def narrowed_to(self, weekdays: tuple[str, ...]) -> Hours:
-        """Return these hours on the step's own weekdays alone; an empty choice leaves them as they are."""
-        if not weekdays:
-            return self
-        return Hours(self.quiet_from, self.quiet_to, self.weekdays & set(weekdays), self.country, self.subdivision)
+    def for_step(self, weekdays: tuple[str, ...], *, is_reminder: bool) -> Hours:
+        """Return these hours on the step's own weekdays alone; an empty choice leaves them as they are.
+
+        Whoever has agreed to meet around such a day is reminded on it.
+        """
+        kept = self.weekdays & set(weekdays) if weekdays else self.weekdays
+        return replace(self, weekdays=kept, optional_days=self.optional_days and not is_reminder)
 
 
 @dataclass(frozen=True)
@@ -216,23 +223,20 @@ def _both(day: date, wall: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
 def _no_sending_on(day: date, hours: Hours) -> str | None:
     if WEEKDAYS[day.weekday()] not in hours.weekdays:
         return f"no messages on {day:%A}s"
-    holiday = _holiday(day, hours.country, hours.subdivision) if hours.country else None
+    holiday = _calendar(hours.country, hours.subdivision, hours.optional_days).get(day) if hours.country else None
     return f"holiday: {holiday}" if holiday else None
 
 
-def _holiday(day: date, country: str, subdivision: str) -> str | None:
-    return _calendar(country, subdivision).get(day)
-
-
 @lru_cache(maxsize=64)
-def _calendar(country: str, subdivision: str) -> holiday_calendars.HolidayBase:
+def _calendar(country: str, subdivision: str, optional_days: bool) -> holiday_calendars.HolidayBase:
     """Return the calendar; one of a country alone when its state is unknown, an empty one for an unknown country.
 
     Codes are taken as people type them: “br” must not mean a year without holidays.
     """
+    kept = (PUBLIC, OPTIONAL) if optional_days and country.upper() in RESTS_ON_OPTIONAL_DAYS else (PUBLIC,)
     try:
-        return holiday_calendars.country_holidays(country.upper(), subdiv=subdivision.upper() or None)
+        return holiday_calendars.country_holidays(country.upper(), subdiv=subdivision.upper() or None, categories=kept)
     except NotImplementedError:
         if subdivision:
-            return _calendar(country, "")
+            return _calendar(country, "", optional_days)
         return holiday_calendars.HolidayBase()

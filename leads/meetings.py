@@ -281,6 +281,10 @@ class _Book:
             row.awaits_result = row.is_booked and row.meeting_id not in moved and has_begun(row, self._now)
         lead, changes = self._lead, self._changes
         shown = next_one(self._rows, self._now) or self._shown
+        if shown and shown.is_booked and shown.meeting_id in moved:
+            # It was moved to one that stands no more: that is what became of it.
+            shown = max((row for row in self._rows if row.meeting_id not in moved), key=lambda row: row.told_at)
+            changes.meeting_reported = changes.meeting_reported or shown.status
         passes = _is_passing(lead, self._now) and self._shown is not None and self._shown.awaits_result
         if passes and lead.meeting_starts_at:
             when = f"{lead.meeting_starts_at.astimezone(ZoneInfo(lead.pipeline.time_zone)):%d/%m/%Y %H:%M}"

@@ -278,7 +278,9 @@ class Holidays(Record):
         str,
         Choice(holidays.list_supported_countries(), listed=False),
         Named("country"),
-        Says("Whose holidays are kept, by its ISO code."),
+        Says(
+            "Whose holidays are kept, by its ISO code. In `BR` nudges wait on the customary ones too, such as Carnival."
+        ),
     ]
     holidays_subdivision: Annotated[str, Text(10, empty=True), Named("state"), Says("And whose of its states.")] = ""
 

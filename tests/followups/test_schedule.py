@@ -93,8 +93,8 @@ def test_quiet_hours_need_a_beginning_and_another_end(quiet):
 
 
 def test_a_step_keeps_to_its_own_days_within_the_sequences():
-    assert SALES.narrowed_to(()) is SALES
-    narrowed = SALES.narrowed_to(("mon", "sun"))
+    assert SALES.for_step((), is_reminder=False) == SALES
+    narrowed = SALES.for_step(("mon", "sun"), is_reminder=False)
     assert narrowed == Hours(SALES.quiet_from, SALES.quiet_to, frozenset({"mon"}), "BR", "PE")
 
 
@@ -112,6 +112,30 @@ def test_n16_holidays_are_kept_however_their_codes_are_typed(country, state):
     assert not schedule.is_allowed(local("2026-12-25 10:00"), hours, SAO_PAULO)
     # The day of Pernambuco's revolution is a holiday in that state alone.
     assert schedule.is_allowed(local("2026-03-06 10:00"), hours, SAO_PAULO) is (state == "??")
+
+
+@pytest.mark.parametrize("day", ["2026-02-16", "2026-02-17", "2026-02-18", "2026-06-04", "2027-02-09", "2026-12-31"])
+def test_a_nudge_waits_for_the_end_of_days_that_are_holidays_by_custom(day):
+    assert schedule.is_allowed(local(f"{day} 10:00"), Hours(), SAO_PAULO)
+    for state in ("", "PE", "SP"):
+        nudge = Hours(country="BR", subdivision=state).for_step((), is_reminder=False)
+        assert not schedule.is_allowed(local(f"{day} 10:00"), nudge, SAO_PAULO)
+
+
+def test_whoever_meets_on_ash_wednesday_is_reminded_at_carnival_and_nobody_on_christmas():
+    hours = Hours(country="br").for_step((), is_reminder=True)
+    due = schedule.before(local("2026-02-18 15:00"), timedelta(hours=24), hours, SAO_PAULO)
+    assert due is not None and due.at == local("2026-02-17 15:00")
+    assert not schedule.is_allowed(local("2026-12-25 10:00"), hours, SAO_PAULO)
+
+
+@pytest.mark.parametrize("country", ["PT", "IN", "US", "AR"])
+def test_elsewhere_holidays_are_those_of_the_law(country):
+    kept, of_law = Hours(country=country), Hours(country=country, optional_days=False)
+    days = [local("2026-01-01 12:00") + timedelta(days=number) for number in range(365)]
+    assert [schedule.is_allowed(day, kept, SAO_PAULO) for day in days] == [
+        schedule.is_allowed(day, of_law, SAO_PAULO) for day in days
+    ]
 
 
 def test_hours_that_allow_nothing_say_so():

@@ -47,7 +47,7 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
     if is_reminder:
         steps.sort(key=lambda one: -(one[1].before or timedelta()))
     for number, step in steps:
-        hours = hours_of(pipeline).narrowed_to(step.weekdays)
+        hours = hours_of(pipeline).for_step(step.weekdays, is_reminder=is_reminder)
         due = (
             schedule.before(meeting, step.before, hours, pipeline.time_zone)
             if step.before is not None

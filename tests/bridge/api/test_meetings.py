@@ -140,6 +140,20 @@ def test_a_cancellation_that_comes_before_its_booking_books_nothing(tell):
     nothing_stands()
 
 
+def test_one_that_was_moved_to_an_id_whose_end_was_heard_before_stands_no_more(tell):
+    tell("scheduled", A, SOON, at=ahead(minutes=-50))
+    tell("cancelled", B, at=ahead(minutes=-10))
+    stands(SOON)
+    tell("rescheduled", B, LATER, at=ahead(minutes=-30))
+    lead = lead_of()
+    assert not lead.has_standing_meeting
+    assert lead.stage and lead.stage.key == "new"
+    assert reminds_of() is None
+    # It had been booked by itself, as it turns out: the other one was not moved.
+    tell("scheduled", B, LAST, at=ahead(minutes=-40))
+    stands(SOON)
+
+
 def seconds_ago(seconds: float) -> str:
     return (timezone.now() - timedelta(seconds=seconds)).isoformat()
 

@@ -36,7 +36,13 @@ def interactions_recorded(recorded: list[Recorded], now: datetime, **_: object) 
 
 
 def _is_of_meetings(one: Recorded) -> bool:
-    return one.changes.meeting_changed or one.changes.meeting_booked is not None
+    told = one.interaction.context.get("meeting") is not None and one.lead.has_standing_meeting
+    return told or one.changes.meeting_changed or one.changes.meeting_booked is not None
+
+
+def _is_followed(lead: Lead, known: list[Any]) -> bool:
+    """Say whether the meeting that stands has, or had, reminders; one that was told as a part of the past has none."""
+    return any(row.purpose == MEETING and row.meeting_starts_at == lead.meeting_starts_at for row in known)
 
 
 def _is_inbound(one: Recorded) -> bool:
@@ -61,7 +67,7 @@ def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) ->
             return
     if one.changes.meeting_booked and one.changes.meeting_reported == Lead.MeetingStatus.SCHEDULED:
         _credit(lead, "booked_at", now, now)
-    if one.changes.meeting_changed:
+    if one.changes.meeting_changed or (_is_of_meetings(one) and not _is_followed(lead, known)):
         _follow_meeting(lead, live.pop(MEETING, None), now)
     waiting = live.get(UNANSWERED)
     if waiting is not None and (reason := _stop_reason(lead, waiting)):

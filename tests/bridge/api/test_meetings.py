@@ -154,6 +154,19 @@ def test_one_that_was_moved_to_an_id_whose_end_was_heard_before_stands_no_more(t
     stands(SOON)
 
 
+def test_a_meeting_of_the_past_that_lies_ahead_is_reminded_of_once_it_is_told_live(tell, agent):
+    past = {"lead": {"phone": "+5581999990000"}, "occurred_at": ahead(days=-3)}
+    past["context"] = {"meeting": A | {"status": "scheduled", "starts_at": SOON}}
+    agent.post("interactions/batch/?history=true", [past])
+    assert reminds_of() is None
+    tell("scheduled", A, SOON)
+    stands(SOON)
+    # What staff have ended is not begun anew by the same news.
+    Enrollment.objects.update(state="cancelled")
+    tell("scheduled", A, SOON)
+    assert reminds_of() is None
+
+
 def seconds_ago(seconds: float) -> str:
     return (timezone.now() - timedelta(seconds=seconds)).isoformat()
 

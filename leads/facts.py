@@ -187,6 +187,18 @@ def adopt(lead: Lead, attribute: str, value: Any, *, at: datetime) -> bool:
     return True
 
 
+def forget_found(lead: Lead) -> set[str]:
+    """Know nothing any more that was found on a card, in memory; return the columns to save."""
+    found = [attribute for attribute, known in lead.provenance.items() if known["by"] != Lead.Actor.AGENT]
+    for attribute in found:
+        del lead.provenance[attribute]
+        if attribute.startswith("custom."):
+            lead.custom.pop(attribute.removeprefix("custom."), None)
+        else:
+            setattr(lead, attribute, EMPTY.get(attribute))
+    return {"provenance", *("custom" if one.startswith("custom.") else one for one in found)}
+
+
 def _merge(lead: Lead, attribute: str, value: Any, changes: Change, at: datetime) -> None:
     if not changes.is_newer(lead, attribute, at) or changes.is_a_persons(lead, attribute, value):
         return

@@ -75,7 +75,7 @@ def learn(lead: Lead, phones: Sequence[Phone], *, seen_in: str, now: datetime, c
     known = owners(lead.pipeline, keys)
     new = list({phone.key: phone for phone in phones if phone.key not in known}.values())
     changed = bool(gone)
-    if new and (lead.phone is None or (corrects and not _has_talked(lead))):
+    if new and (lead.phone is None or (corrects and not has_talked(lead))):
         changed |= call_by(lead, new.pop(0), now)
     rows = [row(lead, phone.key, phone.e164, seen_in=seen_in, at=now) for phone in new]
     FurtherAddress.objects.bulk_create(rows, ignore_conflicts=True)
@@ -100,7 +100,8 @@ def introduce(lead: Lead, addresses: Sequence[Address], *, now: datetime) -> Non
     FurtherAddress.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def _has_talked(lead: Lead) -> bool:
+def has_talked(lead: Lead) -> bool:
+    """Say whether anything of a conversation with this person was ever reported."""
     return lead.events.filter(kind=Event.Kind.INTERACTION).exists()
 
 

@@ -22,7 +22,11 @@ def moment(options: Options, type_: str, at: int) -> int:
     if type_ not in PLAIN_DATES or not options.dates_at_midnight:
         return at
     zone = ZoneInfo(options.account_time_zone)
-    day = datetime.fromtimestamp(at, zone).date()
+    try:
+        day = datetime.fromtimestamp(at, zone).date()
+    except (ValueError, OverflowError, OSError):
+        # Before the year 1, or after 9999: kept as it came.
+        return at
     return int(datetime.combine(day, time(), zone).timestamp())
 
 

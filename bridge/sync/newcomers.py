@@ -15,7 +15,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from bridge.sync import adoption, handing_over, merges, nudge, people, probes, unread
+from bridge.sync import adoption, handing_over, merges, nudge, people, probes, second_cards, unread
 from bridge.sync.people import Numbers
 from leads import erasure, handoff, numbers, optout
 from leads.models import Event, Lead, Pipeline
@@ -51,8 +51,8 @@ def take_in(
 ) -> dict[int, tuple[str, str]]:
     """Link or take in leads that no card of ours shows. Raises KommoError.
 
-    Returns Kommo id -> what became of each, and what went wrong with it: one that cannot be taken in keeps no other, is
-    told and read again (bridge/sync/unread.py).
+    Returns Kommo id -> what became of each (of a card whose place one took, too), and what went wrong with it: one that
+    cannot be taken in keeps no other, is told and read again (bridge/sync/unread.py).
     Leads of pipelines that are not ours, and those still in Incoming leads, stay Kommo's own. Costs one call for the
     contacts of up to 250 leads.
     """
@@ -80,7 +80,8 @@ def take_in(
         with adoption.each_by_itself("take-in", reply.id) as failure:
             pipeline = pipelines[reply.pipeline_id]
             theirs = people.numbers_of(reply, contacts or {}, pipeline, catalogue)
-            results[reply.id] = (_link_or_make(account, reply, pipeline, theirs, catalogue, now), "")
+            became = _link_or_make(account, reply, pipeline, theirs, catalogue, now)
+            results |= {kommo_id: (result, "") for kommo_id, result in became.items()}
         if failure.error:
             results[reply.id] = (Result.FAILED.value, failure.error)
     failed = {kommo_id: error for kommo_id, (result, error) in results.items() if result == Result.FAILED}
@@ -164,19 +165,20 @@ def _link_or_make(
     theirs: Numbers,
     catalogue: Catalogue | None,
     now: datetime,
-) -> str:
+) -> dict[int, str]:
+    """Return Kommo id -> what became of the lead, and of the one in whose place it is its person's card now."""
     try:
         with transaction.atomic():
             known = _known(pipeline, theirs)
             if known:
                 return _link_to(known, account, reply, theirs, catalogue, now)
             if any(erasure.is_unwelcome(key) for key in theirs.keys):
-                return Result.FORGOTTEN
+                return {reply.id: Result.FORGOTTEN}
             _new_lead(account, reply, pipeline, theirs, catalogue, now)
-            return Result.ADOPTED
+            return {reply.id: Result.ADOPTED}
     except IntegrityError:
         # Somebody else took it in, or the first message of this person arrived, at this very moment.
-        return Result.UNCHANGED
+        return {reply.id: Result.UNCHANGED}
 
 
 def _known(pipeline: Pipeline, theirs: Numbers) -> list[Lead]:
@@ -194,7 +196,7 @@ def _link_to(
     theirs: Numbers,
     catalogue: Catalogue | None,
     now: datetime,
-) -> str:
+) -> dict[int, str]:
     for lead in known:
         card = Card.objects.select_for_update(no_key=True).filter(lead=lead).first()
         if card is None:
@@ -202,13 +204,17 @@ def _link_to(
         elif card.state == Card.State.CLOSED or (card.create_intent_at and not card.kommo_lead_id):
             continue
         elif card.kommo_lead_id and card.state != Card.State.GONE:
+            former = card.kommo_lead_id
+            if second_cards.takes_its_place(card, lead, reply, catalogue, now=now):
+                people.keep(Card.objects.select_related("lead__pipeline").get(pk=card.pk), reply, theirs, now=now)
+                return {reply.id: Result.ADOPTED, former: Result.IGNORED}
             # This person has a card: a second lead of theirs in Kommo is a deal of the sales staff's own.
             continue
         reason = f"linked to lead {reply.id}, which was in Kommo for this person"
         if adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="link", reason=reason):
             people.keep(card, reply, theirs, now=now)
-            return Result.ADOPTED
-    return Result.IGNORED
+            return {reply.id: Result.ADOPTED}
+    return {reply.id: Result.IGNORED}
 
 
 def _new_lead(

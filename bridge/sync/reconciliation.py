@@ -369,6 +369,8 @@ class Comparison:
             for reply in replies
             if results[reply.id][0] == WebhookItem.Result.IGNORED and reply.main_contact_id and self._is_ours(reply)
         ]
+        # Cards of earlier pages whose place one of these took.
+        self._seconds += sorted(results.keys() - {reply.id for reply in replies})
 
     def _is_ours(self, reply: LeadReply) -> bool:
         return not newcomers.is_incoming(reply, self.catalogue) and reply.pipeline_id in newcomers.our_pipelines(

@@ -324,3 +324,67 @@ def test_an_import_knows_no_number_twice(pipeline):
     )
     assert record(pipeline, MARIA, name="Ana").lead == lead
     assert Lead.objects.count() == 1
+
+
+# --- Several leads of one person
+
+LOST = 143
+
+
+def compare(account) -> None:
+    Account.objects.update(compared_at=None)
+    tasks.poll(account.pk, True)
+
+
+def found(kommo, **body) -> int:
+    return kommo.post("leads", {"name": "Ana", "phone": ANA, **body})["id"]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(
+    ("theirs", "other", "is_silent"),
+    [
+        ({"status_id": HANDOFF}, {"status_id": NEW}, True),
+        ({"status_id": HANDOFF}, {"status_id": LOST}, True),
+        ({"status_id": QUALIFIED, "price": 900}, {"status_id": LOST, "price": 100}, False),
+    ],
+    ids=["human care before open", "human care before lost", "open before lost"],
+)
+def test_whoever_has_several_leads_is_known_by_the_one_that_matters_now(
+    account, pipeline, kommo, first, theirs, other, is_silent
+):
+    old = {"custom_fields_values": [value(BILL, 777)], "tags": ["fluxo_usina"], **other}
+    made = [found(kommo, **one) for one in ((theirs, old) if first == 0 else (old, theirs))]
+    before = kommo.leads()
+    compare(account)
+    drain(rested(account))
+    assert kommo.leads() == before
+    [card] = Card.objects.all()
+    assert card.kommo_lead_id == made[first]
+    assert may_reply(ANA) is not is_silent
+
+    # What the other deal shows is not told of this one.
+    record(pipeline, ANA, name="Ana Souza")
+    drain(rested(account))
+    assert kommo.lead(made[1 - first]) in before
+    assert BILL not in {one["field_id"] for one in kommo.lead(made[first])["custom_fields_values"] or ()}
+    assert len(kommo.leads()) == 2
+
+
+def test_a_second_lead_that_comes_into_human_care_silences_the_agent_who_has_not_spoken_yet(account, pipeline, kommo):
+    found(kommo, status_id=NEW)
+    second = found(kommo, status_id=QUALIFIED)
+    compare(account)
+    assert may_reply(ANA)
+    kommo.post(f"leads/{second}/move", {"status_id": HANDOFF})
+    hear(account, hook(second, "status"))
+    assert not may_reply(ANA)
+
+
+def test_a_card_by_which_somebody_was_spoken_with_stays_theirs(account, pipeline, kommo):
+    record(pipeline, ANA, name="Ana")
+    drain(account)
+    card = lead_of(ANA).card
+    second = found(kommo, status_id=HANDOFF)
+    hear(account, hook(second, "add", pipeline_id=PLACE))
+    assert Card.objects.get().kommo_lead_id == card.kommo_lead_id

@@ -1,0 +1,54 @@
+"""Of several leads in Kommo that are one person's, which is their card?
+
+Whoever bought once and asks again, or is in two sellers' hands, has more than one. One where people have the lead is
+theirs before one that is open, and that before a closed one, in whatever order they are read: so a person in human care
+is in human care, and a conversation leads on the deal that is open. As long as nobody has spoken with the person here,
+nothing but the card is known of them, and another card may take its place; after that it stays theirs.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bridge.kommo.replies import LeadReply
+from bridge.models import Card, Catalogue
+from bridge.sync import adoption
+from bridge.sync.plan import CLOSED_STATUS_IDS
+from leads import facts, numbers
+from leads.models import Lead, Pipeline
+from leads.rulebook import rulebook
+
+CLOSED, OPEN, WITH_PEOPLE = range(3)
+
+
+def takes_its_place(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalogue | None, *, now: datetime) -> bool:
+    """Let a lead of Kommo be a person's card instead of the one they have, where it goes before it; say if it is.
+
+    Called with lead and card locked, in a transaction. The other stays in Kommo as it is, and its numbers the person's.
+    """
+    held = card.observed
+    stands = _precedence(lead.pipeline, held.get("pipeline_id"), held.get("status_id"))
+    if _precedence(lead.pipeline, reply.pipeline_id, reply.status_id) <= stands or not _is_only_its_card(card, lead):
+        return False
+    # What was found on the other card is no word of this person's about this deal.
+    columns = facts.forget_found(lead)
+    Lead.objects.filter(pk=lead.pk).update(**{column: getattr(lead, column) for column in columns}, updated_at=now)
+    Card.objects.filter(pk=card.pk).update(said_tags=[], ownership={}, observed={}, agreed={})
+    reason = f"lead {reply.id} is this person’s card from now on: lead {card.kommo_lead_id} is closed, or nobody has it"
+    return adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="link", reason=reason)
+
+
+def _precedence(pipeline: Pipeline, pipeline_id: int | None, status_id: int | None) -> int:
+    if pipeline_id != pipeline.kommo_pipeline_id:
+        return CLOSED
+    stage = rulebook(pipeline).stages_by_status_id.get(status_id or 0)
+    if stage and stage.pauses_agent:
+        return WITH_PEOPLE
+    return CLOSED if status_id in CLOSED_STATUS_IDS else OPEN
+
+
+def _is_only_its_card(card: Card, lead: Lead) -> bool:
+    """Say whether nothing but the card is known of the person: found, in agreement, and nobody has spoken."""
+    if card.state != Card.State.IN_SYNC or lead.erased_at or lead.last_outbound_at:
+        return False
+    return lead.handoff_source in ("", Lead.HandoffSource.STAGE) and not numbers.has_talked(lead)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from django.db import transaction
@@ -171,8 +171,8 @@ def _look_for_crowd(
     since = polled_until or compared_at
     if since is None or _contacts_rest(account, now):
         return False
-    changed, more = client.list_leads(page=1, updated_since=since - SEEN_AGAIN, limit=LEADS_PER_READ, lane=lane)
-    if more:
+    changed = _changed_since(account, client, since - SEEN_AGAIN, most_pages=len(cards) // FEW, now=now, lane=lane)
+    if changed is None:
         return False
     known = set(
         Card.objects.filter(account=account, kommo_lead_id__in=[one.id for one in changed]).values_list(
@@ -193,6 +193,31 @@ def _look_for_crowd(
         ]
         _decide(account, card, theirs, catalogue, now, now)
     return True
+
+
+def _changed_since(
+    account: Account, client: KommoClient, since: datetime, *, most_pages: int, now: datetime, lane: Lane
+) -> list[LeadReply] | None:
+    """Return the leads Kommo has changed since a time; None when they are more pages than that, or cannot be asked for.
+
+    Asked for from the newest second of the page before: a lead that changes meanwhile moves to the last page, and pulls
+    another over the edge of the page just read.
+    """
+    if account.traits.get(Trait.TIME_FILTER) == "ignored":
+        return None
+    found: dict[int, LeadReply] = {}
+    page = 1
+    for _ in range(most_pages):
+        replies, more = client.list_leads(page=page, updated_since=since, limit=LEADS_PER_READ, lane=lane)
+        if more and any(0 < reply.updated_at < int(since.timestamp()) for reply in replies):
+            return None
+        found |= {reply.id: reply for reply in replies}
+        if not more:
+            return list(found.values())
+        # Anybody may write the time of a lead.
+        newest = datetime.fromtimestamp(min(max(reply.updated_at for reply in replies), int(now.timestamp())), UTC)
+        page, since = (1, newest) if newest > since else (page + 1, since)
+    return None
 
 
 def _incoming(account: Account, client: KommoClient, catalogue: Catalogue | None, lane: Lane) -> list[LeadReply]:

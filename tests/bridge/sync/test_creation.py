@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC
+from datetime import UTC, timedelta
 
 import pytest
 from django.utils import timezone
@@ -240,3 +240,19 @@ def test_a_lead_of_ours_that_cannot_be_read_is_not_made_again(account, pipeline,
         drain_later(account, hours=1)
 
     assert len(kommo.leads()) == 2
+
+
+def test_a_crowd_is_looked_for_by_a_few_pages_whatever_else_has_changed_since_the_last_poll(account, pipeline, kommo):
+    known = kommo.post("leads", {"name": "Maria", "phone": MARIA})["id"]
+    # More than two pages of others change since, of the same second.
+    kommo.post("populate", {"leads": 600})
+    Account.objects.update(polled_until=timezone.now() - timedelta(seconds=30), compared_at=timezone.now())
+    for number in range(40):
+        record(pipeline, f"+55819777700{number:02}")
+    record(pipeline, MARIA)
+    before = len(kommo.journal())
+    settle(account)
+    asked = [one for one in kommo.journal()[before:] if one["method"] == "GET"]
+    assert not [one for one in asked if "query" in one["query"]]
+    assert len([one for one in asked if one["path"] == "/api/v4/leads"]) <= 8
+    assert lead_of(MARIA).card.kommo_lead_id == known

@@ -41,7 +41,7 @@ from bridge.webhooks.redaction import Traces
 from followups.models import Attempt, Enrollment
 from leads import erasure
 from leads.addresses import Kind
-from leads.models import Event, Lead
+from leads.models import Event, JoinedLead, Lead
 
 # What stands where a trouble quoted somebody.
 UNNAMED = "refused; the words named a person who was erased"
@@ -57,13 +57,16 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     """Remove everything but ids and counts, and let the card go; with `elsewhere` Kommo's copy is emptied too."""
     cards = list(Card.objects.select_for_update().filter(lead=lead))
     names = _names(lead, cards)
-    _forget_answers([lead.pk], now)
+    _forget_answers(_ids_of([lead.pk]), now)
     _empty_rows([lead.pk])
     # Of a person who asked to be forgotten there is no more news to tell.
     AgentEvent.objects.filter(lead=lead, state=AgentEvent.State.DUE).delete()
-    traces = Traces.of(lead, cards, names)
-    redaction.sweep({card.account_id for card in cards}, traces)
-    intakes.forget([lead.pk], traces.words)
+    traces = Traces.of(lead, cards, names) | Traces.of_joined([lead.pk])
+    accounts = {card.account_id for card in cards}
+    # The card that a joined lead has left behind is of whichever account.
+    redaction.sweep(accounts or set(Account.objects.values_list("pk", flat=True)), traces)
+    region = lead.pipeline.phone_region
+    intakes.forget([lead.pk], traces.words, keys=_keys(lead), region=region)
     _forget_jobs(lead, names)
     _forget_record(lead, cards, names)
     _forget_what_staff_were_told(lead, names)
@@ -81,9 +84,9 @@ def sweep_again(*, now: datetime) -> int:
         return 0
     cards = list(Card.objects.filter(lead__in=ids))
     erasure.sweep(ids)
-    _forget_answers(ids, now)
+    _forget_answers(_ids_of(ids), now)
     _empty_rows(ids)
-    redaction.sweep({card.account_id for card in cards}, Traces.of_cards(cards))
+    redaction.sweep({card.account_id for card in cards}, Traces.of_cards(cards) | Traces.of_joined(ids))
     intakes.forget(ids)
     return len(ids)
 
@@ -93,6 +96,17 @@ def leave_no_pages() -> None:
     if connection.vendor == "sqlite" and not connection.in_atomic_block:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _ids_of(lead_ids: Collection[UUID]) -> set[UUID]:
+    """Return the ids by which these leads were ever known: theirs, and those of leads that turned out to be them."""
+    return {*lead_ids, *JoinedLead.objects.filter(lead__in=lead_ids).values_list("former_id", flat=True)}
+
+
+def _keys(lead: Lead) -> set[str]:
+    """Return the keys of the addresses a way in may have named them by."""
+    own = {key for key in lead.address_keys if not key.startswith(("kommo_contact:", "kommo_chat:"))}
+    return own | ({erasure.OF_EMAIL + lead.email.casefold()} if lead.email else set())
 
 
 def _names(lead: Lead, cards: Iterable[Card]) -> set[str]:
@@ -137,7 +151,7 @@ def _empty_rows(lead_ids: Collection[UUID]) -> None:
 def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) -> None:
     """Let the record of what staff did name the person by ids alone: lines of before it did so by itself."""
     enrollments = Enrollment.objects.filter(lead=lead)
-    ids = [str(lead.pk), *(str(card.pk) for card in cards)]
+    ids = [*map(str, _ids_of([lead.pk])), *(str(card.pk) for card in cards)]
     ids += map(str, enrollments.values_list("pk", flat=True))
     ids += map(str, Attempt.objects.filter(enrollment__in=enrollments).values_list("pk", flat=True))
     about = LogEntry.objects.filter(object_id__in=ids, content_type__app_label__in=("leads", "followups", "bridge"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
 
 from leads import announcements, messages, optout, pseudonyms
 from leads.models import (
@@ -38,6 +39,8 @@ IMPERSONAL = frozenset(
 # What staff changed stands under the names of Kommo's fields, which may be any; the proof of erasure names nobody.
 ALL_PERSONAL, KEPT = (Event.Kind.STAFF_EDIT,), (Event.Kind.ERASED,)
 EVENTS_AT_ONCE = 500
+# How the key of an e-mail begins.
+OF_EMAIL = "email:"
 
 
 class ForgottenError(Exception):
@@ -101,7 +104,20 @@ def is_unwelcome(key: str) -> bool:
 
     What systems hold of them, from before or by whatever hand, is not taken in again.
     """
-    return bool(forgotten_at([key])) and not Lead.objects.filter(_has(key)).exists()
+    return bool(unwelcome([key]))
+
+
+def unwelcome(keys: Collection[str]) -> set[str]:
+    """Return those of these addresses that are of people who were erased and are not back. Two queries at most."""
+    gone = set(forgotten_at(keys))
+    if gone:
+        gone -= set(Lead.objects.filter(phone_key__in=gone).values_list("phone_key", flat=True))
+        gone -= set(FurtherAddress.objects.filter(key__in=gone).values_list("key", flat=True))
+        emails = [email for key in gone if (email := key.removeprefix(OF_EMAIL)) != key]
+        if emails:
+            back = Lead.objects.annotate(spelled=Lower("email")).filter(spelled__in=emails)
+            gone -= {OF_EMAIL + email for email in back.values_list("spelled", flat=True)}
+    return gone
 
 
 def _has(*keys: str) -> Q:
@@ -138,8 +154,18 @@ def check_reports(reports: Iterable[tuple[Interaction, Lead]]) -> None:
 
 def _is_repeated(interaction: Interaction) -> bool:
     message = interaction.message
-    names = {f"message:{message.id}", f"message:{messages.plain_id(message.id)}"} if message and message.id else set()
-    marks = [pseudonyms.of_report(name) for name in {*names, *interaction.known_as}]
+    told = (message.id, message.other_id) if message else ()
+    names = {f"message:{name}" for text in told if text for name in (text, messages.plain_id(text))}
+    return _are_forgotten({*names, *interaction.known_as})
+
+
+def are_forgotten(message_ids: Collection[str]) -> bool:
+    """Say whether any of these is a message of somebody who was erased, by the messenger's ids. One query."""
+    return _are_forgotten({f"message:{name}" for text in message_ids for name in (text, messages.plain_id(text))})
+
+
+def _are_forgotten(names: Collection[str]) -> bool:
+    marks = [pseudonyms.of_report(name) for name in names]
     return bool(marks) and ForgottenReport.objects.filter(mark__in=marks).exists()
 
 
@@ -148,10 +174,22 @@ def _is_repeated(interaction: Interaction) -> bool:
 
 def _leads_of(lead: Lead) -> QuerySet[Lead]:
     if lead.phone_key:
-        return Lead.objects.filter(_has(lead.phone_key, *lead.further_addresses.values_list("key", flat=True)))
+        return Lead.objects.filter(_has(*_keys_of_person(lead)))
     if lead.erased_address:
         return Lead.objects.filter(erased_address=lead.erased_address)
     return Lead.objects.filter(pk=lead.pk)
+
+
+def _keys_of_person(lead: Lead) -> set[str]:
+    """Return every address of the person: a lead of another pipeline may know one more, and by that be a third."""
+    keys, news = set(lead.address_keys), set(lead.address_keys)
+    while news:
+        found = Lead.objects.filter(_has(*news))
+        told = set(found.values_list("phone_key", flat=True)) - {None}
+        told |= set(FurtherAddress.objects.filter(lead__in=found.values("pk")).values_list("key", flat=True))
+        news = {key for key in told if key} - keys
+        keys |= news
+    return keys
 
 
 def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
@@ -159,6 +197,9 @@ def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
     for address in addresses:
         Forgotten.objects.update_or_create(address=address, defaults={"at": now})
     optout.forget(addresses)
+    for email in {lead.email.casefold() for lead in leads if lead.email}:
+        # By it a calendar knows them.
+        Forgotten.objects.update_or_create(address=pseudonyms.of_address(OF_EMAIL + email), defaults={"at": now})
     told = Event.objects.filter(lead__in=leads, kind=Event.Kind.INTERACTION).values_list("data", flat=True)
     said = (data.get("message") for data in told.iterator(EVENTS_AT_ONCE))
     remember_reports((f"message:{one['id']}" for one in said if one and one.get("id")), now=now)

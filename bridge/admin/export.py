@@ -67,7 +67,7 @@ def _lines(rows: QuerySet[Any], columns: list[tuple[str, str]], zone: tzinfo) ->
     # The mark tells spreadsheets that accents are UTF-8.
     yield "\ufeff" + writer.writerow([safe(head) for _, head in columns])
     for row in _values(rows, columns, zone):
-        yield writer.writerow([safe(value) for value in row])
+        yield writer.writerow(line_of(row))
 
 
 class _Echo:
@@ -130,6 +130,16 @@ def safe(value: Any) -> str:
         return text
     text = CELL_BEGINS.sub("'", text)
     return f"'{text}" if text.startswith(("\t", "\r", "\n")) else text
+
+
+def line_of(row: Iterable[Any]) -> list[str]:
+    """Return the cells of a line that no spreadsheet runs, whichever separator it reads by.
+
+    Where “;” separates and the comma is in numbers, a line is one cell: `+5581999990000,1+cmd|…`. So it begins with no
+    sign, not even that of a number.
+    """
+    cells = [safe(value) for value in row]
+    return [f"'{cells[0]}" if cells[0][:1] in ("+", "-") else cells[0], *cells[1:]] if cells else []
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from bridge.intakes import people
@@ -82,7 +83,8 @@ def take(
 
 def _record(interaction: Interaction, pipeline: Pipeline, now: datetime) -> tuple[IntakeItem.Result, str, Lead | None]:
     try:
-        recorded = record(interaction, pipeline=Pipeline.objects.get(pk=pipeline.pk), now=now)
+        with transaction.atomic():
+            recorded = record(interaction, pipeline=Pipeline.objects.get(pk=pipeline.pk), now=now)
     except ForgottenError:
         return Result.FORGOTTEN, "", None
     reason = recorded.changes.ignored.get("meeting", "")

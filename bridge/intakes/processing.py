@@ -20,13 +20,13 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
 from bridge import heartbeat
-from bridge.intakes import bookings, inbox, kinds, people
+from bridge.intakes import bookings, forgetting, inbox, kinds, people
 from bridge.intakes.told import Booking, Ignored, Message, Status, Told, UnreadableError
 from bridge.intakes.words import shown
 from bridge.models import Intake, IntakeCall, IntakeItem
 from bridge.sync import figures
 from bridge.sync.leases import alone
-from leads import messages
+from leads import erasure, messages
 from leads.addresses import Address
 from leads.erasure import ForgottenError
 from leads.interactions import Direction, Interaction, record_all
@@ -237,6 +237,8 @@ def _take_statuses(current: Round) -> None:
             heard.becomes(Result.TAKEN)
         elif heard.call.received_at > current.now - STATUS_WAITS:
             current.waiting[heard.call.pk] = "the message it is about is not known yet"
+        elif erasure.are_forgotten(heard.told.ids if isinstance(heard.told, Status) else ()):
+            heard.becomes(Result.FORGOTTEN)
         else:
             heard.becomes(Result.NOT_FOUND, "no message of ours has this id")
 
@@ -272,6 +274,7 @@ def _settle(current: Round) -> None:
         call.state = IntakeCall.State.FAILED if call.pk in current.failed else IntakeCall.State.PROCESSED
         (failed if call.error else done).append(call.pk)
     told = [one for one in current.heard if one.call.pk not in current.waiting]
+    forgotten = _let_go(current, told)
     with transaction.atomic():
         IntakeItem.objects.filter(call__in=[*done, *failed]).delete()
         IntakeItem.objects.bulk_create(map(_item, told), batch_size=500)
@@ -283,12 +286,31 @@ def _settle(current: Round) -> None:
             IntakeCall.objects.filter(pk__in=of_it).update(
                 state=IntakeCall.State.FAILED, error=reason[:1000], processed_at=now
             )
-        forgotten = [one.call.pk for one in told if one.result == Result.FORGOTTEN]
         if forgotten:
             IntakeCall.objects.filter(pk__in=forgotten).update(body=b"")
         _note_heard(current.calls)
     for result, number in Counter(one.result for one in told).items():
         figures.count("bridge_intakes", result, by=number)
+
+
+def _let_go(current: Round, told: Sequence[Heard]) -> set[int]:
+    """Return the calls of which nothing is kept, because they are about a person who was erased.
+
+    What is about no lead is looked through for their addresses: a receipt, or a booking undone, has the number in it.
+    """
+    known = {one.call.pk for one in told if one.lead or (isinstance(one.told, Status) and one.result == Result.TAKEN)}
+    others = [call for call in current.calls if call.pk not in known and call.pk not in current.waiting]
+    regions = {call.intake_id: call.intake for call in others}
+    found = {pk: people.pipeline_of(intake) for pk, intake in regions.items()}
+    bodies = {
+        call.pk: (bytes(call.body), pipeline.phone_region if (pipeline := found[call.intake_id]) else "")
+        for call in others
+    }
+    named = forgetting.naming_erased(bodies)
+    for one in told:
+        if one.call.pk in named:
+            one.becomes(Result.FORGOTTEN)
+    return named | {one.call.pk for one in told if one.result == Result.FORGOTTEN}
 
 
 def _item(heard: Heard) -> IntakeItem:

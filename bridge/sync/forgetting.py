@@ -25,7 +25,7 @@ from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Forgetting
 from bridge.sync import absence, creation, refusals
 from leads import pseudonyms
-from leads.models import Event, Lead
+from leads.models import Event, JoinedLead, Lead
 from leads.phone import PhoneError, parse
 
 log = structlog.get_logger(__name__)
@@ -150,6 +150,8 @@ def _forget(row: Forgetting, account: Account, client: KommoClient, now: datetim
             left.append(f"a note of a handoff on lead {lead.id} names the person: delete it there")
     else:
         left += [f"lead {card.kommo_lead_id} is not found in Kommo"] if not theirs else []
+    for other in JoinedLead.objects.filter(lead=card.lead_id, kommo_lead_id__isnull=False):
+        left.append(f"lead {other.kommo_lead_id} was theirs before the leads were joined: erase it there")
     if not theirs:
         left.append("no contact has the person's number: look for them in Kommo and erase them by hand")
     state = Forgetting.State.LEFT if left else Forgetting.State.DONE

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
@@ -17,7 +18,7 @@ from django.db.models.functions import Cast
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
 from bridge.webhooks import parsing
 from leads import erasure
-from leads.models import Lead, Pipeline
+from leads.models import JoinedLead, Lead, Pipeline
 from leads.phone import PhoneError, parse
 
 AT_ONCE = 200
@@ -61,6 +62,12 @@ class Traces:
         shared = shared.exclude(pk__in=[card.pk for card in rows])
         contacts -= {one or 0 for one in shared.values_list("kommo_contact_id", flat=True)}
         return cls(frozenset(card.kommo_lead_id for card in rows if card.kommo_lead_id), frozenset(contacts))
+
+    @classmethod
+    def of_joined(cls, lead_ids: Collection[UUID]) -> Traces:
+        """Return the leads in Kommo that were left behind there when others turned out to be these."""
+        left = JoinedLead.objects.filter(lead__in=lead_ids, kommo_lead_id__isnull=False)
+        return cls(frozenset(one or 0 for one in left.values_list("kommo_lead_id", flat=True)))
 
     def __or__(self, other: Traces) -> Traces:
         return Traces(
@@ -109,7 +116,9 @@ def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Trac
     erased = Card.objects.filter(account=account, lead__erased_at__isnull=False)
     named = Q(kommo_lead_id__in=ids) | Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids)
     cards = list(erased.filter(named)) if ids else []
-    known = Traces.of_cards(cards) if cards else Traces()
+    left = JoinedLead.objects.filter(kommo_lead_id__in=ids, lead__erased_at__isnull=False)
+    known = Traces.of_joined(list(left.values_list("lead_id", flat=True))) if ids else Traces()
+    known |= Traces.of_cards(cards) if cards else Traces()
     return known | _with_their_phone(account, items)
 
 
@@ -120,9 +129,7 @@ def _with_their_phone(account: Account, items: Sequence[parsing.Item | WebhookIt
         return Traces()
     region = region_of(account)
     keys = [(item, _keys(phones, region)) for item, phones in told if phones]
-    erased = erasure.forgotten_at({key for _, found in keys for key in found})
-    back = set(Lead.objects.filter(phone_key__in=erased).values_list("phone_key", flat=True)) if erased else set()
-    gone = frozenset(erased.keys() - back)
+    gone = frozenset(erasure.unwelcome({key for _, found in keys for key in found}))
     contacts = (item.kommo_id for item, found in keys if item.entity == "contact" and not gone.isdisjoint(found))
     return Traces(contacts=frozenset(one for one in contacts if one), phones=gone, region=region)
 

@@ -46,6 +46,7 @@ from bridge.models import (
     Delivery,
     Drift,
     Forgetting,
+    IdempotencyRecord,
     Trouble,
     WebhookEvent,
     WebhookItem,
@@ -57,9 +58,9 @@ from bridge.webhooks.processing import process_inbox
 from followups import claiming, dispatch, recording
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
-from leads import erasure, handoff, numbers, optout
+from leads import erasure, handoff, joining, numbers, optout, pseudonyms
 from leads.interactions import Direction, Message
-from leads.models import Event, Forgotten, Lead, OptOut, Pipeline, Stage
+from leads.models import Event, Forgotten, JoinedLead, Lead, OptOut, Pipeline, ProbablySame, Stage
 from leads.phone import parse
 from tests.conftest import MARIA, drain, lead_of, record, rested
 
@@ -483,12 +484,13 @@ def test_who_has_not_written_since_gets_no_follow_up(account, life, agent):
 def test_erasing_again_counts_from_then(account, life, agent):
     lead, _ = life
     agent.delete(f"leads/{lead.pk}/personal-data/")
-    first = Forgotten.objects.get().at
+    phone = Forgotten.objects.filter(address=pseudonyms.of_address(lead.phone_key))
+    first = phone.get().at
     newer = report(7, text="voltei", at=timezone.now() + timedelta(seconds=1))
     assert agent.post("interactions/", newer).status_code == 201
     back = Lead.objects.get(phone=PHONE)
     agent.delete(f"leads/{back.pk}/personal-data/")
-    assert Forgotten.objects.get().at > first
+    assert phone.get().at > first
     assert agent.post("interactions/", newer).status_code == 410
 
 
@@ -757,3 +759,51 @@ def test_in_the_files_of_a_small_database_nothing_is_left_either(settings, tmp_p
             assert NAME.encode() not in one.read_bytes(), one.name
     finally:
         mine.close()
+
+
+def test_of_a_lead_that_turned_out_to_be_theirs_nothing_is_left_either(account, maria, pipeline):
+    other = record(pipeline, "+5581955554444", name="Dona Quitéria Sobral").lead
+    drain(account)
+    card = Card.objects.get(lead=other)
+    IdempotencyRecord.objects.create(
+        key="k1", fingerprint="", status_code=201, created_at=timezone.now(), answer={"lead": {"id": str(other.pk)}}
+    )
+    lead = lead_of(MARIA)
+    pair = ProbablySame.objects.create(
+        older=lead, younger=other, first_seen_at=timezone.now(), last_seen_at=timezone.now()
+    )
+    joining.join_by_hand(pair, name="Ana", now=timezone.now())
+    left_behind = JoinedLead.objects.get().kommo_lead_id
+    assert left_behind == card.kommo_lead_id
+    erasure.erase(lead_of(MARIA), by=Lead.Actor.STAFF, now=timezone.now())
+    post_hooks(account, hook_of_lead(left_behind, "Quitéria ligou"))
+    process_inbox(account.pk)
+    assert not IdempotencyRecord.objects.exists()
+    assert "Quit" not in str(list(WebhookItem.objects.values_list("data", flat=True)))
+    assert all(b"Quit" not in bytes(body) for body in WebhookEvent.objects.values_list("body", flat=True))
+
+
+def test_staff_are_told_of_the_card_that_a_joined_lead_left_in_kommo(account, maria, pipeline):
+    other = record(pipeline, "+5581955554444", name="Maria outra vez").lead
+    drain(account)
+    now = timezone.now()
+    pair = ProbablySame.objects.create(older=lead_of(MARIA), younger=other, first_seen_at=now, last_seen_at=now)
+    joining.join_by_hand(pair, name="Ana", now=now)
+    erasure.erase(lead_of(MARIA), by=Lead.Actor.STAFF, now=now, elsewhere=True)
+    drain(rested(account))
+    row = Forgetting.objects.get()
+    assert row.state == Forgetting.State.LEFT
+    assert f"lead {JoinedLead.objects.get().kommo_lead_id}" in row.problem
+
+
+def test_by_an_address_of_another_pipelines_lead_a_third_is_known_to_be_theirs(account, pipeline):
+    solar, third = Pipeline.objects.create(slug="b", name="B"), Pipeline.objects.create(slug="c", name="C")
+    one = record(pipeline, MARIA, name="Maria").lead
+    known = {"name": "Maria", **dict.fromkeys(("stage_set_at", "created_at", "updated_at"), timezone.now())}
+    both = Lead.objects.create(pipeline=solar, phone=MARIA, phone_key=one.phone_key, **known)
+    lid = "lid:104729384756011@lid"
+    both.further_addresses.create(pipeline=solar, key=lid, value=lid[4:], first_seen_at=timezone.now(), seen_in="")
+    last = Lead.objects.create(pipeline=third, phone_key=lid, **known)
+    erasure.erase(one, by=Lead.Actor.STAFF, now=timezone.now())
+    last.refresh_from_db()
+    assert last.erased_at and not last.name

@@ -47,7 +47,7 @@ class OptOutAdmin(ReadOnlyAdmin):
     actions_list = ("add_person",)
     fields = ("who", "opted_out_at", "by", "said")
     readonly_fields = fields
-    export_columns = ("phone_key", "opted_out_at", "by", "reason")
+    export_columns = ("opted_out_at", "phone_key", "by", "reason")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OptOut]:
         rows: QuerySet[OptOut] = super().get_queryset(request)

@@ -66,7 +66,7 @@ class LeadAdmin(LogAdmin):
     keyset = "updated_at"
     actions = ("pause_agent", "resume_agent", "requeue")
     export_columns = (
-        "phone", "name", "email", "pipeline__slug", "stage__name", "decision_reason", "bill_value", "chosen_flow",
+        "name", "phone", "email", "pipeline__slug", "stage__name", "decision_reason", "bill_value", "chosen_flow",
         "qualification_score", "conversation_stage", "meeting_status", "meeting_starts_at", "handoff_source",
         "opted_out_at", "card__kommo_lead_id", "card__state", "created_at", "updated_at",
     )  # fmt: skip

@@ -9,11 +9,11 @@ import zipfile
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge import roles
-from bridge.admin.export import HARMLESS, _Echo, columns_of, safe
+from bridge.admin.export import HARMLESS, _Echo, columns_of, line_of, safe
 from bridge.models import Account
 from leads.models import Lead
 from tests.bridge.admin.people import client_of
@@ -58,11 +58,22 @@ TYPED = st.text(alphabet=st.sampled_from("aé1 =+-@;,|\t\r\n\"'＝"), max_size=1
 @given(st.lists(TYPED, min_size=1, max_size=3))
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_whatever_separator_a_spreadsheet_reads_by_no_cell_of_it_is_a_formula(separator, row):
-    line = csv.writer(_Echo()).writerow([safe(typed) for typed in row])
+    line = csv.writer(_Echo()).writerow(line_of(row))
 
     for cells in csv.reader(io.StringIO(line, newline=""), delimiter=separator):
         for cell in cells:
             assert not cell.lstrip(" \u00a0").startswith(("=", "+", "-", "@", "＝")) or HARMLESS.match(cell)
+
+
+@given(TYPED)
+@example("1+cmd|'/c calc'!A1;")
+@pytest.mark.parametrize("number", ["+5581999990000", "-12.5"])
+def test_a_number_before_a_comma_begins_no_formula_with_what_follows(number, name):
+    for row in ((number, name), (name, number, name)):
+        line = csv.writer(_Echo()).writerow(line_of(row))
+        for cells in csv.reader(io.StringIO(line, newline=""), delimiter=";"):
+            for cell in cells:
+                assert not cell.startswith((number[0], "=", "@")) or HARMLESS.match(cell)
 
 
 def test_a_manager_takes_the_filtered_list_out_and_it_is_on_the_record(pipeline):

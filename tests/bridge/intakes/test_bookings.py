@@ -7,6 +7,7 @@ import pytest
 
 from bridge.intakes import processing
 from bridge.models import IntakeCall, IntakeItem
+from leads import erasure
 from leads.models import Event, Lead, Meeting
 from tests.bridge.intakes.bodies import body
 from tests.conftest import lead_of, record
@@ -181,3 +182,19 @@ def test_who_books_by_email_alone_becomes_a_lead(way_in, pipeline):
     way = way_in("calcom")
     way.tell(body("calcom/01"), body("calcom/02"))
     assert (Lead.objects.get().email, Lead.objects.get().meeting_status) == ("maria@example.com", "rescheduled")
+
+
+def test_a_booking_of_a_person_who_was_erased_is_kept_by_nothing(way_in, maria, time_machine):
+    way = way_in("calcom")
+    erasure.erase(maria, by=Lead.Actor.STAFF, now=NOW + timedelta(days=30))
+    for late in (
+        body("calcom/01", payload__metadata__lead=None, payload__uid="made-before"),
+        body("calcom/03", payload__uid="never-heard-of"),
+        body("calcom/01", triggerEvent="MEETING_STARTED"),
+    ):
+        late["payload"]["attendees"] = [{"name": "Maria Souza", "email": "Maria@Example.com"}]
+        way.tell(late)
+    time_machine.shift(timedelta(minutes=2))
+    processing.read_all()
+    assert set(results()) == {Result.FORGOTTEN}
+    assert not IntakeCall.objects.exclude(body=b"").exists() and not Lead.objects.filter(erased_at=None).exists()

@@ -18,6 +18,7 @@ from tests.bridge.intakes.bodies import body
 from tests.conftest import due_calls, record
 
 MARIA, JOAO = "+5581991234567", "+5581991234568"
+JID, LID = "558191234567@s.whatsapp.net", "104729384756011@lid"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 Result = IntakeItem.Result
 
@@ -340,6 +341,64 @@ def test_of_a_person_who_was_erased_nothing_is_kept(way_in, time_machine):
     assert not IntakeCall.objects.exclude(body=b"").exists()
 
 
+@pytest.mark.parametrize(
+    "late",
+    [
+        body("evolution/06"),
+        body("evolution/06", data__status="DELETED"),
+        body("evolution/06", data__keyId="3EB0SOMETHINGELSE"),
+        body("evolution/01", event="contacts.update", data=[{"remoteJid": "558191234567@s.whatsapp.net"}]),
+        body("evolution/01", event="presence.update", data={"id": "104729384756011@lid"}),
+        {"event": "call", "text": "ligue para (81) 99123-4567"},
+        [{"from": "+55 81 9123-4567"}],
+        "maria@example.com",
+        {"contact": {"mail": "MARIA@Example.com"}},
+    ],
+)
+def test_nor_is_anything_that_names_them_and_is_no_message(way_in, late, time_machine):
+    way = way_in()
+    way.tell(inbound(1), body("evolution/01", data__key__remoteJid=LID, data__key__remoteJidAlt=JID))
+    Lead.objects.update(email="maria@example.com")
+    way.tell(body("evolution/04"), inbound(1, phone="558191234568"))
+    erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
+    living = IntakeCall.objects.exclude(body=b"")
+    assert living.count() == 1
+    way.tell(late)
+    time_machine.shift(timedelta(minutes=2))
+    way.tell({"event": "presence.update", "data": {"id": "558191234568@s.whatsapp.net"}})
+    assert IntakeCall.objects.filter(state="received").count() == 0
+    assert living.count() == 2 and Lead.objects.filter(erased_at=None).count() == 1
+
+
+def test_what_names_somebody_who_is_back_is_kept(way_in, time_machine):
+    way = way_in()
+    way.tell(body("evolution/01"))
+    erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
+    time_machine.shift(timedelta(minutes=5))
+    way.tell(inbound(9, at=int(timezone.now().timestamp())), body("evolution/06", data__keyId="3EB0SOMETHINGELSE"))
+    time_machine.shift(timedelta(minutes=2))
+    processing.read_all()
+    assert results()[-2:] == [Result.TAKEN, Result.NOT_FOUND]
+    assert IntakeCall.objects.exclude(body=b"").count() == 2
+
+
+def test_an_erasure_finds_what_named_them_without_being_theirs_in_any_spelling(way_in, pipeline):
+    way = way_in()
+    record(pipeline, MARIA, name="Maria")
+    way.tell({"event": "presence.update", "data": {"id": JID}}, {"event": "call", "text": "+55 (81) 99123.4567"})
+    erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
+    assert not IntakeCall.objects.exclude(body=b"").exists()
+
+
+def test_a_message_told_again_by_its_other_id_alone_is_known_for_an_erased_one(way_in, pipeline):
+    said = Said(Direction.INBOUND, id="agent-1", text="oi", other_id="3A0000FIRST")
+    record(pipeline, MARIA, message=said)
+    erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
+    again = Said(Direction.INBOUND, id="chat-77", text="oi", other_id="3A0000FIRST")
+    with pytest.raises(erasure.ForgottenError):
+        record(pipeline, MARIA, message=again, at=timezone.now() + timedelta(hours=1))
+
+
 def test_a_person_who_was_erased_and_writes_again_begins_anew(way_in, time_machine):
     way = way_in()
     way.tell(body("evolution/01"))
@@ -350,9 +409,6 @@ def test_a_person_who_was_erased_and_writes_again_begins_anew(way_in, time_machi
 
 
 # --- People without a number
-
-
-LID = "104729384756011@lid"
 
 
 def hidden(number: int, alt: str | None = None, **more) -> dict:

@@ -6,7 +6,7 @@ What is taken in is adopted whole (bridge/sync/adoption.py) and wanted as it is:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -231,7 +231,8 @@ def _new_lead(
         phone=phone.e164 if phone else None,
         phone_key=phone.key if phone else None,
         decision_reason="found in Kommo",
-        created_at=now,
+        # As old as its card: whoever counts new leads counts nobody as new because we were connected.
+        created_at=_made_at(reply, now),
         updated_at=now,
     )
     erasure.meet([lead])
@@ -245,3 +246,11 @@ def _new_lead(
     lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.KOMMO, reason=reason)
     people.keep(card, reply, theirs, now=now)
     handoff.follow_stage(lead, by=Lead.Actor.STAFF, now=now, found=True)
+
+
+def _made_at(reply: LeadReply, now: datetime) -> datetime:
+    """Return when a lead was made in Kommo; now where that is not told, or lies ahead."""
+    try:
+        return min(now, datetime.fromtimestamp(reply.created_at, UTC)) if reply.created_at > 0 else now
+    except (ValueError, OverflowError, OSError):
+        return now

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 
+from django.db.models import Min
 from django.utils.translation import gettext as _
 
 from bridge.configuration import parts, sentences
@@ -26,9 +27,12 @@ Subject = dict[str, datetime | None]
 def revisions(lead: Lead, *, before: datetime | None) -> Iterator[tuple[RulesRevision, list[str]]]:
     """Yield the revisions that touched the lead, newest first, with the parts that did; none for what is not known.
 
-    Four queries. Revisions are made by people, so all since the lead is there can be looked at.
+    Five queries. Revisions are made by people, so all since the lead is there can be looked at.
     """
-    rows = RulesRevision.objects.filter(pipeline_id=lead.pipeline_id, created_at__gte=lead.created_at)
+    # A lead that was found in Kommo is as old as its card there, and was no rule's before it was found.
+    found_at = lead.events.filter(kind=Event.Kind.CARD, actor=Lead.Actor.KOMMO).aggregate(at=Min("at"))["at"]
+    since = max(lead.created_at, found_at or lead.created_at)
+    rows = RulesRevision.objects.filter(pipeline_id=lead.pipeline_id, created_at__gte=since)
     if before:
         rows = rows.filter(created_at__lt=before)
     subject = _subject(lead)

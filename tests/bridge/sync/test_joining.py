@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
 from bridge import tasks
 from bridge.api import representation
+from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card
-from bridge.sync import fence, people
+from bridge.sync import fence, newcomers, people
 from bridge.sync.connection import client_for
 from leads.models import Event, FieldMapping, FurtherAddress, Lead, Pipeline, Stage, TagRule
 from leads.phone import parse
@@ -388,3 +389,12 @@ def test_a_card_by_which_somebody_was_spoken_with_stays_theirs(account, pipeline
     second = found(kommo, status_id=HANDOFF)
     hear(account, hook(second, "add", pipeline_id=PLACE))
     assert Card.objects.get().kommo_lead_id == card.kommo_lead_id
+
+
+@pytest.mark.parametrize("made_at", [1_600_000_000, 0, 99_999_999_999_999, -5])
+def test_a_lead_is_as_old_as_its_card_and_never_of_tomorrow(account, pipeline, kommo, made_at):
+    reply = LeadReply.read(kommo.lead(found(kommo)) | {"created_at": made_at})
+    before = timezone.now()
+    newcomers.take_in(account, [reply], client_for(account), None, now=before)
+    expected = datetime.fromtimestamp(made_at, UTC) if made_at == 1_600_000_000 else before
+    assert Lead.objects.get().created_at == expected

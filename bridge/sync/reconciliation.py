@@ -181,7 +181,8 @@ class Comparison:
             account.first_comparison = {
                 "read": told.get("read", 0) + read,
                 "taken_in": told.get("taken_in", 0) + taken_in,
-                "seconds": [*told.get("seconds", ()), *self._seconds][:SECONDS_KEPT],
+                # Once each: the edge of a page is read again with the next.
+                "seconds": list(dict.fromkeys([*told.get("seconds", ()), *self._seconds]))[:SECONDS_KEPT],
             }
             self._seconds.clear()
             found["first_comparison"] = account.first_comparison
@@ -218,20 +219,25 @@ class Comparison:
             )
         )
         self._take_in([reply for reply in open_ones if reply.id not in known])
-        times = [reply.created_at for reply in replies if not reply.unreadable]
-        # What lies above the edge was counted with the page before.
-        self._read(sum(oldest is None or time <= oldest for time in times))
+        readable = [reply for reply in replies if not reply.unreadable]
+        times = [reply.created_at for reply in readable]
+        # What lies above the edge, and what of its second is known, was counted with the page before.
+        edge = set(at.get("edge", ()))
+        self._read(
+            sum(oldest is None or (reply.created_at <= oldest and reply.id not in edge) for reply in readable)
+        )
         if not more:
             return {"ended": True}
         filter_ignored = until is not None and any(time > until for time in times)
         if filter_ignored or times != sorted(times, reverse=True):
             # Filter or order was ignored, as Kommo does with what it does not know: page after page, then.
-            return {**at, "page": at["page"] + 1, "oldest": None, "by_pages": True}
+            return {**at, "page": at["page"] + 1, "oldest": None, "edge": [], "by_pages": True}
         oldest_here = min(times, default=oldest)
         if oldest_here is None or at.get("by_pages") or (oldest is not None and oldest_here >= oldest):
             # More than a page of one second: an import, say.
             return {**at, "page": at["page"] + 1}
-        return {**at, "page": 1, "oldest": oldest_here}
+        edge = [reply.id for reply in readable if reply.created_at == oldest_here]
+        return {**at, "page": 1, "oldest": oldest_here, "edge": edge}
 
     def one(self, card: Card) -> Report:
         """Compare one card with its lead. Raises KommoError."""
@@ -317,7 +323,8 @@ class Comparison:
         self.report.gone += [str(card.lead_id) for card in gone]
 
     def _compare(self, replies: Sequence[LeadReply], read_at: datetime) -> None:
-        self._read(len(replies))
+        # Rows of another shape are looked at, and may be nobody's leads.
+        self._read(sum(not reply.unreadable for reply in replies))
         by_id = {reply.id: reply for reply in replies if not reply.is_deleted}
         if not self.dry_run:
             vanished.seen(self.account, by_id)

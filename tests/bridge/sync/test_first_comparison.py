@@ -173,6 +173,8 @@ def test_more_leads_of_one_second_than_a_page_holds_are_all_read_and_it_ends(fre
     monkeypatch.setattr(reconciliation.KommoClient, "list_leads", counting)
     assert tasks.compare_first(fresh.pk)
     assert set(made) == set(Card.objects.values_list("kommo_lead_id", flat=True))
+    fresh.refresh_from_db()
+    assert fresh.first_comparison["read"] == len(made)
 
 
 def test_where_kommo_ignores_the_filter_it_reads_page_after_page(fresh, kommo, monkeypatch):

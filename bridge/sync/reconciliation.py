@@ -223,9 +223,7 @@ class Comparison:
         times = [reply.created_at for reply in readable]
         # What lies above the edge, and what of its second is known, was counted with the page before.
         edge = set(at.get("edge", ()))
-        self._read(
-            sum(oldest is None or (reply.created_at <= oldest and reply.id not in edge) for reply in readable)
-        )
+        self._read(sum(oldest is None or (reply.created_at <= oldest and reply.id not in edge) for reply in readable))
         if not more:
             return {"ended": True}
         filter_ignored = until is not None and any(time > until for time in times)

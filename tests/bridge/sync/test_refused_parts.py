@@ -11,7 +11,7 @@ from bridge.models import Account, Card, Catalogue
 from bridge.sync import catalogue
 from bridge.sync.connection import client_for
 from tests.bridge.sync.mapped import map_every_type, read_back, shown, type_in
-from tests.conftest import amount, drain, lead_of, record, rested
+from tests.conftest import amount, drain, drain_later, lead_of, record, rested
 
 BILL, QUALIFIED, PIPELINE = 392804, 89709467, 11672895
 GOOD = {"qualification_score": 90, "context": {"conversation_stage": "qualificação"}, "bill_value": 900}
@@ -204,6 +204,8 @@ class TestANameThatIsRefused:
         record(pipeline, name=LONG_NAME)
         record(pipeline, "+5581988887777", name="João")
         drain(account)
+        # An answer that takes a batch in part names no culprit: whom it leaves out is looked up for a while first.
+        drain_later(account, minutes=10)
         assert lead_of().card.kommo_lead_id
         assert lead_of("+5581988887777").card.state == Card.State.IN_SYNC
 

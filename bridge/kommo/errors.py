@@ -29,6 +29,7 @@ from bridge.errors import (
     KommoUnreachableError,
     Rejection,
 )
+from bridge.kommo.replies import rows, texts
 
 DEFAULT_RETRY_AFTER = timedelta(seconds=5)
 LONGEST_RETRY_AFTER = timedelta(hours=1)
@@ -285,21 +286,19 @@ def _rejections(problem: dict[str, Any]) -> tuple[Rejection, ...]:
 
 def _validation_errors(problem: dict[str, Any]) -> list[Rejection]:
     found = []
-    entries = problem.get("validation-errors")
-    for entry in entries if isinstance(entries, list) else ():
+    for entry in rows(problem.get("validation-errors")):
         if not isinstance(entry, dict):
             continue
-        request_id = entry.get("request_id")
-        errors = entry.get("errors")
-        for error in errors if isinstance(errors, list) else ():
+        for error in rows(entry.get("errors")):
             if isinstance(error, dict):
-                found.append(
+                found += (
                     Rejection(
                         code=str(error.get("code", "")),
                         path=str(error.get("path", "")),
                         detail=str(error.get("detail", ""))[:MAX_DETAIL],
-                        request_id=None if request_id is None else str(request_id),
+                        request_id=request_id,
                     )
+                    for request_id in texts(entry.get("request_id")) or (None,)
                 )
     return found
 

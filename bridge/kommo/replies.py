@@ -110,11 +110,9 @@ class FieldReply:
 
     @classmethod
     def read(cls, data: Any) -> FieldReply:
-        given = data.get("enums") or ()
-        # The answer to a change of options has them keyed by index.
-        options = given.values() if isinstance(given, dict) else given
+        options = rows(data.get("enums"))
         enums = tuple(EnumReply(integer(one, "id"), str(one.get("value", "")), one.get("sort") or 0) for one in options)
-        required = tuple(one for one in data.get("required_statuses") or () if isinstance(one, dict))
+        required = tuple(one for one in rows(data.get("required_statuses")) if isinstance(one, dict))
         return cls(integer(data, "id"), text(data, "name"), text(data, "type"), data.get("code"), enums, required)
 
 
@@ -234,7 +232,7 @@ class LeadReply:
             pipeline_id = data.get("pipeline_id")
             pipeline_id = pipeline_id if isinstance(pipeline_id, int) else 0
             return cls(
-                kommo_id, "", 0, pipeline_id, 0, None, None, 0, updated_at, data.get("is_deleted") is True, (),
+                kommo_id, "", 0, pipeline_id, 0, None, None, 0, updated_at, is_said(data.get("is_deleted")), (),
                 _fields_at_least(data), zone=zone, unreadable=str(error) or type(error).__name__,
             )  # fmt: skip
 
@@ -252,8 +250,8 @@ class LeadReply:
             loss_reason_id=number(data, "loss_reason_id"),
             created_at=seconds(data.get("created_at")),
             updated_at=seconds(data.get("updated_at")),
-            is_deleted=bool(data.get("is_deleted")),
-            tags=tuple(str(one.get("name", "")) for one in embedded(data, "tags")),
+            is_deleted=is_said(data.get("is_deleted")),
+            tags=tuple(_tag(one) for one in _listed(data.get("_embedded") or {}, "tags")),
             custom_fields=tuple(field_values(data)),
             contact_ids=tuple(one["id"] for one in contacts),
             main_contact_id=main,
@@ -301,20 +299,22 @@ class ContactReply:
 
 @dataclass(frozen=True)
 class Created:
-    """One lead of a complex create; `merged` when duplicate control joined it to an older lead."""
+    """One lead of a complex create; `merged` when duplicate control joined it to an older lead.
 
-    request_id: str
+    request_ids: of what became this lead; several where those of one request were joined.
+    """
+
+    request_ids: tuple[str, ...]
     lead_id: int
     contact_id: int | None
     merged: bool
 
     @classmethod
     def read(cls, data: Any) -> Created:
-        # A list here, unlike everywhere else.
-        request_id = data.get("request_id")
-        if isinstance(request_id, list):
-            request_id = request_id[0] if request_id else ""
-        return cls(str(request_id or ""), integer(data, "id"), data.get("contact_id"), bool(data.get("merged")))
+        asked = texts(data.get("request_id"))
+        return cls(
+            asked, integer(data, "id"), number(data, "contact_id"), is_said(data.get("merged")) or len(asked) > 1
+        )
 
 
 @dataclass(frozen=True)
@@ -394,17 +394,49 @@ class WebhookReply:
 
 
 def embedded(data: Any, key: str) -> list[Any]:
-    """Return `_embedded[key]` as a list. PHP writes empty objects as [] and single ones as objects."""
+    """Return `_embedded[key]` as a list."""
     inner = data.get("_embedded") if isinstance(data, dict) else None
     found = inner.get(key) if isinstance(inner, dict) else None
-    if isinstance(found, dict):
-        return [found]
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [one for one in rows(found) if isinstance(one, dict)]
+
+
+def rows(given: Any) -> list[Any]:
+    """Return a list as one, however PHP wrote it: empty objects as [], single ones bare, those with gaps by place."""
+    if isinstance(given, dict):
+        is_by_place = all(str(key).isdigit() for key in given)
+        return list(given.values()) if is_by_place else [given]
+    return given if isinstance(given, list) else []
+
+
+def texts(given: Any) -> tuple[str, ...]:
+    """Return ids of ours that come back: as a text, a number, or a list of those."""
+    held = rows(given) if isinstance(given, list | dict) else [given]
+    return tuple(str(one) for one in held if isinstance(one, str | int) and str(one))
+
+
+def is_said(given: Any) -> bool:
+    """Say whether a box is ticked: told as such, as a number or as its text."""
+    return given is True or str(given).strip().lower() in ("1", "true")
+
+
+def _listed(data: Any, key: str) -> list[Any]:
+    """Return the list under a key; none is an empty one. Raises ReplyShapeError: what cannot be read is not empty."""
+    given = data.get(key)
+    if given and not isinstance(given, list | dict):
+        raise ReplyShapeError(f"no list in “{key}”")
+    return rows(given)
+
+
+def _tag(given: Any) -> str:
+    name = given if isinstance(given, str) else text(given, "name")
+    if not name:
+        raise ReplyShapeError("a tag without a name")
+    return name
 
 
 def field_values(data: Any) -> Iterable[FieldValuesReply]:
-    for one in data.get("custom_fields_values") or ():
-        values = [value for value in one.get("values") or () if isinstance(value, dict)]
+    for one in _listed(data, "custom_fields_values"):
+        values = [value for value in _listed(one, "values") if isinstance(value, dict)]
         yield FieldValuesReply(integer(one, "field_id"), str(one.get("field_type") or ""), values)
 
 
@@ -413,9 +445,9 @@ def _coded_values(data: Any, code: str) -> tuple[str, ...]:
 
 
 def _coded_entries(data: Any, code: str) -> tuple[dict[str, Any], ...]:
-    for one in data.get("custom_fields_values") or ():
+    for one in _listed(data, "custom_fields_values"):
         if one.get("field_code") == code:
-            return tuple(one.get("values") or ())
+            return tuple(entry for entry in _listed(one, "values") if isinstance(entry, dict))
     return ()
 
 
@@ -429,7 +461,7 @@ def whole(price: Any) -> int:
 
 def number(data: Any, key: str) -> int | None:
     """Return an id; None for none. Raises ReplyShapeError for what is none."""
-    value = data.get(key)
+    value = _digits(data.get(key))
     if not value:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST_ID:
@@ -437,14 +469,21 @@ def number(data: Any, key: str) -> int | None:
     return value
 
 
+def _digits(value: Any) -> Any:
+    """Return a number that is told as its text as a number, anything else as it is."""
+    is_text = isinstance(value, str) and len(value) <= len(str(LARGEST_ID)) and value.isascii() and value.isdigit()
+    return int(value) if is_text else value
+
+
 def seconds(value: Any) -> int:
     """Return a time; 0 for what is none, or lies where no clock goes."""
+    value = _digits(value)
     is_time = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LATEST
     return value if is_time else 0
 
 
 def integer(data: Any, key: str) -> int:
-    value = data.get(key) if isinstance(data, dict) else None
+    value = _digits(data.get(key)) if isinstance(data, dict) else None
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST_ID:
         raise ReplyShapeError(f"no number in “{key}”")
     return value

@@ -36,7 +36,7 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
 
     Returns those that duplicate control joined to an older lead, which has to be read: what it holds is a person's.
     """
-    answer_by_lead = {answer.request_id: answer for answer in answers}
+    answer_by_lead = {request_id: answer for answer in answers for request_id in answer.request_ids}
     taken = cards_by_kommo_id(entries, [answer.lead_id for answer in answer_by_lead.values()])
     of_erased = erased(taken.values())
     merged: list[Entry] = []

@@ -199,7 +199,7 @@ class ModelledKommo:
         self.leads[lead_id]["name"] = self.leads[lead_id]["name"] or f"Lead #{lead_id}"
         self.made.append(values[BRIDGE_ID])
         self.unlisted.add(lead_id)
-        return Created(body["request_id"], lead_id, lead_id + CONTACTS, False)
+        return Created((body["request_id"],), lead_id, lead_id + CONTACTS, False)
 
     def _update(self, body):
         lead = self.leads.get(body["id"])

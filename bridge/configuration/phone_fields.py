@@ -48,7 +48,8 @@ def look(client: KommoClient, catalogue: Catalogue, pipeline: Pipeline) -> Guess
     leads: Sequence[LeadReply] = ()
     if pipeline.kommo_pipeline_id is not None:
         try:
-            leads, _ = client.list_leads(page=1, pipeline_ids=[pipeline.kommo_pipeline_id], limit=LOOKED_AT)
+            rows, _ = client.list_leads(page=1, pipeline_ids=[pipeline.kommo_pipeline_id], limit=LOOKED_AT)
+            leads = [lead for lead in rows if not lead.unreadable]
         except KommoError:
             leads = ()
     return guess(fields_of(catalogue), leads, region=pipeline.phone_region)

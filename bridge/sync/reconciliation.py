@@ -75,6 +75,8 @@ class Comparison:
     report: Report = field(default_factory=Report)
     # Leads of people who have another card already, since the place was last kept.
     _seconds: list[int] = field(default_factory=list)
+    # Leads that a dry run would take in: an edge of a page is read twice, and nothing tells that by then.
+    _would_take_in: set[int] = field(default_factory=set)
 
     def changed_since(self, since: datetime | None = None, *, until: datetime | None = None) -> Report:
         """Compare the leads Kommo has changed since a time (default: the last poll). Raises KommoError.
@@ -363,7 +365,8 @@ class Comparison:
 
     def _take_in(self, replies: Sequence[LeadReply]) -> None:
         if self.dry_run:
-            self.report.taken_in += len(newcomers.would_take_in(self.account, replies, self.catalogue))
+            self._would_take_in.update(newcomers.would_take_in(self.account, replies, self.catalogue))
+            self.report.taken_in = len(self._would_take_in)
             return
         results = newcomers.take_in(
             self.account, replies, self.client, self.catalogue, now=timezone.now(), lane=self.lane

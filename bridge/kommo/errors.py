@@ -285,7 +285,7 @@ def _rejections(problem: dict[str, Any]) -> tuple[Rejection, ...]:
 
 
 def _validation_errors(problem: dict[str, Any]) -> list[Rejection]:
-    found = []
+    found: list[Rejection] = []
     for entry in rows(problem.get("validation-errors")):
         if not isinstance(entry, dict):
             continue

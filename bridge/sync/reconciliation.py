@@ -236,8 +236,8 @@ class Comparison:
         if oldest_here is None or at.get("by_pages") or (oldest is not None and oldest_here >= oldest):
             # More than a page of one second: an import, say.
             return {**at, "page": at["page"] + 1}
-        edge = [reply.id for reply in readable if reply.created_at == oldest_here]
-        return {**at, "page": 1, "oldest": oldest_here, "edge": edge}
+        its_second = [reply.id for reply in readable if reply.created_at == oldest_here]
+        return {**at, "page": 1, "oldest": oldest_here, "edge": its_second}
 
     def one(self, card: Card) -> Report:
         """Compare one card with its lead. Raises KommoError."""

@@ -251,6 +251,7 @@ def authors(kommo, lead):
 @pytest.fixture
 def anas(lead, account, kommo, settings):
     settings.KOMMO_NOTES_BY_SELLER = True
+    kommo.post("options", {"context_user": "taken"})
     kommo.post(f"leads/{lead.card.kommo_lead_id}/edit", {"responsible_user_id": ANA})
     tasks.poll(account.pk)
     lead.refresh_from_db()

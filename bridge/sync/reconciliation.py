@@ -214,7 +214,13 @@ class Comparison:
         replies, more = self.client.list_leads(
             page=at["page"], pipeline_ids=pipelines, created_until=until, limit=PAGE, lane=self.lane
         )
-        open_ones = [reply for reply in replies if reply.status_id not in CLOSED_STATUS_IDS and not reply.is_deleted]
+        # What of the edge's second was looked at and counted with the page before.
+        edge = set(at.get("edge", ()))
+        open_ones = [
+            reply
+            for reply in replies
+            if reply.status_id not in CLOSED_STATUS_IDS and not reply.is_deleted and reply.id not in edge
+        ]
         known = set(
             Card.objects.filter(account=self.account, kommo_lead_id__in=[reply.id for reply in open_ones]).values_list(
                 "kommo_lead_id", flat=True
@@ -223,8 +229,7 @@ class Comparison:
         self._take_in([reply for reply in open_ones if reply.id not in known])
         readable = [reply for reply in replies if not reply.unreadable]
         times = [reply.created_at for reply in readable]
-        # What lies above the edge, and what of its second is known, was counted with the page before.
-        edge = set(at.get("edge", ()))
+        # What lies above the edge was counted with the page before.
         self._read(sum(oldest is None or (reply.created_at <= oldest and reply.id not in edge) for reply in readable))
         if not more:
             return {"ended": True}
@@ -236,7 +241,8 @@ class Comparison:
         if oldest_here is None or at.get("by_pages") or (oldest is not None and oldest_here >= oldest):
             # More than a page of one second: an import, say.
             return {**at, "page": at["page"] + 1}
-        its_second = [reply.id for reply in readable if reply.created_at == oldest_here]
+        # Those that cannot be read tell no time.
+        its_second = [reply.id for reply in replies if reply.unreadable or reply.created_at == oldest_here]
         return {**at, "page": 1, "oldest": oldest_here, "edge": its_second}
 
     def one(self, card: Card) -> Report:

@@ -207,7 +207,7 @@ def _worker(now: datetime) -> Iterator[Finding]:
     newest = Heartbeat.objects.order_by("-at").values_list("at", flat=True).first()
     remedy = _("start manage.py worker (make run starts it too), and see that its service restarts it")
     if newest is None:
-        yield Finding("worker", _("no worker has ever reported"), remedy, "worker")
+        yield Finding("worker", _("no worker is at work"), remedy, "worker")
     elif now - newest > WORKER_SILENT_AFTER:
         yield Finding("worker", _("no sign of life for %(age)s") % {"age": _age(now - newest)}, remedy, "worker")
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from bridge.errors import ConfigurationError
@@ -36,6 +37,19 @@ def is_kommo_host(host: str) -> bool:
 
 def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
+
+
+def is_this_machine(url: str) -> bool:
+    """Say whether an address names the machine it is opened on, in whatever spelling."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 def address_of(host: str, *, known: str) -> str:

@@ -113,7 +113,7 @@ def test_what_doctor_finds_in_our_rows_is_what_is_looked_at(monkeypatch):
     alerts.look(NOW)
 
     assert {alert.subject for alert in Alert.objects.all()} >= {
-        "worker: no worker has ever reported",
+        "worker: no worker is at work",
         "account: no Kommo account",
     }
 

@@ -35,7 +35,7 @@ from bridge.configuration import establishing, phone_fields
 from bridge.configuration.connecting import Connection, destination_for, find_pipeline
 from bridge.configuration.survey import apply
 from bridge.errors import BridgeError
-from bridge.kommo.hosts import is_loopback
+from bridge.kommo.hosts import is_loopback, is_this_machine
 from bridge.models import Account, ApiKey
 from bridge.sync import permissions, subscription
 from bridge.sync.connection import client_for
@@ -212,7 +212,7 @@ def webhook(request: HttpRequest, progress: Progress) -> HttpResponse:
     form = WebhookForm(request.POST if request.method == "POST" else None, initial={"public_url": known})
     if request.method == "POST" and form.is_valid():
         url = form.cleaned_data["public_url"]
-        if is_loopback(url) and not is_loopback(account.base_url):
+        if is_this_machine(url) and not is_loopback(account.base_url):
             form.add_error("public_url", _("Kommo cannot reach this machine by that address. Give its public one."))
         else:
             try:

@@ -21,7 +21,8 @@ def staff(db: None) -> Client:
 @pytest.fixture
 def full(account: Account, pipeline: Pipeline) -> Lead:
     """A row of every kind that grows with use."""
-    lead = record(pipeline, name="Maria", bill_value=4500, context={"conversation_stage": "nunca vista"}).lead
+    unknown = {"chosen_flow": "nunca visto", "context": {"conversation_stage": "nunca vista"}}
+    lead = record(pipeline, name="Maria", bill_value=4500, **unknown).lead
     drain(account)
     event = WebhookEvent.objects.create(account=account, body=b"leads[add][0][id]=1", received_at=timezone.now())
     WebhookItem.objects.create(event=event, entity="leads", action="add", kommo_id=1, data={})

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
 
@@ -18,6 +19,28 @@ USUAL_WORDS = (
     "não especificado", "não disponível", "não sei", "desconhecido", "desconhecida", "nenhum", "nenhuma", "vazio",
     "sem nome", "sem informação", "indefinido", "a definir", "no informado", "no especificado", "desconocido",
     "ninguno", "ninguna", "sin nombre", "sin información", "no disponible",
+)  # fmt: skip
+
+# What forms, schemas and prompts call a person whose name nobody filled in. Of a flow or a text they may be the name.
+LABELS = (
+    "name", "full name", "first name", "last name", "your name", "lead name", "customer name", "client name",
+    "contact name", "user name", "username", "nome", "nome completo", "primeiro nome", "sobrenome", "seu nome",
+    "nome do cliente", "nome da cliente", "nome do lead", "nome do contato", "nome do usuário", "nombre",
+    "nombre completo", "nombre del cliente", "tu nombre", "su nombre", "lead", "client", "customer", "contact", "user",
+    "guest", "visitor", "prospect", "anonymous", "string", "text", "placeholder", "cliente", "contato", "contacto",
+    "usuário", "usuária", "usuario", "visitante", "anônimo", "anônima", "anónimo", "não quis informar",
+    "não quis dizer", "prefere não informar", "prefiro não informar", "não informou o nome", "novo lead", "new lead",
+    "unknown user", "unknown lead", "whatsapp user", "usuário do whatsapp",
+)  # fmt: skip
+# A template that nobody filled in: {{name}}, {nome}, ${name}, %name%, <nome>, [Nome].
+TEMPLATE = re.compile(r"\$?\{.*\}|%\w+%|<[^<>]*>|\[[^\[\]]*\]|.*(\{\{|\}\}|\$\{).*")
+# What a first and a last name that were joined leave of the one that is missing.
+TRAILING = re.compile(r"\s+\W*(null|undefined|none|nan|n/a)\W*$", re.IGNORECASE)
+TITLES = frozenset(
+    (
+        "sr", "sra", "srta", "senhor", "senhora", "seu", "dona", "dom", "don", "dr", "dra", "doutor", "doutora",
+        "prof", "mr", "mrs", "ms", "miss", "mister", "sir", "madam",
+    )
 )  # fmt: skip
 
 # What people wrap around a word: quotes, brackets, markdown.
@@ -45,22 +68,28 @@ def is_nothing(text: str, words: Collection[str]) -> bool:
 
 def name_of(text: str) -> str:
     """Return a person's name as it can be written on a card: one line, without markdown; empty when it is none."""
+    if TEMPLATE.fullmatch(" ".join(text.split())):
+        return ""
     plain = " ".join(text.replace("*", " ").replace("`", " ").replace("#", " ").replace("_", " ").split())
+    plain = TRAILING.sub("", plain)
     if not any(character.isalpha() for character in plain) or EMAIL.fullmatch(plain) or PHONE.fullmatch(plain):
+        return ""
+    if _key(plain) in _keys(LABELS) or all(_key(word) in _keys(USUAL_WORDS) for word in plain.split()):
         return ""
     return plain
 
 
 def is_worse(name: str, known: str) -> bool:
-    """Say whether a name tells less than the one that is known: a part of it, its initials, or shouted.
+    """Say whether a name tells less than the one that is known: a part of it, its initials, shouted, or adorned.
 
-    A name with words of its own is another name, and news.
+    A name with words of its own is another name, and news. Titles and signs are no words.
     """
-    new, old = name_key(name).replace(".", " ").split(), name_key(known).replace(".", " ").split()
+    new, old = _words(name), _words(known)
     if not old or not new:
         return False
     if new == old:
-        return name != known and (name.isupper() or name.islower()) and not (known.isupper() or known.islower())
+        is_shouted = (name.isupper() or name.islower()) and not (known.isupper() or known.islower())
+        return name != known and (is_shouted or _signs(name) > _signs(known))
     left = list(old)
     for word in new:
         match = next((one for one in left if one == word or (len(word) == 1 and one.startswith(word))), None)
@@ -68,3 +97,13 @@ def is_worse(name: str, known: str) -> bool:
             return False
         left.remove(match)
     return True
+
+
+def _words(name: str) -> list[str]:
+    words = [word for word in name_key(name).replace(".", " ").split() if any(map(str.isalnum, word))]
+    return [word for word in words if word not in TITLES] or words
+
+
+def _signs(name: str) -> int:
+    """Return how many signs of no script a name has: emoji, stars."""
+    return sum(unicodedata.category(character) in ("So", "Sk", "Sm", "Cf") for character in name)

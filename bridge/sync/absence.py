@@ -17,10 +17,10 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, WebhookEvent
 
-# Lists show what was made within this, from when the create has surely ended.
-SHOWS_WITHIN = timedelta(minutes=1)
+# Lists show what was made within this, from when the create has surely ended: Kommo speaks of seconds.
+SHOWS_WITHIN = timedelta(seconds=15)
 # Meanwhile it is looked for so often, for most often it was made.
-LOOKED_FOR_EVERY = timedelta(seconds=15)
+LOOKED_FOR_EVERY = timedelta(seconds=5)
 # What only people can end is looked at so often.
 HIDDEN_FOR = timedelta(minutes=5)
 WITNESSES = 10

@@ -21,7 +21,7 @@ def test_the_demo_reaches_every_stage_and_every_card_is_right():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     cards = [line for line in done.stdout.splitlines() if line.startswith("  ✓")]
-    assert len(cards) == 12
+    assert len(cards) == 13
     assert "✗" not in done.stdout
     shown = name_key(" ".join(cards))
     for stage in STAGES:

@@ -55,7 +55,11 @@ SOMETHING = [
 NO_NAMES = [
     "+5581999990000", "(81) 99999-0000", "81 99999 0000", "5581999990000", "55.81.99999.0000", "maria@example.com",
     "maria.souza+1@mail.example.com", "12345678", "***", "__", "#", "123", "👍", "🙂🙂", "…", "1234-5678", "  ",
-    "1.", "+55",
+    "1.", "+55", "Cliente", "CLIENTE", "lead", "Usuário", "usuario", "Nome", "name", "string", "Nome do cliente",
+    "nome_do_cliente", "Seu nome", "Full Name", "Customer", "{{nome}}", "{{ lead.name }}", "{nome}", "${name}",
+    "%name%", "[Nome]", "[Seu Nome Aqui]", "<nome>", "<lead name>", "Olá {{nome}}", "N/A N/A", "null null",
+    "None None", "undefined undefined", "não quis informar", "Prefere não informar", "Nombre completo", "“Cliente”",
+    "WhatsApp User",
 ]  # fmt: skip
 NAMES = [
     ("Maria Souza", "Maria Souza"), ("Maria\nSouza", "Maria Souza"), ("Maria\r\nSouza", "Maria Souza"),
@@ -63,6 +67,9 @@ NAMES = [
     ("_Maria_ _Souza_", "Maria Souza"), ("  Maria   Souza ", "Maria Souza"), ("Dr. João", "Dr. João"),
     ("João 2", "João 2"), ("Ana", "Ana"), ("O'Neill", "O'Neill"), ("Jean-Luc", "Jean-Luc"), ("李雷", "李雷"),
     ("Åsa Öberg", "Åsa Öberg"), ("Loja da Esquina 24h", "Loja da Esquina 24h"), ("J.", "J."), ("Maria 🌻", "Maria 🌻"),
+    ("Maria null", "Maria"), ("Maria undefined", "Maria"), ("Maria N/A", "Maria"), ("Ana (none)", "Ana"),
+    ("Cliente Souza", "Cliente Souza"), ("Loja do Cliente", "Loja do Cliente"), ("None da Silva", "None da Silva"),
+    ("Ana {apelido}", "Ana {apelido}"), ("Nome Sobrenome", "Nome Sobrenome"),
 ]  # fmt: skip
 WORSE_NAMES = [
     ("Maria", "Maria Souza", True), ("Souza", "Maria Souza", True), ("M. Souza", "Maria Souza", True),
@@ -72,4 +79,8 @@ WORSE_NAMES = [
     ("Maria Lima", "Maria Souza", False), ("Maria Souza", "MARIA SOUZA", False), ("Maria Souza", "maria souza", False),
     ("María Souza", "Maria Souza", False), ("Maria", "", False), ("Maria Souza", "Maria", False),
     ("João", "J.", False), ("Mariana", "Maria Souza", False), ("Maria Maria", "Maria Souza", False),
+    ("😀 Maria", "Maria Souza", True), ("Maria ⭐", "Maria Souza", True), ("Maria Souza 🌻", "Maria Souza", True),
+    ("Dona Maria", "Maria Souza", True), ("Sra. Souza", "Maria Souza", True), ("Ms. M. Souza", "Maria Souza", True),
+    ("Maria Souza", "😀 Maria", False), ("Dr. João Lima", "João", False), ("Maria Souza", "Dona Maria", False),
+    ("😀 Ana", "Maria Souza", False), ("Dona", "", False), ("Seu", "Maria Souza", False),
 ]  # fmt: skip

@@ -148,12 +148,12 @@ def test_what_a_list_does_not_show_yet_is_not_made_again(account, pipeline, komm
     with monkeypatch.context() as patch:
         shows_nothing(patch)
         drain(rested(account))
-        drain_later(account, seconds=30)
+        drain_later(account, seconds=10)
     card = lead_of().card
     assert (card.state, len(kommo.leads())) == ("retrying", 1)
     assert "may still arrive or show" in card.waiting_reason
 
-    drain_later(account, seconds=46)
+    drain_later(account, seconds=20)
 
     card.refresh_from_db()
     assert (card.state, card.kommo_lead_id, len(kommo.leads())) == ("in_sync", made["id"], 1)

@@ -40,12 +40,16 @@ class JsonParser(BaseParser):
             raise ParseError(f"The body is not JSON: {error}") from error
 
 
+SHOWN = "\N{REPLACEMENT CHARACTER}".encode()
 # The half of a character that lies beyond 16 bits, alone: a text was cut in the middle of an emoji. As an escape, and
 # as the bytes that some languages make of it.
 ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+# A text that was cut by bytes: a character of three or four has lost its last. One byte alone is left as it is: it may
+# as well be a whole letter of another encoding, whose sender should know.
+CUT = re.compile(rb"(?:[\xe0-\xef][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{1,2})(?![\x80-\xbf])")
 
 
 def _loads(body: bytes) -> Any:
@@ -53,7 +57,7 @@ def _loads(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        mended = HALF.sub("\N{REPLACEMENT CHARACTER}".encode(), body)
+        mended = CUT.sub(SHOWN, HALF.sub(SHOWN, body))
         mended = ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], mended)
         if mended == body:
             raise

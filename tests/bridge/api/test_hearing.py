@@ -162,6 +162,11 @@ def test_what_is_concluded_dates_from_the_report_and_not_from_the_message(agent)
         b"oi \xed\xa0\xbd",
         b"\xed\xb8\x80",
         rb"\\\ud83d",
+        b"oi \xf0\x9f",
+        b"oi \xf0\x9f\x98",
+        b"oi \xf0\x9f\x98...",
+        b"\xe2\x82",
+        "😀€".encode()[:-1],
     ],
 )
 def test_half_a_character_costs_nothing_else(agent, text):
@@ -173,6 +178,17 @@ def test_half_a_character_costs_nothing_else(agent, text):
     assert single.status_code == 201
     assert [one["status"] for one in batch.json()] == [200, 201]
     assert "\ufffd" in Event.objects.filter(kind=Event.Kind.INTERACTION).first().data["message"]["text"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "cp1252"])
+def test_a_body_in_another_encoding_is_told_so(agent, encoding):
+    said = "José, só à tarde. Você é de Mossoró?"
+    body = f'{{"lead": {{"phone": "81999990000"}}, "message": {{"direction": "inbound", "text": "{said}"}}}}'
+
+    answer = agent.post("interactions/", body.encode(encoding))
+
+    assert (answer.status_code, "not JSON" in answer.json()["detail"]) == (400, True)
+    assert not Event.objects.filter(kind=Event.Kind.INTERACTION).exists()
 
 
 @pytest.mark.parametrize("text", [rb"\ud83d\ude00", rb"\\ud83d", "😀".encode(), rb"\u00e9"])

@@ -149,6 +149,10 @@ def test_the_path_of_a_webhook_is_shown_without_its_secret(written):
         "/intake./whats/s3cr3t/",
         "/intake/whats/s3cr3t/",
         "/Intake//whats/s3cr3t/",
+        "/intake/a'b/s3cr3t/",
+        '/intake/a"b/s3cr3t/',
+        "/intake/a'b'c/s3cr3t",
+        "/webhooks'/kommo/s3cr3t/",
         "/webhooks/kommo/first/ and /webhooks//kommo/s3cr3t",
     ],
 )

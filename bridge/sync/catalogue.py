@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from django.db import models
+from django.db import models, transaction
 
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
@@ -17,6 +17,8 @@ from bridge.kommo.replies import NamedReply
 from bridge.models import Account, Card, Catalogue
 from bridge.sync.outbox import requeue
 from bridge.sync.refusals import aside
+from leads.models import Pipeline
+from leads.names import name_key
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +42,7 @@ def refresh(account: Account, client: KommoClient, *, now: datetime) -> Catalogu
     before stand.
     """
     before = stored(account)
-    found = {
+    found: dict[str, Any] = {
         "pipelines": [asdict(pipeline) for pipeline in client.pipelines()],
         "lead_fields": [asdict(field) for field in client.custom_fields("leads")],
         "contact_fields": [asdict(field) for field in client.custom_fields("contacts")],
@@ -50,11 +52,31 @@ def refresh(account: Account, client: KommoClient, *, now: datetime) -> Catalogu
         ),
         "fetched_at": now,
     }
-    row, _ = Catalogue.objects.update_or_create(account=account, defaults=found)
+    with transaction.atomic():
+        if before:
+            _follow_renamed_phone_fields(account, before.lead_fields, found["lead_fields"])
+        row, _ = Catalogue.objects.update_or_create(account=account, defaults=found)
     # As it will be read: tuples are lists there.
     row.refresh_from_db()
     row.account = account
     return row
+
+
+def _follow_renamed_phone_fields(account: Account, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
+    """Let pipelines name their field with the phone as staff call it by now: people are known by it, so it must stay.
+
+    Together with the catalogue that brings the new name, or the old one would be forgotten by a process that dies.
+    """
+    names = {one["id"]: one["name"] for one in after}
+    known = {name_key(name) for name in names.values()}
+    ids = {name_key(one["name"]): one["id"] for one in before}
+    for pipeline in Pipeline.objects.filter(account_link__account=account).exclude(phone_field=""):
+        was = name_key(pipeline.phone_field)
+        if was not in known and (new := names.get(ids.get(was, 0))):
+            log.info("phone_field_renamed", pipeline=pipeline.slug, field=new)
+            pipeline.phone_field = new
+            pipeline.save(update_fields=["phone_field"])
+            pipeline.rules_changed()
 
 
 def _named(

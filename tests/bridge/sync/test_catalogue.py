@@ -10,8 +10,9 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.configuration.connecting import Connection
 from bridge.models import Catalogue
-from bridge.sync import catalogue
+from bridge.sync import catalogue, people
 from bridge.sync.connection import client_for
+from leads.models import Pipeline
 from tests.conftest import drain, due_calls, lead_of, record, rested
 
 FLOW_FIELD, RENT, QUALIFIED, PIPELINE = 392808, 1078618, 89709467, 11672895
@@ -51,6 +52,34 @@ def test_a_renamed_stage_or_option_is_still_the_same(account, pipeline, kommo, c
     drain(account)
     held = kommo.lead(card.kommo_lead_id)
     assert (held["status_name"], held["fields"]["Solução Solar"]) == ("Quente", "Aluguel")
+
+
+@pytest.mark.parametrize("named", ["Número do Zap", "numero do zap", " NÚMERO DO ZAP"])
+def test_the_field_with_the_phone_is_followed_when_staff_rename_it(account, pipeline, kommo, named):
+    [field_id] = [
+        one.id for one in client_for(account).create_custom_fields("leads", [{"name": "Número do Zap", "type": "text"}])
+    ]
+    catalogue.refresh(account, client_for(account), now=timezone.now())
+    Pipeline.objects.filter(pk=pipeline.pk).update(phone_field=named)
+    version = Pipeline.objects.get(pk=pipeline.pk).rules_version
+    kommo_patch(kommo, f"fields/{field_id}", {"name": "Telefone do lead"})
+
+    found = catalogue.refresh(account, client_for(account), now=timezone.now())
+
+    assert "Telefone do lead" in [one["name"] for one in found.lead_fields]
+    pipeline.refresh_from_db()
+    assert pipeline.phone_field == "Telefone do lead"
+    assert pipeline.rules_version != version
+    assert people.phone_field_id(pipeline, found) == field_id
+
+
+def test_a_field_with_the_phone_that_is_deleted_or_never_was_keeps_its_name(account, pipeline, kommo):
+    Pipeline.objects.filter(pk=pipeline.pk).update(phone_field="WhatsApp")
+
+    catalogue.refresh(account, client_for(account), now=timezone.now())
+
+    pipeline.refresh_from_db()
+    assert pipeline.phone_field == "WhatsApp"
 
 
 def test_options_that_are_told_as_an_object_are_known_by_the_same_names(account, pipeline, kommo, card):

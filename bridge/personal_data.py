@@ -32,6 +32,7 @@ from bridge.models import (
     Delivery,
     Drift,
     IdempotencyRecord,
+    Outgoing,
     Trouble,
     UnreadLead,
 )
@@ -125,7 +126,8 @@ def _names(lead: Lead, cards: Iterable[Card]) -> set[str]:
 
 def _forget_answers(lead_ids: Collection[UUID], now: datetime) -> None:
     """Keep of an answer that may be asked for again nothing but by what the request is known."""
-    answers = IdempotencyRecord.objects.filter(answer__lead__id__in=[str(pk) for pk in lead_ids])
+    ids = [str(pk) for pk in lead_ids]
+    answers = IdempotencyRecord.objects.filter(Q(answer__lead__id__in=ids) | Q(answer__lead__in=ids))
     erasure.remember_reports(answers.values_list("key", flat=True), now=now)
     answers.delete()
 
@@ -138,8 +140,11 @@ def _empty_rows(lead_ids: Collection[UUID]) -> None:
     events = AgentEvent.objects.filter(lead__in=lead_ids).exclude(state=AgentEvent.State.DUE)
     events.update(data={}, error="", tries=None)
     Briefing.objects.filter(card__lead__in=lead_ids).update(error="", call="", due_at=None)
+    # What is on its way finds nothing to say any more.
+    Outgoing.objects.filter(lead__in=lead_ids).update(reason="", tried=[], changes=[])
     Drift.objects.filter(card__lead__in=lead_ids).delete()
-    Attempt.objects.filter(enrollment__lead__in=lead_ids).exclude(text="", reason="").update(text="", reason="")
+    said = Attempt.objects.filter(enrollment__lead__in=lead_ids).exclude(text="", reason="", instruction="")
+    said.update(text="", reason="", instruction="")
     Enrollment.objects.filter(lead__in=lead_ids).exclude(state=Enrollment.State.WAITING).update(
         reason="", next_reason=""
     )

@@ -68,7 +68,18 @@ class Step(models.Model):
     delay = models.DurationField(_("after our last message"), null=True, blank=True)
     before = models.DurationField(_("before the meeting"), null=True, blank=True)
     text = models.TextField(
-        _("text"), max_length=4000, help_text=_("Liquid, for example: Olá {{ first_name }}, tudo bem?")
+        _("text"),
+        max_length=4000,
+        blank=True,
+        help_text=_("Liquid, for example: Olá {{ first_name }}, tudo bem? Empty where the agent finds the words."),
+    )
+    instruction = models.TextField(
+        _("instruction for the agent"),
+        max_length=4000,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("In place of a text: what the agent is to speak of. It finds the words."),
     )
     template_id = models.CharField(
         _("approved template"),
@@ -188,7 +199,11 @@ class Attempt(models.Model):
 
     class State(models.TextChoices):
         SENDING = "sending", _("sending")
+        # Handed to the pipeline's channel, which has not said yet what became of it.
+        HANDED_OVER = "handed_over", _("on its way")
         SENT = "sent", _("sent")
+        # The channel took it, and it did not reach the lead.
+        NOT_DELIVERED = "not_delivered", _("not delivered")
         DECLINED = "declined", _("declined by the agent")
         SKIPPED = "skipped", _("left out")
         MISSED = "missed", _("missed")
@@ -211,8 +226,10 @@ class Attempt(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="attempts", db_index=False)
     step = models.PositiveSmallIntegerField(_("step"))
-    state = models.CharField(_("state"), max_length=12, choices=State, default=State.SENDING)
+    state = models.CharField(_("state"), max_length=13, choices=State, default=State.SENDING)
     text = models.TextField(_("text"), blank=True)
+    # What the agent is asked to speak of, where it finds the words.
+    instruction = models.TextField(_("instruction for the agent"), blank=True, default="", db_default="")
     # When the text was made: what it says of today and tomorrow is true of that day.
     rendered_at = models.DateTimeField(null=True, editable=False)
     template_id = models.CharField(_("approved template"), max_length=200, blank=True)

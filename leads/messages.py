@@ -22,7 +22,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from leads import handoff
-from leads.models import Lead
+from leads.models import Lead, MessagePart
 from leads.models import Message as Row
 from leads.statements import insert_missing, update
 
@@ -182,6 +182,7 @@ def forget(leads: Collection[Any]) -> None:
     rows = Row.objects.filter(lead__in=leads)
     # An id of WhatsApp's holds the number.
     rows.update(message_id="", other_id="", author="", text="", attachments=[], reason="")
+    MessagePart.objects.filter(message__lead__in=leads).update(text="", their_id="", reason="")
 
 
 # --- Finding the same one

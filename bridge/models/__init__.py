@@ -2,6 +2,7 @@ from bridge.models.account import Account, AccountPipeline, CallSlot, Catalogue
 from bridge.models.agent import AgentEvent, ApiKey, IdempotencyRecord
 from bridge.models.alert import Alert
 from bridge.models.card import Briefing, Card, CardContact, Delivery, Drift, Forgetting
+from bridge.models.channel import Channel, Outgoing
 from bridge.models.figure import Figure
 from bridge.models.heartbeat import Heartbeat
 from bridge.models.intake import Intake, IntakeCall, IntakeItem
@@ -23,6 +24,7 @@ __all__ = [
     "Card",
     "CardContact",
     "Catalogue",
+    "Channel",
     "Delivery",
     "Drift",
     "Figure",
@@ -32,6 +34,7 @@ __all__ = [
     "Intake",
     "IntakeCall",
     "IntakeItem",
+    "Outgoing",
     "Reevaluation",
     "RulesDraft",
     "RulesRevision",

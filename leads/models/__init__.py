@@ -2,7 +2,7 @@ from leads.models.further import FurtherAddress
 from leads.models.joining import JoinedLead, ProbablySame
 from leads.models.lead import ATTRIBUTES, Event, Lead, Objection
 from leads.models.meeting import Meeting
-from leads.models.message import Message
+from leads.models.message import Message, MessagePart
 from leads.models.person import Forgotten, ForgottenReport, OptOut, PseudonymKey
 from leads.models.pipeline import (
     Criterion,
@@ -31,6 +31,7 @@ __all__ = [
     "Lead",
     "Meeting",
     "Message",
+    "MessagePart",
     "Objection",
     "OptOut",
     "Pipeline",

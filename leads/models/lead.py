@@ -242,6 +242,7 @@ class Event(models.Model):
         ERASED = "erased", _("personal data erased")
         ADDRESS = "address", _("address")
         JOINED = "joined", _("joined with another lead")
+        MESSAGE = "message", _("what became of a message")
 
     lead = models.ForeignKey(Lead, models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField(_("at"))

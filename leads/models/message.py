@@ -84,3 +84,44 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_direction_display()}, {self.at:%Y-%m-%d %H:%M}"
+
+
+class MessagePart(models.Model):
+    """A piece of a message of ours that is too long for its channel, or whose lines leave one by one; in order.
+
+    A message that leaves whole has one. By its own id the messenger tells of each part by itself.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("waits to be sent")
+        # Handed to the channel by a process that has not said yet what became of it.
+        SENDING = "sending", _("sending")
+        SENT = "sent", _("sent")
+        DELIVERED = "delivered", _("delivered")
+        NOT_DELIVERED = "not_delivered", _("not delivered")
+        # It may have left: the answer was lost on a way that would say it twice.
+        UNCONFIRMED = "unconfirmed", _("not confirmed")
+        REFUSED = "refused", _("refused")
+
+    # After these the lead may have read it.
+    MAY_HAVE_LEFT = (State.SENDING, State.SENT, State.DELIVERED, State.UNCONFIRMED)
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="parts", db_index=False)
+    position = models.PositiveSmallIntegerField()
+    text = models.TextField(_("text"), blank=True)
+    state = models.CharField(_("state"), max_length=15, choices=State, default=State.QUEUED)
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    # By the messenger's own name, in its one spelling; empty until it is told.
+    their_id = models.CharField(max_length=250, blank=True)
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("part of a message")
+        verbose_name_plural = _("parts of messages")
+        ordering = ("message", "position")
+        constraints = (models.UniqueConstraint(fields=["message", "position"], name="part_once_per_message"),)
+        indexes = (models.Index(fields=["their_id"], condition=~Q(their_id=""), name="part_by_id"),)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.position})"

@@ -144,6 +144,20 @@ class Pipeline(models.Model):
         db_default="",
         help_text=_("A field of the lead in Kommo that holds the phone, where cards have no contact. Empty: none."),
     )
+    channel = models.CharField(
+        _("way out"),
+        max_length=50,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("By which messages leave first; when it fails, by the pipeline's others in their order."),
+    )
+    typing_pauses = models.BooleanField(
+        _("pauses as if typing"),
+        default=False,
+        db_default=False,
+        help_text=_("Between the parts of a message, as long as a person would type the next one."),
+    )
     # Drawn by lot and never counted up: a version that was rolled back must not come again with other rules.
     rules_version = models.BigIntegerField(default=new_version, editable=False)
     history = HistoricalRecords(excluded_fields=["rules_version"], no_db_index=["handoff_stage"])

@@ -34,7 +34,7 @@ check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, l
 # All that speaks to Kommo once more, with one that behaves as badly as accounts were seen to (docs/sandbox.md).
 .PHONY: check-hostile
 check-hostile:
-	@$(PY) -m pytest -n auto --maxprocesses 4 --kommo hostile -m "not served"
+	@$(PY) scripts/run_tests.py --kommo hostile -m "not served"
 
 # Two at once, and all of them whatever one finds; what each says is shown in one piece.
 CHECKS := check-types check-safe-changes check-architecture check-schema check-lint check-format check-migrations \

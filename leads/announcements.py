@@ -40,6 +40,9 @@ stage_changed = Signal()
 # person had the lead already when we came to know of it)
 handoff_changed = Signal()
 
+# pipeline, silenced: bool, now. The agent was silenced for every lead of a pipeline, or may speak again.
+agent_switched = Signal()
+
 # lead, reason: str, now. Somebody should look at this lead: what they said leads to nothing by itself.
 staff_wanted = Signal()
 

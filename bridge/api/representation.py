@@ -16,7 +16,7 @@ from bridge.sync import freshness
 from bridge.sync.desired import wanted_tags
 from bridge.sync.waiting import wait_of
 from followups import selectors as followups
-from leads import booking_links
+from leads import booking_links, gate
 from leads.interactions import Recorded
 from leads.models import Event, FurtherAddress, Lead, Pipeline
 from leads.rulebook import rulebook
@@ -125,9 +125,8 @@ def agent(lead: Lead | None, card: Card | Glance | None, now: datetime) -> dict[
     """Say whether the agent may reply, from our own rows; an unknown person may always be answered."""
     if lead is None:
         return {"may_reply": True, "reason": None, "since": None}
-    if lead.in_handoff:
-        reason = lead.handoff_reason or lead.handoff_source
-        return {"may_reply": False, "reason": reason, "since": moment(lead.handoff_since)}
+    if shut := gate.refusal(lead):
+        return {"may_reply": False, "reason": shut.reason, "since": moment(shut.since)}
     in_doubt = card and card.kommo_lead_id and lead.pipeline.silent_when_kommo_is_away
     if card and in_doubt and (since := freshness.unknown_since(card.account, now)):
         reason = "Kommo could not be asked for too long; a person may have taken over"
@@ -144,6 +143,8 @@ PERMISSIONS = Select(
         "handoff_reason",
         "handoff_since",
         "pipeline__silent_when_kommo_is_away",
+        "pipeline__silenced_at",
+        "pipeline__silenced_reason",
         "card__kommo_lead_id",
         *(f"card__{look}" for look in LOOKS),
     )
@@ -152,10 +153,12 @@ PERMISSIONS = Select(
 
 def may_reply(key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, Any]:
     """Say whether the agent may reply to a person; `pipeline` is the only one to look at, if any. One query."""
-    for pipeline_id, source, reason, since, is_silent, kommo_lead_id, *looks in PERMISSIONS.all(key=key):
+    for pipeline_id, source, reason, since, is_silent, silenced_at, why, kommo_lead_id, *looks in PERMISSIONS.all(
+        key=key
+    ):
         if pipeline and pipeline_id != pipeline.pk:
             continue
-        of = Pipeline(pk=pipeline_id, silent_when_kommo_is_away=is_silent)
+        of = Pipeline(pk=pipeline_id, silent_when_kommo_is_away=is_silent, silenced_at=silenced_at, silenced_reason=why)
         lead = Lead(pipeline=of, handoff_source=source, handoff_reason=reason, handoff_since=since)
         said = agent(lead, Glance(kommo_lead_id, "", Looks(*looks)), now)
         # Several pipelines may know the person: one reason is enough to stay silent.

@@ -366,6 +366,17 @@ class Pipeline(Record):
         bool, Flag(), Says("While Kommo could not be asked for half an hour, the agent may not reply.")
     ] = True
     chat_reply_pauses: Annotated[bool, Flag(), Says("A person who replies in Kommo's chat takes over.")] = True
+    conversations: Annotated[
+        str,
+        Choice(leads.Pipeline.Conversations.values),
+        Says(
+            "Where leads and the agent write to each other: `agent` (its own channel, a way in), or `kommo`: what is "
+            "written in Kommo's chats is the conversation, and the agent is told of it."
+        ),
+    ] = leads.Pipeline.Conversations.AGENT.value
+    yields_to_bots: Annotated[
+        bool, Flag(), Says("Where another bot answers a lead in Kommo's chat, the agent falls silent for that lead.")
+    ] = False
     phone_field: Annotated[
         str,
         Text(200, empty=True),

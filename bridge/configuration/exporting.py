@@ -25,6 +25,8 @@ PIPELINE_COLUMNS = (
     "handoff_max",
     "silent_when_kommo_is_away",
     "chat_reply_pauses",
+    "conversations",
+    "yields_to_bots",
     "phone_field",
     "handoff_note",
     "handoff_task",

@@ -295,6 +295,10 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
         yield _("A person who replies in Kommo's chat takes over")
     else:
         yield _("A person's reply in Kommo's chat is no takeover")
+    if pipeline.conversations == "kommo":
+        yield _("Conversations are those of Kommo's chats")
+    if pipeline.yields_to_bots:
+        yield _("Where another bot answers a lead, the agent falls silent for that lead")
     yield _("At a handoff a note goes on the card") if pipeline.handoff_note else _("No note at a handoff")
     if pipeline.handoff_task:
         yield _("At a handoff the seller gets the task “%(text)s”, due in %(time)s") % {

@@ -59,6 +59,7 @@ class AgentEvent(models.Model):
         DUE = "due", _("due")
         DELIVERED = "delivered", _("delivered")
         DEAD = "dead", _("given up")
+        DROPPED = "dropped", _("not told any more")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     lead = models.ForeignKey(Lead, models.CASCADE, related_name="agent_events")

@@ -33,6 +33,7 @@ AROUND = timedelta(hours=1)
 # So long an agent's reports tell that it reports.
 REPORTS_WITHIN = timedelta(days=7)
 MOST_HEARD = 50
+OURS = (Message.Direction.OUTBOUND, Message.Direction.STAFF)
 ANSWERS = "Kommo's own AI agent or another bot answers people in “{}”"
 
 
@@ -112,7 +113,7 @@ def _ours(card: Card, at: datetime) -> set[str]:
     """Return the digests of what our side said to a lead around a time: the agent, follow-ups, our Salesbot's field."""
     near = (at - AROUND, at + AROUND)
     messages = Message.objects.filter(lead_id=card.lead_id, at__range=near)
-    said = list(messages.exclude(direction=Message.Direction.INBOUND).values_list("text", flat=True))
+    said = list(messages.filter(direction__in=OURS).values_list("text", flat=True))
     attempts = Attempt.objects.filter(enrollment__lead_id=card.lead_id, created_at__range=near)
     said += attempts.values_list("text", flat=True)
     fields = {**card.observed.get("fields", {}), **card.in_doubt.get("fields", {})}

@@ -51,6 +51,7 @@ class Lead(models.Model):
         CHAT = "chat", _("a person replied in the chat")
         API = "api", _("the agent asked for a person")
         ADMIN = "admin", _("staff paused the agent")
+        GUARD = "guard", _("another bot is in the conversation")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Found by the indexes below that begin with it; so are the leads of the rows further down.
@@ -124,6 +125,9 @@ class Lead(models.Model):
     last_inbound_at = models.DateTimeField(_("last message of the lead"), null=True, blank=True)
     last_outbound_at = models.DateTimeField(_("last message of the agent"), null=True, blank=True)
     last_staff_at = models.DateTimeField(_("last message of staff"), null=True, blank=True)
+    # How often in a row the lead has answered us: at once, and without a pause (leads/loops.py).
+    quick_turns = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    turns = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(_("created at"))
     updated_at = models.DateTimeField(_("updated at"), db_index=True)
 

@@ -18,6 +18,7 @@ class Message(models.Model):
         INBOUND = "inbound", _("the lead")
         OUTBOUND = "outbound", _("the agent")
         STAFF = "staff", _("a person")
+        BOT = "bot", _("another bot")
 
     class Kind(models.TextChoices):
         TEXT = "text", _("text")
@@ -37,6 +38,15 @@ class Message(models.Model):
         DELIVERED = "delivered", _("delivered")
         NOT_DELIVERED = "not_delivered", _("not delivered")
         REFUSED = "refused", _("refused")
+
+    class Telling(models.TextChoices):
+        """What the agent is told of a lead's message (leads/untold.py). Empty: nothing, it knows or nobody listened."""
+
+        NONE = "", "–"
+        WAITING = "waiting", _("will be told to the agent")
+        HELD = "held", _("held back: the agent may not speak")
+        TOLD = "told", _("told to the agent")
+        LEFT = "left", _("left to others")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     lead = models.ForeignKey(Lead, models.CASCADE, related_name="messages", verbose_name=_("lead"), db_index=False)
@@ -65,6 +75,10 @@ class Message(models.Model):
     is_reported = models.BooleanField(default=False, db_default=False, editable=False)
     is_heard = models.BooleanField(default=False, db_default=False, editable=False)
 
+    telling = models.CharField(max_length=8, choices=Telling, blank=True, default="", db_default="", editable=False)
+    # When it was heard, while it waits to be told.
+    untold_since = models.DateTimeField(null=True, blank=True, editable=False)
+
     class Meta:
         verbose_name = _("message")
         verbose_name_plural = _("messages")
@@ -80,6 +94,8 @@ class Message(models.Model):
             models.Index(fields=["message_id"], condition=~Q(message_id=""), name="message_by_id"),
             models.Index(fields=["other_id"], condition=~Q(other_id=""), name="message_by_other_id"),
             models.Index(fields=["at"], name="messages_by_age"),
+            models.Index(fields=["untold_since"], condition=Q(untold_since__isnull=False), name="messages_to_be_told"),
+            models.Index(fields=["lead"], condition=Q(telling="held"), name="messages_held_back"),
         )
 
     def __str__(self) -> str:

@@ -33,6 +33,10 @@ def new_version() -> int:
 class Pipeline(models.Model):
     """A sales process; its rules are read once and kept until `rules_version` changes."""
 
+    class Conversations(models.TextChoices):
+        AGENT = "agent", _("where the agent works")
+        KOMMO = "kommo", _("in Kommo's chats")
+
     slug = models.SlugField(_("slug"), unique=True)
     name = models.CharField(_("name"), max_length=200)
     is_default = models.BooleanField(_("default"), default=False, help_text=_("Used when the agent names no pipeline."))
@@ -158,6 +162,26 @@ class Pipeline(models.Model):
         db_default=False,
         help_text=_("Between the parts of a message, as long as a person would type the next one."),
     )
+    conversations = models.CharField(
+        _("conversations"),
+        max_length=10,
+        choices=Conversations,
+        default=Conversations.AGENT,
+        db_default=Conversations.AGENT.value,
+        help_text=_("Where leads and the agent write to each other: Kommo's chats are heard only where they are that."),
+    )
+    yields_to_bots = models.BooleanField(
+        _("yields to other bots"),
+        default=False,
+        db_default=False,
+        help_text=_("Where another bot answers a lead in Kommo's chat, the agent falls silent for that lead."),
+    )
+    # Since when, why and by whom the agent is silent for every lead at once (leads/switch.py). It is no rule.
+    silenced_at = models.DateTimeField(_("agent silenced since"), null=True, blank=True)
+    silenced_reason = models.CharField(
+        _("why the agent is silenced"), max_length=500, blank=True, default="", db_default=""
+    )
+    silenced_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
     # Drawn by lot and never counted up: a version that was rolled back must not come again with other rules.
     rules_version = models.BigIntegerField(default=new_version, editable=False)
     history = HistoricalRecords(excluded_fields=["rules_version"], no_db_index=["handoff_stage"])

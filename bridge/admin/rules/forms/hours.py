@@ -23,6 +23,7 @@ from bridge.admin.rules.fields import (
 )
 from bridge.configuration import document
 from leads import booking_links
+from leads.models import Pipeline
 
 
 class HoursForm(Labelled):
@@ -69,6 +70,13 @@ class HoursForm(Labelled):
     chat_reply_pauses = forms.BooleanField(
         label=gettext_lazy("A person who replies in Kommo's chat takes over"), required=False
     )
+    conversations = forms.ChoiceField(
+        label=gettext_lazy("Where leads and the agent write to each other"), choices=Pipeline.Conversations.choices
+    )
+    yields_to_bots = forms.BooleanField(
+        label=gettext_lazy("Where another bot answers a lead in Kommo's chat, the agent falls silent for that lead"),
+        required=False,
+    )
     handoff_note = forms.BooleanField(label=gettext_lazy("Write a note on the card at a handoff"), required=False)
     handoff_task = forms.CharField(
         label=gettext_lazy("Task for the seller at a handoff"), max_length=200, required=False
@@ -96,6 +104,8 @@ class HoursForm(Labelled):
         "handoff_max",
         "silent_when_kommo_is_away",
         "chat_reply_pauses",
+        "conversations",
+        "yields_to_bots",
         "handoff_note",
         "handoff_task",
         "handoff_task_within",

@@ -39,7 +39,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
     (
         _("Agent"),
         (
-            (_("Ways in"), "input", "bridge_intake_changelist"),
+            (_("Ways in and out"), "input", "bridge_intake_changelist"),
             (_("What they told"), "inbox", "bridge_intakecall_changelist"),
             (_("Keys"), "key", "bridge_apikey_changelist"),
             (_("Told to the agent"), "campaign", "bridge_agentevent_changelist"),

@@ -41,7 +41,7 @@ def step(name: str) -> Callable[[View], Callable[[HttpRequest], HttpResponse]]:
             if not request.user.has_perms(("bridge.add_account", "bridge.change_account", "bridge.add_apikey")):
                 raise PermissionDenied
             progress = Progress(account_of(request))
-            if name not in ("connect", "key") and not progress.done["connect"]:
+            if name not in ("connect", "ways", "key") and not progress.done["connect"]:
                 messages.info(request, _("Connect Kommo first."))
                 return redirect("setup-connect")
             return view(request, progress)

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from bridge.configuration.survey import Survey, survey
-from bridge.models import Account, ApiKey, Card, Catalogue
+from bridge.models import Account, ApiKey, Card, Catalogue, Intake
 from bridge.sync import catalogue as catalogues
 from leads.models import Pipeline
 
@@ -20,6 +20,8 @@ class Step:
     name: str
     title: Any
     about: Any
+    # Nothing has to be done in it: an agent may well report everything by itself.
+    is_optional: bool = False
 
     @property
     def url(self) -> str:
@@ -31,6 +33,7 @@ STEPS = (
     Step("pipeline", _("Choose the pipeline"), _("Where the cards live")),
     Step("bind", _("Bind stages and fields"), _("Ours beside Kommo's")),
     Step("webhook", _("Hear what people do"), _("Kommo calls the bridge")),
+    Step("ways", _("Hear the conversations"), _("If messengers tell by themselves"), is_optional=True),
     Step("key", _("Make the agent's key"), _("Shown once")),
     Step("trial", _("Send a first message"), _("And see it on the card")),
 )
@@ -60,23 +63,25 @@ class Progress:
             "pipeline": pipelines.exclude(kommo_pipeline_id=None).exists(),
             "bind": bool(account and account.connected_at and self.survey and self.survey.is_complete),
             "webhook": bool(account and account.webhook_destination),
+            "ways": Intake.objects.filter(is_active=True).exists(),
             "key": ApiKey.objects.filter(revoked_at=None).exists(),
             "trial": bool(account) and Card.objects.filter(account=account, synced_at__isnull=False).exists(),
         }
 
     @property
     def first_open(self) -> Step | None:
-        return next((step for step in STEPS if not self.done[step.name]), None)
+        return next((step for step in STEPS if not step.is_optional and not self.done[step.name]), None)
 
     def rows(self, current: str) -> list[dict[str, Any]]:
-        """Return the steps as the page lists them. Before there is an account, only connecting and keys make sense."""
+        """Return the steps as the page lists them. Before there is an account, only connecting, ways in and keys make
+        sense."""
         return [
             {
                 "step": step,
                 "number": number,
                 "done": self.done[step.name],
                 "current": step.name == current,
-                "open": self.done["connect"] or step.name in ("connect", "key"),
+                "open": self.done["connect"] or step.name in ("connect", "ways", "key"),
             }
             for number, step in enumerate(STEPS, 1)
         ]

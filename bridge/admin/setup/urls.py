@@ -10,6 +10,7 @@ urlpatterns = [
     path("pipeline/", views.pipeline, name="setup-pipeline"),
     path("bind/", views.bind, name="setup-bind"),
     path("webhook/", views.webhook, name="setup-webhook"),
+    path("ways/", views.ways, name="setup-ways"),
     path("key/", views.key, name="setup-key"),
     path("trial/", trial.trial, name="setup-trial"),
     path("trial/state/", trial.state, name="setup-trial-state"),

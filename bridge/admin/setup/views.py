@@ -30,6 +30,8 @@ from bridge.admin.setup.forms import (
 )
 from bridge.admin.setup.page import go_on, show, step, trouble
 from bridge.admin.setup.steps import Progress
+from bridge.admin.ways import rows
+from bridge.admin.ways.guides import GUIDES
 from bridge.api import keys
 from bridge.configuration import establishing, phone_fields
 from bridge.configuration.connecting import Connection, destination_for, find_pipeline
@@ -224,6 +226,12 @@ def webhook(request: HttpRequest, progress: Progress) -> HttpResponse:
                 form.add_error(None, trouble(error))
     shown = destination_for(account, known).replace(account.webhook_secret or "\0", "•" * 8)
     return show(request, progress, "webhook", form=form, destination=shown, events=subscription.SETTINGS)
+
+
+@step("ways")
+def ways(request: HttpRequest, progress: Progress) -> HttpResponse:
+    half = rows.ways_in(request)
+    return show(request, progress, "ways", guides=GUIDES.values(), half=half)
 
 
 @never_cache

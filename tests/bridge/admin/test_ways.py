@@ -1,11 +1,25 @@
+"""Ways in: made by choosing who tells, with the address and keys to paste, each with its state and what it heard."""
+
 from __future__ import annotations
 
+import re
+
 import pytest
+import responses
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from bridge.admin.ways.guides import GUIDES
 from bridge.intakes import processing, ways
+from bridge.intakes.kinds import SOURCES
 from bridge.models import Intake, IntakeCall
 from tests.bridge.intakes.bodies import body
+
+ENGLISH = {"accept-language": "en"}
+LIST, ADD = "admin:bridge_intake_changelist", "admin:bridge_intake_add"
 
 
 @pytest.fixture
@@ -13,17 +27,89 @@ def intake(pipeline) -> Intake:
     return ways.establish("evolution", "zap", settings={"jwt_key": "chave"})
 
 
-LIST = "admin:bridge_intake_changelist"
+@pytest.fixture
+def viewer(django_user_model) -> Client:
+    somebody = django_user_model.objects.create_user("v", password="x", is_staff=True)
+    somebody.groups.add(Group.objects.get(name="viewer"))
+    client = Client()
+    client.force_login(somebody)
+    return client
 
 
-def test_a_way_in_is_made_with_an_address_to_copy(admin_client, pipeline):
-    said = {"kind": "evolution", "slug": "zap", "pipeline": pipeline.pk, "is_active": "on", "jwt_key": "chave"}
-    assert admin_client.post(reverse("admin:bridge_intake_add"), said).status_code == 302
+def text(client, name, *args, query=""):
+    answer = client.get(reverse(name, args=args) + query, headers=ENGLISH)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def make(client, kind, **said):
+    return client.post(f"{reverse(ADD)}?kind={kind}", {"slug": "zap", **said}, headers=ENGLISH)
+
+
+# --- Choosing and making
+
+
+def test_every_kind_can_be_chosen_has_a_picture_and_knows_the_keys_that_it_takes(admin_client, pipeline):
+    page = text(admin_client, ADD)
+    for kind, source in SOURCES.items():
+        assert f"?kind={kind}" in page and f"bridge/ways/{kind}" in page
+        assert tuple(GUIDES[kind].keys) == source.settings
+        assert re.search(r'name="slug"', text(admin_client, ADD, query=f"?kind={kind}"))
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_way_in_is_made_with_an_address_to_copy_and_keys_shown_once(admin_client, pipeline, kind):
+    keys = {name: f"chave-{name}" for name in SOURCES[kind].settings}
+
+    page = make(admin_client, kind, pipeline=pipeline.pk, **keys).content.decode()
+
     row = Intake.objects.get()
-    assert (row.pipeline, ways.settings_of(row)) == (pipeline, {"jwt_key": "chave"})
-    page = admin_client.get(reverse(LIST)).content.decode()
+    assert (row.kind, row.pipeline, ways.settings_of(row)) == (kind, pipeline, keys)
     assert f"http://testserver{ways.path_of(row)}" in page
-    assert "chave" not in page
+    again = text(admin_client, "admin:bridge_intake_way", row.pk)
+    assert f"http://testserver{ways.path_of(row)}" in again
+    for value in keys.values():
+        assert value in page and value not in again
+
+
+def test_the_snippet_has_address_and_key_filled_in_once_and_the_keys_name_later(admin_client, pipeline):
+    page = make(admin_client, "evolution", jwt_key="chave-nova").content.decode()
+    assert "&quot;jwt_key&quot;: &quot;chave-nova&quot;" in page
+    assert "&quot;jwt_key&quot;: &quot;JWT_KEY&quot;" in text(
+        admin_client, "admin:bridge_intake_way", Intake.objects.get().pk
+    )
+
+
+def test_a_key_that_is_ours_is_proposed_and_another_one_each_time(admin_client, pipeline):
+    def proposed():
+        return re.search(r'value="([\w-]{32})"[^>]*name="jwt_key"|name="jwt_key" value="([\w-]{32})"', page()).group(0)
+
+    def page():
+        return text(admin_client, ADD, query="?kind=evolution")
+
+    assert proposed() != proposed()
+
+
+def test_the_address_is_the_one_that_kommo_calls_where_staff_come_by_another(admin_client, account, intake):
+    account.webhook_destination = "https://bridge.example.com/webhooks/kommo/geheim/"
+    account.save()
+    page = text(admin_client, "admin:bridge_intake_way", intake.pk)
+    assert f"https://bridge.example.com{ways.path_of(intake)}" in page and "geheim" not in page
+
+
+def test_a_short_name_that_is_taken_is_refused_and_a_free_one_proposed(admin_client, intake):
+    ways.establish("waha", "whatsapp")
+    assert 'value="whatsapp-2"' in text(admin_client, ADD, query="?kind=evolution")
+    assert make(admin_client, "evolution").status_code == 200
+    assert Intake.objects.count() == 2
+
+
+@pytest.mark.parametrize("query", ["?kind=nobody", "?kind=", "?kind=evolution%00"])
+def test_a_kind_that_there_is_not_is_asked_for_again(admin_client, pipeline, query):
+    assert "?kind=evolution" in text(admin_client, ADD, query=query)
+
+
+# --- The page of each
 
 
 def test_keys_are_write_only(admin_client, intake):
@@ -36,23 +122,73 @@ def test_keys_are_write_only(admin_client, intake):
         assert (ways.settings_of(intake), ways.path_of(intake)) == (kept, path)
 
 
-def test_a_key_of_another_kind_is_refused(admin_client, pipeline):
-    said = {"kind": "zapi", "slug": "z", "is_active": "on", "secret": "x"}
-    assert admin_client.post(reverse("admin:bridge_intake_add"), said).status_code == 200
-    assert not Intake.objects.exists()
-
-
 def test_the_page_says_how_each_stands(admin_client, intake, client):
-    def page() -> str:
-        return admin_client.get(reverse(LIST), headers={"accept-language": "en"}).content.decode()
+    def stands():
+        return {
+            word
+            for word in ("nothing heard yet", "calls with a wrong signature", ">hears<", "switched off")
+            for page in (text(admin_client, LIST), text(admin_client, "admin:bridge_intake_way", intake.pk))
+            if word in page
+        }
 
-    assert "nothing heard yet" in page()
+    assert stands() == {"nothing heard yet"}
     client.post(ways.path_of(intake), "{}", content_type="application/json")
-    assert "calls with a wrong signature" in page()
+    assert stands() == {"calls with a wrong signature"}
     ways.establish("evolution", "zap", settings={"jwt_key": ""})
     client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
     processing.read_all()
-    assert ">hears<" in page().replace("\n", "").replace("  ", "")
+    assert stands() == {">hears<"}
+    admin_client.post(reverse("admin:bridge_intake_do", args=[intake.pk, "off"]))
+    assert stands() == {"switched off"}
+    assert client.post(ways.path_of(intake), "{}", content_type="application/json").status_code == 404
+    admin_client.post(reverse("admin:bridge_intake_do", args=[intake.pk, "on"]))
+    assert stands() == {">hears<"}
+
+
+def test_what_was_heard_last_is_told_with_the_lead(admin_client, pipeline, client):
+    intake = ways.establish("evolution", "zap")
+    client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
+    processing.read_all()
+    assert "Maria Souza: a message" in text(admin_client, LIST)
+    for name in ("admin:bridge_intake_way", "admin:bridge_intake_state"):
+        page = text(admin_client, name, intake.pk)
+        assert "Maria Souza" in page and "a message, taken in" in page
+
+
+def test_the_pages_cost_the_same_however_much_was_heard(admin_client, pipeline, client):
+    intake = ways.establish("evolution", "zap")
+
+    def cost():
+        with CaptureQueriesContext(connection) as queries:
+            text(admin_client, LIST)
+            text(admin_client, "admin:bridge_intake_way", intake.pk)
+        return len(queries)
+
+    client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
+    processing.read_all()
+    cost()
+    few = cost()
+    for number in range(30):
+        ways.establish("waha", f"more-{number}")
+        client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
+    processing.read_all()
+    assert cost() == few
+
+
+@pytest.mark.parametrize(("answers", "says"), [(200, "The address answers."), (502, "does not answer (502)")])
+def test_the_address_is_tested_as_the_other_side_would_reach_it(admin_client, intake, answers, says):
+    with responses.RequestsMock() as theirs:
+        theirs.head(f"http://testserver{ways.path_of(intake)}", status=answers)
+        url = reverse("admin:bridge_intake_do", args=[intake.pk, "test"])
+        assert says in admin_client.post(url, headers=ENGLISH, follow=True).content.decode()
+
+
+def test_a_new_address_ends_the_old_one(admin_client, intake, client):
+    old = ways.path_of(intake)
+    admin_client.post(reverse("admin:bridge_intake_do", args=[intake.pk, "new-address"]))
+    intake.refresh_from_db()
+    assert client.get(old).status_code == 404
+    assert client.get(ways.path_of(intake)).status_code == 200
 
 
 def test_what_was_told_is_shown_and_can_be_read_again(admin_client, pipeline, client):
@@ -70,11 +206,13 @@ def test_what_was_told_is_shown_and_can_be_read_again(admin_client, pipeline, cl
     assert call.state == IntakeCall.State.RECEIVED
 
 
-def test_who_only_looks_sees_no_address(client, intake, django_user_model):
-    from django.contrib.auth.models import Group
-
-    viewer = django_user_model.objects.create_user("v", password="x", is_staff=True)
-    viewer.groups.add(Group.objects.get(name="viewer"))
-    client.force_login(viewer)
-    page = client.get(reverse(LIST)).content.decode()
-    assert "zap" in page and intake.secret not in page
+def test_who_only_looks_sees_no_address_and_changes_nothing(viewer, intake):
+    for page in (text(viewer, LIST), text(viewer, "admin:bridge_intake_way", intake.pk)):
+        assert "zap" in page and intake.secret not in page
+    assert viewer.get(reverse(ADD)).status_code == 403
+    for do in ("test", "new-address", "off"):
+        assert viewer.post(reverse("admin:bridge_intake_do", args=[intake.pk, do])).status_code == 403
+    assert viewer.get(reverse("admin:bridge_intake_do", args=[intake.pk, "off"])).status_code == 405
+    before = intake.secret
+    intake.refresh_from_db()
+    assert intake.is_active and intake.secret == before

@@ -1,0 +1,5 @@
+"""Ways in and out: one page for all of them, a page for each, and what the ways in told."""
+
+from bridge.admin.ways import calls, intakes
+
+__all__ = ["calls", "intakes"]

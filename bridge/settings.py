@@ -279,6 +279,8 @@ RETENTION_DAYS = {
     "forgotten_reports": env.days("KEEP_FORGOTTEN_REPORTS_DAYS", 365),
 }
 METRICS_TOKEN = env.token("METRICS_TOKEN")
+# How long writing one reply takes a person: what the hours saved are counted by.
+MINUTES_PER_REPLY = env.number("MINUTES_PER_REPLY", 2, most=60)
 
 # --- Alerts to staff: told once so many looks, one a minute, have found a trouble, over at least the grace ----------
 

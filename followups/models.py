@@ -254,6 +254,7 @@ class Attempt(models.Model):
         indexes = (
             models.Index(fields=["retry_at"], condition=Q(state="sending"), name="attempts_to_retry"),
             models.Index(fields=["-created_at"], name="attempts_newest"),
+            models.Index(fields=["answered_at"], condition=Q(answered_at__isnull=False), name="attempts_answered"),
         )
 
     def __str__(self) -> str:

@@ -22,6 +22,7 @@ from leads.models import (
     ForgottenReport,
     FurtherAddress,
     Lead,
+    Meeting,
     ProbablySame,
     UnmappedConversationStage,
     UnmappedFlow,
@@ -242,9 +243,19 @@ def _empty(lead: Lead, now: datetime) -> None:
     lead.objections.all().delete()
     lead.further_addresses.all().delete()
     ProbablySame.objects.filter(Q(older=lead) | Q(younger=lead)).delete()
-    lead.meetings.all().delete()
+    _keep_that_they_met(lead)
+    # That it happened stays counted.
+    lead.milestones.update(detail="")
     sweep([lead.pk])
     lead.save()
+
+
+def _keep_that_they_met(lead: Lead) -> None:
+    """Leave of meetings that there were some, and when: they are counted. A calendar's id may name the person."""
+    rows = list(lead.meetings.all())
+    for row in rows:
+        row.meeting_id, row.link, row.awaits_result = f"erased-{row.pk}", "", False
+    Meeting.objects.bulk_update(rows, ["meeting_id", "link", "awaits_result"])
 
 
 def _impersonal(event: Event) -> dict[str, Any]:

@@ -20,6 +20,15 @@ from leads.nothing import is_worse, name_of
 EMPTY = {"name": "", "email": "", "chosen_flow": ""}
 
 
+@dataclass(frozen=True)
+class Answered:
+    """A message of ours that ended somebody's wait: the first one the lead got, or a person's after a handoff."""
+
+    at: datetime
+    is_first: bool
+    handed_over_at: datetime | None
+
+
 @dataclass
 class Change:
     """What one interaction changed: columns to save, what to tell the timeline, and what came too late."""
@@ -38,6 +47,7 @@ class Change:
     unmapped_flow: str = ""
     # Why staff are asked: its meeting has gone by without a result.
     gone_by: str = ""
+    answered: Answered | None = None
     # Told afterwards: it fills in what nobody knows, over no person and over nothing that was found on a card.
     history: bool = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.migrations import AddIndex, AlterField
+from django.db.migrations import AddIndex, AlterField, RemoveIndex
 
 
 class DropIndexOfField(AlterField):
@@ -57,6 +57,22 @@ class AddIndexBesideOthers(AddIndex):
         model = to_state.apps.get_model(app_label, self.model_name)
         beside = {"concurrently": True} if schema_editor.connection.vendor == "postgresql" else {}
         schema_editor.add_index(model, self.index, **beside)
+
+
+class DropIndexBesideOthers(RemoveIndex):
+    """Let go of an index of a table that is written to all the while. The migration must not be atomic."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = from_state.apps.get_model(app_label, self.model_name)
+        index = from_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        beside = {"concurrently": True} if schema_editor.connection.vendor == "postgresql" else {}
+        schema_editor.remove_index(model, index, **beside)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        index = to_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        beside = {"concurrently": True} if schema_editor.connection.vendor == "postgresql" else {}
+        schema_editor.add_index(model, index, **beside)
 
 
 def _beside_others(schema_editor: Any) -> str:

@@ -36,7 +36,7 @@ from leads.addresses import Address, Kind
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
-from leads.facts import Change, apply_facts, fill_in, merge_text
+from leads.facts import Answered, Change, apply_facts, fill_in, merge_text
 from leads.models import (
     Event,
     FurtherAddress,
@@ -491,10 +491,23 @@ def _note_message(lead: Lead, interaction: Interaction, changes: Change, now: da
     column = MESSAGE_COLUMN[message.direction]
     last = getattr(lead, column)
     if last is None or at > last:
+        if message.direction is not Direction.INBOUND:
+            changes.answered = _answered(lead, message.direction, at)
         setattr(lead, column, at)
         changes.columns.add(column)
         if message.direction is Direction.INBOUND:
             _note_where(lead, interaction.written_from.key, changes)
+
+
+def _answered(lead: Lead, direction: Direction, at: datetime) -> Answered | None:
+    """Return whose wait a message of ours ends; None for nobody's. `lead` is as it was before."""
+    is_first = lead.last_inbound_at is not None and lead.last_outbound_at is None and lead.last_staff_at is None
+    since = lead.handoff_since
+    # In the chat a person was there already: their message is what began it.
+    waits = direction is Direction.STAFF and lead.handoff_source != Lead.HandoffSource.CHAT
+    if since is None or not waits or since > at or (lead.last_staff_at and lead.last_staff_at >= since):
+        since = None
+    return Answered(at, is_first, handed_over_at=since) if is_first or since else None
 
 
 def _note_where(lead: Lead, key: str, changes: Change) -> None:

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from leads import interactions
 
 SHOWN = ("meeting_id", "meeting_status", "meeting_starts_at", "meeting_link", "meeting_gone_by")
-STORED = ("meeting_id", "status", "starts_at", "link", "awaits_result", "began_as", "first_told_at", "told_at")
+STORED = (
+    "meeting_id",
+    "status",
+    "starts_at",
+    "link",
+    "awaits_result",
+    "began_as",
+    "first_told_at",
+    "told_at",
+    "is_by_agent",
+)
 # A result that was not told in this time is asked for no more.
 ASKED_FOR = timedelta(days=30)
 FAR_AWAY = datetime.max.replace(tzinfo=UTC)
@@ -272,6 +282,8 @@ class _Book:
         row = row or Meeting(lead_id=self._lead.pk)
         row.meeting_id, row.status, row.starts_at, row.link = told.id, told.status, None, ""
         row.began_as, row.first_told_at, row.told_at = told.status, self._at, self._at
+        if row.is_by_agent is None:
+            row.is_by_agent = _is_with_agent_alone(self._lead)
         return row
 
     def show(self) -> None:
@@ -317,6 +329,11 @@ class _Book:
         update([row for row in self._rows if self._stored.get(id(row), _parts(row)) != _parts(row)], STORED)
 
 
+def _is_with_agent_alone(lead: Lead) -> bool:
+    """Say whether no person has been in the conversation so far."""
+    return not (lead.last_staff_at or lead.resumed_at or lead.is_with_people)
+
+
 def _as_shown(lead: Lead) -> Meeting:
     known = lead.provenance.get("meeting", {}).get("at")
     at = datetime.fromisoformat(known) if known else lead.created_at
@@ -330,7 +347,7 @@ def _as_shown(lead: Lead) -> Meeting:
 def _parts(row: Meeting) -> tuple[Any, ...]:
     """Return what is kept of a meeting; the first five are what a lead shows of one."""
     own = (row.meeting_id, row.status, row.starts_at, row.link, row.awaits_result)
-    return (*own, row.began_as, row.first_told_at, row.told_at)
+    return (*own, row.began_as, row.first_told_at, row.told_at, row.is_by_agent)
 
 
 def _said(parts: Sequence[Any]) -> Sequence[Any]:

@@ -134,3 +134,61 @@ class TimelinePage(serializers.Serializer):  # type: ignore[type-arg]
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
     results = TimelineEvent(many=True)
+
+
+class FunnelStage(serializers.Serializer):  # type: ignore[type-arg]
+    stage = serializers.CharField(help_text="A stage's key")
+    name = serializers.CharField()
+    entered = serializers.IntegerField(help_text="Leads that entered it in these days, each once")
+    share_of_previous = serializers.FloatField(
+        allow_null=True,
+        help_text="Of those that entered the stage before on the way, at most 1; null where nothing is before it",
+    )
+
+
+class Seconds(serializers.Serializer):  # type: ignore[type-arg]
+    p50 = serializers.IntegerField(allow_null=True, help_text="Half waited no longer; null where nobody waited")
+    p90 = serializers.IntegerField(allow_null=True)
+
+
+class ReasonCount(serializers.Serializer):  # type: ignore[type-arg]
+    reason = serializers.CharField(allow_blank=True)
+    count = serializers.IntegerField()
+
+
+class ObjectionCount(serializers.Serializer):  # type: ignore[type-arg]
+    name = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class StepResult(serializers.Serializer):  # type: ignore[type-arg]
+    sequence = serializers.CharField(help_text="Its slug")
+    step = serializers.IntegerField()
+    sent = serializers.IntegerField()
+    answered = serializers.IntegerField()
+    booked = serializers.IntegerField()
+    opted_out = serializers.IntegerField()
+
+
+class Results(serializers.Serializer):  # type: ignore[type-arg]
+    # `from` is a word of Python's.
+    vars()["from"] = serializers.DateField()
+    to = serializers.DateField()
+    leads = serializers.IntegerField(help_text="New ones")
+    qualified = serializers.IntegerField()
+    disqualified = serializers.IntegerField()
+    meetings_booked = serializers.IntegerField()
+    meetings_booked_by_agent = serializers.IntegerField(help_text="No person had been in the conversation before")
+    meetings_held = serializers.IntegerField()
+    won = serializers.IntegerField()
+    rescued = serializers.IntegerField(
+        help_text="Answered within seven days after a follow-up, and further along or booked since"
+    )
+    messages_by_agent = serializers.IntegerField()
+    hours_saved = serializers.FloatField(help_text="By the minutes that a reply takes a person (MINUTES_PER_REPLY)")
+    funnel = FunnelStage(many=True)
+    first_reply_seconds = Seconds()
+    handoff_wait_seconds = Seconds()
+    disqualified_because = ReasonCount(many=True)
+    objections = ObjectionCount(many=True)
+    followups = StepResult(many=True)

@@ -159,3 +159,30 @@ TIMELINE = _answer(
 MAY_REPLY = [_answer("It may", _AGENT), _answer("A person has taken over", _PAUSED)]
 HANDOFF = [_request("Why", {"reason": "quer falar com uma pessoa"}), _answer("Paused", _PAUSED)]
 GIVEN_BACK = [_answer("The agent may reply again", _AGENT)]
+
+RESULTS = _answer(
+    "Thirty days",
+    {
+        "from": "2026-10-24",
+        "to": "2026-11-22",
+        "leads": 130,
+        "qualified": 48,
+        "disqualified": 31,
+        "meetings_booked": 22,
+        "meetings_booked_by_agent": 17,
+        "meetings_held": 14,
+        "won": 5,
+        "rescued": 9,
+        "messages_by_agent": 1420,
+        "hours_saved": 47.3,
+        "funnel": [
+            {"stage": "new", "name": "NOVO LEAD", "entered": 130, "share_of_previous": None},
+            {"stage": "qualifying", "name": "EM QUALIFICAÇÃO", "entered": 104, "share_of_previous": 0.8},
+        ],
+        "first_reply_seconds": {"p50": 9, "p90": 31},
+        "handoff_wait_seconds": {"p50": 540, "p90": 4210},
+        "disqualified_because": [{"reason": "bill_value < 400", "count": 19}],
+        "objections": [{"name": "preço", "count": 27}],
+        "followups": [{"sequence": "reengagement", "step": 1, "sent": 61, "answered": 21, "booked": 4, "opted_out": 1}],
+    },
+)

@@ -3,6 +3,7 @@ from leads.models.joining import JoinedLead, ProbablySame
 from leads.models.lead import ATTRIBUTES, Event, Lead, Objection
 from leads.models.meeting import Meeting
 from leads.models.message import Message, MessagePart
+from leads.models.milestone import Milestone
 from leads.models.person import Forgotten, ForgottenReport, OptOut, PseudonymKey
 from leads.models.pipeline import (
     Criterion,
@@ -32,6 +33,7 @@ __all__ = [
     "Meeting",
     "Message",
     "MessagePart",
+    "Milestone",
     "Objection",
     "OptOut",
     "Pipeline",

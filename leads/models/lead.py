@@ -221,6 +221,7 @@ class Objection(models.Model):
         verbose_name_plural = _("objections")
         ordering = ("raised_at", "id")
         constraints = (models.UniqueConstraint(fields=["lead", "key"], name="objection_once_per_lead"),)
+        indexes = (models.Index(fields=["raised_at"], name="objections_by_age"),)
 
     def __str__(self) -> str:
         return self.name

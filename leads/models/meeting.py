@@ -21,6 +21,8 @@ class Meeting(models.Model):
     link = models.URLField(_("meeting link"), max_length=1000, blank=True)
     # Its time has gone by, and nobody has said how it went.
     awaits_result = models.BooleanField(_("awaits its result"), default=False)
+    # Nobody but the agent had spoken with the lead when it was booked; None where that was not kept.
+    is_by_agent = models.BooleanField(_("booked by the agent"), null=True, editable=False)
     # What the earliest news of it said, and of when that and the newest are.
     began_as = models.CharField(max_length=20, choices=Lead.MeetingStatus, editable=False)
     first_told_at = models.DateTimeField(editable=False)
@@ -33,6 +35,9 @@ class Meeting(models.Model):
         constraints = (models.UniqueConstraint(fields=["lead", "meeting_id"], name="meeting_once_per_lead"),)
         indexes = (
             models.Index(fields=["starts_at"], condition=models.Q(awaits_result=True), name="meeting_without_result"),
+            # What the results count: when meetings were booked, and when they were held.
+            models.Index(fields=["first_told_at"], name="meetings_by_booking"),
+            models.Index(fields=["status", "starts_at"], name="meetings_by_status"),
         )
 
     def __str__(self) -> str:

@@ -1,0 +1,250 @@
+"""What the agent was worth in a stretch of time: counted from rows that are there anyway, each number from an index.
+
+A day is the pipeline's own, from midnight to midnight where it is. Figures grow with what happened in that time, and
+not with the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from math import ceil
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+
+from followups.models import Attempt
+from leads.models import Lead, Meeting, Message, Milestone, Objection, Pipeline, Stage, Stay
+
+USUAL_DAYS = 30
+# A page shows what there is most of; the API all of it, up to here.
+MOST_NAMED = 50
+# An answer later than this has other reasons than the message.
+ANSWERED_WITHIN = timedelta(days=7)
+SENT = Attempt.State.SENT
+NOT_SAID = (Message.State.QUEUED, Message.State.NOT_DELIVERED, Message.State.REFUSED)
+
+
+@dataclass(frozen=True)
+class Period:
+    """Whole days of a pipeline, both named ones among them."""
+
+    first: date
+    last: date
+    time_zone: str
+
+    @property
+    def begins_at(self) -> datetime:
+        return datetime.combine(self.first, time.min, ZoneInfo(self.time_zone))
+
+    @property
+    def ends_at(self) -> datetime:
+        """The first moment that is not in it any more."""
+        return datetime.combine(self.last + timedelta(days=1), time.min, ZoneInfo(self.time_zone))
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+    @property
+    def before(self) -> Period:
+        """As many days, just before it."""
+        return Period(self.first - timedelta(days=self.days), self.first - timedelta(days=1), self.time_zone)
+
+    def of(self, column: str) -> Q:
+        return Q(**{f"{column}__gte": self.begins_at, f"{column}__lt": self.ends_at})
+
+
+def usual(pipeline: Pipeline, *, now: datetime) -> Period:
+    """Return the last thirty days, today among them."""
+    today = now.astimezone(ZoneInfo(pipeline.time_zone)).date()
+    return Period(today - timedelta(days=USUAL_DAYS - 1), today, pipeline.time_zone)
+
+
+def results(pipeline: Pipeline, period: Period) -> dict[str, Any]:
+    """Return the figures of contract §3 *Results*, as the API answers them. Twenty queries, however long the period."""
+    stages = list(pipeline.stages.order_by("rank", "id"))
+    entered = _entered(stages, period)
+    messages = agents_messages(pipeline, period).count()
+    return {
+        "from": period.first.isoformat(),
+        "to": period.last.isoformat(),
+        "leads": new_leads(pipeline, period).count(),
+        "qualified": came_to(qualified_stages(pipeline), period).count(),
+        "disqualified": came_to(disqualified_stages(pipeline), period).count(),
+        "meetings_booked": meetings_booked(pipeline, period).count(),
+        "meetings_booked_by_agent": meetings_booked(pipeline, period).filter(is_by_agent=True).count(),
+        "meetings_held": meetings_held(pipeline, period).count(),
+        "won": came_to([one for one in stages if one.kind == Stage.Kind.WON], period).count(),
+        "rescued": rescued(pipeline, period).count(),
+        "messages_by_agent": messages,
+        "hours_saved": hours(messages),
+        "funnel": funnel(stages, entered),
+        "first_reply_seconds": _waits(pipeline, period, Milestone.Kind.FIRST_REPLY),
+        "handoff_wait_seconds": _waits(pipeline, period, Milestone.Kind.HANDOFF_WAIT),
+        "disqualified_because": _reasons(pipeline, period),
+        "objections": _objections(pipeline, period),
+        "followups": _followups(pipeline, period),
+    }
+
+
+# --- Leads behind a number
+
+
+def new_leads(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
+    return Lead.objects.filter(period.of("created_at"), pipeline=pipeline)
+
+
+def came_to(stages: Sequence[Stage | int], period: Period) -> QuerySet[Lead]:
+    """Return the leads that entered any of the stages, each once however often it did."""
+    entered = Stay.objects.filter(period.of("entered_at"), stage__in=stages)
+    return Lead.objects.filter(pk__in=entered.values("lead"))
+
+
+def qualified_stages(pipeline: Pipeline) -> list[int]:
+    return _stages(pipeline, "qualified_stage", "qualified")
+
+
+def disqualified_stages(pipeline: Pipeline) -> list[int]:
+    return _stages(pipeline, "disqualified_stage", "disqualified")
+
+
+def _stages(pipeline: Pipeline, column: str, key: str) -> list[int]:
+    """Return where qualification puts leads, and where no rule says so, the stage of the usual name."""
+    rule = getattr(pipeline, "qualification", None)
+    if rule is not None and getattr(rule, f"{column}_id"):
+        return [getattr(rule, f"{column}_id")]
+    return list(pipeline.stages.filter(key=key).values_list("pk", flat=True))
+
+
+def meetings_booked(pipeline: Pipeline, period: Period) -> QuerySet[Meeting]:
+    """Return the meetings of which the first news, in that time, was that they are booked; one that moved is old."""
+    return Meeting.objects.filter(
+        period.of("first_told_at"), lead__pipeline=pipeline, began_as=Lead.MeetingStatus.SCHEDULED
+    )
+
+
+def meetings_held(pipeline: Pipeline, period: Period) -> QuerySet[Meeting]:
+    """Return the meetings that took place in that time, by when they began; without a time, by when that was told."""
+    completed = Meeting.objects.filter(status=Lead.MeetingStatus.COMPLETED, lead__pipeline=pipeline)
+    return completed.filter(period.of("starts_at") | (Q(starts_at=None) & period.of("told_at")))
+
+
+def agents_messages(pipeline: Pipeline, period: Period) -> QuerySet[Message]:
+    """Return what the agent said in that time; not what is known not to have arrived."""
+    rows = Message.objects.filter(period.of("at"), direction=Message.Direction.OUTBOUND).exclude(state__in=NOT_SAID)
+    return rows.filter(lead__pipeline=pipeline)
+
+
+def rescued(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
+    """Return the leads that answered a follow-up in that time, and are further along or booked since.
+
+    Further than ever before: where a lead only comes back to where it stood, nothing is gained. Stages that can be
+    reached from anywhere, such as *not interested*, are no way along, and neither is a lost one.
+    """
+    answered = Attempt.objects.filter(
+        period.of("answered_at"),
+        state=SENT,
+        answered_at__lte=F("ended_at") + ANSWERED_WITHIN,
+        enrollment__lead__pipeline=pipeline,
+    )
+    along = Stay.objects.filter(lead=OuterRef("enrollment__lead"), stage__reachable_from_anywhere=False).exclude(
+        stage__kind=Stage.Kind.LOST
+    )
+    rank = along.filter(entered_at__lt=OuterRef("answered_at")).order_by().values("lead")
+    reached = Coalesce(
+        Subquery(rank.annotate(best=Max("stage__rank")).values("best")), Value(-1), output_field=IntegerField()
+    )
+    since = along.filter(entered_at__gte=OuterRef("answered_at"), stage__rank__gt=OuterRef("reached"))
+    booked = Meeting.objects.filter(
+        lead=OuterRef("enrollment__lead"), first_told_at__gte=OuterRef("answered_at"), began_as__in=Lead.BOOKED
+    )
+    further = answered.annotate(reached=reached).filter(Exists(since) | Exists(booked))
+    return Lead.objects.filter(pk__in=further.values("enrollment__lead"))
+
+
+# --- Figures
+
+
+def hours(messages: int) -> float:
+    """Return the hours that writing so many messages would have taken a person."""
+    return _rounded(Decimal(messages * settings.MINUTES_PER_REPLY) / 60, 1)
+
+
+def _entered(stages: Sequence[Stage], period: Period) -> dict[int, int]:
+    rows = Stay.objects.filter(period.of("entered_at"), stage__in=stages).values_list("stage").order_by()
+    return dict(rows.annotate(leads=Count("lead", distinct=True)))
+
+
+def funnel(stages: Sequence[Stage], entered: dict[int, int]) -> list[dict[str, Any]]:
+    """Return how many leads entered each stage, and how many that is of those that entered the one before on the way.
+
+    What can be reached from anywhere has nothing before it, and nothing comes after it.
+    """
+    rows: list[dict[str, Any]] = []
+    previous = 0
+    for stage in stages:
+        number = entered.get(stage.pk, 0)
+        is_on_the_way = not stage.reachable_from_anywhere and stage.kind != Stage.Kind.LOST
+        has_share = is_on_the_way and previous > 0
+        share = min(1.0, _rounded(Decimal(number) / previous, 4)) if has_share else None
+        rows.append({"stage": stage.key, "name": stage.name, "entered": number, "share_of_previous": share})
+        previous = number if is_on_the_way else previous
+    return rows
+
+
+def _waits(pipeline: Pipeline, period: Period, kind: Milestone.Kind) -> dict[str, int | None]:
+    rows = Milestone.objects.filter(period.of("at"), pipeline=pipeline, kind=kind)
+    seconds, number = rows.order_by("seconds").values_list("seconds", flat=True), rows.count()
+    return {name: seconds[ceil(share * number) - 1] if number else None for name, share in SHARES}
+
+
+SHARES = (("p50", 0.5), ("p90", 0.9))
+
+
+def _reasons(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
+    """Return why leads were disqualified, most often first."""
+    rows = Milestone.objects.filter(period.of("at"), pipeline=pipeline, kind=Milestone.Kind.DISQUALIFIED).order_by()
+    counted = rows.values("detail").annotate(count=Count("lead", distinct=True)).order_by("-count", "detail")
+    return [{"reason": row["detail"], "count": row["count"]} for row in counted[:MOST_NAMED]]
+
+
+def _objections(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
+    rows = Objection.objects.filter(period.of("raised_at"), lead__pipeline=pipeline).order_by()
+    counted = rows.values("key").annotate(name=Max("name"), count=Count("pk")).order_by("-count", "name")
+    return [{"name": row["name"], "count": row["count"]} for row in counted[:MOST_NAMED]]
+
+
+def _followups(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
+    """Return what became of the messages of each step that were sent in that time."""
+    sent = Attempt.objects.filter(period.of("created_at"), state=SENT, enrollment__sequence__pipeline=pipeline)
+    rows = (
+        sent.values("enrollment__sequence", "enrollment__sequence__slug", "step")
+        .annotate(
+            sent=Count("pk"),
+            answered=Count("answered_at"),
+            booked=Count("booked_at"),
+            opted_out=Count("opted_out_at"),
+        )
+        .order_by("enrollment__sequence", "step")
+    )
+    return [
+        {
+            "sequence": row["enrollment__sequence__slug"],
+            "step": row["step"],
+            "sent": row["sent"],
+            "answered": row["answered"],
+            "booked": row["booked"],
+            "opted_out": row["opted_out"],
+        }
+        for row in rows
+    ]
+
+
+def _rounded(number: Decimal, places: int) -> float:
+    return float(number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))

@@ -10,7 +10,7 @@ CHECK_ENV = ENV_FILE=/dev/null DEBUG=false SECRET_KEY=$(shell head -c 60 /dev/ur
 	FIELD_ENCRYPTION_KEYS=$(shell head -c 32 /dev/urandom | base64 -w 0 | tr '+/' '-_') DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench format lock audit clean
+.PHONY: help install demo run test check bench format lock audit clients clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ lock: $(DEV) ## write the locks anew, for pins that were changed; asks the netwo
 
 audit: $(DEV) ## known vulnerabilities of what is installed; asks the network
 	@$(PY) scripts/check_advisories.py
+
+clients: $(DEV) ## clients by two public generators, calling every operation of a running bridge; asks the network
+	@$(PY) scripts/check_clients.py
 
 clean: ## remove what make made, but not your data
 	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
 from leads.addresses import Kind
@@ -28,10 +29,13 @@ PROBLEMS: Any = {(code, PROBLEM_TYPE): Problem for code in (400, 401, 413, 429, 
 PROBLEMS_WITH_404: Any = PROBLEMS | {(404, PROBLEM_TYPE): Problem}
 
 SYNC_STATES = ["synced", "pending", "retrying", "blocked", "dead", "gone"]
+FOLLOWUP_STATES = ["none", "waiting", "finished", "cancelled"]
+ACTORS = ["agent", "lead", "staff", "bridge", "kommo"]
+ADDRESS_KINDS = [kind.value for kind in Kind]
 
 
 class Address(serializers.Serializer):  # type: ignore[type-arg]
-    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
+    kind = serializers.ChoiceField(choices=ADDRESS_KINDS)
     value = serializers.CharField()
 
 
@@ -60,7 +64,7 @@ class Agent(serializers.Serializer):  # type: ignore[type-arg]
 
 
 class FollowUp(serializers.Serializer):  # type: ignore[type-arg]
-    state = serializers.ChoiceField(choices=["none", "waiting", "finished", "cancelled"])
+    state = serializers.ChoiceField(choices=FOLLOWUP_STATES)
     next_at = serializers.DateTimeField(allow_null=True)
     step = serializers.IntegerField(allow_null=True)
     held = serializers.BooleanField(required=False, help_text="True while staff hold it back; absent otherwise")
@@ -79,9 +83,16 @@ class InteractionAnswer(serializers.Serializer):  # type: ignore[type-arg]
     ignored = Ignored(many=True, help_text="What of the report was not taken up, and why; empty when all was")
 
 
+@extend_schema_field(
+    PolymorphicProxySerializer("ItemAnswer", serializers=[InteractionAnswer, Problem], resource_type_field_name=None)
+)
+class ItemAnswer(serializers.DictField):
+    pass
+
+
 class BatchItem(serializers.Serializer):  # type: ignore[type-arg]
     status = serializers.IntegerField()
-    body = serializers.DictField(help_text="As a single call would answer: an interaction's answer or a problem")
+    body = ItemAnswer(help_text="As a single call would answer: an interaction's answer or a problem")
 
 
 class MeetingAnswer(serializers.Serializer):  # type: ignore[type-arg]
@@ -119,7 +130,7 @@ class LeadInFull(LeadSummary):
 class TimelineEvent(serializers.Serializer):  # type: ignore[type-arg]
     at = serializers.DateTimeField()
     kind = serializers.CharField()
-    actor = serializers.ChoiceField(choices=["agent", "lead", "staff", "bridge", "kommo"])
+    actor = serializers.ChoiceField(choices=ACTORS)
     reason = serializers.CharField()
     data = serializers.DictField()  # type: ignore[assignment]
 

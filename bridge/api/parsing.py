@@ -25,8 +25,9 @@ PIECE = 64 * 1024
 
 
 class JsonParser(BaseParser):
-    # Whatever the caller called it: `curl -d` calls JSON a form, and a form that is no JSON is told so.
-    media_type = "*/*"
+    # What is described. Read is whatever the caller called it (see OnlyJson): `curl -d` calls JSON a form, and a form
+    # that is no JSON is told so.
+    media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         limit = settings.API_MAX_BODY_BYTES

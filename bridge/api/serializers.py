@@ -27,6 +27,8 @@ from leads.nothing import USUAL_WORDS, is_nothing
 from leads.phone import Phone
 from leads.statements import Select
 
+DIRECTIONS = [one.value for one in Direction]
+MEETING_STATUSES = Lead.MeetingStatus.values
 MOST_CUSTOM = 100
 MOST_ADDRESSES = 20
 MOST_OBJECTIONS = 50
@@ -261,6 +263,8 @@ def _is_scalar(value: Any) -> bool:
 
 
 class AddressFacts(Strict):
+    """Where the person is reached."""
+
     kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
     value = Text(required=True, allow_null=False, allow_blank=False, max_length=addresses.MAX_LENGTH)
 
@@ -273,6 +277,8 @@ class AddressFacts(Strict):
 
 
 class LeadFacts(Strict):
+    """The person, and what the conversation taught of them."""
+
     phone = PhoneText()
     addresses = serializers.ListField(
         child=AddressFacts(),
@@ -314,13 +320,17 @@ NOBODY = "Name the person: a phone, or at least one of addresses."
 
 
 class MeetingFacts(Strict):
+    """A meeting of the lead's, told by the id of your calendar."""
+
     id = Text(max_length=250)
-    status = Word(Lead.MeetingStatus.values)
+    status = Word(MEETING_STATUSES)
     starts_at = TimeOfDay(allow_null=True)
     link = serializers.URLField(required=False, allow_null=True, allow_blank=True, max_length=1000)
 
 
 class Context(Strict):
+    """Where the conversation is."""
+
     conversation_stage = Text(max_length=200)
     objections_raised = serializers.ListField(
         child=Text(required=True, allow_null=False, allow_blank=False, max_length=100),
@@ -332,8 +342,10 @@ class Context(Strict):
 
 
 class MessageFacts(Strict):
+    """One message: `inbound` the lead wrote, `outbound` the agent, `staff` a person of the company."""
+
     id = Text(max_length=250)
-    direction = Word([one.value for one in Direction])
+    direction = Word(DIRECTIONS)
     sent_at = Moment(allow_null=True)
     text = Text(max_length=LONGEST_TEXT, trim_whitespace=False)
 
@@ -456,4 +468,6 @@ def pipeline_named(slug: Any, key: ApiKey) -> Pipeline:
 
 
 class ReasonBody(Strict):
+    """Why, in your words; they are what staff read."""
+
     reason = Text(max_length=500)

@@ -17,6 +17,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from bridge.models import AgentEvent
 from followups import signing
 from followups.telling import person
+from leads import gate
 from leads.models import Lead
 
 PAUSED, RESUMED, STAGE_CHANGED = "agent.paused", "agent.resumed", "lead.stage_changed"
@@ -33,8 +34,11 @@ LONGEST_ERROR_OF_A_TRY = 200
 
 
 def tell(lead: Lead, event_type: str, *, now: datetime, **data: Any) -> None:
-    """Store an event for the agent, in the transaction of what it tells of. Without an address there is none."""
-    if settings.AGENT_WEBHOOK_URL:
+    """Store an event for the agent, in the transaction of what it tells of.
+
+    There is none without an address, nor of a lead that the agent does not serve.
+    """
+    if settings.AGENT_WEBHOOK_URL and not gate.unserved([lead]):
         AgentEvent.objects.create(
             lead=lead, type=event_type, data={"lead": person(lead), **data}, created_at=now, due_at=now
         )
@@ -55,7 +59,7 @@ def deliver_due(
         while clock() < until:
             progress()
             rows = _claim(clock())
-            if not rows:
+            if rows is None:
                 return False
             answers = list(pool.map(lambda row: (clock(), _ask(row, clock()), clock()), rows))
             for row, (asked_at, answer, at) in zip(rows, answers, strict=True):
@@ -80,15 +84,27 @@ def _due(now: datetime) -> QuerySet[AgentEvent]:
     return due.filter(due_at__lte=now).exclude(pauses & Q(older_pause)).exclude(~pauses & Q(older_of_type))
 
 
-def _claim(now: datetime) -> list[AgentEvent]:
-    """Take a few of the oldest due. Compare-and-set: of all workers that see a row, one sends it."""
-    found = _due(now).order_by("due_at")[:AT_ONCE]
+def _claim(now: datetime) -> list[AgentEvent] | None:
+    """Take a few of the oldest due; None when there are none.
+
+    Compare-and-set: of all workers that see a row, one sends it.
+    """
+    found = _due(now).order_by("due_at").select_related("lead__pipeline")[:AT_ONCE]
     taken = [
         row for row in found if _due(now).filter(pk=row.pk).update(due_at=now + HELD_FOR, attempts=F("attempts") + 1)
     ]
     for row in taken:
         row.attempts += 1
-    return taken
+    return _withhold(taken) if taken else None
+
+
+def _withhold(rows: list[AgentEvent]) -> list[AgentEvent]:
+    """Return what is still told; not what is of leads that the agent has come to serve no more."""
+    unserved = gate.unserved({row.lead_id: row.lead for row in rows}.values())
+    for row in rows:
+        if why := unserved.get(row.lead_id):
+            AgentEvent.objects.filter(pk=row.pk).update(state=AgentEvent.State.DROPPED, error=why[:1000])
+    return [row for row in rows if row.lead_id not in unserved]
 
 
 def _ask(row: AgentEvent, now: datetime) -> signing.Answer:

@@ -11,12 +11,12 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from bridge import agent_events, personal_data, reasons
+from bridge import agent_events, personal_data, reasons, serving
 from bridge.models import Card
 from bridge.sync import adoption, briefings, figures, handing_over, nudge, outbox, places, switches
 from followups import enrollment, telling
 from followups.recording import followups_sent
-from leads import announcements, silence
+from leads import announcements, gate, silence
 from leads.announcements import Saved
 from leads.models import FieldMapping, Flow, Lead, Pipeline, Stage, TagRule
 from leads.models.lead import ATTRIBUTES
@@ -38,6 +38,7 @@ SHOWN = frozenset(
 
 
 silence.ask(switches.silent)
+gate.ask_tags(serving.tags_of)
 briefings.in_words = reasons.told
 
 
@@ -91,6 +92,16 @@ def handoff_changed(
     agent_events.tell(lead, agent_events.PAUSED if paused else agent_events.RESUMED, now=now, reason=reason)
     if paused and tells_staff and (account_id := briefings.brief(lead, now=now)) is not None:
         nudge.send_on_commit(account_id)
+
+
+@receiver(announcements.tags_changed)
+def tags_changed(lead: Lead, before: Collection[str], after: Collection[str], now: datetime, **_: object) -> None:
+    """A tag may be what makes a lead the agent's, or somebody else's."""
+    was = gate.unserved_with(lead, before)
+    if why := gate.unserved_with(lead, after):
+        enrollment.stop(lead, why, now=now)
+    elif was and not lead.in_handoff:
+        agent_events.tell(lead, agent_events.RESUMED, now=now, reason="the agent serves this lead from now on")
 
 
 @receiver(announcements.staff_wanted)

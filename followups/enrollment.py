@@ -19,7 +19,7 @@ from followups import schedule, unreachable, versions
 from followups.models import Attempt, Enrollment, Sequence, Unreachable
 from followups.schedule import Due, Hours
 from followups.versions import SequencePlan
-from leads import erasure, optout, stages
+from leads import erasure, gate, optout, stages
 from leads.models import Event, Lead, Pipeline, Stage
 from leads.rulebook import rulebook
 from leads.statements import Select
@@ -96,10 +96,10 @@ def why_not(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
 
 def vetoes(leads: Collection[Lead]) -> dict[UUID, str]:
     """Return what speaks against writing to some of these leads beyond themselves: their person's wish, a number that
-    does not work, a lost card."""
+    does not work, a lost card, an agent that does not serve them."""
     answers: list[tuple[Any, Any]] = vetoes_wanted.send(Enrollment, lead_ids=[lead.pk for lead in leads])
     found = {lead_id: reason for _, reasons in answers for lead_id, reason in reasons.items()}
-    return found | unreachable.reasons(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
+    return gate.unserved(leads) | found | unreachable.reasons(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
 
 
 def _stage_says_no(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:

@@ -43,6 +43,9 @@ handoff_changed = Signal()
 # pipeline, silenced: bool, now. The agent was silenced for every lead of a pipeline, or may speak again.
 agent_switched = Signal()
 
+# lead, before, after: the tags on their card, which somebody else than we has changed; now.
+tags_changed = Signal()
+
 # lead, reason: str, now. Somebody should look at this lead: what they said leads to nothing by itself.
 staff_wanted = Signal()
 

@@ -229,7 +229,7 @@ def _empty(lead: Lead, now: datetime) -> None:
     own = pseudonyms.of_address(lead.phone_key) if lead.phone_key else lead.erased_address
     lead.erased_address, lead.erased_further = own, sorted(pseudonyms.of_lead(lead) - {own})
     lead.phone = lead.phone_key = None
-    lead.whatsapp_id = lead.written_from = ""
+    lead.whatsapp_id = lead.written_from = lead.first_key = ""
     lead.name = lead.email = lead.chosen_flow = lead.conversation_stage = ""
     lead.bill_value = lead.qualification_score = None
     lead.is_decision_maker = lead.has_solar_system = lead.has_active_contract = None

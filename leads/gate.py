@@ -6,11 +6,23 @@ long, say) it adds to the answer; nobody asks anything else.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
+from leads import serving
 from leads.models import Lead, Pipeline
+
+TagsOf = Callable[[Collection[UUID]], Mapping[UUID, Collection[str]]]
+
+_tags_of: list[TagsOf] = []
+
+
+def ask_tags(of: TagsOf) -> None:
+    """Let a room above say which tags the cards of leads have: ids of leads -> id -> tags."""
+    _tags_of.append(of)
 
 
 class Shut(StrEnum):
@@ -18,6 +30,7 @@ class Shut(StrEnum):
 
     SWITCHED_OFF = "switched_off"
     PERSON = "person"
+    UNSERVED = "unserved"
 
 
 @dataclass(frozen=True)
@@ -30,12 +43,49 @@ class Refusal:
 
 
 def refusal(lead: Lead) -> Refusal | None:
-    """Return why the agent may not speak with this lead now; None when it may. No query with the pipeline at hand."""
-    if lead.pipeline.silenced_at:
-        return Refusal(Shut.SWITCHED_OFF, switched_off(lead.pipeline), lead.pipeline.silenced_at)
-    if lead.in_handoff:
-        return Refusal(Shut.PERSON, lead.handoff_reason or lead.handoff_source, lead.handoff_since)
-    return None
+    """Return why the agent may not speak with this lead now; None when it may. See `refusals`."""
+    return refusals([lead]).get(lead.pk)
+
+
+def refusals(leads: Iterable[Lead]) -> dict[UUID, Refusal]:
+    """Return why the agent may not speak with some of these leads now, by their ids.
+
+    No query with the pipelines at hand; few where one of them asks for tags.
+    """
+    rows = list(leads)
+    found = {pk: Refusal(Shut.UNSERVED, why) for pk, why in unserved(rows).items()}
+    for lead in rows:
+        if lead.pipeline.silenced_at:
+            found[lead.pk] = _of_switch(lead.pipeline)
+        elif lead.in_handoff:
+            found[lead.pk] = Refusal(Shut.PERSON, lead.handoff_reason or lead.handoff_source, lead.handoff_since)
+    return found
+
+
+def refusal_of_stranger(key: str, pipeline: Pipeline, *, now: datetime) -> Refusal | None:
+    """Return why the agent may not speak with whoever writes from this address for the first time; None when it may."""
+    if pipeline.silenced_at:
+        return _of_switch(pipeline)
+    why = serving.why_not(pipeline.serves, tags=(), created_at=now, drawn_as=key)
+    return Refusal(Shut.UNSERVED, why) if why else None
+
+
+def unserved(leads: Iterable[Lead]) -> dict[UUID, str]:
+    """Return why the agent does not serve some of these leads, whoever has them now: nothing of them is told to it."""
+    asked = [lead for lead in leads if not lead.pipeline.serves.is_open]
+    by_tags = [lead.pk for lead in asked if lead.pipeline.serves.asks_tags]
+    tags = {pk: worn for of in _tags_of if by_tags for pk, worn in of(by_tags).items()}
+    found = {lead.pk: unserved_with(lead, tags.get(lead.pk, ())) for lead in asked}
+    return {pk: why for pk, why in found.items() if why}
+
+
+def unserved_with(lead: Lead, tags: Collection[str]) -> str:
+    """Return why the agent does not serve a lead whose card has these tags; empty when it does."""
+    return serving.why_not(lead.pipeline.serves, tags=tags, created_at=lead.created_at, drawn_as=lead.drawn_as)
+
+
+def _of_switch(pipeline: Pipeline) -> Refusal:
+    return Refusal(Shut.SWITCHED_OFF, switched_off(pipeline), pipeline.silenced_at)
 
 
 def switched_off(pipeline: Pipeline) -> str:

@@ -129,6 +129,8 @@ def _addresses(lead: Lead, other: Lead) -> list[FurtherAddress]:
     yielding, value, at = other.phone_key, other.phone, other.created_at
     if lead.phone is None and (other.phone or not lead.phone_key):
         yielding, value, at = lead.phone_key, None, lead.created_at
+        # Who was drawn stays drawn (leads/serving.py).
+        lead.first_key = lead.first_key or lead.phone_key or ""
         lead.phone, lead.phone_key = other.phone, other.phone_key
     lead.whatsapp_id = last.whatsapp_id or lead.whatsapp_id or other.whatsapp_id
     lead.written_from = "" if written_from == lead.phone_key else written_from

@@ -116,12 +116,15 @@ def call_by(lead: Lead, phone: Phone, now: datetime) -> bool:
             lead.phone, lead.phone_key = phone.e164, phone.key
             if former and lead.last_inbound_at:
                 lead.written_from = lead.written_from or former
+            # A number that is corrected was never theirs; another address was.
+            lead.first_key = lead.first_key or former or ""
             optout.meet([lead], now=now)
             said_at = lead.opted_out_at
             changed = Lead.objects.filter(pk=lead.pk, phone_key=before).update(
                 phone=phone.e164,
                 phone_key=phone.key,
                 written_from=lead.written_from,
+                first_key=lead.first_key,
                 opted_out_at=said_at,
                 updated_at=now,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -100,8 +100,9 @@ def lead_summary(lead: Lead, card: Card | Glance | None) -> dict[str, Any]:
 
 
 def interaction_answers(recorded: Sequence[Recorded], now: datetime) -> list[tuple[int, dict[str, Any]]]:
-    """Return the status and body each interaction is answered with. One query, whatever their number."""
+    """Return the status and body each interaction is answered with. Few queries, whatever their number."""
     cards, places = glances([one.lead.pk for one in recorded])
+    refusals = gate.refusals([one.lead for one in recorded])
     return [
         (
             201 if one.created else 200,
@@ -112,7 +113,7 @@ def interaction_answers(recorded: Sequence[Recorded], now: datetime) -> list[tup
                     "changed": one.decision.changed,
                     "reason": one.decision.reason,
                 },
-                "agent": agent(one.lead, cards.get(one.lead.pk), now),
+                "agent": agent(one.lead, cards.get(one.lead.pk), now, refusals),
                 "followup": places[one.lead.pk],
                 "ignored": one.ignored,
             },
@@ -121,12 +122,20 @@ def interaction_answers(recorded: Sequence[Recorded], now: datetime) -> list[tup
     ]
 
 
-def agent(lead: Lead | None, card: Card | Glance | None, now: datetime) -> dict[str, Any]:
-    """Say whether the agent may reply, from our own rows; an unknown person may always be answered."""
+def agent(
+    lead: Lead | None,
+    card: Card | Glance | None,
+    now: datetime,
+    refusals: Mapping[UUID, gate.Refusal] | None = None,
+) -> dict[str, Any]:
+    """Say whether the agent may reply, from our own rows; an unknown person may be answered.
+
+    refusals: what the gate says of leads (leads/gate.py), for who has asked it of many at once.
+    """
     if lead is None:
         return {"may_reply": True, "reason": None, "since": None}
-    if shut := gate.refusal(lead):
-        return {"may_reply": False, "reason": shut.reason, "since": moment(shut.since)}
+    if shut := gate.refusal(lead) if refusals is None else refusals.get(lead.pk):
+        return _refused(shut)
     in_doubt = card and card.kommo_lead_id and lead.pipeline.silent_when_kommo_is_away
     if card and in_doubt and (since := freshness.unknown_since(card.account, now)):
         reason = "Kommo could not be asked for too long; a person may have taken over"
@@ -134,17 +143,25 @@ def agent(lead: Lead | None, card: Card | Glance | None, now: datetime) -> dict[
     return {"may_reply": True, "reason": None, "since": None}
 
 
+OF_PIPELINE = (
+    "id",
+    "silent_when_kommo_is_away",
+    "silenced_at",
+    "silenced_reason",
+    "serves_only_with_tag",
+    "serves_never_with_tag",
+    "serves_only_new_leads",
+    "serves_new_since",
+    "serves_share",
+)
+OF_LEAD = ("handoff_source", "handoff_reason", "handoff_since", "created_at", "phone_key", "first_key")
 PERMISSIONS = Select(
     lambda key: Lead.objects.filter(
         Q(phone_key=key) | Q(pk__in=FurtherAddress.objects.filter(key=key).values("lead_id"))
     ).values_list(
-        "pipeline_id",
-        "handoff_source",
-        "handoff_reason",
-        "handoff_since",
-        "pipeline__silent_when_kommo_is_away",
-        "pipeline__silenced_at",
-        "pipeline__silenced_reason",
+        *(f"pipeline__{column}" for column in OF_PIPELINE),
+        *OF_LEAD,
+        "pk",
         "card__kommo_lead_id",
         *(f"card__{look}" for look in LOOKS),
     )
@@ -152,19 +169,34 @@ PERMISSIONS = Select(
 
 
 def may_reply(key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, Any]:
-    """Say whether the agent may reply to a person; `pipeline` is the only one to look at, if any. One query."""
-    for pipeline_id, source, reason, since, is_silent, silenced_at, why, kommo_lead_id, *looks in PERMISSIONS.all(
-        key=key
-    ):
-        if pipeline and pipeline_id != pipeline.pk:
-            continue
-        of = Pipeline(pk=pipeline_id, silent_when_kommo_is_away=is_silent, silenced_at=silenced_at, silenced_reason=why)
-        lead = Lead(pipeline=of, handoff_source=source, handoff_reason=reason, handoff_since=since)
-        said = agent(lead, Glance(kommo_lead_id, "", Looks(*looks)), now)
+    """Say whether the agent may reply to a person; `pipeline` is the only one to look at, if any.
+
+    One query; another where a pipeline asks for tags, or where nobody knows the person.
+    """
+    rows = [_permission(row) for row in PERMISSIONS.all(key=key)]
+    rows = [(lead, card) for lead, card in rows if not pipeline or lead.pipeline_id == pipeline.pk]
+    refusals = gate.refusals([lead for lead, _ in rows])
+    for lead, card in rows:
+        said = agent(lead, card, now, refusals)
         # Several pipelines may know the person: one reason is enough to stay silent.
         if not said["may_reply"]:
             return said
+    theirs = None if rows else pipeline or Pipeline.objects.filter(is_default=True).first()
+    if theirs and (shut := gate.refusal_of_stranger(key, theirs, now=now)):
+        return _refused(shut)
     return agent(None, None, now)
+
+
+def _refused(shut: gate.Refusal) -> dict[str, Any]:
+    return {"may_reply": False, "reason": shut.reason, "since": moment(shut.since)}
+
+
+def _permission(row: Sequence[Any]) -> tuple[Lead, Glance]:
+    """Return of a row what `agent` asks of a lead and its card."""
+    pipeline = Pipeline(**dict(zip(OF_PIPELINE, row, strict=False)))
+    pk, kommo_lead_id, *looks = row[len(OF_PIPELINE) + len(OF_LEAD) :]
+    lead = Lead(pk=pk, pipeline=pipeline, **dict(zip(OF_LEAD, row[len(OF_PIPELINE) :], strict=False)))
+    return lead, Glance(kommo_lead_id, "", Looks(*looks))
 
 
 def lead_in_full(lead: Lead, now: datetime) -> dict[str, Any]:

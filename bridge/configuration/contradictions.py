@@ -74,6 +74,9 @@ def _of_pipeline(pipeline: Pipeline) -> Iterator[Problem]:
     for sequence in pipeline.sequences:
         yield from _of_sequence(sequence, keys)
     yield from _of_hours(pipeline)
+    served = pipeline.agent_serves
+    if served.serves_only_with_tag and name_key(served.serves_only_with_tag) == name_key(served.serves_never_with_tag):
+        yield pipeline.problem("agent_serves", "one tag cannot be asked for and ruled out: nobody would be served")
 
 
 def _of_stages(pipeline: Pipeline, keys: list[str]) -> Iterator[Problem]:

@@ -27,12 +27,12 @@ from ruamel.yaml.reader import ReaderError
 from bridge.configuration.problems import Problem, RefusedError
 from bridge.configuration.records import Named, Record, Says
 from bridge.configuration.structures import Many, One, TextPairs, Texts
-from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Slug, Text, Value
+from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Share, Slug, Text, Value
 from followups import models as followups
 from followups.schedule import WEEKDAYS
 from followups.texts import BrokenTextError
 from followups.texts import check as check_text
-from leads import booking_links
+from leads import booking_links, serving
 from leads import models as leads
 from leads.models.pipeline import usual_opt_out_words, usual_words_for_nothing
 from leads.names import name_key
@@ -53,6 +53,10 @@ def _text_of_step(text: str) -> str | None:
         except BrokenTextError as error:
             return f"the text cannot be rendered: {error}"
     return None
+
+
+def _blank_tag(text: str) -> str | None:
+    return "a tag has a name" if text and not text.strip() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,6 +272,36 @@ class QuietHours(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentServes(Record):
+    """Whom the agent serves: {only_with_tag: IA, share: 0.1}. Everything that is named must hold."""
+
+    called: ClassVar[str] = "agent_serves"
+    on_one_line: ClassVar[bool] = True
+
+    serves_only_with_tag: Annotated[
+        str,
+        Text(250, empty=True, check=_blank_tag),
+        Named("only_with_tag"),
+        Says("Only leads whose card has this tag; empty: any."),
+    ] = ""
+    serves_never_with_tag: Annotated[
+        str,
+        Text(250, empty=True, check=_blank_tag),
+        Named("never_with_tag"),
+        Says("No lead whose card has this tag; empty: none is left out."),
+    ] = ""
+    serves_only_new_leads: Annotated[
+        bool, Flag(), Named("only_new_leads"), Says("Only leads who came after this was set.")
+    ] = False
+    serves_share: Annotated[
+        Decimal,
+        Share(),
+        Named("share"),
+        Says("So many of them, by a draw that stays the same for each person: 0.1 is a tenth."),
+    ] = serving.EVERYBODY
+
+
+@dataclass(frozen=True, kw_only=True)
 class Holidays(Record):
     """Whose holidays are kept, by ISO codes: {country: BR, state: PE}."""
 
@@ -349,6 +383,11 @@ class Pipeline(Record):
     null_means_unknown: Annotated[
         bool, Flag(), Says("An empty value from the agent clears nothing: for schemas that fill in every field.")
     ] = False
+    agent_serves: Annotated[
+        AgentServes,
+        One(AgentServes),
+        Says("Which leads the agent serves; to the others it may not reply, and it is told nothing of them."),
+    ] = field(default_factory=AgentServes)
     booking_url: Annotated[
         str,
         Text(1000, empty=True, check=booking_links.wrong),

@@ -47,6 +47,7 @@ STAGE_COLUMNS = (
     "loss_reason",
     "kommo_status_id",
 )
+SERVES_COLUMNS = ("serves_only_with_tag", "serves_never_with_tag", "serves_only_new_leads", "serves_share")
 CRITERION_COLUMNS = ("field", "operator", "value", "required", "disqualifies")
 FIELD_COLUMNS = ("attribute", "kommo_field", "type", "options", "kommo_field_id")
 TAG_COLUMNS = ("attribute", "template")
@@ -84,6 +85,7 @@ def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
         holidays=document.Holidays(holidays_country=row.holidays_country, holidays_subdivision=row.holidays_subdivision)
         if row.holidays_country
         else None,
+        agent_serves=document.AgentServes(**_columns(row, SERVES_COLUMNS)),
         opt_out_words=tuple(row.opt_out_words),
         words_for_nothing=tuple(row.nothing),
         without=tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages)),

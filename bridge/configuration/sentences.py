@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from bridge.configuration import differences, document
 from followups.models import Sequence
 from leads import models as leads
+from leads import serving
 
 SECTIONS = (
     ("stages", gettext_lazy("Stages")),
@@ -280,6 +281,7 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
     yield _("Words that stand for nothing: %(words)s") % {"words": ", ".join(pipeline.words_for_nothing) or "–"}
     if pipeline.null_means_unknown:
         yield _("An empty value from the agent clears nothing")
+    yield from _served(pipeline.agent_serves)
     if pipeline.booking_url:
         yield _("Leads book a meeting at %(address)s") % {"address": pipeline.booking_url}
     yield (
@@ -318,6 +320,17 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
         "locale": pipeline.locale,
         "region": pipeline.phone_region,
     }
+
+
+def _served(said: document.AgentServes) -> Iterator[str]:
+    if said.serves_only_with_tag:
+        yield _("The agent serves only leads with the tag “%(tag)s”") % {"tag": said.serves_only_with_tag}
+    if said.serves_never_with_tag:
+        yield _("The agent serves no leads with the tag “%(tag)s”") % {"tag": said.serves_never_with_tag}
+    if said.serves_only_new_leads:
+        yield _("The agent serves only leads who came after this was set")
+    if said.serves_share < 1:
+        yield _("The agent serves %(share)s of the leads, by a draw") % {"share": serving.percent(said.serves_share)}
 
 
 def _differing(before: list[str], after: list[str]) -> Iterator[Change]:

@@ -148,6 +148,23 @@ class Score(Kind):
         return int(value) if value == int(value) else float(value)
 
 
+class Share(Kind):
+    """0 to 1, with at most four decimals."""
+
+    def words(self) -> str:
+        return "0 to 1"
+
+    def read(self, node: Node) -> Decimal:
+        if tag_of(node) in ("int", "float") and NUMBER.fullmatch(node.value):
+            share = Decimal(node.value)
+            if 0 <= share <= 1 and share == round(share, 4):
+                return share
+        raise refused(node, "a share lies between 0 and 1, with at most four decimals")
+
+    def show(self, value: Decimal) -> int | float:
+        return int(value) if value == int(value) else float(value)
+
+
 class Value(Kind):
     """What a lead's attribute is compared with: a text, a number, true or false, or a list of these."""
 

@@ -53,6 +53,7 @@ class Writer:
             "sending_weekdays": list(new.quiet_hours.sending_weekdays),
             "opt_out_words": list(new.opt_out_words),
             "words_for_nothing": list(new.words_for_nothing),
+            **{name: getattr(new.agent_serves, name) for name in exporting.SERVES_COLUMNS},
             "holidays_country": new.holidays.holidays_country if new.holidays else "",
             "holidays_subdivision": new.holidays.holidays_subdivision if new.holidays else "",
         }

@@ -112,6 +112,13 @@ PEOPLE = (
     _("joined by %(a)s"),
     _("the person is known as one lead now"),
 )
+SERVED = (
+    _("the agent serves no leads with the tag %(a)s"),
+    _("the agent serves only leads with the tag %(a)s"),
+    _("the agent serves only new leads, and this one was there before"),
+    _("the agent serves %(share)s of the leads, and this one was not drawn"),
+    _("the agent serves this lead from now on"),
+)
 CARDS = (
     _("moved in Kommo to %(a)s by an automation or another program"),
     _("moved in Kommo to %(a)s"),
@@ -360,5 +367,16 @@ WEEKDAYS = (
 LATE = (_("%(a)s is further along"), _("%(a)s stopped: %(why)s"))
 
 SENTENCES = (
-    DECISIONS + PLACES + ALTERNATIVES + QUALIFICATION + PEOPLE + CARDS + DELIVERY + KOMMO + FOLLOW_UPS + IGNORED + LATE
+    DECISIONS
+    + PLACES
+    + ALTERNATIVES
+    + QUALIFICATION
+    + PEOPLE
+    + SERVED
+    + CARDS
+    + DELIVERY
+    + KOMMO
+    + FOLLOW_UPS
+    + IGNORED
+    + LATE
 )

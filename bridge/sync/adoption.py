@@ -35,7 +35,7 @@ from bridge.sync.plan import MAX_NAME_LENGTH, unanswered
 from bridge.sync.traits import Trait
 from bridge.sync.wishes import Wishes, wishes
 from followups import enrollment
-from leads import facts, stages
+from leads import announcements, facts, stages
 from leads.models import Event, FieldMapping, Lead, Stage, TagRule
 from leads.phone import PhoneError, parse
 from leads.rulebook import Rulebook, rulebook
@@ -197,6 +197,9 @@ def adopt(
     _save_lead(reading, columns)
     if "stage" in changed:
         _adopt_stage(reading)
+    if "tags" in changed and not reading.first_sight:
+        before, after = changed["tags"]
+        announcements.tags_changed.send(Lead, lead=reading.lead, before=before, after=after, now=now)
     if gone_because is not None:
         _bring_back(reading, gone_because)
     return findings

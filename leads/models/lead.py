@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 
-from leads import addresses
+from leads import addresses, serving
 from leads.addresses import LONGEST_KEY
 from leads.models.pipeline import Pipeline, Stage
 
@@ -64,6 +64,8 @@ class Lead(models.Model):
     phone_key = models.CharField(max_length=LONGEST_KEY, null=True, blank=True, editable=False)
     # Key of the address last written from, where it is not that one.
     written_from = models.CharField(max_length=LONGEST_KEY, blank=True, default="", db_default="", editable=False)
+    # Key of the address the person was first known by, where it is not that one (leads/serving.py).
+    first_key = models.CharField(max_length=LONGEST_KEY, blank=True, default="", db_default="", editable=False)
 
     # The WhatsApp id last reported, spelled as WhatsApp spells it: some numbers have no ninth digit there.
     whatsapp_id = models.CharField(max_length=100, blank=True, default="", db_default="", editable=False)
@@ -176,6 +178,11 @@ class Lead(models.Model):
         """Return where the person is reached, the address last written from first: [{"kind", "value"}]."""
         known = addresses.in_order(self.address_keys, self.written_from)
         return [one.told for one in addresses.with_jid(known, self.whatsapp_id, own=self.phone or "")]
+
+    @property
+    def drawn_as(self) -> str:
+        """By what the person takes part in draws (leads/serving.py)."""
+        return serving.drawn_as(self.pk, self.phone_key, self.first_key)
 
     @property
     def in_handoff(self) -> bool:

@@ -7,9 +7,11 @@ from datetime import timedelta
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from leads import serving
 from leads.names import name_key
 from leads.nothing import USUAL_WORDS
 
@@ -182,9 +184,26 @@ class Pipeline(models.Model):
         _("why the agent is silenced"), max_length=500, blank=True, default="", db_default=""
     )
     silenced_by = models.CharField(max_length=150, blank=True, default="", db_default="", editable=False)
+    serves_only_with_tag = models.CharField(
+        _("the agent serves only leads with the tag"), max_length=250, blank=True, default="", db_default=""
+    )
+    serves_never_with_tag = models.CharField(
+        _("the agent serves no leads with the tag"), max_length=250, blank=True, default="", db_default=""
+    )
+    serves_only_new_leads = models.BooleanField(_("the agent serves only new leads"), default=False, db_default=False)
+    # Since when that holds: whoever was there before is not new.
+    serves_new_since = models.DateTimeField(null=True, blank=True, editable=False)
+    serves_share = models.DecimalField(
+        _("share of the leads that the agent serves"),
+        max_digits=5,
+        decimal_places=4,
+        default=serving.EVERYBODY,
+        db_default=serving.EVERYBODY,
+        help_text=_("0 to 1, by a draw that stays the same for each person."),
+    )
     # Drawn by lot and never counted up: a version that was rolled back must not come again with other rules.
     rules_version = models.BigIntegerField(default=new_version, editable=False)
-    history = HistoricalRecords(excluded_fields=["rules_version"], no_db_index=["handoff_stage"])
+    history = HistoricalRecords(excluded_fields=["rules_version", "serves_new_since"], no_db_index=["handoff_stage"])
 
     class Meta:
         verbose_name = _("pipeline")
@@ -192,10 +211,32 @@ class Pipeline(models.Model):
         ordering = ("slug",)
         constraints = (
             models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="one_default_pipeline"),
+            models.CheckConstraint(
+                condition=Q(serves_share__gte=0, serves_share__lte=1), name="served_share_between_0_and_1"
+            ),
         )
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        if not self.serves_only_new_leads:
+            self.serves_new_since = None
+        elif self.serves_new_since is None:
+            self.serves_new_since = timezone.now()
+        if (columns := kwargs.get("update_fields")) is not None and "serves_only_new_leads" in columns:  # type: ignore[operator]
+            kwargs["update_fields"] = {*columns, "serves_new_since"}  # type: ignore[misc]
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    @property
+    def serves(self) -> serving.Terms:
+        """Whom of its leads the agent serves (leads/serving.py)."""
+        return serving.Terms(
+            self.serves_only_with_tag,
+            self.serves_never_with_tag,
+            self.serves_new_since if self.serves_only_new_leads else None,
+            self.serves_share,
+        )
 
     @property
     def nothing(self) -> tuple[str, ...]:

@@ -60,7 +60,12 @@ def test_a_pipeline_can_do_without_won():
     assert [stage.key for stage in parse(SMALLEST + "    without: [won]\n").stages] == ["new", "next", "lost"]
 
 
-@pytest.mark.parametrize("text", [CONTRACT, SOLAR, CLINIC, SMALLEST, SMALLEST + "    without: [won, lost]\n"])
+SERVED = (
+    SMALLEST + "    agent_serves: {only_with_tag: IA piloto, never_with_tag: vip, only_new_leads: true, share: 0.1}\n"
+)
+
+
+@pytest.mark.parametrize("text", [CONTRACT, SOLAR, CLINIC, SMALLEST, SMALLEST + "    without: [won, lost]\n", SERVED])
 def test_what_is_written_reads_as_what_was_read(text):
     read = document.parse(text.encode())
 
@@ -94,6 +99,13 @@ def test_what_is_written_reads_as_what_was_read(text):
         ('    quiet_hours: {from: "20:00"}', 7, "“from” need “to” as well"),
         ("    quiet_hours: {weekdays: [seg]}", 7, "unknown: “seg”"),
         ("    quiet_hours: evening", 7, "written as keys and values"),
+        ("    agent_serves: {share: 1.5}", 7, "a share lies between 0 and 1"),
+        ("    agent_serves: {share: 0.00001}", 7, "with at most four decimals"),
+        ("    agent_serves: {share: a tenth}", 7, "a share lies between 0 and 1"),
+        ("    agent_serves: {only_with_tag: 7}", 7, "write a text, in quotes"),
+        ('    agent_serves: {never_with_tag: " "}', 7, "a tag has a name"),
+        ("    agent_serves: {tag: IA}", 7, "unknown key “tag”"),
+        ("    agent_serves: {only_with_tag: IA, never_with_tag: ia}", 7, "nobody would be served"),
         ("    holidays: {country: BR, state: XX}", 7, "unknown state “XX”"),
         ("    without: [won]\n    stage_mappings: [{conversation_stage: a, move_to: won}]", 8, "unknown stage: “won”"),
         ("    stage_mappings:\n      - {conversation_stage: a}", 8, "give one of move_to"),

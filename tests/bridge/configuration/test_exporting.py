@@ -52,7 +52,7 @@ def test_everything_staff_can_edit_is_in_the_file(pipeline):
     mapping = pipeline.stage_mappings.get(conversation_stage="agendamento")
     sequence = Sequence.objects.get(slug="reengagement")
     rows = {
-        pipeline: {"rules_version"},
+        pipeline: {"rules_version", "serves_new_since", "silenced_at", "silenced_reason", "silenced_by"},
         stage: {"pipeline"},
         mapping: {"pipeline", "conversation_stage_key", "position", "action"},
         pipeline.qualification: {"pipeline"},
@@ -90,7 +90,7 @@ def other_than(column, value, stage):
         "BooleanField": not value,
         "DurationField": timedelta(minutes=7),
         "TimeField": "07:07",
-        "DecimalField": 7,
+        "DecimalField": 0.5 if column.name == "serves_share" else 7,
         "PositiveSmallIntegerField": 1 if value != 1 else 2,
         "BigIntegerField": 7,
     }

@@ -21,9 +21,10 @@ from bridge.admin.rules.fields import (
     LinesField,
     columns,
 )
-from bridge.configuration import document
+from bridge.configuration import document, exporting
 from leads import booking_links
 from leads.models import Pipeline
+from leads.names import name_key
 
 
 class HoursForm(Labelled):
@@ -57,6 +58,23 @@ class HoursForm(Labelled):
     words_for_nothing = LinesField(label=gettext_lazy("Words that stand for nothing, one a line"), longest=100)
     null_means_unknown = forms.BooleanField(
         label=gettext_lazy("An empty value from the agent clears nothing"), required=False
+    )
+    serves_only_with_tag = forms.CharField(
+        label=gettext_lazy("The agent serves only leads with the tag"), max_length=250, required=False
+    )
+    serves_never_with_tag = forms.CharField(
+        label=gettext_lazy("The agent serves no leads with the tag"), max_length=250, required=False
+    )
+    serves_only_new_leads = forms.BooleanField(
+        label=gettext_lazy("The agent serves only leads who come after this is set"), required=False
+    )
+    serves_share = forms.DecimalField(
+        label=gettext_lazy("Share of the leads that the agent serves, 0 to 1 (0.1: a tenth of them)"),
+        min_value=0,
+        max_value=1,
+        max_digits=5,
+        decimal_places=4,
+        widget=forms.NumberInput(attrs={"step": "any"}),
     )
     booking_url = forms.CharField(
         label=gettext_lazy("Where leads book a meeting (an address of Cal.com or Calendly)"),
@@ -113,6 +131,7 @@ class HoursForm(Labelled):
         "meeting_result_task_after",
         "alert_on_calls",
     )
+    SERVES = exporting.SERVES_COLUMNS
     QUIET = ("quiet_from", "quiet_to", "sending_weekdays")
 
     @classmethod
@@ -121,6 +140,7 @@ class HoursForm(Labelled):
         return (
             columns(said, cls.OWN)
             | columns(said.quiet_hours, cls.QUIET)
+            | columns(said.agent_serves, cls.SERVES)
             | {"holidays_country": kept.holidays_country if kept else ""}
             | {"holidays_subdivision": kept.holidays_subdivision if kept else ""}
         )
@@ -165,6 +185,9 @@ class HoursForm(Labelled):
         if state and state not in holidays.list_supported_countries().get(country or "", []):
             self.add_error("holidays_subdivision", _("This country has no such state."))
         said["holidays_subdivision"] = state
+        only, never = (name_key(said.get(name) or "") for name in ("serves_only_with_tag", "serves_never_with_tag"))
+        if only and only == never:
+            self.add_error("serves_never_with_tag", _("One tag cannot be asked for and ruled out."))
         return said
 
     def applied_to(self, pipeline: document.Pipeline) -> document.Pipeline:
@@ -175,5 +198,6 @@ class HoursForm(Labelled):
             pipeline,
             **{name: said[name] for name in self.OWN},
             quiet_hours=replace(pipeline.quiet_hours, **hours),
+            agent_serves=replace(pipeline.agent_serves, **{name: said[name] for name in self.SERVES}),
             holidays=document.Holidays(**kept) if said["holidays_country"] else None,
         )

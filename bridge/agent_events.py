@@ -1,7 +1,8 @@
 """What the agent is told at AGENT_WEBHOOK_URL: stored with the change it tells of, sent after it, tried until taken.
 
-Follow-ups have a road of their own (followups/dispatch.py); here go `agent.paused`, `agent.resumed` and
-`lead.stage_changed`. The row's id is the `webhook-id` of every try, so the agent acts once.
+Follow-ups have a road of their own (followups/dispatch.py); here go `agent.paused`, `agent.resumed`,
+`lead.stage_changed` and, once leads have paused (bridge/received.py), `message.received`. The row's id is the
+`webhook-id` of every try, so the agent acts once.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from time import sleep
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from bridge import received
 from bridge.models import AgentEvent
 from followups import signing
 from followups.telling import person
-from leads import gate
+from leads import gate, untold
 from leads.models import Lead
 
 PAUSED, RESUMED, STAGE_CHANGED = "agent.paused", "agent.resumed", "lead.stage_changed"
+RECEIVED = "message.received"
 PAUSES = (PAUSED, RESUMED)
 AT_ONCE = 8
 # Nobody else sends it meanwhile; longer than the slowest answer.
@@ -31,6 +35,7 @@ GIVEN_UP_AFTER = timedelta(days=3)
 # An agent that is away for three days is asked some hundred and fifty times; the last of them tell enough.
 TRIES_KEPT = 50
 LONGEST_ERROR_OF_A_TRY = 200
+LOOK_AGAIN_SECONDS = 0.1
 
 
 def tell(lead: Lead, event_type: str, *, now: datetime, **data: Any) -> None:
@@ -45,7 +50,7 @@ def tell(lead: Lead, event_type: str, *, now: datetime, **data: Any) -> None:
 
 
 def has_work(now: datetime) -> bool:
-    return _due(now).exists()
+    return _due(now).exists() or received.has_work(now)
 
 
 def deliver_due(
@@ -58,7 +63,12 @@ def deliver_due(
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="agent-event") as pool:
         while clock() < until:
             progress()
+            received.gather(clock())
             rows = _claim(clock())
+            if rows is None and received.has_work(clock()):
+                # A pause is over within the next moment: asking for another task takes longer.
+                sleep(LOOK_AGAIN_SECONDS)
+                continue
             if rows is None:
                 return False
             answers = list(pool.map(lambda row: (clock(), _ask(row, clock()), clock()), rows))
@@ -75,13 +85,26 @@ def replay(events: QuerySet[AgentEvent], *, now: datetime) -> int:
 def _due(now: datetime) -> QuerySet[AgentEvent]:
     """Return what may be sent now. News of one lead and one subject keep their order, whatever is tried again.
 
-    An agent that hears “resumed” and then an older “paused” would stay silent for ever.
+    An agent that hears “resumed” and then an older “paused” would stay silent for ever. What leads wrote is told again
+    only while the agent may speak with them.
     """
     due = AgentEvent.objects.filter(state=AgentEvent.State.DUE)
     older = due.filter(lead=OuterRef("lead"), created_at__lt=OuterRef("created_at"))
     pauses = Q(type__in=PAUSES)
     older_pause, older_of_type = Exists(older.filter(pauses)), Exists(older.filter(type=OuterRef("type")))
-    return due.filter(due_at__lte=now).exclude(pauses & Q(older_pause)).exclude(~pauses & Q(older_of_type))
+    shut = ~Q(lead__handoff_source="") | Q(lead__pipeline__silenced_at__isnull=False)
+    told = due.filter(due_at__lte=now).exclude(pauses & Q(older_pause)).exclude(~pauses & Q(older_of_type))
+    return told.exclude(Q(type=RECEIVED) & shut)
+
+
+def drop_answered(lead: Lead, *, now: datetime) -> int:
+    """Tell no more of what the lead wrote before somebody else answered; return how many events that were."""
+    until = untold.answered_until(lead)
+    rows = AgentEvent.objects.filter(lead=lead, type=RECEIVED, state=AgentEvent.State.DUE) if until else ()
+    answered = [row.pk for row in rows if until and datetime.fromisoformat(row.data["messages"][-1]["at"]) <= until]
+    return AgentEvent.objects.filter(pk__in=answered).update(
+        state=AgentEvent.State.DROPPED, error="somebody else has answered since"
+    )
 
 
 def _claim(now: datetime) -> list[AgentEvent] | None:

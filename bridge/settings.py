@@ -253,6 +253,8 @@ KOMMO_BATCH_SIZE = env.number("KOMMO_BATCH_SIZE", 50, least=1, most=250)
 KOMMO_WEBHOOK_SECRET = env.path_part("KOMMO_WEBHOOK_SECRET")
 AGENT_WEBHOOK_URL = env.address("AGENT_WEBHOOK_URL", "https://agent.example/hook")
 AGENT_WEBHOOK_SECRET = env.text("AGENT_WEBHOOK_SECRET")
+# Messages of one lead that come within this pause are told to the agent together; 0: each at once.
+AGENT_DEBOUNCE_SECONDS = env.number("AGENT_DEBOUNCE_SECONDS", 6, most=300)
 # When Kommo could not be asked for so long, the agent may not reply: a person may have taken over meanwhile.
 HANDOFF_UNKNOWN_AFTER = timedelta(minutes=env.number("HANDOFF_UNKNOWN_AFTER_MINUTES", 30, least=1, most=10_000))
 # How follow-ups leave: a dotted path, or empty for the agent's webhook (and the log while that is empty too).

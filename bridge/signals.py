@@ -16,7 +16,7 @@ from bridge.models import Card
 from bridge.sync import adoption, briefings, figures, handing_over, nudge, outbox, places, switches
 from followups import enrollment, telling
 from followups.recording import followups_sent
-from leads import announcements, gate, silence
+from leads import announcements, gate, silence, untold
 from leads.announcements import Saved
 from leads.models import FieldMapping, Flow, Lead, Pipeline, Stage, TagRule
 from leads.models.lead import ATTRIBUTES
@@ -90,6 +90,9 @@ def handoff_changed(
         # Just taken in: the agent never had this lead.
         return
     agent_events.tell(lead, agent_events.PAUSED if paused else agent_events.RESUMED, now=now, reason=reason)
+    if not paused:
+        agent_events.drop_answered(lead, now=now)
+        untold.release(Lead.objects.filter(pk=lead.pk), now=now)
     if paused and tells_staff and (account_id := briefings.brief(lead, now=now)) is not None:
         nudge.send_on_commit(account_id)
 
@@ -102,6 +105,12 @@ def tags_changed(lead: Lead, before: Collection[str], after: Collection[str], no
         enrollment.stop(lead, why, now=now)
     elif was and not lead.in_handoff:
         agent_events.tell(lead, agent_events.RESUMED, now=now, reason="the agent serves this lead from now on")
+
+
+@receiver(announcements.agent_switched)
+def agent_switched(pipeline: Pipeline, silenced: bool, now: datetime, **_: object) -> None:
+    if not silenced:
+        untold.release_pipeline(pipeline, now=now)
 
 
 @receiver(announcements.staff_wanted)

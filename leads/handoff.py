@@ -14,6 +14,7 @@ from leads import announcements
 from leads.models import Event, Lead, Stage
 
 HANDOFF_FIELDS = ("handoff_source", "handoff_since", "handoff_reason", "handoff_until", "resumed_at", "updated_at")
+TURNS = ("quick_turns", "turns")
 
 
 @transaction.atomic
@@ -60,7 +61,9 @@ def resume(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
     since = lead.handoff_since
     lead.handoff_source, lead.handoff_since, lead.handoff_reason, lead.handoff_until = "", None, "", None
     lead.resumed_at = lead.updated_at = now
-    lead.save(update_fields=HANDOFF_FIELDS)
+    # Whoever gives it back has had a look.
+    lead.quick_turns = lead.turns = 0
+    lead.save(update_fields=[*HANDOFF_FIELDS, *TURNS])
     data = {"since": since.isoformat() if since else None}
     lead.events.create(at=now, kind=Event.Kind.RESUMED, actor=by, reason=reason[:500], data=data)
     announcements.handoff_changed.send(

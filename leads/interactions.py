@@ -26,6 +26,7 @@ from leads import (
     handoff,
     history,
     joining,
+    loops,
     meetings,
     messages,
     numbers,
@@ -57,11 +58,16 @@ class Direction(StrEnum):
     INBOUND = "inbound"
     OUTBOUND = "outbound"
     STAFF = "staff"
+    # Neither the agent nor a person of ours: Kommo's own AI agent, somebody's Salesbot. Only heard, never reported.
+    BOT = "bot"
+
+
+REPORTED = (Direction.INBOUND, Direction.OUTBOUND, Direction.STAFF)
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message of the conversation. `direction` says who wrote it: the lead, the agent or a person.
+    """One message of the conversation. `direction` says who wrote it: the lead, the agent, a person or another bot.
 
     What an intake knows besides: another id of it, who of ours wrote it, its kind (leads.models.Message.Kind) and
     attachments.
@@ -123,6 +129,8 @@ class Interaction:
     # The way in that heard it (its slug), where nobody reported it; and who did what it tells, if not the message says.
     via: str = ""
     actor: str = ""
+    # When it was heard there, by our clock; the pause before the agent is told begins then.
+    heard_at: datetime | None = None
     # Facts as a messenger shows them, such as the name of a profile: they count where nothing is known.
     hints: Mapping[str, Any] = field(default_factory=dict)
     # Its message was told before, by whatever road: it counts no more.
@@ -227,6 +235,7 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     announcements.interactions_recorded.send(Lead, recorded=fresh, now=now)
     for one in fresh:
         _heed_a_colleague(one, now)
+        _heed_a_bot(one, now)
         if reason := one.decision.notify_staff:
             announcements.staff_wanted.send(Lead, lead=one.lead, reason=reason, now=now)
     for one in fresh:
@@ -486,9 +495,12 @@ def _note_message(lead: Lead, interaction: Interaction, changes: Change, now: da
     assert message is not None
     # Nobody has written in the future: a clock is ahead.
     at = min(message.sent_at or interaction.occurred_at, now)
+    column = MESSAGE_COLUMN.get(message.direction)
+    if column is None:
+        return
     if not interaction.history:
         at = _in_turn(lead, message.direction, at)
-    column = MESSAGE_COLUMN[message.direction]
+        _note_turn(lead, message.direction, at, changes)
     last = getattr(lead, column)
     if last is None or at > last:
         if message.direction is not Direction.INBOUND:
@@ -508,6 +520,18 @@ def _answered(lead: Lead, direction: Direction, at: datetime) -> Answered | None
     if since is None or not waits or since > at or (lead.last_staff_at and lead.last_staff_at >= since):
         since = None
     return Answered(at, is_first, handed_over_at=since) if is_first or since else None
+
+
+def _note_turn(lead: Lead, direction: Direction, at: datetime, changes: Change) -> None:
+    """Count who answers whom, so that two bots are noticed; what a person of ours writes begins the count anew."""
+    counted = loops.Turns(lead.quick_turns, lead.turns)
+    if direction is Direction.INBOUND:
+        turns = loops.after(counted, at=at, ours=lead.last_outbound_at, before=lead.last_inbound_at)
+    else:
+        turns = loops.Turns() if direction is Direction.STAFF else counted
+    if turns != counted:
+        lead.quick_turns, lead.turns = turns.quick, turns.without_pause
+        changes.columns |= {"quick_turns", "turns"}
 
 
 def _note_where(lead: Lead, key: str, changes: Change) -> None:
@@ -575,6 +599,22 @@ def _heed_a_colleague(one: Recorded, now: datetime) -> None:
     handoff.pause(lead, source=Lead.HandoffSource.CHAT, by=Lead.Actor.STAFF, reason=reason, now=wrote_at)
 
 
+def _heed_a_bot(one: Recorded, now: datetime) -> None:
+    """Let the agent fall silent where it talks with a bot, or where the pipeline yields to one that answers leads."""
+    lead, message = one.lead, one.interaction.message
+    if message is None or lead.in_handoff:
+        return
+    at, reason = now, ""
+    if message.direction is Direction.INBOUND:
+        reason = loops.loop(loops.Turns(lead.quick_turns, lead.turns))
+    elif message.direction is Direction.BOT and lead.pipeline.yields_to_bots:
+        at = min(message.sent_at or one.interaction.occurred_at, now)
+        if lead.resumed_at is None or lead.resumed_at < at:
+            reason = f"another bot answers the lead: “{' '.join(message.text.split())[:60]}”"
+    if reason:
+        handoff.pause(lead, source=Lead.HandoffSource.GUARD, by=Lead.Actor.BRIDGE, reason=reason, now=at)
+
+
 def _enter(lead: Lead, book: Rulebook, decision: Decision, changes: Change, now: datetime) -> None:
     assert decision.stage is not None
     target = book.stages_by_key[decision.stage]
@@ -610,7 +650,11 @@ def _store(recorded: Sequence[Recorded], now: datetime) -> None:
         announcements.leads_saved.send(Lead, saved=saved, now=now)
 
 
-AUTHORS = {Direction.INBOUND: Lead.Actor.LEAD, Direction.STAFF: Lead.Actor.STAFF}
+AUTHORS = {
+    Direction.INBOUND: Lead.Actor.LEAD,
+    Direction.STAFF: Lead.Actor.STAFF,
+    Direction.BOT: Lead.Actor.KOMMO,
+}
 
 
 def _events(one: Recorded, now: datetime) -> list[Event]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.models import Q
 
-from leads import handoff
+from leads import handoff, untold
 from leads.models import Lead, MessagePart
 from leads.models import Message as Row
 from leads.statements import insert_missing, update
@@ -35,8 +35,15 @@ LONGEST_ID, LONGEST_AUTHOR = 250, 250
 # How WAHA writes an id: who wrote, the chat, the messenger's id, and in groups the member.
 WRAPPED_ID = re.compile(r"(?:true|false)_[^_@\s]+@[a-z.]+_(?P<id>[^_\s]+)(?:_.*)?")
 TOLD_BY_ROADS = ("message_id", "other_id", "direction", "author", "channel", "kind", "text", "attachments")
-STORED = (*TOLD_BY_ROADS, "is_reported", "is_heard")
-OURS = frozenset({Row.Direction.OUTBOUND, Row.Direction.STAFF})
+STORED = (*TOLD_BY_ROADS, "is_reported", "is_heard", *untold.COLUMNS)
+OURS = frozenset({Row.Direction.OUTBOUND, Row.Direction.STAFF, Row.Direction.BOT})
+# Who wrote it is taken for another than the agent, until the agent says that it was its own.
+UNSURE = frozenset({Row.Direction.STAFF, Row.Direction.BOT})
+# What a lead was taken from the agent for, and by whose message.
+TAKEN_FOR: dict[str, str] = {
+    Lead.HandoffSource.CHAT: Row.Direction.STAFF,
+    Lead.HandoffSource.GUARD: Row.Direction.BOT,
+}
 State = Row.State
 
 
@@ -103,10 +110,10 @@ def give_back(mistaken: Iterable[Row], leads: Mapping[Any, Lead], *, now: dateti
     """Give leads back to the agent that were taken from it for a message which is the agent's own."""
     for row in mistaken:
         lead = leads[row.lead_id]
-        if lead.handoff_source != Lead.HandoffSource.CHAT or lead.handoff_since != row.at:
+        if lead.handoff_source not in TAKEN_FOR or lead.handoff_since != row.at:
             continue
-        if not Row.objects.filter(lead=lead, direction=Row.Direction.STAFF, at__gte=row.at).exists():
-            reason = "what was taken for a person's message was the agent's own"
+        if not Row.objects.filter(lead=lead, direction=TAKEN_FOR[lead.handoff_source], at__gte=row.at).exists():
+            reason = "what was taken for somebody else's message was the agent's own"
             handoff.resume(lead, by=Lead.Actor.BRIDGE, reason=reason, now=now)
 
 
@@ -181,7 +188,9 @@ def forget(leads: Collection[Any]) -> None:
     """Leave of the messages of people who are erased that there were some, when, and by which side."""
     rows = Row.objects.filter(lead__in=leads)
     # An id of WhatsApp's holds the number.
-    rows.update(message_id="", other_id="", author="", text="", attachments=[], reason="")
+    rows.update(
+        message_id="", other_id="", author="", text="", attachments=[], reason="", telling="", untold_since=None
+    )
     MessagePart.objects.filter(message__lead__in=leads).update(text="", their_id="", reason="")
 
 
@@ -192,8 +201,8 @@ def _row(interaction: Interaction, lead: Lead, now: datetime) -> Row:
     message = interaction.message
     assert message is not None
     at = min(message.sent_at or interaction.occurred_at, now)
-    is_ours = message.direction.value in OURS
-    return Row(
+    is_ours = message.direction.value != Row.Direction.INBOUND
+    row = Row(
         lead_id=lead.pk,
         message_id=plain_id(message.id),
         other_id=plain_id(message.other_id),
@@ -209,6 +218,9 @@ def _row(interaction: Interaction, lead: Lead, now: datetime) -> Row:
         is_reported=not interaction.via,
         is_heard=bool(interaction.via),
     )
+    if not interaction.history:
+        untold.begin(row, interaction.heard_at)
+    return row
 
 
 def _near(spoken: Sequence[tuple[int, Interaction, Lead]], now: datetime) -> dict[Any, list[Row]]:
@@ -258,25 +270,33 @@ def _is_alike(known: Row, row: Row) -> bool:
     both_named = bool(known.message_id and row.message_id)
     directions = {known.direction, row.direction}
     # Agents keep ids of their own: only who wrote it is in doubt then, and the agent knows what it said.
-    return words == _words(known.text) and (not both_named or directions == OURS)
+    is_in_doubt = Row.Direction.OUTBOUND in directions and bool(directions & UNSURE)
+    return words == _words(known.text) and (not both_named or is_in_doubt)
 
 
 def _join(known: Row, row: Row, interaction: Interaction, met: Met) -> Interaction:
     """Let the stored message know what this road knows of it; return the interaction as it counts."""
     if row.is_heard:
+        if row.attachments and not known.attachments:
+            # Told first as a placeholder, and now as the file it is.
+            known.text = row.text
+        if not known.is_heard or row.attachments:
+            known.kind = row.kind
         known.is_heard = True
         known.author = known.author or row.author
-        known.channel, known.kind = row.channel or known.channel, row.kind
+        known.channel = row.channel or known.channel
         known.attachments = row.attachments or known.attachments
     else:
         known.is_reported = True
+        # Who reports it knows it.
+        untold.end(known)
     known.text = known.text or row.text
     if not known.message_id:
         known.message_id = row.message_id
     names = [one for one in (row.message_id, row.other_id) if one and one != known.message_id]
     known.other_id = known.other_id or next(iter(names), "")
     told = replace(interaction, message=None, is_told_before=True)
-    if known.direction == Row.Direction.STAFF and row.direction == Row.Direction.OUTBOUND:
+    if known.direction in UNSURE and row.direction == Row.Direction.OUTBOUND:
         # What the agent, or its messenger, calls the agent's is the agent's.
         known.direction = Row.Direction.OUTBOUND
         known.author = ""

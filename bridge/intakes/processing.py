@@ -206,6 +206,8 @@ def _interaction(one: Heard, now: datetime) -> Interaction:
             attachments=tuple(file.as_json() for file in told.attachments),
         ),
         via=one.call.intake.slug,
+        # Several of one call keep their order.
+        heard_at=one.call.received_at + timedelta(microseconds=one.place),
     )
 
 

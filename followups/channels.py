@@ -56,6 +56,8 @@ class Outgoing:
     step: int
     lead: Mapping[str, Any]
     template_id: str = ""
+    # What the agent is to speak of, where it finds the words and `text` is empty.
+    instruction: str = ""
 
 
 class Gone(StrEnum):
@@ -124,8 +126,14 @@ class AgentWebhook:
         }
         if message.template_id:
             data["template_id"] = message.template_id
-        body = {"type": "followup.due", "timestamp": now.isoformat(), "data": data}
-        answer = signing.post(self._url, self._secret, message.attempt_id, body, now=now)
+        if message.instruction:
+            data["instruction"] = message.instruction
+        return self.ask(message.attempt_id, "followup.due", data, now=now)
+
+    def ask(self, event_id: str, event_type: str, data: Mapping[str, Any], *, now: datetime) -> Result:
+        """Ask the agent to say something, as an event of this type; it acts once per `event_id`."""
+        body = {"type": event_type, "timestamp": now.isoformat(), "data": data}
+        answer = signing.post(self._url, self._secret, event_id, body, now=now)
         if answer.is_success and answer.error:
             # It may have declined. The agent acts once per id, so asking again is safe.
             return Result(Outcome.RETRY, f"the agent's answer did not arrive whole ({answer.error})")
@@ -158,14 +166,14 @@ class Evolution:
         data = orjson.dumps({"number": message.phone.lstrip("+"), "text": message.text})
         headers = {"Content-Type": "application/json", "apikey": settings.EVOLUTION_API_KEY}
         answer = signing.send(self._url, data, headers)
-        if answer.status == 400 and _has_no_whatsapp(answer.body):
+        if answer.status == 400 and has_no_whatsapp(answer.body):
             return Result(Outcome.UNREACHABLE, "this number has no WhatsApp", gone=Gone.INVALID)
         if answer.status in (None, 504) and answer.may_have_arrived:
             return Result(Outcome.UNCONFIRMED, f"Evolution's answer was lost ({answer.error or answer.status})")
         return read(answer, who="Evolution")
 
 
-def _has_no_whatsapp(body: Any) -> bool:
+def has_no_whatsapp(body: Any) -> bool:
     """Say whether Evolution knows the number to be without WhatsApp: {"response": {"message": [{"exists": false}]}}.
 
     Any other 400 is a fault of ours or the server's, for which nobody may be written off.

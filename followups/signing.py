@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import requests
@@ -68,11 +69,11 @@ def post(url: str, secret: str, event_id: str, body: Mapping[str, Any], *, now: 
     return send(url, data, headers)
 
 
-def send(url: str, data: bytes, headers: Mapping[str, str]) -> Answer:
-    """POST and read a bounded answer. Never raises: whoever sends has a row to note the error on."""
+def send(url: str, data: bytes | None, headers: Mapping[str, str], *, method: str = "POST") -> Answer:
+    """Call and read a bounded answer. Never raises: whoever sends has a row to note the error on."""
     try:
-        with _session(url).post(
-            url, data=data, headers=dict(headers), timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
+        with _session(url).request(
+            method, url, data=data, headers=dict(headers), timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
         ) as response:
             raw, error = _body(response)
             wait = response.headers.get("Retry-After", "")
@@ -119,6 +120,8 @@ def _session(url: str) -> requests.Session:
     hold, and a password that ~/.netrc has for the host is not given away.
     """
     sessions: dict[str, requests.Session] = _local.__dict__.setdefault("sessions", {})
+    # By server and not by path: some name a conversation in it.
+    url = "://".join(urlsplit(url)[:2])
     if url not in sessions:
         session = sessions[url] = requests.Session()
         session.trust_env, session.proxies = False, requests.utils.get_environ_proxies(url)

@@ -65,3 +65,6 @@ opted_out = Signal()
 # lead, elsewhere: bool, now. The person asked to be forgotten; receivers remove what they hold of them, and with
 # `elsewhere` what they have written to other systems. May be sent again.
 personal_data_erased = Signal()
+
+# messages: list[leads.models.Message], ours, of which a channel or a messenger has told something new; now
+messages_told_of = Signal()

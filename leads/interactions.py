@@ -135,6 +135,8 @@ class Interaction:
     hints: Mapping[str, Any] = field(default_factory=dict)
     # Its message was told before, by whatever road: it counts no more.
     is_told_before: bool = False
+    # It was sent by us, and has its row: it counts, and is not stored once more.
+    is_stored: bool = False
 
     @cached_property
     def all_addresses(self) -> tuple[Address, ...]:

@@ -3,7 +3,7 @@
 The agent reports what was said, and an intake hears the same from the messenger; either may come first. What names a
 message is the messenger's id, in one spelling (`plain_id`). Where a report has none, a message of the same side with
 the same words, that the other road told within two minutes, is the same one; each is met once, so that "ok" said twice
-stays two.
+stays two. What we sent ourselves is known by its parts (leads/parts.py).
 
 What was written by hand and what the agent sent look alike to some messengers. So words that the agent has just
 reported as its own are the agent's, whatever the intake says; and where a report comes only after a person was thought
@@ -12,7 +12,6 @@ to have written, that is taken back.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.models import Q
 
-from leads import handoff, untold
+from leads import announcements, handoff, parts, untold
+from leads.message_ids import plain_id as plain_id
 from leads.models import Lead, MessagePart
 from leads.models import Message as Row
 from leads.statements import insert_missing, update
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 # How far the times are apart that two roads tell of one message.
 NEAR = timedelta(minutes=2)
-LONGEST_ID, LONGEST_AUTHOR = 250, 250
-# How WAHA writes an id: who wrote, the chat, the messenger's id, and in groups the member.
-WRAPPED_ID = re.compile(r"(?:true|false)_[^_@\s]+@[a-z.]+_(?P<id>[^_\s]+)(?:_.*)?")
+LONGEST_AUTHOR = 250
 TOLD_BY_ROADS = ("message_id", "other_id", "direction", "author", "channel", "kind", "text", "attachments")
 STORED = (*TOLD_BY_ROADS, "is_reported", "is_heard", *untold.COLUMNS)
 OURS = frozenset({Row.Direction.OUTBOUND, Row.Direction.STAFF, Row.Direction.BOT})
@@ -58,24 +56,20 @@ class Met:
     mistaken: list[Row] = field(default_factory=list)
 
 
-def plain_id(text: str) -> str:
-    """Return a message's id as the messenger has it, out of any usual way to write it.
-
-    >>> plain_id("true_5581999990000@c.us_3EB0A1B2")
-    '3EB0A1B2'
-    """
-    text = text.strip()
-    wrapped = WRAPPED_ID.fullmatch(text)
-    return (wrapped["id"] if wrapped else text)[:LONGEST_ID]
-
-
 def meet(told: Sequence[tuple[Interaction, Lead]], *, now: datetime) -> Met:
     """Store the messages that are new, and return what is left to act on. Two statements, or one, or none.
 
     Runs under the locks of the leads' rows. The past, told afterwards, is kept by `keep_past`.
     """
     met = Met([interaction for interaction, _ in told])
-    spoken = [(place, one, lead) for place, (one, lead) in enumerate(told) if one.message and not one.history]
+    spoken = [
+        (place, one, lead)
+        for place, (one, lead) in enumerate(told)
+        if one.message and not one.history and not one.is_stored
+    ]
+    for place in parts.recognize(spoken, now=now) if spoken else ():
+        met.interactions[place] = replace(met.interactions[place], message=None, is_told_before=True)
+        spoken = [each for each in spoken if each[0] != place]
     if not spoken:
         return met
     near = _near(spoken, now)
@@ -143,7 +137,7 @@ class News:
 
 @transaction.atomic
 def note_news(news: Sequence[News]) -> list[bool]:
-    """Note on messages what became of them; say of each news whether any message of ours was meant. Two statements."""
+    """Note on messages what became of them; say of each news whether any message of ours was meant. Three statements."""
     names = {plain_id(text) for one in news for text in one.ids} - {""}
     if not names:
         return [False] * len(news)
@@ -161,6 +155,10 @@ def note_news(news: Sequence[News]) -> list[bool]:
             if _note(row, one):
                 changed[row.pk] = row
     update(changed.values(), ("state", "reason", "sent_at", "delivered_at", "read_at"))
+    told_of = parts.note_news(news, known)
+    if told_of or changed:
+        at = max(one.at for one in news)
+        announcements.messages_told_of.send(Row, messages=[*changed.values(), *told_of], now=at)
     return known
 
 

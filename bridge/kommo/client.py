@@ -21,6 +21,7 @@ from bridge.kommo.replies import (
     NoteReply,
     PipelineReply,
     StatusReply,
+    TalkReply,
     TaskReply,
     Updated,
     UserReply,
@@ -326,3 +327,21 @@ class KommoClient(Transport):
         """Queue a Salesbot for a lead: Kommo answers before the bot has run."""
         body = [{"bot_id": bot_id, "entity_id": lead_id, "entity_type": "leads"}]
         self._request("run salesbot", "POST", "/api/v4/bots/run", body=body, lane=lane)
+
+    # --- chats ------------------------------------------------------------------------------------------------------
+
+    def talks(self, contact_id: int, *, lane: Lane = Lane.LIVE) -> list[TalkReply]:
+        """Return a contact's chats; the filter may be ignored, so compare what comes back. The first page of them.
+
+        Source: https://developers.kommo.com/reference/talks-list
+        """
+        params = [("filter[contact_id][]", str(contact_id)), ("filter[only_in_work]", "1")]
+        pages = self._pages("read talks", "/api/v4/talks", "talks", TalkReply.read, params, LIST_LIMIT, lane)
+        return list(islice(pages, LIST_LIMIT))
+
+    def send_message(self, talk_id: int, text: str, *, lane: Lane = Lane.LIVE) -> None:
+        """Say a text in a chat, whichever messenger is behind it. Not idempotent; metered, 402 above the quota.
+
+        Source: https://developers.kommo.com/docs/chats-api-add-on
+        """
+        self._request("send message", "POST", f"/api/v4/talks/{talk_id}/send_message", body={"text": text}, lane=lane)

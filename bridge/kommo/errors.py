@@ -69,6 +69,7 @@ class Purpose(Enum):
     NOTES = "notes"
     TASKS = "tasks"
     SALESBOT = "salesbot"
+    CHATS = "chats"
     EVENTS = "events"
     WEBHOOKS = "webhooks"
     USERS = "users"
@@ -91,6 +92,8 @@ PURPOSES = {
     "create tasks": Purpose.TASKS,
     "run salesbot": Purpose.SALESBOT,
     "read bots": Purpose.SALESBOT,
+    "read talks": Purpose.CHATS,
+    "send message": Purpose.CHATS,
     "read limits": Purpose.LIMITS,
     "count records": Purpose.LIMITS,
     "read events": Purpose.EVENTS,

@@ -354,6 +354,31 @@ class EventReply:
 
 
 @dataclass(frozen=True)
+class TalkReply:
+    """A chat with a contact; `lead_id` is the card it belongs to, 0 for none."""
+
+    id: int
+    contact_id: int
+    lead_id: int
+    is_open: bool
+    updated_at: int
+
+    @classmethod
+    def read(cls, data: Any) -> TalkReply:
+        talk_id = number(data, "talk_id") or number(data, "id")
+        if not talk_id:
+            raise ReplyShapeError("no “talk_id”")
+        is_of_lead = str(data.get("entity_type") or "lead").startswith("lead")
+        return cls(
+            talk_id,
+            number(data, "contact_id") or 0,
+            (number(data, "entity_id") or 0) if is_of_lead else 0,
+            data.get("is_in_work") is not False and data.get("status", "in_work") == "in_work",
+            seconds(data.get("updated_at")),
+        )
+
+
+@dataclass(frozen=True)
 class NoteReply:
     id: int
     entity_id: int

@@ -1,0 +1,465 @@
+"""Carrying messages out: what is due is claimed, asked for at the gate, handed over part by part, and noted.
+
+Every part is stored as `sending` before it leaves, so a process may die anywhere: what it left so may have been said,
+and on a way that would say it twice it is not said again. A lead's messages leave one after the other, in their order.
+Between the parts of a message a person may have taken over: the gate is asked before each.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import connections, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from bridge.channels import cutting, ending, gate, proving, queueing, ways
+from bridge.channels.kinds import WAYS
+from bridge.channels.queueing import Route
+from bridge.channels.sending import Outcome, Part, Person, Sent
+from bridge.models import Channel, Outgoing
+from bridge.sync import backoff
+from followups import telling
+from leads.models import Lead, Message, MessagePart
+from leads.parts import ORDER, SUMMED, sum_up
+from leads.statements import update
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 8
+# Nobody else is at a message for so long; longer than the slowest of calls to Kommo.
+HELD_FOR = timedelta(seconds=120)
+# A task that has nothing to do stays so long: asking for another one takes longer than looking again.
+STAY_FOR = timedelta(seconds=3)
+LOOK_AGAIN_SECONDS = 0.1
+# So often a part is tried by one way while there is another, and for so long where there is none.
+TRIES_WITH_ANOTHER, TRIED_FOR = 3, timedelta(minutes=30)
+SLOWEST_RETRY = timedelta(minutes=2)
+DIED = "unconfirmed: its sender died at it; it may have gone out, and is not said twice"
+SAID = Message.State
+P = MessagePart.State
+
+
+@dataclass(frozen=True)
+class Task:
+    """A part that is leaving, with all its sending takes."""
+
+    outgoing: Outgoing
+    part: MessagePart
+    route: Route
+    person: Person
+    said: Part
+
+
+def due(now: datetime) -> QuerySet[Outgoing]:
+    """Return what may be looked at now: of each lead its oldest message that is under way, if nobody is at it."""
+    under_way = Outgoing.objects.filter(state=Outgoing.State.DUE)
+    older = under_way.filter(lead=OuterRef("lead")).filter(
+        Q(created_at__lt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__lt=OuterRef("pk"))
+    )
+    free = Q(held_until=None) | Q(held_until__lt=now)
+    return under_way.filter(free, due_at__lte=now).exclude(Exists(older))
+
+
+def has_work(now: datetime) -> bool:
+    return due(now).exists()
+
+
+def holders() -> list[str]:
+    held = Outgoing.objects.filter(state=Outgoing.State.DUE).exclude(holder="")
+    return list(held.values_list("holder", flat=True).distinct())
+
+
+def free(dead: Sequence[str]) -> int:
+    """Let others look at once at what processes that died were at."""
+    return Outgoing.objects.filter(state=Outgoing.State.DUE, holder__in=dead).update(holder="", held_until=None)
+
+
+class Inline(Executor):
+    """Does what it is given at once, in this thread and on its connection: for tests and for commands."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+def carry(
+    *,
+    holder: str,
+    until: datetime,
+    pool: Executor,
+    progress: Callable[[], object] = lambda: None,
+    clock: Callable[[], datetime] = timezone.now,
+    stay: timedelta = STAY_FOR,
+) -> bool:
+    """Send what is due, and what falls due within the next moments, until the time is up; True when more may be due."""
+    under_way: dict[Future[tuple[Sent, datetime]], Task] = {}
+    idle_since = clock()
+    while True:
+        progress()
+        now = clock()
+        if now < until and len(under_way) < AT_ONCE:
+            for task in claim(holder, now, limit=AT_ONCE - len(under_way)):
+                idle_since = now
+                under_way[pool.submit(say, task, clock)] = task
+        done = [future for future in under_way if future.done()]
+        for future in done:
+            note(under_way.pop(future), *future.result())
+            idle_since = clock()
+        if done:
+            continue
+        if under_way:
+            wait(under_way, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
+        elif now >= until:
+            return has_work(now)
+        elif now - idle_since >= stay:
+            return False
+        else:
+            _sleep(LOOK_AGAIN_SECONDS)
+
+
+def _sleep(seconds: float) -> None:
+    import time
+
+    time.sleep(seconds)
+
+
+# --- Claiming
+
+
+def claim(holder: str, now: datetime, *, limit: int) -> list[Task]:
+    """Take messages that are due; return what of them leaves now. What ends or waits is settled here.
+
+    Compare-and-set: of all workers that see a row, one is at it.
+    """
+    found = list(due(now).order_by("due_at").values_list("pk", flat=True)[:limit])
+    taken = [
+        pk
+        for pk in found
+        if due(now).filter(pk=pk).update(held_until=now + HELD_FOR, holder=holder)
+    ]
+    if not taken:
+        return []
+    rows = list(
+        Outgoing.objects.filter(pk__in=taken)
+        .select_related("message", "channel", "lead__pipeline", "lead__stage", "lead__card__account")
+        .order_by("due_at")
+    )
+    tasks = [task for task in (_take(row, now) for row in rows) if task]
+    return tasks
+
+
+def _take(row: Outgoing, now: datetime) -> Task | None:
+    """Take one message a step further; return the part that leaves now, if one does."""
+    try:
+        with transaction.atomic():
+            # The lead first, as interactions lock it.
+            Lead.objects.select_for_update(no_key=True).filter(pk=row.lead_id).first()
+            row.refresh_from_db(fields=["state", "tried", "reason", "proof_until", "tries"])
+            if row.state != Outgoing.State.DUE:
+                return None
+            parts = list(row.message.parts.select_for_update().order_by("position"))
+            return _step(row, parts, now)
+    except Exception as error:
+        log.exception("message_not_prepared", message=str(row.pk))
+        _release(row, now + timedelta(minutes=1), f"it could not be prepared: {type(error).__name__}")
+        return None
+
+
+def _step(row: Outgoing, parts: list[MessagePart], now: datetime) -> Task | None:
+    if lost := [one for one in parts if one.state == P.SENDING]:
+        _settle_lost(row, lost[0], now)
+    awaited = [one for one in parts if one.state in (P.SENT, P.UNCONFIRMED) and one.their_id == "" and row.proof_until]
+    if awaited and row.proof_until:
+        if now < row.proof_until and any(one.state == P.SENT for one in awaited):
+            _release(row, row.proof_until, "waits for the proof that it arrived")
+            return None
+        if not proving.look(row, awaited[-1], now):
+            return _after_failure(row, parts, awaited[-1], proving.likeliest(row, now), now)
+    if bad := next((one for one in parts if one.state in (P.NOT_DELIVERED, P.REFUSED, P.UNCONFIRMED)), None):
+        ending.end(row, parts, now, refused="" if bad.state == P.REFUSED else "")
+        return None
+    part = next((one for one in parts if one.state == P.QUEUED), None)
+    if part is None:
+        ending.end(row, parts, now)
+        return None
+    if reason := gate.refusals([row], now).get(row.pk):
+        ending.end(row, parts, now, refused=reason)
+        return None
+    chosen = _route(row, now)
+    if isinstance(chosen, str):
+        return _after_failure(row, parts, part, chosen, now)
+    return _leaving(row, parts, part, chosen, now)
+
+
+def _settle_lost(row: Outgoing, part: MessagePart, now: datetime) -> None:
+    """Note what became of a part whose sender died at it."""
+    channel = row.channel
+    way = WAYS[channel.kind] if channel else None
+    if channel and channel.kind == Channel.Kind.AGENT:
+        # It acts once per id.
+        part.state = P.QUEUED
+    elif way and way.proves:
+        # Kommo tells whether it was said.
+        part.state, part.sent_at = P.SENT, now
+        row.proof_until = now + way.proves
+        row.save(update_fields=["proof_until"])
+    else:
+        part.state, part.reason = P.UNCONFIRMED, DIED
+    part.save(update_fields=["state", "reason", "sent_at"])
+
+
+def _route(row: Outgoing, now: datetime) -> Route | str:
+    """Return the way of a message as it is now, or why it is none at present."""
+    if row.channel is None or not row.channel.is_active:
+        return "its channel is no more"
+    card = getattr(row.lead, "card", None)
+    found, against = queueing.routes(row.lead, card, [row.channel], template_id=row.template_id, now=now)
+    return found[0] if found else against[0].partition(": ")[2]
+
+
+def _leaving(row: Outgoing, parts: list[MessagePart], part: MessagePart, route: Route, now: datetime) -> Task:
+    part.state, part.sent_at, part.reason = P.SENDING, None, ""
+    part.save(update_fields=["state", "sent_at", "reason"])
+    row.tries += 1
+    row.save(update_fields=["tries"])
+    card = getattr(row.lead, "card", None)
+    said = Part(
+        event_id=f"{row.pk}.{part.position}" if row.attempt_id is None else str(row.attempt_id),
+        text=part.text,
+        is_first=part.position == parts[0].position,
+        is_last=part.position == parts[-1].position,
+        template_id=row.template_id,
+        event=_event(row, part),
+    )
+    return Task(row, part, route, queueing.person_of(row.lead, card), said)
+
+
+def _event(row: Outgoing, part: MessagePart) -> tuple[str, dict[str, Any]]:
+    """Return what the agent is told where it is the one to say a message."""
+    if row.channel is None or row.channel.kind != Channel.Kind.AGENT:
+        return "", {}
+    lead = telling.person(row.lead)
+    if row.attempt_id:
+        return ending.followup_due(row.attempt_id, lead)
+    return "message.due", {"lead": lead, "message": {"id": str(row.pk), "text": row.message.text}}
+
+
+# --- Sending
+
+
+def say(task: Task, clock: Callable[[], datetime]) -> tuple[Sent, datetime]:
+    """Hand a part over. Never raises."""
+    try:
+        way, route = task.route.way, task.route
+        sent = way.say(route.account, route.settings, task.person, task.said, clock())
+    except Exception as error:
+        log.exception("channel_failed", channel=task.route.channel.slug)
+        is_safe = task.route.channel.kind == Channel.Kind.AGENT
+        outcome = Outcome.RETRY if is_safe else Outcome.UNCONFIRMED
+        sent = Sent(outcome, f"the channel failed: {type(error).__name__}")
+    return sent, clock()
+
+
+def in_a_thread(task: Task, clock: Callable[[], datetime]) -> tuple[Sent, datetime]:
+    try:
+        return say(task, clock)
+    finally:
+        # What reads the database here does so on this thread's connection, which nobody else would close.
+        connections.close_all()
+
+
+# --- Noting
+
+
+def note(task: Task, sent: Sent, at: datetime) -> None:
+    """Store what became of a part, and what follows: the next one, another try, another way, or the end."""
+    with transaction.atomic():
+        Lead.objects.select_for_update(no_key=True).filter(pk=task.outgoing.lead_id).first()
+        row = (
+            Outgoing.objects.select_for_update(of=("self",))
+            .select_related("message", "channel", "lead__pipeline", "lead__stage", "lead__card__account")
+            .filter(pk=task.outgoing.pk)
+            .first()
+        )
+        if row is None or row.state != Outgoing.State.DUE:
+            return
+        parts = list(row.message.parts.select_for_update().order_by("position"))
+        part = next((one for one in parts if one.pk == task.part.pk), None)
+        if part is not None:
+            _note(task, row, parts, part, sent, at)
+
+
+def _note(
+    task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart, sent: Sent, at: datetime
+) -> None:
+    channel = task.route.channel
+    _note_channel(channel, sent, at)
+    is_told = ORDER[P(part.state)] >= ORDER[P.SENT] if part.state in ORDER else True
+    if sent.their_id and not part.their_id:
+        part.their_id = sent.their_id
+    if sent.outcome in (Outcome.SENT, Outcome.DELIVERED) or is_told:
+        if not is_told:
+            part.state, part.sent_at, part.reason = P.SENT, at, ""
+        if sent.outcome is Outcome.DELIVERED:
+            part.state, part.delivered_at, part.sent_at = P.DELIVERED, at, part.sent_at or at
+        if sent.text and sent.text != part.text:
+            part.text = sent.text
+            if len(parts) == 1:
+                row.message.text = sent.text
+                row.message.save(update_fields=["text"])
+        part.save()
+        row.tries = 0
+        _handed_over(task, row, parts, part, at)
+    elif sent.outcome is Outcome.RETRY:
+        _again(row, parts, part, sent, at)
+    elif sent.outcome is Outcome.UNCONFIRMED and task.route.way.proves:
+        # Kommo will tell whether it was said: until then nobody says it once more.
+        part.state, part.sent_at, part.reason = P.SENT, at, sent.reason
+        part.save()
+        _handed_over(task, row, parts, part, at)
+    elif sent.outcome is Outcome.UNCONFIRMED:
+        part.state, part.reason = P.UNCONFIRMED, f"unconfirmed: {sent.reason}"[:500]
+        part.save()
+        ending.end(row, parts, at)
+    elif sent.outcome in (Outcome.NOTHING, Outcome.DECLINED):
+        part.state, part.reason = P.NOT_DELIVERED, sent.reason[:500]
+        part.save()
+        ending.end(row, parts, at, outcome=sent.outcome)
+    else:
+        _after_failure(row, parts, part, sent.reason, at, gone=sent.gone)
+
+
+def _note_channel(channel: Channel, sent: Sent, at: datetime) -> None:
+    rows = Channel.objects.filter(pk=channel.pk)
+    if sent.outcome in (Outcome.SENT, Outcome.DELIVERED):
+        rows.update(sent_at=at, rests_until=None)
+    elif sent.outcome in (Outcome.RETRY, Outcome.FAILED, Outcome.UNCONFIRMED) and sent.gone is None:
+        rests = {"rests_until": at + sent.rests} if sent.rests else {}
+        rows.update(failed_at=at, failure=sent.reason[:500], **rests)
+
+
+def _handed_over(task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart, at: datetime) -> None:
+    """Go on after a part that has left: wait for its proof, type the next one, or end."""
+    way = task.route.way
+    left = [one for one in parts if one.state == P.QUEUED]
+    if way.proves and part.state == P.SENT:
+        row.proof_until = at + way.proves
+        row.save(update_fields=["tries", "proof_until"])
+        _release(row, row.proof_until, "waits for the proof that it arrived")
+    elif left:
+        types = row.lead.pipeline.typing_pauses
+        pause = timedelta(seconds=cutting.pause(left[0].text)) if types else timedelta(0)
+        row.proof_until = None
+        row.save(update_fields=["tries", "proof_until"])
+        _release(row, at + pause, "")
+    else:
+        row.proof_until = None
+        row.save(update_fields=["tries", "proof_until"])
+        ending.end(row, parts, at)
+        return
+    if sum_up(row.message, parts):
+        update([row.message], SUMMED)
+
+
+def _again(row: Outgoing, parts: list[MessagePart], part: MessagePart, sent: Sent, at: datetime) -> None:
+    part.state = P.QUEUED
+    part.save(update_fields=["state"])
+    others = _others(row, at)
+    if row.tries >= TRIES_WITH_ANOTHER and others:
+        _after_failure(row, parts, part, sent.reason, at)
+        return
+    asked = timedelta(seconds=min(sent.retry_after_seconds or 0, 3600))
+    pause = backoff.delay(max(row.tries, 1), jitter=random.random(), retry_after=asked, cap=SLOWEST_RETRY)
+    if at + pause - row.created_at > TRIED_FOR:
+        _after_failure(row, parts, part, sent.reason, at)
+        return
+    row.save(update_fields=["tries"])
+    _release(row, at + pause, sent.reason)
+
+
+def _others(row: Outgoing, now: datetime) -> list[Route]:
+    """Return the ways that have not been tried and lead to the person, in their order."""
+    if row.is_fixed:
+        return []
+    card = getattr(row.lead, "card", None)
+    tried = {one["channel"] for one in row.tried} | {row.channel.slug if row.channel else ""}
+    chain = [one for one in ways.chain(row.lead.pipeline) if one.slug not in tried and one.kind != Channel.Kind.LOG]
+    return queueing.routes(row.lead, card, chain, template_id=row.template_id, now=now)[0]
+
+
+def _after_failure(
+    row: Outgoing, parts: list[MessagePart], part: MessagePart, reason: str, now: datetime, *, gone: Any = None
+) -> Task | None:
+    """Let the next way try what this one could not, or end."""
+    others = _others(row, now)
+    if not others:
+        part.state, part.reason = P.NOT_DELIVERED, reason[:500]
+        part.save(update_fields=["state", "reason"])
+        ending.end(row, parts, now, gone=gone)
+        return None
+    chosen = others[0]
+    slug = row.channel.slug if row.channel else ""
+    row.tried = [*row.tried, {"channel": slug, "reason": reason[:300], "at": now.isoformat()}]
+    row.channel, row.tries, row.proof_until = chosen.channel, 0, None
+    row.save(update_fields=["tried", "channel", "tries", "proof_until"])
+    row.message.channel = chosen.channel.slug
+    row.message.save(update_fields=["channel"])
+    part.state, part.sent_at, part.their_id, part.reason = P.QUEUED, None, "", ""
+    part.save(update_fields=["state", "sent_at", "their_id", "reason"])
+    _recut(row, parts, chosen)
+    ending.tell_staff(row, f"{slug or '?'} could not: {reason}; tried by {chosen.channel.slug}", now)
+    _release(row, now, "")
+    return None
+
+
+def _recut(row: Outgoing, parts: list[MessagePart], route: Route) -> None:
+    """Cut what has not left as the new way takes it; where nothing has, all of it as it was written."""
+    left = [one for one in parts if one.state == P.QUEUED]
+    kept = [one for one in parts if one.state != P.QUEUED]
+    if kept:
+        texts = [text for one in left for text in queueing.parts_of(one.text, route)[0]]
+    else:
+        texts, notes = queueing.parts_of(row.message.text, route)
+        row.changes = notes
+        row.save(update_fields=["changes"])
+    if texts != [one.text for one in left]:
+        MessagePart.objects.filter(pk__in=[one.pk for one in left]).delete()
+        fresh = queueing.store_parts(row.message, texts, first=max((one.position for one in kept), default=0) + 1)
+        parts[:] = [*kept, *fresh]
+
+
+def _release(row: Outgoing, due_at: datetime, reason: str) -> None:
+    Outgoing.objects.filter(pk=row.pk, state=Outgoing.State.DUE).update(
+        due_at=due_at, reason=reason[:500], held_until=None, holder=""
+    )
+
+
+def reopen(message: Message, part: MessagePart, reason: str, now: datetime) -> bool:
+    """Let another way try a part that its messenger could not deliver; False where there is none."""
+    row = (
+        Outgoing.objects.select_for_update(of=("self",))
+        .select_related("message", "channel", "lead__pipeline", "lead__stage", "lead__card__account")
+        .filter(pk=message.pk)
+        .first()
+    )
+    if row is None or now - row.created_at > TRIED_FOR or not _others(row, now):
+        return False
+    row.state = Outgoing.State.DUE
+    row.save(update_fields=["state"])
+    parts = list(row.message.parts.order_by("position"))
+    mine = next(one for one in parts if one.pk == part.pk)
+    _after_failure(row, parts, mine, reason, now)
+    if sum_up(row.message, parts):
+        update([row.message], SUMMED)
+    return True
+
+
+__all__ = ["Inline", "carry", "claim", "due", "free", "has_work", "holders", "in_a_thread", "note", "reopen", "replace"]

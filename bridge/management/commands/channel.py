@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from bridge.channels import ways
+from bridge.channels.kinds import WAYS
+from bridge.errors import ConfigurationError
+from leads.models import Pipeline
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a way out for messages, or change it. A pipeline's messages leave by the one its key “channel” names; "
+        "when that fails, by its others in the order in which they were made."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("kind", metavar="KIND", help=f"by what messages leave: {', '.join(WAYS)}")
+        parser.add_argument("slug", metavar="SLUG", help="a short name of your own")
+        parser.add_argument("--pipeline", metavar="SLUG", help="whose messages it takes; the default one without it")
+        parser.add_argument(
+            "--set",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            dest="pairs",
+            help="an address, a name or a key of the other side; an empty VALUE takes it away",
+        )
+
+    def handle(self, *, kind: str, slug: str, pipeline: str | None, pairs: list[str], **_: Any) -> None:
+        row = None
+        if pipeline and not (row := Pipeline.objects.filter(slug=pipeline).first()):
+            raise CommandError(f"There is no pipeline “{pipeline}”.")
+        said = dict(_pair(one) for one in pairs)
+        try:
+            channel = ways.establish(kind, slug, pipeline=row, settings=said)
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(channel.slug)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise CommandError(f"“{key[:40]}” is no KEY=VALUE.")
+    return key, value

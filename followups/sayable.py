@@ -1,0 +1,35 @@
+"""May a follow-up that was handed to a channel still be said? Its reason may have ended while it waited there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from followups import claiming, enrollment, versions
+from followups.models import Attempt, Enrollment
+from leads import optout, silence
+
+
+def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
+    """Return which of these may not be said now, and why. A few queries, whatever their number."""
+    rows = Attempt.objects.filter(pk__in=attempt_ids).select_related(
+        "enrollment__lead__pipeline", "enrollment__lead__stage", "enrollment__sequence", "enrollment__version"
+    )
+    attempts = list(rows)
+    leads = [one.enrollment.lead for one in attempts]
+    vetoes = enrollment.vetoes(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
+    quiet = silence.reasons(lead.pipeline_id for lead in leads)
+    found: dict[UUID, str] = {}
+    for attempt in attempts:
+        one = attempt.enrollment
+        plan = versions.read(one.version)
+        if one.state != Enrollment.State.WAITING:
+            found[attempt.pk] = one.reason or "the sequence ended"
+        elif reason := vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan):
+            found[attempt.pk] = reason
+        elif reason := quiet.get(one.lead.pipeline_id, ""):
+            found[attempt.pk] = reason
+        elif not claiming.is_their_moment(attempt, now):
+            found[attempt.pk] = "its moment has passed"
+    return found | {pk: "the follow-up is no more" for pk in set(attempt_ids) - {one.pk for one in attempts}}

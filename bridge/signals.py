@@ -12,13 +12,15 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from bridge import agent_events, personal_data, reasons, serving
+from bridge.channels import waking
+from bridge.channels.road import ByTheirChannels
 from bridge.models import Card
 from bridge.sync import adoption, briefings, figures, handing_over, nudge, outbox, places, switches
-from followups import enrollment, telling
+from followups import channels, enrollment, telling
 from followups.recording import followups_sent
 from leads import announcements, gate, silence, untold
 from leads.announcements import Saved
-from leads.models import FieldMapping, Flow, Lead, Pipeline, Stage, TagRule
+from leads.models import FieldMapping, Flow, Lead, Message, Pipeline, Stage, TagRule
 from leads.models.lead import ATTRIBUTES
 
 # What of a lead its card shows. A save that touches none of them (a message's time, say) leaves the card alone.
@@ -39,6 +41,9 @@ SHOWN = frozenset(
 
 silence.ask(switches.silent)
 gate.ask_tags(serving.tags_of)
+
+
+channels.carried_by(ByTheirChannels())
 briefings.in_words = reasons.told
 
 
@@ -111,6 +116,12 @@ def tags_changed(lead: Lead, before: Collection[str], after: Collection[str], no
 def agent_switched(pipeline: Pipeline, silenced: bool, now: datetime, **_: object) -> None:
     if not silenced:
         untold.release_pipeline(pipeline, now=now)
+
+
+@receiver(announcements.messages_told_of)
+def messages_told_of(messages: list[Message], now: datetime, **_: object) -> None:
+    """What a messenger or Kommo's chat has told of a message is acted on by whoever carries messages."""
+    waking.wake(messages, now=now)
 
 
 @receiver(announcements.staff_wanted)

@@ -6,6 +6,7 @@ Every task is idempotent and short; our own rows say what is due, and the queue 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
@@ -16,6 +17,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from bridge import agent_events, alerts, heartbeat, host, personal_data, retention, tracing
+from bridge.channels import carrying
 from bridge.configuration import reevaluation
 from bridge.errors import KommoError, KommoHeldError
 from bridge.intakes import inbox as intake_inbox
@@ -240,6 +242,21 @@ def send_followups() -> None:
 
 
 @tracing.traced
+def send_messages() -> None:
+    """Send messages that are on their way; one task per machine at a time, and it stays while more come."""
+    heartbeat.progress()
+    now = timezone.now()
+    more, until = False, now + LONGEST_SENDING
+    # A call to Kommo may take so long that began at the last moment.
+    with alone(f"messages:{host.machine()}", now=now, longest=3 * LONGEST_SENDING) as mine:
+        if mine:
+            with ThreadPoolExecutor(carrying.AT_ONCE, thread_name_prefix="message") as pool:
+                more = carrying.carry(holder=host.process(), until=until, pool=pool, progress=heartbeat.progress)
+    if more:
+        _go_on("bridge.tasks.send_messages")
+
+
+@tracing.traced
 def tell_agent() -> None:
     """Send the agent what it has to know."""
     heartbeat.progress()
@@ -400,6 +417,10 @@ def _followups(now: datetime) -> Iterable[TaskCall]:
     return [("bridge.tasks.send_followups", ())] if dispatch.has_work(now) else []
 
 
+def _messages(now: datetime) -> Iterable[TaskCall]:
+    return [("bridge.tasks.send_messages", ())] if carrying.has_work(now) else []
+
+
 def _agent_events(now: datetime) -> Iterable[TaskCall]:
     return [("bridge.tasks.tell_agent", ())] if agent_events.has_work(now) else []
 
@@ -440,6 +461,7 @@ TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
     _inboxes,
     _intakes,
     _followups,
+    _messages,
     _agent_events,
     _polls,
     _looks_at_accounts,

@@ -29,6 +29,7 @@ from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from bridge import host
+from bridge.channels import carrying
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
 from bridge.models import Account, Heartbeat, WorkLease
 from bridge.sync import clock, intent
@@ -279,6 +280,9 @@ def free_dead_leases(now: datetime) -> None:
     senders = [holder for holder in dispatch.holders() if holder.startswith(machine) and host.is_dead(holder)]
     if senders:
         dispatch.free(senders, now=now)
+    carriers = [holder for holder in carrying.holders() if holder.startswith(machine) and host.is_dead(holder)]
+    if carriers:
+        carrying.free(carriers)
 
 
 def hand_back_messages(worker: str, now: datetime) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import quote
+from uuid import UUID
 
 import orjson
 import structlog
@@ -17,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from followups import signing
 from followups.signing import Answer
+from leads.models import Lead
 from leads.names import name_key
 
 log = structlog.get_logger(__name__)
@@ -43,6 +45,10 @@ class Outcome(StrEnum):
     WOULD_SEND = "would_send"
     # Its reason ended before it left; channels never answer this.
     DROPPED = "dropped"
+    # The pipeline's own channel has it, and tells later what became of it (followups/handed_over.py).
+    HANDED_OVER = "handed_over"
+    # It left, and did not reach the lead.
+    NOT_DELIVERED = "not_delivered"
 
 
 @dataclass(frozen=True)
@@ -210,6 +216,33 @@ def _words(said: Any) -> str:
     return said.replace("\0", "").strip() if isinstance(said, str) else ""
 
 
+class Road(Protocol):
+    """The pipelines' own channels: whoever has them carries a pipeline's follow-ups in the channel's place."""
+
+    def pipelines(self, pipeline_ids: Collection[int]) -> Collection[int]:
+        """Return those of the pipelines that have a channel of their own."""
+
+    def speaks(self, pipeline_id: int) -> bool:
+        """Say whether what a pipeline's own channel takes is ever said."""
+
+    def take(self, attempt_id: UUID, lead: Lead, text: str, *, template_id: str, now: datetime) -> str:
+        """Take a follow-up on, once however often it is handed over; return why there is no way to the lead."""
+
+
+_roads: list[Road] = []
+
+
+def carried_by(road: Road) -> None:
+    """Let a room above carry the follow-ups of pipelines that have channels of their own."""
+    _roads.append(road)
+
+
+def road_of(pipeline_ids: Collection[int]) -> dict[int, Road]:
+    """Return which road carries the follow-ups of these pipelines; none for those without channels. One query."""
+    wanted = set(pipeline_ids)
+    return {pk: road for road in _roads if wanted for pk in road.pipelines(wanted)}
+
+
 def acts_once(channel: Channel) -> bool:
     """Say whether a message may be handed over again; a channel that does not say so is not trusted with it."""
     return bool(getattr(channel, "acts_once", False))
@@ -249,7 +282,9 @@ def configured() -> Channel:
     return channel
 
 
-def why_mute() -> str:
+def why_mute(pipeline_id: int | None = None) -> str:
     """Return why no message would leave; empty when there is a way to leads."""
+    if pipeline_id is not None and (road := road_of([pipeline_id]).get(pipeline_id)):
+        return "" if road.speaks(pipeline_id) else "only logged: the pipeline's channel says nothing"
     channel = configured()
     return channel.reason if isinstance(channel, LogOnly) else ""

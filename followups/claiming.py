@@ -167,8 +167,9 @@ class _Batch:
 
     def _attempt(self, one: Enrollment, plan: SequencePlan) -> None:
         step = plan.steps[one.step - 1]
+        words = step.instruction or step.text
         try:
-            text = texts.render(step.text, texts.facts_of(one.lead, at=self._now))
+            text = texts.render(words, texts.facts_of(one.lead, at=self._now))
         except texts.BrokenTextError as error:
             # Checked when it was saved; what breaks on this lead alone must not hold the others.
             enrollment.cancel([one], f"the text of step {one.step} is broken: {error}", now=self._now)
@@ -179,7 +180,8 @@ class _Batch:
         attempt = Attempt(
             enrollment=one,
             step=one.step,
-            text=text,
+            text="" if step.instruction else text,
+            instruction=text if step.instruction else "",
             rendered_at=self._now,
             template_id=step.template_id,
             due_at=one.next_at or self._now,
@@ -202,7 +204,9 @@ def _begun_unsaid(rows: Sequence[Enrollment]) -> set[int]:
     Their story was told to nobody, and its end must not be the first that a person hears.
     """
     doubtful = [one for one in rows if one.purpose == enrollment.UNANSWERED and not one.complete]
-    if not doubtful or channels.why_mute():
+    mute = {pk for pk in {one.lead.pipeline_id for one in doubtful} if channels.why_mute(pk)}
+    doubtful = [one for one in doubtful if one.lead.pipeline_id not in mute]
+    if not doubtful:
         return set()
     quiet = silence.reasons(one.lead.pipeline_id for one in doubtful)
     speaking = [one.pk for one in doubtful if one.lead.pipeline_id not in quiet]
@@ -276,11 +280,17 @@ def _speaks_of_today(attempt: Attempt, now: datetime) -> bool:
 def _said_anew(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
     """Say the same step in the words of another day, under the same id: whoever has said it says it no more."""
     try:
-        text = texts.render(plan.steps[attempt.step - 1].text, texts.facts_of(attempt.enrollment.lead, at=now))
+        step = plan.steps[attempt.step - 1]
+        text = texts.render(step.instruction or step.text, texts.facts_of(attempt.enrollment.lead, at=now))
     except texts.BrokenTextError as error:
         _leave_out(attempt, plan, Attempt.State.MISSED, f"the text of step {attempt.step} is broken: {error}", now)
         return False
-    attempt.text, attempt.rendered_at = text or attempt.text, now
+    if attempt.instruction:
+        attempt.instruction = text or attempt.instruction
+        attempt.save(update_fields=["instruction"])
+    else:
+        attempt.text = text or attempt.text
+    attempt.rendered_at = now
     return True
 
 

@@ -40,7 +40,7 @@ def coming(one: Enrollment, *, now: datetime, on_its_way: Attempt | None = None)
         steps=len(plan.steps),
         at=at,
         why=why,
-        text=on_its_way.text if on_its_way else _said(step, one, max(at or now, now)),
+        text=(on_its_way.text or on_its_way.instruction) if on_its_way else _said(step, one, max(at or now, now)),
         zone=zone,
         is_out_of_hours=step is not None and not enrollment.hours_allow(one, plan, now),
         needs_template=step is not None and preview.needs_template(one.lead, at, step.template_id),
@@ -51,7 +51,7 @@ def coming(one: Enrollment, *, now: datetime, on_its_way: Attempt | None = None)
 def _said(step: StepPlan | None, one: Enrollment, at: datetime) -> str:
     if step is None:
         return ""
-    shown = preview.rendered(step.text, one.lead, at=at)
+    shown = preview.rendered(step.instruction or step.text, one.lead, at=at)
     return shown.text or shown.error
 
 

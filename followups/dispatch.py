@@ -7,15 +7,17 @@ every try, and the next process sends the same message again under it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from followups import channels, claiming, telling
+from followups import channels, claiming, handed_over, telling
 from followups.channels import Channel, Outcome, Outgoing, Result
 from followups.claiming import free, holders
 from followups.models import Attempt, Enrollment
@@ -104,10 +106,47 @@ def send(
         waiting = [attempt for attempt in waiting if attempt not in [each.attempt for each in hushed]]
         going = [attempt for attempt in waiting if claiming.is_their_moment(attempt, at)]
         done += _given_back([attempt for attempt in waiting if attempt not in going], "its moment has passed", at)
-        results = pool.map(lambda message: _dare(channel, message, clock), _outgoing(going))
-        done += [Done(attempt, *result) for attempt, result in zip(going, results, strict=True)]
+        roads = channels.road_of({attempt.enrollment.lead.pipeline_id for attempt in going})
+        carried = [one for one in going if not one.instruction and one.enrollment.lead.pipeline_id in roads]
+        done += _handed_over(carried, roads, at)
+        going = [attempt for attempt in going if attempt not in carried]
+        results = pool.map(lambda message: _dare(_who_says(channel, message), message, clock), _outgoing(going))
+        for attempt, (result, sent_at) in zip(going, results, strict=True):
+            road = roads.get(attempt.enrollment.lead.pipeline_id)
+            if road and attempt.instruction and result.outcome is Outcome.SENT and result.text:
+                # The agent has found the words; they are said where the pipeline's are.
+                attempt.text = result.text
+                attempt.save(update_fields=["text"])
+                done += _handed_over([attempt], roads, sent_at)
+            else:
+                done.append(Done(attempt, result, sent_at))
     if done:
         record(done, now=clock())
+
+
+def _who_says(channel: Channel, message: Outgoing) -> Channel:
+    """Return who says a message: words are found by the agent alone."""
+    if not message.instruction:
+        return channel
+    return channels.AgentWebhook() if settings.AGENT_WEBHOOK_URL else channels.LogOnly(channels.NO_AGENT)
+
+
+def _handed_over(attempts: Sequence[Attempt], roads: Mapping[int, channels.Road], at: datetime) -> list[Done]:
+    """Give attempts to the pipelines' own channels; return those to which none leads."""
+    left: list[Done] = []
+    taken: list[UUID] = []
+    for attempt in attempts:
+        lead = attempt.enrollment.lead
+        road = roads[lead.pipeline_id]
+        why = road.take(attempt.pk, lead, attempt.text, template_id=attempt.template_id, now=at)
+        if why:
+            left.append(Done(attempt, Result(Outcome.NOT_DELIVERED, why), at))
+        else:
+            taken.append(attempt.pk)
+    if taken:
+        # What has ended meanwhile has said so already.
+        handed_over.marked(taken)
+    return left
 
 
 def _hushed(attempts: Sequence[Attempt], at: datetime) -> list[Done]:
@@ -160,7 +199,8 @@ def _outgoing(attempts: Sequence[Attempt]) -> list[Outgoing]:
         Outgoing(
             attempt_id=str(attempt.pk),
             phone=_number_of(attempt.enrollment.lead),
-            text=attempt.text,
+            text="" if attempt.instruction else attempt.text,
+            instruction=attempt.instruction,
             template_id=attempt.template_id,
             sequence=attempt.enrollment.sequence.slug,
             step=attempt.step,

@@ -165,7 +165,7 @@ def personal_data_erased(lead: Lead, now: datetime, **_: object) -> None:
     enrollments.cancel(enrollments.live(lead), "personal data erased", now=now)
     unreachable.forget(lead, now=now)
     lead.enrollments.update(reason="", next_reason="")
-    Attempt.objects.filter(enrollment__lead=lead).update(text="", reason="")
+    Attempt.objects.filter(enrollment__lead=lead).update(text="", reason="", instruction="")
 
 
 def _credit(lead: Lead, outcome: str, at: datetime, now: datetime) -> None:

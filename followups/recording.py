@@ -31,6 +31,7 @@ SAID = {
     Outcome.NOT_SENT: "not sent",
     Outcome.WOULD_SEND: "would have been sent",
     Outcome.DROPPED: "not sent",
+    Outcome.NOT_DELIVERED: "did not arrive",
 }
 
 

@@ -26,10 +26,10 @@ def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
         plan = versions.read(one.version)
         if one.state != Enrollment.State.WAITING:
             found[attempt.pk] = one.reason or "the sequence ended"
-        elif reason := vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan):
-            found[attempt.pk] = reason
-        elif reason := quiet.get(one.lead.pipeline_id, ""):
+            continue
+        reason = vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan)
+        if reason := reason or quiet.get(one.lead.pipeline_id):
             found[attempt.pk] = reason
         elif not claiming.is_their_moment(attempt, now):
             found[attempt.pk] = "its moment has passed"
-    return found | {pk: "the follow-up is no more" for pk in set(attempt_ids) - {one.pk for one in attempts}}
+    return found | dict.fromkeys(set(attempt_ids) - {one.pk for one in attempts}, "the follow-up is no more")

@@ -23,6 +23,8 @@ class StepPlan:
     max_lateness: timedelta | None = None
     weekdays: tuple[str, ...] = ()
     only_on_time: bool = False
+    # In place of a text: what the agent is to speak of.
+    instruction: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def _plan(content: dict[str, Any]) -> SequencePlan:
                 max_lateness=_duration(step["max_lateness"]),
                 weekdays=tuple(step["weekdays"]),
                 only_on_time=step.get("only_on_time", False),
+                instruction=step.get("instruction", ""),
             )
             for step in content["steps"]
         ),
@@ -92,6 +95,7 @@ def _content(sequence: Sequence) -> dict[str, Any]:
             }
             # Left out where it is usual: versions that were pinned before there was such a thing stay the same.
             | ({"only_on_time": True} if step.only_on_time else {})
+            | ({"instruction": step.instruction} if step.instruction else {})
             for step in steps
         ],
         "give_up_after": _seconds(sequence.give_up_after),

@@ -137,7 +137,7 @@ class News:
 
 @transaction.atomic
 def note_news(news: Sequence[News]) -> list[bool]:
-    """Note on messages what became of them; say of each news whether any message of ours was meant. Three statements."""
+    """Note on messages what became of them; say of each news whether any of ours was meant. Three statements."""
     names = {plain_id(text) for one in news for text in one.ids} - {""}
     if not names:
         return [False] * len(news)

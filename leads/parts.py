@@ -193,4 +193,3 @@ def _store(parts: Collection[MessagePart], columns: Sequence[str]) -> list[Messa
     changed = [one for one in messages.order_by("pk") if sum_up(one, together[one.pk])]
     update(changed, SUMMED)
     return changed
-

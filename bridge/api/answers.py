@@ -203,3 +203,43 @@ class Results(serializers.Serializer):  # type: ignore[type-arg]
     disqualified_because = ReasonCount(many=True)
     objections = ObjectionCount(many=True)
     followups = StepResult(many=True)
+
+
+class MessagePart(serializers.Serializer):  # type: ignore[type-arg]
+    text = serializers.CharField()
+    state = serializers.ChoiceField(choices=["queued", "sent", "delivered", "not_delivered", "refused"])
+    reason = serializers.CharField(allow_null=True)
+
+
+class MessageTimes(serializers.Serializer):  # type: ignore[type-arg]
+    queued = serializers.DateTimeField(allow_null=True)
+    sent = serializers.DateTimeField(allow_null=True)
+    delivered = serializers.DateTimeField(allow_null=True)
+
+
+class MessageAnswer(serializers.Serializer):  # type: ignore[type-arg]
+    id = serializers.UUIDField()
+    lead = serializers.UUIDField(help_text="The lead's id")
+    direction = serializers.CharField(help_text="inbound, outbound (ours) or staff; bot: another's bot")
+    text = serializers.CharField()
+    parts = MessagePart(many=True, help_text="Of a message of ours: the parts in which it leaves, in order")
+    channel = serializers.CharField(allow_null=True, help_text="The way in or out")
+    state = serializers.ChoiceField(
+        choices=["received", "queued", "sent", "delivered", "not_delivered", "refused"],
+        help_text="sent: handed over; delivered: seen to have reached the chat; received: of the lead's own",
+    )
+    reason = serializers.CharField(allow_null=True)
+    changed = serializers.ListField(child=serializers.CharField(), help_text="What cannot leave as it was written")
+    at = MessageTimes()
+
+
+class MessagePage(serializers.Serializer):  # type: ignore[type-arg]
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = MessageAnswer(many=True)
+
+
+class MayNotReply(Problem):
+    code = serializers.CharField()
+    reason = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)

@@ -186,3 +186,22 @@ RESULTS = _answer(
         "followups": [{"sequence": "reengagement", "step": 1, "sent": 61, "answered": 21, "booked": 4, "opted_out": 1}],
     },
 )
+
+_MESSAGE: dict[str, Any] = {
+    "id": "5b1d5a0e-3c1f-4a55-9a3e-0d9be0f3b1aa",
+    "lead": _LEAD["id"],
+    "direction": "outbound",
+    "text": "Oi Maria, tudo certo para amanhã?",
+    "parts": [{"text": "Oi Maria, tudo certo para amanhã?", "state": "queued", "reason": None}],
+    "channel": "whatsapp",
+    "state": "queued",
+    "reason": None,
+    "changed": [],
+    "at": {"queued": "2026-11-22T16:00:00+00:00", "sent": None, "delivered": None},
+}
+SAYING = [
+    _request("Say this", {"text": "Oi Maria, tudo certo para amanhã?"}),
+    _answer("It is on its way", _MESSAGE, "202"),
+]
+MESSAGE = [_answer("A message", _MESSAGE)]
+CONVERSATION = [_answer("A conversation", {"next": None, "previous": None, "results": [_MESSAGE]})]

@@ -44,6 +44,28 @@ class Erased(exceptions.APIException):
     default_code = "erased"
 
 
+class MayNotReply(exceptions.APIException):
+    """The agent may not speak with this person now."""
+
+    status_code = 409
+    default_code = "may_not_reply"
+
+    def __init__(self, reason: str, since: str | None) -> None:
+        super().__init__(reason)
+        self.more = {"code": self.default_code, "reason": reason, "since": since}
+
+
+class NoChannel(exceptions.APIException):
+    """No way out leads to this person."""
+
+    status_code = 422
+    default_code = "no_channel"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No channel leads to this person: {reason}")
+        self.more = {"code": self.default_code, "reason": reason}
+
+
 class DatabaseAway(exceptions.APIException):
     status_code = 503
     default_detail = "The database does not answer; nothing was stored. Try again in a moment."
@@ -103,6 +125,7 @@ def problem(error: exceptions.APIException) -> dict[str, Any]:
         "status": error.status_code,
         "detail": detail[:1000],
         "errors": errors,
+        **getattr(error, "more", {}),
     }
 
 

@@ -51,14 +51,14 @@ class Interactions(ApiView):
         examples=examples.RECORDING,
     )
     def post(self, request: Request) -> Response:
-        [outcome] = take_in([(request.data, _idempotency_key(request))], key_of(request), now=timezone.now())
+        [outcome] = take_in([(request.data, idempotency_key(request))], key_of(request), now=timezone.now())
         if isinstance(outcome, exceptions.APIException):
             raise outcome
         code, answer = outcome
         return Response(answer, status=code)
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not 0 < len(key) <= LONGEST_KEY:
         raise exceptions.ValidationError({"Idempotency-Key": [f"1 to {LONGEST_KEY} characters."]})
@@ -95,10 +95,8 @@ class InteractionBatch(ApiView):
             raise exceptions.ValidationError({"": ["The body must be an array of interactions."]})
         if len(request.data) > MOST_IN_A_BATCH:
             raise exceptions.ValidationError({"": [f"At most {MOST_IN_A_BATCH} interactions at once."]})
-        key, idempotency_key, past = key_of(request), _idempotency_key(request), _past(request)
-        items = [
-            (item, f"{idempotency_key}:{place}" if idempotency_key else None) for place, item in enumerate(request.data)
-        ]
+        key, asked, past = key_of(request), idempotency_key(request), _past(request)
+        items = [(item, f"{asked}:{place}" if asked else None) for place, item in enumerate(request.data)]
         results: list[dict[str, Any]] = []
         with one_batch_at_a_time(key):
             for start in range(0, len(items), IN_ONE_TRANSACTION):

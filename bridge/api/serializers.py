@@ -471,3 +471,11 @@ class ReasonBody(Strict):
     """Why, in your words; they are what staff read."""
 
     reason = Text(max_length=500)
+
+
+class MessageBody(Strict):
+    """What is to be said to a lead."""
+
+    text = Text(max_length=LONGEST_TEXT, required=True, allow_null=False, allow_blank=False, trim_whitespace=False)
+    channel = Text(max_length=50, help_text="A channel's slug: by this one or by none. Default: the pipeline's")
+    template_id = Text(max_length=200, help_text="An approved template of WhatsApp's, for beyond its 24 hours")

@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from bridge.api import base, person, reading, reporting, results
+from bridge.api import base, messages, person, reading, reporting, results
 
 urlpatterns = [
     path("v1/interactions/", reporting.Interactions.as_view(), name="interactions"),
@@ -9,6 +9,8 @@ urlpatterns = [
     path("v1/leads/", reading.Leads.as_view(), name="leads"),
     path("v1/leads/<uuid:lead_id>/", reading.LeadDetail.as_view(), name="lead"),
     path("v1/leads/<uuid:lead_id>/timeline/", reading.Timeline.as_view(), name="timeline"),
+    path("v1/leads/<uuid:lead_id>/messages/", messages.Messages.as_view(), name="messages"),
+    path("v1/messages/<uuid:message_id>/", messages.MessageDetail.as_view(), name="message"),
     path("v1/leads/<uuid:lead_id>/handoff/", person.Handoff.as_view(), name="handoff"),
     path("v1/leads/<uuid:lead_id>/opt-out/", person.OptOut.as_view(), name="opt-out"),
     path("v1/leads/<uuid:lead_id>/personal-data/", person.PersonalData.as_view(), name="personal-data"),

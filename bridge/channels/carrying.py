@@ -8,9 +8,10 @@ Between the parts of a message a person may have taken over: the gate is asked b
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,7 @@ from bridge.channels.sending import Outcome, Part, Person, Sent
 from bridge.models import Channel, Outgoing
 from bridge.sync import backoff
 from followups import telling
-from leads.models import Lead, Message, MessagePart
+from leads.models import Lead, MessagePart
 from leads.parts import ORDER, SUMMED, sum_up
 from leads.statements import update
 
@@ -36,13 +37,13 @@ AT_ONCE = 8
 # Nobody else is at a message for so long; longer than the slowest of calls to Kommo.
 HELD_FOR = timedelta(seconds=120)
 # A task that has nothing to do stays so long: asking for another one takes longer than looking again.
-STAY_FOR = timedelta(seconds=3)
+STAY_FOR = timedelta(seconds=1)
 LOOK_AGAIN_SECONDS = 0.1
 # So often a part is tried by one way while there is another, and for so long where there is none.
 TRIES_WITH_ANOTHER, TRIED_FOR = 3, timedelta(minutes=30)
 SLOWEST_RETRY = timedelta(minutes=2)
 DIED = "unconfirmed: its sender died at it; it may have gone out, and is not said twice"
-SAID = Message.State
+PROOF = "waits for the proof that it arrived"
 P = MessagePart.State
 
 
@@ -55,6 +56,8 @@ class Task:
     route: Route
     person: Person
     said: Part
+    # Nothing leaves: it is looked for the proof that what left before has arrived.
+    is_look: bool = False
 
 
 def due(now: datetime) -> QuerySet[Outgoing]:
@@ -100,6 +103,7 @@ def carry(
     stay: timedelta = STAY_FOR,
 ) -> bool:
     """Send what is due, and what falls due within the next moments, until the time is up; True when more may be due."""
+    how = say if isinstance(pool, Inline) else in_a_thread
     under_way: dict[Future[tuple[Sent, datetime]], Task] = {}
     idle_since = clock()
     while True:
@@ -108,7 +112,7 @@ def carry(
         if now < until and len(under_way) < AT_ONCE:
             for task in claim(holder, now, limit=AT_ONCE - len(under_way)):
                 idle_since = now
-                under_way[pool.submit(say, task, clock)] = task
+                under_way[pool.submit(how, task, clock)] = task
         done = [future for future in under_way if future.done()]
         for future in done:
             note(under_way.pop(future), *future.result())
@@ -122,13 +126,7 @@ def carry(
         elif now - idle_since >= stay:
             return False
         else:
-            _sleep(LOOK_AGAIN_SECONDS)
-
-
-def _sleep(seconds: float) -> None:
-    import time
-
-    time.sleep(seconds)
+            time.sleep(LOOK_AGAIN_SECONDS)
 
 
 # --- Claiming
@@ -140,20 +138,15 @@ def claim(holder: str, now: datetime, *, limit: int) -> list[Task]:
     Compare-and-set: of all workers that see a row, one is at it.
     """
     found = list(due(now).order_by("due_at").values_list("pk", flat=True)[:limit])
-    taken = [
-        pk
-        for pk in found
-        if due(now).filter(pk=pk).update(held_until=now + HELD_FOR, holder=holder)
-    ]
+    taken = [pk for pk in found if due(now).filter(pk=pk).update(held_until=now + HELD_FOR, holder=holder)]
     if not taken:
         return []
-    rows = list(
-        Outgoing.objects.filter(pk__in=taken)
-        .select_related("message", "channel", "lead__pipeline", "lead__stage", "lead__card__account")
-        .order_by("due_at")
-    )
-    tasks = [task for task in (_take(row, now) for row in rows) if task]
-    return tasks
+    rows = list(Outgoing.objects.filter(pk__in=taken).order_by("due_at"))
+    return [task for task in (_take(row, now) for row in rows) if task]
+
+
+def _in_full(rows: QuerySet[Outgoing]) -> QuerySet[Outgoing]:
+    return rows.select_related("message", "channel", "lead__pipeline", "lead__stage", "lead__card__account")
 
 
 def _take(row: Outgoing, now: datetime) -> Task | None:
@@ -162,11 +155,9 @@ def _take(row: Outgoing, now: datetime) -> Task | None:
         with transaction.atomic():
             # The lead first, as interactions lock it.
             Lead.objects.select_for_update(no_key=True).filter(pk=row.lead_id).first()
-            row.refresh_from_db(fields=["state", "tried", "reason", "proof_until", "tries"])
-            if row.state != Outgoing.State.DUE:
-                return None
-            parts = list(row.message.parts.select_for_update().order_by("position"))
-            return _step(row, parts, now)
+            parts = list(MessagePart.objects.select_for_update().filter(message=row.pk).order_by("position"))
+            fresh = _in_full(Outgoing.objects.select_for_update(of=("self",)).filter(pk=row.pk)).first()
+            return _step(fresh, parts, now) if fresh and fresh.state == Outgoing.State.DUE else None
     except Exception as error:
         log.exception("message_not_prepared", message=str(row.pk))
         _release(row, now + timedelta(minutes=1), f"it could not be prepared: {type(error).__name__}")
@@ -176,15 +167,18 @@ def _take(row: Outgoing, now: datetime) -> Task | None:
 def _step(row: Outgoing, parts: list[MessagePart], now: datetime) -> Task | None:
     if lost := [one for one in parts if one.state == P.SENDING]:
         _settle_lost(row, lost[0], now)
-    awaited = [one for one in parts if one.state in (P.SENT, P.UNCONFIRMED) and one.their_id == "" and row.proof_until]
+    awaited = next((one for one in parts if one.state == P.SENT), None) if row.proof_until else None
     if awaited and row.proof_until:
-        if now < row.proof_until and any(one.state == P.SENT for one in awaited):
-            _release(row, row.proof_until, "waits for the proof that it arrived")
+        if not awaited.their_id and now < row.proof_until:
+            _release(row, row.proof_until, PROOF)
             return None
-        if not proving.look(row, awaited[-1], now):
-            return _after_failure(row, parts, awaited[-1], proving.likeliest(row, now), now)
-    if bad := next((one for one in parts if one.state in (P.NOT_DELIVERED, P.REFUSED, P.UNCONFIRMED)), None):
-        ending.end(row, parts, now, refused="" if bad.state == P.REFUSED else "")
+        # Kommo may have told of it, and its webhook is late or lost: looked for before it is said once more.
+        return _looking(row, awaited, now)
+    bad = next((one for one in parts if one.state in (P.NOT_DELIVERED, P.REFUSED, P.UNCONFIRMED)), None)
+    if bad is not None and bad.state == P.NOT_DELIVERED and row.told == "" and _may_go_on(row, now):
+        return _after_failure(row, parts, bad, bad.reason, now)
+    if bad is not None:
+        ending.end(row, parts, now)
         return None
     part = next((one for one in parts if one.state == P.QUEUED), None)
     if part is None:
@@ -214,6 +208,18 @@ def _settle_lost(row: Outgoing, part: MessagePart, now: datetime) -> None:
     else:
         part.state, part.reason = P.UNCONFIRMED, DIED
     part.save(update_fields=["state", "reason", "sent_at"])
+
+
+def _may_go_on(row: Outgoing, now: datetime) -> bool:
+    """Say whether what a messenger could not deliver may be tried by another way."""
+    return now - row.created_at < TRIED_FOR and not gate.refusals([row], now)
+
+
+def _looking(row: Outgoing, part: MessagePart, now: datetime) -> Task:
+    card = getattr(row.lead, "card", None)
+    person = queueing.person_of(row.lead, card)
+    assert row.channel is not None
+    return Task(row, part, queueing.route(row.channel, card), person, Part("", part.text), is_look=True)
 
 
 def _route(row: Outgoing, now: datetime) -> Route | str:
@@ -259,10 +265,12 @@ def say(task: Task, clock: Callable[[], datetime]) -> tuple[Sent, datetime]:
     """Hand a part over. Never raises."""
     try:
         way, route = task.route.way, task.route
+        if task.is_look:
+            return proving.look(route.account, task.person, task.part, clock()), clock()
         sent = way.say(route.account, route.settings, task.person, task.said, clock())
     except Exception as error:
         log.exception("channel_failed", channel=task.route.channel.slug)
-        is_safe = task.route.channel.kind == Channel.Kind.AGENT
+        is_safe = task.route.channel.kind == Channel.Kind.AGENT and not task.is_look
         outcome = Outcome.RETRY if is_safe else Outcome.UNCONFIRMED
         sent = Sent(outcome, f"the channel failed: {type(error).__name__}")
     return sent, clock()
@@ -283,25 +291,21 @@ def note(task: Task, sent: Sent, at: datetime) -> None:
     """Store what became of a part, and what follows: the next one, another try, another way, or the end."""
     with transaction.atomic():
         Lead.objects.select_for_update(no_key=True).filter(pk=task.outgoing.lead_id).first()
-        row = (
-            Outgoing.objects.select_for_update(of=("self",))
-            .select_related("message", "channel", "lead__pipeline", "lead__stage", "lead__card__account")
-            .filter(pk=task.outgoing.pk)
-            .first()
-        )
+        # Then the parts, and what is on its way last: the order of whoever hears of them.
+        parts = list(MessagePart.objects.select_for_update().filter(message=task.outgoing.pk).order_by("position"))
+        row = _in_full(Outgoing.objects.select_for_update(of=("self",)).filter(pk=task.outgoing.pk)).first()
         if row is None or row.state != Outgoing.State.DUE:
             return
-        parts = list(row.message.parts.select_for_update().order_by("position"))
         part = next((one for one in parts if one.pk == task.part.pk), None)
         if part is not None:
             _note(task, row, parts, part, sent, at)
 
 
-def _note(
-    task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart, sent: Sent, at: datetime
-) -> None:
-    channel = task.route.channel
-    _note_channel(channel, sent, at)
+def _note(task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart, sent: Sent, at: datetime) -> None:
+    if task.is_look:
+        _note_look(task, row, parts, part, sent, at)
+        return
+    _note_channel(task.route.channel, sent, at)
     is_told = ORDER[P(part.state)] >= ORDER[P.SENT] if part.state in ORDER else True
     if sent.their_id and not part.their_id:
         part.their_id = sent.their_id
@@ -337,6 +341,22 @@ def _note(
         _after_failure(row, parts, part, sent.reason, at, gone=sent.gone)
 
 
+def _note_look(
+    task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart, sent: Sent, at: datetime
+) -> None:
+    if part.state == P.DELIVERED or sent.outcome is Outcome.DELIVERED:
+        part.state, part.delivered_at, part.reason = P.DELIVERED, part.delivered_at or at, ""
+        part.save(update_fields=["state", "delivered_at", "reason"])
+        _handed_over(task, row, parts, part, at)
+    elif sent.outcome is Outcome.UNCONFIRMED:
+        part.state, part.reason = P.UNCONFIRMED, f"unconfirmed: {sent.reason}"[:500]
+        part.save(update_fields=["state", "reason"])
+        ending.end(row, parts, at)
+    else:
+        _note_channel(task.route.channel, sent, at)
+        _after_failure(row, parts, part, sent.reason, at)
+
+
 def _note_channel(channel: Channel, sent: Sent, at: datetime) -> None:
     rows = Channel.objects.filter(pk=channel.pk)
     if sent.outcome in (Outcome.SENT, Outcome.DELIVERED):
@@ -353,7 +373,7 @@ def _handed_over(task: Task, row: Outgoing, parts: list[MessagePart], part: Mess
     if way.proves and part.state == P.SENT:
         row.proof_until = at + way.proves
         row.save(update_fields=["tries", "proof_until"])
-        _release(row, row.proof_until, "waits for the proof that it arrived")
+        _release(row, row.proof_until, PROOF)
     elif left:
         types = row.lead.pipeline.typing_pauses
         pause = timedelta(seconds=cutting.pause(left[0].text)) if types else timedelta(0)
@@ -440,26 +460,3 @@ def _release(row: Outgoing, due_at: datetime, reason: str) -> None:
     Outgoing.objects.filter(pk=row.pk, state=Outgoing.State.DUE).update(
         due_at=due_at, reason=reason[:500], held_until=None, holder=""
     )
-
-
-def reopen(message: Message, part: MessagePart, reason: str, now: datetime) -> bool:
-    """Let another way try a part that its messenger could not deliver; False where there is none."""
-    row = (
-        Outgoing.objects.select_for_update(of=("self",))
-        .select_related("message", "channel", "lead__pipeline", "lead__stage", "lead__card__account")
-        .filter(pk=message.pk)
-        .first()
-    )
-    if row is None or now - row.created_at > TRIED_FOR or not _others(row, now):
-        return False
-    row.state = Outgoing.State.DUE
-    row.save(update_fields=["state"])
-    parts = list(row.message.parts.order_by("position"))
-    mine = next(one for one in parts if one.pk == part.pk)
-    _after_failure(row, parts, mine, reason, now)
-    if sum_up(row.message, parts):
-        update([row.message], SUMMED)
-    return True
-
-
-__all__ = ["Inline", "carry", "claim", "due", "free", "has_work", "holders", "in_a_thread", "note", "reopen", "replace"]

@@ -25,7 +25,9 @@ CLOSED = "the chat in Kommo is closed: the lead has to write first"
 
 
 def why_not(person: Person) -> str:
-    return "" if person.kommo_lead_id and person.kommo_contact_id else "the lead has no card with a contact in Kommo yet"
+    return (
+        "" if person.kommo_lead_id and person.kommo_contact_id else "the lead has no card with a contact in Kommo yet"
+    )
 
 
 def send(account: Account, person: Person, part: Part, *, now: datetime) -> Sent:

@@ -173,7 +173,7 @@ def shown(message: Message, parts: Sequence[MessagePart], changes: Sequence[str]
 
 
 # How the outside reads a part's state.
-PART_STATES = {MessagePart.State.SENDING: "queued", MessagePart.State.UNCONFIRMED: "not_delivered"}
+PART_STATES: dict[str, str] = {MessagePart.State.SENDING: "queued", MessagePart.State.UNCONFIRMED: "not_delivered"}
 
 
 def moment(value: datetime | None) -> str | None:

@@ -56,7 +56,7 @@ def establish(
     if (url := wanted.get("url")) and url != before.get("url"):
         check_url(url, by_staff=by_staff)
     channel.pipeline = pipeline or channel.pipeline
-    if channel.pk is None:
+    if channel._state.adding:
         last = Channel.objects.filter(pipeline=channel.pipeline).aggregate(last=Max("position"))["last"]
         channel.position = 0 if last is None else min(last + 1, 32_767)
     channel.settings = json.dumps(wanted) if wanted else ""

@@ -57,7 +57,9 @@ def read(answer: Answer) -> Sent:
         if code in WINDOW_CLOSED:
             return Sent(Outcome.FAILED, CLOSED)
         if code in NO_SUCH_NUMBER:
-            return Sent(Outcome.FAILED, f"no such number on WhatsApp, or it takes no messages ({code})", gone=Gone.INVALID)
+            return Sent(
+                Outcome.FAILED, f"no such number on WhatsApp, or it takes no messages ({code})", gone=Gone.INVALID
+            )
         if code in LATER:
             return Sent(Outcome.RETRY, said, retry_after_seconds=answer.retry_after_seconds)
         if code in OUR_KEY:

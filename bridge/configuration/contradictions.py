@@ -53,10 +53,11 @@ def unknown_names(configuration: Configuration, *, in_force: Collection[str]) ->
     steps = [step for pipeline in configuration.pipelines for one in pipeline.sequences for step in one.steps]
     with translation.override("en"):
         return [
-            step.problem("text", f"the text cannot be rendered: {words}")
+            step.problem(key, f"the text cannot be rendered: {words}")
             for step in steps
-            if step.text not in in_force
-            for words in texts.unknown_names(step.text)
+            for key in ("text", "instruction")
+            if getattr(step, key) not in in_force
+            for words in texts.unknown_names(getattr(step, key))
         ]
 
 
@@ -217,6 +218,8 @@ def _of_sequence(sequence: Sequence, keys: list[str]) -> Iterator[Problem]:
             )
         elif not waits_for_answer and step.delay is not None:
             yield step.problem("delay", "a reminder comes before the meeting: write before")
+        if bool(step.text.strip()) == bool(step.instruction.strip()):
+            yield step.problem("", "give one of text (what is said) and instruction (what the agent is to speak of)")
     yield from _twice(sequence.steps, "before")
 
 

@@ -59,6 +59,10 @@ def _blank_tag(text: str) -> str | None:
     return "a tag has a name" if text and not text.strip() else None
 
 
+def _slug_or_nothing(text: str) -> str | None:
+    return Slug(50).check(text) if text else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage(Record):
     called: ClassVar[str] = "stage"
@@ -223,7 +227,16 @@ class Step(Record):
         timedelta | None, Duration(), Says("How long after our last message. One of `delay` and `before` is given.")
     ] = None
     before: Annotated[timedelta | None, Duration(), Says("How long before the meeting.")] = None
-    text: Annotated[str, Text(4000, check=_text_of_step), Says("What is said, a Liquid template.")]
+    text: Annotated[
+        str,
+        Text(4000, empty=True, check=_text_of_step),
+        Says("What is said, a Liquid template. One of it and `instruction`."),
+    ] = ""
+    instruction: Annotated[
+        str,
+        Text(4000, empty=True, check=_text_of_step),
+        Says("In place of a text: what the agent is to speak of. It finds the words, and they leave as a text does."),
+    ] = ""
     template_id: Annotated[
         str, Text(200, empty=True), Says("The approved WhatsApp template for messages beyond 24 hours.")
     ] = ""
@@ -413,6 +426,14 @@ class Pipeline(Record):
             "written in Kommo's chats is the conversation, and the agent is told of it."
         ),
     ] = leads.Pipeline.Conversations.AGENT.value
+    channel: Annotated[
+        str,
+        Text(50, empty=True, check=_slug_or_nothing),
+        Says("The way out by which messages leave first (`manage.py channel`); when it fails, by its others in order."),
+    ] = ""
+    typing_pauses: Annotated[
+        bool, Flag(), Says("Between the parts of a message it waits as long as a person would type the next one.")
+    ] = False
     yields_to_bots: Annotated[
         bool, Flag(), Says("Where another bot answers a lead in Kommo's chat, the agent falls silent for that lead.")
     ] = False

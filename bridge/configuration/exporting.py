@@ -26,6 +26,8 @@ PIPELINE_COLUMNS = (
     "silent_when_kommo_is_away",
     "chat_reply_pauses",
     "conversations",
+    "channel",
+    "typing_pauses",
     "yields_to_bots",
     "phone_field",
     "handoff_note",
@@ -52,7 +54,7 @@ CRITERION_COLUMNS = ("field", "operator", "value", "required", "disqualifies")
 FIELD_COLUMNS = ("attribute", "kommo_field", "type", "options", "kommo_field_id")
 TAG_COLUMNS = ("attribute", "template")
 SEQUENCE_COLUMNS = ("slug", "name", "is_active", "starts_on", "give_up_after")
-STEP_COLUMNS = ("delay", "before", "text", "template_id", "max_lateness", "only_on_time")
+STEP_COLUMNS = ("delay", "before", "text", "instruction", "template_id", "max_lateness", "only_on_time")
 
 
 def read() -> document.Configuration:
@@ -94,7 +96,7 @@ def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
 
 
 def texts_in_force() -> set[str]:
-    return set(followups.Step.objects.values_list("text", flat=True))
+    return {said for row in followups.Step.objects.values_list("text", "instruction") for said in row if said}
 
 
 def _mapping(row: leads.StageMapping) -> document.StageMapping:

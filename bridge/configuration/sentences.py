@@ -244,7 +244,8 @@ def step_sentence(step: document.Step) -> str:
         if step.before is not None
         else _("%(time)s after our last message") % {"time": duration(step.delay or timedelta())}
     )
-    parts = [f"{when}: “{step.text}”"]
+    said = _("the agent says it: “%(what)s”") % {"what": step.instruction} if step.instruction else f"“{step.text}”"
+    parts = [f"{when}: {said}"]
     parts += [_("template %(id)s") % {"id": step.template_id}] if step.template_id else []
     parts += [_("at most %(time)s late") % {"time": duration(step.max_lateness)}] if step.max_lateness else []
     parts += [_("left out when the hours do not allow it on time")] if step.only_on_time else []
@@ -299,6 +300,10 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
         yield _("A person's reply in Kommo's chat is no takeover")
     if pipeline.conversations == "kommo":
         yield _("Conversations are those of Kommo's chats")
+    if pipeline.channel:
+        yield _("Messages leave by %(channel)s first") % {"channel": pipeline.channel}
+    if pipeline.typing_pauses:
+        yield _("Between the parts of a message it waits as if typing")
     if pipeline.yields_to_bots:
         yield _("Where another bot answers a lead, the agent falls silent for that lead")
     yield _("At a handoff a note goes on the card") if pipeline.handoff_note else _("No note at a handoff")

@@ -96,6 +96,8 @@ class Outgoing(models.Model):
     changes = models.JSONField(_("changed"), default=list, db_default=Value([], models.JSONField()), blank=True)
     # Until when the part that left last may prove that it arrived.
     proof_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # What the agent was told last of what became of it.
+    told = models.CharField(max_length=15, blank=True, default="", db_default="", editable=False)
     # It stands in the conversation: the lead has, as far as we know, read some of it.
     is_counted = models.BooleanField(default=False, db_default=False, editable=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from bridge.sandbox.validation import Errors, items_of, object_of
 
 ENTITY_TYPES = {1: "contacts", 2: "leads"}
 MOST_RUNS = 100
+LINK = re.compile(r"https?://\S+")
 
 
 def get_account(call: Call) -> Answer:
@@ -190,6 +192,10 @@ def _talk(call: Call, run: Json) -> None:
     lead = call.store.leads.get(run["entity_id"]) if str(run.get("entity_type")) in ("leads", "2") else None
     field = next((one for one in call.store.fields[LEADS].values() if one.name == call.options.bots_say_field), None)
     if lead and field and (text := str(next(iter(lead.values.get(field.id, [{}])), {}).get("value") or "")):
+        if call.options.bots_need_open_talk and talks.are_closed(call, lead):
+            return
+        if call.options.bots_shorten_links:
+            text = LINK.sub("https://kommo.cc/x7Yq2", text)
         talks.say(call, lead, direction="outgoing", text=text, user_id=0)
 
 

@@ -127,6 +127,9 @@ class Options:
     # Bots: whether what is queued runs, and the lead's field whose text a bot then says.
     bots_run: bool = True
     bots_say_field: str = "Follow-up"
+    # A bot says nothing into a chat that was closed; and shows links in Kommo's short form.
+    bots_need_open_talk: bool = False
+    bots_shorten_links: bool = False
     # Webhooks out. The time scale multiplies the waits of the retry ladder and the disabling window.
     drop_webhooks: bool = False
     duplicate_webhooks: bool = False
@@ -219,6 +222,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "refused_settings": "update_task",
         "context_user": "refused",
         "strict_rotation": True,
+        "bots_need_open_talk": True,
+        "bots_shorten_links": True,
     },
 }
 

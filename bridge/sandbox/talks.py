@@ -121,6 +121,12 @@ def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int, by_b
     return message
 
 
+def are_closed(call: Call, lead: Lead) -> bool:
+    """Say whether a lead has chats, and none that is open."""
+    theirs = [talk for talk in call.store.talks.values() if talk.lead_id == lead.id]
+    return bool(theirs) and not any(talk.is_in_work for talk in theirs)
+
+
 def _talk_of(call: Call, lead: Lead) -> tuple[Talk, bool]:
     for talk in call.store.talks.values():
         if talk.lead_id == lead.id and talk.is_in_work:

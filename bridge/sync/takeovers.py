@@ -18,7 +18,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import EventReply
 from bridge.models import Account, Card
-from bridge.sync import robots, traits
+from bridge.sync import chat_proof, robots, traits
 from bridge.sync.traits import Trait
 from leads import handoff
 from leads.models import Event, Lead, Pipeline
@@ -73,6 +73,7 @@ class Said:
     contact_id: int
     at: int
     text: str
+    id: str = ""
 
 
 def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
@@ -81,6 +82,8 @@ def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
     for said in messages:
         if said.author not in (PERSON, BOT) or not (said.lead_id or said.contact_id):
             says_all = False
+        elif said.author == BOT and _is_ours(account, said, now):
+            continue
         elif said.author == BOT:
             _remember_robot(account, said.user_id)
             if said.user_id != account.kommo_user_id:
@@ -92,6 +95,19 @@ def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
             reply = EventReply("", STAFF_REPLY, entity[1], entity[0], said.user_id, at)
             _pause(account, reply, now, text=said.text)
     return says_all
+
+
+def _is_ours(account: Account, said: Said, now: datetime) -> bool:
+    """Say whether a bot's words are a message of ours on its way, which has arrived with that."""
+    return chat_proof.shown(
+        account,
+        lead_id=said.lead_id,
+        contact_id=said.contact_id,
+        text=said.text,
+        message_id=said.id,
+        at=said.at,
+        now=now,
+    )
 
 
 def _robots(account: Account) -> set[int]:

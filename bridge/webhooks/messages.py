@@ -32,6 +32,7 @@ def written(data: Mapping[str, Any]) -> Said | None:
         contact_id=number(data.get("contact_id")) or 0,
         at=_moment(data.get("created_at")),
         text=text if isinstance(text := data.get("text"), str) else "",
+        id=str(data.get("id") or "")[:250],
     )
 
 

@@ -53,7 +53,8 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
             if step.before is not None
             else schedule.after(anchor, step.delay or timedelta(), hours, pipeline.time_zone)
         )
-        title, said = _("Message %(number)d") % {"number": number}, texts.render(step.text, texts.SAMPLE)
+        words = step.instruction or step.text
+        title, said = _("Message %(number)d") % {"number": number}, texts.render(words, texts.SAMPLE)
         if due is None:
             raw.append((anchor, title, said, _("the hours allow no moment at all"), "never", ""))
             break
@@ -73,7 +74,7 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
             continue
         late = due.at > now + FREE_TEXT_FOR and not step.template_id
         warnings = [_needs_template()] if late else []
-        warnings += [_leaves_a_hole(hole) for hole in texts.holes(step.text, has_meeting=is_reminder)]
+        warnings += [_leaves_a_hole(hole) for hole in texts.holes(words, has_meeting=is_reminder)]
         raw.append((due.at, title, said, _shifted(meant, due.at), "message", " · ".join(warnings)))
         reminded_at = due.at if is_reminder else None
         anchor = due.at

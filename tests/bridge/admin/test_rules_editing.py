@@ -212,6 +212,7 @@ def test_the_editors_cover_every_part_of_the_document():
     edited |= {"sequences", "quiet_hours", "holidays", "opt_out_words", "handoff_max", "chat_reply_pauses"}
     edited |= {"followup_distance", "handoff_stage", "words_for_nothing", "null_means_unknown", "booking_url"}
     edited |= {"silent_when_kommo_is_away", "phone_field", "conversations", "yields_to_bots", "agent_serves"}
+    edited |= {"channel", "typing_pauses"}
     edited |= {"meeting_result_task", "meeting_result_task_after", "alert_on_calls"}
     edited |= {"handoff_note", "handoff_task", "handoff_task_within", "name", "time_zone", "locale", "phone_region"}
     elsewhere = {"slug", "is_default", "kommo_pipeline_id"}

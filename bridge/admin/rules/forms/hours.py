@@ -22,6 +22,7 @@ from bridge.admin.rules.fields import (
     columns,
 )
 from bridge.configuration import document, exporting
+from bridge.models import Channel
 from leads import booking_links
 from leads.models import Pipeline
 from leads.names import name_key
@@ -95,6 +96,12 @@ class HoursForm(Labelled):
         label=gettext_lazy("Where another bot answers a lead in Kommo's chat, the agent falls silent for that lead"),
         required=False,
     )
+    channel = forms.CharField(
+        label=gettext_lazy("Messages leave first by the way out called"), max_length=50, required=False
+    )
+    typing_pauses = forms.BooleanField(
+        label=gettext_lazy("Between the parts of a message it waits as if typing"), required=False
+    )
     handoff_note = forms.BooleanField(label=gettext_lazy("Write a note on the card at a handoff"), required=False)
     handoff_task = forms.CharField(
         label=gettext_lazy("Task for the seller at a handoff"), max_length=200, required=False
@@ -124,6 +131,8 @@ class HoursForm(Labelled):
         "chat_reply_pauses",
         "conversations",
         "yields_to_bots",
+        "channel",
+        "typing_pauses",
         "handoff_note",
         "handoff_task",
         "handoff_task_within",
@@ -157,6 +166,12 @@ class HoursForm(Labelled):
             Locale.parse(said)
         except (UnknownLocaleError, ValueError) as error:
             raise ValidationError(_("This is no locale such as pt_BR.")) from error
+        return said
+
+    def clean_channel(self) -> str:
+        said: str = self.cleaned_data["channel"].strip()
+        if said and not Channel.objects.filter(slug=said).exists():
+            raise ValidationError(_("There is no way out of this name."))
         return said
 
     def clean_booking_url(self) -> str:

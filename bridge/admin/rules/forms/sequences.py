@@ -80,7 +80,15 @@ class StepForm(RecordForm):
     record = document.Step
 
     when = DurationField(label=gettext_lazy("When"))
-    text = forms.CharField(label=gettext_lazy("Text"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
+    text = forms.CharField(
+        label=gettext_lazy("Text"), max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    instruction = forms.CharField(
+        label=gettext_lazy("or what the agent is to speak of, in its own words"),
+        max_length=4000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
     template_id = forms.CharField(label=gettext_lazy("Approved template"), max_length=200, required=False)
     max_lateness = DurationField(label=gettext_lazy("Left out when later than"), required=False)
     weekdays = forms.MultipleChoiceField(
@@ -93,11 +101,24 @@ class StepForm(RecordForm):
 
     @classmethod
     def initial_of(cls, one: document.Step) -> dict[str, Any]:
-        names = ("text", "template_id", "max_lateness", "weekdays", "only_on_time")
+        names = ("text", "instruction", "template_id", "max_lateness", "weekdays", "only_on_time")
         return columns(one, names) | {"when": one.before if one.before is not None else one.delay}
 
     def clean_text(self) -> str:
-        said: str = self.cleaned_data["text"].replace("\r\n", "\n")
+        return self._checked("text")
+
+    def clean_instruction(self) -> str:
+        return self._checked("instruction")
+
+    def clean(self) -> dict[str, Any]:
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        both = {"text", "instruction"} <= set(said)
+        if both and bool(said["text"].strip()) == bool(said["instruction"].strip()):
+            self.add_error("text", _("Write either what is said or what the agent is to speak of."))
+        return said
+
+    def _checked(self, name: str) -> str:
+        said: str = self.cleaned_data[name].replace("\r\n", "\n")
         try:
             texts.check(said)
             texts.check_names(said)

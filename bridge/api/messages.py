@@ -1,0 +1,127 @@
+"""What is said to a lead and by a lead: taking a message of the agent's, and reading a conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import exceptions, status
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from bridge.api import answers, examples, idempotency, representation
+from bridge.api.base import ApiView, key_of, lead_or_404, visible, with_card
+from bridge.api.idempotency import RepeatedError
+from bridge.api.paging import OldestFirst
+from bridge.api.problems import Conflict, DatabaseAway, MayNotReply, NoChannel
+from bridge.api.reading import CURSOR, LIMIT
+from bridge.api.reporting import idempotency_key
+from bridge.api.serializers import MessageBody
+from bridge.channels import gate, queueing
+from leads.models import Lead, Message
+
+TRIES = 5
+
+
+class Messages(ApiView):
+    @extend_schema(
+        operation_id="list_messages",
+        summary="A lead's conversation, both sides, newest last",
+        tags=["messages"],
+        parameters=[CURSOR, LIMIT],
+        responses={200: answers.MessagePage, **answers.PROBLEMS_WITH_404},
+        examples=examples.CONVERSATION,
+    )
+    def get(self, request: Request, lead_id: UUID) -> Response:
+        lead = lead_or_404(visible(request), lead_id)
+        paginator = OldestFirst()
+        page = paginator.paginate_queryset(_in_full(Message.objects.filter(lead=lead)), request, view=self)
+        return paginator.get_paginated_response([_shown(row) for row in page or ()])
+
+    @extend_schema(
+        operation_id="send_message",
+        summary="Say this to the lead",
+        tags=["messages"],
+        request=MessageBody,
+        parameters=[OpenApiParameter("Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER)],
+        responses={
+            202: answers.MessageAnswer,
+            **answers.PROBLEMS_WITH_404,
+            (409, answers.PROBLEM_TYPE): answers.MayNotReply,
+            (422, answers.PROBLEM_TYPE): answers.Problem,
+        },
+        examples=examples.SAYING,
+    )
+    def post(self, request: Request, lead_id: UUID) -> Response:
+        lead = lead_or_404(with_card(request), lead_id)
+        asked = idempotency_key(request)
+        name = f"{key_of(request).pk}:{asked}" if asked else None
+        body = MessageBody(data=request.data)
+        body.is_valid(raise_exception=True)
+        if not body.validated_data["text"].strip():
+            raise exceptions.ValidationError({"text": ["There is nothing to say."]})
+        known = [str(lead.pk), request.data]
+        for _ in range(TRIES):
+            try:
+                with transaction.atomic():
+                    return _take(lead, body.validated_data, name, known)
+            except RepeatedError:
+                continue
+        raise DatabaseAway
+
+
+def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any) -> Response:
+    """Take a message on, or give the first answer again. Raises RepeatedError when the key was used meanwhile."""
+    now = timezone.now()
+    if name:
+        earlier = idempotency.earlier([(name, body)], now=now).get(name)
+        if isinstance(earlier, Conflict):
+            raise earlier
+        if earlier:
+            return Response(earlier[1], status=earlier[0])
+    if no := gate.refusal(lead, now):
+        raise MayNotReply(no[0], representation.moment(no[1]))
+    try:
+        row = queueing.take(
+            lead,
+            said["text"],
+            pipeline=lead.pipeline,
+            card=representation.card_of(lead),
+            named=said.get("channel") or "",
+            template_id=said.get("template_id") or "",
+            now=now,
+        )
+    except queueing.NoWayError as error:
+        raise NoChannel(str(error)) from error
+    answer = queueing.shown(row.message, list(row.message.parts.order_by("position")), row.changes)
+    if name:
+        idempotency.remember([(name, body, (status.HTTP_202_ACCEPTED, answer))], now=now)
+    return Response(answer, status=status.HTTP_202_ACCEPTED)
+
+
+class MessageDetail(ApiView):
+    @extend_schema(
+        operation_id="get_message",
+        summary="A message, and what became of it",
+        tags=["messages"],
+        responses={200: answers.MessageAnswer, **answers.PROBLEMS_WITH_404},
+        examples=examples.MESSAGE,
+    )
+    def get(self, request: Request, message_id: UUID) -> Response:
+        rows = _in_full(Message.objects.filter(lead__in=visible(request)))
+        return Response(_shown(get_object_or_404(rows, pk=message_id)))
+
+
+def _in_full(rows: QuerySet[Message]) -> QuerySet[Message]:
+    return rows.select_related("outgoing").prefetch_related("parts")
+
+
+def _shown(row: Message) -> dict[str, Any]:
+    outgoing = getattr(row, "outgoing", None)
+    return queueing.shown(row, list(row.parts.all()), outgoing.changes if outgoing else ())

@@ -1,0 +1,81 @@
+"""Did Kommo say what we asked it to say? Looked for where no webhook told so in time, before it is said once more."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from bridge.channels.sending import Outcome, Person, Sent
+from bridge.errors import KommoError
+from bridge.kommo.client import KommoClient
+from bridge.kommo.throttle import Lane
+from bridge.models import Account
+from bridge.sync.connection import client_for
+from bridge.sync.takeovers import STAFF_REPLY
+from bridge.sync.traits import Trait
+from leads.models import Message, MessagePart
+
+# Kommo's clock and ours.
+SKEW = timedelta(seconds=2)
+WINDOW = timedelta(hours=24)
+SILENT = "the bot said nothing within its time: it may be switched off, or wait for a condition"
+ANOTHER = "another bot has the conversation"
+CLOSED = "the chat in Kommo is closed"
+WINDOW_CLOSED = "the 24 hours since the lead's last message are over"
+
+
+def look(account: Account | None, person: Person, part: MessagePart, now: datetime) -> Sent:
+    """Say whether a part arrived: delivered, failed with the likeliest reason, or unconfirmed where none can tell."""
+    fresh = MessagePart.objects.filter(pk=part.pk).first()
+    if fresh is None or fresh.state == MessagePart.State.DELIVERED or fresh.their_id:
+        return Sent(Outcome.DELIVERED)
+    if account is None or part.sent_at is None:
+        return Sent(Outcome.UNCONFIRMED, "nobody can tell whether it was said")
+    is_anothers = _another_bot_spoke(account, person, part)
+    client = client_for(account)
+    try:
+        if not is_anothers and _was_said(client, person, part.sent_at):
+            return Sent(Outcome.DELIVERED)
+        return Sent(Outcome.FAILED, ANOTHER if is_anothers else _likeliest(client, person, now))
+    except KommoError as error:
+        # Told by no webhook, and Kommo cannot be asked: perhaps it was said.
+        return Sent(Outcome.UNCONFIRMED, f"Kommo has told nothing of it, and cannot be asked: {error}"[:300])
+
+
+def _was_said(client: KommoClient, person: Person, since: datetime) -> bool:
+    """Say whether a bot wrote in the lead's chat since then, as the events feed tells."""
+    events = client.events(types=[STAFF_REPLY], since=since - SKEW, lane=Lane.LIVE)
+    theirs = {("lead", person.kommo_lead_id), ("contact", person.kommo_contact_id)}
+    return any(
+        one.created_by == 0
+        and (one.entity_type, one.entity_id) in theirs
+        and one.created_at >= int(since.timestamp()) - 1
+        for one in events
+    )
+
+
+def _another_bot_spoke(account: Account, person: Person, part: MessagePart) -> bool:
+    """Say whether a bot that is none of ours wrote to the lead since the part left, as webhooks tell."""
+    assert part.sent_at is not None
+    heard = Account.objects.values_list("traits", flat=True).get(pk=account.pk).get(Trait.BOT_MESSAGES, [])
+    theirs = {person.kommo_lead_id or 0, person.kommo_contact_id or 0} - {0}
+    since = int((part.sent_at - SKEW).timestamp())
+    if any({one[0], one[1]} & theirs and one[2] >= since for one in heard):
+        return True
+    said = Message.objects.filter(
+        lead=UUID(person.lead_id), direction=Message.Direction.BOT, at__gte=part.sent_at - SKEW
+    )
+    return said.exists()
+
+
+def _likeliest(client: KommoClient, person: Person, now: datetime) -> str:
+    if person.last_inbound_at is not None and now - person.last_inbound_at > WINDOW:
+        return WINDOW_CLOSED
+    if person.kommo_contact_id:
+        try:
+            talks = [one for one in client.talks(person.kommo_contact_id) if one.contact_id == person.kommo_contact_id]
+        except KommoError:
+            return SILENT
+        if not any(one.is_open for one in talks):
+            return CLOSED
+    return SILENT

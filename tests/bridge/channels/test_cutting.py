@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.channels import cutting
+
+FAMILY = "👨‍👩‍👧‍👦"
+FLAG = "🇧🇷"
+
+
+def plain(text: str) -> str:
+    return "".join(text.split())
+
+
+@given(st.text(min_size=1, max_size=400), st.integers(min_value=1, max_value=60))
+def test_nothing_is_lost_and_every_part_fits(text, limit):
+    parts = cutting.cut(text, limit)
+
+    assert plain("".join(parts)) == plain(text)
+    assert parts
+    assert all(len(one) <= limit for one in parts) or not text.strip()
+
+
+@given(st.lists(st.sampled_from(["a", "é", "e\u0301", FAMILY, FLAG, "👋🏽", "❤️", "b "]), min_size=1, max_size=60))
+def test_no_sign_is_parted(signs):
+    text = "".join(signs).strip() or "a"
+    parts = cutting.cut(text, 12)
+
+    for one in parts[1:]:
+        assert one[0] not in ("\u0301", "\u200d", "\ufe0f", "🏽")
+    # A flag is two letters, and never one.
+    assert all(one.count("🇧") == one.count("🇷") for one in parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "parts"),
+    [
+        ("Oi", 10, ["Oi"]),
+        ("Oi Maria.\n\nTudo bem?", 12, ["Oi Maria.", "Tudo bem?"]),
+        ("uma linha\noutra linha", 12, ["uma linha", "outra linha"]),
+        ("Uma frase. Outra frase.", 14, ["Uma frase.", "Outra frase."]),
+        ("palavra palavra palavra", 16, ["palavra palavra", "palavra"]),
+        ("a" * 25, 10, ["a" * 10, "a" * 10, "a" * 5]),
+        # What fits keeps its breaks.
+        ("a\n\nb\n- c", 20, ["a\n\nb\n- c"]),
+    ],
+)
+def test_a_text_is_cut_where_it_does(text, limit, parts):
+    assert cutting.cut(text, limit) == parts
+
+
+def test_a_pause_is_as_long_as_a_person_would_type():
+    assert cutting.pause("oi") == cutting.SHORTEST_PAUSE
+    assert cutting.pause("a" * 90) == pytest.approx(5.0)
+    assert cutting.pause("a" * 4000) == cutting.LONGEST_PAUSE

@@ -1,0 +1,248 @@
+"""Messages that leave inside Kommo: by a Salesbot, or by the chats add-on, against the sandbox."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bridge.channels import kommo_salesbot, ways
+from bridge.channels.kinds import WAYS
+from bridge.models import AgentEvent, Channel, Outgoing
+from bridge.sync import catalogue, takeovers
+from bridge.sync.connection import client_for
+from bridge.sync.takeovers import Said
+from leads import parts
+from leads.interactions import Direction, Message
+from leads.models import Lead
+from tests.bridge.channels.conftest import carry
+from tests.bridge.channels.test_messages import say, state_of
+from tests.conftest import drain, record
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+FIELD = "Resposta do agente"
+
+
+@pytest.fixture
+def lead(account, kommo, pipeline, settings):
+    """A lead with a card, a chat in Kommo, and the long text that the bot reads."""
+    settings.AGENT_WEBHOOK_URL = "http://127.0.0.1:9/agent"
+    client = client_for(account)
+    client.create_custom_fields("leads", [{"name": FIELD, "type": "textarea"}])
+    kommo.post("options", {"bots_say_field": FIELD})
+    catalogue.refresh(account, client, now=timezone.now())
+    lead = record(pipeline, name="Maria", message=Message(Direction.INBOUND, id="in-1", text="oi")).lead
+    drain(account)
+    lead = Lead.objects.select_related("card").get(pk=lead.pk)
+    kommo.post(f"leads/{lead.card.kommo_lead_id}/say", {"direction": "incoming", "text": "oi"})
+    return lead
+
+
+@pytest.fixture
+def salesbot(lead):
+    return ways.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": FIELD})
+
+
+@pytest.fixture
+def chats(lead):
+    return ways.establish("kommo_chats", "chats")
+
+
+def chat(account, lead):
+    """Return what stands in the lead's chat in Kommo, of our side."""
+    client = client_for(account)
+    talk = client.talks(lead.card.kommo_contact_id)[0]
+    _, data = client.ask("GET", f"/api/v4/talks/{talk.id}/messages")
+    return [one for one in data["_embedded"]["messages"] if one["direction"] == "outgoing"]
+
+
+def tell(account, lead, messages, *, author="bot"):
+    """Deliver the webhooks about messages, as Kommo words them."""
+    said = [Said(author, 0, lead.card.kommo_lead_id, 0, one["created_at"], one["text"], one["id"]) for one in messages]
+    takeovers.hear(account, said, now=timezone.now())
+
+
+def test_a_salesbot_says_it_and_the_webhook_proves_it(agent, account, kommo, lead, salesbot):
+    answer = say(agent, lead, "Oi 👋, Maria!\n\nTudo bem?")
+    carry()
+
+    taken = answer.json()
+    # What the field cannot hold is said in the answer, and left out.
+    assert taken["changed"] == ["emoji are left out: Kommo cuts the text of a field at them"]
+    assert [one["text"] for one in chat(account, lead)] == ["Oi , Maria!\n\nTudo bem?"]
+    assert state_of(answer, agent)["state"] == "sent"
+
+    tell(account, lead, chat(account, lead))
+    carry()
+
+    now = state_of(answer, agent)
+    assert (now["state"], now["reason"]) == ("delivered", None)
+    assert AgentEvent.objects.filter(type="message.delivered").count() == 1
+    lead.refresh_from_db()
+    assert lead.last_outbound_at and not lead.in_handoff
+
+
+def test_a_long_text_leaves_in_parts_each_after_the_proof_of_the_one_before(
+    agent, account, kommo, lead, salesbot, monkeypatch
+):
+    monkeypatch.setitem(kommo_salesbot.HOLDS, "textarea", 12)
+    answer = say(agent, lead, "primeira.\n\nsegunda.\n\nterceira.")
+    for known in (1, 2, 3):
+        carry()
+        said = chat(account, lead)
+        assert len(said) == known
+        # Doubled, as Kommo may send them.
+        tell(account, lead, said)
+        tell(account, lead, said)
+    carry()
+
+    assert [one["text"] for one in chat(account, lead)] == ["primeira.", "segunda.", "terceira."]
+    assert state_of(answer, agent)["state"] == "delivered"
+
+
+def test_a_silent_bot_is_not_delivered_and_the_next_channel_says_it(
+    agent, account, kommo, lead, salesbot, way, messengers
+):
+    way("evolution")
+    kommo.post("options", {"bots_run": False})
+    answer = say(agent, lead)
+    carry()
+    assert messengers.said == []
+    carry(seconds=14)
+    assert messengers.said == []
+
+    carry(seconds=16)
+
+    assert messengers.said == ["Oi Maria, tudo bem?"]
+    now = state_of(answer, agent)
+    assert (now["state"], now["channel"]) == ("sent", "evolution")
+    assert "said nothing" in Outgoing.objects.get().tried[0]["reason"]
+    assert "said nothing" in Channel.objects.get(slug="bot").failure
+
+
+@pytest.mark.parametrize(
+    ("options", "closes", "reason"),
+    [({"bots_run": False}, False, "said nothing"), ({"bots_need_open_talk": True}, True, "chat in Kommo is closed")],
+)
+def test_without_another_channel_the_likeliest_reason_is_told(
+    agent, account, kommo, lead, salesbot, options, closes, reason
+):
+    if closes:
+        client = client_for(account)
+        talk = client.talks(lead.card.kommo_contact_id)[0]
+        client.ask("POST", f"/api/v4/talks/{talk.id}/close", body={"force_close": True})
+    kommo.post("options", options)
+    answer = say(agent, lead)
+    carry()
+    carry(seconds=16)
+
+    now = state_of(answer, agent)
+    assert now["state"] == "not_delivered" and reason in now["reason"]
+    assert reason in AgentEvent.objects.get(type="message.not_delivered").data["reason"]
+
+
+def test_another_bot_in_the_conversation_is_named(agent, account, kommo, lead, salesbot):
+    kommo.post("options", {"bots_run": False})
+    answer = say(agent, lead)
+    carry()
+    tell(account, lead, [{"created_at": int(timezone.now().timestamp()), "text": "Sou a IA do Kommo", "id": "x1"}])
+    carry(seconds=16)
+
+    assert state_of(answer, agent)["reason"] == "another bot has the conversation"
+
+
+def test_a_lost_webhook_is_made_good_by_the_feed(agent, account, kommo, lead, salesbot, way, messengers):
+    way("evolution")
+    answer = say(agent, lead)
+    carry()
+    # No webhook has told of it; the events feed does.
+    carry(seconds=16)
+
+    assert state_of(answer, agent)["state"] == "delivered"
+    assert messengers.said == []
+
+
+def test_a_webhook_that_comes_late_takes_nothing_back(agent, account, kommo, lead, salesbot):
+    answer = say(agent, lead)
+    carry()
+    carry(seconds=16)
+    tell(account, lead, chat(account, lead))
+    carry()
+
+    assert state_of(answer, agent)["state"] == "delivered"
+    assert AgentEvent.objects.filter(type__startswith="message.").count() == 1
+
+
+def test_links_in_kommos_short_form_are_known(agent, account, kommo, lead, salesbot):
+    kommo.post("options", {"bots_shorten_links": True})
+    answer = say(agent, lead, "Veja https://acme.example/proposta?x=1 hoje")
+    carry()
+    tell(account, lead, chat(account, lead))
+    carry()
+
+    assert "kommo.cc" in chat(account, lead)[0]["text"]
+    assert state_of(answer, agent)["state"] == "delivered"
+
+
+def test_a_run_whose_answer_was_lost_is_known_by_its_proof(agent, account, kommo, lead, salesbot):
+    kommo.fault("drop_after", count=1, path="/api/v4/bots/run")
+    answer = say(agent, lead)
+    carry()
+    tell(account, lead, chat(account, lead))
+    carry()
+
+    assert state_of(answer, agent)["state"] == "delivered"
+    assert len([one for one in kommo.journal() if one["path"] == "/api/v4/bots/run"]) == 1
+
+
+def test_the_chats_add_on_says_it_in_the_open_chat(agent, account, kommo, lead, chats):
+    answer = say(agent, lead, "Oi 👋 Maria")
+    carry()
+
+    assert [one["text"] for one in chat(account, lead)] == ["Oi 👋 Maria"]
+    assert state_of(answer, agent)["state"] == "sent"
+    tell(account, lead, chat(account, lead))
+    carry()
+    assert state_of(answer, agent)["state"] == "delivered"
+
+
+def test_a_used_up_quota_rests_the_way_and_the_next_one_says_it(agent, account, kommo, lead, chats, way, messengers):
+    way("waha")
+    kommo.post("options", {"messages_quota": 1})
+    for text in ("um", "dois", "três"):
+        say(agent, lead, text)
+    carry()
+
+    assert [one["text"] for one in chat(account, lead)] == ["um"]
+    assert messengers.said == ["dois", "três"]
+    way_out = Channel.objects.get(slug="chats")
+    assert way_out.rests_until and "quota" in way_out.failure
+    # While it rests it is not asked again.
+    assert len([one for one in kommo.journal() if one["path"].endswith("/send_message")]) == 2
+
+
+def test_a_closed_chat_is_told(agent, account, kommo, lead, chats):
+    client = client_for(account)
+    talk = client.talks(lead.card.kommo_contact_id)[0]
+    client.ask("POST", f"/api/v4/talks/{talk.id}/close", body={"force_close": True})
+    answer = say(agent, lead)
+    carry()
+
+    assert "chat in Kommo is closed" in state_of(answer, agent)["reason"]
+
+
+def test_in_shadow_nothing_of_ours_reaches_anybody(agent, account, kommo, lead, salesbot):
+    answer = say(agent, lead)
+    type(account).objects.filter(pk=account.pk).update(state="shadow")
+    carry()
+
+    assert chat(account, lead) == []
+    assert state_of(answer, agent)["state"] == "refused"
+    assert say(agent, lead).status_code == 409
+
+
+def test_words_are_compared_after_what_messengers_do_to_them():
+    assert parts.plainly("Veja  https://a.example/b 👋🏽\n ok") == parts.plainly("Veja https://kommo.cc/x  ok")
+    assert parts.plainly("sim") != parts.plainly("não")
+    assert WAYS["kommo_salesbot"].proves == timedelta(seconds=15)

@@ -37,7 +37,15 @@ HANDLED = (
 # Rules without a history of their own; all others keep one.
 RULES = frozenset({"leads.unmappedconversationstage", "bridge.rulesdraft", "bridge.rulesrevision"})
 SECRETS = frozenset(
-    {"bridge.account", "bridge.accountpipeline", "bridge.apikey", "bridge.intake", "auth.user", "auth.group"}
+    {
+        "bridge.account",
+        "bridge.accountpipeline",
+        "bridge.apikey",
+        "bridge.intake",
+        "bridge.channel",
+        "auth.user",
+        "auth.group",
+    }
 )
 # Only an admin looks at these at all.
 PEOPLE = frozenset({"auth.user", "auth.group", "admin.logentry", "axes.accessattempt", "axes.accesslog"})

@@ -41,8 +41,6 @@ SHOWN = frozenset(
 
 silence.ask(switches.silent)
 gate.ask_tags(serving.tags_of)
-
-
 channels.carried_by(ByTheirChannels())
 briefings.in_words = reasons.told
 

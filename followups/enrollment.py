@@ -35,6 +35,7 @@ SWITCHED_OFF = "the sequence is switched off"
 # A reminder of which one of these became is not given again.
 REMINDED = (
     Attempt.State.SENDING,
+    Attempt.State.HANDED_OVER,
     Attempt.State.SENT,
     Attempt.State.UNCONFIRMED,
     Attempt.State.DROPPED,

@@ -220,6 +220,8 @@ class Attempt(models.Model):
     UNSAID = (State.NOT_SENT, State.WOULD_SEND)
     # After these the lead may have heard it; what was under way when its reason ended (DROPPED) as well.
     MAY_HAVE_ARRIVED = (State.SENT, State.UNCONFIRMED)
+    # These reached nobody, or nobody knows.
+    LOST = (State.MISSED, State.UNCONFIRMED, State.NOT_DELIVERED)
     # What `end` sets.
     ENDING = ("state", "reason", "ended_at", "retry_at", "holder")
 

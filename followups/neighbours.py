@@ -59,11 +59,11 @@ def of(leads: Sequence[Lead], now: datetime) -> Neighbours:
     locked = Lead.objects.filter(pk__in=strangers).select_for_update(skip_locked=True, no_key=True)
     free = set(locked.values_list("pk", flat=True))
     found._busy = {str(key) for pk, key in strangers.items() if pk not in free}
-    on_its_way = Q(state=Attempt.State.SENDING, retry_at__isnull=False)
+    on_its_way = Q(state=Attempt.State.SENDING, retry_at__isnull=False) | Q(state=Attempt.State.HANDED_OVER)
     heard = Attempt.objects.filter(Q(state__in=Attempt.MAY_HAVE_ARRIVED) | on_its_way, enrollment__lead__in=shared)
     rows = heard.values_list("enrollment__lead", "state").annotate(at=Max("ended_at"))
     for lead_id, state, at in rows:
         last = found._last[str(shared[lead_id])]
-        ended_at = now if state == Attempt.State.SENDING else at
+        ended_at = now if state in (Attempt.State.SENDING, Attempt.State.HANDED_OVER) else at
         last[lead_id] = max(ended_at, last.get(lead_id, ended_at))
     return found

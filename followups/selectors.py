@@ -57,7 +57,7 @@ def outcomes(sequence: Sequence, *, since: datetime | None = None) -> list[dict[
         .annotate(
             sent=Count("pk", filter=Q(state=Attempt.State.SENT)),
             declined=Count("pk", filter=Q(state=Attempt.State.DECLINED)),
-            missed=Count("pk", filter=Q(state__in=[Attempt.State.MISSED, Attempt.State.UNCONFIRMED])),
+            missed=Count("pk", filter=Q(state__in=Attempt.LOST)),
             not_sent=Count("pk", filter=Q(state=Attempt.State.NOT_SENT)),
             would_send=Count("pk", filter=Q(state=Attempt.State.WOULD_SEND)),
             answered=Count("answered_at"),

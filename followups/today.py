@@ -38,7 +38,7 @@ def today(zone: str, *, now: datetime) -> Today:
     start = local.replace(hour=0, minute=0, second=0, microsecond=0)
     end = (start + timedelta(hours=30)).replace(hour=0)
     state = Attempt.State
-    failed = Q(state__in=[state.MISSED, state.UNREACHABLE, state.DROPPED, state.NOT_SENT])
+    failed = Q(state__in=[state.MISSED, state.UNREACHABLE, state.DROPPED, state.NOT_SENT, state.NOT_DELIVERED])
     done = Attempt.objects.filter(created_at__gte=start).aggregate(
         sent=Count(Case(When(state=state.SENT, then=1))),
         answered=Count("answered_at"),

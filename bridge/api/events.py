@@ -41,7 +41,10 @@ class FollowUpDue(AboutALead):
     sequence = serializers.CharField()
     step = serializers.IntegerField()
     attempt_id = serializers.CharField(help_text="The same as `webhook-id`")
-    text = serializers.CharField()
+    text = serializers.CharField(allow_blank=True, help_text="Empty where the agent finds the words")
+    instruction = serializers.CharField(
+        required=False, help_text="What to speak of, in words of your own; answer with them as `text`"
+    )
     template_id = serializers.CharField(required=False, help_text="Absent where the step has none")
 
 
@@ -87,6 +90,11 @@ class MessageDelivered(OurMessage):
 
 class MessageNotDelivered(OurMessage):
     pass
+
+
+class MessageDue(AboutALead):
+    message = serializers.DictField(help_text="`id` and the whole `text`")
+    text = serializers.CharField(help_text="What of it is to be said now")
 
 
 # Of every event, per Standard Webhooks.
@@ -147,6 +155,7 @@ EVENTS = [
     _event("agent.resumed", AgentResumed, "The lead is yours again"),
     _event("lead.stage_changed", StageChanged, "The lead stands in another stage"),
     _event("message.received", MessageReceived, "What a lead wrote; not while a person has the lead"),
+    _event("message.due", MessageDue, "Say this now: the pipeline's channel is the agent itself", SAID),
     _event("message.delivered", MessageDelivered, "A message of ours was seen to have reached the chat"),
     _event("message.not_delivered", MessageNotDelivered, "A message of ours did not reach the lead"),
 ]

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -42,9 +42,11 @@ LOOK_AGAIN_SECONDS = 0.1
 # So often a part is tried by one way while there is another, and for so long where there is none.
 TRIES_WITH_ANOTHER, TRIED_FOR = 3, timedelta(minutes=30)
 SLOWEST_RETRY = timedelta(minutes=2)
-DIED = "unconfirmed: its sender died at it; it may have gone out, and is not said twice"
+DIED = "unconfirmed: its sender died at it, so that it may have gone out, and is not said twice"
 PROOF = "waits for the proof that it arrived"
 P = MessagePart.State
+# What the agent was told is not taken back.
+TOLD_OF = ("not_delivered", "refused")
 
 
 @dataclass(frozen=True)
@@ -108,16 +110,19 @@ def carry(
     idle_since = clock()
     while True:
         progress()
-        now = clock()
+        now, tasks = clock(), None
         if now < until and len(under_way) < AT_ONCE:
-            for task in claim(holder, now, limit=AT_ONCE - len(under_way)):
+            tasks = claim(holder, now, limit=AT_ONCE - len(under_way))
+            if tasks is not None:
                 idle_since = now
+            for task in tasks or ():
                 under_way[pool.submit(how, task, clock)] = task
         done = [future for future in under_way if future.done()]
         for future in done:
-            note(under_way.pop(future), *future.result())
+            _note_safely(under_way.pop(future), future)
             idle_since = clock()
-        if done:
+        if done or (tasks is not None and not under_way):
+            # What came next of a lead may be due at once.
             continue
         if under_way:
             wait(under_way, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
@@ -129,18 +134,30 @@ def carry(
             time.sleep(LOOK_AGAIN_SECONDS)
 
 
+def _note_safely(task: Task, future: Future[tuple[Sent, datetime]]) -> None:
+    """Note what came of a part; what cannot be noted stays held, and is looked at again as if its sender had died."""
+    try:
+        note(task, *future.result())
+    except (InterfaceError, OperationalError):
+        raise
+    except Exception:
+        log.exception("message_not_noted", message=str(task.outgoing.pk))
+
+
 # --- Claiming
 
 
-def claim(holder: str, now: datetime, *, limit: int) -> list[Task]:
-    """Take messages that are due; return what of them leaves now. What ends or waits is settled here.
+def claim(holder: str, now: datetime, *, limit: int) -> list[Task] | None:
+    """Take messages that are due; return what of them leaves now, None when none is due.
+
+    What ends or waits is settled here.
 
     Compare-and-set: of all workers that see a row, one is at it.
     """
     found = list(due(now).order_by("due_at").values_list("pk", flat=True)[:limit])
     taken = [pk for pk in found if due(now).filter(pk=pk).update(held_until=now + HELD_FOR, holder=holder)]
     if not taken:
-        return []
+        return None
     rows = list(Outgoing.objects.filter(pk__in=taken).order_by("due_at"))
     return [task for task in (_take(row, now) for row in rows) if task]
 
@@ -175,7 +192,7 @@ def _step(row: Outgoing, parts: list[MessagePart], now: datetime) -> Task | None
         # Kommo may have told of it, and its webhook is late or lost: looked for before it is said once more.
         return _looking(row, awaited, now)
     bad = next((one for one in parts if one.state in (P.NOT_DELIVERED, P.REFUSED, P.UNCONFIRMED)), None)
-    if bad is not None and bad.state == P.NOT_DELIVERED and row.told == "" and _may_go_on(row, now):
+    if bad is not None and bad.state == P.NOT_DELIVERED and row.told not in TOLD_OF and _may_go_on(row, now):
         return _after_failure(row, parts, bad, bad.reason, now)
     if bad is not None:
         ending.end(row, parts, now)

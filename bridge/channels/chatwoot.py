@@ -65,6 +65,10 @@ def contact_of(settings: dict[str, str], person: Person) -> str:
     return ""
 
 
+def inboxes(settings: dict[str, str]) -> Request:
+    return _get(settings, "/inboxes")
+
+
 def _contact(address: Any) -> str:
     is_one = address["kind"] == Kind.EXTERNAL and address["value"].startswith(MARK)
     return str(address["value"].removeprefix(MARK)) if is_one else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from followups import handed_over
 from followups.channels import Gone
 from followups.models import Attempt
 from leads.addresses import of_key
+from leads.erasure import ForgottenError
 from leads.interactions import Direction, Interaction, record
 from leads.interactions import Message as Said
 from leads.models import Event, Lead, Message, MessagePart
@@ -84,23 +86,21 @@ def _count(row: Outgoing, parts: list[MessagePart], now: datetime) -> None:
         # Found in Kommo, and without an address of any kind.
         Lead.objects.filter(pk=lead.pk).update(last_outbound_at=message.sent_at or now)
         return
-    record(
-        Interaction(
-            phone=None,
-            addresses=(of_key(lead.phone_key, value=lead.phone or ""),),
-            occurred_at=now,
-            message=Said(
-                direction=Direction.OUTBOUND,
-                id=str(message.pk),
-                sent_at=message.sent_at or now,
-                text=message.text if whole else said,
-            ),
-            via=message.channel,
-            is_stored=True,
+    interaction = Interaction(
+        phone=None,
+        addresses=(of_key(lead.phone_key, value=lead.phone or ""),),
+        occurred_at=now,
+        message=Said(
+            direction=Direction.OUTBOUND,
+            id=str(message.pk),
+            sent_at=message.sent_at or now,
+            text=message.text if whole else said,
         ),
-        pipeline=lead.pipeline,
-        now=now,
+        via=message.channel,
+        is_stored=True,
     )
+    with suppress(ForgottenError):
+        record(interaction, pipeline=lead.pipeline, now=now)
 
 
 # --- Follow-ups

@@ -339,6 +339,41 @@ FOLLOW_UPS = (
     _("the receiver takes its time"),
     _("sending"),
 )
+# What became of messages, and why not more.
+MESSAGES = (
+    _("unconfirmed: %(why)s"),
+    _("its sender died at it, so that it may have gone out, and is not said twice"),
+    _("not sent: what stands before it did not arrive"),
+    _("waits for the proof that it arrived"),
+    _("its channel is no more"),
+    _("only logged: nothing is sent by this way"),
+    _("only logged: the pipeline's channel says nothing"),
+    _("no such number: it has no WhatsApp"),
+    _("WhatsApp knows no address of this person"),
+    _("the 24 hours since the lead's last message are over: only an approved template leaves"),
+    _("the 24 hours since the lead's last message are over"),
+    _("the lead has no card in Kommo yet"),
+    _("the lead has no card with a contact in Kommo yet"),
+    _("the account in Kommo is not active"),
+    _("the chat in Kommo is closed: the lead has to write first"),
+    _("the chat in Kommo is closed"),
+    _("another bot has the conversation"),
+    _("the bot said nothing within its time: it may be switched off, or wait for a condition"),
+    _("the bot may have run: %(why)s"),
+    _("the bot could not be started: %(why)s"),
+    _("the text could not be written to the card: %(why)s"),
+    _("Kommo refuses Salesbots to us at present"),
+    _("the quota of Kommo's chats add-on is used up"),
+    _("Kommo has told nothing of it, and cannot be asked: %(why)s"),
+    _("the account has no text field %(a)s: create it in Kommo, as a long text"),
+    _("Chatwoot knows no contact of this person"),
+    _("there is no conversation with this person in Chatwoot: they have to write first"),
+    _("%(name)s's answer was lost (%(what)s)"),
+    _("%(name)s cannot be reached (%(what)s)"),
+    _("step %(number)s of %(what)s did not arrive"),
+    _("it was handed over, and did not arrive: %(why)s"),
+    _("the pipeline has no channel: make one with manage.py channel"),
+)
 # Why something of a report was not taken up.
 IGNORED = (
     _("“%(word)s” stands for nothing here"),
@@ -364,7 +399,7 @@ WEEKDAYS = (
     _("Mondays"), _("Tuesdays"), _("Wednesdays"), _("Thursdays"), _("Fridays"), _("Saturdays"), _("Sundays"),
 )  # fmt: skip
 # These begin with a name, and so fit nearly everything.
-LATE = (_("%(a)s is further along"), _("%(a)s stopped: %(why)s"))
+LATE = (_("tried by %(a)s"), _("%(a)s could not: %(why)s"), _("%(a)s is further along"), _("%(a)s stopped: %(why)s"))
 
 SENTENCES = (
     DECISIONS
@@ -377,6 +412,7 @@ SENTENCES = (
     + DELIVERY
     + KOMMO
     + FOLLOW_UPS
+    + MESSAGES
     + IGNORED
     + LATE
 )

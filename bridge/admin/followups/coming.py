@@ -156,7 +156,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
         rows: QuerySet[Enrollment] = super().get_queryset(request)
-        sending = Attempt.objects.filter(state=Attempt.State.SENDING)
+        sending = Attempt.objects.filter(state__in=[Attempt.State.SENDING, Attempt.State.HANDED_OVER])
         return rows.select_related("lead__pipeline", "lead__stage", "sequence__pipeline", "version").prefetch_related(
             "lead__objections", Prefetch("attempts", queryset=sending, to_attr="on_their_way")
         )

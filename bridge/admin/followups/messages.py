@@ -33,6 +33,8 @@ STATE_COLOURS = Tones(
         Attempt.State.SKIPPED.value: "neutral",
         Attempt.State.MISSED.value: "danger",
         Attempt.State.UNREACHABLE.value: "danger",
+        Attempt.State.NOT_DELIVERED.value: "danger",
+        Attempt.State.HANDED_OVER.value: "info",
         Attempt.State.DECLINED.value: "warning",
         Attempt.State.NOT_SENT.value: "warning",
         Attempt.State.UNCONFIRMED.value: "warning",

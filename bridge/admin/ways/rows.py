@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bridge.admin.ways import standing
 from bridge.admin.ways.guides import GUIDES
 from bridge.admin.ways.standing import Standing
-from bridge.models import Intake, IntakeCall
+from bridge.models import Channel, Intake, IntakeCall, Outgoing
 
 # Among so many of the newest calls the last one of each way is looked for; an older one is told by its time alone.
 CALLS_SEEN = 100
@@ -76,8 +78,47 @@ def ways_in(request: HttpRequest) -> Half | None:
     )
 
 
+def ways_out(request: HttpRequest) -> Half | None:
+    """Return the ways out, with what each sent or failed at last. Three queries, however many there are."""
+    if not request.user.has_perm("bridge.view_channel"):
+        return None
+    waiting = dict(
+        Outgoing.objects.filter(state=Outgoing.State.DUE).order_by().values_list("channel").annotate(count=Count("pk"))
+    )
+    rows = [
+        Row(
+            name=channel.slug,
+            kind=str(channel.get_kind_display()),
+            picture=picture_of(channel.kind),
+            whose=str(channel.pipeline or _("the default pipeline")),
+            standing=standing.of_channel(channel, timezone.now()),
+            last_at=channel.sent_at,
+            last=_("%(count)d waiting") % {"count": waiting[channel.pk]} if waiting.get(channel.pk) else "",
+            url=reverse("admin:bridge_channel_way", args=[channel.pk]),
+        )
+        for channel in Channel.objects.select_related("pipeline").order_by("pipeline__slug", "position", "pk")
+    ]
+    may_add = request.user.has_perm("bridge.add_channel")
+    return Half(
+        key="out",
+        title=_("Ways out"),
+        about=_("By what messages and follow-ups leave. A pipeline's first is tried first, the others when it fails."),
+        rows=rows,
+        add_url=reverse("admin:bridge_channel_add") if may_add else "",
+        add_label=_("Add a way out"),
+        empty=_("None yet: the agent says everything itself."),
+    )
+
+
+PICTURES = frozenset({"evolution", "waha", "zapi", "whatsapp_cloud", "chatwoot"})
+
+
+def picture_of(kind: str) -> str:
+    return f"bridge/ways/{kind}.svg" if kind in PICTURES else "bridge/ways/out.svg"
+
+
 # Each half of the page, in this order; None for what this person may not see.
-HALVES: tuple[Callable[[HttpRequest], Half | None], ...] = (ways_in,)
+HALVES: tuple[Callable[[HttpRequest], Half | None], ...] = (ways_in, ways_out)
 
 
 def halves(request: HttpRequest) -> list[Half]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from bridge.models import Intake
+from bridge.models import Channel, Intake
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,21 @@ def of(intake: Intake) -> Standing:
     if intake.refused_at and (intake.heard_at is None or intake.refused_at > intake.heard_at):
         return REFUSED
     return HEARS if intake.heard_at else SILENT
+
+
+CHANNEL_OFF = Standing("neutral", _("switched off"), _("Nothing leaves by it."))
+RESTS = Standing("danger", _("rests"), _("Its quota is used up, or it refuses us: nothing is tried by it for a while."))
+FAILS = Standing("danger", _("fails"), _("What it was given last did not leave: see why, and test it."))
+UNUSED = Standing("warning", _("nothing sent yet"), _("Test it, then let the agent say something."))
+SENDS = Standing("success", _("sends"))
+
+
+def of_channel(channel: Channel, now: datetime) -> Standing:
+    """Return how a way out stands: by when it last took something, and last did not."""
+    if not channel.is_active:
+        return CHANNEL_OFF
+    if channel.rests_until and channel.rests_until > now:
+        return RESTS
+    if channel.failed_at and (channel.sent_at is None or channel.failed_at > channel.sent_at):
+        return FAILS
+    return SENDS if channel.sent_at else UNUSED

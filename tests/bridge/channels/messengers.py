@@ -10,10 +10,9 @@ import itertools
 import json
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-TAKES = ("/message/sendText/", "/api/sendText", "/send-text", "/messages")
 
 
 class Messengers:
@@ -23,6 +22,8 @@ class Messengers:
         self.calls: list[dict[str, Any]] = []
         self.said: list[str] = []
         self.answers: list[Any] = []
+        # So long every call takes, in seconds.
+        self.slow = 0.0
         self.contacts: list[dict[str, Any]] = [{"id": 7}]
         self.conversations: list[dict[str, Any]] = [{"id": 41, "status": "open", "last_activity_at": 5}]
         self._ids = itertools.count(1)
@@ -44,6 +45,7 @@ class Messengers:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
                 messengers._note(self, body)
+                time.sleep(messengers.slow)
                 failure = messengers._failure()
                 if failure is None or failure == "lose":
                     with messengers._lock:

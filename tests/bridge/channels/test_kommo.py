@@ -35,7 +35,7 @@ def lead(account, kommo, pipeline, settings):
     lead = record(pipeline, name="Maria", message=Message(Direction.INBOUND, id="in-1", text="oi")).lead
     drain(account)
     lead = Lead.objects.select_related("card").get(pk=lead.pk)
-    kommo.post(f"leads/{lead.card.kommo_lead_id}/say", {"direction": "incoming", "text": "oi"})
+    kommo.post(f"leads/{lead.card.kommo_lead_id}/message", {"direction": "incoming", "text": "oi"})
     return lead
 
 

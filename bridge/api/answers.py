@@ -240,6 +240,6 @@ class MessagePage(serializers.Serializer):  # type: ignore[type-arg]
 
 
 class MayNotReply(Problem):
-    code = serializers.CharField()
-    reason = serializers.CharField()
-    since = serializers.DateTimeField(allow_null=True)
+    code = serializers.CharField(required=False, help_text="may_not_reply; absent where the key came with another body")
+    reason = serializers.CharField(required=False)
+    since = serializers.DateTimeField(required=False, allow_null=True)

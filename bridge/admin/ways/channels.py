@@ -111,7 +111,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return redirect("admin:bridge_intake_changelist")
+        return self._page(request, "list", title=_("Ways in and out"), halves=rows.halves(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Its messages tell by which way they left; one that is not wanted is switched off.
@@ -137,7 +137,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
     ) -> HttpResponse:
         channel = get_object_or_404(Channel, pk=object_id)
         if not self.has_change_permission(request, channel):
-            raise PermissionDenied
+            return self.way(request, channel.pk)
         return self._form(request, channel)
 
     def _form(self, request: HttpRequest, channel: Channel) -> HttpResponse:

@@ -1,0 +1,97 @@
+"""Ways out in the admin: made, tested and switched by who holds secrets, shown to everybody with their state."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from bridge.channels import ways
+from bridge.channels.kinds import WAYS
+from bridge.models import Channel
+from tests.bridge.admin.people import client_of
+from tests.bridge.channels.conftest import messengers
+
+__all__ = ["messengers"]
+ENGLISH = {"accept-language": "en"}
+ADD = "admin:bridge_channel_add"
+
+
+def text(client, name, *args, query=""):
+    answer = client.get(reverse(name, args=args) + query, headers=ENGLISH)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@pytest.fixture
+def channel(pipeline, messengers):
+    settings = {"url": messengers.url, "instance": "loja", "api_key": "chave-secreta"}
+    return ways.establish("evolution", "zap", settings=settings)
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_every_kind_can_be_chosen_and_asks_for_what_it_takes(pipeline, kind):
+    admin = client_of("admin")
+    assert f"?kind={kind}" in text(admin, ADD)
+    page = text(admin, ADD, query=f"?kind={kind}")
+    assert all(f'name="{name}"' in page for name in WAYS[kind].settings)
+
+
+def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
+    monkeypatch.setattr(ways, "_addresses", lambda host, port: {"8.8.8.8"})
+    admin = client_of("admin")
+    said = {
+        "slug": "zap",
+        "pipeline": "",
+        "url": "https://evo.example.com",
+        "instance": "loja",
+        "api_key": "chave-secreta",
+    }
+    made = admin.post(f"{reverse(ADD)}?kind=evolution", said)
+    channel = Channel.objects.get()
+    assert made.status_code == 302
+    assert ways.settings_of(channel)["api_key"] == "chave-secreta"
+
+    change = {"pipeline": "", "position": "2", "is_active": "on", "url": "https://evo.example.com", "instance": "outra"}
+    admin.post(reverse("admin:bridge_channel_change", args=[channel.pk]), change | {"api_key": ""})
+    channel.refresh_from_db()
+    assert (ways.settings_of(channel)["instance"], ways.settings_of(channel)["api_key"]) == ("outra", "chave-secreta")
+    assert channel.position == 2
+    for page in ("admin:bridge_channel_way", "admin:bridge_channel_change"):
+        assert "chave-secreta" not in text(admin, page, channel.pk)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://evo.example.com", "https://127.0.0.1", "https://10.1.2.3", "https://localhost:8080"]
+)
+def test_staff_name_nothing_within_our_own_network(pipeline, url):
+    said = {"slug": "zap", "pipeline": "", "url": url, "instance": "loja", "api_key": "k"}
+    answer = client_of("admin").post(f"{reverse(ADD)}?kind=evolution", said)
+    assert answer.status_code == 200
+    assert not Channel.objects.exists()
+
+
+def test_the_page_of_all_ways_shows_how_each_stands(channel):
+    admin = client_of("admin")
+    assert "nothing sent yet" in text(admin, "admin:bridge_intake_changelist")
+    Channel.objects.update(failed_at=timezone.now(), failure="Evolution answered 401: no")
+    assert "fails" in text(admin, "admin:bridge_channel_changelist")
+    assert "Evolution answered 401" in text(admin, "admin:bridge_channel_way", channel.pk)
+
+
+def test_the_test_says_nothing_to_anybody_and_says_what_is_wrong(channel, messengers):
+    admin = client_of("admin")
+    answer = admin.post(reverse("admin:bridge_channel_do", args=[channel.pk, "test"]), follow=True, headers=ENGLISH)
+    assert "It does not work: Evolution API answered 404" in answer.content.decode()
+    assert messengers.said == []
+
+
+def test_a_viewer_looks_and_changes_nothing(channel):
+    viewer = client_of("viewer")
+    assert "chave-secreta" not in text(viewer, "admin:bridge_channel_way", channel.pk)
+    assert "Settings" not in text(viewer, "admin:bridge_channel_change", channel.pk).split("kb-stack")[1]
+    for do in ("test", "off"):
+        assert viewer.post(reverse("admin:bridge_channel_do", args=[channel.pk, do])).status_code == 403
+    assert viewer.get(reverse(ADD)).status_code == 403
+    channel.refresh_from_db()
+    assert channel.is_active

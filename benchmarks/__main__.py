@@ -39,6 +39,7 @@ SCENARIOS: dict[str, Sequence[str]] = {
     "interactions_rate": BOTH,
     "webhooks_store": BOTH,
     "intakes": BOTH,
+    "messages_latency": BOTH,
     "admin_pages": SERVER,
     "growth": SERVER,
     "rules_preview": BOTH,

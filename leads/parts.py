@@ -148,7 +148,7 @@ def arrived(lead_ids: Collection[Any], text: str, *, their_id: str, at: datetime
 
 
 def note_news(news: Sequence[News], known: list[bool]) -> list[Message]:
-    """Note on parts what became of them; return the messages it changes. `known` learns which news were of ours."""
+    """Note on parts what became of them; return their messages. `known` learns which news were of ours."""
     names = {plain_id(text) for one in news for text in one.ids} - {""}
     rows = MessagePart.objects.filter(their_id__in=names).select_related("message")
     by_name: dict[str, list[MessagePart]] = {}
@@ -181,7 +181,7 @@ def tell(part: MessagePart, state: str, *, at: datetime, reason: str = "") -> bo
 
 
 def _store(parts: Collection[MessagePart], columns: Sequence[str]) -> list[Message]:
-    """Save parts and what they make of their messages; return those that changed."""
+    """Save parts and what they make of their messages; return the messages."""
     if not parts:
         return []
     update(list(parts), columns)
@@ -189,7 +189,7 @@ def _store(parts: Collection[MessagePart], columns: Sequence[str]) -> list[Messa
     together: dict[Any, list[MessagePart]] = {}
     for part in MessagePart.objects.filter(message__in=ids).order_by("position"):
         together.setdefault(part.message_id, []).append(part)
-    messages = Message.objects.filter(pk__in=ids).select_for_update(of=("self",)).select_related("lead__pipeline")
-    changed = [one for one in messages.order_by("pk") if sum_up(one, together[one.pk])]
-    update(changed, SUMMED)
-    return changed
+    rows = Message.objects.filter(pk__in=ids).select_for_update(of=("self",)).select_related("lead__pipeline")
+    messages = list(rows.order_by("pk"))
+    update([one for one in messages if sum_up(one, together[one.pk])], SUMMED)
+    return messages

@@ -3,7 +3,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from bridge import health, oauth
-from bridge.admin import advanced, dashboard, second_factor, shadow
+from bridge.admin import advanced, dashboard, results, second_factor, shadow
 from bridge.admin import health as health_page
 from bridge.admin.dashboard import acting
 from bridge.api import problems
@@ -18,6 +18,8 @@ urlpatterns = [
     path("admin/overview/<slug:do>/", admin.site.admin_view(acting.act), name="overview-act"),
     path("admin/health/", admin.site.admin_view(health_page.health), name="health"),
     path("admin/shadow/", admin.site.admin_view(shadow.page), name="shadow"),
+    path("admin/results/", admin.site.admin_view(results.page), name="results-page"),
+    path("admin/results/<slug:name>/", admin.site.admin_view(results.leads), name="results-leads"),
     path("admin/advanced/", admin.site.admin_view(advanced.page), name="advanced"),
     path("admin/second-factor/", admin.site.admin_view(second_factor.page), name="second-factor"),
     path("admin/setup/", include("bridge.admin.setup.urls")),

@@ -11,7 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from bridge.roles import ADVANCED
 
 SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
-    (_("Today"), ((_("Overview"), "dashboard", "index"), (_("Leads"), "group", "leads_lead_changelist"))),
+    (
+        _("Today"),
+        (
+            (_("Overview"), "dashboard", "index"),
+            (_("Results"), "insights", "results-page"),
+            (_("Leads"), "group", "leads_lead_changelist"),
+        ),
+    ),
     (
         _("Follow-ups"),
         (
@@ -62,6 +69,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
 
 # Pages of our own, and who sees them; all others are lists of the admin, for those who may view their rows.
 PAGES = {
+    "results-page": "leads.view_lead",
     "setup": "bridge.add_account",
     "health": "bridge.view_account",
     "admin:rules": "leads.view_pipeline",

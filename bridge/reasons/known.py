@@ -36,6 +36,7 @@ DECISIONS = (
     _("the lead wrote while a person has taken over"),
     _("the card stays there"),
     _("the card moved to %(a)s"),
+    _("a person moved the card"),
     _("the lead did not come to the meeting"),
     _("the meeting of %(when)s has gone by and nobody has said how it went"),
     _("automatic moves do not leave %(a)s"),

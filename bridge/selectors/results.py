@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncDate
 
 from followups.models import Attempt
 from leads.models import Lead, Meeting, Message, Milestone, Objection, Pipeline, Stage, Stay
@@ -67,30 +67,68 @@ def usual(pipeline: Pipeline, *, now: datetime) -> Period:
 
 
 def results(pipeline: Pipeline, period: Period) -> dict[str, Any]:
-    """Return the figures of contract §3 *Results*, as the API answers them. Twenty queries, however long the period."""
+    """Return the figures of a period, by the names that the API has for them. Twenty queries, however long it is."""
     stages = list(pipeline.stages.order_by("rank", "id"))
-    entered = _entered(stages, period)
-    messages = agents_messages(pipeline, period).count()
     return {
         "from": period.first.isoformat(),
         "to": period.last.isoformat(),
-        "leads": new_leads(pipeline, period).count(),
-        "qualified": came_to(qualified_stages(pipeline), period).count(),
-        "disqualified": came_to(disqualified_stages(pipeline), period).count(),
-        "meetings_booked": meetings_booked(pipeline, period).count(),
-        "meetings_booked_by_agent": meetings_booked(pipeline, period).filter(is_by_agent=True).count(),
-        "meetings_held": meetings_held(pipeline, period).count(),
-        "won": came_to([one for one in stages if one.kind == Stage.Kind.WON], period).count(),
-        "rescued": rescued(pipeline, period).count(),
-        "messages_by_agent": messages,
-        "hours_saved": hours(messages),
-        "funnel": funnel(stages, entered),
+        **headline(pipeline, period),
+        "funnel": funnel(stages, _entered(stages, period)),
         "first_reply_seconds": _waits(pipeline, period, Milestone.Kind.FIRST_REPLY),
         "handoff_wait_seconds": _waits(pipeline, period, Milestone.Kind.HANDOFF_WAIT),
         "disqualified_because": _reasons(pipeline, period),
         "objections": _objections(pipeline, period),
         "followups": _followups(pipeline, period),
     }
+
+
+def headline(pipeline: Pipeline, period: Period) -> dict[str, Any]:
+    """Return the single numbers of a period."""
+    messages = agents_messages(pipeline, period).count()
+    return {
+        "leads": new_leads(pipeline, period).count(),
+        "qualified": came_to(qualified_stages(pipeline), period).count(),
+        "disqualified": came_to(disqualified_stages(pipeline), period).count(),
+        "meetings_booked": meetings_booked(pipeline, period).count(),
+        "meetings_booked_by_agent": meetings_booked(pipeline, period).filter(is_by_agent=True).count(),
+        "meetings_held": meetings_held(pipeline, period).count(),
+        "won": came_to(won_stages(pipeline), period).count(),
+        "rescued": rescued(pipeline, period).count(),
+        "messages_by_agent": messages,
+        "hours_saved": hours(messages),
+    }
+
+
+def leads_behind(name: str, pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
+    """Return the leads that one of the single numbers counts. Raises KeyError for a number that counts no leads."""
+    meetings = {
+        "meetings_booked": meetings_booked(pipeline, period),
+        "meetings_booked_by_agent": meetings_booked(pipeline, period).filter(is_by_agent=True),
+        "meetings_held": meetings_held(pipeline, period),
+    }
+    behind = {
+        "leads": new_leads(pipeline, period),
+        "qualified": came_to(qualified_stages(pipeline), period),
+        "disqualified": came_to(disqualified_stages(pipeline), period),
+        "won": came_to(won_stages(pipeline), period),
+        "rescued": rescued(pipeline, period),
+    }
+    return behind[name] if name in behind else Lead.objects.filter(pk__in=meetings[name].values("lead"))
+
+
+def daily(pipeline: Pipeline, period: Period) -> tuple[list[date], dict[str, list[int]]]:
+    """Return the days of a period and, for each of them, how many leads came and how many meetings were booked."""
+    days = [period.first + timedelta(days=number) for number in range(period.days)]
+    counted = {
+        "leads": _by_day(new_leads(pipeline, period), "created_at", period),
+        "meetings_booked": _by_day(meetings_booked(pipeline, period), "first_told_at", period),
+    }
+    return days, {name: [found.get(day, 0) for day in days] for name, found in counted.items()}
+
+
+def _by_day(rows: QuerySet[Any], column: str, period: Period) -> dict[date, int]:
+    by_day = rows.annotate(day=TruncDate(column, tzinfo=ZoneInfo(period.time_zone))).values_list("day").order_by()
+    return dict(by_day.annotate(number=Count("pk")))
 
 
 # --- Leads behind a number
@@ -100,7 +138,7 @@ def new_leads(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
     return Lead.objects.filter(period.of("created_at"), pipeline=pipeline)
 
 
-def came_to(stages: Sequence[Stage | int], period: Period) -> QuerySet[Lead]:
+def came_to(stages: Sequence[int], period: Period) -> QuerySet[Lead]:
     """Return the leads that entered any of the stages, each once however often it did."""
     entered = Stay.objects.filter(period.of("entered_at"), stage__in=stages)
     return Lead.objects.filter(pk__in=entered.values("lead"))
@@ -112,6 +150,10 @@ def qualified_stages(pipeline: Pipeline) -> list[int]:
 
 def disqualified_stages(pipeline: Pipeline) -> list[int]:
     return _stages(pipeline, "disqualified_stage", "disqualified")
+
+
+def won_stages(pipeline: Pipeline) -> list[int]:
+    return list(pipeline.stages.filter(kind=Stage.Kind.WON).values_list("pk", flat=True))
 
 
 def _stages(pipeline: Pipeline, column: str, key: str) -> list[int]:
@@ -171,9 +213,13 @@ def rescued(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
 # --- Figures
 
 
+def minutes_per_reply() -> int:
+    return int(settings.MINUTES_PER_REPLY)
+
+
 def hours(messages: int) -> float:
     """Return the hours that writing so many messages would have taken a person."""
-    return _rounded(Decimal(messages * settings.MINUTES_PER_REPLY) / 60, 1)
+    return _rounded(Decimal(messages * minutes_per_reply()) / 60, 1)
 
 
 def _entered(stages: Sequence[Stage], period: Period) -> dict[int, int]:

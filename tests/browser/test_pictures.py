@@ -82,3 +82,26 @@ def test_a_sequence_shows_when_it_would_speak(open_page, leads, pipeline, pictur
     page = open_page(path("sequence", pipeline, slug="reengagement"), role="manager")
     expect(page.locator(".ru-time li")).to_have_count(5)
     picture(page, "rules-sequence")
+
+
+@pytest.mark.parametrize(
+    ("viewport", "dark", "language", "title"),
+    [
+        ("desktop", False, "pt-BR", "Resultados"),
+        ("phone", True, "en", "Results"),
+        ("phone", False, "pt-BR", "Resultados"),
+    ],
+)
+def test_results_say_what_the_agent_was_worth(open_page, leads, picture, viewport, dark, language, title):
+    page = open_page("/admin/results/", role="viewer", language=language, viewport=viewport, dark=dark)
+    expect(page.get_by_role("region", name=title)).to_be_visible()
+    picture(
+        page,
+        "results" if (viewport, language) == ("desktop", "pt-BR") else f"results-{viewport}-{language}",
+        full_page=True,
+    )
+    assert fits(page)
+    assert barriers(page) == []
+    page.locator("a.kb-tile").first.click()
+    expect(page.get_by_role("listitem").first).to_be_visible()
+    assert barriers(page) == []

@@ -33,6 +33,7 @@ from bridge.sync import ledger, refusals, traits, troubles
 from bridge.sync.traits import Trait
 from leads import meetings
 from leads.models import Event, Lead, Pipeline
+from leads.statements import Select
 
 T = TypeVar("T")
 
@@ -131,14 +132,23 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     """Write a few due notes and tasks; True when more may be due."""
     if account.state != Account.State.ACTIVE:
         return False
-    due = Briefing.objects.filter(card__account=account, card__kommo_lead_id__isnull=False, due_at__lte=now)
-    due = due.annotate(is_awaited=_is_awaited()).select_related("card__lead__pipeline", "card__lead__stage")
-    rows = list(due.order_by("due_at")[:BATCH])
+    rows = DUE.all(account_id=account.pk, now=now)
     for row in rows:
         ends = row.asks_result and not row.is_awaited
         if not (_resolve if ends else _deliver)(row, account, client, now):
             return False
     return len(rows) == BATCH
+
+
+# Every drain asks, and nearly always there is nothing.
+DUE = Select(
+    lambda account_id, now: (
+        Briefing.objects.filter(card__account_id=account_id, card__kommo_lead_id__isnull=False, due_at__lte=now)
+        .annotate(is_awaited=_is_awaited())
+        .select_related("card__lead__pipeline", "card__lead__stage")
+        .order_by("due_at")[:BATCH]
+    )
+)
 
 
 def given_up() -> models.QuerySet[Briefing]:

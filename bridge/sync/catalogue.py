@@ -19,6 +19,7 @@ from bridge.sync.outbox import requeue
 from bridge.sync.refusals import aside
 from leads.models import Pipeline
 from leads.names import name_key
+from leads.statements import Select
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +30,13 @@ WHAT_CARDS_WAIT_FOR = ("pipelines", "lead_fields", "contact_fields")
 
 
 def stored(account: Account) -> Catalogue | None:
-    row = Catalogue.objects.filter(account=account).first()
+    row: Catalogue | None = STORED.first(account_id=account.pk)
     if row:
         row.account = account
     return row
+
+
+STORED = Select(lambda account_id: Catalogue.objects.filter(account_id=account_id))
 
 
 def refresh(account: Account, client: KommoClient, *, now: datetime) -> Catalogue:

@@ -23,6 +23,7 @@ from bridge.sync import ledger, refusals, troubles
 from bridge.sync.desired import shown_name
 from bridge.sync.traits import form_of
 from leads.models import Event, Lead
+from leads.statements import Select
 
 COLLECT_FOR = timedelta(seconds=2)
 # Also longer than Kommo may be at work on a call we never heard the end of: by then that one has landed.
@@ -71,16 +72,27 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
 
 def _claim(account: Account, now: datetime) -> list[Card]:
     """Return the cards whose contacts are due, and put them off first: whoever dies over them leaves them for later."""
-    due = Card.objects.filter(account=account, contact_due_at__lte=now - COLLECT_FOR, kommo_contact_id__isnull=False)
-    due = due.filter(lead__erased_at=None)
     with transaction.atomic():
-        rows = due.select_for_update(of=("self",)).select_related("lead", "account").order_by("contact_due_at", "id")
-        cards = list(rows[:BATCH_SIZE])
+        cards: list[Card] = DUE.all(account_id=account.pk, by=now - COLLECT_FOR)
         _put_off(cards, now + RETRY_AFTER)
     return cards
 
 
+# Every drain asks, and nearly always there is nothing.
+DUE = Select(
+    lambda account_id, by: (
+        Card.objects.filter(account_id=account_id, contact_due_at__lte=by, kommo_contact_id__isnull=False)
+        .filter(lead__erased_at=None)
+        .select_for_update(of=("self",))
+        .select_related("lead", "account")
+        .order_by("contact_due_at", "id")[:BATCH_SIZE]
+    )
+)
+
+
 def _put_off(cards: list[Card], until: datetime) -> None:
+    if not cards:
+        return
     Card.objects.filter(pk__in=[card.pk for card in cards]).update(contact_due_at=until)
     for card in cards:
         card.contact_due_at = until

@@ -49,6 +49,7 @@ from bridge.sync.ledger import Call
 from bridge.sync.outbox import Lease, due_cards
 from bridge.sync.plan import Desired, Observed, Operation, plan
 from leads.rulebook import rulebook
+from leads.statements import Select
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +68,10 @@ MOST_TRIES_WITHOUT_OUTCOME = 5
 REFUSED_ALIKE = 8
 # Our copy of the account is not read again for every card that misses something in it.
 CATALOGUE_IS_NEW_FOR = timedelta(minutes=5)
+
+# What of the account other processes and people change while it is drained: read again for every batch.
+CHANGES_MEANWHILE = ("state", "batch_size", "batch_limit", "retry_at", "failures", "refusals")
+STANDING = Select(lambda account_id: Account.objects.filter(pk=account_id).values_list(*CHANGES_MEANWHILE))
 
 
 @dataclass
@@ -115,7 +120,11 @@ class Drain:
         return briefings.deliver_due(self.account, self.client, now=self.clock()) or more
 
     def _may_send(self) -> bool:
-        self.account.refresh_from_db(fields=["state", "batch_size", "batch_limit", "retry_at", "failures", "refusals"])
+        found = STANDING.first(account_id=self.account.pk)
+        if found is None:
+            return False
+        for name, value in zip(CHANGES_MEANWHILE, found, strict=True):
+            setattr(self.account, name, value)
         rests = self.account.retry_at is not None and self.account.retry_at > self.clock()
         return self.account.state != Account.State.PAUSED and not rests
 

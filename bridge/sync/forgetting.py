@@ -27,6 +27,7 @@ from bridge.sync import absence, creation, refusals
 from leads import pseudonyms
 from leads.models import Event, JoinedLead, Lead
 from leads.phone import PhoneError, parse
+from leads.statements import Select
 
 log = structlog.get_logger(__name__)
 
@@ -90,12 +91,22 @@ def try_again(rows: Iterable[Forgetting], *, now: datetime) -> set[int]:
 
 def _claim(account: Account, now: datetime) -> list[Forgetting]:
     """Return what is due, and put it off first: whoever dies over it leaves it for later."""
-    due = Forgetting.objects.filter(card__account=account, state=Forgetting.State.DUE, due_at__lte=now)
     with transaction.atomic():
-        rows = due.select_for_update(of=("self",)).select_related("card__lead__pipeline").order_by("due_at", "id")
-        found = list(rows[:BATCH_SIZE])
-        Forgetting.objects.filter(pk__in=[row.pk for row in found]).update(due_at=now + RETRY_AFTER)
+        found: list[Forgetting] = DUE.all(account_id=account.pk, now=now)
+        if found:
+            Forgetting.objects.filter(pk__in=[row.pk for row in found]).update(due_at=now + RETRY_AFTER)
     return found
+
+
+# Every drain asks, and nearly always there is nobody.
+DUE = Select(
+    lambda account_id, now: (
+        Forgetting.objects.filter(card__account_id=account_id, state=Forgetting.State.DUE, due_at__lte=now)
+        .select_for_update(of=("self",))
+        .select_related("card__lead__pipeline")
+        .order_by("due_at", "id")[:BATCH_SIZE]
+    )
+)
 
 
 def _failed(row: Forgetting, account: Account, client: KommoClient, error: KommoError, now: datetime) -> bool:

@@ -19,7 +19,7 @@ from bridge.models import Card, Delivery
 from bridge.sync import figures
 from bridge.sync.entry import Entry
 from leads.models import Event, Lead
-from leads.statements import insert, update
+from leads.statements import Select, insert, update
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +125,10 @@ def forget(card: Card) -> None:
 def locked(entries: Iterable[Entry]) -> dict[int, Card]:
     """Return card id -> card for the entries' cards, read afresh and locked, always in the same order."""
     ids = [entry.card.pk for entry in entries]
-    return {card.pk: card for card in Card.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
+    return {card.pk: card for card in (LOCKED.all(ids=ids) if ids else ())}
+
+
+LOCKED = Select(lambda ids: Card.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
 
 
 def leave_the_outbox(card: Card, state: Card.State, reason: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.db import models
@@ -44,25 +45,27 @@ class Lease:
     holder: str
 
     def renew(self, now: datetime) -> bool:
-        mine = Account.objects.filter(pk=self.account_id, lease_holder=self.holder)
-        return bool(mine.update(lease_until=now + LEASE))
+        return bool(RENEW.run(account_id=self.account_id, holder=self.holder, until=now + LEASE))
 
     def release(self) -> None:
-        Account.objects.filter(pk=self.account_id, lease_holder=self.holder).update(lease_holder="", lease_until=None)
+        RELEASE.run(account_id=self.account_id, holder=self.holder)
 
 
 def lease(account_id: int, *, now: datetime) -> Lease | None:
     """Take the account for draining; None while another worker holds it, or it is paused or resting."""
     holder = host.signature()
-    free = (
+    # Compare-and-set: of all workers that try, exactly one changes the row.
+    taken = TAKE.run(account_id=account_id, now=now, holder=holder, until=now + LEASE)
+    return Lease(account_id, holder) if taken else None
+
+
+def _may_be_taken(account_id: int, now: datetime) -> models.QuerySet[Account]:
+    return (
         Account.objects.filter(pk=account_id)
         .exclude(state=Account.State.PAUSED)
         .filter(Q(lease_until=None) | Q(lease_until__lt=now))
         .filter(Q(retry_at=None) | Q(retry_at__lte=now))
     )
-    # Compare-and-set: of all workers that try, exactly one changes the row.
-    taken = free.update(lease_holder=holder, lease_until=now + LEASE, nudged_at=None)
-    return Lease(account_id, holder) if taken else None
 
 
 def mark_due(saved: Sequence[Saved], *, now: datetime) -> set[int]:
@@ -176,14 +179,9 @@ def visit(lead: Lead, status_id: int) -> None:
 
 def due_cards(account_id: int, *, now: datetime, limit: int) -> list[Card]:
     """Return the due cards of an account with what planning needs, live before bulk, oldest first."""
-    cards = (
-        due(now)
-        .filter(_may_leave(), account_id=account_id)
-        .select_related("lead__pipeline", "lead__stage")
-        .prefetch_related("lead__objections")
-        .order_by("lane", "due_at", "id")
-    )
-    return list(cards[:limit])
+    cards: list[Card] = _due_cards(limit).all(account_id=account_id, now=now)
+    models.prefetch_related_objects(cards, "lead__objections")
+    return cards
 
 
 def is_gathering(account_id: int, *, now: datetime, enough: int) -> bool:
@@ -191,9 +189,7 @@ def is_gathering(account_id: int, *, now: datetime, enough: int) -> bool:
 
     Only while fewer than a batch are due, the newest younger than GATHER_WHILE and the oldest than GATHER_FOR.
     """
-    cards = due(now).filter(_may_leave(), account_id=account_id)
-    rows = cards.order_by("lane", "due_at", "id").values_list("due_at", flat=True)[:enough]
-    times = [due_at for due_at in rows if due_at is not None]
+    times: list[datetime] = [due_at for (due_at,) in _due_times(enough).all(account_id=account_id, now=now)]
     if not times or len(times) == enough:
         return False
     return now - max(times) < GATHER_WHILE and now - min(times) < GATHER_FOR
@@ -289,6 +285,54 @@ def _due_again(now: datetime, asked_by: str) -> dict[str, object]:
         # Last: the conditions above look at the state before the change.
         "state": Case(When(reopened, then=Value(Card.State.DUE)), default=F("state")),
     }
+
+
+TAKE = Update(
+    lambda account_id, now, holder, until: (
+        _may_be_taken(account_id, now),
+        {"lease_holder": holder, "lease_until": until, "nudged_at": None},
+    ),
+    returning=("id",),
+)
+RENEW = Update(
+    lambda account_id, holder, until: (
+        Account.objects.filter(pk=account_id, lease_holder=holder),
+        {"lease_until": until},
+    ),
+    returning=("id",),
+)
+RELEASE = Update(
+    lambda account_id, holder: (
+        Account.objects.filter(pk=account_id, lease_holder=holder),
+        {"lease_holder": "", "lease_until": None},
+    ),
+    returning=("id",),
+)
+
+
+@cache
+def _due_cards(limit: int) -> Select:
+    """One for each number of cards that are asked for: it is part of the statement."""
+    return Select(
+        lambda account_id, now: (
+            due(now)
+            .filter(_may_leave(), account_id=account_id)
+            .select_related("lead__pipeline", "lead__stage")
+            .order_by("lane", "due_at", "id")[:limit]
+        )
+    )
+
+
+@cache
+def _due_times(limit: int) -> Select:
+    return Select(
+        lambda account_id, now: (
+            due(now)
+            .filter(_may_leave(), account_id=account_id)
+            .order_by("lane", "due_at", "id")
+            .values_list("due_at")[:limit]
+        )
+    )
 
 
 QUIET = Select(lambda account_id, now, before: _quiet(account_id, now, before).values_list("pk"))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -20,6 +22,7 @@ from bridge.errors import KommoHeldError
 from bridge.kommo.throttle import Lane, Permit
 from bridge.models import Account, CallSlot
 from bridge.sync import clock
+from leads.statements import Select, Update
 
 WINDOW = timedelta(seconds=1)
 # After this a call's process is taken for dead: connecting and reading time out before.
@@ -74,8 +77,7 @@ class DatabasePace:
 
     def release(self, permit: Permit) -> None:
         """Give the slot back: it is free one second from now, when Kommo's own second has passed for sure."""
-        mine = CallSlot.objects.filter(account_id=self._account_id, permit=permit.id)
-        mine.update(free_at=_from_now(WINDOW), permit="")
+        GIVE_BACK.run(account_id=self._account_id, permit=permit.id)
         # An answer came, whoever asked: the cluster of this process is at work.
         heartbeat.progress()
 
@@ -89,15 +91,10 @@ class DatabasePace:
 
     def _take(self, lane: Lane) -> Permit | None:
         permit = uuid4().hex
-        free = CallSlot.objects.filter(account_id=self._account_id, number__lt=self._slots, free_at__lte=Now())
-        wanted = free
-        if self._heeds_pause:
-            wanted = wanted.exclude(account__state=Account.State.PAUSED)
-        if lane is Lane.BULK:
-            wanted = wanted.exclude(account__live_waits_until__gt=Now())
-        for slot_id in wanted.order_by("free_at", "number").values_list("id", flat=True)[: self._slots]:
+        wanted = _wanted(self._slots, heeds_pause=self._heeds_pause, is_bulk=lane is Lane.BULK)
+        for (slot_id,) in wanted.all(account_id=self._account_id):
             # Compare-and-set on one row: of two that saw it free, one gets it and the other tries the next.
-            if free.filter(pk=slot_id).update(free_at=_from_now(LONGEST_CALL), permit=permit):
+            if TAKE.run(slot_id=slot_id, permit=permit):
                 return Permit(permit)
         self._ensure_slots()
         if lane is Lane.LIVE:
@@ -107,8 +104,8 @@ class DatabasePace:
         return None
 
     def _is_free(self) -> bool:
-        slots = CallSlot.objects.filter(account_id=self._account_id, number__lt=self._slots)
-        return not slots.exists() or slots.filter(free_at__lte=Now()).exists()
+        there = _there(self._slots).all(account_id=self._account_id)
+        return not there or bool(_free(self._slots).all(account_id=self._account_id))
 
     def _pause(self) -> float:
         """Return the seconds until a slot may be free: a hint of when to look again."""
@@ -148,6 +145,52 @@ class DatabasePace:
                 (CallSlot(account_id=self._account_id, number=number, free_at=Now()) for number in range(self._slots)),
                 ignore_conflicts=True,
             )
+
+
+def _slots(account_id: int, slots: int) -> models.QuerySet[CallSlot]:
+    return CallSlot.objects.filter(account_id=account_id, number__lt=slots)
+
+
+# Every call of every process makes these. How many slots there are is part of the statement.
+@cache
+def _there(slots: int) -> Select:
+    return Select(lambda account_id: _slots(account_id, slots).values_list("id")[:1])
+
+
+@cache
+def _free(slots: int) -> Select:
+    return Select(lambda account_id: _slots(account_id, slots).filter(free_at__lte=Now()).values_list("id")[:1])
+
+
+TAKE = Update(
+    lambda slot_id, permit: (
+        CallSlot.objects.filter(pk=slot_id, free_at__lte=Now()),
+        {"free_at": _from_now(LONGEST_CALL), "permit": permit},
+    ),
+    returning=("id",),
+)
+GIVE_BACK = Update(
+    lambda account_id, permit: (
+        CallSlot.objects.filter(account_id=account_id, permit=permit),
+        {"free_at": _from_now(WINDOW), "permit": ""},
+    ),
+    returning=("id",),
+)
+
+
+@cache
+def _wanted(slots: int, *, heeds_pause: bool, is_bulk: bool) -> Select:
+    """Return what asks for the slots that are free to whoever asks, the one that was given back first first."""
+
+    def build(account_id: int) -> models.QuerySet[Any, Any]:
+        rows = _slots(account_id, slots).filter(free_at__lte=Now())
+        if heeds_pause:
+            rows = rows.exclude(account__state=Account.State.PAUSED)
+        if is_bulk:
+            rows = rows.exclude(account__live_waits_until__gt=Now())
+        return rows.order_by("free_at", "number").values_list("id")[:slots]
+
+    return Select(build)
 
 
 def _from_now(span: timedelta) -> Combinable:

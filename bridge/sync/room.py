@@ -22,6 +22,7 @@ from bridge.models import Account, Card, Catalogue, Trouble
 from bridge.sync import traits, troubles
 from bridge.sync.entry import Entry
 from bridge.sync.traits import Trait
+from leads.statements import Select
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +87,12 @@ def _count(client: KommoClient, entity: str, most: int, *, closed_in: list[int] 
 
 def standing(account_id: int) -> Trouble | None:
     """Return what is known of a Kommo that makes no new cards; None while it does."""
-    return Trouble.objects.filter(account_id=account_id, subject=Trouble.Subject.CREATES).first()
+    return STANDING.first(account_id=account_id)  # type: ignore[no-any-return]
+
+
+STANDING = Select(
+    lambda account_id: Trouble.objects.filter(account_id=account_id, subject=Trouble.Subject.CREATES).order_by("id")[:1]
+)
 
 
 def close(account_id: int, reason: str, *, now: datetime) -> datetime:

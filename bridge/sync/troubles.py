@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_noop
 
 from bridge.models import Trouble
 from bridge.sync import backoff
+from leads.statements import Select
 
 # A refusal ends when somebody changes something: asked again soon, then every quarter of an hour.
 SHORTEST_REST = timedelta(minutes=1)
@@ -104,9 +107,18 @@ def rests_until(account_id: int, subject: str, *, now: datetime, refused: bool |
 
     refused: only if Kommo refused it (True), or only if it keeps failing by itself (False).
     """
-    row = Trouble.objects.filter(account_id=account_id, subject=subject, next_at__gt=now)
-    row = row if refused is None else row.filter(refused=refused)
-    return row.values_list("next_at", flat=True).first()
+    found = _resting(refused).first(account_id=account_id, subject=str(subject), now=now)
+    return found[0] if found else None
+
+
+@cache
+def _resting(refused: bool | None) -> Select:
+    def build(account_id: int, subject: str, now: datetime) -> QuerySet[Any, Any]:
+        row = Trouble.objects.filter(account_id=account_id, subject=subject, next_at__gt=now)
+        row = row if refused is None else row.filter(refused=refused)
+        return row.order_by("id").values_list("next_at")[:1]
+
+    return Select(build)
 
 
 def resting(*, now: datetime) -> set[tuple[int, str]]:

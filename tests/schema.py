@@ -1,7 +1,8 @@
-"""What migrations make of an empty database in memory, made once for each state of them and copied by every later run.
+"""What migrations make of an empty database, made once for each state of them and copied by every later run.
 
 A hundred migrations take longer than most files of tests. The copy is named after everything it was made from, so a
-changed migration makes another one; `make clean` removes them.
+changed migration makes another one. SQLite's is a file that `make clean` removes; PostgreSQL's is a database beside
+those of the tests, which goes when this folder makes the next one.
 """
 
 from __future__ import annotations
@@ -38,10 +39,14 @@ def state(root: Path = ROOT) -> str:
 @contextmanager
 def made_once(connection: Any) -> Iterator[None]:
     """While the test database is made inside, let it begin as a copy; where there is none yet, keep one for others."""
-    if not (connection.vendor == "sqlite" and connection.creation.is_in_memory_db(connection.settings_dict["NAME"])):
+    FOLDER.mkdir(exist_ok=True)
+    if connection.vendor == "postgresql":
+        with _made_once_on_the_server(connection):
+            yield
+        return
+    if not connection.creation.is_in_memory_db(connection.settings_dict["NAME"]):
         yield
         return
-    FOLDER.mkdir(exist_ok=True)
     kept = FOLDER / f"schema-{state()}.sqlite3"
     with (FOLDER / "schema.lock").open("w") as lock:
         # Whoever comes meanwhile waits, and copies what was made here.
@@ -57,6 +62,40 @@ def made_once(connection: Any) -> Iterator[None]:
             connection.connection.backup(copy)
         copy.close()
         os.replace(making, kept)
+
+
+def kept_by(root: Path) -> str:
+    """Return how the names begin of what a folder keeps on a server, where other folders keep theirs."""
+    return f"bridge_schema_{hashlib.sha256(str(root).encode()).hexdigest()[:8]}_"
+
+
+@contextmanager
+def _made_once_on_the_server(connection: Any) -> Iterator[None]:
+    ours = kept_by(ROOT)
+    kept = ours + state()
+    with (FOLDER / "schema.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with connection._nodb_cursor() as cursor:
+            cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [ours])
+            there = {name for (name,) in cursor.fetchall()}
+        if kept in there:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            test = connection.settings_dict["TEST"]
+            before, test["TEMPLATE"] = test.get("TEMPLATE"), kept
+            try:
+                yield
+            finally:
+                test["TEMPLATE"] = before
+            return
+        yield
+        # Nobody may be connected to what is copied.
+        connection.close()
+        with connection._nodb_cursor() as cursor:
+            for name in there | {f"{kept}_new"}:
+                cursor.execute(f'DROP DATABASE IF EXISTS "{name}"')
+            cursor.execute(f'CREATE DATABASE "{kept}_new" TEMPLATE "{connection.settings_dict["NAME"]}"')
+            # Whole, or not there.
+            cursor.execute(f'ALTER DATABASE "{kept}_new" RENAME TO "{kept}"')
 
 
 @contextmanager

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+from django.db import connections
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
 from tests import schema
@@ -42,6 +46,58 @@ def test_what_was_not_made_to_the_end_is_not_kept(folder):
         raise RuntimeError("a migration failed")
 
     assert not list(folder.glob("*.sqlite3"))
+
+
+@pytest.fixture
+def on_the_server(folder, monkeypatch):
+    """Return a function that gives a database of its own on the server of the tests, by name; all go afterwards."""
+    if not os.environ.get("TEST_DATABASE_URL", "").startswith("postgres"):
+        pytest.skip("no PostgreSQL")
+    monkeypatch.setattr(schema, "ROOT", Path(folder))
+    opened = []
+
+    def named(name):
+        connection = connections.create_connection("default")
+        # One of its own: the connection of the tests reads the same one.
+        connection.settings_dict = connection.settings_dict | {"NAME": f"bridge_test_schema_{name}", "TEST": {}}
+        opened.append(connection)
+        return connection
+
+    yield named
+    with named("none")._nodb_cursor() as cursor:
+        for connection in opened:
+            connection.close()
+            cursor.execute(f'DROP DATABASE IF EXISTS "{connection.settings_dict["NAME"]}"')
+        for (name,) in kept_on(cursor):
+            cursor.execute(f'DROP DATABASE "{name}"')
+
+
+def kept_on(cursor):
+    ours = schema.kept_by(schema.ROOT)
+    cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [ours])
+    return cursor.fetchall()
+
+
+@pytest.mark.django_db
+def test_on_a_server_the_next_is_made_after_the_one_that_is_kept(on_the_server, monkeypatch):
+    first, second, changed = on_the_server("first"), on_the_server("second"), on_the_server("changed")
+    with schema.made_once(first), first._nodb_cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{first.settings_dict["NAME"]}"')
+        with first.cursor() as made:
+            made.execute("CREATE TABLE lead (id integer)")
+
+    with schema.made_once(second), second._nodb_cursor() as cursor:
+        template = second.settings_dict["TEST"]["TEMPLATE"]
+        cursor.execute(f'CREATE DATABASE "{second.settings_dict["NAME"]}" TEMPLATE "{template}"')
+        assert tables(second) == {"lead"}
+    assert not second.settings_dict["TEST"].get("TEMPLATE")
+
+    monkeypatch.setattr(schema, "state", lambda: "another")
+    with schema.made_once(changed), changed._nodb_cursor() as cursor:
+        assert not changed.settings_dict["TEST"].get("TEMPLATE")
+        cursor.execute(f'CREATE DATABASE "{changed.settings_dict["NAME"]}"')
+    with changed._nodb_cursor() as cursor:
+        assert [name.endswith("_another") for (name,) in kept_on(cursor)] == [True]
 
 
 CHANGES = ("leads/migrations/0001_first.py", "leads/names.py", "requirements.lock", "tests/settings.py")

@@ -50,10 +50,11 @@ gc.disable()
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[ExitStack]:
+def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: Any) -> Iterator[ExitStack]:
     """The last fixture before the test database is made."""
     with ExitStack() as until_made:
-        until_made.enter_context(schema.made_once(connection))
+        with django_db_blocker.unblock():
+            until_made.enter_context(schema.made_once(connection))
         yield until_made
 
 
@@ -130,6 +131,12 @@ def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def nobody_else_is_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drain waits for no other cards to become due: there is but the test. Gathering has tests of its own."""
+    monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(0))
+
+
+@pytest.fixture(autouse=True)
 def nothing_stays_counted() -> None:
     """Forget what was counted by address and key: every test comes from the same one."""
     cache.clear()
@@ -192,9 +199,8 @@ def sandbox_server(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def kommo(sandbox_server: SandboxServer) -> Kommo:
-    kommo = Kommo(sandbox_server.url)
-    kommo.post("reset")
-    return kommo
+    sandbox_server.sandbox.reset()
+    return Kommo(sandbox_server.url)
 
 
 @pytest.fixture(scope="session")
@@ -235,7 +241,7 @@ def account(
         connect()
         connections.append(Connected.since(before, sandbox_server.sandbox))
     account = connections[0].restore(sandbox_server.sandbox)
-    kommo.post("options", NO_CEILING)
+    sandbox_server.sandbox.options.update(NO_CEILING)
     return account
 
 

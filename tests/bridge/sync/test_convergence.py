@@ -492,8 +492,8 @@ class Delivering(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def modelled(db, monkeypatch):
-    """The shipped pipeline bound to the model's ids; nothing is gathered, because nobody else is writing."""
+def modelled(db):
+    """The shipped pipeline bound to the model's ids."""
     # Of what sellers are told at a handoff the note is enough; it has tests of its own.
     Pipeline.objects.filter(slug="solar").update(kommo_pipeline_id=PIPELINE, handoff_note=True, handoff_task="")
     for key, status_id in STATUSES.items():
@@ -510,7 +510,6 @@ def modelled(db, monkeypatch):
     # Fields have tests of their own; here a value that cannot be written would only block the card.
     pipeline.field_mappings.all().delete()
     pipeline.rules_changed()
-    monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(0))
 
 
 @pytest.mark.once

@@ -447,7 +447,6 @@ def town(account, kommo, pipeline, sandbox_server) -> Town:
 
 @pytest.mark.once
 def test_what_a_person_set_and_nobody_spoke_of_since_is_what_kommo_shows(town, monkeypatch):
-    monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(0))
     monkeypatch.setattr(Living, "town", town, raising=False)
     run_state_machine_as_test(
         Living,

@@ -64,9 +64,15 @@ def made_once(connection: Any) -> Iterator[None]:
         os.replace(making, kept)
 
 
-def kept_by(root: Path) -> str:
+def kept_by(root: Path, what: str = "schema") -> str:
     """Return how the names begin of what a folder keeps on a server, where other folders keep theirs."""
-    return f"bridge_schema_{hashlib.sha256(str(root).encode()).hexdigest()[:8]}_"
+    return f"bridge_{what}_{hashlib.sha256(str(root).encode()).hexdigest()[:8]}_"
+
+
+def kept_on(cursor: Any, prefix: str) -> set[str]:
+    """Return the databases of a server whose names begin so."""
+    found = cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix])
+    return {name for (name,) in (found or cursor).fetchall()}
 
 
 @contextmanager
@@ -76,8 +82,7 @@ def _made_once_on_the_server(connection: Any) -> Iterator[None]:
     with (FOLDER / "schema.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with connection._nodb_cursor() as cursor:
-            cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [ours])
-            there = {name for (name,) in cursor.fetchall()}
+            there = kept_on(cursor, ours)
         if kept in there:
             fcntl.flock(lock, fcntl.LOCK_UN)
             test = connection.settings_dict["TEST"]

@@ -68,14 +68,8 @@ def on_the_server(folder, monkeypatch):
         for connection in opened:
             connection.close()
             cursor.execute(f'DROP DATABASE IF EXISTS "{connection.settings_dict["NAME"]}"')
-        for (name,) in kept_on(cursor):
+        for name in schema.kept_on(cursor, schema.kept_by(schema.ROOT)):
             cursor.execute(f'DROP DATABASE "{name}"')
-
-
-def kept_on(cursor):
-    ours = schema.kept_by(schema.ROOT)
-    cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [ours])
-    return cursor.fetchall()
 
 
 @pytest.mark.django_db
@@ -97,7 +91,7 @@ def test_on_a_server_the_next_is_made_after_the_one_that_is_kept(on_the_server, 
         assert not changed.settings_dict["TEST"].get("TEMPLATE")
         cursor.execute(f'CREATE DATABASE "{changed.settings_dict["NAME"]}"')
     with changed._nodb_cursor() as cursor:
-        assert [name.endswith("_another") for (name,) in kept_on(cursor)] == [True]
+        assert schema.kept_on(cursor, schema.kept_by(schema.ROOT)) == {f"{schema.kept_by(schema.ROOT)}another"}
 
 
 CHANGES = ("leads/migrations/0001_first.py", "leads/names.py", "requirements.lock", "tests/settings.py")

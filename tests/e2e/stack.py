@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
+import fcntl
 import itertools
 import os
 import shutil
@@ -10,18 +10,18 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import psycopg
-import pytest
 import requests
 from cryptography.fernet import Fernet
 
 from bridge.demo.stage import Stage, free_port
+from tests import schema
 from tests.conftest import CARD_PATHS, Kommo
 
 T = TypeVar("T")
@@ -161,22 +161,51 @@ def database(kind: str, directory: Path, *, like: str = "") -> Iterator[str]:
 
 # What migrations seal in a database is to be opened by whoever is given a copy of it.
 ENCRYPTION_KEY = Fernet.generate_key().decode()
-_made_once = ExitStack()
-atexit.register(_made_once.close)
 
 
 @cache
 def migrated(kind: str, server: str) -> str:
-    """Return the address of a database that migrations have made, to be copied; one for each server (PostgreSQL's)."""
-    directory = Path(_made_once.enter_context(tempfile.TemporaryDirectory(prefix="bridge-migrated-")))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("TEST_DATABASE_URL", server)
-        url = _made_once.enter_context(database(kind, directory))
-    stage = Stage(directory, web_port=0, sandbox_port=0, extra={"DATABASE_URL": url})
-    stage.manage("migrate", "--verbosity", "0")
-    # Made under this stage's keys, which those who get a copy do not have: they make one of their own.
-    stage.manage("shell", "--command", "from leads.models import PseudonymKey as Key; Key.objects.all().delete()")
-    return url
+    """Return the address of a database that migrations have made, to be copied, to which nobody connects.
+
+    Made once for each state of the migrations (tests/schema.py), as a file or on a server (PostgreSQL's).
+    """
+    schema.FOLDER.mkdir(exist_ok=True)
+    with (schema.FOLDER / "migrated.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _kept_on(server) if kind == "postgres" else _kept_file()
+
+
+def _kept_file() -> str:
+    kept = schema.FOLDER / f"migrated-{schema.state()}.sqlite3"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(dir=schema.FOLDER) as directory:
+            made = Path(directory, "bridge.sqlite3")
+            _migrate(f"sqlite:///{made}")
+            os.replace(made, kept)
+    return f"sqlite:///{kept}"
+
+
+def _kept_on(server: str) -> str:
+    prefix = schema.kept_by(schema.ROOT, "migrated")
+    kept, base = prefix + schema.state(), server.rpartition("/")[0]
+    with psycopg.connect(server, autocommit=True) as connection:
+        there = schema.kept_on(connection, prefix)
+        if kept not in there:
+            for name in there:
+                connection.execute(f'DROP DATABASE "{name}"')
+            connection.execute(f'CREATE DATABASE "{kept}_new"')
+            _migrate(f"{base}/{kept}_new")
+            # Whole, or not there.
+            connection.execute(f'ALTER DATABASE "{kept}_new" RENAME TO "{kept}"')
+    return f"{base}/{kept}"
+
+
+def _migrate(url: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="bridge-migrated-") as directory:
+        stage = Stage(Path(directory), web_port=0, sandbox_port=0, extra={"DATABASE_URL": url})
+        stage.manage("migrate", "--verbosity", "0")
+        # Made under this stage's keys, which those who get a copy do not have: they make one of their own.
+        stage.manage("shell", "--command", "from leads.models import PseudonymKey as Key; Key.objects.all().delete()")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Count, Min
+from django.db.models import Count, F, Min, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
@@ -24,7 +24,18 @@ from redis.exceptions import RedisError
 from bridge import checks, redis_clients, static_files
 from bridge.errors import KommoError
 from bridge.kommo import auth
-from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, Forgetting, Heartbeat, WebhookEvent
+from bridge.models import (
+    Account,
+    AgentEvent,
+    Card,
+    Catalogue,
+    Channel,
+    Drift,
+    Forgetting,
+    Heartbeat,
+    Outgoing,
+    WebhookEvent,
+)
 from bridge.reasons import told
 from bridge.sync import adoption, briefings, clock, outbox, permissions, room, troubles, unread
 from bridge.sync.connection import client_for
@@ -45,6 +56,8 @@ INBOX_LATE_AFTER = timedelta(minutes=5)
 # Three polls that should have been.
 NOT_COMPARED_FOR = timedelta(minutes=15)
 CLOCKS_MAY_DIFFER_BY = timedelta(seconds=5)
+# A way out that failed last is looked at so long; a message waits so long at the most while all is well.
+FAILING_FOR, MESSAGES_LATE_AFTER = timedelta(days=1), timedelta(minutes=5)
 GLANCE_KEPT_SECONDS = 10
 # Leads that cannot be read, by Kommo's id: so many are named.
 ODD_SHOWN = 5
@@ -61,6 +74,7 @@ TITLES = {
     "webhook": gettext_noop("webhook"),
     "drift": gettext_noop("drift"),
     "follow-ups": gettext_noop("follow-ups"),
+    "messages": gettext_noop("messages"),
     "agent": gettext_noop("agent"),
     "static files": gettext_noop("static files"),
     "comparison": gettext_noop("comparison"),
@@ -157,6 +171,7 @@ def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
         _inbox,
         _drifts,
         _followups,
+        _messages,
         _agent,
         _static_files,
         _clock,
@@ -501,6 +516,13 @@ def _drifts(now: datetime) -> Iterator[Finding]:
         yield Finding("drift", message, remedy, "drift")
 
 
+def _why_mute() -> str:
+    """Return why follow-ups of some pipeline that has any reach nobody; empty when all do."""
+    active = Sequence.objects.filter(is_active=True, steps__isnull=False)
+    why = (channels.why_mute(pk) for pk in sorted(set(active.values_list("pipeline_id", flat=True))))
+    return next(filter(None, why), "")
+
+
 def _followups(now: datetime) -> Iterator[Finding]:
     due = Enrollment.objects.filter(state=Enrollment.State.WAITING, held=False, next_at__lt=now - LATE_AFTER)
     late = due.count()
@@ -508,7 +530,7 @@ def _followups(now: datetime) -> Iterator[Finding]:
         message = _("%(count)d are late") % {"count": late}
         remedy = _("see that the worker runs and that the agent answers")
         yield Finding("follow-ups", message, remedy, "follow-ups-late")
-    elif (why := channels.why_mute()) and Sequence.objects.filter(is_active=True, steps__isnull=False).exists():
+    elif why := _why_mute():
         unsent = Attempt.objects.filter(state=Attempt.State.NOT_SENT, created_at__gt=now - timedelta(days=1)).count()
         words = {"reason": told(why), "count": unsent}
         said = (
@@ -524,6 +546,26 @@ def _followups(now: datetime) -> Iterator[Finding]:
         yield Finding("follow-ups", said % words, code="unsent", advice=advice)
     else:
         yield Finding("follow-ups", _("none is late"))
+
+
+def _messages(now: datetime) -> Iterator[Finding]:
+    """Look at what is said by ways out; an installation without any is told nothing of them."""
+    slugs = set(Channel.objects.values_list("slug", flat=True))
+    for pipeline in Pipeline.objects.exclude(channel="").exclude(channel__in=slugs).order_by("slug"):
+        message = _("“%(pipeline)s” names the way out “%(name)s”, which there is not")
+        remedy = _("make it with manage.py channel, or name another in the pipeline's rules")
+        yield Finding("messages", message % {"pipeline": pipeline.name, "name": pipeline.channel}, remedy, "no-channel")
+    failing = Channel.objects.filter(is_active=True, failed_at__gt=now - FAILING_FOR)
+    for channel in failing.filter(Q(sent_at=None) | Q(sent_at__lt=F("failed_at"))).order_by("slug"):
+        message = _("the way out “%(name)s” fails: %(reason)s") % {
+            "name": channel.slug,
+            "reason": told(channel.failure),
+        }
+        yield Finding("messages", message, _("test it on its page"), "channel-fails", subject=channel.slug)
+    late = Outgoing.objects.filter(state=Outgoing.State.DUE, created_at__lt=now - MESSAGES_LATE_AFTER)
+    if oldest := late.aggregate(at=Min("created_at"))["at"]:
+        message = _("messages wait to be sent, the oldest for %(age)s") % {"age": _age(now - oldest)}
+        yield Finding("messages", message, _("see that the worker runs; each way out shows why"), "messages-late")
 
 
 def _agent(now: datetime) -> Iterator[Finding]:

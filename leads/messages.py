@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -231,6 +232,8 @@ def _near(spoken: Sequence[tuple[int, Interaction, Lead]], now: datetime) -> dic
     same = Q(at__range=(min(times) - NEAR, max(times) + NEAR))
     if named := names - {""}:
         same |= Q(message_id__in=named) | Q(other_id__in=named)
+    if ours := [own for text in named if (own := _own_id(text))]:
+        same |= Q(pk__in=ours)
     found: dict[Any, list[Row]] = {}
     for row in Row.objects.filter(same, lead__in=[lead.pk for _, lead in asking]).order_by("at", "id"):
         found.setdefault(row.lead_id, []).append(row)
@@ -240,7 +243,7 @@ def _near(spoken: Sequence[tuple[int, Interaction, Lead]], now: datetime) -> dic
 def _must_look(interaction: Interaction, lead: Lead, now: datetime) -> bool:
     message = interaction.message
     assert message is not None
-    if interaction.via or not message.id:
+    if interaction.via or not message.id or _own_id(message.id):
         return True
     at = min(message.sent_at or interaction.occurred_at, now)
     # Words of the agent's may have been taken for a person's under another id.
@@ -248,12 +251,20 @@ def _must_look(interaction: Interaction, lead: Lead, now: datetime) -> bool:
     return message.direction.value == Row.Direction.OUTBOUND and wrote_at is not None and abs(wrote_at - at) <= NEAR
 
 
+def _own_id(text: str) -> UUID | None:
+    """Return the id of a message that we were asked to say, where somebody reports it by that; None for any other."""
+    try:
+        return UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None
+
+
 def _match(row: Row, interaction: Interaction, near: Iterable[Row]) -> Row | None:
     """Return the stored message that this one is, if it is one: by its ids, or by its words."""
     near = list(near)
     names = {row.message_id, row.other_id} - {""}
     for one in near:
-        if names & {one.message_id, one.other_id}:
+        if names & {one.message_id, one.other_id, str(one.pk)}:
             return one
     alike = [one for one in near if _is_alike(one, row)]
     return min(alike, key=lambda one: abs(one.at - row.at), default=None)

@@ -105,7 +105,8 @@ NOT_BY_ONE_LEAD = {
     "loss_reason_before_move", "enforce_required_statuses", "archived_refuses_writes", "full_account_status",
     "leads_limit", "contacts_limit", "lists_lag_seconds", "hides_leads", "trash_size", "merge_events",
     "merge_events_name_the_lost", "enums_as_object", "name_limit",
-    "messages_quota", "bots_run", "bots_say_field", "refused_settings", "moved_to", "moved_status",
+    "messages_quota", "bots_run", "bots_say_field", "bots_need_open_talk", "bots_shorten_links",
+    "refused_settings", "moved_to", "moved_status",
 }  # fmt: skip
 # What a tester sets the machine by, and how webhooks travel: the probe hears none.
 MACHINE = {

@@ -51,7 +51,12 @@ class Button:
 
 
 # Where a person goes on, of what doctor found.
-PAGES = {"erasures": ((gettext_lazy("Show them"), "admin:bridge_forgetting_changelist"),)}
+_WAYS = ((gettext_lazy("Ways in and out"), "admin:bridge_intake_changelist"),)
+PAGES = {
+    "erasures": ((gettext_lazy("Show them"), "admin:bridge_forgetting_changelist"),),
+    "channel-fails": _WAYS,
+    "messages-late": _WAYS,
+}
 
 
 @dataclass(frozen=True)

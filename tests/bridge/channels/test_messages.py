@@ -10,6 +10,8 @@ from django.utils import timezone
 from bridge.channels import carrying, ways
 from bridge.models import AgentEvent, Channel, Outgoing
 from leads import handoff, messages, optout
+from leads.interactions import Direction
+from leads.interactions import Message as Said
 from leads.models import Lead, Message, MessagePart
 from tests.bridge.channels.conftest import carry
 
@@ -313,6 +315,52 @@ def test_of_an_erased_person_nothing_is_said_and_nothing_kept(agent, lead, way, 
     now = state_of(answer, agent)
     assert (now["text"], now["state"]) == ("", "refused")
     assert say(agent, lead).status_code == 409
+
+
+@pytest.mark.parametrize("names_it", [True, False])
+def test_an_agent_that_reports_what_it_had_said_makes_no_second_message(agent, lead, way, messengers, names_it):
+    way("waha")
+    answer = say(agent, lead, "Oi Maria")
+    carry()
+    message = {"direction": "outbound", "text": "Oi Maria"} | ({"id": answer.json()["id"]} if names_it else {})
+
+    assert agent.says(lead.phone, message=message).status_code == 200
+
+    assert Message.objects.filter(direction="outbound").count() == 1
+    assert lead.events.filter(kind="interaction", data__message__direction="outbound").count() == 1
+
+
+def test_a_way_in_that_shows_what_we_sent_takes_it_for_ours(agent, lead, way, messengers, pipeline):
+    """WAHA tells of our own send as written by hand: nobody has taken over, and nothing is counted twice."""
+    way("waha")
+    answer = say(agent, lead, "Oi Maria")
+    carry()
+    said = Said(Direction.STAFF, id="true_5581999990000@c.us_WAHA1", text="Oi Maria", sent_at=timezone.now())
+    recorded = record_interaction(pipeline, lead, said)
+
+    assert not recorded.in_handoff
+    assert Message.objects.exclude(direction="inbound").count() == 1
+    # Before its answer with the id has come, the words tell.
+    say(agent, lead, "Tudo bem?")
+    [task] = carrying.claim("test:9", timezone.now(), limit=8)
+    carrying.say(task, timezone.now)
+    other = Said(Direction.STAFF, id="false_5581999990000@c.us_OTHER", text="Tudo  bem?", sent_at=timezone.now())
+    assert not record_interaction(pipeline, lead, other).in_handoff
+    # Its process dies before it could note the answer: the echo has shown that it left.
+    carrying.free(["test:9"])
+    carry()
+    assert {one.state for one in Message.objects.filter(queued_at__isnull=False)} == {"sent"}
+    assert len(messengers.said) == 2
+    assert answer.status_code == 202
+
+
+def record_interaction(pipeline, lead, message):
+    from leads.interactions import Interaction, record
+    from leads.phone import parse
+
+    pipeline.refresh_from_db()
+    told = Interaction(phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=message, via="zap")
+    return record(told, pipeline=pipeline, now=timezone.now()).lead
 
 
 def test_settings_are_checked_and_secrets_are_not_stored_in_the_clear(pipeline, way):

@@ -362,6 +362,21 @@ class TestChats:
         assert api.post("bots/565/run", {"entity_id": lead_id, "entity_type": "leads"}).text == "Accepted"
         assert len(api.events(**{"filter[type]": "outgoing_chat_message"})) == 1
 
+    def test_a_bot_says_nothing_into_a_closed_chat_and_shortens_links(self, api):
+        field = api.post("leads/custom_fields", [{"name": "Follow-up", "type": "textarea"}]).json()
+        field_id = field["_embedded"]["custom_fields"][0]["id"]
+        lead_id = api.create(**values(field_id, "Veja https://acme.example/a?b=c hoje"))
+        api.options(bots_need_open_talk=True, bots_shorten_links=True)
+        run = {"entity_id": lead_id, "entity_type": "leads"}
+        api.post("bots/565/run", run)
+        [talk] = api.get("talks").json()["_embedded"]["talks"]
+        [message] = api.get(f"talks/{talk['talk_id']}/messages").json()["_embedded"]["messages"]
+        assert message["text"] == "Veja https://kommo.cc/x7Yq2 hoje"
+
+        api.post(f"talks/{talk['talk_id']}/close", {"force_close": True})
+        api.post("bots/565/run", run)
+        assert len(api.events(**{"filter[type]": "outgoing_chat_message"})) == 1
+
     def test_kommos_own_robots_show_in_the_feed(self, api):
         lead_id = api.create()
         api.staff(f"leads/{lead_id}/robot", {"kind": "ai_result", "text": "Posso ajudar?"})

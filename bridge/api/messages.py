@@ -124,4 +124,6 @@ def _in_full(rows: QuerySet[Message]) -> QuerySet[Message]:
 
 def _shown(row: Message) -> dict[str, Any]:
     outgoing = getattr(row, "outgoing", None)
-    return queueing.shown(row, list(row.parts.all()), outgoing.changes if outgoing else ())
+    if outgoing is None:
+        return queueing.shown(row, list(row.parts.all()))
+    return queueing.shown(row, list(row.parts.all()), outgoing.changes, waits_for=outgoing.reason)

@@ -254,15 +254,18 @@ def _leaving(row: Outgoing, parts: list[MessagePart], part: MessagePart, route: 
     row.tries += 1
     row.save(update_fields=["tries"])
     card = getattr(row.lead, "card", None)
+    person = queueing.person_of(row.lead, card)
+    # Words while they may leave; a template where nothing else does.
+    template_id = row.template_id if route.way.why_not_now(person, "", now) else ""
     said = Part(
         event_id=f"{row.pk}.{part.position}" if row.attempt_id is None else str(row.attempt_id),
         text=part.text,
         is_first=part.position == parts[0].position,
         is_last=part.position == parts[-1].position,
-        template_id=row.template_id,
+        template_id=template_id,
         event=_event(row, part),
     )
-    return Task(row, part, route, queueing.person_of(row.lead, card), said)
+    return Task(row, part, route, person, said)
 
 
 def _event(row: Outgoing, part: MessagePart) -> tuple[str, dict[str, Any]]:

@@ -149,8 +149,10 @@ def nudge() -> None:
         log.warning("nudge_failed", task=TASK, error=type(error).__name__)
 
 
-def shown(message: Message, parts: Sequence[MessagePart], changes: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a message as the API and events show it."""
+def shown(
+    message: Message, parts: Sequence[MessagePart], changes: Sequence[str] = (), *, waits_for: str = ""
+) -> dict[str, Any]:
+    """Return a message as the API and events show it. `waits_for`: why it has not left yet."""
     return {
         "id": str(message.pk),
         "lead": str(message.lead_id),
@@ -162,7 +164,7 @@ def shown(message: Message, parts: Sequence[MessagePart], changes: Sequence[str]
         ],
         "channel": message.channel or None,
         "state": message.state,
-        "reason": message.reason or None,
+        "reason": message.reason or (waits_for if message.state == Message.State.QUEUED else "") or None,
         "changed": list(changes),
         "at": {
             "queued": moment(message.queued_at),

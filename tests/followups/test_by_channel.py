@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.channels import carrying, ways
+from bridge.channels import carrying, queueing, ways
 from followups.models import Attempt, Enrollment, Sequence
 from leads import messages
 from leads.models import Event, Lead, Message
@@ -218,3 +218,21 @@ def test_the_agent_as_a_channel_gets_the_usual_event(conversation, agent, way, m
     assert asked["text"] == attempt.text
     assert attempt.state == "sent"
     assert agent.ids() == [str(attempt.pk)]
+
+
+def test_what_the_agent_is_to_say_itself_is_proved_by_its_answer(conversation, agent, pipeline):
+    ways.establish("agent", "agente")
+    lead = conversation.lead_writes()
+    queueing.take(lead, "Oi Maria", pipeline=pipeline, card=None, now=conversation.now)
+    agent.answers = [(500, {}), (200, {"text": "Oi, Maria!"})]
+    carry(conversation)
+    conversation.wait(seconds=5)
+    carry(conversation)
+
+    said = [body for body in agent.bodies() if body["type"] == "message.due"]
+    assert [one["data"]["text"] for one in said] == ["Oi Maria"] * 2
+    # One id for both tries: the agent acts once.
+    due = [name for name, body in zip(agent.ids(), agent.bodies(), strict=True) if body["type"] == "message.due"]
+    assert len(set(due)) == 1
+    message = Message.objects.get(queued_at__isnull=False)
+    assert (message.state, message.text) == ("delivered", "Oi, Maria!")

@@ -208,7 +208,8 @@ def test_trouble_that_passes_is_waited_for(agent, lead, way, messengers):
 
     answer = say(agent, lead)
     carry()
-    assert state_of(answer, agent)["state"] == "queued"
+    waiting = state_of(answer, agent)
+    assert (waiting["state"], waiting["reason"]) == ("queued", "Z-API answered 503: no")
     carry(seconds=5)
 
     assert state_of(answer, agent)["state"] == "sent"
@@ -262,6 +263,31 @@ def test_outside_24_hours_only_a_template_leaves(agent, lead, way, messengers):
     assert state_of(template, agent)["state"] == "sent"
     sent = messengers.calls[-1]["body"]["template"]
     assert sent == {"name": "oi", "language": {"code": "en_US"}}
+
+
+def test_within_24_hours_the_words_leave_though_a_template_is_at_hand(agent, lead, way, messengers):
+    way("whatsapp_cloud")
+    say(agent, lead, "Oi Maria", template_id="oi")
+    carry()
+
+    assert messengers.said == ["Oi Maria"]
+
+
+def test_with_typing_pauses_the_next_part_waits_as_long_as_it_takes_to_type(
+    agent, lead, way, messengers, pipeline, monkeypatch
+):
+    way("waha")
+    monkeypatch.setattr("bridge.channels.waha.LIMIT", 60)
+    pipeline.typing_pauses = True
+    pipeline.save()
+    # Forty signs and more: between two and three seconds.
+    say(agent, lead, "Bom dia, Maria, aqui é da Solar Prime mesmo.\n\nPodemos falar da sua conta de energia hoje?")
+    carry()
+    assert len(messengers.said) == 1
+    carry(seconds=1.5)
+    assert len(messengers.said) == 1
+    carry(seconds=4)
+    assert len(messengers.said) == 2
 
 
 def test_the_log_sends_nothing_and_nothing_counts_as_sent(agent, lead, way):

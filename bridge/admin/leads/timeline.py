@@ -25,7 +25,7 @@ Kind = Event.Kind
 
 # Filter -> its label and the kinds of events it shows. What is not in Event has a filter of its own.
 FILTERS: dict[str, tuple[Promise, tuple[str, ...]]] = {
-    "conversation": (gettext_lazy("Conversation"), (Kind.INTERACTION,)),
+    "conversation": (gettext_lazy("Conversation"), (Kind.INTERACTION, Kind.MESSAGE)),
     "decisions": (
         gettext_lazy("Decisions"),
         (Kind.DECISION, Kind.STAGE_CHANGED, Kind.MOVE_SUPPRESSED, Kind.STAFF_TOLD),
@@ -50,6 +50,7 @@ FILTERS: dict[str, tuple[Promise, tuple[str, ...]]] = {
 }
 ICONS = {
     Kind.INTERACTION: "forum",
+    Kind.MESSAGE: "block",
     Kind.DECISION: "alt_route",
     Kind.STAGE_CHANGED: "alt_route",
     Kind.MOVE_SUPPRESSED: "block",
@@ -67,6 +68,7 @@ ICONS = {
 TONES = {
     Kind.MOVE_SUPPRESSED: "warning",
     Kind.STAFF_TOLD: "warning",
+    Kind.MESSAGE: "warning",
     Kind.STAFF_MOVE: "info",
     Kind.STAFF_EDIT: "info",
     Kind.HANDOFF: "warning",

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from bridge.admin.base import Tones
-from bridge.admin.leads import acting, page
+from bridge.admin.leads import acting, conversation, page
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.admin.paging import LogAdmin
 from bridge.models import Card
@@ -82,10 +82,24 @@ class LeadAdmin(LogAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         act = require_POST(self.admin_site.admin_view(self.act))
-        return [path("<uuid:lead_id>/do/<slug:do>/", act, name="leads_lead_do"), *super().get_urls()]
+        talk = self.admin_site.admin_view(self.conversation)
+        return [
+            path("<uuid:lead_id>/do/<slug:do>/", act, name="leads_lead_do"),
+            path("<uuid:lead_id>/conversation/", talk, name="leads_lead_conversation"),
+            *super().get_urls(),
+        ]
 
     def act(self, request: HttpRequest, lead_id: Any, do: str) -> HttpResponse:
         return acting.act(request, str(lead_id), do)
+
+    def conversation(self, request: HttpRequest, lead_id: Any) -> HttpResponse:
+        """Answer the newest messages alone, for the page to put in the place of those it shows."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        lead = get_object_or_404(Lead.objects.select_related("pipeline"), pk=lead_id)
+        with timezone.override(lead.pipeline.time_zone):
+            shown = {"lead": lead, "talk": conversation.page(lead, before="")}
+            return render(request, "admin/lead/talk.html", shown)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

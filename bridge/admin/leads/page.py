@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bridge.admin.leads import conversation
 from bridge.admin.leads.buttons import buttons, stands_with_people
 from bridge.admin.leads.timeline import FILTERS, timeline
 from bridge.models import Account, Card, Catalogue
@@ -96,6 +97,8 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
             may_operate=request.user.has_perm(OPERATE),
             may_erase=request.user.has_perm(ERASE),
         ),
+        "talk": conversation.page(lead, before=request.GET.get("said", "")),
+        "said": request.GET.get("said", ""),
         "timeline": timeline(lead, show=show, before=before),
         "filters": [("", _("Everything")), *((key, label) for key, (label, _kinds) in FILTERS.items())],
         "show": show,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -14,10 +14,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bridge.admin.followups.messages import STATE_COLOURS
-from bridge.admin.leads import facts, touching
+from bridge.admin.leads import conversation, facts, touching
+from bridge.admin.leads.conversation import Bubble
 from bridge.models import AgentEvent, Delivery
 from bridge.reasons import told
-from leads.models import Event, Lead
+from leads.messages import plain_id
+from leads.models import Event, Lead, Message
 from leads.rulebook import rulebook
 
 SHOWN = 30
@@ -85,7 +87,7 @@ OUTCOME_TONES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `title`: in the reader's language; `text`: what was written; `facts`: (what, value) pairs.
+    """One line. `title`: in the reader's language; `said`: what was written; `facts`: (what, value) pairs.
 
     raw: what was sent, as it was sent. support: pairs that only support looks for.
     """
@@ -95,8 +97,7 @@ class Entry:
     kind: str
     title: str
     actor: str = ""
-    text: str = ""
-    side: str = ""
+    said: Bubble | None = None
     facts: list[tuple[str, str]] = field(default_factory=list)
     raw: str = ""
     support: list[tuple[str, str]] = field(default_factory=list)
@@ -111,7 +112,7 @@ class Timeline:
 
 
 def timeline(lead: Lead, *, show: str, before: datetime | None) -> Timeline:
-    """Return the newest entries of a filter ("" for all) up to a time. At most eight queries, each by an index.
+    """Return the newest entries of a filter ("" for all) up to a time. At most ten queries, each by an index.
 
     A page ends after a moment, never within it: what happened at once is told together, and `older` begins below it.
     """
@@ -143,8 +144,9 @@ def _events(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
         # A history that was imported may hold a whole day under one time: the rest of it, and one to go on with.
         found += rows.filter(at=last.at, pk__lt=last.pk)
         found += rows.filter(at__lt=last.at)[:1]
+    bubbles = conversation.of_names(lead, ((event.data.get("message") or {}).get("id") or "" for event in found))
     for event in found:
-        yield _of_event(event, stage_names)
+        yield _of_event(event, lead, stage_names, bubbles)
 
 
 def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
@@ -184,11 +186,13 @@ def _rules(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
         )
 
 
-def _of_event(event: Event, stage_names: Mapping[str, str]) -> Entry:
+def _of_event(event: Event, lead: Lead, stage_names: Mapping[str, str], bubbles: Mapping[str, Bubble]) -> Entry:
     data = dict(event.data)
-    message = data.pop("message", None) or {}
-    # What a follow-up said went to the lead.
-    text, side = data.pop("text", "") or message.get("text"), message.get("direction") or "outbound"
+    said = _said(event, lead, bubbles)
+    for name in ("message", "text"):
+        data.pop(name, None)
+    if said and said.channel:
+        data.pop("channel", None)
     sent = data.pop("sent", None)
     kind = Kind(event.kind)
     tone = TONES.get(kind, "neutral")
@@ -206,14 +210,31 @@ def _of_event(event: Event, stage_names: Mapping[str, str]) -> Entry:
         kind=str(kind.label),
         title=title,
         actor=str(event.get_actor_display()),
-        text=text or "",
-        side=side if text else "",
+        said=said,
         facts=list(facts.told(data, stage_names)),
         raw=_json(sent) if sent else "",
         support=list(facts.for_support(data)),
         tone=tone,
         key=(0, f"{event.pk:020}"),
     )
+
+
+def _said(event: Event, lead: Lead, bubbles: Mapping[str, Bubble]) -> Bubble | None:
+    """Return what was written: by the message's row, or by what the event kept of one that has none (any more)."""
+    message = event.data.get("message") or {}
+    name = plain_id(message.get("id") or "")
+    # What a follow-up said went to the lead.
+    text = event.data.get("text") or message.get("text") or ""
+    if name in bubbles:
+        said = bubbles[name]
+    elif text:
+        direction = Message.Direction(message.get("direction") or Message.Direction.OUTBOUND)
+        author, icon = conversation.who(direction, "", lead)
+        side = "theirs" if direction is Message.Direction.INBOUND else "ours"
+        said = Bubble(event.at, side, author, icon, text)
+    else:
+        return None
+    return replace(said, says_channel=bool(said.channel))
 
 
 def _json(value: Any) -> str:

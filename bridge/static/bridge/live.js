@@ -1,11 +1,10 @@
-// Keeps a part of a page up to date: fetches it again every few seconds and puts it in place of what is shown.
+// Keeps parts of a page up to date: fetches each again every few seconds and puts it in place of what is shown.
 // Not while nobody looks, nor while somebody is about to press something in it.
 "use strict";
 
-(function () {
-  const part = document.querySelector("[data-live]");
-  if (!part) return;
+document.querySelectorAll("[data-live]").forEach((part) => {
   const every = 1000 * Number(part.dataset.liveEvery || 10);
+  let shown = null;
 
   function isBusy() {
     const focused = document.activeElement;
@@ -19,7 +18,9 @@
       const answer = await fetch(part.dataset.live, { credentials: "same-origin", redirect: "error" });
       if (!answer.ok) throw new Error(String(answer.status));
       const html = await answer.text();
-      if (!isBusy()) part.innerHTML = html;
+      const wasLost = part.classList.contains("kb-lost");
+      // What has not changed stays as it is: somebody may be reading, marking or about to follow a link in it.
+      if (!isBusy() && (html !== shown || wasLost)) part.innerHTML = shown = html;
       part.classList.remove("kb-lost");
     } catch {
       // A restart of the server, a lost network, an ended session: say so and go on trying.
@@ -36,4 +37,4 @@
   });
   window.setInterval(refresh, every);
   document.addEventListener("visibilitychange", refresh);
-})();
+});

@@ -68,7 +68,7 @@ def test_the_page_costs_the_same_however_much_happened(staff, lead, account, pip
         record(pipeline, bill_value=5000 + number, custom={f"fact_{number}": number})
         AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=timezone.now(), due_at=timezone.now())
     drain(account)
-    assert cost() == few <= 20
+    assert cost() == few <= 24
 
 
 def test_times_are_those_of_the_leads_pipeline(staff, lead, pipeline):
@@ -125,7 +125,7 @@ def test_pages_of_the_timeline_leave_nothing_out_and_repeat_nothing(staff, lead,
 
 def test_an_edit_says_what_was_there_before():
     event = Event(pk=1, at=timezone.now(), kind="staff_edit", actor="staff", data={"name": {"from": "A", "to": None}})
-    assert timeline._of_event(event, {}).facts == [("name", "A → –")]
+    assert timeline._of_event(event, Lead(), {}, {}).facts == [("name", "A → –")]
 
 
 # --- The actions

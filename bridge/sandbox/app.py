@@ -106,6 +106,10 @@ class App:
     def _journalled(self, request: Request) -> tuple[Answer, str]:
         sandbox = self.sandbox
         counted = request.path.startswith(("/api/", "/private/api/"))
+        there, rest = sandbox.limiter.way()
+        if there > 0:
+            # Outside the door: calls overtake each other on their way.
+            sandbox.closing.wait(there)
         with sandbox.door:
             arrived = time.perf_counter()
             entry = sandbox.journal.open(monotonic=arrived, method=request.method, path=request.path, counted=counted)
@@ -114,14 +118,14 @@ class App:
         entry.request_id = uuid.uuid4().hex
         entry.user_agent = request.headers.get("User-Agent", "")
         try:
-            answer = self._disturbed(request, entry, is_blocked=is_blocked)
+            answer = self._disturbed(request, entry, is_blocked=is_blocked, takes=rest)
             entry.status = answer.status
             entry.refusal = answer.body if answer.status >= 400 else None
             return answer, entry.request_id
         finally:
             entry.duration_seconds = time.perf_counter() - arrived
 
-    def _disturbed(self, request: Request, entry: Entry, *, is_blocked: bool) -> Answer:
+    def _disturbed(self, request: Request, entry: Entry, *, is_blocked: bool, takes: float) -> Answer:
         """Answer a request, unless the ceiling or a fault comes first or changes the answer."""
         sandbox = self.sandbox
         data = request.get_data()
@@ -136,8 +140,8 @@ class App:
         with sandbox.lock:
             fault = sandbox.faults.strike(request.method, request.path, data)
         if fault is None:
-            if sandbox.options.latency:
-                sandbox.closing.wait(sandbox.options.latency)
+            if takes > 0:
+                sandbox.closing.wait(takes)
             return self._answer(request, entry, data, args)
         entry.fault = fault.mode
         with contextlib.suppress(Refusal):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 
 from bridge.sandbox.options import Options
@@ -20,6 +21,13 @@ class Limiter:
         self._blocked_until = 0.0
         self.most_in_a_second = 0
         self._arrivals: deque[float] = deque()
+        self._random = random.Random(options.seed)
+
+    def way(self) -> tuple[float, float]:
+        """Return for how many seconds one call is on its way here, and how many it takes from then on."""
+        options = self.options
+        whole = options.latency * (1 + options.latency_jitter * self._random.uniform(-1, 1))
+        return whole * options.latency_before, whole * (1 - options.latency_before)
 
     def arrive(self, at: float) -> bool:
         """Count one request; False when it goes over the ceiling. A refused one takes no place."""

@@ -29,8 +29,11 @@ class Options:
     block_seconds: float = 60.0
     # A longer request line (method, path and query, in bytes) is answered 414; 0 lifts the limit.
     request_line_limit: int = 8190
-    # Every call of the API takes at least so long, in seconds, as over an ocean.
+    # Every call of the API takes at least so long, in seconds, as over an ocean: each another time, by so large a share
+    # more or less. The part of it that lies before the call is counted is its way there (1.0: all of it).
     latency: float = 0.0
+    latency_jitter: float = 0.0
+    latency_before: float = 0.0
     # Access: with strict_tokens only tokens the sandbox has issued (and `sandbox-token`) are accepted.
     strict_tokens: bool = False
     access_token_seconds: int = 86_400

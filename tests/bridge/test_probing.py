@@ -110,7 +110,8 @@ NOT_BY_ONE_LEAD = {
 }  # fmt: skip
 # What a tester sets the machine by, and how webhooks travel: the probe hears none.
 MACHINE = {
-    "requests_per_second", "retry_after", "block_after", "block_seconds", "latency", "strict_tokens",
+    "requests_per_second", "retry_after", "block_after", "block_seconds", "latency", "latency_jitter",
+    "latency_before", "strict_tokens",
     "access_token_seconds", "strict_rotation", "decimals_in_hooks", "drop_webhooks", "duplicate_webhooks",
     "reorder_webhooks", "no_status_hooks", "webhook_delay", "webhook_group_size", "webhook_time_scale",
     "webhook_timeout", "webhook_disable_after", "seed", "journal_limit",

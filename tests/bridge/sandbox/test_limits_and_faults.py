@@ -41,6 +41,21 @@ class TestLimits:
         assert [limiter.arrive(at) for at in moments] == [True, True, False, True, False, True, True]
         assert limiter.most_in_a_second == 4
 
+    @pytest.mark.parametrize("before", [0.0, 0.5, 1.0])
+    def test_calls_take_their_time_before_and_after_they_are_counted(self, before):
+        limiter = Limiter(Options(latency=0.4, latency_jitter=0.2, latency_before=before))
+        ways = [limiter.way() for _ in range(200)]
+
+        assert all(0.32 <= there + rest <= 0.48 for there, rest in ways)
+        assert max(there + rest for there, rest in ways) > 0.46
+        assert all(there == pytest.approx((there + rest) * before) for there, rest in ways)
+
+    def test_a_call_is_counted_when_it_arrives_and_not_when_it_left(self, api):
+        api.options(latency=0.2, latency_before=1.0)
+        left = time.perf_counter()
+        api.get("account")
+        assert api.journal()[-1]["monotonic"] - left >= 0.2
+
     def test_who_ignores_refusals_is_blocked_with_a_bare_page(self, api):
         api.options(requests_per_second=1, block_after=2, block_seconds=60)
         statuses = [api.get("account").status_code for _ in range(4)]

@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.doctor import WORKER_SILENT_AFTER
 from bridge.models import Card, Heartbeat
+from bridge.selectors.backlog import backlog
 from bridge.sync import figures
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
@@ -105,4 +106,14 @@ class Collector:
         age = (timezone.now() - since).total_seconds() if since else 0
         yield GaugeMetricFamily(
             "bridge_oldest_pending_seconds", "Age of the oldest change not yet in Kommo.", value=age
+        )
+        waiting = backlog(now=timezone.now())
+        yield GaugeMetricFamily("bridge_backlog_cards", "Cards that wait for Kommo.", value=waiting.left)
+        yield GaugeMetricFamily(
+            "bridge_backlog_cards_per_second", "Cards that left for Kommo, a second.", value=waiting.a_second
+        )
+        yield GaugeMetricFamily(
+            "bridge_backlog_seconds",
+            "Seconds until nothing waits, at the rate of the last minute; 0 while nothing leaves.",
+            value=waiting.takes.total_seconds() if waiting.takes else 0,
         )

@@ -250,6 +250,10 @@ KOMMO_MODE = env.choice("KOMMO_MODE", ("active", "shadow"), "active")
 KOMMO_PIPELINE_ID = env.number("KOMMO_PIPELINE_ID", 0, most=2**53) or None
 KOMMO_REQUESTS_PER_SECOND = env.number("KOMMO_REQUESTS_PER_SECOND", 7, least=1, most=50)
 KOMMO_BATCH_SIZE = env.number("KOMMO_BATCH_SIZE", 50, least=1, most=250)
+# To one account, over all processes and hosts. No more than the ceiling are of use.
+KOMMO_CALLS_AT_ONCE = env.number("KOMMO_CALLS_AT_ONCE", 4, least=1, most=50)
+# Kommo's text counts calls by IP address: for hosts with several accounts, one ceiling for all of them together.
+KOMMO_SHARED_CEILING = env.flag("KOMMO_SHARED_CEILING", default=False)
 KOMMO_WEBHOOK_SECRET = env.path_part("KOMMO_WEBHOOK_SECRET")
 AGENT_WEBHOOK_URL = env.address("AGENT_WEBHOOK_URL", "https://agent.example/hook")
 AGENT_WEBHOOK_SECRET = env.text("AGENT_WEBHOOK_SECRET")

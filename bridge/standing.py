@@ -9,6 +9,7 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from bridge.models import Account, Card
+from bridge.selectors.backlog import backlog
 from bridge.sync import outbox
 
 
@@ -68,6 +69,9 @@ def waiting(account: Account, *, now: datetime) -> str:
     parts = [
         f"{pending['count']:,} cards" + (f", the oldest since {_moment(pending['since'])}" if pending["since"] else "")
     ]
+    many = backlog(account=account, now=now)
+    if many.is_many and many.takes is not None:
+        parts.append(f"{many.a_second:,.0f} leave a second: done {_moment(now + many.takes)}")
     words = {"shown": "only shown (shadow)", "blocked": "blocked", "dead": "refused for good"}
     parts += [f"{stuck[name]:,} {said}" for name, said in words.items() if stuck[name]]
     return "; ".join(parts)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Case, Count, Min, Q, When
 from django.db.models.functions import TruncMinute
 
 from bridge.doctor import WORKER_SILENT_AFTER
 from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
+from bridge.selectors.backlog import Backlog, backlog
 from bridge.selectors.stuck import STUCK
 from bridge.sync import room
 
@@ -27,6 +29,7 @@ class Pulse:
 
     lag_ms: int | None
     slow_ms: int | None
+    backlog: Backlog
     pending: int
     pending_since: datetime | None
     # Cards that nothing moves on by itself: what is known of them is not in Kommo.
@@ -46,7 +49,7 @@ class Pulse:
 
 
 def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
-    """Return the figures of now. Five queries."""
+    """Return the figures of now. Seven queries."""
     newest = Delivery.objects.filter(at__gte=now - LAG_WITHIN).order_by("-at").values_list("outcome", "lag_ms")
     lags = sorted(
         lag for outcome, lag in newest[:LAG_OF_NEWEST] if outcome == Delivery.Outcome.DELIVERED and lag is not None
@@ -57,15 +60,21 @@ def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
     return Pulse(
         lag_ms=_quantile(lags, 0.5),
         slow_ms=_quantile(lags, 0.95),
+        backlog=backlog(now=now),
         pending=waiting["count"],
         pending_since=waiting["since"],
         stuck=Card.objects.filter(state__in=STUCK).count(),
-        # A slot is taken from the call until a second after its answer.
+        # A slot is taken from the call until the next one may use it.
         calls=CallSlot.objects.filter(free_at__gt=now).count(),
-        ceiling=sum(account.requests_per_second for account in accounts),
+        ceiling=_ceiling(accounts),
         webhook_heard_at=max(heard, default=None),
         workers=list(Heartbeat.objects.order_by("worker").values_list("worker", "at")),
     )
+
+
+def _ceiling(accounts: list[Account]) -> int:
+    ceilings = [account.requests_per_second for account in accounts]
+    return max(ceilings, default=0) if settings.KOMMO_SHARED_CEILING else sum(ceilings)
 
 
 def deliveries_per_minute(*, minutes: int, now: datetime) -> list[dict[str, Any]]:

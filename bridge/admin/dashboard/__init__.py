@@ -67,6 +67,7 @@ def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         "pipeline": pipeline,
         "accounts": accounts,
         "pulse": beat,
+        "backlog_done_at": now + beat.backlog.takes if beat.backlog.takes else None,
         "worker_is_silent": beat.worker_is_silent(now),
         "calls_percent": min(100, round(100 * beat.calls / beat.ceiling)) if beat.ceiling else 0,
         "followups": followups,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.utils import timezone
 
 from benchmarks.harness import UNLIMITED, Bench, Broken
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
+from bridge.kommo.abreast import Abreast
 from bridge.models import Account, Card
 from bridge.sync import outbox
 from bridge.sync.connection import client_for, open_account
@@ -50,11 +52,11 @@ def phone(number: int) -> str:
     return f"+55819{90_000_000 + number}"
 
 
-def add_leads(account: Account, count: int) -> None:
-    """Add so many leads at once; their cards are due to be created."""
+def add_leads(account: Account, count: int, *, after: int = 0) -> None:
+    """Add so many leads at once, other people than the first so many; their cards are due to be created."""
     pipeline, now = Pipeline.objects.get(slug="solar"), timezone.now()
     stage = rulebook(pipeline).first_stage
-    numbers = [parse(phone(number), region="BR") for number in range(count)]
+    numbers = [parse(phone(number), region="BR") for number in range(after, after + count)]
     Lead.objects.bulk_create(
         (
             Lead(
@@ -81,6 +83,13 @@ def change_all(bill_value: int) -> int:
     return outbox.requeue(Card.objects.all(), now=timezone.now(), lane=Card.Lane.LIVE)
 
 
+def change_newest(count: int, bill_value: int, *, lane: Card.Lane = Card.Lane.LIVE) -> int:
+    """Give the newest leads another bill; return how many cards are due to be updated."""
+    newest = list(Card.objects.order_by("-pk").values_list("pk", flat=True)[:count])
+    Lead.objects.filter(card__in=newest).update(bill_value=Decimal(bill_value))
+    return outbox.requeue(Card.objects.filter(pk__in=newest), now=timezone.now(), lane=lane)
+
+
 def deliver(account: Account) -> None:
     """Deliver everything that is due, as a worker's task does. Raises Broken when something is left."""
     give_up_at = timezone.now() + LONGEST_DELIVERY
@@ -98,10 +107,15 @@ def drain(account: Account) -> None:
         raise Broken("the account rests: Kommo did not answer as it should")
     try:
         fresh, client = open_account(account.pk)
-        Drain(fresh, lease, client).run(until=now + LONGEST_DRAIN)
+        calls = Abreast(client, at_once=settings.KOMMO_CALLS_AT_ONCE)
+        Drain(fresh, lease, client, calls).run(until=now + LONGEST_DRAIN)
     finally:
         lease.release()
 
 
 def pending() -> bool:
     return Card.objects.filter(state__in=Card.PENDING).exists()
+
+
+def waiting() -> int:
+    return Card.objects.filter(state__in=Card.PENDING).count()

@@ -9,22 +9,26 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from bridge import agent_events, alerts, heartbeat, host, personal_data, retention, tracing
+from bridge import agent_events, alerts, crew, heartbeat, host, personal_data, retention, tracing
 from bridge.channels import carrying
 from bridge.configuration import reevaluation
 from bridge.errors import KommoError, KommoHeldError
 from bridge.intakes import inbox as intake_inbox
 from bridge.intakes import processing as intakes
+from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
-from bridge.models import Account, Card
+from bridge.models import Account, Card, Trouble
 from bridge.sync import (
     briefings,
     catalogue,
@@ -54,6 +58,10 @@ from leads import handoff, meetings, responsibility
 
 log = structlog.get_logger(__name__)
 
+# Beside the queue nobody waits for the end; what was set for the account meanwhile is heard of by the next drain.
+LONGEST_DRAIN_ASIDE = timedelta(minutes=2)
+
+P = ParamSpec("P")
 TaskCall = tuple[str, tuple[object, ...]]
 
 POLL_EVERY = timedelta(minutes=5)
@@ -74,11 +82,32 @@ LONGEST_KNOCK = timedelta(minutes=3)
 LONGEST_REEVALUATION = timedelta(seconds=15)
 
 
+def _beside_others(task: Callable[Concatenate[int, P], None]) -> Callable[Concatenate[int, P], None]:
+    """Let the crew do what a task does for an account that makes us wait, or while others wait for this process.
+
+    Otherwise the process has it to itself: what computes gets no faster by sharing.
+    """
+
+    @wraps(task)
+    def begin(account_id: int, *args: P.args, **kwargs: P.kwargs) -> None:
+        is_aside = crew.is_there() and (crew.others_wait() or _makes_us_wait(account_id))
+        if not is_aside or not crew.take(partial(task, account_id, *args, **kwargs)):
+            task(account_id, *args, **kwargs)
+
+    return begin
+
+
+def _makes_us_wait(account_id: int) -> bool:
+    in_trouble = Trouble.objects.filter(account_id=account_id)
+    return Account.objects.filter(pk=account_id, failures__gt=0).exists() or in_trouble.exists()
+
+
 def beat() -> None:
     """Show that this cluster executes tasks."""
     heartbeat.progress()
 
 
+@_beside_others
 @tracing.traced
 def deliver(account_id: int) -> None:
     """Bring every due card of one account up to date, unless another worker is at it."""
@@ -89,14 +118,34 @@ def deliver(account_id: int) -> None:
         return
     try:
         account, client = connection.open_account(account_id)
-        more = Drain(account, lease, client).run(until=now + LONGEST_DRAIN)
-    finally:
+    except BaseException:
         lease.release()
+        raise
+    calls = Abreast(client, at_once=settings.KOMMO_CALLS_AT_ONCE)
+    longest = LONGEST_DRAIN_ASIDE if crew.is_there() else LONGEST_DRAIN
+    _go_on_draining(Drain(account, lease, client, calls), until=now + longest)
+
+
+def _go_on_draining(drain: Drain, *, until: datetime) -> None:
+    """Drain; the crew goes on, with all that is under way, once others wait for this process or it takes long."""
+    drain.hands_over = crew.is_over if crew.is_aside() else crew.Handover(after=LONGEST_DRAIN)
+    is_elsewhere = more = False
+    try:
+        more = drain.run(until=until)
+        if drain.was_handed_over:
+            is_elsewhere = crew.take(partial(_go_on_draining, drain, until=until))
+        if drain.was_handed_over and not is_elsewhere:
+            # Nobody has a hand free, or this process is about to end: what is under way is waited for.
+            more = drain.run(until=clock.now())
+    finally:
+        if not is_elsewhere:
+            drain.lease.release()
     # What became due while the lease was still held was nudged for in vain.
-    if more or outbox.has_due(account_id, now=timezone.now()):
-        nudge.send(account_id)
+    if not is_elsewhere and (more or outbox.has_due(drain.account.pk, now=timezone.now())):
+        nudge.send(drain.account.pk)
 
 
+@_beside_others
 @tracing.traced
 def read_inbox(account_id: int) -> None:
     """Process the webhooks received for one account."""
@@ -104,6 +153,7 @@ def read_inbox(account_id: int) -> None:
     processing.process_inbox(account_id)
 
 
+@_beside_others
 @tracing.traced
 def poll(account_id: int, full: bool = False) -> None:
     """Compare with Kommo what webhooks may have missed: the latest changes, or every card."""
@@ -155,6 +205,7 @@ def _compare_first_part(account: Account, client: KommoClient, *, longest: timed
     return ended
 
 
+@_beside_others
 @tracing.traced
 def look_for_missing(account_id: int) -> None:
     """Look a second time for leads that an answer of Kommo's did not have."""
@@ -165,6 +216,7 @@ def look_for_missing(account_id: int) -> None:
             reconciliation.Comparison(account, client, catalogue.stored(account), "second look").look_again()
 
 
+@_beside_others
 @tracing.traced
 def notice_takeovers(account_id: int) -> None:
     """Pause the agent where a person has replied in a chat."""
@@ -174,6 +226,7 @@ def notice_takeovers(account_id: int) -> None:
             takeovers.notice(*asked, now=timezone.now())
 
 
+@_beside_others
 @tracing.traced
 def check_subscription(account_id: int) -> None:
     """Mend the webhook's subscription when Kommo has dropped it."""
@@ -183,6 +236,7 @@ def check_subscription(account_id: int) -> None:
             subscription.check(*asked, now=timezone.now())
 
 
+@_beside_others
 @tracing.traced
 def look_at_catalogue(account_id: int) -> None:
     """Learn what staff changed in the account's stages and fields, and try the cards again that waited for it."""
@@ -302,6 +356,7 @@ def ask_for_results() -> None:
         nudge.send(account_id)
 
 
+@_beside_others
 @tracing.traced
 def knock(account_id: int) -> None:
     """Ask Kommo whether it takes us again after a refusal; deliveries go on when it does."""

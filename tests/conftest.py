@@ -21,12 +21,14 @@ from hypothesis import settings
 from bridge import tasks
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
+from bridge.kommo.abreast import Abreast
 from bridge.models import Account, CallSlot, Card
 from bridge.sandbox.options import PROFILES, Options
 from bridge.sandbox.server import SandboxServer
 from bridge.sync import clock, outbox
 from bridge.sync.connection import client_for
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
+from bridge.sync.outbox import Lease
 from leads import interactions
 from leads.models import Lead, Pipeline
 from leads.phone import parse
@@ -257,6 +259,30 @@ def record(pipeline: Pipeline, phone: str = MARIA, **said: Any) -> interactions.
     return interactions.record(report(phone, **said), pipeline=pipeline, now=timezone.now())
 
 
+class OneByOne(Abreast):
+    """Each call ends before anything else is done, in the thread of the test: what it does on the way is seen."""
+
+    def _begin(self) -> None:
+        self._orders.put(None)
+        self._travel()
+
+
+CALLS: list[type[Abreast]] = [OneByOne]
+
+
+@pytest.fixture
+def abreast() -> Iterator[None]:
+    """Let drains have several calls under way, as workers do."""
+    CALLS.append(Abreast)
+    yield
+    CALLS.pop()
+
+
+def _drain_of(account: Account, lease: Lease, **more: Any) -> Drain:
+    client = client_for(account)
+    return Drain(account, lease, client, CALLS[-1](client, at_once=django_settings.KOMMO_CALLS_AT_ONCE), **more)
+
+
 def drain(account: Account) -> bool:
     """Deliver everything that is due, as a worker would."""
     now = timezone.now()
@@ -264,7 +290,7 @@ def drain(account: Account) -> bool:
     assert lease is not None, "somebody else holds the lease, or the account rests"
     fresh = Account.objects.get(pk=account.pk)
     try:
-        return Drain(fresh, lease, client_for(fresh)).run(until=now + LONGEST_DRAIN)
+        return _drain_of(fresh, lease).run(until=now + LONGEST_DRAIN)
     finally:
         lease.release()
 
@@ -280,7 +306,7 @@ def drain_later(account: Account, **span: float) -> None:
     lease = outbox.lease(account.pk, now=clock())
     assert lease
     try:
-        Drain(account, lease, client_for(account), clock=clock).run(until=clock() + LONGEST_DRAIN)
+        _drain_of(account, lease, clock=clock).run(until=clock() + LONGEST_DRAIN)
     finally:
         lease.release()
 

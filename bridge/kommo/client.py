@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import islice
-from typing import Any
+from typing import Any, Self
+
+import requests
 
 from bridge.errors import KommoError, KommoNotFoundError, KommoReplyError
 from bridge.kommo import replies
@@ -27,7 +29,7 @@ from bridge.kommo.replies import (
     UserReply,
     WebhookReply,
 )
-from bridge.kommo.throttle import Lane
+from bridge.kommo.throttle import Lane, Pace
 from bridge.kommo.transport import LIST_LIMIT, Body, Transport
 
 EVENTS_LIMIT = 100
@@ -40,6 +42,11 @@ class KommoClient(Transport):
 
     # The account's: its dates are days there.
     zone: tzinfo = UTC
+
+    def twin(self, pace: Pace, *, session: requests.Session | None = None) -> Self:
+        twin = super().twin(pace, session=session)
+        twin.zone = self.zone
+        return twin
 
     # --- the account ------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,8 @@
 """Never more than N calls in any second, as Kommo sees them arrive.
 
-There are N slots. A call takes one before it leaves, and the slot is free again one second after the *answer* came
-back. So the call that uses a slot next arrives later than one second after the previous one arrived, however long
-either was on its way: with N slots, any second sees at most N arrivals. The bound is exact; it needs no margin for
-jitter. What it costs is the latency of one call per round: with answers after 50 ms, N = 7 gives 6.7 calls a second.
+There are N slots. A call takes one before it leaves, and has it until its answer is there. The slot is free again when
+the next call to use it arrives for sure later than one second after this one did: bridge/kommo/distance.py says when
+that is. So with N slots, any second sees at most N arrivals.
 
 A slot whose call never comes back (its process was killed) is free again after the longest a call can take.
 """
@@ -19,7 +18,7 @@ from enum import Enum
 from typing import Protocol
 from uuid import uuid4
 
-WINDOW_SECONDS = 1.0
+from bridge.kommo.distance import WINDOW_SECONDS, Distance, Trip
 
 
 class Lane(Enum):
@@ -37,23 +36,33 @@ class Permit:
 
 
 class Pace(Protocol):
-    """Who may call now. Shared by everybody who calls one account."""
+    """Who may call now. Shared by everybody who calls one account.
+
+    `rest`: how whoever waits for a slot spends the time; it takes so many seconds at most.
+    """
+
+    rest: Callable[[float], object]
 
     def acquire(self, lane: Lane) -> Permit:
         """Wait for a slot and take it."""
 
-    def release(self, permit: Permit) -> None:
-        """Say that the call's answer is there, or that it will never be."""
+    def release(self, permit: Permit, trip: Trip | None = None) -> None:
+        """Say that the call's answer is there; or, without a trip, that it will never be."""
 
     def hold_all(self, until: datetime) -> None:
         """Let nobody call before then: Kommo asked for it."""
+
+    def refused(self) -> None:
+        """Hear that Kommo has counted too many calls: fewer leave from now on."""
 
     def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         """Wait until a slot is probably free, or will be within `ahead` seconds, without taking it."""
 
 
 class LocalPace:
-    """A pace for the threads of one process: tools and tests."""
+    """A pace for the threads of one process: tools and tests. Whoever waits is woken by whoever gives a slot back."""
+
+    rest: Callable[[float], object] = time.sleep
 
     def __init__(
         self,
@@ -65,6 +74,7 @@ class LocalPace:
         self._free_at = [0.0] * calls_per_second
         self._taken: dict[str, int] = {}
         self._clock, self._now = clock, now
+        self._distance = Distance(clock)
         self._condition = threading.Condition()
         self._live_waiting = 0
 
@@ -81,17 +91,23 @@ class LocalPace:
             self._taken[permit.id] = slot
             return permit
 
-    def release(self, permit: Permit) -> None:
+    def release(self, permit: Permit, trip: Trip | None = None) -> None:
+        if trip:
+            self._distance.note(trip)
+        wait = self._distance.frees_in(trip) if trip else WINDOW_SECONDS
         with self._condition:
             slot = self._taken.pop(permit.id, None)
             if slot is not None:
-                self._free_at[slot] = max(self._free_at[slot], self._clock() + WINDOW_SECONDS)
+                self._free_at[slot] = max(self._free_at[slot], self._clock() + wait)
             self._condition.notify_all()
 
     def hold_all(self, until: datetime) -> None:
         with self._condition:
             resume_at = self._clock() + max(0.0, (until - self._now()).total_seconds())
             self._free_at = [max(free_at, resume_at) for free_at in self._free_at]
+
+    def refused(self) -> None:
+        self._distance.refused()
 
     def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         with self._condition:
@@ -123,22 +139,26 @@ class Share:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._whole, self._pause = whole, 1 / calls_per_second
-        self._clock, self._sleep = clock, sleep
+        self._clock = clock
+        self.rest: Callable[[float], object] = sleep
         self._next_at = 0.0
 
     def acquire(self, lane: Lane) -> Permit:
         wait = self._next_at - self._clock()
         if wait > 0:
-            self._sleep(wait)
+            self.rest(wait)
         permit = self._whole.acquire(lane)
         self._next_at = self._clock() + self._pause
         return permit
 
-    def release(self, permit: Permit) -> None:
-        self._whole.release(permit)
+    def release(self, permit: Permit, trip: Trip | None = None) -> None:
+        self._whole.release(permit, trip)
 
     def hold_all(self, until: datetime) -> None:
         self._whole.hold_all(until)
+
+    def refused(self) -> None:
+        self._whole.refused()
 
     def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         self._whole.wait(lane, ahead=ahead)

@@ -6,17 +6,20 @@ delivery's to decide.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlencode
 
 import orjson
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bridge import tracing
 from bridge.errors import (
@@ -29,6 +32,7 @@ from bridge.errors import (
     KommoUnreachableError,
 )
 from bridge.kommo import replies
+from bridge.kommo.distance import Trip
 from bridge.kommo.errors import Action, decide, from_answer, read_json
 from bridge.kommo.hosts import check_base_url
 from bridge.kommo.reading import read_whole
@@ -82,35 +86,47 @@ class Transport:
         """
         self._base_url = check_base_url(base_url)
         self._token = token
-        self._pace = pace
-        self._session = session or _session()
+        self.pace = pace
+        self.session = session or _session()
         self._on_call = on_call
         self._on_refused = on_refused
         self._read_again_after = read_again_after
-        self._reserved: Permit | None = None
         self._acts_as: int | None = None
         self.last_call: Call | None = None
+
+    def twin(self, pace: Pace, *, session: requests.Session | None = None) -> Self:
+        """Return a client of the same account for another thread: it renews no token and tells nobody of a call.
+
+        `session`: that of a former twin, whose connection stands.
+        """
+        return type(self)(self._base_url, HeldToken(self.token), pace, session=session)
+
+    @property
+    def token(self) -> str:
+        return self._token.access_token()
+
+    def has_other_token(self, refusal: KommoAccessError, rejected: str) -> bool:
+        """Say whether calls have another token now than the one a twin was refused; else the closed door is told.
+
+        Raises KommoError.
+        """
+        if refusal.status_code == 401 and self._token.refresh(rejected):
+            return True
+        self._tell_refused(refusal)
+        return False
+
+    def heard(self, call: Call | None) -> None:
+        """Hear of a call that a twin has made, as of one of our own."""
+        self.last_call = call
+        if call and self._on_call:
+            self._on_call(call)
 
     def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         """Wait until a call could leave, or could within `ahead` seconds: the time it takes to compute what it carries.
 
         What it carries is computed as late as possible then, and no slot stands free meanwhile.
         """
-        self._pace.wait(lane, ahead=ahead)
-
-    @contextmanager
-    def slot(self, lane: Lane) -> Iterator[None]:
-        """Hold a slot for the first call inside, which then leaves without any further wait.
-
-        What it carries can be checked once more when nothing stands between the check and the call.
-        """
-        self._reserved = self._pace.acquire(lane)
-        try:
-            yield
-        finally:
-            unused, self._reserved = self._reserved, None
-            if unused:
-                self._pace.release(unused)
+        self.pace.wait(lane, ahead=ahead)
 
     @contextmanager
     def in_the_name_of(self, user_id: int | None) -> Iterator[None]:
@@ -251,7 +267,7 @@ class Transport:
         lane: Lane,
         token: str,
     ) -> Any:
-        permit, self._reserved = self._reserved or self._pace.acquire(lane), None
+        permit = self.pace.acquire(lane)
         try:
             return self._read_answer(operation, self._exchange(operation, method, path, query, body, token, permit))
         except KommoError as error:
@@ -270,9 +286,11 @@ class Transport:
     ) -> requests.Response:
         started = time.monotonic()
         answer: requests.Response | None = None
+        trip: Trip | None = None
+        _way.connecting = 0.0
         try:
             with tracing.span(f"kommo {operation}"):
-                answer = self._session.request(
+                answer = self.session.request(
                     method,
                     self._base_url + path,
                     # Brackets as they are: three signs each otherwise, and 250 ids would outgrow a request line.
@@ -284,11 +302,14 @@ class Transport:
                     allow_redirects=False,
                     stream=True,
                 )
+                answered_at = time.monotonic()
+                # It left when its connection stood.
+                trip = Trip(operation, answered_at - started - _way.connecting, answered_at)
                 read_whole(answer, most_bytes=MOST_ANSWER_BYTES, seconds=LONGEST_ANSWER_SECONDS)
         except requests.RequestException as error:
             raise _unreachable(operation, error) from error
         finally:
-            self._pace.release(permit)
+            self.pace.release(permit, trip)
             self._tell(method, operation, answer, time.monotonic() - started)
         return answer
 
@@ -299,8 +320,10 @@ class Transport:
         request_id = answer.headers.get("X-Request-Id", "")
         if answer.status_code >= 300:
             error = from_answer(operation, answer.status_code, answer.headers, answer.content, request_id)
+            if isinstance(error, KommoRateLimitError):
+                self.pace.refused()
             if isinstance(error, KommoRateLimitError) and error.retry_after:
-                self._pace.hold_all(datetime.now(UTC) + error.retry_after)
+                self.pace.hold_all(datetime.now(UTC) + error.retry_after)
             raise error
         if answer.status_code == 204:
             return None
@@ -318,14 +341,68 @@ class Transport:
             self._on_call(self.last_call)
 
 
+class HeldToken:
+    """A token as it is: whoever holds it cannot get another."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def access_token(self) -> str:
+        return self.token
+
+    def refresh(self, rejected: str) -> str | None:
+        return None
+
+
+class _Way(threading.local):
+    """How long the call of this thread has been connecting, its look-up of the address and TLS included."""
+
+    connecting = 0.0
+
+
+_way = _Way()
+
+
+class _TimedConnection(HTTPConnection):
+    def connect(self) -> None:
+        started = time.monotonic()
+        super().connect()
+        _way.connecting += time.monotonic() - started
+
+
+class _TimedTlsConnection(HTTPSConnection):
+    def connect(self) -> None:
+        started = time.monotonic()
+        super().connect()
+        _way.connecting += time.monotonic() - started
+
+
+class _TimedPool(HTTPConnectionPool):
+    ConnectionCls = _TimedConnection
+
+
+class _TimedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TimedTlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Nothing is tried again here: retries have one owner, and a call must end before its slot and its lease do."""
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _TimedPool, "https": _TimedTlsPool}
+
+
 def _session() -> requests.Session:
     session = requests.Session()
     # No look-up of proxies and .netrc at every call; and nobody's environment decides where the token goes.
     session.trust_env = False
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Content-Type": "application/json"})
-    # Nothing is tried again here: retries have one owner, and a call must end before its slot and its lease do.
-    session.mount("https://", HTTPAdapter(max_retries=0))
-    session.mount("http://", HTTPAdapter(max_retries=0))
+    session.mount("https://", _Adapter())
+    session.mount("http://", _Adapter())
     return session
 
 

@@ -4,13 +4,18 @@ For every batch: wait until a slot is about to be free, read the cards afresh an
 from the newest version of the lead), store what is about to be sent, send it, and settle each card from the answer.
 What the answer does not name is not delivered. Whatever may have been applied without our hearing of it stays in doubt
 on the card until Kommo confirms it, so a process may die at any line of this file.
+
+Several batches are under way at once, of different cards: one thread decides, declares and settles, others wait for
+the answers (bridge/kommo/abreast.py). What goes wrong with a batch is dealt with one call after the other, and so are
+cards that are in trouble: when they leave, nothing else is under way that could suffer with them.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +25,7 @@ from django.db import DatabaseError, InterfaceError
 
 from bridge import heartbeat
 from bridge.errors import KommoError, KommoRejectedError
+from bridge.kommo.abreast import Answer, Calls
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose, decide, purpose_of
 from bridge.kommo.throttle import Lane
@@ -58,6 +64,10 @@ Verdict = tuple[Entry, KommoRejectedError, Action]
 
 MAX_CREATES = 50
 GATHER_PAUSE_SECONDS = 0.03
+# While nothing is due and answers are awaited, new cards are looked for so often.
+LOOK_EVERY_SECONDS = 0.1
+# So often a drain that waits for answers shows that it lives.
+LONGEST_PAUSE_SECONDS = 1.0
 LONGEST_HEAD_START_SECONDS = 0.25
 # A task of the queue ends well before the queue's own timeout; the next tick goes on.
 LONGEST_DRAIN = timedelta(seconds=20)
@@ -74,14 +84,27 @@ CHANGES_MEANWHILE = ("state", "batch_size", "batch_limit", "retry_at", "failures
 STANDING = Select(lambda account_id: Account.objects.filter(pk=account_id).values_list(*CHANGES_MEANWHILE))
 
 
+@dataclass(eq=False)
+class Batch:
+    """Cards whose write is under way: what settles them, and how part of them is sent again."""
+
+    entries: list[Entry]
+    settle: Callable[[list[Entry], list[Any]], bool]
+    again: Callable[[list[Entry]], bool]
+
+
 @dataclass
 class Drain:
-    """One holder's work for one account."""
+    """One holder's work for one account; its writes travel by `calls`."""
 
     account: Account
     lease: Lease
     client: KommoClient
+    calls: Calls
     clock: Callable[[], datetime] = clock.now
+    # Asked before each batch: whether to stop here, so that another thread goes on with whatever is under way.
+    hands_over: Callable[[], bool] = lambda: False
+    was_handed_over: bool = False
     catalogue: Catalogue | None = None
     catalogue_refreshed: bool = False
     delivered: int = field(default=0)
@@ -92,19 +115,41 @@ class Drain:
     read_back: set[int] = field(default_factory=set)
     # Seconds, as of the last batch: the next is begun so much before a slot is free, and is ready when it is.
     planning_takes: float = 0.0
+    # A batch that is sent now is settled before anything else is begun.
+    is_alone: bool = False
 
     def run(self, *, until: datetime) -> bool:
-        """Deliver until nothing is due, the time is up, or Kommo asks us to stop; True when cards may still be due."""
-        self.catalogue = catalogues.stored(self.account)
+        """Deliver until nothing is due, the time is up, or Kommo asks us to stop; True when cards may still be due.
+
+        Whoever was handed over goes on by `run`, and nothing was ended meanwhile.
+        """
+        self.catalogue = self.catalogue or catalogues.stored(self.account)
+        self.was_handed_over = False
+        try:
+            more = self._run(until)
+            return more if self.was_handed_over else self._take_up_all() and more
+        finally:
+            if not self.was_handed_over:
+                self.calls.close()
+
+    def _run(self, until: datetime) -> bool:
         while self.clock() < until:
+            if self.hands_over():
+                self.was_handed_over = True
+                return True
             heartbeat.progress()
-            if not self.lease.renew(self.clock()) or not self._may_send():
+            if not self._take_up() or not self.lease.renew(self.clock()) or not self._may_send():
                 return False
-            while outbox.is_gathering(self.account.pk, now=self.clock(), enough=self._batch_size()):
-                time.sleep(GATHER_PAUSE_SECONDS)
+            while outbox.is_gathering(
+                self.account.pk, now=self.clock(), enough=self._batch_size(), but=self._under_way()
+            ):
+                self._pause(GATHER_PAUSE_SECONDS)
             self.client.wait(Lane.LIVE, ahead=self.planning_takes)
             began = time.monotonic()
-            cards = due_cards(self.account.pk, now=self.clock(), limit=self._batch_size())
+            cards = due_cards(self.account.pk, now=self.clock(), limit=self._batch_size(), but=self._under_way())
+            if not cards and self.calls.tickets():
+                self.calls.hear(LOOK_EVERY_SECONDS)
+                continue
             if not cards:
                 return self._deliver_the_rest()
             entries = self._plan_all(cards)
@@ -112,6 +157,16 @@ class Drain:
             if not self._deliver(entries):
                 return False
         return True
+
+    def _under_way(self) -> list[int]:
+        """Return the cards whose answers were not taken up: whatever they call for now, it is planned after that."""
+        return [entry.card.pk for batch in self.calls.tickets() for entry in batch.entries]
+
+    def _pause(self, seconds: float) -> None:
+        if self.calls.tickets():
+            self.calls.hear(seconds)
+        else:
+            time.sleep(seconds)
 
     def _deliver_the_rest(self) -> bool:
         """Once the cards are right: people to forget, names of contacts, what sellers are told; True for more."""
@@ -202,7 +257,7 @@ class Drain:
         try:
             look_up_created(self.account, self.client, [entry.card for entry in unsure], self.catalogue, self.clock())
         except KommoError as error:
-            return self._failed(unsure, error, started=None)
+            return self._failed(unsure, error)
         return True
 
     def _look_for_people(self, unknown: list[Entry]) -> bool:
@@ -211,7 +266,7 @@ class Drain:
         try:
             creation.look_for_people(self.account, self.client, cards, self.catalogue, self.clock())
         except KommoError as error:
-            return self._failed(unknown, error, started=None)
+            return self._failed(unknown, error)
         return True
 
     def _blind_moves(self, updates: list[Entry]) -> list[Entry]:
@@ -232,7 +287,7 @@ class Drain:
         try:
             missing = fence.read_again(self.client, self.catalogue, [entry.card for entry in entries])
         except KommoError as error:
-            return self._failed(entries, error, started=None)
+            return self._failed(entries, error)
         self.read_back |= {entry.card.pk for entry in entries}
         self._missing([entry for entry in entries if entry.card.pk in missing], "not found in Kommo before a move")
         return True
@@ -243,62 +298,126 @@ class Drain:
         while waiting:
             groups = batches([_trouble(entry.card) for entry in waiting], min(size, self._batch_size()))
             # One at a time: the answer to this group may shrink the next ones.
-            if not send([waiting[place] for place in groups[0]]):
+            if not self._send_group([waiting[place] for place in groups[0]], send):
                 return False
             waiting = [waiting[place] for group in groups[1:] for place in group]
         return True
 
-    def _create(self, entries: list[Entry]) -> bool:
-        def settle(sent: list[Entry], bodies: list[dict[str, Any]], started: float) -> bool:
-            answers = self.client.create_leads_complex(bodies)
-            merged = settlement.created(sent, answers, call=self._call(started), now=self.clock())
-            self._succeeded(len(answers))
-            if closed and answers:
-                room.opened(self.account.pk, now=self.clock())
-            return self._read_merged(merged)
+    def _send_group(self, entries: list[Entry], send: Callable[[list[Entry]], bool]) -> bool:
+        """Send one group; whoever failed before when nothing else is under way, so that it takes nobody along."""
+        if not _trouble(entries[0].card):
+            return send(entries)
+        if not self._take_up_all():
+            return False
+        with self._alone():
+            return send(entries)
 
+    def _create(self, entries: list[Entry]) -> bool:
         closed = room.standing(self.account.pk)
         if closed and closed.next_at > self.clock():
             # Refused to the group before this one.
             room.park([entry.card.pk for entry in entries], until=closed.next_at)
             return True
-        return self._send(entries, settle, again=self._create)
+        return self._send(entries, "create_leads_complex", self._created, again=self._create)
+
+    def _created(self, entries: list[Entry], answers: list[Any]) -> bool:
+        merged = settlement.created(entries, answers, call=self._call(), now=self.clock())
+        self._succeeded(len(answers))
+        if answers and room.standing(self.account.pk):
+            room.opened(self.account.pk, now=self.clock())
+        return self._read_merged(merged)
 
     def _update(self, entries: list[Entry]) -> bool:
-        def settle(sent: list[Entry], bodies: list[dict[str, Any]], started: float) -> bool:
-            answers = self.client.update_leads(bodies)
-            left_out = settlement.updated(sent, answers, call=self._call(started), now=self.clock())
-            self._succeeded(len(answers))
-            return self._look_for(left_out)
+        return self._send(entries, "update_leads", self._updated, again=self._update)
 
-        return self._send(entries, settle, again=self._update)
+    def _updated(self, entries: list[Entry], answers: list[Any]) -> bool:
+        left_out = settlement.updated(entries, answers, call=self._call(), now=self.clock())
+        self._succeeded(len(answers))
+        return self._look_for(left_out)
 
     def _send(
         self,
         entries: list[Entry],
-        settle: Callable[[list[Entry], list[dict[str, Any]], float], bool],
+        write: str,
+        settle: Callable[[list[Entry], list[Any]], bool],
         *,
         again: Callable[[list[Entry]], bool],
     ) -> bool:
-        """Send one batch and settle it; False when the account has to rest or the lease is lost.
+        """Send one batch on its way; False when the account has to rest or the lease is lost.
 
         The slot comes first: between the last look at a plan and its leaving there is no further wait.
         """
         lane = Lane.LIVE if any(entry.card.lane == Card.Lane.LIVE for entry in entries) else Lane.BULK
-        sent, started, declared = entries, time.monotonic(), False
         try:
             self.client.wait(lane)
-            with self.client.slot(lane):
-                if not self.lease.renew(self.clock()):
-                    return False
-                self.read_back -= {entry.card.pk for entry in entries}
-                sent = intent.declare(entries, now=self.clock())
-                if not sent:
-                    return True
-                started, declared = time.monotonic(), True
-                return settle(sent, [entry.plan.body for entry in sent], started)
+            permit = self.client.pace.acquire(lane)
         except KommoError as error:
-            return self._failed(sent, error, started=started, again=again if declared else None)
+            return self._failed(entries, error)
+        sent: list[Entry] = []
+        try:
+            if not self.lease.renew(self.clock()):
+                return False
+            self.read_back -= {entry.card.pk for entry in entries}
+            sent = intent.declare(entries, now=self.clock())
+        finally:
+            if not sent:
+                self.client.pace.release(permit)
+        if not sent:
+            return True
+        batch, bodies = Batch(sent, settle, again), [entry.plan.body for entry in sent]
+
+        def ask(client: KommoClient) -> list[Any]:
+            answers: list[Any] = getattr(client, write)(bodies)
+            return answers
+
+        self.calls.start(batch, ask, permit)
+        return self._take_up_one(batch) if self.is_alone else self._take_up()
+
+    # --- Answers
+
+    def _take_up(self) -> bool:
+        """Settle every batch whose answer was heard; False when the account has to rest."""
+        goes_on = True
+        while answer := self.calls.answered():
+            goes_on = self._settle(answer) and goes_on
+        return goes_on
+
+    def _take_up_one(self, batch: Batch) -> bool:
+        """Wait for the answer to one batch, and settle it."""
+        while not (answer := self.calls.answered(batch)):
+            self._show_life()
+            self.calls.hear(LONGEST_PAUSE_SECONDS)
+        return self._settle(answer)
+
+    def _take_up_all(self) -> bool:
+        """Wait until nothing is under way, and settle all of it; False when the account has to rest."""
+        goes_on = self._take_up()
+        while self.calls.tickets():
+            self._show_life()
+            self.calls.hear(LONGEST_PAUSE_SECONDS)
+            goes_on = self._take_up() and goes_on
+        return goes_on
+
+    def _show_life(self) -> None:
+        heartbeat.progress()
+        self.lease.renew(self.clock())
+
+    def _settle(self, answer: Answer) -> bool:
+        batch: Batch = answer.ticket
+        with self._alone():
+            try:
+                answers = answer.take()
+            except KommoError as error:
+                return self._failed(batch.entries, error, again=batch.again)
+            return batch.settle(batch.entries, answers)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        before, self.is_alone = self.is_alone, True
+        try:
+            yield
+        finally:
+            self.is_alone = before
 
     def _read_merged(self, merged: list[Entry]) -> bool:
         """Read the older leads that duplicate control joined ours to: what they hold otherwise is a person's."""
@@ -324,7 +443,7 @@ class Drain:
         try:
             there = {reply.id for reply in self.client.iterate_leads(ids=ids) if not reply.is_deleted}
         except KommoError as error:
-            return self._failed(left_out, error, started=None)
+            return self._failed(left_out, error)
         lost = [entry for entry in left_out if entry.card.kommo_lead_id not in there]
         self._missing(lost, "Kommo's answers leave this lead out, and it is not found there")
         return True
@@ -334,11 +453,10 @@ class Drain:
         cards = Card.objects.filter(pk__in=[entry.card.pk for entry in entries]).select_related("lead")
         vanished.miss(cards, reason=reason, now=self.clock())
 
-    def _call(self, started: float | None, *, of: KommoError | None = None) -> Call:
-        """Return what is known of a call: the newest one, or the one that an error is about."""
+    def _call(self, *, of: KommoError | None = None) -> Call:
+        """Return what is known of a call: the newest one that was heard of, or the one that an error is about."""
         last = of.call if of else self.client.last_call
-        duration = None if started is None or last is None else round((time.monotonic() - started) * 1000)
-        return Call(last.status if last else None, last.request_id if last else "", duration)
+        return Call(last.status, last.request_id, round(last.seconds * 1000)) if last else Call()
 
     def _succeeded(self, count: int) -> None:
         """Kommo answers: what waited only because it did not is due at once, and batches grow back."""
@@ -363,12 +481,11 @@ class Drain:
         entries: list[Entry],
         error: KommoError,
         *,
-        started: float | None,
         again: Callable[[list[Entry]], bool] | None = None,
     ) -> bool:
         """Do what the table of errors says; True when the drain may go on. Without `again` no write was under way."""
         now, was_write = self.clock(), again is not None
-        action, call = refusals.heed(self.account, error, now=now, client=self.client), self._call(started, of=error)
+        action, call = refusals.heed(self.account, error, now=now, client=self.client), self._call(of=error)
         log.info("call_failed", account=self.account.pk, cards=len(entries), error=str(error), action=action.name)
         if action is Action.SHRINK_BATCH and len(entries) > 1:
             self.account.batch_limit = max(1, len(entries) // 2)
@@ -403,10 +520,15 @@ class Drain:
         An outage keeps everything from Kommo, a poisoned card only what travels with it, and one failure does not tell
         which it was. So the account soon tries again with whatever has not failed yet.
         """
-        failures = self.account.failures + 1
         asked = error.retry_after or timedelta(0)
-        until = now + delay(failures, jitter=random.random(), retry_after=asked, cap=REST_CAP)
-        Account.objects.filter(pk=self.account.pk).update(failures=failures, retry_at=until)
+        if self.account.retry_at and self.account.retry_at > now:
+            # Under way when the account began to rest: it tells of the same trouble.
+            until = max(self.account.retry_at, now + asked)
+        else:
+            self.account.failures += 1
+            until = now + delay(self.account.failures, jitter=random.random(), retry_after=asked, cap=REST_CAP)
+        self.account.retry_at = until
+        Account.objects.filter(pk=self.account.pk).update(failures=self.account.failures, retry_at=until)
         # Too many calls is nobody's fault: it does not count against the cards.
         counts = action is not Action.RETRY_LATER
         settlement.failed(entries, error, call=call, due_at=until, counts=counts, now=now, was_write=was_write)

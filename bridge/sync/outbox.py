@@ -32,6 +32,7 @@ GATHER_WHILE = timedelta(milliseconds=200)
 GATHER_FOR = timedelta(seconds=2)
 
 ADOPTED_AT_ONCE = 1_000
+LEFT_OUT_BY = 50
 
 # States that a change of the lead makes due again; a retrying card keeps its time, a gone or closed one stays away.
 REOPENED = (Card.State.IN_SYNC, Card.State.SHOWN, Card.State.BLOCKED, Card.State.DEAD)
@@ -177,19 +178,30 @@ def visit(lead: Lead, status_id: int) -> None:
         card.save(update_fields=["stages_to_visit"])
 
 
-def due_cards(account_id: int, *, now: datetime, limit: int) -> list[Card]:
-    """Return the due cards of an account with what planning needs, live before bulk, oldest first."""
-    cards: list[Card] = _due_cards(limit).all(account_id=account_id, now=now)
+def due_cards(account_id: int, *, now: datetime, limit: int, but: Sequence[int] = ()) -> list[Card]:
+    """Return the due cards of an account with what planning needs, live before bulk, oldest first.
+
+    `but`: without these, whose calls are under way.
+    """
+    statement = _due_cards(limit, are_some_under_way=bool(but))
+    cards: list[Card] = statement.all(account_id=account_id, now=now, **_left_out(but))
     models.prefetch_related_objects(cards, "lead__objections")
     return cards
 
 
-def is_gathering(account_id: int, *, now: datetime, enough: int) -> bool:
+def _left_out(but: Sequence[int]) -> dict[str, list[int]]:
+    """Return the values that leave cards out of what is due, of few lengths: each has a statement of its own."""
+    return {"but": [*but, *but[-1:] * (-len(but) % LEFT_OUT_BY)]} if but else {}
+
+
+def is_gathering(account_id: int, *, now: datetime, enough: int, but: Sequence[int] = ()) -> bool:
     """Say whether more cards are just becoming due, so that a moment's wait saves calls.
 
     Only while fewer than a batch are due, the newest younger than GATHER_WHILE and the oldest than GATHER_FOR.
     """
-    times: list[datetime] = [due_at for (due_at,) in _due_times(enough).all(account_id=account_id, now=now)]
+    statement = _due_times(enough, are_some_under_way=bool(but))
+    rows = statement.all(account_id=account_id, now=now, **_left_out(but))
+    times: list[datetime] = [due_at for (due_at,) in rows]
     if not times or len(times) == enough:
         return False
     return now - max(times) < GATHER_WHILE and now - min(times) < GATHER_FOR
@@ -311,28 +323,27 @@ RELEASE = Update(
 
 
 @cache
-def _due_cards(limit: int) -> Select:
+def _due_cards(limit: int, *, are_some_under_way: bool) -> Select:
     """One for each number of cards that are asked for: it is part of the statement."""
-    return Select(
-        lambda account_id, now: (
-            due(now)
-            .filter(_may_leave(), account_id=account_id)
-            .select_related("lead__pipeline", "lead__stage")
-            .order_by("lane", "due_at", "id")[:limit]
-        )
-    )
+
+    def build(account_id: int, now: datetime, but: Sequence[int] = ()) -> models.QuerySet[Card]:
+        cards = _due_of(account_id, now, but if are_some_under_way else ())
+        return cards.select_related("lead__pipeline", "lead__stage")[:limit]
+
+    return Select(build)
 
 
 @cache
-def _due_times(limit: int) -> Select:
-    return Select(
-        lambda account_id, now: (
-            due(now)
-            .filter(_may_leave(), account_id=account_id)
-            .order_by("lane", "due_at", "id")
-            .values_list("due_at")[:limit]
-        )
-    )
+def _due_times(limit: int, *, are_some_under_way: bool) -> Select:
+    def build(account_id: int, now: datetime, but: Sequence[int] = ()) -> models.QuerySet[Card, Any]:
+        return _due_of(account_id, now, but if are_some_under_way else ()).values_list("due_at")[:limit]
+
+    return Select(build)
+
+
+def _due_of(account_id: int, now: datetime, but: Sequence[int]) -> models.QuerySet[Card]:
+    cards = due(now).filter(_may_leave(), account_id=account_id).order_by("lane", "due_at", "id")
+    return cards.exclude(pk__in=but) if but else cards
 
 
 QUIET = Select(lambda account_id, now, before: _quiet(account_id, now, before).values_list("pk"))

@@ -1,17 +1,23 @@
 """The account's ceiling, kept by all processes and hosts together in one table.
 
-The rule is bridge/kommo/throttle.py's: N slots, and a slot is free again one second after the answer to its call came
-back. Times are the database's own, so that hosts whose clocks differ still share one second.
+The rule is bridge/kommo/throttle.py's: N slots, and a slot is free again when the next call that uses it arrives for
+sure a second later. Times are the database's own, so that hosts whose clocks differ still share one second. A call has
+its slot until its answer is there, so the slots in use are the calls under way: no more than so many of an account.
+
+How far Kommo is away each process measures for itself, and keeps from one drain to the next.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import uuid4
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q
 from django.db.models.expressions import Combinable
@@ -19,6 +25,7 @@ from django.db.models.functions import Now
 
 from bridge import heartbeat
 from bridge.errors import KommoHeldError
+from bridge.kommo.distance import Distance, Trip
 from bridge.kommo.throttle import Lane, Permit
 from bridge.models import Account, CallSlot
 from bridge.sync import clock
@@ -37,16 +44,44 @@ BULK_WAITS_SECONDS = 10.0
 HELD_SECONDS = 2.0
 
 
+# By account and address: what this process knows of the way there.
+_distances: dict[tuple[int, str], Distance] = {}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot as it stands: in how many seconds it is free by itself, and which account's call has it, if any does."""
+
+    pk: int
+    free_in: float
+    user: str
+
+    @property
+    def is_free(self) -> bool:
+        return self.free_in <= 0
+
+    @property
+    def is_in_use(self) -> bool:
+        return bool(self.user) and not self.is_free
+
+
 class DatabasePace:
     """A `Pace` (see bridge/kommo/throttle.py) over the table of call slots.
 
     `heeds_pause`: no call leaves while the account is paused. People's own commands do not heed it.
     """
 
+    rest: Callable[[float], object]
+
     def __init__(self, account: Account, *, heeds_pause: bool = False) -> None:
         self._account_id = account.pk
+        # Whose rows the slots are: the account's own, or one account's for all.
+        self._ceiling_id = _shared_ceiling() or account.pk
         self._slots = account.requests_per_second
+        self._at_once = settings.KOMMO_CALLS_AT_ONCE
         self._heeds_pause = heeds_pause
+        self._distance = _distances.setdefault((account.pk, account.base_url), Distance())
+        self.rest = time.sleep
 
     def acquire(self, lane: Lane = Lane.LIVE) -> Permit:
         """Wait for a slot and take it, for at most as long as a call under way can take.
@@ -57,7 +92,7 @@ class DatabasePace:
         while not (permit := self._take(lane)):
             heartbeat.progress()
             self._refuse_while_held()
-            time.sleep(min(self._pause(), LONGEST_PAUSE_SECONDS))
+            self.rest(min(self._pause(), LONGEST_PAUSE_SECONDS))
             if time.monotonic() - waiting_since > BULK_WAITS_SECONDS:
                 # Live calls that never end must not keep comparisons and names from ever being sent.
                 lane = Lane.LIVE
@@ -68,34 +103,49 @@ class DatabasePace:
 
         Returns at once while calls are held back.
         """
-        while not self._is_free():
+        while (slots := self._look()) and not self._free(slots):
             heartbeat.progress()
-            pause = self._pause()
-            if pause <= ahead or (pause > HELD_SECONDS and self._held_for()):
+            pause = self._pause(slots)
+            if pause <= ahead or (pause > HELD_SECONDS and self._held_for(slots)):
                 return
-            time.sleep(min(pause - ahead, LONGEST_PAUSE_SECONDS))
+            self.rest(min(pause - ahead, LONGEST_PAUSE_SECONDS))
 
-    def release(self, permit: Permit) -> None:
-        """Give the slot back: it is free one second from now, when Kommo's own second has passed for sure."""
-        GIVE_BACK.run(account_id=self._account_id, permit=permit.id)
+    def release(self, permit: Permit, trip: Trip | None = None) -> None:
+        """Give the slot back: it is free when its next call arrives for sure a second after this one did.
+
+        A call without an answer may arrive until now.
+        """
+        if trip:
+            self._distance.note(trip)
+        free_in = timedelta(seconds=self._distance.frees_in(trip)) if trip else WINDOW
+        mine = CallSlot.objects.filter(account_id=self._ceiling_id, permit=permit.id)
+        mine.update(free_at=_from_now(free_in), permit="")
         # An answer came, whoever asked: the cluster of this process is at work.
         heartbeat.progress()
+
+    def refused(self) -> None:
+        """Let calls keep a wider distance for a while: Kommo has counted too many."""
+        self._distance.refused()
 
     def hold_all(self, until: datetime) -> None:
         """Keep every call of the account back until then, in all processes: Kommo asked for a pause."""
         self._ensure_slots()
         until += clock.skew()
-        CallSlot.objects.filter(account_id=self._account_id, free_at__lt=until).update(free_at=until, permit="")
+        with transaction.atomic():
+            self._look(locked=True)
+            CallSlot.objects.filter(account_id=self._ceiling_id, free_at__lt=until).update(free_at=until, permit="")
         resting = Account.objects.filter(pk=self._account_id).filter(Q(retry_at=None) | Q(retry_at__lt=until))
         resting.update(retry_at=until)
 
     def _take(self, lane: Lane) -> Permit | None:
-        permit = uuid4().hex
-        wanted = _wanted(self._slots, heeds_pause=self._heeds_pause, is_bulk=lane is Lane.BULK)
-        for (slot_id,) in wanted.all(account_id=self._account_id):
-            # Compare-and-set on one row: of two that saw it free, one gets it and the other tries the next.
-            if TAKE.run(slot_id=slot_id, permit=permit):
-                return Permit(permit)
+        # Looked at first: whoever waits locks nobody out.
+        if self._free(self._look()) and self._may_leave(lane):
+            with transaction.atomic():
+                # Locked: of two that saw it free, one takes it, and neither is one call too many under way.
+                if slot := self._free(self._look(locked=True)):
+                    permit = Permit(f"{self._account_id}:{uuid4().hex[:20]}")
+                    TAKE.run(slot_id=slot.pk, permit=permit.id)
+                    return permit
         self._ensure_slots()
         if lane is Lane.LIVE:
             Account.objects.filter(pk=self._account_id).filter(
@@ -103,31 +153,41 @@ class DatabasePace:
             ).update(live_waits_until=_from_now(LIVE_FIRST))
         return None
 
-    def _is_free(self) -> bool:
-        there = _there(self._slots).all(account_id=self._account_id)
-        return not there or bool(_free(self._slots).all(account_id=self._account_id))
+    def _may_leave(self, lane: Lane) -> bool:
+        statement = _may_leave(heeds_pause=self._heeds_pause, is_bulk=lane is Lane.BULK)
+        return bool(statement.all(account_id=self._account_id))
 
-    def _pause(self) -> float:
+    def _look(self, *, locked: bool = False) -> list[Slot]:
+        """Return the slots as they are by the database's clock; none before the first call."""
+        found = _slots_as_they_are(self._slots, locked=locked).all(account_id=self._ceiling_id)
+        return [Slot(pk, wait.total_seconds(), permit.partition(":")[0]) for pk, wait, permit in found]
+
+    def _free(self, slots: list[Slot]) -> Slot | None:
+        """Return the slot that has been free longest; None while none is, or enough calls of ours are under way."""
+        free = [slot for slot in slots if slot.is_free]
+        return min(free, key=lambda slot: slot.free_in, default=None) if self._has_place(slots) else None
+
+    def _has_place(self, slots: list[Slot]) -> bool:
+        ours = sum(slot.is_in_use and slot.user == str(self._account_id) for slot in slots)
+        return ours < self._at_once
+
+    def _pause(self, slots: list[Slot] | None = None) -> float:
         """Return the seconds until a slot may be free: a hint of when to look again."""
-        waits = [wait for wait, _ in self._waits()]
-        return max(min(waits, default=0.0), SHORTEST_PAUSE_SECONDS)
+        slots = self._look() if slots is None else slots
+        if not self._has_place(slots):
+            return LONGEST_PAUSE_SECONDS
+        return max(min((slot.free_in for slot in slots), default=0.0), SHORTEST_PAUSE_SECONDS)
 
-    def _held_for(self) -> timedelta | None:
+    def _held_for(self, slots: list[Slot] | None = None) -> timedelta | None:
         """Return how long all calls are held back; None while slots are merely in use.
 
-        A slot in use has a permit, one that was given back is free within a second; only a hold is neither.
+        A slot in use has a permit, one that was given back is free within seconds; only a hold is neither.
         """
-        waits = self._waits()
-        soonest = min((wait for wait, _ in waits), default=0.0)
-        if soonest <= HELD_SECONDS or any(in_use for _, in_use in waits):
+        slots = self._look() if slots is None else slots
+        soonest = min((slot.free_in for slot in slots), default=0.0)
+        if soonest <= HELD_SECONDS or any(slot.user for slot in slots):
             return None
         return timedelta(seconds=soonest)
-
-    def _waits(self) -> list[tuple[float, bool]]:
-        """Return for each slot the seconds until it is free, by the database's clock, and whether a call has it."""
-        slots = CallSlot.objects.filter(account_id=self._account_id, number__lt=self._slots)
-        rows = slots.annotate(wait=ExpressionWrapper(F("free_at") - Now(), output_field=DurationField()))
-        return [(wait.total_seconds(), bool(permit)) for wait, permit in rows.values_list("wait", "permit")]
 
     def _refuse_while_held(self) -> None:
         account = Account.objects.filter(pk=self._account_id, state=Account.State.PAUSED)
@@ -138,59 +198,54 @@ class DatabasePace:
             raise KommoHeldError(said, operation="take a slot", retry_after=held)
 
     def _ensure_slots(self) -> None:
-        if CallSlot.objects.filter(account_id=self._account_id).count() >= self._slots:
+        if CallSlot.objects.filter(account_id=self._ceiling_id).count() >= self._slots:
             return
         with transaction.atomic():
             CallSlot.objects.bulk_create(
-                (CallSlot(account_id=self._account_id, number=number, free_at=Now()) for number in range(self._slots)),
+                (CallSlot(account_id=self._ceiling_id, number=number, free_at=Now()) for number in range(self._slots)),
                 ignore_conflicts=True,
             )
 
 
-def _slots(account_id: int, slots: int) -> models.QuerySet[CallSlot]:
-    return CallSlot.objects.filter(account_id=account_id, number__lt=slots)
-
-
 # Every call of every process makes these. How many slots there are is part of the statement.
 @cache
-def _there(slots: int) -> Select:
-    return Select(lambda account_id: _slots(account_id, slots).values_list("id")[:1])
+def _slots_as_they_are(slots: int, *, locked: bool) -> Select:
+    def build(account_id: int) -> models.QuerySet[Any, Any]:
+        rows = CallSlot.objects.filter(account_id=account_id, number__lt=slots).order_by("number")
+        rows = rows.select_for_update() if locked else rows
+        waits = rows.annotate(wait=ExpressionWrapper(F("free_at") - Now(), output_field=DurationField()))
+        return waits.values_list("pk", "wait", "permit")
+
+    return Select(build)
 
 
 @cache
-def _free(slots: int) -> Select:
-    return Select(lambda account_id: _slots(account_id, slots).filter(free_at__lte=Now()).values_list("id")[:1])
+def _may_leave(*, heeds_pause: bool, is_bulk: bool) -> Select:
+    def build(account_id: int) -> models.QuerySet[Any, Any]:
+        rows = Account.objects.filter(pk=account_id)
+        if heeds_pause:
+            rows = rows.exclude(state=Account.State.PAUSED)
+        if is_bulk:
+            rows = rows.exclude(live_waits_until__gt=Now())
+        return rows.values_list("pk")
+
+    return Select(build)
 
 
 TAKE = Update(
     lambda slot_id, permit: (
-        CallSlot.objects.filter(pk=slot_id, free_at__lte=Now()),
+        CallSlot.objects.filter(pk=slot_id),
         {"free_at": _from_now(LONGEST_CALL), "permit": permit},
     ),
     returning=("id",),
 )
-GIVE_BACK = Update(
-    lambda account_id, permit: (
-        CallSlot.objects.filter(account_id=account_id, permit=permit),
-        {"free_at": _from_now(WINDOW), "permit": ""},
-    ),
-    returning=("id",),
-)
 
 
-@cache
-def _wanted(slots: int, *, heeds_pause: bool, is_bulk: bool) -> Select:
-    """Return what asks for the slots that are free to whoever asks, the one that was given back first first."""
-
-    def build(account_id: int) -> models.QuerySet[Any, Any]:
-        rows = _slots(account_id, slots).filter(free_at__lte=Now())
-        if heeds_pause:
-            rows = rows.exclude(account__state=Account.State.PAUSED)
-        if is_bulk:
-            rows = rows.exclude(account__live_waits_until__gt=Now())
-        return rows.order_by("free_at", "number").values_list("id")[:slots]
-
-    return Select(build)
+def _shared_ceiling() -> int | None:
+    """Return the account whose slots all accounts use; None while each has its own."""
+    if not settings.KOMMO_SHARED_CEILING:
+        return None
+    return Account.objects.order_by("pk").values_list("pk", flat=True).first()
 
 
 def _from_now(span: timedelta) -> Combinable:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bridge.errors import (
     Call,
     KommoAccessError,
+    KommoError,
     KommoNotFoundError,
     KommoRateLimitError,
     KommoRejectedError,
@@ -30,7 +31,9 @@ from bridge.errors import (
     KommoUnreachableError,
     Rejection,
 )
+from bridge.kommo.abreast import Answer
 from bridge.kommo.replies import ContactReply, Created, LeadReply, NoteReply, Updated
+from bridge.kommo.throttle import Permit
 from bridge.models import Account, AccountPipeline, Briefing, Card, Trouble, WebhookEvent
 from bridge.sync import adoption, intent, outbox
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
@@ -85,12 +88,18 @@ class ModelledKommo:
 
     # --- The client's side
 
+    @property
+    def pace(self):
+        return self
+
     def wait(self, lane, *, ahead=0.0):
         pass
 
-    @contextmanager
-    def slot(self, lane):
-        yield
+    def acquire(self, lane):
+        return Permit()
+
+    def release(self, permit):
+        pass
 
     def create_leads_complex(self, bodies):
         return self._write("create leads", bodies, self._create)
@@ -219,6 +228,47 @@ class ModelledKommo:
         return [answer.lead_id for body in bodies if (answer := apply(body))]
 
 
+class Scattered:
+    """Calls under way at once that arrive, and are answered, in any order."""
+
+    AT_ONCE = 4
+
+    def __init__(self, kommo, order):
+        self.kommo, self.order = kommo, order
+        self.waiting: list[Answer] = []
+        self.heard: list[Answer] = []
+
+    def start(self, ticket, ask, permit):
+        if len(self.waiting) == self.AT_ONCE:
+            self.hear(0)
+        self.waiting.append(Answer(ticket, ask, permit))
+
+    def hear(self, seconds):
+        if not self.waiting:
+            return
+        answer = self.waiting.pop((self.order.pop(0) if self.order else 0) % len(self.waiting))
+        try:
+            answer.brought = answer.ask(self.kommo)
+        except KommoError as error:
+            answer.error = error
+        self.heard.append(answer)
+
+    def answered(self, ticket=None):
+        answer = next((one for one in self.heard if ticket in (None, one.ticket)), None)
+        if answer:
+            self.heard.remove(answer)
+        return answer
+
+    def tickets(self):
+        return [answer.ticket for answer in (*self.heard, *self.waiting)]
+
+    def close(self):
+        """Whatever is under way by now arrives with nobody there to hear of it, or does not."""
+        for answer in self.waiting:
+            with suppress(KommoError, ProcessDied):
+                answer.ask(self.kommo)
+
+
 class Delivering(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
@@ -229,6 +279,7 @@ class Delivering(RuleBasedStateMachine):
         self.account = Account.objects.get()
         # Leads that staff, or a write of ours that came late, touched, and whose webhook has not come yet.
         self.unheard: list[int] = []
+        self.order: list[int] = []
         self.vips: set[int] = set()
         # People whom a person of the staff put where the agent is to be silent, ever.
         self.taken: set[str] = set()
@@ -365,9 +416,14 @@ class Delivering(RuleBasedStateMachine):
 
     # --- Deliveries
 
-    @rule(moods=st.lists(st.sampled_from(MOODS), max_size=3))
-    def worker_drains(self, moods):
-        self.kommo.moods = list(moods)
+    @rule(
+        moods=st.lists(st.sampled_from(MOODS), max_size=5),
+        order=st.lists(st.integers(0, Scattered.AT_ONCE - 1), max_size=6),
+        together=st.sampled_from([1, 2, 50]),
+    )
+    def worker_drains(self, moods, order=(), together=50):
+        self.kommo.moods, self.order = list(moods), list(order)
+        Account.objects.update(batch_size=together)
         now = timezone.now()
         lease = outbox.lease(self.account.pk, now=now)
         if lease is None:
@@ -465,7 +521,7 @@ class Delivering(RuleBasedStateMachine):
     def _drain(self, lease, now):
         account = Account.objects.get()
         assert Lead.objects.count() >= Card.objects.count()
-        Drain(account, lease, self.kommo).run(until=now + LONGEST_DRAIN)
+        Drain(account, lease, self.kommo, Scattered(self.kommo, self.order)).run(until=now + LONGEST_DRAIN)
 
     def _known(self):
         """Leads that a card knows: one that is deleted before we hear that it was made is made anew, and rightly."""

@@ -19,6 +19,8 @@ from tests.conftest import CARD_PATHS, drain, record
 
 HOW_MANY = 60
 CEILING = 25
+# Four batches, all of them under way at once.
+TOGETHER = 15
 # What passes by itself, and what a person has to mend before they resume the account.
 PASSING = (
     "429", "500", "504", "timeout", "drop_before", "drop_after", "invalid_json", "empty_body", "html_500", "partial",
@@ -31,8 +33,8 @@ PHONES = [f"+5581988{number:06d}" for number in range(HOW_MANY)]
 @pytest.fixture
 def limited(account, kommo):
     """The account under a ceiling that Kommo keeps as well."""
-    account.requests_per_second = CEILING
-    account.save(update_fields=["requests_per_second"])
+    account.requests_per_second, account.batch_size = CEILING, TOGETHER
+    account.save(update_fields=["requests_per_second", "batch_size"])
     kommo.post("options", {"requests_per_second": CEILING, "retry_after": 0.3})
     return account
 
@@ -96,6 +98,7 @@ def assert_failures_are_told(account, kommo, mode):
     assert told.filter(lead__card__in=hurt).values("lead").distinct().count() == len(hurt)
 
 
+@pytest.mark.usefixtures("abreast")
 @pytest.mark.parametrize("mode", PASSING + CLOSED_DOORS)
 @pytest.mark.parametrize("doing", ["creating", "updating"])
 def test_every_card_is_right_after_a_fault(limited, pipeline, kommo, mode, doing):

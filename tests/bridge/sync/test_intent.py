@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from bridge.kommo.client import KommoClient
 from bridge.models import Account
 from bridge.sync import adoption, intent, outbox
 from bridge.sync.connection import client_for
+from bridge.sync.pace import DatabasePace
 from tests.conftest import drain, drain_later, lead_of, record, rested
 
 
@@ -123,15 +123,13 @@ def test_a_call_that_was_held_back_ends_no_wait_for_an_earlier_write(account, pi
 
     record(pipeline, name="Bia")
 
-    @contextmanager
     def held(*_, **__):
         raise KommoHeldError(
             "Kommo asked to wait another 5 s", operation="take a slot", retry_after=timedelta(seconds=5)
         )
-        yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(KommoClient, "slot", held)
+        patch.setattr(DatabasePace, "acquire", held)
         drain(rested(account))
     card = lead_of().card
     assert (card.write_settles_at, card.tries_without_outcome) == (before, 1)

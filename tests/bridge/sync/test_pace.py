@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from bridge.errors import KommoHeldError
+from bridge.kommo.distance import Trip
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, CallSlot
 from bridge.sync import pace as pace_module
@@ -131,3 +133,60 @@ def test_an_html_403_stops_every_worker_whatever_it_was_doing(account, pipeline,
     account.refresh_from_db()
     assert account.state == Account.State.PAUSED
     assert "Kommo blocks this address" in account.state_reason
+
+
+@pytest.fixture
+def two_at_once(settings):
+    settings.KOMMO_CALLS_AT_ONCE = 2
+
+
+def test_no_more_calls_than_so_many_are_under_way_over_all_processes(row, two_at_once):
+    one, other = DatabasePace(row), DatabasePace(row)
+    first, second = one.acquire(), other.acquire()
+    # A slot is free, and no place.
+    assert one._take(Lane.LIVE) is None
+    assert other._take(Lane.LIVE) is None
+    assert one._held_for() is None
+
+    other.release(second)
+
+    assert one._take(Lane.LIVE)
+    one.release(first)
+
+
+def test_whoever_waits_hears_of_the_answers_that_free_a_slot(row, two_at_once):
+    pace = DatabasePace(row)
+    permits = [pace.acquire(), pace.acquire()]
+    rests = []
+
+    def rest(seconds):
+        rests.append(seconds)
+        pace.release(permits.pop())
+
+    pace.rest = rest
+
+    assert pace.acquire()
+    assert len(rests) == 1
+
+
+def test_a_slot_is_free_a_second_after_its_call_arrived_and_not_after_its_answer(row):
+    pace = DatabasePace(row)
+    for _ in range(100):
+        pace._distance.note(Trip("update leads", 0.8, 0.0))
+    pace.release(pace.acquire(), Trip("update leads", 0.8, time.monotonic()))
+
+    [slot] = [slot for slot in pace._look() if slot.free_in > 0]
+    # Left 0.8 s ago, and a hundred that are alike leave little doubt.
+    assert 0.1 < slot.free_in <= 0.3
+
+
+def test_accounts_behind_one_address_may_share_one_ceiling(row, settings):
+    other = Account.objects.create(name="other", base_url="https://other.kommo.com", requests_per_second=3)
+    assert DatabasePace(other).acquire()
+    settings.KOMMO_SHARED_CEILING = True
+    paces = [DatabasePace(row), DatabasePace(other)]
+    assert all(paces[number % 2].acquire() for number in range(3))
+
+    assert [pace._take(Lane.LIVE) for pace in paces] == [None, None]
+    # And each has as many places as it had.
+    assert all(pace._has_place(pace._look()) for pace in paces)

@@ -10,6 +10,7 @@ from bridge.models import Account, Card, Delivery
 from bridge.sync import adoption, outbox
 from bridge.sync import catalogue as catalogues
 from bridge.sync.connection import client_for
+from bridge.sync.pace import DatabasePace
 from leads.models import FieldMapping, Stage
 from tests.conftest import MARIA, drain, lead_of, record
 
@@ -120,15 +121,15 @@ def test_a_plan_that_was_overtaken_is_dropped_with_its_reason_and_made_afresh(
     account, pipeline, kommo, card, monkeypatch
 ):
     record(pipeline, name="Maria")
-    original, waiting = KommoClient.slot, ["Maria Souza"]
+    original, waiting = DatabasePace.acquire, ["Maria Souza"]
 
-    def slot(self, lane):
+    def acquire(self, lane):
         # The slot is waited for, and meanwhile the conversation goes on.
         if waiting:
             record(pipeline, name=waiting.pop())
         return original(self, lane)
 
-    monkeypatch.setattr(KommoClient, "slot", slot)
+    monkeypatch.setattr(DatabasePace, "acquire", acquire)
     before = len(kommo.writes())
     drain(account)
 
@@ -140,13 +141,13 @@ def test_a_plan_that_was_overtaken_is_dropped_with_its_reason_and_made_afresh(
 
 def test_whoever_lost_the_lease_while_it_waited_sends_nothing(account, pipeline, kommo, card, monkeypatch):
     record(pipeline, name="Maria")
-    original = KommoClient.slot
+    original = DatabasePace.acquire
 
-    def slot(self, lane):
+    def acquire(self, lane):
         Account.objects.update(lease_holder="elsewhere:1:x")
         return original(self, lane)
 
-    monkeypatch.setattr(KommoClient, "slot", slot)
+    monkeypatch.setattr(DatabasePace, "acquire", acquire)
     before = len(kommo.writes())
     drain(account)
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from django.db import transaction
+from django.db.models import Q
 
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
@@ -126,8 +127,9 @@ def look_for_people(
 ) -> None:
     """Look for the people of cards that are to be created, by phone; link those who have a card. Raises KommoError.
 
-    One call for each, and one for the leads of all contacts that were found. A crowd is looked for together. Where
-    Kommo refuses us its contacts nobody can be looked for by them: that is told, and whoever writes gets their card.
+    One call for each, and one for the leads of all contacts that were found. A crowd is looked for together, with
+    everybody else who is due. Where Kommo refuses us its contacts nobody can be looked for by them: that is told, and
+    whoever writes gets their card.
     """
     asked_at = clock.now()
     lane = Lane.LIVE if any(card.lane == Card.Lane.LIVE for card in cards) else Lane.BULK
@@ -171,7 +173,15 @@ def _look_for_crowd(
     since = polled_until or compared_at
     if since is None or _contacts_rest(account, now):
         return False
-    changed = _changed_since(account, client, since - SEEN_AGAIN, most_pages=len(cards) // FEW, now=now, lane=lane)
+    # What was asked tells of everybody: however long the backlog, nobody of it is asked for again within LOOK_UP_HOLDS.
+    crowd = Card.objects.filter(
+        Q(pk__in=[card.pk for card in cards]) | Q(state__in=Card.PENDING, due_at__lte=now),
+        account=account,
+        kommo_lead_id=None,
+        named_lead_id=None,
+        create_intent_at=None,
+    )
+    changed = _changed_since(account, client, since - SEEN_AGAIN, most_pages=crowd.count() // FEW, now=now, lane=lane)
     if changed is None:
         return False
     known = set(
@@ -185,13 +195,18 @@ def _look_for_crowd(
     contacts = people.ask(account, client, (one for reply in incoming for one in reply.contact_ids), lane, now=now)
     if contacts is None or _contacts_rest(account, now):
         return False
-    for card in cards:
-        theirs = [
-            reply
-            for reply in incoming
-            if card.lead.phone_key in people.numbers_of(reply, contacts, card.lead.pipeline, catalogue).keys
-        ]
+    pipelines = newcomers.our_pipelines(account)
+    incoming_by_phone: dict[tuple[int, str], list[LeadReply]] = {}
+    for reply in incoming:
+        pipeline = pipelines[reply.pipeline_id]
+        for key in people.numbers_of(reply, contacts, pipeline, catalogue).keys:
+            incoming_by_phone.setdefault((pipeline.pk, key), []).append(reply)
+    met = {key for _, key in incoming_by_phone}
+    with_somebody = crowd.filter(lead__phone_key__in=met).select_related("lead__pipeline")
+    for card in with_somebody if met else ():
+        theirs = incoming_by_phone.get((card.lead.pipeline_id, card.lead.phone_key or ""), [])
         _decide(account, card, theirs, catalogue, now, now)
+    crowd.exclude(lead__phone_key__in=met).update(looked_for_at=now)
     return True
 
 

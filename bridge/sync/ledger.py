@@ -92,6 +92,23 @@ def settle_each(entries: Sequence[Entry], settle: Callable[[Card, Entry], Delive
             if delivery.outcome == Delivery.Outcome.DELIVERED and delivery.lag_ms is not None:
                 figures.observe("bridge_delivery_lag_seconds", delivery.lag_ms / 1000)
         insert([_event(delivery) for delivery in deliveries])
+    _log(deliveries)
+
+
+def _log(deliveries: Sequence[Delivery]) -> None:
+    """Say what became of a call in one line for all cards alike; each card of many in one of its own for who debugs."""
+    alike: dict[tuple[Any, ...], list[Delivery]] = {}
+    for delivery in deliveries:
+        call = (delivery.operation, delivery.outcome, delivery.status_code, delivery.request_id)
+        alike.setdefault(call, []).append(delivery)
+    for (operation, outcome, status, request_id), theirs in alike.items():
+        told = {"operation": operation, "outcome": outcome, "status": status, "request_id": request_id}
+        if len(theirs) > 1:
+            log.info("delivery", cards=len(theirs), **told)
+        tell = log.info if len(theirs) == 1 else log.debug
+        for delivery in theirs:
+            about = {"lead": str(delivery.card.lead_id), "card": delivery.card_id}
+            tell("delivery", **about, **told, correlation_id=delivery.correlation_id)
 
 
 def erased(card_ids: Iterable[int]) -> set[int]:
@@ -165,16 +182,6 @@ def _event(delivery: Delivery) -> Event:
         "request_id": delivery.request_id,
         "correlation_id": delivery.correlation_id,
     }
-    log.info(
-        "delivery",
-        lead=str(delivery.card.lead_id),
-        card=delivery.card_id,
-        operation=delivery.operation,
-        outcome=delivery.outcome,
-        status=delivery.status_code,
-        request_id=delivery.request_id,
-        correlation_id=delivery.correlation_id,
-    )
     return Event(
         lead_id=delivery.card.lead_id,
         at=delivery.at,

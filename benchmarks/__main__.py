@@ -32,6 +32,8 @@ BOTH, SERVER = (SQLITE, POSTGRES), (POSTGRES,)
 SCENARIOS: dict[str, Sequence[str]] = {
     "delivery_calls": (SQLITE,),
     "backlog": BOTH,
+    "far_away": BOTH,
+    "many_accounts": BOTH,
     "idle_latency": BOTH,
     "idle_cost": BOTH,
     "memory": BOTH,

@@ -28,7 +28,7 @@ def run(bench: Bench) -> Iterator[Figure]:
     account = cards.connect(bench)
     cards.adjust(bench, account, requests_per_second=cards.KOMMO_CEILING, batch_size=BATCH_SIZE)
     bench.start_worker()
-    wait_until(_worker_is_idle, within_seconds=60, what="the worker's first heartbeat")
+    wait_until(worker_is_idle, within_seconds=60, what="the worker's first heartbeat")
     theory = count / (cards.KOMMO_CEILING * BATCH_SIZE)
     for what in ("created", "updated"):
         time.sleep(AFTER_A_PAUSE_SECONDS)
@@ -38,7 +38,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         cards.add_leads(account, count) if what == "created" else cards.change_all(200)
         Account.objects.update(state=Account.State.ACTIVE, nudged_at=None)
         start = bench.journal_end()
-        seconds = _drained(account, count)
+        seconds = drained(account, count)
         calls = [entry for entry in bench.journal(since=start) if entry["counted"]]
         yield at_least(
             0.9,
@@ -50,11 +50,11 @@ def run(bench: Bench) -> Iterator[Figure]:
         yield at_most(0, f"answers of 429 while they were {what} {bench.on}", refused, f"{len(calls)} calls")
 
 
-def _worker_is_idle() -> bool:
+def worker_is_idle() -> bool:
     return Heartbeat.objects.exists() and not Account.objects.exclude(lease_holder="").exists()
 
 
-def _drained(account: Account, count: int) -> float:
+def drained(account: Account, count: int) -> float:
     """Nudge the worker and return the seconds until nothing is due."""
     progress, started = Progress("delivered", count), time.perf_counter()
     look_again_at = started
@@ -64,7 +64,7 @@ def _drained(account: Account, count: int) -> float:
             raise Broken("the backlog does not drain")
         # Seldom: whoever watches shares the processors with what is watched.
         if time.perf_counter() >= look_again_at:
-            progress.at(Card.objects.filter(state=Card.State.IN_SYNC).count())
+            progress.at(count - cards.waiting())
             look_again_at = time.perf_counter() + COUNT_EVERY_SECONDS
         time.sleep(0.1)
     seconds = time.perf_counter() - started

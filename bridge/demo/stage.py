@@ -182,9 +182,17 @@ class Stage:
         except requests.RequestException:
             return False
 
+    def stop_process(self, name: str) -> None:
+        """Stop one process, gracefully first."""
+        self._stop([self.processes.pop(name)])
+
     def stop(self) -> None:
         """Stop everything that was started, gracefully first."""
-        running = [process for process in self.processes.values() if process.poll() is None]
+        self._stop(list(self.processes.values()))
+        self.processes.clear()
+
+    def _stop(self, processes: list[subprocess.Popen[bytes]]) -> None:
+        running = [process for process in processes if process.poll() is None]
         for process in running:
             process.terminate()
         deadline = time.monotonic() + STOP_WITHIN_SECONDS
@@ -194,7 +202,6 @@ class Stage:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 process.wait()
-        self.processes.clear()
 
     def __enter__(self) -> Stage:
         return self

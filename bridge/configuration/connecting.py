@@ -175,7 +175,7 @@ class Connection:
         created = self.client.create_statuses(
             found["id"], [{"name": stage.name, "sort": sort, "color": NEW_STAGE_COLOUR, "request_id": stage.key}]
         )
-        self.catalogue = catalogues.refresh(self.account, self.client, now=self.now)
+        self.catalogue = catalogues.refresh_part(self.account, self.client, "pipelines", now=self.now)
         self.report.done.append(f"created stage {stage.name} ({created[0].id})")
         return {"id": created[0].id, "name": stage.name}
 
@@ -214,7 +214,7 @@ class Connection:
             options = [mapping.options.get(value, value) for value in our_values(mapping)]
             body["enums"] = [{"value": option, "sort": sort} for sort, option in enumerate(options, 1)]
         self.client.create_custom_fields("leads", [body])
-        self._refresh()
+        self._read_fields_again()
         self.report.done.append(f"created field {mapping.kommo_field}")
         return self._find_field(mapping)
 
@@ -232,7 +232,7 @@ class Connection:
                 {"value": mapping.options.get(value, value), "sort": sort} for sort, value in enumerate(unknown, first)
             ]
             self.client.update_custom_field("leads", found["id"], {"enums": enums})
-            self._refresh()
+            self._read_fields_again()
             fresh = self._find_field(mapping)
             if fresh:
                 self.report.done += [f"created option {mapping.options.get(value, value)}" for value in unknown]
@@ -251,7 +251,7 @@ class Connection:
             # Only the bridge may write it: `is_api_only` hides it from the card's form.
             body = {"name": BRIDGE_ID_FIELD, "type": "text", "is_api_only": True, "request_id": "bridge_id"}
             field_id = self.client.create_custom_fields("leads", [body])[0].id
-            self._refresh()
+            self._read_fields_again()
             self.report.done.append(f"created field {BRIDGE_ID_FIELD}")
         if field_id is None:
             self.report.missing.append(
@@ -284,6 +284,9 @@ class Connection:
 
     def _refresh(self) -> None:
         self.catalogue = catalogues.refresh(self.account, self.client, now=self.now)
+
+    def _read_fields_again(self) -> None:
+        self.catalogue = catalogues.refresh_part(self.account, self.client, "lead_fields", now=self.now)
 
 
 def destination_for(account: Account, webhook_url: str) -> str:

@@ -47,17 +47,33 @@ def refresh(account: Account, client: KommoClient, *, now: datetime) -> Catalogu
     """
     before = stored(account)
     found: dict[str, Any] = {
-        "pipelines": [asdict(pipeline) for pipeline in client.pipelines()],
-        "lead_fields": [asdict(field) for field in client.custom_fields("leads")],
-        "contact_fields": [asdict(field) for field in client.custom_fields("contacts")],
+        **{part: _read(client, part) for part in WHAT_CARDS_WAIT_FOR},
         "users": _named(account, client, Purpose.USERS, client.users, before.users if before else [], now),
         "loss_reasons": _named(
             account, client, Purpose.LOSS_REASONS, client.loss_reasons, before.loss_reasons if before else [], now
         ),
         "fetched_at": now,
     }
+    return _store(account, before, found)
+
+
+def refresh_part(account: Account, client: KommoClient, part: str, *, now: datetime) -> Catalogue:
+    """Read again what we have just changed ourselves, one of WHAT_CARDS_WAIT_FOR; all of it where nothing is known."""
+    before = stored(account)
+    if before is None:
+        return refresh(account, client, now=now)
+    return _store(account, before, {part: _read(client, part)})
+
+
+def _read(client: KommoClient, part: str) -> list[dict[str, Any]]:
+    if part == "pipelines":
+        return [asdict(pipeline) for pipeline in client.pipelines()]
+    return [asdict(field) for field in client.custom_fields("leads" if part == "lead_fields" else "contacts")]
+
+
+def _store(account: Account, before: Catalogue | None, found: dict[str, Any]) -> Catalogue:
     with transaction.atomic():
-        if before:
+        if before and "lead_fields" in found:
             _follow_renamed_phone_fields(account, before.lead_fields, found["lead_fields"])
         row, _ = Catalogue.objects.update_or_create(account=account, defaults=found)
     # As it will be read: tuples are lists there.

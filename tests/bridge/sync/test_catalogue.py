@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from bridge.models import Catalogue
 from bridge.sync import catalogue, people
 from bridge.sync.connection import client_for
 from leads.models import Pipeline
+from tests.bridge.sync.mapped import TYPES, map_every_type
 from tests.conftest import drain, due_calls, lead_of, record, rested
 
 FLOW_FIELD, RENT, QUALIFIED, PIPELINE = 392808, 1078618, 89709467, 11672895
@@ -217,3 +219,18 @@ def kommo_patch(kommo, path, body):
     import requests
 
     requests.patch(f"{kommo.url}/_sandbox/{path}", json=body, timeout=10).raise_for_status()
+
+
+def test_each_field_that_is_made_costs_one_more_look_at_the_fields_alone(account, pipeline, kommo):
+    before = kommo.answered()
+    fields = map_every_type(pipeline, kommo, account)
+
+    asked = Counter((one["method"], one["path"]) for one in kommo.answered()[len(before) :])
+    assert len(fields) == len(TYPES)
+    assert asked["POST", "/api/v4/leads/custom_fields"] == len(TYPES)
+    assert asked["GET", "/api/v4/leads/custom_fields"] == 1 + len(TYPES)
+    for path in ("leads/pipelines", "contacts/custom_fields", "users", "leads/loss_reasons"):
+        assert asked["GET", f"/api/v4/{path}"] == 1
+    held = catalogue.stored(account)
+    assert set(fields.values()) <= {one["id"] for one in held.lead_fields}
+    assert held.contact_fields and held.users and held.pipelines

@@ -31,6 +31,7 @@ LONG_TEXT, SHORT_TEXT = "textarea", "text"
 HOLDS = {SHORT_TEXT: 256, LONG_TEXT: 1000}
 PROVED_WITHIN = timedelta(seconds=15)
 RUN_REFUSED_FOR = timedelta(minutes=5)
+LOOKED_JUST_NOW = timedelta(seconds=30)
 NO_EMOJI = "emoji are left out: Kommo cuts the text of a field at them"
 LINKS = "Kommo may show links in its short form (kommo.cc)"
 
@@ -75,11 +76,26 @@ def field_of(account: Account, settings: dict[str, str]) -> tuple[dict[str, Any]
     return None, f"the account has no text field “{named or FIELD}”: create it in Kommo, as a long text"
 
 
+def look_again(account: Account, client: KommoClient, now: datetime) -> bool:
+    """Read the account's fields anew, unless that was just done: somebody may have made the field since."""
+    known = catalogue.stored(account)
+    if known is not None and now - known.fetched_at < LOOKED_JUST_NOW:
+        return False
+    try:
+        catalogue.refresh(account, client, now=now)
+    except KommoError:
+        return False
+    return True
+
+
 def send(account: Account, settings: dict[str, str], person: Person, part: Part, *, now: datetime) -> Sent:
     """Write the field and run the bot. Never raises a KommoError."""
     if until := troubles.rests_until(account.pk, Trouble.Subject.SALESBOT, now=now):
         return Sent(Outcome.FAILED, "Kommo refuses Salesbots to us at present", rests=until - now)
+    client = client_for(account)
     field, obstacle = field_of(account, settings)
+    if field is None and look_again(account, client, now):
+        field, obstacle = field_of(account, settings)
     if field is None:
         return Sent(Outcome.FAILED, obstacle, rests=RUN_REFUSED_FOR)
     bot = settings["bot_id"]
@@ -87,7 +103,6 @@ def send(account: Account, settings: dict[str, str], person: Person, part: Part,
         return Sent(Outcome.FAILED, f"“{bot[:40]}” is no id of a bot", rests=RUN_REFUSED_FOR)
     assert person.kommo_lead_id is not None
     values = [{"field_id": field["id"], "values": [{"value": part.text}]}]
-    client = client_for(account)
     effect = {"fields": {str(field["id"]): fields.from_kommo(field["type"], values[0]["values"])}}
     _note_ours(person, effect, is_there=False)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from django.conf import settings as site
+from django.utils import timezone
 
 from bridge.channels import chatwoot, kommo_salesbot, ways, whatsapp_cloud, zapi
 from bridge.channels.sending import at, judged
@@ -35,6 +36,15 @@ def trouble(channel: Channel) -> str:
     if kind is Channel.Kind.ZAPI and at(answer.body, "connected") is False:
         return f"{kind.label}: WhatsApp is not connected"
     return ""
+
+
+def prepare(channel: Channel) -> None:
+    """Learn what a way out needs to know of the account, as far as Kommo answers: the field may have just been made."""
+    account = Account.objects.filter(state=Account.State.ACTIVE, connected_at__isnull=False).first()
+    if channel.kind == Channel.Kind.KOMMO_SALESBOT and account is not None:
+        now = timezone.now()
+        if kommo_salesbot.field_of(account, ways.settings_of(channel))[0] is None:
+            kommo_salesbot.look_again(account, client_for(account), now)
 
 
 def _look(kind: Channel.Kind, settings: dict[str, str]) -> tuple[str, dict[str, str]]:

@@ -149,6 +149,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
             except ConfigurationError as error:
                 form.add_error(None, str(error))
             else:
+                trying.prepare(saved)
                 record.note(request, "Made a way out" if is_new else "Changed a way out", rows=[saved])
                 return redirect("admin:bridge_channel_way", saved.pk)
         title = str(channel.get_kind_display())

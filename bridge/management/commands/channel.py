@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from bridge.channels import ways
+from bridge.channels import trying, ways
 from bridge.channels.kinds import WAYS
 from bridge.errors import ConfigurationError
 from leads.models import Pipeline
@@ -38,6 +38,7 @@ class Command(BaseCommand):
             channel = ways.establish(kind, slug, pipeline=row, settings=said)
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
+        trying.prepare(channel)
         self.stdout.write(channel.slug)
 
 

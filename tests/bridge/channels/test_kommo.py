@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge.channels import kommo_salesbot, ways
 from bridge.channels.kinds import WAYS
-from bridge.models import AgentEvent, Channel, Outgoing
+from bridge.models import AgentEvent, Catalogue, Channel, Outgoing
 from bridge.sync import catalogue, takeovers
 from bridge.sync.connection import client_for
 from bridge.sync.takeovers import Said
@@ -194,6 +194,17 @@ def test_a_run_whose_answer_was_lost_is_known_by_its_proof(agent, account, kommo
 
     assert state_of(answer, agent)["state"] == "delivered"
     assert len([one for one in kommo.journal() if one["path"] == "/api/v4/bots/run"]) == 1
+
+
+def test_a_field_that_was_made_since_is_found(agent, account, kommo, lead):
+    client_for(account).create_custom_fields("leads", [{"name": "Fala do bot", "type": "textarea"}])
+    kommo.post("options", {"bots_say_field": "Fala do bot"})
+    Catalogue.objects.update(fetched_at=timezone.now() - timedelta(minutes=5))
+    ways.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": "fala do bot"})
+    say(agent, lead, "Achei")
+    carry()
+
+    assert [one["text"] for one in chat(account, lead)] == ["Achei"]
 
 
 def test_the_chats_add_on_says_it_in_the_open_chat(agent, account, kommo, lead, chats):

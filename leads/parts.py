@@ -28,6 +28,8 @@ RECOGNIZED_FOR = timedelta(minutes=15)
 # A status may overtake another; an undelivered one that arrives after all has arrived.
 ORDER = {State.QUEUED: 0, State.SENDING: 0, State.UNCONFIRMED: 1, State.SENT: 2, State.NOT_DELIVERED: 3}
 ORDER[State.DELIVERED] = 4
+# The way by which Kommo's own chats are heard: what stands there has arrived. A messenger's echo says that it was sent.
+KOMMO = "kommo"
 LINK = re.compile(r"https?://\S+|\bkommo\.cc/\S+", re.IGNORECASE)
 BEYOND_THE_PLANE = re.compile(r"[\U00010000-\U0010ffff\ufe0e\ufe0f\u200d]")
 
@@ -102,9 +104,11 @@ def recognize(spoken: Sequence[tuple[int, Interaction, Lead]], *, now: datetime)
             if ORDER.get(State(part.state), 9) < ORDER[State.SENT]:
                 part.state, part.reason = State.SENT, ""
             part.sent_at = part.sent_at or now
+            if interaction.via == KOMMO:
+                tell(part, State.DELIVERED, at=min(said.sent_at or now, now))
             changed[part.pk] = part
             found.append(place)
-    if told_of := _store(changed.values(), ("their_id", "state", "reason", "sent_at")):
+    if told_of := _store(changed.values(), (*TOLD, "their_id")):
         announcements.messages_told_of.send(Message, messages=told_of, now=now)
     return found
 

@@ -34,7 +34,7 @@ def look(account: Account | None, person: Person, part: MessagePart, now: dateti
     is_anothers = _another_bot_spoke(account, person, part)
     client = client_for(account)
     try:
-        if not is_anothers and _was_said(client, person, part.sent_at):
+        if not is_anothers and _was_said(client, person, part):
             return Sent(Outcome.DELIVERED)
         return Sent(Outcome.FAILED, ANOTHER if is_anothers else _likeliest(client, person, now))
     except KommoError as error:
@@ -42,16 +42,26 @@ def look(account: Account | None, person: Person, part: MessagePart, now: dateti
         return Sent(Outcome.UNCONFIRMED, f"Kommo has told nothing of it, and cannot be asked: {error}"[:300])
 
 
-def _was_said(client: KommoClient, person: Person, since: datetime) -> bool:
-    """Say whether a bot wrote in the lead's chat since then, as the events feed tells."""
-    events = client.events(types=[STAFF_REPLY], since=since - SKEW, lane=Lane.LIVE)
+def _was_said(client: KommoClient, person: Person, part: MessagePart) -> bool:
+    """Say whether a bot wrote in the lead's chat since the part left, as the events feed tells by the second.
+
+    What was said just before stands there too: as many events as other parts of ours arrived with are those.
+    """
+    assert part.sent_at is not None
+    since = part.sent_at - SKEW
+    events = client.events(types=[STAFF_REPLY], since=since, lane=Lane.LIVE)
     theirs = {("lead", person.kommo_lead_id), ("contact", person.kommo_contact_id)}
-    return any(
-        one.created_by == 0
-        and (one.entity_type, one.entity_id) in theirs
-        and one.created_at >= int(since.timestamp()) - 1
+    said = [
+        one
         for one in events
-    )
+        if one.created_by == 0
+        and (one.entity_type, one.entity_id) in theirs
+        and one.created_at >= int(since.timestamp())
+    ]
+    others = MessagePart.objects.filter(message__lead=UUID(person.lead_id), state=MessagePart.State.DELIVERED)
+    # With what left a moment before, and was shown only after that.
+    known = others.filter(delivered_at__gte=since - SKEW).exclude(pk=part.pk).count()
+    return len(said) > known
 
 
 def _another_bot_spoke(account: Account, person: Person, part: MessagePart) -> bool:

@@ -14,8 +14,11 @@ from bridge.sync import catalogue, takeovers
 from bridge.sync.connection import client_for
 from bridge.sync.takeovers import Said
 from leads import parts
-from leads.interactions import Direction, Message
+from leads.interactions import Direction, Interaction, Message
+from leads.interactions import record as record_told
 from leads.models import Lead
+from leads.models import Message as Row
+from leads.phone import parse
 from tests.bridge.channels.conftest import carry
 from tests.bridge.channels.test_messages import say, state_of
 from tests.conftest import drain, record
@@ -163,6 +166,20 @@ def test_a_lost_webhook_is_made_good_by_the_feed(agent, account, kommo, lead, sa
     assert messengers.said == []
 
 
+def test_what_was_said_just_before_proves_nothing_of_what_comes_after_it(agent, account, kommo, lead, salesbot):
+    heard = say(agent, lead, "Pelo bot")
+    carry()
+    tell(account, lead, chat(account, lead))
+    carry()
+    kommo.post("options", {"bots_run": False})
+    silent = say(agent, lead, "Ninguém ouve")
+    carry()
+    carry(seconds=16)
+
+    assert state_of(heard, agent)["state"] == "delivered"
+    assert state_of(silent, agent)["state"] == "not_delivered"
+
+
 def test_a_webhook_that_comes_late_takes_nothing_back(agent, account, kommo, lead, salesbot):
     answer = say(agent, lead)
     carry()
@@ -216,6 +233,23 @@ def test_the_chats_add_on_says_it_in_the_open_chat(agent, account, kommo, lead, 
     tell(account, lead, chat(account, lead))
     carry()
     assert state_of(answer, agent)["state"] == "delivered"
+
+
+@pytest.mark.parametrize("by", ["chats", "salesbot"])
+def test_where_conversations_are_kommos_its_chat_is_the_proof_too(agent, account, kommo, lead, by, pipeline, request):
+    """The same webhook comes as a message of the conversation: known as ours, it is told once and has arrived."""
+    request.getfixturevalue(by)
+    answer = say(agent, lead, "Oi Maria")
+    carry()
+    [shown] = chat(account, lead)
+    said = Message(Direction.BOT, id=shown["id"], text=shown["text"], sent_at=timezone.now())
+    pipeline.refresh_from_db()
+    told = Interaction(phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=said, via=parts.KOMMO)
+    record_told(told, pipeline=pipeline, now=timezone.now())
+    carry()
+
+    assert state_of(answer, agent)["state"] == "delivered"
+    assert Row.objects.exclude(direction="inbound").count() == 1
 
 
 def test_a_used_up_quota_rests_the_way_and_the_next_one_says_it(agent, account, kommo, lead, chats, way, messengers):

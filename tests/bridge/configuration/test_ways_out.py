@@ -1,0 +1,63 @@
+"""The keys of a configuration by which messages leave, and steps whose words the agent finds."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.channels import ways
+from bridge.configuration import document
+from followups.models import Step
+from tests.bridge.configuration.bringing import bring, exported, refusal
+from tests.bridge.configuration.files import SMALLEST
+
+SPEAKS = (
+    SMALLEST
+    + """\
+    channel: zap
+    typing_pauses: true
+    sequences:
+      - slug: retomada
+        starts_on: agent_unanswered
+        steps:
+          - {delay: PT30M, instruction: "ask {{ first_name }} about the roof"}
+          - {delay: PT24H, text: "Ainda aí?"}
+"""
+)
+
+
+def test_they_come_in_and_go_out_without_loss(pipeline):
+    bring(SPEAKS)
+
+    assert Step.objects.get(position=1).instruction == "ask {{ first_name }} about the roof"
+    assert Step.objects.get(position=1).text == ""
+    out = exported()
+    assert "channel: zap" in out and "typing_pauses: true" in out and "instruction:" in out
+    assert document.parse(out.encode()).pipelines == document.parse(SPEAKS.encode()).pipelines
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("{delay: PT30M}", "give one of text"),
+        ('{delay: PT30M, text: "a", instruction: "b"}', "give one of text"),
+        ('{delay: PT30M, instruction: "{{ nonsense }}"}', "cannot be rendered"),
+        ('{delay: PT30M, instruction: "{% if %}"}', "cannot be rendered"),
+    ],
+)
+def test_a_step_says_one_thing(pipeline, step, said):
+    text = SPEAKS.replace('{delay: PT30M, instruction: "ask {{ first_name }} about the roof"}', step)
+    assert said in refusal(text)
+
+
+def test_no_name_is_no_channel(pipeline):
+    assert "only a-z" in refusal(SPEAKS.replace("channel: zap", 'channel: "meu zap"'))
+
+
+def test_the_named_one_is_first_then_the_pipelines_own_in_their_order(pipeline):
+    for slug in ("um", "dois", "zap"):
+        ways.establish("log", slug)
+    assert [one.slug for one in ways.chain(pipeline)] == ["um", "dois", "zap"]
+    pipeline.channel = "zap"
+    assert [one.slug for one in ways.chain(pipeline)] == ["zap", "um", "dois"]
+    pipeline.channel = "nenhum"
+    assert [one.slug for one in ways.chain(pipeline)] == ["um", "dois", "zap"]

@@ -9,12 +9,11 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from bridge.errors import BridgeError
-from bridge.models import Account
+from bridge.management.bar import Bar
+from bridge.models import Account, Card
 from bridge.sync import catalogue, vanished
 from bridge.sync.connection import PATIENTLY, open_account
 from bridge.sync.reconciliation import Comparison
-
-SAY_EVERY = 5_000  # leads
 
 
 class Command(BaseCommand):
@@ -44,8 +43,10 @@ class Command(BaseCommand):
     def _compare(self, account_id: int, start: datetime | None, *, dry_run: bool, full: bool) -> str:
         """Compare one account and print what was found; return what kept it from being compared, if anything did."""
         account, client = open_account(account_id, read_again_after=PATIENTLY)
+        total = Card.objects.filter(account=account, kommo_lead_id__isnull=False).count() if full else 0
+        bar = Bar(self.stderr._out, "leads read", total=total)
         comparison = Comparison(
-            account, client, catalogue.stored(account), "reconcile", dry_run=dry_run, progress=self._say_progress
+            account, client, catalogue.stored(account), "reconcile", dry_run=dry_run, progress=bar.at
         )
         try:
             if full:
@@ -59,12 +60,9 @@ class Command(BaseCommand):
         except BridgeError as error:
             return f"{account}: {error}"
         finally:
+            bar.end()
             self._print(comparison, dry_run)
         return ""
-
-    def _say_progress(self, read: int) -> None:
-        if read // SAY_EVERY > (read - 250) // SAY_EVERY:
-            self.stderr.write(f"  {read:,} leads read")
 
     def _print(self, comparison: Comparison, dry_run: bool) -> None:
         report = comparison.report

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial, wraps
-from typing import Concatenate, ParamSpec
+from typing import ParamSpec, cast
 
 import structlog
 from django.conf import settings
@@ -82,17 +82,17 @@ LONGEST_KNOCK = timedelta(minutes=3)
 LONGEST_REEVALUATION = timedelta(seconds=15)
 
 
-def _beside_others(task: Callable[Concatenate[int, P], None]) -> Callable[Concatenate[int, P], None]:
+def _beside_others(task: Callable[P, None]) -> Callable[P, None]:
     """Let the crew do what a task does for an account that makes us wait, or while others wait for this process.
 
-    Otherwise the process has it to itself: what computes gets no faster by sharing.
+    Otherwise the process has it to itself: what computes gets no faster by sharing. The account comes first.
     """
 
     @wraps(task)
-    def begin(account_id: int, *args: P.args, **kwargs: P.kwargs) -> None:
-        is_aside = crew.is_there() and (crew.others_wait() or _makes_us_wait(account_id))
-        if not is_aside or not crew.take(partial(task, account_id, *args, **kwargs)):
-            task(account_id, *args, **kwargs)
+    def begin(*args: P.args, **kwargs: P.kwargs) -> None:
+        is_aside = crew.is_there() and (crew.others_wait() or _makes_us_wait(cast(int, args[0])))
+        if not is_aside or not crew.take(partial(task, *args, **kwargs)):
+            task(*args, **kwargs)
 
     return begin
 

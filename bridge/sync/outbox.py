@@ -191,7 +191,7 @@ def due_cards(account_id: int, *, now: datetime, limit: int, but: Sequence[int] 
 
 def _left_out(but: Sequence[int]) -> dict[str, list[int]]:
     """Return the values that leave cards out of what is due, of few lengths: each has a statement of its own."""
-    return {"but": [*but, *but[-1:] * (-len(but) % LEFT_OUT_BY)]} if but else {}
+    return {"but": [*but, *[but[-1]] * (-len(but) % LEFT_OUT_BY)]} if but else {}
 
 
 def is_gathering(account_id: int, *, now: datetime, enough: int, but: Sequence[int] = ()) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         """Compare one account and print what was found; return what kept it from being compared, if anything did."""
         account, client = open_account(account_id, read_again_after=PATIENTLY)
         total = Card.objects.filter(account=account, kommo_lead_id__isnull=False).count() if full else 0
-        bar = Bar(self.stderr._out, "leads read", total=total)
+        bar = Bar(cast(TextIO, self.stderr._out), "leads read", total=total)
         comparison = Comparison(
             account, client, catalogue.stored(account), "reconcile", dry_run=dry_run, progress=bar.at
         )

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-import requests
-
 from bridge.errors import Call, KommoAccessError, KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.distance import Trip
+from bridge.kommo.sessions import sessions
 from bridge.kommo.throttle import Lane, Permit
 
 Ask = Callable[[KommoClient], Any]
@@ -74,7 +73,6 @@ class Abreast:
         self._threads: list[threading.Thread] = []
         self._orders: queue.SimpleQueue[tuple[Answer, KommoClient] | None] = queue.SimpleQueue()
         self._back: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        self._sessions: list[requests.Session] = []
         self._under_way: list[Answer] = []
         self._heard: list[Answer] = []
 
@@ -82,7 +80,7 @@ class Abreast:
         while len(self._under_way) >= self._at_once:
             self.hear(1.0)
         answer = Answer(ticket, ask, permit, self._client.token)
-        twin = self._client.twin(_InHand(answer), session=self._sessions.pop() if self._sessions else None)
+        twin = self._client.twin(_InHand(answer), session=sessions.take(self._client.address))
         self._under_way.append(answer)
         self._orders.put((answer, twin))
         if len(self._threads) < len(self._under_way):
@@ -143,7 +141,7 @@ class Abreast:
                 # Raised where it is taken up.
                 answer.error = error
             answer.call = twin.last_call
-            self._sessions.append(twin.session)
+            sessions.give(twin.address, twin.session)
             self._back.put(answer)
 
 

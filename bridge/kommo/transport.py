@@ -102,6 +102,10 @@ class Transport:
         return type(self)(self._base_url, HeldToken(self.token), pace, session=session)
 
     @property
+    def address(self) -> str:
+        return self._base_url
+
+    @property
     def token(self) -> str:
         return self._token.access_token()
 

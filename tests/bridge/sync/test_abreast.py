@@ -7,6 +7,7 @@ import threading
 import pytest
 from django.utils import timezone
 
+from bridge.kommo import transport
 from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import LocalPace
@@ -160,3 +161,23 @@ def test_another_thread_goes_on_with_what_is_under_way(crowd, kommo):
     assert not drain_.was_handed_over
     assert set(Card.objects.values_list("state", flat=True)) == {"in_sync"}
     assert len(kommo.writes()) == 8
+
+
+def test_the_next_drain_finds_a_connection_that_stands(account, pipeline, kommo, monkeypatch):
+    connected = []
+    connect = transport._TimedConnection.connect
+    monkeypatch.setattr(
+        transport._TimedConnection,
+        "connect",
+        lambda self: (connected.append(threading.current_thread()), connect(self)),
+    )
+    record(pipeline, name="Ana")
+    Card.objects.update(looked_for_at=timezone.now())
+    drain(account)
+    by_writes = [thread for thread in connected if thread is not threading.main_thread()]
+    record(pipeline, name="Bia")
+    drain(account)
+
+    assert len(kommo.writes()) == 2
+    assert [thread for thread in connected if thread is not threading.main_thread()] == by_writes
+    assert len(by_writes) <= 1

@@ -166,21 +166,26 @@ def _stages(pipeline: Pipeline, column: str, key: str) -> list[int]:
 
 def meetings_booked(pipeline: Pipeline, period: Period) -> QuerySet[Meeting]:
     """Return the meetings of which the first news, in that time, was that they are booked; one that moved is old."""
-    return Meeting.objects.filter(
-        period.of("first_told_at"), lead__pipeline=pipeline, began_as=Lead.MeetingStatus.SCHEDULED
-    )
+    booked = Meeting.objects.filter(period.of("first_told_at"), began_as=Lead.MeetingStatus.SCHEDULED)
+    return booked.filter(_of(pipeline, "lead"))
 
 
 def meetings_held(pipeline: Pipeline, period: Period) -> QuerySet[Meeting]:
     """Return the meetings that took place in that time, by when they began; without a time, by when that was told."""
-    completed = Meeting.objects.filter(status=Lead.MeetingStatus.COMPLETED, lead__pipeline=pipeline)
+    completed = Meeting.objects.filter(_of(pipeline, "lead"), status=Lead.MeetingStatus.COMPLETED)
     return completed.filter(period.of("starts_at") | (Q(starts_at=None) & period.of("told_at")))
 
 
 def agents_messages(pipeline: Pipeline, period: Period) -> QuerySet[Message]:
     """Return what the agent said in that time; not what is known not to have arrived."""
     rows = Message.objects.filter(period.of("at"), direction=Message.Direction.OUTBOUND).exclude(state__in=NOT_SAID)
-    return rows.filter(lead__pipeline=pipeline)
+    return rows.filter(_of(pipeline, "lead"))
+
+
+def _of(pipeline: Pipeline, lead: str) -> Q:
+    """Return what keeps rows of other pipelines out. Where there is no other, no row has to be looked at for it."""
+    is_only_one = not Pipeline.objects.exclude(pk=pipeline.pk).exists()
+    return Q() if is_only_one else Q(**{f"{lead}__pipeline": pipeline})
 
 
 def rescued(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
@@ -193,7 +198,7 @@ def rescued(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
         period.of("answered_at"),
         state=SENT,
         answered_at__lte=F("ended_at") + ANSWERED_WITHIN,
-        enrollment__lead__pipeline=pipeline,
+        enrollment__sequence__pipeline=pipeline,
     )
     along = Stay.objects.filter(lead=OuterRef("enrollment__lead"), stage__reachable_from_anywhere=False).exclude(
         stage__kind=Stage.Kind.LOST
@@ -261,7 +266,7 @@ def _reasons(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
 
 
 def _objections(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
-    rows = Objection.objects.filter(period.of("raised_at"), lead__pipeline=pipeline).order_by()
+    rows = Objection.objects.filter(period.of("raised_at"), _of(pipeline, "lead")).order_by()
     counted = rows.values("key").annotate(name=Max("name"), count=Count("pk")).order_by("-count", "name")
     return [{"name": row["name"], "count": row["count"]} for row in counted[:MOST_NAMED]]
 

@@ -92,4 +92,4 @@ def test_the_page_costs_the_same_for_any_number_of_leads(staff, pipeline, django
         page(staff)
 
 
-QUERIES = 33
+QUERIES = 43

@@ -23,7 +23,7 @@ from tests.followups.conftest import agent, conversation, receiver  # noqa: F401
 # Contract of the product: what an agent may be told of.
 TYPES = {
     "followup.due", "agent.paused", "agent.resumed", "lead.stage_changed",
-    "message.received", "message.delivered", "message.not_delivered",
+    "message.received", "message.due", "message.delivered", "message.not_delivered",
 }  # fmt: skip
 
 

@@ -383,11 +383,16 @@ def test_a_meeting_that_has_no_row_yet_is_a_meeting(tell):
     assert not meetings.passing(timezone.now()).exists()
 
 
-def test_an_erased_person_has_no_meetings(tell):
-    tell("scheduled", A, SOON)
+def test_of_an_erased_persons_meetings_only_that_there_were_some_is_left(tell):
+    tell("scheduled", A | {"link": "https://meet.example/maria"}, SOON)
     tell("scheduled", B, LATER)
     erasure.erase(lead_of(), by=Lead.Actor.STAFF, now=timezone.now())
-    assert Meeting.objects.count() == 0
+    kept = Meeting.objects.order_by("pk")
+    assert [(row.meeting_id, row.link, row.awaits_result) for row in kept] == [
+        (f"erased-{row.pk}", "", False) for row in kept
+    ]
+    assert len(kept) == 2
+    assert not meetings.passing(LATER).exists()
 
 
 def test_a_report_without_a_meeting_reads_none(pipeline):

@@ -119,6 +119,8 @@ class StepForm(RecordForm):
 
     def _checked(self, name: str) -> str:
         said: str = self.cleaned_data[name].replace("\r\n", "\n")
+        if not said.strip():
+            return ""
         try:
             texts.check(said)
             texts.check_names(said)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -21,8 +22,8 @@ from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
 from bridge.sync import nudge, outbox, reconciliation, vanished
 from followups import unreachable
-from leads import erasure, handoff, optout, responsibility, stages
-from leads.models import Event, Lead, Stage
+from leads import erasure, handoff, joining, optout, responsibility, stages
+from leads.models import Event, JoinedLead, Lead, ProbablySame, Stage
 
 
 class NotDoneError(Exception):
@@ -55,7 +56,9 @@ def act(request: HttpRequest, lead_id: str, do: str) -> HttpResponse:
         if lead.erased_at and do != "erase":
             raise NotDoneError(_("The person was erased: nothing more is done about them."))
         said = str(doing.service(request, lead))
-        record.note(request, said, rows=[Lead.objects.get(pk=lead.pk)])
+        # It may be another one by now, with which it was joined.
+        lead_id = str(lead_id if Lead.objects.filter(pk=lead.pk).exists() else _joined_with(lead_id).pk)
+        record.note(request, said, rows=[Lead.objects.get(pk=lead_id)])
         messages.success(request, said)
     except NotDoneError as error:
         messages.warning(request, str(error))
@@ -174,6 +177,33 @@ def _lift(request: HttpRequest, lead: Lead) -> str:
     return _("This number may be written to again. What was stopped does not begin again by itself.")
 
 
+def _join(request: HttpRequest, lead: Lead) -> str:
+    pair = _pair(request, lead)
+    if joining.join_by_hand(pair, name=request.user.get_username(), now=timezone.now()) is None:
+        raise NotDoneError(_("One of the two is not there any more."))
+    return _("They are one lead now, with everything both knew.")
+
+
+def _keep_apart(request: HttpRequest, lead: Lead) -> str:
+    pair = _pair(request, lead)
+    pair.are_two = True
+    pair.save(update_fields=["are_two"])
+    return _("They are two people: nobody is asked again.")
+
+
+def _pair(request: HttpRequest, lead: Lead) -> ProbablySame:
+    number = request.POST.get("pair", "")
+    rows = ProbablySame.objects.filter(Q(older=lead) | Q(younger=lead), are_two=False)
+    pair = rows.filter(pk=number).first() if number.isascii() and number.isdigit() and len(number) < 19 else None
+    if pair is None:
+        raise NotDoneError(_("That was decided meanwhile."))
+    return pair
+
+
+def _joined_with(former_id: str) -> Lead:
+    return JoinedLead.objects.select_related("lead").get(former_id=former_id).lead
+
+
 def _erase(request: HttpRequest, lead: Lead) -> str:
     # Typed, not clicked: nothing brings it back.
     if request.POST.get("sure", "").strip() != str(lead):
@@ -197,5 +227,7 @@ ACTIONS = {
     "opt-out": Doing(OPERATE, _opt_out),
     "take-back": Doing(OPERATE, _take_back),
     "lift": Doing(OPERATE, _lift),
+    "join": Doing(OPERATE, _join),
+    "keep-apart": Doing(OPERATE, _keep_apart),
     "erase": Doing(ERASE, _erase, asks_again=True),
 }

@@ -80,6 +80,11 @@ class Page:
     bubbles: list[Bubble] = field(default_factory=list)
     older: str = ""
 
+    @property
+    def last_channel(self) -> str:
+        """Return the way by which the lead wrote last, on this page."""
+        return next((one.channel for one in reversed(self.bubbles) if one.side == "theirs"), "")
+
 
 def page(lead: Lead, *, before: str) -> Page:
     """Return the newest messages below a key ("" for the newest of all), oldest first. Two queries."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
@@ -21,14 +22,15 @@ from unfold.decorators import display
 from bridge.admin.base import Tones
 from bridge.admin.leads import acting, conversation, page
 from bridge.admin.leads.buttons import stands_with_people
-from bridge.admin.paging import LogAdmin
+from bridge.admin.leads.reached import reached
+from bridge.admin.paging import KeysetChangeList, LogAdmin
 from bridge.models import Card
 from bridge.reasons import told
 from bridge.selectors import search
 from bridge.sync import nudge, outbox
 from bridge.templatetags.overview import age, moment
 from leads import handoff
-from leads.models import Event, Lead
+from leads.models import Event, JoinedLead, Lead
 
 STATE_COLOURS: dict[str, str] = {
     Card.State.IN_SYNC: "success",
@@ -53,6 +55,13 @@ class WaitingForAPerson(admin.SimpleListFilter):
         if self.value() == "yes":
             return leads.exclude(handoff_source="")
         return leads.filter(handoff_source="") if self.value() == "no" else leads
+
+
+class LeadList(KeysetChangeList):
+    def _page(self) -> list[Any]:
+        found = super()._page()
+        prefetch_related_objects(found, "further_addresses")
+        return found
 
 
 @admin.register(Lead)
@@ -108,20 +117,29 @@ class LeadAdmin(LogAdmin):
         if request.method != "GET" or not self.has_view_permission(request):
             raise PermissionDenied
         try:
-            lead = page.find(self.model._meta.pk.to_python(object_id))
+            lead = page.find(UUID(object_id))
         except ValueError:
-            lead = None
+            return self._no_such_lead(request)
+        if lead is None and (joined := JoinedLead.objects.filter(former_id=object_id).first()):
+            # An older link to somebody who is known as this one by now.
+            return redirect("admin:leads_lead_change", joined.lead_id)
         if lead is None:
-            messages.warning(request, _("There is no such lead."))
-            return redirect("admin:leads_lead_changelist")
+            return self._no_such_lead(request)
         with timezone.override(lead.pipeline.time_zone):
             shown = page.context(request, lead)
         context = {**self.admin_site.each_context(request), "opts": self.opts, **shown}
         return TemplateResponse(request, "admin/lead/page.html", context)
 
+    def _no_such_lead(self, request: HttpRequest) -> HttpResponse:
+        messages.warning(request, _("There is no such lead."))
+        return redirect("admin:leads_lead_changelist")
+
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[KeysetChangeList]:
+        return LeadList
+
     @display(description=_("lead"), header=True)
     def who(self, lead: Lead) -> tuple[str, str]:
-        return str(lead), lead.phone or ""
+        return str(lead), next((one.words for one in reached(lead)), "")
 
     @display(description=_("stage"), label=True)
     def stage_badge(self, lead: Lead) -> str:

@@ -11,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from bridge.admin.leads import conversation
+from bridge.admin.leads import conversation, same
 from bridge.admin.leads.buttons import buttons, stands_with_people
+from bridge.admin.leads.reached import KINDS, reached
 from bridge.admin.leads.timeline import FILTERS, timeline
+from bridge.api import representation
 from bridge.models import Account, Card, Catalogue
 from bridge.roles import ERASE, OPERATE
 from bridge.selectors import sides
@@ -49,19 +50,6 @@ FACTS = (
     "conversation_stage",
 )
 
-KINDS = {
-    "phone": gettext_lazy("further phone"),
-    "whatsapp": "WhatsApp",
-    "lid": gettext_lazy("WhatsApp, hidden number"),
-    "bsuid": gettext_lazy("WhatsApp, user name"),
-    "instagram": "Instagram",
-    "telegram": "Telegram",
-    "email": gettext_lazy("e-mail"),
-    "kommo_contact": gettext_lazy("contact in Kommo"),
-    "kommo_chat": gettext_lazy("chat in Kommo"),
-    "external": gettext_lazy("id elsewhere"),
-}
-
 
 def find(lead_id: Any) -> Lead | None:
     """Return the lead with all its page needs. Four queries."""
@@ -75,6 +63,7 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
     show = request.GET.get("show", "")
     show = show if show in FILTERS else ""
     before = _moment(request.GET.get("before", ""))
+    talk = conversation.page(lead, before=request.GET.get("said", ""))
     return {
         "lead": lead,
         "card": card,
@@ -97,7 +86,13 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
             may_operate=request.user.has_perm(OPERATE),
             may_erase=request.user.has_perm(ERASE),
         ),
-        "talk": conversation.page(lead, before=request.GET.get("said", "")),
+        "reached": reached(lead),
+        "last_channel": talk.last_channel,
+        # What the agent is answered that asks.
+        "agent": representation.agent(lead, card, timezone.now()),
+        "doubts": same.doubts(lead),
+        "may_operate": request.user.has_perm(OPERATE),
+        "talk": talk,
         "said": request.GET.get("said", ""),
         "timeline": timeline(lead, show=show, before=before),
         "filters": [("", _("Everything")), *((key, label) for key, (label, _kinds) in FILTERS.items())],
@@ -173,13 +168,14 @@ def _facts(lead: Lead) -> list[dict[str, Any]]:
 
 def _address(address: Mapping[str, str], lead: Lead) -> tuple[str, str, dict[str, str] | None]:
     """Return an address, where it was first seen and when."""
+    kind = str(KINDS.get(address["kind"], address["kind"]))
     seen = next((one for one in lead.further_addresses.all() if one.value == address["value"]), None)
     if seen is None:
-        return str(KINDS.get(address["kind"], address["kind"])), address["value"], None
+        return kind, address["value"], None
     in_kommo = seen.seen_in.isdecimal() or seen.seen_in == "field"
     by = Lead.Actor.KOMMO if in_kommo else Lead.Actor.AGENT if seen.seen_in == "report" else seen.seen_in
     known = {"by": by, "at": seen.first_seen_at.isoformat()}
-    return str(KINDS.get(address["kind"], address["kind"])), address["value"], known
+    return kind, address["value"], known
 
 
 def _meeting(meeting: Meeting) -> tuple[str, dict[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -11,8 +13,40 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from bridge.admin.base import ReadOnlyAdmin
-from leads import addresses, joining
+from bridge.admin.leads.reached import of_key
+from bridge.models import Card
+from leads import joining
 from leads.models import Lead, ProbablySame
+
+# So many of a lead's doubts its page shows; all of them stand in the list.
+DOUBTS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A pair, as the page of one of the two shows it: the other one, both cards, and what calls them one person."""
+
+    pair: ProbablySame
+    other: Lead
+    kept: Card | None
+    left: Card | None
+    evidence: list[str]
+
+
+def doubts(lead: Lead) -> list[Doubt]:
+    """Return with whom a lead is probably one person. One query."""
+    rows = ProbablySame.objects.filter(Q(older=lead) | Q(younger=lead), are_two=False)
+    rows = rows.select_related("older__card__account", "younger__card__account").order_by("-last_seen_at", "pk")
+    return [
+        Doubt(
+            pair=row,
+            other=row.younger if row.older_id == lead.pk else row.older,
+            kept=getattr(row.older, "card", None),
+            left=getattr(row.younger, "card", None),
+            evidence=list(map(of_key, row.evidence)),
+        )
+        for row in rows[:DOUBTS_SHOWN]
+    ]
 
 
 @admin.register(ProbablySame)
@@ -36,7 +70,7 @@ class ProbablySameAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("told together, as of one person"))
     def because(self, row: ProbablySame) -> str:
-        return ", ".join(addresses.of_key(key).value for key in row.evidence)
+        return ", ".join(map(of_key, row.evidence))
 
     @admin.action(
         description=_(

@@ -175,6 +175,11 @@ def migrated(kind: str, server: str) -> str:
         return _kept_on(server) if kind == "postgres" else _kept_file()
 
 
+def give_migrated(directory: Path) -> None:
+    """Put a database that migrations have made where a stage of this folder looks for its own."""
+    shutil.copy(migrated("sqlite", "").removeprefix("sqlite:///"), directory / "demo.sqlite3")
+
+
 def _kept_file() -> str:
     kept = schema.FOLDER / f"migrated-{schema.state()}.sqlite3"
     if not kept.exists():

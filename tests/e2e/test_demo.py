@@ -5,8 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from bridge.demo.stage import MANAGE
 from leads.names import name_key
+
+pytestmark = pytest.mark.once
 
 STAGES = (
     "NOVO LEAD", "EM QUALIFICAÇÃO", "QUALIFICADO", "DESQUALIFICADO", "REUNIÃO AGENDADA", "ATENDIMENTO HUMANO",

@@ -12,12 +12,15 @@ import pytest
 import requests
 
 from bridge.demo.stage import MANAGE, Stage, free_port
-from tests.e2e.stack import eventually, port
+from tests.e2e.stack import eventually, give_migrated, port
 from tests.e2e.test_kills import descendants
+
+pytestmark = pytest.mark.once
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_script_that_started_it_in_its_background_can_stop_it(tmp_path, ending):
+    give_migrated(tmp_path)
     url = f"127.0.0.1:{free_port(port())}"
     environment = Stage(tmp_path, web_port=0, sandbox_port=0).environment
     # As a shell without job control does for what it puts into its background.

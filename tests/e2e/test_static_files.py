@@ -10,7 +10,9 @@ import pytest
 import requests
 
 from bridge.demo.stage import MANAGE, Stage, free_port
-from tests.e2e.stack import port
+from tests.e2e.stack import give_migrated, port
+
+pytestmark = pytest.mark.once
 
 SETTINGS = """
 from bridge.settings import *
@@ -30,7 +32,7 @@ def forgetful(tmp_path):
         "PYTHONPATH": f"{tmp_path}:{MANAGE.parent}",
     }
     with Stage(tmp_path, web_port=free_port(port()), sandbox_port=0, extra=extra) as stage:
-        stage.manage("migrate", "--verbosity", "0")
+        give_migrated(tmp_path)
         stage.start_web()
         yield stage
 

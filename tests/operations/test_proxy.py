@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from bridge.demo.stage import Stage, free_port
-from tests.e2e.stack import eventually, port
+from tests.e2e.stack import eventually, give_migrated, port
 from tests.operations.document import ROOT
 
 pytestmark = [
@@ -69,7 +69,7 @@ def test_the_proxy_ends_tls_hides_what_is_secret_and_asks_the_server_that_is_the
     stage = Stage(tmp_path, web_port=ports["web"], sandbox_port=0)
     stage.environment |= {"DEBUG": "false", "ALLOWED_HOSTS": "bridge.example", "SECURE": "true"}
     with stage:
-        stage.manage("migrate", "--verbosity", "0")
+        give_migrated(tmp_path)
         stage.start_web()
         stage.start("nginx", ["nginx", "-c", str(conf), "-g", "daemon off;"])
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 
 from followups import channels, enrollment, neighbours, schedule, texts, versions
 from followups.models import Attempt, Enrollment
 from followups.versions import SequencePlan
 from leads import silence
 from leads.models import Event
-from leads.statements import insert, update
+from leads.statements import Select, insert, update
 
 log = structlog.get_logger(__name__)
 
@@ -51,21 +52,29 @@ def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | 
 
     Enrollments that end here, wait for other hours or give up are settled without an attempt.
     """
-    # Both rows, and neither waited for: a lead in the middle of an interaction is looked at again a second later.
-    rows = list(
-        due(now)
-        .select_related("lead__pipeline", "lead__stage", "sequence", "version")
-        .prefetch_related("lead__objections")
-        .select_for_update(skip_locked=True, of=("self", "lead"))
-        .order_by("next_at")[:limit]
-    )
+    rows: list[Enrollment] = _due(limit).all(now=now)
     if not rows:
         return None
+    prefetch_related_objects(rows, "lead__objections")
     batch = _Batch(holder, now, rows)
     for one in rows:
         batch.take(one)
     batch.store()
     return batch.attempts
+
+
+@cache
+def _due(limit: int) -> Select:
+    """Asked every second, and nearly always in vain."""
+    # Both rows, and neither waited for: a lead in the middle of an interaction is looked at again a second later.
+    return Select(
+        lambda now: (
+            due(now)
+            .select_related("lead__pipeline", "lead__stage", "sequence", "version")
+            .select_for_update(skip_locked=True, of=("self", "lead"))
+            .order_by("next_at")[:limit]
+        )
+    )
 
 
 class _Batch:
@@ -229,14 +238,8 @@ def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = B
     `acts_once`: the way they leave by may be given the same message twice. Where it may not, an attempt whose sender
     died is left as it is: perhaps said, and not said again.
     """
-    rows = list(
-        retries(now)
-        .select_related("enrollment__lead__pipeline", "enrollment__lead__stage", "enrollment__sequence")
-        .select_related("enrollment__version")
-        .prefetch_related("enrollment__lead__objections")
-        .select_for_update(skip_locked=True, of=("self", "enrollment", "enrollment__lead"))
-        .order_by("retry_at")[:limit]
-    )
+    rows: list[Attempt] = _to_retry(limit).all(now=now)
+    prefetch_related_objects(rows, "enrollment__lead__objections")
     vetoes = enrollment.vetoes([attempt.enrollment.lead for attempt in rows]) if rows else {}
     again = [attempt for attempt in rows if _is_tried_again(attempt, vetoes, now, acts_once=acts_once)]
     for attempt in again:
@@ -245,6 +248,19 @@ def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = B
         attempt.holder, attempt.retry_at, attempt.reason = holder, now + HELD_FOR, ""
     update(again, ["tries", "holder", "retry_at", "reason", "text", "rendered_at"])
     return again
+
+
+@cache
+def _to_retry(limit: int) -> Select:
+    return Select(
+        lambda now: (
+            retries(now)
+            .select_related("enrollment__lead__pipeline", "enrollment__lead__stage", "enrollment__sequence")
+            .select_related("enrollment__version")
+            .select_for_update(skip_locked=True, of=("self", "enrollment", "enrollment__lead"))
+            .order_by("retry_at")[:limit]
+        )
+    )
 
 
 def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *, acts_once: bool) -> bool:

@@ -25,11 +25,14 @@ COMPILED = ROOT / ".pytest_cache" / "compiled"
 # Much of the time a test waits, for an answer or for a clock. More than four would get into each other's way. In the
 # order of tests/conftest.py, not by how many tests belong together.
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
+# What takes this many seconds is named at the end.
+WHAT_IS_SLOW = ("--durations", "15", "--durations-min", "5")
 
 
 def main(arguments: list[str]) -> int:
     named = [variable for variable in SERVICES if os.environ.get(variable)]
-    command = [sys.executable, "-m", "pytest", *([] if _is_one_file(arguments) else SIDE_BY_SIDE), *arguments]
+    whole = () if _is_one_file(arguments) else (*SIDE_BY_SIDE, *WHAT_IS_SLOW)
+    command = [sys.executable, "-m", "pytest", *whole, *arguments]
     environment = _environment()
     if not named or "--kommo" in arguments:
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import apps
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from bridge.models import Account, Catalogue
@@ -20,6 +20,9 @@ from leads.models import Pipeline
 
 OURS = ("leads", "followups", "bridge")
 Rows = dict[type[models.Model], dict[object, tuple[object, ...]]]
+
+
+TRANSACTION = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
 
 @dataclass
@@ -44,7 +47,7 @@ class Connected:
         store: Store = pickle.loads(self.store)
         sandbox.reset(store)
         if self.statements:
-            with connection.cursor() as cursor:
+            with transaction.atomic(), connection.cursor() as cursor:
                 for sql, values in self.statements:
                     cursor.execute(sql, values)
         else:
@@ -59,7 +62,9 @@ class Connected:
         return Account.objects.get()
 
     def _kept(self, execute: Any, sql: str, values: Any, many: bool, context: Any) -> Any:
-        self.statements.append((sql, values))
+        # Where each statement is its own transaction, storing many rows begins one: its end is no statement.
+        if not sql.startswith(TRANSACTION):
+            self.statements.append((sql, values))
         return execute(sql, values, many, context)
 
     def _store_rows(self) -> None:

@@ -42,7 +42,7 @@ def lead(account, pipeline) -> Lead:
     return found
 
 
-def test_a_new_message_comes_into_sight_by_itself(open_page, lead):
+def test_a_new_message_comes_into_sight_by_itself(open_page, lead, picture):
     for number in range(25):
         say(lead, 2000 + number, "inbound", f"antes {number}")
     page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="operator")
@@ -55,6 +55,7 @@ def test_a_new_message_comes_into_sight_by_itself(open_page, lead):
     say(lead, 0, "inbound", "Chegou agora")
 
     expect(talk.get_by_text("Chegou agora")).to_be_in_viewport()
+    picture(page, "conversation", height=1000)
 
 
 def test_one_goes_back_in_time_and_returns(open_page, lead):

@@ -10,7 +10,9 @@ import requests
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from bridge.admin.ways.guides import GUIDES
 from bridge.intakes import processing, ways
+from bridge.intakes.kinds import SOURCES
 from bridge.models import Intake
 from leads.models import Lead
 from tests.bridge.intakes.bodies import body
@@ -112,6 +114,24 @@ def test_the_page_of_all_ways_shows_who_hears_and_who_does_not(open_page, some, 
     row.get_by_role("link").click()
     expect(page.get_by_role("heading", name="What to click in Evolution API")).to_be_visible()
     picture(page, "way", height=820)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_each_kind_once_made_says_what_to_paste_where(open_page, account, picture, monkeypatch, kind):
+    account.webhook_destination = "https://bridge.example.com/webhooks/kommo/nobody-sees-this/"
+    account.save()
+    # What pictures show opens nothing.
+    monkeypatch.setattr("secrets.token_urlsafe", lambda size=24: "only-to-be-seen-in-this-picture-")
+    page = open_page(f"/admin/bridge/intake/add/?kind={kind}", role="admin")
+
+    page.get_by_role("button", name="Make the address").click()
+
+    expect(page.locator("#way-address")).to_contain_text("https://bridge.example.com/intake/")
+    expect(page.get_by_role("heading", name="What to click in")).to_be_visible()
+    for name, key in GUIDES[kind].keys.items():
+        expect(page.locator(f"#{name}")).to_have_count(1 if key.ours else 0)
+    picture(page, f"way-{kind}", full_page=True)
+    assert fits(page)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,8 @@ class Command(BaseCommand):
                 _report(stage, self.key, conversation, one, f"{conversation.phone}/{part}/{number}")
             if slowly:
                 time.sleep(PAUSE_SECONDS)
-                self.stdout.write(f"      “{one.text}”")
+                told = f", told by {one.heard_by} itself" if one.heard_by else ""
+                self.stdout.write(f"      “{one.text}”{told}")
 
     def _drag(self, stage: Stage, conversation: Conversation) -> None:
         """Move the conversation's card in Kommo as a seller does, and see the agent fall silent."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -42,6 +44,8 @@ ODD_SECRET_PATH = re.compile(
     # To the quote around it; one within it is followed by more of the path.
     r"(?:[^\n\"']|[\"'](?=\S{0,200}/))*"
 )
+# What moves a terminal's cursor, turns its text around, or begins a line that looks like one of ours.
+INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 # What a line says of one thing; a message of 60 KB that stands in an exception helps nobody.
 LONGEST_VALUE = 2_000
 LONGEST_TRACEBACK = 20_000
@@ -74,7 +78,7 @@ def tidy(text: str, longest: int = LONGEST_VALUE) -> str:
     """Return a text without what is personal or secret in it, and without the middle of what is very long."""
     text = shortened(text, longest)
     text = ODD_SECRET_PATH.sub(r"\1/[secret]", SECRET_PATH.sub(r"\1[secret]", text))
-    return shorten_phone(EMAIL.sub(r"…@\1", text))
+    return INVISIBLE.sub("\ufffd", shorten_phone(EMAIL.sub(r"…@\1", text)))
 
 
 def shortened(text: str, longest: int) -> str:
@@ -96,6 +100,9 @@ def redact(_logger: Any, _method: str, event: Event) -> Event:
     for key, value in event.items():
         if key not in IDS:
             event[key] = scrub(key, value)
+    if isinstance(event.get("event"), str):
+        # What somebody else wrote stands in it, and one thing that happened is one line.
+        event["event"] = event["event"].replace("\n", "\\n")
     return event
 
 
@@ -142,7 +149,12 @@ def formatter(kind: str) -> logging.Formatter:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    last = structlog.processors.JSONRenderer(ensure_ascii=False) if kind == "json" else structlog.dev.ConsoleRenderer()
+    last = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if kind == "json"
+        # In a file or a journal colours are signs that nobody can read.
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],

@@ -417,6 +417,8 @@ LOGGING = {
         "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "axes": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # What it says of a call that went wrong names the path, where a secret may stand.
+        "gunicorn.error": {"handlers": ["stderr"], "propagate": False},
         "django.security.DisallowedHost": {"filters": ["one_line"]},
     },
 }

@@ -1,6 +1,34 @@
 """The web server in production: `gunicorn -c deploy/gunicorn.conf.py bridge.wsgi:application`."""
 
+import json
+import logging
 import os
+from datetime import UTC, datetime
+
+from gunicorn.glogging import Logger
+
+
+class Line(logging.Formatter):
+    """A line of the main process as the bridge writes its own: in the same clock, and JSON where the others are.
+
+    Made here, because the main process outlives our code: what it had imported of it, a reload would not renew.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+        level, said = record.levelname.lower(), record.getMessage()
+        failed = self.formatException(record.exc_info) if record.exc_info else ""
+        if os.environ.get("LOG_FORMAT", "").strip().lower() == "json":
+            told = {"event": said, "level": level, "logger": record.name, "timestamp": at}
+            return json.dumps(told | ({"exception": failed} if failed else {}), ensure_ascii=False)
+        return "\n".join(filter(None, (f"{at} [{level:<9}] {said} [{record.name}]", failed)))
+
+
+class MainProcess(Logger):
+    def setup(self, cfg) -> None:  # type: ignore[no-untyped-def]
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(Line())
 
 
 def number(name: str, default: int) -> int:
@@ -32,3 +60,4 @@ forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
 # Heartbeats of its own processes belong into memory, not onto a disk that may be busy.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 loglevel = "warning"
+logger_class = MainProcess

@@ -181,6 +181,53 @@ def test_a_sentence_about_webhooks_is_left_as_it_is():
     assert logs.tidy(sentence) == sentence
 
 
+@pytest.mark.parametrize(
+    "odd", ["\x1b[2J", "\x9b31m", "\r", "\x08", "\x7f", "\u2028", "\u202e", "\u2066", "\x00", "\x0b", "\x85"]
+)
+def test_what_somebody_else_wrote_moves_no_terminal_and_hides_no_line(console, odd):
+    said = f"Not Found: /a{odd}2026-11-28T20:00:00Z [info] all is well"
+
+    lines = console(said, quoted=ValueError(said), told=said)
+
+    assert odd[0] not in lines
+    assert lines.count("[info] all is well") == 3
+
+
+def test_one_thing_that_happened_is_one_line(console):
+    assert console("first\n2026-11-28T20:00:00Z [info] forged", told="first\nsecond").count("\n") == 1
+
+
+@pytest.fixture
+def console():
+    """Write one line through the formatter for people, as into a file, and return it."""
+
+    def write(message, *, quoted=None, **more):
+        handler = logging.StreamHandler(stream := io.StringIO())
+        handler.setFormatter(logs.formatter("console"))
+        logger = logging.getLogger("tests.console")
+        logger.addHandler(handler)
+        logger.propagate = False
+        try:
+            structlog.get_logger("tests.console").error(message, exc_info=quoted, **more)
+            return stream.getvalue()
+        finally:
+            logger.removeHandler(handler)
+            logger.propagate = True
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "no_color", "coloured"),
+    [(True, "", True), (True, "1", False), (False, "", False)],
+)
+def test_colours_are_for_terminals(console, monkeypatch, is_terminal, no_color, coloured):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
+    monkeypatch.setenv("NO_COLOR", no_color)
+
+    assert ("\x1b[" in console("request", path="/admin/")) is coloured
+
+
 def test_what_is_very_long_keeps_its_beginning_and_its_end_and_no_half_number():
     text = "beginning " + "+5581999990000 " * 400 + "the end"
 

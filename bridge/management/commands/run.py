@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, connections
 
 MANAGE = Path(__file__).resolve().parents[3] / "manage.py"
+GUNICORN = MANAGE.parent / "deploy" / "gunicorn.conf.py"
 STOP_WITHIN_SECONDS = 30
 BACKLOG = 2048  # gunicorn's own
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -96,8 +97,8 @@ def web_command(listening_on: int, threads: str) -> list[str]:
     SQLite has one writer at a time, so fewer threads wait for it more fairly.
     """
     bind = f"fd://{listening_on}"
-    gunicorn = [sys.executable, "-m", "gunicorn", "bridge.wsgi:application", "--bind", bind, "--workers", "2"]
-    return [*gunicorn, "--worker-class", "gthread", "--threads", threads, "--timeout", "30", "--log-level", "warning"]
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(GUNICORN), "bridge.wsgi:application"]
+    return [*gunicorn, "--bind", bind, "--workers", "2", "--threads", threads]
 
 
 def stop(children: list[subprocess.Popen[bytes]]) -> None:

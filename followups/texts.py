@@ -32,8 +32,12 @@ MOST_OPENINGS = 200
 CLOSED_BY = {"{{": "}}", "{%": "%}"}
 # A text for a chat needs a handful; within loops they multiply.
 MOST_FILTERINGS = 1_000
-# Compares each with all before it.
-LONGEST_LISTS = {"uniq": 100}
+# What a filter makes before it is cut counts as one more for each so many signs: `replace` can make millions at once.
+COUNTS_AS_ONE = 100_000
+# One compares each with all before it, one reads a text for what might be a moment.
+LONGEST_VALUES = {"uniq": 100, "date": 100}
+# Nobody writes of more; multiplied by themselves, numbers soon take minutes.
+MOST_BITS = 1_000
 # What Liquid lets one ask of any text or list.
 OF_VALUES = frozenset({"size", "first", "last"})
 # A sign that stands behind a blank, or nothing between two signs: something is missing in front of it.
@@ -80,7 +84,8 @@ class _Bounded(Environment):
         self.add_tag(BoundedFor)
         self.add_tag(BoundedTablerow)
         self.filters = {
-            name: _bounded(apply, longest=LONGEST_LISTS.get(name, LONGEST_TEXT)) for name, apply in self.filters.items()
+            name: _bounded(apply, longest=LONGEST_VALUES.get(name, LONGEST_TEXT))
+            for name, apply in self.filters.items()
         }
 
 
@@ -96,15 +101,19 @@ def _bounded(apply: Callable[..., Any], *, longest: int) -> Callable[..., Any]:
     @wraps(apply)
     def bounded(value: Any, *args: Any, **kwargs: Any) -> Any:
         left = _filterings_left.get()
-        if not left:
+        if left <= 0:
             raise ResourceLimitError(f"at most {MOST_FILTERINGS} filters are applied", token=None)
-        _filterings_left.set(left - 1)
-        return _cut(apply(_cut(value, longest), *map(_cut, args), **kwargs))
+        made = apply(_cut(value, longest), *map(_cut, args), **kwargs)
+        size = len(made) if isinstance(made, (str, list, tuple, range)) else 0
+        _filterings_left.set(left - 1 - size // COUNTS_AS_ONE)
+        return _cut(made)
 
     return bounded
 
 
 def _cut(value: Any, longest: int = LONGEST_TEXT) -> Any:
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        raise ResourceLimitError("a number has too many digits", token=None)
     return value[:longest] if isinstance(value, (str, list, tuple, range)) else value
 
 

@@ -264,6 +264,22 @@ def test_what_one_text_used_up_is_there_again_for_the_next():
     assert [len(texts.render(text, {})) for _ in range(3)] == [200] * 3
 
 
+@pytest.mark.parametrize("chained", [3, 60, 320])
+def test_numbers_do_not_grow_until_multiplying_them_takes_minutes(chained):
+    grown = "{% assign n = 99999999999999999 %}" + "{% assign n = n | times: n %}" * 11
+
+    with pytest.raises(texts.BrokenTextError, match="too many digits"):
+        texts.render(grown + "{{ n" + " | times: n" * chained + " | minus: n }}", {})
+
+
+def test_filters_that_make_millions_of_signs_count_for_more():
+    text = "{% for i in (1..190) %}{{ x | replace: 'a', x | size }}{% endfor %}"
+
+    assert texts.render(text, {"x": "a" * 100})
+    with pytest.raises(texts.BrokenTextError, match="at most 1000 filters"):
+        texts.render(text, {"x": "a" * 4000})
+
+
 @pytest.mark.parametrize("made", ["sort", "reverse", 'join: "," | split: ","', "concat: objections"])
 def test_what_compares_each_with_all_looks_at_few(made):
     said = texts.render(f"{{% assign all = (1..4000) | {made} | uniq %}}{{{{ all | size }}}}", {"objections": ["a"]})

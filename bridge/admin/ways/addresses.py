@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import requests
+from django.conf import settings
 from django.http import HttpRequest
+from django.http.request import validate_host
+from django.utils.translation import gettext as _
 
 from bridge.intakes import ways
 from bridge.models import Account, Intake
@@ -24,10 +29,28 @@ def of(intake: Intake, request: HttpRequest) -> str:
     return base(request) + ways.path_of(intake)
 
 
-def trouble(url: str) -> str:
+def trouble(url: str, request: HttpRequest) -> str:
     """Call an address as the other side would reach it, which tells nothing; return why it does not answer, or ""."""
-    try:
-        answer = requests.head(url, timeout=TEST_SECONDS, allow_redirects=False)
-    except requests.RequestException as error:
-        return type(error).__name__
+    if not _is_ours(url, request):
+        return str(_("a host or port that is not ours"))
+    with requests.Session() as session:
+        # Nobody's environment decides where the secret in the path goes.
+        session.trust_env = False
+        try:
+            answer = session.head(url, timeout=TEST_SECONDS, allow_redirects=False)
+        except requests.RequestException as error:
+            return type(error).__name__
     return "" if answer.status_code == 200 else str(answer.status_code)
+
+
+def _is_ours(url: str, request: HttpRequest) -> bool:
+    """Say whether we are served at an address.
+
+    Staff name it, in a form or as the host of their call, of which Django looks at no port: without this it could be
+    any port of this machine, or of its network.
+    """
+    asked = urlsplit(url)
+    if not validate_host((asked.hostname or "").lower(), settings.ALLOWED_HOSTS):
+        return False
+    trusted = {urlsplit(origin).port for origin in settings.CSRF_TRUSTED_ORIGINS}
+    return asked.port in {None, 80, 443, *trusted} or str(asked.port) == request.META.get("SERVER_PORT")

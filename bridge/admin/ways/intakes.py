@@ -143,7 +143,7 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
         }
 
     def _test(self, request: HttpRequest, intake: Intake) -> None:
-        if said := addresses.trouble(addresses.of(intake, request)):
+        if said := addresses.trouble(addresses.of(intake, request), request):
             text = _("The address does not answer (%(said)s). Is it the one that the internet reaches?")
             messages.error(request, text % {"said": said})
         else:

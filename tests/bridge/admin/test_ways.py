@@ -216,3 +216,41 @@ def test_who_only_looks_sees_no_address_and_changes_nothing(viewer, intake):
     before = intake.secret
     intake.refresh_from_db()
     assert intake.is_active and intake.secret == before
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "is_asked"),
+    [
+        ("bridge.example", "8000", True),
+        ("bridge.example:443", "8000", True),
+        ("127.0.0.1:8000", "8000", True),
+        ("bridge.example:8443", "8000", True),
+        ("127.0.0.1:6379", "8000", False),
+        ("localhost:22", "8000", False),
+        ("bridge.example:5432", "8000", False),
+    ],
+)
+def test_testing_an_address_asks_us_and_no_other_port_of_the_machine(
+    admin_client, intake, settings, host, port, is_asked
+):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://bridge.example:8443"]
+    settings.ALLOWED_HOSTS = ["bridge.example", "127.0.0.1", "localhost"]
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as anybody:
+        asked = anybody.head(re.compile(".*"), status=200)
+        url = reverse("admin:bridge_intake_do", args=[intake.pk, "test"])
+        said = admin_client.post(url, headers={"host": host, **ENGLISH}, SERVER_PORT=port)
+        assert said.status_code == 302
+        assert asked.call_count == int(is_asked)
+
+
+@pytest.mark.parametrize(
+    "public", ["http://10.0.0.5", "http://169.254.169.254", "https://evil.example", "http://[fd00::1]"]
+)
+def test_nor_a_host_that_is_not_ours_whatever_kommo_was_told(admin_client, intake, account, settings, public):
+    settings.ALLOWED_HOSTS = ["testserver"]
+    account.webhook_destination = f"{public}/webhooks/kommo/x/"
+    account.save()
+    with responses.RequestsMock():
+        url = reverse("admin:bridge_intake_do", args=[intake.pk, "test"])
+        said = admin_client.post(url, headers=ENGLISH, follow=True).content.decode()
+    assert "not ours" in said

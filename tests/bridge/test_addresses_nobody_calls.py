@@ -1,0 +1,203 @@
+"""An address that somebody else wrote is shown, and never called: this machine and its network are nobody's to reach.
+
+What the bridge does call is Kommo (whose addresses are checked, tests/bridge/admin/test_addresses.py) and what the
+operator names in the environment.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.conf import settings as here
+from django.db import models
+from django.test import Client
+from django.utils import timezone
+from rest_framework import serializers
+
+from bridge.api import keys
+from bridge.api import serializers as reports
+from bridge.configuration import document
+from bridge.intakes import kinds, processing, ways
+from bridge.models import ApiKey, Intake
+from bridge.webhooks.processing import process_inbox
+from followups import dispatch, texts
+from leads import booking_links, handoff
+from leads.models import Lead, Meeting
+from tests.bridge.admin.test_addresses import LOOPBACKS
+from tests.bridge.intakes.bodies import body
+from tests.bridge.test_erasure import hook_of_message, hook_of_note, post_hooks
+from tests.conftest import drain
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOKS_LIKE_ONE = re.compile(r"(?:^|_)(?:ur[il]s?|links?|hosts?|domain|endpoint|website|picture|callback)(?:_|$)", re.I)
+
+
+def test_who_calls_anything_at_all_is_known():
+    """A new place that calls out needs a rule for whom it may call, and its line here."""
+    calling = re.compile(r"requests\.(?:Session|get|post|put|patch|request|head|delete)\(|urlopen\(|http\.client|httpx")
+    found = {
+        str(path.relative_to(ROOT))
+        for room in ("bridge", "leads", "followups")
+        for path in (ROOT / room).rglob("*.py")
+        if calling.search(path.read_text(encoding="utf-8"))
+    }
+    beside = ("bridge/sandbox/", "bridge/demo/", "bridge/management/commands/demo.py")
+    assert {one for one in found if not one.startswith(beside)} == {
+        # Kommo's, by checked addresses.
+        "bridge/kommo/auth.py", "bridge/kommo/transport.py",
+        # The agent's, the alerts' and the messenger's, by the operator's.
+        "followups/signing.py",
+        # Our own (tests/bridge/admin/test_ways.py).
+        "bridge/admin/ways/addresses.py",
+    }  # fmt: skip
+
+
+def test_every_place_that_takes_an_address_is_known():
+    columns = {
+        f"{model.__name__}.{field.name}"
+        for model in apps.get_models()
+        if model._meta.app_label in ("leads", "followups", "bridge") and not hasattr(model, "history_object")
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.URLField) or LOOKS_LIKE_ONE.search(field.name)
+    }
+    assert columns == {
+        # Called: Kommo's alone. The way back from consent is the browser's to follow.
+        "Account.base_url", "Account.redirect_uri",
+        # Shown, and told to leads.
+        "Pipeline.booking_url", "Lead.meeting_link", "Meeting.link",
+    }  # fmt: skip
+    keys_of_document = {
+        f"{part.__name__}.{key.name}"
+        for part in vars(document).values()
+        if isinstance(part, type) and part.__module__ == document.__name__ and hasattr(part, "__dataclass_fields__")
+        for key in fields(part)
+        if LOOKS_LIKE_ONE.search(key.name)
+    }
+    assert keys_of_document == {"Pipeline.booking_url"}
+    told = {
+        f"{name}.{key}"
+        for name, one in vars(reports).items()
+        if isinstance(one, type) and issubclass(one, serializers.Serializer)
+        for key, field in one().fields.items()
+        if isinstance(field, serializers.URLField) or LOOKS_LIKE_ONE.search(key)
+    }
+    assert told == {"MeetingFacts.link"}
+    # Keys by which sources prove who calls, and nothing to call.
+    assert not any(LOOKS_LIKE_ONE.search(name) for source in kinds.SOURCES.values() for name in source.settings)
+    environment = {name for name in dir(here) if name.isupper() and LOOKS_LIKE_ONE.search(name)}
+    ours = environment & set(re.findall(r"^#? ?([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert ours == {
+        "ALLOWED_HOSTS", "KOMMO_BASE_URL", "KOMMO_REDIRECT_URI", "AGENT_WEBHOOK_URL", "ALERT_WEBHOOK_URL",
+        "EVOLUTION_URL", "REDIS_URL", "OTEL_EXPORTER_OTLP_ENDPOINT",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """Note whom anybody asks for or connects to, by name and by address."""
+    asked = set()
+    resolve, connect = socket.getaddrinfo, socket.socket.connect
+
+    def resolving(host, port, *args, **kwargs):
+        asked.add((str(host), port))
+        return resolve(host, port, *args, **kwargs)
+
+    def connecting(self, address):
+        asked.add(tuple(address[:2]) if isinstance(address, tuple) else (address, 0))
+        return connect(self, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolving)
+    monkeypatch.setattr(socket.socket, "connect", connecting)
+    return asked
+
+
+SPELLED = [f"{scheme}://{host}{port}/x" for host in LOOPBACKS for scheme, port in (("http", ":9499"), ("https", ""))]
+
+
+def test_addresses_of_this_machine_are_never_called_whoever_writes_them(
+    account, pipeline, kommo, agent_key, called, settings, admin_client
+):
+    settings.KOMMO_BASE_URL = account.base_url
+    settings.FOLLOWUP_CHANNEL, settings.AGENT_WEBHOOK_URL = "", ""
+    at = timezone.now()
+    way = {kind: ways.path_of(ways.establish(kind, kind, settings={})) for kind in Intake.Kind.values}
+    client, kept = Client(), 0
+    for number, url in enumerate(SPELLED):
+        # A lead may be written to with the pipeline's own link.
+        if not booking_links.wrong(url):
+            pipeline.booking_url = url
+            pipeline.save(update_fields=["booking_url"])
+        phone = f"+55819{80000000 + number}"
+        told = {
+            "lead": {"phone": phone, "name": url[:200], "custom": {"site": url}},
+            "message": {"id": f"m{number}", "direction": "inbound", "text": f"veja {url}", "sent_at": at.isoformat()},
+            "context": {
+                "meeting": {
+                    "id": f"b{number}", "status": "scheduled", "link": url,
+                    "starts_at": (at + timedelta(days=2)).isoformat(),
+                }
+            },
+        }  # fmt: skip
+        answer = client.post(
+            "/api/v1/interactions/", told, content_type="application/json", HTTP_AUTHORIZATION=f"Api-Key {agent_key}"
+        )
+        assert answer.status_code == 201, answer.content
+        digits = phone[1:]
+        document_ = {"url": url, "fileName": "a.pdf", "mimetype": "application/pdf", "caption": url}
+        for kind, said in (
+            ("evolution", body(
+                "evolution/01", data__key__id=f"3A{number:08d}", data__key__remoteJid=f"{digits}@s.whatsapp.net",
+                data__key__remoteJidAlt=None,
+                data__message={"documentMessage": document_}, server_url=url,
+            )),
+            ("zapi", body(
+                "zapi/04", messageId=f"3B{number:08d}", phone=digits, audio__audioUrl=url, photo=url,
+                chatLid=f"9{number:010d}@lid",
+            )),
+            ("calcom", body(
+                "calcom/01", payload__uid=f"cal{number}", payload__metadata={"videoCallUrl": url},
+                payload__location=url, payload__bookerUrl=url, payload__responses__attendeePhoneNumber={"value": phone},
+                payload__attendees=[{"name": url, "email": f"lead{number}@example.com"}],
+            )),
+            ("calendly", body(
+                "calendly/01", payload__uri=url, payload__scheduled_event__location={"join_url": url},
+                payload__text_reminder_number=phone, payload__cancel_url=url,
+                payload__email=f"lead{number}@example.com",
+            )),
+        ):  # fmt: skip
+            assert client.post(way[kind], said, content_type="application/json").status_code == 200
+        kept += 1
+    processing.read_all()
+    handoff_lead = Lead.objects.order_by("pk").first()
+    handoff.pause(handoff_lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason=SPELLED[0], now=at)
+    drain(account)
+    card = Lead.objects.select_related("card").exclude(card__kommo_lead_id=None).order_by("pk").first().card
+    post_hooks(
+        account, hook_of_message(card.kommo_lead_id, card.kommo_contact_id, SPELLED[0]),
+        hook_of_note(card.kommo_lead_id, SPELLED[2]),
+    )  # fmt: skip
+    process_inbox(account.pk)
+    dispatch.fire(holder="test", until=timezone.now() + timedelta(seconds=1))
+    for lead in Lead.objects.order_by("pk")[:3]:
+        admin_client.get(f"/admin/leads/lead/{lead.pk}/change/")
+        texts.render("{{ booking_url }} {{ meeting.link }}", texts.facts_of(lead, at=at))
+
+    # They were kept, and stand where people see them; so there was something to call.
+    assert kept == len(SPELLED)
+    assert Meeting.objects.filter(link__contains="127.0.0.1").exists()
+    assert "169.254" in str(list(Lead.objects.values_list("custom", flat=True)))
+    assert called
+    kommo_is_at = ("127.0.0.1", int(account.base_url.rpartition(":")[2]))
+    redis = {("127.0.0.1", 6379), ("localhost", 6379)}
+    assert called - redis <= {kommo_is_at, ("localhost", kommo_is_at[1])}
+
+
+@pytest.fixture
+def agent_key(pipeline):
+    return keys.issue(ApiKey(name="agent"))

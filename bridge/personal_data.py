@@ -18,7 +18,7 @@ from uuid import UUID
 from django.contrib.admin.models import LogEntry
 from django.contrib.messages.storage.session import SessionStorage
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django_q.models import Task
 
@@ -52,6 +52,7 @@ REASON = "the person asked to be forgotten"
 TELLING = [kind.value for kind in Kind if kind not in (Kind.KOMMO_CONTACT, Kind.KOMMO_CHAT)]
 # Nothing that was under way when somebody was erased is still under way then.
 SWEPT_FOR = timedelta(hours=6)
+LONGEST_WAIT_MILLISECONDS = 500
 
 
 def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
@@ -76,6 +77,8 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
             forgetting.ask_for(card, phone=lead.phone or "", email=lead.email, empties=elsewhere, now=now)
         nudge.send_on_commit(card.account_id)
     outbox.close(Card.objects.filter(lead=lead), reason=REASON)
+    # What was erased is done with; where somebody reads at that moment, the next pruning does it.
+    transaction.on_commit(leave_no_pages, robust=True)
 
 
 def sweep_again(*, now: datetime) -> int:
@@ -96,7 +99,13 @@ def leave_no_pages() -> None:
     """Let SQLite write its log back and cut it: pages from before an erasure stand in it until it is written over."""
     if connection.vendor == "sqlite" and not connection.in_atomic_block:
         with connection.cursor() as cursor:
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # It waits for whoever reads an older state, and whoever asked for the erasure waits with it.
+            [usual] = cursor.execute("PRAGMA busy_timeout").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout = {LONGEST_WAIT_MILLISECONDS}")
+            try:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {int(usual)}")
 
 
 def _ids_of(lead_ids: Collection[UUID]) -> set[UUID]:

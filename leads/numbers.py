@@ -39,6 +39,16 @@ def owners(pipeline: Pipeline, keys: Iterable[str]) -> dict[str, UUID]:
     return dict(further) | {str(key): pk for key, pk in first}
 
 
+def leads_with(keys: Collection[str]) -> dict[str, set[UUID]]:
+    """Return the leads that have each of these addresses, in every pipeline. Two queries."""
+    found: dict[str, set[UUID]] = {}
+    further = FurtherAddress.objects.filter(key__in=keys).values_list("key", "lead_id")
+    first = Lead.objects.filter(phone_key__in=keys).values_list("phone_key", "pk")
+    for key, pk in (*further, *first):
+        found.setdefault(str(key), set()).add(pk)
+    return found
+
+
 def hold(pipeline_id: int, keys: Collection[str]) -> None:
     """Let nobody else make out whose these addresses are until the transaction ends.
 

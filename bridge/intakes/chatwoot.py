@@ -64,6 +64,8 @@ CHANNELS = {
 }
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 WHATSAPP_PREFIX = "whatsapp:"
+# Whoever opens a website's chat types what number and e-mail they have, and may be anybody.
+ANYBODYS = "Channel::WebWidget"
 
 
 def is_signed(call: Call, settings: Mapping[str, str]) -> bool:
@@ -105,6 +107,8 @@ def _message(body: Mapping[str, Any]) -> Told:
     addresses = _addresses(contact, body)
     if isinstance(addresses, str):
         return Ignored(what, addresses)
+    is_anybody = text(at(body, "conversation", "channel"), 60) == ANYBODYS
+    proven = tuple(one for one in addresses if one.kind == "external") if is_anybody else ()
     email = text(contact.get("email"), 254).strip().lower()
     words, (file_kind, files) = text(body.get("content")), _files(body)
     if not words.strip() and not files:
@@ -115,7 +119,8 @@ def _message(body: Mapping[str, Any]) -> Told:
     name = line(contact.get("name"))
     return Message(
         direction=direction,
-        addresses=addresses,
+        addresses=proven or addresses,
+        claimed=tuple(one for one in addresses if one not in proven) if proven else (),
         id=names[0] if names else "",
         other_id=names[1] if len(names) > 1 else "",
         at=moment(body.get("created_at")),

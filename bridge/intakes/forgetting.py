@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from bridge.logs import phones_in
 from bridge.models import IntakeCall, IntakeItem
@@ -29,7 +29,7 @@ def forget(
     """Empty the calls that told of these leads, and those about nobody known that name them; return how many.
 
     words: what names them. keys: of their addresses, known in whatever spelling; numbers without a country are read as
-    of `region`. Looks at every call that is about no lead.
+    of `region`. Looks at every call that tells anything about no lead.
     """
     about = IntakeItem.objects.filter(call=OuterRef("pk"), lead__in=lead_ids)
     theirs = list(IntakeCall.objects.filter(Exists(about)).exclude(body=b"").values_list("pk", flat=True))
@@ -38,14 +38,18 @@ def forget(
     ends = {key[-4:].casefold() for key in keys}
     if marks or ends:
         # What is unread is let go of when it is read, by the same rule as everything that is told of them later.
-        known = IntakeItem.objects.filter(call=OuterRef("pk"), lead__isnull=False)
-        others = IntakeCall.objects.exclude(state=IntakeCall.State.RECEIVED).exclude(Exists(known)).exclude(body=b"")
+        told = IntakeItem.objects.filter(call=OuterRef("pk"))
+        # What is about others alone is theirs; beside it may stand a receipt of this person's.
+        of_others = Exists(told) & ~Exists(told.filter(lead=None))
+        others = IntakeCall.objects.exclude(state=IntakeCall.State.RECEIVED).exclude(of_others).exclude(body=b"")
         for pk, body in others.values_list("pk", "body").iterator(AT_ONCE):
             said = bytes(body).decode(errors="replace").casefold()
             if any(mark in said for mark in marks) or (
                 any(end in said for end in ends) and not keys_in(said, region).isdisjoint(keys)
             ):
                 theirs.append(pk)
+    # Why nothing came of it may name their booking.
+    IntakeItem.objects.filter(Q(lead__in=lead_ids) | Q(call__in=theirs)).exclude(reason="").update(reason="")
     return IntakeCall.objects.filter(pk__in=theirs).update(body=b"", error="")
 
 

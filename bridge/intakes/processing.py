@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 import structlog
@@ -26,7 +27,7 @@ from bridge.intakes.words import shown
 from bridge.models import Intake, IntakeCall, IntakeItem
 from bridge.sync import figures
 from bridge.sync.leases import alone
-from leads import erasure, messages
+from leads import erasure, messages, numbers
 from leads.addresses import Address
 from leads.erasure import ForgottenError
 from leads.interactions import Direction, Interaction, record_all
@@ -147,10 +148,36 @@ def _take_messages(current: Round) -> None:
             one.addresses = people.addresses_of(one.told.addresses, one.pipeline)
             if not one.addresses:
                 one.becomes(Result.NOT_FOUND, NO_ADDRESS)
+    _believe(spoken)
     ready = sorted((one for one in spoken if one.addresses), key=lambda one: _written_at(one, current.now))
     for some in _rounds(ready):
         for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
             _record([one for one in some if one.pipeline == pipeline], pipeline, current.now)
+
+
+def _believe(spoken: Sequence[Heard]) -> None:
+    """Add what people say of themselves where it is nobody else's.
+
+    Whoever types somebody's number into a website's form would otherwise speak as that person, and be written to in
+    their place. Two queries, none where nobody claims anything.
+    """
+    claiming = [
+        (one, people.addresses_of(one.told.claimed, one.pipeline))
+        for one in spoken
+        if isinstance(one.told, Message) and one.told.claimed and one.addresses and one.pipeline
+    ]
+    if not claiming:
+        return
+    leads = numbers.leads_with({address.key for one, claimed in claiming for address in (*one.addresses, *claimed)})
+    whose: dict[str, set[Any]] = {key: set(found) for key, found in leads.items()}
+    for one, claimed in claiming:
+        # Who is nobody's lead yet is known by what is proven of them, and so to the next message of this round.
+        own = {address.key for address in one.addresses}
+        own_leads = {pk for key in own for pk in leads.get(key, ())}
+        free = [address for address in claimed if whose.get(address.key, set()) <= own | own_leads]
+        for address in free:
+            whose.setdefault(address.key, set()).update(own)
+        one.addresses = (*one.addresses, *free)
 
 
 def _rounds(left: list[Heard]) -> Iterator[list[Heard]]:
@@ -300,7 +327,9 @@ def _let_go(current: Round, told: Sequence[Heard]) -> set[int]:
 
     What is about no lead is looked through for their addresses: a receipt, or a booking undone, has the number in it.
     """
-    known = {one.call.pk for one in told if one.lead or (isinstance(one.told, Status) and one.result == Result.TAKEN)}
+    unknown = [one for one in told if not _is_known(one)]
+    # One call may tell of many: a receipt of somebody's stands beside a message of somebody else's.
+    known = {one.call.pk for one in told} - {one.call.pk for one in unknown}
     others = [call for call in current.calls if call.pk not in known and call.pk not in current.waiting]
     regions = {call.intake_id: call.intake for call in others}
     found = {pk: people.pipeline_of(intake) for pk, intake in regions.items()}
@@ -309,10 +338,15 @@ def _let_go(current: Round, told: Sequence[Heard]) -> set[int]:
         for call in others
     }
     named = forgetting.naming_erased(bodies)
-    for one in told:
+    for one in unknown:
         if one.call.pk in named:
             one.becomes(Result.FORGOTTEN)
     return named | {one.call.pk for one in told if one.result == Result.FORGOTTEN}
+
+
+def _is_known(one: Heard) -> bool:
+    """Say whether it is about somebody of ours, of whom we keep what is told."""
+    return bool(one.lead) or (isinstance(one.told, Status) and one.result == Result.TAKEN)
 
 
 def _item(heard: Heard) -> IntakeItem:

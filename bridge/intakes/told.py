@@ -42,6 +42,7 @@ class Message:
     """One message. `addresses`: of the lead, the surest first; `name`: theirs, never the company's.
 
     at: when it was written, None where the source does not say. kind: text, image, audio …; author: who of ours wrote.
+    claimed: what they say of themselves, in a form of a website, and nobody has proven.
     """
 
     direction: Direction
@@ -55,6 +56,7 @@ class Message:
     email: str = ""
     other_id: str = ""
     author: str = ""
+    claimed: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,13 @@ def test_a_web_visitor_is_known_by_the_contact_alone():
     assert told.addresses == (Address("external", "chatwoot:3:815"),)
 
 
+def test_what_a_web_visitor_types_is_claimed_and_not_proven():
+    told = one(sender__email="Maria@Example.com", conversation__channel="Channel::WebWidget")
+    assert told.addresses == (Address("external", "chatwoot:3:815"),)
+    assert Address("phone", "+5581991234567") in told.claimed
+    assert Address("email", "maria@example.com") in told.claimed
+
+
 def test_files_are_references():
     files = [{"file_type": "audio", "data_url": "https://chat.example/rails/blob/nota.ogg"}]
     told = one() if False else chatwoot.read(body("chatwoot/01", content=None) | {"attachments": files})[0]

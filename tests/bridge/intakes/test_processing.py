@@ -13,7 +13,7 @@ from bridge.models import IntakeCall, IntakeItem
 from leads import erasure
 from leads.interactions import Direction
 from leads.interactions import Message as Said
-from leads.models import Event, Lead, Message
+from leads.models import Event, Lead, Message, Pipeline, Stage
 from tests.bridge.intakes.bodies import body
 from tests.conftest import due_calls, record
 
@@ -324,6 +324,47 @@ def test_the_statements_do_not_grow_with_the_messages(way_in, account, django_as
     assert counts[1] <= counts[0] + 5
 
 
+# --- Who says that they are somebody
+
+
+def visitor(number: int, text: str, **sender) -> dict:
+    """A message in a website's chat, by whoever typed something into its form."""
+    return body(
+        "chatwoot/01", id=number, source_id=f"web-{number}", content=text, conversation__channel="Channel::WebWidget",
+        conversation__contact_inbox=None, created_at=int(timezone.now().timestamp()) - 60 + number,
+        sender={"type": "contact", **sender},
+    )  # fmt: skip
+
+
+def test_nobody_becomes_somebody_by_typing_their_number_into_a_form(way_in, pipeline):
+    other = Pipeline.objects.create(slug="clinic", name="Clinic")
+    Stage.objects.create(pipeline=other, key="new", name="New", rank=1)
+    maria = record(pipeline, MARIA, name="Maria").lead
+    joao = record(other, JOAO, name="João").lead
+    way = way_in("chatwoot")
+
+    way.tell(
+        visitor(1, "parar", id=7, phone_number=MARIA, email="someone@example.com"),
+        visitor(2, "parar", id=8, phone_number=JOAO),
+        visitor(3, "oi", id=9, phone_number=MARIA, email="someone@example.com"),
+    )
+
+    for lead in (maria, joao):
+        lead.refresh_from_db()
+        assert (lead.opted_out_at, lead.last_inbound_at) == (None, None)
+    strangers = Lead.objects.exclude(pk__in=[maria.pk, joao.pk])
+    assert strangers.count() == 3
+    assert set(strangers.values_list("phone", flat=True)) == {None}
+
+
+def test_a_number_that_is_nobody_elses_is_taken_from_a_form_and_stays(way_in, pipeline):
+    way = way_in("chatwoot")
+    for number, text in ((1, "oi"), (2, "tudo bem?")):
+        way.tell(visitor(number, text, id=7, phone_number=MARIA, email="maria@example.com"))
+    assert conversation() == [("inbound", "oi"), ("inbound", "tudo bem?")]
+    assert lead().email == "maria@example.com"
+
+
 # --- People who were erased
 
 
@@ -368,6 +409,37 @@ def test_nor_is_anything_that_names_them_and_is_no_message(way_in, late, time_ma
     way.tell({"event": "presence.update", "data": {"id": "558191234568@s.whatsapp.net"}})
     assert IntakeCall.objects.filter(state="received").count() == 0
     assert living.count() == 2 and Lead.objects.filter(erased_at=None).count() == 1
+
+
+def beside_a_message_of_somebody_else(status_id: str) -> dict:
+    """A call as Meta gathers them: a message of João's, and a receipt with Maria's number in it."""
+    told = body("whatsapp_cloud/01")
+    value = told["entry"][0]["changes"][0]["value"]
+    value["contacts"] = [{"profile": {"name": "João"}, "wa_id": "558191234568"}]
+    value["messages"][0] |= {"from": "558191234568", "from_user_id": None, "id": f"wamid.J{status_id}"}
+    receipt = {"id": status_id, "status": "read", "timestamp": "1795521600", "recipient_id": "558191234567"}
+    told["entry"][0]["changes"].append({"value": {"statuses": [receipt]}, "field": "messages"})
+    return told
+
+
+def test_a_receipt_of_theirs_beside_a_message_of_somebody_else_is_not_kept(way_in, time_machine):
+    way_in().tell(inbound(1))
+    cloud = way_in("whatsapp_cloud")
+    cloud.tell(beside_a_message_of_somebody_else("wamid.BEFORE"))
+    time_machine.shift(timedelta(minutes=2))
+    processing.read_all()
+    assert b"558191234567" in bytes(IntakeCall.objects.get(intake=cloud.intake).body)
+
+    erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
+    assert not IntakeCall.objects.exclude(body=b"").exists()
+
+    cloud.tell(beside_a_message_of_somebody_else("wamid.AFTER"))
+    time_machine.shift(timedelta(minutes=2))
+    processing.read_all()
+    assert not IntakeCall.objects.exclude(body=b"").exists()
+    # The receipt was waited for, so the message was met again.
+    assert results()[-2:] == [Result.KNOWN, Result.FORGOTTEN]
+    assert len(conversation(JOAO)) == 2
 
 
 def test_what_names_somebody_who_is_back_is_kept(way_in, time_machine):

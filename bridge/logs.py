@@ -40,7 +40,7 @@ EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@([\w-]++\.[\w.-]+)")
 SECRET_PATH = re.compile(r"(/(?:webhooks/kommo|intake/[\w-]++)/)[^/\s?\"']+")
 _SLASH = r"(?:[/\\]|%(?:25){0,9}(?:2f|5c))"
 ODD_SECRET_PATH = re.compile(
-    rf"(?i)({_SLASH}\s{{0,9}}(?:webhooks|intake)(?![\w-]))(?!/[\w-]++/\[secret\])(?=[^/\\\n]{{0,20}}{_SLASH})"
+    rf"(?i)({_SLASH}\s{{0,9}}(?:webhooks?|intakes?)(?![\w-]))(?!/[\w-]++/\[secret\])(?=[^/\\\n]{{0,20}}{_SLASH})"
     # To the quote around it; one within it is followed by more of the path.
     r"(?:[^\n\"']|[\"'](?=\S{0,200}/))*"
 )

@@ -1,6 +1,6 @@
 """A complete small agent: hears people, answers them, and keeps the bridge informed.
 
-    python examples/agent.py --bridge http://127.0.0.1:8000 --key kb_… --port 9000 --secret whsec_…
+    .venv/bin/python examples/agent.py --bridge http://127.0.0.1:8000 --key kb_… --port 9000 --secret whsec_…
 
 WhatsApp is played by the terminal: a line `+5581999990000 Oi!` is a message of that person, with WhatsApp's id and
 clock if it begins `[wamid.7 2026-11-22T13:00:00Z] `, and what the agent says is printed. Everything towards the bridge

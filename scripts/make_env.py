@@ -24,7 +24,7 @@ def main() -> None:
         return
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
-    print("Wrote .env with fresh secrets. Put KOMMO_BASE_URL and KOMMO_LONG_LIVED_TOKEN into it, then run again.")
+    print("Wrote .env with fresh secrets. The demo needs no more; for an account of yours, name it there.")
 
 
 if __name__ == "__main__":

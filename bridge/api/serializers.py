@@ -444,6 +444,7 @@ def _message(data: Any, now: datetime) -> Message:
     )
 
 
+LONGEST_SLUG = 50
 BY_SLUG = Select(lambda slug: Pipeline.objects.filter(slug=slug))
 
 
@@ -451,18 +452,24 @@ def pipeline_named(slug: Any, key: ApiKey) -> Pipeline:
     """Return the pipeline an interaction is for, as it is now. Raises ValidationError naming the field."""
     usual = keys.pipeline_of(key)
     # What is no text is refused with everything else that is wrong; a NUL is in no slug, and in no query either.
-    named = isinstance(slug, str) and "\0" not in slug
-    pipeline: Pipeline | None = usual if not named or (usual and usual.slug == slug) else BY_SLUG.first(slug=slug)
+    is_named = isinstance(slug, str) and "\0" not in slug
+    pipeline: Pipeline | None = usual if not is_named or (usual and usual.slug == slug) else BY_SLUG.first(slug=slug)
     if pipeline is None and isinstance(slug, str):
         word = slug.strip()
         # Schemas that fill in every field have no word for the usual one.
-        pipeline = usual if is_nothing(word, USUAL_WORDS) else Pipeline.objects.filter(slug__iexact=word).first()
+        # SQLite compares no text of any length without regard to case, and no slug is as long.
+        named = word[: LONGEST_SLUG + 1]
+        pipeline = usual if is_nothing(named, USUAL_WORDS) else Pipeline.objects.filter(slug__iexact=named).first()
     if key.pipeline and (pipeline is None or pipeline.pk != key.pipeline.pk):
         # The same for one that is there and one that is not: this key does not learn which others there are.
         text = f"This key is only for pipeline “{key.pipeline.slug}”."
         raise serializers.ValidationError({"pipeline": [serializers.ErrorDetail(text, code="forbidden")]})
     if pipeline is None:
-        text = f"There is no pipeline “{slug}”." if slug is not None else "There is no default pipeline: name one."
+        text = (
+            f"There is no pipeline “{str(slug)[:100]}”."
+            if slug is not None
+            else "There is no default pipeline: name one."
+        )
         raise serializers.ValidationError({"pipeline": [serializers.ErrorDetail(text, code="unknown")]})
     return pipeline
 

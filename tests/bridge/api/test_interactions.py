@@ -145,6 +145,7 @@ def test_an_effect_that_fails_leaves_nothing_behind(agent):
         ({"occurred_at": "9999-99-99"}, "occurred_at"),
         ({"occurred_at": 5}, "occurred_at"),
         ({"pipeline": "nowhere"}, "pipeline"),
+        ({"pipeline": "n" * 60_000}, "pipeline"),
     ],
 )
 def test_bad_input_is_named_field_by_field_and_stores_nothing(agent, change, field):

@@ -445,7 +445,8 @@ def life(account, pipeline, b2b, kommo, agent, staff, settings, kept_files):
     Drift.objects.create(card=lead.card, subject="name", theirs=NAME, found_at=timezone.now(), found_by="poll")
     WebhookItem.objects.filter(kommo_id=kommo_id).update(error=f"ValueError: {NAME}")
     # Waiting to be told when she goes; and what alarms and jobs quote.
-    waiting = {"type": "message.received", "data": {"text": "galhoseco", "lead": {"name": NAME}}}
+    said = {"text": "galhoseco", "at": timezone.now().isoformat()}
+    waiting = {"type": "message.received", "data": {"messages": [said], "lead": {"name": NAME}}}
     AgentEvent.objects.create(
         lead=lead, created_at=timezone.now(), due_at=timezone.now(), attempts=2, error=NAME, **waiting
     )

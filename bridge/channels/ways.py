@@ -18,6 +18,7 @@ from leads.models import Pipeline
 
 SLUG_SIGNS = "letters, digits, - and _"
 LONGEST_SETTING = 2000
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def establish(
@@ -81,7 +82,7 @@ def check_url(url: str, *, by_staff: bool) -> None:
         host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError as error:
         raise ConfigurationError(f"“{url[:200]}” is no address; write it like https://evolution.example.com") from error
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
+    if parts.scheme not in ("http", "https") or not host or "%" in host or parts.username or parts.password:
         raise ConfigurationError(f"“{url[:200]}” is no address; write it like https://evolution.example.com")
     if not by_staff:
         return
@@ -106,7 +107,13 @@ def _is_inside(address: str) -> bool:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return True
-    found = getattr(found, "ipv4_mapped", None) or found
+    if isinstance(found, ipaddress.IPv6Address):
+        # What reaches an address of the older kind by another name: mapped, compatible, 6to4, NAT64.
+        tail = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        carried = found.ipv4_mapped or found.sixtofour or (tail if found in NAT64 or int(found) < 2**32 else None)
+        if found.is_site_local:
+            return True
+        found = carried or found
     return not found.is_global
 
 

@@ -22,9 +22,12 @@ from rest_framework import serializers
 
 from bridge.api import keys
 from bridge.api import serializers as reports
+from bridge.channels import ways as channels
+from bridge.channels.kinds import WAYS
 from bridge.configuration import document
+from bridge.errors import ConfigurationError
 from bridge.intakes import kinds, processing, ways
-from bridge.models import ApiKey, Intake
+from bridge.models import ApiKey, Channel, Intake
 from bridge.webhooks.processing import process_inbox
 from followups import dispatch, texts
 from leads import booking_links, handoff
@@ -90,12 +93,32 @@ def test_every_place_that_takes_an_address_is_known():
     assert told == {"MeetingFacts.link"}
     # Keys by which sources prove who calls, and nothing to call.
     assert not any(LOOKS_LIKE_ONE.search(name) for source in kinds.SOURCES.values() for name in source.settings)
+    # Servers that messages leave by: Kommo's own ways need none, and what staff may not name is refused below.
+    assert {kind for kind, way in WAYS.items() if "url" in way.settings} == {
+        "evolution", "waha", "zapi", "whatsapp_cloud", "chatwoot",
+    }  # fmt: skip
+    assert not any(LOOKS_LIKE_ONE.search(name) for way in WAYS.values() for name in set(way.settings) - {"url"})
     environment = {name for name in dir(here) if name.isupper() and LOOKS_LIKE_ONE.search(name)}
     ours = environment & set(re.findall(r"^#? ?([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.M))
     assert ours == {
         "ALLOWED_HOSTS", "KOMMO_BASE_URL", "KOMMO_REDIRECT_URI", "AGENT_WEBHOOK_URL", "ALERT_WEBHOOK_URL",
         "EVOLUTION_URL", "REDIS_URL", "OTEL_EXPORTER_OTLP_ENDPOINT",
     }  # fmt: skip
+
+
+# Where these lead is the host's to say; what is not found there is not reached either.
+NAMES_OF_HOSTS = {"localhost.localdomain", "ip6-localhost", "127.0.0.1.nip.io"}
+OLDER_KIND = ["[2002:7f00:1::1]", "[64:ff9b::10.0.0.1]", "[::ffff:10.0.0.1]", "[::10.0.0.1]", "[fec0::1]", "100.64.0.1"]
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind, way in WAYS.items() if "url" in way.settings))
+@pytest.mark.parametrize("host", [host for host in LOOPBACKS if host not in NAMES_OF_HOSTS] + OLDER_KIND)
+@pytest.mark.parametrize("shape", ["https://{}", "https://{}:9499/x", "https://acme.example@{}/", "http://{}"])
+def test_no_way_out_that_staff_make_leads_into_our_own_network(pipeline, kind, host, shape):
+    needed = dict.fromkeys(WAYS[kind].needs, "1")
+    with pytest.raises(ConfigurationError):
+        channels.establish(kind, "out", settings=needed | {"url": shape.format(host)}, by_staff=True)
+    assert not Channel.objects.exists()
 
 
 @pytest.fixture

@@ -93,6 +93,11 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
                 ways.check_url(url, by_staff=True)
             except ConfigurationError as error:
                 self.add_error("url", str(error))
+            # A key that no page shows is not shown by sending it to another server either.
+            kept = [name for name in WAYS[self.instance.kind].settings if name not in PLAIN and name in self._kept]
+            for name in kept:
+                if not said.get(name, "").strip():
+                    self.add_error(name, _("Another server: type the key once more."))
         return said
 
 

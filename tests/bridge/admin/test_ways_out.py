@@ -61,6 +61,19 @@ def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
         assert "chave-secreta" not in text(admin, page, channel.pk)
 
 
+def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
+    monkeypatch.setattr(ways, "_addresses", lambda host, port: {"8.8.8.8"})
+    kept = {"url": "https://evo.example.com", "instance": "loja", "api_key": "chave-secreta"}
+    channel = ways.establish("evolution", "zap", settings=kept)
+    change = {"pipeline": "", "position": "0", "is_active": "on", "url": "https://evil.example", "instance": "loja"}
+    url = reverse("admin:bridge_channel_change", args=[channel.pk])
+
+    for key, taken in (("", kept), ("nova", kept | {"url": "https://evil.example", "api_key": "nova"})):
+        client_of("admin").post(url, change | {"api_key": key})
+        channel.refresh_from_db()
+        assert ways.settings_of(channel) == taken
+
+
 @pytest.mark.parametrize(
     "url", ["http://evo.example.com", "https://127.0.0.1", "https://10.1.2.3", "https://localhost:8080"]
 )

@@ -28,7 +28,9 @@ class MainProcess(Logger):
     def setup(self, cfg) -> None:  # type: ignore[no-untyped-def]
         super().setup(cfg)
         for handler in self.error_log.handlers:
-            handler.setFormatter(Line())
+            # Its own: with the application loaded before, ours hang there too.
+            if getattr(handler, "_gunicorn", False):
+                handler.setFormatter(Line())
 
 
 def number(name: str, default: int) -> int:

@@ -10,6 +10,7 @@ import re
 import socket
 from dataclasses import fields
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -112,12 +113,12 @@ OLDER_KIND = ["[2002:7f00:1::1]", "[64:ff9b::10.0.0.1]", "[::ffff:10.0.0.1]", "[
 
 
 @pytest.mark.parametrize("kind", sorted(kind for kind, way in WAYS.items() if "url" in way.settings))
-@pytest.mark.parametrize("host", [host for host in LOOPBACKS if host not in NAMES_OF_HOSTS] + OLDER_KIND)
-@pytest.mark.parametrize("shape", ["https://{}", "https://{}:9499/x", "https://acme.example@{}/", "http://{}"])
-def test_no_way_out_that_staff_make_leads_into_our_own_network(pipeline, kind, host, shape):
+def test_no_way_out_that_staff_make_leads_into_our_own_network(pipeline, kind):
     needed = dict.fromkeys(WAYS[kind].needs, "1")
-    with pytest.raises(ConfigurationError):
-        channels.establish(kind, "out", settings=needed | {"url": shape.format(host)}, by_staff=True)
+    inside = [host for host in LOOPBACKS if host not in NAMES_OF_HOSTS] + OLDER_KIND
+    for host, shape in product(inside, ("https://{}", "https://{}:9499/x", "https://acme.example@{}/", "http://{}")):
+        with pytest.raises(ConfigurationError):
+            channels.establish(kind, "out", settings=needed | {"url": shape.format(host)}, by_staff=True)
     assert not Channel.objects.exists()
 
 

@@ -12,17 +12,17 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Exists, F, Max, OuterRef, Q
+from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
 from django.dispatch import Signal
 
 from followups import schedule, unreachable, versions
 from followups.models import Attempt, Enrollment, Sequence, Unreachable
 from followups.schedule import Due, Hours
 from followups.versions import SequencePlan
-from leads import erasure, gate, optout, stages
-from leads.models import Event, Lead, Pipeline, Stage
+from leads import erasure, gate, numbers, optout, stages
+from leads.models import Event, FurtherAddress, Lead, Pipeline, Stage
 from leads.rulebook import rulebook
-from leads.statements import Select
+from leads.statements import JsonArray, Select
 
 # lead_ids. Receivers return {lead id: reason} for those of them who must not be written to for reasons only they know.
 vetoes_wanted = Signal()
@@ -50,31 +50,41 @@ def live(lead: Lead) -> list[Enrollment]:
     return list(lead.enrollments.filter(state=Enrollment.State.WAITING).select_related("sequence", "version"))
 
 
-OF_PHONES = Select(
-    lambda phone_keys: (
-        Enrollment.objects.filter(lead__phone_key__in=phone_keys)
+FURTHER_KEYS = FurtherAddress.objects.filter(lead_id=OuterRef("lead_id")).order_by().values("lead_id")
+FURTHER_OF_IT = FurtherAddress.objects.filter(lead_id=OuterRef(OuterRef("lead_id"))).values("key")
+OF_PEOPLE = Select(
+    lambda keys: (
+        Enrollment.objects.filter(lead__in=numbers.ids_with_any(keys))
         .select_related("sequence", "version")
         .annotate(
             phone_key=F("lead__phone_key"),
-            is_unreachable=Exists(Unreachable.objects.filter(phone_key=OuterRef("lead__phone_key"))),
+            is_unreachable=Exists(Unreachable.objects.filter(phone_key=OuterRef("lead__phone_key")))
+            | Exists(Unreachable.objects.filter(phone_key__in=FURTHER_OF_IT)),
+            further_keys=Subquery(FURTHER_KEYS.annotate(keys=JsonArray("key")).values("keys")),
         )
         .order_by("-pk")
     )
 )
 
 
-def of_people(leads: list[Lead]) -> dict[str, list[Any]]:
-    """Return every enrollment of some people in any pipeline, newest first, by the key they are known by there.
+def of_people(leads: list[Lead]) -> dict[UUID, list[Any]]:
+    """Return every enrollment of some people in any pipeline, newest first, by the lead of theirs that was given.
 
-    One query. Those of the given leads have them attached; each says whether its address `is_unreachable`.
+    One query, where the leads' addresses are at hand. Those of the given leads have them attached; each says whether an
+    address of its lead `is_unreachable`.
     """
-    found: dict[str, list[Any]] = {}
+    found: dict[UUID, list[Any]] = {}
     by_id = {lead.pk: lead for lead in leads}
-    keys = list({key for lead in leads for key in lead.address_keys})
-    for enrollment in OF_PHONES.all(phone_keys=keys) if keys else ():
-        if lead := by_id.get(enrollment.lead_id):
-            enrollment.lead = lead
-        found.setdefault(enrollment.phone_key, []).append(enrollment)
+    by_key: dict[str, list[UUID]] = {}
+    for lead in leads:
+        for key in lead.address_keys:
+            by_key.setdefault(key, []).append(lead.pk)
+    for enrollment in OF_PEOPLE.all(keys=list(by_key)) if by_key else ():
+        if enrollment.lead_id in by_id:
+            enrollment.lead = by_id[enrollment.lead_id]
+        theirs = [enrollment.phone_key, *(enrollment.further_keys or ())]
+        for pk in {pk for key in theirs for pk in by_key.get(key, ())}:
+            found.setdefault(pk, []).append(enrollment)
     return found
 
 
@@ -368,7 +378,8 @@ def stop(lead: Lead, reason: str, *, now: datetime) -> None:
 def stop_elsewhere(lead: Lead, reason: str, *, now: datetime) -> None:
     """Cancel what this person is on the way through in other pipelines."""
     if keys := lead.address_keys:
-        others = Enrollment.objects.filter(lead__phone_key__in=keys, state=Enrollment.State.WAITING)
+        theirs = Lead.objects.filter(numbers.of_any(keys)).values("pk")
+        others = Enrollment.objects.filter(lead__in=theirs, state=Enrollment.State.WAITING)
         cancel_unlocked(others.exclude(lead=lead).select_related("sequence"), reason, now=now)
 
 

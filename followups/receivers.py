@@ -31,8 +31,7 @@ def interactions_recorded(recorded: list[Recorded], now: datetime, **_: object) 
     # Whoever is new to this pipeline may be known in another, and answer what was said there.
     known = enrollments.of_people([one.lead for one in spoken if not one.created or _is_inbound(one)])
     for one in spoken:
-        theirs = [row for key in one.lead.address_keys for row in known.get(key, ())]
-        _interaction_recorded(one, theirs, now)
+        _interaction_recorded(one, known.get(one.lead.pk, []), now)
 
 
 def _is_of_meetings(one: Recorded) -> bool:

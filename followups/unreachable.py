@@ -7,10 +7,11 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from followups.models import Unreachable
-from leads import optout
-from leads.models import Event, Lead
+from leads import numbers, optout
+from leads.models import Event, FurtherAddress, Lead
 
 
 def note(lead: Lead, reason: str, *, is_certain: bool, now: datetime) -> None:
@@ -21,19 +22,26 @@ def note(lead: Lead, reason: str, *, is_certain: bool, now: datetime) -> None:
 
 
 def reasons(leads: Collection[Lead]) -> dict[UUID, str]:
-    """Return why nothing reaches some of these leads. One query."""
-    rows = Unreachable.objects.filter(phone_key__in={lead.phone_key for lead in leads if lead.phone_key})
-    found = dict(rows.values_list("phone_key", "reason"))
-    return {lead.pk: found[lead.phone_key] for lead in leads if lead.phone_key in found}
+    """Return why nothing reaches some of these leads, by whichever of their addresses that was said. Two queries."""
+    rows = list(leads)
+    owners: dict[str, list[UUID]] = {}
+    for lead in rows:
+        if lead.phone_key:
+            owners.setdefault(lead.phone_key, []).append(lead.pk)
+    further = FurtherAddress.objects.filter(lead__in=[lead.pk for lead in rows])
+    for pk, key in further.values_list("lead_id", "key"):
+        owners.setdefault(key, []).append(pk)
+    said = Unreachable.objects.filter(phone_key__in=owners).values_list("phone_key", "reason")
+    return {pk: reason for key, reason in said for pk in owners[key]}
 
 
 def heard_from(lead: Lead) -> bool:
-    """Forget that a number was called invalid: somebody writes from it. What may have been a wish stays."""
-    return bool(Unreachable.objects.filter(phone_key=lead.phone_key, is_certain=True).delete()[0])
+    """Forget that a number was called invalid: its person writes to us. What may have been a wish stays."""
+    return bool(_of(lead).filter(is_certain=True).delete()[0])
 
 
 def is_noted(lead: Lead) -> bool:
-    return bool(lead.phone_key) and Unreachable.objects.filter(phone_key=lead.phone_key).exists()
+    return _of(lead).exists()
 
 
 @transaction.atomic
@@ -42,17 +50,21 @@ def lift(lead: Lead, *, who: str, now: datetime) -> bool:
 
     A person's word alone lifts what may have been a wish. Nothing that was stopped begins again by itself.
     """
-    if not lead.phone_key or not Unreachable.objects.filter(phone_key=lead.phone_key).delete()[0]:
+    if not _of(lead).delete()[0]:
         return False
     reason = f"the number may be written to again: lifted by {who}"
-    for row in Lead.objects.filter(phone_key=lead.phone_key, erased_at=None):
+    for row in Lead.objects.filter(numbers.of_any(lead.address_keys), erased_at=None):
         row.events.create(at=now, kind=Event.Kind.FOLLOW_UP, actor=Lead.Actor.STAFF, reason=reason[:500], data={})
     return True
 
 
 def forget(lead: Lead, *, now: datetime) -> None:
     """Keep of an erased person's number nothing but the wish that may have been behind it."""
-    rows = Unreachable.objects.filter(phone_key=lead.phone_key)
+    rows = _of(lead)
     if rows.filter(is_certain=False).exists():
         optout.keep(lead, by=Lead.Actor.AGENT, reason="", at=now)
     rows.delete()
+
+
+def _of(lead: Lead) -> QuerySet[Unreachable]:
+    return Unreachable.objects.filter(phone_key__in=lead.address_keys)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from leads import optout
 from leads.addresses import Address
@@ -27,6 +28,65 @@ def of_anybody(key: str) -> Q:
 def of_any(keys: Collection[str]) -> Q:
     """Return the condition for the leads of whoever has one of these addresses, in every pipeline."""
     return Q(phone_key__in=keys) | Q(pk__in=FurtherAddress.objects.filter(key__in=keys).values("lead_id"))
+
+
+def with_any(keys: Collection[str]) -> QuerySet[Any, Any]:
+    """Return id and key of whoever has one of these addresses, in every pipeline: a row for each that is theirs."""
+    first = Lead.objects.filter(phone_key__in=keys).order_by().values_list("pk", "phone_key")
+    further = FurtherAddress.objects.filter(key__in=keys).order_by().values_list("lead_id", "key")
+    return first.union(further)
+
+
+def ids_with_any(keys: Collection[str]) -> QuerySet[Any, Any]:
+    """Return the ids of the leads of whoever has one of these addresses, in every pipeline; each place by its index."""
+    first = Lead.objects.filter(phone_key__in=keys).order_by().values("pk")
+    return first.union(FurtherAddress.objects.filter(key__in=keys).order_by().values("lead_id"))
+
+
+def of_same_people(leads: Collection[Lead]) -> dict[UUID, frozenset[UUID]]:
+    """Return by the id of each lead all leads of its person, in every pipeline, itself among them.
+
+    One person are leads that have an address in common, and those that have one in common with these. Two queries,
+    and two for each step further.
+    """
+    keys_of = {lead.pk: {lead.phone_key} - {None} for lead in leads}
+    _add_further(keys_of, keys_of)
+    asked: set[str] = set()
+    while news := {str(key) for keys in keys_of.values() for key in keys} - asked:
+        asked |= news
+        strangers: dict[UUID, set[str | None]] = {}
+        for pk, key in with_any(news):
+            known = keys_of if pk in keys_of else strangers
+            known.setdefault(pk, set()).add(key)
+        if strangers:
+            for pk, key in Lead.objects.filter(pk__in=strangers, phone_key__isnull=False).values_list(
+                "pk", "phone_key"
+            ):
+                strangers[pk].add(key)
+            _add_further(strangers, strangers)
+            keys_of |= strangers
+    groups = _connected(keys_of)
+    return {lead.pk: groups[lead.pk] for lead in leads}
+
+
+def _add_further(keys_of: dict[UUID, set[str | None]], lead_ids: Iterable[UUID]) -> None:
+    for pk, key in FurtherAddress.objects.filter(lead__in=list(lead_ids)).values_list("lead_id", "key"):
+        keys_of[pk].add(key)
+
+
+def _connected(keys_of: Mapping[UUID, set[str | None]]) -> dict[UUID, frozenset[UUID]]:
+    """Put leads together that have a key in common, directly or by others. Pure."""
+    groups: dict[UUID, set[UUID]] = {pk: {pk} for pk in keys_of}
+    by_key: dict[str | None, UUID] = {}
+    for pk, keys in keys_of.items():
+        for key in keys:
+            other = by_key.setdefault(key, pk)
+            if groups[other] is not groups[pk]:
+                small, large = sorted((groups[other], groups[pk]), key=len)
+                large |= small
+                groups |= dict.fromkeys(small, large)
+    frozen = {id(group): frozenset(group) for group in groups.values()}
+    return {pk: frozen[id(group)] for pk, group in groups.items()}
 
 
 def owners(pipeline: Pipeline, keys: Iterable[str]) -> dict[str, UUID]:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from followups import unreachable
 from followups.models import Attempt, Enrollment, Sequence, Step
-from leads import interactions
+from leads import interactions, numbers
 from leads.interactions import Direction, Message
-from leads.models import Event, Lead, Pipeline, Stage
+from leads.models import Event, FurtherAddress, Lead, Pipeline, Stage
 from leads.phone import parse
 from tests.followups.conftest import MARIA, TUESDAY
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
@@ -170,3 +171,68 @@ def test_whatever_the_pipelines_want_two_of_them_keep_the_distance(pipelines, di
                 assert one[1] - before[1] >= distance
         assert Lead.objects.count() == len(pipelines)
         assert not Enrollment.objects.filter(state="waiting").exists()
+
+
+# --- One person by several addresses
+
+
+def known_by_both(lead: Lead, *others: Lead) -> None:
+    """Let leads of several pipelines be known by one hidden id as well."""
+    for one in (lead, *others):
+        FurtherAddress.objects.create(
+            lead=one, pipeline=one.pipeline, key="lid:99887766@lid", value="99887766@lid", seen_in="report",
+            first_seen_at=TUESDAY,
+        )  # fmt: skip
+
+
+OTHER = "+5511977776666"
+
+
+def test_an_answer_from_another_address_ends_the_silence_elsewhere(conversation, clinic, enrollment_of):
+    here, there = conversation.agent_writes(), clinic.agent_writes(phone=OTHER)
+    known_by_both(here, there)
+    clinic.wait(minutes=5)
+    clinic.lead_writes("Oi", phone=OTHER)
+    assert enrollment_of(here).reason == "the person has answered in another pipeline"
+
+
+def test_two_messages_keep_their_distance_whatever_addresses_they_go_to(conversation, clinic, enrollment_of):
+    here, there = conversation.agent_writes(), clinic.agent_writes(phone=OTHER)
+    known_by_both(here, there)
+    conversation.run(2 * HOUR)
+    assert [at - TUESDAY for _, at in sent()[:2]] == [HOUR / 2, 1.5 * HOUR]
+
+
+def test_a_number_that_nothing_reaches_is_the_persons_by_every_address(conversation, clinic, agent, enrollment_of):
+    here, there = conversation.agent_writes(), clinic.agent_writes(phone=OTHER)
+    known_by_both(here, there)
+    agent.answers = [(410, {"reason": "invalid"})]
+    conversation.run(HOUR / 2)
+    assert enrollment_of(here).state == enrollment_of(there).state == "cancelled"
+    found = unreachable.reasons([Lead.objects.get(pk=here.pk), Lead.objects.get(pk=there.pk)])
+    # By the address of which it was said; the other lead has it not.
+    assert list(found) == [here.pk]
+
+
+def test_a_person_is_whoever_is_reached_from_address_to_address(pipeline, django_assert_num_queries):
+    rows = [("a", []), ("b", ["a"]), ("c", ["b"]), ("d", [])]
+    leads = {}
+    for key, further in rows:
+        other = Pipeline.objects.create(slug=key, name=key)
+        leads[key] = Lead.objects.create(
+            pipeline=other, phone_key=f"external:{key}", stage_set_at=TUESDAY, created_at=TUESDAY, updated_at=TUESDAY
+        )
+        for one in further:
+            known = f"external:{one}"
+            FurtherAddress.objects.create(
+                lead=leads[key], pipeline=other, key=known, value=one, seen_in="report", first_seen_at=TUESDAY
+            )
+    found = numbers.of_same_people(list(leads.values()))
+    one_person = {leads[key].pk for key in "abc"}
+    assert {key: set(found[lead.pk]) == one_person for key, lead in leads.items()} == {
+        "a": True, "b": True, "c": True, "d": False,
+    }  # fmt: skip
+    assert found[leads["d"].pk] == {leads["d"].pk}
+    assert set(numbers.of_same_people([leads["c"]])[leads["c"].pk]) == one_person
+    with django_assert_num_queries(2):
+        numbers.of_same_people([leads["d"]])

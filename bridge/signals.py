@@ -15,10 +15,10 @@ from bridge import agent_events, personal_data, reasons, serving
 from bridge.channels import waking
 from bridge.channels.road import ByTheirChannels
 from bridge.models import Card
-from bridge.sync import adoption, briefings, figures, handing_over, nudge, outbox, places, switches
+from bridge.sync import adoption, briefings, figures, handing_over, nudge, outbox, people, places, switches
 from followups import channels, enrollment, telling
 from followups.recording import followups_sent
-from leads import announcements, gate, silence, untold
+from leads import announcements, gate, numbers, silence, untold
 from leads.announcements import Saved
 from leads.models import FieldMapping, Flow, Lead, Message, Pipeline, Stage, TagRule
 from leads.models.lead import ATTRIBUTES
@@ -41,6 +41,7 @@ SHOWN = frozenset(
 
 silence.ask(switches.silent)
 gate.ask_tags(serving.tags_of)
+numbers.ask_elsewhere(people.owners_of_contacts)
 channels.carried_by(ByTheirChannels())
 briefings.in_words = reasons.told
 

@@ -366,6 +366,12 @@ def _locked(pipeline: Pipeline, book: Rulebook, keys: list[str], further: set[st
 
 def _by_further_address(pipeline: Pipeline, keys: list[str], found: Mapping[str, list[Lead]]) -> list[tuple[str, Lead]]:
     owned = FURTHER.all(pipeline_id=pipeline.pk, keys=keys)
+    stored = {key for key, _ in owned} | found.keys()
+    elsewhere = numbers.known_elsewhere([key for key in keys if key not in stored])
+    if elsewhere:
+        ours = Lead.objects.filter(pipeline=pipeline, pk__in=[pk for _, pk in elsewhere])
+        here = set(ours.values_list("pk", flat=True))
+        owned = [*owned, *((key, pk) for key, pk in elsewhere if pk in here)]
     if not owned:
         return []
     known: dict[UUID, Lead] = {lead.pk: lead for leads in found.values() for lead in leads}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,12 +12,14 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from leads import optout
-from leads.addresses import Address
+from leads.addresses import Address, Kind
 from leads.models import Event, FurtherAddress, Lead, Pipeline
 from leads.phone import Phone
 
 # Numbers begin so, and no other key does (leads/addresses.py).
 PHONE_BEGINS = "+"
+# Of these a card knows more than what was reported.
+KNOWN_ELSEWHERE = f"{Kind.KOMMO_CONTACT}:"
 
 
 def of_anybody(key: str) -> Q:
@@ -27,7 +29,25 @@ def of_anybody(key: str) -> Q:
 
 def of_any(keys: Collection[str]) -> Q:
     """Return the condition for the leads of whoever has one of these addresses, in every pipeline."""
-    return Q(phone_key__in=keys) | Q(pk__in=FurtherAddress.objects.filter(key__in=keys).values("lead_id"))
+    found = Q(phone_key__in=keys) | Q(pk__in=FurtherAddress.objects.filter(key__in=keys).values("lead_id"))
+    elsewhere = [lead_id for _, lead_id in known_elsewhere(keys)]
+    return found | Q(pk__in=elsewhere) if elsewhere else found
+
+
+Elsewhere = Callable[[Collection[str]], Iterable[tuple[str, UUID]]]
+
+_elsewhere: list[Elsewhere] = []
+
+
+def ask_elsewhere(of: Elsewhere) -> None:
+    """Let a room above say whose addresses of its own are: the contact on a card, say. Keys -> key and lead of each."""
+    _elsewhere.append(of)
+
+
+def known_elsewhere(keys: Collection[str]) -> list[tuple[str, UUID]]:
+    """Return key and lead of those of these addresses that only a room above knows. No query for any but its own."""
+    wanted = [key for key in keys if key.startswith(KNOWN_ELSEWHERE)]
+    return [pair for of in _elsewhere if wanted for pair in of(wanted)]
 
 
 def with_any(keys: Collection[str]) -> QuerySet[Any, Any]:

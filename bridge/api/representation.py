@@ -16,7 +16,7 @@ from bridge.sync import freshness
 from bridge.sync.desired import wanted_tags
 from bridge.sync.waiting import wait_of
 from followups import selectors as followups
-from leads import booking_links, gate
+from leads import booking_links, gate, numbers
 from leads.interactions import Recorded
 from leads.models import Event, FurtherAddress, Lead, Pipeline
 from leads.rulebook import rulebook
@@ -156,8 +156,8 @@ OF_PIPELINE = (
 )
 OF_LEAD = ("handoff_source", "handoff_reason", "handoff_since", "created_at", "phone_key", "first_key")
 PERMISSIONS = Select(
-    lambda key: Lead.objects.filter(
-        Q(phone_key=key) | Q(pk__in=FurtherAddress.objects.filter(key=key).values("lead_id"))
+    lambda key, elsewhere: Lead.objects.filter(
+        Q(phone_key=key) | Q(pk__in=FurtherAddress.objects.filter(key=key).values("lead_id")) | Q(pk__in=elsewhere)
     ).values_list(
         *(f"pipeline__{column}" for column in OF_PIPELINE),
         *OF_LEAD,
@@ -173,7 +173,8 @@ def may_reply(key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, A
 
     One query; another where a pipeline asks for tags, or where nobody knows the person.
     """
-    rows = [_permission(row) for row in PERMISSIONS.all(key=key)]
+    elsewhere = [lead_id for _, lead_id in numbers.known_elsewhere([key])]
+    rows = [_permission(row) for row in PERMISSIONS.all(key=key, elsewhere=elsewhere)]
     rows = [(lead, card) for lead, card in rows if not pipeline or lead.pipeline_id == pipeline.pk]
     refusals = gate.refusals([lead for lead, _ in rows])
     for lead, card in rows:

@@ -6,11 +6,13 @@ we know. The contact a card keeps to is the one with the person's number; it may
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
@@ -167,6 +169,34 @@ def meet(
         if failure.error:
             adoption.note_unreadable(card.pk, failure.error)
     return learnt
+
+
+def owners_of_contacts(keys: Collection[str]) -> list[tuple[str, UUID]]:
+    """Return whose card has each of these contacts, by the key of its address; of several cards in a pipeline one.
+
+    That is the card of whom we spoke with last, else the one made last. Two queries.
+    """
+    ids = {int(key.partition(":")[2]): key for key in keys}
+    rows = Card.objects.filter(lead__erased_at=None).exclude(state__in=(Card.State.GONE, Card.State.CLOSED))
+    main = rows.filter(Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids))
+    beside = rows.filter(other_contacts__kommo_contact_id__in=ids)
+    told = ("lead_id", "lead__pipeline_id", "lead__last_inbound_at", "lead__created_at")
+    found = [
+        (one, row) for *contacts, row in _last(main, "kommo_contact_id", "own_contact_id", *told) for one in contacts
+    ] + [(contact, row) for contact, row in _last(beside, "other_contacts__kommo_contact_id", *told)]
+    chosen: dict[tuple[int, int], tuple[Any, UUID]] = {}
+    for contact, (lead_id, pipeline_id, spoken_at, made_at) in found:
+        if contact in ids:
+            order = (spoken_at is not None, spoken_at or made_at)
+            best = chosen.get((contact, pipeline_id))
+            if best is None or order > best[0]:
+                chosen[contact, pipeline_id] = (order, lead_id)
+    return [(ids[contact], lead_id) for (contact, _), (_, lead_id) in chosen.items()]
+
+
+def _last(cards: QuerySet[Card], *columns: str) -> list[Any]:
+    """Return rows with their last four columns together."""
+    return [(*row[:-4], row[-4:]) for row in cards.values_list(*columns)]
 
 
 def introduce(pipeline: Pipeline, addresses: Sequence[Address], kommo_lead_id: int, *, now: datetime) -> None:

@@ -21,7 +21,8 @@ from bridge.models import Account, Card
 from bridge.sync import chat_proof, robots, traits
 from bridge.sync.traits import Trait
 from leads import handoff
-from leads.models import Event, Lead, Pipeline
+from leads.addresses import Kind
+from leads.models import Event, FurtherAddress, Lead, Pipeline
 
 STAFF_REPLY = "outgoing_chat_message"
 # Events appear in the feed some seconds after they happened.
@@ -127,6 +128,9 @@ def _pause(account: Account, reply: EventReply, now: datetime, *, text: str = ""
         # The customer's own chat, whoever is the card's main contact today.
         contact = reply.entity_id
         about = Q(kommo_contact_id=contact) | Q(own_contact_id=contact) | Q(other_contacts__kommo_contact_id=contact)
+        # Reported as an address, before the card is known to have it.
+        key = f"{Kind.KOMMO_CONTACT}:{contact}"
+        about |= Q(lead__phone_key=key) | Q(lead__in=FurtherAddress.objects.filter(key=key).values("lead_id"))
         cards = cards.filter(about).distinct()
     else:
         cards = cards.filter(kommo_lead_id=reply.entity_id)

@@ -119,9 +119,13 @@ def is_too_late(due: datetime, now: datetime, max_lateness: timedelta | None) ->
     return max_lateness is not None and now - due > max_lateness
 
 
+def is_zone(name: str) -> bool:
+    return name in _known_zones()
+
+
 def zone_of(phone: str | None, stated: object, default: str) -> str:
     """Return the lead's time zone: what was stated, then the phone's when it lies in one alone, then the pipeline's."""
-    if isinstance(stated, str) and stated in _known_zones():
+    if isinstance(stated, str) and is_zone(stated):
         return stated
     return (_zone_of_phone(phone) if phone else None) or default
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from followups import schedule
 from leads import addresses
 from leads.models import Pipeline
 from leads.nothing import is_nothing
 
 WORD = "“{word}” stands for nothing here"
 UNKNOWN = "null means unknown in this pipeline"
+ZONE = "“{word}” is no time zone such as America/Sao_Paulo"
 SCALE = "{score} looks like a score from 0 to 1, and this one goes from 0 to 100"
 TEXTS = ("name", "email", "chosen_flow")
 AMOUNTS = ("bill_value", "qualification_score")
@@ -75,10 +77,17 @@ class _Hearing:
             elif name == "phone" and facts.get("addresses") and (value is None or self._is_no_text(value)):
                 self._unread["lead.phone"] = WORD.format(word=str(value or "")[:40])
             elif name == "custom" and isinstance(value, dict):
-                told[name] = {key: one for key, one in value.items() if self._says_something(f"lead.custom.{key}", one)}
+                told[name] = {key: one for key, one in value.items() if self._is_custom(key, one)}
             elif name in ("phone", "addresses", "kommo_lead_id") or self._is_fact(name, value):
                 told[name] = value
         return told
+
+    def _is_custom(self, key: str, value: Any) -> bool:
+        if key == "time_zone" and value and not (isinstance(value, str) and schedule.is_zone(value)):
+            # By it hours are kept: one that is none must not take the place of one that is.
+            self._unread[f"lead.custom.{key}"] = ZONE.format(word=str(value)[:40])
+            return False
+        return self._says_something(f"lead.custom.{key}", value)
 
     def _is_somebody(self, place: int, address: Any) -> bool:
         """Say whether an address is to be read. A word for nothing in its place would be one person for all."""

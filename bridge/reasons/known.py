@@ -84,6 +84,8 @@ PEOPLE = (
     _("a person has taken over"),
     _("a person replied in the chat"),
     _("a person wrote to the lead"),
+    _("a person has lead %(number)s of theirs in %(a)s"),
+    _("lead %(number)s of theirs is in nobody’s care any more"),
     _("a person put the card into a stage of their own"),
     _("a person moved the card to %(a)s"),
     _("the longest handoff of this pipeline is over"),
@@ -378,6 +380,7 @@ MESSAGES = (
 # Why something of a report was not taken up.
 IGNORED = (
     _("“%(word)s” stands for nothing here"),
+    _("%(name)s is no time zone such as America/Sao_Paulo"),
     _("null means unknown in this pipeline"),
     _("%(score)s looks like a score from 0 to 1, and this one goes from 0 to 100"),
     _("older than what is known of it, which is of %(at)s"),

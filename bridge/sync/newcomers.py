@@ -185,7 +185,9 @@ def _known(pipeline: Pipeline, theirs: Numbers) -> list[Lead]:
     """Return the leads that have any of these numbers, locked; in the order of the numbers."""
     owners = numbers.owners(pipeline, theirs.keys)
     ids = list(dict.fromkeys(owners[key] for key in theirs.keys if key in owners))
-    rows = {lead.pk: lead for lead in Lead.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")}
+    # The lead's row alone is locked.
+    locked = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("pipeline", "stage")
+    rows = {lead.pk: lead for lead in locked.filter(pk__in=ids).order_by("pk")}
     return [rows[pk] for pk in ids if pk in rows]
 
 
@@ -209,6 +211,7 @@ def _link_to(
                 people.keep(Card.objects.select_related("lead__pipeline").get(pk=card.pk), reply, theirs, now=now)
                 return {reply.id: Result.ADOPTED, former: Result.IGNORED}
             # This person has a card: a second lead of theirs in Kommo is a deal of the sales staff's own.
+            second_cards.heed_care(lead, reply, now=now)
             continue
         reason = f"linked to lead {reply.id}, which was in Kommo for this person"
         if adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="link", reason=reason):

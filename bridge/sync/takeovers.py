@@ -94,7 +94,7 @@ def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
             entity = ("lead", said.lead_id) if said.lead_id else ("contact", said.contact_id)
             at = said.at or int(now.timestamp())
             reply = EventReply("", STAFF_REPLY, entity[1], entity[0], said.user_id, at)
-            _pause(account, reply, now, text=said.text)
+            _pause(account, reply, now, text=said.text, contact_id=said.contact_id)
     return says_all
 
 
@@ -122,20 +122,21 @@ def _remember_robot(account: Account, user_id: int) -> None:
         traits.remember(account, Trait.ROBOT_USERS, [*known, user_id])
 
 
-def _pause(account: Account, reply: EventReply, now: datetime, *, text: str = "") -> int:
-    cards = Card.objects.filter(account=account, lead__pipeline__chat_reply_pauses=True)
-    if reply.entity_type == "contact":
-        # The customer's own chat, whoever is the card's main contact today.
-        contact = reply.entity_id
+def _pause(account: Account, reply: EventReply, now: datetime, *, text: str = "", contact_id: int = 0) -> int:
+    """Pause the agent for whose chat it is; `contact_id` tells it where the lead is none of our cards."""
+    every = Card.objects.filter(account=account, lead__pipeline__chat_reply_pauses=True).select_related(
+        "lead__pipeline"
+    )
+    cards = [] if reply.entity_type == "contact" else list(every.filter(kommo_lead_id=reply.entity_id))
+    if not cards and (contact := reply.entity_id if reply.entity_type == "contact" else contact_id):
+        # The customer's own chat, whoever is the card's main contact today, and whichever lead of theirs it hangs on.
         about = Q(kommo_contact_id=contact) | Q(own_contact_id=contact) | Q(other_contacts__kommo_contact_id=contact)
         # Reported as an address, before the card is known to have it.
         key = f"{Kind.KOMMO_CONTACT}:{contact}"
         about |= Q(lead__phone_key=key) | Q(lead__in=FurtherAddress.objects.filter(key=key).values("lead_id"))
-        cards = cards.filter(about).distinct()
-    else:
-        cards = cards.filter(kommo_lead_id=reply.entity_id)
+        cards = list(every.filter(about).distinct())
     replied_at = min(now, datetime.fromtimestamp(reply.created_at, UTC))
-    leads = [card.lead for card in cards.select_related("lead__pipeline")]
+    leads = [card.lead for card in cards]
     return sum(_pause_lead(lead, replied_at) for lead in leads if not _agent_said(lead, text, replied_at))
 
 

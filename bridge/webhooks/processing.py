@@ -28,7 +28,7 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble, WebhookEvent, WebhookItem
 from bridge.sync import catalogue as catalogues
-from bridge.sync import clock, figures, intent, newcomers, people, refusals, takeovers, troubles, vanished
+from bridge.sync import clock, figures, intent, newcomers, people, refusals, second_cards, takeovers, troubles, vanished
 from bridge.sync.adoption import adopt_each
 from bridge.sync.connection import open_account
 from bridge.sync.leases import alone
@@ -229,6 +229,9 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     for item in items:
         if item.result == Result.PENDING:
             item.result, item.error = current.outcomes.get(item.kommo_id or 0, (Result.IGNORED, ""))
+    # Of those nobody read: deleted, or with another team by now.
+    unread = ids - cards.keys() - current.readings.keys()
+    second_cards.are_gone(unread, now=current.now)
     _learn_phones(current, items)
     _forget(current, items)
     messages = [said for item in items if item.entity == "message" and (said := written(item.data))]

@@ -51,6 +51,7 @@ class Lead(models.Model):
         CHAT = "chat", _("a person replied in the chat")
         API = "api", _("the agent asked for a person")
         ADMIN = "admin", _("staff paused the agent")
+        OTHER_CARD = "other_card", _("a person has another lead of theirs")
         GUARD = "guard", _("another bot is in the conversation")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -313,3 +313,13 @@ def test_a_pipeline_in_another_spelling_is_that_one_and_no_name_is_the_usual_one
 def test_lists_are_asked_for_in_any_case(agent, asked):
     agent.says(name="Maria")
     assert len(agent.get(f"leads/?{asked}").json()["results"]) == 1
+
+
+@pytest.mark.parametrize("zone", ["Brasília", "GMT-3", "America/Sao_Paolo", -3, ["America/Manaus"]])
+def test_a_time_zone_that_is_none_is_told_and_takes_the_place_of_none(agent, zone):
+    agent.says(custom={"time_zone": "America/Manaus"})
+    answer = agent.says(custom={"time_zone": zone, "kwh": 540})
+    assert ignored(answer)["lead.custom.time_zone"].endswith("is no time zone such as America/Sao_Paulo")
+    assert Lead.objects.get().custom == {"time_zone": "America/Manaus", "kwh": 540}
+    agent.says(custom={"time_zone": None})
+    assert "time_zone" not in Lead.objects.get().custom

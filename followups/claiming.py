@@ -55,7 +55,7 @@ def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | 
     rows: list[Enrollment] = _due(limit).all(now=now)
     if not rows:
         return None
-    prefetch_related_objects(rows, "lead__objections")
+    prefetch_related_objects(rows, "lead__objections", "lead__further_addresses")
     batch = _Batch(holder, now, rows)
     for one in rows:
         batch.take(one)
@@ -239,7 +239,7 @@ def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = B
     died is left as it is: perhaps said, and not said again.
     """
     rows: list[Attempt] = _to_retry(limit).all(now=now)
-    prefetch_related_objects(rows, "enrollment__lead__objections")
+    prefetch_related_objects(rows, "enrollment__lead__objections", "enrollment__lead__further_addresses")
     vetoes = enrollment.vetoes([attempt.enrollment.lead for attempt in rows]) if rows else {}
     again = [attempt for attempt in rows if _is_tried_again(attempt, vetoes, now, acts_once=acts_once)]
     for attempt in again:

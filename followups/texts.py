@@ -49,6 +49,8 @@ SAMPLE: Mapping[str, Any] = {
     "first_name": "Maria",
     "phone": "+5511999990000",
     "email": "maria@example.com",
+    "channel": "whatsapp",
+    "address": "5511999990000@s.whatsapp.net",
     "bill_value": 4500,
     "chosen_flow": "Aluguel de Lote",
     "qualification_score": 82,
@@ -221,11 +223,15 @@ def facts_of(lead: Lead, *, at: datetime) -> dict[str, Any]:
     What is unknown is None and never an empty text, which Liquid's `if` takes for something.
     """
     name = lead.name.strip()
+    last = next(iter(lead.addresses), None)
     return {
         "name": name or None,
         "first_name": name.split(" ")[0] or None,
         "phone": lead.phone,
         "email": lead.email or None,
+        # Of the address last written from: its kind, and how it is written.
+        "channel": last["kind"] if last else None,
+        "address": last["value"] if last else None,
         "bill_value": _number(lead.bill_value),
         "chosen_flow": lead.chosen_flow or None,
         "qualification_score": lead.qualification_score,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bridge.configuration import document
 from followups import texts
 from followups.texts import BrokenTextError
+from leads.models import Lead
 from tests.followups.conftest import TUESDAY
 
 
@@ -285,3 +286,14 @@ def test_what_compares_each_with_all_looks_at_few(made):
     said = texts.render(f"{{% assign all = (1..4000) | {made} | uniq %}}{{{{ all | size }}}}", {"objections": ["a"]})
 
     assert 1 <= int(said) <= 100
+
+
+def test_a_text_knows_where_the_lead_wrote_from(pipeline):
+    lead = Lead.objects.create(
+        pipeline=pipeline, phone_key="instagram:maria.souza", stage_set_at=TUESDAY, created_at=TUESDAY,
+        updated_at=TUESDAY,
+    )  # fmt: skip
+    said = texts.facts_of(lead, at=TUESDAY)
+    text = "{% if channel == 'instagram' %}Vi você no Instagram, @{{ address }}!{% endif %}{{ phone }}"
+    assert texts.render(text, said) == "Vi você no Instagram, @maria.souza!"
+    assert texts.unknown_names(text) == []

@@ -48,6 +48,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
         (
             (_("Ways in and out"), "input", "bridge_intake_changelist"),
             (_("What they told"), "inbox", "bridge_intakecall_changelist"),
+            (_("Said to leads"), "send", "bridge_outgoing_changelist"),
             (_("Keys"), "key", "bridge_apikey_changelist"),
             (_("Told to the agent"), "campaign", "bridge_agentevent_changelist"),
         ),

@@ -108,6 +108,7 @@ class Outgoing(models.Model):
             models.Index(fields=["due_at"], condition=Q(state="due"), name="outgoing_due"),
             models.Index(fields=["lead", "created_at"], name="outgoing_of_lead"),
             models.Index(fields=["channel", "created_at"], name="outgoing_by_channel"),
+            models.Index(fields=["-created_at"], name="outgoing_newest"),
         )
 
     def __str__(self) -> str:

@@ -6,11 +6,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from bridge.channels import ways
+from bridge.channels import queueing, ways
 from bridge.channels.kinds import WAYS
 from bridge.models import Channel
 from tests.bridge.admin.people import client_of
 from tests.bridge.channels.conftest import messengers
+from tests.conftest import record
 
 __all__ = ["messengers"]
 ENGLISH = {"accept-language": "en"}
@@ -97,6 +98,19 @@ def test_the_test_says_nothing_to_anybody_and_says_what_is_wrong(channel, messen
     answer = admin.post(reverse("admin:bridge_channel_do", args=[channel.pk, "test"]), follow=True, headers=ENGLISH)
     assert "It does not work: Evolution API answered 404" in answer.content.decode()
     assert messengers.said == []
+
+
+def test_every_message_is_listed_with_how_it_stands_and_why(channel, pipeline):
+    lead = record(pipeline, name="Maria").lead
+    row = queueing.take(lead, "Oi Maria", pipeline=pipeline, card=None, now=timezone.now())
+    row.message.state, row.message.reason = "refused", "a person replied in the chat"
+    row.message.save()
+    viewer = client_of("viewer")
+    page = text(viewer, "admin:bridge_outgoing_changelist", query="?message__state__exact=refused")
+    assert "Oi Maria" in page and "a person replied in the chat" in page
+    assert "Oi Maria" not in text(viewer, "admin:bridge_outgoing_changelist", query="?message__state__exact=sent")
+    assert "Oi Maria" in text(viewer, "admin:bridge_outgoing_change", row.pk)
+    assert "Oi Maria" in text(viewer, "admin:bridge_channel_way", channel.pk)
 
 
 def test_a_viewer_looks_and_changes_nothing(channel):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from bridge import agent_events, personal_data, reasons, serving
 from bridge.channels import waking
 from bridge.channels.road import ByTheirChannels
-from bridge.models import Card
+from bridge.models import Account, Card
 from bridge.sync import adoption, briefings, figures, handing_over, nudge, outbox, people, places, switches
 from followups import channels, enrollment, telling
 from followups.recording import followups_sent
@@ -159,6 +159,8 @@ def configuration_changed(instance: Any, **_: object) -> None:
 @receiver(post_save, sender=Pipeline)
 def pipeline_changed(instance: Pipeline, **_: object) -> None:
     requeue_blocked(instance.pk, now=timezone.now())
+    # Where conversations are Kommo's, more is to be heard of.
+    Account.objects.filter(pipeline_links__pipeline=instance).update(webhook_checked_at=None)
 
 
 @receiver(pre_save, sender=Stage)

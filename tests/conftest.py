@@ -249,7 +249,7 @@ def account(
 
 def report(phone: str = MARIA, **said: Any) -> interactions.Interaction:
     """An interaction as the API builds it: `context`, `custom`, `message` by name, all else is a fact."""
-    parts = {key: said.pop(key) for key in ("context", "custom", "message", "occurred_at") if key in said}
+    parts = {key: said.pop(key) for key in ("context", "custom", "message", "occurred_at", "via") if key in said}
     parts.setdefault("occurred_at", timezone.now())
     return interactions.Interaction(phone=parse(phone, region="BR"), facts=said, **parts)
 

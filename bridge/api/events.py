@@ -73,10 +73,17 @@ class ReceivedMessage(serializers.Serializer):  # type: ignore[type-arg]
     attachment = serializers.DictField(allow_null=True)
 
 
+class AnswerOfABot(serializers.Serializer):  # type: ignore[type-arg]
+    text = serializers.CharField()
+    at = serializers.DateTimeField()
+    name = serializers.CharField()
+
+
 class MessageReceived(AboutALead):
     messages = ReceivedMessage(many=True, help_text="Those of one pause together, in order")
     channel = serializers.CharField()
     may_reply = serializers.BooleanField()
+    answered_by_bot = AnswerOfABot(allow_null=True, help_text="What another bot has said since, in Kommo's chat")
 
 
 class OurMessage(AboutALead):

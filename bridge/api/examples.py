@@ -158,6 +158,17 @@ TIMELINE = _answer(
 )
 MAY_REPLY = [_answer("It may", _AGENT), _answer("A person has taken over", _PAUSED)]
 HANDOFF = [_request("Why", {"reason": "quer falar com uma pessoa"}), _answer("Paused", _PAUSED)]
+SILENCED = [
+    _request("Why", {"reason": "responde preços errados"}),
+    _answer(
+        "Silenced",
+        {
+            "may_reply": False,
+            "reason": "the agent is silenced in this pipeline: responde preços errados",
+            "since": "2026-11-22T16:05:00Z",
+        },
+    ),
+]
 GIVEN_BACK = [_answer("The agent may reply again", _AGENT)]
 
 RESULTS = _answer(

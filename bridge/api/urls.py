@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from bridge.api import base, messages, person, reading, reporting, results
+from bridge.api import base, messages, person, reading, reporting, results, switching
 
 urlpatterns = [
     path("v1/interactions/", reporting.Interactions.as_view(), name="interactions"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("v1/leads/<uuid:lead_id>/opt-out/", person.OptOut.as_view(), name="opt-out"),
     path("v1/leads/<uuid:lead_id>/personal-data/", person.PersonalData.as_view(), name="personal-data"),
     path("v1/agent/may-reply/", person.MayReply.as_view(), name="may-reply"),
+    path("v1/agent/silence/", switching.Silence.as_view(), name="silence"),
     path("v1/results/", results.Results.as_view(), name="results"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -23,7 +23,6 @@ from django.utils import timezone
 from bridge import heartbeat
 from bridge.intakes import bookings, forgetting, inbox, kinds, people
 from bridge.intakes.told import Booking, Ignored, Message, Status, Told, UnreadableError
-from bridge.intakes.words import shown
 from bridge.models import Intake, IntakeCall, IntakeItem
 from bridge.sync import figures
 from bridge.sync.leases import alone
@@ -33,6 +32,7 @@ from leads.erasure import ForgottenError
 from leads.interactions import Direction, Interaction, record_all
 from leads.interactions import Message as Said
 from leads.models import Lead, Pipeline
+from leads.wordless import shown
 
 log = structlog.get_logger(__name__)
 

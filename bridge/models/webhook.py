@@ -58,6 +58,7 @@ class WebhookItem(models.Model):
         ECHO = "echo", _("echo of our own write")
         UNCHANGED = "unchanged", _("nothing new")
         IGNORED = "ignored", _("not about a lead of ours")
+        UNLINKED = "unlinked", _("of a chat that is no lead's yet")
         FAILED = "failed", _("failed")
         FORGOTTEN = "forgotten", _("about a person who was erased: not kept")
 
@@ -74,6 +75,7 @@ class WebhookItem(models.Model):
         verbose_name_plural = _("events in webhooks")
         indexes = (
             models.Index(fields=["event"], condition=Q(result="pending"), name="pending_items"),
+            models.Index(fields=["event"], condition=Q(result="unlinked"), name="unlinked_chats"),
             models.Index(fields=["kommo_id"], name="items_of_a_kommo_id"),
         )
 

@@ -140,6 +140,8 @@ class Talk:
     updated_at: int
     is_in_work: bool = True
     messages: list[Json] = field(default_factory=list)
+    # Those no webhook has told of yet.
+    held: list[Json] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -159,7 +159,7 @@ def message(given: Talk, content: Json) -> Json:
         "contact_id": given.contact_id,
         "text": content["text"],
         "created_at": content["created_at"],
-        "message_type": "text",
+        "message_type": content.get("message_type", "text"),
         "element_type": 2,
         "entity_type": "lead",
         "element_id": given.lead_id,
@@ -171,7 +171,21 @@ def message(given: Talk, content: Json) -> Json:
     if content["direction"] == "outgoing":
         item["source_id"] = 1
         item["recipient"] = content["recipient"]
+    if "attachment" in content:
+        item["attachment"] = content["attachment"]
     return item
+
+
+def unlinked(item: Json) -> Json:
+    """Return a message's block while its chat is no lead's: nothing of the lead is in it."""
+    lead_keys = ("element_type", "entity_type", "element_id", "entity_id")
+    return {key: value for key, value in item.items() if key not in lead_keys}
+
+
+def placeholder(item: Json) -> Json:
+    """Return a message's block while its file is on its way: a text in its place, and no attachment."""
+    held = {key: value for key, value in item.items() if key != "attachment"}
+    return held | {"message_type": "text", "text": item["text"] or "\N{HOURGLASS WITH FLOWING SAND}"}
 
 
 def unsorted_added(store: Store, given: Unsorted) -> Json:

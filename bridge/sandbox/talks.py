@@ -80,11 +80,27 @@ def send_message(call: Call, talk_id: int) -> Answer:
     return Answer({}, 202)
 
 
-def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int, by_bot: bool = False) -> Json:
+# How webhooks tell of a message, as accounts were seen to do: once; not at all; twice; later than what comes after it;
+# of a chat that is no lead's yet; a file first as a placeholder and then, under the same id, as the file.
+TOLD = ("once", "never", "twice", "late", "unlinked", "placeholder_first")
+
+
+def say(
+    call: Call,
+    lead: Lead,
+    *,
+    direction: str,
+    text: str,
+    user_id: int,
+    by_bot: bool = False,
+    kind: str = "text",
+    told: str = "once",
+) -> Json:
     """Add a chat message to the lead's talk, opened when there is none; event and webhooks follow.
 
     An outgoing one is written by `user_id` (0: a bot), an incoming one by the client. With `by_bot` a program wrote
-    with the token of that user: the feed names the user, the webhook a bot.
+    with the token of that user: the feed names the user, the webhook a bot. `kind`: Kommo's word for what it is; all
+    but text bring a file. `told`: one of TOLD.
     """
     store = call.store
     talk, is_new = _talk_of(call, lead)
@@ -105,7 +121,14 @@ def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int, by_b
         "created_at": now(),
         "author": author,
         "recipient": client,
+        "message_type": kind,
     }
+    if kind != "text":
+        message["attachment"] = {
+            "type": kind,
+            "link": f"https://amojo.kommo.com/attachments/{message['id']}",
+            "file_name": f"{kind}.bin",
+        }
     talk.messages.append(message)
     by = user_id if direction == "outgoing" else 0
     after: list[Json] = [{"message": {"id": message["id"], "talk_id": talk.id, "origin": "waba"}}]
@@ -114,9 +137,11 @@ def say(call: Call, lead: Lead, *, direction: str, text: str, user_id: int, by_b
     if is_new:
         store.record("talk_created", entity=lead, by=0, after=[{"talk": {"id": talk.id}}])
     call.tell(f"{action}_talk", "talk", action, lambda: hook_bodies.talk(talk))
-    call.tell("add_message", "message", "add", lambda: hook_bodies.message(talk, message))
-    if direction == "outgoing":
-        call.tell("add_outgoing_message", "outgoing_message", "add", lambda: hook_bodies.message(talk, message))
+    if told != "late":
+        _tell(call, talk, message, told)
+        _tell_held(call, talk)
+    else:
+        talk.held.append(message)
     store.version += 1
     return message
 
@@ -125,6 +150,29 @@ def are_closed(call: Call, lead: Lead) -> bool:
     """Say whether a lead has chats, and none that is open."""
     theirs = [talk for talk in call.store.talks.values() if talk.lead_id == lead.id]
     return bool(theirs) and not any(talk.is_in_work for talk in theirs)
+
+
+def _tell(call: Call, talk: Talk, message: Json, told: str) -> None:
+    bodies = [hook_bodies.message(talk, message)]
+    if told == "never":
+        return
+    if told == "twice":
+        bodies *= 2
+    elif told == "unlinked":
+        bodies = [hook_bodies.unlinked(bodies[0])]
+    elif told == "placeholder_first":
+        bodies = [hook_bodies.placeholder(bodies[0]), *bodies]
+    for body in bodies:
+        call.tell("add_message", "message", "add", lambda body=body: body)
+        if message["direction"] == "outgoing":
+            call.tell("add_outgoing_message", "outgoing_message", "add", lambda body=body: body)
+
+
+def _tell_held(call: Call, talk: Talk) -> None:
+    """Tell late of what was said before the last message: behind it."""
+    for message in talk.held:
+        _tell(call, talk, message, "once")
+    talk.held.clear()
 
 
 def _talk_of(call: Call, lead: Lead) -> tuple[Talk, bool]:

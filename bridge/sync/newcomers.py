@@ -17,7 +17,7 @@ from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import adoption, handing_over, merges, nudge, people, probes, second_cards, unread
 from bridge.sync.people import Numbers
-from leads import erasure, handoff, numbers, optout
+from leads import addresses, erasure, handoff, numbers, optout
 from leads.models import Event, Lead, Pipeline
 
 INCOMING = 1  # the type of the status of leads nobody has accepted yet
@@ -169,7 +169,7 @@ def _link_or_make(
     """Return Kommo id -> what became of the lead, and of the one in whose place it is its person's card now."""
     try:
         with transaction.atomic():
-            known = _known(pipeline, theirs)
+            known = _known(pipeline, [*theirs.keys, *_contacts(reply)])
             if known:
                 return _link_to(known, account, reply, theirs, catalogue, now)
             if any(erasure.is_unwelcome(key) for key in theirs.keys):
@@ -181,10 +181,16 @@ def _link_or_make(
         return {reply.id: Result.UNCHANGED}
 
 
-def _known(pipeline: Pipeline, theirs: Numbers) -> list[Lead]:
-    """Return the leads that have any of these numbers, locked; in the order of the numbers."""
-    owners = numbers.owners(pipeline, theirs.keys)
-    ids = list(dict.fromkeys(owners[key] for key in theirs.keys if key in owners))
+def _contacts(reply: LeadReply) -> list[str]:
+    """Return the contacts of a lead as addresses: somebody may be known by their chat alone."""
+    ids = sorted(reply.contact_ids, key=lambda one: one != reply.main_contact_id)
+    return [addresses.parse("kommo_contact", str(one), region="").key for one in ids]
+
+
+def _known(pipeline: Pipeline, keys: Sequence[str]) -> list[Lead]:
+    """Return the leads that have any of these addresses, locked; in the order of the addresses."""
+    owners = numbers.owners(pipeline, keys)
+    ids = list(dict.fromkeys(owners[key] for key in keys if key in owners))
     # The lead's row alone is locked.
     locked = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("pipeline", "stage")
     rows = {lead.pk: lead for lead in locked.filter(pk__in=ids).order_by("pk")}

@@ -20,6 +20,7 @@ from bridge.models import Account, WebhookEvent
 from bridge.sync import traits
 from bridge.sync.refusals import aside
 from bridge.sync.traits import Trait
+from leads.models import Pipeline
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,8 @@ SETTINGS = (
     "add_outgoing_message",
 )
 NEWEST = "add_outgoing_message"
+# Where conversations are Kommo's: what leads write, and of which lead a chat comes to be.
+OF_CHATS = ("add_message", "add_talk", "add_unsorted", "delete_unsorted")
 CHECK_EVERY = timedelta(minutes=30)
 # When nothing was heard for so long, the events feed is asked whether there was something to hear.
 SILENT_AFTER = timedelta(minutes=30)
@@ -75,7 +78,9 @@ def check(account: Account, client: KommoClient, *, now: datetime) -> str:
 def wanted(account: Account) -> list[str]:
     """Return what we want to hear of, without what this account's Kommo does not know."""
     refused = account.traits.get(Trait.REFUSED_SETTINGS, ())
-    return [setting for setting in SETTINGS if setting not in refused]
+    talks = Pipeline.objects.filter(account_link__account=account, conversations=Pipeline.Conversations.KOMMO)
+    settings = (*SETTINGS, *OF_CHATS) if talks.exists() else SETTINGS
+    return [setting for setting in settings if setting not in refused]
 
 
 def subscribe(account: Account, client: KommoClient, destination: str, others: Sequence[str] = ()) -> None:

@@ -20,28 +20,28 @@ def written(data: Mapping[str, Any]) -> Said | None:
     """Return the message that somebody on our side wrote; None for one of the lead's own."""
     given = data.get("author")
     who: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    author = _word(who.get("type"))
-    if _word(data.get("type")) == "incoming" or author == "external":
+    author = word(who.get("type"))
+    if word(data.get("type")) == "incoming" or author == "external":
         return None
-    is_lead = _word(data.get("entity_type") or data.get("element_type")) in LEAD_TYPES
+    is_lead = word(data.get("entity_type") or data.get("element_type")) in LEAD_TYPES
     lead_id = number(data.get("entity_id")) or number(data.get("element_id")) or 0
     return Said(
         author=author,
         user_id=number(who.get("user_id")) or 0,
         lead_id=lead_id if is_lead else 0,
         contact_id=number(data.get("contact_id")) or 0,
-        at=_moment(data.get("created_at")),
+        at=moment(data.get("created_at")),
         text=text if isinstance(text := data.get("text"), str) else "",
         id=str(data.get("id") or "")[:250],
     )
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
     """Return a word of Kommo's, however it is written; "" for none."""
     return value.strip().lower() if isinstance(value, str) else ""
 
 
-def _moment(value: Any) -> int:
+def moment(value: Any) -> int:
     """Return Unix seconds; of milliseconds too, and 0 for what is no time that a clock shows."""
     given = number(value) or 0
     return seconds(given) or seconds(given // 1000)

@@ -32,7 +32,7 @@ from bridge.sync import clock, figures, intent, newcomers, people, refusals, sec
 from bridge.sync.adoption import adopt_each
 from bridge.sync.connection import open_account
 from bridge.sync.leases import alone
-from bridge.webhooks import inbox, parsing, redaction
+from bridge.webhooks import conversations, inbox, parsing, redaction
 from bridge.webhooks.echoes import says_nothing_new, told_responsible
 from bridge.webhooks.messages import written
 from leads.statements import update
@@ -70,6 +70,8 @@ class Round:
     deleted: set[int | None] = field(default_factory=set)
     # What was read back, by Kommo's id.
     readings: dict[int, LeadReply] = field(default_factory=dict)
+    # Messages of earlier rounds, of chats that were no lead's then.
+    earlier: list[WebhookItem] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,9 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
             item.result = Result.PENDING
             to_read.add(item.kommo_id)
     _learn_responsible(learnt)
+    talk = conversations.listen(current.account, current.client, current.catalogue, items, now=current.now)
+    if talk is not None:
+        to_read |= conversations.strangers(talk)
     _read_back(current, sorted(to_read), cards)
     for item in items:
         if item.result == Result.PENDING:
@@ -234,7 +239,13 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     second_cards.are_gone(unread, now=current.now)
     _learn_phones(current, items)
     _forget(current, items)
-    messages = [said for item in items if item.entity == "message" and (said := written(item.data))]
+    if talk is not None:
+        conversations.take(talk, current.readings)
+        known = {item.pk for item in items}
+        current.earlier = [one.item for one in talk.said if one.item.pk not in known]
+    heard = conversations.heard_here(talk)
+    rest = [item for item in items if item.entity == "message" and item.pk not in heard]
+    messages = [said for item in rest if (said := written(item.data))]
     if not takeovers.hear(current.account, messages, now=current.now) or any(item.entity == "talk" for item in items):
         # Who wrote stands in the events feed alone: let the clock look there now.
         Account.objects.filter(pk=current.account.pk).update(takeovers_looked_at=None)
@@ -352,7 +363,7 @@ def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[Webh
         if event.state != WebhookEvent.State.FAILED:
             event.state, event.cause, event.error = WebhookEvent.State.PROCESSED, "", ""
     with transaction.atomic():
-        WebhookItem.objects.bulk_update(items, ["result", "error", "data"], batch_size=500)
+        WebhookItem.objects.bulk_update([*items, *current.earlier], ["result", "error", "data"], batch_size=500)
         WebhookEvent.objects.bulk_update(events, ["state", "cause", "error", "processed_at"], batch_size=500)
         Account.objects.filter(pk=current.account.pk).update(webhook_heard_at=events[-1].received_at)
     for result, number in Counter(item.result for item in items).items():

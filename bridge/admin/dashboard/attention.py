@@ -26,7 +26,7 @@ from bridge.selectors.pulse import Pulse
 from bridge.sync import briefings
 from followups.today import Today
 from leads import meetings
-from leads.models import ProbablySame, UnmappedConversationStage, UnmappedFlow
+from leads.models import Pipeline, ProbablySame, UnmappedConversationStage, UnmappedFlow
 
 DANGER, WARNING, INFO = "danger", "warning", "info"
 CAUSES_SHOWN = 6
@@ -113,6 +113,7 @@ def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: dat
         *_stuck_cards(),
         *_briefings(),
         *_inbox(now),
+        *_silenced(),
         *_agent_events(),
         *_drift(),
         *_followups(followups),
@@ -298,6 +299,19 @@ def _inbox(now: datetime) -> Iterator[Concern]:
 
 def _waiting(state: WebhookEvent.State) -> dict[str, Any]:
     return WebhookEvent.objects.filter(state=state).aggregate(count=Count("pk"), oldest=Min("received_at"))
+
+
+def _silenced() -> Iterator[Concern]:
+    for row in Pipeline.objects.filter(silenced_at__isnull=False).only("name", "silenced_at", "silenced_reason"):
+        yield Concern(
+            WARNING,
+            "voice_over_off",
+            _("%(pipeline)s: the agent is silenced") % {"pipeline": row.name},
+            row.silenced_reason,
+            _("Somebody has stopped it. Let it speak again when it may."),
+            row.silenced_at,
+            ((_("Let it speak"), reverse("admin:rules_silence", args=[row.pk])),),
+        )
 
 
 def _agent_events() -> Iterator[Concern]:

@@ -332,10 +332,14 @@ def _changes_of(revision: RulesRevision, before: RulesRevision | None) -> list[A
 
 def urls() -> list[URLPattern]:
     """Return the addresses of all rules pages, below the pipelines'."""
+    # What it shows is shown by this module.
+    from bridge.admin.rules import silencing
+
     here = "<int:pk>/rules/"
     return [
         path("rules/", admin.site.admin_view(first), name="rules"),
         path(here, page(overview), name="rules_overview"),
+        path(f"{here}silence/", page(silencing.silence), name="rules_silence"),
         path(f"{here}review/", page(review, changes=True), name="rules_review"),
         path(f"{here}discard/", page(discard, changes=True), name="rules_discard"),
         path(f"{here}stop/", page(stop, changes=True), name="rules_stop"),

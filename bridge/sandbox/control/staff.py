@@ -181,7 +181,8 @@ def act_as_robot(call: Call, lead_id: int) -> Answer:
 def say(call: Call, lead_id: int) -> Answer:
     """Write in the lead's chat: `outgoing` as staff (user 0: a bot), `incoming` as the client.
 
-    With `by_bot` a program writes with the token of `user_id`.
+    With `by_bot` a program writes with the token of `user_id`. `kind` makes it a file (voice, picture …), and `told` is
+    how webhooks tell of it (bridge/sandbox/talks.py).
     """
     lead = _lead(call, lead_id)
     user_id = call.body.get("user_id", STAFF_ID) if isinstance(call.body, dict) else STAFF_ID
@@ -189,8 +190,27 @@ def say(call: Call, lead_id: int) -> Answer:
     direction, text = body.get("direction", "outgoing"), body.get("text", "")
     if direction not in ("incoming", "outgoing") or not isinstance(text, str):
         raise Refusal.control("direction must be incoming or outgoing", 'send {"direction": "outgoing", "text": "Oi"}')
-    message = talks.say(call, lead, direction=direction, text=text, user_id=user_id, by_bot=bool(body.get("by_bot")))
+    kind, told = body.get("kind", "text"), body.get("told", "once")
+    if told not in talks.TOLD or not isinstance(kind, str):
+        raise Refusal.control(f"unknown way to tell {told!r}", f"choose one of {', '.join(talks.TOLD)}")
+    message = talks.say(
+        call,
+        lead,
+        direction=direction,
+        text=text,
+        user_id=user_id,
+        by_bot=bool(body.get("by_bot")),
+        kind=kind,
+        told=told,
+    )
     return answer(message, 201)
+
+
+def get_chat(call: Call, lead_id: int) -> Answer:
+    """Answer what was said in a lead's chats, oldest first."""
+    lead = _lead(call, lead_id)
+    said = [message for talk in call.store.talks.values() if talk.lead_id == lead.id for message in talk.messages]
+    return answer({"messages": sorted(said, key=lambda message: message["created_at"])})
 
 
 def add_note(call: Call, lead_id: int) -> Answer:
@@ -366,6 +386,7 @@ ROUTES: list[Route] = [
     ("POST", "/_sandbox/leads/<int:lead_id>/merge", merge_lead),
     ("POST", "/_sandbox/leads/<int:lead_id>/main_contact", set_main_contact),
     ("POST", "/_sandbox/leads/<int:lead_id>/message", say),
+    ("GET", "/_sandbox/leads/<int:lead_id>/chat", get_chat),
     ("POST", "/_sandbox/leads/<int:lead_id>/robot", act_as_robot),
     ("POST", "/_sandbox/leads/<int:lead_id>/note", add_note),
     ("POST", "/_sandbox/contacts/<int:contact_id>/edit", edit_contact),

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from bridge import agent_events
 from bridge.api import events
 from leads import handoff
-from leads.interactions import Meeting
+from leads.interactions import Direction, Meeting, Message
 from leads.models import Lead
 from tests.bridge.test_agent_events import deliver
 from tests.conftest import record
@@ -85,6 +85,17 @@ def test_a_follow_up_is_told_as_described(description, agent, conversation):  # 
     assert told
     for body in told:
         assert_as_described(description, body)
+
+
+def test_what_a_lead_wrote_is_told_as_described(description, agent, pipeline, settings):  # noqa: F811
+    settings.AGENT_DEBOUNCE_SECONDS = 0
+    for direction, text in ((Direction.INBOUND, "Oi"), (Direction.BOT, "Olá!")):
+        said = Message(direction, id=text, sent_at=timezone.now(), text=text, author="Salesbot")
+        record(pipeline, message=said, via="kommo")
+    deliver()
+    [body] = [body for body in agent.bodies() if body["type"] == "message.received"]
+    assert body["data"]["answered_by_bot"]["text"] == "Olá!"
+    assert_as_described(description, body)
 
 
 def test_no_media_type_but_json_is_described(description):

@@ -1,0 +1,27 @@
+"""The page that silences the agent in a whole pipeline, and lets it speak again: it says what that does, and asks."""
+
+from __future__ import annotations
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from bridge.admin.rules.pages import show
+from bridge.roles import OPERATE
+from leads import switch
+from leads.models import Pipeline
+
+
+def silence(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    """Ask, and on a POST do: whoever may pause the agent for one lead may do so for all."""
+    if not request.user.has_perm(OPERATE):
+        raise PermissionDenied
+    if request.method == "POST":
+        now, by = timezone.now(), request.user.get_username()
+        if row.silenced_at:
+            switch.let_speak(row, now=now)
+        else:
+            switch.silence(row, by=by, reason=request.POST.get("reason", ""), now=now)
+        return redirect("admin:rules_overview", row.pk)
+    return show(request, "silence", row, "overview")

@@ -1,0 +1,372 @@
+"""Kommo's chats as the conversation of a pipeline: what leads, people and bots wrote there is recorded, each once.
+
+Only where a pipeline says that its conversations are Kommo's. Whose message it is says its lead; that of a chat which
+is no lead's yet, its contact. A lead that still stands in Incoming leads is a person all the same: they get a lead
+here, and no card of ours, for theirs is there and waits to be accepted. What belongs to nobody yet waits, and is looked
+at again with every round, for an hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.core.cache import cache
+from django.db import transaction
+from django.db.models import Q
+
+from bridge.kommo.client import KommoClient
+from bridge.kommo.errors import Purpose
+from bridge.kommo.replies import ContactReply, LeadReply
+from bridge.kommo.throttle import Lane
+from bridge.models import Account, Card, Catalogue, WebhookItem
+from bridge.sync import newcomers, people, refusals, robots
+from bridge.webhooks import chats
+from bridge.webhooks.chats import BOT, LEAD, Chat
+from leads import numbers, wordless
+from leads.addresses import Address, AddressError, of_key, of_phone, parse
+from leads.erasure import ForgottenError
+from leads.interactions import Direction, Interaction, Message, Recorded, record_all
+from leads.models import FurtherAddress, Lead, Pipeline
+
+# The channel such messages are told to have come by.
+VIA = "kommo"
+LOOKED_AT_FOR = timedelta(hours=1)
+MOST_UNLINKED = 200
+# A lead that is none of ours is not read for every message of its chat.
+STRANGER_FOR_SECONDS = 600
+
+Result = WebhookItem.Result
+
+
+@dataclass
+class Said:
+    """A message with whose it turns out to be."""
+
+    item: WebhookItem
+    chat: Chat
+    heard_at: datetime
+    # What the lead is known by here: its row, or the lead of Kommo's that still stands in Incoming leads.
+    lead: Lead | None = None
+    incoming: LeadReply | None = None
+    pipeline: Pipeline | None = None
+    addresses: tuple[Address, ...] = ()
+
+
+@dataclass
+class Round:
+    """What is known while the messages of one round are looked at. `pipelines`: by our id, those that talk in Kommo."""
+
+    account: Account
+    client: KommoClient
+    catalogue: Catalogue | None
+    now: datetime
+    pipelines: Mapping[int, Pipeline]
+    said: list[Said] = field(default_factory=list)
+
+
+def listen(
+    account: Account, client: KommoClient, catalogue: Catalogue | None, items: Iterable[WebhookItem], *, now: datetime
+) -> Round | None:
+    """Return what of these items is conversation, with what waits since earlier; None where no pipeline talks in Kommo.
+
+    One query where none does, and no message among the items; two otherwise.
+    """
+    told = [item for item in items if item.entity in ("message", "talk", "unsorted", "lead", "contact")]
+    rows = Pipeline.objects.filter(account_link__account=account, conversations=Pipeline.Conversations.KOMMO)
+    pipelines = {row.pk: row for row in rows} if told else {}
+    if not pipelines:
+        return None
+    current = Round(account, client, catalogue, now, pipelines)
+    unlinked = WebhookItem.objects.filter(
+        result=Result.UNLINKED, event__account=account, event__received_at__gt=now - LOOKED_AT_FOR
+    )
+    waiting = unlinked.select_related("event").order_by("pk")[:MOST_UNLINKED]
+    messages = [item for item in told if item.entity == "message" and item.result != Result.FORGOTTEN]
+    for place, item in enumerate([*waiting, *messages]):
+        if chat := chats.read(item.action, item.data):
+            # Messages of one body keep their order.
+            heard_at = item.event.received_at + timedelta(microseconds=place)
+            current.said.append(Said(item, chat, heard_at))
+    return current
+
+
+def strangers(current: Round) -> set[int]:
+    """Return the leads of Kommo's that must be read to know whether these messages are of ours. One query."""
+    ids = {one.chat.lead_id for one in current.said if one.chat.lead_id}
+    known = Card.objects.filter(account=current.account, kommo_lead_id__in=ids) if ids else Card.objects.none()
+    unknown = ids - set(known.values_list("kommo_lead_id", flat=True)) if ids else set()
+    elsewhere = cache.get_many([_stranger(current.account, one) for one in unknown]) if unknown else {}
+    return {one for one in unknown if _stranger(current.account, one) not in elsewhere}
+
+
+def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
+    """Record the messages; each item gets its result. Raises KommoError.
+
+    readings: leads of Kommo's as they were read in this round, by id. Contacts of leads in Incoming leads, and of chats
+    that are nobody's, are read together, one call each.
+    """
+    if not current.said:
+        return
+    _by_cards(current)
+    _by_address(current)
+    unknown = [one for one in current.said if one.lead is None]
+    readings = {**readings, **_of_contacts(current, unknown)}
+    if unknown and readings:
+        # What was read was taken in meanwhile, where it could be.
+        _by_cards(current)
+    _by_incoming(current, readings)
+    _by_chat(current)
+    _note_strangers(current, readings)
+    ready = [one for one in current.said if one.pipeline]
+    for one in current.said:
+        if not one.pipeline:
+            waits = not one.chat.lead_id and one.heard_at > current.now - LOOKED_AT_FOR
+            one.item.result = Result.UNLINKED if waits else Result.IGNORED
+    in_order = sorted(ready, key=lambda one: (_at(one), one.heard_at))
+    for some in _rounds(in_order):
+        for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
+            _record(current, [one for one in some if one.pipeline == pipeline], pipeline)
+
+
+# --- Whose message it is
+
+
+def _by_cards(current: Round) -> None:
+    missing = [one for one in current.said if one.lead is None]
+    lead_ids = {one.chat.lead_id for one in missing if one.chat.lead_id}
+    # Of a chat that is no lead's, or of a second deal of the same person, whose contact is known.
+    contact_ids = {one.chat.contact_id for one in missing if one.chat.contact_id}
+    if not missing or not (lead_ids or contact_ids):
+        return
+    about = (
+        Q(kommo_lead_id__in=lead_ids)
+        | Q(kommo_contact_id__in=contact_ids)
+        | Q(own_contact_id__in=contact_ids)
+        | Q(other_contacts__kommo_contact_id__in=contact_ids)
+    )
+    rows = Card.objects.filter(about, account=current.account, lead__pipeline__in=list(current.pipelines))
+    cards = list(
+        rows.exclude(state=Card.State.CLOSED)
+        .select_related("lead")
+        .prefetch_related("other_contacts", "lead__further_addresses")
+        .distinct()
+        .order_by("-pk")
+    )
+    by_lead = {card.kommo_lead_id: card for card in cards if card.kommo_lead_id}
+    by_contact: dict[int, Card] = {}
+    for card in cards:
+        contacts = (
+            card.kommo_contact_id,
+            card.own_contact_id,
+            *(one.kommo_contact_id for one in card.other_contacts.all()),
+        )
+        for contact_id in contacts:
+            by_contact.setdefault(contact_id or 0, card)
+    for one in missing:
+        card = by_lead.get(one.chat.lead_id) or (by_contact.get(one.chat.contact_id) if one.chat.contact_id else None)
+        if card is not None:
+            _is_of(current, one, card.lead)
+
+
+def _by_address(current: Round) -> None:
+    """Find who is known by the chat or the contact alone: leads whose card is still to be accepted or made."""
+    missing = [one for one in current.said if one.lead is None]
+    keys = {address.key for one in missing for address in _addresses(one.chat, "")}
+    if not keys:
+        return
+    further = FurtherAddress.objects.filter(pipeline__in=list(current.pipelines), key__in=keys).select_related("lead")
+    owners = {row.key: row.lead for row in further}
+    first = Lead.objects.filter(pipeline__in=list(current.pipelines), phone_key__in=keys)
+    owners |= {str(lead.phone_key): lead for lead in first}
+    for one in missing:
+        found = (owners.get(address.key) for address in _addresses(one.chat, ""))
+        if lead := next(filter(None, found), None):
+            _is_of(current, one, lead)
+
+
+def _is_of(current: Round, one: Said, lead: Lead) -> None:
+    pipeline = current.pipelines[lead.pipeline_id]
+    own = (of_key(lead.phone_key, value=lead.phone or ""),) if lead.phone_key else ()
+    theirs = _addresses(one.chat, pipeline.phone_region)
+    if not own and theirs:
+        # Found in Kommo without a number: by its chat it is somebody.
+        numbers.introduce(lead, theirs, now=current.now)
+    one.lead, one.pipeline, one.addresses = lead, pipeline, (*own, *theirs)
+
+
+def _of_contacts(current: Round, unknown: Sequence[Said]) -> dict[int, LeadReply]:
+    """Return the leads of contacts whose chat is no lead's yet, once they have one; what can be is taken in."""
+    ids = {one.chat.contact_id for one in unknown if not one.chat.lead_id and one.chat.contact_id}
+    if not ids:
+        return {}
+    found = refusals.aside(
+        current.account,
+        current.client,
+        Purpose.CONTACTS,
+        lambda: current.client.contacts(ids=sorted(ids), with_leads=True, lane=Lane.LIVE),
+        now=current.now,
+    )
+    leads_of = {reply.id: reply.lead_ids for reply in found or () if reply.id in ids}
+    wanted = sorted({lead_id for lead_ids in leads_of.values() for lead_id in lead_ids})
+    if not wanted:
+        return {}
+    read = current.client.iterate_leads(ids=wanted[:250], with_=("contacts",), limit=250, lane=Lane.LIVE)
+    replies = {reply.id: reply for reply in read if reply.id in wanted and not reply.is_deleted}
+    newcomers.take_in(
+        current.account, list(replies.values()), current.client, current.catalogue, now=current.now, lane=Lane.LIVE
+    )
+    return replies
+
+
+def _by_incoming(current: Round, readings: Mapping[int, LeadReply]) -> None:
+    by_kommo_id = {row.kommo_pipeline_id: row for row in current.pipelines.values() if row.kommo_pipeline_id}
+    incoming = {
+        reply.id: reply
+        for reply in readings.values()
+        if reply.pipeline_id in by_kommo_id and newcomers.is_incoming(reply, current.catalogue)
+    }
+    by_contact = {contact: reply for reply in incoming.values() for contact in reply.contact_ids}
+    missing = [one for one in current.said if one.lead is None]
+    for one in missing:
+        one.incoming = incoming.get(one.chat.lead_id)
+        if one.incoming is None and not one.chat.lead_id:
+            one.incoming = by_contact.get(one.chat.contact_id)
+    waiting = [one for one in missing if one.incoming]
+    contact_ids = {contact for one in waiting if one.incoming for contact in one.incoming.contact_ids}
+    contacts = people.ask(current.account, current.client, contact_ids, Lane.LIVE, now=current.now) if waiting else {}
+    for one in waiting:
+        assert one.incoming is not None
+        one.pipeline = by_kommo_id[one.incoming.pipeline_id]
+        one.addresses = (*_numbers(one.incoming, contacts or {}, one.pipeline), *_addresses(one.chat, ""))
+        if not one.addresses:
+            one.pipeline = None
+
+
+def _by_chat(current: Round) -> None:
+    """Give a message the lead of another one of the same chat, which says whose it is."""
+    known = {one.chat.chat_id: one for one in current.said if one.pipeline and one.chat.chat_id}
+    for one in current.said:
+        if one.pipeline is None and not one.chat.lead_id and (other := known.get(one.chat.chat_id)):
+            one.lead, one.incoming, one.pipeline = other.lead, other.incoming, other.pipeline
+            one.addresses = other.addresses
+
+
+def _numbers(reply: LeadReply, contacts: Mapping[int, ContactReply], pipeline: Pipeline) -> tuple[Address, ...]:
+    texts = [text for one in reply.contact_ids if one in contacts for text in contacts[one].phones]
+    return tuple(of_phone(phone) for phone in people.phones_of(texts, pipeline))
+
+
+def _note_strangers(current: Round, readings: Mapping[int, LeadReply]) -> None:
+    ours = {row.kommo_pipeline_id for row in current.pipelines.values()}
+    elsewhere = {reply.id for reply in readings.values() if reply.pipeline_id not in ours}
+    if elsewhere:
+        cache.set_many({_stranger(current.account, one): 1 for one in elsewhere}, STRANGER_FOR_SECONDS)
+
+
+def _stranger(account: Account, kommo_lead_id: int) -> str:
+    return f"no-chat-of-ours:{account.pk}:{kommo_lead_id}"
+
+
+def _addresses(chat: Chat, region: str) -> tuple[Address, ...]:
+    found = []
+    for kind, value in (("kommo_chat", chat.chat_id), ("kommo_contact", str(chat.contact_id or ""))):
+        with suppress(AddressError):
+            found.append(parse(kind, value, region=region))
+    return tuple(found)
+
+
+# --- Recording it
+
+
+def _rounds(left: list[Said]) -> Iterator[list[Said]]:
+    """Split messages so that in each part every person comes once; the order of each person's stays."""
+    while left:
+        seen: set[tuple[int, str]] = set()
+        now_on: list[Said] = []
+        later: list[Said] = []
+        for one in left:
+            who = {(one.pipeline.pk if one.pipeline else 0, address.key) for address in one.addresses}
+            (later if who & seen else now_on).append(one)
+            seen |= who
+        yield now_on
+        left = later
+
+
+def _record(current: Round, some: Sequence[Said], pipeline: Pipeline) -> None:
+    try:
+        with transaction.atomic():
+            recorded = record_all(
+                [_interaction(current, one, pipeline) for one in some], pipeline=pipeline, now=current.now
+            )
+            for one, result in zip(some, recorded, strict=True):
+                if one.incoming is not None:
+                    # Theirs is there: it is linked once it is accepted, and nothing is made beside it.
+                    people.name_card(result.lead, one.incoming.id)
+    except ForgottenError:
+        if len(some) == 1:
+            some[0].item.result = Result.FORGOTTEN
+            return
+        for one in some:
+            _record(current, [one], pipeline)
+        return
+    for one, result in zip(some, recorded, strict=True):
+        one.item.result = Result.UNCHANGED if result.interaction.is_told_before else Result.ADOPTED
+        _tell_of_bots(current, one, result)
+
+
+def _tell_of_bots(current: Round, one: Said, result: Recorded) -> None:
+    """Let staff be told of a bot that answers their leads."""
+    message = result.interaction.message
+    if message and message.direction is Direction.BOT:
+        robots.note_message(
+            current.account,
+            lead_id=one.chat.lead_id,
+            contact_id=one.chat.contact_id,
+            at=int(_at(one).timestamp()),
+            text=message.text,
+        )
+
+
+def _interaction(current: Round, one: Said, pipeline: Pipeline) -> Interaction:
+    chat, at = one.chat, min(_at(one), current.now)
+    direction = _direction(current.account, chat)
+    return Interaction(
+        phone=None,
+        addresses=one.addresses,
+        occurred_at=at,
+        hints={"name": chat.name} if direction is Direction.INBOUND and chat.name else {},
+        message=Message(
+            direction=direction,
+            id=chat.id,
+            sent_at=at,
+            text=chat.text if chat.text.strip() else wordless.shown(chat.kind, pipeline.locale),
+            author=chat.name if direction in (Direction.STAFF, Direction.BOT) else "",
+            kind=chat.kind,
+            attachments=(chat.attachment,) if chat.attachment else (),
+        ),
+        via=VIA,
+        heard_at=one.heard_at,
+    )
+
+
+def _direction(account: Account, chat: Chat) -> Direction:
+    """Say who wrote: what our own user wrote, by hand or by the API, is the agent's side; another program is a bot."""
+    if chat.author == LEAD:
+        return Direction.INBOUND
+    if chat.user_id and chat.user_id == account.kommo_user_id:
+        return Direction.OUTBOUND
+    return Direction.BOT if chat.author == BOT else Direction.STAFF
+
+
+def _at(one: Said) -> datetime:
+    return min(datetime.fromtimestamp(one.chat.at, UTC), one.heard_at) if one.chat.at else one.heard_at
+
+
+def heard_here(current: Round | None) -> Collection[int]:
+    """Return which items were conversation: whoever wrote in it has been heard."""
+    if current is None:
+        return ()
+    return {one.item.pk for one in current.said if one.pipeline}

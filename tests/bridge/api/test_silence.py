@@ -1,0 +1,53 @@
+"""The switch that silences the agent in a whole pipeline, over HTTP and in the admin."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+
+from leads.models import Pipeline
+from tests.conftest import MARIA, record
+
+
+def test_one_call_silences_the_agent_for_every_lead_and_another_lets_it_speak(pipeline, agent):
+    record(pipeline)
+    told = agent.post("agent/silence/", {"reason": "responde errado"})
+    assert told.status_code == 200
+    assert told.json()["may_reply"] is False
+    may = agent.get("agent/may-reply/", phone=MARIA).json()
+    assert may == told.json()
+    assert "responde errado" in may["reason"]
+    # Nor to anybody new.
+    assert agent.get("agent/may-reply/", phone="5581911112222").json()["may_reply"] is False
+
+    assert agent.delete("agent/silence/").json() == {"may_reply": True, "reason": None, "since": None}
+    assert agent.get("agent/may-reply/", phone=MARIA).json()["may_reply"] is True
+
+
+def test_a_pipeline_that_is_not_there_is_404(pipeline, agent):
+    assert agent.post("agent/silence/?pipeline=nope").status_code == 404
+    pipeline.refresh_from_db()
+    assert pipeline.silenced_at is None
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("operator", 302)])
+def test_staff_who_may_pause_the_agent_may_silence_it_and_are_asked_first(pipeline, role, status):
+    user = User.objects.create_user("bia", password="x", is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    path = reverse("admin:rules_silence", args=[pipeline.pk])
+    assert client.get(path).status_code == (403 if status == 403 else 200)
+    pipeline.refresh_from_db()
+    assert pipeline.silenced_at is None
+
+    assert client.post(path, {"reason": "nonsense"}).status_code == status
+
+    row = Pipeline.objects.get(pk=pipeline.pk)
+    assert (row.silenced_at is not None, row.silenced_by) == (status == 302, "bia" if status == 302 else "")
+    if status == 302:
+        assert "nonsense" in client.get(reverse("admin:rules_overview", args=[pipeline.pk])).content.decode()
+        client.post(path)
+        assert Pipeline.objects.get(pk=pipeline.pk).silenced_at is None

@@ -1,0 +1,311 @@
+"""What is written in Kommo's chats is the conversation of a pipeline that says so. The sandbox's webhooks are told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from django.test import Client
+from django.utils import timezone
+
+from bridge.configuration.connecting import destination_for
+from bridge.models import Account, Card, WebhookItem
+from bridge.sandbox import brackets
+from bridge.sync import subscription
+from bridge.sync.connection import client_for
+from bridge.webhooks import chats, parsing
+from bridge.webhooks.processing import process_inbox
+from leads.models import Lead, Message
+from tests.conftest import MARIA, drain, lead_of, record
+
+SAMPLES = Path(__file__).parent / "bodies"
+TOKEN = {"Authorization": "Bearer sandbox-token"}
+ANA = 11087201
+ITEM = {
+    "id": "m-1",
+    "chat_id": "chat-1",
+    "talk_id": "7",
+    "contact_id": "0",
+    "text": "Oi",
+    "type": "incoming",
+    "message_type": "text",
+    "origin": "waba",
+}
+
+
+@pytest.fixture
+def talks(account, pipeline):
+    pipeline.refresh_from_db()
+    pipeline.conversations = "kommo"
+    pipeline.save()
+    return pipeline
+
+
+@pytest.fixture
+def listens(settings):
+    settings.AGENT_WEBHOOK_URL = "http://127.0.0.1:9/"
+
+
+def post(account: Account, *bodies: str) -> None:
+    path = destination_for(account, "http://x").removeprefix("http://x")
+    for body in bodies:
+        answer = Client().post(path, body, content_type="application/x-www-form-urlencoded")
+        assert answer.status_code == 200
+
+
+def body(root: str, *items: dict) -> str:
+    return brackets.encode({root: {"add": dict(enumerate(items))}})
+
+
+def hear(account: Account, *items: dict, root: str = "message") -> None:
+    post(account, body(root, *items))
+    process_inbox(account.pk)
+
+
+def carded(account, pipeline) -> Card:
+    record(pipeline)
+    drain(account)
+    return lead_of().card
+
+
+def written(card: Card, **more) -> dict:
+    now = int(timezone.now().timestamp())
+    lead = {"entity_type": "lead", "entity_id": card.kommo_lead_id}
+    item = {**ITEM, **lead, "contact_id": card.kommo_contact_id or 0, "created_at": now}
+    item["author"] = {"id": "a", "type": "external", "name": "Maria Souza"}
+    return item | more
+
+
+def by_person(card: Card, **more) -> dict:
+    author = {"id": "b", "type": "internal", "user_id": ANA, "name": "Ana Vendas"}
+    return written(card, type="outgoing", author=author, **{"id": "m-p", "text": "Aqui é a Ana", **more})
+
+
+def by_bot(card: Card, **more) -> dict:
+    author = {"id": "c", "type": "bot", "name": "Salesbot"}
+    return written(card, type="outgoing", author=author, **{"id": "m-b", "text": "Olá!", **more})
+
+
+def told() -> list[tuple[str, str, str]]:
+    return [(one.direction, one.text, one.author) for one in Message.objects.order_by("at", "untold_since", "pk")]
+
+
+def test_what_lead_person_and_bot_write_is_the_conversation_and_says_who_wrote_it(account, talks):
+    card = carded(account, talks)
+    hear(account, written(card))
+    hear(account, by_bot(card), root="outgoing_message")
+    hear(account, by_person(card), root="outgoing_message")
+
+    assert sorted(told()) == [
+        ("bot", "Olá!", "Salesbot"),
+        ("inbound", "Oi", ""),
+        ("staff", "Aqui é a Ana", "Ana Vendas"),
+    ]
+    assert set(Message.objects.values_list("channel", flat=True)) == {"kommo"}
+    lead = lead_of()
+    assert (lead.handoff_source, bool(lead.last_inbound_at)) == ("chat", True)
+    assert {one["kind"] for one in lead.addresses} >= {"phone", "kommo_chat"}
+
+
+def test_where_the_agent_has_the_conversation_chats_are_no_conversation_and_a_person_takes_over_all_the_same(
+    account, pipeline
+):
+    card = carded(account, pipeline)
+    hear(account, written(card))
+    hear(account, by_person(card), root="outgoing_message")
+    assert told() == []
+    assert lead_of().handoff_source == "chat"
+
+
+def test_a_message_told_twice_and_under_both_names_counts_once(account, talks, listens):
+    card = carded(account, talks)
+    item = written(card)
+    post(account, body("message", item, item))
+    process_inbox(account.pk)
+    hear(account, item)
+    person = by_person(card)
+    post(account, body("message", person), body("outgoing_message", person))
+    process_inbox(account.pk)
+    assert Message.objects.count() == 2
+    assert Message.objects.get(direction="inbound").telling == "waiting"
+
+
+@pytest.mark.parametrize("placeholder", ["", "⏳", "[áudio]"])
+def test_a_file_that_comes_first_as_a_placeholder_is_one_message(account, talks, placeholder):
+    card = carded(account, talks)
+    file = {"type": "voice", "link": "https://amojo.kommo.com/attachments/nota.ogg", "file_name": "nota.ogg"}
+    hear(account, written(card, text=placeholder))
+    hear(account, written(card, text="", message_type="voice", attachment=file))
+    hear(account, written(card, text=placeholder))
+
+    [message] = Message.objects.all()
+    assert (message.kind, message.text) == ("audio", "áudio")
+    assert message.attachments == [
+        {"kind": "audio", "mime": "", "name": "nota.ogg", "reference": "https://amojo.kommo.com/attachments/nota.ogg"}
+    ]
+
+
+def test_several_messages_of_one_body_keep_their_order(account, talks, listens):
+    card = carded(account, talks)
+    hear(account, *[written(card, id=f"m-{number}", text=str(number)) for number in range(12)])
+    assert [text for _, text, _ in told()] == [str(number) for number in range(12)]
+
+
+def test_a_chat_that_is_no_leads_yet_is_found_by_its_contact(account, talks, kommo):
+    card = carded(account, talks)
+    item = written(card)
+    for key in ("entity_type", "entity_id"):
+        del item[key]
+    hear(account, item)
+    assert told() == [("inbound", "Oi", "")]
+
+
+def test_a_chat_of_nobody_waits_until_its_lead_is_there(account, talks, kommo, listens):
+    item = {**ITEM, "contact_id": 0, "created_at": int(timezone.now().timestamp())}
+    hear(account, item)
+    assert told() == []
+    assert WebhookItem.objects.get().result == "unlinked"
+
+    lead = kommo.post("leads", {"name": "Maria", "phone": MARIA})
+    kommo_id, contact_id = lead["id"], lead["_embedded"]["contacts"][0]["id"]
+    later = {**item, "id": "m-2", "text": "?", "entity_type": "lead", "entity_id": kommo_id, "contact_id": contact_id}
+    hear(account, later)
+
+    assert [text for _, text, _ in told()] == ["Oi", "?"]
+    assert set(WebhookItem.objects.values_list("result", flat=True)) == {"adopted"}
+
+
+def test_a_lead_born_in_kommo_with_its_first_message_is_taken_in_by_the_same_call(account, talks, kommo):
+    lead = kommo.post("leads", {"name": "Maria", "phone": MARIA})
+    before = len(kommo.journal())
+    hear(
+        account, {**ITEM, "entity_type": "lead", "entity_id": lead["id"], "created_at": int(timezone.now().timestamp())}
+    )
+    assert told() == [("inbound", "Oi", "")]
+    assert lead_of().card.kommo_lead_id == lead["id"]
+    # The lead, and its contact.
+    assert len(kommo.journal()) - before == 2
+
+
+def test_a_lead_of_another_pipeline_is_none_of_ours_and_read_once(account, talks, kommo):
+    pipelines = client_for(account).pipelines()
+    elsewhere = next(one.id for one in pipelines if one.id != talks.kommo_pipeline_id)
+    lead = kommo.post("leads", {"name": "Maria", "phone": MARIA, "pipeline_id": elsewhere})
+    now = int(timezone.now().timestamp())
+    item = {**ITEM, "entity_type": "lead", "entity_id": lead["id"], "created_at": now}
+    hear(account, item)
+    before = len(kommo.journal())
+    hear(account, {**item, "id": "m-2"})
+    assert (told(), len(kommo.journal()) - before) == ([], 0)
+
+
+def test_somebody_in_incoming_leads_has_a_conversation_and_one_card_once_they_are_accepted(
+    account, talks, kommo, listens
+):
+    waiting = kommo.post("leads", {"name": "Maria", "contact_name": "Maria", "incoming": True})
+    now = int(timezone.now().timestamp())
+    contact_id = waiting["_embedded"]["contacts"][0]["id"]
+    item = {**ITEM, "entity_type": "lead", "entity_id": waiting["id"], "contact_id": contact_id, "created_at": now}
+    item["author"] = {"type": "external", "name": "Maria Souza"}
+    hear(account, item)
+
+    assert told() == [("inbound", "Oi", "")]
+    lead = Lead.objects.get()
+    assert lead.name == "Maria Souza"
+    before = kommo.writes()
+    drain(account)
+    assert kommo.writes() == before
+    assert "Incoming leads" in Card.objects.get().waiting_reason
+
+    answer = requests.get(f"{kommo.url}/api/v4/leads/unsorted", headers=TOKEN, timeout=10)
+    uid = answer.json()["_embedded"]["unsorted"][0]["uid"]
+    requests.post(f"{kommo.url}/api/v4/leads/unsorted/{uid}/accept", json={}, headers=TOKEN, timeout=10)
+    post(account, f"leads[add][0][id]={waiting['id']}&leads[add][0][pipeline_id]={talks.kommo_pipeline_id}")
+    process_inbox(account.pk)
+
+    assert Card.objects.get().kommo_lead_id == waiting["id"]
+    hear(account, {**item, "id": "m-2", "text": "e agora?"})
+    assert Lead.objects.count() == 1
+    assert [text for _, text, _ in told()] == ["Oi", "e agora?"]
+
+
+def test_a_report_of_the_agents_about_the_same_message_counts_once(account, talks, listens):
+    from leads.interactions import Direction
+    from leads.interactions import Message as Said
+
+    card = carded(account, talks)
+    hear(account, written(card))
+    record(talks, message=Said(Direction.INBOUND, text="Oi"))
+    record(talks, message=Said(Direction.INBOUND, id="m-1", text="Oi"))
+    assert Message.objects.filter(direction="inbound").count() == 1
+    assert Message.objects.get(direction="inbound").telling == ""
+
+
+def test_what_the_agent_said_and_a_bot_shows_in_the_chat_is_the_agents(account, talks):
+    from leads.interactions import Direction
+    from leads.interactions import Message as Said
+
+    talks.yields_to_bots = True
+    talks.save()
+    card = carded(account, talks)
+    record(talks, message=Said(Direction.OUTBOUND, text="Qual o valor da conta?"))
+    hear(account, by_bot(card, text="Qual o valor da conta?"), root="outgoing_message")
+    # And where it shows before it is reported.
+    hear(account, by_bot(card, id="m-c", text="E a cidade?"), root="outgoing_message")
+    assert lead_of().handoff_source == "guard"
+    record(talks, message=Said(Direction.OUTBOUND, text="E a cidade?"))
+
+    assert [direction for direction, _, _ in told()] == ["outbound", "outbound"]
+    assert lead_of().handoff_source == ""
+
+
+def test_the_subscription_includes_messages_where_conversations_are_kommos(account, pipeline, kommo):
+    assert "add_message" not in subscription.wanted(account)
+    pipeline.refresh_from_db()
+    pipeline.conversations = "kommo"
+    pipeline.save()
+    assert {"add_message", "add_outgoing_message", "add_unsorted"} <= set(subscription.wanted(account))
+    account.refresh_from_db()
+    assert account.webhook_checked_at is None
+
+
+def test_how_many_statements_a_round_takes_does_not_grow_with_its_messages(
+    account, talks, django_assert_max_num_queries
+):
+    card = carded(account, talks)
+    counts = []
+    for number in (1, 30):
+        post(account, *[body("message", written(card, id=f"r{number}-{one}")) for one in range(number)])
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        with CaptureQueriesContext(connection) as asked:
+            process_inbox(account.pk)
+        counts.append(len(asked) / number)
+    # One person's messages are taken one after the other.
+    assert counts[1] < counts[0]
+
+
+def read(name: str):
+    text = (SAMPLES / name).read_bytes()
+    [item] = [one for one in parsing.parse(text).items if one.entity == "message"]
+    return chats.read(item.action, item.data)
+
+
+@pytest.mark.parametrize(
+    "noise", ["", "x=1", "message[add]=1", "message[add][0]=1", "message[add][0][author]=x&message[add][0][id]=1"]
+)
+def test_no_body_makes_reading_raise(noise):
+    for item in parsing.parse(noise.encode()).items:
+        chats.read(item.action, item.data)
+
+
+def test_an_old_wait_of_a_chat_that_is_nobodys_ends(account, talks):
+    hear(account, {**ITEM, "created_at": int(timezone.now().timestamp())})
+    item = WebhookItem.objects.get()
+    item.event.received_at -= timedelta(hours=2)
+    item.event.save()
+    hear(account, {**ITEM, "id": "m-2", "created_at": int(timezone.now().timestamp())})
+    assert set(WebhookItem.objects.values_list("result", flat=True)) == {"unlinked"}

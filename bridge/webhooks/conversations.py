@@ -25,7 +25,7 @@ from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import newcomers, people, refusals, robots
 from bridge.webhooks import chats
 from bridge.webhooks.chats import BOT, LEAD, Chat
-from leads import numbers, wordless
+from leads import numbers, parts, wordless
 from leads.addresses import Address, AddressError, of_key, of_phone, parse
 from leads.erasure import ForgottenError
 from leads.interactions import Direction, Interaction, Message, Recorded, record_all
@@ -125,6 +125,10 @@ def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
         if not one.pipeline:
             waits = not one.chat.lead_id and one.heard_at > current.now - LOOKED_AT_FOR
             one.item.result = Result.UNLINKED if waits else Result.IGNORED
+    for one in ready:
+        if _is_ours(one, current.now):
+            one.item.result = Result.ECHO
+    ready = [one for one in ready if one.item.result != Result.ECHO]
     in_order = sorted(ready, key=lambda one: (_at(one), one.heard_at))
     for some in _rounds(in_order):
         for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
@@ -279,6 +283,13 @@ def _addresses(chat: Chat, region: str) -> tuple[Address, ...]:
 
 
 # --- Recording it
+
+
+def _is_ours(one: Said, now: datetime) -> bool:
+    """Say whether a bot's words are a message of ours on its way, which has arrived with that."""
+    if one.chat.author != BOT or one.lead is None:
+        return False
+    return parts.arrived([one.lead.pk], one.chat.text, their_id=one.chat.id, at=min(_at(one), now), now=now)
 
 
 def _rounds(left: list[Said]) -> Iterator[list[Said]]:

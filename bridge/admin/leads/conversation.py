@@ -16,10 +16,10 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext as _
 
-from bridge.intakes.words import SHOWN as WORDS_FOR_KINDS
 from bridge.reasons import told
 from leads.messages import plain_id
 from leads.models import Lead, Message
+from leads.wordless import SHOWN as WORDS_FOR_KINDS
 
 SHOWN = 30
 Direction, Kind, State = Message.Direction, Message.Kind, Message.State

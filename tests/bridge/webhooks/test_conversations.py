@@ -261,6 +261,23 @@ def test_what_the_agent_said_and_a_bot_shows_in_the_chat_is_the_agents(account, 
     assert lead_of().handoff_source == ""
 
 
+def test_what_we_sent_and_the_chat_shows_is_no_other_bots_and_has_arrived(account, talks):
+    from leads.models import MessagePart
+
+    card = carded(account, talks)
+    now = timezone.now()
+    row = Message.objects.create(
+        lead=card.lead, direction="outbound", text="Um. Dois.", state="queued", at=now, queued_at=now
+    )
+    for position, text in enumerate(("Um.", "Dois.")):
+        MessagePart.objects.create(message=row, position=position, text=text, state="sent")
+    for place, text in enumerate(("Um.", "Dois.")):
+        hear(account, by_bot(card, id=f"m-{place}", text=text), root="outgoing_message")
+
+    assert Message.objects.get().state == "delivered"
+    assert lead_of().handoff_source == ""
+
+
 def test_the_subscription_includes_messages_where_conversations_are_kommos(account, pipeline, kommo):
     assert "add_message" not in subscription.wanted(account)
     pipeline.refresh_from_db()

@@ -40,9 +40,9 @@ class Listener(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         event = Webhook(os.environ["AGENT_WEBHOOK_SECRET"]).verify(body.decode(), dict(self.headers))
         data = event["data"]
-        if event["type"] == "message.received" and data["may_reply"]:
-            if text := answer(data["lead"], data["messages"]):
-                say(data["lead"], text, key=self.headers["webhook-id"])
+        is_ours = event["type"] == "message.received" and data["may_reply"]
+        if is_ours and (text := answer(data["lead"], data["messages"])):
+            say(data["lead"], text, key=self.headers["webhook-id"])
         reply = json.dumps({}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(reply)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -30,6 +32,12 @@ def usual_words_for_nothing() -> list[str]:
 
 def new_version() -> int:
     return secrets.randbits(62)
+
+
+def person(request: Any = None, **_: Any) -> Any:
+    """Return who changed a row, for its history: a person, never the key of a program."""
+    user = getattr(request, "user", None)
+    return user if isinstance(user, get_user_model()) else None
 
 
 class Pipeline(models.Model):

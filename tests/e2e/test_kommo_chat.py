@@ -95,8 +95,6 @@ def test_five_bubbles_are_one_call_also_when_everything_is_killed_in_the_middle(
     writes(stack, lead_id, "e o preço?")
     found = stack.call("GET", "leads/").json()["results"]
     [lead] = [one for one in found if one["kommo_lead_id"] == lead_id]
-    time.sleep(5)
-    assert len(answers(stack, lead_id)) == 1
     assert stack.call("DELETE", f"leads/{lead['id']}/handoff/").ok
 
     def goes_on() -> None:

@@ -211,7 +211,9 @@ class Pipeline(models.Model):
     )
     # Drawn by lot and never counted up: a version that was rolled back must not come again with other rules.
     rules_version = models.BigIntegerField(default=new_version, editable=False)
-    history = HistoricalRecords(excluded_fields=["rules_version", "serves_new_since"], no_db_index=["handoff_stage"])
+    history = HistoricalRecords(
+        get_user=person, excluded_fields=["rules_version", "serves_new_since"], no_db_index=["handoff_stage"]
+    )
 
     class Meta:
         verbose_name = _("pipeline")

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("bridge", "0035_what_was_told_of_messages"),
+        ("bridge", "0036_messages_newest_first"),
     ]
 
     operations = [

@@ -31,7 +31,8 @@ check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, l
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory check-hostile
 
-# All that speaks to Kommo once more, with one that behaves as badly as accounts were seen to (docs/sandbox.md).
+# All that speaks to Kommo once more, with one that behaves as badly as accounts were seen to (docs/sandbox.md). On SQLite
+# alone: what Kommo does is the question, and the suite before it has asked both databases what they do.
 .PHONY: check-hostile
 check-hostile:
 	@$(PY) scripts/run_tests.py --kommo hostile -m "not served"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -43,3 +44,49 @@ def test_a_lead_heard_by_a_way_in_gets_a_card_and_staff_on_the_phone_silence_the
         assert not may_reply()
 
     eventually(silent)
+
+
+def test_a_lead_of_instagram_books_by_calendar_and_their_number_comes_to_the_card(stack: Stack):
+    chat, calendar = stack.manage("intake", "chatwoot", "e2e-insta"), stack.manage("intake", "calcom", "e2e-agenda")
+    user, phone, moment = f"{time.time_ns()}"[-16:], new_phone(), f"{time.time_ns()}"
+    nobody = {"sender__phone_number": None, "conversation__meta__sender__phone_number": None}
+    channel = {"conversation__channel": "Channel::Instagram", "conversation__contact_inbox__source_id": user}
+    said = body("chatwoot/01", **nobody, **channel, id=int(moment[-9:]), source_id=f"ig{moment}")
+    for _ in range(2):
+        assert requests.post(f"{stack.web_url}{chat}", json=said, timeout=10).status_code == 200
+
+    def heard() -> dict[str, Any]:
+        found = stack.call("GET", f"leads/?address=instagram:{user}").json()["results"]
+        assert len(found) == 1
+        return dict(found[0])
+
+    lead = eventually(heard)
+    assert lead["phone"] is None
+    first = stack.synced(lead["id"])
+    # The agent reports the same message as well, under the messenger's id.
+    report = {
+        "lead": {"addresses": [{"kind": "instagram", "value": user}]},
+        "message": {"id": f"ig{moment}", "direction": "inbound", "text": said["content"]},
+    }
+    assert stack.call("POST", "interactions/", report).status_code == 200
+    told = [row for row in stack.timeline(lead["id"]) if row["data"].get("message")]
+    assert [row["data"]["message"]["text"] for row in told] == [said["content"]]
+
+    starts_at = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:00:00Z}"
+    booked = {"metadata__lead": lead["id"], "startTime": starts_at, "uid": f"uid{moment}"}
+    booking = body(
+        "calcom/01",
+        createdAt=datetime.now(UTC).isoformat(),
+        **{f"payload__{path}": value for path, value in booked.items()},
+        payload__responses__attendeePhoneNumber={"label": "phone_number", "value": phone, "isHidden": False},
+    )
+    assert requests.post(f"{stack.web_url}{calendar}", json=booking, timeout=10).status_code == 200
+
+    def in_the_diary() -> dict[str, Any]:
+        found = stack.lead(lead["id"])
+        assert (found["stage"], found["meeting"] and found["meeting"]["id"]) == ("meeting_scheduled", f"uid{moment}")
+        return found
+
+    assert eventually(in_the_diary)["phone"] == phone
+    card = eventually(lambda: stack.card(phone))
+    assert card["id"] == first["kommo_lead_id"]

@@ -8,6 +8,7 @@ from bridge.admin import health as health_page
 from bridge.admin.dashboard import acting
 from bridge.api import problems
 from bridge.intakes import views as intakes
+from bridge.mcp.views import Mcp
 from bridge.webhooks import views as webhooks
 
 handler500 = problems.server_error
@@ -25,6 +26,9 @@ urlpatterns = [
     path("admin/setup/", include("bridge.admin.setup.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("bridge.api.urls")),
+    # People forget the last slash, and a POST does not survive a redirect.
+    path("mcp/", Mcp.as_view(), name="mcp"),
+    path("mcp", Mcp.as_view()),
     path("webhooks/kommo/<str:secret>/", webhooks.receive, name="kommo-webhook"),
     # Evolution can add an event's name at the end, and people forget the last slash.
     re_path(r"^intake/(?P<slug>[^/]+)/(?P<secret>[^/]+)(?:/.*)?$", intakes.receive, name="intake"),

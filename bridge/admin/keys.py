@@ -18,9 +18,9 @@ from bridge.models import ApiKey
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(AsksAgain, StaffAdmin):
-    list_display = ("name", "prefix", "pipeline", "created_at", "last_used_at", "revoked_at")
+    list_display = ("name", "prefix", "pipeline", "may_act", "created_at", "last_used_at", "revoked_at")
     list_select_related = ("pipeline",)
-    fields = ("name", "pipeline")
+    fields = ("name", "pipeline", "may_act")
     actions = ("revoke",)
     sensitive_actions = ("revoke",)
 

@@ -21,9 +21,12 @@ LAST_USED_GRAIN = timedelta(minutes=1)
 class ApiKeyAuthentication(BaseAuthentication):
     """Finds the key by its hash; request.auth and request.user are the ApiKey."""
 
+    # In small letters.
+    schemes: tuple[str, ...] = (SCHEME.lower(),)
+
     def authenticate(self, request: Request) -> tuple[ApiKey, ApiKey] | None:
         scheme, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
-        if scheme.lower() != SCHEME.lower():
+        if scheme.lower() not in self.schemes:
             return None
         key = keys.find(text.strip())
         if key is None:

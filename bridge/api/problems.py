@@ -105,7 +105,7 @@ def _say_why(error: Exception) -> None:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer for a fault of ours: to the API's callers in their own shape, to everybody else as Django does."""
-    if not request.path.startswith("/api/"):
+    if not request.path.startswith(("/api/", "/mcp")):
         return defaults.server_error(request)
     fault = exceptions.APIException("Something broke on our side; it is in the log. Nothing was stored.")
     return JsonResponse(problem(fault), status=500, content_type=CONTENT_TYPE)

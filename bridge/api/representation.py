@@ -217,7 +217,7 @@ def lead_in_full(lead: Lead, now: datetime) -> dict[str, Any]:
         "meeting": _meeting(lead),
         "booking_url": booking_links.link(lead.pipeline.booking_url, lead.pk),
         "card": _card(card),
-        "waiting": _waiting(card, now),
+        "waiting": waiting(card, now),
         "agent": agent(lead, card, now),
         "followup": followups.summary(lead),
     }
@@ -249,7 +249,7 @@ def _card(card: Card | None) -> dict[str, Any] | None:
     }
 
 
-def _waiting(card: Card | None, now: datetime) -> dict[str, Any] | None:
+def waiting(card: Card | None, now: datetime) -> dict[str, Any] | None:
     if card is None:
         return {"reason": "no Kommo account is connected to this pipeline", "until": None}
     wait = wait_of(card, now=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from django.utils import timezone
@@ -35,7 +36,7 @@ class Results(ApiView):
     )
     def get(self, request: Request) -> Response:
         pipeline = _pipeline(request)
-        return Response(results.results(pipeline, _period(request, pipeline)))
+        return Response(results.results(pipeline, period_of(request.query_params, pipeline)))
 
 
 def _pipeline(request: Request) -> Pipeline:
@@ -52,10 +53,10 @@ def _pipeline(request: Request) -> Pipeline:
     return found
 
 
-def _period(request: Request, pipeline: Pipeline) -> Period:
+def period_of(asked: Mapping[str, str], pipeline: Pipeline) -> Period:
     """Return the days that are asked about; with one end alone, thirty days to or from there, at most until today."""
     usual = results.usual(pipeline, now=timezone.now())
-    first, last = _day(request, "from"), _day(request, "to")
+    first, last = _day(asked, "from"), _day(asked, "to")
     span = usual.last - usual.first
     try:
         if last is None:
@@ -73,8 +74,8 @@ def _period(request: Request, pipeline: Pipeline) -> Period:
     return period
 
 
-def _day(request: Request, name: str) -> date | None:
-    text = request.query_params.get(name, "").strip()
+def _day(asked: Mapping[str, str], name: str) -> date | None:
+    text = asked.get(name, "").strip()
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:

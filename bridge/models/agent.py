@@ -13,13 +13,19 @@ from leads.models import Lead, Pipeline
 
 
 class ApiKey(models.Model):
-    """A key an agent calls us with. Only its hash is kept."""
+    """A key an agent calls us with. Only its hash is kept. may_act: the tools of /mcp/ may change something."""
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     prefix = models.CharField(_("starts with"), max_length=12)
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     pipeline = models.ForeignKey(
         Pipeline, models.CASCADE, null=True, blank=True, verbose_name=_("only for pipeline"), related_name="+"
+    )
+    may_act = models.BooleanField(
+        _("its tools may act"),
+        default=False,
+        db_default=False,
+        help_text=_("At /mcp/ an assistant with this key may hand leads over, give them back and hold follow-ups."),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)

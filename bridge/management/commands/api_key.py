@@ -16,7 +16,13 @@ class Command(BaseCommand):
         parser.add_argument("name", help="who will use it, for example the agent's name")
         parser.add_argument("--pipeline", metavar="SLUG", help="let the key work for this pipeline alone")
 
-    def handle(self, *, name: str, pipeline: str | None, **_: Any) -> None:
+        parser.add_argument(
+            "--scope",
+            choices=["act"],
+            help="act: the tools at /mcp/ may also hand leads over, give them back and hold follow-ups",
+        )
+
+    def handle(self, *, name: str, pipeline: str | None, scope: str | None, **_: Any) -> None:
         row = None
         if pipeline and not (row := Pipeline.objects.filter(slug=pipeline).first()):
             raise CommandError(f"There is no pipeline “{pipeline}”.")
@@ -24,4 +30,4 @@ class Command(BaseCommand):
             raise CommandError(
                 f"There is a key “{name}” already. Choose another name, or revoke that one in the admin."
             )
-        self.stdout.write(keys.issue(ApiKey(name=name, pipeline=row)))
+        self.stdout.write(keys.issue(ApiKey(name=name, pipeline=row, may_act=scope == "act")))

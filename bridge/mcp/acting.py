@@ -1,0 +1,42 @@
+"""What a key that may act can do to one lead, by the services that the API and the admin use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from bridge.api import representation
+from bridge.mcp.asked import Asked
+from followups import staff
+from followups.models import Enrollment
+from leads import responsibility
+from leads.models import Lead
+
+
+def hand_over(asked: Asked) -> dict[str, Any]:
+    lead, now = asked.lead(), timezone.now()
+    changed = responsibility.hand_over(lead, by=Lead.Actor.AGENT, reason=asked.get("reason"), now=now)
+    return _now(lead, changed)
+
+
+def give_back(asked: Asked) -> dict[str, Any]:
+    lead, now = asked.lead(), timezone.now()
+    reason = asked.get("reason") or f"given back by {asked.key.name}"
+    return _now(lead, responsibility.give_back(lead, by=Lead.Actor.STAFF, reason=reason[:500], now=now))
+
+
+def hold_followup(asked: Asked) -> dict[str, Any]:
+    lead, now = asked.lead(), timezone.now()
+    waiting = Enrollment.objects.filter(lead=lead, state=Enrollment.State.WAITING, held=False)
+    held = [
+        str(one.sequence) for one in waiting.select_related("sequence") if staff.hold(one, who=asked.key.name, now=now)
+    ]
+    return {"lead": str(lead.pk), "changed": bool(held), "held": held}
+
+
+def _now(lead: Lead, changed: bool) -> dict[str, Any]:
+    lead = Lead.objects.select_related("pipeline", "stage", "card__account").get(pk=lead.pk)
+    card = representation.card_of(lead)
+    said = representation.agent(lead, card, timezone.now())
+    return {"lead": representation.lead_summary(lead, card), "changed": changed, "agent": said}

@@ -10,7 +10,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiResponse, OpenApiWebhook, extend_schema
 from rest_framework import serializers
 
-from bridge.api.answers import Address, MeetingAnswer
+from bridge.api.answers import Address, MeetingAnswer, MessageAnswer
 
 
 class ToldLead(serializers.Serializer):  # type: ignore[type-arg]
@@ -87,7 +87,7 @@ class MessageReceived(AboutALead):
 
 
 class OurMessage(AboutALead):
-    message = serializers.DictField(help_text="As `GET /api/v1/messages/{id}/` answers it")
+    message = MessageAnswer()
     reason = serializers.CharField(allow_null=True)
 
 

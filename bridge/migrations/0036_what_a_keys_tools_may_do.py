@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bridge", "0034_events_that_are_not_told_any_more"),
+        ("bridge", "0035_what_was_told_of_messages"),
     ]
 
     operations = [

@@ -94,7 +94,8 @@ class Asked:
 
 def _hold(name: str, value: Any, schema: Mapping[str, Any]) -> None:
     kind = schema["type"]
-    if not isinstance(value, KINDS[kind]) or isinstance(value, bool):
+    is_one = isinstance(value, KINDS[kind])
+    if not is_one or isinstance(value, bool):
         raise AskedWronglyError(f"{name} must be a {kind}.")
     if isinstance(value, str):
         if "\0" in value or len(value.strip()) < schema.get("minLength", 0):

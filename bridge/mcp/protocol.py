@@ -51,7 +51,8 @@ class Answer:
 class _Refused(Exception):
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
-        self.error = {"code": code, "message": message} | ({} if data is None else {"data": data})
+        self.code = code
+        self.error: dict[str, Any] = {"code": code, "message": message} | ({} if data is None else {"data": data})
 
 
 def not_json(said: str) -> Answer:
@@ -84,7 +85,7 @@ def answer(message: Any, headers: Mapping[str, str], server: Server) -> Answer:
             _hold_together(message, params, headers)
         result = _result(message["method"], params, server, stands_alone)
     except _Refused as error:
-        status = STATUS.get(error.error["code"], 400) if stands_alone else 200
+        status = STATUS.get(error.code, 400) if stands_alone else 200
         return Answer(status, _error(request_id, error.error))
     if stands_alone:
         result |= {"resultType": "complete", "_meta": {SERVER_KEY: dict(server.info)}}

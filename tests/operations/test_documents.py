@@ -12,7 +12,8 @@ from django.core.management import get_commands, load_command_class
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+WHERE = ("*.md", "docs/**/*.md", "llms.txt", ".github/**/*.md", ".github/**/*.yml")
+DOCUMENTS = sorted(path for places in WHERE for path in ROOT.glob(places))
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 # `leads/phone.py`, `bridge/sandbox/` and, in a list behind one of them, `plan.py` of the same folder.
 CODE = re.compile(r"`((?:[\w.-]+/)*[\w-]+(?:\.py|/))`")

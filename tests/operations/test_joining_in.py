@@ -1,0 +1,66 @@
+"""What those who join in meet: forms that ask what we need, and checks that call what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.operations.test_documents import ROOT, text_of
+
+GITHUB = ROOT / ".github"
+FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+INPUTS = {"textarea", "input", "dropdown", "checkboxes"}
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(text_of(path))
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_a_form_is_one_that_github_shows(path):
+    form = read(path)
+    assert set(form) <= {"name", "description", "title", "labels", "body"}
+    assert form["name"] and form["description"]
+    asked = [one for one in form["body"] if one["type"] != "markdown"]
+    assert {one["type"] for one in asked} <= INPUTS
+    assert len({one["id"] for one in asked}) == len(asked)
+    assert all(one["attributes"]["label"] for one in asked)
+
+
+def test_whoever_says_that_a_card_is_wrong_is_asked_for_the_doctor_and_the_probe():
+    labels = {one["attributes"].get("label") for one in read(GITHUB / "ISSUE_TEMPLATE" / "a-card-is-wrong.yml")["body"]}
+    assert {"manage.py doctor --json", "manage.py kommo_probe"} <= labels
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs_what_runs_here_and_may_only_read(path):
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    ours = [run for run in runs if not run.startswith("sudo apt-get")]
+    targets = set(re.findall(r"^([a-z]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    for run in ours:
+        command, _, rest = run.partition(" ")
+        assert (command == "make" and rest in targets) or (ROOT / command).is_file(), run
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+
+
+def test_the_hooks_before_a_commit_call_what_is_installed():
+    hooks = [hook for repo in read(ROOT / ".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
+    pinned = text_of(ROOT / "requirements-dev.txt")
+    for hook in hooks:
+        program, *words = hook["entry"].split()
+        name = program.removeprefix(".venv/bin/")
+        known = {"ruff": "ruff==", "lint-imports": "import-linter=="}
+        assert known[name] in pinned if name in known else (ROOT / words[0]).is_file()
+
+
+def test_the_container_of_editors_installs_by_a_target_that_is_there():
+    container = json.loads(text_of(ROOT / ".devcontainer" / "devcontainer.json"))
+    assert container["onCreateCommand"].endswith("make install")

@@ -9,6 +9,7 @@ from bridge.models import ApiKey
 from leads import erasure
 from leads.models import Event, Lead
 from tests.conftest import MARIA, record
+from tests.followups.conftest import MARIA as THEIRS
 from tests.followups.conftest import agent, conversation, receiver  # noqa: F401  (fixtures)
 
 
@@ -33,7 +34,7 @@ def test_a_lead_is_found_by_name_and_phone_and_explained(model, lead):
 def test_what_a_lead_waits_for(model, agent, conversation):  # noqa: F811
     conversation.lead_writes()
     conversation.agent_writes()
-    waits = model.call("why_waiting", lead=MARIA)
+    waits = model.call("why_waiting", lead=THEIRS)
     [one] = waits["followups"]
     assert (one["step"], one["held"]) == (1, False)
     assert one["next_at"]
@@ -113,11 +114,11 @@ def test_a_lead_is_handed_over_and_given_back_once(acting, lead):
 def test_follow_ups_are_held_once_under_the_keys_name(acting, agent, conversation):  # noqa: F811
     lead = conversation.lead_writes()
     conversation.agent_writes()
-    assert acting.call("hold_followup", lead=MARIA)["changed"] is True
-    assert acting.call("hold_followup", lead=MARIA) == {"lead": str(lead.pk), "changed": False, "held": []}
+    assert acting.call("hold_followup", lead=THEIRS)["changed"] is True
+    assert acting.call("hold_followup", lead=THEIRS) == {"lead": str(lead.pk), "changed": False, "held": []}
     held = Event.objects.filter(lead=lead, kind=Event.Kind.FOLLOW_UP).latest("pk")
     assert held.reason.endswith(f"held by {ApiKey.objects.get(may_act=True).name}")
-    assert acting.call("why_waiting", lead=MARIA)["followups"][0]["held"] is True
+    assert acting.call("why_waiting", lead=THEIRS)["followups"][0]["held"] is True
 
 
 def test_nothing_of_an_erased_person_is_told(model, lead):

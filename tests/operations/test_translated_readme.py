@@ -1,0 +1,49 @@
+"""The README in Portuguese says what the English one says: the same parts, commands, links and names."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.operations.test_documents import ROOT, text_of
+
+ENGLISH, PORTUGUESE = ROOT / "README.md", ROOT / "README.pt-BR.md"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def without_fences(text: str) -> str:
+    return FENCE.sub("", text)
+
+
+def headings(text: str) -> list[str]:
+    return [level for level, _ in re.findall(r"^(#+) (.+)$", without_fences(text), re.MULTILINE)]
+
+
+def commands(text: str) -> list[tuple[str, str]]:
+    """Blocks as a shell reads them: what stands behind a # is for people, and in their language."""
+    return [(kind, re.sub(r"\s+# .*$", "", code, flags=re.MULTILINE)) for kind, code in FENCE.findall(text)]
+
+
+def links(text: str) -> list[str]:
+    names = {ENGLISH.name, PORTUGUESE.name}
+    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if link not in names]
+
+
+def names(text: str) -> list[str]:
+    """Settings, commands and files stand in both as they are; sentences have their own order."""
+    return sorted(re.findall(r"`([^`\n]+)`", without_fences(text)))
+
+
+def rows(text: str) -> int:
+    return len(re.findall(r"^(?:\||- |\d\. )", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("part", [headings, commands, links, names, rows], ids=lambda part: part.__name__)
+def test_both_have_the_same(part):
+    assert part(text_of(PORTUGUESE)) == part(text_of(ENGLISH))
+
+
+def test_each_leads_to_the_other():
+    assert f"({PORTUGUESE.name})" in text_of(ENGLISH)
+    assert f"({ENGLISH.name})" in text_of(PORTUGUESE)

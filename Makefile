@@ -10,7 +10,7 @@ CHECK_ENV = ENV_FILE=/dev/null DEBUG=false SECRET_KEY=$(shell head -c 60 /dev/ur
 	FIELD_ENCRYPTION_KEYS=$(shell head -c 32 /dev/urandom | base64 -w 0 | tr '+/' '-_') DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench format lock audit clients clean
+.PHONY: help install demo run test check bench format lock audit clients release clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -76,8 +76,11 @@ audit: $(DEV) ## known vulnerabilities of what is installed; asks the network
 clients: $(DEV) ## clients by two public generators, calling every operation of a running bridge; asks the network
 	@$(PY) scripts/check_clients.py
 
+release: $(DEV) ## wheel and sdist in dist/, proved in an empty environment; asks the network
+	@$(PY) scripts/release.py
+
 clean: ## remove what make made, but not your data
-	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
+	rm -rf $(VENV) dist staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
 
 .env: | $(RUNTIME)
 	@$(PY) scripts/make_env.py

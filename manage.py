@@ -1,35 +1,7 @@
 #!/usr/bin/env python
 """Run the bridge's management commands."""
 
-import gc
-import os
-import sys
-
-# They serve this machine alone, and must run before anything is configured.
-LOCAL_TOOLS = ("demo", "kommo_sandbox")
-
-
-def main() -> None:
-    # Nothing of what loading makes is garbage, and looking for some takes a fifth of the start; bridge/apps.py ends it.
-    gc.disable()
-    if sys.argv[1:2] and sys.argv[1] in LOCAL_TOOLS:
-        os.environ.setdefault("DEBUG", "true")
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bridge.settings")
-    from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
-    from django.db import InterfaceError, OperationalError, ProgrammingError
-
-    try:
-        execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:
-        sys.exit(f"Error: {error}")
-    except (InterfaceError, OperationalError, ProgrammingError) as error:
-        if "--traceback" in sys.argv:
-            raise
-        # A server that is away, or tables that are not there yet.
-        reason = " ".join(str(error).split())[:200]
-        sys.exit(f"Error: the database: {reason}. Check DATABASE_URL, run manage.py migrate, then manage.py doctor.")
-
+from bridge.command import main
 
 if __name__ == "__main__":
     main()

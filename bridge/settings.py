@@ -13,9 +13,11 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bridge.environment import Environment, make_folder
+from bridge.home import HOME, SHARED
 from bridge.kommo.hosts import check_base_url
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+# In a checkout both are its folder (see bridge/home.py).
+BASE_DIR = HOME
 env = Environment(os.environ.get("ENV_FILE") or str(BASE_DIR / ".env"))
 
 # --- Safety -----------------------------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [SHARED / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -380,7 +382,7 @@ ADMIN_REQUIRE_SECOND_FACTOR = env.flag("ADMIN_REQUIRE_SECOND_FACTOR", default=Fa
 
 LANGUAGES = [("pt-br", _("Portuguese (Brazil)")), ("en", _("English"))]
 LANGUAGE_CODE = env.choice("LANGUAGE_CODE", tuple(code for code, _name in LANGUAGES), "pt-br")
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LOCALE_PATHS = [SHARED / "locale"]
 TIME_ZONE = env.zone("TIME_ZONE", "America/Sao_Paulo")
 USE_I18N = True
 USE_TZ = True

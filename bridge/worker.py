@@ -13,13 +13,11 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections
@@ -31,6 +29,7 @@ from django_q.tasks import async_task
 from bridge import host
 from bridge.channels import carrying
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
+from bridge.home import MANAGE
 from bridge.models import Account, Heartbeat, WorkLease
 from bridge.sync import clock, intent
 from bridge.tasks import TICKS, TaskCall
@@ -38,7 +37,6 @@ from followups import dispatch
 
 log = structlog.get_logger(__name__)
 
-MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
 TICK_SECONDS = 1.0
 # A call that was asked for and has not shown in the tables yet is asked for again after this: the nudge may be lost.
 ASK_AGAIN_SECONDS = 5.0
@@ -156,7 +154,7 @@ class Worker:
     def __init__(self, *, clock: Callable[[], datetime] = timezone.now, command: list[str] | None = None) -> None:
         self._name = host.process()
         self._clock = clock
-        self._command = command or [sys.executable, str(MANAGE), "qcluster"]
+        self._command = command or [*MANAGE, "qcluster"]
         self._alarm = Alarm()
         self._asked_at: dict[TaskCall, float] = {}
         self._said_at: dict[str, float] = {}

@@ -16,7 +16,8 @@ from types import TracebackType
 import requests
 from cryptography.fernet import Fernet
 
-MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
+from bridge.home import MANAGE
+
 # What lives is waited for: a busy machine takes its time. Beyond this something is wrong that time does not cure.
 READY_WITHIN_SECONDS = 900
 SAY_AGAIN_SECONDS = 20
@@ -104,7 +105,7 @@ class Stage:
     def manage(self, *arguments: str, **variables: str) -> str:
         """Run a management command to its end and return what it printed. Raises StageError with its last line."""
         done = subprocess.run(
-            [sys.executable, str(MANAGE), *arguments],
+            [*MANAGE, *arguments],
             env=self.environment | variables,
             capture_output=True,
             text=True,
@@ -127,7 +128,7 @@ class Stage:
         raise AssertionError
 
     def start_sandbox(self) -> None:
-        self.start("sandbox", [sys.executable, str(MANAGE), "kommo_sandbox", "--port", str(self._sandbox_port)])
+        self.start("sandbox", [*MANAGE, "kommo_sandbox", "--port", str(self._sandbox_port)])
         self.wait_for("sandbox", f"{self.sandbox_url}/_sandbox/statistics")
 
     def start_web(self, *, workers: int = 1, threads: int = 4) -> None:
@@ -153,7 +154,7 @@ class Stage:
         self.wait_for("web", f"{self.web_url}/readyz")
 
     def start_worker(self, name: str = "worker") -> None:
-        self.start(name, [sys.executable, str(MANAGE), "worker"])
+        self.start(name, [*MANAGE, "worker"])
 
     def start(self, name: str, command: list[str]) -> None:
         log = (self.directory / f"{name}.log").open("ab")

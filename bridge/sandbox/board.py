@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from functools import cache
 from itertools import islice
-from pathlib import Path
 
+from bridge.home import SHARED
 from bridge.sandbox import tags
 from bridge.sandbox.answers import HTML, Answer, Json
 from bridge.sandbox.calls import Call, Route
 from bridge.sandbox.entities import LEADS, Lead, Pipeline
 from bridge.sandbox.store import digits
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "templates" / "sandbox" / "board.html"
+TEMPLATE = SHARED / "templates" / "sandbox" / "board.html"
 # Names and texts come from anywhere: the page may load and talk to nothing but its own sandbox.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
 CARDS_PER_COLUMN = 60

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
 
@@ -20,9 +19,7 @@ STAGES = (
 
 def test_the_demo_reaches_every_stage_and_every_card_is_right():
     ports = ["--port", "0", "--sandbox-port", "0", "--agent-port", "0"]
-    done = subprocess.run(
-        [sys.executable, str(MANAGE), "demo", "--once", *ports], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*MANAGE, "demo", "--once", *ports], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     cards = [line for line in done.stdout.splitlines() if line.startswith("  ✓")]
     assert len(cards) == 13

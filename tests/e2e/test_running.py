@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 
 import pytest
 import requests
@@ -27,7 +26,7 @@ def test_a_script_that_started_it_in_its_background_can_stop_it(tmp_path, ending
     ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         running = subprocess.Popen(
-            [sys.executable, str(MANAGE), "run", "--bind", url],
+            [*MANAGE, "run", "--bind", url],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -54,7 +53,7 @@ def test_a_script_that_started_it_in_its_background_can_stop_it(tmp_path, ending
 def test_an_address_that_cannot_be_served_is_told_at_once(tmp_path, bind):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}" if bind == "taken" else bind
-        command = [sys.executable, str(MANAGE), "run", "--bind", address]
+        command = [*MANAGE, "run", "--bind", address]
         environment = Stage(tmp_path, web_port=0, sandbox_port=0).environment
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 
 import pytest
 import requests
 
 from bridge.demo.stage import MANAGE, Stage, free_port
+from bridge.home import CODE
 from tests.e2e.stack import give_migrated, port
 
 pytestmark = pytest.mark.once
@@ -29,7 +29,7 @@ def forgetful(tmp_path):
         "DEBUG": "false",
         "SECURE": "false",
         "DJANGO_SETTINGS_MODULE": "forgetful",
-        "PYTHONPATH": f"{tmp_path}:{MANAGE.parent}",
+        "PYTHONPATH": f"{tmp_path}:{CODE}",
     }
     with Stage(tmp_path, web_port=free_port(port()), sandbox_port=0, extra=extra) as stage:
         give_migrated(tmp_path)
@@ -38,9 +38,7 @@ def forgetful(tmp_path):
 
 
 def said(stage, *command):
-    done = subprocess.run(
-        [sys.executable, str(MANAGE), *command], env=stage.environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*MANAGE, *command], env=stage.environment, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
 

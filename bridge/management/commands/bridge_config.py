@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from bridge.configuration import contradictions, document, exporting, reference
 from bridge.configuration.importing import bring_in
 from bridge.configuration.problems import RefusedError
+from bridge.home import SHARED
 
 
 class Command(BaseCommand):
@@ -50,7 +51,7 @@ class Command(BaseCommand):
 
     def _import(self, file: str, dry_run: bool) -> None:
         try:
-            data = Path(file).read_bytes()
+            data = _named(file).read_bytes()
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}") from error
         try:
@@ -74,3 +75,10 @@ def _problems(text: str) -> list[Any]:
         return sorted(contradictions.find(document.parse(text.encode())))
     except RefusedError as error:
         return list(error.problems)
+
+
+def _named(file: str) -> Path:
+    """Return the file that is meant; where there is none, the playbook that comes with us under this name."""
+    path = Path(file)
+    shipped = SHARED / "playbooks" / Path(file).name
+    return shipped if not path.exists() and shipped.is_file() and path.parent.name in ("", "playbooks") else path

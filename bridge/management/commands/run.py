@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,8 +13,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, connections
 
-MANAGE = Path(__file__).resolve().parents[3] / "manage.py"
-GUNICORN = MANAGE.parent / "deploy" / "gunicorn.conf.py"
+from bridge.home import MANAGE, SHARED
+
+GUNICORN = SHARED / "deploy" / "gunicorn.conf.py"
 STOP_WITHIN_SECONDS = 30
 BACKLOG = 2048  # gunicorn's own
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             children["web"] = subprocess.Popen(
                 web_command(server.fileno(), threads), start_new_session=True, pass_fds=[server.fileno()]
             )
-            children["worker"] = subprocess.Popen([sys.executable, str(MANAGE), "worker"], start_new_session=True)
+            children["worker"] = subprocess.Popen([*MANAGE, "worker"], start_new_session=True)
             self.stdout.write(f"Serving on http://{bind} (admin: http://{bind}/admin/). Ctrl-C stops everything.")
             while ended is None:
                 time.sleep(0.5)

@@ -1,0 +1,3 @@
+from bridge.command import main
+
+main()

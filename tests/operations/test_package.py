@@ -1,0 +1,53 @@
+"""The package says what the checkout says: the same version and needs, and everything that is read at run time."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from bridge.version import VERSION
+from tests.operations.test_documents import ROOT, text_of
+
+PROJECT = tomllib.loads(text_of(ROOT / "pyproject.toml"))
+
+
+def test_what_is_installed_with_it_is_what_the_locks_are_made_of():
+    lines = text_of(ROOT / "requirements.txt").splitlines()
+    assert PROJECT["project"]["dependencies"] == [line for line in lines if line and not line.startswith("#")]
+
+
+def test_the_newest_release_of_the_changelog_is_this_version():
+    released = re.findall(r"^## \[?(\d+\.\d+\.\d+)", text_of(ROOT / "CHANGELOG.md"), re.MULTILINE)
+    assert released[:1] in ([], [VERSION])
+
+
+def test_an_installed_package_keeps_ours_inside_and_yours_where_it_is_started(tmp_path):
+    """As a wheel lays it out: the code without the folders beside it, which are inside."""
+    code, home = tmp_path / "site", tmp_path / "home"
+    shared = code / "bridge" / "shared"
+    shared.mkdir(parents=True)
+    home.mkdir()
+    for name in ("__init__.py", "__main__.py", "home.py", "fresh_env.py"):
+        (code / "bridge" / name).write_text(text_of(ROOT / "bridge" / name) if name != "__main__.py" else "")
+    (shared / ".env.example").write_text(text_of(ROOT / ".env.example"))
+    ask = (
+        "from bridge import fresh_env, home; print(home.IS_CHECKOUT, home.HOME, home.SHARED, home.MANAGE[1:]);"
+        "print(fresh_env.write(home.HOME / '.env'), fresh_env.write(home.HOME / '.env'))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-P", "-c", ask],
+        cwd=home, env={"PYTHONPATH": str(code)}, text=True, check=True, capture_output=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert said[0] == f"False {home} {shared} ['-P', '-m', 'bridge']"
+    assert said[-1] == "True False"
+    assert (home / ".env").stat().st_mode & 0o077 == 0
+    assert re.search(r"^SECRET_KEY=\S{40,}$", text_of(home / ".env"), re.MULTILINE)
+
+
+def test_what_goes_into_the_package_is_there():
+    inside = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert [name for name in inside if not (ROOT / name).exists()] == []
+    assert {Path(target).parts[:2] for target in inside.values()} == {("bridge", "shared")}

@@ -77,7 +77,7 @@ clients: $(DEV) ## clients by two public generators, calling every operation of 
 	@$(PY) scripts/check_clients.py
 
 release: $(DEV) ## wheel and sdist in dist/, proved in an empty environment; asks the network
-	@$(PY) scripts/release.py
+	@$(PY) scripts/release.py $(ARGS)
 
 clean: ## remove what make made, but not your data
 	rm -rf $(VENV) dist staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage

@@ -28,9 +28,14 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     from bridge.version import VERSION
 
-    if not re.search(
-        rf"^## \[?{re.escape(VERSION)}\b", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
-    ):
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    told = re.search(rf"^## \[?{re.escape(VERSION)}\b", changes, re.MULTILINE)
+    tag = sys.argv[2] if sys.argv[1:2] == ["--tag"] else ""
+    if tag and (tag != f"v{VERSION}" or not told):
+        sys.exit(
+            f"{tag} cannot be released: this is {VERSION}, and the changelog has {'a' if told else 'no'} part of it."
+        )
+    if not told:
         print(f"CHANGELOG.md has no part {VERSION} yet: this is a trial.")
     shutil.rmtree(DIST, ignore_errors=True)
     run([uv(), "build", "--quiet", "--out-dir", DIST], ROOT)

@@ -43,11 +43,11 @@ def test_a_workflow_runs_what_runs_here_and_may_only_read(path):
     workflow = read(path)
     assert workflow["permissions"] == {"contents": "read"}
     runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
-    ours = [run for run in runs if not run.startswith("sudo apt-get")]
+    ours = [run for run in runs if not run.startswith(("sudo apt-get", "cosign sign"))]
     targets = set(re.findall(r"^([a-z]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     for run in ours:
         command, _, rest = run.partition(" ")
-        assert (command == "make" and rest in targets) or (ROOT / command).is_file(), run
+        assert (command == "make" and rest.split()[0] in targets) or (ROOT / command).is_file(), run
     assert all("timeout-minutes" in job for job in workflow["jobs"].values())
 
 

@@ -1,0 +1,82 @@
+"""Stacks that join a network: checked as far as that goes without an engine."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from tests.operations.test_documents import ROOT, text_of
+
+STACKS = sorted((ROOT / "deploy" / "stacks").glob("*.yml"))
+# What the stack itself asks for, and the bridge does not read.
+OWN = {"IMAGE", "HOST", "NETWORK", "POSTGRES_PASSWORD", "ENTRYPOINT", "CERTRESOLVER"}
+ASKED = re.compile(r"\$\{(\w+)")
+
+each_stack = pytest.mark.parametrize("path", STACKS, ids=lambda path: path.stem)
+
+
+def known() -> set[str]:
+    return set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", text_of(ROOT / ".env.example"), re.MULTILINE))
+
+
+def ours(path: Any) -> dict[str, Any]:
+    services = yaml.safe_load(text_of(path))["services"]
+    return {name: one for name, one in services.items() if str(one["image"]).startswith("${IMAGE")}
+
+
+@each_stack
+def test_every_variable_is_one_the_bridge_reads(path):
+    assert set(ASKED.findall(text_of(path))) <= known() | OWN
+    for service in ours(path).values():
+        assert set(service["environment"]) <= known()
+
+
+@each_stack
+def test_the_same_image_migrates_serves_and_works(path):
+    services = ours(path)
+    assert set(services) == {"migrate", "web", "worker"}
+    assert services["web"].get("command") is None
+    for name in ("migrate", "worker"):
+        program, script, command = services[name]["command"][:3]
+        assert (program, script) == ("python", "manage.py") and command in get_commands()
+    assert services["worker"]["healthcheck"]["test"] == ["CMD", "python", "manage.py", "worker", "--check"]
+    # Above what a drain under way may take.
+    assert int(services["worker"]["stop_grace_period"].removesuffix("s")) >= 40
+
+
+@each_stack
+def test_the_database_is_on_no_network_but_its_own(path):
+    stack = yaml.safe_load(text_of(path))
+    assert stack["networks"]["outside"]["external"] is True
+    for name in ("postgres", "redis"):
+        assert set(stack["services"][name]["networks"]) == {"inside"}
+    for name in ("web", "worker"):
+        assert {"inside", "outside"} == set(stack["services"][name]["networks"])
+    assert all("ports" not in one for one in stack["services"].values())
+
+
+@each_stack
+def test_hosts_that_are_named_are_there(path):
+    stack = yaml.safe_load(text_of(path))
+    names = set(stack["services"])
+    for one in stack["services"].values():
+        if isinstance(one["networks"], dict):
+            names |= {alias for network in one["networks"].values() for alias in (network or {}).get("aliases", ())}
+    environment = ours(path)["web"]["environment"]
+    for variable in ("DATABASE_URL", "REDIS_URL"):
+        assert re.sub(r"^.*//(?:.*@)?", "", environment[variable]).split(":")[0] in names
+
+
+@each_stack
+def test_a_first_start_writes_to_nobody(path):
+    assert ours(path)["worker"]["environment"]["KOMMO_MODE"] == "${KOMMO_MODE:-shadow}"
+
+
+def test_the_port_is_the_images():
+    [port] = re.findall(r"^EXPOSE (\d+)$", text_of(ROOT / "Dockerfile"), re.MULTILINE)
+    assert f"loadbalancer.server.port={port}" in text_of(ROOT / "deploy" / "stacks" / "swarm-traefik.yml")
+    assert f"port {port}" in text_of(ROOT / "deploy" / "stacks" / "joining.yml")

@@ -59,7 +59,8 @@ def test_every_file_of_the_code_that_is_named_exists(name):
             if found is None:
                 missing.append(path)
             else:
-                folders.append((found / path).parent)
+                named = found / path
+                folders.append(named if named.is_dir() else named.parent)
     assert missing == []
 
 

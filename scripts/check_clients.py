@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make clients from the API's description with two public generators, and call every operation of a running bridge.
+"""Make clients from the API's description with two public generators, and let them and our own call a running bridge.
 
 Asks the network for the generators, and needs `npm` (Node 20 or newer). Nothing is left behind.
 """
@@ -36,6 +36,7 @@ def main() -> int:
         environment = os.environ | {"BRIDGE": address, "KEY": key}
         python(at, environment)
         typescript(at, environment)
+        our_typescript(at, environment)
     return 0
 
 
@@ -82,6 +83,18 @@ def typescript(at: Path, environment: dict[str, str]) -> None:
         made.write_text(with_file_names(made))
     shutil.copy(CALLERS / "calls.mjs", at)
     print(run(["node", "calls.mjs"], at, environment), end="")
+
+
+def our_typescript(at: Path, environment: dict[str, str]) -> None:
+    """Build and test our own client (the one in Python is tested by the suite)."""
+    ours = at / "ours"
+    shutil.copytree(
+        ROOT / "packages" / "typescript-client", ours, ignore=shutil.ignore_patterns("node_modules", "dist")
+    )
+    run(["npm", "install", "--no-audit", "--no-fund", "--silent"], ours)
+    run(["npm", "test"], ours)
+    shutil.copy(CALLERS / "ours.mjs", ours)
+    print(run(["node", "ours.mjs"], ours, environment), end="")
 
 
 def with_file_names(made: Path) -> str:

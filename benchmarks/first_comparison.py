@@ -8,7 +8,6 @@ goes, 20 MB at most (bridge/settings.py), so it is the peaks of two runs that ar
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from django.db.models import Count
 from benchmarks import cards
 from benchmarks.figures import Figure, at_most, told
 from benchmarks.harness import Bench, Broken, Progress
-from bridge.demo.stage import MANAGE
+from bridge.home import MANAGE
 from bridge.models import Account, Card
 
 AT_ONCE = 50
@@ -83,7 +82,7 @@ def _fill(bench: Bench, account: Account, count: int) -> None:
 
 def _compare(bench: Bench, until: int | None, progress: Progress) -> list[tuple[int, int]]:
     """Compare in a process of its own, killed once so many leads were read; return (leads read, KB) on the way."""
-    command = [sys.executable, str(MANAGE), "kommo_connect", "--wait"]
+    command = [*MANAGE, "kommo_connect", "--wait"]
     found: list[tuple[int, int]] = []
     process = subprocess.Popen(
         command, env=bench.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from bridge import host, worker
+from bridge.home import CODE
 from bridge.models import Account, Heartbeat, WorkLease
 from bridge.worker import Cluster, Pulse, Worker
 
@@ -106,7 +107,7 @@ def test_processes_whose_supervisor_was_killed_end_by_themselves(tmp_path):
         open({str(tmp_path / "child")!r}, "w").write(str(cluster.pid))
         time.sleep(60)
     """
-    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(worker.MANAGE.parent)}
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(CODE)}
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(parent)], env=environment)
     eventually(lambda: (tmp_path / "grandchild").exists() and (tmp_path / "grandchild").read_text())
     pids = [int((tmp_path / name).read_text()) for name in ("child", "grandchild")]

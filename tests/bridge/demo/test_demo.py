@@ -16,7 +16,8 @@ from bridge.demo.agent import Mailbox
 from bridge.demo.checking import Agent
 from bridge.demo.conversations import CONVERSATIONS
 from bridge.demo.rules import hurried
-from bridge.demo.stage import MANAGE, Stage, StageError, free_port
+from bridge.demo.stage import Stage, StageError, free_port
+from bridge.home import CODE
 from leads.models import Stage as LeadStage
 from leads.names import name_key
 
@@ -85,7 +86,7 @@ def test_two_demos_do_not_take_the_same_port():
     port = free_port(0)
     command = f"from bridge.demo.stage import free_port; print(free_port({port})); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", command], cwd=MANAGE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", command], cwd=CODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert int(other.stdout.readline()) == port
         # Nobody listens there yet, and still it is another's.

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bridge", "0035_what_was_told_of_messages"),
+        ("bridge", "0036_messages_newest_first"),
     ]
 
     operations = [

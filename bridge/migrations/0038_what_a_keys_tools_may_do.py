@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bridge", "0036_messages_newest_first"),
+        ("bridge", "0037_chats_that_are_no_leads_yet"),
     ]
 
     operations = [

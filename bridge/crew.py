@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
+from typing import cast
 
 import structlog
+from django.conf import settings
 from django.db import close_old_connections, connections
 from django_q.brokers import Broker, get_broker
 
@@ -101,9 +103,10 @@ def is_there() -> bool:
 
 
 def others_wait() -> bool:
-    """Say whether tasks wait in the queue: no process is free to take them."""
+    """Say whether more tasks wait in the queue than its processes take at their next look: too few are free."""
     try:
-        return bool(_broker().queue_size())
+        waiting: int = _broker().queue_size()
+        return waiting > cast(int, settings.Q_CLUSTER["workers"])
     except Exception as error:
         log.info("queue_not_counted", error=type(error).__name__)
         return False

@@ -79,6 +79,25 @@ def test_a_task_goes_on_aside_once_others_have_waited_a_while(in_the_queue, monk
     assert [hands_over() for _ in range(4)] == [False, False, False, True]
 
 
+@pytest.mark.parametrize(("waiting", "is_so"), [(0, False), (2, False), (3, True)])
+def test_others_wait_when_they_are_more_than_processes_take_at_once(monkeypatch, settings, waiting, is_so):
+    class Broker:
+        def queue_size(self):
+            return waiting
+
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": 2}
+    monkeypatch.setattr(module, "_broker", Broker)
+    assert module.others_wait() is is_so
+
+
+def test_a_queue_that_cannot_be_counted_keeps_nobody(monkeypatch):
+    def away():
+        raise ConnectionError
+
+    monkeypatch.setattr(module, "_broker", away)
+    assert not module.others_wait()
+
+
 def test_or_once_it_has_taken_long(in_the_queue, monkeypatch):
     monkeypatch.setattr(module, "LOOKS_AT_QUEUE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(module, "others_wait", lambda: False)

@@ -26,7 +26,7 @@ from django.db.models import QuerySet
 from bridge.errors import KommoError
 from bridge.kommo.replies import LeadReply, ReplyShapeError
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import automations, drifts, kept_forms, nudge, outbox, ownership
+from bridge.sync import automations, drifts, intent, kept_forms, nudge, outbox, ownership
 from bridge.sync.desired import wanted_tags
 from bridge.sync.observe import meet_contact, persons_name
 from bridge.sync.observe import observed as observed_of
@@ -161,14 +161,15 @@ def adopt(
 ) -> Findings:
     """Bring the card to what Kommo holds and adopt what people changed; return what had changed.
 
-    `read_at` is when the reading was asked for: if the card was settled since, the reading may be older than that and
-    is left alone, as is a card that is closed or shows another lead by now. With `only_compare` nothing is stored.
+    `read_at` is when the reading was asked for: if the card was settled or written to since, the reading may be older
+    than that and is left alone, as is a card that is closed or shows another lead by now. With `only_compare` nothing
+    is stored.
     """
     _refuse_unreadable(reply)
     card = _locked(card_id)
     if card.state == Card.State.CLOSED or card.kommo_lead_id != reply.id:
         return Findings()
-    if card.observed_at and card.observed_at > read_at:
+    if (card.observed_at and card.observed_at > read_at) or intent.was_declared_after(card, read_at):
         return Findings(is_outdated=True)
     if kept_forms.is_stale(card, reply, read_at):
         return Findings(is_outdated=True)

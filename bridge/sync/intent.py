@@ -62,6 +62,15 @@ def declare(entries: Sequence[Entry], *, now: datetime) -> list[Entry]:
     return leaving
 
 
+def was_declared_after(card: Card, moment: datetime) -> bool:
+    """Say whether the write that is under way to a card was declared after a moment.
+
+    A reading asked for before that may show an earlier write that nobody had heard of, and what was in doubt of that
+    one stands on the card no more.
+    """
+    return card.write_settles_at is not None and card.write_settles_at - LONGEST_WRITE > moment
+
+
 def cut_off(account_id: int, *, now: datetime) -> int:
     """Shorten the wait for writes whose sender has died: its connections died with it. Returns how many."""
     under_way = Card.objects.filter(account_id=account_id, write_settles_at__gt=now + LINGERS_FOR)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from bridge.errors import KommoHeldError
 from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
-from bridge.models import Account
+from bridge.models import Account, Card
 from bridge.sync import adoption, intent, outbox
 from bridge.sync.connection import client_for
 from bridge.sync.pace import DatabasePace
@@ -145,3 +145,33 @@ def test_a_failure_is_recorded_with_its_own_call(account, pipeline, card, kommo)
     [struck] = [one for one in kommo.journal() if one["fault"] == "500"]
     told = card.deliveries.latest("id")
     assert (told.status_code, told.request_id) == (500, struck["request_id"])
+
+
+def test_a_reading_from_before_the_next_write_was_declared_takes_no_earlier_one_for_a_persons(
+    account, pipeline, kommo, card, monkeypatch
+):
+    """Ana's name arrived, and nobody heard; it was read just before Bia's was on its way, and is adopted after."""
+    update = KommoClient.update_leads
+
+    def die_after(client, leads, **options):
+        update(client, leads, **options)
+        raise SystemExit("killed")
+
+    def die_before(client, leads, **options):
+        raise SystemExit("killed")
+
+    for name, die in (("Ana", die_after), ("Bia", die_before)):
+        record(pipeline, name=name)
+        with monkeypatch.context() as patch:
+            patch.setattr(KommoClient, "update_leads", die)
+            if name == "Bia":
+                Card.objects.update(write_settles_at=timezone.now())
+                read_at, reply = timezone.now(), client_for(account).lead(card.kommo_lead_id)
+            with pytest.raises(SystemExit):
+                drain(rested(account))
+    found = adoption.adopt(card.pk, reply, None, read_at=read_at, now=timezone.now(), found_by="webhook")
+
+    assert (found.is_outdated, found.changed, lead_of().name) == (True, {}, "Bia")
+    Card.objects.update(write_settles_at=None)
+    drain(rested(account))
+    assert (names(kommo), lead_of().card.state) == (["Bia"], "in_sync")

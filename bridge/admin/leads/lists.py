@@ -29,7 +29,7 @@ from bridge.reasons import told
 from bridge.selectors import search
 from bridge.sync import nudge, outbox
 from bridge.templatetags.overview import age, moment
-from leads import handoff
+from leads import gate, handoff
 from leads.models import Event, JoinedLead, Lead
 
 STATE_COLOURS: dict[str, str] = {
@@ -61,6 +61,9 @@ class LeadList(KeysetChangeList):
     def _page(self) -> list[Any]:
         found = super()._page()
         prefetch_related_objects(found, "further_addresses")
+        shut = gate.refusals(found)
+        for lead in found:
+            lead.is_refused = lead.pk in shut
         return found
 
 
@@ -160,9 +163,13 @@ class LeadAdmin(LogAdmin):
             '<span title="{}" class="whitespace-nowrap">{}</span>', moment(lead.updated_at), age(lead.updated_at)
         )
 
-    @display(description=_("agent"), label=Tones({"paused": "warning", "answers": "success"}))
+    @display(description=_("agent"), label=Tones({"paused": "warning", "silent": "warning", "answers": "success"}))
     def agent_badge(self, lead: Lead) -> tuple[str, str]:
-        return ("paused", str(_("paused"))) if lead.in_handoff else ("answers", str(_("answers")))
+        if lead.in_handoff:
+            return "paused", str(_("paused"))
+        # Switched off, or not one of those it serves: the lead's page says which.
+        is_refused = getattr(lead, "is_refused", False)
+        return ("silent", str(_("silent"))) if is_refused else ("answers", str(_("answers")))
 
     @admin.action(description=_("Pause the agent"), permissions=["operate"])
     def pause_agent(self, request: HttpRequest, leads: QuerySet[Lead]) -> None:

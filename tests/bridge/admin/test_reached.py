@@ -79,6 +79,16 @@ def test_the_page_says_why_the_agent_may_not_reply_where_no_person_has_the_lead(
     assert "voice_over_off</span>silent" in page and "incêndio" in page
 
 
+def test_a_lead_that_the_agent_does_not_serve_says_so_on_its_page_and_in_the_list(staff, pipeline):
+    pipeline.serves_only_with_tag = "robô"
+    pipeline.save()
+    lead = wrote(pipeline, ("instagram", "maria"))
+    page = opened(staff, lead)
+    assert "voice_over_off</span>silent" in page and "“robô”" in page
+    rows = staff.get(reverse("admin:leads_lead_changelist"), headers=ENGLISH).content.decode()
+    assert re.search(r">\s*silent\s*<", rows) and not re.search(r">\s*answers\s*<", rows)
+
+
 # --- Probably the same
 
 

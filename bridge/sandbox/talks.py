@@ -163,9 +163,9 @@ def _tell(call: Call, talk: Talk, message: Json, told: str) -> None:
     elif told == "placeholder_first":
         bodies = [hook_bodies.placeholder(bodies[0]), *bodies]
     for body in bodies:
-        call.tell("add_message", "message", "add", lambda body=body: body)
+        call.tell("add_message", "message", "add", partial(dict, body))
         if message["direction"] == "outgoing":
-            call.tell("add_outgoing_message", "outgoing_message", "add", lambda body=body: body)
+            call.tell("add_outgoing_message", "outgoing_message", "add", partial(dict, body))
 
 
 def _tell_held(call: Call, talk: Talk) -> None:

@@ -170,9 +170,9 @@ def _by_cards(current: Round) -> None:
         for contact_id in contacts:
             by_contact.setdefault(contact_id or 0, card)
     for one in missing:
-        card = by_lead.get(one.chat.lead_id) or (by_contact.get(one.chat.contact_id) if one.chat.contact_id else None)
-        if card is not None:
-            _is_of(current, one, card.lead)
+        found = by_lead.get(one.chat.lead_id) or (by_contact.get(one.chat.contact_id) if one.chat.contact_id else None)
+        if found is not None:
+            _is_of(current, one, found.lead)
 
 
 def _by_address(current: Round) -> None:

@@ -59,7 +59,7 @@ class WaitingForAPerson(admin.SimpleListFilter):
 
 class LeadList(KeysetChangeList):
     def _page(self) -> list[Any]:
-        found = super()._page()
+        found: list[Any] = super()._page()
         prefetch_related_objects(found, "further_addresses")
         shut = gate.refusals(found)
         for lead in found:

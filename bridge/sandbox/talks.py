@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 
 from bridge.sandbox import brackets, hook_bodies
 from bridge.sandbox.answers import Answer, Json, Refusal, nothing

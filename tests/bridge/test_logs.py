@@ -9,7 +9,7 @@ import time
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge import logs
@@ -95,6 +95,7 @@ def test_a_phone_is_shortened_however_it_is_written(phone, around):
         st.sampled_from(["", " ", ".", "-", " - ", ") ", "(", "\u00a0", "%20", "+", "/"]), min_size=13, max_size=13
     )
 )
+@example(["", "", ".", ".", ".", "", " ", "", "", "", "", "", ""])
 def test_whatever_stands_between_its_digits_a_phone_is_not_left_whole(between):
     phone = "".join(one + digit for one, digit in zip(between, DIGITS, strict=True))
 

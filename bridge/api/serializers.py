@@ -62,6 +62,12 @@ class Strict(serializers.Serializer):  # type: ignore[type-arg]
     most of the time of an interaction's reading.
     """
 
+    def is_valid(self, *, raise_exception: bool = False) -> bool:
+        if not isinstance(self.initial_data, dict):
+            # The framework falls over a list of what is wrong with a body as a whole.
+            raise serializers.ValidationError({"": ["The body must be an object."]})
+        return super().is_valid(raise_exception=raise_exception)
+
     def run_validation(self, data: Any = serializers.empty) -> Any:
         if data is None and self.allow_null:
             return None

@@ -102,6 +102,17 @@ def test_no_channel_is_422_and_a_person_who_has_the_lead_409(agent, lead, way):
     assert not Outgoing.objects.exists()
 
 
+@pytest.mark.parametrize("body", [[], ["a"], "a", 5, None, {}], ids=str)
+@pytest.mark.parametrize("call", ["messages", "handoff"])
+def test_a_body_that_is_no_object_is_refused_as_every_other_bad_one(agent, lead, way, call, body):
+    way("evolution")
+    answer = agent.post(f"leads/{lead.pk}/{call}/", body)
+    if call == "handoff" and not body and body != []:
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+
+
 def test_who_opted_out_is_spoken_to_no_more(agent, lead, way, messengers):
     way("evolution")
     say(agent, lead)

@@ -29,6 +29,7 @@ from bridge.models import (
     Alert,
     Briefing,
     Card,
+    Channel,
     Delivery,
     Drift,
     IdempotencyRecord,
@@ -60,6 +61,7 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     cards = list(Card.objects.select_for_update().filter(lead=lead))
     names = _names(lead, cards)
     _forget_answers(_ids_of([lead.pk]), now)
+    ways_out = _ways_out_to(lead)
     _empty_rows([lead.pk])
     # Of a person who asked to be forgotten there is no more news to tell.
     AgentEvent.objects.filter(lead=lead, state=AgentEvent.State.DUE).delete()
@@ -72,6 +74,7 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     _forget_jobs(lead, names)
     _forget_record(lead, cards, names)
     _forget_what_staff_were_told(lead, names)
+    _forget_failures(ways_out)
     for card in cards:
         if elsewhere or (card.kommo_lead_id is None and card.create_intent_at):
             forgetting.ask_for(card, phone=lead.phone or "", email=lead.email, empties=elsewhere, now=now)
@@ -160,6 +163,19 @@ def _empty_rows(lead_ids: Collection[UUID]) -> None:
     for card in Card.objects.select_for_update().filter(lead__in=lead_ids).order_by("pk"):
         ledger.forget(card)
         card.save(update_fields=ledger.FORGOTTEN_COLUMNS)
+
+
+def _ways_out_to(lead: Lead) -> set[str]:
+    """Return the slugs of the ways by which anything was said to them, or was to be."""
+    slugs: set[str] = set()
+    for slug, tried in Outgoing.objects.filter(lead=lead).values_list("channel__slug", "tried"):
+        slugs |= {slug or "", *(one.get("channel", "") for one in tried)}
+    return slugs
+
+
+def _forget_failures(ways_out: Collection[str]) -> None:
+    """Forget why such a way failed last: it may quote whom it was about, or what was said. That it failed stays."""
+    Channel.objects.filter(slug__in=ways_out).exclude(failure="").update(failure=UNNAMED)
 
 
 def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -180,7 +181,8 @@ def _note(row: Row, news: News) -> bool:
 def names_of(leads: Collection[Lead]) -> set[str]:
     """Return every id by which a message of these leads is known."""
     rows = Row.objects.filter(lead__in=leads).values_list("message_id", "other_id")
-    return {name for row in rows for name in row if name}
+    of_parts = MessagePart.objects.filter(message__lead__in=leads).values_list("their_id", flat=True)
+    return {name for name in (*chain.from_iterable(rows), *of_parts) if name}
 
 
 def forget(leads: Collection[Any]) -> None:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from bridge import logs
 from bridge.channels import cutting, ending, gate, proving, queueing, ways
 from bridge.channels.kinds import WAYS
 from bridge.channels.queueing import Route
@@ -318,6 +319,9 @@ def note(task: Task, sent: Sent, at: datetime) -> None:
             return
         part = next((one for one in parts if one.pk == task.part.pk), None)
         if part is not None:
+            if row.lead.erased_at:
+                # While it was under way: what the other side says of it may name them.
+                sent = replace(sent, reason=gate.ERASED if sent.reason else "", their_id="", text="")
             _note(task, row, parts, part, sent, at)
 
 
@@ -383,7 +387,8 @@ def _note_channel(channel: Channel, sent: Sent, at: datetime) -> None:
         rows.update(sent_at=at, rests_until=None)
     elif sent.outcome in (Outcome.RETRY, Outcome.FAILED, Outcome.UNCONFIRMED) and sent.gone is None:
         rests = {"rests_until": at + sent.rests} if sent.rests else {}
-        rows.update(failed_at=at, failure=sent.reason[:500], **rests)
+        # It is told of the way as such, also to whom it does not concern: whose message it was says the message.
+        rows.update(failed_at=at, failure=logs.tidy(sent.reason)[:500], **rests)
 
 
 def _handed_over(task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart, at: datetime) -> None:

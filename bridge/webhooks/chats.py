@@ -27,14 +27,14 @@ KINDS = {
     "location": "location",
     "contact": "contact",
 }
-# Who wrote: the client, a person of the account, or a program of whoever's.
-LEAD, PERSON, BOT = "external", "internal", "bot"
+# Who wrote: the client, a person of the account, a program of whoever's; or our side, and the webhook does not say who.
+LEAD, PERSON, BOT, UNSAID = "external", "internal", "bot", ""
 LONGEST_TEXT, LONGEST_ID, LONGEST_NAME, LONGEST_LINK = 65_536, 200, 250, 2000
 
 
 @dataclass(frozen=True)
 class Chat:
-    """One message of a chat. `author`: LEAD, PERSON or BOT; ids are 0, and texts empty, where nothing is said.
+    """One message of a chat. `author`: LEAD, PERSON, BOT or UNSAID; ids are 0, and texts empty, where nothing is said.
 
     attachment: {"kind", "mime", "name", "reference"} or None. at: Unix seconds, 0 for none.
     """
@@ -57,12 +57,14 @@ class Chat:
 
 
 def read(action: str, data: Mapping[str, Any]) -> Chat | None:
-    """Return the message an item tells of; None for what is none, or does not say which one, or who wrote it."""
+    """Return the message an item tells of; None for what is none, or does not say which one, or from which side."""
     given = data.get("author")
     who: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     author = LEAD if word(data.get("type")) == "incoming" else word(who.get("type"))
+    if author not in (LEAD, PERSON, BOT) and word(data.get("type")) == "outgoing":
+        author = UNSAID
     name, id_ = _line(who.get("name"), LONGEST_NAME), _line(data.get("id"), LONGEST_ID)
-    if action != "add" or author not in (LEAD, PERSON, BOT) or not id_:
+    if action != "add" or author not in (LEAD, PERSON, BOT, UNSAID) or not id_:
         return None
     attachment = _attachment(data.get("attachment"))
     is_lead = word(data.get("entity_type") or data.get("element_type")) in LEAD_TYPES

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from django.core.cache import cache
@@ -23,8 +23,9 @@ from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.sync import newcomers, people, refusals, robots
-from bridge.webhooks import chats
-from bridge.webhooks.chats import BOT, LEAD, Chat
+from bridge.sync.traits import Trait
+from bridge.webhooks import chats, follow_ups
+from bridge.webhooks.chats import BOT, LEAD, PERSON, UNSAID, Chat
 from leads import numbers, parts, wordless
 from leads.addresses import Address, AddressError, of_key, of_phone, parse
 from leads.erasure import ForgottenError
@@ -129,6 +130,12 @@ def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
         if _is_ours(one, current.now):
             one.item.result = Result.ECHO
     ready = [one for one in ready if one.item.result != Result.ECHO]
+    for one in ready:
+        one.chat = _with_author(current.account, one.chat)
+        if one.chat.author == UNSAID:
+            # Told again with its author, or by the events feed, which is asked for it: nobody is blamed for it here.
+            one.pipeline, one.item.result = None, Result.IGNORED
+    ready = [one for one in ready if one.pipeline]
     in_order = sorted(ready, key=lambda one: (_at(one), one.heard_at))
     for some in _rounds(in_order):
         for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
@@ -286,10 +293,21 @@ def _addresses(chat: Chat, region: str) -> tuple[Address, ...]:
 
 
 def _is_ours(one: Said, now: datetime) -> bool:
-    """Say whether a bot's words are a message of ours on its way, which has arrived with that."""
-    if one.chat.author != BOT or one.lead is None:
+    """Say whether a bot's words are a message of ours on its way, which has arrived with that, or a follow-up."""
+    if one.chat.author not in (BOT, UNSAID) or one.lead is None:
         return False
-    return parts.arrived([one.lead.pk], one.chat.text, their_id=one.chat.id, at=min(_at(one), now), now=now)
+    at = min(_at(one), now)
+    if parts.arrived([one.lead.pk], one.chat.text, their_id=one.chat.id, at=at, now=now):
+        return True
+    return follow_ups.note_said(one.lead, one.chat, via=VIA, at=at, now=now)
+
+
+def _with_author(account: Account, chat: Chat) -> Chat:
+    """Say who wrote where the webhook names but a user: a person, unless that user is known to write as a bot."""
+    if chat.author != UNSAID or not chat.user_id:
+        return chat
+    is_robot = chat.user_id in account.traits.get(Trait.ROBOT_USERS, ())
+    return replace(chat, author=BOT if is_robot else PERSON)
 
 
 def _rounds(left: list[Said]) -> Iterator[list[Said]]:

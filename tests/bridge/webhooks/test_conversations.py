@@ -13,11 +13,13 @@ from django.utils import timezone
 from bridge.configuration.connecting import destination_for
 from bridge.models import Account, Card, WebhookItem
 from bridge.sandbox import brackets
-from bridge.sync import subscription
+from bridge.sync import subscription, traits
 from bridge.sync.connection import client_for
+from bridge.sync.traits import Trait
 from bridge.webhooks import chats, parsing
 from bridge.webhooks.processing import process_inbox
-from leads.models import Lead, Message
+from followups.models import Attempt, Enrollment, Sequence, SequenceVersion
+from leads.models import Lead, Message, MessagePart
 from tests.conftest import MARIA, drain, lead_of, record
 
 SAMPLES = Path(__file__).parent / "bodies"
@@ -262,8 +264,6 @@ def test_what_the_agent_said_and_a_bot_shows_in_the_chat_is_the_agents(account, 
 
 
 def test_what_we_sent_and_the_chat_shows_is_no_other_bots_and_has_arrived(account, talks):
-    from leads.models import MessagePart
-
     card = carded(account, talks)
     now = timezone.now()
     row = Message.objects.create(
@@ -276,6 +276,98 @@ def test_what_we_sent_and_the_chat_shows_is_no_other_bots_and_has_arrived(accoun
 
     assert Message.objects.get().state == "delivered"
     assert lead_of().handoff_source == ""
+
+
+@pytest.mark.parametrize("shown", ["Ainda pensa na usina?", "Ainda  pensa na usina? \N{GRINNING FACE}"])
+@pytest.mark.parametrize("state", ["sending", "sent", "unconfirmed"])
+def test_a_follow_up_that_a_salesbot_says_is_no_other_bots(account, talks, state, shown):
+    talks.yields_to_bots = True
+    talks.save()
+    card = carded(account, talks)
+    followed_up(card, "Ainda pensa na usina?", state)
+    item = by_bot(card, text=shown)
+    hear(account, item, root="message")
+    hear(account, item, root="outgoing_message")
+
+    assert told() == [("outbound", "Ainda pensa na usina?", "")]
+    assert Message.objects.get().state == "delivered"
+    assert lead_of().handoff_source == ""
+
+
+@pytest.mark.parametrize("state", ["missed", "would_send", "skipped"])
+def test_what_was_never_said_makes_no_other_bots_words_ours(account, talks, state):
+    talks.yields_to_bots = True
+    talks.save()
+    card = carded(account, talks)
+    followed_up(card, "Ainda pensa na usina?", state)
+    hear(account, by_bot(card, text="Ainda pensa na usina?"), root="outgoing_message")
+    assert lead_of().handoff_source == "guard"
+
+
+def followed_up(card: Card, text: str, state: str) -> None:
+    sequence, now = Sequence.objects.filter(pipeline=card.lead.pipeline).first(), timezone.now()
+    version = SequenceVersion.objects.create(sequence=sequence, digest="x", content={"steps": []})
+    enrollment = Enrollment.objects.create(
+        lead=card.lead,
+        sequence=sequence,
+        version=version,
+        purpose=sequence.starts_on,
+        state="finished",
+        anchor_at=now,
+        started_at=now,
+        ended_at=now,
+    )
+    ended_at = None if state == "sending" else now
+    Attempt.objects.create(
+        enrollment=enrollment, step=9, state=state, text=text, due_at=now, created_at=now, ended_at=ended_at
+    )
+
+
+class TestOurSideWithoutAnAuthor:
+    """An outgoing message whose webhook does not say what its author is, as `add_message` may tell of it."""
+
+    @pytest.fixture(params=[{}, {"author": ""}, {"author": {}}, {"author": {"name": "X"}}, {"author": {"type": "y"}}])
+    def author(self, request):
+        return request.param
+
+    def test_what_we_sent_has_arrived(self, account, talks, author):
+        card = carded(account, talks)
+        now = timezone.now()
+        row = Message.objects.create(
+            lead=card.lead, direction="outbound", text="Um.", state="queued", at=now, queued_at=now
+        )
+        MessagePart.objects.create(message=row, position=1, text="Um.", state="sent")
+        hear(account, unsaid(card, author, text="Um."))
+        assert Message.objects.get().state == "delivered"
+
+    def test_nobody_is_blamed_and_the_feed_is_asked_until_it_is_told_with_its_author(self, account, talks, author):
+        talks.yields_to_bots = True
+        talks.save()
+        card = carded(account, talks)
+        Account.objects.update(takeovers_looked_at=timezone.now())
+        hear(account, unsaid(card, author))
+        assert (told(), lead_of().handoff_source) == ([], "")
+        assert Account.objects.get().takeovers_looked_at is None
+        hear(account, by_person(card, id="m-o", text="Olá!"), root="outgoing_message")
+        hear(account, unsaid(card, author))
+        assert told() == [("staff", "Olá!", "Ana Vendas")]
+
+    def test_a_user_is_a_person_unless_it_is_ours_or_a_robots(self, account, talks):
+        card = carded(account, talks)
+        hear(account, unsaid(card, {"author": {"user_id": ANA, "name": "Ana Vendas"}}))
+        assert (told(), lead_of().handoff_source) == ([("staff", "Olá!", "Ana Vendas")], "chat")
+        traits.remember(account, Trait.ROBOT_USERS, [77])
+        hear(account, unsaid(card, {"author": {"user_id": 77, "name": "Robô"}}, id="m-r"))
+        hear(account, unsaid(card, {"author": {"user_id": account.kommo_user_id}}, id="m-u", text="Nossa"))
+        assert sorted(told()) == [
+            ("bot", "Olá!", "Robô"), ("outbound", "Nossa", ""), ("staff", "Olá!", "Ana Vendas")
+        ]  # fmt: skip
+
+
+def unsaid(card: Card, author: dict, **more) -> dict:
+    item = written(card, type="outgoing", **{"id": "m-o", "text": "Olá!", **more})
+    del item["author"]
+    return item | author
 
 
 def test_the_subscription_includes_messages_where_conversations_are_kommos(account, pipeline, kommo):

@@ -14,6 +14,13 @@ from tests.bridge.channels.messengers import Messengers
 from tests.e2e.stack import Stack, eventually, kinds, new_phone, running
 
 KILLS = 6
+# Of all that other tests here have made, these two are the pipeline's, in this order.
+BOT_BEFORE_EVOLUTION = """
+from bridge.models import Channel
+Channel.objects.exclude(slug__in=("bot", "evo")).update(is_active=False)
+for position, slug in enumerate(("bot", "evo")):
+    Channel.objects.filter(slug=slug).update(position=position)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +171,20 @@ def test_inside_kommo_a_silent_bot_is_found_out_and_the_next_channel_says_it(spe
         row = state(silent["id"], "not_delivered")
         assert 14 <= time.monotonic() - began <= 30
         assert "said nothing" in row["reason"] or "another bot" in row["reason"]
+        # Where no way is named, the next one of the pipeline says what the bot did not, and says it once.
+        speaking.manage("shell", "--command", BOT_BEFORE_EVOLUTION)
+        mark = f"O próximo diz {time.time_ns()}"
+        taken = say(speaking, lead_id, mark)
+        assert taken["channel"] == "bot", taken
+
+        def said_by_the_next() -> None:
+            row = message(speaking, taken["id"])
+            assert (row["state"], row["channel"]) == ("sent", "evo"), row
+
+        eventually(said_by_the_next, within_seconds=40)
+        assert messengers.said.count(mark) == 1
     finally:
         speaking.kommo.post("options", {"bots_run": True})
-    assert card
+    # Nor later by the bot, once bots run again.
+    said_in_kommo = [one["text"] for one in speaking.kommo.get(f"leads/{card}/chat")["messages"]]
+    assert mark not in said_in_kommo

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
+
 from leads import announcements
 from leads.message_ids import plain_id
 from leads.models import Lead, Message, MessagePart
@@ -133,6 +135,7 @@ def _which(known: Iterable[MessagePart], names: Collection[str], text: str) -> M
     return next(alike, None) if words else None
 
 
+@transaction.atomic
 def arrived(lead_ids: Collection[Any], text: str, *, their_id: str, at: datetime, now: datetime) -> bool:
     """Note that the chat of one of these leads shows a text; False when it is no part of ours that was under way.
 

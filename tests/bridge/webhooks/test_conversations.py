@@ -370,6 +370,23 @@ def unsaid(card: Card, author: dict, **more) -> dict:
     return item | author
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("conversations", ["kommo", "agent"])
+def test_what_arrived_is_noted_outside_of_a_test_too_where_each_statement_is_a_transaction(
+    account, pipeline, conversations
+):
+    pipeline.refresh_from_db()
+    pipeline.conversations = conversations
+    pipeline.save()
+    card, now = carded(account, pipeline), timezone.now()
+    row = Message.objects.create(
+        lead=card.lead, direction="outbound", text="Um.", state="queued", at=now, queued_at=now
+    )
+    MessagePart.objects.create(message=row, position=1, text="Um.", state="sent")
+    hear(account, by_bot(card, text="Um."), root="outgoing_message")
+    assert Message.objects.get(pk=row.pk).state == "delivered"
+
+
 def test_the_subscription_includes_messages_where_conversations_are_kommos(account, pipeline, kommo):
     assert "add_message" not in subscription.wanted(account)
     pipeline.refresh_from_db()

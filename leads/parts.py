@@ -141,13 +141,19 @@ def arrived(lead_ids: Collection[Any], text: str, *, their_id: str, at: datetime
 
     Whose id it carries may not be known yet: then it is the first part with these words that has no id.
     """
-    for known in _under_way(lead_ids, now).values():
-        if part := _which(known, {plain_id(their_id)} - {""}, text):
-            part.their_id = part.their_id or plain_id(their_id)
-            tell(part, State.DELIVERED, at=at)
-            if told_of := _store([part], (*TOLD, "their_id")):
-                announcements.messages_told_of.send(Message, messages=told_of, now=now)
-            return True
+    names = {plain_id(their_id)} - {""}
+    if not any(_which(known, names, text) for known in _under_way(lead_ids, now).values()):
+        return False
+    with transaction.atomic():
+        # Whoever is at the message holds the lead, then the parts: what it notes meanwhile is read first.
+        list(Lead.objects.select_for_update(no_key=True).filter(pk__in=lead_ids).order_by("pk").values_list("pk"))
+        for known in _under_way(lead_ids, now).values():
+            if part := _which(known, names, text):
+                part.their_id = part.their_id or plain_id(their_id)
+                tell(part, State.DELIVERED, at=at)
+                if told_of := _store([part], (*TOLD, "their_id")):
+                    announcements.messages_told_of.send(Message, messages=told_of, now=now)
+                return True
     return False
 
 

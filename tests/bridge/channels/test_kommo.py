@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from bridge.channels import kommo_salesbot, ways
@@ -13,7 +14,7 @@ from bridge.models import AgentEvent, Catalogue, Channel, Outgoing
 from bridge.sync import catalogue, takeovers
 from bridge.sync.connection import client_for
 from bridge.sync.takeovers import Said
-from leads import parts
+from leads import announcements, parts
 from leads.interactions import Direction, Interaction, Message
 from leads.interactions import record as record_told
 from leads.models import Lead
@@ -84,6 +85,26 @@ def test_a_salesbot_says_it_and_the_webhook_proves_it(agent, account, kommo, lea
     assert AgentEvent.objects.filter(type="message.delivered").count() == 1
     lead.refresh_from_db()
     assert lead.last_outbound_at and not lead.in_handoff
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_chat_shows_is_noted_at_once_or_not_at_all(agent, account, kommo, lead, salesbot):
+    """Rows are locked for it, which PostgreSQL refuses outside of a transaction; most tests run within one."""
+    within = []
+
+    def note(**_):
+        within.append(connection.in_atomic_block)
+
+    answer = say(agent, lead, "Oi Maria")
+    carry()
+    announcements.messages_told_of.connect(note)
+    try:
+        tell(account, lead, chat(account, lead))
+    finally:
+        announcements.messages_told_of.disconnect(note)
+
+    assert within == [True]
+    assert state_of(answer, agent)["parts"][0]["state"] == "delivered"
 
 
 def test_a_long_text_leaves_in_parts_each_after_the_proof_of_the_one_before(

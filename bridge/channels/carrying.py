@@ -21,7 +21,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from bridge import logs
-from bridge.channels import cutting, ending, gate, proving, queueing, ways
+from bridge.channels import cutting, ending, gate, proving, queueing, unread, ways
 from bridge.channels.kinds import WAYS
 from bridge.channels.queueing import Route
 from bridge.channels.sending import Outcome, Part, Person, Sent
@@ -205,10 +205,22 @@ def _step(row: Outgoing, parts: list[MessagePart], now: datetime) -> Task | None
     if reason := gate.refusals([row], now).get(row.pk):
         ending.end(row, parts, now, refused=reason)
         return None
+    if _is_news_unread(row, now):
+        # It may be a person who wrote: the gate is asked once that is read.
+        Outgoing.objects.filter(pk=row.pk).update(held_until=now + unread.LOOK_AGAIN, holder="")
+        return None
     chosen = _route(row, now)
     if isinstance(chosen, str):
         return _after_failure(row, parts, part, chosen, now)
     return _leaving(row, parts, part, chosen, now)
+
+
+def _is_news_unread(row: Outgoing, now: datetime) -> bool:
+    """Say whether something was heard of the person that is still to be read, for a moment after the part was due."""
+    if now - row.due_at >= unread.PATIENCE:
+        return False
+    card = getattr(row.lead, "card", None)
+    return unread.is_heard_of(queueing.person_of(row.lead, card), card.account if card else None, now)
 
 
 def _settle_lost(row: Outgoing, part: MessagePart, now: datetime) -> None:

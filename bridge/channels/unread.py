@@ -46,6 +46,6 @@ def _bodies(account: Account | None, now: datetime) -> Iterable[bytes]:
     calls = IntakeCall.objects.filter(state=IntakeCall.State.RECEIVED, due_at__lte=now, received_at__gte=since)
     events = WebhookEvent.objects.filter(state=WebhookEvent.State.RECEIVED, account=account, received_at__gte=since)
     for rows in (calls, events) if account else (calls,):
-        small = rows.annotate(size=Length("body")).filter(size__lte=MOST_BYTES).order_by("-id")  # type: ignore[attr-defined]
+        small = rows.annotate(size=Length("body")).filter(size__lte=MOST_BYTES).order_by("-id")
         for body in small.values_list("body", flat=True)[:MOST_CALLS]:
             yield bytes(body)

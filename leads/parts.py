@@ -135,7 +135,6 @@ def _which(known: Iterable[MessagePart], names: Collection[str], text: str) -> M
     return next(alike, None) if words else None
 
 
-@transaction.atomic
 def arrived(lead_ids: Collection[Any], text: str, *, their_id: str, at: datetime, now: datetime) -> bool:
     """Note that the chat of one of these leads shows a text; False when it is no part of ours that was under way.
 

@@ -74,7 +74,8 @@ def _tell(leads: Sequence[Lead], said: Sequence[Message], now: datetime) -> None
             "lead": people[lead_id],
             "messages": [_message(row) for row in together],
             "channel": channel,
-            "may_reply": not (lead_id in in_doubt and lead.pipeline.silent_when_kommo_is_away),
+            # Told all the same: a person who wants nothing of ours may have asked for something.
+            "may_reply": not (lead.opted_out_at or (lead_id in in_doubt and lead.pipeline.silent_when_kommo_is_away)),
             "answered_by_bot": answers.get(together[0].pk),
         }
         # Of one lead in the order of their times.

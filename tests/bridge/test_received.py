@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge import agent_events, received
 from bridge.models import AgentEvent
-from leads import handoff, switch
+from leads import handoff, optout, switch
 from leads.addresses import parse
 from leads.interactions import Direction, Interaction, Message, record
 from leads.models import Lead
@@ -309,3 +309,14 @@ def test_two_bots_that_talk_to_each_other_are_stopped_with_a_reason(pipeline, ag
     assert "two bots" in lead.handoff_reason
     clock.shift(7)
     assert deliver(agent) == []
+
+
+def test_who_opted_out_is_heard_and_the_agent_told_that_it_may_not_reply(pipeline, agent, clock):  # noqa: F811
+    lead = hear(pipeline, "oi")
+    optout.opt_out(lead, by=Lead.Actor.LEAD, reason="pare", now=timezone.now())
+    clock.shift(6)
+
+    [told] = deliver(agent)
+
+    # As POST messages would answer it.
+    assert told["data"]["may_reply"] is False

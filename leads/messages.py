@@ -232,6 +232,11 @@ def _near(spoken: Sequence[tuple[int, Interaction, Lead]], now: datetime) -> dic
     names = {plain_id(text) for one, _ in asking if one.message for text in (one.message.id, one.message.other_id)}
     times = [at for one, _ in asking if one.message and (at := min(one.message.sent_at or one.occurred_at, now))]
     same = Q(at__range=(min(times) - NEAR, max(times) + NEAR))
+    roads = {bool(one.via) for one, _ in asking}
+    if len(roads) == 1:
+        # By its words a message is known only where the other road told of it: whoever writes a thousand within a
+        # minute has not all of them read again with each.
+        same &= Q(is_heard=False) if True in roads else Q(is_reported=False)
     if named := names - {""}:
         same |= Q(message_id__in=named) | Q(other_id__in=named)
     if ours := [own for text in named if (own := _own_id(text))]:

@@ -111,8 +111,7 @@ def process(calls: Sequence[IntakeCall]) -> None:
     current = Round(calls, timezone.now())
     for call in calls:
         _read(current, call)
-    with transaction.atomic():
-        _take_messages(current)
+    _take_messages(current)
     _take_statuses(current)
     _take_bookings(current)
     for heard in current.heard:
@@ -150,7 +149,10 @@ def _take_messages(current: Round) -> None:
                 one.becomes(Result.NOT_FOUND, NO_ADDRESS)
     _believe(spoken)
     ready = sorted((one for one in spoken if one.addresses), key=lambda one: _written_at(one, current.now))
+    # Each round by itself: a call that tells a thousand things of one person would hold the database all the while, and
+    # whoever dies in the middle of it finds the first ones known.
     for some in _rounds(ready):
+        heartbeat.progress()
         for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
             _record([one for one in some if one.pipeline == pipeline], pipeline, current.now)
 

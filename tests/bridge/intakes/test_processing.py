@@ -327,6 +327,31 @@ def test_the_statements_do_not_grow_with_the_messages(way_in, account, django_as
 # --- Who says that they are somebody
 
 
+def test_many_messages_of_one_person_in_a_call_cost_each_the_same_and_are_kept_as_they_are_read(way_in, monkeypatch):
+    loaded = []
+    read, record_all = Message.from_db.__func__, processing.record_all
+    monkeypatch.setattr(Message, "from_db", classmethod(lambda cls, *args: loaded.append(1) or read(cls, *args)))
+
+    def dying(interactions, **more):
+        if interactions[0].message.text == "written 25":
+            raise KeyboardInterrupt
+        return record_all(interactions, **more)
+
+    monkeypatch.setattr(processing, "record_all", dying)
+    told = [inbound(number, text=f"written {number}")["data"] for number in range(1, 41)]
+    assert way_in().call({"event": "messages.upsert", "data": told}) == 200
+    with pytest.raises(KeyboardInterrupt):
+        processing.read_all()
+    # The database was not held all the while, and the next one goes on from there.
+    assert Message.objects.count() == 24
+    monkeypatch.setattr(processing, "record_all", record_all)
+    loaded.clear()
+    IntakeCall.objects.update(due_at=timezone.now())
+    processing.read_all()
+    assert Message.objects.count() == 40
+    assert len(loaded) < 3 * 40
+
+
 def visitor(number: int, text: str, **sender) -> dict:
     """A message in a website's chat, by whoever typed something into its form."""
     return body(

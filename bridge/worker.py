@@ -40,10 +40,10 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 1.0
 # A call that was asked for and has not shown in the tables yet is asked for again after this: the nudge may be lost.
 ASK_AGAIN_SECONDS = 5.0
-# Staff who take a lead over must not wait for that, when another webhook came a second before theirs; and a look at an
-# inbox that somebody else is reading costs next to nothing.
+# Staff who take a lead over must not wait for that, when something else came a second before theirs, by whichever road;
+# nor must the agent that is to hear of them. A look at what somebody else is at costs next to nothing.
 ASK_SOON_AGAIN_SECONDS = 0.5
-ASK_SOON_AGAIN = frozenset({"bridge.tasks.read_inbox"})
+ASK_SOON_AGAIN = frozenset({"bridge.tasks.read_inbox", "bridge.tasks.read_intakes", "bridge.tasks.tell_agent"})
 BEAT_EVERY_SECONDS = 5.0
 # Above the longest call to Kommo (25 s), during which a busy task shows no progress.
 STALE_AFTER_SECONDS = 35.0

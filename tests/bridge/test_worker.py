@@ -201,3 +201,26 @@ def test_a_duty_that_stumbles_keeps_no_other_from_being_done(supervisor, monkeyp
     # Asked for already: not again within seconds.
     supervisor._tick()
     assert OrmQ.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "is_soon"),
+    [
+        (("bridge.tasks.read_inbox", (1,)), True),
+        (("bridge.tasks.read_intakes", ()), True),
+        (("bridge.tasks.tell_agent", ()), True),
+        (("bridge.tasks.deliver", (1,)), False),
+    ],
+)
+def test_what_people_have_just_said_is_asked_for_at_every_tick(supervisor, monkeypatch, call, is_soon):
+    monkeypatch.setattr(worker, "async_task", lambda function, *arguments, **_: asked.append((function, arguments)))
+    asked: list[object] = []
+    for moment in (100.0, 101.0, 102.0):
+        supervisor._ask_for(lambda now: [call], timezone.now(), moment)
+    assert asked == [call] * (3 if is_soon else 1)
+
+
+def test_each_of_them_is_a_task():
+    from bridge import tasks
+
+    assert all(callable(getattr(tasks, name.removeprefix("bridge.tasks."))) for name in worker.ASK_SOON_AGAIN)

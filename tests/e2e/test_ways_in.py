@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -90,3 +92,43 @@ def test_a_lead_of_instagram_books_by_calendar_and_their_number_comes_to_the_car
     assert eventually(in_the_diary)["phone"] == phone
     card = eventually(lambda: stack.card(phone))
     assert card["id"] == first["kommo_lead_id"]
+
+
+def test_twenty_clients_at_once_lose_and_double_nothing(stack: Stack):
+    url = stack.web_url + stack.manage("intake", "evolution", "e2e-many")
+    phones = [new_phone() for _ in range(20)]
+    said = [f"mensagem {number}" for number in range(5)]
+    written_at = int(time.time()) - 60
+
+    def bodies(phone: str) -> list[Any]:
+        told = [
+            body(
+                "evolution/01",
+                data__key__remoteJid=f"{phone[1:]}@s.whatsapp.net",
+                data__key__remoteJidAlt=None,
+                data__key__id=f"MANY{phone}{number}",
+                data__message={"conversation": text},
+                data__messageTimestamp=written_at + number,
+            )
+            for number, text in enumerate(said)
+        ]
+        # Each twice, in any order.
+        return random.Random(phone).sample(told * 2, 2 * len(told))
+
+    def speak(phone: str) -> list[int]:
+        with requests.Session() as client:
+            return [client.post(url, json=one, timeout=60).status_code for one in bodies(phone)]
+
+    with ThreadPoolExecutor(len(phones)) as clients:
+        answers = [code for codes in clients.map(speak, phones) for code in codes]
+    assert answers == [200] * (2 * len(said) * len(phones))
+
+    def texts(phone: str) -> list[str]:
+        found = stack.call("GET", f"leads/?address=phone:%2B{phone[1:]}").json()["results"]
+        assert len(found) == 1
+        return [row["text"] for row in stack.call("GET", f"leads/{found[0]['id']}/messages/").json()["results"]]
+
+    def all_heard() -> None:
+        assert {tuple(texts(phone)) for phone in phones} == {tuple(said)}
+
+    eventually(all_heard)

@@ -35,6 +35,9 @@ SHOWN = frozenset(
         "meeting_starts_at",
         "meeting_link",
         "objections",
+        # By which channel they wrote last.
+        "written_from",
+        "whatsapp_id",
     }
 )
 

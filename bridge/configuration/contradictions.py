@@ -23,9 +23,10 @@ from leads.qualification import PLAIN_NUMBER
 ASKS_NOTHING = frozenset({"is_true", "is_false", "is_set", "is_not_set"})
 ORDERED = frozenset({"gte", "gt", "lte", "lt"})
 LISTS = frozenset({"in", "not_in"})
-# What a rule may name of a lead, besides custom.<name>: everything `Lead.facts` has, and for cards the objections.
+# What a rule may name of a lead, besides custom.<name>: everything `Lead.facts` has, and for cards the objections and
+# the channel.
 FACTS = frozenset({*ATTRIBUTES, "phone", "conversation_stage", "meeting_starts_at", "meeting_link"})
-SHOWN = FACTS | {"objections"}
+SHOWN = FACTS | {"objections", "channel"}
 CHOICES = ("select", "multiselect")
 BOOLEANS = frozenset({"is_decision_maker", "has_solar_system", "has_active_contract"})
 YES_AND_NO = ("True", "False")

@@ -205,7 +205,9 @@ class Tag(Record):
     called: ClassVar[str] = "tag"
     on_one_line: ClassVar[bool] = True
 
-    attribute: Annotated[str, Text(100), Says("The lead's attribute that is shown.")]
+    attribute: Annotated[
+        str, Text(100), Says("The lead's attribute that is shown; `channel` is by what they last wrote.")
+    ]
     template: Annotated[
         str,
         Text(100),

@@ -53,6 +53,7 @@ WEEKDAYS = {
     "sun": gettext_lazy("Sunday"),
 }
 FIELD_NAMES = {
+    "channel": gettext_lazy("channel"),
     "objections": gettext_lazy("objections"),
     "conversation_stage": gettext_lazy("conversation stage"),
     "phone": gettext_lazy("phone"),

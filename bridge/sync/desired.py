@@ -69,6 +69,7 @@ def shown_facts(lead: Lead, book: Rulebook) -> dict[str, Any]:
     """Return what is known of a lead, in the words that options and tags are named by."""
     facts = dict(lead.facts())
     facts["objections"] = [objection.name for objection in lead.objections.all()]
+    facts["channel"] = lead.channel
     facts["chosen_flow"] = book.flows.get(name_key(lead.chosen_flow), facts["chosen_flow"])
     return facts
 

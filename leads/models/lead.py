@@ -181,6 +181,15 @@ class Lead(models.Model):
         return [one.told for one in addresses.with_jid(known, self.whatsapp_id, own=self.phone or "")]
 
     @property
+    def channel(self) -> str | None:
+        """Return by what people know the address last written from: WhatsApp's hidden ids are WhatsApp. No query."""
+        key = self.written_from or self.phone_key
+        if not key:
+            return None
+        [first, *_] = addresses.with_jid([addresses.of_key(key)], self.whatsapp_id, own=self.phone or "")
+        return "whatsapp" if first.kind in (addresses.Kind.LID, addresses.Kind.BSUID) else first.kind.value
+
+    @property
     def drawn_as(self) -> str:
         """By what the person takes part in draws (leads/serving.py)."""
         return serving.drawn_as(self.pk, self.phone_key, self.first_key)

@@ -97,8 +97,8 @@ def take(
     """
     chain = ways.chain(pipeline)
     if named:
-        known = Channel.objects.filter(slug=named, is_active=True)
-        chain = [one for one in known if one in chain or one.pipeline_id in (None, pipeline.pk)]
+        # Of the pipeline's own alone: a key made for one does not speak by another's number.
+        chain = [one for one in chain if one.slug == named]
         if not chain:
             raise NoWayError(f"there is no channel “{named[:50]}” here")
     # What only rests, or waits for the lead to write, is still a way: the message ends as not delivered, and says so.

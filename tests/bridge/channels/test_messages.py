@@ -12,7 +12,7 @@ from bridge.models import AgentEvent, Channel, Outgoing
 from leads import handoff, messages, optout
 from leads.interactions import Direction
 from leads.interactions import Message as Said
-from leads.models import Lead, Message, MessagePart
+from leads.models import Lead, Message, MessagePart, Pipeline
 from tests.bridge.channels.conftest import carry
 
 KINDS = ["evolution", "waha", "zapi", "whatsapp_cloud", "chatwoot"]
@@ -111,6 +111,17 @@ def test_a_body_that_is_no_object_is_refused_as_every_other_bad_one(agent, lead,
         assert answer.status_code == 200
     else:
         assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+
+
+def test_no_way_of_another_pipeline_can_be_named(agent, lead, way, messengers, pipeline):
+    way("evolution")
+    way("waha")
+    other = Pipeline.objects.create(slug="other", name="Other", channel="waha")
+    Lead.objects.filter(pk=lead.pk).update(pipeline=other, stage=None)
+    answer = agent.post(f"leads/{lead.pk}/messages/", {"text": "oi", "channel": "evolution"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "no_channel")
+    # The one its own pipeline names is its own, whosesoever it is besides.
+    assert agent.post(f"leads/{lead.pk}/messages/", {"text": "oi", "channel": "waha"}).status_code == 202
 
 
 def test_who_opted_out_is_spoken_to_no_more(agent, lead, way, messengers):

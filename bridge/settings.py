@@ -336,7 +336,6 @@ SPECTACULAR_SETTINGS = {
         "Direction": "bridge.api.serializers.DIRECTIONS",
         "FollowUpState": "bridge.api.answers.FOLLOWUP_STATES",
         "MessageState": "bridge.api.answers.MESSAGE_STATES",
-        "PartState": "bridge.api.answers.PART_STATES",
         "MeetingStatus": "bridge.api.serializers.MEETING_STATUSES",
         "Sync": "bridge.api.answers.SYNC_STATES",
     },

@@ -205,13 +205,12 @@ class Results(serializers.Serializer):  # type: ignore[type-arg]
     followups = StepResult(many=True)
 
 
-PART_STATES = ["queued", "sent", "delivered", "not_delivered", "refused"]
-MESSAGE_STATES = ["received", *PART_STATES]
+MESSAGE_STATES = ["queued", "sent", "delivered", "not_delivered", "refused"]
 
 
 class MessagePart(serializers.Serializer):  # type: ignore[type-arg]
     text = serializers.CharField()
-    state = serializers.ChoiceField(choices=PART_STATES)
+    state = serializers.ChoiceField(choices=MESSAGE_STATES)
     reason = serializers.CharField(allow_null=True)
 
 
@@ -229,8 +228,7 @@ class MessageAnswer(serializers.Serializer):  # type: ignore[type-arg]
     parts = MessagePart(many=True, help_text="Of a message of ours: the parts in which it leaves, in order")
     channel = serializers.CharField(allow_null=True, help_text="The way in or out")
     state = serializers.ChoiceField(
-        choices=MESSAGE_STATES,
-        help_text="sent: handed over; delivered: seen to have reached the chat; received: of the lead's own",
+        choices=MESSAGE_STATES, help_text="sent: handed over; delivered: seen to have reached the chat"
     )
     reason = serializers.CharField(allow_null=True)
     changed = serializers.ListField(child=serializers.CharField(), help_text="What cannot leave as it was written")

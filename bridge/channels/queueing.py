@@ -152,7 +152,12 @@ def nudge() -> None:
 def shown(
     message: Message, parts: Sequence[MessagePart], changes: Sequence[str] = (), *, waits_for: str = ""
 ) -> dict[str, Any]:
-    """Return a message as the API and events show it. `waits_for`: why it has not left yet."""
+    """Return a message as the API and events show it. `waits_for`: why it has not left yet.
+
+    What the lead wrote has reached the chat: it was read there. What did not leave by us was sent when it was written.
+    """
+    is_theirs = message.state == Message.State.RECEIVED
+    written_at = None if message.queued_at else message.at
     return {
         "id": str(message.pk),
         "lead": str(message.lead_id),
@@ -163,13 +168,13 @@ def shown(
             for one in parts
         ],
         "channel": message.channel or None,
-        "state": message.state,
+        "state": Message.State.DELIVERED if is_theirs else message.state,
         "reason": message.reason or (waits_for if message.state == Message.State.QUEUED else "") or None,
         "changed": list(changes),
         "at": {
             "queued": moment(message.queued_at),
-            "sent": moment(message.sent_at),
-            "delivered": moment(message.delivered_at),
+            "sent": moment(message.sent_at or written_at),
+            "delivered": moment(message.delivered_at or (message.at if is_theirs else None)),
         },
     }
 

@@ -37,7 +37,7 @@ class Command(BaseCommand):
         try:
             channel = ways.establish(kind, slug, pipeline=row, settings=said)
         except ConfigurationError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=2) from error
         trying.prepare(channel)
         self.stdout.write(channel.slug)
 
@@ -45,5 +45,5 @@ class Command(BaseCommand):
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise CommandError(f"“{key[:40]}” is no KEY=VALUE.")
+        raise CommandError(f"“{key[:40]}” is no KEY=VALUE.", returncode=2)
     return key, value

@@ -37,12 +37,12 @@ class Command(BaseCommand):
         try:
             intake = ways.establish(kind, slug, pipeline=row, settings=said)
         except ConfigurationError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error), returncode=2) from error
         self.stdout.write(ways.path_of(intake))
 
 
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise CommandError(f"“{key[:40]}” is no KEY=VALUE.")
+        raise CommandError(f"“{key[:40]}” is no KEY=VALUE.", returncode=2)
     return key, value

@@ -53,6 +53,13 @@ def test_a_message_leaves_by_the_pipelines_channel(agent, lead, way, messengers,
     ]
 
 
+def test_what_the_lead_wrote_has_arrived_and_says_when(agent, lead):
+    [heard] = agent.get(f"leads/{lead.pk}/messages/").json()["results"]
+    wrote_at = Message.objects.get().at.isoformat()
+    assert (heard["direction"], heard["state"]) == ("inbound", "delivered")
+    assert heard["at"] == {"queued": None, "sent": wrote_at, "delivered": wrote_at}
+
+
 def test_each_messenger_is_called_as_its_documentation_has_it(agent, lead, way, messengers):
     for kind in KINDS:
         channel = way(kind)

@@ -14,9 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from bridge.models import AgentEvent, Card
+from bridge.models import AgentEvent, Card, IntakeCall, WebhookEvent
 from bridge.sync import freshness
 from followups import telling
 from leads import gate, untold
@@ -26,6 +26,9 @@ RECEIVED = "message.received"
 LEADS_AT_ONCE = 50
 # A pause that is over so soon is waited for: the worker's clock has a grain of a second.
 AHEAD = timedelta(seconds=1)
+# What was received is read within a moment. What is unread for longer than that is behind, and is waited for a while;
+# not what stays unread for its own reasons, as while Kommo is away.
+LATE, LATE_NO_MORE, WAITED_FOR = timedelta(seconds=3), timedelta(minutes=1), timedelta(seconds=15)
 
 
 def has_work(now: datetime) -> bool:
@@ -111,6 +114,13 @@ def _answered_by_bots(said: Sequence[Message]) -> dict[UUID, dict[str, Any]]:
 
 
 def _due(now: datetime) -> QuerySet[Any, Any]:
-    """Return the leads whose pause is over and of whom nothing is being told."""
+    """Return the leads whose pause is over and of whom nothing is being told.
+
+    Where what was received is read late, after a restart above all, a pause may only look over: the next bubble lies
+    unread. It is waited for a while.
+    """
     under_way = AgentEvent.objects.filter(lead=OuterRef("lead_id"), type=RECEIVED, state=AgentEvent.State.DUE)
-    return untold.due(now).exclude(Exists(under_way))
+    late = {"state": "received", "received_at__range": (now - LATE_NO_MORE, now - LATE)}
+    is_behind = Exists(WebhookEvent.objects.filter(**late)) | Exists(IntakeCall.objects.filter(**late))
+    waited_for = Q(newest__lte=now - untold.pause() - WAITED_FOR)
+    return untold.due(now).exclude(Exists(under_way)).filter(waited_for | ~Q(is_behind))

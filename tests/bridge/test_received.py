@@ -9,7 +9,7 @@ import time_machine
 from django.utils import timezone
 
 from bridge import agent_events, received
-from bridge.models import AgentEvent
+from bridge.models import AgentEvent, WebhookEvent
 from leads import handoff, optout, switch
 from leads.addresses import parse
 from leads.interactions import Direction, Interaction, Message, record
@@ -260,6 +260,45 @@ def test_how_many_statements_gathering_takes_does_not_depend_on_how_many_write(
         clock.shift(7)
         with django_assert_num_queries(13, exact=False):
             assert received.gather(timezone.now()) == people
+
+
+class TestWhatIsReadLate:
+    """After a restart what was received meanwhile is read in no fixed order with telling of what was read before."""
+
+    def unread(self, account, *, seconds):
+        at = timezone.now() - timedelta(seconds=seconds)
+        return WebhookEvent.objects.create(account=account, received_at=at, body=b"x")
+
+    @pytest.mark.parametrize("seconds", [4, 20, 59])
+    def test_the_next_bubble_may_lie_unread_and_is_waited_for(self, pipeline, agent, clock, account, seconds):  # noqa: F811
+        hear(pipeline, "um")
+        clock.shift(7)
+        event = self.unread(account, seconds=seconds)
+        assert deliver(agent) == []
+        hear(pipeline, "dois")
+        event.delete()
+        clock.shift(7)
+        assert texts(deliver(agent)) == [["um", "dois"]]
+
+    @pytest.mark.parametrize("seconds", [0, 2, 61, 4000])
+    def test_what_was_just_received_or_stays_unread_keeps_nobody_waiting(
+        self,
+        pipeline,
+        agent,  # noqa: F811
+        clock,
+        account,
+        seconds,
+    ):
+        hear(pipeline, "um")
+        clock.shift(7)
+        self.unread(account, seconds=seconds)
+        assert texts(deliver(agent)) == [["um"]]
+
+    def test_nobody_waits_longer_than_a_while(self, pipeline, agent, clock, account):  # noqa: F811
+        hear(pipeline, "um")
+        clock.shift(6 + 15)
+        self.unread(account, seconds=5)
+        assert texts(deliver(agent)) == [["um"]]
 
 
 def test_what_another_bot_said_since_goes_along(pipeline, agent, clock):  # noqa: F811

@@ -49,7 +49,7 @@ def check(sandbox_url: str, agent: Agent | None = None) -> list[Verdict]:
     stages = _stage_names(sandbox_url)
     contacts = {contact["id"]: contact for contact in state["contacts"]}
     leads = {_phone(lead, contacts): lead for lead in state["leads"]}
-    verdicts = [_verdict(one, leads, contacts, stages) for one in CONVERSATIONS]
+    verdicts = [_verdict(one, leads, contacts, stages, sandbox_url) for one in CONVERSATIONS]
     if agent is None:
         return verdicts
     return [replace(one, problems=(*one.problems, *agent.problems(one.conversation))) for one in verdicts]
@@ -67,8 +67,18 @@ def _e164(conversation: Conversation) -> str:
     return parse(conversation.phone, region="BR").e164
 
 
+def said_in_chat(sandbox_url: str, card: int) -> list[str]:
+    """Return what was said in the chat of a card, oldest first."""
+    chat = requests.get(f"{sandbox_url}/_sandbox/leads/{card}/chat", timeout=30).json()
+    return [str(message["text"]) for message in chat["messages"]]
+
+
 def _verdict(
-    conversation: Conversation, leads: dict[str, Any], contacts: dict[int, Any], stages: dict[int, str]
+    conversation: Conversation,
+    leads: dict[str, Any],
+    contacts: dict[int, Any],
+    stages: dict[int, str],
+    sandbox_url: str,
 ) -> Verdict:
     phone = _e164(conversation)
     lead = leads.get(phone)
@@ -91,6 +101,8 @@ def _verdict(
     tags = sorted(tag["name"] for tag in lead["_embedded"]["tags"])
     if tags != sorted(conversation.tags):
         problems.append(f"tags {tags}, not {sorted(conversation.tags)}")
+    if conversation.chat and (said := tuple(said_in_chat(sandbox_url, lead["id"]))) != conversation.chat:
+        problems.append(f"its chat says {said}, not {conversation.chat}")
     shown = ", ".join([*(f"{name} {value}" for name, value in held.items()), *(f"#{tag}" for tag in tags)])
     return Verdict(conversation, stage, f"{lead['name']}" + (f" ({shown})" if shown else ""), tuple(problems))
 

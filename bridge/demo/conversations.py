@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+KOMMO = "kommo"
+
 
 @dataclass(frozen=True)
 class Said:
     """A message and what the agent made of it. `lead` and `context` go into the request as they are.
 
-    heard_by: nobody reports it; this kind of way in hears it.
+    heard_by: nobody reports it; this kind of way in hears it, or Kommo's own chat (KOMMO).
     """
 
     text: str
@@ -31,6 +33,7 @@ class Conversation:
 
     dragged_to: where a seller drags the card in Kommo once it is there; `afterwards` is said after that. is_silent: the
     agent must have been told to keep quiet. follow_ups: how many messages of a sequence must have reached the agent.
+    chat: all that must have been said in the card's chat in Kommo, by both sides.
     """
 
     who: str
@@ -45,6 +48,7 @@ class Conversation:
     afterwards: tuple[Said, ...] = ()
     is_silent: bool = False
     follow_ups: int = 0
+    chat: tuple[str, ...] = ()
 
 
 def _next_tuesday() -> datetime:
@@ -236,5 +240,18 @@ CONVERSATIONS = (
         ),
         stage="REUNIÃO AGENDADA",
         name="Marina Costa",
+    ),
+    Conversation(
+        who="Nádia, wholly inside Kommo",
+        phone="+5581981110014",
+        shows="ears and mouth: she writes in Kommo's chat; the agent books, which moves the card, and answers there",
+        said=(Said("Oi! Minha conta vem R$ 4.800. Dá para conversar na terça às 14h?", heard_by=KOMMO),),
+        stage="REUNIÃO AGENDADA",
+        name="Nádia Lopes",
+        fields={"Valor Conta Energia": "4800"},
+        chat=(
+            "Oi! Minha conta vem R$ 4.800. Dá para conversar na terça às 14h?",
+            "Com essa conta compensa muito. Marquei nossa conversa para terça às 14h!",
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""The shipped rules with the patience of somebody who watches: follow-ups after seconds, at any hour. Pure."""
+"""The shipped rules for somebody who watches: follow-ups after seconds, at any hour, and Kommo's chats heard. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import yaml
 
 
 def hurried(document: str, *, seconds: int) -> str:
-    """Return a configuration whose sequences wait seconds where they waited hours; all else stays as it is."""
+    """Return a configuration whose sequences wait seconds where they waited hours, and which hears Kommo's chats.
+
+    All else stays as it is.
+    """
     said: dict[str, Any] = yaml.safe_load(document)
     for pipeline in said["pipelines"]:
         # The demo is played in the evening too.
         pipeline.pop("quiet_hours", None)
+        pipeline["conversations"] = "kommo"
         for sequence in pipeline.get("sequences", ()):
             for step in sequence["steps"]:
                 if "delay" in step:

@@ -22,7 +22,7 @@ def test_the_demo_reaches_every_stage_and_every_card_is_right():
     done = subprocess.run([*MANAGE, "demo", "--once", *ports], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     cards = [line for line in done.stdout.splitlines() if line.startswith("  ✓")]
-    assert len(cards) == 13
+    assert len(cards) == 14
     assert "✗" not in done.stdout
     shown = name_key(" ".join(cards))
     for stage in STAGES:

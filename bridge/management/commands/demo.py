@@ -15,20 +15,21 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bridge.demo import agent, messengers
-from bridge.demo.checking import Agent, Verdict, card_of, check
-from bridge.demo.conversations import CONVERSATIONS, Conversation, Said
+from bridge.demo.checking import Agent, Verdict, card_of, check, said_in_chat
+from bridge.demo.conversations import CONVERSATIONS, KOMMO, Conversation, Said
 from bridge.demo.rules import hurried
 from bridge.demo.stage import TRIES, Stage, StageError, free_port
 
 T = TypeVar("T")
 
-AGENT = Path(agent.__file__)
 LOGIN, PASSWORD = "demo", "demo-only-here"
 # Nothing moved for so long: what is missing then does not come.
 PATIENCE_SECONDS = 120
 PAUSE_SECONDS = 1.2
 # Between the follow-ups of a sequence: checked in a moment, or slow enough to be watched.
 HURRY_SECONDS, WATCH_SECONDS = 2, 8
+# Whoever writes in Kommo's chat is answered after so long a pause.
+DEBOUNCE_SECONDS = "1"
 
 
 class Command(BaseCommand):
@@ -56,17 +57,21 @@ class Command(BaseCommand):
                 f"{directory} cannot be made anew ({error}): remove it, or play as its owner."
             ) from error
         agent_port, secret = self._port(agent_port), "whsec_" + b64encode(os.urandom(24)).decode()
+        self.agent_port, self.secret = agent_port, secret
         self.agent_url = f"http://127.0.0.1:{agent_port}"
         stage = Stage(
             directory,
             web_port=self._port(port),
             sandbox_port=self._port(sandbox_port),
-            extra={"AGENT_WEBHOOK_URL": f"{self.agent_url}/", "AGENT_WEBHOOK_SECRET": secret},
+            extra={
+                "AGENT_WEBHOOK_URL": f"{self.agent_url}/",
+                "AGENT_WEBHOOK_SECRET": secret,
+                "AGENT_DEBOUNCE_SECONDS": DEBOUNCE_SECONDS,
+            },
             say=self.stdout.write,
         )
         try:
             with stage:
-                stage.start("agent", [sys.executable, str(AGENT), "--port", str(agent_port), "--secret", secret])
                 self._play(stage, once)
         except StageError as error:
             raise CommandError(str(error)) from error
@@ -115,10 +120,15 @@ class Command(BaseCommand):
         rules.write_text(hurried(stage.manage("bridge_config", "export"), seconds=seconds))
         stage.manage("bridge_config", "import", str(rules))
         self.stdout.write("Starting a local Kommo, the agent, the web server and the worker …")
+        # Messages leave by Kommo's chats; where somebody has none, it is the agent who says them.
+        for kind in ("kommo_chats", "agent"):
+            stage.manage("channel", kind, f"demo-{kind}")
+        key = stage.manage("api_key", "demo-agent")
+        command = [sys.executable, "-m", agent.__name__, "--port", str(self.agent_port), "--secret", self.secret]
+        stage.start("agent", [*command, "--bridge", stage.web_url, "--key", key])
         stage.wait_for("agent", f"{self.agent_url}/heard")
         stage.start_sandbox()
         stage.manage_patiently("kommo_connect", "--create-missing", "--webhook-url", stage.web_url)
-        key = stage.manage("api_key", "demo-agent")
         self.ways_in = {kind: stage.manage("intake", kind, f"demo-{kind}") for kind in ("evolution", "calcom")}
         stage.start_web()
         stage.start_worker()
@@ -127,24 +137,32 @@ class Command(BaseCommand):
     def _tell(self, stage: Stage, conversation: Conversation, said: tuple[Said, ...], *, slowly: bool) -> None:
         for number, one in enumerate(said):
             part = "said" if said is conversation.said else "afterwards"
-            if one.heard_by:
+            if one.heard_by == KOMMO:
+                self._write_in_kommo(stage, conversation, one)
+            elif one.heard_by:
                 _hear(stage, self.ways_in[one.heard_by], conversation, one, number)
             else:
                 _report(stage, self.key, conversation, one, f"{conversation.phone}/{part}/{number}")
             if slowly:
                 time.sleep(PAUSE_SECONDS)
-                told = f", told by {one.heard_by} itself" if one.heard_by else ""
+                told = f", heard by {one.heard_by} itself" if one.heard_by else ""
                 self.stdout.write(f"      “{one.text}”{told}")
+
+    def _write_in_kommo(self, stage: Stage, conversation: Conversation, said: Said) -> None:
+        """Write in the card's chat as the lead does, and see the agent answer there. The first words bring the card."""
+        url = f"{stage.sandbox_url}/_sandbox/leads"
+        number = card_of(stage.sandbox_url, conversation)
+        if number is None:
+            number = int(_post(url, {"name": conversation.name, "phone": conversation.phone})["id"])
+        after = len(said_in_chat(stage.sandbox_url, number)) + 1
+        _post(f"{url}/{number}/message", {"direction": "incoming", "text": said.text})
+        self._wait(lambda: len(said_in_chat(stage.sandbox_url, number)) > after, "nobody answered in Kommo's chat")
 
     def _drag(self, stage: Stage, conversation: Conversation) -> None:
         """Move the conversation's card in Kommo as a seller does, and see the agent fall silent."""
         self.stdout.write(f"  A seller drags the card of {conversation.name} to {conversation.dragged_to} …")
         number = self._wait(lambda: card_of(stage.sandbox_url, conversation), "a card has not reached Kommo")
-        moved = requests.post(
-            f"{stage.sandbox_url}/_sandbox/leads/{number}/move", json={"stage": conversation.dragged_to}, timeout=30
-        )
-        if not moved.ok:
-            raise StageError(f"the local Kommo answered {moved.status_code}: {moved.text[:300]}")
+        _post(f"{stage.sandbox_url}/_sandbox/leads/{number}/move", {"stage": conversation.dragged_to})
         self._wait(lambda: not self._may_reply(stage, conversation.phone), "the agent was not silenced")
 
     def _wait(self, look: Callable[[], T], otherwise: str) -> T:
@@ -210,6 +228,13 @@ class Command(BaseCommand):
             '"name": "Maria Souza", "qualification_score": 82}, '
             '"context": {"conversation_stage": "qualificação"}}\'\n'
         )
+
+
+def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = requests.post(url, json=body, timeout=30)
+    if not answer.ok:
+        raise StageError(f"the local Kommo answered {answer.status_code}: {answer.text[:300]}")
+    return dict(answer.json())
 
 
 def _hear(stage: Stage, path: str, conversation: Conversation, said: Said, number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from bridge.configuration import document, exporting
 from bridge.demo import stage
-from bridge.demo.agent import Mailbox
+from bridge.demo.agent import Mailbox, Reply, answer
 from bridge.demo.checking import Agent
 from bridge.demo.conversations import CONVERSATIONS
 from bridge.demo.rules import hurried
@@ -46,14 +47,15 @@ def test_the_conversations_reach_every_stage_of_the_pipeline(pipeline):
     assert reached == {name_key(name) for name in to_reach}
 
 
-def test_rules_in_a_hurry_differ_in_nothing_but_how_long_they_wait(pipeline):
+def test_rules_in_a_hurry_differ_in_how_long_they_wait_and_in_who_hears_kommos_chats(pipeline):
     before = document.dump(exporting.read())
     after = yaml.safe_load(hurried(before, seconds=2))["pipelines"][0]
     was = yaml.safe_load(before)["pipelines"][0]
     assert "quiet_hours" in was and "quiet_hours" not in after
     assert {step["delay"] for step in after["sequences"][0]["steps"]} == {"PT2S"}
+    assert after.pop("conversations") == "kommo"
     for one in (after, was):
-        one.pop("quiet_hours", None), one.pop("sequences")
+        one.pop("quiet_hours", None), one.pop("sequences"), one.pop("conversations", None)
     assert after == was
 
 
@@ -66,6 +68,48 @@ def test_the_agent_takes_an_event_once_and_only_from_the_bridge():
     with pytest.raises(WebhookVerificationError):
         mailbox.take(body.encode(), signed("one", body + " "))
     assert mailbox.heard() == {"+5581999990000": ["followup.due", "followup.due"]}
+
+
+@pytest.mark.parametrize(
+    ("texts", "reply"),
+    [
+        (["Oi! Quanto dá para economizar?"], Reply()),
+        (
+            ["Uns", "R$ 4.800"],
+            Reply("Com essa conta compensa muito. Marquei nossa conversa para terça às 14h!", "R$ 4.800"),
+        ),
+    ],
+)
+def test_the_agent_answers_once_it_is_told_the_bill(texts, reply):
+    assert answer([{"text": text} for text in texts]) == reply
+
+
+def test_the_agent_answers_in_kommos_chats_what_it_may_and_once():
+    told = []
+    mailbox = Mailbox(SECRET, lambda event_id, data: told.append((event_id, data["channel"])))
+    for number, (channel, may_reply) in enumerate([("kommo", True), ("kommo", False), ("demo-evolution", True)]):
+        data = {"lead": {"phone": "+5581999990000"}, "channel": channel, "may_reply": may_reply, "messages": []}
+        body = json.dumps({"type": "message.received", "data": data})
+        for _ in range(2):
+            mailbox.take(body.encode(), signed(f"e{number}", body))
+    assert told == [("e0", "kommo")]
+
+
+def test_an_answer_that_did_not_leave_is_tried_again_when_the_event_comes_again():
+    tries = []
+
+    def fail_once(event_id, data):
+        tries.append(event_id)
+        if len(tries) == 1:
+            raise ConnectionError
+
+    mailbox = Mailbox(SECRET, fail_once)
+    data = {"lead": {"phone": "+5581999990000"}, "channel": "kommo", "may_reply": True, "messages": []}
+    body = json.dumps({"type": "message.received", "data": data})
+    with pytest.raises(ConnectionError):
+        mailbox.take(body.encode(), signed("one", body))
+    mailbox.take(body.encode(), signed("one", body))
+    assert (tries, mailbox.heard()) == (["one", "one"], {"+5581999990000": ["message.received"]})
 
 
 @pytest.mark.parametrize(

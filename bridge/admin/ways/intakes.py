@@ -151,6 +151,15 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
 
     # --- Its settings
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        intake = get_object_or_404(Intake, pk=object_id)
+        if not self.has_change_permission(request, intake):
+            # A page of Django's that only shows would read a key's name, such as “secret”, from the row: its address.
+            return self.way(request, intake.pk)
+        return super().change_view(request, object_id, form_url, extra_context)
+
     def get_fields(self, request: HttpRequest, obj: Intake | None = None) -> Any:
         return ("kind", "slug", "pipeline", "is_active", *(GUIDES[obj.kind].keys if obj else ()))
 

@@ -218,6 +218,15 @@ def test_who_only_looks_sees_no_address_and_changes_nothing(viewer, intake):
     assert intake.is_active and intake.secret == before
 
 
+@pytest.mark.parametrize("kind", SOURCES)
+def test_no_page_for_those_who_only_look_reads_an_address_for_a_key_of_that_name(viewer, pipeline, kind):
+    keys = {name: f"the-{name}-of-ours" for name in SOURCES[kind].settings}
+    row = ways.establish(kind, "zap", settings=keys)
+    for name, args in (("change", [row.pk]), ("way", [row.pk]), ("state", [row.pk]), ("changelist", [])):
+        page = text(viewer, f"admin:bridge_intake_{name}", *args)
+        assert not [one for one in (row.secret, row.secret_hash, *keys.values()) if one in page]
+
+
 @pytest.mark.parametrize(
     ("host", "port", "is_asked"),
     [

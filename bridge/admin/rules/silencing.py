@@ -19,7 +19,8 @@ def silence(request: HttpRequest, row: Pipeline) -> HttpResponse:
         raise PermissionDenied
     if request.method == "POST":
         now, by = timezone.now(), request.user.get_username()
-        if row.silenced_at:
+        # The button says what it does: two people who silence it at once, or one who clicks twice, silence it.
+        if request.POST.get("do") == "speak":
             switch.let_speak(row, now=now)
         else:
             switch.silence(row, by=by, reason=request.POST.get("reason", ""), now=now)

@@ -49,5 +49,22 @@ def test_staff_who_may_pause_the_agent_may_silence_it_and_are_asked_first(pipeli
     assert (row.silenced_at is not None, row.silenced_by) == (status == 302, "bia" if status == 302 else "")
     if status == 302:
         assert "nonsense" in client.get(reverse("admin:rules_overview", args=[pipeline.pk])).content.decode()
-        client.post(path)
+        assert b'value="speak"' in client.get(path).content
+        client.post(path, {"do": "speak"})
+        assert Pipeline.objects.get(pk=pipeline.pk).silenced_at is None
+
+
+def test_the_button_that_silences_never_lets_speak_however_often_and_by_whom_it_is_pressed(pipeline):
+    client = Client()
+    client.force_login(User.objects.create_superuser("bia"))
+    path = reverse("admin:rules_silence", args=[pipeline.pk])
+    assert b'value="silence"' in client.get(path).content
+
+    for reason in ("first", "the same page, open elsewhere"):
+        client.post(path, {"do": "silence", "reason": reason})
+
+    row = Pipeline.objects.get(pk=pipeline.pk)
+    assert (row.silenced_at is not None, row.silenced_reason) == (True, "first")
+    for _ in range(2):
+        client.post(path, {"do": "speak"})
         assert Pipeline.objects.get(pk=pipeline.pk).silenced_at is None

@@ -207,6 +207,7 @@ def _rows(form: BindForm) -> list[dict[str, Any]]:
 
 
 @step("webhook")
+@asks_again
 def webhook(request: HttpRequest, progress: Progress) -> HttpResponse:
     account = _account(progress)
     destination = account.webhook_destination

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import responses
 import time_machine
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
@@ -42,6 +43,19 @@ def test_making_a_key_asks_and_goes_on_with_what_was_typed(boss):
     answer = boss.post(ADD_KEY, kept(asked) | {FIELD: PASSWORD})
     assert answer.status_code == 302
     assert ApiKey.objects.get().name == "agent"
+
+
+@responses.activate
+def test_where_kommo_calls_is_changed_by_whoever_gave_the_password_just_now(boss):
+    # Its address holds the secret, and every change of a card goes there.
+    Account.objects.create(
+        name="a", base_url="https://a.kommo.com", access_token="t", connected_at=timezone.now(), webhook_secret="hidden"
+    )
+    asked = boss.post("/admin/setup/webhook/", {"public_url": "https://elsewhere.example"})
+
+    assert "Please confirm that it is you" in asked.content.decode()
+    assert kept(asked) == {"public_url": "https://elsewhere.example"}
+    assert not responses.calls
 
 
 def test_a_wrong_password_does_nothing_and_loses_nothing(boss):

@@ -158,7 +158,8 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
         if not self.has_change_permission(request, intake):
             # A page of Django's that only shows would read a key's name, such as “secret”, from the row: its address.
             return self.way(request, intake.pk)
-        return super().change_view(request, object_id, form_url, extra_context)
+        answer: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return answer
 
     def get_fields(self, request: HttpRequest, obj: Intake | None = None) -> Any:
         return ("kind", "slug", "pipeline", "is_active", *(GUIDES[obj.kind].keys if obj else ()))

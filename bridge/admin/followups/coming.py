@@ -158,7 +158,9 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         rows: QuerySet[Enrollment] = super().get_queryset(request)
         sending = Attempt.objects.filter(state__in=[Attempt.State.SENDING, Attempt.State.HANDED_OVER])
         return rows.select_related("lead__pipeline", "lead__stage", "sequence__pipeline", "version").prefetch_related(
-            "lead__objections", Prefetch("attempts", queryset=sending, to_attr="on_their_way")
+            "lead__objections",
+            "lead__further_addresses",
+            Prefetch("attempts", queryset=sending, to_attr="on_their_way"),
         )
 
     # --- Columns

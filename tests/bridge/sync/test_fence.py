@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
-from bridge.models import Account, WebhookEvent
+from bridge.models import Account, Card, WebhookEvent
 from bridge.sync import fence
 from tests.conftest import drain, lead_of, record, rested
 
@@ -41,6 +41,7 @@ def moves(kommo):
 def test_a_reading_that_is_stale_when_it_arrives_is_not_asked_for_again(account, pipeline, card, kommo, monkeypatch):
     monkeypatch.setattr(fence, "FRESH_FOR", timedelta(seconds=0.05))
     Account.objects.update(webhook_destination="")
+    Card.objects.update(observed_at=timezone.now() - timedelta(minutes=1))
     kommo.fault("slow", path="/api/v4/leads", method="GET", seconds=0.15)
     before = len(reads(kommo))
     record(pipeline, **GOOD)

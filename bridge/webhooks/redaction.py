@@ -18,6 +18,8 @@ from django.db.models.functions import Cast
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
 from bridge.webhooks import parsing
 from leads import erasure
+from leads.addresses import AddressError, Kind
+from leads.addresses import parse as parse_address
 from leads.models import JoinedLead, Lead, Pipeline
 from leads.phone import PhoneError, parse
 
@@ -30,13 +32,14 @@ LONG_NAME = 10
 class Traces:
     """By which a person is found in what Kommo sent: ids of leads and contacts, words that name them, keys of phones.
 
-    region: where a phone without its country is from.
+    chats: ids of their chats, which a message may name alone. region: where a phone without its country is from.
     """
 
     leads: frozenset[int] = frozenset()
     contacts: frozenset[int] = frozenset()
     words: frozenset[str] = frozenset()
     phones: frozenset[str] = frozenset()
+    chats: frozenset[str] = frozenset()
     region: str = ""
 
     @classmethod
@@ -44,11 +47,12 @@ class Traces:
         """Return the traces of a lead that is about to be erased; `names`: how they were called so far."""
         words = {*filter(is_telling, names), lead.email, *_spellings(lead.phone or "")}
         for address in lead.addresses:
-            # As a contact of Kommo they are known by its id.
+            # As a contact and a chat of Kommo they are known by its ids.
             words |= set() if address["kind"].startswith("kommo") else {address["value"].partition("@lid")[0]}
         named = cls(
             words=frozenset(word.casefold() for word in words if word),
             phones=frozenset(key for key in lead.address_keys if key.startswith("+")),
+            chats=frozenset(one["value"] for one in lead.addresses if one["kind"] == Kind.KOMMO_CHAT),
             region=lead.pipeline.phone_region,
         )
         return named | cls.of_cards(cards)
@@ -75,11 +79,12 @@ class Traces:
             self.contacts | other.contacts,
             self.words | other.words,
             self.phones | other.phones,
+            self.chats | other.chats,
             self.region or other.region,
         )
 
     def __bool__(self) -> bool:
-        return bool(self.leads or self.contacts or self.words or self.phones)
+        return bool(self.leads or self.contacts or self.words or self.phones or self.chats)
 
     def are_in(self, item: parsing.Item | WebhookItem) -> bool:
         """Say whether an entity is theirs, is about them, or names them."""
@@ -87,7 +92,7 @@ class Traces:
             return True
         if item.entity == "contact" and item.kommo_id in self.contacts:
             return True
-        if not parsing.references(item.data).isdisjoint(self.leads | self.contacts):
+        if not parsing.references(item.data).isdisjoint(self.leads | self.contacts) or _chat_of(item) in self.chats:
             return True
         text = json.dumps(item.data, ensure_ascii=False).casefold() if self.words else ""
         if any(word in text for word in self.words):
@@ -119,19 +124,36 @@ def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Trac
     left = JoinedLead.objects.filter(kommo_lead_id__in=ids, lead__erased_at__isnull=False)
     known = Traces.of_joined(list(left.values_list("lead_id", flat=True))) if ids else Traces()
     known |= Traces.of_cards(cards) if cards else Traces()
-    return known | _with_their_phone(account, items)
+    return known | _with_their_address(account, items)
 
 
-def _with_their_phone(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Traces:
-    """Return the phones in these of people who were erased and have not written since, and whose contacts they are."""
+def _with_their_address(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Traces:
+    """Return the phones and chats in these of people who were erased and are not back, and whose contacts they are."""
     told = [(item, parsing.phones(item.data)) for item in items]
-    if not any(phones for _, phones in told):
+    chats = {chat: f"{Kind.KOMMO_CHAT}:{chat}" for item in items if (chat := _chat_of(item))}
+    if not chats and not any(phones for _, phones in told):
         return Traces()
     region = region_of(account)
     keys = [(item, _keys(phones, region)) for item, phones in told if phones]
-    gone = frozenset(erasure.unwelcome({key for _, found in keys for key in found}))
+    gone = frozenset(erasure.unwelcome({*chats.values(), *(key for _, found in keys for key in found)}))
     contacts = (item.kommo_id for item, found in keys if item.entity == "contact" and not gone.isdisjoint(found))
-    return Traces(contacts=frozenset(one for one in contacts if one), phones=gone, region=region)
+    return Traces(
+        contacts=frozenset(one for one in contacts if one),
+        phones=gone - set(chats.values()),
+        chats=frozenset(chat for chat, key in chats.items() if key in gone),
+        region=region,
+    )
+
+
+def _chat_of(item: parsing.Item | WebhookItem) -> str:
+    """Return the id of the chat a message or talk stands in, as an address tells it; empty for what stands in none."""
+    said = item.data.get("chat_id")
+    if not isinstance(said, str):
+        return ""
+    try:
+        return parse_address(Kind.KOMMO_CHAT, said, region="ZZ").value
+    except AddressError:
+        return ""
 
 
 def _keys(phones: Iterable[str], region: str) -> set[str]:
@@ -195,6 +217,8 @@ def _with_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[Webh
         about |= Q(told__icontains=word) | Q(told__icontains=json.dumps(word)[1:-1])
     for mark in traces.marks:
         about |= Q(told__contains=mark)
+    for chat in traces.chats:
+        about |= Q(told__contains=json.dumps(chat)[1:-1])
     items = WebhookItem.objects.filter(event=OuterRef("pk")).annotate(told=Cast("data", TextField())).filter(about)
     return events.filter(Exists(items)).prefetch_related("items").iterator(AT_ONCE)
 
@@ -205,6 +229,7 @@ def _without_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[W
         Exists(WebhookItem.objects.filter(event=OuterRef("pk")))
     )
     marks = {*map(str, traces.leads | traces.contacts), *traces.words, *traces.marks}
+    marks |= {chat.casefold() for chat in traces.chats}
     return (event for event in unread.iterator(AT_ONCE) if any(mark in _text(event) for mark in marks))
 
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from bridge.configuration.connecting import destination_for
-from bridge.models import Account, Card, WebhookItem
+from bridge.models import Account, Card, WebhookEvent, WebhookItem
 from bridge.sandbox import brackets
 from bridge.sync import subscription, traits
 from bridge.sync.connection import client_for
@@ -19,6 +19,7 @@ from bridge.sync.traits import Trait
 from bridge.webhooks import chats, parsing
 from bridge.webhooks.processing import process_inbox
 from followups.models import Attempt, Enrollment, Sequence, SequenceVersion
+from leads import erasure
 from leads.models import Lead, Message, MessagePart
 from tests.conftest import MARIA, drain, lead_of, record
 
@@ -442,3 +443,39 @@ def test_an_old_wait_of_a_chat_that_is_nobodys_ends(account, talks):
     item.event.save()
     hear(account, {**ITEM, "id": "m-2", "created_at": int(timezone.now().timestamp())})
     assert set(WebhookItem.objects.values_list("result", flat=True)) == {"unlinked"}
+
+
+def in_the_chat_alone(message: dict) -> dict:
+    """What Kommo tells of a chat that it has given no lead and no contact yet."""
+    return {name: value for name, value in message.items() if name not in ("entity_type", "entity_id", "contact_id")}
+
+
+def kept_of_webhooks() -> str:
+    bodies = [bytes(one).decode() for one in WebhookEvent.objects.values_list("body", flat=True)]
+    return " ".join([*bodies, *map(str, WebhookItem.objects.values_list("data", flat=True))])
+
+
+def test_of_who_was_erased_nothing_is_kept_that_names_but_their_chat(account, talks, listens):
+    card = carded(account, talks)
+    chat = "0f7a7d1c-5b1e-4a57-9c37-2f1d6a3a9b10"
+    of_theirs = {"chat_id": chat, "author": {"id": "a", "type": "external", "name": "Zulmira"}}
+    other = in_the_chat_alone(written(card, id="m-9", chat_id="of-somebody-else", text="malvarosa"))
+    hear(account, written(card, text="pedraroxa", **of_theirs))
+    hear(account, in_the_chat_alone(written(card, id="m-2", text="cobrecinza", **of_theirs)), other)
+    # Unread when they go; and a body about them and about somebody else.
+    unread = in_the_chat_alone(written(card, id="m-3", text="luaverde", **of_theirs))
+    post(account, body("message", unread, other | {"id": "m-10"}))
+
+    erasure.erase(lead_of(), by=Lead.Actor.AGENT, now=timezone.now())
+    process_inbox(account.pk)
+    # Told again, told late, and told by a bot that goes on.
+    late = in_the_chat_alone(written(card, id="m-4", text="ventoazul", **of_theirs))
+    bot = in_the_chat_alone(by_bot(card, id="m-5", text="riodourado", chat_id=chat))
+    hear(account, unread, late)
+    hear(account, bot, root="outgoing_message")
+
+    kept = kept_of_webhooks()
+    words = ("pedraroxa", "cobrecinza", "luaverde", "ventoazul", "riodourado", "Zulmira", chat)
+    assert [word for word in words if word in kept] == []
+    assert kept.count("malvarosa") == 4
+    assert {one.text for one in Message.objects.all()} == {""}

@@ -272,9 +272,13 @@ def _refused(name: str, given: str, wanted: str, default: str) -> ImproperlyConf
 
 
 def make_folder(name: str, folder: Path) -> None:
-    """Make the folder that a variable names a file in. Raises ImproperlyConfigured."""
+    """Make the folder that a variable names a file in, for its owner alone. Raises ImproperlyConfigured.
+
+    What leads said lies in it, and the sessions of staff: no other user of the machine has to read them. One that is
+    there keeps the rights it was given.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no path"
         raise ImproperlyConfigured(f"{name}: {str(folder)[:200]}: {why}. Name a file in another folder.") from None

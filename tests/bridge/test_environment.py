@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from bridge.environment import Environment
+from bridge.environment import Environment, make_folder
 from tests.operations.document import ROOT
 
 
@@ -133,3 +133,12 @@ def test_every_command_says_it_in_one_line(tmp_path: Path, line: str):
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: {line.partition('=')[0]}: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_folder_of_the_database_is_made_for_its_owner_alone_and_one_that_is_there_keeps_its_rights(tmp_path):
+    made, there = tmp_path / "data", tmp_path / "shared"
+    there.mkdir(mode=0o755)
+    there.chmod(0o755)
+    for folder in (made, there, made):
+        make_folder("DATABASE_URL", folder)
+    assert [oct(folder.stat().st_mode & 0o777) for folder in (made, there)] == ["0o700", "0o755"]

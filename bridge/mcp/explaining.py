@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -101,8 +101,9 @@ def _place(text: str) -> tuple[datetime, int]:
         found = parse_datetime(at)
         if found is None or timezone.is_naive(found) or not number.isascii() or not 0 <= int(number) < 2**63:
             raise ValueError
-        return found, int(number)
-    except ValueError as error:
+        # The first and the last hours of the calendar have no UTC.
+        return found.astimezone(UTC), int(number)
+    except (ValueError, OverflowError) as error:
         raise AskedWronglyError("before is `next` of the answer before, as it is.") from error
 
 

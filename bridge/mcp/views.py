@@ -60,7 +60,11 @@ def _refuse_strangers(request: Request) -> None:
     origin = request.headers.get("Origin")
     if origin is None or origin in settings.CSRF_TRUSTED_ORIGINS:
         return
-    host, _ = split_domain_port(urlsplit(origin).netloc)
+    try:
+        host, _ = split_domain_port(urlsplit(origin).netloc)
+    except ValueError:
+        # No address at all: brackets without an end.
+        host = ""
     if not host or not validate_host(host, settings.ALLOWED_HOSTS):
         raise exceptions.PermissionDenied("This origin is none of the bridge's.")
 

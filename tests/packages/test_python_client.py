@@ -195,6 +195,8 @@ def test_only_the_bridge_is_heard():
     headers, body = due(fake)
     assert events.handle(headers, body + b" ").status == 401
     assert events.handle({}, body).status == 401
+    assert events.handle({**headers, "webhook-signature": "v1,é!"}, body).status == 401
+    assert events.handle({**headers, "webhook-signature": "v1,abc"}, b"\xff").status == 401
     # News that nobody wants, and a follow-up that nobody would say.
     assert events.handle(*fake.event("lead.stage_changed", {"lead": {}})).status == 204
     assert events.handle(headers, body).body["skip"] is True

@@ -104,7 +104,14 @@ def test_there_is_no_stream_and_no_session(model, client):
 
 @pytest.mark.parametrize(
     ("origin", "status"),
-    [("https://evil.example", 403), ("null", 403), ("http://127.0.0.1:6274", 200), ("https://bridge.example", 200)],
+    [
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+        ("http://[::1", 403),
+        ("http://127.0.0.1:6274", 200),
+        ("https://bridge.example", 200),
+    ],
 )
 def test_pages_of_other_hosts_are_refused(model, origin, status):
     assert model.post({"jsonrpc": "2.0", "id": 1, "method": "ping"}, origin=origin).status_code == status

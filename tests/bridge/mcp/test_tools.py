@@ -55,7 +55,13 @@ def test_a_past_is_read_backwards_in_pages(model, lead):
         if place is None:
             break
     assert read == kinds
-    for nowhere in ("x", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00/1", "2026-01-01T00:00:00Z/-1"):
+    for nowhere in (
+        "x",
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:00:00/1",
+        "2026-01-01T00:00:00Z/-1",
+        "0001-01-01T00:00:00+14:00/1",
+    ):
         assert "before is" in model.call("timeline", lead=MARIA, before=nowhere)
 
 

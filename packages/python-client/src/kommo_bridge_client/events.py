@@ -136,11 +136,10 @@ class Events:
         small = {name.lower(): value for name, value in headers.items()}
         try:
             read = self._webhook.verify(body, small)
-        except WebhookVerificationError:
+        except (WebhookVerificationError, ValueError):
+            # A signature that is no base64 and a body that is no text are none of the bridge's either.
             return Answer(401, {"detail": "the signature is missing, wrong or old"})
         event = Event(small["webhook-id"], str(read["type"]), str(read["timestamp"]), dict(read["data"]))
-        if known := self._store.get(event.id):
-            return known
         handler, slow = self._handlers.get(event.type, (None, False))
         if handler is None:
             # News that nobody here wants; told again it would be no more welcome.
@@ -148,6 +147,8 @@ class Events:
         with self._lock:
             if event.id in self._under_way:
                 return _later()
+            if known := self._store.get(event.id):
+                return known
             self._under_way.add(event.id)
         if slow:
             threading.Thread(target=self._act, args=(handler, event), name=f"event-{event.id}").start()
@@ -171,7 +172,11 @@ class Events:
 
     def wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve events at any path: `gunicorn module:events.wsgi`."""
-        size = int(environ.get("CONTENT_LENGTH") or 0)
+        told = environ.get("CONTENT_LENGTH") or "0"
+        if not (told.isascii() and told.isdecimal()):
+            start_response("400 Bad Request", [])
+            return [b""]
+        size = int(told)
         if environ["REQUEST_METHOD"] != "POST" or size > MOST_BYTES:
             start_response("405 Method Not Allowed" if size <= MOST_BYTES else "413 Content Too Large", [])
             return [b""]

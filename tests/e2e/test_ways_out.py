@@ -180,9 +180,9 @@ def test_inside_kommo_a_silent_bot_is_found_out_and_the_next_channel_says_it(spe
         def said_by_the_next() -> None:
             row = message(speaking, taken["id"])
             assert (row["state"], row["channel"]) == ("sent", "evo"), row
+            assert messengers.said.count(mark) == 1
 
         eventually(said_by_the_next, within_seconds=40)
-        assert messengers.said.count(mark) == 1
     finally:
         speaking.kommo.post("options", {"bots_run": True})
     # Nor later by the bot, once bots run again.

@@ -131,7 +131,6 @@ def _told(pipeline: Pipeline, period: Period) -> dict[str, Any]:
         "reasons": _shares(reasons, "reason"),
         "objections": _shares(objections, "name"),
         "followups": now["followups"],
-        "best_answered": max((row["answered"] / row["sent"] for row in now["followups"] if row["sent"]), default=0),
         "chart": _chart(pipeline, period) if period.days <= MOST_DRAWN else None,
         "nothing_yet": not any(now[name] for name in NAMED),
     }

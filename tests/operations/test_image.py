@@ -120,7 +120,9 @@ def test_the_image_runs_as_nobody_and_holds_no_secret():
 
 def test_everything_the_code_reads_is_in_the_image(image):
     here = {path.name for path in ROOT.iterdir() if path.is_dir()}
-    not_for_running = {"benchmarks", "data", "docs", "examples", "scripts", "staticfiles", "tests", "deploy"}
+    not_for_running = {
+        *("benchmarks", "data", "deploy", "docs", "examples", "packages", "scripts", "staticfiles", "tests"),
+    }
     of_tools = {name for name in here if name.startswith((".", "__")) or name in ("htmlcov", "mutants")}
     assert here - not_for_running - of_tools <= {path.name for path in image.iterdir()}
 

@@ -3,8 +3,9 @@ FROM python:3.11-slim-bookworm AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 COPY requirements.lock /tmp/
+# Werkzeug serves the local Kommo alone, which stays in checkouts and in the wheel.
 RUN /opt/venv/bin/pip install --require-virtualenv --require-hashes -r /tmp/requirements.lock \
-    && /opt/venv/bin/pip uninstall --yes pip setuptools
+    && /opt/venv/bin/pip uninstall --yes pip setuptools werkzeug
 
 FROM python:3.11-slim-bookworm
 # A number, so that Kubernetes too can see that it is not root.

@@ -31,7 +31,7 @@ check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, l
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory check-hostile
 
-# All that speaks to Kommo once more, with one that behaves as badly as accounts were seen to (docs/sandbox.md). On SQLite
+# All that speaks to Kommo once more, with one that behaves as badly as accounts were seen to (packages/kommo-sandbox). On SQLite
 # alone: what Kommo does is the question, and the suite before it has asked both databases what they do.
 .PHONY: check-hostile
 check-hostile:
@@ -48,7 +48,7 @@ endef
 check-format: ; $(call shown,format,$(VENV)/bin/ruff format --check .)
 check-lint: ; $(call shown,lint,$(VENV)/bin/ruff check .)
 check-types: ; $(call shown,types,$(VENV)/bin/mypy)
-check-architecture: ; $(call shown,architecture,$(VENV)/bin/lint-imports --no-cache)
+check-architecture: ; $(call shown,architecture,PYTHONPATH=packages/kommo-sandbox/src $(VENV)/bin/lint-imports --no-cache)
 check-migrations: ; $(call shown,migrations,$(CHECK_ENV) $(PY) manage.py makemigrations --check --dry-run)
 check-safe-changes: ; $(call shown,safe changes,$(CHECK_ENV) $(PY) scripts/check_migrations.py)
 check-deploy: ; $(call shown,deploy,{ $(CHECK_ENV) $(PY) manage.py collectstatic --noinput --verbosity 0 \

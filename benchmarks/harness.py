@@ -84,7 +84,7 @@ class Bench(Stage):
         answer.raise_for_status()
 
     def journal(self, *, since: int = 0) -> list[dict[str, Any]]:
-        """Return the sandbox's entries from an index on (bridge/sandbox/journal.py says what one holds)."""
+        """Return the sandbox's entries from an index on (`kommo_sandbox.journal` says what one holds)."""
         answer = requests.get(f"{self.sandbox_url}/_sandbox/journal?since={since}", timeout=60)
         answer.raise_for_status()
         return list(answer.json()["entries"])

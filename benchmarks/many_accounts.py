@@ -17,9 +17,9 @@ from benchmarks import cards
 from benchmarks.figures import Figure, at_most, percentile, told
 from benchmarks.harness import Bench, Broken, say, wait_until
 from bridge.models import Account, AccountPipeline, Card, Catalogue, Delivery
-from bridge.sandbox.options import Options
-from bridge.sandbox.server import SandboxServer
 from bridge.sync import outbox
+from kommo_sandbox.options import Options
+from kommo_sandbox.server import SandboxServer
 from leads.models import Lead, Pipeline, Stage
 
 EVENTS_A_SECOND = 7.0

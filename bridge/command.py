@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from importlib.util import find_spec
 
 from bridge import fresh_env
 from bridge.home import HOME, IS_CHECKOUT
@@ -17,6 +18,8 @@ def main() -> None:
     # Nothing of what loading makes is garbage, and looking for some takes a fifth of the start; bridge/apps.py ends it.
     gc.disable()
     if sys.argv[1:2] and sys.argv[1] in LOCAL_TOOLS:
+        if not (find_spec("kommo_sandbox") and find_spec("werkzeug")):
+            sys.exit(f"{sys.argv[1]} needs the local Kommo, which images leave out: use a checkout or the wheel.")
         os.environ.setdefault("DEBUG", "true")
     elif sys.argv[1:2] == ["run"] and not (IS_CHECKOUT or {"SECRET_KEY", "ENV_FILE"} & os.environ.keys()):
         # As `make run` does in a checkout.

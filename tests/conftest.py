@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import requests
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
@@ -23,12 +22,12 @@ from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
 from bridge.kommo.abreast import Abreast
 from bridge.models import Account, CallSlot, Card
-from bridge.sandbox.options import PROFILES, Options
-from bridge.sandbox.server import SandboxServer
 from bridge.sync import clock, outbox
 from bridge.sync.connection import client_for
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from bridge.sync.outbox import Lease
+from kommo_sandbox.server import SandboxServer
+from kommo_sandbox.staff import Kommo
 from leads import interactions
 from leads.models import Lead, Pipeline
 from leads.phone import parse
@@ -39,7 +38,8 @@ from tests.connected import Connected, all_rows
 settings.register_profile("bridge", deadline=None)
 settings.load_profile("bridge")
 
-CARD_PATHS = ("/api/v4/leads", "/api/v4/leads/complex")
+pytest_plugins = ["kommo_sandbox.pytest_plugin"]
+
 REAL_PROCESSES = ("e2e", "operations")
 # Fixtures with which a test commits what it stores.
 COMMITTING = {"transactional_db", "live_server"}
@@ -110,8 +110,8 @@ def _asks_the_local_kommo(item: pytest.Item) -> bool:
     """Say whether a test says more beside another profile: those of the sandbox itself set what they are about, and
     browsers and processes of their own start one that is as documented.
     """
-    apart = ("sandbox", "browser", *REAL_PROCESSES)
-    return "sandbox_server" in getattr(item, "fixturenames", ()) and item.path.parent.name not in apart
+    apart = {"kommo-sandbox", "browser", *REAL_PROCESSES}
+    return "sandbox_server" in getattr(item, "fixturenames", ()) and apart.isdisjoint(item.path.parts)
 
 
 def _is_django_case(item: pytest.Item) -> bool:
@@ -147,62 +147,6 @@ def nothing_stays_counted() -> None:
 @pytest.fixture
 def pipeline(db: None) -> Pipeline:
     return Pipeline.objects.get(slug="solar")
-
-
-class Kommo:
-    """The sandbox as a test sees it: what it holds, what it was asked, and what staff do in it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def post(self, path: str, body: Any = None) -> Any:
-        answer = requests.post(f"{self.url}/_sandbox/{path}", json=body or {}, timeout=10)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
-
-    def delete(self, path: str) -> None:
-        requests.delete(f"{self.url}/_sandbox/{path}", timeout=10).raise_for_status()
-
-    def get(self, path: str) -> Any:
-        return requests.get(f"{self.url}/_sandbox/{path}", timeout=10).json()
-
-    def leads(self) -> list[dict[str, Any]]:
-        return list(self.get("leads")["leads"])
-
-    def lead(self, lead_id: int | None) -> dict[str, Any]:
-        return next(lead for lead in self.leads() if lead["id"] == lead_id)
-
-    def journal(self) -> list[dict[str, Any]]:
-        return list(self.get("journal")["entries"])
-
-    def answered(self) -> list[dict[str, Any]]:
-        """Return the requests whose answer brought anything: where lists never end, an empty page follows each."""
-        return [one for one in self.journal() if one["status"] != 204]
-
-    def writes(self) -> list[dict[str, Any]]:
-        """Return the writes to cards: creates and updates, without what connecting an account created."""
-        return [one for one in self.journal() if one["write"] and one["path"] in CARD_PATHS]
-
-    def fault(self, mode: str, **more: Any) -> None:
-        self.post("faults", {"mode": mode, **more})
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--kommo", choices=list(PROFILES), default="default", help="how the local Kommo behaves (docs/sandbox.md)"
-    )
-
-
-@pytest.fixture(scope="session")
-def sandbox_server(request: pytest.FixtureRequest) -> Iterator[SandboxServer]:
-    with SandboxServer(options=Options.of_profile(request.config.getoption("--kommo"))) as server:
-        yield server
-
-
-@pytest.fixture
-def kommo(sandbox_server: SandboxServer) -> Kommo:
-    sandbox_server.sandbox.reset()
-    return Kommo(sandbox_server.url)
 
 
 @pytest.fixture(scope="session")

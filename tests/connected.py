@@ -14,8 +14,8 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from bridge.models import Account, Catalogue
-from bridge.sandbox.sandbox import Sandbox
-from bridge.sandbox.store import Store
+from kommo_sandbox.sandbox import Sandbox
+from kommo_sandbox.store import Store
 from leads.models import Pipeline
 
 OURS = ("leads", "followups", "bridge")

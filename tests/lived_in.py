@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.sandbox.entities import Pipeline, Status
-from bridge.sandbox.store import Store
-from tests.conftest import Kommo
+from kommo_sandbox.entities import Pipeline, Status
+from kommo_sandbox.staff import Kommo
+from kommo_sandbox.store import Store
 
 NEW, QUALIFYING, QUALIFIED, MEETING, HANDOFF, NOT_INTERESTED = (
     89709459, 89709463, 89709467, 89709595, 90421387, 89709599,

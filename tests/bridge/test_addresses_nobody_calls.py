@@ -51,7 +51,7 @@ def test_who_calls_anything_at_all_is_known():
         for path in (ROOT / room).rglob("*.py")
         if calling.search(path.read_text(encoding="utf-8"))
     }
-    beside = ("bridge/sandbox/", "bridge/demo/", "bridge/management/commands/demo.py")
+    beside = ("packages/kommo-sandbox/src/kommo_sandbox/", "bridge/demo/", "bridge/management/commands/demo.py")
     assert {one for one in found if not one.startswith(beside)} == {
         # Kommo's, by checked addresses.
         "bridge/kommo/auth.py", "bridge/kommo/transport.py",

@@ -18,11 +18,12 @@ from bridge import roles, tasks
 from bridge.admin.confirm import PASSWORD as CONFIRM
 from bridge.errors import KommoAccessError
 from bridge.models import Account, Card
-from bridge.sandbox.server import SandboxServer
-from bridge.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 from bridge.sync import connection, leases
+from kommo_sandbox.server import SandboxServer
+from kommo_sandbox.staff import Kommo
+from kommo_sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 from tests.bridge.admin.people import PASSWORD, client_of
-from tests.conftest import Kommo, drain, record, rested
+from tests.conftest import drain, record, rested
 
 
 @pytest.fixture

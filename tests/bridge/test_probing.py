@@ -12,8 +12,8 @@ from django.utils import timezone
 from bridge import doctor
 from bridge.models import Account
 from bridge.probing import Probe
-from bridge.sandbox.options import Options
 from bridge.sync.probes import NAME
+from kommo_sandbox.options import Options
 from leads.models import Lead
 from tests.bridge.sync.mapped import map_every_type, read_back
 from tests.conftest import drain, record

@@ -104,7 +104,7 @@ def test_a_token_that_kommo_refuses_is_said_in_plain_words_and_replaces_none(ope
 
 
 def test_an_account_is_connected_by_consent_and_comes_back_to_the_next_step(open_page, visits, empty):
-    from bridge.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
+    from kommo_sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 
     visits.expect_fault(re.escape(empty.url))
     page = open_page("/admin/setup/connect/", role="admin")

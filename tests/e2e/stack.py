@@ -21,8 +21,8 @@ import requests
 from cryptography.fernet import Fernet
 
 from bridge.demo.stage import Stage, free_port
+from kommo_sandbox.staff import CARD_PATHS, Kommo
 from tests import schema
-from tests.conftest import CARD_PATHS, Kommo
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 60.0

@@ -12,10 +12,10 @@ from django.core.management import get_commands, load_command_class
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[2]
-WHERE = ("*.md", "docs/**/*.md", "llms.txt", ".github/**/*.md", ".github/**/*.yml")
+WHERE = ("*.md", "docs/**/*.md", "packages/*/README.md", "llms.txt", ".github/**/*.md", ".github/**/*.yml")
 DOCUMENTS = sorted(path for places in WHERE for path in ROOT.glob(places))
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
-# `leads/phone.py`, `bridge/sandbox/` and, in a list behind one of them, `plan.py` of the same folder.
+# `leads/phone.py`, `bridge/kommo/` and, in a list behind one of them, `plan.py` of the same folder.
 CODE = re.compile(r"`((?:[\w.-]+/)*[\w-]+(?:\.py|/))`")
 COMMAND = re.compile(r"manage\.py ([a-z][\w]*)((?: [^\s`|;&)…]+)*)")
 TARGET = re.compile(r"(?:`|^)make ([a-z]+)", re.MULTILINE)

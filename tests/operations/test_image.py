@@ -118,6 +118,11 @@ def test_the_image_runs_as_nobody_and_holds_no_secret():
     assert not {f"!{source}" for source in copied} - set(ignored)
 
 
+def test_the_image_has_no_local_kommo_and_not_what_serves_it(image):
+    assert not (image / "packages").exists()
+    assert re.search(r"pip uninstall --yes .*\bwerkzeug\b", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+
+
 def test_everything_the_code_reads_is_in_the_image(image):
     here = {path.name for path in ROOT.iterdir() if path.is_dir()}
     not_for_running = {

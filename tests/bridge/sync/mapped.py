@@ -12,8 +12,8 @@ from bridge.models import Account
 from bridge.sync import catalogue
 from bridge.sync.connection import client_for
 from bridge.sync.reconciliation import Comparison
+from kommo_sandbox.staff import Kommo
 from leads.models import FieldMapping, Pipeline
-from tests.conftest import Kommo
 
 TYPES = (
     "text",

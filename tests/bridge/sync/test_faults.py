@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from bridge.models import Account, Card, Delivery, Trouble
 from bridge.sync import switches
+from kommo_sandbox.staff import CARD_PATHS
 from leads.models import Event
-from tests.conftest import CARD_PATHS, drain, record
+from tests.conftest import drain, record
 
 HOW_MANY = 60
 CEILING = 25

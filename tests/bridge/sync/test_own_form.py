@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from bridge.kommo import fields
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Catalogue
-from bridge.sandbox import forms
-from bridge.sandbox.options import Options
 from bridge.sync import kept_forms
 from bridge.sync.desired import Gaps, wanted_fields
 from bridge.sync.observe import observed
 from bridge.sync.our_values import our_value
 from bridge.sync.traits import form_of
+from kommo_sandbox import forms
+from kommo_sandbox.options import Options
 from leads.models import FieldMapping, Pipeline
 
 FIELD, OPTIONS = 7, {1: "Tem piscina", 2: "Bateria", 3: "Carro"}

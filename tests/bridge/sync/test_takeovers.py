@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from bridge.kommo.replies import EventReply
 from bridge.models import Account
-from bridge.sandbox import brackets
 from bridge.sync import connection, robots, takeovers
+from kommo_sandbox import brackets
 from leads import handoff
 from leads.interactions import Direction, Message
 from leads.models import Lead

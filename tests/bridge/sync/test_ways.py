@@ -11,8 +11,8 @@ from bridge import tasks
 from bridge.kommo import auth
 from bridge.kommo.replies import LeadReply, whole
 from bridge.models import Account
-from bridge.sandbox.server import SandboxServer
 from bridge.sync import switches
+from kommo_sandbox.server import SandboxServer
 from tests.bridge.sync.mapped import read_back
 from tests.conftest import drain, lead_of, record
 

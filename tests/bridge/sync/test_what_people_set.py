@@ -22,16 +22,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bridge import tasks
 from bridge.models import Account, Card
-from bridge.sandbox.entities import Pipeline as KommoPipeline
-from bridge.sandbox.entities import Status
-from bridge.sandbox.sandbox import Sandbox
-from bridge.sandbox.store import Store
 from bridge.sync import outbox
+from kommo_sandbox.entities import Pipeline as KommoPipeline
+from kommo_sandbox.entities import Status
+from kommo_sandbox.sandbox import Sandbox
+from kommo_sandbox.staff import Kommo
+from kommo_sandbox.store import Store
 from leads.interactions import Direction, Message
 from leads.models import Pipeline
 from tests.bridge.sync.mapped import OPTIONS, map_every_type
 from tests.bridge.webhooks.test_processing import hear, hook
-from tests.conftest import NO_CEILING, Kommo, drain, record, rested
+from tests.conftest import NO_CEILING, drain, record, rested
 from tests.lived_in import (
     AFTER_SALES,
     BILL,

@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from bridge.configuration.connecting import destination_for
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
-from bridge.sandbox import brackets
 from bridge.sync import subscription, traits
 from bridge.sync.connection import client_for
 from bridge.sync.traits import Trait
 from bridge.webhooks import chats, parsing
 from bridge.webhooks.processing import process_inbox
 from followups.models import Attempt, Enrollment, Sequence, SequenceVersion
+from kommo_sandbox import brackets
 from leads import erasure
 from leads.models import Lead, Message, MessagePart
 from tests.conftest import MARIA, drain, lead_of, record

@@ -135,7 +135,7 @@ def descendants(pid: int) -> list[int]:
     return [*found, *(one for child in found for one in descendants(child))]
 
 
-def test_s8_a_silent_lead_goes_through_the_sequence_to_nao_interessado(stack: Stack, agent: Agent):
+def test_a_silent_lead_goes_through_the_sequence_to_nao_interessado(stack: Stack, agent: Agent):
     configure(stack, ["PT1S", "PT2S", "PT1S"], give_up_after="PT1S", give_up_stage="not_interested")
     phone = new_phone()
     lead_id = stack.call("POST", "interactions/", agent_writes(phone)).json()["lead"]["id"]
@@ -174,7 +174,7 @@ def test_a_lead_who_answers_in_between_hears_no_more_of_it(stack: Stack, agent: 
     assert (lead["followup"]["state"], lead["stage"]) == ("cancelled", "new")
 
 
-def test_n14_killed_workers_neither_lose_nor_double_a_message(stack: Stack, agent: Agent):
+def test_killed_workers_neither_lose_nor_double_a_message(stack: Stack, agent: Agent):
     configure(stack, ["PT1S"])
     # With nobody at work all of them fall due; then two workers find them.
     for name in [name for name in stack.processes if name.startswith("worker")]:

@@ -1,4 +1,4 @@
-"""People take a lead over in Kommo and give it back, on real processes (domain S7, N19, N21)."""
+"""People take a lead over in Kommo and give it back, on real processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def may_reply(stack: Stack, phone: str) -> bool:
     return bool(stack.call("GET", f"agent/may-reply/?phone={phone.removeprefix('+')}").json()["may_reply"])
 
 
-def test_s7_a_card_in_human_care_silences_the_agent_and_moving_it_on_gives_the_lead_back(stack: Stack, lead):
+def test_a_card_in_human_care_silences_the_agent_and_moving_it_on_gives_the_lead_back(stack: Stack, lead):
     phone, lead_id, kommo_id = lead
     assert may_reply(stack, phone)
 
@@ -37,7 +37,7 @@ def test_s7_a_card_in_human_care_silences_the_agent_and_moving_it_on_gives_the_l
     eventually(silent, within_seconds=EACH_WAY_SECONDS)
     assert stack.lead(lead_id)["stage"] == "human_handoff"
     since = stack.journal_end()
-    # N23: what is said meanwhile is kept, and N7: it moves nothing.
+    # What is said meanwhile is kept, and moves nothing.
     stack.tell(phone, qualification_score=95, context={"conversation_stage": "qualificação"})
     assert stack.lead(lead_id)["qualification_score"] == 95
 

@@ -1,4 +1,4 @@
-"""From an interaction over HTTP to the card in Kommo, on real processes (domain S1 to S6, S9 to S12)."""
+"""From an interaction over HTTP to the card in Kommo, on real processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MEETING_BOOKED = {"id": "evt_1", "status": "scheduled", "starts_at": "2030-03-12
 IN_QUALIFICATION = {"conversation_stage": "qualificação"}
 
 
-def test_s1_the_first_message_creates_the_card_with_contact_and_phone(stack: Stack):
+def test_the_first_message_creates_the_card_with_contact_and_phone(stack: Stack):
     phone = new_phone()
 
     answer = stack.tell(phone, message={"id": f"first-{phone}", "direction": "inbound", "text": "Oi"})
@@ -22,7 +22,7 @@ def test_s1_the_first_message_creates_the_card_with_contact_and_phone(stack: Sta
     assert card["id"] == lead["kommo_lead_id"]
 
 
-def test_s2_a_name_learned_later_reaches_card_and_contact(stack: Stack):
+def test_a_name_learned_later_reaches_card_and_contact(stack: Stack):
     phone = new_phone()
     lead_id = stack.tell(phone)["lead"]["id"]
     stack.synced(lead_id)
@@ -37,7 +37,7 @@ def test_s2_a_name_learned_later_reaches_card_and_contact(stack: Stack):
 
 
 @pytest.mark.parametrize("said", ["estágio_1_apresentar_soluções", "ESTAGIO 2 aguardando_escolha"])
-def test_s3_presented_solutions_move_the_card_to_qualification(stack: Stack, said: str):
+def test_presented_solutions_move_the_card_to_qualification(stack: Stack, said: str):
     phone = new_phone()
 
     answer = stack.tell(phone, context={"conversation_stage": said})
@@ -47,7 +47,7 @@ def test_s3_presented_solutions_move_the_card_to_qualification(stack: Stack, sai
     assert stack.card(phone)["status_id"] == QUALIFYING
 
 
-def test_s4_met_criteria_move_the_card_to_qualified(stack: Stack):
+def test_met_criteria_move_the_card_to_qualified(stack: Stack):
     phone = new_phone()
     stack.tell(phone, context={"conversation_stage": "estágio_1_apresentar_soluções"})
 
@@ -61,7 +61,7 @@ def test_s4_met_criteria_move_the_card_to_qualified(stack: Stack):
 @pytest.mark.parametrize(
     "facts", [{"qualification_score": 35}, {"qualification_score": 90, "bill_value": 180}], ids=["score", "bill"]
 )
-def test_s5_a_failed_criterion_moves_the_card_to_disqualified(stack: Stack, facts: dict[str, int]):
+def test_a_failed_criterion_moves_the_card_to_disqualified(stack: Stack, facts: dict[str, int]):
     phone = new_phone()
 
     answer = stack.tell(phone, context=IN_QUALIFICATION, **facts)
@@ -71,7 +71,7 @@ def test_s5_a_failed_criterion_moves_the_card_to_disqualified(stack: Stack, fact
     assert stack.card(phone)["status_name"] == "DESQUALIFICADO"
 
 
-def test_s6_a_booked_meeting_moves_the_card_and_talk_does_not_take_it_back(stack: Stack):
+def test_a_booked_meeting_moves_the_card_and_talk_does_not_take_it_back(stack: Stack):
     phone = new_phone()
     answer = stack.tell(phone, context={"meeting": MEETING_BOOKED})
     stack.synced(answer["lead"]["id"])
@@ -84,7 +84,7 @@ def test_s6_a_booked_meeting_moves_the_card_and_talk_does_not_take_it_back(stack
     assert (card["status_id"], card["name"]) == (MEETING, "Hugo")
 
 
-def test_s6_talk_of_a_meeting_books_none(stack: Stack):
+def test_talk_of_a_meeting_books_none(stack: Stack):
     phone = new_phone()
 
     answer = stack.tell(phone, context={"conversation_stage": "agendamento"})
@@ -93,7 +93,7 @@ def test_s6_talk_of_a_meeting_books_none(stack: Stack):
     assert stack.card(phone)["status_id"] == NEW
 
 
-def test_s9_n10_one_interaction_that_changes_everything_is_one_write_and_its_repetition_none(stack: Stack):
+def test_one_interaction_that_changes_everything_is_one_write_and_its_repetition_none(stack: Stack):
     phone = new_phone()
     lead_id = stack.tell(phone)["lead"]["id"]
     kommo_id = stack.synced(lead_id)["kommo_lead_id"]
@@ -117,11 +117,11 @@ def test_s9_n10_one_interaction_that_changes_everything_is_one_write_and_its_rep
     assert [one["method"] for one in writes] == ["PATCH"]
     card = stack.card(phone)
     assert (card["name"], card["status_id"]) == ("Ana Lima", QUALIFIED)
-    # S10 and S11: fields by the account's own options, tags by the pipeline's rules.
+    # Fields by the account's own options, tags by the pipeline's rules.
     shown = {name: value for name, value in card["fields"].items() if name != "Bridge ID"}
     assert shown == {"Valor Conta Energia": "4500", "Solução Solar": "Usina Própria"}
     assert set(card["tags"]) == {"fluxo_instalação_usina_própria", "objecao_preço"}
-    # N21: once an edit made now has been heard of, so have our own echoes, and they were taken for nobody's edit.
+    # Once an edit made now has been heard of, so have our own echoes, and they were taken for nobody's edit.
     stack.kommo.post(f"leads/{kommo_id}/edit", {"name": "Ana Lima Reis"})
 
     def heard() -> None:
@@ -132,7 +132,7 @@ def test_s9_n10_one_interaction_that_changes_everything_is_one_write_and_its_rep
     assert edits == ["changed in Kommo: name"]
 
 
-def test_s11_a_changed_flow_replaces_its_tag_and_leaves_those_of_staff(stack: Stack):
+def test_a_changed_flow_replaces_its_tag_and_leaves_those_of_staff(stack: Stack):
     phone = new_phone()
     lead_id = stack.tell(phone, chosen_flow="Aluguel de Lote")["lead"]["id"]
     kommo_id = stack.synced(lead_id)["kommo_lead_id"]
@@ -144,7 +144,7 @@ def test_s11_a_changed_flow_replaces_its_tag_and_leaves_those_of_staff(stack: St
     assert set(stack.card(phone)["tags"]) == {"VIP", "fluxo_compra_com_desconto"}
 
 
-def test_s12_a_lead_that_kommo_does_not_take_yet_says_so_and_arrives_with_all_its_data(stack: Stack):
+def test_a_lead_that_kommo_does_not_take_yet_says_so_and_arrives_with_all_its_data(stack: Stack):
     phone = new_phone()
     stack.kommo.fault("500", count=100, path="/api/v4/leads/complex")
     try:

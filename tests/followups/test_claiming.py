@@ -29,9 +29,7 @@ def steps_told(agent):
 
 
 class TestTryingAgain:
-    def test_n16_a_message_the_agent_did_not_take_in_the_evening_is_tried_again_in_the_morning(
-        self, conversation, agent
-    ):
+    def test_a_message_the_agent_did_not_take_in_the_evening_is_tried_again_in_the_morning(self, conversation, agent):
         # The agent is away from 19:55 on; quiet hours begin at 20:00.
         agent.answers = [(503, {})]
         conversation.wait(hours=9, minutes=25)
@@ -55,7 +53,7 @@ class TestTryingAgain:
             conversation.wait(hours=1)
         assert Attempt.objects.get(step=1).state == "missed"
 
-    def test_n17_a_retry_asks_about_the_card_again(self, conversation, agent):
+    def test_a_retry_asks_about_the_card_again(self, conversation, agent):
         agent.answers = [(503, {}), (200, {})]
         lead = conversation.agent_writes()
         conversation.wait(minutes=30)
@@ -88,7 +86,7 @@ class TestTryingAgain:
 
 class TestTheLastMoment:
     @pytest.mark.parametrize("state", [Card.State.GONE, Card.State.CLOSED])
-    def test_n17_nobody_is_written_to_whose_card_is_gone(self, conversation, agent, pipeline, state):
+    def test_nobody_is_written_to_whose_card_is_gone(self, conversation, agent, pipeline, state):
         lead = conversation.agent_writes()
         account = Account.objects.create(name="Acme", base_url="https://acme.kommo.com")
         Card.objects.filter(lead=lead).delete()
@@ -100,7 +98,7 @@ class TestTheLastMoment:
         conversation.agent_writes()
         assert not Enrollment.objects.filter(state="waiting").exists()
 
-    def test_n17_a_lead_who_answers_while_a_slow_agent_takes_others_is_left_in_peace(self, conversation, agent):
+    def test_a_lead_who_answers_while_a_slow_agent_takes_others_is_left_in_peace(self, conversation, agent):
         conversation.agent_writes()
         conversation.agent_writes(phone="+5511988887777")
         conversation.wait(minutes=30)
@@ -113,7 +111,7 @@ class TestTheLastMoment:
         assert [body["data"]["lead"]["phone"] for body in agent.bodies()] == ["+5511988887777"]
         assert sorted(Attempt.objects.values_list("state", flat=True)) == ["dropped", "sent"]
 
-    def test_n17_what_a_process_that_slept_still_holds_is_left_to_others(self, conversation):
+    def test_what_a_process_that_slept_still_holds_is_left_to_others(self, conversation):
         conversation.agent_writes()
         conversation.wait(minutes=30)
         attempts = claiming.claim("me", conversation.now)
@@ -125,7 +123,7 @@ class TestTheLastMoment:
         assert channel.given == []
         assert Attempt.objects.get().state == "sending"
 
-    def test_n16_when_the_night_begins_between_claim_and_send_it_waits_for_the_morning(self, conversation):
+    def test_when_the_night_begins_between_claim_and_send_it_waits_for_the_morning(self, conversation):
         # Claimed at 19:59.
         conversation.wait(hours=9, minutes=29)
         conversation.agent_writes()
@@ -187,7 +185,7 @@ class TestTheLastMoment:
         assert steps_told(agent) == [2]
         assert Attempt.objects.get(step=1).state == "skipped"
 
-    def test_n18_a_reminder_never_comes_once_the_meeting_has_begun(self, conversation, agent):
+    def test_a_reminder_never_comes_once_the_meeting_has_begun(self, conversation, agent):
         Step.objects.filter(sequence__slug="meeting_reminders").update(max_lateness=timedelta(days=3))
         conversation.meeting("scheduled", TUESDAY + 2 * DAY)
         conversation.wait(days=2, minutes=1)
@@ -195,7 +193,7 @@ class TestTheLastMoment:
         assert agent.requests == []
         assert Attempt.objects.get(step=1).reason == "the meeting had begun"
 
-    def test_n18_a_meeting_that_moved_unheard_takes_its_reminders_along(self, conversation, agent):
+    def test_a_meeting_that_moved_unheard_takes_its_reminders_along(self, conversation, agent):
         lead = conversation.meeting("scheduled", TUESDAY + 2 * DAY)
         Lead.objects.filter(pk=lead.pk).update(meeting_starts_at=TUESDAY + 7 * DAY)
         conversation.run(3 * DAY)
@@ -205,7 +203,7 @@ class TestTheLastMoment:
 
 
 class TestOneSilenceOneSequence:
-    def test_n14_the_agents_own_report_of_the_last_message_begins_nothing_anew(self, conversation, agent):
+    def test_the_agents_own_report_of_the_last_message_begins_nothing_anew(self, conversation, agent):
         Sequence.objects.filter(slug="reengagement").update(give_up_after=None, give_up_stage=None)
         conversation.agent_writes()
         for _ in range(12):
@@ -230,7 +228,7 @@ class TestOneSilenceOneSequence:
         conversation.agent_writes()
         assert enrollment_of(lead).next_at == conversation.now + timedelta(hours=24)
 
-    def test_n18_a_handoff_in_between_repeats_no_reminder(self, conversation, agent):
+    def test_a_handoff_in_between_repeats_no_reminder(self, conversation, agent):
         lead = conversation.meeting("scheduled", TUESDAY + 2 * DAY + timedelta(hours=5))
         Enrollment.objects.update(next_at=conversation.now, sent_by_hand=True)
         conversation.tick()

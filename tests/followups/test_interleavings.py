@@ -1,4 +1,4 @@
-"""N14, N17 and N18 whatever happens in between: nobody is written to who must not be, and nothing is said twice."""
+"""Whatever happens in between: nobody is written to who must not be, and nothing is said twice."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ DEEDS = [name for name in vars(Story) if not name.startswith("_") and name not i
 @pytest.mark.django_db
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(SCENES), st.sampled_from(DEEDS)), min_size=1, max_size=8))
-def test_n17_nobody_is_written_to_who_must_not_be_whatever_happens_in_between(scenes):
+def test_nobody_is_written_to_who_must_not_be_whatever_happens_in_between(scenes):
     with forgotten():
         story = Story()
         for scene, deed in scenes:

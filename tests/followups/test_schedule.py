@@ -1,4 +1,4 @@
-"""N16: nothing at night, on a Sunday or three hours off, in whatever zone the lead lives."""
+"""Nothing at night, on a Sunday or three hours off, in whatever zone the lead lives."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def local(text: str, zone: str = SAO_PAULO) -> datetime:
         ("2026-12-24 10:00", "24 h", "2026-12-26 08:00", "holiday: "),
     ],
 )
-def test_n16_a_message_waits_for_the_hours_it_may_go_out(ours, delay, due, why):
+def test_a_message_waits_for_the_hours_it_may_go_out(ours, delay, due, why):
     number, unit = delay.split()
     found = schedule.after(
         local(ours), timedelta(**{"minutes" if unit == "min" else "hours": int(number)}), SALES, SAO_PAULO
@@ -42,7 +42,7 @@ def test_n16_a_message_waits_for_the_hours_it_may_go_out(ours, delay, due, why):
     assert why in found.reason
 
 
-def test_n16_the_hours_are_those_of_the_leads_wall_and_not_of_the_server():
+def test_the_hours_are_those_of_the_leads_wall_and_not_of_the_server():
     at_nine_in_sao_paulo = local("2026-11-24 21:00")
     assert not schedule.is_allowed(at_nine_in_sao_paulo, SALES, SAO_PAULO)
     assert schedule.is_allowed(at_nine_in_sao_paulo, SALES, "America/Los_Angeles")
@@ -107,7 +107,7 @@ def test_too_late_is_later_than_what_is_allowed_and_never_where_nothing_is_said(
 
 
 @pytest.mark.parametrize(("country", "state"), [("BR", "PE"), ("br", "pe"), ("BR", "??")])
-def test_n16_holidays_are_kept_however_their_codes_are_typed(country, state):
+def test_holidays_are_kept_however_their_codes_are_typed(country, state):
     hours = Hours(country=country, subdivision=state)
     assert not schedule.is_allowed(local("2026-12-25 10:00"), hours, SAO_PAULO)
     # The day of Pernambuco's revolution is a holiday in that state alone.

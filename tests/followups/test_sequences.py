@@ -1,4 +1,4 @@
-"""The sequence of the seed and the reminders, from the conversation to the message (N14 to N18)."""
+"""The sequence of the seed and the reminders, from the conversation to the message."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_message_is_signed_and_speaks_to_the_lead_by_name(conversation, agen
 class TestN14:
     """Six messages in four minutes; the same follow-up every minute."""
 
-    def test_n14_a_step_goes_out_once_however_often_the_tick_runs(self, conversation, agent):
+    def test_a_step_goes_out_once_however_often_the_tick_runs(self, conversation, agent):
         conversation.agent_writes()
         conversation.wait(minutes=30)
         for _ in range(6):
@@ -82,7 +82,7 @@ class TestN14:
             conversation.wait(minutes=1)
         assert told(agent) == [("reengagement", 1)]
 
-    def test_n14_the_attempt_is_stored_before_anything_leaves_and_tried_again_under_its_id(self, conversation, agent):
+    def test_the_attempt_is_stored_before_anything_leaves_and_tried_again_under_its_id(self, conversation, agent):
         agent.answers = [(500, {}), (503, {}), (200, {})]
         conversation.agent_writes()
         conversation.wait(minutes=30)
@@ -93,7 +93,7 @@ class TestN14:
         assert len(set(agent.ids())) == 1
         assert Attempt.objects.get().state == "sent"
 
-    def test_n14_a_worker_that_died_while_sending_leaves_the_same_message_to_the_next(self, conversation, agent):
+    def test_a_worker_that_died_while_sending_leaves_the_same_message_to_the_next(self, conversation, agent):
         conversation.agent_writes()
         conversation.wait(minutes=30)
         [attempt] = claiming.claim("host:1:dead", conversation.now) or []
@@ -104,7 +104,7 @@ class TestN14:
 
         assert agent.ids() == [str(attempt.pk)]
 
-    def test_n14_two_messages_of_ours_in_a_row_are_one_silence(self, conversation, enrollment_of):
+    def test_two_messages_of_ours_in_a_row_are_one_silence(self, conversation, enrollment_of):
         lead = conversation.agent_writes()
         conversation.wait(minutes=10)
         conversation.agent_writes()
@@ -115,11 +115,11 @@ class TestN14:
 class TestN15:
     """NÃO INTERESSADO never reached, or reached without any contact."""
 
-    def test_n15_nobody_is_enrolled_to_whom_nobody_has_written(self, conversation):
+    def test_nobody_is_enrolled_to_whom_nobody_has_written(self, conversation):
         conversation.lead_writes()
         assert not Enrollment.objects.exists()
 
-    def test_n15_a_lead_who_was_never_reached_is_never_given_up_on(self, conversation, agent, enrollment_of):
+    def test_a_lead_who_was_never_reached_is_never_given_up_on(self, conversation, agent, enrollment_of):
         agent.answers = [(500, {})]
         lead = conversation.agent_writes()
         for _ in range(200):
@@ -129,7 +129,7 @@ class TestN15:
         assert enrollment_of(lead).reason == "no message was sent, so nobody gives the lead up"
         assert stage_of(lead) == "new"
 
-    def test_n15_nobody_is_given_up_on_by_what_the_agent_declined(self, conversation, agent, enrollment_of):
+    def test_nobody_is_given_up_on_by_what_the_agent_declined(self, conversation, agent, enrollment_of):
         agent.answers = [(200, {"skip": True})]
         lead = conversation.agent_writes()
         conversation.run(timedelta(days=10))
@@ -139,7 +139,7 @@ class TestN15:
         assert enrollment_of(lead).reason == "no message was sent, so nobody gives the lead up"
 
     @pytest.mark.parametrize("place", [0, 1, 2])
-    def test_n15_one_that_was_declined_among_those_sent_is_no_contact_either(
+    def test_one_that_was_declined_among_those_sent_is_no_contact_either(
         self, conversation, agent, enrollment_of, place
     ):
         agent.answers = [(200, {"skip": number == place}) for number in range(3)]
@@ -149,9 +149,7 @@ class TestN15:
         assert stage_of(lead) == "new"
         assert enrollment_of(lead).reason == "not every message was sent, so nobody gives the lead up"
 
-    def test_n15_the_chain_goes_on_after_an_outage_with_the_missed_step_on_record(
-        self, conversation, agent, enrollment_of
-    ):
+    def test_the_chain_goes_on_after_an_outage_with_the_missed_step_on_record(self, conversation, agent, enrollment_of):
         lead = conversation.agent_writes()
         # Nobody looked for two days: the first step is stale, and the others keep their distance.
         conversation.wait(days=2)
@@ -174,13 +172,13 @@ class TestN15:
 class TestN16:
     """Messages at night, on Sunday, three hours off."""
 
-    def test_n16_nothing_goes_out_at_night(self, conversation, agent):
+    def test_nothing_goes_out_at_night(self, conversation, agent):
         conversation.wait(hours=9, minutes=45)
         conversation.agent_writes()
         conversation.run(timedelta(hours=13))
         assert Attempt.objects.get().ended_at.isoformat() == "2026-11-25T11:00:00+00:00"
 
-    def test_n16_a_worker_that_is_late_does_not_send_at_night(self, conversation, agent, pipeline):
+    def test_a_worker_that_is_late_does_not_send_at_night(self, conversation, agent, pipeline):
         conversation.wait(hours=9, minutes=25)
         conversation.agent_writes()
         conversation.wait(minutes=40)
@@ -189,7 +187,7 @@ class TestN16:
         conversation.run(timedelta(hours=12))
         assert told(agent) == [("reengagement", 1)]
 
-    def test_n16_an_old_message_that_is_reported_late_starts_nothing(self, conversation):
+    def test_an_old_message_that_is_reported_late_starts_nothing(self, conversation):
         conversation.now -= timedelta(days=30)
         interaction_at = conversation.now
         conversation.now += timedelta(days=30)
@@ -239,7 +237,7 @@ class TestN17:
     @pytest.mark.parametrize(
         "what", ["answer", "person", "handoff", "stage", "won", "disqualified", "elsewhere", "opt_out", "booking"]
     )
-    def test_n17_the_sequence_stops_at_once(self, conversation, agent, enrollment_of, what):
+    def test_the_sequence_stops_at_once(self, conversation, agent, enrollment_of, what):
         lead = conversation.agent_writes()
         conversation.wait(minutes=5)
         getattr(self, f"stop_by_{what}")(conversation, lead)
@@ -248,7 +246,7 @@ class TestN17:
         conversation.run(timedelta(hours=20))
         assert told(agent) == []
 
-    def test_n17_the_check_is_made_again_in_the_transaction_of_the_claim(self, conversation, agent, enrollment_of):
+    def test_the_check_is_made_again_in_the_transaction_of_the_claim(self, conversation, agent, enrollment_of):
         lead = conversation.agent_writes()
         conversation.wait(minutes=30)
         # Changed behind everybody's back: no signal has cancelled anything.
@@ -257,7 +255,7 @@ class TestN17:
         assert told(agent) == []
         assert enrollment_of(lead).reason == "a person has taken over"
 
-    def test_n17_a_retry_is_not_sent_once_the_lead_has_answered(self, conversation, agent):
+    def test_a_retry_is_not_sent_once_the_lead_has_answered(self, conversation, agent):
         agent.answers = [(500, {}), (200, {})]
         conversation.agent_writes()
         conversation.wait(minutes=30)
@@ -268,7 +266,7 @@ class TestN17:
         assert len(agent.requests) == 1
         assert Attempt.objects.get().state == "dropped"
 
-    def test_n17_a_word_of_the_list_opts_out_and_a_sentence_with_it_does_not(self, conversation, pipeline):
+    def test_a_word_of_the_list_opts_out_and_a_sentence_with_it_does_not(self, conversation, pipeline):
         lead = conversation.lead_writes("Não vou sair de casa hoje")
         assert not Lead.objects.get(pk=lead.pk).opted_out_at
         conversation.lead_writes(" PARE! ")
@@ -276,7 +274,7 @@ class TestN17:
         conversation.agent_writes()
         assert not Enrollment.objects.exists()
 
-    def test_n17_a_number_the_agent_calls_invalid_is_never_written_to_again(self, conversation, agent, enrollment_of):
+    def test_a_number_the_agent_calls_invalid_is_never_written_to_again(self, conversation, agent, enrollment_of):
         agent.answers = [(410, {})]
         lead = conversation.agent_writes()
         conversation.run(timedelta(days=10))
@@ -296,7 +294,7 @@ class TestN18:
 
     MEETING = TUESDAY + 2 * DAY + timedelta(hours=5)
 
-    def test_n18_reminders_come_before_the_meeting(self, conversation, agent):
+    def test_reminders_come_before_the_meeting(self, conversation, agent):
         conversation.meeting("scheduled", self.MEETING)
         conversation.run(timedelta(days=4))
         assert told(agent) == [("meeting_reminders", 1), ("meeting_reminders", 2)]
@@ -305,14 +303,14 @@ class TestN18:
         assert "às 15:00" in agent.bodies()[0]["data"]["text"]
 
     @pytest.mark.parametrize("status", ["cancelled", "completed", "no_show"])
-    def test_n18_a_meeting_that_is_off_reminds_nobody(self, conversation, agent, status):
+    def test_a_meeting_that_is_off_reminds_nobody(self, conversation, agent, status):
         conversation.meeting("scheduled", self.MEETING)
         conversation.wait(hours=1)
         conversation.meeting(status, self.MEETING)
         conversation.run(timedelta(days=4))
         assert told(agent) == []
 
-    def test_n18_a_moved_meeting_moves_its_reminders(self, conversation, agent):
+    def test_a_moved_meeting_moves_its_reminders(self, conversation, agent):
         conversation.meeting("scheduled", self.MEETING)
         conversation.run(timedelta(hours=30))
         conversation.meeting("rescheduled", self.MEETING + 5 * DAY)
@@ -321,7 +319,7 @@ class TestN18:
         moved = self.MEETING + 5 * DAY
         assert times == [self.MEETING - timedelta(hours=24), moved - timedelta(hours=24), moved - timedelta(hours=2)]
 
-    def test_n18_a_reminder_whose_time_had_passed_at_the_booking_is_left_out(self, conversation, agent):
+    def test_a_reminder_whose_time_had_passed_at_the_booking_is_left_out(self, conversation, agent):
         conversation.meeting("scheduled", TUESDAY + timedelta(hours=6))
         conversation.run(timedelta(days=2))
         assert told(agent) == [("meeting_reminders", 2)]

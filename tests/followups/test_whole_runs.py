@@ -1,4 +1,4 @@
-"""N16 and N15 over whole runs: whatever the zone, the hours, the holidays, the delays and a worker that comes late."""
+"""Whole runs, whatever the zone, the hours, the holidays, the delays and a worker that comes late."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LATENESS = st.lists(st.sampled_from([0, 0, 0, 1, 20, 200, 900, 3000]), min_size=
 )
 # A window of two hours, and a worker that looks only once it has closed: missed in the end, not put off for ever.
 @example(datetime(2018, 11, 3, 20, tzinfo=UTC), "America/Sao_Paulo", (2, 0), set(WEEKDAYS), "", [minutes(1)], [200])
-def test_n16_steps_come_in_order_in_their_hours_none_skipped_and_none_doubled(
+def test_steps_come_in_order_in_their_hours_none_skipped_and_none_doubled(
     start, zone, quiet, days, country, delays, lateness
 ):
     with forgotten():

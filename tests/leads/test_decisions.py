@@ -25,21 +25,21 @@ def stage_for(**facts):
     return decide(Facts(**facts), RULES).stage
 
 
-def test_s1_a_new_lead_stands_in_the_first_stage():
+def test_a_new_lead_stands_in_the_first_stage():
     decision = decide(Facts("new", new_lead=True), RULES)
     assert (decision.stage, decision.changed) == ("new", False)
 
 
-def test_s3_presenting_the_solutions_moves_to_qualification():
+def test_presenting_the_solutions_moves_to_qualification():
     assert stage_for(stage="new", conversation_stage="Estagio 1 apresentar solucoes") == "qualifying"
 
 
-def test_s4_met_criteria_move_to_qualified_with_the_reason():
+def test_met_criteria_move_to_qualified_with_the_reason():
     decision = decide(Facts("qualifying", "qualificação", GOOD), RULES)
     assert (decision.stage, decision.reason) == ("qualified", "qualification_score 82 >= 70")
 
 
-def test_s5_a_low_score_or_bill_moves_to_disqualified():
+def test_a_low_score_or_bill_moves_to_disqualified():
     assert stage_for(stage="qualifying", conversation_stage="qualificação", attributes=BAD) == "disqualified"
     assert (
         stage_for(stage="new", conversation_stage="qualificação", attributes=GOOD | {"bill_value": 100})
@@ -47,13 +47,13 @@ def test_s5_a_low_score_or_bill_moves_to_disqualified():
     )
 
 
-def test_s6_a_booked_meeting_moves_by_itself_whatever_is_talked_about():
+def test_a_booked_meeting_moves_by_itself_whatever_is_talked_about():
     for talk in (None, "qualificação", "início", "never heard of"):
         facts = Facts("new", talk, meeting_status="scheduled", meeting_id="evt_1", meeting_changed=True)
         assert decide(facts, RULES).stage == "meeting_scheduled"
 
 
-def test_s6_the_reason_names_the_meeting():
+def test_the_reason_names_the_meeting():
     decision = decide(Facts("qualified", meeting_status="scheduled", meeting_id="evt_1", meeting_changed=True), RULES)
     assert decision.reason == "meeting evt_1 booked"
 
@@ -82,18 +82,18 @@ def test_a_cancelled_meeting_does_not_put_a_lead_where_its_next_word_takes_it_aw
     assert decide(cancelled, rules).stage == "booked"
 
 
-def test_n3_an_unknown_conversation_stage_moves_nothing_and_is_reported():
+def test_an_unknown_conversation_stage_moves_nothing_and_is_reported():
     decision = decide(Facts("qualified", "estágio_99"), RULES)
     assert (decision.stage, decision.changed, decision.unmapped_conversation_stage) == ("qualified", False, True)
 
 
-def test_n4_a_stage_is_found_by_its_key_and_not_by_part_of_a_name():
+def test_a_stage_is_found_by_its_key_and_not_by_part_of_a_name():
     assert stage_for(stage="new", conversation_stage="qualificação", attributes=BAD) == "disqualified"
     rules = replace(RULES, stages=tuple(stage for stage in STAGES if stage.key != "disqualified"))
     assert decide(Facts("new", "qualificação", BAD), rules).stage == "new"
 
 
-def test_n5_missing_data_leaves_the_lead_in_qualification():
+def test_missing_data_leaves_the_lead_in_qualification():
     assert (
         stage_for(stage="new", conversation_stage="qualificação", attributes={"qualification_score": None})
         == "qualifying"
@@ -179,7 +179,7 @@ def test_a_lead_that_stays_is_told_why(facts, reason, rule):
 
 
 @pytest.mark.parametrize("score", [None, "", "unknown"])
-def test_n5_an_unknown_score_is_not_a_low_score(score):
+def test_an_unknown_score_is_not_a_low_score(score):
     decision = decide(Facts("qualified", "qualificação", {"qualification_score": score}), RULES)
     assert (decision.stage, decision.changed) == ("qualified", False)
 
@@ -188,18 +188,18 @@ def test_n5_an_unknown_score_is_not_a_low_score(score):
 @pytest.mark.parametrize(
     "talk", ["estágio_99", "new", "NOVO LEAD", "QUALIFICA", "desqualificação", "DESQUALIFICADO", ""]
 )
-def test_n3_n4_talk_that_only_resembles_a_rule_moves_nobody(stage, talk):
+def test_talk_that_only_resembles_a_rule_moves_nobody(stage, talk):
     decision = decide(Facts(stage, talk, GOOD), RULES)
     assert (decision.stage, decision.changed) == (stage, False)
 
 
-def test_n3_a_mapping_to_a_stage_that_is_gone_moves_nothing():
+def test_a_mapping_to_a_stage_that_is_gone_moves_nothing():
     rules = replace(RULES, mappings=(MappingRule(1, "oferta", MappingAction.MOVE, "offer"),))
     decision = decide(Facts("qualified", "oferta"), rules)
     assert (decision.stage, decision.unmapped_conversation_stage) == ("qualified", False)
 
 
-def test_s5_a_qualified_lead_whose_score_falls_is_disqualified_with_the_reason():
+def test_a_qualified_lead_whose_score_falls_is_disqualified_with_the_reason():
     decision = decide(Facts("qualified", "qualificação", BAD), RULES)
     assert (decision.stage, decision.reason) == ("disqualified", "qualification_score 40 < 70")
 

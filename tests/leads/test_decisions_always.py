@@ -128,7 +128,7 @@ def test_every_decision_has_a_reason_and_is_the_same_each_time(situation):
 
 
 @given(situations())
-def test_n3_a_decision_names_a_known_stage_or_leaves_the_lead_where_it_is(situation):
+def test_a_decision_names_a_known_stage_or_leaves_the_lead_where_it_is(situation):
     facts, rules = situation
     decision = decide(facts, rules)
     assert decision.stage == facts.stage or rules.stage(decision.stage)

@@ -23,7 +23,7 @@ def inbound(text: str = "oi", **more: object) -> Message:
     return Message(Direction.INBOUND, text=text, **more)
 
 
-def test_s1_the_first_message_makes_a_lead_in_the_first_stage(pipeline):
+def test_the_first_message_makes_a_lead_in_the_first_stage(pipeline):
     recorded = record(pipeline, message=inbound())
 
     assert recorded.created
@@ -31,7 +31,7 @@ def test_s1_the_first_message_makes_a_lead_in_the_first_stage(pipeline):
     assert (lead.stage.key, lead.phone, lead.last_inbound_at is not None) == ("new", MARIA, True)
 
 
-def test_s2_n1_a_name_learned_later_is_the_leads_name(pipeline):
+def test_a_name_learned_later_is_the_leads_name(pipeline):
     record(pipeline)
     record(pipeline, name="Maria Souza")
     assert lead_of().name == "Maria Souza"
@@ -95,12 +95,12 @@ def test_the_reason_of_a_decision_is_on_the_lead_and_its_timeline(pipeline):
     assert (event.reason, event.data["from"], event.data["to"]) == ("qualification_score 82 >= 70", "new", "qualified")
 
 
-def test_n5_qualification_without_a_score_neither_fails_nor_crashes(pipeline):
+def test_qualification_without_a_score_neither_fails_nor_crashes(pipeline):
     record(pipeline, qualification_score=None, context={"conversation_stage": "qualificação"})
     assert lead_of().stage.key == "qualifying"
 
 
-def test_s13_a_changed_minimum_score_holds_from_the_next_interaction(pipeline):
+def test_a_changed_minimum_score_holds_from_the_next_interaction(pipeline):
     record(pipeline, qualification_score=Decimal(60), context={"conversation_stage": "qualificação"})
     assert lead_of().stage.key == "disqualified"
     rule = Qualification.objects.get(pipeline=pipeline)
@@ -110,7 +110,7 @@ def test_s13_a_changed_minimum_score_holds_from_the_next_interaction(pipeline):
     assert lead_of("+5581988880000").stage.key == "qualified"
 
 
-def test_s13_a_renamed_stage_and_a_new_criterion_hold_at_once(pipeline):
+def test_a_renamed_stage_and_a_new_criterion_hold_at_once(pipeline):
     record(pipeline)
     stage = Stage.objects.get(pipeline=pipeline, key="qualified")
     stage.name = "PRONTO"
@@ -149,7 +149,7 @@ def test_meeting_booked_and_cancelled_goes_there_and_back(pipeline):
     assert (lead.stage.key, lead.has_standing_meeting) == ("qualified", False)
 
 
-def test_n7_a_persons_value_stands_until_the_conversation_brings_a_new_one(pipeline):
+def test_a_persons_value_stands_until_the_conversation_brings_a_new_one(pipeline):
     record(pipeline, name="Maria")
     lead = lead_of()
     facts.adopt(lead, "name", "Maria Souza Lima", at=timezone.now())
@@ -163,7 +163,7 @@ def test_n7_a_persons_value_stands_until_the_conversation_brings_a_new_one(pipel
 
 
 @pytest.mark.parametrize("written", ["4000", "4E+3"])
-def test_n7_an_amount_said_again_stays_the_persons_however_it_was_written_down(pipeline, written):
+def test_an_amount_said_again_stays_the_persons_however_it_was_written_down(pipeline, written):
     record(pipeline, bill_value=Decimal("4000.00"))
     lead = lead_of()
     assert lead.provenance["bill_value"]["said"] == "4000"
@@ -178,7 +178,7 @@ def test_n7_an_amount_said_again_stays_the_persons_however_it_was_written_down(p
     assert lead_of().bill_value == Decimal("4100")
 
 
-def test_n7_a_move_by_staff_stands_and_the_suppressed_one_is_recorded(pipeline):
+def test_a_move_by_staff_stands_and_the_suppressed_one_is_recorded(pipeline):
     record(pipeline)
     new = lead_of().stage
     record(pipeline, **GOOD)
@@ -219,7 +219,7 @@ def test_a_page_that_asks_why_not_knows_what_an_earlier_version_left_unsaid(pipe
     )
 
 
-def test_n23_messages_during_a_handoff_are_recorded_and_move_nothing(pipeline):
+def test_messages_during_a_handoff_are_recorded_and_move_nothing(pipeline):
     record(pipeline)
     handoff.pause(lead_of(), source=Lead.HandoffSource.ADMIN, by=Lead.Actor.STAFF, reason="x", now=timezone.now())
 
@@ -264,7 +264,7 @@ def test_queries_of_record_do_not_grow_with_leads_events_or_the_history_of_rules
 
 
 @pytest.mark.django_db(transaction=True)
-def test_n11_concurrent_first_messages_of_one_phone_make_one_lead(transactional_db):
+def test_concurrent_first_messages_of_one_phone_make_one_lead(transactional_db):
     from leads.models import Pipeline
 
     if connection.vendor == "sqlite":

@@ -25,7 +25,7 @@ from leads.money import MAX_AMOUNT, MoneyError, parse
         ("1.234.567,89", "1234567.89"),
     ],
 )
-def test_n13_a_dot_separates_thousands_in_brazil(text, amount):
+def test_a_dot_separates_thousands_in_brazil(text, amount):
     assert parse(text, locale="pt_BR") == Decimal(amount)
 
 
@@ -44,7 +44,7 @@ def test_an_amount_needs_no_separators(text, amount):
     assert str(parse(text, locale="pt_BR")) == amount
 
 
-def test_n13_a_machines_decimal_point_is_not_taken_for_thousands():
+def test_a_machines_decimal_point_is_not_taken_for_thousands():
     assert parse("4500.50", locale="pt_BR") == Decimal("4500.50")
     assert parse("4500.5", locale="pt_BR") == Decimal("4500.50")
 
@@ -73,7 +73,7 @@ def test_a_number_is_taken_as_it_is(number, amount):
 
 
 @pytest.mark.parametrize(("locale", "text"), [("pt_BR", "4,500"), ("en_US", "4.500"), ("en_US", "R$ 4.000")])
-def test_n13_thousands_of_another_country_are_refused_rather_than_read_as_a_fraction(locale, text):
+def test_thousands_of_another_country_are_refused_rather_than_read_as_a_fraction(locale, text):
     with pytest.raises(MoneyError, match="thousands or a fraction"):
         parse(text, locale=locale)
 
@@ -154,7 +154,7 @@ def test_any_value_is_an_amount_or_refused(value, locale):
 
 
 @given(cents=st.integers(0, int(MAX_AMOUNT * 100)))
-def test_n13_what_brazil_writes_is_what_it_means(cents):
+def test_what_brazil_writes_is_what_it_means(cents):
     amount = Decimal(cents) / 100
     written = f"R$ {amount:,.2f}".translate(str.maketrans(",.", ".,"))
 

@@ -62,7 +62,7 @@ def test_digits_with_a_country_code_need_no_plus(region):
 
 
 @pytest.mark.parametrize("without", ["+55 81 9999-0000", "558199990000", "81 9999-0000", "(81) 9999-0000"])
-def test_n11_a_brazilian_mobile_number_without_its_ninth_digit_is_the_same_person(without):
+def test_a_brazilian_mobile_number_without_its_ninth_digit_is_the_same_person(without):
     assert parse(without, region="BR") == parse(MARIA, region="BR")
 
 
@@ -173,7 +173,7 @@ def test_any_text_is_a_phone_or_refused(text, region):
 
 
 @given(area=st.sampled_from([11, 21, 31, 47, 55, 61, 71, 81, 85, 99]), subscriber=st.integers(60_000_000, 99_999_999))
-def test_n11_all_spellings_of_a_brazilian_mobile_number_share_one_key(area, subscriber):
+def test_all_spellings_of_a_brazilian_mobile_number_share_one_key(area, subscriber):
     spellings = [
         f"+55{area}9{subscriber}",
         f"+55{area}{subscriber}",

@@ -21,7 +21,7 @@ def verdict(operator, value, wanted=None):
     return check(Criterion(1, "x", operator, wanted), {"x": value}).verdict
 
 
-def test_s4_a_score_of_at_least_the_minimum_qualifies():
+def test_a_score_of_at_least_the_minimum_qualifies():
     assessment = assess({"qualification_score": Decimal("82.00")}, SHIPPED, None)
 
     assert assessment.outcome is Outcome.QUALIFIED
@@ -29,37 +29,37 @@ def test_s4_a_score_of_at_least_the_minimum_qualifies():
     assert assessment.rule == "qualification:qualification_score"
 
 
-def test_s4_the_minimum_itself_is_enough():
+def test_the_minimum_itself_is_enough():
     assert assess({"qualification_score": 70}, SHIPPED, None).outcome is Outcome.QUALIFIED
 
 
-def test_s5_a_score_below_the_minimum_disqualifies():
+def test_a_score_below_the_minimum_disqualifies():
     assessment = assess({"qualification_score": 40}, SHIPPED, None)
 
     assert (assessment.outcome, assessment.reason) == (Outcome.DISQUALIFIED, "qualification_score 40 < 70")
 
 
-def test_s5_a_bill_too_low_disqualifies_whatever_the_score():
+def test_a_bill_too_low_disqualifies_whatever_the_score():
     assessment = assess({"qualification_score": 95, "bill_value": Decimal("250.50")}, SHIPPED, None)
 
     assert (assessment.outcome, assessment.reason) == (Outcome.DISQUALIFIED, "bill_value 250.50 < 400")
 
 
-def test_s5_the_reason_names_every_criterion_that_failed():
+def test_the_reason_names_every_criterion_that_failed():
     assessment = assess({"qualification_score": 40, "bill_value": 250}, SHIPPED, None)
 
     assert assessment.reason == "bill_value 250 < 400; qualification_score 40 < 70"
 
 
 @pytest.mark.parametrize("score", [None, "", "unknown", "8/10", float("nan"), True, [], {}])
-def test_n5_an_unknown_score_is_not_a_low_score(score):
+def test_an_unknown_score_is_not_a_low_score(score):
     assessment = assess({"qualification_score": score}, SHIPPED, None)
 
     assert assessment.outcome is Outcome.UNDECIDED
     assert assessment.criteria[-1].verdict is Verdict.UNKNOWN
 
 
-def test_n5_nothing_known_is_undecided_and_says_what_is_missing():
+def test_nothing_known_is_undecided_and_says_what_is_missing():
     assessment = assess({}, SHIPPED, None)
 
     assert (assessment.outcome, assessment.reason) == (Outcome.UNDECIDED, "qualification_score is not known yet")
@@ -69,7 +69,7 @@ def test_a_score_of_zero_is_known_and_low():
     assert assess({"qualification_score": 0}, SHIPPED, None).outcome is Outcome.DISQUALIFIED
 
 
-def test_n25_the_minimum_score_is_the_one_that_staff_set():
+def test_the_minimum_score_is_the_one_that_staff_set():
     rule = QualificationRule(min_score=Decimal("82.5"))
 
     assert assess({"qualification_score": 82}, rule, None).reason == "qualification_score 82 < 82.5"
@@ -192,7 +192,7 @@ def test_what_cannot_be_compared_is_unknown(operator, value, wanted):
     assert verdict(operator, value, wanted) is Verdict.UNKNOWN
 
 
-def test_n13_a_text_that_may_be_thousands_is_not_compared():
+def test_a_text_that_may_be_thousands_is_not_compared():
     result = check(BILL, {"bill_value": "4.500"})
 
     assert (result.verdict, result.text) == (Verdict.UNKNOWN, "bill_value 4.500 cannot be compared with 400")
@@ -284,7 +284,7 @@ def test_any_facts_get_an_answer_with_a_reason(attributes, rule, flow):
 
 
 @given(rule=RULES, flow=st.none() | FLOWS, empty=st.sampled_from([None, ""]))
-def test_n5_unknown_facts_never_disqualify(rule, flow, empty):
+def test_unknown_facts_never_disqualify(rule, flow, empty):
     asking = tuple(one for one in rule.criteria if one.operator not in ("is_set", "is_not_set"))
     rule = QualificationRule(rule.min_score, asking)
     everything_empty = dict.fromkeys(["qualification_score", "bill_value", "custom.kwh", "is_decision_maker"], empty)
@@ -294,7 +294,7 @@ def test_n5_unknown_facts_never_disqualify(rule, flow, empty):
 
 
 @given(attributes=ATTRIBUTES, rule=RULES, flow=st.none() | FLOWS, forgotten=FIELDS)
-def test_n5_knowing_less_never_disqualifies_anybody(attributes, rule, flow, forgotten):
+def test_knowing_less_never_disqualifies_anybody(attributes, rule, flow, forgotten):
     rule = QualificationRule(rule.min_score, tuple(one for one in rule.criteria if one.operator != "is_set"))
     less = {field: value for field, value in attributes.items() if field != forgotten}
 

@@ -20,7 +20,7 @@ def test_a_stage_is_found_by_its_key():
 
 
 @pytest.mark.parametrize("key", [None, "", "NEW", "ne", "news", "NOVO LEAD"])
-def test_n3_an_unknown_stage_is_no_stage_never_a_default(key):
+def test_an_unknown_stage_is_no_stage_never_a_default(key):
     assert RULES.stage(key) is None
 
 

@@ -51,7 +51,7 @@ class TestStaff:
         assert (lead["status_id"], lead["tags"]) == (QUALIFIED, ["vip"])
         assert (lead["contacts"][0]["phones"], lead["contacts"][0]["emails"]) == (["+5581999990000"], ["m@example.com"])
 
-    def test_n22_merging_makes_the_lead_vanish_without_a_word(self, api, listener):
+    def test_merging_makes_the_lead_vanish_without_a_word(self, api, listener):
         kept = api.staff("leads", {"name": "kept", "phone": "+5581999990000"})["id"]
         gone = api.staff("leads", {"name": "gone", "phone": "+5581988880000", "tags": ["vip"]})
         bill = [{"field_id": BILL, "values": [{"value": 400}]}]

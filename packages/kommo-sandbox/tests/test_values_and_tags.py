@@ -106,7 +106,7 @@ class TestTags:
         api.patch(f"leads/{lead_id}", change)
         assert self.tags(api, lead_id) == ["vip", "fluxo_b"]
 
-    def test_n6_embedded_tags_replace_the_set(self, api):
+    def test_embedded_tags_replace_the_set(self, api):
         lead_id = api.create(_embedded={"tags": [{"name": "vip"}]})
         api.patch(f"leads/{lead_id}", {"_embedded": {"tags": [{"name": "bot"}]}, "tags_to_add": [{"name": "ignored"}]})
         assert self.tags(api, lead_id) == ["bot"]

@@ -134,7 +134,7 @@ def test_deletion_restoring_and_the_responsible_user(api, listener):
     assert (moved["old_responsible_user_id"], moved["modified_user_id"]) == ("11087123", "11087201")
 
 
-def test_n21_the_robot_is_user_zero_in_echoes(api, listener):
+def test_the_robot_is_user_zero_in_echoes(api, listener):
     lead_id = api.create()
     subscribe(api, listener)
     api.patch("leads", [{"id": lead_id, "name": "x", "updated_by": 0}])

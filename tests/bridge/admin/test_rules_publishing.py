@@ -18,7 +18,7 @@ from tests.bridge.admin.rules_editing import SCORED, boxes, edit, page, publish,
 from tests.conftest import MARIA, lead_of, record
 
 
-def test_s13_a_published_threshold_decides_the_next_interaction(staff, pipeline):
+def test_a_published_threshold_decides_the_next_interaction(staff, pipeline):
     threshold(staff, pipeline, 55)
     assert record(pipeline, "+5581999990001", **SCORED).decision.stage == "disqualified"
 

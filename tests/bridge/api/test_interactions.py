@@ -176,7 +176,7 @@ def test_a_body_over_one_mebibyte_is_413(agent):
 
 
 @pytest.mark.parametrize("header", [None, "", "Api-Key", "Api-Key nope", "Bearer x", "Api-Key \xff"])
-def test_n24_no_key_or_a_wrong_one_is_401(client, pipeline, header):
+def test_no_key_or_a_wrong_one_is_401(client, pipeline, header):
     headers = {} if header is None else {"authorization": header}
     answer = client.post("/api/v1/interactions/", "{}", content_type="application/json", headers=headers)
     assert (answer.status_code, answer["content-type"]) == (401, "application/problem+json")

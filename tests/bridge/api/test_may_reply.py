@@ -1,4 +1,4 @@
-"""N19: may the agent reply? A doubt means no."""
+"""May the agent reply? A doubt means no."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def ask(agent, phone=MARIA):
     return agent.get("agent/may-reply/", phone=phone).json()
 
 
-def test_n19_while_kommo_cannot_be_asked_the_answer_becomes_no(agent, account, pipeline):
+def test_while_kommo_cannot_be_asked_the_answer_becomes_no(agent, account, pipeline):
     record(pipeline, name="Maria")
     drain(account)
     assert ask(agent)["may_reply"] is True

@@ -43,7 +43,7 @@ def publish(pipeline, author, comment=""):
     return revisions.publish(pipeline, author=author, comment=comment, seen=seen, now=NOW)
 
 
-def test_s13_a_draft_is_felt_by_nobody_until_it_is_published(pipeline, ada):
+def test_a_draft_is_felt_by_nobody_until_it_is_published(pipeline, ada):
     draft(pipeline, lambda said: with_score(said, 55), ada)
     assert record(pipeline, "+5581999990001", **SCORED).decision.stage == "disqualified"
 

@@ -64,7 +64,7 @@ def test_a_name_kommo_refuses_keeps_no_other_waiting(named, kommo, monkeypatch, 
     assert refused.card.lead.events.filter(kind="delivery", data__outcome="refused").exists()
 
 
-def test_n21_our_own_name_whose_answer_was_lost_is_no_persons(named, pipeline, kommo):
+def test_our_own_name_whose_answer_was_lost_is_no_persons(named, pipeline, kommo):
     kommo.fault("drop_after", count=1, method="PATCH", path="/api/v4/contacts")
     deliver(named, seconds=3)
     assert (sorted(held(kommo))[0], waiting()) == ("Ana 0", 5)
@@ -91,7 +91,7 @@ def test_whoever_dies_over_names_leaves_them_for_a_minute_later(named, kommo, mo
     assert (sorted(held(kommo))[0], waiting()) == ("Ana 0", 0)
 
 
-def test_n7_a_name_a_person_gave_the_contact_stands(named, kommo):
+def test_a_name_a_person_gave_the_contact_stands(named, kommo):
     [contact] = [one for one in kommo.get("leads")["contacts"] if one["name"] == PHONES[0]]
     kommo.post(f"contacts/{contact['id']}/edit", {"name": "Dona Ana"})
     deliver(named, seconds=3)

@@ -27,7 +27,7 @@ def settle(account, rounds=10):
 
 
 @pytest.mark.parametrize("has_field", [True, False], ids=["by Bridge ID", "by phone"])
-def test_n11_a_create_that_arrives_after_we_stopped_listening_makes_no_second_lead(
+def test_a_create_that_arrives_after_we_stopped_listening_makes_no_second_lead(
     account, pipeline, kommo, monkeypatch, has_field
 ):
     if not has_field:
@@ -54,9 +54,7 @@ def test_n11_a_create_that_arrives_after_we_stopped_listening_makes_no_second_le
     assert card.lead.events.filter(kind=Event.Kind.CARD, reason__startswith="found lead").exists()
 
 
-def test_n11_a_process_that_dies_in_a_create_leaves_a_doubt_that_outlasts_the_call(
-    account, pipeline, kommo, monkeypatch
-):
+def test_a_process_that_dies_in_a_create_leaves_a_doubt_that_outlasts_the_call(account, pipeline, kommo, monkeypatch):
     record(pipeline)
 
     def die(*_, **__):

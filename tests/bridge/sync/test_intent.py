@@ -46,7 +46,7 @@ def names(kommo):
     return [lead["name"] for lead in kommo.leads()]
 
 
-def test_n21_a_write_that_arrives_after_we_stopped_listening_is_no_persons_edit(account, pipeline, kommo, unheard):
+def test_a_write_that_arrives_after_we_stopped_listening_is_no_persons_edit(account, pipeline, kommo, unheard):
     record(pipeline, name="Bia")
     drain(rested(account))
 
@@ -83,7 +83,7 @@ def test_the_end_of_an_outage_does_not_hurry_what_may_be_overtaken(account, unhe
     assert lead_of().card.due_at == lead_of().card.write_settles_at > timezone.now()
 
 
-def test_n21_a_dead_senders_write_is_waited_for(account, pipeline, kommo, card, monkeypatch):
+def test_a_dead_senders_write_is_waited_for(account, pipeline, kommo, card, monkeypatch):
     def die(*_, **__):
         raise SystemExit("killed")
 

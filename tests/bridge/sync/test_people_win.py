@@ -49,7 +49,7 @@ def decide(drift, choice):
     drifts.decide(drift, choice, who="ana", catalogue=catalogue.stored(drift.card.account), now=timezone.now())
 
 
-def test_n7_a_field_the_lead_cannot_hold_stands_until_ours_changes(account, pipeline, kommo):
+def test_a_field_the_lead_cannot_hold_stands_until_ours_changes(account, pipeline, kommo):
     FieldMapping.objects.create(
         pipeline=pipeline, attribute="meeting_link", kommo_field="Link", type="url", kommo_field_id=LINK
     )
@@ -67,7 +67,7 @@ def test_n7_a_field_the_lead_cannot_hold_stands_until_ours_changes(account, pipe
     assert (owner.label, owner.by, owner.holds) == ("Link", "staff", False)
 
 
-def test_n7_a_value_finer_than_ours_is_not_rounded_away(account, pipeline, kommo):
+def test_a_value_finer_than_ours_is_not_rounded_away(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, bill_value=500)
     edit(kommo, kommo_id, **field(BILL, "777.555"))
     hear(account, hook(kommo_id, "update"))
@@ -146,7 +146,7 @@ def test_a_rule_into_human_care_silences_the_agent(account, pipeline):
     assert (lead_of().stage.key, lead_of().handoff_source) == ("human_handoff", "stage")
 
 
-def test_n23_what_is_said_during_a_handoff_is_recorded(account, pipeline, kommo):
+def test_what_is_said_during_a_handoff_is_recorded(account, pipeline, kommo):
     kommo_id = carded(account, pipeline)
     kommo.post(f"leads/{kommo_id}/move", {"status_id": HANDOFF})
     hear(account, hook(kommo_id, status_id=HANDOFF, pipeline_id=PLACE))
@@ -155,7 +155,7 @@ def test_n23_what_is_said_during_a_handoff_is_recorded(account, pipeline, kommo)
     assert lead_of().events.filter(kind=Event.Kind.INTERACTION).count() == 2
 
 
-def test_n22_a_lead_merged_into_another_is_followed_from_a_webhook_too(account, pipeline, kommo):
+def test_a_lead_merged_into_another_is_followed_from_a_webhook_too(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, name="Maria")
     made = kommo.post("leads", {"name": "Maria de novo", "status_id": NEW})
     other = made.get("id") or made["lead"]["id"]
@@ -166,7 +166,7 @@ def test_n22_a_lead_merged_into_another_is_followed_from_a_webhook_too(account, 
     assert lead_of().events.filter(reason__contains="merged into").exists()
 
 
-def test_n22_staff_have_a_gone_card_made_anew_or_close_it(account, pipeline, kommo):
+def test_staff_have_a_gone_card_made_anew_or_close_it(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, name="Maria")
     kommo.post(f"leads/{kommo_id}/delete")
     hear(account, hook(kommo_id, "delete"))
@@ -364,7 +364,7 @@ def test_a_move_by_an_automation_that_no_rule_speaks_of_is_simply_adopted(accoun
     assert lead_of().card.ownership["stage"]["by"] == "kommo"
 
 
-def test_n7_without_webhooks_a_person_who_moved_the_card_unheard_comes_before_a_rule(account, pipeline, kommo):
+def test_without_webhooks_a_person_who_moved_the_card_unheard_comes_before_a_rule(account, pipeline, kommo):
     kommo_id = carded(account, pipeline)
     Card.objects.update(observed_at=timezone.now() - timedelta(minutes=4))
     kommo.post(f"leads/{kommo_id}/move", {"status_id": HANDOFF})
@@ -393,7 +393,7 @@ def test_a_move_costs_one_reading_more_only_while_webhooks_may_be_lost(account, 
     assert calls_of_a_move(**GOOD) == ["PATCH"]
 
 
-def test_n7_what_staff_changed_before_we_knew_that_the_card_existed_stands(account, pipeline, kommo):
+def test_what_staff_changed_before_we_knew_that_the_card_existed_stands(account, pipeline, kommo):
     kommo.fault("drop_after", count=1, path="/api/v4/leads/complex")
     record(pipeline)
     drain(account)

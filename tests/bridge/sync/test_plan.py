@@ -85,7 +85,7 @@ def test_a_lead_without_a_card_is_created_with_everything_at_once():
             "tags": [{"name": "fluxo_a"}, {"name": "fluxo_b"}],
         },
     }
-    # N21: whatever is sent is remembered as sent, or it comes back as a person's edit.
+    # Whatever is sent is remembered as sent, or it comes back as a person's edit.
     assert made.effect == {
         "name": "Maria",
         "pipeline_id": PIPELINE,
@@ -131,12 +131,12 @@ def test_the_stage_always_goes_with_its_pipeline():
     assert (body["status_id"], body["pipeline_id"]) == (QUALIFIED, PIPELINE)
 
 
-def test_n3_without_a_place_no_stage_is_sent_at_all():
+def test_without_a_place_no_stage_is_sent_at_all():
     body = plan(desired(status_id=None, name="Maria Souza"), observed()).body
     assert body == {"id": 7, "name": "Maria Souza"}
 
 
-def test_n7_only_what_differs_is_sent():
+def test_only_what_differs_is_sent():
     body = plan(desired(fields=(field(1, "a"), field(2, "b"))), observed(fields={"1": "a"}, price=900)).body
     assert body == {"id": 7, "custom_fields_values": [{"field_id": 2, "values": [{"value": "b"}]}]}
 
@@ -145,7 +145,7 @@ def test_an_unknown_name_does_not_rename_a_card_that_has_one():
     assert plan(desired(name=""), observed()).is_empty
 
 
-def test_n6_tags_outside_our_families_are_never_touched():
+def test_tags_outside_our_families_are_never_touched():
     made = plan(desired(families=(family("fluxo_a"),)), observed(tags=["vip", "fluxo_b", "fluxograma"]))
     assert made.body == {"id": 7, "tags_to_add": [{"name": "fluxo_a"}], "tags_to_delete": [{"name": "fluxo_b"}]}
     assert "_embedded" not in made.body
@@ -325,7 +325,7 @@ def test_after_a_confirmed_plan_nothing_is_left_to_write(wanted, held):
 
 
 @given(DESIRED, OBSERVED)
-def test_n6_no_plan_ever_deletes_a_tag_of_staff(wanted, held):
+def test_no_plan_ever_deletes_a_tag_of_staff(wanted, held):
     assert {"name": "vip"} not in plan(wanted, held).body.get("tags_to_delete", ())
 
 

@@ -87,7 +87,7 @@ def test_a_change_while_a_card_is_found_blocked_keeps_it_due(account, pipeline, 
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_n7_a_person_who_moves_the_card_during_our_move_wins(account, pipeline, kommo, card, meanwhile, when):
+def test_a_person_who_moves_the_card_during_our_move_wins(account, pipeline, kommo, card, meanwhile, when):
     record(pipeline, qualification_score=90, context={"conversation_stage": "qualificação"})
 
     def staff_move():

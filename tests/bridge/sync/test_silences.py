@@ -34,7 +34,7 @@ def late(monkeypatch):
     monkeypatch.setattr(reconciliation, "WEBHOOK_LATE_AFTER", timedelta(seconds=-5))
 
 
-def test_n19_with_all_webhooks_dropped_a_handoff_is_known_within_one_poll_and_the_silence_told(
+def test_with_all_webhooks_dropped_a_handoff_is_known_within_one_poll_and_the_silence_told(
     subscribed, pipeline, kommo, late
 ):
     kommo_id = carded(subscribed, pipeline)

@@ -31,7 +31,7 @@ def settle(account: Account, rounds: int = 60) -> None:
             return
 
 
-def test_n9_a_refusal_is_on_the_card_and_never_a_success(account, pipeline, kommo):
+def test_a_refusal_is_on_the_card_and_never_a_success(account, pipeline, kommo):
     record(pipeline)
     drain(account)
     kommo.fault("400_named", item="Maria", path_named="updated_at")
@@ -227,7 +227,7 @@ def test_leads_that_kommo_leaves_out_of_its_answers_are_looked_for(account, pipe
     assert set(states.values()) == {"in_sync"}
 
 
-def test_n11_an_answer_lost_after_creating_makes_no_second_lead(account, pipeline, kommo):
+def test_an_answer_lost_after_creating_makes_no_second_lead(account, pipeline, kommo):
     record(pipeline)
     kommo.fault("drop_after", count=1, path="/api/v4/leads/complex")
 
@@ -237,7 +237,7 @@ def test_n11_an_answer_lost_after_creating_makes_no_second_lead(account, pipelin
     assert lead_of().card.kommo_lead_id == kommo.leads()[0]["id"]
 
 
-def test_n11_without_the_bridge_id_field_the_lead_is_found_by_phone(account, pipeline, kommo):
+def test_without_the_bridge_id_field_the_lead_is_found_by_phone(account, pipeline, kommo):
     Account.objects.update(bridge_id_field_id=None)
     record(pipeline)
     kommo.fault("drop_after", count=1, path="/api/v4/leads/complex")
@@ -248,7 +248,7 @@ def test_n11_without_the_bridge_id_field_the_lead_is_found_by_phone(account, pip
     assert lead_of().card.kommo_lead_id == kommo.leads()[0]["id"]
 
 
-def test_n3_an_unbound_stage_blocks_the_card_and_nothing_is_sent_for_it(account, pipeline, kommo):
+def test_an_unbound_stage_blocks_the_card_and_nothing_is_sent_for_it(account, pipeline, kommo):
     stage = Stage.objects.get(key="disqualified")
     stage.kommo_status_id = None
     stage.save()
@@ -277,7 +277,7 @@ def test_a_blocked_card_goes_out_as_soon_as_the_stage_is_bound(account, pipeline
     assert kommo.lead(lead_of().card.kommo_lead_id)["status_id"] == bound
 
 
-def test_n12_our_id_and_kommos_are_two_things(account, pipeline, kommo):
+def test_our_id_and_kommos_are_two_things(account, pipeline, kommo):
     record(pipeline)
     drain(account)
     lead = lead_of()
@@ -286,14 +286,14 @@ def test_n12_our_id_and_kommos_are_two_things(account, pipeline, kommo):
     assert {field["field_name"]: field["values"][0]["value"] for field in held}["Bridge ID"] == str(lead.pk)
 
 
-def test_n8_the_flow_is_written_by_its_option_though_the_names_differ(account, pipeline, kommo):
+def test_the_flow_is_written_by_its_option_though_the_names_differ(account, pipeline, kommo):
     record(pipeline, chosen_flow="Instalação Usina Própria")
     drain(account)
     values = kommo.lead(lead_of().card.kommo_lead_id)["custom_fields_values"]
     assert [one["values"][0]["enum_id"] for one in values if one["field_id"] == 392808] == [326358]
 
 
-def test_n6_tags_of_staff_survive_every_write(account, pipeline, kommo):
+def test_tags_of_staff_survive_every_write(account, pipeline, kommo):
     record(pipeline, chosen_flow="Aluguel de Lote")
     drain(account)
     kommo_id = lead_of().card.kommo_lead_id
@@ -304,7 +304,7 @@ def test_n6_tags_of_staff_survive_every_write(account, pipeline, kommo):
     assert tags == {"vip", "fluxo_compra_com_desconto"}
 
 
-def test_s12_a_lead_without_an_account_says_so_and_arrives_once_there_is_one(pipeline, kommo, settings):
+def test_a_lead_without_an_account_says_so_and_arrives_once_there_is_one(pipeline, kommo, settings):
     from bridge.configuration.connecting import Connection
     from bridge.configuration.first_start import ensure_account
     from bridge.sync.connection import client_for
@@ -322,7 +322,7 @@ def test_s12_a_lead_without_an_account_says_so_and_arrives_once_there_is_one(pip
     assert kommo.lead(lead_of().card.kommo_lead_id)
 
 
-def test_n2_saving_a_lead_by_any_road_reaches_the_card(account, pipeline, kommo):
+def test_saving_a_lead_by_any_road_reaches_the_card(account, pipeline, kommo):
     record(pipeline)
     drain(account)
     lead = Lead.objects.get()
@@ -346,7 +346,7 @@ def test_a_deleted_option_is_learnt_and_told(account, pipeline, kommo):
     assert kommo.lead(card.kommo_lead_id)["name"] == "Maria"
 
 
-def test_n22_a_lead_deleted_in_kommo_is_gone_and_written_to_no_more(account, pipeline, kommo):
+def test_a_lead_deleted_in_kommo_is_gone_and_written_to_no_more(account, pipeline, kommo):
     record(pipeline)
     drain(account)
     kommo.post(f"leads/{lead_of().card.kommo_lead_id}/delete")

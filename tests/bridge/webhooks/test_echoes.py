@@ -20,7 +20,7 @@ from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
 from tests.conftest import drain, lead_of, record
 
 
-def test_n21_a_whole_body_that_says_what_the_card_holds_costs_no_call(account, pipeline, kommo):
+def test_a_whole_body_that_says_what_the_card_holds_costs_no_call(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, name="João & Maria", bill_value=500, chosen_flow="Aluguel de Lote")
     held = lead_of().card.observed
     body = bodies.lead_updated(account.kommo_account_id, kommo_id, held, at=int(time.time()), price=0)

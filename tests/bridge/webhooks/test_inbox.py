@@ -28,7 +28,7 @@ def path_of(account):
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.stem)
-def test_n20_every_body_kommo_sends_is_stored_and_read(account, body):
+def test_every_body_kommo_sends_is_stored_and_read(account, body):
     # Whose account they came from is none of their secrets: a body is checked only when it says so.
     account.kommo_account_id = None
     account.save(update_fields=["kommo_account_id"])

@@ -14,7 +14,7 @@ def body(*pairs: tuple[str, object]) -> bytes:
     return urlencode(pairs).encode()
 
 
-def test_n20_bracket_form_is_read_with_account_entity_action_and_id():
+def test_bracket_form_is_read_with_account_entity_action_and_id():
     parsed = parse(
         body(("account[id]", 30000001), ("leads[status][0][id]", 15318175), ("leads[status][0][status_id]", 67548619))
     )

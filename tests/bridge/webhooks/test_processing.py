@@ -43,7 +43,7 @@ def carded(account, pipeline, **said) -> int:
     return card.kommo_lead_id
 
 
-def test_n7_a_move_by_staff_is_adopted_and_never_written_over(account, pipeline, kommo):
+def test_a_move_by_staff_is_adopted_and_never_written_over(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, qualification_score=10, context={"conversation_stage": "qualificação"})
     kommo.post(f"leads/{kommo_id}/move", {"status_id": QUALIFIED})
     hear(account, hook(kommo_id, status_id=QUALIFIED, pipeline_id=11672895))
@@ -59,7 +59,7 @@ def test_n7_a_move_by_staff_is_adopted_and_never_written_over(account, pipeline,
     assert lead_of().events.filter(kind=Event.Kind.MOVE_SUPPRESSED).exists()
 
 
-def test_n7_a_name_and_a_field_changed_by_staff_stand(account, pipeline, kommo):
+def test_a_name_and_a_field_changed_by_staff_stand(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, name="Maria", bill_value=500)
     kommo.post(
         f"leads/{kommo_id}/edit",
@@ -87,7 +87,7 @@ def test_n7_a_name_and_a_field_changed_by_staff_stand(account, pipeline, kommo):
     assert (held["name"], held["price"]) == ("Maria Lima Prado", 9000)
 
 
-def test_s7_n19_the_card_in_human_care_silences_the_agent_and_moving_on_gives_it_back(account, pipeline, kommo):
+def test_the_card_in_human_care_silences_the_agent_and_moving_on_gives_it_back(account, pipeline, kommo):
     kommo_id = carded(account, pipeline)
     kommo.post(f"leads/{kommo_id}/move", {"status_id": HANDOFF})
     hear(account, hook(kommo_id, status_id=HANDOFF, pipeline_id=11672895))
@@ -109,7 +109,7 @@ def test_a_move_seen_only_through_update_counts(account, pipeline, kommo):
     assert lead_of().stage.key == "qualified"
 
 
-def test_n21_our_own_echo_changes_nothing_and_costs_no_call(account, pipeline, kommo):
+def test_our_own_echo_changes_nothing_and_costs_no_call(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, **GOOD)
     calls, events = len(kommo.journal()), lead_of().events.count()
 
@@ -148,7 +148,7 @@ def test_a_stage_unknown_to_us_is_other_with_kommos_name(account, pipeline, komm
     assert lead_of().stage is None
 
 
-def test_n22_a_deleted_lead_is_gone_and_a_restored_one_is_back(account, pipeline, kommo):
+def test_a_deleted_lead_is_gone_and_a_restored_one_is_back(account, pipeline, kommo):
     kommo_id = carded(account, pipeline)
     kommo.post(f"leads/{kommo_id}/delete")
     hear(account, hook(kommo_id, "delete", status_id=NEW, pipeline_id=11672895))
@@ -204,7 +204,7 @@ def test_what_kommo_did_not_answer_stays_in_the_inbox(account, pipeline, kommo):
     assert lead_of().stage.key == "qualified"
 
 
-def test_n24_the_view_tells_right_from_wrong_secrets_and_bounds_bodies(account, settings):
+def test_the_view_tells_right_from_wrong_secrets_and_bounds_bodies(account, settings):
     path = destination_for(account, "http://x").removeprefix("http://x")
     client = Client()
     assert (

@@ -18,8 +18,8 @@ from leads.interactions import Direction, Message
 from leads.models import Lead, Pipeline
 from leads.phone import parse
 from tests.bridge.api.conftest import agent as agent_with_a_key
-from tests.bridge.webhooks.test_processing import carded, hear, hook
 from tests.conftest import MARIA, drain, lead_of, record
+from tests.heard import carded, hear, hook
 
 agent = agent_with_a_key
 ANA, BIA = "+5581988880000", "+5581977770000"

@@ -15,10 +15,10 @@ from followups import dispatch
 from followups.models import Enrollment
 from leads.models import Lead
 from tests.bridge.api.conftest import agent as agent_with_a_key
-from tests.bridge.webhooks.test_processing import hear, hook
 from tests.conftest import amount, drain, rested
 from tests.crm_service import CrmService
 from tests.followups.conftest import receiver as receiver_of_followups
+from tests.heard import hear, hook
 from tests.lived_in import (
     BILL,
     HANDOFF,

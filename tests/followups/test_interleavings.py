@@ -19,7 +19,7 @@ from leads.models import Lead, Pipeline, Stage
 from leads.phone import parse
 from tests.followups.conftest import MARIA, TUESDAY
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
-from tests.followups.test_schedule import on_the_wall
+from tests.followups.wall_clock import on_the_wall
 
 SAO_PAULO = "America/Sao_Paulo"
 HOURS = Hours(time(20), time(8), frozenset(WEEKDAYS) - {"sun"})

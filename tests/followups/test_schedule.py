@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from followups import schedule
 from followups.schedule import WEEKDAYS, Hours
+from tests.followups.wall_clock import on_the_wall
 
 SAO_PAULO = "America/Sao_Paulo"
 SALES = Hours(time(20), time(8), frozenset(WEEKDAYS) - {"sun"}, "BR", "PE")
@@ -179,19 +180,6 @@ HOURS = st.builds(
 )
 MOMENTS = st.datetimes(datetime(2011, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))
 DELAYS = st.timedeltas(timedelta(0), timedelta(days=10))
-
-
-def on_the_wall(moment: datetime, hours: Hours, zone: str) -> bool:
-    """Say whether a person looking at the clock and the calendar would call this an allowed moment."""
-    there = moment.astimezone(ZoneInfo(zone))
-    if WEEKDAYS[there.weekday()] not in hours.weekdays:
-        return False
-    if hours.quiet_from is None or hours.quiet_to is None or hours.quiet_from == hours.quiet_to:
-        return True
-    wall = there.time()
-    if hours.quiet_from < hours.quiet_to:
-        return not hours.quiet_from <= wall < hours.quiet_to
-    return hours.quiet_to <= wall < hours.quiet_from
 
 
 @given(MOMENTS, DELAYS, HOURS, ZONES)

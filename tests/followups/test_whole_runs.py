@@ -16,7 +16,7 @@ from leads.interactions import Direction, Message
 from leads.models import Lead, Pipeline
 from leads.phone import parse
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
-from tests.followups.test_schedule import on_the_wall
+from tests.followups.wall_clock import on_the_wall
 
 # A toll-free number lies nowhere, so the pipeline's zone decides.
 NOWHERE = "+18005550100"

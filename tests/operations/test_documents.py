@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from tests.repository import ROOT, text_of
+
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).resolve().parents[2]
 WHERE = ("*.md", "docs/**/*.md", "packages/*/README.md", "llms.txt", ".github/**/*.md", ".github/**/*.yml")
 DOCUMENTS = sorted(path for places in WHERE for path in ROOT.glob(places))
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
@@ -22,10 +23,6 @@ TARGET = re.compile(r"(?:`|^)make ([a-z]+)", re.MULTILINE)
 VARIABLE = re.compile(r"""env(?:\.\w+)?\(["']([A-Z][A-Z0-9_]*)["']""")
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-
-
-def text_of(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
 
 
 def anchors(path: Path) -> set[str]:

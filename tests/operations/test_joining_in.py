@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.operations.test_documents import ROOT, text_of
+from tests.repository import ROOT, text_of
 
 GITHUB = ROOT / ".github"
 FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")

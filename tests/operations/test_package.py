@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 from bridge.version import VERSION
-from tests.operations.test_documents import ROOT, text_of
+from tests.repository import ROOT, text_of
 
 PROJECT = tomllib.loads(text_of(ROOT / "pyproject.toml"))
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from django.core.management import get_commands
 
-from tests.operations.test_documents import ROOT, text_of
+from tests.repository import ROOT, text_of
 
 STACKS = sorted((ROOT / "deploy" / "stacks").glob("*.yml"))
 # What the stack itself asks for, and the bridge does not read.

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.operations.test_documents import ROOT, text_of
+from tests.repository import ROOT, text_of
 
 ENGLISH, PORTUGUESE = ROOT / "README.md", ROOT / "README.pt-BR.md"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)

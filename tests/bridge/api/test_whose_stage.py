@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from leads.models import Lead, Pipeline, Qualification, Stage
-from tests.bridge.webhooks.test_processing import HANDOFF, NEW, QUALIFIED, hear, hook
 from tests.conftest import drain, lead_of
+from tests.heard import HANDOFF, NEW, QUALIFIED, hear, hook
 
 QUALIFYING, BOOKED, NOT_INTERESTED, PLACE = 89709463, 89709595, 89709599, 11672895
 MARIA = "+5581999990000"

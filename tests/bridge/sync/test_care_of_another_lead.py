@@ -12,8 +12,8 @@ from bridge.sync import takeovers
 from leads import handoff
 from leads.interactions import Direction, Message
 from leads.models import Lead
-from tests.bridge.webhooks.test_processing import HANDOFF, NEW, carded, hear, hook
 from tests.conftest import MARIA, lead_of, record
+from tests.heard import HANDOFF, NEW, carded, hear, hook
 
 PLACE = 11672895
 

@@ -11,8 +11,8 @@ from leads.addresses import parse as address
 from leads.interactions import Direction, Interaction, Message
 from leads.models import FurtherAddress, Lead
 from tests.bridge.api.conftest import agent as agent_with_a_key
-from tests.bridge.webhooks.test_processing import carded
 from tests.conftest import MARIA, drain, lead_of, record
+from tests.heard import carded
 
 agent = agent_with_a_key
 ANA = "+5581988880000"

@@ -16,8 +16,8 @@ from bridge.sync.connection import client_for
 from leads.models import Event, FieldMapping, FurtherAddress, Lead, Pipeline, Stage, TagRule
 from leads.phone import parse
 from tests.bridge.api.conftest import agent as agent_with_a_key
-from tests.bridge.webhooks.test_processing import HANDOFF, NEW, QUALIFIED, carded, hear, hook
 from tests.conftest import MARIA, amount, drain, lead_of, record, rested
+from tests.heard import HANDOFF, NEW, QUALIFIED, carded, hear, hook
 from tests.lived_in import AFTER_SALES, BILL, INSTALLING, LINK, WHATSAPP, value
 
 PLACE = 11672895

@@ -16,8 +16,8 @@ from followups.models import Attempt
 from leads.interactions import Direction, Message
 from leads.models import Event, Lead
 from leads.phone import parse
-from tests.bridge.webhooks.test_processing import hear, hook
 from tests.conftest import amount, drain, record, rested
+from tests.heard import hear, hook
 from tests.lived_in import BILL, HANDOFF, LivedIn, live_in, value
 
 # People who are reached by a card that may be talked to, and keep it.

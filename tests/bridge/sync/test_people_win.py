@@ -17,8 +17,8 @@ from bridge.sync.drifts import Choice
 from bridge.sync.reconciliation import Comparison, compare_card
 from leads.models import Event, FieldMapping, Lead, Stage
 from leads.rulebook import rulebook
-from tests.bridge.webhooks.test_processing import GOOD, HANDOFF, NEW, QUALIFIED, carded, hear, hook
 from tests.conftest import MARIA, amount, drain, due_calls, lead_of, record, rested
+from tests.heard import GOOD, HANDOFF, NEW, QUALIFIED, carded, hear, hook
 
 QUALIFYING, PLACE = 89709463, 11672895
 BILL, LINK = 392804, 395520

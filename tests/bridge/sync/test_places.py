@@ -12,8 +12,8 @@ from bridge.models import Briefing, Card
 from leads import handoff
 from leads.models import Event, Lead, Stage
 from tests.bridge.sync.test_joining import may_reply
-from tests.bridge.webhooks.test_processing import HANDOFF, QUALIFIED, hear, hook
 from tests.conftest import drain, record, rested
+from tests.heard import HANDOFF, QUALIFIED, hear, hook
 
 ANA, BIA = "+5581977770000", "+5581966660000"
 PLACE = 11672895

@@ -24,8 +24,8 @@ from bridge.sync.salesbot import FIELD, Salesbot
 from followups.channels import Outcome, Outgoing
 from leads import handoff
 from leads.models import Lead
-from tests.bridge.webhooks.test_processing import hear, hook
 from tests.conftest import drain, lead_of, record, rested
+from tests.heard import hear, hook
 
 ANA = "+5581955550001"
 # Answers that say no until somebody changes something, and those that pass by themselves.

@@ -13,8 +13,8 @@ from bridge.models import Account, Card
 from bridge.sync import connection, outbox, reconciliation, subscription, takeovers
 from bridge.webhooks.processing import process_inbox
 from leads.models import Lead
-from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
 from tests.conftest import due_calls, lead_of, record
+from tests.heard import HANDOFF, carded, hear, hook
 
 LONG_AGO = timedelta(minutes=10)
 

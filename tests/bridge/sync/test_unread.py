@@ -13,8 +13,8 @@ from bridge.kommo.replies import LeadReply, ReplyShapeError
 from bridge.models import Account, CallSlot, Card, Trouble, UnreadLead, WebhookEvent
 from bridge.sync import newcomers, people, troubles
 from leads.models import Lead
-from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
 from tests.conftest import MARIA, lead_of
+from tests.heard import HANDOFF, carded, hear, hook
 
 PLACE, AFTER_SALES, INSTALLING = 11672895, 11690011, 89820109
 ANA, BIA = "+5581977770000", "+5581966660000"

@@ -15,8 +15,8 @@ from bridge.sync.connection import client_for
 from bridge.sync.reconciliation import Comparison
 from followups.models import Enrollment
 from leads.interactions import Direction, Message
-from tests.bridge.webhooks.test_processing import hear, hook
 from tests.conftest import drain, due_calls, lead_of, look_again, record, rested
+from tests.heard import hear, hook
 
 PHONES = [f"+5581966{number:06d}" for number in range(12)]
 

@@ -31,8 +31,8 @@ from kommo_sandbox.store import Store
 from leads.interactions import Direction, Message
 from leads.models import Pipeline
 from tests.bridge.sync.mapped import OPTIONS, map_every_type
-from tests.bridge.webhooks.test_processing import hear, hook
 from tests.conftest import NO_CEILING, drain, record, rested
+from tests.heard import hear, hook
 from tests.lived_in import (
     AFTER_SALES,
     BILL,

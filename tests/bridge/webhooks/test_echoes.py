@@ -16,8 +16,8 @@ from bridge.webhooks import processing
 from bridge.webhooks.echoes import says_nothing_new
 from bridge.webhooks.parsing import parse
 from leads.models import Lead
-from tests.bridge.webhooks.test_processing import HANDOFF, carded, hear, hook
 from tests.conftest import drain, lead_of, record
+from tests.heard import HANDOFF, carded, hear, hook
 
 
 def test_a_whole_body_that_says_what_the_card_holds_costs_no_call(account, pipeline, kommo):

@@ -15,8 +15,8 @@ from bridge.models import Card, WebhookEvent, WebhookItem
 from bridge.sync import adoption
 from bridge.webhooks import inbox, processing, views
 from bridge.webhooks.processing import process_inbox
-from tests.bridge.webhooks.test_processing import NEW, QUALIFIED, carded, hear, hook
 from tests.conftest import drain, lead_of, record
+from tests.heard import NEW, QUALIFIED, carded, hear, hook
 
 BODIES = sorted((Path(__file__).parent / "bodies").glob("*.txt"))
 FORM = "application/x-www-form-urlencoded"

@@ -7,40 +7,14 @@ from django.test import Client
 from django.utils import timezone
 
 from bridge.configuration.connecting import destination_for
-from bridge.models import Account, Card, WebhookEvent, WebhookItem
+from bridge.models import Card, WebhookEvent, WebhookItem
 from bridge.sync import catalogue
 from bridge.sync.connection import client_for
 from bridge.sync.reconciliation import Comparison
 from bridge.webhooks.processing import process_inbox
 from leads.models import Event, Lead
 from tests.conftest import drain, lead_of, look_again, record
-
-HANDOFF, QUALIFIED, NEW = 90421387, 89709467, 89709459
-GOOD = {"qualification_score": 90, "context": {"conversation_stage": "qualificação"}}
-
-
-def hear(account: Account, *bodies: str) -> None:
-    """Receive bodies as Kommo posts them, then read the inbox."""
-    path = destination_for(account, "http://x").removeprefix("http://x")
-    for body in bodies:
-        answer = Client().post(path, body, content_type="application/x-www-form-urlencoded")
-        assert answer.status_code == 200
-    process_inbox(account.pk)
-
-
-def hook(lead_id: int, action: str = "status", **more: object) -> str:
-    return "&".join(
-        [f"leads[{action}][0][id]={lead_id}", *(f"leads[{action}][0][{key}]={value}" for key, value in more.items())]
-    )
-
-
-def carded(account, pipeline, **said) -> int:
-    record(pipeline, **said)
-    drain(account)
-    card = lead_of().card
-    # What Kommo filled in by itself (price, responsible) is learnt by the first reading.
-    hear(account, hook(card.kommo_lead_id, "update"))
-    return card.kommo_lead_id
+from tests.heard import GOOD, HANDOFF, NEW, QUALIFIED, carded, hear, hook
 
 
 def test_a_move_by_staff_is_adopted_and_never_written_over(account, pipeline, kommo):

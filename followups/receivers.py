@@ -17,8 +17,9 @@ from followups import unreachable, versions
 from followups.enrollment import MEETING, UNANSWERED
 from followups.models import Attempt, Enrollment, Sequence
 from leads import announcements, optout
-from leads.interactions import Direction, Recorded, is_farewell
+from leads.interactions import is_farewell
 from leads.models import Lead
+from leads.reports import Direction, Recorded
 from leads.turns import CLOCK_TOLERANCE
 
 # An answer later than this has other reasons than the message.

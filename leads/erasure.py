@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -28,10 +28,8 @@ from leads.models import (
     UnmappedFlow,
 )
 from leads.names import name_key
+from leads.reports import Interaction
 from leads.statements import Select, insert
-
-if TYPE_CHECKING:
-    from leads.interactions import Interaction
 
 # Parts of an event's data that carry nothing personal: where the lead stood, and by which rule.
 IMPERSONAL = frozenset(

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from leads.decisions import Decision
 from leads.models import Event, Lead
+from leads.reports import Interaction, Recorded
 from leads.rulebook import Rulebook
-
-if TYPE_CHECKING:
-    from leads.interactions import Interaction, Recorded
 
 STANDS = "a conversation's past moves nobody over what was done since"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -22,11 +22,9 @@ from leads import announcements, turns
 from leads.announcements import Saved
 from leads.facts import Change, plain, was_taken_back
 from leads.models import Event, Lead, Meeting, Stage
+from leads.reports import Meeting as Told
 from leads.statements import Select, insert, update
 from leads.turns import CLOCK_TOLERANCE
-
-if TYPE_CHECKING:
-    from leads import interactions
 
 SHOWN = ("meeting_id", "meeting_status", "meeting_starts_at", "meeting_link", "meeting_gone_by")
 STORED = (
@@ -88,7 +86,7 @@ def moved_away(meetings: Iterable[Meeting]) -> set[str]:
 # --- What is told of one
 
 
-def merge(lead: Lead, told: interactions.Meeting | None, changes: Change, *, at: datetime, now: datetime) -> None:
+def merge(lead: Lead, told: Told | None, changes: Change, *, at: datetime, now: datetime) -> None:
     """Take in news of a meeting and show the one that stands by then on the lead; None forgets them all."""
     if not changes.may_fill_in(lead, "meeting"):
         return
@@ -168,7 +166,7 @@ class _Book:
         self._changes.told["meeting"] = None
         self.show()
 
-    def tell(self, told: interactions.Meeting) -> None:
+    def tell(self, told: Told) -> None:
         if told.replaces and told.replaces != told.id:
             self._leave(told.replaces)
         row = self._row_of(told)
@@ -185,7 +183,7 @@ class _Book:
             self._set(row, told)
         self.show()
 
-    def _in_turn(self, row: Meeting | None, told: interactions.Meeting) -> datetime:
+    def _in_turn(self, row: Meeting | None, told: Told) -> datetime:
         """Return when this news counts among what is known, by clocks that differ (leads/turns.py)."""
         known, follows = None, True
         if row and (not told.id or row.meeting_id == told.id):
@@ -201,7 +199,7 @@ class _Book:
         """Say whether somebody said when it was; what nobody did dates from its report."""
         return self._at != self._now
 
-    def _was_overtaken(self, row: Meeting, told: interactions.Meeting) -> bool:
+    def _was_overtaken(self, row: Meeting, told: Told) -> bool:
         """Say whether this is how a meeting began of which only the later news was heard, told by another clock."""
         rank = RANK[STATUS(told.status)]
         if rank >= RANK[STATUS(row.status)] or not self._is_timed or self._at > row.told_at + CLOCK_TOLERANCE:
@@ -221,7 +219,7 @@ class _Book:
         elif row.is_booked and row.told_at <= self._at + CLOCK_TOLERANCE:
             row.status, row.told_at = STATUS.CANCELLED, max(row.told_at, self._at)
 
-    def _row_of(self, told: interactions.Meeting) -> Meeting | None:
+    def _row_of(self, told: Told) -> Meeting | None:
         by_id = {row.meeting_id: row for row in self._rows}
         if told.id:
             nameless = by_id.get("")
@@ -235,16 +233,16 @@ class _Book:
         return by_id.get("") if shown is None or (is_over and self._books_anew(told, shown)) else shown
 
     @staticmethod
-    def _books_anew(told: interactions.Meeting, shown: Meeting) -> bool:
+    def _books_anew(told: Told, shown: Meeting) -> bool:
         return told.status in Lead.BOOKED and told.starts_at not in (None, shown.starts_at)
 
-    def _lies_in_the_past(self, row: Meeting | None, told: interactions.Meeting) -> bool:
+    def _lies_in_the_past(self, row: Meeting | None, told: Told) -> bool:
         if told.status not in Lead.BOOKED or told.starts_at is None or told.starts_at > self._now:
             return False
         # What was booked when it lay ahead is only said again.
         return not (row and row.is_booked and row.starts_at == told.starts_at)
 
-    def _note_older(self, row: Meeting, told: interactions.Meeting) -> None:
+    def _note_older(self, row: Meeting, told: Told) -> None:
         """Keep of older news how the meeting began."""
         if self._at < row.first_told_at:
             row.began_as, row.first_told_at = told.status, self._at
@@ -252,7 +250,7 @@ class _Book:
             row.began_as, row.first_told_at = told.status, row.told_at
         self._changes.is_stale("meeting", row.told_at.isoformat())
 
-    def _set(self, row: Meeting | None, told: interactions.Meeting) -> None:
+    def _set(self, row: Meeting | None, told: Told) -> None:
         was_booked = bool(row and row.is_booked)
         if row is None or (told.id and row.meeting_id != told.id):
             row = self._begun(row, told)
@@ -277,7 +275,7 @@ class _Book:
         if self._shown is None:
             self._shown = row
 
-    def _begun(self, row: Meeting | None, told: interactions.Meeting) -> Meeting:
+    def _begun(self, row: Meeting | None, told: Told) -> Meeting:
         """Return a meeting of which nothing was known; in the row of the one without an id, if that was it."""
         row = row or Meeting(lead_id=self._lead.pk)
         row.meeting_id, row.status, row.starts_at, row.link = told.id, told.status, None, ""

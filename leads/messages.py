@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -26,10 +26,9 @@ from leads import announcements, handoff, parts, untold
 from leads.message_ids import plain_id as plain_id
 from leads.models import Lead, MessagePart
 from leads.models import Message as Row
+from leads.parts import News
+from leads.reports import Interaction, Recorded
 from leads.statements import insert_missing, update
-
-if TYPE_CHECKING:
-    from leads.interactions import Interaction, Recorded
 
 # How far the times are apart that two roads tell of one message.
 NEAR = timedelta(minutes=2)
@@ -124,17 +123,6 @@ def said_by_agent(lead: Lead, text: str, at: datetime) -> bool:
 
 # A status may overtake another: none takes a message back to where it was, but for a failure that is told last.
 ORDER = {State.QUEUED: 0, State.SENT: 1, State.NOT_DELIVERED: 2, State.DELIVERED: 3}
-
-
-@dataclass(frozen=True)
-class News:
-    """What became of messages of ours, by the messenger's ids. `state`: sent, delivered or not_delivered."""
-
-    ids: tuple[str, ...]
-    state: str
-    at: datetime
-    is_read: bool = False
-    reason: str = ""
 
 
 @transaction.atomic

@@ -19,7 +19,7 @@ from leads.rulebook import rulebook
 from leads.statements import insert
 
 if TYPE_CHECKING:
-    from leads.interactions import Recorded
+    from leads.reports import Recorded
 
 STAGE = frozenset({"stage"})
 Kind = Milestone.Kind

@@ -11,18 +11,15 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 
 from leads import announcements
 from leads.message_ids import plain_id
 from leads.models import Lead, Message, MessagePart
+from leads.reports import Interaction
 from leads.statements import update
-
-if TYPE_CHECKING:
-    from leads.interactions import Interaction
-    from leads.messages import News
 
 State = MessagePart.State
 # How long after it was handed over the words of a part are recognized as ours, however late a webhook comes.
@@ -34,6 +31,17 @@ ORDER[State.DELIVERED] = 4
 KOMMO = "kommo"
 LINK = re.compile(r"https?://\S+|\bkommo\.cc/\S+", re.IGNORECASE)
 BEYOND_THE_PLANE = re.compile(r"[\U00010000-\U0010ffff\ufe0e\ufe0f\u200d]")
+
+
+@dataclass(frozen=True)
+class News:
+    """What became of messages of ours, by the messenger's ids. `state`: sent, delivered or not_delivered."""
+
+    ids: tuple[str, ...]
+    state: str
+    at: datetime
+    is_read: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True)

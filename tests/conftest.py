@@ -28,7 +28,7 @@ from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from bridge.sync.outbox import Lease
 from kommo_sandbox.server import SandboxServer
 from kommo_sandbox.staff import Kommo
-from leads import interactions
+from leads import interactions, reports
 from leads.models import Lead, Pipeline
 from leads.phone import parse
 from tests import schema
@@ -191,14 +191,14 @@ def account(
     return account
 
 
-def report(phone: str = MARIA, **said: Any) -> interactions.Interaction:
+def report(phone: str = MARIA, **said: Any) -> reports.Interaction:
     """An interaction as the API builds it: `context`, `custom`, `message` by name, all else is a fact."""
     parts = {key: said.pop(key) for key in ("context", "custom", "message", "occurred_at", "via") if key in said}
     parts.setdefault("occurred_at", timezone.now())
-    return interactions.Interaction(phone=parse(phone, region="BR"), facts=said, **parts)
+    return reports.Interaction(phone=parse(phone, region="BR"), facts=said, **parts)
 
 
-def record(pipeline: Pipeline, phone: str = MARIA, **said: Any) -> interactions.Recorded:
+def record(pipeline: Pipeline, phone: str = MARIA, **said: Any) -> reports.Recorded:
     pipeline.refresh_from_db()
     return interactions.record(report(phone, **said), pipeline=pipeline, now=timezone.now())
 

@@ -23,8 +23,9 @@ from bridge.models import ApiKey, Card, Delivery
 from bridge.sync import figures, people
 from leads import numbers
 from leads.erasure import ForgottenError
-from leads.interactions import Interaction, Recorded, record_all
+from leads.interactions import record_all
 from leads.models import Pipeline
+from leads.reports import Interaction, Recorded
 
 # Of a request and of others like it at the same moment, somebody gets through.
 TRIES = 5

@@ -17,8 +17,8 @@ from bridge.sync.desired import wanted_tags
 from bridge.sync.waiting import wait_of
 from followups import selectors as followups
 from leads import booking_links, gate, numbers
-from leads.interactions import Recorded
 from leads.models import Event, FurtherAddress, Lead, Pipeline
+from leads.reports import Recorded
 from leads.rulebook import rulebook
 from leads.statements import Select
 

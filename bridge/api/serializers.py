@@ -21,10 +21,10 @@ from bridge.api.hearing import heard, without_what_is_dispensable
 from bridge.models import ApiKey
 from leads import addresses, money, phone
 from leads.addresses import Kind
-from leads.interactions import REPORTED, Direction, Interaction, Meeting, Message
 from leads.models import Lead, Pipeline
 from leads.nothing import USUAL_WORDS, is_nothing
 from leads.phone import Phone
+from leads.reports import REPORTED, Direction, Interaction, Meeting, Message
 from leads.statements import Select
 
 DIRECTIONS = [one.value for one in REPORTED]

@@ -17,10 +17,11 @@ from followups.channels import Gone
 from followups.models import Attempt
 from leads.addresses import of_key
 from leads.erasure import ForgottenError
-from leads.interactions import Direction, Interaction, record
-from leads.interactions import Message as Said
+from leads.interactions import record
 from leads.models import Event, Lead, Message, MessagePart
 from leads.parts import SUMMED, sum_up
+from leads.reports import Direction, Interaction
+from leads.reports import Message as Said
 from leads.statements import update
 
 DELIVERED, NOT_DELIVERED = "message.delivered", "message.not_delivered"

@@ -18,9 +18,10 @@ from bridge.intakes.told import Address, Booking
 from bridge.models import Intake, IntakeItem
 from leads import numbers
 from leads.erasure import ForgottenError
-from leads.interactions import Interaction, record
-from leads.interactions import Meeting as Told
+from leads.interactions import record
 from leads.models import Lead, Meeting, Pipeline
+from leads.reports import Interaction
+from leads.reports import Meeting as Told
 
 Result = IntakeItem.Result
 BOOKED = ("scheduled", "rescheduled")

@@ -26,12 +26,13 @@ from bridge.intakes.told import Booking, Ignored, Message, Status, Told, Unreada
 from bridge.models import Intake, IntakeCall, IntakeItem
 from bridge.sync import figures
 from bridge.sync.leases import alone
-from leads import erasure, messages, numbers
+from leads import erasure, messages, numbers, parts
 from leads.addresses import Address
 from leads.erasure import ForgottenError
-from leads.interactions import Direction, Interaction, record_all
-from leads.interactions import Message as Said
+from leads.interactions import record_all
 from leads.models import Lead, Pipeline
+from leads.reports import Direction, Interaction
+from leads.reports import Message as Said
 from leads.wordless import shown
 
 log = structlog.get_logger(__name__)
@@ -260,7 +261,7 @@ def _own_name(one: Heard, at: datetime) -> str:
 def _take_statuses(current: Round) -> None:
     told = [(one, one.told) for one in current.heard if isinstance(one.told, Status)]
     news = [
-        messages.News(said.ids, said.state, said.at or heard.call.received_at, said.is_read, said.reason)
+        parts.News(said.ids, said.state, said.at or heard.call.received_at, said.is_read, said.reason)
         for heard, said in told
     ]
     for (heard, _), known in zip(told, messages.note_news(news), strict=True):

@@ -35,11 +35,11 @@ from bridge.sync import (
     briefings,
     clock,
     contacts,
-    creation,
     fence,
     forgetting,
     intent,
     outbox,
+    person_look_up,
     refusals,
     room,
     settlement,
@@ -205,7 +205,7 @@ class Drain:
             return self._read_again(blind)
         if creates and (closed := room.standing(self.account.pk)):
             creates = room.let_in(creates, closed, now=self.clock())
-        unknown = [entry for entry in creates if not creation.is_looked_for(entry.card, now=self.clock())]
+        unknown = [entry for entry in creates if not person_look_up.is_looked_for(entry.card, now=self.clock())]
         if unknown:
             # Updates that are ready leave with this round; whoever is new is looked for, some at a time.
             return self._send_in_groups(updates, self._batch_size(), self._update) and self._look_for_people(unknown)
@@ -264,7 +264,7 @@ class Drain:
         """Let nobody have a second card: whoever has one in Kommo is linked, and planned again."""
         cards = [entry.card for entry in unknown]
         try:
-            creation.look_for_people(self.account, self.client, cards, self.catalogue, self.clock())
+            person_look_up.look_for_people(self.account, self.client, cards, self.catalogue, self.clock())
         except KommoError as error:
             return self._failed(unknown, error)
         return True

@@ -23,7 +23,7 @@ from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Forgetting
-from bridge.sync import absence, creation, refusals
+from bridge.sync import absence, look_up, refusals
 from leads import pseudonyms
 from leads.models import Event, JoinedLead, Lead
 from leads.phone import PhoneError, parse
@@ -173,7 +173,7 @@ def _look_up(row: Forgetting, account: Account, client: KommoClient, now: dateti
     """Learn what an unanswered create has made, if anything; False while an empty look-up proves nothing."""
     card = row.card
     if account.bridge_id_field_id is not None:
-        found = creation.find_by_bridge_id(account, client, [card]).leads.get(card.pk)
+        found = look_up.find_by_bridge_id(account, client, [card]).leads.get(card.pk)
     else:
         found = _made_by_us(row, account, client)
     sure_from = absence.believed_from(card)
@@ -195,7 +195,7 @@ def _look_up(row: Forgetting, account: Account, client: KommoClient, now: dateti
 def _made_by_us(row: Forgetting, account: Account, client: KommoClient) -> LeadReply | None:
     card, intended_at = row.card, row.card.create_intent_at
     assert intended_at is not None
-    since = (intended_at - creation.CLOCK_SLACK).timestamp()
+    since = (intended_at - look_up.CLOCK_SLACK).timestamp()
     ids = {lead_id for contact in _search(row, client, with_leads=True) for lead_id in contact.lead_ids}
     taken = Card.objects.filter(account=account, kommo_lead_id__in=ids).values_list("kommo_lead_id", flat=True)
     free = sorted(ids - set(taken))

@@ -19,7 +19,7 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
 from bridge.sync import adoption
-from bridge.sync.creation import LOOK_UP_SIZE, find_by_bridge_id
+from bridge.sync.look_up import LOOK_UP_SIZE, find_by_bridge_id
 from bridge.sync.refusals import aside
 from leads.models import Event, Lead
 

@@ -29,8 +29,9 @@ from bridge.webhooks.chats import BOT, LEAD, PERSON, UNSAID, Chat
 from leads import numbers, parts, wordless
 from leads.addresses import Address, AddressError, of_key, of_phone, parse
 from leads.erasure import ForgottenError
-from leads.interactions import Direction, Interaction, Message, Recorded, record_all
+from leads.interactions import record_all
 from leads.models import FurtherAddress, Lead, Pipeline
+from leads.reports import Direction, Interaction, Message, Recorded
 
 # The channel such messages are told to have come by.
 VIA = "kommo"

@@ -63,9 +63,9 @@ from followups import claiming, dispatch, recording
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
 from leads import erasure, handoff, joining, numbers, optout, pseudonyms
-from leads.interactions import Direction, Message
 from leads.models import Event, Forgotten, JoinedLead, Lead, OptOut, Pipeline, ProbablySame, Stage
 from leads.phone import parse
+from leads.reports import Direction, Message
 from tests.conftest import MARIA, drain, lead_of, record, rested
 
 PHONE, DIGITS = "+5581977778888", "81977778888"

@@ -12,9 +12,10 @@ from bridge import agent_events, received
 from bridge.models import AgentEvent, WebhookEvent
 from leads import handoff, optout, switch
 from leads.addresses import parse
-from leads.interactions import Direction, Interaction, Message, record
+from leads.interactions import record
 from leads.models import Lead
 from leads.models import Message as Row
+from leads.reports import Direction, Interaction, Message
 from tests.conftest import MARIA
 from tests.followups.conftest import agent, receiver  # noqa: F401  (fixtures)
 

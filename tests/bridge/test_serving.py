@@ -14,9 +14,9 @@ from followups import enrollment
 from followups.models import Enrollment
 from leads import gate, handoff, joining, numbers, switch
 from leads.addresses import parse as address
-from leads.interactions import Direction, Message
 from leads.models import Lead, Pipeline
 from leads.phone import parse
+from leads.reports import Direction, Message
 from tests.bridge.api.conftest import agent as agent_with_a_key
 from tests.conftest import MARIA, drain, lead_of, record
 from tests.heard import carded, hear, hook

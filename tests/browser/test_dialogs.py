@@ -17,8 +17,8 @@ from bridge.api import keys
 from bridge.models import Account, AgentEvent, Alert, ApiKey, Card, Drift, WebhookEvent
 from followups.models import Enrollment
 from leads import handoff, optout, stages
-from leads.interactions import Direction, Message
 from leads.models import Lead
+from leads.reports import Direction, Message
 from tests.browser.visits import PASSWORD
 from tests.conftest import drain, record
 

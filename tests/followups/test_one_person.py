@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from followups import unreachable
 from followups.models import Attempt, Enrollment, Sequence, Step
-from leads import interactions, numbers
-from leads.interactions import Direction, Message
+from leads import interactions, numbers, reports
 from leads.models import Event, FurtherAddress, Lead, Pipeline, Stage
 from leads.phone import parse
+from leads.reports import Direction, Message
 from tests.followups.conftest import MARIA, TUESDAY
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
 
@@ -155,7 +155,7 @@ def test_whatever_the_pipelines_want_two_of_them_keep_the_distance(pipelines, di
         worker = Worker(channel)
         for moment, pipeline in sorted(moments, key=lambda one: one[0]):
             message = Message(Direction.OUTBOUND, text="Olá")
-            said = interactions.Interaction(phone=parse(MARIA, region="BR"), occurred_at=moment, message=message)
+            said = reports.Interaction(phone=parse(MARIA, region="BR"), occurred_at=moment, message=message)
             interactions.record(said, pipeline=pipeline, now=moment)
         for number in range(200):
             due = Enrollment.objects.filter(state="waiting", next_at__isnull=False).order_by("next_at").first()

@@ -10,10 +10,10 @@ from standardwebhooks import Webhook
 from followups import claiming
 from followups.models import Attempt, Enrollment, Sequence, Step
 from followups.selectors import outcomes
-from leads import handoff, interactions, optout, stages
-from leads.interactions import Direction, Message
+from leads import handoff, interactions, optout, reports, stages
 from leads.models import Event, Lead, Stage
 from leads.phone import parse
+from leads.reports import Direction, Message
 from tests.followups.conftest import MARIA, TUESDAY
 
 DAY = timedelta(days=1)
@@ -192,7 +192,7 @@ class TestN16:
         interaction_at = conversation.now
         conversation.now += timedelta(days=30)
         interactions.record(
-            interactions.Interaction(
+            reports.Interaction(
                 phone=parse(MARIA, region="BR"),
                 occurred_at=interaction_at,
                 message=Message(Direction.OUTBOUND, sent_at=interaction_at, text="Olá"),

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from followups.enrollment import hours_of
 from followups.models import Attempt, Enrollment, Sequence, Step
 from followups.schedule import WEEKDAYS
-from leads import interactions
-from leads.interactions import Direction, Message
+from leads import interactions, reports
 from leads.models import Lead, Pipeline
 from leads.phone import parse
+from leads.reports import Direction, Message
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
 from tests.followups.wall_clock import on_the_wall
 
@@ -81,7 +81,7 @@ def _pipeline(zone, quiet, days, country, delays) -> Pipeline:
 
 def _enroll(pipeline: Pipeline, start: datetime) -> Enrollment:
     message = Message(Direction.OUTBOUND, text="Olá")
-    interaction = interactions.Interaction(phone=parse(NOWHERE, region="US"), occurred_at=start, message=message)
+    interaction = reports.Interaction(phone=parse(NOWHERE, region="US"), occurred_at=start, message=message)
     interactions.record(interaction, pipeline=pipeline, now=start)
     return Enrollment.objects.get()
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from leads import facts, handoff, stages
 from leads.explanation import why_not
-from leads.interactions import Direction, Meeting, Message
 from leads.models import Criterion, Event, Lead, Qualification, Stage, StageMapping, UnmappedConversationStage
+from leads.reports import Direction, Meeting, Message
 from tests.conftest import MARIA, lead_of, record
 
 GOOD = {"qualification_score": Decimal(82), "context": {"conversation_stage": "qualificação"}}

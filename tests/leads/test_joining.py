@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from leads import handoff, joining, stages
 from leads.addresses import parse
-from leads.interactions import Direction, Interaction, Message, record_all
-from leads.interactions import Meeting as ToldMeeting
+from leads.interactions import record_all
 from leads.models import Event, FurtherAddress, JoinedLead, Lead, Meeting, ProbablySame, Stage
 from leads.models import Message as Row
+from leads.reports import Direction, Interaction, Message
+from leads.reports import Meeting as ToldMeeting
 from tests.conftest import MARIA
 
 LID, INSTAGRAM = ("lid", "987654321@lid"), ("instagram", "maria")

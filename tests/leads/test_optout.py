@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from leads import numbers, optout, pseudonyms
 from leads.encryption import PREFIX
-from leads.interactions import Direction, Message
 from leads.models import Event, Lead, OptOut, Pipeline, Stage
 from leads.phone import parse
+from leads.reports import Direction, Message
 from tests.conftest import MARIA, record
 
 JOAO = "+5581988880000"

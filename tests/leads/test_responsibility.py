@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from leads import announcements, handoff, responsibility, stages
-from leads.interactions import Direction, Message
 from leads.models import Event, Lead, Stage
+from leads.reports import Direction, Message
 from tests.conftest import lead_of, record
 from tests.leads.test_interactions import GOOD, inbound
 

@@ -21,8 +21,8 @@ from bridge.models import Account, AccountPipeline, AgentEvent, Card, Delivery, 
 from bridge.sync import switches
 from followups.models import Enrollment
 from leads import handoff, stages
-from leads.interactions import Direction, Message
 from leads.models import Event, FieldMapping, Lead, Stage
+from leads.reports import Direction, Message
 from tests.conftest import drain, record
 
 INDEX = "/admin/"

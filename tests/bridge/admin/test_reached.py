@@ -13,8 +13,9 @@ from django.utils import timezone
 from bridge.admin.leads.reached import reached
 from leads import switch
 from leads.addresses import parse
-from leads.interactions import Direction, Interaction, Message, record
+from leads.interactions import record
 from leads.models import JoinedLead, Lead, ProbablySame
+from leads.reports import Direction, Interaction, Message
 from tests.conftest import drain
 
 ENGLISH = {"accept-language": "en"}

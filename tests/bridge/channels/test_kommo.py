@@ -15,11 +15,11 @@ from bridge.sync import catalogue, takeovers
 from bridge.sync.connection import client_for
 from bridge.sync.takeovers import Said
 from leads import announcements, parts
-from leads.interactions import Direction, Interaction, Message
 from leads.interactions import record as record_told
 from leads.models import Lead
 from leads.models import Message as Row
 from leads.phone import parse
+from leads.reports import Direction, Interaction, Message
 from tests.bridge.channels.conftest import carry
 from tests.bridge.channels.test_messages import say, state_of
 from tests.conftest import drain, record

@@ -10,8 +10,8 @@ from bridge.doctor import examine
 from bridge.models import Account, Briefing, Delivery, Trouble
 from bridge.sync import briefings, switches
 from leads import handoff
-from leads.interactions import Direction, Message
 from leads.models import Lead, Stage
+from leads.reports import Direction, Message
 from leads.stages import move
 from tests.conftest import drain, record, rested
 

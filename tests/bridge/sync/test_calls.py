@@ -11,9 +11,9 @@ from bridge import alerts, roles
 from bridge.models import Briefing
 from bridge.sync import briefings
 from leads import handoff, stages
-from leads.interactions import Direction, Message
-from leads.interactions import Meeting as Booked
 from leads.models import Lead, Stage
+from leads.reports import Direction, Message
+from leads.reports import Meeting as Booked
 from tests.bridge.admin.people import client_of
 from tests.bridge.sync.test_briefings import told
 from tests.conftest import drain, lead_of, record

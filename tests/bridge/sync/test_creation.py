@@ -12,7 +12,7 @@ from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card, Trouble, WebhookEvent
-from bridge.sync import creation
+from bridge.sync import look_up
 from leads.models import Event
 from tests.conftest import MARIA, drain, drain_later, lead_of, record, rested
 
@@ -214,7 +214,7 @@ def test_what_a_webhook_has_told_of_is_not_made_again_while_it_is_hidden(
 
     with monkeypatch.context() as patch:
         # Somebody else is responsible for it by now; the others of ours show.
-        patch.setattr(creation, "find_by_bridge_id", lambda *_: creation.LookedUp())
+        patch.setattr(look_up, "find_by_bridge_id", lambda *_: look_up.LookedUp())
         drain_later(account, hours=1)
 
     card = lead_of().card

@@ -10,7 +10,7 @@ from django.utils import timezone
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Delivery
 from bridge.sync.delivery import LONGEST_HEAD_START_SECONDS, Drain
-from leads.interactions import Meeting
+from leads.reports import Meeting
 from tests.conftest import MARIA, drain, lead_of, record
 
 QUALIFYING, QUALIFIED = 89709463, 89709467

@@ -13,8 +13,8 @@ from django.utils import timezone
 from bridge.models import Briefing
 from bridge.sync import briefings
 from leads import meetings, stages
-from leads.interactions import Meeting as Told
 from leads.models import Lead, Meeting, Stage
+from leads.reports import Meeting as Told
 from tests.bridge.sync.test_briefings import told
 from tests.conftest import drain, lead_of, record, rested
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 from bridge import alerts, doctor
 from bridge.models import Account, Alert, Trouble
 from bridge.sync import connection, feed, robots
-from leads.interactions import Direction, Message
 from leads.models import Lead
+from leads.reports import Direction, Message
 from tests.bridge.sync.test_takeovers import OURS, hear, hook
 from tests.conftest import drain, lead_of, record
 

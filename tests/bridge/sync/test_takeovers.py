@@ -12,8 +12,8 @@ from bridge.models import Account
 from bridge.sync import connection, robots, takeovers
 from kommo_sandbox import brackets
 from leads import handoff
-from leads.interactions import Direction, Message
 from leads.models import Lead
+from leads.reports import Direction, Message
 from tests.bridge.webhooks import test_processing as processing
 from tests.conftest import drain, record
 

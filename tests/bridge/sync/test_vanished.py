@@ -14,7 +14,7 @@ from bridge.sync import catalogue, reconciliation, vanished
 from bridge.sync.connection import client_for
 from bridge.sync.reconciliation import Comparison
 from followups.models import Enrollment
-from leads.interactions import Direction, Message
+from leads.reports import Direction, Message
 from tests.conftest import drain, due_calls, lead_of, look_again, record, rested
 from tests.heard import hear, hook
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from kommo_sandbox import brackets
 from kommo_sandbox.answers import Answer, Json, Refusal, nothing
 from kommo_sandbox.faults import ERROR_244
-from kommo_sandbox.hook_bodies import News
+from kommo_sandbox.news import News
+from kommo_sandbox.sandbox import Sandbox
 from kommo_sandbox.validation import MOST_ITEMS, Errors, request_id_of
-
-if TYPE_CHECKING:
-    from kommo_sandbox.sandbox import Sandbox
 
 T = TypeVar("T")
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, time
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kommo_sandbox.answers import Json
+from kommo_sandbox.calls import Call
 from kommo_sandbox.options import Options
 from kommo_sandbox.validation import Errors
-
-if TYPE_CHECKING:
-    from kommo_sandbox.calls import Call
 
 PLAIN_DATES = frozenset({"date", "birthday"})
 LAST_OF_BASIC_PLANE = 0xFFFF

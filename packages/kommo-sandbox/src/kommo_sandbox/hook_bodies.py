@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kommo_sandbox import values
@@ -10,16 +9,6 @@ from kommo_sandbox.answers import Json
 from kommo_sandbox.entities import ELEMENT_TYPE, SINGULAR, Contact, Lead, Talk, Unsorted
 from kommo_sandbox.options import Options
 from kommo_sandbox.store import Store
-
-
-@dataclass
-class News:
-    """One thing to tell the subscribers of `setting`: it goes out as `{root}[{action}][n][…]`."""
-
-    setting: str
-    root: str
-    action: str
-    item: Json
 
 
 def lead(store: Store, options: Options, entity: Lead, **old: int) -> Json:

@@ -16,7 +16,7 @@ import requests
 from kommo_sandbox import brackets
 from kommo_sandbox.answers import Json
 from kommo_sandbox.faults import Faults
-from kommo_sandbox.hook_bodies import News
+from kommo_sandbox.news import News
 from kommo_sandbox.options import Options
 from kommo_sandbox.store import Store
 

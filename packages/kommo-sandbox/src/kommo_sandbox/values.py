@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from kommo_sandbox import forms
 from kommo_sandbox.answers import Json
+from kommo_sandbox.calls import Call
 from kommo_sandbox.entities import Entity, Enum, Field
 from kommo_sandbox.options import members
 from kommo_sandbox.store import Store
 from kommo_sandbox.validation import Errors
-
-if TYPE_CHECKING:
-    from kommo_sandbox.calls import Call
 
 # Field id -> its new values, None to clear.
 Values = dict[int, list[Json] | None]

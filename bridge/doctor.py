@@ -17,7 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, F, Min, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import gettext_noop, ngettext, ngettext_lazy
 from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
@@ -89,15 +89,15 @@ CONNECT = gettext_noop("run manage.py kommo_connect")
 # State of a card -> what is said of those in it, and the remedy.
 STUCK = {
     Card.State.BLOCKED: (
-        gettext_noop("%(count)d blocked"),
+        ngettext_lazy("%(count)d card is blocked", "%(count)d cards are blocked", "count"),
         gettext_noop("complete the configuration they name; they go on by themselves"),
     ),
     Card.State.DEAD: (
-        gettext_noop("%(count)d dead"),
-        gettext_noop("mend the cause on the card's page and choose “Send to Kommo again”"),
+        ngettext_lazy("%(count)d card was refused", "%(count)d cards were refused", "count"),
+        gettext_noop("fix the cause on the card's page and choose “Send to Kommo again”"),
     ),
     Card.State.GONE: (
-        gettext_noop("%(count)d gone"),
+        ngettext_lazy("%(count)d card was deleted in Kommo", "%(count)d cards were deleted in Kommo", "count"),
         gettext_noop("on the cards' page, create them anew or close them"),
     ),
 }
@@ -200,7 +200,12 @@ def _database(now: datetime) -> Iterator[Finding]:
     executor = MigrationExecutor(connection)
     pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     if pending:
-        yield Finding("database", _("%(count)d migrations to apply") % {"count": pending}, _("run manage.py migrate"))
+        yield Finding(
+            "database",
+            ngettext("%(count)d migration to apply", "%(count)d migrations to apply", pending) % {"count": pending},
+            _("run manage.py migrate"),
+            subject="database: migrations to apply",
+        )
     else:
         yield Finding("database", _("%(vendor)s, all migrations applied") % {"vendor": connection.vendor})
 
@@ -215,7 +220,11 @@ def _queue(now: datetime) -> Iterator[Finding]:
         yield Finding("queue", message, _("check REDIS_URL and that Redis runs"))
         return
     slow = _("start another worker, or look why the running one is slow")
-    yield Finding("queue", _("%(count)d tasks wait") % {"count": waiting}, slow if waiting > 1000 else "")
+    yield Finding(
+        "queue",
+        ngettext("%(count)d task waits", "%(count)d tasks wait", waiting) % {"count": waiting},
+        slow if waiting > 1000 else "",
+    )
 
 
 def _worker(now: datetime) -> Iterator[Finding]:
@@ -294,7 +303,7 @@ def _pause(account: Account) -> Finding:
         words["time"] = f"{timezone.localtime(account.paused_until):%H:%M:%S}"
         message = _("%(account)s: paused, Kommo refuses us: %(reason)s; it is asked again at %(time)s") % words
         return Finding(
-            "account", message, _("mend the cause; it goes on by itself once Kommo answers"), "account-paused"
+            "account", message, _("fix the cause; it goes on by itself once Kommo answers"), "account-paused"
         )
     message = _("%(account)s: paused by a person: %(reason)s") % words
     return Finding("account", message, _("run manage.py account resume when it may go on"), "account-paused")
@@ -463,17 +472,25 @@ def _cards(now: datetime) -> Iterator[Finding]:
     waiting = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room.NO_ROOM)
     pending = waiting.aggregate(count=Count("id"), since=Min("pending_since"))
     age = now - pending["since"] if pending["since"] else timedelta(0)
-    message = _("%(count)d cards wait, the oldest for %(age)s") % {"count": pending["count"], "age": _age(age)}
+    message = ngettext(
+        "%(count)d card waits, for %(age)s", "%(count)d cards wait, the oldest for %(age)s", pending["count"]
+    ) % {"count": pending["count"], "age": _age(age)}
     late = age > CARD_WAITS_LONG_AFTER
-    yield Finding("backlog", message, _("see what they wait for on the cards' page") if late else "", "backlog")
+    remedy = _("see what they wait for on the cards' page") if late else ""
+    yield Finding("backlog", message, remedy, "backlog", subject="backlog: cards wait")
     counts = dict(Card.objects.filter(state__in=STUCK).values_list("state").annotate(Count("id")))
     for state, (said, remedy) in STUCK.items():
         if number := counts.get(state):
-            yield Finding("cards", _(said) % {"count": number}, _(remedy), "cards")
+            yield Finding("cards", said % {"count": number}, _(remedy), "cards", subject=f"cards: {state}")
     yield from _unreadable()
     without = Lead.objects.filter(pipeline__account_link__isnull=False, card=None, erased_at=None).count()
     if without:
-        yield Finding("cards", _("%(count)d leads without a card") % {"count": without}, _(CONNECT))
+        yield Finding(
+            "cards",
+            ngettext("%(count)d lead without a card", "%(count)d leads without a card", without) % {"count": without},
+            _(CONNECT),
+            subject="cards: leads without one",
+        )
 
 
 def _unreadable() -> Iterator[Finding]:
@@ -484,14 +501,14 @@ def _unreadable() -> Iterator[Finding]:
             str(one) for one in odd.order_by("pk").values_list("kommo_lead_id", flat=True)[:ODD_SHOWN] if one
         )
         message = _("%(count)d leads in Kommo could not be read, and are as they were here: %(leads)s")
-        remedy = _("see the last error on the card's page and mend in Kommo what it names; it is read again by itself")
+        remedy = _("see the last error on the card's page and fix in Kommo what it names; it is read again by itself")
         yield Finding("cards", message % {"count": count, "leads": ids or "–"}, remedy, "unreadable")
     strangers = unread.to_tell()
     if count := strangers.count():
         first = strangers[0]
         message = _("%(count)d leads in Kommo could not be taken in: %(leads)s; the first for: %(error)s")
         ids = ", ".join(str(one.kommo_lead_id) for one in strangers[:ODD_SHOWN])
-        remedy = _("mend in Kommo what the error names; they are read again by themselves, at least every hour")
+        remedy = _("fix in Kommo what the error names; they are read again by themselves, at least every hour")
         yield Finding("cards", message % {"count": count, "leads": ids, "error": first.error}, remedy, "not-taken-in")
 
 
@@ -511,9 +528,13 @@ def _inbox(now: datetime) -> Iterator[Finding]:
 def _drifts(now: datetime) -> Iterator[Finding]:
     waiting = Drift.objects.filter(resolution=Drift.Resolution.OPEN).count()
     if waiting:
-        message = _("%(count)d cards were moved in Kommo by an automation against our rules") % {"count": waiting}
+        message = ngettext(
+            "%(count)d card was moved in Kommo by an automation against our rules",
+            "%(count)d cards were moved in Kommo by an automation against our rules",
+            waiting,
+        ) % {"count": waiting}
         remedy = _("decide on the drifts' page whose stage stands, or switch the automation off")
-        yield Finding("drift", message, remedy, "drift")
+        yield Finding("drift", message, remedy, "drift", subject="drift: moved by an automation")
 
 
 def _why_mute() -> str:
@@ -537,7 +558,7 @@ def _followups(now: datetime) -> Iterator[Finding]:
             _("not sent, %(reason)s") if not unsent else _("not sent, %(reason)s: %(count)d messages of the last day")
         )
         if settings.FOLLOWUP_CHANNEL:
-            advice = _("mend FOLLOWUP_CHANNEL: until then no message reaches anybody, and nobody is given up on")
+            advice = _("fix FOLLOWUP_CHANNEL: until then no message reaches anybody, and nobody is given up on")
         else:
             advice = _(
                 "set AGENT_WEBHOOK_URL and AGENT_WEBHOOK_SECRET: until then no message reaches anybody, and nobody is "
@@ -572,7 +593,13 @@ def _agent(now: datetime) -> Iterator[Finding]:
     dead = AgentEvent.objects.filter(state=AgentEvent.State.DEAD).count()
     if dead:
         remedy = _("see why the agent refused them, and send them again on their page")
-        yield Finding("agent", _("%(count)d events were given up") % {"count": dead}, remedy, "agent-events")
+        yield Finding(
+            "agent",
+            ngettext("%(count)d event was given up", "%(count)d events were given up", dead) % {"count": dead},
+            remedy,
+            "agent-events",
+            subject="agent: events given up",
+        )
     unheard = AgentEvent.objects.filter(state=AgentEvent.State.DUE, attempts__gt=0, created_at__lt=now - UNHEARD_AFTER)
     oldest = unheard.order_by("created_at").first()
     if oldest:
@@ -581,9 +608,14 @@ def _agent(now: datetime) -> Iterator[Finding]:
         remedy = _("see that the agent runs at AGENT_WEBHOOK_URL, and read its log")
         if oldest.status_code in (401, 403):
             remedy = _("compare AGENT_WEBHOOK_SECRET on both sides, and both clocks: a signature holds for minutes")
-        message = _("%(count)d event(s) are not taken, the oldest for %(minutes)d min: %(answer)s")
-        told = message % {"count": unheard.count(), "minutes": minutes, "answer": answer}
-        yield Finding("agent", told, remedy, "agent-unheard")
+        count = unheard.count()
+        message = ngettext(
+            "%(count)d event is not taken, for %(minutes)d min: %(answer)s",
+            "%(count)d events are not taken, the oldest for %(minutes)d min: %(answer)s",
+            count,
+        )
+        told = message % {"count": count, "minutes": minutes, "answer": answer}
+        yield Finding("agent", told, remedy, "agent-unheard", subject="agent: events not taken")
 
 
 def _static_files(now: datetime) -> Iterator[Finding]:

@@ -443,7 +443,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": True, "navigation": "bridge.admin.navigation.sidebar"},
-    "ACCOUNT": {"navigation": [{"title": _("Second factor"), "link": reverse_lazy("second-factor")}]},
+    "ACCOUNT": {"navigation": [{"title": _("Two-step verification"), "link": reverse_lazy("second-factor")}]},
     "DASHBOARD_CALLBACK": "bridge.admin.dashboard.context",
     "STYLES": [lambda request: static("bridge/admin.css")],
 }

@@ -52,7 +52,7 @@ class Sequence(models.Model):
             models.CheckConstraint(
                 condition=Q(give_up_after=None) | Q(starts_on="agent_unanswered"),
                 name="only_silence_is_given_up",
-                violation_error_message=_("Only a sequence that waits for an answer can give up."),
+                violation_error_message=_("Only a sequence that waits for an answer can end without one."),
             ),
         )
 

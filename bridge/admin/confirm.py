@@ -98,7 +98,6 @@ def _page(request: HttpRequest, form: PasswordForm) -> HttpResponse:
             "title": _("Please confirm that it is you"),
             "form": form,
             "kept": kept,
-            "minutes": settings.ADMIN_CONFIRM_MINUTES,
         },
     )
     # What was typed waits in this page: no cache may keep it.

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain
@@ -35,4 +36,6 @@ class ApiKeyAdmin(AsksAgain, StaffAdmin):
     @admin.action(description=_("Revoke"), permissions=["change"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:
         done = rows.filter(revoked_at=None).update(revoked_at=timezone.now())
-        self.message_user(request, _("%(count)d key(s) revoked.") % {"count": done})
+        self.message_user(
+            request, ngettext("%(count)d key revoked.", "%(count)d keys revoked.", done) % {"count": done}
+        )

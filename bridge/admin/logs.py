@@ -17,6 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
 from bridge import agent_events
@@ -113,7 +114,7 @@ class CardAdmin(AboutLeads):
     def observed_as_text(self, card: Card) -> SafeString:
         return pretty(card.observed)
 
-    @admin.display(description=_("last agreed"))
+    @admin.display(description=_("last sync"))
     def agreed_as_text(self, card: Card) -> SafeString:
         return pretty(card.agreed)
 
@@ -125,17 +126,26 @@ class CardAdmin(AboutLeads):
     def requeue(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
         done = outbox.requeue(cards, now=timezone.now(), lane=Card.Lane.LIVE)
         _nudge(cards)
-        self.message_user(request, _("%(count)d card(s) will be sent again.") % {"count": done})
+        self.message_user(
+            request,
+            ngettext("%(count)d card will be sent again.", "%(count)d cards will be sent again.", done)
+            % {"count": done},
+        )
 
     @admin.action(description=_("Make new cards for those that are gone"))
     def recreate(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
         done = vanished.recreate(cards, who=str(request.user), now=timezone.now())
-        self.message_user(request, _("%(count)d card(s) will be made anew.") % {"count": done})
+        self.message_user(
+            request,
+            ngettext("%(count)d card will be made anew.", "%(count)d cards will be made anew.", done) % {"count": done},
+        )
 
     @admin.action(description=_("Close: nothing is written to this card any more"))
     def close(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
         done = vanished.close(cards, who=str(request.user), now=timezone.now())
-        self.message_user(request, _("%(count)d card(s) closed.") % {"count": done})
+        self.message_user(
+            request, ngettext("%(count)d card closed.", "%(count)d cards closed.", done) % {"count": done}
+        )
 
 
 @admin.register(Delivery)
@@ -243,7 +253,11 @@ class DriftAdmin(AboutLeads):
             else:
                 done += 1
         if done:
-            self.message_user(request, _("%(count)d difference(s) decided.") % {"count": done}, messages.SUCCESS)
+            self.message_user(
+                request,
+                ngettext("%(count)d difference decided.", "%(count)d differences decided.", done) % {"count": done},
+                messages.SUCCESS,
+            )
 
     @display(
         description=_("resolution"),
@@ -326,7 +340,13 @@ class WebhookEventAdmin(LogAdmin):
 
     @admin.action(description=_("Process again"))
     def process_again(self, request: HttpRequest, events: QuerySet[WebhookEvent]) -> None:
-        self.message_user(request, _("%(count)d webhook(s) will be read again.") % {"count": reprocess(events)})
+        self.message_user(
+            request,
+            ngettext(
+                "%(count)d webhook will be read again.", "%(count)d webhooks will be read again.", reprocess(events)
+            )
+            % {"count": reprocess(events)},
+        )
 
     @action(description=_("Process again"), icon="replay")
     def process_this_again(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -391,7 +411,12 @@ class AgentEventAdmin(AboutLeads):
     @admin.action(description=_("Tell the agent again"))
     def tell_again(self, request: HttpRequest, events: QuerySet[AgentEvent]) -> None:
         done = agent_events.replay(events, now=timezone.now())
-        self.message_user(request, _("%(count)d event(s) will be told again.") % {"count": done}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)d event will be told again.", "%(count)d events will be told again.", done)
+            % {"count": done},
+            messages.SUCCESS,
+        )
 
     @action(description=_("Tell the agent again"), icon="replay")
     def tell_this_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -434,7 +459,11 @@ class ForgettingAdmin(LogAdmin):
     @admin.action(description=_("It is erased in Kommo now, by hand"))
     def done_by_hand(self, request: HttpRequest, rows: QuerySet[Forgetting]) -> None:
         count = forgetting.done_by_hand(rows, who=request.user.get_username(), now=timezone.now())
-        self.message_user(request, _("%(count)d erasure(s) noted as done.") % {"count": count}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)d erasure noted as done.", "%(count)d erasures noted as done.", count) % {"count": count},
+            messages.SUCCESS,
+        )
 
     @admin.action(description=_("Try again"))
     def try_again(self, request: HttpRequest, rows: QuerySet[Forgetting]) -> None:

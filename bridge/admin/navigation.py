@@ -22,7 +22,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
     (
         _("Follow-ups"),
         (
-            (_("What goes out next"), "schedule_send", "followups_enrollment_changelist"),
+            (_("Up next"), "schedule_send", "followups_enrollment_changelist"),
             (_("Messages"), "chat", "followups_attempt_changelist"),
             (_("Opt-outs"), "do_not_disturb_on", "leads_optout_changelist"),
         ),
@@ -47,10 +47,10 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
         _("Agent"),
         (
             (_("Ways in and out"), "input", "bridge_intake_changelist"),
-            (_("What they told"), "inbox", "bridge_intakecall_changelist"),
-            (_("Said to leads"), "send", "bridge_outgoing_changelist"),
+            (_("Calls received"), "inbox", "bridge_intakecall_changelist"),
+            (_("Messages on their way"), "send", "bridge_outgoing_changelist"),
             (_("Keys"), "key", "bridge_apikey_changelist"),
-            (_("Told to the agent"), "campaign", "bridge_agentevent_changelist"),
+            (_("Sent to the agent"), "campaign", "bridge_agentevent_changelist"),
         ),
     ),
     (
@@ -60,7 +60,7 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
             (_("Alerts"), "notifications", "bridge_alert_changelist"),
             (_("Users"), "person", "auth_user_changelist"),
             (_("Groups"), "badge", "auth_group_changelist"),
-            (_("Record"), "history", "admin_logentry_changelist"),
+            (_("Who did what"), "history", "admin_logentry_changelist"),
             (_("Failed jobs"), "error", "django_q_failure_changelist"),
             (_("Queue"), "pending_actions", "django_q_ormq_changelist"),
             (_("Advanced"), "table_rows", "advanced"),

@@ -130,7 +130,7 @@ def page(request: HttpRequest) -> HttpResponse:
     setting_up = begun if factor is None else None
     context = {
         **admin.site.each_context(request),
-        "title": _("Second factor"),
+        "title": _("Two-step verification"),
         "factor": factor,
         "codes": codes,
         "left": len(factor.recovery_hashes) if factor else 0,

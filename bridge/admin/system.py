@@ -67,17 +67,22 @@ class UserAdmin(AsksAgain, BaseUserAdmin, StaffAdmin):  # type: ignore[misc, typ
         in_use = SecondFactor.objects.filter(user=OuterRef("pk"), confirmed=True)
         return rows.prefetch_related("groups").annotate(uses_second_factor=Exists(in_use))
 
-    @display(description=_("second factor"), boolean=True)
+    @display(description=_("two-step verification"), boolean=True)
     def has_second_factor(self, user: User) -> bool:
         return bool(user.uses_second_factor)  # type: ignore[attr-defined]
 
     @admin.action(
-        description=_("Reset the second factor: the password alone until they set one up again"), permissions=["change"]
+        description=_("Reset two-step verification: the password alone until they set it up again"),
+        permissions=["change"],
     )
     def reset_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> None:
         mine = users if request.user.is_superuser else users.filter(is_superuser=False)
         count = second_factor.reset(mine)
-        text = ngettext("%(count)d second factor was reset.", "%(count)d second factors were reset.", count)
+        text = ngettext(
+            "Two-step verification was reset for %(count)d person.",
+            "Two-step verification was reset for %(count)d people.",
+            count,
+        )
         messages.success(request, text % {"count": count})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -84,12 +84,14 @@ class Stage(Record):
     reachable_from_anywhere: Annotated[
         bool, Flag(), Says("Automatic moves may go there from stages further along, too.")
     ] = False
-    protected: Annotated[bool, Flag(), Says("No automatic move takes a lead out.")] = False
+    protected: Annotated[bool, Flag(), Says("Only a person takes a lead out.")] = False
     pauses_agent: Annotated[bool, Flag(), Says("The agent is silent while the lead stands there.")] = False
     tells_staff: Annotated[
         bool,
         Flag(),
-        Says("When the agent falls silent there, the seller gets a note and a task; off: it is silent, nothing more."),
+        Says(
+            "When the agent stops answering there, the seller gets a note and a task; off: it is silent, nothing more."
+        ),
     ] = True
     always_visit: Annotated[
         bool,
@@ -437,7 +439,7 @@ class Pipeline(Record):
         bool, Flag(), Says("Between the parts of a message it waits as long as a person would type the next one.")
     ] = False
     yields_to_bots: Annotated[
-        bool, Flag(), Says("Where another bot answers a lead in Kommo's chat, the agent falls silent for that lead.")
+        bool, Flag(), Says("Where another bot answers a lead in Kommo's chat, the agent stops answering that lead.")
     ] = False
     phone_field: Annotated[
         str,

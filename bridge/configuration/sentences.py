@@ -119,8 +119,8 @@ def mapping(one: document.StageMapping, names: Mapping[str, str]) -> str:
 def criterion(one: document.Criterion) -> str:
     operator = leads.Criterion.Operator(one.operator).label
     text = f"{attribute(one.field)} {operator} {'' if one.value is None else value(one.value)}".strip()
-    effects = [_("must be met")] if one.required else []
-    effects += [_("disqualifies when it fails")] if one.disqualifies else []
+    effects = [_("required")] if one.required else []
+    effects += [_("disqualifies if not met")] if one.disqualifies else []
     text = f"{text}: {_(' and ').join(effects) or _('is only noted')}"
     return f"{text} ({_('only for')} {', '.join(one.flows)})" if one.flows else text
 
@@ -160,14 +160,14 @@ def duration(length: timedelta) -> str:
 def stage_traits(stage: document.Stage, names: Mapping[str, str]) -> list[str]:
     """Return what is special about a stage, a few words each."""
     traits = [_("won")] if stage.kind == "won" else [_("lost")] if stage.kind == "lost" else []
-    traits += [_("reachable from anywhere")] if stage.reachable_from_anywhere else []
-    traits += [_("no automatic move takes a lead out")] if stage.protected else []
-    traits += [_("the agent falls silent")] if stage.pauses_agent else []
+    traits += [_("can receive leads from any stage")] if stage.reachable_from_anywhere else []
+    traits += [_("only a person takes a lead out")] if stage.protected else []
+    traits += [_("the agent stops answering")] if stage.pauses_agent else []
     traits += [_("no note and no task for the seller")] if not stage.tells_staff else []
     traits += [_("an answer takes the lead to %(stage)s") % {"stage": _named(names, stage.on_reply)}] * bool(
         stage.on_reply
     )
-    traits += [_("always delivered as a step of its own")] if stage.always_visit else []
+    traits += [_("passed through even when the lead skips ahead")] if stage.always_visit else []
     traits += [_("same rank as the stage before it")] if stage.same_rank_as_previous else []
     traits += [_("loss reason “%(reason)s”") % {"reason": stage.loss_reason}] if stage.loss_reason else []
     return traits
@@ -202,7 +202,7 @@ def _qualification(said: document.Qualification | None, names: Mapping[str, str]
     verdicts = {
         _("Qualified leads go to %(stage)s"): said.qualified_stage,
         _("Disqualified leads go to %(stage)s"): said.disqualified_stage,
-        _("Undecided leads go to %(stage)s"): said.undecided_stage,
+        _("Leads with missing facts go to %(stage)s"): said.undecided_stage,
     }
     for text, key in verdicts.items():
         yield text % {"stage": _named(names, key)}
@@ -233,7 +233,7 @@ def _sequence(one: document.Sequence, names: Mapping[str, str]) -> Iterator[str]
         yield f"{title}, {number}: {step_sentence(step)}"
     if one.give_up_after:
         words = {"title": title, "time": duration(one.give_up_after), "stage": _named(names, one.give_up_stage)}
-        yield _("“%(title)s” gives up after %(time)s of silence: %(stage)s") % words
+        yield _("“%(title)s” ends after %(time)s without an answer: %(stage)s") % words
     if one.stop_stages:
         stops = ", ".join(_named(names, key) for key in one.stop_stages)
         yield _("“%(title)s” also stops in %(stages)s") % {"title": title, "stages": stops}
@@ -306,7 +306,7 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
     if pipeline.typing_pauses:
         yield _("Between the parts of a message it waits as if typing")
     if pipeline.yields_to_bots:
-        yield _("Where another bot answers a lead, the agent falls silent for that lead")
+        yield _("Where another bot answers a lead, the agent stops answering that lead")
     yield _("At a handoff a note goes on the card") if pipeline.handoff_note else _("No note at a handoff")
     if pipeline.handoff_task:
         yield _("At a handoff the seller gets the task “%(text)s”, due in %(time)s") % {
@@ -320,7 +320,7 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
         }
     if pipeline.alert_on_calls:
         yield _("Staff are alerted of a lead who calls for a person")
-    yield _("Called %(name)s; clock of %(zone)s; amounts as in %(locale)s; phones of %(region)s") % {
+    yield _("%(name)s · clock of %(zone)s · amounts as in %(locale)s · phones of %(region)s") % {
         "name": pipeline.name,
         "zone": pipeline.time_zone,
         "locale": pipeline.locale,

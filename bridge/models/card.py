@@ -28,10 +28,10 @@ class Card(models.Model):
         DUE = "due", _("due")
         RETRYING = "retrying", _("retrying")
         BLOCKED = "blocked", _("blocked: configuration is missing")
-        DEAD = "dead", _("dead: refused for good")
+        DEAD = "dead", _("refused by Kommo")
         SHOWN = "shown", _("shown: would be sent (shadow)")
-        GONE = "gone", _("gone: deleted in Kommo")
-        CLOSED = "closed", _("closed: staff let it go")
+        GONE = "gone", _("deleted in Kommo")
+        CLOSED = "closed", _("no card: closed by staff")
 
     class Lane(models.IntegerChoices):
         LIVE = 0, _("live")
@@ -68,7 +68,7 @@ class Card(models.Model):
     observed = models.JSONField(_("what Kommo holds"), default=dict, blank=True)
     observed_at = models.DateTimeField(_("observed at"), null=True, blank=True)
     observed_contact = models.JSONField(default=dict, blank=True)
-    agreed = models.JSONField(_("last agreed"), default=dict, blank=True)
+    agreed = models.JSONField(_("last sync"), default=dict, blank=True)
     in_doubt = models.JSONField(default=dict, blank=True)
     # What of our confirmed writes has not been read back yet, and what Kommo was seen to make of earlier ones
     # (bridge/sync/kept_forms.py).
@@ -159,8 +159,8 @@ class Delivery(models.Model):
     """One card's part in one write to Kommo."""
 
     class Operation(models.TextChoices):
-        CREATE = "create", _("create")
-        UPDATE = "update", _("update")
+        CREATE = "create", _("card created")
+        UPDATE = "update", _("card updated")
         CONTACT = "contact", _("contact")
         NOTE = "note", _("note")
         TASK = "task", _("CRM task")
@@ -290,7 +290,7 @@ class Drift(models.Model):
     subject = models.CharField(_("what differs"), max_length=100)
     ours = models.JSONField(_("ours"), null=True)
     theirs = models.JSONField(_("Kommo's"), null=True)
-    agreed = models.JSONField(_("last agreed"), null=True)
+    agreed = models.JSONField(_("last sync"), null=True)
     found_at = models.DateTimeField(_("found at"))
     found_by = models.CharField(_("found by"), max_length=20)
     resolution = models.CharField(_("resolution"), max_length=10, choices=Resolution, default=Resolution.OPEN)

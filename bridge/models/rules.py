@@ -34,11 +34,11 @@ class RulesRevision(models.Model):
     """A pipeline's whole configuration as it held from one moment on; append-only."""
 
     class Origin(models.TextChoices):
-        FIRST = "first", _("as it was found")
+        FIRST = "first", _("first version")
         PUBLISHED = "published", _("published")
         ROLLED_BACK = "rolled_back", _("rolled back")
         MAPPED = "mapped", _("mapped with one click")
-        FOUND = "found", _("changed outside of a draft")
+        FOUND = "found", _("changed directly")
 
     pipeline = models.ForeignKey(Pipeline, models.CASCADE, related_name="revisions", verbose_name=_("pipeline"))
     number = models.PositiveIntegerField(_("number"))

@@ -33,8 +33,8 @@ class SecondFactor(ThrottlingMixin, Device):  # type: ignore[misc]
     recovery_hashes = models.JSONField(default=list)
 
     class Meta:
-        verbose_name = _("second factor")
-        verbose_name_plural = _("second factors")
+        verbose_name = _("two-step verification")
+        verbose_name_plural = _("two-step verifications")
 
     def __str__(self) -> str:
         return str(self.user)

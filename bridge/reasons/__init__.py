@@ -46,7 +46,7 @@ def _piece(text: str) -> str:
     for pattern, sentence in PATTERNS:
         if found := pattern.fullmatch(text):
             parts = {name: TELLING.get(name, _listed)(part) for name, part in found.groupdict().items()}
-            return gettext(sentence) % parts
+            return gettext(TOLD_OTHERWISE.get(sentence, sentence)) % parts
     head, colon, tail = text.partition(": ")
     if colon:
         return f"{_piece(head)}: {_piece(tail)}"
@@ -99,4 +99,4 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 
 
 PLAIN = {sentence for sentence in SENTENCES if "%(" not in sentence} | TOLD_OTHERWISE.keys()
-PATTERNS = [(_pattern(sentence), sentence) for sentence in SENTENCES if "%(" in sentence]
+PATTERNS = [(_pattern(sentence), sentence) for sentence in (*SENTENCES, *TOLD_OTHERWISE) if "%(" in sentence]

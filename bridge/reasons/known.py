@@ -13,6 +13,13 @@ TOLD_OTHERWISE = {
     "the meeting is completed": _("the meeting is over"),
     "the meeting is no_show": _("the lead did not come to the meeting"),
     "the meeting is gone_by": _("the meeting has gone by"),
+    # The only comparisons of a score are with the minimum; those of other facts go both ways.
+    "qualification_score %(value)s < %(other)s": _("score %(value)s, minimum %(other)s"),
+    "qualification_score %(value)s >= %(other)s": _("score %(value)s, minimum %(other)s"),
+    "%(attribute)s %(value)s < %(other)s": _("%(attribute)s %(value)s, below %(other)s"),
+    "%(attribute)s %(value)s <= %(other)s": _("%(attribute)s %(value)s, at most %(other)s"),
+    "%(attribute)s %(value)s >= %(other)s": _("%(attribute)s %(value)s, at least %(other)s"),
+    "%(attribute)s %(value)s > %(other)s": _("%(attribute)s %(value)s, above %(other)s"),
 }
 
 DECISIONS = (

@@ -33,7 +33,7 @@ class OptOut(models.Model):
     # To show who it is, while the person is known; empty once they were erased.
     phone_key = models.CharField(_("address"), max_length=LONGEST_KEY, blank=True, db_index=True)
     opted_out_at = models.DateTimeField(_("opted out at"))
-    by = models.CharField(_("said by"), max_length=10, choices=Lead.Actor)
+    by = models.CharField(_("recorded by"), max_length=10, choices=Lead.Actor)
     reason = models.CharField(_("reason"), max_length=500, blank=True)
 
     class Meta:

@@ -120,7 +120,7 @@ class Pipeline(models.Model):
     chat_reply_pauses = models.BooleanField(
         _("a reply in the chat is a takeover"),
         default=True,
-        help_text=_("A person who answers the lead in Kommo's chat takes over; the agent falls silent."),
+        help_text=_("A person who answers the lead in Kommo's chat takes over; the agent stops answering."),
     )
     handoff_note = models.BooleanField(
         _("note for the seller"), default=True, help_text=_("Written on the card at a handoff: what we know so far.")
@@ -184,7 +184,7 @@ class Pipeline(models.Model):
         _("yields to other bots"),
         default=False,
         db_default=False,
-        help_text=_("Where another bot answers a lead in Kommo's chat, the agent falls silent for that lead."),
+        help_text=_("Where another bot answers a lead in Kommo's chat, the agent stops answering that lead."),
     )
     # Since when, why and by whom the agent is silent for every lead at once (leads/switch.py). It is no rule.
     silenced_at = models.DateTimeField(_("agent silenced since"), null=True, blank=True)
@@ -269,11 +269,13 @@ class Stage(models.Model):
     pipeline = models.ForeignKey(Pipeline, models.CASCADE, related_name="stages", verbose_name=_("pipeline"))
     key = models.SlugField(_("key"), max_length=60, allow_unicode=False)
     name = models.CharField(_("name"), max_length=200)
-    rank = models.PositiveSmallIntegerField(_("rank"), help_text=_("Automatic moves only go to a higher rank."))
+    rank = models.PositiveSmallIntegerField(
+        _("rank"), help_text=_("Automatically, a lead only moves to a higher rank.")
+    )
     kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.OPEN)
-    reachable_from_anywhere = models.BooleanField(_("reachable from anywhere"), default=False)
+    reachable_from_anywhere = models.BooleanField(_("can receive leads from any stage"), default=False)
     protected = models.BooleanField(
-        _("protected"), default=False, help_text=_("No automatic move takes a lead out of this stage.")
+        _("protected"), default=False, help_text=_("Only a person takes a lead out of this stage.")
     )
     pauses_agent = models.BooleanField(_("pauses the agent"), default=False)
     tells_staff = models.BooleanField(
@@ -281,7 +283,8 @@ class Stage(models.Model):
         default=True,
         db_default=True,
         help_text=_(
-            "When the agent falls silent here, the seller gets a note and a task. Off: it is silent, nothing more."
+            "When the agent stops answering here, the seller gets a note and a task. Off: it stops answering, "
+            "nothing more."
         ),
     )
     always_visit = models.BooleanField(
@@ -439,7 +442,7 @@ class Qualification(models.Model):
         Stage, models.SET_NULL, null=True, related_name="+", verbose_name=_("stage when disqualified")
     )
     undecided_stage = models.ForeignKey(
-        Stage, models.SET_NULL, null=True, related_name="+", verbose_name=_("stage while undecided")
+        Stage, models.SET_NULL, null=True, related_name="+", verbose_name=_("stage while facts are missing")
     )
     history = HistoricalRecords()
 

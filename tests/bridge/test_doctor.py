@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone, translation
 
-from bridge import tasks
+from bridge import alerts, tasks
 from bridge.doctor import examine, glance
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
 from bridge.sync import adoption, clock, people, switches
@@ -68,7 +68,7 @@ def test_messages_that_nobody_gets_are_told_with_what_to_do(healthy, settings):
     settings.FOLLOWUP_CHANNEL = "foo.Bar"
     [(message, cure)] = advice()
     assert "FOLLOWUP_CHANNEL cannot be used" in message
-    assert cure.startswith("mend FOLLOWUP_CHANNEL")
+    assert cure.startswith("fix FOLLOWUP_CHANNEL")
 
 
 def test_where_nothing_is_to_be_sent_nothing_is_missing(healthy, settings):
@@ -247,3 +247,15 @@ def test_a_clock_that_is_not_the_databases_is_named(healthy, monkeypatch):
     assert [message for check, message in wrong() if check == "clock"] == [
         "this host's clock and the database's differ by 3 min"
     ]
+
+
+@pytest.mark.parametrize("state", [Card.State.BLOCKED, Card.State.DEAD, Card.State.GONE])
+def test_a_trouble_of_one_that_becomes_a_trouble_of_two_is_told_once(healthy, pipeline, state):
+    """Singular and plural are other words, and yet no other trouble: nobody gets a second mail."""
+    told = []
+    for phone in ("+5581977776601", "+5581977776602"):
+        lead = record(pipeline, phone=phone).lead
+        Card.objects.filter(lead=lead).update(state=state)
+        told.append([alerts.subject_of(one) for one in examine(timezone.now()) if one.code == "cards"])
+
+    assert told[0] == told[1] != []

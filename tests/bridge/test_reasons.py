@@ -50,7 +50,8 @@ def test_in_portuguese_no_english_is_left():
 def test_in_english_a_reason_says_what_was_stored_with_attributes_in_words():
     for reason in set(reasons()):
         told_in_english = told(reason).replace("a meeting is booked", "a meeting booked")
-        assert told_in_english == reason.replace("qualification_score", "qualification score")
+        in_words = re.sub(r"qualification_score (\d+) (<|>=) 70", r"score \1, minimum 70", reason)
+        assert told_in_english == in_words.replace("qualification_score", "qualification score")
 
 
 PARTS = {"attribute": "bill_value", "number": "2", "span": "1 day", "weekday": "Sundays"}
@@ -78,17 +79,24 @@ def test_every_sentence_is_known_again_with_names_in_it(sentence):
             "1 dia depois da nossa última mensagem; sem mensagens aos domingos",
         ),
         ("no answer to 3 messages, the last 1 day ago", "sem resposta a 3 mensagens, a última há 1 dia"),
-        ("qualification_score 82 >= 70", "pontuação de qualificação 82 >= 70"),
+        ("qualification_score 82 >= 70", "pontuação 82, mínimo 70"),
+        ("qualification_score 65 < 70", "pontuação 65, mínimo 70"),
+        ("bill_value 350 < 400", "valor da conta 350, abaixo de 400"),
+        ("bill_value 350 <= 400", "valor da conta 350, no máximo 400"),
+        (
+            "qualification says undecided: bill_value is not known yet",
+            "qualificação: faltam dados: falta valor da conta",
+        ),
         ("custom.roof is yes", "roof: sim"),
         (
             "rules applied by ada: qualification_score is not known yet",
-            "regras aplicadas por ada: pontuação de qualificação ainda não se sabe",
+            "regras aplicadas por ada: falta pontuação",
         ),
         (
             "step 2 of Retomada not sent: the lead has answered",
             "passo 2 de Retomada não foi enviado: o lead respondeu",
         ),
-        ("Retomada: held by ada", "Retomada: retido por ada"),
+        ("Retomada: held by ada", "Retomada: pausado por ada"),
         ("Retomada stopped: the meeting is no_show", "Retomada parou: o lead não veio à reunião"),
         (
             "12/03/2024 14:00 lies in the past: nothing is booked by it",

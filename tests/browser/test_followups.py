@@ -77,7 +77,7 @@ def test_an_operator_sends_holds_and_opts_out(open_page, silent, picture, langua
 
 
 WORDS = {
-    "en": {"send": "Send now", "sent": "1 message(s) will go out at once.", "opt_out": "Opt out"},
+    "en": {"send": "Send now", "sent": "1 message will go out at once.", "opt_out": "Opt out"},
     "pt-BR": {
         "send": "Enviar agora",
         "sent": "1 mensagem(ns) sairá(ão) já.",

@@ -30,7 +30,7 @@ def test_the_overview_says_what_needs_a_person(open_page, leads, picture):
     page = open_page(role="admin")
     for text in ("3 cards are blocked", "2 cards were refused", "1 card is gone", "1 difference to decide"):
         expect(page.get_by_text(text)).to_be_visible()
-    expect(page.get_by_text("at work")).to_be_visible()
+    expect(page.get_by_text("running")).to_be_visible()
     assert fits(page)
     assert barriers(page) == []
     picture(page, "overview", height=1500)

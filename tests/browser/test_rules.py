@@ -53,7 +53,7 @@ def test_a_threshold_is_tried_published_and_rolled_back(open_page, pipeline, sco
     expect(page.get_by_text("“Too many meetings”")).to_be_visible()
     assert barriers(page) == []
     page.get_by_role("link", name="Show revision 1").click()
-    page.get_by_role("button", name="Roll back to this").click()
+    page.get_by_role("button", name="Restore").click()
     expect(page.get_by_role("heading", name="What the draft changes")).to_be_visible()
     page.get_by_label("Leave them").check()
     page.get_by_role("button", name="Publish", exact=True).click()

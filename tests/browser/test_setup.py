@@ -53,7 +53,7 @@ def test_from_an_empty_bridge_to_a_card_in_kommo(open_page, visits, empty, pictu
     picture(page, "setup-create", height=620)
     page.get_by_role("button", name=re.compile("Create these")).click()
 
-    expect(page.get_by_role("heading", name="Hear what people do")).to_be_visible()
+    expect(page.get_by_role("heading", name="Receive changes from Kommo")).to_be_visible()
     expect(page.get_by_text(f"{announced} things were created in Kommo.")).to_be_visible()
     assert not Stage.objects.filter(pipeline__slug="solar", kommo_status_id=None).exists()
     picture(page, "setup-webhook")

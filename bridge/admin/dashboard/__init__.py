@@ -150,12 +150,10 @@ def _deliveries(zone: str, now: datetime) -> dict[str, Any]:
     for minute in minutes:
         at = timezone.localtime(minute["at"], ZoneInfo(zone))
         words = {**minute, "time": f"{at:%H:%M}"}
-        label = _("%(time)s: %(delivered)d delivered, %(aside)d overtaken, %(other)d not delivered") % words
+        label = _("%(time)s: %(delivered)d sent, %(aside)d overtaken, %(other)d failed") % words
         values.append(((minute["delivered"], minute["aside"], minute["other"]), label))
     chart = charts.bars(values)
     first = timezone.localtime(minutes[0]["at"], ZoneInfo(zone))
     totals = {name: sum(minute[name] for minute in minutes) for name in ("delivered", "aside", "other")}
-    label = _(
-        "Deliveries of the last 60 minutes: %(delivered)d delivered, %(aside)d overtaken, %(other)d not delivered"
-    )
+    label = _("Deliveries of the last 60 minutes: %(delivered)d sent, %(aside)d overtaken, %(other)d failed")
     return chart | totals | {"from": f"{first:%H:%M}", "to": _("now"), "label": label % totals}

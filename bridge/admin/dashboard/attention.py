@@ -173,7 +173,7 @@ def _pause(account: Account, page: Any) -> Concern:
     if account.paused_by == Account.PausedBy.KOMMO and account.paused_until:
         at = time_format(timezone.localtime(account.paused_until), "H:i:s")
         remedy = _(
-            "Kommo refuses us. Mend what is named: it is asked again at %(time)s and goes on by itself once Kommo "
+            "Kommo refuses us. Fix what is named: it is asked again at %(time)s and goes on by itself once Kommo "
             "answers. Everything that waits is kept and sent then."
         ) % {"time": at}
     resume = Button(_("Resume deliveries"), "resume-account", {"account": account.pk})
@@ -246,7 +246,9 @@ def _stuck_cards() -> Iterator[Concern]:
         titles = {
             Card.State.BLOCKED: ngettext("%(count)d card is blocked", "%(count)d cards are blocked", cause.count),
             Card.State.DEAD: ngettext("%(count)d card was refused", "%(count)d cards were refused", cause.count),
-            Card.State.GONE: ngettext("%(count)d card is gone", "%(count)d cards are gone", cause.count),
+            Card.State.GONE: ngettext(
+                "%(count)d card was deleted in Kommo", "%(count)d cards were deleted in Kommo", cause.count
+            ),
         }
         severity = WARNING if cause.state == Card.State.GONE else DANGER
         title = titles[Card.State(cause.state)] % count
@@ -276,7 +278,7 @@ def _briefings() -> Iterator[Concern]:
             "record_voice_over",
             title % untold,
             f"{about % briefings.untold(briefings.given_up())} {told(example)}".strip(),
-            _("Kommo refuses the note or the task. Tell the seller, mend the cause, then have it tried again."),
+            _("Kommo refuses the note or the task. Tell the seller, fix the cause, then have it tried again."),
             untold["since"],
             buttons=(Button(_("Tell them again"), "tell-sellers-again"),),
         )
@@ -382,12 +384,12 @@ def _unmapped() -> Iterator[Concern]:
             "%(count)d conversation stages are not mapped yet",
             new["count"],
         )
-        remedy = _("The agent uses names that move nothing. Say what they mean.")
+        remedy = _("The agent used a stage name that has no rule. Say what it means.")
         yield _to_map(title % new, remedy, "conversation", new["since"])
     new = UnmappedFlow.objects.aggregate(count=Count("pk"), since=Min("first_seen_at"))
     if new["count"]:
         title = ngettext("%(count)d flow is not mapped yet", "%(count)d flows are not mapped yet", new["count"])
-        remedy = _("The agent uses names that no flow has, and no card shows them. Name a flow so, or mend the agent.")
+        remedy = _("The agent uses names that no flow has, and no card shows them. Name a flow so, or fix the agent.")
         yield _to_map(title % new, remedy, "fields", new["since"])
 
 

@@ -60,8 +60,8 @@ BY_REASON: tuple[tuple[str, Remedy], ...] = (
 )
 BY_STATE = {
     "blocked": Remedy(_("Complete what is named; the cards go on by themselves.")),
-    "dead": Remedy(_("Kommo refused this for good. Mend the cause on the lead's page, then send again.")),
-    "gone": Remedy(_("The card was deleted in Kommo. Open the lead to make a new one, or let it go."), requeue=False),
+    "dead": Remedy(_("Kommo refused this. Fix the cause on the lead's page, then send again.")),
+    "gone": Remedy(_("The card was deleted in Kommo. Open the lead to make a new one, or close it."), requeue=False),
 }
 
 

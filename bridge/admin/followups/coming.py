@@ -21,6 +21,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext, ngettext_lazy
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
@@ -57,39 +58,39 @@ def _opt_out(one: Enrollment, *, who: str, now: datetime) -> bool:
 DEEDS = {
     "send_now": Deed(
         _("Send now"),
-        _("%(count)d message(s) will go out at once."),
+        ngettext_lazy("%(count)d message will go out at once.", "%(count)d messages will go out at once.", "count"),
         staff.send_now,
-        _("These messages go out at once, whatever the hour is where the person lives."),
+        _("These messages go out at once, even outside the allowed hours."),
     ),
     "hold": Deed(
         _("Hold"),
-        _("%(count)d follow-up(s) held."),
+        ngettext_lazy("%(count)d follow-up held.", "%(count)d follow-ups held.", "count"),
         staff.hold,
-        _("These follow-ups wait until somebody lets them go on."),
+        _("They stay paused until somebody releases them."),
         is_final=False,
     ),
     "let_go_on": Deed(
-        _("Let go on"),
-        _("%(count)d follow-up(s) go on."),
+        _("Release"),
+        ngettext_lazy("%(count)d follow-up released.", "%(count)d follow-ups released.", "count"),
         staff.let_go_on,
         _("These follow-ups go on; what is overdue goes out as soon as the hours allow."),
         is_final=False,
     ),
     "skip": Deed(
         _("Skip the next message"),
-        _("%(count)d message(s) left out."),
+        ngettext_lazy("%(count)d message left out.", "%(count)d messages left out.", "count"),
         staff.skip,
         _("These messages are never sent; the sequence goes on with the one after."),
     ),
     "cancel": Deed(
         _("Cancel the sequence"),
-        _("%(count)d sequence(s) cancelled."),
+        ngettext_lazy("%(count)d sequence cancelled.", "%(count)d sequences cancelled.", "count"),
         staff.cancel,
         _("Nothing more of these sequences is sent. A new one can begin once the person has written."),
     ),
     "opt_out": Deed(
         _("Opt out: no follow-up ever again"),
-        _("%(count)d person(s) opted out."),
+        ngettext_lazy("%(count)d person opted out.", "%(count)d people opted out.", "count"),
         _opt_out,
         _("These people get no follow-up ever again, in any pipeline."),
     ),
@@ -189,7 +190,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
             return format_html('{} <span role="img" aria-label="{}" title="{}">⚠</span>', text, note, note)
         return text
 
-    @display(description=_("when, on the lead's clock, and why"), ordering="next_at", header=True)
+    @display(description=_("when (the lead's time) and why"), ordering="next_at", header=True)
     def when(self, one: Enrollment) -> tuple[str, str]:
         found = _coming(one)
         if one.state != Enrollment.State.WAITING:
@@ -268,7 +269,11 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         done = sum(deed.do(one, who=who, now=now) for one in chosen)
         self.message_user(request, deed.done % {"count": done}, messages.SUCCESS if done else messages.WARNING)
         if done < len(chosen):
-            text = _("%(count)d had nothing of the kind waiting.") % {"count": len(chosen) - done}
+            text = ngettext(
+                "%(count)d had nothing of the kind waiting.",
+                "%(count)d had nothing of the kind waiting.",
+                len(chosen) - done,
+            ) % {"count": len(chosen) - done}
             self.message_user(request, text, messages.WARNING)
         return None
 
@@ -301,7 +306,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return self._act(request, self.get_queryset(request).filter(pk=object_id), name, back=back) or redirect(back)
 
     @safe
-    @action(description=_("How the steps do"), icon="bar_chart", permissions=["view"])
+    @action(description=_("Step results"), icon="bar_chart", permissions=["view"])
     def figures(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:followups_attempt_outcomes")
 

@@ -81,7 +81,7 @@ class AttemptAdmin(ReadOnlyAdmin):
         return told(attempt.reason) or "–"
 
     @safe
-    @action(description=_("How the steps do"), icon="bar_chart", permissions=["view"])
+    @action(description=_("Step results"), icon="bar_chart", permissions=["view"])
     def figures(self, request: HttpRequest) -> HttpResponse:
         return self.outcomes_view(request)
 
@@ -102,7 +102,7 @@ class AttemptAdmin(ReadOnlyAdmin):
             {"sequence": sequence, "rows": [_row(one) for one in outcomes(sequence, since=since)]}
             for sequence in sequences
         ]
-        context = {**self.admin_site.each_context(request), "title": _("How the steps do"), "tables": tables}
+        context = {**self.admin_site.each_context(request), "title": _("Step results"), "tables": tables}
         return TemplateResponse(request, "admin/followups/outcomes.html", context | {"days": days, "periods": PERIODS})
 
 

@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -67,7 +68,11 @@ class OptOutAdmin(ReadOnlyAdmin):
         reason, now = f"taken back by {request.user.get_username()}", timezone.now()
         known = [row.phone_key for row in rows if row.phone_key]
         done = sum(optout.take_back_number(phone_key, reason=reason, now=now) for phone_key in known)
-        self.message_user(request, _("%(count)d opt-out(s) taken back.") % {"count": done}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)d opt-out taken back.", "%(count)d opt-outs taken back.", done) % {"count": done},
+            messages.SUCCESS,
+        )
         if len(known) < len(rows):
             text = _("Nobody knows who was erased: the opt-out can be taken back when the person writes again.")
             self.message_user(request, text, messages.WARNING)

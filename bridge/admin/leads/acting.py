@@ -88,7 +88,7 @@ def _compare(request: HttpRequest, lead: Lead) -> str:
         return _("Kommo had other values, and they were taken over: %(subjects)s") % {
             "subjects": ", ".join(sorted(subjects))
         }
-    return _("Compared just now: Kommo holds what we last knew.")
+    return _("Checked: Kommo says the same.")
 
 
 def _send(request: HttpRequest, lead: Lead) -> str:

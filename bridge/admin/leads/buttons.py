@@ -75,7 +75,7 @@ def buttons(
         found += _of_the_person(lead, stages, came_from)
     if may_operate and card is not None and card.state == Card.State.GONE:
         ask = _("Nothing is written to Kommo for this lead any more.")
-        found.append(Button("close", "archive", _("Let the card go"), ask, is_danger=True))
+        found.append(Button("close", "archive", _("Do not make it again"), ask, is_danger=True))
     if may_erase and is_known:
         ask = _(
             "Name, phone, messages and everything else that tells who this is are erased here, for good, in every "
@@ -97,7 +97,7 @@ def _of_the_card(card: Card) -> Iterator[Button]:
     else:
         yield Button("send", "send", _("Send now"))
     if card.kommo_lead_id:
-        yield Button("compare", "compare_arrows", _("Compare now"))
+        yield Button("compare", "compare_arrows", _("Check against Kommo"))
 
 
 def _of_the_person(lead: Lead, stages: list[Stage], came_from: Stage | None) -> Iterator[Button]:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
@@ -178,7 +179,10 @@ class LeadAdmin(LogAdmin):
             handoff.pause(lead, source=Lead.HandoffSource.ADMIN, by=Lead.Actor.STAFF, reason=reason, now=timezone.now())
             for lead in leads
         )
-        self.message_user(request, _("Agent paused for %(count)d lead(s).") % {"count": done})
+        self.message_user(
+            request,
+            ngettext("Agent paused for %(count)d lead.", "Agent paused for %(count)d leads.", done) % {"count": done},
+        )
 
     @admin.action(description=_("Give the lead back to the agent"), permissions=["operate"])
     def resume_agent(self, request: HttpRequest, leads: QuerySet[Lead]) -> None:
@@ -186,7 +190,10 @@ class LeadAdmin(LogAdmin):
         with_people = [lead for lead in leads if stands_with_people(lead)]
         others = [lead for lead in leads if not stands_with_people(lead)]
         done = sum(handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()) for lead in others)
-        self.message_user(request, _("Agent resumed for %(count)d lead(s).") % {"count": done})
+        self.message_user(
+            request,
+            ngettext("Agent resumed for %(count)d lead.", "Agent resumed for %(count)d leads.", done) % {"count": done},
+        )
         if with_people:
             text = _("Left as they are, for their stage keeps the agent silent: %(leads)s. Their pages ask where to.")
             self.message_user(request, text % {"leads": ", ".join(map(str, with_people))}, messages.WARNING)
@@ -197,7 +204,12 @@ class LeadAdmin(LogAdmin):
         done = outbox.requeue(cards, now=timezone.now(), lane=Card.Lane.LIVE)
         for account_id in cards.values_list("account_id", flat=True).distinct():
             nudge.send(account_id)
-        self.message_user(request, _("%(count)d card(s) will be sent again.") % {"count": done}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)d card will be sent again.", "%(count)d cards will be sent again.", done)
+            % {"count": done},
+            messages.SUCCESS,
+        )
 
 
 @admin.register(Event)

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from bridge.admin.base import ReadOnlyAdmin
 from bridge.admin.leads.reached import of_key
@@ -81,12 +82,20 @@ class ProbablySameAdmin(ReadOnlyAdmin):
     def join(self, request: HttpRequest, rows: QuerySet[ProbablySame]) -> None:
         name, now = request.user.get_username(), timezone.now()
         done = sum(joining.join_by_hand(row, name=name, now=now) is not None for row in rows)
-        self.message_user(request, _("%(count)d pair(s) of leads joined.") % {"count": done}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)d pair of leads joined.", "%(count)d pairs of leads joined.", done) % {"count": done},
+            messages.SUCCESS,
+        )
 
     @admin.action(description=_("Keep apart: they are two people, and nobody is asked again"))
     def keep_apart(self, request: HttpRequest, rows: QuerySet[ProbablySame]) -> None:
         done = rows.update(are_two=True)
-        self.message_user(request, _("%(count)d pair(s) are two people each.") % {"count": done}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)d pair is two people.", "%(count)d pairs are two people each.", done) % {"count": done},
+            messages.SUCCESS,
+        )
 
 
 def _lead(lead: Lead) -> str:

@@ -47,7 +47,7 @@ FILTERS: dict[str, tuple[Promise, tuple[str, ...]]] = {
     ),
     "deliveries": (gettext_lazy("Deliveries"), (Kind.DELIVERY, Kind.CARD)),
     "followups": (gettext_lazy("Follow-ups"), (Kind.FOLLOW_UP,)),
-    "agent": (gettext_lazy("Told to the agent"), ()),
+    "agent": (gettext_lazy("Sent to the agent"), ()),
     "rules": (gettext_lazy("Rules"), ()),
 }
 ICONS = {
@@ -173,7 +173,7 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
 def _rules(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
     for revision, met in islice(touching.revisions(lead, before=before), SHOWN + 1):
         more = [(_("revision"), str(revision.number))]
-        more += [(_("what touched this lead"), ", ".join(touching.name(part, lead) for part in met))] if met else []
+        more += [(_("what changed for this lead"), ", ".join(touching.name(part, lead) for part in met))] if met else []
         yield Entry(
             at=revision.created_at,
             icon="rule_settings",

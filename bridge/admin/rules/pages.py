@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
 from bridge.admin.confirm import asks_again, is_fresh, question
 from bridge.admin.rules import choices, looking, timelines
@@ -248,7 +248,11 @@ def _publish(request: HttpRequest, row: Pipeline) -> HttpResponse:
     if request.POST.get("move"):
         held = former if request.POST.get("move") == "all" else None
         asked = reevaluation.ask(row, by=request.user, former=held, now=now)
-        text = _("%(count)d lead(s) are asked again where they belong, behind live traffic.") % {"count": asked.total}
+        text = ngettext(
+            "%(count)d lead is asked again where it belongs, behind live traffic.",
+            "%(count)d leads are asked again where they belong, behind live traffic.",
+            asked.total,
+        ) % {"count": asked.total}
         messages.info(request, text)
     return redirect(address("overview", row))
 
@@ -263,7 +267,11 @@ def stop(request: HttpRequest, row: Pipeline) -> HttpResponse:
     """End a re-evaluation that is under way."""
     for asked in Reevaluation.objects.filter(pipeline=row, ended_at=None) if request.method == "POST" else ():
         if reevaluation.stop(asked, by=request.user, now=timezone.now()):
-            messages.success(request, _("Stopped. %(count)d lead(s) were moved.") % {"count": asked.moved})
+            messages.success(
+                request,
+                ngettext("Stopped. %(count)d lead was moved.", "Stopped. %(count)d leads were moved.", asked.moved)
+                % {"count": asked.moved},
+            )
     return redirect(address("overview", row))
 
 

@@ -82,7 +82,7 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
         raw.append((meeting, _("The meeting"), "", "", "end", ""))
     elif sequence.give_up_after and sequence.give_up_stage:
         names = {stage.key: stage.name for stage in pipeline.stages}
-        title = _("Given up: %(stage)s") % {"stage": names.get(sequence.give_up_stage, "?")}
+        title = _("Ended without an answer: %(stage)s") % {"stage": names.get(sequence.give_up_stage, "?")}
         note = _("after %(time)s of silence") % {"time": sentences.duration(sequence.give_up_after)}
         raw.append((anchor + sequence.give_up_after, title, "", note, "end", ""))
     return _told(raw, zone)
@@ -104,7 +104,7 @@ def _shifted(meant: datetime, at: datetime) -> str:
         return ""
     words = sentences.duration(abs(at - meant))
     if at > meant:
-        return _("%(time)s later: it waits for the allowed hours") % {"time": words}
+        return _("postponed by %(time)s: outside the allowed hours") % {"time": words}
     return _("%(time)s earlier: it must come before the meeting") % {"time": words}
 
 

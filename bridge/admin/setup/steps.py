@@ -32,7 +32,7 @@ STEPS = (
     Step("connect", _("Connect Kommo"), _("Address and token, or by consent")),
     Step("pipeline", _("Choose the pipeline"), _("Where the cards live")),
     Step("bind", _("Bind stages and fields"), _("Ours beside Kommo's")),
-    Step("webhook", _("Hear what people do"), _("Kommo calls the bridge")),
+    Step("webhook", _("Receive changes from Kommo"), _("Kommo calls the bridge")),
     Step("ways", _("Hear the conversations"), _("If messengers tell by themselves"), is_optional=True),
     Step("key", _("Make the agent's key"), _("Shown once")),
     Step("trial", _("Send a first message"), _("And see it on the card")),

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import display
 
 from bridge.admin.base import StaffAdmin, Tones
@@ -73,4 +74,8 @@ class IntakeCallAdmin(StaffAdmin):
     @admin.action(description=_("Read again"), permissions=["operate"])
     def read_again(self, request: HttpRequest, rows: QuerySet[IntakeCall]) -> None:
         done = inbox.reprocess(rows, now=timezone.now())
-        self.message_user(request, _("%(count)d call(s) will be read again.") % {"count": done})
+        self.message_user(
+            request,
+            ngettext("%(count)d call will be read again.", "%(count)d calls will be read again.", done)
+            % {"count": done},
+        )

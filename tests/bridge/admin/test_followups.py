@@ -130,7 +130,7 @@ def test_many_are_sent_held_let_go_skipped_and_cancelled_at_once(staff, waiting)
     act(staff, "send_now", enrollments, followups_confirmed="1")
     assert Enrollment.objects.filter(next_at__lte=timezone.now(), sent_by_hand=True).count() == 3
     answer = act(staff, "cancel", enrollments, followups_confirmed="1")
-    assert "3 sequence(s) cancelled" in answer.content.decode()
+    assert "3 sequences cancelled" in answer.content.decode()
     assert Event.objects.filter(actor="staff", reason__contains="by ada").count() == 15
 
 

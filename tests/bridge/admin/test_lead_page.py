@@ -141,7 +141,7 @@ def test_a_refused_card_is_sent_again(staff, lead):
 
 
 def test_comparing_takes_over_what_people_changed_in_kommo(staff, lead, kommo):
-    assert "Kommo holds what we last knew" in do(staff, lead, "compare").content.decode()
+    assert "Checked: Kommo says the same" in do(staff, lead, "compare").content.decode()
     kommo.post(f"leads/{lead.card.kommo_lead_id}/edit", {"name": "Maria S."})
 
     answer = do(staff, lead, "compare")

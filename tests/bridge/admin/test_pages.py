@@ -55,7 +55,7 @@ def test_a_badge_is_named_in_words_whatever_it_stands_for():
 def test_a_delivery_that_was_overtaken_says_so_in_portuguese(staff, full):
     Delivery.objects.update(outcome=Delivery.Outcome.DROPPED)
     page = staff.get("/admin/bridge/delivery/", headers={"accept-language": "pt-br"}).content.decode()
-    assert "descartado: o lead já tinha avançado" in page
+    assert "descartado: já havia informação mais nova" in page
     assert ">dropped<" not in page.replace(" ", "").replace("\n", "")
 
 

@@ -146,7 +146,7 @@ def test_a_field_of_another_type_is_refused_before_kommo_does(staff, account, pi
 def test_a_sequence_is_edited_and_its_broken_text_refused(staff, pipeline):
     path = page("sequence", pipeline, slug="reengagement")
     answer = edit(staff, path, **{"steps-0-text": "Olá {{ first_name"})
-    assert answer.status_code == 200 and "cannot be rendered" in str(answer.context["steps"].errors)
+    assert answer.status_code == 200 and "There is a mistake in the text" in str(answer.context["steps"].errors)
 
     assert edit(staff, path, **{"steps-0-when_0": "45", "steps-0-when_1": "60"}).status_code == 302
     publish(staff, pipeline)

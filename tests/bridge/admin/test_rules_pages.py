@@ -31,9 +31,9 @@ def test_the_rules_read_as_sentences(staff, pipeline):
     shown = staff.get(page("overview", pipeline), headers={"accept-language": "en"}).content.decode()
     for sentence in (
         "In “agendamento”, once a meeting is booked: move to REUNIÃO AGENDADA",
-        "bill value at least 400: disqualifies when it fails",
+        "bill value at least 400: disqualifies if not met",
         "The score must be at least 70; below it the lead is disqualified",
-        "no automatic move takes a lead out, the agent falls silent",
+        "only a person takes a lead out, the agent stops answering",
         "No message between 20:00 and 08:00",
     ):
         assert sentence in shown

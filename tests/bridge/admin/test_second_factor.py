@@ -145,7 +145,7 @@ def test_staff_set_it_up_on_their_own_page(clock, db):
     client = client_of(roles.VIEWER)
 
     assert f'href="{PAGE}"' in client.get("/admin/").content.decode()
-    assert "Your password alone opens this" in client.get(PAGE).content.decode()
+    assert "Turn on two-step verification" in client.get(PAGE).content.decode()
     begun = client.post(PAGE, {"do": "begin"})
     factor = SecondFactor.objects.get()
     assert "data:image/svg+xml" in begun.content.decode()
@@ -229,7 +229,7 @@ def test_an_admin_resets_somebody_elses_after_the_password_and_on_the_record(gua
     reset(client, guarded.user, _confirm_password=PASSWORD)
 
     assert is_in(log_in()[0])
-    assert LogEntry.objects.get(object_id=str(guarded.user_id)).change_message.startswith("Reset the second factor")
+    assert LogEntry.objects.get(object_id=str(guarded.user_id)).change_message.startswith("Reset two-step verification")
 
 
 def test_only_a_superuser_resets_a_superusers(guarded):
@@ -263,7 +263,7 @@ def test_where_all_need_one_who_has_none_is_led_to_set_it_up(required, ada, cloc
 
     for path in ("/admin/", USERS, "/admin/overview/live/"):
         assert client.get(path)["Location"] == PAGE
-    assert "Everybody needs a second factor here" in client.get(PAGE).content.decode()
+    assert "Everybody needs two-step verification here" in client.get(PAGE).content.decode()
     client.post(PAGE, {"do": "begin"})
     client.post(PAGE, {"do": "confirm", "code": code_now(SecondFactor.objects.get())})
 
@@ -277,7 +277,7 @@ def test_where_all_need_one_who_gives_theirs_up_sets_up_another(required, guarde
     client.post(PAGE, {"do": "off"})
 
     page = client.get("/admin/", follow=True).content.decode()
-    assert "Everybody needs a second factor here" in page
+    assert "Everybody needs two-step verification here" in page
     assert "your password alone" not in page
 
 

@@ -40,7 +40,7 @@ def shown(client, lead):
 def test_a_change_of_what_a_lead_is_subject_to_is_on_its_timeline(staff, lead, pipeline, part, called):
     record(pipeline, context={"conversation_stage": "Nova conversa"})
     revised(pipeline, part, "stage:won")
-    assert shown(staff, lead) == [{"revision": "99", "what touched this lead": called}]
+    assert shown(staff, lead) == [{"revision": "99", "what changed for this lead": called}]
 
 
 def test_a_change_of_what_never_met_the_lead_is_not_on_its_timeline(staff, lead, pipeline):

@@ -93,7 +93,7 @@ class HoursForm(Labelled):
         label=gettext_lazy("Where leads and the agent write to each other"), choices=Pipeline.Conversations.choices
     )
     yields_to_bots = forms.BooleanField(
-        label=gettext_lazy("Where another bot answers a lead in Kommo's chat, the agent falls silent for that lead"),
+        label=gettext_lazy("Where another bot answers a lead in Kommo's chat, the agent stops answering that lead"),
         required=False,
     )
     channel = forms.CharField(

@@ -29,7 +29,7 @@ class ThresholdForm(Labelled):
     )
     qualified_stage = StageField(label=gettext_lazy("Qualified leads go to"))
     disqualified_stage = StageField(label=gettext_lazy("Disqualified leads go to"))
-    undecided_stage = StageField(label=gettext_lazy("Undecided leads go to"))
+    undecided_stage = StageField(label=gettext_lazy("Leads with missing facts go to"))
 
 
 class CriterionForm(RecordForm):
@@ -41,8 +41,8 @@ class CriterionForm(RecordForm):
     flows = forms.MultipleChoiceField(
         label=gettext_lazy("Only for"), required=False, widget=forms.CheckboxSelectMultiple
     )
-    required = forms.BooleanField(label=gettext_lazy("must be met"), required=False)
-    disqualifies = forms.BooleanField(label=gettext_lazy("disqualifies when it fails"), required=False)
+    required = forms.BooleanField(label=gettext_lazy("required"), required=False)
+    disqualifies = forms.BooleanField(label=gettext_lazy("disqualifies if not met"), required=False)
 
     def __init__(self, *args: Any, flows: Sequence[str], locale: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

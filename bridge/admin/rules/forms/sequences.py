@@ -29,7 +29,7 @@ class SequenceForm(Labelled):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
     starts_on = forms.ChoiceField(label=gettext_lazy("Starts when"), choices=SequenceRow.StartsOn.choices)
     is_active = forms.BooleanField(label=gettext_lazy("Active"), required=False)
-    give_up_after = DurationField(label=gettext_lazy("Gives up after so much silence"), required=False)
+    give_up_after = DurationField(label=gettext_lazy("Ends after so long without an answer"), required=False)
     give_up_stage = StageField(label=gettext_lazy("and moves the lead to"))
     stop_stages = forms.MultipleChoiceField(
         label=gettext_lazy("Also stops in"), required=False, widget=forms.CheckboxSelectMultiple
@@ -58,9 +58,9 @@ class SequenceForm(Labelled):
         said: dict[str, Any] = super().clean() or self.cleaned_data
         waits = said.get("starts_on") == SequenceRow.StartsOn.AGENT_UNANSWERED
         if said.get("give_up_after") and not waits:
-            self.add_error("give_up_after", _("Only a sequence that waits for an answer can give up."))
+            self.add_error("give_up_after", _("Only a sequence that waits for an answer can end without one."))
         if said.get("give_up_stage") and not said.get("give_up_after"):
-            self.add_error("give_up_after", _("Say how long, or nobody is ever given up."))
+            self.add_error("give_up_after", _("Say how long, or it never ends without an answer."))
         return said
 
     def to_sequence(self, step_forms: Iterable[Any], taken: set[str]) -> document.Sequence:
@@ -90,7 +90,7 @@ class StepForm(RecordForm):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
     template_id = forms.CharField(label=gettext_lazy("Approved template"), max_length=200, required=False)
-    max_lateness = DurationField(label=gettext_lazy("Left out when later than"), required=False)
+    max_lateness = DurationField(label=gettext_lazy("Do not send if later than"), required=False)
     weekdays = forms.MultipleChoiceField(
         label=gettext_lazy("Only on"), choices=choices.WEEKDAYS, required=False, widget=forms.CheckboxSelectMultiple
     )
@@ -125,7 +125,7 @@ class StepForm(RecordForm):
             texts.check(said)
             texts.check_names(said)
         except texts.BrokenTextError as error:
-            raise ValidationError(_("The text cannot be rendered: %(error)s") % {"error": error}) from error
+            raise ValidationError(_("There is a mistake in the text: %(error)s") % {"error": error}) from error
         return said
 
     def to_step(self, *, waits: bool) -> document.Step:

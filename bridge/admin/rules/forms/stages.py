@@ -31,13 +31,15 @@ class StageForm(RecordForm):
         label=gettext_lazy("Stage in Kommo"), required=False, coerce=int, empty_value=None
     )
     on_reply = StageField(label=gettext_lazy("A lead who answers goes to"))
-    reachable_from_anywhere = forms.BooleanField(label=gettext_lazy("Reachable from anywhere"), required=False)
-    protected = forms.BooleanField(label=gettext_lazy("No automatic move takes a lead out"), required=False)
-    pauses_agent = forms.BooleanField(label=gettext_lazy("The agent falls silent here"), required=False)
+    reachable_from_anywhere = forms.BooleanField(label=gettext_lazy("Can receive leads from any stage"), required=False)
+    protected = forms.BooleanField(label=gettext_lazy("Only a person takes a lead out"), required=False)
+    pauses_agent = forms.BooleanField(label=gettext_lazy("The agent stops answering here"), required=False)
     tells_staff = forms.BooleanField(
         label=gettext_lazy("The seller is told: a note and a task"), required=False, initial=True
     )
-    always_visit = forms.BooleanField(label=gettext_lazy("Always delivered as a step of its own"), required=False)
+    always_visit = forms.BooleanField(
+        label=gettext_lazy("Passed through even when the lead skips ahead"), required=False
+    )
     same_rank_as_previous = forms.BooleanField(label=gettext_lazy("Same rank as the stage before it"), required=False)
     loss_reason = forms.CharField(label=gettext_lazy("Loss reason given to Kommo"), max_length=200, required=False)
 
@@ -64,7 +66,7 @@ class StageForm(RecordForm):
         if bound and bound not in dict(offered):
             # Won and lost, and a stage that is gone from Kommo: shown as it is.
             offered.insert(0, (bound, kommo.status_names.get(bound, f"{bound} ({_('not found in Kommo')})")))
-        empty = [] if bound else [("", _("found by name, or not bound yet"))]
+        empty = [] if bound else [("", _("choose the stage in Kommo"))]
         self.fields["kommo_status_id"].choices = [*empty, *offered]  # type: ignore[attr-defined]
 
     @classmethod

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
+from decimal import Decimal
 
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F
-from django.db.models.functions import TruncDate
+from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Sum
 
 from leads.models import Lead, Pipeline, Stage, Stay
 
@@ -29,10 +28,14 @@ class Lately:
 
 @dataclass(frozen=True)
 class Place:
-    """A stage with its figures. `conversion`: the entries here for each lead that went anywhere lately, at most 1."""
+    """A stage with its figures. `conversion`: the entries here for each lead that went anywhere lately, at most 1.
+
+    `value`: the bills of those that stand there, together.
+    """
 
     stage: Stage
     standing: int
+    value: Decimal
     entered: int
     conversion: float | None
     usual_stay: timedelta | None
@@ -54,37 +57,19 @@ def lately(pipeline: Pipeline, *, now: datetime) -> Lately:
 
 
 def places(pipeline: Pipeline, seen: Lately) -> list[Place]:
-    """Return the pipeline's stages in their order, with how many leads stand there now. Two queries."""
-    standing = dict(Lead.objects.filter(pipeline=pipeline).values_list("stage").annotate(number=Count("*")).order_by())
+    """Return the pipeline's stages in their order, with how many leads stand there now. Two queries, by index alone."""
+    rows = Lead.objects.filter(pipeline=pipeline).order_by()
+    counted = rows.values_list("stage").annotate(number=Count("*"), value=Sum("bill_value"))
+    standing = {stage: (number, value or Decimal(0)) for stage, number, value in counted}
+    nobody = (0, Decimal(0))
     return [
         Place(
             stage=stage,
-            standing=standing.get(stage.pk, 0),
+            standing=standing.get(stage.pk, nobody)[0],
+            value=standing.get(stage.pk, nobody)[1],
             entered=(number := seen.entered.get(stage.pk, 0)),
             conversion=min(1.0, number / seen.moved) if seen.moved else None,
             usual_stay=seen.usual_stay.get(stage.pk),
         )
         for stage in pipeline.stages.order_by("rank", "id")
     ]
-
-
-def daily_entries(pipeline: Pipeline, *, days: int, now: datetime) -> tuple[list[date], dict[int, list[int]]]:
-    """Return the last days, oldest first, and for each stage that was entered how often on each. Two queries."""
-    zone = ZoneInfo(pipeline.time_zone)
-    today = now.astimezone(zone).date()
-    dates = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
-    start = datetime.combine(dates[0], datetime.min.time(), zone)
-    ids = list(pipeline.stages.values_list("pk", flat=True))
-    rows = (
-        Stay.objects.filter(entered_at__gte=start, stage__in=ids)
-        .annotate(day=TruncDate("entered_at", tzinfo=zone))
-        .values_list("stage", "day")
-        .annotate(number=Count("*"))
-        .order_by()
-    )
-    found: dict[int, list[int]] = {}
-    position = {day: index for index, day in enumerate(dates)}
-    for stage_id, day, number in rows:
-        if day in position:
-            found.setdefault(stage_id, [0] * days)[position[day]] += number
-    return dates, found

@@ -7,7 +7,7 @@ import unicodedata
 from decimal import Decimal, InvalidOperation
 
 from babel import Locale, UnknownLocaleError
-from babel.numbers import NumberFormatError, get_decimal_symbol, get_group_symbol, parse_decimal
+from babel.numbers import NumberFormatError, format_currency, get_decimal_symbol, get_group_symbol, parse_decimal
 
 MAX_AMOUNT = Decimal("999999999999.99")
 CENT = Decimal("0.01")
@@ -15,6 +15,9 @@ MAX_LENGTH = 64
 # A currency by its sign or code, before or after the number.
 _SIGN = r"(?:R\$|US\$|\$|€|£|BRL|USD|EUR|GBP)"
 CURRENCY = re.compile(rf"^\s*{_SIGN}\s*|\s*(?:{_SIGN}|reais|real)\s*$", re.IGNORECASE)
+
+# Whose money it is, by the country of a pipeline's phones.
+CURRENCIES = {"BR": "BRL", "PT": "EUR", "US": "USD"}
 
 
 class MoneyError(ValueError):
@@ -79,3 +82,9 @@ def _mended(bare: str, group: str, decimal: str) -> str:
     if group in ".," and decimal not in bare and bare.count(group) == 1 and len(bare.partition(group)[2]) in (1, 2):
         return bare.replace(group, decimal)
     return bare
+
+
+def written(amount: Decimal, *, locale: str, region: str, with_cents: bool = True) -> str:
+    """Return an amount as it is written in a pipeline's locale, in the money of its region: "R$ 4.500,00"."""
+    pattern = None if with_cents else "¤\xa0#,##0"
+    return format_currency(amount, CURRENCIES.get(region, "BRL"), pattern, locale=locale, currency_digits=with_cents)

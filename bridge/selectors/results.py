@@ -116,19 +116,30 @@ def leads_behind(name: str, pipeline: Pipeline, period: Period) -> QuerySet[Lead
     return behind[name] if name in behind else Lead.objects.filter(pk__in=meetings[name].values("lead"))
 
 
-def daily(pipeline: Pipeline, period: Period) -> tuple[list[date], dict[str, list[int]]]:
-    """Return the days of a period and, for each of them, how many leads came and how many meetings were booked."""
+DAILY = ("leads", "meetings_booked")
+
+
+def daily(pipeline: Pipeline, period: Period, names: Sequence[str] = DAILY) -> tuple[list[date], dict[str, list[int]]]:
+    """Return the days of a period and, for each of them, how many leads came, qualified or booked. A query a name."""
     days = [period.first + timedelta(days=number) for number in range(period.days)]
-    counted = {
-        "leads": _by_day(new_leads(pipeline, period), "created_at", period),
-        "meetings_booked": _by_day(meetings_booked(pipeline, period), "first_told_at", period),
-    }
+    counted = {name: _by_day(*_rows_of(name, pipeline, period), period) for name in names}
     return days, {name: [found.get(day, 0) for day in days] for name, found in counted.items()}
 
 
-def _by_day(rows: QuerySet[Any], column: str, period: Period) -> dict[date, int]:
+def _rows_of(name: str, pipeline: Pipeline, period: Period) -> tuple[QuerySet[Any], str, str]:
+    """Return the rows that a number counts, when each happened, and of what each counts once."""
+    if name == "leads":
+        return new_leads(pipeline, period), "created_at", "pk"
+    if name == "meetings_booked":
+        return meetings_booked(pipeline, period), "first_told_at", "pk"
+    if name == "followups_sent":
+        return sent(pipeline, period), "created_at", "pk"
+    return Stay.objects.filter(period.of("entered_at"), stage__in=qualified_stages(pipeline)), "entered_at", "lead"
+
+
+def _by_day(rows: QuerySet[Any], column: str, counted: str, period: Period) -> dict[date, int]:
     by_day = rows.annotate(day=TruncDate(column, tzinfo=ZoneInfo(period.time_zone))).values_list("day").order_by()
-    return dict(by_day.annotate(number=Count("pk")))
+    return dict(by_day.annotate(number=Count(counted, distinct=counted != "pk")))
 
 
 # --- Leads behind a number
@@ -235,18 +246,22 @@ def _entered(stages: Sequence[Stage], period: Period) -> dict[int, int]:
 def funnel(stages: Sequence[Stage], entered: dict[int, int]) -> list[dict[str, Any]]:
     """Return how many leads entered each stage, and how many that is of those that entered the one before on the way.
 
-    What can be reached from anywhere has nothing before it, and nothing comes after it.
+    What can be reached from anywhere, or is with a person, has nothing before it, and nothing comes after it.
     """
     rows: list[dict[str, Any]] = []
     previous = 0
     for stage in stages:
         number = entered.get(stage.pk, 0)
-        is_on_the_way = not stage.reachable_from_anywhere and stage.kind != Stage.Kind.LOST
-        has_share = is_on_the_way and previous > 0
+        has_share = is_on_the_way(stage) and previous > 0
         share = min(1.0, _rounded(Decimal(number) / previous, 4)) if has_share else None
         rows.append({"stage": stage.key, "name": stage.name, "entered": number, "share_of_previous": share})
-        previous = number if is_on_the_way else previous
+        previous = number if is_on_the_way(stage) else previous
     return rows
+
+
+def is_on_the_way(stage: Stage) -> bool:
+    """Say whether leads pass a stage towards being won: not beside it, with a person or nowhere, nor at another end."""
+    return not stage.reachable_from_anywhere and not stage.pauses_agent and stage.kind != Stage.Kind.LOST
 
 
 def _waits(pipeline: Pipeline, period: Period, kind: Milestone.Kind) -> dict[str, int | None]:
@@ -273,9 +288,9 @@ def _objections(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
 
 def _followups(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
     """Return what became of the messages of each step that were sent in that time."""
-    sent = Attempt.objects.filter(period.of("created_at"), state=SENT, enrollment__sequence__pipeline=pipeline)
     rows = (
-        sent.values("enrollment__sequence", "enrollment__sequence__slug", "step")
+        sent(pipeline, period)
+        .values("enrollment__sequence", "enrollment__sequence__slug", "step")
         .annotate(
             sent=Count("pk"),
             answered=Count("answered_at"),
@@ -295,6 +310,11 @@ def _followups(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def sent(pipeline: Pipeline, period: Period) -> QuerySet[Attempt]:
+    """Return the messages of follow-ups that went out in that time."""
+    return Attempt.objects.filter(period.of("created_at"), state=SENT, enrollment__sequence__pipeline=pipeline)
 
 
 def _rounded(number: Decimal, places: int) -> float:

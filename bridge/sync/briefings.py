@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
-from babel.numbers import format_currency
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q
@@ -31,7 +30,7 @@ from bridge.kommo.errors import Action, decide, is_block
 from bridge.models import Account, Briefing, Card, Delivery, Trouble
 from bridge.sync import ledger, refusals, traits, troubles
 from bridge.sync.traits import Trait
-from leads import meetings
+from leads import meetings, money
 from leads.models import Event, Lead, Pipeline
 from leads.statements import Select
 
@@ -448,9 +447,7 @@ def summary(lead: Lead, call: str = "") -> str:
 def _money(lead: Lead) -> str:
     if lead.bill_value is None:
         return ""
-    # The pipeline says how amounts are written, and with it whose money it is.
-    currency = {"BR": "BRL", "PT": "EUR", "US": "USD"}.get(lead.pipeline.phone_region, "BRL")
-    return format_currency(lead.bill_value, currency, locale=lead.pipeline.locale)
+    return money.written(lead.bill_value, locale=lead.pipeline.locale, region=lead.pipeline.phone_region)
 
 
 def _meeting(lead: Lead) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django import template
 from django.utils import timezone
@@ -10,7 +11,8 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import get_language
 
 from bridge.reasons import told
-from leads.models import Lead
+from leads import money as amounts
+from leads.models import Lead, Pipeline
 
 register = template.Library()
 
@@ -93,3 +95,17 @@ def actor(value: str) -> str:
 def reason(text: str) -> str:
     """Return a stored reason in the active language."""
     return told(text)
+
+
+@register.filter
+def money(amount: Decimal | None, pipeline: Pipeline) -> str:
+    """Return an amount in the money of a pipeline, without cents; a dash for none."""
+    if amount is None:
+        return "–"
+    return amounts.written(amount, locale=pipeline.locale, region=pipeline.phone_region, with_cents=False)
+
+
+@register.filter
+def whatsapp(phone: str | None) -> str:
+    """Return the address that opens a conversation with a phone in WhatsApp; empty without one."""
+    return f"https://wa.me/{phone.removeprefix('+')}" if phone else ""

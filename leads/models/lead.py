@@ -147,7 +147,8 @@ class Lead(models.Model):
         )
         indexes = (
             models.Index(fields=["phone_key"], name="lead_by_phone"),
-            models.Index(fields=["pipeline", "stage"], name="lead_by_stage"),
+            # With what is at stake in each stage, so that the funnel is read from the index alone.
+            models.Index(fields=["pipeline", "stage", "bill_value"], name="lead_by_stage_and_value"),
             models.Index(fields=["-created_at", "-id"], name="lead_newest"),
             models.Index(fields=["handoff_until"], condition=Q(handoff_until__isnull=False), name="handoff_ends"),
             models.Index(fields=["handoff_since"], condition=~Q(handoff_source=""), name="lead_in_handoff"),

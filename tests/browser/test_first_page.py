@@ -9,7 +9,7 @@ from tests.browser.visits import PASSWORD, fits, person
 
 
 @pytest.mark.parametrize("viewport", ["desktop", "phone"])
-@pytest.mark.parametrize(("language", "says"), [("en", "Leads by stage"), ("pt-BR", "Leads por etapa")])
+@pytest.mark.parametrize(("language", "says"), [("en", "Funnel"), ("pt-BR", "Funil")])
 def test_it_speaks_the_persons_language_and_fits_the_screen(open_page, played, language, says, viewport):
     page = open_page(language=language, viewport=viewport)
 

@@ -30,10 +30,13 @@ def test_the_overview_says_what_needs_a_person(open_page, leads, picture):
     page = open_page(role="admin")
     for text in ("3 cards are blocked", "2 cards were refused", "1 card is gone", "1 difference to decide"):
         expect(page.get_by_text(text)).to_be_visible()
+    page.get_by_text("Technical figures").click()
     expect(page.get_by_text("running")).to_be_visible()
+    page.get_by_text("Technical figures").click()
+    page.evaluate("scrollTo(0, 0)")
     assert fits(page)
     assert barriers(page) == []
-    picture(page, "overview", height=1500)
+    picture(page, "overview", height=1700)
 
 
 def test_the_overview_on_a_phone_in_the_dark_in_portuguese(open_page, leads, picture):

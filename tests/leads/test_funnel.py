@@ -75,12 +75,3 @@ def test_the_funnel_costs_the_same_for_any_number_of_leads(pipeline, django_asse
         record(pipeline, f"+558199999000{number}", **QUALIFIED)
     with django_assert_num_queries(6):
         shown(pipeline, timezone.now())
-
-
-def test_days_are_those_of_the_pipelines_zone(pipeline):
-    lead = record(pipeline).lead
-    # Two in the morning in UTC is still yesterday in São Paulo.
-    midnight = timezone.now().replace(hour=2, minute=0)
-    Stay.objects.update(entered_at=midnight)
-    days, entries = funnel.daily_entries(pipeline, days=3, now=midnight + timedelta(hours=10))
-    assert (days[-1].isoformat(), entries[lead.stage_id]) == (midnight.date().isoformat(), [0, 1, 0])

@@ -1,9 +1,10 @@
-"""The overview: what needs a person now, is the bridge healthy, where do the leads stand, what goes out today?"""
+"""The overview: is all well, who waits for a person, how does today go, who is met, and where do the leads stand?"""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -12,23 +13,22 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from bridge.admin.dashboard import attention, charts
 from bridge.doctor import glance
 from bridge.models import Account
-from bridge.selectors import pulse
+from bridge.selectors import morning, pulse, results
 from bridge.sync import briefings
 from followups.today import today
-from leads import funnel, handoff
-from leads.models import Event, Lead, Pipeline
+from leads import funnel
+from leads.models import Event, Lead, Pipeline, Stage
 
-HANDOFFS_SHOWN = 6
+CALLS_SHOWN = 6
 MINUTES_SHOWN = 60
-DAYS_SHOWN = 14
 KEPT_SECONDS = 60
 
 
@@ -74,7 +74,8 @@ def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         **standing(concerns),
         "deliveries": _deliveries(zone, now),
     }
-    return found | _handoffs() | _calls(now) | (_funnel(pipeline, now) if pipeline else {})
+    found |= {"people": morning.people(now=now)} | _calls(now)
+    return found | (_of_pipeline(pipeline, now) if pipeline else {})
 
 
 def standing(concerns: list[attention.Concern]) -> dict[str, Any]:
@@ -84,64 +85,100 @@ def standing(concerns: list[attention.Concern]) -> dict[str, Any]:
     return {"concerns": concerns, "needed": len(needed), "tone": tone}
 
 
-def _handoffs() -> dict[str, Any]:
-    waiting = handoff.with_people()
-    rows = waiting.select_related("stage", "card__account").order_by("handoff_since")
-    return {"handoffs": list(rows[:HANDOFFS_SHOWN]), "handoff_count": waiting.count()}
-
-
 def _calls(now: datetime) -> dict[str, Any]:
     """Return who spoke where no rule leads on, and what they wrote last."""
     rows = briefings.open_calls(now=now).select_related("card__lead__stage")
     said = Event.objects.filter(lead=OuterRef("card__lead"), kind=Event.Kind.INTERACTION, actor=Lead.Actor.LEAD)
     rows = rows.annotate(wrote=Subquery(said.order_by("-at", "-id").values("data__message__text")[:1]))
-    return {"calls": list(rows[:HANDOFFS_SHOWN]), "call_count": rows.count()}
+    return {"calls": list(rows[:CALLS_SHOWN]), "call_count": rows.count()}
 
 
-def _funnel(pipeline: Pipeline, now: datetime) -> dict[str, Any]:
-    seen, days, entries = _weeks(pipeline, now)
-    places = funnel.places(pipeline, seen)
-    most = max((place.standing for place in places), default=0) or 1
-    nothing = [0] * DAYS_SHOWN
-    # Where a lead starts, where it has proved itself, and what all the talk is for.
-    keys = ("new", "qualified", "meeting_scheduled")
-    shown = [place.stage for place in places if place.stage.key in keys] or [place.stage for place in places[:3]]
-    chart = charts.lines([(stage.name, entries.get(stage.pk, nothing)) for stage in shown])
-    chart |= {
-        "from": date_format(days[0], "SHORT_DATE_FORMAT"),
-        "to": _("today"),
-        "label": _("Leads that entered a stage, each of the last %(days)d days") % {"days": DAYS_SHOWN},
+def _of_pipeline(pipeline: Pipeline, now: datetime) -> dict[str, Any]:
+    today, tomorrow, count = morning.meetings(pipeline, now=now)
+    seen, fortnight = _weeks(pipeline, now)
+    met = {"meetings_today": today, "meetings_tomorrow": tomorrow, "meeting_count": count}
+    return met | {"figures": _figures(pipeline, fortnight, now)} | _funnel(pipeline, seen)
+
+
+def _figures(pipeline: Pipeline, fortnight: dict[str, list[int]], now: datetime) -> list[dict[str, Any]]:
+    """Return today's numbers beside yesterday's, each with its line of two weeks and where it leads."""
+    labels = {
+        "leads": _("New leads"),
+        "qualified": _("Qualified"),
+        "meetings_booked": _("Meetings booked"),
+        "followups_sent": _("Follow-ups sent"),
     }
-    rows = [{"place": place, "percent": round(100 * place.standing / most)} for place in places]
-    return {"funnel": rows, "entries": chart, "lately": funnel.LATELY.days}
+    return [
+        {
+            "name": name,
+            "label": labels[name],
+            "today": days[-1],
+            "yesterday": days[-2],
+            "width": charts.WIDTH,
+            "height": charts.HEIGHT,
+            "line": charts.lines([(labels[name], days)])["lines"][0],
+            "url": _behind(name, pipeline, now) if days[-1] else "",
+        }
+        for name, days in fortnight.items()
+    ]
 
 
-def _weeks(pipeline: Pipeline, now: datetime) -> tuple[funnel.Lately, list[date], dict[int, list[int]]]:
+def _behind(name: str, pipeline: Pipeline, now: datetime) -> str:
+    """Return where the rows stand that a number of today counts."""
+    if name == "followups_sent":
+        return reverse("admin:followups_attempt_changelist")
+    today = f"{now.astimezone(ZoneInfo(pipeline.time_zone)):%Y-%m-%d}"
+    asked = urlencode({"pipeline": pipeline.slug, "from": today, "to": today})
+    return f"{reverse('results-leads', args=[name])}?{asked}"
+
+
+def _funnel(pipeline: Pipeline, seen: funnel.Lately) -> dict[str, Any]:
+    """Return the stages on the way, with how many of each went on to the next, and apart those beside it."""
+    places = funnel.places(pipeline, seen)
+    shares = results.funnel([place.stage for place in places], seen.entered)
+    most = max((place.entered for place in places), default=0) or 1
+    rows = [
+        {"place": place, "percent": round(100 * place.entered / most), "share": share["share_of_previous"]}
+        for place, share in zip(places, shares, strict=True)
+    ]
+    on_the_way = [row for row in rows if results.is_on_the_way(row["place"].stage)]
+    aside = [row for row in rows if row not in on_the_way]
+    return {
+        "funnel": on_the_way,
+        "aside": aside,
+        "at_stake": sum(place.value for place in places if _is_alive(place.stage)),
+        "lately": funnel.LATELY.days,
+    }
+
+
+def _is_alive(stage: Stage) -> bool:
+    """Say whether a sale may still come of those that stand there: with the agent or a person, and not given up."""
+    return stage.kind == Stage.Kind.OPEN and not stage.reachable_from_anywhere
+
+
+def _weeks(pipeline: Pipeline, now: datetime) -> tuple[funnel.Lately, dict[str, list[int]]]:
     """Return what takes reading every stay of weeks, kept for a minute: it hardly moves within one."""
-    key = f"funnel:{pipeline.pk}"
+    key = f"overview:{pipeline.pk}"
     if kept := cache.get(key):
         return _unpacked(kept)
-    seen = funnel.lately(pipeline, now=now)
-    days, entries = funnel.daily_entries(pipeline, days=DAYS_SHOWN, now=now)
-    cache.set(key, _packed(seen, days, entries), KEPT_SECONDS)
-    return seen, days, entries
+    seen, fortnight = funnel.lately(pipeline, now=now), morning.fortnight(pipeline, now=now)
+    cache.set(key, _packed(seen, fortnight), KEPT_SECONDS)
+    return seen, fortnight
 
 
-def _packed(seen: funnel.Lately, days: list[date], entries: dict[int, list[int]]) -> dict[str, Any]:
+def _packed(seen: funnel.Lately, fortnight: dict[str, list[int]]) -> dict[str, Any]:
     """Return the figures as JSON has them, which is all that a cache keeps: its keys are texts."""
     return {
         "entered": list(seen.entered.items()),
         "usual_stay": [(pk, stay.total_seconds()) for pk, stay in seen.usual_stay.items()],
         "moved": seen.moved,
-        "days": [day.isoformat() for day in days],
-        "entries": list(entries.items()),
+        "fortnight": fortnight,
     }
 
 
-def _unpacked(kept: dict[str, Any]) -> tuple[funnel.Lately, list[date], dict[int, list[int]]]:
+def _unpacked(kept: dict[str, Any]) -> tuple[funnel.Lately, dict[str, list[int]]]:
     stays = {pk: timedelta(seconds=seconds) for pk, seconds in kept["usual_stay"]}
-    seen = funnel.Lately(dict(kept["entered"]), stays, kept["moved"])
-    return seen, [date.fromisoformat(day) for day in kept["days"]], dict(kept["entries"])
+    return funnel.Lately(dict(kept["entered"]), stays, kept["moved"]), kept["fortnight"]
 
 
 def _deliveries(zone: str, now: datetime) -> dict[str, Any]:

@@ -12,6 +12,13 @@ document.querySelectorAll("[data-live]").forEach((part) => {
     return document.hidden || inside || part.querySelector("dialog[open], form[data-sent]");
   }
 
+  // What somebody has unfolded stays so.
+  function put(html) {
+    const open = [...part.querySelectorAll("details[id][open]")].map((one) => one.id);
+    part.innerHTML = html;
+    part.querySelectorAll("details[id]").forEach((one) => (one.open = one.open || open.includes(one.id)));
+  }
+
   async function refresh() {
     if (isBusy()) return;
     try {
@@ -20,7 +27,7 @@ document.querySelectorAll("[data-live]").forEach((part) => {
       const html = await answer.text();
       const wasLost = part.classList.contains("kb-lost");
       // What has not changed stays as it is: somebody may be reading, marking or about to follow a link in it.
-      if (!isBusy() && (html !== shown || wasLost)) part.innerHTML = shown = html;
+      if (!isBusy() && (html !== shown || wasLost)) put((shown = html));
       part.classList.remove("kb-lost");
     } catch {
       // A restart of the server, a lost network, an ended session: say so and go on trying.

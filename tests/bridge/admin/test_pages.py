@@ -65,7 +65,7 @@ def test_the_first_page_opens_before_anything_is_there(staff):
 
 def test_the_first_page_speaks_the_browsers_language(staff, full):
     assert "Leads por etapa" in staff.get("/admin/", headers={"accept-language": "pt-BR"}).content.decode()
-    assert "Leads by stage" in staff.get("/admin/", headers={"accept-language": "en"}).content.decode()
+    assert "Technical figures" in staff.get("/admin/", headers={"accept-language": "en"}).content.decode()
 
 
 def test_the_webhooks_columns_are_named_in_portuguese(staff, full):

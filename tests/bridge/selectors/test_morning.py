@@ -1,0 +1,102 @@
+"""What the overview tells of the day: who waits with their words, today beside yesterday, meetings by the day."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.utils import timezone
+
+from bridge.selectors import morning
+from leads import handoff
+from leads.interactions import Direction, Meeting, Message
+from leads.models import Lead, Pipeline
+from leads.models import Meeting as MeetingRow
+from tests.conftest import record
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=ZoneInfo("America/Sao_Paulo"))
+QUALIFIED = {"qualification_score": 82, "context": {"conversation_stage": "qualificação"}}
+
+
+@pytest.fixture(autouse=True)
+def noon(time_machine):
+    time_machine.move_to(NOON, tick=False)
+
+
+def hand_over(lead, minutes_ago):
+    now = NOON - timedelta(minutes=minutes_ago)
+    handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="quer um vendedor", now=now)
+
+
+def says(text, minutes_ago=0, direction=Direction.INBOUND):
+    return {"message": Message(direction, text=text), "occurred_at": NOON - timedelta(minutes=minutes_ago)}
+
+
+def test_who_waits_longest_is_first_with_what_they_said_last(pipeline):
+    for number, minutes in enumerate((5, 90)):
+        lead = record(pipeline, f"+55819999900{number:02}", name=f"Lead {number}").lead
+        hand_over(lead, minutes)
+        record(pipeline, f"+55819999900{number:02}", **says(f"alguém aí? {number}"))
+    found = morning.people(now=NOON)
+    assert [(one.name, one.said, one.is_late) for one in found.waiting] == [
+        ("Lead 1", "alguém aí? 1", True),
+        ("Lead 0", "alguém aí? 0", False),
+    ]
+    assert (found.waiting_count, found.served, found.served_count) == (2, [], 0)
+
+
+def test_who_is_served_stands_apart_with_who_serves_them(pipeline):
+    lead = record(pipeline, name="João", **says("quero fechar", 30)).lead
+    hand_over(lead, 20)
+    Lead.objects.filter(pk=lead.pk).update(last_staff_at=NOON - timedelta(minutes=5))
+    lead.messages.create(direction="staff", author="Ana Ribeiro", text="Oi!", at=NOON, state="sent")
+    found = morning.people(now=NOON)
+    assert (found.waiting, found.waiting_count, found.served_count) == ([], 0, 1)
+    assert [(one.name, one.served_by) for one in found.served] == [("João", "Ana Ribeiro")]
+
+
+def test_only_the_first_few_are_shown_and_all_are_counted(pipeline):
+    for number in range(morning.PEOPLE_SHOWN + 2):
+        hand_over(record(pipeline, f"+55819999900{number:02}").lead, number)
+    found = morning.people(now=NOON)
+    assert (len(found.waiting), found.waiting_count) == (morning.PEOPLE_SHOWN, morning.PEOPLE_SHOWN + 2)
+
+
+def test_today_stands_beside_yesterday_in_the_pipelines_days(pipeline):
+    for number in range(3):
+        record(pipeline, f"+55819999900{number:02}", **QUALIFIED)
+    # A quarter to midnight in São Paulo, which is today in UTC.
+    Lead.objects.filter(phone="+5581999990000").update(created_at=NOON.replace(day=23, hour=23, minute=45))
+    counted = morning.fortnight(pipeline, now=NOON)
+    assert counted["leads"][-2:] == [1, 2]
+    assert counted["qualified"][-2:] == [0, 3]
+    assert {len(days) for days in counted.values()} == {morning.DAYS_SHOWN}
+
+
+def test_meetings_are_those_of_today_and_tomorrow_by_the_clock(pipeline):
+    begins = {
+        "yesterday": NOON - timedelta(days=1),
+        "today": NOON.replace(hour=15),
+        "late today": NOON.replace(hour=23, minute=30),
+        "tomorrow": NOON + timedelta(days=1),
+        "after that": NOON + timedelta(days=2),
+        "cancelled": NOON.replace(hour=16),
+    }
+    for number, (name, starts_at) in enumerate(begins.items()):
+        phone, status = f"+55819999900{number:02}", "cancelled" if name == "cancelled" else "scheduled"
+        meeting = Meeting(id=f"evt{number}", status=status, starts_at=starts_at)
+        record(pipeline, phone, name=name, context={"meeting": meeting})
+    today, tomorrow, count = morning.meetings(pipeline, now=NOON)
+    assert [str(one.lead) for one in today] == ["today", "late today"]
+    assert [str(one.lead) for one in tomorrow] == ["tomorrow"]
+    assert count == 3
+
+
+def test_meetings_of_other_pipelines_are_theirs(pipeline):
+    other = Pipeline.objects.create(slug="other", name="Outro")
+    lead = record(
+        pipeline, context={"meeting": Meeting(id="evt", status="scheduled", starts_at=NOON + timedelta(hours=1))}
+    ).lead
+    assert MeetingRow.objects.filter(lead=lead).exists()
+    assert morning.meetings(other, now=timezone.now()) == ([], [], 0)

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("leads", "0035_care_of_another_lead"),
+        ("leads", "0036_plain_words"),
     ]
 
     operations = [

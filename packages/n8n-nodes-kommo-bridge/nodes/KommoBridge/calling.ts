@@ -1,0 +1,98 @@
+import { NodeApiError, sleep } from 'n8n-workflow';
+import type { IDataObject, IExecuteFunctions, IHttpRequestMethods, JsonObject } from 'n8n-workflow';
+
+const TRIES = 5;
+const FIRST_WAIT_SECONDS = 0.5;
+const LONGEST_WAIT_SECONDS = 30;
+const ANSWER_WITHIN_MS = 20_000;
+const AGAIN = new Set([429, 500, 502, 503, 504]);
+
+export interface Call {
+	method: IHttpRequestMethods;
+	path: string;
+	query?: IDataObject;
+	body?: IDataObject;
+	/** The same for every try, so that whatever may have arrived is acted on once. */
+	key?: string;
+}
+
+interface Full {
+	statusCode: number;
+	headers: Record<string, string | undefined>;
+	body: unknown;
+}
+
+/** What the bridge answered, or why it did not. */
+type Outcome = { answer: IDataObject } | { away: string };
+
+/** Call the bridge; throws a NodeApiError when it refuses or is away. */
+export async function call(context: IExecuteFunctions, itemIndex: number, wanted: Call): Promise<IDataObject> {
+	const outcome = await ask(context, itemIndex, wanted);
+	if ('answer' in outcome) return outcome.answer;
+	throw new NodeApiError(context.getNode(), { message: outcome.away }, { itemIndex, message: outcome.away });
+}
+
+/**
+ * Call the bridge by its own rules of trying again: no answer, 429 and 5xx up to five times, with growing waits or
+ * as long as Retry-After says. Throws a NodeApiError with what the bridge said of a refusal.
+ */
+export async function ask(context: IExecuteFunctions, itemIndex: number, wanted: Call): Promise<Outcome> {
+	const credentials = await context.getCredentials('kommoBridgeApi', itemIndex);
+	const address = String(credentials.address).replace(/\/+$/, '');
+	let trouble = '';
+	for (let tried = 1; tried <= TRIES; tried += 1) {
+		let asked = 0;
+		let answer: Full | undefined;
+		try {
+			answer = (await context.helpers.httpRequestWithAuthentication.call(context, 'kommoBridgeApi', {
+				method: wanted.method,
+				url: `${address}/api/v1/${wanted.path}`,
+				qs: wanted.query,
+				body: wanted.body,
+				headers: { Accept: 'application/json', ...(wanted.key ? { 'Idempotency-Key': wanted.key } : {}) },
+				json: true,
+				timeout: ANSWER_WITHIN_MS,
+				returnFullResponse: true,
+				ignoreHttpStatusErrors: true,
+			})) as Full;
+		} catch (error) {
+			trouble = (error as Error).message;
+		}
+		if (answer) {
+			if (answer.statusCode < 300) return { answer: objectOf(answer.body) };
+			if (!AGAIN.has(answer.statusCode)) throw refusal(context, itemIndex, answer);
+			trouble = `it answered ${answer.statusCode}`;
+			asked = Number(answer.headers['retry-after']) || 0;
+		}
+		if (tried < TRIES) {
+			const wait = Math.max(asked, FIRST_WAIT_SECONDS * 2 ** (tried - 1));
+			await sleep(Math.min(LONGEST_WAIT_SECONDS, wait) * 1000);
+		}
+	}
+	return { away: `The bridge does not answer: ${trouble}` };
+}
+
+/** A key for what one item of one run does; n8n's own "retry on fail" has the same. */
+export function keyOf(context: IExecuteFunctions, itemIndex: number): string {
+	const run = context.evaluateExpression('{{ $runIndex }}', itemIndex) as number;
+	const instance = context.getInstanceId().slice(0, 16);
+	return ['n8n', instance, context.getExecutionId(), context.getNode().id, run, itemIndex].join(':');
+}
+
+function objectOf(body: unknown): IDataObject {
+	return typeof body === 'object' && body !== null ? (body as IDataObject) : {};
+}
+
+/** What the bridge said, each field by name: "lead.phone: …". */
+function refusal(context: IExecuteFunctions, itemIndex: number, answer: Full): NodeApiError {
+	const problem = objectOf(answer.body);
+	const errors = Array.isArray(problem.errors) ? (problem.errors as IDataObject[]) : [];
+	const fields = errors.map((one) => (one.field ? `${String(one.field)}: ${String(one.message)}` : String(one.message)));
+	const said = String(problem.detail ?? problem.title ?? `the bridge answered ${answer.statusCode}`);
+	return new NodeApiError(context.getNode(), { ...problem, statusCode: answer.statusCode } as JsonObject, {
+		itemIndex,
+		httpCode: String(answer.statusCode),
+		message: fields.length ? fields.join('; ') : said,
+		description: said,
+	});
+}

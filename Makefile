@@ -5,12 +5,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+# The site has an environment of its own: neither the bridge nor its tests need any of it.
+DOCS := $(VENV)/docs/.made
 # Settings for the checks that load the project: they speak to no database and no account.
 CHECK_ENV = ENV_FILE=/dev/null DEBUG=false SECRET_KEY=$(shell head -c 60 /dev/urandom | base64 -w 0 | tr '+/' '-_') \
 	FIELD_ENCRYPTION_KEYS=$(shell head -c 32 /dev/urandom | base64 -w 0 | tr '+/' '-_') DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench format lock audit clients release clean
+.PHONY: help install demo run test check bench format lock audit clients nodes docs release clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -66,7 +68,7 @@ format: $(DEV) ## format and mend what can be mended
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 lock: $(DEV) ## write the locks anew, for pins that were changed; asks the network
-	@for name in requirements requirements-extra requirements-dev; do \
+	@for name in requirements requirements-extra requirements-dev requirements-docs; do \
 		$(VENV)/bin/uv pip compile $$name.txt --no-strip-extras --generate-hashes --universal --python-version 3.11 --no-annotate \
 			--custom-compile-command "make lock" --quiet --output-file $$name.lock; done
 
@@ -76,11 +78,17 @@ audit: $(DEV) ## known vulnerabilities of what is installed; asks the network
 clients: $(DEV) ## clients by two public generators, calling every operation of a running bridge; asks the network
 	@$(PY) scripts/check_clients.py
 
+nodes: $(DEV) ## lint, build and test the n8n nodes, then a real n8n with them and a running bridge; asks the network
+	@$(PY) scripts/check_n8n.py
+
+docs: $(RUNTIME) $(DOCS) ## the documents as a site in build/docs, every link checked
+	@$(CHECK_ENV) $(PY) -m scripts.docs_site
+
 release: $(DEV) ## wheel and sdist in dist/, proved in an empty environment; asks the network
 	@$(PY) scripts/release.py $(ARGS)
 
 clean: ## remove what make made, but not your data
-	rm -rf $(VENV) dist staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
+	rm -rf $(VENV) dist build staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
 
 .env: | $(RUNTIME)
 	@$(PY) scripts/make_env.py
@@ -103,4 +111,10 @@ $(RUNTIME): $(VENV)/bin/python requirements.lock
 $(DEV): $(RUNTIME) requirements-dev.lock
 	@echo "Installing what tests and checks need …"
 	@$(PY) $(PIP_INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(DOCS): $(VENV)/bin/python requirements-docs.lock
+	@echo "Installing what makes the site …"
+	@$(PY) -m venv $(VENV)/docs
+	@$(VENV)/docs/bin/python $(PIP_INSTALL) -r requirements-docs.lock
 	@touch $@

@@ -44,7 +44,8 @@ SAY = {
             "webhookId": "say", "parameters": {"httpMethod": "POST", "path": "say", "options": {}},
         },
         {
-            "id": "s", "name": "Say", "type": "n8n-nodes-kommo-bridge.kommoBridge", "typeVersion": 1, "position": [200, 0],
+            "id": "s", "name": "Say", "type": "n8n-nodes-kommo-bridge.kommoBridge", "typeVersion": 1,
+            "position": [200, 0],
             "credentials": {"kommoBridgeApi": {"id": "kommoBridge", "name": "Kommo Bridge"}},
             "parameters": {
                 "resource": "message", "operation": "send", "leadId": "={{ $json.body.lead }}", "text": "Olá daqui",
@@ -155,7 +156,8 @@ def database() -> dict[str, str]:
         return {}
     server = urlsplit(os.environ["N8N_DATABASE_URL"])
     return {
-        "DB_TYPE": "postgresdb", "DB_POSTGRESDB_HOST": str(server.hostname), "DB_POSTGRESDB_PORT": str(server.port or 5432),
+        "DB_TYPE": "postgresdb", "DB_POSTGRESDB_HOST": str(server.hostname),
+        "DB_POSTGRESDB_PORT": str(server.port or 5432),
         "DB_POSTGRESDB_DATABASE": server.path[1:], "DB_POSTGRESDB_USER": server.username or "",
         "DB_POSTGRESDB_PASSWORD": server.password or "",
     }  # fmt: skip

@@ -14,6 +14,8 @@ import django
 from scripts.docs_site import links, pages
 
 ROOT = pages.ROOT
+# As manage.py has it: the commands are read from the code.
+sys.path.append(str(ROOT / "packages" / "kommo-sandbox" / "src"))
 BUILD = ROOT / "build"
 ZENSICAL = ROOT / ".venv" / "docs" / "bin" / "zensical"
 WORDS = {

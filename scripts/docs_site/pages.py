@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("en", "pt-BR")
 TRANSLATED = {"README.md": "README.pt-BR.md"}
+# For who reads the repository; the site has no such language.
+NO_PAGES = ("README.es.md",)
 IN_ENGLISH = '!!! info "Em inglês"\n\n    Esta página ainda não foi traduzida.\n\n'
 FENCED = re.compile(r"(^[ ]*```.*?^[ ]*```$)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(\]\()(?!https?:|mailto:)([^)\s]+)(\))")

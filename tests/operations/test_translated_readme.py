@@ -1,4 +1,4 @@
-"""The README in Portuguese says what the English one says: the same parts, commands, links and names."""
+"""The README's translations say what the English one says: the same parts, commands, links and names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 
 import pytest
 
-from tests.repository import ROOT, text_of
+from tests.operations.test_documents import ROOT, text_of
 
-ENGLISH, PORTUGUESE = ROOT / "README.md", ROOT / "README.pt-BR.md"
+ENGLISH = ROOT / "README.md"
+TRANSLATIONS = [ROOT / "README.pt-BR.md", ROOT / "README.es.md"]
+ALL = [ENGLISH, *TRANSLATIONS]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -26,12 +28,12 @@ def commands(text: str) -> list[tuple[str, str]]:
 
 
 def links(text: str) -> list[str]:
-    names = {ENGLISH.name, PORTUGUESE.name}
+    names = {path.name for path in ALL}
     return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if link not in names]
 
 
 def names(text: str) -> list[str]:
-    """Settings, commands and files stand in both as they are; sentences have their own order."""
+    """Settings, commands and files stand in all as they are; sentences have their own order."""
     return sorted(re.findall(r"`([^`\n]+)`", without_fences(text)))
 
 
@@ -39,11 +41,12 @@ def rows(text: str) -> int:
     return len(re.findall(r"^(?:\||- |\d\. )", text, re.MULTILINE))
 
 
+@pytest.mark.parametrize("translation", TRANSLATIONS, ids=lambda path: path.name)
 @pytest.mark.parametrize("part", [headings, commands, links, names, rows], ids=lambda part: part.__name__)
-def test_both_have_the_same(part):
-    assert part(text_of(PORTUGUESE)) == part(text_of(ENGLISH))
+def test_a_translation_has_the_same(translation, part):
+    assert part(text_of(translation)) == part(text_of(ENGLISH))
 
 
-def test_each_leads_to_the_other():
-    assert f"({PORTUGUESE.name})" in text_of(ENGLISH)
-    assert f"({ENGLISH.name})" in text_of(PORTUGUESE)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_each_leads_to_the_others(path):
+    assert {f"({other.name})" for other in ALL if other != path} <= set(re.findall(r"\([^)]+\)", text_of(path)))

@@ -1,11 +1,11 @@
-"""What the workers do, and what of it is due.
+"""What the workers do; what of it is due: bridge/due.py.
 
 Every task is idempotent and short; our own rows say what is due, and the queue only says "look".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -15,7 +15,6 @@ from typing import ParamSpec, cast
 import structlog
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -23,12 +22,11 @@ from bridge import agent_events, alerts, crew, heartbeat, host, personal_data, r
 from bridge.channels import carrying
 from bridge.configuration import reevaluation
 from bridge.errors import KommoError, KommoHeldError
-from bridge.intakes import inbox as intake_inbox
 from bridge.intakes import processing as intakes
 from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
-from bridge.models import Account, Card, Trouble
+from bridge.models import Account, Trouble
 from bridge.sync import (
     briefings,
     catalogue,
@@ -47,14 +45,13 @@ from bridge.sync import (
     switches,
     takeovers,
     troubles,
-    vanished,
 )
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from bridge.sync.leases import alone
 from bridge.sync.troubles import Subject
-from bridge.webhooks import inbox, processing
+from bridge.webhooks import processing
 from followups import dispatch
-from leads import handoff, meetings, responsibility
+from leads import meetings, responsibility
 
 log = structlog.get_logger(__name__)
 
@@ -62,18 +59,12 @@ log = structlog.get_logger(__name__)
 LONGEST_DRAIN_ASIDE = timedelta(minutes=2)
 
 P = ParamSpec("P")
-TaskCall = tuple[str, tuple[object, ...]]
 
-POLL_EVERY = timedelta(minutes=5)
-COMPARE_EVERY = timedelta(hours=24)
 LONGEST_COMPARISON = timedelta(minutes=10)
 # Well inside the queue's own limit of a task.
 LONGEST_COMPARING = timedelta(seconds=20)
 # The first comparison of an account leaves the other half of Kommo's calls to conversations.
 FIRST_COMPARISON_SHARE = 0.5
-# A person who replies in Kommo's chat is noticed within this; one call to the events feed.
-ASK_FOR_RESULTS_EVERY = timedelta(minutes=1)
-LOOK_FOR_TAKEOVERS_EVERY = timedelta(seconds=60)
 LONGEST_SENDING = timedelta(seconds=20)
 LONGEST_PRUNING = timedelta(seconds=15)
 LONGEST_WATCH = timedelta(minutes=2)
@@ -402,128 +393,3 @@ def watch() -> None:
     with alone("watch", now=now, longest=LONGEST_WATCH) as mine:
         if mine:
             alerts.look(now)
-
-
-def _deliveries(now: datetime) -> Iterable[TaskCall]:
-    return [("bridge.tasks.deliver", (account_id,)) for account_id in outbox.accounts_with_work(now=now)]
-
-
-def _inboxes(now: datetime) -> Iterable[TaskCall]:
-    with_mail = inbox.accounts_with_mail()
-    resting = troubles.resting(now=now) if with_mail else set()
-    return [
-        ("bridge.tasks.read_inbox", (account_id,))
-        for account_id in with_mail
-        if (account_id, Subject.INBOX) not in resting
-    ]
-
-
-def _polls(now: datetime) -> Iterable[TaskCall]:
-    due: list[TaskCall] = []
-    rows = Account.objects.exclude(state=Account.State.PAUSED).values_list(
-        "pk", "polled_at", "compared_at", "comparing_since", "connected_at"
-    )
-    resting = troubles.resting(now=now)
-    for pk, polled_at, compared_at, comparing_since, connected_at in rows:
-        if connected_at is None or (pk, Subject.COMPARE) in resting:
-            continue
-        # The latest changes first: a full comparison takes its time, and a person may have taken over meanwhile.
-        if polled_at is None or polled_at < now - POLL_EVERY:
-            due.append(("bridge.tasks.poll", (pk,)))
-        elif comparing_since or compared_at is None or compared_at < now - COMPARE_EVERY:
-            due.append(("bridge.tasks.poll", (pk, True)))
-    return due
-
-
-def _looks_at_accounts(now: datetime) -> Iterable[TaskCall]:
-    connected = Account.objects.exclude(state=Account.State.PAUSED).filter(connected_at__isnull=False)
-    long_ago = now - LOOK_FOR_TAKEOVERS_EVERY
-    resting = troubles.resting(now=now)
-    for pk in connected.filter(_before("takeovers_looked_at", long_ago)).values_list("pk", flat=True):
-        if (pk, Subject.EVENTS) not in resting:
-            yield "bridge.tasks.notice_takeovers", (pk,)
-    unchecked = connected.exclude(webhook_secret_hash="").filter(
-        _before("webhook_checked_at", now - subscription.CHECK_EVERY)
-    )
-    for pk in unchecked.values_list("pk", flat=True):
-        if (pk, Subject.WEBHOOKS) not in resting:
-            yield "bridge.tasks.check_subscription", (pk,)
-    for pk in catalogue.out_of_date(now=now).values_list("pk", flat=True):
-        if (pk, Subject.CATALOGUE) not in resting:
-            yield "bridge.tasks.look_at_catalogue", (pk,)
-
-
-def _missing_leads(now: datetime) -> Iterable[TaskCall]:
-    missing = Card.objects.filter(missing_since__lte=now - vanished.SECOND_LOOK_AFTER)
-    accounts = missing.exclude(account__state=Account.State.PAUSED).values_list("account_id", flat=True).distinct()
-    resting = troubles.resting(now=now) if accounts else set()
-    return [
-        ("bridge.tasks.look_for_missing", (pk,))
-        for pk in accounts
-        if not {(pk, Subject.HIDDEN), (pk, Subject.COMPARE)} & resting
-    ]
-
-
-def _before(column: str, moment: datetime) -> Q:
-    return Q(**{column: None}) | Q(**{f"{column}__lt": moment})
-
-
-def _followups(now: datetime) -> Iterable[TaskCall]:
-    return [("bridge.tasks.send_followups", ())] if dispatch.has_work(now) else []
-
-
-def _messages(now: datetime) -> Iterable[TaskCall]:
-    return [("bridge.tasks.send_messages", ())] if carrying.has_work(now) else []
-
-
-def _agent_events(now: datetime) -> Iterable[TaskCall]:
-    return [("bridge.tasks.tell_agent", ())] if agent_events.has_work(now) else []
-
-
-def _intakes(now: datetime) -> Iterable[TaskCall]:
-    return [("bridge.tasks.read_intakes", ())] if intake_inbox.has_mail(now) else []
-
-
-def _waits(now: datetime) -> Iterable[TaskCall]:
-    if handoff.expired(now).exists() or meetings.passing(now).exists():
-        yield "bridge.tasks.end_waits", ()
-    for account_id in switches.at_closed_doors(now=now):
-        yield "bridge.tasks.knock", (account_id,)
-
-
-def _reevaluations(now: datetime) -> Iterable[TaskCall]:
-    return [("bridge.tasks.reevaluate", ())] if reevaluation.has_work() else []
-
-
-_asked_at: dict[str, datetime] = {}
-
-
-def _every(span: timedelta, call: str) -> Callable[[datetime], Iterable[TaskCall]]:
-    """Return a tick that asks for a call so often. Each clock remembers for itself: twice costs a few looks."""
-
-    def tick(now: datetime) -> Iterable[TaskCall]:
-        if call in _asked_at and now - _asked_at[call] < span:
-            return []
-        _asked_at[call] = now
-        return [(call, ())]
-
-    return tick
-
-
-# What the worker's clock asks every second; each by cheap, indexed queries.
-TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
-    _deliveries,
-    _inboxes,
-    _intakes,
-    _followups,
-    _messages,
-    _agent_events,
-    _polls,
-    _looks_at_accounts,
-    _missing_leads,
-    _waits,
-    _reevaluations,
-    _every(retention.PRUNE_EVERY, "bridge.tasks.prune"),
-    _every(alerts.LOOK_EVERY, "bridge.tasks.watch"),
-    _every(ASK_FOR_RESULTS_EVERY, "bridge.tasks.ask_for_results"),
-]

@@ -17,7 +17,7 @@ from django.test import TransactionTestCase
 from django.utils import timezone, translation
 from hypothesis import settings
 
-from bridge import tasks
+from bridge import due, tasks
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
 from bridge.kommo.abreast import Abreast
@@ -272,7 +272,7 @@ def look_again(account: Account) -> None:
 
 def due_calls() -> list[tasks.TaskCall]:
     """What the worker's clock would hand to the queue now."""
-    return [call for tick in tasks.TICKS for call in tick(timezone.now())]
+    return [call for tick in due.TICKS for call in tick(timezone.now())]
 
 
 def amount(value: Any) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge import tasks
+from bridge import due, tasks
 from bridge.configuration import establishing
 from bridge.configuration.connecting import Connection
 from bridge.models import Account
@@ -29,7 +29,7 @@ def refuse(account, reason="the token was refused"):
 def knock_now(account):
     """Let the wait be over, and the worker's clock look."""
     Account.objects.filter(pk=account.pk).update(paused_until=timezone.now())
-    for task, arguments in tasks._waits(timezone.now()):
+    for task, arguments in due._waits(timezone.now()):
         assert task == "bridge.tasks.knock"
         tasks.knock(*arguments)
     account.refresh_from_db()
@@ -94,7 +94,7 @@ def test_a_door_that_opens_for_a_read_alone_is_tried_ever_more_seldom(account, p
 
 def test_nobody_knocks_before_the_wait_is_over(account, kommo):
     refuse(account)
-    assert list(tasks._waits(timezone.now())) == []
+    assert list(due._waits(timezone.now())) == []
 
 
 def test_a_pause_by_a_person_ends_by_a_person_alone(account, kommo):

@@ -15,7 +15,18 @@ from bridge import agent_events, personal_data, reasons, serving
 from bridge.channels import waking
 from bridge.channels.road import ByTheirChannels
 from bridge.models import Account, Card
-from bridge.sync import adoption, briefings, figures, handing_over, nudge, outbox, people, places, switches
+from bridge.sync import (
+    briefing_texts,
+    briefings,
+    figures,
+    first_sight,
+    handing_over,
+    nudge,
+    outbox,
+    people,
+    places,
+    switches,
+)
 from followups import channels, enrollment, telling
 from followups.recording import followups_sent
 from leads import announcements, gate, numbers, silence, untold
@@ -46,7 +57,7 @@ silence.ask(switches.silent)
 gate.ask_tags(serving.tags_of)
 numbers.ask_elsewhere(people.owners_of_contacts)
 channels.carried_by(ByTheirChannels())
-briefings.in_words = reasons.told
+briefing_texts.in_words = reasons.told
 
 
 @receiver(announcements.leads_saved)
@@ -190,7 +201,7 @@ def field_was_bound(instance: FieldMapping, raw: bool, **_: object) -> None:
     """What stands in a field that shows one of our facts from now on was put there by somebody else."""
     if not raw and instance.kommo_field_id and instance.kommo_field_id != instance.bound_before:
         Pipeline(pk=instance.pipeline_id).rules_changed()
-        adoption.first_sight_of_field(instance, now=timezone.now())
+        first_sight.first_sight_of_field(instance, now=timezone.now())
 
 
 @receiver(post_save, sender=Flow)
@@ -211,7 +222,7 @@ def family_will_be_claimed(instance: TagRule, raw: bool, **_: object) -> None:
 def family_was_claimed(instance: TagRule, raw: bool, **_: object) -> None:
     if not raw and instance.template != instance.template_before:
         Pipeline(pk=instance.pipeline_id).rules_changed()
-        adoption.first_sight_of_tags(instance, now=timezone.now())
+        first_sight.first_sight_of_tags(instance, now=timezone.now())
 
 
 def requeue_blocked(pipeline_id: int, *, now: datetime) -> None:

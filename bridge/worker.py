@@ -28,12 +28,11 @@ from django_q.tasks import async_task
 
 from bridge import host
 from bridge.channels import carrying
-from bridge.due import TICKS
+from bridge.due import TICKS, TaskCall
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
 from bridge.home import MANAGE
 from bridge.models import Account, Heartbeat, WorkLease
 from bridge.sync import clock, intent
-from bridge.tasks import TaskCall
 from followups import dispatch
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,8 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
+from followups import aiming, unreachable, versions
 from followups import enrollment as enrollments
-from followups import unreachable, versions
 from followups.enrollment import MEETING, UNANSWERED
 from followups.models import Attempt, Enrollment, Sequence
 from leads import announcements, optout
@@ -96,7 +96,7 @@ def _count_from(enrollment: Enrollment, lead: Lead) -> None:
         return
     enrollment.anchor_at = ours
     enrollment.lead = lead
-    enrollments.aim(enrollment, enrollments.due_of(enrollment, versions.read(enrollment.version)))
+    aiming.aim(enrollment, aiming.due_of(enrollment, versions.read(enrollment.version)))
     enrollment.save(update_fields=["anchor_at", "next_at", "next_reason", "late_so_far"])
 
 

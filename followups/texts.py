@@ -21,7 +21,7 @@ from liquid import BoundTemplate, Environment
 from liquid.exceptions import LiquidError, ResourceLimitError
 
 from followups import moments
-from followups.enrollment import clock_of, zone_of
+from followups.aiming import clock_of, zone_of
 from followups.loops import BoundedFor, BoundedTablerow
 from leads import booking_links
 from leads.models import Lead

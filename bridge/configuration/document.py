@@ -1,4 +1,4 @@
-"""The shape of the configuration file: the whole of what staff edit, as frozen values, and to and from YAML. Pure.
+"""The shape of the configuration file: the whole of what staff edit, as frozen values. Pure.
 
 The file is the whole truth: a key that is left out means its default. Only Kommo's ids are different: one that is left
 out stays as the database has it. What nearly every pipeline has in common need not be written, and is not exported:
@@ -10,21 +10,16 @@ out stays as the database has it. What nearly every pipeline has in common need 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import time, timedelta
 from decimal import Decimal
-from io import StringIO
 from typing import Annotated, Any, ClassVar
 from zoneinfo import available_timezones
 
 import holidays
 import phonenumbers
 from django.utils import translation
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
 
-from bridge.configuration.problems import Problem, RefusedError
 from bridge.configuration.records import Named, Record, Says
 from bridge.configuration.structures import Many, One, TextPairs, Texts
 from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Share, Slug, Text, Value
@@ -37,7 +32,6 @@ from leads import models as leads
 from leads.models.pipeline import usual_opt_out_words, usual_words_for_nothing
 from leads.names import name_key
 
-LARGEST_FILE = 1024 * 1024
 # Kommo's own, the same in every pipeline.
 STATUS_IDS = {"won": 142, "lost": 143}
 # What a verdict's stage is called unless the file says otherwise.
@@ -483,108 +477,3 @@ class Configuration(Record):
         Many(Pipeline, at_least=1),
         Says("All there are: one that the file has not is removed, unless leads stand in it."),
     ]
-
-
-def parse(data: bytes) -> Configuration:
-    """Return what the file says, with everything filled in that it may leave out.
-
-    Looks at the shape alone: what the parts say about each other is `contradictions.find`'s. Raises RefusedError.
-    """
-    if len(data) > LARGEST_FILE:
-        raise RefusedError([Problem(1, f"the file has {len(data)} bytes; at most {LARGEST_FILE} are read")])
-    node = _compose(data)
-    if node is None:
-        raise RefusedError([Problem(1, "the file is empty")])
-    read = One(Configuration).read(node)
-    assert isinstance(read, Configuration)
-    return replace(read, pipelines=tuple(complete(pipeline) for pipeline in read.pipelines))
-
-
-def dump(configuration: Configuration) -> str:
-    """Return the file that says this: defaults left out, keys in one order, so that equal ones are equal texts."""
-    short = replace(configuration, pipelines=tuple(shorten(pipeline) for pipeline in configuration.pipelines))
-    yaml = YAML()
-    # Rows stay on their lines: a change of one is a change of one line.
-    yaml.width = LARGEST_FILE
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    text = StringIO()
-    yaml.dump(One(Configuration).show(short), text)
-    return text.getvalue()
-
-
-def complete(pipeline: Pipeline) -> Pipeline:
-    """Fill in what a file may leave out."""
-    stages = [replace(one, kommo_status_id=one.kommo_status_id or STATUS_IDS.get(one.kind)) for one in pipeline.stages]
-    for kind, usual in USUAL_ENDS.items():
-        if kind not in pipeline.without and all(kind not in (one.kind, one.key) for one in stages):
-            stages.append(replace(usual, kommo_status_id=STATUS_IDS[kind], lines={"": pipeline.lines.get("stages", 1)}))
-    qualification = pipeline.qualification
-    if qualification:
-        keys = {one.key for one in stages}
-        said = {name: getattr(qualification, name) for name in VERDICTS}
-        usual_stages: dict[str, Any] = {
-            name: (VERDICTS[name] if VERDICTS[name] in keys else None) for name, stage in said.items() if stage == USUAL
-        }
-        qualification = replace(qualification, **usual_stages)
-    absent = tuple(kind for kind in STATUS_IDS if all(one.kind != kind for one in stages))
-    # What contradicts itself stays, to be refused with its line.
-    absent += tuple(kind for kind in pipeline.without if kind not in absent)
-    return replace(pipeline, stages=tuple(stages), qualification=qualification, without=absent)
-
-
-def shorten(pipeline: Pipeline) -> Pipeline:
-    """Leave out what `complete` fills in."""
-    stages = [
-        replace(one, kommo_status_id=None) if one.kommo_status_id == STATUS_IDS.get(one.kind) else one
-        for one in pipeline.stages
-    ]
-    short = replace(pipeline, stages=tuple(stages))
-    for without_ends in (("won", "lost"), ("lost",), ("won",)):
-        usual = [USUAL_ENDS[kind] for kind in without_ends]
-        fewer = replace(pipeline, stages=tuple(one for one in stages if one not in usual))
-        if complete(fewer) == pipeline:
-            short = fewer
-            break
-    qualification = pipeline.qualification
-    if qualification:
-        usually = complete(replace(pipeline, qualification=Qualification())).qualification
-        same = [name for name in VERDICTS if getattr(qualification, name) == getattr(usually, name)]
-        usual_stages: dict[str, Any] = dict.fromkeys(same, USUAL)
-        qualification = replace(qualification, **usual_stages)
-    return replace(short, qualification=qualification)
-
-
-def in_order(pipeline: Pipeline) -> Pipeline:
-    """Put what is a set into the order in which the database gives it back. Every reference is known to be right."""
-    places = {stage.key: place for place, stage in enumerate(pipeline.stages)}
-    qualification = pipeline.qualification and replace(
-        pipeline.qualification,
-        criteria=tuple(
-            replace(one, flows=tuple(sorted(one.flows, key=pipeline.flows.index)))
-            for one in pipeline.qualification.criteria
-        ),
-    )
-    sequences = tuple(
-        replace(one, stop_stages=tuple(sorted(one.stop_stages, key=places.__getitem__))) for one in pipeline.sequences
-    )
-    return replace(pipeline, qualification=qualification, sequences=sequences)
-
-
-def _compose(data: bytes) -> Any:
-    try:
-        text = data.decode("utf-8-sig")
-        return YAML().compose(text)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise RefusedError([Problem(line, "the file is not in UTF-8")]) from error
-    except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise RefusedError([Problem(line, "there is a control character here")]) from error
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = int(mark.line) + 1 if mark else 1
-        raise RefusedError([Problem(where, f"this is not YAML: {error.problem or error.context}")]) from error
-    except YAMLError as error:
-        raise RefusedError([Problem(1, f"this is not YAML: {error}")]) from error
-    except RecursionError as error:
-        raise RefusedError([Problem(1, "the file is nested too deeply")]) from error

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import transaction
 
-from bridge.configuration import contradictions, document, exporting
+from bridge.configuration import contradictions, document, exporting, yaml_file
 from bridge.configuration.problems import Problem, RefusedError
 from bridge.configuration.records import keys_of
 from bridge.models import RulesDraft
@@ -106,7 +106,7 @@ def merge(
 def problems(wanted: document.Pipeline) -> list[Problem]:
     """Return what cannot be said together, and what no file could say; empty when the draft may be published."""
     try:
-        document.parse(text_of(wanted).encode())
+        yaml_file.parse(text_of(wanted).encode())
     except RefusedError as error:
         return list(error.problems)
     said = document.Configuration(pipelines=(wanted,))
@@ -115,13 +115,13 @@ def problems(wanted: document.Pipeline) -> list[Problem]:
 
 
 def text_of(pipeline: document.Pipeline) -> str:
-    return document.dump(document.Configuration(pipelines=(pipeline,)))
+    return yaml_file.dump(document.Configuration(pipelines=(pipeline,)))
 
 
 @lru_cache(maxsize=64)
 def read(text: str) -> document.Pipeline:
     """Return the pipeline a stored document says."""
-    [pipeline] = document.parse(text.encode()).pipelines
+    [pipeline] = yaml_file.parse(text.encode()).pipelines
     return pipeline
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from bridge.configuration import document
+from bridge.configuration import document, yaml_file
 from followups import models as followups
 from leads import models as leads
 
@@ -92,7 +92,7 @@ def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
         words_for_nothing=tuple(row.nothing),
         without=tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages)),
     )
-    return document.complete(pipeline)
+    return yaml_file.complete(pipeline)
 
 
 def texts_in_force() -> set[str]:

@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from bridge.configuration import bindings, contradictions, differences, document, exporting, obstacles, writing
+from bridge.configuration import (
+    bindings,
+    contradictions,
+    differences,
+    exporting,
+    obstacles,
+    writing,
+    yaml_file,
+)
 from bridge.configuration.problems import Problem, RefusedError
 from leads import models as leads
 
@@ -30,7 +38,7 @@ def bring_in(data: bytes, *, reason: str, dry_run: bool = False) -> Import:
 
     `reason` is kept with every change on the history pages. Raises RefusedError, and then nothing has changed.
     """
-    said = document.parse(data)
+    said = yaml_file.parse(data)
     in_force = exporting.texts_in_force()
     if problems := [*contradictions.find(said), *contradictions.unknown_names(said, in_force=in_force)]:
         raise RefusedError(problems)
@@ -39,7 +47,7 @@ def bring_in(data: bytes, *, reason: str, dry_run: bool = False) -> Import:
     current = exporting.read()
     wanted = replace(
         said,
-        pipelines=tuple(map(document.in_order, bindings.keep(current.pipelines, said.pipelines))),
+        pipelines=tuple(map(yaml_file.in_order, bindings.keep(current.pipelines, said.pipelines))),
     )
     if problems := obstacles.find(current, wanted):
         raise RefusedError(problems)

@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from bridge.configuration import bindings, document, drafts, exporting, importing, parts
+from bridge.configuration import bindings, document, drafts, exporting, importing, parts, yaml_file
 from bridge.models import RulesDraft, RulesRevision
 from followups import models as followups
 from leads import models as leads
@@ -103,7 +103,7 @@ def restore(revision: RulesRevision, *, author: Any, now: datetime) -> None:
 def _bring_in(wanted: document.Pipeline, *, reason: str) -> None:
     everything = exporting.read()
     pipelines = tuple(wanted if one.slug == wanted.slug else one for one in everything.pipelines)
-    data = document.dump(document.Configuration(pipelines=pipelines)).encode()
+    data = yaml_file.dump(document.Configuration(pipelines=pipelines)).encode()
     # The histories' column is this long.
     importing.bring_in(data, reason=reason[:100])
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-# What a database holds as a number.
-LARGEST_ID = 2**63 - 1
-# The end of the year 2199, in Unix seconds.
-LATEST = 7_258_118_399
-
-
-class ReplyShapeError(ValueError):
-    """An answer lacks something every answer of its kind has."""
+from bridge.kommo.shapes import (
+    LARGEST_ID,
+    ReplyShapeError,
+    embedded,
+    integer,
+    is_said,
+    listed,
+    number,
+    rows,
+    seconds,
+    text,
+    texts,
+    whole,
+)
 
 
 @dataclass(frozen=True)
@@ -251,7 +256,7 @@ class LeadReply:
             created_at=seconds(data.get("created_at")),
             updated_at=seconds(data.get("updated_at")),
             is_deleted=is_said(data.get("is_deleted")),
-            tags=tuple(_tag(one) for one in _listed(data.get("_embedded") or {}, "tags")),
+            tags=tuple(_tag(one) for one in listed(data.get("_embedded") or {}, "tags")),
             custom_fields=tuple(field_values(data)),
             contact_ids=tuple(one["id"] for one in contacts),
             main_contact_id=main,
@@ -418,40 +423,6 @@ class WebhookReply:
         return cls(text(data, "destination"), bool(data.get("disabled")), tuple(data.get("settings") or ()))
 
 
-def embedded(data: Any, key: str) -> list[Any]:
-    """Return `_embedded[key]` as a list."""
-    inner = data.get("_embedded") if isinstance(data, dict) else None
-    found = inner.get(key) if isinstance(inner, dict) else None
-    return [one for one in rows(found) if isinstance(one, dict)]
-
-
-def rows(given: Any) -> list[Any]:
-    """Return a list as one, however PHP wrote it: empty objects as [], single ones bare, those with gaps by place."""
-    if isinstance(given, dict):
-        is_by_place = all(str(key).isdigit() for key in given)
-        return list(given.values()) if is_by_place else [given]
-    return given if isinstance(given, list) else []
-
-
-def texts(given: Any) -> tuple[str, ...]:
-    """Return ids of ours that come back: as a text, a number, or a list of those."""
-    held = rows(given) if isinstance(given, list | dict) else [given]
-    return tuple(str(one) for one in held if isinstance(one, str | int) and str(one))
-
-
-def is_said(given: Any) -> bool:
-    """Say whether a box is ticked: told as such, as a number or as its text."""
-    return given is True or str(given).strip().lower() in ("1", "true")
-
-
-def _listed(data: Any, key: str) -> list[Any]:
-    """Return the list under a key; none is an empty one. Raises ReplyShapeError: what cannot be read is not empty."""
-    given = data.get(key)
-    if given and not isinstance(given, list | dict):
-        raise ReplyShapeError(f"no list in “{key}”")
-    return rows(given)
-
-
 def _tag(given: Any) -> str:
     name = given if isinstance(given, str) else text(given, "name")
     if not name:
@@ -460,8 +431,8 @@ def _tag(given: Any) -> str:
 
 
 def field_values(data: Any) -> Iterable[FieldValuesReply]:
-    for one in _listed(data, "custom_fields_values"):
-        values = [value for value in _listed(one, "values") if isinstance(value, dict)]
+    for one in listed(data, "custom_fields_values"):
+        values = [value for value in listed(one, "values") if isinstance(value, dict)]
         yield FieldValuesReply(integer(one, "field_id"), str(one.get("field_type") or ""), values)
 
 
@@ -470,52 +441,7 @@ def _coded_values(data: Any, code: str) -> tuple[str, ...]:
 
 
 def _coded_entries(data: Any, code: str) -> tuple[dict[str, Any], ...]:
-    for one in _listed(data, "custom_fields_values"):
+    for one in listed(data, "custom_fields_values"):
         if one.get("field_code") == code:
-            return tuple(entry for entry in _listed(one, "values") if isinstance(entry, dict))
+            return tuple(entry for entry in listed(one, "values") if isinstance(entry, dict))
     return ()
-
-
-def whole(price: Any) -> int:
-    """Return a price in whole units: some accounts tell minor units, as a fraction or as text."""
-    try:
-        return int(Decimal(str(price or 0).replace(" ", "").replace(",", ".")))
-    except (InvalidOperation, ValueError, OverflowError):
-        raise ReplyShapeError(f"no number in “price”: {price!r}") from None
-
-
-def number(data: Any, key: str) -> int | None:
-    """Return an id; None for none. Raises ReplyShapeError for what is none."""
-    value = _digits(data.get(key))
-    if not value:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST_ID:
-        raise ReplyShapeError(f"no id in “{key}”")
-    return value
-
-
-def _digits(value: Any) -> Any:
-    """Return a number that is told as its text as a number, anything else as it is."""
-    is_text = isinstance(value, str) and len(value) <= len(str(LARGEST_ID)) and value.isascii() and value.isdigit()
-    return int(value) if is_text else value
-
-
-def seconds(value: Any) -> int:
-    """Return a time; 0 for what is none, or lies where no clock goes."""
-    value = _digits(value)
-    is_time = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LATEST
-    return value if is_time else 0
-
-
-def integer(data: Any, key: str) -> int:
-    value = _digits(data.get(key)) if isinstance(data, dict) else None
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST_ID:
-        raise ReplyShapeError(f"no number in “{key}”")
-    return value
-
-
-def text(data: Any, key: str) -> str:
-    value = data.get(key) if isinstance(data, dict) else None
-    if not isinstance(value, str):
-        raise ReplyShapeError(f"no text in “{key}”")
-    return value

@@ -12,7 +12,7 @@ that is taken in, linked, merged into, or found where a create got no answer. Th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,8 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.db.models import QuerySet
 
 from bridge.errors import KommoError
-from bridge.kommo.replies import LeadReply, ReplyShapeError
+from bridge.kommo.replies import LeadReply
+from bridge.kommo.shapes import ReplyShapeError
 from bridge.models import Account, Card, Catalogue
 from bridge.sync import automations, drifts, intent, kept_forms, nudge, outbox, ownership
 from bridge.sync.desired import wanted_tags
@@ -36,7 +37,7 @@ from bridge.sync.traits import Trait
 from bridge.sync.wishes import Wishes, wishes
 from followups import enrollment
 from leads import announcements, facts, stages
-from leads.models import Event, FieldMapping, Lead, Stage, TagRule
+from leads.models import Event, Lead, Stage, TagRule
 from leads.phone import PhoneError, parse
 from leads.rulebook import Rulebook, rulebook
 
@@ -77,7 +78,7 @@ class Findings:
 
 
 @dataclass
-class _Reading:
+class Reading:
     """One lead as Kommo has it, on its way into card and lead."""
 
     card: Card
@@ -166,7 +167,7 @@ def adopt(
     is stored.
     """
     _refuse_unreadable(reply)
-    card = _locked(card_id)
+    card = locked(card_id)
     if card.state == Card.State.CLOSED or card.kommo_lead_id != reply.id:
         return Findings()
     if (card.observed_at and card.observed_at > read_at) or intent.was_declared_after(card, read_at):
@@ -191,11 +192,11 @@ def adopt(
         # A person may just have filled in what a stage asked for.
         _send_again(reading)
     called_for = wanted_tags(reading.lead, reading.book)
-    columns = _take_over(reading)
-    _remember_owners(reading, called_for=called_for)
+    columns = take_values_over(reading)
+    remember_owners(reading, called_for=called_for)
     # Before the lead is touched: saving the lead makes the card due again, and that must stand.
     card.save(update_fields=CARD_COLUMNS)
-    _save_lead(reading, columns)
+    save_lead(reading, columns)
     if "stage" in changed:
         _adopt_stage(reading)
     if "tags" in changed and not reading.first_sight:
@@ -218,8 +219,8 @@ def take_in(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalogue | Non
     # the last change of anything on it.
     lead.stage_set_by, lead.stage_set_at = Lead.Actor.KOMMO, reading.set_at
     _update_card(reading, reply, held, now)
-    _take_over(reading)
-    _remember_owners(reading, called_for=[])
+    take_values_over(reading)
+    remember_owners(reading, called_for=[])
 
 
 def link(
@@ -239,7 +240,7 @@ def link(
     try:
         with transaction.atomic():
             _refuse_unreadable(reply)
-            card = _locked(card_id)
+            card = locked(card_id)
             if card.state == Card.State.CLOSED:
                 return False
             card.kommo_lead_id, card.kommo_contact_id = reply.id, reply.main_contact_id
@@ -265,74 +266,6 @@ def link(
         # Two people, one lead, and nothing to prove whose.
         return False
     return True
-
-
-def first_sight_of_field(mapping: FieldMapping, *, now: datetime) -> int:
-    """Adopt what cards hold in a field that shows one of our facts from now on; return how many cards did."""
-    cards = Card.objects.filter(lead__pipeline_id=mapping.pipeline_id, kommo_lead_id__isnull=False)
-    subject = f"field:{mapping.kommo_field_id}"
-    key = str(mapping.kommo_field_id)
-
-    def changed(card: Card) -> dict[str, tuple[Any, Any]]:
-        held = card.observed.get("fields", {}).get(key)
-        found_elsewhere = card.lead.provenance.get(mapping.attribute, {}).get("by") == Lead.Actor.STAFF
-        return {subject: (None, held)} if held not in (None, []) or found_elsewhere else {}
-
-    return _first_sight_of(cards.exclude(state=Card.State.CLOSED), changed, now)
-
-
-def first_sight_of_tags(rule: TagRule, *, now: datetime) -> int:
-    """Leave to others their tags that belong to a family of ours from now on; return how many cards have some."""
-    cards = Card.objects.filter(lead__pipeline_id=rule.pipeline_id, kommo_lead_id__isnull=False)
-
-    def changed(card: Card) -> dict[str, tuple[Any, Any]]:
-        tags = card.observed.get("tags", [])
-        found_elsewhere = card.lead.provenance.get(rule.attribute, {}).get("by") == Lead.Actor.STAFF
-        theirs = ownership.family(rule, tags)
-        return {"tags": (sorted(set(tags) - set(theirs)), tags)} if theirs or found_elsewhere else {}
-
-    return _first_sight_of(cards.exclude(state=Card.State.CLOSED), changed, now, family=rule)
-
-
-def _first_sight_of(
-    cards: QuerySet[Card],
-    changed: Callable[[Card], dict[str, tuple[Any, Any]]],
-    now: datetime,
-    family: TagRule | None = None,
-) -> int:
-    """Treat what cards hold somewhere as found there: theirs, unless somebody has set it since we know the card."""
-    count = 0
-    for pk in list(cards.values_list("pk", flat=True)):
-        with transaction.atomic():
-            card = _locked(pk)
-            found = {key: value for key, value in changed(card).items() if not _is_ours(card, key)}
-            if not found:
-                continue
-            reading = _Reading(
-                card=card,
-                lead=card.lead,
-                book=rulebook(card.lead.pipeline),
-                catalogue=Catalogue.objects.filter(account_id=card.account_id).first(),
-                changed=found,
-                by=Lead.Actor.STAFF,
-                set_at=now,
-                now=now,
-                first_sight=True,
-                only_unspoken=True,
-            )
-            called_for = set(wanted_tags(reading.lead, reading.book))
-            columns = _take_over(reading)
-            if family:
-                called_for -= set(ownership.family(family, called_for))
-            _remember_owners(reading, called_for=sorted(called_for))
-            card.save(update_fields=["ownership", "said_tags"])
-            _save_lead(reading, columns)
-            count += 1
-    return count
-
-
-def _is_ours(card: Card, subject: str) -> bool:
-    return bool(card.ownership.get(subject, {}).get("by") == Lead.Actor.AGENT)
 
 
 def is_as_known(card: Card, reply: LeadReply, read_at: datetime, account: Account) -> bool:
@@ -376,9 +309,9 @@ def _reading(
     changed: Mapping[str, tuple[Any, Any]],
     *,
     now: datetime,
-) -> _Reading:
+) -> Reading:
     first_sight = not card.observed
-    return _Reading(
+    return Reading(
         card=card,
         lead=lead,
         book=rulebook(lead.pipeline),
@@ -412,7 +345,7 @@ def _is_the_phone(name: str, lead: Lead) -> bool:
         return False
 
 
-def _locked(card_id: int) -> Card:
+def locked(card_id: int) -> Card:
     """Lock lead, then card: the order of everybody who changes a lead."""
     lead_id = Card.objects.values_list("lead_id", flat=True).get(pk=card_id)
     rows = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("pipeline", "stage")
@@ -446,7 +379,7 @@ def _compare(known: Mapping[str, Any], doubts: Mapping[str, Any], held: Mapping[
     return findings
 
 
-def _update_card(reading: _Reading, reply: LeadReply, held: dict[str, Any], read_at: datetime) -> None:
+def _update_card(reading: Reading, reply: LeadReply, held: dict[str, Any], read_at: datetime) -> None:
     card = reading.card
     card.observed, card.observed_at, card.agreed = held, read_at, held
     meet_contact(card, reply)
@@ -462,7 +395,7 @@ def _update_card(reading: _Reading, reply: LeadReply, held: dict[str, Any], read
         card.due_at = card.pending_since = reading.now
 
 
-def _send_again(reading: _Reading) -> None:
+def _send_again(reading: Reading) -> None:
     """What is missing in Kommo goes once more."""
     card = reading.card
     if card.state in (Card.State.IN_SYNC, Card.State.BLOCKED):
@@ -471,7 +404,7 @@ def _send_again(reading: _Reading) -> None:
         nudge.send_on_commit(card.account_id)
 
 
-def _take_over(reading: _Reading) -> set[str]:
+def take_values_over(reading: Reading) -> set[str]:
     """Set on the lead, in memory, what it can hold of what people changed; return the columns to save."""
     lead, columns = reading.lead, set[str]()
     for subject, (before, after) in reading.changed.items():
@@ -485,7 +418,7 @@ def _take_over(reading: _Reading) -> set[str]:
     return columns
 
 
-def _take_field_over(reading: _Reading, field_id: int, before: Any, held: Any) -> set[str]:
+def _take_field_over(reading: Reading, field_id: int, before: Any, held: Any) -> set[str]:
     mapping = next((one for one in reading.book.field_mappings if one.kommo_field_id == field_id), None)
     if mapping is None or not is_adoptable(mapping.attribute):
         return set()
@@ -500,7 +433,7 @@ def _take_field_over(reading: _Reading, field_id: int, before: Any, held: Any) -
     return {"provenance", column} if changed else {"provenance"}
 
 
-def _remember_owners(reading: _Reading, *, called_for: Sequence[str]) -> None:
+def remember_owners(reading: Reading, *, called_for: Sequence[str]) -> None:
     """Note who set what; where the lead calls for something else even now, theirs is held against that.
 
     `called_for`: the tags the lead called for before. What was found changes nothing in Kommo, so a tag that a found
@@ -528,7 +461,7 @@ def _remember_owners(reading: _Reading, *, called_for: Sequence[str]) -> None:
         _hold_families(reading, set(wanted.tags) ^ set(called_for), held, wanted)
 
 
-def _hold_families(reading: _Reading, touched: set[str], after: list[str], wanted: Wishes) -> None:
+def _hold_families(reading: Reading, touched: set[str], after: list[str], wanted: Wishes) -> None:
     for rule in reading.book.tag_rules:
         if ownership.family(rule, touched) and not _is_spoken_for(reading, rule):
             entry = ownership.entry(reading.by, reading.set_at, ownership.family(rule, after))
@@ -536,13 +469,13 @@ def _hold_families(reading: _Reading, touched: set[str], after: list[str], wante
             reading.card.ownership[f"tags:{rule.template}"] = entry
 
 
-def _is_spoken_for(reading: _Reading, rule: TagRule) -> bool:
+def _is_spoken_for(reading: Reading, rule: TagRule) -> bool:
     """Say whether a family that has just come to be ours tells what the conversation has told."""
     told = reading.lead.provenance.get(rule.attribute, {}).get("by") == Lead.Actor.AGENT
     return reading.only_unspoken and told and not ownership.family(rule, reading.card.observed.get("tags", ()))
 
 
-def _save_lead(reading: _Reading, columns: set[str]) -> None:
+def save_lead(reading: Reading, columns: set[str]) -> None:
     lead = reading.lead
     if columns and reading.only_unspoken:
         # Without the signal: there is nothing to deliver of what was found there.
@@ -567,7 +500,7 @@ def _save_lead(reading: _Reading, columns: set[str]) -> None:
         )
 
 
-def _adopt_stage(reading: _Reading) -> None:
+def _adopt_stage(reading: Reading) -> None:
     """Let the lead stand where a person put the card; a stage unknown to us is `other`, with Kommo's name."""
     lead, book, now = reading.lead, reading.book, reading.now
     stage, name = _place_of(reading, reading.card.observed)
@@ -589,7 +522,7 @@ def _adopt_stage(reading: _Reading) -> None:
         stages.move(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at)
 
 
-def _place_of(reading: _Reading, held: Mapping[str, Any]) -> tuple[Stage | None, str]:
+def _place_of(reading: Reading, held: Mapping[str, Any]) -> tuple[Stage | None, str]:
     """Return our stage for where a lead stands in Kommo, None where none of ours is bound, and Kommo's name of it."""
     place = (held["pipeline_id"], held["status_id"])
     known = reading.book.stages_by_status_id if place[0] == reading.lead.pipeline.kommo_pipeline_id else {}
@@ -598,7 +531,7 @@ def _place_of(reading: _Reading, held: Mapping[str, Any]) -> tuple[Stage | None,
     return known.get(place[1]), name
 
 
-def _bring_back(reading: _Reading, gone_because: str) -> None:
+def _bring_back(reading: Reading, gone_because: str) -> None:
     """What became of the lead while its card was away is sent now, and what was stopped for it goes on."""
     card = reading.card
     outbox.requeue(Card.objects.filter(pk=card.pk), now=reading.now, lane=Card.Lane.LIVE)

@@ -28,9 +28,10 @@ from bridge.errors import KommoAccessError, KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide, is_block
 from bridge.models import Account, Briefing, Card, Delivery, Trouble
-from bridge.sync import ledger, refusals, traits, troubles
+from bridge.sync import briefing_texts, ledger, refusals, traits, troubles
+from bridge.sync.briefing_texts import summary
 from bridge.sync.traits import Trait
-from leads import meetings, money
+from leads import meetings
 from leads.models import Event, Lead, Pipeline
 from leads.statements import Select
 
@@ -48,13 +49,7 @@ ONE_CALL_IN = timedelta(days=1)
 ASKED_ANEW = timedelta(days=1)
 CALLS_LAST = timedelta(days=7)
 MOST_ASKED = 200
-LAST_MESSAGES = 5
-LONGEST_QUOTE = 200
 TASK_TYPE_FOLLOW_UP = 1
-
-
-# How a reason reads in the language that is active; said by whoever knows the languages (bridge/apps.py).
-in_words: Callable[[str], str] = str
 
 
 def brief(lead: Lead, *, now: datetime) -> int | None:
@@ -304,7 +299,7 @@ def _task_of(row: Briefing) -> str:
     pipeline = row.card.lead.pipeline
     if row.asks_result:
         return f"{pipeline.meeting_result_task} ({row.since.astimezone(ZoneInfo(pipeline.time_zone)):%d/%m/%Y %H:%M})"
-    return in_words(row.call) if row.call else pipeline.handoff_task
+    return briefing_texts.in_words(row.call) if row.call else pipeline.handoff_task
 
 
 def _write_note(row: Briefing, client: KommoClient, text: str, now: datetime) -> int | None:
@@ -423,45 +418,3 @@ PARTS = (
     Part("note_id", Delivery.Operation.NOTE, Trouble.Subject.NOTES, _tell_by_note),
     Part("task_id", Delivery.Operation.TASK, Trouble.Subject.TASKS, _tell_by_task),
 )
-
-
-def summary(lead: Lead, call: str = "") -> str:
-    """Return what the seller should know of a lead, in the language that is active: only what is known."""
-    reason = call or lead.handoff_reason or lead.handoff_source
-    lines = [(_("Please look: %(reason)s") if call else _("Handed over: %(reason)s")) % {"reason": in_words(reason)}]
-    known = {
-        _("Name"): lead.name,
-        _("Interested in"): lead.chosen_flow,
-        _("Bill"): _money(lead),
-        _("Score"): f"{lead.qualification_score.normalize():f}" if lead.qualification_score is not None else "",
-        _("Objections"): ", ".join(objection.name for objection in lead.objections.all()),
-        _("Meeting"): _meeting(lead),
-        _("Stage"): lead.stage.name if lead.stage else lead.other_stage_name,
-    }
-    lines += [f"{label}: {value}" for label, value in known.items() if value]
-    if said := _last_messages(lead):
-        lines += ["", _("Last messages:"), *said]
-    return "\n".join(lines)
-
-
-def _money(lead: Lead) -> str:
-    if lead.bill_value is None:
-        return ""
-    return money.written(lead.bill_value, locale=lead.pipeline.locale, region=lead.pipeline.phone_region)
-
-
-def _meeting(lead: Lead) -> str:
-    if not (lead.has_standing_meeting and lead.meeting_starts_at):
-        return ""
-    return f"{lead.meeting_starts_at.astimezone(ZoneInfo(lead.pipeline.time_zone)):%d/%m/%Y %H:%M}"
-
-
-def _last_messages(lead: Lead) -> list[str]:
-    told = lead.events.filter(kind=Event.Kind.INTERACTION, data__has_key="message").order_by("-at", "-id")
-    messages = [event.data["message"] for event in told[:LAST_MESSAGES]]
-    who = {"inbound": _("Lead"), "outbound": _("Agent"), "staff": _("Team")}
-    return [
-        f"{who.get(message['direction'], '?')}: {message['text'][:LONGEST_QUOTE]}"
-        for message in reversed(messages)
-        if message.get("text")
-    ]

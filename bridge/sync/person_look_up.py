@@ -14,7 +14,8 @@ from django.db.models import Q
 
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.replies import LeadReply, ReplyShapeError
+from bridge.kommo.replies import LeadReply
+from bridge.kommo.shapes import ReplyShapeError
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble
 from bridge.sync import adoption, clock, newcomers, people, refusals, troubles

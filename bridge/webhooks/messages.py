@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.kommo.replies import seconds
+from bridge.kommo.shapes import seconds
 from bridge.sync.takeovers import Said
 from bridge.webhooks.parsing import number
 

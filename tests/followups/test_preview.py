@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from followups import preview, versions
-from followups.enrollment import hours_of
+from followups.aiming import hours_of
 from followups.models import Sequence
 from followups.schedule import Hours
 from followups.versions import SequencePlan, StepPlan

@@ -8,7 +8,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.configuration import document
+from bridge.configuration import yaml_file
 from followups import texts
 from followups.texts import BrokenTextError
 from leads.models import Lead
@@ -169,7 +169,7 @@ def test_who_is_not_reminded_of_a_meeting_may_have_none():
 
 
 def playbook_texts() -> list[str]:
-    playbooks = [document.parse(path.read_bytes()) for path in Path("playbooks").glob("*.yaml")]
+    playbooks = [yaml_file.parse(path.read_bytes()) for path in Path("playbooks").glob("*.yaml")]
     said = [one.text for book in playbooks for each in book.pipelines for row in each.sequences for one in row.steps]
     assert len(said) > 6
     return said

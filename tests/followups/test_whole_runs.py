@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from followups.enrollment import hours_of
+from followups.aiming import hours_of
 from followups.models import Attempt, Enrollment, Sequence, Step
 from followups.schedule import WEEKDAYS
 from leads import interactions, reports

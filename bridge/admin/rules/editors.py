@@ -17,7 +17,7 @@ from bridge.admin.rules.forms.qualification import CriterionForm, ThresholdForm
 from bridge.admin.rules.forms.sequences import SequenceForm, StepForm
 from bridge.admin.rules.forms.stages import PlacesForm, StageForm
 from bridge.admin.rules.keys import free_key
-from bridge.configuration import document
+from bridge.configuration import document, yaml_file
 from leads.models import Pipeline, UnmappedConversationStage, UnmappedFlow
 
 # How many conversation stages without a mapping are offered at once.
@@ -227,7 +227,7 @@ EDITORS: dict[str, type[Editor]] = {one.key: one for one in (Stages, Conversatio
 
 
 def _usual_qualification(said: document.Pipeline) -> document.Qualification:
-    made = document.complete(replace(said, qualification=document.Qualification())).qualification
+    made = yaml_file.complete(replace(said, qualification=document.Qualification())).qualification
     assert made is not None
     return made
 

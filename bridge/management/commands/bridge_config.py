@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from bridge.configuration import contradictions, document, exporting, reference
+from bridge.configuration import contradictions, exporting, reference, yaml_file
 from bridge.configuration.importing import bring_in
 from bridge.configuration.problems import RefusedError
 from bridge.home import SHARED
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             self._import(str(file), dry_run)
 
     def _export(self, file: str | None) -> None:
-        text = document.dump(exporting.read())
+        text = yaml_file.dump(exporting.read())
         if file is None:
             self.stdout.write(text, ending="")
         else:
@@ -72,7 +72,7 @@ class Command(BaseCommand):
 def _problems(text: str) -> list[Any]:
     """Return why an import would refuse what was exported: the admin lets more pass than can work."""
     try:
-        return sorted(contradictions.find(document.parse(text.encode())))
+        return sorted(contradictions.find(yaml_file.parse(text.encode())))
     except RefusedError as error:
         return list(error.problems)
 

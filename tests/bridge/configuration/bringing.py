@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.configuration import document, exporting
+from bridge.configuration import exporting, yaml_file
 from bridge.configuration.importing import bring_in
 from bridge.configuration.problems import RefusedError
 from tests.bridge.configuration.files import SOLAR
@@ -15,7 +15,7 @@ def bring(text, **more):
 
 
 def exported():
-    return document.dump(exporting.read())
+    return yaml_file.dump(exporting.read())
 
 
 def solar(changes):

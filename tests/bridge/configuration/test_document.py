@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.configuration import contradictions, document
+from bridge.configuration import contradictions, document, yaml_file
 from bridge.configuration.problems import RefusedError
 from bridge.configuration.values import Duration
 from tests.bridge.configuration.files import CLINIC, CONTRACT, SMALLEST, SOLAR
@@ -17,7 +17,7 @@ from tests.bridge.configuration.files import CLINIC, CONTRACT, SMALLEST, SOLAR
 
 def parse(text):
     """Return the only pipeline of a file that is sound."""
-    configuration = document.parse(text.encode())
+    configuration = yaml_file.parse(text.encode())
     assert contradictions.find(configuration) == []
     return configuration.pipelines[0]
 
@@ -26,7 +26,7 @@ def refusals(text):
     """Return why a file is refused, as the lines a person reads."""
     data = text if isinstance(text, bytes) else text.encode()
     try:
-        return [str(problem) for problem in sorted(contradictions.find(document.parse(data)))]
+        return [str(problem) for problem in sorted(contradictions.find(yaml_file.parse(data)))]
     except RefusedError as error:
         return str(error).splitlines()
 
@@ -67,12 +67,12 @@ SERVED = (
 
 @pytest.mark.parametrize("text", [CONTRACT, SOLAR, CLINIC, SMALLEST, SMALLEST + "    without: [won, lost]\n", SERVED])
 def test_what_is_written_reads_as_what_was_read(text):
-    read = document.parse(text.encode())
+    read = yaml_file.parse(text.encode())
 
-    written = document.dump(read)
+    written = yaml_file.dump(read)
 
-    assert document.parse(written.encode()) == read
-    assert document.dump(document.parse(written.encode())) == written
+    assert yaml_file.parse(written.encode()) == read
+    assert yaml_file.dump(yaml_file.parse(written.encode())) == written
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_every_problem_is_told_at_once():
         (b"a: 1\nb: \x01\n", "line 2: there is a control character here"),
         (b"[" * 100_000, "line 1: the file is nested too deeply"),
         (b"pipelines: &a [*a]\n", "line 1: a pipeline is written as keys and values, not as a list"),
-        (b"#" * (document.LARGEST_FILE + 1), "line 1: the file has 1048577 bytes"),
+        (b"#" * (yaml_file.LARGEST_FILE + 1), "line 1: the file has 1048577 bytes"),
     ],
 )
 def test_what_is_no_configuration_at_all_is_refused_with_a_sentence(data, said):
@@ -286,7 +286,7 @@ plain = texts | st.sampled_from(
 
 @given(name=plain, flows=st.lists(plain, unique=True), options=st.dictionaries(plain, plain), value=plain)
 def test_any_text_is_written_so_that_it_reads_the_same(name, flows, options, value):
-    pipeline = document.complete(
+    pipeline = yaml_file.complete(
         document.Pipeline(
             slug="p",
             name=name,
@@ -301,4 +301,4 @@ def test_any_text_is_written_so_that_it_reads_the_same(name, flows, options, val
     )
     configuration = document.Configuration(pipelines=(pipeline,))
 
-    assert document.parse(document.dump(configuration).encode()) == configuration
+    assert yaml_file.parse(yaml_file.dump(configuration).encode()) == configuration

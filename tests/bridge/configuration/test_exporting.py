@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
-from bridge.configuration import document, exporting
+from bridge.configuration import document, exporting, yaml_file
 from followups.models import Sequence
 from leads.models import FieldMapping, Pipeline, Stage
 from tests.bridge.configuration.files import SOLAR
@@ -39,7 +39,7 @@ def test_the_database_as_it_is_made_has_the_defaults_of_the_file(db):
     pipeline = Pipeline.objects.create(slug="p", name="P")
     Stage.objects.create(pipeline=pipeline, key="new", name="New", rank=0)
 
-    text = document.dump(document.Configuration(pipelines=(exporting.read_pipeline(pipeline),)))
+    text = yaml_file.dump(document.Configuration(pipelines=(exporting.read_pipeline(pipeline),)))
 
     assert text == (
         "pipelines:\n  - slug: p\n    name: P\n    stages:\n      - {key: new, name: New}\n    without: [won, lost]\n"
@@ -67,10 +67,10 @@ def test_everything_staff_can_edit_is_in_the_file(pipeline):
     for row, left_out in rows.items():
         for column in type(row)._meta.fields:
             if not column.primary_key and column.name not in left_out:
-                before = document.dump(exporting.read())
+                before = yaml_file.dump(exporting.read())
                 kept = getattr(row, column.name)
                 type(row).objects.filter(pk=row.pk).update(**{column.name: other_than(column, kept, stage)})
-                if document.dump(exporting.read()) == before:
+                if yaml_file.dump(exporting.read()) == before:
                     unseen.append(f"{type(row).__name__}.{column.name}")
                 type(row).objects.filter(pk=row.pk).update(**{column.name: kept})
 
@@ -103,7 +103,7 @@ def other_than(column, value, stage):
 def test_stages_of_one_rank_stay_of_one_rank(pipeline):
     Stage.objects.filter(key="disqualified").update(rank=2)
 
-    assert "{key: disqualified, name: DESQUALIFICADO, same_rank_as_previous: true" in document.dump(exporting.read())
+    assert "{key: disqualified, name: DESQUALIFICADO, same_rank_as_previous: true" in yaml_file.dump(exporting.read())
 
 
 def test_export_says_what_an_import_would_refuse(pipeline, capsys):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
-from bridge.configuration import document, exporting
+from bridge.configuration import exporting, yaml_file
 from bridge.configuration.problems import RefusedError
 from followups.models import Sequence, Step
 from leads.models import Criterion, FieldMapping, Flow, Pipeline, Qualification, Stage, StageMapping, TagRule
@@ -30,7 +30,7 @@ def test_the_contracts_file_comes_into_force(pipeline):
     pipeline.refresh_from_db()
     assert pipeline.kommo_pipeline_id == 11672895
     assert [step.text for step in Step.objects.filter(sequence__slug="reengagement")] == ["…"] * 3
-    assert exporting.read().pipelines[0] == document.parse(CONTRACT.encode()).pipelines[0]
+    assert exporting.read().pipelines[0] == yaml_file.parse(CONTRACT.encode()).pipelines[0]
     assert set(Stage.objects.filter(kind__in=["won", "lost"]).values_list("key", flat=True)) == {"won", "lost"}
 
 
@@ -78,7 +78,7 @@ def test_one_pipeline_becomes_quite_another_and_back(pipeline):
     clinic = CLINIC.replace("slug: clinica", "slug: solar")
 
     bring(clinic)
-    assert exporting.read() == document.parse(clinic.encode())
+    assert exporting.read() == yaml_file.parse(clinic.encode())
     bring(SOLAR)
 
     assert exported() == body(SOLAR)

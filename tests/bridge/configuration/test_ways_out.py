@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.channels import ways
-from bridge.configuration import document
+from bridge.configuration import yaml_file
 from followups.models import Step
 from tests.bridge.configuration.bringing import bring, exported, refusal
 from tests.bridge.configuration.files import SMALLEST
@@ -32,7 +32,7 @@ def test_they_come_in_and_go_out_without_loss(pipeline):
     assert Step.objects.get(position=1).text == ""
     out = exported()
     assert "channel: zap" in out and "typing_pauses: true" in out and "instruction:" in out
-    assert document.parse(out.encode()).pipelines == document.parse(SPEAKS.encode()).pipelines
+    assert yaml_file.parse(out.encode()).pipelines == yaml_file.parse(SPEAKS.encode()).pipelines
 
 
 @pytest.mark.parametrize(

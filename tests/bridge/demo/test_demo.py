@@ -11,7 +11,7 @@ import pytest
 import yaml
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from bridge.configuration import document, exporting
+from bridge.configuration import exporting, yaml_file
 from bridge.demo import stage
 from bridge.demo.agent import Mailbox, Reply, answer
 from bridge.demo.checking import Agent
@@ -48,7 +48,7 @@ def test_the_conversations_reach_every_stage_of_the_pipeline(pipeline):
 
 
 def test_rules_in_a_hurry_differ_in_how_long_they_wait_and_in_who_hears_kommos_chats(pipeline):
-    before = document.dump(exporting.read())
+    before = yaml_file.dump(exporting.read())
     after = yaml.safe_load(hurried(before, seconds=2))["pipelines"][0]
     was = yaml.safe_load(before)["pipelines"][0]
     assert "quiet_hours" in was and "quiet_hours" not in after

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.kommo.errors import from_answer
-from bridge.kommo.replies import ContactReply, Created, EnumReply, FieldReply, LeadReply, PipelineReply, ReplyShapeError
+from bridge.kommo.replies import ContactReply, Created, EnumReply, FieldReply, LeadReply, PipelineReply
+from bridge.kommo.shapes import ReplyShapeError
 
 FIELD = {"id": 7, "name": "Solução", "type": "select", "code": None}
 options = st.fixed_dictionaries(

@@ -186,7 +186,7 @@ def test_a_lead_that_cannot_be_adopted_is_kept_with_its_error_and_costs_no_other
     from bridge.sync import adoption
 
     odd, other = odd_and_taken_over
-    locked = adoption._locked
+    locked = adoption.locked
 
     def fails_for_one(card_id):
         card = locked(card_id)
@@ -194,7 +194,7 @@ def test_a_lead_that_cannot_be_adopted_is_kept_with_its_error_and_costs_no_other
             raise RuntimeError("this lead is odd")
         return card
 
-    monkeypatch.setattr(adoption, "_locked", fails_for_one)
+    monkeypatch.setattr(adoption, "locked", fails_for_one)
     if road == "webhook":
         hear(account, hook(odd, "update"), hook(other, "update"))
     elif road == "before a move":

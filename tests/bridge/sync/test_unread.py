@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from bridge import tasks
 from bridge.doctor import examine
-from bridge.kommo.replies import LeadReply, ReplyShapeError
+from bridge.kommo.replies import LeadReply
+from bridge.kommo.shapes import ReplyShapeError
 from bridge.models import Account, CallSlot, Card, Trouble, UnreadLead, WebhookEvent
 from bridge.sync import newcomers, people, troubles
 from leads.models import Lead

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from bridge import tasks
 from bridge.kommo import auth
-from bridge.kommo.replies import LeadReply, whole
+from bridge.kommo.replies import LeadReply
+from bridge.kommo.shapes import whole
 from bridge.models import Account
 from bridge.sync import switches
 from kommo_sandbox.server import SandboxServer

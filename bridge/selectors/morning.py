@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
@@ -36,7 +37,7 @@ def people(*, now: datetime) -> People:
 
     Whoever waits for longer than a seller's task may take `is_late`. Three queries.
     """
-    rows = waiting.with_people()
+    rows: QuerySet[Any] = waiting.with_people()
     counts = rows.aggregate(
         waiting=Count("pk", filter=Q(is_served=False)), served=Count("pk", filter=Q(is_served=True))
     )
@@ -49,7 +50,7 @@ def people(*, now: datetime) -> People:
     )
 
 
-def _shown(leads: QuerySet[Lead], now: datetime) -> QuerySet[Lead]:
+def _shown(leads: QuerySet[Any], now: datetime) -> QuerySet[Any]:
     messages = Message.objects.filter(lead=OuterRef("pk")).order_by("-at", "-id")
     theirs = messages.filter(direction=Message.Direction.INBOUND)
     ours = messages.filter(direction=Message.Direction.STAFF)

@@ -64,7 +64,7 @@ def test_the_first_page_opens_before_anything_is_there(staff):
 
 
 def test_the_first_page_speaks_the_browsers_language(staff, full):
-    assert "Leads por etapa" in staff.get("/admin/", headers={"accept-language": "pt-BR"}).content.decode()
+    assert "Números técnicos" in staff.get("/admin/", headers={"accept-language": "pt-BR"}).content.decode()
     assert "Technical figures" in staff.get("/admin/", headers={"accept-language": "en"}).content.decode()
 
 

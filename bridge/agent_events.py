@@ -7,7 +7,7 @@ Follow-ups have a road of their own (followups/dispatch.py); here go `agent.paus
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from time import sleep
@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from bridge import received
+from bridge import host, received
 from bridge.models import AgentEvent
 from followups import signing
 from followups.telling import person
@@ -27,7 +27,8 @@ PAUSED, RESUMED, STAGE_CHANGED = "agent.paused", "agent.resumed", "lead.stage_ch
 RECEIVED = "message.received"
 PAUSES = (PAUSED, RESUMED)
 AT_ONCE = 8
-# Nobody else sends it meanwhile; longer than the slowest answer.
+# Nobody else sends it meanwhile; longer than the slowest answer. What a dead process of this machine was at is free at
+# once (bridge/worker.py).
 HELD_FOR = timedelta(seconds=60)
 RETRY_FIRST, RETRY_CAP = timedelta(seconds=5), timedelta(minutes=30)
 # News of three days ago is not news; the log keeps it, and a person can replay it.
@@ -51,6 +52,17 @@ def tell(lead: Lead, event_type: str, *, now: datetime, **data: Any) -> None:
 
 def has_work(now: datetime) -> bool:
     return _due(now).exists() or received.has_work(now)
+
+
+def holders() -> list[str]:
+    held = AgentEvent.objects.filter(state=AgentEvent.State.DUE).exclude(holder="")
+    return list(held.values_list("holder", flat=True).distinct())
+
+
+def free(dead: Sequence[str], *, now: datetime) -> int:
+    """Let others send at once what processes that died were at: told twice under one id, the agent acts once."""
+    held = AgentEvent.objects.filter(state=AgentEvent.State.DUE, holder__in=dead)
+    return held.update(due_at=now, holder="")
 
 
 def deliver_due(
@@ -79,7 +91,7 @@ def deliver_due(
 
 def replay(events: QuerySet[AgentEvent], *, now: datetime) -> int:
     """Send events again, under the same ids; those of forgotten people have nothing to say any more."""
-    return events.exclude(data={}).update(state=AgentEvent.State.DUE, due_at=now, error="")
+    return events.exclude(data={}).update(state=AgentEvent.State.DUE, due_at=now, error="", holder="")
 
 
 def _due(now: datetime) -> QuerySet[AgentEvent]:
@@ -113,9 +125,8 @@ def _claim(now: datetime) -> list[AgentEvent] | None:
     Compare-and-set: of all workers that see a row, one sends it.
     """
     found = _due(now).order_by("due_at").select_related("lead__pipeline")[:AT_ONCE]
-    taken = [
-        row for row in found if _due(now).filter(pk=row.pk).update(due_at=now + HELD_FOR, attempts=F("attempts") + 1)
-    ]
+    held: dict[str, Any] = {"due_at": now + HELD_FOR, "holder": host.process(), "attempts": F("attempts") + 1}
+    taken = [row for row in found if _due(now).filter(pk=row.pk).update(**held)]
     for row in taken:
         row.attempts += 1
     return _withhold(taken) if taken else None
@@ -152,7 +163,8 @@ def _settle(row: AgentEvent, answer: signing.Answer, asked_at: datetime, now: da
         row.due_at = now + max(growing, timedelta(seconds=min(answer.retry_after_seconds or 0, 3600)))
         if answer.status == 410 or row.due_at - row.created_at > GIVEN_UP_AFTER:
             row.state = AgentEvent.State.DEAD
-    columns = ("state", "delivered_at", "error", "due_at", "status_code", "tries")
+    row.holder = ""
+    columns = ("state", "delivered_at", "error", "due_at", "status_code", "tries", "holder")
     # Not saved: news of a person who was erased while it was told is not there any more.
     standing = AgentEvent.objects.filter(pk=row.pk, lead__erased_at=None)
     standing.update(**{name: getattr(row, name) for name in columns})

@@ -26,7 +26,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from bridge import host
+from bridge import agent_events, host
 from bridge.channels import carrying
 from bridge.due import TICKS, TaskCall
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
@@ -281,6 +281,9 @@ def free_dead_leases(now: datetime) -> None:
     carriers = [holder for holder in carrying.holders() if holder.startswith(machine) and host.is_dead(holder)]
     if carriers:
         carrying.free(carriers)
+    tellers = [holder for holder in agent_events.holders() if holder.startswith(machine) and host.is_dead(holder)]
+    if tellers:
+        agent_events.free(tellers, now=now)
 
 
 def hand_back_messages(worker: str, now: datetime) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from bridge import agent_events
+from bridge import agent_events, host, worker
 from bridge.models import AgentEvent
 from leads import erasure, handoff
 from leads.models import Lead
@@ -27,6 +28,15 @@ def deliver(**later):
     now = timezone.now() + timedelta(**later)
     clock = iter([now] * 1000)
     agent_events.deliver_due(until=now + timedelta(seconds=1), clock=lambda: next(clock))
+
+
+def tell_and_die(lead, monkeypatch, holder):
+    """Let a process take what is due and end before it has noted what came of it."""
+    pause(lead)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(host, "process", lambda: holder)
+        patched.setattr(agent_events, "_ask", Mock(side_effect=KeyboardInterrupt))
+        deliver()
 
 
 def pause(lead):
@@ -136,3 +146,27 @@ def test_of_a_forgotten_person_nothing_more_is_told(agent, lead):  # noqa: F811
     assert agent_events.replay(AgentEvent.objects.all(), now=timezone.now()) == 0
     deliver()
     assert len(agent.requests) == told
+
+
+def test_what_a_dead_process_was_telling_is_told_at_once_by_the_next(agent, lead, monkeypatch):  # noqa: F811
+    tell_and_die(lead, monkeypatch, f"{host.machine()}:99999999")
+    deliver(seconds=1)
+    assert agent.requests == []
+
+    worker.free_dead_leases(timezone.now())
+    deliver(seconds=1)
+
+    assert [body["type"] for body in agent.bodies()] == ["agent.paused"]
+    assert (AgentEvent.objects.get().state, AgentEvent.objects.get().holder) == (AgentEvent.State.DELIVERED, "")
+
+
+@pytest.mark.parametrize("holder", ["alive", "elsewhere/1:99999999"])
+def test_what_may_still_be_told_by_another_process_is_left_to_it(agent, lead, monkeypatch, holder):  # noqa: F811
+    tell_and_die(lead, monkeypatch, host.process() if holder == "alive" else holder)
+
+    worker.free_dead_leases(timezone.now())
+    deliver(seconds=1)
+    assert agent.requests == []
+
+    deliver(seconds=61)
+    assert len(agent.requests) == 1

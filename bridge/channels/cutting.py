@@ -10,7 +10,12 @@ import re
 import unicodedata
 
 # Where to cut, the better first; what matches goes, but for the end of a sentence.
-PLACES = (re.compile(r"\n[^\S\n]*\n\s*"), re.compile(r"\s*\n\s*"), re.compile(r"(?<=[.!?…;:])\s+"), re.compile(r"\s+"))
+PLACES = (
+    re.compile(r"[^\S\n]*\n[^\S\n]*\n\s*"),
+    re.compile(r"\s*\n\s*"),
+    re.compile(r"(?<=[.!?…;:])\s+"),
+    re.compile(r"\s+"),
+)
 # A part is at least so full where it is cut for the sake of a better place.
 LEAST = 0.4
 JOINER = "\u200d"
@@ -40,12 +45,26 @@ def _place(text: str, limit: int) -> tuple[int, int]:
         if found:
             end = found[-1].start()
             return end, end + len(text[end:]) - len(text[end:].lstrip())
+    if word := _before_a_word(text, limit):
+        return word
     end = limit
     while end > 1 and is_within(text, end):
         end -= 1
     # Longer than all that is allowed, as only a joke is.
     end = limit if end <= 1 and is_within(text, end) else end
     return end, end
+
+
+def _before_a_word(text: str, limit: int) -> tuple[int, int] | None:
+    """Return where to cut so that the word at the limit stays whole, however short the part: a link works in one piece.
+
+    None where no part could hold it either.
+    """
+    gap = next(reversed(list(PLACES[-1].finditer(text, 1, limit + 1))), None)
+    if gap is None:
+        return None
+    word = PLACES[-1].split(text[gap.end() :], maxsplit=1)[0]
+    return (gap.start(), gap.end()) if len(word) <= limit else None
 
 
 def is_within(text: str, place: int) -> bool:

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 TASK = "bridge.tasks.send_messages"
 NO_CHANNEL = "no channel leads to this person"
+NOTHING_LEFT = "nothing of this text can leave by it"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ def routes(
     return found, against
 
 
+def says_something(route: Route, text: str) -> bool:
+    """Say whether anything of a text can leave by a way: of nothing but emoji a Salesbot's field keeps nothing."""
+    return bool(route.way.changed(text)[0].strip())
+
+
 def parts_of(text: str, route: Route) -> tuple[list[str], list[str]]:
     """Return the parts in which a text leaves by a way, and what of it is not as it was meant."""
     plain, notes = route.way.changed(text)
@@ -108,7 +114,10 @@ def take(
         found = [one for one in (route(channel, card) for channel in chain) if not one.way.why_not(person)]
     if not found:
         raise NoWayError("; ".join(against) or "the pipeline has no channel: make one with manage.py channel")
-    first = found[0]
+    able = [one for one in found if says_something(one, text)]
+    if not able:
+        raise NoWayError("; ".join(f"{one.channel.slug}: {NOTHING_LEFT}" for one in found))
+    first = able[0]
     texts, notes = parts_of(text, first)
     message = Message.objects.create(
         lead=lead,

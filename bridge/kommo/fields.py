@@ -38,6 +38,8 @@ SAME_KIND = (
 )
 # Beyond the basic plane, and halves of such characters; with what only joins or colours them.
 BEYOND = re.compile("[\U00010000-\U0010ffff\ud800-\udfff][\u200d\ufe0e\ufe0f\u20e3]*")
+# What joined a sign of the basic plane to one that goes, as in a heart on fire, has nothing to join any more.
+JOINS_BEYOND = re.compile("\u200d(?=[\U00010000-\U0010ffff\ud800-\udfff])")
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ def without_emoji(text: str) -> str:
     """Return the text without characters beyond the basic plane; letters in fancy dress become plain ones."""
     if not BEYOND.search(text):
         return text
-    return re.sub(" {2,}", " ", unicodedata.normalize("NFC", BEYOND.sub(_undressed, text))).strip()
+    text = BEYOND.sub(_undressed, JOINS_BEYOND.sub("", text))
+    return re.sub(" {2,}", " ", unicodedata.normalize("NFC", text)).strip()
 
 
 def is_form_of(type_: str, held: Any, known: Any) -> bool:

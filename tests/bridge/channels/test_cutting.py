@@ -8,6 +8,7 @@ from bridge.channels import cutting
 
 FAMILY = "👨‍👩‍👧‍👦"
 FLAG = "🇧🇷"
+LINK = "https://acme.example/proposta?lead=1&de=maria#topo"
 
 
 def plain(text: str) -> str:
@@ -43,12 +44,30 @@ def test_no_sign_is_parted(signs):
         ("Uma frase. Outra frase.", 14, ["Uma frase.", "Outra frase."]),
         ("palavra palavra palavra", 16, ["palavra palavra", "palavra"]),
         ("a" * 25, 10, ["a" * 10, "a" * 10, "a" * 5]),
+        # Breaks as Windows writes them go whole.
+        ("Primeira.\r\n\r\nSegunda.", 12, ["Primeira.", "Segunda."]),
+        ("uma linha\r\noutra linha", 12, ["uma linha", "outra linha"]),
+        # A link that a part can hold is not cut, however little stands before it.
+        (f"veja: {LINK}", len(LINK), ["veja:", LINK]),
+        (f"veja: {LINK} e responda", len(LINK) + 4, ["veja:", f"{LINK} e", "responda"]),
         # What fits keeps its breaks.
         ("a\n\nb\n- c", 20, ["a\n\nb\n- c"]),
     ],
 )
 def test_a_text_is_cut_where_it_does(text, limit, parts):
     assert cutting.cut(text, limit) == parts
+
+
+@given(
+    st.lists(st.sampled_from(["a", "sim", "palavra", LINK, "e\u0301", FAMILY, FLAG]), min_size=1, max_size=20),
+    st.integers(min_value=len(LINK), max_value=90),
+    st.sampled_from([" ", "\n", "\r\n", "\n\n", "\r\n\r\n"]),
+)
+def test_no_word_that_a_part_can_hold_is_parted(words, limit, between):
+    parts = cutting.cut(between.join(words), limit)
+
+    assert [word for one in parts for word in one.split()] == words
+    assert all(one == one.strip() for one in parts)
 
 
 def test_a_pause_is_as_long_as_a_person_would_type():

@@ -52,7 +52,8 @@ def _gather(ids: Sequence[UUID], now: datetime) -> int:
     # Asked again under the lock: somebody else may have told of them, or another message come.
     paused = {lead_id for lead_id, _ in _due(now).filter(lead__in=list(leads))}
     said = [row for row in untold.waiting(list(paused)) if row.lead_id in leads]
-    refusals = gate.refusals(leads.values())
+    # Who opted out is heard all the same: they may have asked for something.
+    refusals = {pk: why for pk, why in gate.refusals(leads.values()).items() if why.shut is not gate.Shut.OPTED_OUT}
     # Of those the agent does not serve people take care, also once it does.
     left = {pk for pk, why in refusals.items() if why.shut is gate.Shut.UNSERVED}
     untold.settle([row for row in said if row.lead_id in left], untold.Telling.LEFT)
@@ -77,7 +78,6 @@ def _tell(leads: Sequence[Lead], said: Sequence[Message], now: datetime) -> None
             "lead": people[lead_id],
             "messages": [_message(row) for row in together],
             "channel": channel,
-            # Told all the same: a person who wants nothing of ours may have asked for something.
             "may_reply": not (lead.opted_out_at or (lead_id in in_doubt and lead.pipeline.silent_when_kommo_is_away)),
             "answered_by_bot": answers.get(together[0].pk),
         }

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from leads import serving
+from leads import optout, serving
 from leads.models import Lead, Pipeline
 
 TagsOf = Callable[[Collection[UUID]], Mapping[UUID, Collection[str]]]
@@ -25,11 +25,16 @@ def ask_tags(of: TagsOf) -> None:
     _tags_of.append(of)
 
 
+ERASED = "personal data erased"
+
+
 class Shut(StrEnum):
     """What keeps the agent silent."""
 
     SWITCHED_OFF = "switched_off"
     PERSON = "person"
+    ERASED = "erased"
+    OPTED_OUT = "opted_out"
     UNSERVED = "unserved"
 
 
@@ -57,9 +62,25 @@ def refusals(leads: Iterable[Lead]) -> dict[UUID, Refusal]:
     for lead in rows:
         if lead.pipeline.silenced_at:
             found[lead.pk] = _of_switch(lead.pipeline)
-        elif lead.in_handoff:
-            found[lead.pk] = Refusal(Shut.PERSON, lead.handoff_reason or lead.handoff_source, lead.handoff_since)
+        elif shut := by_people(lead):
+            found[lead.pk] = shut
     return found
+
+
+def by_people(lead: Lead) -> Refusal | None:
+    """Return why the agent may not speak with this person in any pipeline: somebody has them, or they want nothing.
+
+    None when neither is so, or not by this lead's row.
+    """
+    if lead.in_handoff:
+        return Refusal(Shut.PERSON, lead.handoff_reason or lead.handoff_source, lead.handoff_since)
+    if lead.erased_at:
+        return Refusal(Shut.ERASED, ERASED, lead.erased_at)
+    return of_wish(lead.opted_out_at) if lead.opted_out_at else None
+
+
+def of_wish(since: datetime) -> Refusal:
+    return Refusal(Shut.OPTED_OUT, optout.SAID, since)
 
 
 def refusal_of_stranger(key: str, pipeline: Pipeline, *, now: datetime) -> Refusal | None:

@@ -36,6 +36,14 @@ def since(leads: Iterable[Lead]) -> dict[UUID, datetime]:
     return found
 
 
+def since_of(key: str) -> datetime | None:
+    """Return since when whoever has this address (by its key) wants no follow-ups. One query."""
+    found: datetime | None = (
+        OptOut.objects.filter(address=pseudonyms.of_address(key)).values_list("opted_out_at", flat=True).first()
+    )
+    return found
+
+
 def meet(leads: Sequence[Lead], *, now: datetime, further: bool = False) -> set[UUID]:
     """Let leads that are new, or have just learnt a phone, and the wishes of their people find each other.
 

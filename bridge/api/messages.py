@@ -24,7 +24,8 @@ from bridge.api.reading import CURSOR, LIMIT
 from bridge.api.reporting import idempotency_key
 from bridge.api.serializers import MessageBody
 from bridge.channels import gate, queueing
-from leads.models import Lead, Message
+from leads import silence
+from leads.models import Lead, Message, Pipeline
 
 TRIES = 5
 
@@ -70,13 +71,13 @@ class Messages(ApiView):
         for _ in range(TRIES):
             try:
                 with transaction.atomic():
-                    return _take(lead, body.validated_data, name, known)
+                    return _take(lead, body.validated_data, name, known, key_of(request).pipeline)
             except RepeatedError:
                 continue
         raise DatabaseAway
 
 
-def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any) -> Response:
+def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any, pipeline: Pipeline | None) -> Response:
     """Take a message on, or give the first answer again. Raises RepeatedError when the key was used meanwhile."""
     now = timezone.now()
     if name:
@@ -85,8 +86,11 @@ def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any) -> Resp
             raise earlier
         if earlier:
             return Response(earlier[1], status=earlier[0])
-    if no := gate.refusal(lead, now):
+    if no := gate.refusal(lead, pipeline, now):
         raise MayNotReply(no[0], representation.moment(no[1]))
+    if why := silence.reason(lead.pipeline):
+        # The account is in shadow: whoever speaks by a connection of their own may, and nothing leaves by us.
+        raise NoChannel(why)
     try:
         row = queueing.take(
             lead,

@@ -16,7 +16,7 @@ from bridge.sync import freshness
 from bridge.sync.desired import wanted_tags
 from bridge.sync.waiting import wait_of
 from followups import selectors as followups
-from leads import booking_links, gate, numbers
+from leads import booking_links, gate, numbers, optout
 from leads.models import Event, FurtherAddress, Lead, Pipeline
 from leads.reports import Recorded
 from leads.rulebook import rulebook
@@ -154,7 +154,15 @@ OF_PIPELINE = (
     "serves_new_since",
     "serves_share",
 )
-OF_LEAD = ("handoff_source", "handoff_reason", "handoff_since", "created_at", "phone_key", "first_key")
+OF_LEAD = (
+    "handoff_source",
+    "handoff_reason",
+    "handoff_since",
+    "opted_out_at",
+    "created_at",
+    "phone_key",
+    "first_key",
+)
 PERMISSIONS = Select(
     lambda key, elsewhere: Lead.objects.filter(
         Q(phone_key=key) | Q(pk__in=FurtherAddress.objects.filter(key=key).values("lead_id")) | Q(pk__in=elsewhere)
@@ -171,18 +179,24 @@ PERMISSIONS = Select(
 def may_reply(key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, Any]:
     """Say whether the agent may reply to a person; `pipeline` is the only one to look at, if any.
 
-    One query; another where a pipeline asks for tags, or where nobody knows the person.
+    Who has the person, or opted out, did so for all pipelines. One query; more where a pipeline asks for tags, or where
+    nobody knows the person.
     """
     elsewhere = [lead_id for _, lead_id in numbers.known_elsewhere([key])]
     rows = [_permission(row) for row in PERMISSIONS.all(key=key, elsewhere=elsewhere)]
-    rows = [(lead, card) for lead, card in rows if not pipeline or lead.pipeline_id == pipeline.pk]
-    refusals = gate.refusals([lead for lead, _ in rows])
-    for lead, card in rows:
+    asked = [(lead, card) for lead, card in rows if not pipeline or lead.pipeline_id == pipeline.pk]
+    refusals = gate.refusals([lead for lead, _ in asked])
+    for lead, card in asked:
         said = agent(lead, card, now, refusals)
         # Several pipelines may know the person: one reason is enough to stay silent.
         if not said["may_reply"]:
             return said
-    theirs = None if rows else pipeline or Pipeline.objects.filter(is_default=True).first()
+    for lead, _ in rows:
+        if shut := gate.by_people(lead):
+            return _refused(shut)
+    if not rows and (since := optout.since_of(key)):
+        return _refused(gate.of_wish(since))
+    theirs = None if asked else pipeline or Pipeline.objects.filter(is_default=True).first()
     if theirs and (shut := gate.refusal_of_stranger(key, theirs, now=now)):
         return _refused(shut)
     return agent(None, None, now)

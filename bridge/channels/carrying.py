@@ -28,6 +28,7 @@ from bridge.channels.sending import Outcome, Part, Person, Sent
 from bridge.models import Channel, Outgoing
 from bridge.sync import backoff
 from followups import telling
+from leads.gate import ERASED
 from leads.models import Lead, MessagePart
 from leads.parts import ORDER, SUMMED, sum_up
 from leads.statements import update
@@ -185,6 +186,7 @@ def _take(row: Outgoing, now: datetime) -> Task | None:
 def _step(row: Outgoing, parts: list[MessagePart], now: datetime) -> Task | None:
     if lost := [one for one in parts if one.state == P.SENDING]:
         _settle_lost(row, lost[0], now)
+        _sum(row, parts)
     awaited = next((one for one in parts if one.state == P.SENT), None) if row.proof_until else None
     if awaited and row.proof_until:
         if not awaited.their_id and now < row.proof_until:
@@ -333,7 +335,7 @@ def note(task: Task, sent: Sent, at: datetime) -> None:
         if part is not None:
             if row.lead.erased_at:
                 # While it was under way: what the other side says of it may name them.
-                sent = replace(sent, reason=gate.ERASED if sent.reason else "", their_id="", text="")
+                sent = replace(sent, reason=ERASED if sent.reason else "", their_id="", text="")
             _note(task, row, parts, part, sent, at)
 
 
@@ -422,8 +424,7 @@ def _handed_over(task: Task, row: Outgoing, parts: list[MessagePart], part: Mess
         row.save(update_fields=["tries", "proof_until"])
         ending.end(row, parts, at)
         return
-    if sum_up(row.message, parts):
-        update([row.message], SUMMED)
+    _sum(row, parts)
 
 
 def _again(row: Outgoing, parts: list[MessagePart], part: MessagePart, sent: Sent, at: datetime) -> None:
@@ -456,7 +457,8 @@ def _after_failure(
     row: Outgoing, parts: list[MessagePart], part: MessagePart, reason: str, now: datetime, *, gone: Any = None
 ) -> Task | None:
     """Let the next way try what this one could not, or end."""
-    others = _others(row, now)
+    left = part.text if any(one.state in ending.LEFT for one in parts) else row.message.text
+    others = [one for one in _others(row, now) if queueing.says_something(one, left)]
     if not others:
         part.state, part.reason = P.NOT_DELIVERED, reason[:500]
         part.save(update_fields=["state", "reason"])
@@ -472,6 +474,8 @@ def _after_failure(
     part.state, part.sent_at, part.their_id, part.reason = P.QUEUED, None, "", ""
     part.save(update_fields=["state", "sent_at", "their_id", "reason"])
     _recut(row, parts, chosen)
+    # What the one before had handed over has not arrived: nothing is sent before the next one says so.
+    _sum(row, parts)
     ending.tell_staff(row, f"{slug or '?'} could not: {reason}; tried by {chosen.channel.slug}", now)
     _release(row, now, "")
     return None
@@ -491,6 +495,12 @@ def _recut(row: Outgoing, parts: list[MessagePart], route: Route) -> None:
         MessagePart.objects.filter(pk__in=[one.pk for one in left]).delete()
         fresh = queueing.store_parts(row.message, texts, first=max((one.position for one in kept), default=0) + 1)
         parts[:] = [*kept, *fresh]
+
+
+def _sum(row: Outgoing, parts: list[MessagePart]) -> None:
+    """Let the message say what its parts come to by now."""
+    if sum_up(row.message, parts):
+        update([row.message], SUMMED)
 
 
 def _release(row: Outgoing, due_at: datetime, reason: str) -> None:

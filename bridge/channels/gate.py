@@ -10,28 +10,25 @@ from bridge.api import representation
 from bridge.models import Outgoing
 from followups import sayable
 from leads import optout, silence
-from leads.models import Lead
+from leads.gate import ERASED
+from leads.models import Lead, Pipeline
 
-ERASED = "personal data erased"
 
+def refusal(lead: Lead, pipeline: Pipeline | None, now: datetime) -> tuple[str, datetime | None] | None:
+    """Return why the agent may say nothing to this lead, and since when, as `may-reply` says it; None when it may.
 
-def refusal(lead: Lead, now: datetime) -> tuple[str, datetime | None] | None:
-    """Return why the agent may say nothing to this lead, and since when; None when it may.
-
-    A person who has any lead of theirs has the person. Whoever opted out is not spoken to by anything of ours.
+    pipeline: the only one whose rules are asked, if any (a key's own); people decide for all of them.
     """
-    if lead.erased_at:
-        return ERASED, lead.erased_at
-    if since := optout.since([lead]).get(lead.pk):
-        return optout.SAID, since
-    said = representation.agent(lead, representation.card_of(lead), now)
-    if said["may_reply"] and lead.phone_key:
-        said = representation.may_reply(lead.phone_key, None, now)
+    if lead.phone_key:
+        said = representation.may_reply(lead.phone_key, pipeline, now)
+    else:
+        said = representation.agent(lead, representation.card_of(lead), now)
     if not said["may_reply"]:
         since_text = said["since"]
         return said["reason"], datetime.fromisoformat(since_text) if since_text else None
-    if reason := silence.reason(lead.pipeline):
-        return reason, None
+    # By one of their other addresses, say.
+    if since := optout.since([lead]).get(lead.pk):
+        return optout.SAID, since
     return None
 
 
@@ -44,6 +41,11 @@ def refusals(rows: Iterable[Outgoing], now: datetime) -> dict[UUID, str]:
     for row in rows:
         if row.lead.erased_at:
             found[row.pk] = ERASED
-        elif row.attempt_id is None and (no := refusal(row.lead, now)):
-            found[row.pk] = no[0]
+        elif row.attempt_id is None and (no := _not_now(row.lead, now)):
+            found[row.pk] = no
     return found
+
+
+def _not_now(lead: Lead, now: datetime) -> str:
+    no = refusal(lead, lead.pipeline, now)
+    return no[0] if no else silence.reason(lead.pipeline)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
+import pytest
 from django.utils import timezone
 
-from bridge.models import Account
+from bridge.api import keys
+from bridge.models import Account, ApiKey
+from leads import erasure, gate, handoff, optout, switch
+from leads.models import Lead, Pipeline, Stage
+from leads.phone import parse
+from tests.bridge.api.conftest import Agent
 from tests.conftest import MARIA, drain, record
+
+WHY_NOT_KOMMO = "Kommo could not be asked for too long; a person may have taken over"
 
 
 def ask(agent, phone=MARIA):
@@ -56,3 +65,127 @@ def test_the_question_costs_the_same_whoever_asks(agent, account, pipeline, djan
     ask(agent)
     with django_assert_max_num_queries(3):
         ask(agent)
+
+
+# --- What may-reply says, POST messages says
+
+
+def a_person_has_it(lead):
+    handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="quer gente", now=timezone.now())
+
+
+def opts_out(lead):
+    optout.opt_out(lead, by=Lead.Actor.LEAD, reason="pare", now=timezone.now())
+
+
+def silenced(lead):
+    switch.silence(lead.pipeline, by="ana", reason="preço errado", now=timezone.now())
+
+
+def unserved(lead):
+    Pipeline.objects.update(serves_share=Decimal(0))
+
+
+def kommo_is_away(lead):
+    since = timezone.now() - timedelta(hours=1)
+    Account.objects.update(connected_at=since, polled_at=since, compared_at=None, takeovers_looked_at=since)
+
+
+REASONS = {
+    gate.Shut.PERSON: (a_person_has_it, "quer gente"),
+    gate.Shut.OPTED_OUT: (opts_out, "the person opted out"),
+    gate.Shut.SWITCHED_OFF: (silenced, "the agent is silenced in this pipeline: preço errado"),
+    gate.Shut.UNSERVED: (unserved, "the agent serves 0 % of the leads, and this one was not drawn"),
+    "kommo is away": (kommo_is_away, WHY_NOT_KOMMO),
+}
+
+
+def all_answers(agent, lead):
+    """Return the reason, and since when, in every place where the agent meets them."""
+    told = agent.get("agent/may-reply/", phone=lead.phone).json()
+    shown = agent.get(f"leads/{lead.pk}/").json()["agent"]
+    reported = agent.says(lead.phone).json()["agent"]
+    refused = agent.post(f"leads/{lead.pk}/messages/", {"text": "oi"})
+    assert refused.status_code == 409, refused.content
+    assert refused.json()["code"] == "may_not_reply"
+    assert {one["may_reply"] for one in (told, shown, reported)} == {False}
+    return [(one["reason"], one["since"]) for one in (told, shown, reported, refused.json())]
+
+
+@pytest.mark.parametrize("shut", REASONS)
+def test_whatever_a_message_is_refused_for_may_reply_says_too(agent, account, pipeline, shut):
+    lead = record(pipeline, name="Maria").lead
+    drain(account)
+    shut_it, why = REASONS[shut]
+    shut_it(lead)
+
+    answers = all_answers(agent, lead)
+
+    assert {reason for reason, _ in answers} == {why}
+    assert len(set(answers)) == 1
+
+
+def test_two_reasons_at_once_are_told_as_one_and_the_same(agent, account, pipeline):
+    lead = record(pipeline, name="Maria").lead
+    drain(account)
+    for shut_it, _ in REASONS.values():
+        shut_it(lead)
+        assert len(set(all_answers(agent, lead))) == 1
+
+
+def test_every_reason_there_is_has_its_case():
+    # Who was erased has no address any more to ask by.
+    assert {one for one in REASONS if isinstance(one, gate.Shut)} == set(gate.Shut) - {gate.Shut.ERASED}
+
+
+def test_of_who_was_erased_the_lead_says_what_a_message_is_told(agent, pipeline):
+    lead = record(pipeline, name="Maria").lead
+    erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now())
+
+    refused = agent.post(f"leads/{lead.pk}/messages/", {"text": "oi"}).json()
+    shown = agent.get(f"leads/{lead.pk}/").json()["agent"]
+
+    assert (shown["may_reply"], shown["reason"], shown["since"]) == (False, refused["reason"], refused["since"])
+
+
+def test_who_opted_out_and_is_known_by_nothing_else_is_not_spoken_to(agent, pipeline):
+    optout.opt_out_number(parse(MARIA, region="BR"), by=Lead.Actor.STAFF, reason="pediu", now=timezone.now())
+
+    said = agent.get("agent/may-reply/", phone=MARIA).json()
+
+    assert (said["may_reply"], said["reason"]) == (False, "the person opted out")
+    assert said["since"]
+
+
+def another_pipeline(**rules):
+    other = Pipeline.objects.create(slug="energia", name="Energia", **rules)
+    Stage.objects.create(pipeline=other, key="new", name="Novo", rank=0)
+    return other
+
+
+@pytest.mark.parametrize("shut", [gate.Shut.PERSON, gate.Shut.OPTED_OUT])
+def test_people_decide_for_every_pipeline(agent, pipeline, shut):
+    other = another_pipeline()
+    mine = Agent(keys.issue(ApiKey(name="mine", pipeline=pipeline)))
+    lead, elsewhere = record(pipeline).lead, record(other).lead
+    shut_it, why = REASONS[shut]
+    shut_it(elsewhere)
+
+    told = mine.get("agent/may-reply/", phone=lead.phone).json()
+    refused = mine.post(f"leads/{lead.pk}/messages/", {"text": "oi"}).json()
+
+    assert (told["may_reply"], told["reason"], refused.get("reason")) == (False, why, why)
+
+
+@pytest.mark.parametrize("shut", [gate.Shut.SWITCHED_OFF, gate.Shut.UNSERVED])
+def test_rules_of_another_pipeline_are_no_matter_of_a_key_for_this_one(agent, pipeline, shut):
+    other = another_pipeline(serves_share=Decimal(0 if shut is gate.Shut.UNSERVED else 1))
+    if shut is gate.Shut.SWITCHED_OFF:
+        switch.silence(other, by="ana", reason="preço errado", now=timezone.now())
+    mine = Agent(keys.issue(ApiKey(name="mine", pipeline=pipeline)))
+    lead = record(pipeline).lead
+    record(other)
+
+    assert mine.get("agent/may-reply/", phone=lead.phone).json()["may_reply"] is True
+    # No way leads to them here; the gate is open.
+    assert mine.post(f"leads/{lead.pk}/messages/", {"text": "oi"}).status_code == 422

@@ -98,7 +98,7 @@ class World:
     def say(self, parts: int) -> None:
         self.count += 1
         lead = Lead.objects.select_related("pipeline", "stage").get(pk=self.lead.pk)
-        if gate.refusal(lead, self.now):
+        if gate.refusal(lead, None, self.now):
             return
         text = "\n\n".join(f"texto {self.count} parte {number}" for number in range(parts))
         with patch("bridge.channels.evolution.LIMIT", 20), patch("bridge.channels.waha.LIMIT", 20):

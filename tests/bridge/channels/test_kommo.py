@@ -87,6 +87,29 @@ def test_a_salesbot_says_it_and_the_webhook_proves_it(agent, account, kommo, lea
     assert lead.last_outbound_at and not lead.in_handoff
 
 
+@pytest.mark.parametrize("text", ["👍", "👨‍👩‍👧‍👦", "🇧🇷 🇧🇷", "👍\n\n👍"])
+def test_where_a_bot_can_say_nothing_of_it_the_next_way_does(
+    agent, account, kommo, lead, salesbot, way, messengers, text
+):
+    refused = say(agent, lead, text, channel="bot")
+    assert (refused.status_code, refused.json()["reason"]) == (422, "bot: nothing of this text can leave by it")
+    assert say(agent, lead, text).status_code == 422
+
+    way("evolution")
+    answer = say(agent, lead, text)
+    carry()
+
+    assert answer.json()["channel"] == "evolution"
+    assert messengers.said == [text]
+    assert chat(account, lead) == []
+
+
+def test_nothing_is_left_of_an_emoji_that_is_left_out():
+    said, notes = kommo_salesbot.changed("❤️‍🔥 ok 👨‍👩‍👧‍👦!\r\n1️⃣ um")
+    assert said == "❤️ ok !\n1️⃣ um"
+    assert notes == [kommo_salesbot.NO_EMOJI]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_the_chat_shows_is_noted_at_once_or_not_at_all(agent, account, kommo, lead, salesbot):
     """Rows are locked for it, which PostgreSQL refuses outside of a transaction; most tests run within one."""
@@ -305,7 +328,11 @@ def test_in_shadow_nothing_of_ours_reaches_anybody(agent, account, kommo, lead, 
 
     assert chat(account, lead) == []
     assert state_of(answer, agent)["state"] == "refused"
-    assert say(agent, lead).status_code == 409
+    # Whoever speaks by a connection of their own may: nothing leaves by us, and that is another answer.
+    refused = say(agent, lead)
+    assert (refused.status_code, refused.json()["code"]) == (422, "no_channel")
+    assert "shadow" in refused.json()["reason"]
+    assert agent.get("agent/may-reply/", phone=lead.phone).json()["may_reply"] is True
 
 
 def test_words_are_compared_after_what_messengers_do_to_them():

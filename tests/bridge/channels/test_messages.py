@@ -279,6 +279,25 @@ def test_a_status_that_it_failed_lets_the_next_channel_try(agent, lead, way, mes
     assert len(messengers.said) == 2
 
 
+def test_what_the_next_channel_has_not_said_yet_is_not_sent(agent, lead, way, messengers):
+    way("whatsapp_cloud")
+    way("evolution")
+    answer = say(agent, lead)
+    carry()
+    assert state_of(answer, agent)["state"] == "sent"
+
+    messages.note_news([messages.News(("wamid.1",), "not_delivered", timezone.now(), reason="131026")])
+    messengers.fail(503)
+    carry()
+
+    between = state_of(answer, agent)
+    assert (between["state"], between["channel"], between["at"]["sent"]) == ("queued", "evolution", None)
+    assert between["parts"][0]["state"] == "queued"
+    carry(seconds=5)
+    after = state_of(answer, agent)
+    assert (after["state"], after["channel"]) == ("sent", "evolution")
+
+
 def test_outside_24_hours_only_a_template_leaves(agent, lead, way, messengers):
     way("whatsapp_cloud")
     Lead.objects.filter(pk=lead.pk).update(last_inbound_at=timezone.now() - timedelta(hours=25))

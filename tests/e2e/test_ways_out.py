@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ import requests
 from tests.bridge.channels.messengers import Messengers
 from tests.e2e.stack import Stack, eventually, kinds, new_phone, running
 
-KILLS = 6
 # Of all that other tests here have made, these two are the pipeline's, in this order.
 BOT_BEFORE_EVOLUTION = """
 from bridge.models import Channel
@@ -41,17 +39,6 @@ def channel(stack: Stack, kind: str, slug: str, **settings: str) -> str:
     return stack.manage("channel", kind, slug, *pairs)
 
 
-def of_all_kinds(stack: Stack, messengers: Messengers) -> list[str]:
-    url = messengers.url
-    return [
-        channel(stack, "evolution", "evo", url=url, instance="loja", api_key="k"),
-        channel(stack, "waha", "waha", url=url, instance="default", api_key="k"),
-        channel(stack, "zapi", "zapi", url=url, instance="i", api_key="k"),
-        channel(stack, "whatsapp_cloud", "cloud", url=url, phone_number_id="555", token="t"),
-        channel(stack, "chatwoot", "chatwoot", url=url, account_id="3", token="t"),
-    ]
-
-
 def written_to(stack: Stack) -> str:
     message = {"id": f"in-{time.time_ns()}", "direction": "inbound", "text": "oi"}
     return str(stack.tell(new_phone(), message=message)["lead"]["id"])
@@ -65,43 +52,6 @@ def say(stack: Stack, lead_id: str, text: str, **more: Any) -> dict[str, Any]:
 
 def message(stack: Stack, message_id: str) -> dict[str, Any]:
     return dict(stack.call("GET", f"messages/{message_id}/").json())
-
-
-def test_processes_that_die_with_messages_under_way_say_nothing_twice_and_lose_nothing(
-    speaking: Stack, messengers: Messengers
-):
-    slugs = of_all_kinds(speaking, messengers)
-    leads = {slug: [written_to(speaking) for _ in range(2)] for slug in slugs}
-    messengers.slow = 0.05
-    texts: dict[str, str] = {}
-    order: dict[str, list[str]] = {}
-    for turn in range(KILLS):
-        for slug in slugs:
-            for lead_id in leads[slug]:
-                text = f"{slug} {lead_id[:8]} {turn}"
-                texts[say(speaking, lead_id, text, channel=slug)["id"]] = text
-                order.setdefault(lead_id, []).append(text)
-        time.sleep(0.15 * turn)
-        speaking.kill("worker")
-        speaking.start_worker("worker")
-
-    def ended() -> list[dict[str, Any]]:
-        rows = [message(speaking, one) for one in texts]
-        assert not [row for row in rows if row["state"] == "queued"]
-        return rows
-
-    rows = eventually(ended, within_seconds=150)
-    said = Counter(messengers.said)
-    assert max(said.values()) == 1
-    for row in rows:
-        if row["state"] == "sent":
-            assert said[texts[row["id"]]] == 1
-        else:
-            # Said or not: nobody knows, and so it is told.
-            assert row["reason"].startswith("unconfirmed"), row
-    for lead_id, theirs in order.items():
-        heard = [text for text in messengers.said if text in theirs]
-        assert heard == [text for text in theirs if text in heard], lead_id
 
 
 def test_a_person_who_writes_between_two_parts_keeps_the_third_from_leaving(speaking: Stack, messengers: Messengers):

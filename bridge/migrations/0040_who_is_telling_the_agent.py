@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bridge", "0038_what_a_keys_tools_may_do"),
+        ("bridge", "0039_plain_words"),
     ]
 
     operations = [

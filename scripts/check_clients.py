@@ -23,6 +23,7 @@ CALLERS = ROOT / "scripts" / "clients"
 sys.path.insert(0, str(ROOT))
 
 from bridge.demo.stage import free_port  # noqa: E402
+from running import run  # noqa: E402
 
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"
 TYPESCRIPT = ("@hey-api/openapi-ts@0.95.0", "openapi-typescript@7.13.0", "typescript@5.9.3")
@@ -82,6 +83,7 @@ def typescript(at: Path, environment: dict[str, str]) -> None:
     for made in (at / "js").rglob("*.js"):
         made.write_text(with_file_names(made))
     shutil.copy(CALLERS / "calls.mjs", at)
+    shutil.copy(CALLERS / "calls.json", at)
     print(run(["node", "calls.mjs"], at, environment), end="")
 
 
@@ -105,13 +107,6 @@ def with_file_names(made: Path) -> str:
     return re.sub(r"""(from ['"])(\.[^'"]*?)(?:\.js)?(['"])""", named, made.read_text())
 
 
-def run(command: list[str | Path], at: Path, environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, cwd=at, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}:\n{done.stdout}")
-    return done.stdout
-
-
 @contextlib.contextmanager
 def bridge(at: Path) -> Iterator[tuple[str, str]]:
     """Serve a bridge with the shipped playbook and no account; yields its address and a key."""
@@ -121,10 +116,14 @@ def bridge(at: Path) -> Iterator[tuple[str, str]]:
         "DEBUG": "true",
         "SECRET_KEY": "only-for-this-check-" + "x" * 40,
         "DATABASE_URL": f"sqlite:///{at / 'bridge.sqlite3'}",
+        # Messages wait for a worker, which there is not.
+        "AGENT_WEBHOOK_URL": "http://127.0.0.1:9/hook",
+        "AGENT_WEBHOOK_SECRET": "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     }
     manage = [sys.executable, ROOT / "manage.py"]
     run([*manage, "migrate", "--verbosity", "0"], at, environment)
     run([*manage, "bridge_config", "import", ROOT / "playbooks" / "solar.yaml"], at, environment)
+    run([*manage, "channel", "agent", "agent"], at, environment)
     key = run([*manage, "api_key", "clients"], at, environment).strip().splitlines()[-1]
     server = subprocess.Popen(
         [*manage, "runserver", "--noreload", str(port)], cwd=at, env=environment,

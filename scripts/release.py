@@ -1,22 +1,24 @@
 #!/usr/bin/env python
-"""Make wheel and sdist in dist/, and prove them where there is nothing else: an empty environment, an empty home.
+"""Make what a release consists of in dist/, and prove it where there is nothing else: empty environments, empty homes.
 
-Asks the network for what the wheel needs. What it proves: the wheel has all that Git has of the code and what goes with
-it, the sdist makes the same wheel, the command answers, and the demo's cards come out as they should.
+dist/pypi has wheels and sdists of the bridge, the Python client and the local Kommo; dist/npm the packages for Node;
+dist/image the files an image is built of. Asks the network for what they need. What it proves: the wheel has all that
+Git has of the code and what goes with it, the sdist makes the same wheel, the command answers, the demo ends well
+with pip, uvx and pipx, and each package does its first thing where it is installed alone.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import venv
 import zipfile
 from pathlib import Path
+
+import release_parts as parts
+import release_proof as proof
+from running import run, uv
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
@@ -30,8 +32,7 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     from bridge.version import VERSION
 
-    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    told = re.search(rf"^## \[?{re.escape(VERSION)}\b", changes, re.MULTILINE)
+    told = parts.newest_release(ROOT / "CHANGELOG.md") == VERSION
     tag = sys.argv[2] if sys.argv[1:2] == ["--tag"] else ""
     if tag and (tag != f"v{VERSION}" or not told):
         sys.exit(
@@ -40,8 +41,8 @@ def main() -> int:
     if not told:
         print(f"CHANGELOG.md has no part {VERSION} yet: this is a trial.")
     shutil.rmtree(DIST, ignore_errors=True)
-    run([uv(), "build", "--quiet", "--out-dir", DIST], ROOT)
-    [wheel], [sdist] = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
+    run([uv(), "build", "--quiet", "--out-dir", DIST / "pypi"], ROOT)
+    [wheel], [sdist] = (DIST / "pypi").glob("*.whl"), (DIST / "pypi").glob("*.tar.gz")
     whole(wheel)
     with tempfile.TemporaryDirectory(prefix="release-") as folder:
         at = Path(folder)
@@ -49,8 +50,17 @@ def main() -> int:
         [again] = (at / "again").glob("*.whl")
         if names(again) != names(wheel):
             sys.exit(f"The sdist makes another wheel: {sorted(names(again) ^ names(wheel))[:5]}")
-        installed(wheel, at)
-    print(f"{wheel.name}, {sdist.name}: made and proved, in {DIST}")
+        proof.by_pip(wheel, at)
+        proof.by_uvx(wheel, at)
+        proof.by_pipx(wheel, at)
+        image = parts.image_files(ROOT, DIST / "image", VERSION)
+        proof.of_image_files(image, at)
+        python = parts.python_packages(ROOT, DIST / "pypi")
+        proof.of_python_packages(python, at)
+        node = parts.node_packages(ROOT, DIST / "npm", at / "node", must=bool(tag))
+        proof.of_node_packages(node, at)
+    made = [path for path in sorted(DIST.rglob("*")) if path.is_file() and path.name != ".gitignore"]
+    print("\n".join(f"made and proved: {path.relative_to(ROOT)}" for path in made))
     return 0
 
 
@@ -77,43 +87,6 @@ def inside(name: str) -> str:
     if name.startswith(LOCAL_KOMMO):
         return name.removeprefix(LOCAL_KOMMO)
     return name if name.split("/")[0] in PACKAGES else f"bridge/shared/{name}"
-
-
-def installed(wheel: Path, at: Path) -> None:
-    """Install the wheel alone and run it from an empty folder, without a variable of ours."""
-    home = at / "home"
-    home.mkdir()
-    venv.create(at / "venv", with_pip=True)
-    tools = at / "venv" / "bin"
-    began = time.monotonic()
-    run([tools / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], at)
-    print(f"installed in {time.monotonic() - began:.0f} s")
-    bare = {"HOME": str(at), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-    command = tools / "kommo-bridge"
-    run([command, "check"], home, bare | {"DEBUG": "true"})
-    began = time.monotonic()
-    print(run([command, "demo", "--once"], home, bare), end="")
-    print(f"the demo took {time.monotonic() - began:.0f} s")
-    if made := sorted(path.name for path in home.iterdir() if path.name != "data"):
-        sys.exit(f"It left {made} where it was started.")
-
-
-def uv() -> str:
-    return shutil.which("uv") or str(Path(sys.executable).parent / "uv")
-
-
-def run(command: list[str | Path], at: Path, environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        command,
-        cwd=at,
-        env=environment or dict(os.environ),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}:\n{done.stdout}")
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 
 from bridge.version import VERSION
 from tests.repository import ROOT, text_of
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import release_parts
 
 PROJECT = tomllib.loads(text_of(ROOT / "pyproject.toml"))
 
@@ -51,3 +56,30 @@ def test_what_goes_into_the_package_is_there():
     inside = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert [name for name in inside if not (ROOT / name).exists()] == []
     assert {Path(target).parts[:2] for target in inside.values()} == {("bridge", "shared")}
+
+
+def changelogs() -> dict[str, tuple[str, Path]]:
+    """Return version and changelog of each package beside the bridge."""
+    found = {}
+    for manifest in sorted((ROOT / "packages").glob("*/*")):
+        if manifest.name == "pyproject.toml":
+            found[manifest.parent.name] = (tomllib.loads(text_of(manifest))["project"]["version"], manifest)
+        elif manifest.name == "package.json":
+            found[manifest.parent.name] = (json.loads(text_of(manifest))["version"], manifest)
+    return {name: (version, manifest.with_name("CHANGELOG.md")) for name, (version, manifest) in found.items()}
+
+
+def test_each_package_has_the_version_its_changelog_tells_of():
+    """As the bridge itself: what was released last is what stands in the manifest; before the first release, 0.1.0."""
+    assert changelogs()
+    for name, (version, changelog) in changelogs().items():
+        assert version == (release_parts.newest_release(changelog) or "0.1.0"), name
+
+
+def test_the_files_of_an_image_are_what_the_dockerfile_copies_and_the_context_lets_in(tmp_path):
+    archive = release_parts.image_files(ROOT, tmp_path, "0.0.0")
+    with tarfile.open(archive) as packed:
+        names = set(packed.getnames())
+    assert {"Dockerfile", ".dockerignore", "manage.py", "requirements.lock", "deploy/gunicorn.conf.py"} <= names
+    assert "bridge/settings.py" in names
+    assert {name.split("/")[0] for name in names}.isdisjoint({"packages", "tests", ".env", "data", "scripts"})

@@ -41,7 +41,7 @@ check-hostile:
 
 # Two at once, and all of them whatever one finds; what each says is shown in one piece.
 CHECKS := check-types check-safe-changes check-architecture check-schema check-lint check-format check-migrations \
-	check-deploy check-translations check-locks check-licences check-advisories
+	check-deploy check-translations check-locks check-licences check-advisories check-newest
 .PHONY: $(CHECKS)
 define shown
 	@said=$$($(2) 2>&1); code=$$?; printf '== %s\n%s\n' "$(1)" "$$said"; exit $$code
@@ -59,6 +59,7 @@ check-schema: ; $(call shown,API schema,$(CHECK_ENV) $(PY) manage.py spectacular
 check-translations: ; $(call shown,translations,$(PY) scripts/check_translations.py)
 check-locks: ; $(call shown,locks,$(PY) scripts/check_locks.py)
 check-licences: ; $(call shown,licences,$(PY) scripts/check_licences.py)
+check-newest: ; $(call shown,newest Python and Django,$(PY) scripts/check_newest.py)
 check-advisories: ; $(call shown,advisories,$(PY) scripts/check_advisories.py)
 
 bench: $(DEV) ## the benchmarks, one table of ratios
@@ -84,7 +85,7 @@ nodes: $(DEV) ## lint, build and test the n8n nodes, then a real n8n with them a
 docs: $(RUNTIME) $(DOCS) ## the documents as a site in build/docs, every link checked
 	@$(CHECK_ENV) $(PY) -m scripts.docs_site
 
-release: $(DEV) ## wheel and sdist in dist/, proved in an empty environment; asks the network
+release: $(DEV) ## wheels, sdists, npm packages and image files in dist/, proved in empty environments; asks the network
 	@$(PY) scripts/release.py $(ARGS)
 
 clean: ## remove what make made, but not your data

@@ -126,7 +126,7 @@ class Select(_Statement):
             for place, (found, expression) in compiler.get_converters([one[0] for one in compiler.select]).items()
             for converter in found
         ]
-        make = _model_maker(compiler, alias) if queryset._iterable_class is ModelIterable else tuple
+        make = _model_maker(compiler, alias, queryset) if queryset._iterable_class is ModelIterable else tuple
 
         def read(connection: Any, row: Sequence[Any]) -> Any:
             if converters:
@@ -138,14 +138,14 @@ class Select(_Statement):
         return sql, parameters, read
 
 
-def _model_maker(compiler: Any, alias: str) -> Callable[[Sequence[Any]], Any]:
+def _model_maker(compiler: Any, alias: str, queryset: Any) -> Callable[[Sequence[Any]], Any]:
     """Return what makes a model of a row, and of the models joined to it; as Django's ModelIterable does."""
     info, select = compiler.klass_info, compiler.select
     model, places = info["model"], info["select_fields"]
     start, end = places[0], places[-1] + 1
     names = [one[0].target.attname for one in select[start:end]]
     annotated = list(compiler.annotation_col_map.items())
-    populators = cast(Any, get_related_populators)(info, select, alias)
+    populators = cast(Any, get_related_populators)(info, select, alias, *_fetch_mode(queryset))
 
     def make(row: Sequence[Any]) -> Any:
         made = model.from_db(alias, names, row[start:end])
@@ -156,6 +156,11 @@ def _model_maker(compiler: Any, alias: str) -> Callable[[Sequence[Any]], Any]:
         return made
 
     return make
+
+
+def _fetch_mode(queryset: Any) -> tuple[Any, ...]:
+    """Return what Django 6.1 and newer want to know besides: how a field that was left out is fetched later."""
+    return (queryset._fetch_mode,) if hasattr(queryset, "_fetch_mode") else ()
 
 
 class Update(_Statement):

@@ -57,18 +57,21 @@ class StaffAdmin(ModelAdmin):
 
     # --- Actions on chosen rows of a list
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        found: dict[str, Any] = super().get_actions(request)
+    # `more`: from Django 6.1 on also where on the page the actions are shown.
+    def get_actions(self, request: HttpRequest, *more: Any, **named: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request, *more, **named)
         if self.has_operate_permission(request):
             return found
         return {name: one for name, one in found.items() if hasattr(one[0], "allowed_permissions")}
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *more: Any, **named: Any
+    ) -> HttpResponse | None:
         name = chosen_action(request)
         description = next((str(one[2]) for key, one in self.get_actions(request).items() if key == name), name)
         whole_list = request.POST.get("select_across") == "1"
         chosen = [] if whole_list else list(queryset.filter(pk__in=request.POST.getlist("_selected_action")))
-        response: HttpResponse | None = super().response_action(request, queryset)
+        response: HttpResponse | None = super().response_action(request, queryset, *more, **named)
         # Deleting writes a line for each row itself.
         if name != "delete_selected" and response is not None and record.did_something(request, response):
             if chosen:

@@ -135,13 +135,15 @@ class AsksAgain:
     def delete_view(self, *args: Any, **kwargs: Any) -> Any:
         return super().delete_view(*args, **kwargs)  # type: ignore[misc]
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *more: Any, **named: Any
+    ) -> HttpResponse | None:
         # Where Django runs what was chosen, whatever road led there.
         if chosen_action(request) in ("delete_selected", *self.sensitive_actions):
             asked = question(request)
             if asked is not None:
                 return asked
-        response: HttpResponse | None = super().response_action(request, queryset)  # type: ignore[misc]
+        response: HttpResponse | None = super().response_action(request, queryset, *more, **named)  # type: ignore[misc]
         return response
 
 

@@ -192,7 +192,7 @@ class ReadOnly:
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+    def get_actions(self, request: HttpRequest, *more: Any, **named: Any) -> dict[str, Any]:
         return {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 import unicodedata
 from bisect import bisect_left, insort
@@ -44,12 +43,26 @@ def digits(text: str) -> str:
     return "".join(character for character in text if character.isdigit())
 
 
+class Numbers:
+    """Ever larger numbers, as itertools.count, which Python 3.14 no longer lets a store be copied with."""
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+
+    def __iter__(self) -> Numbers:
+        return self
+
+    def __next__(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+
 class EntityTable(Generic[E]):
     """One kind of entity by id, by time of change and by field value."""
 
     def __init__(self, first_id: int) -> None:
         self.by_id: dict[int, E] = {}
-        self._next_id = itertools.count(first_id)
+        self._next_id = Numbers(first_id)
         # (updated_at, id), kept sorted: a poll for recent changes reads its end alone.
         self._by_update: list[tuple[int, int]] = []
         self._by_value: defaultdict[tuple[int, str], dict[int, None]] = defaultdict(dict)
@@ -111,7 +124,7 @@ class Tags:
         self.colors: dict[int, str | None] = {}
         self._ids: dict[str, int] = {}
         self._ids_in_any_case: dict[str, int] = {}
-        self._next_id = itertools.count(first_id)
+        self._next_id = Numbers(first_id)
 
     @staticmethod
     def _key(name: str) -> str:
@@ -168,15 +181,15 @@ class Store:
         # Grows with every change a person could see on the board; after a reset it is another one at once.
         self.version = time.time_ns() // 1_000_000
         self._ids = {
-            "status": itertools.count(91_000_001),
-            "pipeline": itertools.count(11_700_001),
-            "field": itertools.count(1_300_001),
-            "enum": itertools.count(1_200_001),
-            "note": itertools.count(4_600_001),
-            "task": itertools.count(1_564_001),
-            "event": itertools.count(1),
-            "talk": itertools.count(191),
-            "subscription": itertools.count(839_601),
+            "status": Numbers(91_000_001),
+            "pipeline": Numbers(11_700_001),
+            "field": Numbers(1_300_001),
+            "enum": Numbers(1_200_001),
+            "note": Numbers(4_600_001),
+            "task": Numbers(1_564_001),
+            "event": Numbers(1),
+            "talk": Numbers(191),
+            "subscription": Numbers(839_601),
         }
 
     def new_id(self, of: str) -> int:

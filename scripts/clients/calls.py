@@ -1,22 +1,25 @@
-"""Call every operation of the client that was made in `made/`; an answer that is not described ends with an error."""
+"""Make every call of calls.json with the client that was made in `made/`, and end with an error when one goes wrong.
+
+Wrong is: another status than expected, an answer that is described and not read, an operation made and not called.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 import pkgutil
+import sys
+import typing
+from pathlib import Path
 from typing import Any
 
 import made.api
-from made import AuthenticatedClient, models
-from made.types import UNSET
+from made import AuthenticatedClient
 
-EXAMPLE = {
-    "lead": {"phone": "+55 81 99999-0000", "name": "Maria Souza", "bill_value": "R$ 4.500,00"},
-    "context": {"objections_raised": ["preço"], "meeting": None},
-    "message": {"id": "wamid.1", "direction": "inbound", "text": "Oi"},
-}
+PHONE = "+5581999990000"
+CALLS = json.loads(Path(__file__).with_name("calls.json").read_text(encoding="utf-8").replace("PHONE", PHONE))
 client = AuthenticatedClient(os.environ["BRIDGE"], os.environ["KEY"], prefix="Api-Key", raise_on_unexpected_status=True)
 
 
@@ -29,31 +32,39 @@ def operations() -> dict[str, Any]:
     return found
 
 
-def body_for(name: str) -> Any:
-    one = models.InteractionBody.from_dict(EXAMPLE)
-    if name == "record_interactions":
-        return [one, models.InteractionBody.from_dict({"lead": {"phone": "12"}})]
-    if name == "record_interaction":
-        return one
-    return UNSET
+def body_of(module: Any, said: Any) -> Any:
+    """Return what the call takes for a body: a model, or a list of them."""
+    taken = typing.get_type_hints(module.sync_detailed)["body"]
+    [model, *_] = [one for one in _models(taken) if hasattr(one, "from_dict")]
+    return [model.from_dict(one) for one in said] if isinstance(said, list) else model.from_dict(said)
+
+
+def _models(hint: Any) -> list[Any]:
+    inner = typing.get_args(hint)
+    return [found for one in inner for found in _models(one)] if inner else [hint]
 
 
 def main() -> None:
     found = operations()
-    recorded = found["record_interaction"].sync(client=client, body=body_for("record_interaction"))
-    known: dict[str, Any] = {"lead_id": recorded.lead.id, "phone": "5581999990000"}
-    # What erases goes last: the others are about a person who is known.
-    for name in sorted(found, key=lambda name: (name.startswith("erase"), name)):
-        call = found[name].sync_detailed
-        takes = inspect.signature(call).parameters
-        given = {one: known[one] for one in takes if one in known}
-        body = body_for(name)
-        if "body" in takes and body is not UNSET:
-            given["body"] = body
-        answer = call(client=client, **given)
-        read = type(answer.parsed).__name__
-        assert answer.status_code < 500, (name, answer)
+    if missing := found.keys() ^ {call["operation"] for call in CALLS}:
+        sys.exit(f"not in both the document and calls.json: {sorted(missing)}")
+    known: dict[str, Any] = {}
+    for call in CALLS:
+        name, module = call["operation"], found[call["operation"]]
+        given = {one: known[one] for one in inspect.signature(module.sync_detailed).parameters if one in known}
+        given |= call.get("query", {})
+        if "body" in call:
+            given["body"] = body_of(module, call["body"])
+        answer = module.sync_detailed(client=client, **given)
+        if answer.status_code != call["status"]:
+            sys.exit(f"{name}: {answer.status_code}, and not {call['status']}: {answer.content!r}")
         assert answer.status_code == 204 or answer.parsed is not None, (name, answer)
+        for kept, path in call.get("keep", {}).items():
+            value = answer.parsed
+            for step in path:
+                value = getattr(value, step)
+            known[kept] = value
+        read = type(answer.parsed).__name__
         if name == "record_interactions":
             read = "/".join(type(item.body).__name__ for item in answer.parsed)
             assert read == "InteractionAnswer/Problem", read

@@ -62,11 +62,11 @@ def account_of(request: HttpRequest) -> Account | None:
     return None if asked == "new" else accounts.first()
 
 
-def show(request: HttpRequest, progress: Progress, name: str, **context: Any) -> HttpResponse:
+def show(request: HttpRequest, progress: Progress, name: str, *, template: str = "", **context: Any) -> HttpResponse:
     current = next(step for step in STEPS if step.name == name)
     return render(
         request,
-        f"admin/setup/{name}.html",
+        f"admin/setup/{template or name}.html",
         {
             **admin.site.each_context(request),
             "title": _("Set up"),

@@ -7,8 +7,6 @@ import threading
 
 import httpx
 import pytest
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 from kommo_bridge_client import (
     AwayError,
     Bridge,
@@ -206,18 +204,13 @@ def test_only_the_bridge_is_heard():
 
 
 @pytest.fixture
-def bridge(pipeline):
-    request_started.disconnect(close_old_connections)
-    request_finished.disconnect(close_old_connections)
-    made = Bridge(
+def bridge(pipeline, connections_stay):
+    return Bridge(
         "http://127.0.0.1",
         keys.issue(ApiKey(name="client")),
         transport=httpx.WSGITransport(application),
         sleep=lambda _: None,
     )
-    yield made
-    request_started.connect(close_old_connections)
-    request_finished.connect(close_old_connections)
 
 
 def test_every_call_is_one_the_real_bridge_has(bridge):

@@ -12,7 +12,7 @@ CHECK_ENV = ENV_FILE=/dev/null DEBUG=false SECRET_KEY=$(shell head -c 60 /dev/ur
 	FIELD_ENCRYPTION_KEYS=$(shell head -c 32 /dev/urandom | base64 -w 0 | tr '+/' '-_') DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench format lock audit clients nodes docs release clean
+.PHONY: help install demo run test check bench format lock audit clients nodes docs release first clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ docs: $(RUNTIME) $(DOCS) ## the documents as a site in build/docs, every link ch
 
 release: $(DEV) ## wheels, sdists, npm packages and image files in dist/, proved in empty environments; asks the network
 	@$(PY) scripts/release.py $(ARGS)
+
+first: $(DEV) ## from nothing to a first card with what make release made, by curl, both clients and MCP, timed; asks the network
+	@$(PY) scripts/first_cards.py
 
 clean: ## remove what make made, but not your data
 	rm -rf $(VENV) dist build staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.configuration import document
+from bridge.configuration import yaml_file
 from leads.models import Pipeline
 from tests.conftest import amount
 from tests.operations.document import ROOT
@@ -23,7 +23,7 @@ def test_the_page_tells_of_every_playbook_and_of_no_other():
 
 def test_the_trades_really_differ():
     """No two judge by the same criteria, or have the same stages, hours or messages."""
-    pipelines = [document.parse((ROOT / "playbooks" / f"{trade}.yaml").read_bytes()).pipelines[0] for trade in TRADES]
+    pipelines = [yaml_file.parse((ROOT / "playbooks" / f"{trade}.yaml").read_bytes()).pipelines[0] for trade in TRADES]
     for part in ("stages", "qualification", "flows", "fields", "sequences", "quiet_hours"):
         assert len({repr(getattr(one, part)) for one in pipelines}) == len(TRADES), part
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from bridge.admin import record
 from bridge.admin.setup.page import show, step
 from bridge.admin.setup.steps import Progress
-from bridge.configuration import document
+from bridge.configuration import yaml_file
 from bridge.configuration.first_start import take_free_pipelines
 from bridge.configuration.importing import bring_in
 from bridge.configuration.preview import Preview, preview
@@ -55,7 +55,7 @@ def playbooks() -> list[Playbook]:
 
 
 def _stages(file: Path) -> list[str]:
-    return [stage.name for stage in document.parse(file.read_bytes()).pipelines[0].stages]
+    return [stage.name for stage in yaml_file.parse(file.read_bytes()).pipelines[0].stages]
 
 
 class TradeForm(forms.Form):

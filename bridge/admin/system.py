@@ -34,7 +34,7 @@ for registered in (User, Group):
 
 
 @admin.register(User)
-class UserAdmin(AsksAgain, BaseUserAdmin, StaffAdmin):  # type: ignore[misc, type-arg]
+class UserAdmin(AsksAgain, BaseUserAdmin, StaffAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -113,7 +113,7 @@ class UserAdmin(AsksAgain, BaseUserAdmin, StaffAdmin):  # type: ignore[misc, typ
 
 
 @admin.register(Group)
-class GroupAdmin(AsksAgain, BaseGroupAdmin, StaffAdmin):  # type: ignore[misc]
+class GroupAdmin(AsksAgain, BaseGroupAdmin, StaffAdmin):
     """The shipped roles are shown and not edited: every migrate sets them again. Other groups are staff's own."""
 
     list_display = ("name", "meaning", "people")

@@ -24,6 +24,7 @@ from kommo_bridge_client import (
     SqliteStore,
     calling,
 )
+from kommo_bridge_client.events import MOST_BYTES
 from kommo_bridge_client.reporter import AsyncConversationReporter
 from kommo_bridge_client.testing import SECRET, fake_async_bridge, fake_bridge
 
@@ -168,6 +169,63 @@ def test_a_slow_answer_is_given_when_the_bridge_comes_again():
     thread.join()
     assert events.handle(*due(fake)).body == {"text": "Olá"}
     assert acted == ["msg_1"]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_coroutine_function_hears_on_the_loop_that_was_asked(slow):
+    _, fake = fake_bridge()
+    events, loops = Events(SECRET), []
+
+    @events.on("followup.due", slow=slow)
+    async def say(event):
+        await asyncio.sleep(0)
+        loops.append(asyncio.get_running_loop())
+        return Said("Olá")
+
+    async def served():
+        answer = await events.handle_async(*due(fake))
+        while answer.status == 503:
+            answer = await events.handle_async(*due(fake))
+        return answer, asyncio.get_running_loop()
+
+    answer, loop = asyncio.run(served())
+    assert (answer.body, loops) == ({"text": "Olá"}, [loop])
+
+
+def test_a_coroutine_function_hears_where_there_is_no_loop():
+    _, fake = fake_bridge()
+    events = Events(SECRET)
+
+    @events.on("followup.due")
+    async def say(event):
+        return Skip("late")
+
+    assert events.handle(*due(fake)).body == {"skip": True, "reason": "late"}
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "status"), [("POST", 0, 200), ("GET", 0, 405), ("POST", MOST_BYTES, 413), ("POST", 1, 401)]
+)
+def test_events_are_an_asgi_application(method, size, status):
+    _, fake = fake_bridge()
+    events = Events(SECRET)
+    events.on("followup.due")(lambda event: Said("Olá"))
+    headers, body = due(fake)
+    sent = []
+    # In two parts, as servers hand over what is large.
+    parts = [{"body": body[:10], "more_body": True}, {"body": body[10:] + b" " * size, "more_body": False}]
+
+    async def receive():
+        return parts.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    asyncio.run(events.asgi({"type": "http", "method": method, "headers": pairs}, receive, send))
+    assert sent[0]["status"] == status
+    if status == 200:
+        assert sent[1]["body"] == b'{"text": "Ol\\u00e1"}'
 
 
 def test_a_handler_that_fails_is_called_again():

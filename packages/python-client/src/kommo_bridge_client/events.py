@@ -1,15 +1,18 @@
 """What the bridge tells the agent: signatures checked, each event acted on once, answers that may take their time.
 
-No framework: `Events.handle` takes headers and a body and returns what to answer; `Events.wsgi` is an application.
+No framework: `Events.handle` and `handle_async` take headers and a body and return what to answer; `Events.wsgi` and
+`Events.asgi` are applications.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -123,6 +126,7 @@ class Events:
 
         slow: it takes longer than the ten seconds the bridge waits. It runs in a thread, and the bridge comes again for
         what came of it. An exception is an answer of 500: the bridge comes again, and the function is called again.
+        A coroutine function runs on the loop of `handle_async`, or on one of its own where there is none.
         """
 
         def named(handler: Handler) -> Handler:
@@ -131,8 +135,12 @@ class Events:
 
         return named
 
-    def handle(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Return what to answer. `headers` in any case."""
+    async def handle_async(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Return what to answer, without keeping the loop waiting: what is no coroutine function runs in a thread."""
+        return await asyncio.to_thread(self.handle, headers, body, asyncio.get_running_loop())
+
+    def handle(self, headers: Mapping[str, str], body: bytes, loop: asyncio.AbstractEventLoop | None = None) -> Answer:
+        """Return what to answer. `headers` in any case. On an event loop: `handle_async`."""
         small = {name.lower(): value for name, value in headers.items()}
         try:
             read = self._webhook.verify(body, small)
@@ -151,13 +159,13 @@ class Events:
                 return known
             self._under_way.add(event.id)
         if slow:
-            threading.Thread(target=self._act, args=(handler, event), name=f"event-{event.id}").start()
+            threading.Thread(target=self._act, args=(handler, event, loop), name=f"event-{event.id}").start()
             return _later()
-        return self._act(handler, event)
+        return self._act(handler, event, loop)
 
-    def _act(self, handler: Handler, event: Event) -> Answer:
+    def _act(self, handler: Handler, event: Event, loop: asyncio.AbstractEventLoop | None) -> Answer:
         try:
-            answer = _answer(handler(event))
+            answer = _answer(_result(handler(event), loop))
             self._store.put(event.id, answer)
             return answer
         except Exception:
@@ -187,6 +195,40 @@ class Events:
         length = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
         start_response(f"{answer.status} Answered", [*answer.headers, *length])
         return [data]
+
+    async def asgi(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Serve events at any path: `uvicorn module:events.asgi`, or mounted in a framework's application."""
+        if scope["type"] != "http":
+            return
+        body, more = b"", scope["method"] == "POST"
+        while more and len(body) <= MOST_BYTES:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if scope["method"] != "POST" or len(body) > MOST_BYTES:
+            answer = Answer(405 if scope["method"] != "POST" else 413)
+        else:
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            answer = await self.handle_async(headers, body)
+        data = b"" if answer.body is None else json.dumps(answer.body).encode()
+        told = [*answer.headers, ("content-type", "application/json"), ("content-length", str(len(data)))]
+        pairs = [(name.lower().encode(), value.encode()) for name, value in told]
+        await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+        await send({"type": "http.response.body", "body": data})
+
+
+def _result(returned: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
+    """Return what a handler came to, which a coroutine function says only when it was waited for."""
+    if not inspect.iscoroutine(returned):
+        return returned
+    if loop is not None:
+        return asyncio.run_coroutine_threadsafe(returned, loop).result()
+    return asyncio.run(returned)
 
 
 def _answer(result: Any) -> Answer:

@@ -61,7 +61,7 @@ class FakeBridge:
             if instead >= 300:
                 return httpx.Response(instead, json={"status": instead, "detail": "as the test asked"})
         path = request.url.path.removeprefix("/api/v1/")
-        body = json.loads(request.content) if request.content else None
+        body: Any = json.loads(request.content) if request.content else None
         if path == "interactions/":
             return self._take(body, request.headers.get("Idempotency-Key"))
         if path == "interactions/batch/":

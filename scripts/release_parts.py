@@ -58,7 +58,7 @@ def node_packages(root: Path, at: Path, scratch: Path, *, must: bool) -> list[Pa
         # Apart from the checkout: what npm puts beside the sources is nobody's.
         copy = scratch / manifest.parent.name
         shutil.copytree(manifest.parent, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
-        run(["npm", "install", "--no-audit", "--no-fund", "--silent"], copy)
+        run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], copy)
         run(["npm", "test"], copy)
-        run(["npm", "pack", "--silent", "--pack-destination", at], copy)
+        run(["npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", at], copy)
     return sorted(at.glob("*.tgz"))

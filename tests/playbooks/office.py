@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from bridge.models import Account
 from followups import preview, versions
-from followups.enrollment import hours_of
+from followups.aiming import hours_of
 from followups.models import Sequence
 from kommo_sandbox.staff import Kommo
 from leads import gate

@@ -126,10 +126,16 @@ def test_the_image_has_no_local_kommo_and_not_what_serves_it(image):
 def test_everything_the_code_reads_is_in_the_image(image):
     here = {path.name for path in ROOT.iterdir() if path.is_dir()}
     not_for_running = {
-        *("benchmarks", "data", "deploy", "docs", "examples", "packages", "scripts", "staticfiles", "tests"),
+        *("benchmarks", "build", "data", "deploy", "docs", "examples", "packages", "scripts", "staticfiles", "tests"),
     }
     of_tools = {name for name in here if name.startswith((".", "__")) or name in ("htmlcov", "mutants")}
     assert here - not_for_running - of_tools <= {path.name for path in image.iterdir()}
+
+
+def test_compose_takes_a_published_image_or_builds_one():
+    for name in ("migrate", "web", "worker", "worker-2"):
+        service = compose()["services"][name]
+        assert (service["image"], service["build"]) == ("${IMAGE:-kommo-bridge:latest}", ".")
 
 
 def test_compose_starts_nothing_before_the_tables_are_there_and_gives_workers_time_to_end():

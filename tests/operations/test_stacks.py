@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from django.core.management import get_commands
@@ -16,6 +18,10 @@ STACKS = sorted((ROOT / "deploy" / "stacks").glob("*.yml"))
 OWN = {"IMAGE", "HOST", "NETWORK", "POSTGRES_PASSWORD", "ENTRYPOINT", "CERTRESOLVER"}
 ASKED = re.compile(r"\$\{(\w+)")
 
+SCHEMA = ROOT / "tests" / "operations" / "compose-spec.json"
+# What an engine of one host takes, and `docker stack deploy` refuses or forgets.
+NOT_IN_A_SWARM = {"build", "container_name", "depends_on", "links", "restart", "security_opt", "tmpfs"}
+
 each_stack = pytest.mark.parametrize("path", STACKS, ids=lambda path: path.stem)
 
 
@@ -26,6 +32,23 @@ def known() -> set[str]:
 def ours(path: Any) -> dict[str, Any]:
     services = yaml.safe_load(text_of(path))["services"]
     return {name: one for name, one in services.items() if str(one["image"]).startswith("${IMAGE")}
+
+
+@pytest.mark.parametrize("path", [*STACKS, ROOT / "compose.yaml"], ids=lambda path: path.stem)
+def test_it_is_what_the_specification_allows(path):
+    found = jsonschema.Draft7Validator(json.loads(text_of(SCHEMA))).iter_errors(yaml.safe_load(text_of(path)))
+    assert [f"{list(error.path)}: {error.message}" for error in found] == []
+
+
+def test_the_specification_refuses_what_is_none():
+    stack = yaml.safe_load(text_of(STACKS[0]))
+    stack["services"]["web"]["restarts"] = "always"
+    assert list(jsonschema.Draft7Validator(json.loads(text_of(SCHEMA))).iter_errors(stack))
+
+
+def test_a_swarm_is_asked_for_nothing_it_refuses_or_forgets():
+    services = yaml.safe_load(text_of(ROOT / "deploy" / "stacks" / "swarm-traefik.yml"))["services"]
+    assert {key for one in services.values() for key in one} & NOT_IN_A_SWARM == set()
 
 
 @each_stack

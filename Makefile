@@ -12,7 +12,7 @@ CHECK_ENV = ENV_FILE=/dev/null DEBUG=false SECRET_KEY=$(shell head -c 60 /dev/ur
 	FIELD_ENCRYPTION_KEYS=$(shell head -c 32 /dev/urandom | base64 -w 0 | tr '+/' '-_') DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench format lock audit clients nodes docs release first clean
+.PHONY: help install demo run test check bench format lock audit clients nodes docs release first package clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -90,6 +90,9 @@ release: $(DEV) ## wheels, sdists, npm packages and image files in dist/, proved
 
 first: $(DEV) ## from nothing to a first card with what make release made, by curl, both clients and MCP, timed; asks the network
 	@$(PY) scripts/first_cards.py
+
+package: $(DEV) ## one of the packages for Node ready to publish, in dist/; ARGS=typescript-client-v0.1.0; asks the network
+	@$(PY) scripts/release_package.py $(ARGS)
 
 clean: ## remove what make made, but not your data
 	rm -rf $(VENV) dist build staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage

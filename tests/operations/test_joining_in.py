@@ -15,6 +15,8 @@ from tests.repository import ROOT, text_of
 GITHUB = ROOT / ".github"
 FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+# What is done to others than us.
+ELSEWHERE = ("sudo apt-get", "cosign sign", "npm publish --provenance")
 INPUTS = {"textarea", "input", "dropdown", "checkboxes"}
 
 
@@ -43,7 +45,7 @@ def test_a_workflow_runs_what_runs_here_and_may_only_read(path):
     workflow = read(path)
     assert workflow["permissions"] == {"contents": "read"}
     runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
-    ours = [run for run in runs if not run.startswith(("sudo apt-get", "cosign sign"))]
+    ours = [run for run in runs if not run.startswith(ELSEWHERE)]
     targets = set(re.findall(r"^([a-z]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     for run in ours:
         command, _, rest = run.partition(" ")
@@ -64,3 +66,35 @@ def test_the_hooks_before_a_commit_call_what_is_installed():
 def test_the_container_of_editors_installs_by_a_target_that_is_there():
     container = json.loads(text_of(ROOT / ".devcontainer" / "devcontainer.json"))
     assert container["onCreateCommand"].endswith("make install")
+
+
+def test_every_package_for_node_is_published_by_its_tag_without_a_token():
+    workflow = read(GITHUB / "workflows" / "packages.yml")
+    # YAML reads the word `on` as true.
+    assert set(workflow[True]["push"]["tags"]) == {
+        f"{path.parent.name}-v*" for path in ROOT.glob("packages/*/package.json")
+    }
+    job = workflow["jobs"]["npm"]
+    assert job["permissions"]["id-token"] == "write" and "secrets." not in str(job)
+    assert job["steps"][-1]["run"].startswith("npm publish --provenance")
+
+
+def test_what_is_published_says_where_it_comes_from():
+    image = read(GITHUB / "workflows" / "publish.yml")["jobs"]["image"]["steps"]
+    [built] = [step["with"] for step in image if step.get("uses", "").startswith("docker/build-push-action")]
+    assert built["platforms"] == "linux/amd64,linux/arm64"
+    assert (built["sbom"], built["provenance"], built["push"]) == (True, "mode=max", True)
+    assert any(step.get("run", "").startswith("cosign sign --yes") and "DIGEST" in step["run"] for step in image)
+
+
+def test_updates_are_looked_for_in_every_place_that_pins():
+    looked = {(one["package-ecosystem"], one["directory"]) for one in read(GITHUB / "dependabot.yml")["updates"]}
+    assert {("pip", "/"), ("docker", "/"), ("github-actions", "/")} <= looked
+    assert {("npm", f"/packages/{path.parent.name}") for path in ROOT.glob("packages/*/package.json")} <= looked
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md", "README.es.md"])
+def test_it_is_said_that_nothing_is_sent_home(name):
+    words = {"README.md": "Nothing is ever sent home.", "README.pt-BR.md": "Nada é enviado para casa, nunca.",
+             "README.es.md": "Nada se envía a casa, nunca."}  # fmt: skip
+    assert f"**{words[name]}**" in text_of(ROOT / name)

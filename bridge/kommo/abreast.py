@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from bridge.errors import Call, KommoAccessError, KommoError
+from bridge.errors import Call, KommoAccessError, KommoError, KommoHeldError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.distance import Trip
 from bridge.kommo.sessions import sessions
@@ -36,6 +37,17 @@ class Answer:
     trip: Trip | None = None
     too_many: bool = False
     hold_until: datetime | None = None
+    # Set when it must not leave any more.
+    stay: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def stops_all(self) -> bool:
+        """Say whether it tells that no other call may leave now: Kommo has counted too many, or its door is closed.
+
+        After a 401 the next token is tried first.
+        """
+        is_closed = isinstance(self.error, KommoAccessError) and self.error.status_code != 401
+        return self.too_many or self.hold_until is not None or is_closed
 
     def take(self) -> Any:
         """Return what the call brought. Raises what it failed with."""
@@ -93,6 +105,9 @@ class Abreast:
             return
         self._under_way.remove(answer)
         self._heard.append(answer)
+        if answer.stops_all:
+            for one in self._under_way:
+                one.stay.set()
         pace = self._client.pace
         if answer.too_many:
             pace.refused()
@@ -146,15 +161,19 @@ class Abreast:
 
 
 class _InHand:
-    """The pace of a call whose slot is taken and given back by the thread that started it."""
+    """The pace of a call whose slot is taken and given back by the thread that started it; it leaves when it may."""
 
     rest: Callable[[float], object]
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
-    def acquire(self, lane: Lane) -> Permit:
-        return self._answer.permit
+    def acquire(self, lane: Lane, *, ahead: float = 0.0) -> Permit:
+        permit = self._answer.permit
+        wait = permit.leaves_at - time.monotonic()
+        if wait > 0 and self._answer.stay.wait(wait):
+            raise KommoHeldError("another call was told that no more may leave", operation="leave")
+        return permit
 
     def release(self, permit: Permit, trip: Trip | None = None) -> None:
         self._answer.trip = trip

@@ -30,9 +30,10 @@ class Lane(Enum):
 
 @dataclass(frozen=True)
 class Permit:
-    """The right to make one call; given back when its answer is there."""
+    """The right to make one call, from `leaves_at` of the monotonic clock on; given back when its answer is there."""
 
     id: str = field(default_factory=lambda: uuid4().hex)
+    leaves_at: float = 0.0
 
 
 class Pace(Protocol):
@@ -43,8 +44,8 @@ class Pace(Protocol):
 
     rest: Callable[[float], object]
 
-    def acquire(self, lane: Lane) -> Permit:
-        """Wait for a slot and take it."""
+    def acquire(self, lane: Lane, *, ahead: float = 0.0) -> Permit:
+        """Wait for a slot and take it; with `ahead`, up to so many seconds before its call may leave."""
 
     def release(self, permit: Permit, trip: Trip | None = None) -> None:
         """Say that the call's answer is there; or, without a trip, that it will never be."""
@@ -78,7 +79,7 @@ class LocalPace:
         self._condition = threading.Condition()
         self._live_waiting = 0
 
-    def acquire(self, lane: Lane) -> Permit:
+    def acquire(self, lane: Lane, *, ahead: float = 0.0) -> Permit:
         with self._condition:
             self._live_waiting += lane is Lane.LIVE
             try:
@@ -143,11 +144,11 @@ class Share:
         self.rest: Callable[[float], object] = sleep
         self._next_at = 0.0
 
-    def acquire(self, lane: Lane) -> Permit:
+    def acquire(self, lane: Lane, *, ahead: float = 0.0) -> Permit:
         wait = self._next_at - self._clock()
         if wait > 0:
             self.rest(wait)
-        permit = self._whole.acquire(lane)
+        permit = self._whole.acquire(lane, ahead=ahead)
         self._next_at = self._clock() + self._pause
         return permit
 

@@ -69,6 +69,9 @@ LOOK_EVERY_SECONDS = 0.1
 # So often a drain that waits for answers shows that it lives.
 LONGEST_PAUSE_SECONDS = 1.0
 LONGEST_HEAD_START_SECONDS = 0.25
+# A slot is taken so long before its call may leave: what is to be stored until then is stored while it becomes free,
+# and several that become free together find their calls ready.
+READY_BEFORE_SECONDS = 0.15
 # A task of the queue ends well before the queue's own timeout; the next tick goes on.
 LONGEST_DRAIN = timedelta(seconds=20)
 # A card that was tried this often without any outcome killed the process each time: it is parked. By then it travels
@@ -144,7 +147,7 @@ class Drain:
                 self.account.pk, now=self.clock(), enough=self._batch_size(), but=self._under_way()
             ):
                 self._pause(GATHER_PAUSE_SECONDS)
-            self.client.wait(Lane.LIVE, ahead=self.planning_takes)
+            self.client.wait(Lane.LIVE, ahead=self.planning_takes + READY_BEFORE_SECONDS)
             began = time.monotonic()
             cards = due_cards(self.account.pk, now=self.clock(), limit=self._batch_size(), but=self._under_way())
             if not cards and self.calls.tickets():
@@ -345,12 +348,12 @@ class Drain:
     ) -> bool:
         """Send one batch on its way; False when the account has to rest or the lease is lost.
 
-        The slot comes first: between the last look at a plan and its leaving there is no further wait.
+        The slot comes first: between the last look at a plan and its leaving there is no wait but for that slot.
         """
         lane = Lane.LIVE if any(entry.card.lane == Card.Lane.LIVE for entry in entries) else Lane.BULK
         try:
-            self.client.wait(lane)
-            permit = self.client.pace.acquire(lane)
+            self.client.wait(lane, ahead=READY_BEFORE_SECONDS)
+            permit = self.client.pace.acquire(lane, ahead=READY_BEFORE_SECONDS)
         except KommoError as error:
             return self._failed(entries, error)
         sent: list[Entry] = []

@@ -83,16 +83,17 @@ class DatabasePace:
         self._distance = _distances.setdefault((account.pk, account.base_url), Distance())
         self.rest = time.sleep
 
-    def acquire(self, lane: Lane = Lane.LIVE) -> Permit:
+    def acquire(self, lane: Lane = Lane.LIVE, *, ahead: float = 0.0) -> Permit:
         """Wait for a slot and take it, for at most as long as a call under way can take.
 
+        With `ahead`, it is taken up to so many seconds before it is free; the call leaves when it is.
         Raises KommoHeldError when the wait is of another kind: Kommo asked for it, or a person paused the account.
         """
         waiting_since = time.monotonic()
-        while not (permit := self._take(lane)):
+        while not (permit := self._take(lane, ahead)):
             heartbeat.progress()
             self._refuse_while_held()
-            self.rest(min(self._pause(), LONGEST_PAUSE_SECONDS))
+            self.rest(min(max(self._pause() - ahead, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
             if time.monotonic() - waiting_since > BULK_WAITS_SECONDS:
                 # Live calls that never end must not keep comparisons and names from ever being sent.
                 lane = Lane.LIVE
@@ -137,13 +138,15 @@ class DatabasePace:
         resting = Account.objects.filter(pk=self._account_id).filter(Q(retry_at=None) | Q(retry_at__lt=until))
         resting.update(retry_at=until)
 
-    def _take(self, lane: Lane) -> Permit | None:
+    def _take(self, lane: Lane, ahead: float = 0.0) -> Permit | None:
         # Looked at first: whoever waits locks nobody out.
-        if self._free(self._look()) and self._may_leave(lane):
+        if self._free(self._look(), ahead) and self._may_leave(lane):
             with transaction.atomic():
                 # Locked: of two that saw it free, one takes it, and neither is one call too many under way.
-                if slot := self._free(self._look(locked=True)):
-                    permit = Permit(f"{self._account_id}:{uuid4().hex[:20]}")
+                if slot := self._free(self._look(locked=True), ahead):
+                    # Counted from now, which is after the database looked at its clock: rather late than early.
+                    leaves_at = time.monotonic() + max(0.0, slot.free_in)
+                    permit = Permit(f"{self._account_id}:{uuid4().hex[:20]}", leaves_at)
                     TAKE.run(slot_id=slot.pk, permit=permit.id)
                     return permit
         self._ensure_slots()
@@ -162,9 +165,12 @@ class DatabasePace:
         found = _slots_as_they_are(self._slots, locked=locked).all(account_id=self._ceiling_id)
         return [Slot(pk, wait.total_seconds(), permit.partition(":")[0]) for pk, wait, permit in found]
 
-    def _free(self, slots: list[Slot]) -> Slot | None:
-        """Return the slot that has been free longest; None while none is, or enough calls of ours are under way."""
-        free = [slot for slot in slots if slot.is_free]
+    def _free(self, slots: list[Slot], ahead: float = 0.0) -> Slot | None:
+        """Return the slot that has been free longest, or will be first within `ahead` seconds.
+
+        None while there is none, or enough calls of ours are under way.
+        """
+        free = [slot for slot in slots if slot.free_in <= ahead and not slot.is_in_use]
         return min(free, key=lambda slot: slot.free_in, default=None) if self._has_place(slots) else None
 
     def _has_place(self, slots: list[Slot]) -> bool:

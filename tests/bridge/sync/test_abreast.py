@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from django.utils import timezone
 
+from bridge.errors import KommoHeldError
 from bridge.kommo import transport
 from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
-from bridge.kommo.throttle import LocalPace
+from bridge.kommo.throttle import LocalPace, Permit
 from bridge.models import Account, Card, Delivery
 from bridge.sync import outbox
 from bridge.sync.connection import client_for
 from bridge.sync.delivery import LONGEST_DRAIN, Drain
+from bridge.sync.pace import DatabasePace
 from tests.conftest import drain, record, rested
 
 pytestmark = pytest.mark.usefixtures("abreast")
@@ -144,6 +147,62 @@ def test_threads_end_with_their_drain(kommo, account):
     for thread in calls._threads:
         thread.join(5)
         assert not thread.is_alive()
+
+
+def test_a_call_leaves_when_its_slot_is_free_however_early_it_was_taken(kommo, account):
+    client = client_for(account)
+    client.pace = LocalPace(10)
+    calls, leaves_at = Abreast(client, at_once=2), time.monotonic() + 0.3
+    calls.start("early", lambda twin: twin.account().id, Permit(leaves_at=leaves_at))
+    calls.start("late", lambda twin: twin.account().id, Permit(leaves_at=0.0))
+    while len(calls._heard) < 2:
+        calls.hear(1)
+    calls.close()
+
+    first, second = kommo.journal()[-2:]
+    assert first["monotonic"] < leaves_at <= second["monotonic"]
+    # The time it stood ready is none of its way's.
+    assert calls.answered("early").trip.seconds < 0.3
+
+
+@pytest.mark.parametrize(("fault", "options"), [("429", {"retry_after": 30}), ("429", {}), ("403_html", {})])
+def test_a_call_that_has_not_left_stays_when_another_is_told_to_stop(kommo, account, fault, options):
+    client = client_for(account)
+    client.pace = LocalPace(10)
+    calls, asked = Abreast(client, at_once=2), len(kommo.journal())
+    kommo.fault(fault, count=1, path="/api/v4/account", **options)
+    calls.start("first", lambda twin: twin.account().id, Permit())
+    calls.start("second", lambda twin: twin.account().id, Permit(leaves_at=time.monotonic() + 60))
+    while len(calls._heard) < 2:
+        calls.hear(1)
+    calls.close()
+
+    assert len(kommo.journal()) == asked + 1
+    with pytest.raises(KommoHeldError) as held:
+        calls.answered("second").take()
+    assert held.value.sent is False
+
+
+def test_the_cards_of_a_call_that_stayed_are_due_and_nothing_of_them_is_in_doubt(crowd, kommo, monkeypatch):
+    """Every slot but the first is free in a moment; the first call's answer is that Kommo has counted too many."""
+    original, taken = DatabasePace.acquire, []
+
+    def acquire(self, lane, *, ahead=0.0):
+        permit = original(self, lane, ahead=ahead)
+        taken.append(permit)
+        return permit if len(taken) == 1 else Permit(permit.id, time.monotonic() + 60)
+
+    monkeypatch.setattr(DatabasePace, "acquire", acquire)
+    kommo.fault("429", count=1, path="/api/v4/leads")
+    drain(crowd)
+
+    assert len(kommo.writes()) == 1
+    assert len(taken) > 1
+    # Of the call that was answered with 429 only.
+    assert Card.objects.filter(create_intent_at__isnull=False).count() == 5
+    assert not Card.objects.exclude(state__in=Card.PENDING).exists()
+    crowd.refresh_from_db()
+    assert crowd.failures == 1
 
 
 def test_another_thread_goes_on_with_what_is_under_way(crowd, kommo):

@@ -95,7 +95,7 @@ class ModelledKommo:
     def wait(self, lane, *, ahead=0.0):
         pass
 
-    def acquire(self, lane):
+    def acquire(self, lane, *, ahead=0.0):
         return Permit()
 
     def release(self, permit):

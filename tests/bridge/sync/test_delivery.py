@@ -6,10 +6,11 @@ import time
 from datetime import timedelta
 
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Delivery
-from bridge.sync.delivery import LONGEST_HEAD_START_SECONDS, Drain
+from bridge.sync.delivery import LONGEST_HEAD_START_SECONDS, READY_BEFORE_SECONDS, Drain
 from leads.reports import Meeting
 from tests.conftest import MARIA, drain, lead_of, record
 
@@ -83,11 +84,12 @@ def test_a_batch_is_planned_while_its_slot_becomes_free(account, pipeline, kommo
     drain(account)
 
     # Before each plan as long before the slot as the last one took, and before each call for the slot itself.
-    assert waited[0] == 0
+    assert waited[0] == READY_BEFORE_SECONDS
     before_plans, before_calls = waited[2::2], waited[1::2]
     assert len(kommo.writes()) == len(before_calls) == 3
-    assert set(before_calls) == {0}
-    assert all(0.02 <= ahead <= LONGEST_HEAD_START_SECONDS for ahead in before_plans)
+    assert set(before_calls) == {READY_BEFORE_SECONDS}
+    took = [ahead - READY_BEFORE_SECONDS for ahead in before_plans]
+    assert all(0.019 <= seconds <= LONGEST_HEAD_START_SECONDS for seconds in took)
 
 
 def test_booked_meeting_moves_the_card(account, pipeline, kommo):
@@ -118,3 +120,16 @@ def test_what_was_said_during_a_call_has_waited_only_since_then(account, pipelin
     assert first.lag_ms >= 3_600_000
     assert second.lag_ms < 600_000
     assert kommo.lead(lead_of().card.kommo_lead_id)["name"] == "Ana Lima"
+
+
+def test_a_call_is_one_line_of_the_log_and_each_of_its_cards_one_for_who_debugs(account, pipeline, kommo):
+    for number in range(3):
+        record(pipeline, f"+558198800000{number}")
+
+    with capture_logs() as lines:
+        drain(account)
+
+    told = [line for line in lines if line["event"] == "delivery"]
+    [whole] = [line for line in told if line["log_level"] == "info"]
+    assert (whole["cards"], whole["operation"], whole["outcome"]) == (3, "create", "delivered")
+    assert len([line for line in told if line["log_level"] == "debug"]) == 3

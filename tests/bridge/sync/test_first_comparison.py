@@ -212,7 +212,7 @@ def test_half_the_ceiling_is_left_to_others():
     moments, now = [], [0.0]
 
     class Whole(LocalPace):
-        def acquire(self, lane: Lane) -> Permit:
+        def acquire(self, lane: Lane, *, ahead: float = 0.0) -> Permit:
             moments.append(now[0])
             return Permit()
 

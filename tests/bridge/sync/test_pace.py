@@ -96,9 +96,9 @@ def test_bulk_cards_travel_in_the_bulk_lane_unless_a_live_one_is_with_them(accou
     lanes = []
     original = DatabasePace.acquire
 
-    def acquire(self, lane=Lane.LIVE):
+    def acquire(self, lane=Lane.LIVE, *, ahead=0.0):
         lanes.append(lane)
-        return original(self, lane)
+        return original(self, lane, ahead=ahead)
 
     monkeypatch.setattr(DatabasePace, "acquire", acquire)
     for phone in ("+5581988000001", "+5581988000002"):
@@ -190,3 +190,26 @@ def test_accounts_behind_one_address_may_share_one_ceiling(row, settings):
     assert [pace._take(Lane.LIVE) for pace in paces] == [None, None]
     # And each has as many places as it had.
     assert all(pace._has_place(pace._look()) for pace in paces)
+
+
+def test_a_slot_may_be_taken_before_it_is_free_and_its_call_leaves_when_it_is(row):
+    one, other = DatabasePace(row), DatabasePace(row)
+    one.release(one.acquire())
+    CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=0.3))
+    CallSlot.objects.exclude(number=0).update(free_at=timezone.now() + timedelta(seconds=10))
+    assert one._take(Lane.LIVE, 0.1) is None
+
+    before = time.monotonic()
+    permit = one.acquire(ahead=0.5)
+
+    assert before < permit.leaves_at <= time.monotonic() + 0.3
+    # It is taken: nobody else leaves by it, now or then.
+    assert other._take(Lane.LIVE, 0.5) is None
+
+
+def test_no_slot_is_taken_early_from_a_call_that_has_it(row):
+    pace = DatabasePace(row)
+    permits = [pace.acquire() for _ in range(3)]
+    CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=0.3))
+    assert len(permits) == 3
+    assert pace._take(Lane.LIVE, 0.5) is None

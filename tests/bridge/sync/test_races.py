@@ -123,11 +123,11 @@ def test_a_plan_that_was_overtaken_is_dropped_with_its_reason_and_made_afresh(
     record(pipeline, name="Maria")
     original, waiting = DatabasePace.acquire, ["Maria Souza"]
 
-    def acquire(self, lane):
+    def acquire(self, lane, *, ahead=0.0):
         # The slot is waited for, and meanwhile the conversation goes on.
         if waiting:
             record(pipeline, name=waiting.pop())
-        return original(self, lane)
+        return original(self, lane, ahead=ahead)
 
     monkeypatch.setattr(DatabasePace, "acquire", acquire)
     before = len(kommo.writes())
@@ -143,9 +143,9 @@ def test_whoever_lost_the_lease_while_it_waited_sends_nothing(account, pipeline,
     record(pipeline, name="Maria")
     original = DatabasePace.acquire
 
-    def acquire(self, lane):
+    def acquire(self, lane, *, ahead=0.0):
         Account.objects.update(lease_holder="elsewhere:1:x")
-        return original(self, lane)
+        return original(self, lane, ahead=ahead)
 
     monkeypatch.setattr(DatabasePace, "acquire", acquire)
     before = len(kommo.writes())

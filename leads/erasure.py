@@ -89,7 +89,13 @@ def remember_reports(names: Iterable[str], *, now: datetime) -> None:
 
 # --- What is told of a person afterwards
 
+ANYBODY = Select(lambda: Forgotten.objects.values_list("pk")[:1])
 FORGOTTEN = Select(lambda addresses: Forgotten.objects.filter(address__in=addresses).values_list("address", "at"))
+
+
+def was_anybody_erased() -> bool:
+    """Say whether any address is of somebody who was erased: where none is, nothing that comes in need be searched."""
+    return ANYBODY.first() is not None
 
 
 def forgotten_at(keys_of_addresses: Collection[str]) -> dict[str, datetime]:

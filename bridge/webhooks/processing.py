@@ -171,10 +171,18 @@ def _named_by_us(account: Account, items: Sequence[WebhookItem]) -> dict[UUID, i
     return named
 
 
-@transaction.atomic
 def _store_items(current: Round, events: Sequence[WebhookEvent]) -> list[WebhookItem]:
     """Write down what each body tells; a body about another account, or about nothing, is kept with the cause."""
-    WebhookItem.objects.filter(event__in=events).delete()
+    # Before the transaction: whoever sends waits for its end.
+    items = _parse(current, events)
+    with transaction.atomic():
+        WebhookItem.objects.filter(event__in=events).delete()
+        _forget(current, items)
+        _empty(events, items)
+        return WebhookItem.objects.bulk_create(items, batch_size=500)
+
+
+def _parse(current: Round, events: Sequence[WebhookEvent]) -> list[WebhookItem]:
     items: list[WebhookItem] = []
     for event in events:
         parsed = parsing.parse(bytes(event.body))
@@ -194,9 +202,7 @@ def _store_items(current: Round, events: Sequence[WebhookEvent]) -> list[Webhook
                 )
                 for item in parsed.items
             )
-    _forget(current, items)
-    _empty(events, items)
-    return WebhookItem.objects.bulk_create(items, batch_size=500)
+    return items
 
 
 def _fail(event: WebhookEvent, cause: WebhookEvent.Cause, error: str) -> None:
@@ -363,8 +369,9 @@ def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[Webh
         if event.state != WebhookEvent.State.FAILED:
             event.state, event.cause, event.error = WebhookEvent.State.PROCESSED, "", ""
     with transaction.atomic():
-        WebhookItem.objects.bulk_update([*items, *current.earlier], ["result", "error", "data"], batch_size=500)
-        WebhookEvent.objects.bulk_update(events, ["state", "cause", "error", "processed_at"], batch_size=500)
+        update([*items, *current.earlier], ("result", "error"))
+        update([item for item in items if item.result == Result.FORGOTTEN], ("data",))
+        update(events, ("state", "cause", "error", "processed_at"))
         Account.objects.filter(pk=current.account.pk).update(webhook_heard_at=events[-1].received_at)
     for result, number in Counter(item.result for item in items).items():
         figures.count("bridge_webhooks", result, by=number)

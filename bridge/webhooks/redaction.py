@@ -129,6 +129,8 @@ def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Trac
 
 def _with_their_address(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Traces:
     """Return the phones and chats in these of people who were erased and are not back, and whose contacts they are."""
+    if not erasure.was_anybody_erased():
+        return Traces()
     told = [(item, parsing.phones(item.data)) for item in items]
     chats = {chat: f"{Kind.KOMMO_CHAT}:{chat}" for item in items if (chat := _chat_of(item))}
     if not chats and not any(phones for _, phones in told):

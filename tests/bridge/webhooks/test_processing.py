@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import requests
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -11,7 +12,9 @@ from bridge.models import Card, WebhookEvent, WebhookItem
 from bridge.sync import catalogue
 from bridge.sync.connection import client_for
 from bridge.sync.reconciliation import Comparison
+from bridge.webhooks import parsing, redaction
 from bridge.webhooks.processing import process_inbox
+from leads import erasure
 from leads.models import Event, Lead
 from tests.conftest import drain, lead_of, look_again, record
 from tests.heard import GOOD, HANDOFF, NEW, QUALIFIED, carded, hear, hook
@@ -235,3 +238,29 @@ def test_staff_tags_inside_a_family_stand_until_the_conversation_says_otherwise(
 
 def _id(made):
     return made.get("id") or made["lead"]["id"]
+
+
+def test_what_comes_is_searched_for_erased_people_only_where_somebody_was_erased(account, pipeline, kommo, monkeypatch):
+    searched = []
+    monkeypatch.setattr(parsing, "phones", lambda data: searched.append(data) or [])
+    told = [parsing.Item("contact", "update", 1, {"id": "1", "phone": "+5581999990000"})]
+
+    assert not redaction.among(account, told)
+    assert searched == []
+
+    carded(account, pipeline)
+    erasure.erase(lead_of(), by=Lead.Actor.STAFF, now=timezone.now())
+    redaction.among(account, told)
+    assert searched
+
+
+def test_bodies_are_read_before_anything_is_locked(account, pipeline, kommo, monkeypatch):
+    kommo_id = carded(account, pipeline)
+    depths, parse = [], parsing.parse
+    monkeypatch.setattr(parsing, "parse", lambda body: depths.append(len(connection.savepoint_ids)) or parse(body))
+    outside = len(connection.savepoint_ids)
+
+    hear(account, hook(kommo_id, "update"))
+
+    assert depths
+    assert set(depths) == {outside}

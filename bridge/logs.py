@@ -138,8 +138,13 @@ SHARED: list[Any] = [
 ]
 
 
-# One list, however often it is configured: loggers that are in use already keep the list they have met.
-PROCESSORS: list[Any] = [*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+# One list, however often it is configured: loggers that are in use already keep the list they have met. What the level
+# leaves out is left out first: a line for each card of a backlog costs nothing unless somebody reads it.
+PROCESSORS: list[Any] = [
+    structlog.stdlib.filter_by_level,
+    *SHARED,
+    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+]
 
 
 def formatter(kind: str) -> logging.Formatter:

@@ -36,6 +36,18 @@ def written():
     return write
 
 
+def test_a_line_that_its_level_leaves_out_costs_no_reading(monkeypatch):
+    read = []
+    monkeypatch.setattr(logs, "scrub", lambda key, value: read.append(key) or value)
+    logs.formatter("json")
+    monkeypatch.setattr(logging.getLogger("tests.logs"), "level", logging.INFO)
+
+    structlog.get_logger("tests.logs").debug("delivery", card=7)
+    assert read == []
+    structlog.get_logger("tests.logs").info("delivery", card=7)
+    assert "card" in read
+
+
 def test_numbers_addresses_and_secrets_are_shortened_wherever_they_stand(written):
     line = written(
         "call from +5581999990000",

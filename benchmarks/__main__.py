@@ -33,6 +33,7 @@ SCENARIOS: dict[str, Sequence[str]] = {
     "delivery_calls": (SQLITE,),
     "backlog": BOTH,
     "far_away": BOTH,
+    "other_clients": (SQLITE,),
     "many_accounts": BOTH,
     "idle_latency": BOTH,
     "idle_cost": BOTH,

@@ -82,24 +82,26 @@ class Distance:
             if widened := self._widened():
                 wider: float = min(WIDER_SECONDS * 2 ** (widened - 1), WIDEST_SECONDS)
                 return trip.seconds + WINDOW_SECONDS + wider
-            quickest = self._quickest(trip.operation)
-        beyond = max(0.0, trip.seconds - quickest)
-        if quickest:
-            beyond = min(beyond, max(LEAST_SPREAD_SECONDS, SPREAD * quickest))
+            seen = self._known(trip.operation)
+            beyond = trip.seconds
+            if seen:
+                # The quickest that was seen: how low a guess is for want of calls makes nobody's work of the way.
+                spread = max(LEAST_SPREAD_SECONDS, SPREAD * min(seen))
+                beyond = min(max(0.0, trip.seconds - _least(seen)), spread)
         return WINDOW_SECONDS + beyond + GRAIN_SECONDS
 
-    def _quickest(self, operation: str) -> float:
-        """Return the least that a call of a kind takes; of a kind that is new, the least of any."""
-        seen = self._seen.get(operation, ())
-        if len(seen) >= ENOUGH:
-            return _least(seen)
-        return min((_least(times) for times in self._seen.values() if len(times) >= ENOUGH), default=0.0)
+    def _known(self, operation: str) -> deque[float] | None:
+        """Return how long calls of a kind take; for a kind that is new, the kind that is quickest; None for too few."""
+        seen = self._seen.get(operation)
+        if seen and len(seen) >= ENOUGH:
+            return seen
+        return min((times for times in self._seen.values() if len(times) >= ENOUGH), key=_least, default=None)
 
     def _widened(self) -> int:
         return self._refusals if self._clock() - self._refused_at < WIDENED_SECONDS else 0
 
 
-def _least(seen: deque[float] | tuple[()]) -> float:
+def _least(seen: deque[float]) -> float:
     """Return what no call falls below, from those that were seen: they lie as close as those below the middle do."""
     quickest = min(seen)
     apart = 2 * (statistics.median(seen) - quickest) / len(seen)

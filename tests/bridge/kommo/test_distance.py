@@ -69,6 +69,16 @@ def test_no_second_sees_more_arrivals_than_the_ceiling(seconds, before, seed):
     assert most_in_a_second(moments) <= CEILING
 
 
+@pytest.mark.parametrize("before", [0.9, 1.0])
+@pytest.mark.parametrize("seed", [82, 137])
+def test_nor_while_few_calls_are_known(before, seed):
+    """The slowest of the first passed for Kommo's work, and their slots came free a tenth of a second early."""
+    luck, clock = random.Random(seed), Clock()
+    moments, _ = arrivals(Distance(clock), clock, lambda: luck.uniform(0.8, 1.2), before=before, calls=60)
+
+    assert most_in_a_second(moments) <= CEILING
+
+
 @pytest.mark.parametrize(("seconds", "share"), [(0.03, 0.98), (0.4, 0.9), (1.0, 0.8)])
 def test_what_differs_costs_and_not_what_is_far(seconds, share):
     """Of what the ceiling allows; the last answers, which nothing can hasten, left out of the count."""

@@ -42,7 +42,7 @@ def by_amocrm_api(url: str, leads: list[dict[str, Any]]) -> None:
         def get_access_token(self) -> str:
             return "sandbox-token"
 
-    class Leads(LeadsInteraction):  # type: ignore[misc]
+    class Leads(LeadsInteraction):
         def _get_url(self, path: str) -> str:
             return f"{url}/api/v4/{path}"
 

@@ -3,7 +3,8 @@
 For every batch: wait until a slot is about to be free, read the cards afresh and plan them (so what leaves is computed
 from the newest version of the lead), store what is about to be sent, send it, and settle each card from the answer.
 What the answer does not name is not delivered. Whatever may have been applied without our hearing of it stays in doubt
-on the card until Kommo confirms it, so a process may die at any line of this file.
+on the card until Kommo confirms it, so a process may die at any line of this file. What a call that brought nothing
+leads to is in bridge/sync/setbacks.py.
 
 Several batches are under way at once, of different cards: one thread decides, declares and settles, others wait for
 the answers (bridge/kommo/abreast.py). What goes wrong with a batch is dealt with one call after the other, and so are
@@ -12,7 +13,6 @@ cards that are in trouble: when they leave, nothing else is under way that could
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,10 +24,9 @@ import structlog
 from django.db import DatabaseError, InterfaceError
 
 from bridge import heartbeat
-from bridge.errors import KommoError, KommoRejectedError
+from bridge.errors import KommoError
 from bridge.kommo.abreast import Answer, Calls
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, Purpose, decide, purpose_of
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
 from bridge.sync import (
@@ -40,27 +39,23 @@ from bridge.sync import (
     intent,
     outbox,
     person_look_up,
-    refusals,
     room,
     settlement,
-    switches,
     vanished,
 )
 from bridge.sync import catalogue as catalogues
-from bridge.sync.backoff import REST_CAP, batches, delay
+from bridge.sync.backoff import batches
 from bridge.sync.creation import look_up_created
 from bridge.sync.desired import desired
 from bridge.sync.entry import Entry
 from bridge.sync.ledger import Call
 from bridge.sync.outbox import Lease, due_cards
 from bridge.sync.plan import Desired, Observed, Operation, plan
+from bridge.sync.setbacks import Setbacks
 from leads.rulebook import rulebook
 from leads.statements import Select
 
 log = structlog.get_logger(__name__)
-
-# A card that Kommo refused, with its own part of the error and what is done about that.
-Verdict = tuple[Entry, KommoRejectedError, Action]
 
 MAX_CREATES = 50
 GATHER_PAUSE_SECONDS = 0.03
@@ -77,8 +72,6 @@ LONGEST_DRAIN = timedelta(seconds=20)
 # A card that was tried this often without any outcome killed the process each time: it is parked. By then it travels
 # alone, because every such try weighs as two failures.
 MOST_TRIES_WITHOUT_OUTCOME = 5
-# So many cards refused one by one without a culprit, and none taken: then it is not the cards.
-REFUSED_ALIKE = 8
 # Our copy of the account is not read again for every card that misses something in it.
 CATALOGUE_IS_NEW_FOR = timedelta(minutes=5)
 
@@ -111,15 +104,16 @@ class Drain:
     catalogue: Catalogue | None = None
     catalogue_refreshed: bool = False
     delivered: int = field(default=0)
-    # While a batch that was refused without a culprit is sent in halves: the cards that were refused alone.
-    suspects: list[tuple[Entry, KommoRejectedError, Call]] | None = None
-    delivered_before: int = 0
+    setbacks: Setbacks = field(init=False)
     # Cards whose leads were read before a move, until they are sent: however slow Kommo is, they are read once.
     read_back: set[int] = field(default_factory=set)
     # Seconds, as of the last batch: the next is begun so much before a slot is free, and is ready when it is.
     planning_takes: float = 0.0
     # A batch that is sent now is settled before anything else is begun.
     is_alone: bool = False
+
+    def __post_init__(self) -> None:
+        self.setbacks = Setbacks(self)
 
     def run(self, *, until: datetime) -> bool:
         """Deliver until nothing is due, the time is up, or Kommo asks us to stop; True when cards may still be due.
@@ -155,7 +149,7 @@ class Drain:
                 continue
             if not cards:
                 return self._deliver_the_rest()
-            entries = self._plan_all(cards)
+            entries = self.plan_all(cards)
             self.planning_takes = min(time.monotonic() - began, LONGEST_HEAD_START_SECONDS)
             if not self._deliver(entries):
                 return False
@@ -203,7 +197,7 @@ class Drain:
         unsure = [entry for entry in creates if entry.card.create_intent_at]
         if unsure:
             # An earlier create may have succeeded without our hearing of it: look before creating again.
-            return self._look_up(unsure)
+            return self.look_up(unsure)
         if blind := self._blind_moves(updates):
             return self._read_again(blind)
         if creates and (closed := room.standing(self.account.pk)):
@@ -218,10 +212,10 @@ class Drain:
 
     # --- Planning
 
-    def _plan_all(self, cards: Sequence[Card]) -> list[Entry]:
+    def plan_all(self, cards: Sequence[Card]) -> list[Entry]:
         wanted = [(card, self._desired(card)) for card in cards]
         too_little = any(one and one.knows_too_little for _, one in wanted)
-        if too_little and self._renew_catalogue(if_older_than=CATALOGUE_IS_NEW_FOR):
+        if too_little and self.renew_catalogue(if_older_than=CATALOGUE_IS_NEW_FOR):
             wanted = [(card, self._desired(card)) for card in cards]
         return [self._entry(card, one) for card, one in wanted if one]
 
@@ -240,7 +234,7 @@ class Drain:
         observed = Observed(card.kommo_lead_id, card.observed, card.in_doubt)
         return Entry(card, plan(wanted, observed), card.wanted_version, wanted)
 
-    def _renew_catalogue(self, *, if_older_than: timedelta = timedelta(0)) -> bool:
+    def renew_catalogue(self, *, if_older_than: timedelta = timedelta(0)) -> bool:
         """Read the account's pipelines and fields again, once a drain; False when that is not due."""
         now = self.clock()
         is_new = self.catalogue is not None and now - self.catalogue.fetched_at < if_older_than
@@ -256,11 +250,11 @@ class Drain:
 
     # --- Sending
 
-    def _look_up(self, unsure: list[Entry]) -> bool:
+    def look_up(self, unsure: list[Entry]) -> bool:
         try:
             look_up_created(self.account, self.client, [entry.card for entry in unsure], self.catalogue, self.clock())
         except KommoError as error:
-            return self._failed(unsure, error)
+            return self.setbacks.failed(unsure, error)
         return True
 
     def _look_for_people(self, unknown: list[Entry]) -> bool:
@@ -269,7 +263,7 @@ class Drain:
         try:
             person_look_up.look_for_people(self.account, self.client, cards, self.catalogue, self.clock())
         except KommoError as error:
-            return self._failed(unknown, error)
+            return self.setbacks.failed(unknown, error)
         return True
 
     def _blind_moves(self, updates: list[Entry]) -> list[Entry]:
@@ -290,9 +284,9 @@ class Drain:
         try:
             missing = fence.read_again(self.client, self.catalogue, [entry.card for entry in entries])
         except KommoError as error:
-            return self._failed(entries, error)
+            return self.setbacks.failed(entries, error)
         self.read_back |= {entry.card.pk for entry in entries}
-        self._missing([entry for entry in entries if entry.card.pk in missing], "not found in Kommo before a move")
+        self.miss([entry for entry in entries if entry.card.pk in missing], "not found in Kommo before a move")
         return True
 
     def _send_in_groups(self, entries: list[Entry], size: int, send: Callable[[list[Entry]], bool]) -> bool:
@@ -324,7 +318,7 @@ class Drain:
         return self._send(entries, "create_leads_complex", self._created, again=self._create)
 
     def _created(self, entries: list[Entry], answers: list[Any]) -> bool:
-        merged = settlement.created(entries, answers, call=self._call(), now=self.clock())
+        merged = settlement.created(entries, answers, call=self.newest_call(), now=self.clock())
         self._succeeded(len(answers))
         if answers and room.standing(self.account.pk):
             room.opened(self.account.pk, now=self.clock())
@@ -334,7 +328,7 @@ class Drain:
         return self._send(entries, "update_leads", self._updated, again=self._update)
 
     def _updated(self, entries: list[Entry], answers: list[Any]) -> bool:
-        left_out = settlement.updated(entries, answers, call=self._call(), now=self.clock())
+        left_out = settlement.updated(entries, answers, call=self.newest_call(), now=self.clock())
         self._succeeded(len(answers))
         return self._look_for(left_out)
 
@@ -355,7 +349,7 @@ class Drain:
             self.client.wait(lane, ahead=READY_BEFORE_SECONDS)
             permit = self.client.pace.acquire(lane, ahead=READY_BEFORE_SECONDS)
         except KommoError as error:
-            return self._failed(entries, error)
+            return self.setbacks.failed(entries, error)
         sent: list[Entry] = []
         try:
             if not self.lease.renew(self.clock()):
@@ -411,7 +405,7 @@ class Drain:
             try:
                 answers = answer.take()
             except KommoError as error:
-                return self._failed(batch.entries, error, again=batch.again)
+                return self.setbacks.failed(batch.entries, error, again=batch.again)
             return batch.settle(batch.entries, answers)
 
     @contextmanager
@@ -446,17 +440,17 @@ class Drain:
         try:
             there = {reply.id for reply in self.client.iterate_leads(ids=ids) if not reply.is_deleted}
         except KommoError as error:
-            return self._failed(left_out, error)
+            return self.setbacks.failed(left_out, error)
         lost = [entry for entry in left_out if entry.card.kommo_lead_id not in there]
-        self._missing(lost, "Kommo's answers leave this lead out, and it is not found there")
+        self.miss(lost, "Kommo's answers leave this lead out, and it is not found there")
         return True
 
-    def _missing(self, entries: list[Entry], reason: str) -> None:
+    def miss(self, entries: list[Entry], reason: str) -> None:
         """Put off cards whose lead was not found: it is asked for once more before anybody believes it."""
         cards = Card.objects.filter(pk__in=[entry.card.pk for entry in entries]).select_related("lead")
         vanished.miss(cards, reason=reason, now=self.clock())
 
-    def _call(self, *, of: KommoError | None = None) -> Call:
+    def newest_call(self, *, of: KommoError | None = None) -> Call:
         """Return what is known of a call: the newest one that was heard of, or the one that an error is about."""
         last = of.call if of else self.client.last_call
         return Call(last.status, last.request_id, round(last.seconds * 1000)) if last else Call()
@@ -477,187 +471,6 @@ class Drain:
             Account.objects.filter(pk=self.account.pk).update(**changed)
             self.account.failures, self.account.refusals, self.account.retry_at = 0, 0, None
 
-    # --- What a failure leads to
-
-    def _failed(
-        self,
-        entries: list[Entry],
-        error: KommoError,
-        *,
-        again: Callable[[list[Entry]], bool] | None = None,
-    ) -> bool:
-        """Do what the table of errors says; True when the drain may go on. Without `again` no write was under way."""
-        now, was_write = self.clock(), again is not None
-        action, call = refusals.heed(self.account, error, now=now, client=self.client), self._call(of=error)
-        log.info("call_failed", account=self.account.pk, cards=len(entries), error=str(error), action=action.name)
-        if action is Action.SHRINK_BATCH and len(entries) > 1:
-            self.account.batch_limit = max(1, len(entries) // 2)
-            Account.objects.filter(pk=self.account.pk).update(batch_limit=self.account.batch_limit)
-            settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
-            return True
-        if action is Action.PAUSE_ACCOUNT:
-            settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
-            return False
-        if action is Action.REST_FEATURE and purpose_of(error) is Purpose.CREATES:
-            return self._no_room(entries, error, call)
-        if action is Action.REST_FEATURE:
-            # What these cards need is refused, and only these need it.
-            settlement.failed(entries, error, call=call, due_at=now, counts=True, now=now, was_write=was_write)
-            return False
-        if isinstance(error, KommoRejectedError) and action not in (Action.RETRY, Action.RETRY_LATER) and again:
-            return self._refused(entries, error, call, again)
-        return self._rest(entries, error, action, call, now, was_write=was_write)
-
-    def _rest(
-        self,
-        entries: list[Entry],
-        error: KommoError,
-        action: Action,
-        call: Call,
-        now: datetime,
-        *,
-        was_write: bool,
-    ) -> bool:
-        """Let the account wait as a whole, a little, and these cards by their own count of failures.
-
-        An outage keeps everything from Kommo, a poisoned card only what travels with it, and one failure does not tell
-        which it was. So the account soon tries again with whatever has not failed yet.
-        """
-        asked = error.retry_after or timedelta(0)
-        if self.account.retry_at and self.account.retry_at > now:
-            # Under way when the account began to rest: it tells of the same trouble.
-            until = max(self.account.retry_at, now + asked)
-        else:
-            self.account.failures += 1
-            until = now + delay(self.account.failures, jitter=random.random(), retry_after=asked, cap=REST_CAP)
-        self.account.retry_at = until
-        Account.objects.filter(pk=self.account.pk).update(failures=self.account.failures, retry_at=until)
-        # Too many calls is nobody's fault: it does not count against the cards.
-        counts = action is not Action.RETRY_LATER
-        settlement.failed(entries, error, call=call, due_at=until, counts=counts, now=now, was_write=was_write)
-        return False
-
-    def _refused(
-        self,
-        entries: list[Entry],
-        error: KommoRejectedError,
-        call: Call,
-        again: Callable[[list[Entry]], bool],
-    ) -> bool:
-        """Set the culprits aside, each for its own reason, and resend the rest; halve the batch if none is named."""
-        now = self.clock()
-        verdicts, innocent = _judge(entries, error)
-        if not verdicts and len(entries) > 1:
-            return self._halve(entries, error, call, again)
-        if not verdicts and self.suspects is not None:
-            return self._suspect(entries[0], error, call)
-        if not verdicts and not error.items and self._may_be_full(entries[0]):
-            room.close(self.account.pk, str(error), now=now)
-            return self._no_room(entries, error, call)
-        if not verdicts:
-            verdicts, innocent = [(entry, error, decide(error)) for entry in entries], []
-        if any(action is Action.REFRESH_CATALOGUE for *_, action in verdicts) and self._renew_catalogue():
-            settlement.put_back(entries, reason=str(error), call=call, now=now)
-            return True
-        partly = settlement.leave_out(verdicts, self.catalogue, call=call, now=now)
-        verdicts = [one for one in verdicts if one[0] not in partly]
-        unknown = self._not_there(verdicts)
-        missing = [entry for entry, *_ in verdicts if entry.card.pk in unknown]
-        settlement.put_back(missing, reason=str(error), call=call, now=now)
-        self._missing(missing, str(error))
-        settlement.refused([one for one in verdicts if one[0].card.pk not in unknown], call=call, now=now)
-        if innocent:
-            reason = f"refused together with another card, and sent again without it ({error.status_code})"
-            settlement.put_back(innocent, reason=reason, call=call, now=now)
-        if innocent or partly:
-            return self._again([*innocent, *partly], again)
-        return True
-
-    def _may_be_full(self, entry: Entry) -> bool:
-        """Say whether a create that was refused without a word of why may mean the account, and not this card.
-
-        It is the card when others have been taken since it failed.
-        """
-        is_create = entry.plan.operation is Operation.CREATE
-        return is_create and (not entry.card.attempts or room.standing(self.account.pk) is not None)
-
-    def _no_room(self, entries: list[Entry], error: KommoError, call: Call) -> bool:
-        """Park creates that were refused to the account; whatever else is due goes on."""
-        now, closed = self.clock(), room.standing(self.account.pk)
-        until = closed.next_at if closed else now
-        settlement.failed(entries, error, call=call, due_at=until, counts=True, now=now, waits_for=room.NO_ROOM)
-        return True
-
-    def _halve(
-        self,
-        entries: list[Entry],
-        error: KommoRejectedError,
-        call: Call,
-        again: Callable[[list[Entry]], bool],
-    ) -> bool:
-        """Send a batch that was refused without naming a culprit in halves, down to single cards.
-
-        When none of it is taken, it is not the cards: the account is meant, and stops.
-        """
-        settlement.put_back(entries, reason=str(error), call=call, now=self.clock())
-        half, is_whole = len(entries) // 2, self.suspects is None
-        if self.suspects is None:
-            self.suspects, self.delivered_before = [], self.delivered
-        goes_on = self._again(entries[:half], again) and self._again(entries[half:], again)
-        if is_whole:
-            suspects, self.suspects = self.suspects, None
-            if suspects and self.delivered == self.delivered_before:
-                return self._stop_for(suspects)
-            for entry, refusal, its_call in suspects:
-                settlement.refused([(entry, refusal, decide(refusal))], call=its_call, now=self.clock())
-        return goes_on
-
-    def _suspect(self, entry: Entry, error: KommoRejectedError, call: Call) -> bool:
-        """Keep a card that was refused alone, until the others tell whether it is to blame; False when enough were."""
-        assert self.suspects is not None
-        self.suspects.append((entry, error, call))
-        settlement.put_back([entry], reason=str(error), call=call, now=self.clock())
-        return len(self.suspects) < REFUSED_ALIKE or self.delivered > self.delivered_before
-
-    def _stop_for(self, suspects: list[tuple[Entry, KommoRejectedError, Call]]) -> bool:
-        """Pause the account for a while: what it refuses is every card, and it names none."""
-        now, (first, error, _) = self.clock(), suspects[0]
-        outbox.count_failure([entry.card.pk for entry, *_ in suspects])
-        reason = f"{error}; every card is refused and none is named: see that Kommo is paid for and our user may write"
-        if first.plan.operation is Operation.CREATE:
-            until = room.close(self.account.pk, reason, now=now)
-            room.park([entry.card.pk for entry, *_ in suspects], until=until)
-            return True
-        switches.pause(self.account, reason=reason, now=now)
-        return False
-
-    def _not_there(self, verdicts: list[Verdict]) -> set[int]:
-        """Return the cards whose lead Kommo does not know: it names their id, or says so in words we do not read."""
-        unknown = {entry.card.pk for entry, _, action in verdicts if action is Action.GONE}
-        unsure = {
-            entry.card.kommo_lead_id: entry.card.pk
-            for entry, error, action in verdicts
-            if action is Action.DEAD and entry.card.kommo_lead_id and error.is_wordy
-        }
-        if not unsure:
-            return unknown
-        try:
-            replies = list(self.client.iterate_leads(ids=[one for one in unsure if one]))
-        except KommoError as error:
-            log.info("refused_lead_not_read", account=self.account.pk, error=str(error))
-            return unknown
-        there = {reply.id for reply in replies if not reply.is_deleted}
-        return unknown | {pk for kommo_id, pk in unsure.items() if kommo_id not in there}
-
-    def _again(self, entries: list[Entry], send: Callable[[list[Entry]], bool]) -> bool:
-        """Send part of a refused batch again, planned afresh; a create that may have happened is looked up first."""
-        creates = [entry for entry in entries if entry.plan.operation is Operation.CREATE]
-        if creates and not self._look_up(creates):
-            return False
-        replanned = self._plan_all(settlement.reload(entries))
-        same = [entry for entry in replanned if entry.plan.operation is entries[0].plan.operation]
-        return send(same) if same else True
-
 
 def _trouble(card: Card) -> int:
     """Return how many times the card's batch is halved: once per failure, twice per try that nobody lived to tell."""
@@ -671,16 +484,3 @@ def _hopeless(entry: Entry) -> str:
     if entry.card.tries_without_outcome >= MOST_TRIES_WITHOUT_OUTCOME:
         return f"parked: {entry.card.tries_without_outcome} tries ended without any outcome"
     return ""
-
-
-def _judge(entries: Sequence[Entry], error: KommoRejectedError) -> tuple[list[Verdict], list[Entry]]:
-    """Return the cards the error names, each with its own part of it and what is done about that, and all others."""
-    verdicts: list[Verdict] = []
-    innocent: list[Entry] = []
-    for index, entry in enumerate(entries):
-        request_id = str(entry.plan.body.get("request_id", index))
-        if own := error.about(request_id, entry.card.kommo_lead_id):
-            verdicts.append((entry, own, decide(own)))
-        else:
-            innocent.append(entry)
-    return verdicts, innocent

@@ -68,7 +68,7 @@ def test_a_batch_is_planned_while_its_slot_becomes_free(account, pipeline, kommo
     for number in range(3):
         record(pipeline, f"+55819999800{number:02d}")
     Account.objects.update(batch_size=1)
-    waited, planning = [], Drain._plan_all
+    waited, planning = [], Drain.plan_all
 
     def wait(self, lane, *, ahead=0.0):
         waited.append(ahead)
@@ -80,7 +80,7 @@ def test_a_batch_is_planned_while_its_slot_becomes_free(account, pipeline, kommo
     # The people were looked for just now: no call is needed for that.
     account.cards.update(looked_for_at=timezone.now())
     monkeypatch.setattr(KommoClient, "wait", wait)
-    monkeypatch.setattr(Drain, "_plan_all", plan_slowly)
+    monkeypatch.setattr(Drain, "plan_all", plan_slowly)
     drain(account)
 
     # Before each plan as long before the slot as the last one took, and before each call for the slot itself.

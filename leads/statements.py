@@ -12,6 +12,7 @@ when the statement was compiled. A value is handed to the database as it is; a q
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,8 @@ class _Statement:
         if lost:
             # A look-up that changes its value (icontains, startswith) would look for the mark ever after.
             raise ValueError(f"values {sorted(lost)} of {sorted(values)} are not handed to the database as they are")
+        if connections[alias].vendor == "sqlite":
+            sql, held = _with_literals(sql, held)
         return _Compiled(sql, held, read)
 
     def _build_sql(self, alias: str, marked: dict[str, Any]) -> tuple[str, Sequence[Any], Callable[..., Any]]:
@@ -98,6 +101,28 @@ class _Statement:
             else:
                 flat.append(_adapted(value, connection))
         return [flat[one] if is_place else one for is_place, one in compiled.parameters]
+
+
+def _with_literals(sql: str, held: Sequence[tuple[bool, Any]]) -> tuple[str, tuple[tuple[bool, Any], ...]]:
+    """Return SQL that has constant texts and whole numbers in itself, and the parameters that are left.
+
+    SQLite takes an index with a condition only for a statement whose text has the condition: what is due was sorted
+    anew for each batch of a backlog.
+    """
+    left, constants = [], iter(held)
+
+    def in_place(found: re.Match[str]) -> str:
+        if found[0] != "%s":
+            return found[0]
+        is_place, value = one = next(constants)
+        if not is_place and isinstance(value, str):
+            return "'" + str(value).replace("'", "''").replace("%", "%%") + "'"
+        if not is_place and type(value) is int:
+            return str(value)
+        left.append(one)
+        return "%s"
+
+    return re.sub("%[%s]", in_place, sql), tuple(left)
 
 
 class Select(_Statement):

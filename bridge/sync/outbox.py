@@ -147,7 +147,7 @@ def count_failure(card_ids: Sequence[int]) -> None:
 
 
 def has_due(account_id: int, *, now: datetime) -> bool:
-    return due(now).filter(_may_leave(), account_id=account_id).exists()
+    return HAS_DUE.first(account_id=account_id, now=now) is not None
 
 
 def due(now: datetime) -> models.QuerySet[Card]:
@@ -209,24 +209,24 @@ def is_gathering(account_id: int, *, now: datetime, enough: int, but: Sequence[i
 
 def accounts_with_work(*, now: datetime) -> list[int]:
     """Return the accounts that have due cards and that somebody may drain now."""
+    return [account_id for (account_id,) in WITH_WORK.all(now=now)]
+
+
+def _with_work(now: datetime) -> models.QuerySet[Account, Any]:
     cards = due(now).filter(_may_leave(), account=models.OuterRef("pk"))
     contacts = Card.objects.filter(account=models.OuterRef("pk"), contact_due_at__lte=now)
-    told = Briefing.objects.filter(
-        card__account=models.OuterRef("pk"), card__kommo_lead_id__isnull=False, due_at__lte=now
-    )
+    # From the few that are due to their accounts: an account has many cards of which nothing is to be told.
+    told = Briefing.objects.filter(card__kommo_lead_id__isnull=False, due_at__lte=now).values("card__account")
     forgotten = Forgetting.objects.filter(
-        card__account=models.OuterRef("pk"),
-        card__account__state=Account.State.ACTIVE,
-        state=Forgetting.State.DUE,
-        due_at__lte=now,
-    )
+        card__account__state=Account.State.ACTIVE, state=Forgetting.State.DUE, due_at__lte=now
+    ).values("card__account")
     free = (
         Account.objects.exclude(state=Account.State.PAUSED)
         .filter(Q(lease_until=None) | Q(lease_until__lt=now))
         .filter(Q(retry_at=None) | Q(retry_at__lte=now))
     )
-    waiting = models.Exists(cards) | models.Exists(contacts) | models.Exists(told) | models.Exists(forgotten)
-    return list(free.filter(waiting).values_list("pk", flat=True))
+    waiting = models.Exists(cards) | models.Exists(contacts) | Q(pk__in=told) | Q(pk__in=forgotten)
+    return free.filter(waiting).values_list("pk")
 
 
 def claim_nudge(account_id: int, *, now: datetime) -> bool:
@@ -346,6 +346,9 @@ def _due_of(account_id: int, now: datetime, but: Sequence[int]) -> models.QueryS
     return cards.exclude(pk__in=but) if but else cards
 
 
+# Asked every second: compiled, so that SQLite too takes the index of what is due (see leads/statements.py).
+WITH_WORK = Select(_with_work)
+HAS_DUE = Select(lambda account_id, now: _due_of(account_id, now, ()).values_list("pk")[:1])
 QUIET = Select(lambda account_id, now, before: _quiet(account_id, now, before).values_list("pk"))
 ACCOUNT_OF = Select(
     lambda pipeline_id: AccountPipeline.objects.filter(pipeline_id=pipeline_id).values_list("account_id")

@@ -180,3 +180,18 @@ def test_a_look_up_that_would_change_its_value_is_refused_and_not_frozen(pipelin
         Select(lambda text: Lead.objects.filter(name__icontains=text)).all(text="souza")
     with pytest.raises(ValueError, match="text"):
         Select(lambda ids, text: Lead.objects.filter(pk__in=ids, name__startswith=text)).all(ids=[1], text="Maria")
+
+
+NAMED_BY_A_CONSTANT = Select(
+    lambda phones: Lead.objects.filter(name__in=["D'Ávila 100 %s", "?"], phone__in=phones).values_list("phone")
+)
+
+
+def test_constants_stand_in_the_statement_whatever_signs_they_have(pipeline):
+    record(pipeline, ANA, name="D'Ávila 100 %s")
+    record(pipeline, BIA, name="Bia")
+    assert NAMED_BY_A_CONSTANT.all(phones=[ANA, BIA]) == [(ANA,)]
+    if connection.vendor == "sqlite":
+        [compiled] = NAMED_BY_A_CONSTANT._compiled.values()
+        assert "'D''Ávila 100 %%s'" in compiled.sql
+        assert all(is_place for is_place, _ in compiled.parameters)

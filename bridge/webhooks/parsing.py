@@ -7,13 +7,15 @@ Source: https://developers.kommo.com/docs/webhooks-general
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import islice
 from typing import Any
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 import qs_codec
 
@@ -108,6 +110,12 @@ def parse(body: bytes) -> Parsed:
 Place = tuple[str, str, str]
 ROOT = "entity"
 
+# Bodies of one account have the same keys over and over. Longer ones are not kept.
+KNOWN_KEYS, LONGEST_KNOWN_KEY = 5_000, 200
+PLAIN_NAME = re.compile(r"\[([A-Za-z0-9_]+)\]")
+PLAIN_KEY = re.compile(rf"{ROOT}(?:\[[A-Za-z0-9_]+\])+")
+ODD_VALUE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
 
 def _by_entity(text: str) -> dict[Place, list[str]]:
     """Return the body's pairs by (key, action, index), each pair with the rest of its key.
@@ -124,7 +132,12 @@ def _by_entity(text: str) -> dict[Place, list[str]]:
 
 def _placed(pair: str) -> tuple[Place, str]:
     """Return where a pair belongs, and the rest of its key."""
-    top, _, rest = unquote_plus(pair.partition("=")[0], errors="replace").replace("\0", "").partition("[")
+    key = pair.partition("=")[0]
+    return _known_place(key) if len(key) <= LONGEST_KNOWN_KEY else _place(key)
+
+
+def _place(key: str) -> tuple[Place, str]:
+    top, _, rest = unquote_plus(key, errors="replace").replace("\0", "").partition("[")
     action, _, rest = rest.partition("]")
     if top in BARE_ACTIONS:
         return ("message", top, action), rest
@@ -132,8 +145,45 @@ def _placed(pair: str) -> tuple[Place, str]:
     return (top, action, index), rest
 
 
+_known_place = lru_cache(maxsize=KNOWN_KEYS)(_place)
+
+
 def _decode(pairs: list[str]) -> Any:
     """Return one entity as nested dictionaries; where it was given twice, as a value and as a parent, the parent."""
+    plain = _decode_plain(pairs)
+    return _decode_any(pairs) if plain is None else _without_nul(plain)
+
+
+def _decode_plain(pairs: list[str]) -> dict[str, Any] | None:
+    """Return an entity as Kommo writes it; None for one that is spelled otherwise, whose decoding takes longer."""
+    held: dict[str, Any] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if len(key) > LONGEST_KNOWN_KEY or not (path := _path(key)) or ODD_VALUE.search(value):
+            return None
+        parent = held
+        for name in path[:-1]:
+            inner = parent.setdefault(name, {})
+            if not isinstance(inner, dict):
+                return None
+            parent = inner
+        if path[-1] in parent:
+            return None
+        try:
+            parent[path[-1]] = unquote_to_bytes(value.replace("+", " ")).decode()
+        except UnicodeDecodeError:
+            return None
+    return held or None
+
+
+@lru_cache(maxsize=KNOWN_KEYS)
+def _path(key: str) -> tuple[str, ...]:
+    """Return the names of a key that is nothing but names in brackets, and not too many; empty for any other."""
+    path = tuple(PLAIN_NAME.findall(key)) if PLAIN_KEY.fullmatch(key) else ()
+    return path if len(path) <= DEEPEST else ()
+
+
+def _decode_any(pairs: list[str]) -> Any:
     held = _without_nul(qs_codec.decode("&".join(pairs), OPTIONS).get(ROOT))
     if isinstance(held, list):
         parts = [part for part in held if isinstance(part, dict)]

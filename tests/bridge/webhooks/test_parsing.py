@@ -306,3 +306,19 @@ def flat(prefix, value):
 def test_no_nested_form_makes_the_reading_raise(entities, action):
     pairs = [pair for name, value in entities.items() for pair in flat(f"{name}[{action}][0]", value)]
     assert sound(parse(urlencode(pairs).encode("utf-8", "surrogatepass")))
+
+
+NAMES = st.sampled_from(["a", "b", "0", "1", "id", "values", "é", "a%5D", "x y", ""])
+VALUES = st.sampled_from(["", "1", "a+b", "%C3%A9", "%C3", "%zz", "a%00b", "=", "a=b", "[x]", "%26", "é"])
+KEYS = st.lists(NAMES, max_size=4).map(lambda names: "".join(f"[{name}]" for name in names))
+
+
+@given(pairs=st.lists(st.builds("entity{}={}".format, KEYS, VALUES), min_size=1, max_size=6))
+def test_what_is_decoded_quickly_is_what_the_library_makes_of_it(pairs):
+    assert parsing._decode(pairs) == parsing._decode_any(pairs)
+
+
+def test_what_kommo_writes_is_decoded_quickly():
+    pairs = ["entity[id]=7", "entity[name]=Maria+S%C3%A1", "entity[custom_fields][0][values][0][value]=a%5Bb"]
+    fields = {"0": {"values": {"0": {"value": "a[b"}}}}
+    assert parsing._decode_plain(pairs) == {"id": "7", "name": "Maria Sá", "custom_fields": fields}

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge.models import Card
 from bridge.sync import outbox
-from leads.models import Lead
+from tests.conftest import record
 
 STATEMENTS = {
     "a batch": (outbox._due_cards(50, are_some_under_way=False), {"account_id"}),
@@ -45,11 +45,8 @@ def test_what_is_due_is_found_by_its_index_and_sorted_by_it(account, what):
 
 def test_accounts_with_work_are_those_with_anything_that_is_due(account, pipeline):
     assert outbox.accounts_with_work(now=timezone.now()) == []
-    lead = Lead.objects.create(
-        pipeline=pipeline, name="Ana", stage=pipeline.stages.first(), stage_set_at=timezone.now()
-    )
-    outbox.adopt_orphans(account, now=timezone.now())
-    card = Card.objects.get(lead=lead)
+    record(pipeline)
+    card = Card.objects.get()
     assert outbox.has_due(account.pk, now=timezone.now())
     assert outbox.accounts_with_work(now=timezone.now()) == [account.pk]
 

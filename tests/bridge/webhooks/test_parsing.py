@@ -168,7 +168,8 @@ def test_one_entity_that_cannot_be_read_costs_no_other(monkeypatch):
         return decode(text, options)
 
     monkeypatch.setattr(parsing.qs_codec, "decode", choke)
-    bad = b"leads[add][0][name]=choke&leads[add][1][name]=choke"
+    # Spelled as Kommo does not: the library's to decode.
+    bad = b"leads[add][0][na-me]=choke&leads[add][1][na-me]=choke"
 
     assert parse(bad) == Parsed(problem=Problem.UNREADABLE)
     assert [item.kommo_id for item in parse(bad + b"&leads[add][2][id]=3").items] == [3]
@@ -308,12 +309,12 @@ def test_no_nested_form_makes_the_reading_raise(entities, action):
     assert sound(parse(urlencode(pairs).encode("utf-8", "surrogatepass")))
 
 
-NAMES = st.sampled_from(["a", "b", "0", "1", "id", "values", "é", "a%5D", "x y", ""])
-VALUES = st.sampled_from(["", "1", "a+b", "%C3%A9", "%C3", "%zz", "a%00b", "=", "a=b", "[x]", "%26", "é"])
-KEYS = st.lists(NAMES, max_size=4).map(lambda names: "".join(f"[{name}]" for name in names))
+SHORT_NAMES = st.sampled_from(["a", "b", "0", "1", "id", "values", "é", "a%5D", "x y", ""])
+SHORT_VALUES = st.sampled_from(["", "1", "a+b", "%C3%A9", "%C3", "%zz", "a%00b", "=", "a=b", "[x]", "%26", "é"])
+SHORT_KEYS = st.lists(SHORT_NAMES, max_size=4).map(lambda names: "".join(f"[{name}]" for name in names))
 
 
-@given(pairs=st.lists(st.builds("entity{}={}".format, KEYS, VALUES), min_size=1, max_size=6))
+@given(pairs=st.lists(st.builds("entity{}={}".format, SHORT_KEYS, SHORT_VALUES), min_size=1, max_size=6))
 def test_what_is_decoded_quickly_is_what_the_library_makes_of_it(pairs):
     assert parsing._decode(pairs) == parsing._decode_any(pairs)
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from benchmarks import cards
@@ -112,7 +112,8 @@ def _while_it_drains(account: Account, count: int, where: str) -> Figure:
             if is_over.wait(0.5):
                 break
             lead.name = f"Pessoa {where} {number}"
-            lead.save()
+            with transaction.atomic():
+                lead.save()
         connection.close()
 
     thread = threading.Thread(target=talk)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+from django.db import transaction
 from django.utils import timezone
 
 from benchmarks import cards
@@ -119,6 +120,7 @@ def _talk(accounts: list[Account], seconds: int) -> None:
     for number in range(int(seconds * EVENTS_A_SECOND)):
         lead = luck.choice(leads)
         lead.name = f"Pessoa {number}"
-        lead.save()
+        with transaction.atomic():
+            lead.save()
         due_at += 1 / EVENTS_A_SECOND
         time.sleep(max(0.0, due_at - time.monotonic()))

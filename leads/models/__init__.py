@@ -18,6 +18,7 @@ from leads.models.pipeline import (
     UnmappedFlow,
 )
 from leads.models.stay import Stay
+from leads.models.word import NameWord
 
 __all__ = [
     "ATTRIBUTES",
@@ -34,6 +35,7 @@ __all__ = [
     "Message",
     "MessagePart",
     "Milestone",
+    "NameWord",
     "Objection",
     "OptOut",
     "Pipeline",

@@ -18,7 +18,7 @@ class Milestone(models.Model):
     class Kind(models.TextChoices):
         # seconds: from the lead's first message to the first answer to it.
         FIRST_REPLY = "first_reply", _("first reply")
-        # seconds: from the handoff to the first message of a person.
+        # seconds: from the handoff to the first message of a person; detail: that person's name, where it was told.
         HANDOFF_WAIT = "handoff_wait", _("answered by a person")
         # detail: why, without the lead's own values (leads/milestones.py).
         DISQUALIFIED = "disqualified", _("disqualified")

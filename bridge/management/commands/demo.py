@@ -85,7 +85,7 @@ class Command(BaseCommand):
         return port
 
     def _play(self, stage: Stage, once: bool) -> None:
-        self.key = self._set_up(stage, seconds=HURRY_SECONDS if once else WATCH_SECONDS)
+        self.key = self._set_up(stage, seconds=HURRY_SECONDS if once else WATCH_SECONDS, with_past=not once)
         if not once:
             self._say_where(stage)
         self.stdout.write(f"Playing {len(CONVERSATIONS)} conversations …")
@@ -109,7 +109,7 @@ class Command(BaseCommand):
         while True:
             time.sleep(3600)
 
-    def _set_up(self, stage: Stage, *, seconds: int) -> str:
+    def _set_up(self, stage: Stage, *, seconds: int, with_past: bool) -> str:
         self.stdout.write("Making a fresh database …")
         stage.manage("migrate", "--verbosity", "0")
         stage.manage(
@@ -129,6 +129,11 @@ class Command(BaseCommand):
         stage.wait_for("agent", f"{self.agent_url}/heard")
         stage.start_sandbox()
         stage.manage_patiently("kommo_connect", "--create-missing", "--webhook-url", stage.web_url)
+        # From a card on the board to why it stands there, and from there back to the card.
+        _post(f"{stage.sandbox_url}/_sandbox/options", {"card_link": f"{stage.web_url}/admin/leads/card/{{id}}/"})
+        if with_past:
+            self.stdout.write("Playing sixty days of a company's life …")
+            stage.manage("demo_history")
         self.ways_in = {kind: stage.manage("intake", kind, f"demo-{kind}") for kind in ("evolution", "calcom")}
         stage.start_web()
         stage.start_worker()

@@ -50,3 +50,19 @@ def test_events_are_told_with_the_leads_name(api):
     api.staff(f"leads/{lead_id}/move", {"stage": "Qualificado"})
     newest = board(api)["events"][0]
     assert (newest["lead"], newest["stage"], newest["by"]) == ("Maria", "Qualificado", "Ana Ribeiro")
+
+
+def test_the_address_of_a_card_is_the_board_which_opens_it(api):
+    card = api.create("Maria")
+    assert requests.get(f"{api.url}/leads/detail/{card}", timeout=5).text == requests.get(f"{api.url}/", timeout=5).text
+
+
+def test_a_cards_details_lead_where_the_option_says(api):
+    card = api.create("Maria")
+
+    def link():
+        return requests.get(f"{api.url}/_sandbox/leads/{card}", timeout=5).json()["link"]
+
+    assert link() == ""
+    requests.post(f"{api.url}/_sandbox/options", json={"card_link": "http://bridge/card/{id}/"}, timeout=5)
+    assert link() == f"http://bridge/card/{card}/"

@@ -29,6 +29,10 @@ def show_page(call: Call) -> Answer:
     return Answer(_page(), content_type=HTML, headers={"Content-Security-Policy": POLICY})
 
 
+def show_lead(call: Call, lead_id: int) -> Answer:
+    return show_page(call)
+
+
 def show_icon(call: Call) -> Answer:
     return Answer(status=204)
 
@@ -157,6 +161,8 @@ def _latest_events(call: Call) -> list[Json]:
 
 ROUTES: list[Route] = [
     ("GET", "/", show_page),
+    # As Kommo calls the page of a lead: the board, with that card open.
+    ("GET", "/leads/detail/<int:lead_id>", show_lead),
     ("GET", "/favicon.ico", show_icon),
     ("GET", "/_sandbox/board", get_board),
 ]

@@ -58,6 +58,8 @@ class Options:
     moved_status: int = 401
     # The language of what is said about an error: en, ru or pt.
     language: str = "en"
+    # Where a card's details on the board lead to, `{id}` standing for its number. Empty: nowhere.
+    card_link: str = ""
     # The zone of the account; a plain date becomes the start of its day there (True) or stays as sent (False).
     account_time_zone: str = "America/Sao_Paulo"
     dates_at_midnight: bool = True

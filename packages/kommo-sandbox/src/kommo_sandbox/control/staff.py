@@ -354,6 +354,7 @@ def _show(call: Call, lead: Lead) -> Json:
         "pipeline_name": pipeline.name if pipeline else None,
         "status_name": status.name if status else None,
         "tags": [names[tag_id] for tag_id in lead.tags],
+        "link": call.options.card_link.replace("{id}", str(lead.id)),
         "fields": {
             fields[id_].name: held[0]["value"] if len(held) == 1 else [value["value"] for value in held]
             for id_, held in lead.values.items()

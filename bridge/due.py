@@ -27,6 +27,7 @@ from leads import handoff, meetings
 
 POLL_EVERY = timedelta(minutes=5)
 COMPARE_EVERY = timedelta(hours=24)
+MAIL_WEEKLY_EVERY = timedelta(minutes=30)
 ASK_FOR_RESULTS_EVERY = timedelta(minutes=1)
 # A person who replies in Kommo's chat is noticed within this; one call to the events feed.
 LOOK_FOR_TAKEOVERS_EVERY = timedelta(seconds=60)
@@ -155,5 +156,6 @@ TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
     _reevaluations,
     _every(retention.PRUNE_EVERY, "bridge.tasks.prune"),
     _every(alerts.LOOK_EVERY, "bridge.tasks.watch"),
+    _every(MAIL_WEEKLY_EVERY, "bridge.weekly.send"),
     _every(ASK_FOR_RESULTS_EVERY, "bridge.tasks.ask_for_results"),
 ]

@@ -442,8 +442,9 @@ UNFOLD = {
     "SITE_SYMBOL": "sync_alt",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"show_search": True, "navigation": "bridge.admin.navigation.sidebar"},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "bridge.admin.navigation.sidebar"},
     "ACCOUNT": {"navigation": [{"title": _("Two-step verification"), "link": reverse_lazy("second-factor")}]},
     "DASHBOARD_CALLBACK": "bridge.admin.dashboard.context",
     "STYLES": [lambda request: static("bridge/admin.css")],
+    "SCRIPTS": [lambda request: static("bridge/find.js")],
 }

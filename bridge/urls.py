@@ -3,9 +3,10 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from bridge import health, oauth
-from bridge.admin import advanced, dashboard, results, second_factor, shadow
+from bridge.admin import advanced, dashboard, finding, results, second_factor, shadow
 from bridge.admin import health as health_page
 from bridge.admin.dashboard import acting
+from bridge.admin.leads import by_card, undoing
 from bridge.api import problems
 from bridge.intakes import views as intakes
 from bridge.mcp.views import Mcp
@@ -20,9 +21,14 @@ urlpatterns = [
     path("admin/health/", admin.site.admin_view(health_page.health), name="health"),
     path("admin/shadow/", admin.site.admin_view(shadow.page), name="shadow"),
     path("admin/results/", admin.site.admin_view(results.page), name="results-page"),
+    path("admin/results/weekly/", admin.site.admin_view(results.weekly), name="results-weekly"),
     path("admin/results/<slug:name>/", admin.site.admin_view(results.leads), name="results-leads"),
+    path("admin/leads/undo/", admin.site.admin_view(undoing.page), name="lead-undo"),
+    path("admin/leads/card/<int:kommo_lead_id>/", admin.site.admin_view(by_card.page), name="lead-by-card"),
     path("admin/advanced/", admin.site.admin_view(advanced.page), name="advanced"),
     path("admin/second-factor/", admin.site.admin_view(second_factor.page), name="second-factor"),
+    # In the place of the search for tables that the admin's theme has.
+    path("admin/search/", admin.site.admin_view(finding.page)),
     path("admin/setup/", include("bridge.admin.setup.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("bridge.api.urls")),

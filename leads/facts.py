@@ -22,11 +22,15 @@ EMPTY = {"name": "", "email": "", "chosen_flow": ""}
 
 @dataclass(frozen=True)
 class Answered:
-    """A message of ours that ended somebody's wait: the first one the lead got, or a person's after a handoff."""
+    """A message of ours that ended somebody's wait: the first one the lead got, or a person's after a handoff.
+
+    `by`: the name of that person, where it was told.
+    """
 
     at: datetime
     is_first: bool
     handed_over_at: datetime | None
+    by: str = ""
 
 
 @dataclass

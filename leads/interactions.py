@@ -366,22 +366,24 @@ def _note_message(lead: Lead, interaction: Interaction, changes: Change, now: da
     last = getattr(lead, column)
     if last is None or at > last:
         if message.direction is not Direction.INBOUND:
-            changes.answered = _answered(lead, message.direction, at)
+            changes.answered = _answered(lead, message, at)
         setattr(lead, column, at)
         changes.columns.add(column)
         if message.direction is Direction.INBOUND:
             _note_where(lead, interaction.written_from.key, changes)
 
 
-def _answered(lead: Lead, direction: Direction, at: datetime) -> Answered | None:
+def _answered(lead: Lead, message: Message, at: datetime) -> Answered | None:
     """Return whose wait a message of ours ends; None for nobody's. `lead` is as it was before."""
     is_first = lead.last_inbound_at is not None and lead.last_outbound_at is None and lead.last_staff_at is None
     since = lead.handoff_since
     # In the chat a person was there already: their message is what began it.
-    waits = direction is Direction.STAFF and lead.handoff_source != Lead.HandoffSource.CHAT
+    waits = message.direction is Direction.STAFF and lead.handoff_source != Lead.HandoffSource.CHAT
     if since is None or not waits or since > at or (lead.last_staff_at and lead.last_staff_at >= since):
         since = None
-    return Answered(at, is_first, handed_over_at=since) if is_first or since else None
+    return (
+        Answered(at, is_first, handed_over_at=since, by=message.author if since else "") if is_first or since else None
+    )
 
 
 def _note_turn(lead: Lead, direction: Direction, at: datetime, changes: Change) -> None:

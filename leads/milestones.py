@@ -53,7 +53,10 @@ def note_replies(recorded: list[Recorded], now: datetime, **_: object) -> None:
         if answered is not None and answered.is_first:
             rows += _first_reply(one.lead, answered.at)
         if answered is not None and answered.handed_over_at is not None:
-            rows.append(_row(one.lead, Kind.HANDOFF_WAIT, answered.at, since=answered.handed_over_at))
+            waited = _row(one.lead, Kind.HANDOFF_WAIT, answered.at, since=answered.handed_over_at)
+            # Who of ours it was: what a person is called whose work this is, never the lead.
+            waited.detail = answered.by[:500]
+            rows.append(waited)
     insert(rows)
 
 

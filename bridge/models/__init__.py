@@ -12,6 +12,7 @@ from bridge.models.second_factor import SecondFactor
 from bridge.models.trouble import Trouble
 from bridge.models.unread_lead import UnreadLead
 from bridge.models.webhook import WebhookEvent, WebhookItem
+from bridge.models.weekly import WeeklyMail
 
 __all__ = [
     "Account",
@@ -43,5 +44,6 @@ __all__ = [
     "UnreadLead",
     "WebhookEvent",
     "WebhookItem",
+    "WeeklyMail",
     "WorkLease",
 ]

@@ -17,11 +17,26 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, TruncDate
+from django.utils.translation import gettext_lazy as _
 
 from followups.models import Attempt
 from leads.models import Lead, Meeting, Message, Milestone, Objection, Pipeline, Stage, Stay
 
 USUAL_DAYS = 30
+# The single numbers, by the names that the API has for them and what people call them, in the order of the page.
+LABELS = {
+    "meetings_booked_by_agent": _("Meetings booked by the agent"),
+    "meetings_booked": _("Meetings booked"),
+    "meetings_held": _("Meetings held"),
+    "rescued": _("Leads rescued"),
+    "leads": _("New leads"),
+    "qualified": _("Qualified"),
+    "disqualified": _("Disqualified"),
+    "won": _("Won"),
+    "messages_by_agent": _("Messages by the agent"),
+    "hours_saved": _("Hours saved"),
+}
+HEADLINE = tuple(LABELS)
 # A page shows what there is most of; the API all of it, up to here.
 MOST_NAMED = 50
 # An answer later than this has other reasons than the message.
@@ -178,22 +193,22 @@ def _stages(pipeline: Pipeline, column: str, key: str) -> list[int]:
 def meetings_booked(pipeline: Pipeline, period: Period) -> QuerySet[Meeting]:
     """Return the meetings of which the first news, in that time, was that they are booked; one that moved is old."""
     booked = Meeting.objects.filter(period.of("first_told_at"), began_as=Lead.MeetingStatus.SCHEDULED)
-    return booked.filter(_of(pipeline, "lead"))
+    return booked.filter(of_pipeline(pipeline, "lead"))
 
 
 def meetings_held(pipeline: Pipeline, period: Period) -> QuerySet[Meeting]:
     """Return the meetings that took place in that time, by when they began; without a time, by when that was told."""
-    completed = Meeting.objects.filter(_of(pipeline, "lead"), status=Lead.MeetingStatus.COMPLETED)
+    completed = Meeting.objects.filter(of_pipeline(pipeline, "lead"), status=Lead.MeetingStatus.COMPLETED)
     return completed.filter(period.of("starts_at") | (Q(starts_at=None) & period.of("told_at")))
 
 
 def agents_messages(pipeline: Pipeline, period: Period) -> QuerySet[Message]:
     """Return what the agent said in that time; not what is known not to have arrived."""
     rows = Message.objects.filter(period.of("at"), direction=Message.Direction.OUTBOUND).exclude(state__in=NOT_SAID)
-    return rows.filter(_of(pipeline, "lead"))
+    return rows.filter(of_pipeline(pipeline, "lead"))
 
 
-def _of(pipeline: Pipeline, lead: str) -> Q:
+def of_pipeline(pipeline: Pipeline, lead: str) -> Q:
     """Return what keeps rows of other pipelines out. Where there is no other, no row has to be looked at for it."""
     is_only_one = not Pipeline.objects.exclude(pk=pipeline.pk).exists()
     return Q() if is_only_one else Q(**{f"{lead}__pipeline": pipeline})
@@ -281,7 +296,7 @@ def _reasons(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
 
 
 def _objections(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
-    rows = Objection.objects.filter(period.of("raised_at"), _of(pipeline, "lead")).order_by()
+    rows = Objection.objects.filter(period.of("raised_at"), of_pipeline(pipeline, "lead")).order_by()
     counted = rows.values("key").annotate(name=Max("name"), count=Count("pk")).order_by("-count", "name")
     return [{"name": row["name"], "count": row["count"]} for row in counted[:MOST_NAMED]]
 

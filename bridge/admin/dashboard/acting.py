@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 
 from bridge import agent_events
 from bridge.admin import record
+from bridge.admin.leads import undoing
 from bridge.admin.leads.acting import NotDoneError
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
@@ -40,7 +41,8 @@ def act(request: HttpRequest, do: str) -> HttpResponse:
         raise PermissionDenied
     try:
         said = ACTIONS[do](request, request.POST)
-        record.note(request, said, about=_("overview"))
+        # Without the button that takes it back.
+        record.note(request, said.partition(" <form")[0], about=_("overview"))
         messages.success(request, said)
     except NotDoneError as error:
         messages.warning(request, str(error))
@@ -62,8 +64,10 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
         words = {"lead": lead, "stage": lead.stage}
         raise NotDoneError(_("%(lead)s stands in %(stage)s: say on the lead's page where it goes.") % words)
     reason = f"resumed by {request.user}"
+    before = undoing.standing(lead)
     if handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
-        return _("The agent answers again.")
+        said = _("The agent answers again.")
+        return undoing.told(request, said, do="resume", lead_id=lead.pk, before=before)
     return _("The agent answers already.")
 
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from bridge.admin import record
 from bridge.admin.confirm import question
+from bridge.admin.leads import undoing
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.errors import KommoError
 from bridge.models import Card
@@ -55,11 +56,12 @@ def act(request: HttpRequest, lead_id: str, do: str) -> HttpResponse:
     try:
         if lead.erased_at and do != "erase":
             raise NotDoneError(_("The person was erased: nothing more is done about them."))
+        before = undoing.standing(lead)
         said = str(doing.service(request, lead))
         # It may be another one by now, with which it was joined.
         lead_id = str(lead_id if Lead.objects.filter(pk=lead.pk).exists() else _joined_with(lead_id).pk)
         record.note(request, said, rows=[Lead.objects.get(pk=lead_id)])
-        messages.success(request, said)
+        messages.success(request, undoing.told(request, said, do=do, lead_id=lead_id, before=before))
     except NotDoneError as error:
         messages.warning(request, str(error))
     return redirect("admin:leads_lead_change", lead_id)

@@ -12,7 +12,7 @@ CHECK_ENV = ENV_FILE=/dev/null DEBUG=false SECRET_KEY=$(shell head -c 60 /dev/ur
 	FIELD_ENCRYPTION_KEYS=$(shell head -c 32 /dev/urandom | base64 -w 0 | tr '+/' '-_') DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=bridge.example
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check bench format lock audit clients nodes docs release first package clean
+.PHONY: help install demo run test pictures check bench format lock audit clients nodes docs release first package clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ run: $(RUNTIME) .env ## web and worker against the account that .env names
 
 test: $(DEV) ## the whole suite on SQLite, and on TEST_DATABASE_URL and TEST_REDIS_URL where they are set
 	@$(PY) scripts/run_tests.py $(ARGS)
+
+pictures: $(DEV) ## take the pictures of the documents and the film of the README anew; needs Chromium, some minutes
+	@$(PY) scripts/make_pictures.py $(ARGS)
 
 check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, licences, advisories, then the suite
 	@$(MAKE) --no-print-directory -j2 -k $(CHECKS)

@@ -44,6 +44,7 @@ SCENARIOS: dict[str, Sequence[str]] = {
     "intakes": BOTH,
     "messages_latency": BOTH,
     "admin_pages": SERVER,
+    "at_a_glance": SERVER,
     "growth": SERVER,
     "rules_preview": BOTH,
     "load_and_chaos": SERVER,

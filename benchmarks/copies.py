@@ -19,9 +19,7 @@ def copy_leads(first: int, last: int, **different: str) -> None:
         phone="'+5571' || (900000000 + n)",
         phone_key="'5571' || (900000000 + n)",
         name="'Pessoa ' || n",
-        created_at=AGO,
-        updated_at=AGO,
-        **different,
+        **{"created_at": AGO, "updated_at": AGO, **different},
     )
 
 

@@ -13,8 +13,8 @@ def test_a_lead_is_found_without_the_mouse(open_page, played, key):
     page = open_page(role="viewer")
     page.keyboard.press(key)
     page.get_by_role("searchbox").fill("rocha gabri")
-    expect(page.get_by_role("link", name="Gabriela Rocha").first).to_be_visible()
-    page.keyboard.press("ArrowDown")
+    expect(page.locator("#command-results-list a").filter(has_text="Gabriela Rocha")).to_be_visible()
+    expect(page.locator("#command-results-list li.active")).to_contain_text("Gabriela Rocha")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Gabriela Rocha").first).to_be_visible()
 
@@ -26,9 +26,20 @@ def test_a_lead_is_found_by_a_click_or_two(open_page, played, viewport, dark):
         page.locator("[x-on\\:click*=sidebar]:visible").first.click()
     page.get_by_role("button", name="Buscar leads, telefones, páginas…").click()
     page.get_by_role("searchbox").fill("gabriela")
-    link = page.get_by_role("link", name="Gabriela Rocha").first
+    link = page.locator("#command-results-list a").filter(has_text="Gabriela Rocha")
     expect(link).to_be_visible()
     assert fits(page)
     assert barriers(page) == []
     link.click()
     expect(page.get_by_role("heading", name="Gabriela Rocha").first).to_be_visible()
+
+
+def test_what_nobody_is_called_is_said_and_enter_does_nothing(open_page, played):
+    page = open_page(role="viewer")
+    page.keyboard.press("t")
+    page.get_by_role("searchbox").fill("zebedeu")
+    expect(page.get_by_text("Nothing found")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("Nothing found")).to_be_hidden()

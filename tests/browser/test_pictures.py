@@ -1,6 +1,6 @@
 """The pages of the README, on a busy morning: they show what they are for, fit, and keep nobody out.
 
-`SCREENSHOTS=docs/images pytest tests/browser/test_pictures.py` takes the pictures anew.
+`make pictures` takes them anew.
 """
 
 from __future__ import annotations
@@ -108,3 +108,14 @@ def test_results_say_what_the_agent_was_worth(open_page, leads, picture, viewpor
     page.locator("a.kb-tile").first.click()
     expect(page.get_by_role("listitem").first).to_be_visible()
     assert barriers(page) == []
+
+
+def test_the_board_shows_the_same_leads(browser, leads, kommo, picture):
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 860}, color_scheme="light", reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(kommo.url)
+    expect(page.locator(".card").first).to_be_visible()
+    picture(page, "board")
+    context.close()

@@ -195,6 +195,9 @@ def _close_what_is_past(pipeline: Pipeline, now: datetime) -> None:
         enrollment.stop(lead, "no answer", now=min(now, silent_since + timedelta(days=4)))
         if now - silent_since > timedelta(days=4) and lead.stage and lead.stage.key in ("new", "qualifying"):
             _ends(lead, "not_interested", silent_since + timedelta(days=4), Lead.Actor.BRIDGE, "no answer")
+    # Reminders that went out before now.
+    overdue = waiting.filter(next_at__lte=now).select_related("lead", "sequence")
+    enrollment.cancel(list(overdue), "sent in time", now=now)
 
 
 def _leave_something_to_do(pipeline: Pipeline, now: datetime) -> None:

@@ -131,6 +131,28 @@ def leads_behind(name: str, pipeline: Pipeline, period: Period) -> QuerySet[Lead
     return behind[name] if name in behind else Lead.objects.filter(pk__in=meetings[name].values("lead"))
 
 
+def leads_of(name: str, of: str, pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
+    """Return the leads behind one row of a table of the results. Raises KeyError for a table that is none.
+
+    `of` is what the row is about: a stage's key, a reason, the key of an objection, or a sequence's slug and a step.
+    """
+    rows: dict[str, QuerySet[Any]] = {
+        "entered": Stay.objects.filter(period.of("entered_at"), stage__pipeline=pipeline, stage__key=of),
+        "because": Milestone.objects.filter(
+            period.of("at"), pipeline=pipeline, kind=Milestone.Kind.DISQUALIFIED, detail=of
+        ),
+        "objected": Objection.objects.filter(period.of("raised_at"), of_pipeline(pipeline, "lead"), key=of),
+    }
+    if name in rows:
+        return Lead.objects.filter(pk__in=rows[name].values("lead"))
+    if name != "answered":
+        raise KeyError(name)
+    slug, _colon, step = of.rpartition(":")
+    number = int(step) if step.isascii() and step.isdigit() and len(step) < 5 else 0
+    answered = sent(pipeline, period).filter(enrollment__sequence__slug=slug, step=number, answered_at__isnull=False)
+    return Lead.objects.filter(pk__in=answered.values("enrollment__lead"))
+
+
 DAILY = ("leads", "meetings_booked")
 
 

@@ -38,7 +38,7 @@ def test_the_week_that_is_over_is_told_beside_the_one_before(pipeline, wish, mai
     [mail] = mailoutbox
     assert mail.to == ["ada@example.com"]
     assert "New leads: 2 (the week before: 1)" in mail.body
-    assert "16/11/2026" in mail.subject and "22/11/2026" in mail.subject
+    assert "from 11/16/2026 to 11/22/2026" in mail.subject
     assert "Maria" not in mail.body
 
 

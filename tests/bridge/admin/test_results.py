@@ -9,11 +9,16 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from followups.models import Attempt, Enrollment, Sequence
+from followups.versions import pin
+from leads import handoff
 from leads.models import Lead
+from leads.reports import Direction, Message
 from tests.bridge.admin.people import client_of
 from tests.conftest import record
 
 PAGE = "/admin/results/"
+NOW = timezone.now()
 QUALIFIED = {"qualification_score": 82, "context": {"conversation_stage": "qualificação"}}
 
 
@@ -92,4 +97,52 @@ def test_the_page_costs_the_same_for_any_number_of_leads(staff, pipeline, django
         page(staff)
 
 
-QUERIES = 43
+QUERIES = 63
+
+
+def behind(client, row):
+    return {str(lead) for lead in page(client, row["link"]).context["page"]}
+
+
+def test_each_row_of_a_table_leads_to_its_leads(staff, pipeline):
+    said = {"context": {"conversation_stage": "qualificação", "objections": ["Preço"]}}
+    record(pipeline, "+5581999990001", name="Ana", bill_value=350, **said)
+    record(pipeline, "+5581999990002", name="Bia", **QUALIFIED)
+    context = page(staff).context
+    entered = {row["stage"]: behind(staff, row) for row in context["funnel"] if row["entered"]}
+    assert (entered["qualified"], entered["disqualified"]) == ({"Bia"}, {"Ana"})
+    assert [behind(staff, row) for row in context["reasons"]] == [{"Ana"}]
+    assert [behind(staff, row) for row in context["objections"]] == [{"Ana"}]
+
+
+def test_a_step_leads_to_those_who_answered_it_and_the_best_is_marked(staff, pipeline):
+    sequence = Sequence.objects.get(pipeline=pipeline, slug="reengagement")
+    for number in range(20):
+        lead = record(pipeline, f"+55819999900{number:02}", name=f"Lead {number}").lead
+        one = Enrollment.objects.create(
+            lead=lead, sequence=sequence, version=pin(sequence), purpose="x", anchor_at=NOW, started_at=NOW
+        )
+        answered_at = NOW if number in (0, 12, 13) else None
+        Attempt.objects.create(
+            enrollment=one, step=1 + number // 10, state="sent", due_at=NOW, created_at=NOW, answered_at=answered_at
+        )
+    first, second = page(staff).context["followups"]
+    assert (behind(staff, first), behind(staff, second)) == ({"Lead 0"}, {"Lead 12", "Lead 13"})
+    assert (first["is_best"], second["is_best"]) == (False, True)
+
+
+@pytest.mark.parametrize("of", ["", "x", "'", "reengagement:99999999999", "a:²", "\0", "x" * 3000])
+@pytest.mark.parametrize("name", ["entered", "because", "objected", "answered"])
+def test_a_row_that_is_none_has_no_leads(staff, pipeline, name, of):
+    record(pipeline)
+    assert list(page(staff, f"{PAGE}{name}/", of=of).context["page"]) == []
+
+
+def test_whoever_answered_after_a_handover_stands_there_by_name(staff, pipeline):
+    lead = record(pipeline).lead
+    now = timezone.now() - timedelta(minutes=30)
+    handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="quer uma pessoa", now=now)
+    record(pipeline, message=Message(Direction.STAFF, id="a", text="Oi!", author="Ana Ribeiro"))
+    [row] = page(staff).context["by_person"]
+    assert (row["name"], row["count"]) == ("Ana Ribeiro", 1)
+    assert timedelta(minutes=29) < row["p50"] < timedelta(minutes=31)

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bridge", "0039_plain_words"),
+        ("bridge", "0040_who_is_telling_the_agent"),
         ("leads", "0039_words_of_names_so_far"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -10,11 +10,13 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils.text import capfirst
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
@@ -43,8 +45,47 @@ def safe(button: Callable[..., Any]) -> Callable[..., Any]:
     return button
 
 
+def is_id(model: type[Model], text: str) -> bool:
+    """Say whether a text of an address can be the id of a row at all."""
+    try:
+        model._meta.pk.to_python(text)
+    except (ValidationError, ValueError):
+        return False
+    # A text that no database holds.
+    return "\0" not in text
+
+
+def _keep_ids(request: HttpRequest, model: type[Model]) -> None:
+    """Let a list's form choose nothing by what can be no row's id: looking for it would raise."""
+    chosen = request.POST.copy()
+    chosen.setlist(
+        ACTION_CHECKBOX_NAME, [one for one in chosen.getlist(ACTION_CHECKBOX_NAME) if is_id(model, str(one))]
+    )
+    request.POST = chosen  # type: ignore[assignment]
+
+
 class StaffAdmin(ModelAdmin):
     """A page for staff, by role (bridge/roles.py): `permissions=["operate"]`, `["export"]`, `["erase"]` on actions."""
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        found: list[URLPattern] = super().urls
+        for one in found:
+            one.callback = self._about_a_row(one.callback)
+        return found
+
+    def _about_a_row(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """Let a page that names a row by what is no id be 404, as where there is none: asking for it would raise."""
+
+        @wraps(view)
+        def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            # By place: a row and one of its versions, whose ids are of one kind.
+            named = [*args, *(kwargs[name] for name in ("object_id",) if name in kwargs)]
+            if not all(is_id(self.model, unquote(str(one))) for one in named):
+                raise Http404
+            return view(request, *args, **kwargs)
+
+        return answered
 
     def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm(roles.OPERATE))
@@ -67,6 +108,7 @@ class StaffAdmin(ModelAdmin):
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *more: Any, **named: Any
     ) -> HttpResponse | None:
+        _keep_ids(request, self.model)
         name = chosen_action(request)
         description = next((str(one[2]) for key, one in self.get_actions(request).items() if key == name), name)
         whole_list = request.POST.get("select_across") == "1"
@@ -160,13 +202,17 @@ class ReadOnlyAdmin(StaffAdmin):
         return False
 
 
-class RawRulesAdmin(SimpleHistoryAdmin, ReadOnlyAdmin):
-    """A table of the rules as it is stored, with who changed what: to be looked at when something is amiss.
-
-    Rules are changed on the rules pages alone, where a draft, a look ahead and a reason come before it. For admins.
-    """
-
-    history_list_per_page = 50
+class AdvancedAdmin(ReadOnlyAdmin):
+    """A table as it is stored, to be looked at when something is amiss. For admins."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm(roles.ADVANCED)) and super().has_view_permission(request, obj)
+
+
+class RawRulesAdmin(SimpleHistoryAdmin, AdvancedAdmin):
+    """A table of the rules as it is stored, with who changed what.
+
+    Rules are changed on the rules pages alone, where a draft, a look ahead and a reason come before it.
+    """
+
+    history_list_per_page = 50

@@ -11,10 +11,10 @@ from typing import Any
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.dateparse import parse_datetime
 from unfold.views import ChangeList
 
-from bridge.admin.base import ReadOnlyAdmin
+from bridge.admin import moments
+from bridge.admin.base import ReadOnlyAdmin, is_id
 
 OLDER, NEWER = "older", "newer"
 
@@ -52,7 +52,7 @@ class KeysetChangeList(ChangeList):
 
     def _page(self) -> list[Model]:
         column = self.model_admin.keyset
-        older, newer = _read(self._older, column), _read(self._newer, column)
+        older, newer = (_read(text, self.model, column) for text in (self._older, self._newer))
         rows = self.queryset
         if newer:
             rows = _beyond(rows, column, newer, "gt").order_by(column, "pk")
@@ -95,13 +95,10 @@ def _written(row: Model, column: str) -> str:
     return f"{value.isoformat()}~{row.pk}" if isinstance(value, datetime) else str(value)
 
 
-def _read(text: str, column: str) -> tuple[Any, str] | None:
+def _read(text: str, model: type[Model], column: str) -> tuple[Any, str] | None:
     """Return the key a page begins beyond; None for the first page, and for what is no key."""
     if column in ("id", "pk"):
         return (int(text), text) if text.isascii() and text.isdigit() and len(text) < 19 else None
     value, _, pk = text.partition("~")
-    try:
-        at = parse_datetime(value)
-    except ValueError:
-        return None
-    return (at, pk) if at and pk else None
+    at = moments.read(value)
+    return (at, pk) if at and is_id(model, pk) else None

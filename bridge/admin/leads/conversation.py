@@ -12,10 +12,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_aware, localtime
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from bridge.admin import moments
 from bridge.reasons import told
 from leads.messages import plain_id
 from leads.models import Lead, Message
@@ -210,7 +210,7 @@ def _key(text: str) -> tuple[datetime, UUID] | None:
     """Return the key a page begins below; None for the newest, and for what is no key."""
     value, _mark, pk = text.partition("~")
     try:
-        at, number = parse_datetime(value), UUID(pk)
+        at, number = moments.read(value), UUID(pk)
     except ValueError:
         return None
-    return (at, number) if at and is_aware(at) else None
+    return (at, number) if at else None

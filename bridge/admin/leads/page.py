@@ -9,9 +9,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from bridge.admin import moments
 from bridge.admin.leads import conversation, same
 from bridge.admin.leads.buttons import buttons, stands_with_people
 from bridge.admin.leads.reached import KINDS, reached
@@ -62,7 +62,7 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
     card: Card | None = getattr(lead, "card", None)
     show = request.GET.get("show", "")
     show = show if show in FILTERS else ""
-    before = _moment(request.GET.get("before", ""))
+    before = moments.read(request.GET.get("before", ""))
     talk = conversation.page(lead, before=request.GET.get("said", ""))
     return {
         "lead": lead,
@@ -183,12 +183,3 @@ def _meeting(meeting: Meeting) -> tuple[str, dict[str, str]]:
     status = _("has gone by without a result") if meeting.awaits_result else meeting.get_status_display()
     words = (status, sides.text(meeting.starts_at), f"({meeting.meeting_id})" if meeting.meeting_id else "")
     return " ".join(filter(None, words)), {"by": Lead.Actor.AGENT, "at": meeting.told_at.isoformat()}
-
-
-def _moment(text: str) -> datetime | None:
-    """Return the time a page of the timeline begins below; None for the newest, and for what is no time."""
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        return None
-    return found if found and timezone.is_aware(found) else None

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
+from bridge.admin.base import is_id
 from bridge.admin.confirm import asks_again, is_fresh, question
 from bridge.admin.rules import choices, looking, timelines
 from bridge.admin.rules.editors import EDITORS, Editor, SequenceEditor
@@ -277,7 +278,9 @@ def stop(request: HttpRequest, row: Pipeline) -> HttpResponse:
 
 def map_one(request: HttpRequest, row: Pipeline) -> HttpResponse:
     """Map a conversation stage the agent has sent: at once, and in the open draft."""
-    seen = UnmappedConversationStage.objects.filter(pipeline=row, pk=request.POST.get("unmapped", 0)).first()
+    number = request.POST.get("unmapped", "")
+    rows = UnmappedConversationStage.objects.filter(pipeline=row)
+    seen = rows.filter(pk=number).first() if is_id(UnmappedConversationStage, number) else None
     if request.method == "POST" and seen:
         try:
             looking.map_at_once(row, seen.text, request.POST.get("does", ""), author=request.user)

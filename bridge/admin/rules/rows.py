@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import display
 
-from bridge.admin.base import RawRulesAdmin
+from bridge.admin.base import AdvancedAdmin, RawRulesAdmin
 from bridge.admin.rules import pages
 from leads.models import (
     Criterion,
@@ -126,7 +126,7 @@ class StageMappingAdmin(RawRulesAdmin):
 
 
 @admin.register(UnmappedConversationStage, UnmappedFlow)
-class UnmappedConversationStageAdmin(RawRulesAdmin):
+class UnmappedConversationStageAdmin(AdvancedAdmin):
     list_display = ("text", "pipeline", "times_seen", "last_seen_at")
     list_select_related = ("pipeline",)
 

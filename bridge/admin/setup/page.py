@@ -57,7 +57,7 @@ def account_of(request: HttpRequest) -> Account | None:
     """Return the account being set up: the one in the address, else the first."""
     accounts = Account.objects.order_by("pk")
     asked = request.GET.get("account", "")
-    if asked.isdecimal():
+    if asked.isdecimal() and len(asked) < 19:
         return accounts.filter(pk=int(asked)).first()
     return None if asked == "new" else accounts.first()
 

@@ -55,6 +55,14 @@ class MayNotReply(exceptions.APIException):
         self.more = {"code": self.default_code, "reason": reason, "since": since}
 
 
+class StoppedByStaff(exceptions.APIException):
+    """A person silenced the agent: no key lets it speak again."""
+
+    status_code = 409
+    default_detail = "Staff silenced the agent here: they let it speak again, on the page of the pipeline's rules."
+    default_code = "stopped_by_staff"
+
+
 class NoChannel(exceptions.APIException):
     """No way out leads to this person."""
 

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from bridge.api import answers, examples
 from bridge.api.base import ApiView, key_of
+from bridge.api.problems import StoppedByStaff
 from bridge.api.representation import moment
 from bridge.api.serializers import ReasonBody
 from leads import gate, switch
@@ -40,28 +41,42 @@ class Silence(ApiView):
         body.is_valid(raise_exception=True)
         pipeline = _pipeline(request)
         reason = body.validated_data.get("reason") or ""
-        switch.silence(pipeline, by=f"API key {key_of(request).name}", reason=reason, now=timezone.now())
+        switch.silence(pipeline, by=_name_of(request), reason=reason, now=timezone.now())
         return Response(_told(pipeline))
 
     @extend_schema(
         operation_id="let_agent_speak",
         summary="Let the agent speak again in a pipeline",
+        description="Where a key has silenced it. What staff have stopped is theirs to lift (409), in the admin.",
         tags=["agent"],
         parameters=[PIPELINE],
-        responses={200: answers.Agent, **answers.PROBLEMS_WITH_404},
+        responses={
+            200: answers.Agent,
+            **answers.PROBLEMS_WITH_404,
+            (409, answers.PROBLEM_TYPE): answers.Problem,
+        },
         examples=examples.GIVEN_BACK,
     )
     def delete(self, request: Request) -> Response:
         pipeline = _pipeline(request)
-        switch.let_speak(pipeline, now=timezone.now())
+        try:
+            switch.let_speak(pipeline, by=_name_of(request), now=timezone.now())
+        except switch.StaffsStopError as error:
+            raise StoppedByStaff from error
         return Response(_told(pipeline))
+
+
+def _name_of(request: Request) -> str:
+    return switch.A_KEY.format(key_of(request).name)
 
 
 def _pipeline(request: Request) -> Pipeline:
     """Return the pipeline that is meant; a key made for one pipeline means that one. Raises NotFound."""
     slug, own = request.query_params.get("pipeline", ""), key_of(request).pipeline
-    rows = Pipeline.objects.filter(slug=slug) if slug else Pipeline.objects.filter(is_default=True)
-    found = own if own and slug in ("", own.slug) else None if own else rows.first()
+    if own or "\0" in slug:
+        found = own if own and slug in ("", own.slug) else None
+    else:
+        found = Pipeline.objects.filter(**({"slug": slug} if slug else {"is_default": True})).first()
     if found is None:
         raise exceptions.NotFound(f"There is no pipeline “{slug[:50]}”." if slug else "There is no default pipeline.")
     return found

@@ -222,7 +222,7 @@ def test_a_silenced_pipeline_holds_everything_back_until_it_may_speak(pipeline, 
     switch.silence(pipeline, by="ana", reason="nonsense", now=timezone.now())
     clock.shift(7)
     assert deliver(agent) == []
-    switch.let_speak(pipeline, now=timezone.now())
+    switch.let_speak(pipeline, by="ana", now=timezone.now())
     clock.shift(7)
     assert texts(deliver(agent)) == [["oi"]]
 

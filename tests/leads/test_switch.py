@@ -42,8 +42,8 @@ def test_the_agent_speaks_again_but_where_a_person_has_the_lead(pipeline):
     switch.silence(pipeline, by="ana", reason="", now=NOW)
     handoff.pause(lead, source=Lead.HandoffSource.ADMIN, by=Lead.Actor.STAFF, reason="mine", now=NOW)
 
-    assert switch.let_speak(pipeline, now=NOW)
-    assert not switch.let_speak(pipeline, now=NOW)
+    assert switch.let_speak(pipeline, by="ana", now=NOW)
+    assert not switch.let_speak(pipeline, by="ana", now=NOW)
 
     shut = gate.refusal(Lead.objects.select_related("pipeline").get(pk=lead.pk))
     assert shut is not None

@@ -21,7 +21,7 @@ def silence(request: HttpRequest, row: Pipeline) -> HttpResponse:
         now, by = timezone.now(), request.user.get_username()
         # The button says what it does: two people who silence it at once, or one who clicks twice, silence it.
         if request.POST.get("do") == "speak":
-            switch.let_speak(row, now=now)
+            switch.let_speak(row, by=by, now=now)
         else:
             switch.silence(row, by=by, reason=request.POST.get("reason", ""), now=now)
         return redirect("admin:rules_overview", row.pk)

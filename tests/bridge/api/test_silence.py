@@ -26,8 +26,28 @@ def test_one_call_silences_the_agent_for_every_lead_and_another_lets_it_speak(pi
     assert agent.get("agent/may-reply/", phone=MARIA).json()["may_reply"] is True
 
 
-def test_a_pipeline_that_is_not_there_is_404(pipeline, agent):
-    assert agent.post("agent/silence/?pipeline=nope").status_code == 404
+@pytest.mark.parametrize("key_first", [False, True])
+def test_what_a_person_stopped_no_key_starts_again(pipeline, agent, key_first):
+    if key_first:
+        agent.post("agent/silence/")
+    staff = Client()
+    staff.force_login(User.objects.create_superuser("bia"))
+    staff.post(reverse("admin:rules_silence", args=[pipeline.pk]), {"reason": "preços errados"})
+    # Nor by silencing first.
+    agent.post("agent/silence/")
+
+    refused = agent.delete("agent/silence/")
+
+    assert (refused.status_code, refused["Content-Type"]) == (409, "application/problem+json")
+    assert agent.get("agent/may-reply/", phone=MARIA).json()["may_reply"] is False
+    staff.post(reverse("admin:rules_silence", args=[pipeline.pk]), {"do": "speak"})
+    assert agent.get("agent/may-reply/", phone=MARIA).json()["may_reply"] is True
+    assert agent.delete("agent/silence/").status_code == 200
+
+
+@pytest.mark.parametrize("slug", ["nope", "%00"])
+def test_a_pipeline_that_is_not_there_is_404(pipeline, agent, slug):
+    assert agent.post(f"agent/silence/?pipeline={slug}").status_code == 404
     pipeline.refresh_from_db()
     assert pipeline.silenced_at is None
 

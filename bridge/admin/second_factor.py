@@ -45,6 +45,13 @@ class LoginForm(AuthenticationForm):
     )
     asks_for_code = False
 
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        # Django means this bound for browsers alone. Nobody's name is longer, and no table of failed logins takes it.
+        if len(name) > self.fields["username"].max_length:
+            raise self.get_invalid_login_error()
+        return name
+
     def clean(self) -> dict[str, Any]:
         # Before the password is looked at: each look costs half a second of a processor, also for names nobody has.
         if count(f"logins:{client_address(self.request)}", seconds=60) > MOST_LOGINS_A_MINUTE:

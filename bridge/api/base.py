@@ -87,9 +87,14 @@ def asked_for(request: Request) -> str | None:
     Raises ValidationError naming the parameter.
     """
     asked = request.query_params
-    name, text = next(((name, asked[name]) for name in ("phone", "address") if asked.get(name)), ("", ""))
-    if not name:
+    given = [name for name in ("phone", "address") if name in asked]
+    if not given:
         return None
+    name = next((name for name in given if asked[name].strip()), "")
+    if not name:
+        # A variable that was empty asks for nobody, and not for everybody.
+        raise exceptions.ValidationError({given[0]: ["It names nobody: leave it out, or give a value."]})
+    text = asked[name]
     pipeline = keys.pipeline_of(key_of(request))
     region = pipeline.phone_region if pipeline else "BR"
     try:

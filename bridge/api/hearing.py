@@ -75,7 +75,7 @@ class _Hearing:
             if name == "addresses" and isinstance(value, list):
                 told[name] = [one for place, one in enumerate(value) if self._is_somebody(place, one)]
             elif name == "phone" and facts.get("addresses") and (value is None or self._is_no_text(value)):
-                self._unread["lead.phone"] = WORD.format(word=str(value or "")[:40])
+                self._unread["lead.phone"] = WORD.format(word=_quoted(value or ""))
             elif name == "custom" and isinstance(value, dict):
                 told[name] = {key: one for key, one in value.items() if self._is_custom(key, one)}
             elif name in ("phone", "addresses", "kommo_lead_id") or self._is_fact(name, value):
@@ -85,7 +85,7 @@ class _Hearing:
     def _is_custom(self, key: str, value: Any) -> bool:
         if key == "time_zone" and value and not (isinstance(value, str) and schedule.is_zone(value)):
             # By it hours are kept: one that is none must not take the place of one that is.
-            self._unread[f"lead.custom.{key}"] = ZONE.format(word=str(value)[:40])
+            self._unread[f"lead.custom.{key}"] = ZONE.format(word=_quoted(value))
             return False
         return self._says_something(f"lead.custom.{key}", value)
 
@@ -93,7 +93,7 @@ class _Hearing:
         """Say whether an address is to be read. A word for nothing in its place would be one person for all."""
         value = address.get("value", 0) if isinstance(address, dict) else 0
         if value is None or self._is_no_text(value):
-            self._unread[f"lead.addresses.{place}"] = WORD.format(word=str(value or "")[:40])
+            self._unread[f"lead.addresses.{place}"] = WORD.format(word=_quoted(value or ""))
             return False
         return True
 
@@ -131,7 +131,7 @@ class _Hearing:
     def _names_something(self, place: str, value: Any) -> bool:
         """Say whether something is named that cannot be cleared: a null there is no wish."""
         if value is None or (isinstance(value, str) and is_nothing(value, self._words)):
-            self._unread[place] = WORD.format(word="null" if value is None else value.strip()[:40])
+            self._unread[place] = WORD.format(word="null" if value is None else _quoted(value))
             return False
         return True
 
@@ -141,9 +141,14 @@ class _Hearing:
                 self._unread[place] = UNKNOWN
             return not self._null_means_unknown
         if isinstance(value, str) and is_nothing(value, self._words):
-            self._unread[place] = WORD.format(word=value.strip()[:40])
+            self._unread[place] = WORD.format(word=_quoted(value))
             return False
         return True
+
+
+def _quoted(value: Any) -> str:
+    """Return a word of the report as the answer and the timeline show it: short, and without what no database takes."""
+    return str(value).replace("\0", "").strip()[:40]
 
 
 def _at(tree: Any, path: tuple[str, ...]) -> Any:

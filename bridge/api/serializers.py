@@ -232,11 +232,19 @@ class TimeOfDay(Moment):
     """A moment of a day: a date alone would be its midnight, at which nobody meets."""
 
     def to_internal_value(self, value: Any) -> datetime:
-        if isinstance(value, str) and ":" not in value and parse_date(value.strip()):
+        if isinstance(value, str) and ":" not in value and _is_day(value.strip()):
             raise serializers.ValidationError(
                 "This needs a time of day, such as 2026-11-22T13:00:00-03:00.", code="time_of_day"
             )
         return super().to_internal_value(value)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return parse_date(text) is not None
+    except ValueError:
+        # It looks like one, and the calendar has none such: 2026-02-30.
+        return False
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})

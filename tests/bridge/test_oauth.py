@@ -273,6 +273,8 @@ def test_an_uninstalled_integration_pauses_its_account(client, integration):
         return client.get("/oauth/kommo/uninstalled/", query).status_code
 
     assert call("0" * 64) == 404
+    # Anybody may call, with what no database takes too.
+    assert client.get("/oauth/kommo/uninstalled/", {"client_uuid": f"{CLIENT_ID}\0"}).status_code == 404
     integration.refresh_from_db()
     assert integration.state == Account.State.ACTIVE
 

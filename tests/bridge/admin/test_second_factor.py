@@ -311,3 +311,16 @@ def test_many_logins_from_one_address_are_refused_before_the_password_is_looked_
         assert "Too many" not in log_in("somebody", "2001:db8:1:3::1").content.decode()
     with time_machine.travel(datetime(2027, 3, 1, 12, 1, 5, tzinfo=UTC), tick=False):
         assert "Too many" not in log_in("somebody", "2001:db8:1:2::1").content.decode()
+
+
+@pytest.mark.parametrize("name", ["x" * 151, "x" * 5000])
+def test_a_name_longer_than_any_is_refused_before_anything_is_looked_at_or_kept(db, settings, monkeypatch, name):
+    settings.AXES_ENABLED = True
+    looked = []
+    monkeypatch.setattr("django.contrib.auth.forms.authenticate", lambda *args, **kwargs: looked.append(kwargs) or None)
+    cache.clear()
+
+    answer = Client(raise_request_exception=False).post("/admin/login/", {"username": name, "password": "a guess"})
+
+    assert (answer.status_code, looked) == (200, [])
+    assert answer.context["form"].errors

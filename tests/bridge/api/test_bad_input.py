@@ -76,6 +76,15 @@ def test_a_time_that_no_database_holds_is_no_fault_of_ours(agent, since):
     assert agent.get("leads/", updated_since=since).status_code in (200, 400)
 
 
+@pytest.mark.parametrize("path", ["leads/", "agent/may-reply/"])
+@pytest.mark.parametrize("name", ["phone", "address"])
+@pytest.mark.parametrize("value", ["", " ", "\u00a0"])
+def test_an_empty_name_of_a_person_asks_for_nobody_and_not_for_everybody(agent, path, name, value):
+    agent.says()
+    answer = agent.get(path, **{name: value})
+    assert (answer.status_code, list(fields(answer))) == (400, [name])
+
+
 def test_a_filter_by_a_stage_that_no_pipeline_has_is_named(agent):
     answer = agent.get("leads/", stage="qualifed")
     assert (answer.status_code, fields(answer)) == (400, {"stage"})
@@ -97,6 +106,36 @@ def test_values_that_json_has_and_no_database_are_named(agent, body, field):
     assert answer.status_code == 400
     assert field in fields(answer)
     assert not Lead.objects.exists()
+
+
+@pytest.mark.parametrize("starts_at", ["2026-02-30", "0000-00-00", "2026-13-01", "9999-99-99"])
+def test_a_day_that_no_calendar_has_is_named(agent, starts_at):
+    answer = agent.says(context={"meeting": {"status": "scheduled", "starts_at": starts_at}})
+    assert (answer.status_code, fields(answer)) == (400, {"context.meeting.starts_at"})
+
+
+def test_a_sign_that_no_database_takes_is_no_fault_of_ours_wherever_it_stands(agent):
+    """Alone it reads as a word for nothing, which is told back and kept with the report."""
+    texts = {
+        "name": "\0",
+        "email": "\0",
+        "chosen_flow": " \0",
+        "bill_value": "\0",
+        "custom": {"a": "\0", "time_zone": "\0"},
+    }
+    more = {
+        "conversation_stage": "\0",
+        "objections_raised": ["\0"],
+        "meeting": {"id": "\0", "status": "\0", "link": "\0"},
+    }
+    lid = {"kind": "lid", "value": "\0"}
+    answer = agent.says(context=more, message={"direction": "inbound", "text": "oi"}, addresses=[lid], **texts)
+    assert answer.status_code in (201, 400)
+    assert "\\u0000" not in answer.content.decode()
+    for name, value in texts.items():
+        assert agent.says(**{name: value}).status_code in (200, 201, 400), name
+    for name, value in more.items():
+        assert agent.says(context={name: value}).status_code in (200, 201, 400), name
 
 
 def test_a_number_beyond_all_numbers_is_400(agent):

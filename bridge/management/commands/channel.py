@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from bridge.channels import trying, ways
 from bridge.channels.kinds import WAYS
 from bridge.errors import ConfigurationError
+from bridge.management import pairs
 from leads.models import Pipeline
 
 
@@ -20,30 +21,16 @@ class Command(BaseCommand):
         parser.add_argument("kind", metavar="KIND", help=f"by what messages leave: {', '.join(WAYS)}")
         parser.add_argument("slug", metavar="SLUG", help="a short name of your own")
         parser.add_argument("--pipeline", metavar="SLUG", help="whose messages it takes; the default one without it")
-        parser.add_argument(
-            "--set",
-            metavar="KEY=VALUE",
-            action="append",
-            default=[],
-            dest="pairs",
-            help="an address, a name or a key of the other side; an empty VALUE takes it away",
-        )
+        pairs.add_to(parser, "an address, a name or a key of the other side")
 
-    def handle(self, *, kind: str, slug: str, pipeline: str | None, pairs: list[str], **_: Any) -> None:
+    def handle(self, *, kind: str, slug: str, pipeline: str | None, **given: Any) -> None:
         row = None
         if pipeline and not (row := Pipeline.objects.filter(slug=pipeline).first()):
             raise CommandError(f"There is no pipeline “{pipeline}”.")
-        said = dict(_pair(one) for one in pairs)
+        said = pairs.read(given["pairs"])
         try:
             channel = ways.establish(kind, slug, pipeline=row, settings=said)
         except ConfigurationError as error:
             raise CommandError(str(error), returncode=2) from error
         trying.prepare(channel)
         self.stdout.write(channel.slug)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise CommandError(f"“{key[:40]}” is no KEY=VALUE.", returncode=2)
-    return key, value

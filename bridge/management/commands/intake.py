@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from bridge.errors import ConfigurationError
 from bridge.intakes import ways
 from bridge.intakes.kinds import SOURCES
+from bridge.management import pairs
 from leads.models import Pipeline
 
 
@@ -20,29 +21,15 @@ class Command(BaseCommand):
         parser.add_argument("kind", metavar="KIND", help=f"what calls there: {', '.join(SOURCES)}")
         parser.add_argument("slug", metavar="SLUG", help="a short name of your own; it stands in the path")
         parser.add_argument("--pipeline", metavar="SLUG", help="whose leads it tells of; the default one without it")
-        parser.add_argument(
-            "--set",
-            metavar="KEY=VALUE",
-            action="append",
-            default=[],
-            dest="pairs",
-            help="a key by which the other side proves that it calls; an empty VALUE takes it away",
-        )
+        pairs.add_to(parser, "a key by which the other side proves that it calls")
 
-    def handle(self, *, kind: str, slug: str, pipeline: str | None, pairs: list[str], **_: Any) -> None:
+    def handle(self, *, kind: str, slug: str, pipeline: str | None, **given: Any) -> None:
         row = None
         if pipeline and not (row := Pipeline.objects.filter(slug=pipeline).first()):
             raise CommandError(f"There is no pipeline “{pipeline}”.")
-        said = dict(_pair(one) for one in pairs)
+        said = pairs.read(given["pairs"])
         try:
             intake = ways.establish(kind, slug, pipeline=row, settings=said)
         except ConfigurationError as error:
             raise CommandError(str(error), returncode=2) from error
         self.stdout.write(ways.path_of(intake))
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise CommandError(f"“{key[:40]}” is no KEY=VALUE.", returncode=2)
-    return key, value

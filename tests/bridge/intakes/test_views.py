@@ -143,6 +143,16 @@ def test_the_command_prints_the_path_alone_and_again_when_it_changes_something(p
     assert (row.pipeline, ways.settings_of(row)) == (pipeline, {})
 
 
+def test_a_key_may_be_given_where_no_shell_keeps_it(pipeline, monkeypatch):
+    monkeypatch.setattr("sys.stdin", StringIO("chave\n"))
+    intake("evolution", "zap", "--set", "jwt_key=-")
+    assert ways.settings_of(Intake.objects.get()) == {"jwt_key": "chave"}
+    monkeypatch.setattr("sys.stdin", StringIO(""))
+    with pytest.raises(CommandError, match="Nothing was given for “jwt_key”"):
+        intake("evolution", "zap", "--set", "jwt_key=-")
+    assert ways.settings_of(Intake.objects.get()) == {"jwt_key": "chave"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

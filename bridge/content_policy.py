@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 # Never shown as a page. A policy built for each of these answers cost a tenth of what storing a webhook does.
-DATA = ("/api/v1/", "/webhooks/", "/intake/")
+DATA = ("/api/v1/", "/webhooks/", "/intake/", "/mcp")
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 

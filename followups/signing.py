@@ -85,7 +85,8 @@ def send(url: str, data: bytes | None, headers: Mapping[str, str], *, method: st
 
 def _never_left(failure: Exception) -> bool:
     """Say whether the connection itself failed: no such host, refused, no answer to knocking, or no address at all."""
-    if isinstance(failure, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+    # A key with a sign that no header holds.
+    if isinstance(failure, UnicodeEncodeError | requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return True
     if isinstance(failure, requests.ConnectTimeout | requests.exceptions.MissingSchema | requests.exceptions.SSLError):
         return True

@@ -66,7 +66,8 @@ def routes(
             # In shadow nothing of ours may reach Kommo; while it is paused nothing would.
             why = "the account in Kommo is not active"
         if not why and channel.rests_until and channel.rests_until > now:
-            why = channel.failure or "it rests"
+            # What the other side said behind the colon was about another person's message, and may name them.
+            why = channel.failure.partition(":")[0] or "it rests"
         if why:
             against.append(f"{channel.slug}: {why}")
         else:

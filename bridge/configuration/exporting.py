@@ -64,16 +64,18 @@ def read() -> document.Configuration:
 
 def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
     stages = list(row.stages.select_related("on_reply"))
-    ties = [False, *(one.rank == before.rank for before, one in pairwise(stages))]
+    tied = {one.pk for before, one in pairwise(stages) if one.rank == before.rank}
     pipeline = document.Pipeline(
         **_columns(row, PIPELINE_COLUMNS),
         meeting_stage=_key(row.meeting_stage),
         handoff_stage=_key(row.handoff_stage),
         stages=tuple(
             document.Stage(
-                **_columns(stage, STAGE_COLUMNS), on_reply=_key(stage.on_reply), same_rank_as_previous=is_tied
+                **_columns(stage, STAGE_COLUMNS),
+                on_reply=_key(stage.on_reply),
+                same_rank_as_previous=stage.pk in tied,
             )
-            for stage, is_tied in zip(stages, ties, strict=True)
+            for stage in stages
         ),
         stage_mappings=tuple(_mapping(one) for one in row.stage_mappings.select_related("move_to")),
         qualification=_qualification(leads.Qualification.objects.filter(pipeline=row).first()),

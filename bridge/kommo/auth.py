@@ -128,7 +128,7 @@ def _exchange(base_url: str, client_id: str, client_secret: str, redirect_uri: s
     try:
         expires_at = datetime.now(UTC) + timedelta(seconds=int(data["expires_in"]))
         return TokenPair(str(data["access_token"]), str(data["refresh_token"]), expires_at)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise KommoReplyError(f"{operation}: the answer holds no tokens", operation=operation) from error
 
 

@@ -312,6 +312,10 @@ class Transport:
                 read_whole(answer, most_bytes=MOST_ANSWER_BYTES, seconds=LONGEST_ANSWER_SECONDS)
         except requests.RequestException as error:
             raise _unreachable(operation, error) from error
+        except UnicodeEncodeError as error:
+            # It never left: no header holds such a token, and to Kommo it would be a wrong one.
+            said = f"{operation}: the token has a sign in it that no token has"
+            raise KommoAccessError(said, operation=operation, status_code=401) from error
         finally:
             self.pace.release(permit, trip)
             self._tell(method, operation, answer, time.monotonic() - started)

@@ -25,7 +25,7 @@ def test_no_page_lets_a_text_become_a_script_or_be_framed(client, db, path):
     assert answer["Referrer-Policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/api/v1/leads/", "/webhooks/kommo/wrong/"])
+@pytest.mark.parametrize("path", ["/api/v1/leads/", "/webhooks/kommo/wrong/", "/mcp/", "/mcp"])
 def test_data_loads_and_runs_nothing(client, db, path):
     answer = client.get(path)
 

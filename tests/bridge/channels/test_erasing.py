@@ -149,7 +149,7 @@ def test_who_is_erased_while_a_message_leaves_is_not_kept_by_its_answer(
 
 def test_why_a_way_failed_names_nobody_to_others(zulmira, pipeline, agent, way, messengers):
     way("evolution")
-    messengers.fail(401, refusal("a key"))
+    messengers.fail(401, refusal("carambola"))
     say(agent, zulmira, "abacaxi")
     carry()
     assert Channel.objects.get().rests_until
@@ -159,4 +159,4 @@ def test_why_a_way_failed_names_nobody_to_others(zulmira, pipeline, agent, way, 
     carry()
     [row] = Row.objects.filter(lead=other, direction="outbound")
     assert "Evolution answered 401" in row.reason
-    assert "97777" not in row.reason
+    assert "97777" not in row.reason and "carambola" not in row.reason

@@ -106,6 +106,16 @@ def test_stages_of_one_rank_stay_of_one_rank(pipeline):
     assert "{key: disqualified, name: DESQUALIFICADO, same_rank_as_previous: true" in yaml_file.dump(exporting.read())
 
 
+def test_a_pipeline_that_was_only_begun_is_exported_too(pipeline, capsys):
+    Pipeline.objects.create(slug="bare", name="Bare")
+
+    call_command("bridge_config", "export")
+
+    said = capsys.readouterr()
+    assert "slug: bare" in said.out
+    assert "An import would refuse this" in said.err
+
+
 def test_export_says_what_an_import_would_refuse(pipeline, capsys):
     FieldMapping.objects.filter(attribute="bill_value").update(attribute="bil_value")
 

@@ -123,3 +123,12 @@ def test_a_refusal_is_not_asked_for_again(patience):
         KommoClient(address, Token(), LocalPace(100), read_again_after=patience).account()
 
     assert len(asked) == 1
+
+
+def test_a_token_with_a_sign_that_no_header_holds_is_a_wrong_one_and_goes_nowhere():
+    with served((200, ACCOUNT)) as (address, asked):
+        token = Token()
+        token.access_token = lambda: "tok\u0663n"  # type: ignore[method-assign]
+        with pytest.raises(KommoAccessError) as refused:
+            KommoClient(address, token, LocalPace(1)).account()
+    assert (refused.value.status_code, asked) == (401, [])

@@ -34,8 +34,9 @@ LABELS = (
 )  # fmt: skip
 # A template that nobody filled in: {{name}}, {nome}, ${name}, %name%, <nome>, [Nome].
 TEMPLATE = re.compile(r"\$?\{.*\}|%\w+%|<[^<>]*>|\[[^\[\]]*\]|.*(\{\{|\}\}|\$\{).*")
-# What a first and a last name that were joined leave of the one that is missing.
-TRAILING = re.compile(r"\s+\W*(null|undefined|none|nan|n/a)\W*$", re.IGNORECASE)
+# What a first and a last name that were joined leave of the one that is missing. It begins where a run of signs begins,
+# or "! ! ! …" would be read from each sign to its end.
+TRAILING = re.compile(r"(?<!\W)([^\w\s]*+)\s+\W*(?:null|undefined|none|nan|n/a)\W*$", re.IGNORECASE)
 TITLES = frozenset(
     (
         "sr", "sra", "srta", "senhor", "senhora", "seu", "dona", "dom", "don", "dr", "dra", "doutor", "doutora",
@@ -71,7 +72,7 @@ def name_of(text: str) -> str:
     if TEMPLATE.fullmatch(" ".join(text.split())):
         return ""
     plain = " ".join(text.replace("*", " ").replace("`", " ").replace("#", " ").replace("_", " ").split())
-    plain = TRAILING.sub("", plain)
+    plain = TRAILING.sub(r"\1", plain)
     if not any(character.isalpha() for character in plain) or EMAIL.fullmatch(plain) or PHONE.fullmatch(plain):
         return ""
     if _key(plain) in _keys(LABELS) or all(_key(word) in _keys(USUAL_WORDS) for word in plain.split()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from leads.nothing import USUAL_WORDS, is_nothing, is_worse, name_of
@@ -37,3 +39,19 @@ def test_a_name_stands_on_one_line_without_markdown(text, name):
 @pytest.mark.parametrize(("name", "known", "worse"), WORSE_NAMES)
 def test_a_name_that_tells_less_than_the_known_one_is_worse(name, known, worse):
     assert is_worse(name, known) is worse
+
+
+@pytest.mark.parametrize("run", ["! ", "null ! ", "- null", "a ", "{{", "a@", "1 "])
+def test_a_name_of_any_length_is_read_in_a_time_by_its_length(run):
+    def cost(length: int) -> float:
+        started = time.thread_time()
+        name_of((run * length)[:length] + "x")
+        return max(time.thread_time() - started, 0.000_05)
+
+    short = long = float("inf")
+    # The least of several, by turns: what a busy machine adds once, it does not add each time.
+    for _ in range(8):
+        short, long = min(short, cost(2_000)), min(long, cost(20_000))
+        if long < 40 * short:
+            return
+    raise AssertionError(f"{long / short:.0f} times")

@@ -17,6 +17,8 @@ WORD = "“{word}” stands for nothing here"
 UNKNOWN = "null means unknown in this pipeline"
 ZONE = "“{word}” is no time zone such as America/Sao_Paulo"
 SCALE = "{score} looks like a score from 0 to 1, and this one goes from 0 to 100"
+# What is told back and kept of a word, and of what is wrong with one.
+LONGEST_WORD, LONGEST_REASON = 40, 300
 TEXTS = ("name", "email", "chosen_flow")
 AMOUNTS = ("bill_value", "qualification_score")
 MEETING = ("context", "meeting")
@@ -60,7 +62,7 @@ def without_what_is_dispensable(body: dict[str, Any], detail: Any) -> tuple[dict
         # A number in the place of a text is a mistake of the caller's program, which it has to hear of.
         if not isinstance(errors, list) or not isinstance(_at(body, path), str):
             continue
-        unread[".".join(path)] = " ".join(map(str, errors))
+        unread[".".join(path)] = _quoted(" ".join(map(str, errors)), LONGEST_REASON)
         told, wrong = _without(told, left_out), _without(wrong, path)
     return (told, unread) if unread and not _is_anything(wrong) else None
 
@@ -146,9 +148,9 @@ class _Hearing:
         return True
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: Any, longest: int = LONGEST_WORD) -> str:
     """Return a word of the report as the answer and the timeline show it: short, and without what no database takes."""
-    return str(value).replace("\0", "").strip()[:40]
+    return str(value).replace("\0", "").strip()[:longest]
 
 
 def _at(tree: Any, path: tuple[str, ...]) -> Any:

@@ -136,6 +136,10 @@ def test_a_sign_that_no_database_takes_is_no_fault_of_ours_wherever_it_stands(ag
         assert agent.says(**{name: value}).status_code in (200, 201, 400), name
     for name, value in more.items():
         assert agent.says(context={name: value}).status_code in (200, 201, 400), name
+    # What is wrong with it quotes it, at whatever length.
+    told = agent.says(message={"direction": "inbound", "text": "oi"}, context={"meeting": {"status": "x\0" * 9_000}})
+    assert told.status_code == 200
+    assert len(told.content) < 2_000 and "\\u0000" not in told.content.decode()
 
 
 def test_a_number_beyond_all_numbers_is_400(agent):

@@ -48,7 +48,7 @@ class LoginForm(AuthenticationForm):
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]
         # Django means this bound for browsers alone. Nobody's name is longer, and no table of failed logins takes it.
-        if len(name) > self.fields["username"].max_length:
+        if len(name) > getattr(self.fields["username"], "max_length", 150):
             raise self.get_invalid_login_error()
         return name
 

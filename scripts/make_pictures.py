@@ -1,6 +1,7 @@
 """Take the pictures of the documents anew, and the film: the browser tests make them, and those shown are kept.
 
-A picture is shown when a document names it: `images/NAME.png`. What is drawn by hand (.svg) stays as it is.
+A picture is shown when a document names it: `images/NAME.png`; the films are kept in any case. What is drawn by hand
+(.svg) stays as it is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def main() -> int:
         command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "tests/browser", *sys.argv[1:]]
         done = subprocess.run(command, cwd=ROOT, env=os.environ | {"SCREENSHOTS": folder}, check=False)
         taken = {path.name for path in Path(folder).iterdir()}
-        for name in sorted(shown() & taken):
+        films = {name for name in taken if name.startswith("film")}
+        for name in sorted(shown() & taken | films):
             shutil.copyfile(Path(folder) / name, IMAGES / name)
             print(f"docs/images/{name}")
     if missing := sorted(shown() - taken):

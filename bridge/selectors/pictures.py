@@ -28,7 +28,7 @@ NINE_TENTHS = Q(tenfold__gte=9 * F("of"), tenfold__lte=9 * F("of") + 9)
 def cohorts(pipeline: Pipeline, *, today: date) -> list[dict[str, Any]]:
     """Return by week of arrival, oldest first, how many came and how many of those qualified, booked and were won.
 
-    Twelve weeks, this one among them; each begins on its Monday. Four queries.
+    Twelve weeks, this one among them; each begins on its Monday. Six queries.
     """
     monday = today - timedelta(days=today.weekday())
     period = Period(monday - timedelta(weeks=WEEKS - 1), monday + timedelta(days=6), pipeline.time_zone)
@@ -61,7 +61,7 @@ def _by_week(rows: QuerySet[Any], arrival: str, counted: str, period: Period) ->
 
 
 def arrivals(pipeline: Pipeline, period: Period) -> list[list[int]]:
-    """Return how many messages leads wrote, by weekday from Monday and by hour, on the pipeline's clock. One query."""
+    """Return how many messages leads wrote, by weekday from Monday and by hour of the pipeline. Two queries."""
     zone = ZoneInfo(period.time_zone)
     rows = Message.objects.filter(period.of("at"), results.of_pipeline(pipeline, "lead")).order_by()
     written = rows.filter(direction=Message.Direction.INBOUND)
@@ -73,7 +73,7 @@ def arrivals(pipeline: Pipeline, period: Period) -> list[list[int]]:
 
 
 def stage_times(pipeline: Pipeline, period: Period) -> dict[int, dict[str, timedelta]]:
-    """Return by stage within what time half and nine tenths of the leads that left it then had done so. One query."""
+    """Return by stage within what time half and nine tenths of those that left it then had done so. Three queries."""
     stages = list(pipeline.stages.values_list("pk", flat=True))
     spent = ExpressionWrapper(F("left_at") - F("entered_at"), output_field=DurationField())
     stays = Stay.objects.filter(period.of("left_at"), stage__in=stages).annotate(spent=spent)
@@ -81,7 +81,7 @@ def stage_times(pipeline: Pipeline, period: Period) -> dict[int, dict[str, timed
 
 
 def waits_by_person(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
-    """Return by who answered how many leads waited for them and within what time; the busiest first. Two queries.
+    """Return by who answered how many leads waited for them, and how long; the busiest first. Three queries.
 
     Who is not known by name stands there without one.
     """
@@ -111,7 +111,7 @@ def _quantiles(rows: QuerySet[Any], *, by: str, value: str) -> dict[Any, dict[st
 
 
 def at_stake(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """Return the stages where a sale may still come of leads, with how many stand there now and their bills. One query.
+    """Return the stages where a sale may still come of leads, with how many stand there and their bills. Two queries.
 
     Read from an index alone.
     """

@@ -1,6 +1,6 @@
 """Who may do what: four roles, shipped as groups, each with everything the one before it has.
 
-A viewer looks, an operator frees what is stuck, a manager changes the rules, an admin holds secrets and gives roles.
+A reader looks, a seller works with leads, a manager changes the rules, an administrator holds secrets and gives roles.
 The groups are ours: every `migrate` sets their permissions again. Other mixtures are groups of staff's own.
 """
 
@@ -14,12 +14,13 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 
-VIEWER, OPERATOR, MANAGER, ADMIN = ROLES = ("viewer", "operator", "manager", "admin")
+READER, SELLER, MANAGER, ADMINISTRATOR = ROLES = ("reader", "seller", "manager", "administrator")
+NAMES = {READER: _("Reader"), SELLER: _("Seller"), MANAGER: _("Manager"), ADMINISTRATOR: _("Administrator")}
 MEANING = {
-    VIEWER: _("sees everything but people and their rights, and changes nothing"),
-    OPERATOR: _("sends again, pauses and resumes the agent, moves, holds and cancels"),
-    MANAGER: _("changes rules, thresholds and sequences, and takes lists out as files"),
-    ADMIN: _("holds secrets, keys, users and roles, and erases people"),
+    READER: _("sees leads and results, and changes nothing"),
+    SELLER: _("works with leads: takes over, gives back, moves, holds and cancels follow-ups"),
+    MANAGER: _("also changes rules and sequences, and takes lists out as files"),
+    ADMINISTRATOR: _("also connects accounts, holds keys, gives roles and erases people"),
 }
 # What a page may do beyond adding, changing and deleting rows; declared on Account (bridge/models/account.py).
 OPERATE, EXPORT = "bridge.operate", "bridge.export"
@@ -29,7 +30,7 @@ ADVANCED = "bridge.add_account"
 ERASE = "leads.delete_lead"
 
 ROOMS = ("leads", "followups", "bridge", "django_q")
-# Rows the bridge writes and an operator acts on; no page edits them by hand.
+# Rows the bridge writes and a seller acts on; no page edits them by hand.
 HANDLED = (
     "leads.lead", "followups.enrollment", "bridge.card", "bridge.drift", "bridge.webhookevent", "bridge.agentevent",
     "bridge.forgetting", "leads.probablysame", "bridge.intakecall",
@@ -47,7 +48,7 @@ SECRETS = frozenset(
         "auth.group",
     }
 )
-# Only an admin looks at these at all.
+# Only an administrator looks at these at all.
 PEOPLE = frozenset({"auth.user", "auth.group", "admin.logentry", "axes.accessattempt", "axes.accesslog"})
 
 
@@ -61,9 +62,9 @@ def permissions(role: str) -> frozenset[str]:
 
 def _own(role: str) -> Iterator[str]:
     models = {model._meta.label_lower: model for model in apps.get_models()}
-    if role == VIEWER:
+    if role == READER:
         yield from (_named(model, "view") for label, model in models.items() if model._meta.app_label in ROOMS)
-    elif role == OPERATOR:
+    elif role == SELLER:
         yield OPERATE
         yield from (_named(models[label], "change") for label in HANDLED)
     elif role == MANAGER:
@@ -100,6 +101,6 @@ def _known(names: frozenset[str]) -> dict[str, Permission]:
 def role_of(user: Any) -> str:
     """Return the highest shipped role of a member of staff, or an empty text."""
     if user.is_superuser:
-        return ADMIN
+        return ADMINISTRATOR
     held = set(user.groups.values_list("name", flat=True))
     return next((role for role in reversed(ROLES) if role in held), "")

@@ -3,7 +3,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from bridge import health, oauth
-from bridge.admin import advanced, dashboard, finding, results, second_factor, shadow
+from bridge.admin import advanced, dashboard, finding, invitations, results, second_factor, shadow
 from bridge.admin import health as health_page
 from bridge.admin.dashboard import acting
 from bridge.admin.leads import by_card, undoing
@@ -29,6 +29,7 @@ urlpatterns = [
     path("admin/second-factor/", admin.site.admin_view(second_factor.page), name="second-factor"),
     # In the place of the search for tables that the admin's theme has.
     path("admin/search/", admin.site.admin_view(finding.page)),
+    path("admin/welcome/<uidb64>/<token>/", invitations.Welcome.as_view(), name="invited"),
     path("admin/setup/", include("bridge.admin.setup.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("bridge.api.urls")),

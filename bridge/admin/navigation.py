@@ -1,4 +1,4 @@
-"""The sidebar: what happens, the rules, what is stuck, and the machinery."""
+"""The sidebar: what a seller works with first, then the manager's rules, then the machinery for administrators."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from bridge.roles import ADVANCED
+from bridge.roles import ADVANCED, EXPORT
 
-SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
+# The rest of what a role may open has an address and a place on the page it belongs to; a sidebar is for every day.
+EVERYBODY, MANAGERS, ADMINISTRATORS = "", EXPORT, ADVANCED
+Item = tuple[Any, str, str]
+SECTIONS: tuple[tuple[Any, str, tuple[Item, ...]], ...] = (
     (
         _("Today"),
+        EVERYBODY,
         (
             (_("Overview"), "dashboard", "index"),
             (_("Results"), "insights", "results-page"),
@@ -21,52 +25,61 @@ SECTIONS: tuple[tuple[Any, tuple[tuple[Any, str, str], ...]], ...] = (
     ),
     (
         _("Follow-ups"),
+        EVERYBODY,
         (
             (_("Up next"), "schedule_send", "followups_enrollment_changelist"),
-            (_("Messages"), "chat", "followups_attempt_changelist"),
+            (_("Messages sent"), "chat", "followups_attempt_changelist"),
             (_("Opt-outs"), "do_not_disturb_on", "leads_optout_changelist"),
         ),
     ),
     (
-        _("Rules"),
-        ((_("Rules"), "menu_book", "admin:rules"),),
+        _("Manager"),
+        MANAGERS,
+        (
+            (_("Rules"), "menu_book", "admin:rules"),
+            (_("Differences"), "difference", "bridge_drift_changelist"),
+            (_("Health"), "monitor_heart", "health"),
+        ),
     ),
     (
         _("Kommo"),
+        ADMINISTRATORS,
         (
             (_("Set up"), "rocket_launch", "setup"),
             (_("Accounts"), "link", "bridge_account_changelist"),
             (_("Cards"), "style", "bridge_card_changelist"),
             (_("Deliveries"), "send", "bridge_delivery_changelist"),
             (_("Webhooks"), "webhook", "bridge_webhookevent_changelist"),
-            (_("Differences"), "difference", "bridge_drift_changelist"),
             (_("Erasures in Kommo"), "person_off", "bridge_forgetting_changelist"),
         ),
     ),
     (
         _("Agent"),
+        ADMINISTRATORS,
         (
             (_("Ways in and out"), "input", "bridge_intake_changelist"),
             (_("Calls received"), "inbox", "bridge_intakecall_changelist"),
-            (_("Messages on their way"), "send", "bridge_outgoing_changelist"),
+            (_("Messages on their way"), "outgoing_mail", "bridge_outgoing_changelist"),
             (_("Keys"), "key", "bridge_apikey_changelist"),
             (_("Sent to the agent"), "campaign", "bridge_agentevent_changelist"),
         ),
     ),
     (
         _("System"),
+        ADMINISTRATORS,
         (
-            (_("Health"), "monitor_heart", "health"),
-            (_("Alerts"), "notifications", "bridge_alert_changelist"),
             (_("Users"), "person", "auth_user_changelist"),
             (_("Groups"), "badge", "auth_group_changelist"),
             (_("Who did what"), "history", "admin_logentry_changelist"),
+            (_("Alerts"), "notifications", "bridge_alert_changelist"),
             (_("Failed jobs"), "error", "django_q_failure_changelist"),
             (_("Queue"), "pending_actions", "django_q_ormq_changelist"),
             (_("Advanced"), "table_rows", "advanced"),
         ),
     ),
 )
+# Where a thumb reaches on a phone: the pages of every day.
+AT_HAND = ("index", "leads_lead_changelist", "followups_enrollment_changelist", "results-page")
 
 # Pages of our own, and who sees them; all others are lists of the admin, for those who may view their rows.
 PAGES = {
@@ -79,18 +92,36 @@ PAGES = {
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the sections with the pages this person may open; a section without any is left out."""
+    """Return the sections of this person with the pages they may open; a section without any is left out."""
     sections = []
-    for title, items in SECTIONS:
-        shown = [
-            {"title": label, "icon": icon, "link": reverse(name if name in PAGES else f"admin:{name}")}
-            | _marked(request, name)
-            for label, icon, name in items
-            if _may_see(request, name)
-        ]
+    for title, whose, items in SECTIONS:
+        if whose and not request.user.has_perm(whose):
+            continue
+        shown = [_link(request, item) for item in items if _may_see(request, item[2])]
         if shown:
-            sections.append({"title": title, "items": shown})
+            sections.append({"title": title, "items": shown, "collapsible": whose == ADMINISTRATORS})
     return sections
+
+
+def at_hand(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the links of a phone's bottom bar."""
+    items = {name: item for _title, _whose, section in SECTIONS for item in section if (name := item[2]) in AT_HAND}
+    links = [_link(request, items[name]) for name in AT_HAND if _may_see(request, name)]
+    return [link | {"active": link.get("active", request.path == link["link"])} for link in links]
+
+
+def titles() -> dict[str, Any]:
+    """Return what each page is called, by its address: the same in the sidebar and above the page."""
+    return {_address(name): label for _title, _whose, section in SECTIONS for label, _icon, name in section}
+
+
+def _link(request: HttpRequest, item: Item) -> dict[str, Any]:
+    label, icon, name = item
+    return {"title": label, "icon": icon, "link": _address(name)} | _marked(request, name)
+
+
+def _address(name: str) -> str:
+    return reverse(name if name in PAGES else f"admin:{name}")
 
 
 def _marked(request: HttpRequest, name: str) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from bridge.admin.whereabouts import is_for_the_admin
 NAMED_AFTER_PEOPLE = frozenset(
     {"leads.Lead", "leads.OptOut", "followups.Enrollment", "followups.Attempt", "followups.Unreachable"}
 )
+# Looking ahead is a POST, for a form travels with it, and does nothing.
+LOOKS = frozenset({"rules_what_if", "rules_message", "rules_timeline"})
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _written: ContextVar[bool] = ContextVar("a line of the record was written", default=False)
 
@@ -77,13 +79,17 @@ def is_noted() -> bool:
 
 def did_something(request: HttpRequest, response: HttpResponseBase) -> bool:
     """Say whether an answer means that something was done; a form shown again means that nothing was."""
-    if response.status_code >= 400 or request.method in SAFE:
+    if response.status_code >= 400 or request.method in SAFE or _only_looks(request):
         return False
     return (
         response.status_code != 200
         or "HX-Request" in request.headers
         or "attachment" in response.get("Content-Disposition", "")
     )
+
+
+def _only_looks(request: HttpRequest) -> bool:
+    return getattr(request.resolver_match, "url_name", "") in LOOKS
 
 
 class RecordMiddleware:

@@ -22,45 +22,66 @@ from django_q import admin as queue
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 
 from bridge import roles, second_factor
 from bridge.admin.base import ReadOnlyAdmin, StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
+from bridge.admin.invitations import InvitationForm, RoleField, give_role, invite
 from bridge.models import Alert, SecondFactor
 
 for registered in (User, Group):
     admin.site.unregister(registered)
 
 
+# Each is a mail of its own.
+MOST_INVITED_AT_ONCE = 20
+
+
+class PersonForm(UserChangeForm):  # type: ignore[misc]
+    """A person with their role; somebody with a mixture of staff's own has none of the shipped ones."""
+
+    role = RoleField(required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"].initial = roles.role_of(self.instance)
+
+
 @admin.register(User)
 class UserAdmin(AsksAgain, BaseUserAdmin, StaffAdmin):  # type: ignore[type-arg]
-    form = UserChangeForm
-    add_form = UserCreationForm
+    form = PersonForm
+    add_form = InvitationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "role", "email", "is_active", "has_second_factor", "last_login")
+    list_display = ("person", "role", "email", "is_active", "has_second_factor", "last_login")
     list_filter = ("groups", "is_active", "is_superuser")
-    actions = ("reset_second_factor",)
-    sensitive_actions = ("reset_second_factor",)
-    add_fieldsets = (
-        (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
-        (_("What they may do"), {"fields": ("is_staff", "groups")}),
-    )
+    actions = ("send_link", "reset_second_factor")
+    sensitive_actions = ("send_link", "reset_second_factor")
+    add_fieldsets = ((None, {"fields": ("email", "first_name", "role")}),)
     fieldsets = (
-        (None, {"fields": ("username", "password", "first_name", "last_name", "email")}),
-        (
-            _("What they may do"),
-            {
-                "fields": ("is_active", "is_staff", "groups", "is_superuser", "user_permissions"),
-                "description": _("“Staff” lets a person log in here; the group says what for."),
-            },
-        ),
+        (None, {"fields": ("username", "first_name", "last_name", "email", "password", "is_active")}),
+        (_("What they may do"), {"fields": ("role",)}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
+    # Rights outside the roles are a superuser's to give; anybody else could give them to themselves.
+    superuser_fieldsets = (
+        (
+            _("Advanced"),
+            {"classes": ("collapse",), "fields": ("is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
+    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        found = super().get_fieldsets(request, obj)
+        return (*found, *self.superuser_fieldsets) if obj and request.user.is_superuser else found
+
+    @admin.display(description=_("name"), ordering="first_name")
+    def person(self, user: User) -> str:
+        return user.get_full_name() or user.get_username()
 
     @display(description=_("role"), label=True)
     def role(self, user: User) -> str:
-        return roles.role_of(user) or "-"
+        return str(roles.NAMES.get(roles.role_of(user), "-"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
@@ -85,16 +106,21 @@ class UserAdmin(AsksAgain, BaseUserAdmin, StaffAdmin):  # type: ignore[type-arg]
         )
         messages.success(request, text % {"count": count})
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        fields = ("last_login", "date_joined")
-        # Rights outside the roles are a superuser's to give; anybody else could give them to themselves.
-        return fields if request.user.is_superuser else (*fields, "is_superuser", "user_permissions")
+    @admin.action(description=_("Send a link to choose a new password"), permissions=["change"])
+    def send_link(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        mine = users if request.user.is_superuser else users.filter(is_superuser=False)
+        for user in mine.filter(is_active=True).exclude(email="")[:MOST_INVITED_AT_ONCE]:
+            invite(request, user)
 
-    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
-        form = super().get_form(request, obj, **kwargs)
-        if obj is None and "is_staff" in form.base_fields:
-            form.base_fields["is_staff"].initial = True
-        return form
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("last_login", "date_joined")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if role := form.cleaned_data.get("role"):
+            give_role(form.instance, role)
+        if not change:
+            invite(request, form.instance)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and self._may_touch(request, obj)
@@ -116,7 +142,11 @@ class UserAdmin(AsksAgain, BaseUserAdmin, StaffAdmin):  # type: ignore[type-arg]
 class GroupAdmin(AsksAgain, BaseGroupAdmin, StaffAdmin):
     """The shipped roles are shown and not edited: every migrate sets them again. Other groups are staff's own."""
 
-    list_display = ("name", "meaning", "people")
+    list_display = ("called", "meaning", "people")
+
+    @admin.display(description=_("name"), ordering="name")
+    def called(self, group: Group) -> str:
+        return str(roles.NAMES.get(group.name, group.name))
 
     @admin.display(description=_("what for"))
     def meaning(self, group: Group) -> str:

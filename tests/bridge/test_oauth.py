@@ -117,7 +117,7 @@ def test_consent_for_another_account_is_refused_and_changes_nothing(staff, integ
 
 
 def test_connecting_asks_for_the_password_unless_it_was_given_just_now(integration):
-    boss = client_of(roles.ADMIN, fresh=False)
+    boss = client_of(roles.ADMINISTRATOR, fresh=False)
 
     asked = boss.post(button(integration))
 

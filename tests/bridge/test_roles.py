@@ -25,15 +25,15 @@ def test_every_role_has_everything_the_one_before_it_has(db):
 
 
 def test_every_named_permission_exists(db):
-    assert held(roles.ADMIN) == roles.permissions(roles.ADMIN)
+    assert held(roles.ADMINISTRATOR) == roles.permissions(roles.ADMINISTRATOR)
 
 
 def test_a_viewer_only_looks(db):
-    assert {name.partition(".")[2].partition("_")[0] for name in held(roles.VIEWER)} == {"view"}
+    assert {name.partition(".")[2].partition("_")[0] for name in held(roles.READER)} == {"view"}
 
 
 def test_nobody_below_an_admin_sees_people_or_touches_secrets(db):
-    for role in (roles.VIEWER, roles.OPERATOR, roles.MANAGER):
+    for role in (roles.READER, roles.SELLER, roles.MANAGER):
         assert not {name for name in held(role) if name.startswith(("auth.", "axes.", "admin."))}
         assert not held(role) & {"bridge.change_account", "bridge.add_apikey", "bridge.change_apikey", roles.ERASE}
 
@@ -46,11 +46,11 @@ def test_rules_are_a_managers(db):
     }
     assert len(rules) >= 10
     assert rules <= held(roles.MANAGER)
-    assert not rules & held(roles.OPERATOR)
+    assert not rules & held(roles.SELLER)
 
 
 def test_nobody_may_run_any_function_through_the_queue(db):
-    assert {name for name in held(roles.ADMIN) if name.startswith("django_q.")} == {
+    assert {name for name in held(roles.ADMINISTRATOR) if name.startswith("django_q.")} == {
         "django_q.view_failure",
         "django_q.view_ormq",
         "django_q.view_schedule",
@@ -60,19 +60,19 @@ def test_nobody_may_run_any_function_through_the_queue(db):
 
 
 def test_migrate_sets_the_shipped_groups_again_and_leaves_staffs_own_alone(db):
-    Group.objects.get(name=roles.VIEWER).permissions.add(Permission.objects.get(codename="delete_lead"))
+    Group.objects.get(name=roles.READER).permissions.add(Permission.objects.get(codename="delete_lead"))
     Group.objects.get(name=roles.MANAGER).permissions.clear()
     own = Group.objects.create(name="night shift")
     own.permissions.add(Permission.objects.get(codename="operate"))
 
     call_command("migrate", verbosity=0)
 
-    assert roles.ERASE not in held(roles.VIEWER)
+    assert roles.ERASE not in held(roles.READER)
     assert held(roles.MANAGER) == roles.permissions(roles.MANAGER)
     assert held("night shift") == {roles.OPERATE}
 
 
-@pytest.mark.parametrize("groups", [["viewer"], ["viewer", "manager"]])
+@pytest.mark.parametrize("groups", [["reader"], ["reader", "manager"]])
 def test_a_persons_role_is_the_highest_of_their_groups(db, groups):
     user = User.objects.create_user("bob")
     user.groups.set(Group.objects.filter(name__in=groups))

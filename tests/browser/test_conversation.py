@@ -45,7 +45,7 @@ def lead(account, pipeline) -> Lead:
 def test_a_new_message_comes_into_sight_by_itself(open_page, lead, picture):
     for number in range(25):
         say(lead, 2000 + number, "inbound", f"antes {number}")
-    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="operator")
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="seller")
     talk = page.get_by_role("region", name="Messages")
     talk.evaluate("region => region.scrollIntoView({block: 'end'})")
     expect(talk.get_by_text("Sua reunião está confirmada.")).to_be_in_viewport()
@@ -61,7 +61,7 @@ def test_a_new_message_comes_into_sight_by_itself(open_page, lead, picture):
 def test_one_goes_back_in_time_and_returns(open_page, lead):
     for number in range(40):
         say(lead, 2000 + number, "inbound", f"antes {number}.")
-    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="viewer")
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="reader")
     talk = page.get_by_role("region", name="Messages")
     expect(talk.get_by_text("antes 39.")).to_have_count(0)
 
@@ -74,7 +74,7 @@ def test_one_goes_back_in_time_and_returns(open_page, lead):
 
 
 def test_the_page_says_when_it_is_not_up_to_date(open_page, visits, lead):
-    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="operator")
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="seller")
     page.route("**/conversation/", lambda route: route.abort())
     visits.expect_fault("conversation/")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -93,7 +93,7 @@ def test_the_page_says_when_it_is_not_up_to_date(open_page, visits, lead):
 )
 def test_it_fits_and_keeps_nobody_out(open_page, lead, picture, viewport, dark, language):
     page = open_page(
-        f"/admin/leads/lead/{lead.pk}/change/", role="operator", language=language, viewport=viewport, dark=dark
+        f"/admin/leads/lead/{lead.pk}/change/", role="seller", language=language, viewport=viewport, dark=dark
     )
     page.locator("#conversation").scroll_into_view_if_needed()
     picture(page, f"conversation-{viewport}-{language}", full_page=True)

@@ -22,7 +22,7 @@ from leads.reports import Direction, Message
 from tests.browser.visits import PASSWORD
 from tests.conftest import drain, record
 
-ROLES = ("operator", "manager", "admin")
+ROLES = ("seller", "manager", "administrator")
 # A lead's page offers other things in each; together they offer everything it has.
 SITUATIONS = ("at peace", "handed over", "in a stage of people", "deleted in Kommo", "refused", "opted out")
 LISTS = (
@@ -110,7 +110,7 @@ def deeds_of(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("role", "viewport"), [*((role, "desktop") for role in ROLES), ("operator", "phone"), ("admin", "phone")]
+    ("role", "viewport"), [*((role, "desktop") for role in ROLES), ("seller", "phone"), ("administrator", "phone")]
 )
 def test_every_dialog_of_a_leads_page_is_completed(open_page, leads, role, viewport):
     page = open_page(role=role, viewport=viewport)
@@ -134,7 +134,7 @@ def test_every_dialog_of_a_leads_page_is_completed(open_page, leads, role, viewp
                 assert page.url.endswith(address(lead)), (deed, page.url)
                 assert LogEntry.objects.count() == before + 1, f"{deed} left nothing on the record"
     wanted = {"do-pause", "do-move", "do-opt-out", "do-resume", "do-recreate", "do-close", "do-take-back"}
-    assert done == wanted | ({"do-erase"} if role == "admin" else set())
+    assert done == wanted | ({"do-erase"} if role == "administrator" else set())
 
 
 def address(lead: Lead) -> str:
@@ -172,7 +172,7 @@ def offered_by_lists(page: Page) -> Iterator[tuple[str, str]]:
                 yield name, option.get_attribute("value")
 
 
-@pytest.mark.parametrize(("role", "viewport"), [("operator", "desktop"), ("operator", "phone")])
+@pytest.mark.parametrize(("role", "viewport"), [("seller", "desktop"), ("seller", "phone")])
 def test_every_button_of_a_follow_ups_page_is_completed(open_page, leads, role, viewport):
     page = open_page(role=role, viewport=viewport)
     done = set()
@@ -204,7 +204,7 @@ def buttons_of(page: Page, one: Enrollment) -> list[str]:
 
 def test_a_viewer_is_offered_nothing_to_do(open_page, rows, leads):
     rows()
-    page = open_page(role="viewer")
+    page = open_page(role="reader")
     for situation in SITUATIONS:
         page.goto(address(leads(situation)))
         assert deeds_of(page) == []

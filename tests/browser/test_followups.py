@@ -45,7 +45,7 @@ def silent(pipeline):
 @pytest.mark.parametrize("language", ["en", "pt-BR"])
 def test_an_operator_sends_holds_and_opts_out(open_page, silent, picture, language):
     words = WORDS[language]
-    page = open_page(LIST, role="operator", language=language)
+    page = open_page(LIST, role="seller", language=language)
     expect(page.get_by_text("Maria 3", exact=True).first).to_be_visible()
     picture(page, f"followups-{language}")
     assert barriers(page) == []

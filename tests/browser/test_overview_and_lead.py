@@ -62,7 +62,7 @@ def test_the_overview_updates_by_itself(page, lead):
 
 
 def test_a_lead_is_moved_after_being_asked_and_its_page_says_so(open_page, lead):
-    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="operator")
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="seller")
     page.get_by_role("button", name="Move …").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Cancel").click()
@@ -81,7 +81,7 @@ def test_a_lead_is_moved_after_being_asked_and_its_page_says_so(open_page, lead)
 
 
 def test_a_viewer_sees_the_lead_and_no_button(open_page, lead):
-    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="viewer")
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="reader")
     expect(page.get_by_role("heading", name="Gabriela Rocha")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Move|Erase|Send|Pause"))).to_have_count(0)
 

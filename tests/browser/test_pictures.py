@@ -27,7 +27,7 @@ def leads(account, pipeline):
 
 
 def test_the_overview_says_what_needs_a_person(open_page, leads, picture):
-    page = open_page(role="admin")
+    page = open_page(role="administrator")
     told = ("3 cards are blocked", "2 cards were refused", "1 card was deleted in Kommo", "1 difference to decide")
     for text in told:
         expect(page.get_by_text(text)).to_be_visible()
@@ -58,7 +58,7 @@ def lead(leads):
 
 
 def test_a_lead_says_where_it_stands_and_why(open_page, lead, picture):
-    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="operator")
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="seller")
     expect(page.get_by_role("heading", name="Why it is here, and why not elsewhere")).to_be_visible()
     expect(page.get_by_role("button", name="Give back to the agent")).to_be_visible()
     assert fits(page)
@@ -66,7 +66,7 @@ def test_a_lead_says_where_it_stands_and_why(open_page, lead, picture):
 
 
 def test_a_lead_on_a_phone_in_portuguese(open_page, lead, picture):
-    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="operator", language="pt-BR", viewport="phone")
+    page = open_page(f"/admin/leads/lead/{lead.pk}/change/", role="seller", language="pt-BR", viewport="phone")
     expect(page.get_by_role("button", name="Devolver ao agente")).to_be_visible()
     assert fits(page)
     picture(page, "lead-phone")
@@ -97,7 +97,7 @@ def test_a_sequence_shows_when_it_would_speak(open_page, leads, pipeline, pictur
     ],
 )
 def test_results_say_what_the_agent_was_worth(open_page, leads, picture, viewport, dark, language, title):
-    page = open_page("/admin/results/", role="viewer", language=language, viewport=viewport, dark=dark)
+    page = open_page("/admin/results/", role="reader", language=language, viewport=viewport, dark=dark)
     expect(page.get_by_role("region", name=title)).to_be_visible()
     picture(
         page,

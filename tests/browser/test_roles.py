@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
@@ -11,31 +13,34 @@ from bridge.admin.confirm import SESSION_KEY
 from bridge.models import ApiKey
 from tests.browser.visits import PASSWORD, barriers, fits
 
+MACHINERY = {"Users", "Set up", "Who did what", "Webhooks", "Keys", "Queue", "Deliveries"}
 SEES = {
-    "viewer": ({"Overview", "Leads", "Deliveries"}, {"Users", "Set up", "Record"}),
-    "operator": ({"Overview", "Leads", "Health"}, {"Users", "Set up", "Record"}),
-    "manager": ({"Leads", "Rules"}, {"Users", "Set up", "Record", "Stages", "Qualification", "Advanced"}),
-    "admin": ({"Leads", "Users", "Set up", "Record", "Advanced"}, {"Stages", "Qualification", "Pipelines"}),
+    "reader": ({"Overview", "Results", "Leads", "Up next"}, MACHINERY | {"Rules", "Health"}),
+    "seller": ({"Overview", "Results", "Leads", "Up next"}, MACHINERY | {"Rules", "Health"}),
+    "manager": ({"Leads", "Rules", "Health"}, MACHINERY | {"Stages", "Qualification", "Advanced"}),
+    "administrator": ({"Leads", "Rules", *MACHINERY, "Advanced"}, {"Stages", "Qualification", "Pipelines"}),
 }
 
 
 @pytest.mark.parametrize("role", SEES)
 def test_the_sidebar_shows_what_a_role_may_open_and_no_more(open_page, role):
     page = open_page(role=role)
-    shown = {link.inner_text().split("\n")[-1].strip() for link in page.locator("#nav-sidebar-apps a, nav a").all()}
+    shown = {
+        link.locator("span").last.text_content().strip() for link in page.locator("#nav-sidebar-apps a, nav a").all()
+    }
     offered, hidden = SEES[role]
     assert offered <= shown
     assert not hidden & shown
 
 
-@pytest.mark.parametrize(("role", "offers"), [("viewer", False), ("operator", False), ("manager", True)])
+@pytest.mark.parametrize(("role", "offers"), [("reader", False), ("seller", False), ("manager", True)])
 def test_only_a_manager_is_offered_a_list_as_a_file(open_page, played, role, offers):
     page = open_page("/admin/leads/lead/", role=role)
     expect(page.get_by_role("link", name="XLSX")).to_have_count(1 if offers else 0)
 
 
 def test_a_key_asks_for_the_password_and_then_is_shown_once(open_page):
-    page = open_page("/admin/setup/key/", role="admin")
+    page = open_page("/admin/setup/key/", role="administrator")
     forget_confirmation()
     page.get_by_label("Name of the agent").fill("Sophia")
     page.get_by_role("button", name="Make the key").click()
@@ -80,9 +85,32 @@ def test_with_the_keyboard_alone_one_logs_in(open_page, visits, db):
 
 @pytest.mark.parametrize(("viewport", "language"), [("desktop", "en"), ("phone", "pt-BR")])
 def test_no_page_of_an_admin_has_a_serious_barrier_or_is_wider_than_the_screen(open_page, played, viewport, language):
-    page = open_page(role="admin", viewport=viewport, language=language)
+    page = open_page(role="administrator", viewport=viewport, language=language)
     found = {}
     for path in ("health/", "auth/user/", "auth/group/", "bridge/apikey/", "bridge/account/", "admin/logentry/"):
         page.goto(f"/admin/{path}")
         found[path] = barriers(page) + ([] if fits(page) else ["wider than the screen"])
     assert not {path: faults for path, faults in found.items() if faults}
+
+
+@pytest.mark.parametrize("viewport", ["desktop", "phone"])
+def test_the_content_is_three_keys_away_and_is_the_pages_one_main_part(open_page, viewport):
+    page = open_page("/admin/leads/lead/", role="seller", viewport=viewport)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    expect(page.get_by_role("main")).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Leads")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_on_a_phone_the_pages_of_every_day_are_under_the_thumb(open_page, played, dark):
+    page = open_page(role="seller", viewport="phone", dark=dark)
+    bar = page.get_by_role("navigation", name="At hand")
+    bar.get_by_role("link", name="Leads", exact=True).click()
+    expect(page).to_have_url(re.compile("/leads/lead/"))
+    expect(bar.get_by_role("link", name="Leads", exact=True)).to_have_attribute("aria-current", "page")
+    assert barriers(page) == []
+    assert fits(page)

@@ -23,7 +23,7 @@ def test_a_pair_is_joined_after_it_was_read_what_that_does(
     open_page, pair, picture, viewport, dark, language, opens, joins
 ):
     page = open_page(
-        f"/admin/leads/lead/{pair.younger_id}/change/", role="operator", language=language, viewport=viewport, dark=dark
+        f"/admin/leads/lead/{pair.younger_id}/change/", role="seller", language=language, viewport=viewport, dark=dark
     )
     assert fits(page)
     assert barriers(page) == []

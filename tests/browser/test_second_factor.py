@@ -22,10 +22,10 @@ def code_of(factor, *, later=0):
 
 @pytest.mark.parametrize(("viewport", "language"), [("desktop", "en"), ("phone", "pt-BR")])
 def test_the_code_can_be_typed_as_soon_as_it_is_asked_for(open_page, picture, viewport, language):
-    factor = second_factor.begin(person("operator"))
+    factor = second_factor.begin(person("seller"))
     second_factor.confirm(factor.user, code_of(factor))
     page = open_page("/admin/login/", role=None, viewport=viewport, language=language)
-    page.locator("#id_username").fill("operator")
+    page.locator("#id_username").fill("seller")
     page.locator("#id_password").fill(PASSWORD)
     page.keyboard.press("Enter")
 
@@ -40,14 +40,14 @@ def test_the_code_can_be_typed_as_soon_as_it_is_asked_for(open_page, picture, vi
 
 
 def test_it_is_set_up_without_a_mouse(open_page, picture):
-    page = open_page("/admin/second-factor/", role="operator")
+    page = open_page("/admin/second-factor/", role="seller")
     page.get_by_role("button", name="Set it up").press("Enter")
     expect(page.locator("#code")).to_have_js_property("autofocus", True)
     picture(page, "second-factor-setup")
     assert fits(page)
     assert barriers(page) == []
 
-    page.locator("#code").press_sequentially(code_of(person("operator").second_factor))
+    page.locator("#code").press_sequentially(code_of(person("seller").second_factor))
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()

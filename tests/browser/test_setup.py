@@ -31,7 +31,7 @@ def connect(page: Page, address: str, token: str = "sandbox-token") -> None:
 
 
 def test_from_an_empty_bridge_to_a_card_in_kommo(open_page, visits, empty, picture):
-    page = open_page("/admin/setup/", role="admin")
+    page = open_page("/admin/setup/", role="administrator")
     expect(page.get_by_role("heading", name="Connect Kommo")).to_be_visible()
     picture(page, "setup-connect", height=720)
     connect(page, empty.url)
@@ -93,7 +93,7 @@ def test_from_an_empty_bridge_to_a_card_in_kommo(open_page, visits, empty, pictu
 
 def test_a_token_that_kommo_refuses_is_said_in_plain_words_and_replaces_none(open_page, empty, account):
     empty.post("options", {"strict_tokens": True})
-    page = open_page("/admin/setup/connect/", role="admin")
+    page = open_page("/admin/setup/connect/", role="administrator")
 
     connect(page, empty.url, "another-token")
 
@@ -107,7 +107,7 @@ def test_an_account_is_connected_by_consent_and_comes_back_to_the_next_step(open
     from kommo_sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 
     visits.expect_fault(re.escape(empty.url))
-    page = open_page("/admin/setup/connect/", role="admin")
+    page = open_page("/admin/setup/connect/", role="administrator")
     page.get_by_text("By consent (OAuth)").click()
     form = page.locator("details[open]")
     form.get_by_label("Address of the account").fill(empty.url)
@@ -121,7 +121,7 @@ def test_an_account_is_connected_by_consent_and_comes_back_to_the_next_step(open
 
 
 def test_every_step_can_be_done_again_and_changes_nothing_that_is_right(open_page, account, kommo):
-    page = open_page("/admin/setup/bind/", role="admin")
+    page = open_page("/admin/setup/bind/", role="administrator")
     writes = len(kommo.writes())
     bound = list(Stage.objects.values_list("pk", "kommo_status_id"))
 
@@ -133,7 +133,7 @@ def test_every_step_can_be_done_again_and_changes_nothing_that_is_right(open_pag
 
 
 def test_two_stages_cannot_take_one_of_kommos(open_page, account):
-    page = open_page("/admin/setup/bind/", role="admin")
+    page = open_page("/admin/setup/bind/", role="administrator")
 
     page.get_by_label("QUALIFICADO", exact=True).select_option(label="Novo Lead")
     page.get_by_role("button", name="Show what will be created").click()
@@ -153,7 +153,7 @@ def test_in_portuguese_every_step_fits_the_screen_and_keeps_nobody_out(open_page
         ("trial", "Enviar a primeira mensagem"),
     ):
         page = open_page(
-            f"/admin/setup/{name}/", role="admin", language="pt-BR", viewport=viewport, dark=name == "bind"
+            f"/admin/setup/{name}/", role="administrator", language="pt-BR", viewport=viewport, dark=name == "bind"
         )
         expect(page.get_by_role("heading", name=says)).to_be_visible()
         picture(page, f"pt-{viewport}-{name}", full_page=True)
@@ -161,7 +161,7 @@ def test_in_portuguese_every_step_fits_the_screen_and_keeps_nobody_out(open_page
         assert barriers(page) == []
 
 
-@pytest.mark.parametrize("role", ["viewer", "operator", "manager"])
+@pytest.mark.parametrize("role", ["reader", "seller", "manager"])
 def test_only_an_admin_sets_up(open_page, visits, account, role):
     visits.expect_fault("403 GET /admin/setup/bind/")
     page = open_page("/admin/setup/bind/", role=role)

@@ -29,7 +29,7 @@ def tell(server, intake, name="evolution/01"):
 def test_a_messenger_is_connected_in_the_first_run_and_heard_without_a_reload(
     open_page, visits, server, account, picture
 ):
-    page = open_page("/admin/setup/ways/", role="admin")
+    page = open_page("/admin/setup/ways/", role="administrator")
     expect(page.get_by_role("heading", name="Hear the conversations")).to_be_visible()
     picture(page, "setup-ways", height=900)
     page.get_by_role("link", name="Evolution API").click()
@@ -60,7 +60,7 @@ def test_a_messenger_is_connected_in_the_first_run_and_heard_without_a_reload(
 
 def test_the_address_is_copied(open_page, visits, account):
     intake = ways.establish("zapi", "zap")
-    page = open_page(f"/admin/bridge/intake/{intake.pk}/way/", role="admin")
+    page = open_page(f"/admin/bridge/intake/{intake.pk}/way/", role="administrator")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
 
     page.get_by_role("button", name="Copy: Address to copy").click()
@@ -71,7 +71,7 @@ def test_the_address_is_copied(open_page, visits, account):
 
 def test_a_new_address_and_switching_off_ask_first(open_page, account):
     intake = ways.establish("zapi", "zap")
-    page = open_page(f"/admin/bridge/intake/{intake.pk}/way/", role="admin")
+    page = open_page(f"/admin/bridge/intake/{intake.pk}/way/", role="administrator")
     old = page.locator("#way-address").inner_text()
     page.get_by_role("button", name="New address …").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
@@ -105,7 +105,7 @@ def some(account, server, pipeline):
 
 
 def test_the_page_of_all_ways_shows_who_hears_and_who_does_not(open_page, some, picture):
-    page = open_page("/admin/bridge/intake/", role="admin")
+    page = open_page("/admin/bridge/intake/", role="administrator")
     row = page.get_by_role("listitem").filter(has_text="whatsapp-vendas")
     expect(row).to_contain_text("hears")
     expect(row).to_contain_text("Maria Souza: a message")
@@ -122,7 +122,7 @@ def test_each_kind_once_made_says_what_to_paste_where(open_page, account, pictur
     account.save()
     # What pictures show opens nothing.
     monkeypatch.setattr("secrets.token_urlsafe", lambda size=24: "only-to-be-seen-in-this-picture-")
-    page = open_page(f"/admin/bridge/intake/add/?kind={kind}", role="admin")
+    page = open_page(f"/admin/bridge/intake/add/?kind={kind}", role="administrator")
 
     page.get_by_role("button", name="Make the address").click()
 
@@ -139,7 +139,7 @@ def test_each_kind_once_made_says_what_to_paste_where(open_page, account, pictur
     [("desktop", False, "pt-BR"), ("phone", True, "pt-BR"), ("phone", False, "en"), ("desktop", True, "en")],
 )
 def test_the_pages_fit_and_keep_nobody_out(open_page, some, picture, viewport, dark, language):
-    page = open_page("/admin/setup/ways/", role="admin", language=language, viewport=viewport, dark=dark)
+    page = open_page("/admin/setup/ways/", role="administrator", language=language, viewport=viewport, dark=dark)
     paths = ["/admin/setup/ways/", "/admin/bridge/intake/", "/admin/bridge/intake/add/"]
     paths += [f"/admin/bridge/intake/add/?kind={kind}" for kind in ("evolution", "zapi", "whatsapp_cloud")]
     paths += [f"/admin/bridge/intake/{one.pk}/way/" for one in some]

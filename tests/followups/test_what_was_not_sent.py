@@ -243,7 +243,7 @@ class TestWhoIsNotReached:
         # Whether it was a wish nobody knows, so that they write is not enough.
         assert states() == ["unreachable"]
 
-        operator = client_of(roles.OPERATOR)
+        operator = client_of(roles.SELLER)
         page = reverse("admin:leads_lead_change", args=[lead.pk])
         assert "do-lift" in operator.get(page).content.decode()
         operator.post(reverse("admin:leads_lead_do", args=[lead.pk, "lift"]))
@@ -265,7 +265,7 @@ class TestWhoIsNotReached:
         conversation.wait(minutes=5)
         back = conversation.lead_writes()
         assert Lead.objects.get(pk=back.pk).opted_out_at
-        client_of(roles.OPERATOR).post(reverse("admin:leads_lead_do", args=[back.pk, "take-back"]))
+        client_of(roles.SELLER).post(reverse("admin:leads_lead_do", args=[back.pk, "take-back"]))
         conversation.wait(minutes=1)
         conversation.agent_writes()
         conversation.run(timedelta(hours=1))

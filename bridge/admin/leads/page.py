@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from bridge.admin import moments
 from bridge.admin.leads import conversation, same
@@ -20,6 +22,7 @@ from bridge.api import representation
 from bridge.models import Account, Card, Catalogue
 from bridge.roles import ERASE, OPERATE
 from bridge.selectors import sides
+from bridge.templatetags.overview import age
 from followups.models import Enrollment
 from leads import responsibility
 from leads.alternatives import Standing
@@ -73,6 +76,7 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
         "card_url": _card_url(card),
         "sides": _sides(lead, card),
         **_alternatives(lead),
+        "moved": _moved(lead),
         "stays": list(lead.stays.select_related("stage").order_by("-entered_at", "-id")[:12])[::-1],
         "facts": _facts(lead),
         "enrollments": list(
@@ -183,3 +187,20 @@ def _meeting(meeting: Meeting) -> tuple[str, dict[str, str]]:
     status = _("has gone by without a result") if meeting.awaits_result else meeting.get_status_display()
     words = (status, sides.text(meeting.starts_at), f"({meeting.meeting_id})" if meeting.meeting_id else "")
     return " ".join(filter(None, words)), {"by": Lead.Actor.AGENT, "at": meeting.told_at.isoformat()}
+
+
+def _moved(lead: Lead) -> str:
+    """Say who put the lead where it stands, and when: a person by name where it was done here."""
+    words = {"age": age(lead.stage_set_at)}
+    if by := re.fullmatch(r"moved by (.+)", lead.decision_reason or ""):
+        return _("moved by %(who)s, here, %(age)s ago") % {**words, "who": by[1]}
+    return _(MOVED.get(lead.stage_set_by, MOVED[Lead.Actor.BRIDGE])) % words
+
+
+MOVED = {
+    Lead.Actor.BRIDGE: gettext_noop("moved automatically, %(age)s ago"),
+    Lead.Actor.AGENT: gettext_noop("moved automatically, %(age)s ago"),
+    Lead.Actor.LEAD: gettext_noop("moved automatically, %(age)s ago"),
+    Lead.Actor.STAFF: gettext_noop("moved by the team, in Kommo, %(age)s ago"),
+    Lead.Actor.KOMMO: gettext_noop("moved by an automation in Kommo, %(age)s ago"),
+}

@@ -17,7 +17,7 @@ def test_a_viewer_sees_what_is_wrong_its_remedy_and_whether_staff_know(db):
         subject="inbox: # wait", message="7 webhooks wait", remedy="start the worker", first_seen_at=now,
         last_seen_at=now, times_seen=4, telling_failed="mail: ConnectionRefusedError",
     )  # fmt: skip
-    viewer = client_of(roles.VIEWER)
+    viewer = client_of(roles.READER)
 
     shown = viewer.get(LIST).content.decode()
     assert "7 webhooks wait" in shown

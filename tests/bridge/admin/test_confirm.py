@@ -26,7 +26,7 @@ ADD_KEY = "/admin/bridge/apikey/add/"
 
 @pytest.fixture
 def boss(db) -> Client:
-    return client_of(roles.ADMIN, fresh=False)
+    return client_of(roles.ADMINISTRATOR, fresh=False)
 
 
 def kept(answer):
@@ -183,7 +183,7 @@ def test_rules_that_never_held_are_published_without_a_question(pipeline):
 
 
 def test_publishing_and_rolling_back_are_a_managers_whatever_password_comes_along(pipeline):
-    manager, operator = client_of(roles.MANAGER), client_of(roles.OPERATOR, fresh=False)
+    manager, operator = client_of(roles.MANAGER), client_of(roles.SELLER, fresh=False)
     threshold(manager, pipeline, 55)
     seen = manager.get(page("review", pipeline)).context["prepared"].mark
 

@@ -148,7 +148,7 @@ def test_a_workbook_holds_text_and_numbers_and_no_formula(pipeline):
     assert "<v>4500</v>" in sheet
 
 
-@pytest.mark.parametrize("role", [roles.VIEWER, roles.OPERATOR])
+@pytest.mark.parametrize("role", [roles.READER, roles.SELLER])
 def test_below_a_manager_nobody_takes_lists_out(full, role):
     client = client_of(role)
     assert client.get(LEADS, {"_export": "csv"}).status_code == 403

@@ -244,7 +244,7 @@ def test_a_button_of_the_page_is_a_link_and_a_link_does_nothing(staff, waiting):
 
 def test_a_viewer_looks_and_an_operator_acts(waiting):
     [one] = waiting()
-    viewer, operator = client_of(roles.VIEWER), client_of(roles.OPERATOR)
+    viewer, operator = client_of(roles.READER), client_of(roles.SELLER)
     assert "Oi, Pessoa" in viewer.get(LIST).content.decode()
     assert viewer.get(reverse("admin:followups_attempt_outcomes")).status_code == 200
     act(viewer, "cancel", [one], followups_confirmed="1")

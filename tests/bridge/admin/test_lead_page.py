@@ -296,3 +296,18 @@ def test_whoever_may_only_look_does_nothing(client, lead):
 def test_a_get_does_nothing_and_an_unknown_action_is_not_there(staff, lead):
     assert staff.get(reverse("admin:leads_lead_do", args=[lead.pk, "erase"])).status_code == 405
     assert do(staff, lead, "sing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("by", "reason", "said"),
+    [
+        (Lead.Actor.STAFF, "moved by ada", "moved by ada, here,"),
+        (Lead.Actor.STAFF, "moved in Kommo to WON", "moved by the team, in Kommo,"),
+        (Lead.Actor.BRIDGE, "conversation stage “presenting” means NEW", "moved automatically,"),
+        (Lead.Actor.KOMMO, "an automation in Kommo moved the card to WON", "moved by an automation in Kommo,"),
+    ],
+)
+def test_the_page_says_who_moved_the_lead(staff, full, by, reason, said):
+    Lead.objects.filter(pk=full.pk).update(stage_set_by=by, decision_reason=reason)
+
+    assert said in staff.get(f"/admin/leads/lead/{full.pk}/change/").content.decode()

@@ -150,6 +150,6 @@ def test_who_only_looks_decides_nothing(pair):
     from bridge import roles
     from tests.bridge.admin.people import client_of
 
-    viewer = client_of(roles.VIEWER)
+    viewer = client_of(roles.READER)
     assert "Join them" not in opened(viewer, pair.older)
     assert do(viewer, pair.older, "join", pair).status_code == 403

@@ -81,7 +81,7 @@ def test_there_is_no_page_for_a_number_without_leads(staff, pipeline):
 
 
 def test_who_may_see_leads_may_see_the_results(pipeline):
-    assert client_of("viewer").get(PAGE).status_code == 200
+    assert client_of("reader").get(PAGE).status_code == 200
 
 
 def test_others_may_not(pipeline):

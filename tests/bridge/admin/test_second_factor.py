@@ -142,7 +142,7 @@ def test_asking_for_the_code_counts_as_no_failure(guarded, settings):
 
 
 def test_staff_set_it_up_on_their_own_page(clock, db):
-    client = client_of(roles.VIEWER)
+    client = client_of(roles.READER)
 
     assert f'href="{PAGE}"' in client.get("/admin/").content.decode()
     assert "Turn on two-step verification" in client.get(PAGE).content.decode()
@@ -171,7 +171,7 @@ def test_the_key_in_use_is_shown_to_nobody_again(guarded):
 
 
 def test_setting_it_up_and_giving_it_up_ask_for_the_password(db):
-    client = client_of(roles.VIEWER, fresh=False)
+    client = client_of(roles.READER, fresh=False)
 
     assert "Please confirm that it is you" in client.post(PAGE, {"do": "begin"}).content.decode()
     assert not SecondFactor.objects.exists()
@@ -222,7 +222,7 @@ def reset(client: Client, user: User, **more: str):
 
 def test_an_admin_resets_somebody_elses_after_the_password_and_on_the_record(guarded):
     User.objects.filter(pk=guarded.user_id).update(is_superuser=False)
-    client = client_of(roles.ADMIN, fresh=False)
+    client = client_of(roles.ADMINISTRATOR, fresh=False)
 
     assert "Please confirm that it is you" in reset(client, guarded.user).content.decode()
     assert SecondFactor.objects.exists()
@@ -233,7 +233,7 @@ def test_an_admin_resets_somebody_elses_after_the_password_and_on_the_record(gua
 
 
 def test_only_a_superuser_resets_a_superusers(guarded):
-    reset(client_of(roles.ADMIN), guarded.user)
+    reset(client_of(roles.ADMINISTRATOR), guarded.user)
 
     assert SecondFactor.objects.exists()
 

@@ -30,7 +30,7 @@ def intake(pipeline) -> Intake:
 @pytest.fixture
 def viewer(django_user_model) -> Client:
     somebody = django_user_model.objects.create_user("v", password="x", is_staff=True)
-    somebody.groups.add(Group.objects.get(name="viewer"))
+    somebody.groups.add(Group.objects.get(name="reader"))
     client = Client()
     client.force_login(somebody)
     return client

@@ -32,7 +32,7 @@ def channel(pipeline, messengers):
 
 @pytest.mark.parametrize("kind", WAYS)
 def test_every_kind_can_be_chosen_and_asks_for_what_it_takes(pipeline, kind):
-    admin = client_of("admin")
+    admin = client_of("administrator")
     assert f"?kind={kind}" in text(admin, ADD)
     page = text(admin, ADD, query=f"?kind={kind}")
     assert all(f'name="{name}"' in page for name in WAYS[kind].settings)
@@ -40,7 +40,7 @@ def test_every_kind_can_be_chosen_and_asks_for_what_it_takes(pipeline, kind):
 
 def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
     monkeypatch.setattr(ways, "_addresses", lambda host, port: {"8.8.8.8"})
-    admin = client_of("admin")
+    admin = client_of("administrator")
     said = {
         "slug": "zap",
         "pipeline": "",
@@ -70,7 +70,7 @@ def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
     url = reverse("admin:bridge_channel_change", args=[channel.pk])
 
     for key, taken in (("", kept), ("nova", kept | {"url": "https://evil.example", "api_key": "nova"})):
-        client_of("admin").post(url, change | {"api_key": key})
+        client_of("administrator").post(url, change | {"api_key": key})
         channel.refresh_from_db()
         assert ways.settings_of(channel) == taken
 
@@ -80,13 +80,13 @@ def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
 )
 def test_staff_name_nothing_within_our_own_network(pipeline, url):
     said = {"slug": "zap", "pipeline": "", "url": url, "instance": "loja", "api_key": "k"}
-    answer = client_of("admin").post(f"{reverse(ADD)}?kind=evolution", said)
+    answer = client_of("administrator").post(f"{reverse(ADD)}?kind=evolution", said)
     assert answer.status_code == 200
     assert not Channel.objects.exists()
 
 
 def test_the_page_of_all_ways_shows_how_each_stands(channel):
-    admin = client_of("admin")
+    admin = client_of("administrator")
     assert "nothing sent yet" in text(admin, "admin:bridge_intake_changelist")
     Channel.objects.update(failed_at=timezone.now(), failure="Evolution answered 401: no")
     assert "fails" in text(admin, "admin:bridge_channel_changelist")
@@ -94,7 +94,7 @@ def test_the_page_of_all_ways_shows_how_each_stands(channel):
 
 
 def test_the_test_says_nothing_to_anybody_and_says_what_is_wrong(channel, messengers):
-    admin = client_of("admin")
+    admin = client_of("administrator")
     answer = admin.post(reverse("admin:bridge_channel_do", args=[channel.pk, "test"]), follow=True, headers=ENGLISH)
     assert "It does not work: Evolution API answered 404" in answer.content.decode()
     assert messengers.said == []
@@ -105,7 +105,7 @@ def test_every_message_is_listed_with_how_it_stands_and_why(channel, pipeline):
     row = queueing.take(lead, "Oi Maria", pipeline=pipeline, card=None, now=timezone.now())
     row.message.state, row.message.reason = "refused", "a person replied in the chat"
     row.message.save()
-    viewer = client_of("viewer")
+    viewer = client_of("reader")
     page = text(viewer, "admin:bridge_outgoing_changelist", query="?message__state__exact=refused")
     assert "Oi Maria" in page and "a person replied in the chat" in page
     assert "Oi Maria" not in text(viewer, "admin:bridge_outgoing_changelist", query="?message__state__exact=sent")
@@ -114,7 +114,7 @@ def test_every_message_is_listed_with_how_it_stands_and_why(channel, pipeline):
 
 
 def test_a_viewer_looks_and_changes_nothing(channel):
-    viewer = client_of("viewer")
+    viewer = client_of("reader")
     assert "chave-secreta" not in text(viewer, "admin:bridge_channel_way", channel.pk)
     assert "Settings" not in text(viewer, "admin:bridge_channel_change", channel.pk).split("kb-stack")[1]
     for do in ("test", "off"):

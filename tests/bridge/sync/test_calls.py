@@ -117,7 +117,7 @@ def test_a_second_lead_who_calls_is_a_second_alert(account, pipeline, settings, 
 def test_the_overview_says_who_spoke_and_what_until_somebody_has_answered(account, pipeline, kommo):
     standing(pipeline, account, "lost")
     record(pipeline, message=WANTS_TO_CLOSE)
-    page = client_of(roles.OPERATOR).get("/admin/").content.decode()
+    page = client_of(roles.SELLER).get("/admin/").content.decode()
     assert "Quero fechar agora" in page
 
     record(pipeline, message=Message(Direction.STAFF, text="Já te ligo"))

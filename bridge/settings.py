@@ -379,7 +379,7 @@ ADMIN_CONFIRM_MINUTES = env.number("ADMIN_CONFIRM_MINUTES", 10, most=1_440)
 # Whether the admin opens for nobody without a second factor.
 ADMIN_REQUIRE_SECOND_FACTOR = env.flag("ADMIN_REQUIRE_SECOND_FACTOR", default=False)
 
-LANGUAGES = [("pt-br", _("Portuguese (Brazil)")), ("en", _("English"))]
+LANGUAGES = [("pt-br", _("Portuguese (Brazil)")), ("en", _("English")), ("es", _("Spanish"))]
 LANGUAGE_CODE = env.choice("LANGUAGE_CODE", tuple(code for code, _name in LANGUAGES), "pt-br")
 LOCALE_PATHS = [SHARED / "locale"]
 TIME_ZONE = env.zone("TIME_ZONE", "America/Sao_Paulo")
@@ -446,5 +446,6 @@ UNFOLD = {
     "ACCOUNT": {"navigation": [{"title": _("Two-step verification"), "link": reverse_lazy("second-factor")}]},
     "DASHBOARD_CALLBACK": "bridge.admin.dashboard.context",
     "STYLES": [lambda request: static("bridge/admin.css")],
-    "SCRIPTS": [lambda request: static("bridge/find.js")],
+    "SCRIPTS": [lambda request: static("bridge/chrome.js"), lambda request: static("bridge/find.js")],
+    "SHOW_LANGUAGES": True,
 }

@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
 from bridge import health, oauth
 from bridge.admin import advanced, dashboard, finding, invitations, results, second_factor, shadow
@@ -30,6 +31,7 @@ urlpatterns = [
     # In the place of the search for tables that the admin's theme has.
     path("admin/search/", admin.site.admin_view(finding.page)),
     path("admin/welcome/<uidb64>/<token>/", invitations.Welcome.as_view(), name="invited"),
+    path("admin/language/", set_language, name="set_language"),
     path("admin/setup/", include("bridge.admin.setup.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("bridge.api.urls")),

@@ -1,7 +1,7 @@
-"""Check that Portuguese says everything English says, and that what is compiled is what is written.
+"""Check that Portuguese and Spanish say everything English says, and that what is compiled is what is written.
 
-`--write` adds new texts to the catalogue (empty, to be translated), drops unused ones and compiles it. Uses Babel, so
-no gettext has to be installed.
+`--write` adds new texts to the catalogues (empty, to be translated), drops unused ones and compiles them. Uses Babel,
+so no gettext has to be installed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("bridge", "leads", "followups", "templates")
-CATALOGUE = ROOT / "locale/pt_BR/LC_MESSAGES/django.po"
-COMPILED = CATALOGUE.with_suffix(".mo")
+CATALOGUES = {locale: ROOT / f"locale/{locale}/LC_MESSAGES/django.po" for locale in ("pt_BR", "es")}
 KEYWORDS = {
     **DEFAULT_KEYWORDS,
     "gettext_lazy": None,
@@ -70,9 +69,9 @@ def _sources() -> Iterator[tuple[str, bytes]]:
                 yield str(path.relative_to(ROOT)), templatize(path.read_text()).encode()
 
 
-def written() -> Catalog:
-    with CATALOGUE.open("rb") as file:
-        return read_po(file, locale="pt_BR")
+def written(locale: str) -> Catalog:
+    with CATALOGUES[locale].open("rb") as file:
+        return read_po(file, locale=locale)
 
 
 def compiled(catalog: Catalog) -> bytes:
@@ -81,15 +80,17 @@ def compiled(catalog: Catalog) -> bytes:
     return file.getvalue()
 
 
-def faults(catalog: Catalog, wanted: Catalog) -> Iterator[str]:
+def faults(locale: str, wanted: Catalog) -> Iterator[str]:
+    catalog, path = written(locale), CATALOGUES[locale]
     for message in wanted:
         if message.id:
-            yield from _fault_of(message, catalog.get(message.id, message.context))
+            yield from (f"{locale}: {fault}" for fault in _fault_of(message, catalog.get(message.id, message.context)))
     for message in catalog:
         if message.id and wanted.get(message.id, message.context) is None:
-            yield f"not used any more: {message.id!r}"
-    if not COMPILED.exists() or COMPILED.read_bytes() != compiled(catalog):
-        yield f"{COMPILED.relative_to(ROOT)} is not what {CATALOGUE.name} says"
+            yield f"{locale}: not used any more: {message.id!r}"
+    made = path.with_suffix(".mo")
+    if not made.exists() or made.read_bytes() != compiled(catalog):
+        yield f"{made.relative_to(ROOT)} is not what {path.name} says"
 
 
 def _fault_of(message: Any, translated: Any) -> Iterator[str]:
@@ -104,32 +105,31 @@ def _fault_of(message: Any, translated: Any) -> Iterator[str]:
             yield f"{path}:{line}: {error}: {message.id!r}"
 
 
-def write(catalog: Catalog, wanted: Catalog) -> None:
+def write(locale: str, wanted: Catalog) -> None:
+    catalog = written(locale)
     # The time of writing would change the file, and what is compiled of it, at every look.
     written_at = catalog.creation_date
     catalog.update(wanted, no_fuzzy_matching=True)
     catalog.creation_date = written_at
     catalog.obsolete.clear()
-    with CATALOGUE.open("wb") as file:
+    with CATALOGUES[locale].open("wb") as file:
         write_po(file, catalog, sort_output=True, omit_header=False, no_location=True, width=110)
-    COMPILED.write_bytes(compiled(written()))
+    CATALOGUES[locale].with_suffix(".mo").write_bytes(compiled(written(locale)))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="bring the catalogue up to date and compile it")
-    catalog, wanted = written(), used()
-    if parser.parse_args().write:
-        write(catalog, wanted)
-        catalog = written()
-    found = list(faults(catalog, wanted))
+    parser.add_argument("--write", action="store_true", help="bring the catalogues up to date and compile them")
+    asked, wanted = parser.parse_args(), used()
+    if asked.write:
+        for locale in CATALOGUES:
+            write(locale, wanted)
+    found = [fault for locale in CATALOGUES for fault in faults(locale, wanted)]
     for fault in found:
         print(fault, file=sys.stderr)
     if found:
-        print(
-            f"{len(found)} faults. Translate in {CATALOGUE.relative_to(ROOT)}, then: {Path(__file__).name} --write",
-            file=sys.stderr,
-        )
+        where = " and ".join(str(path.relative_to(ROOT)) for path in CATALOGUES.values())
+        print(f"{len(found)} faults. Translate in {where}, then: {Path(__file__).name} --write", file=sys.stderr)
     return 1 if found else 0
 
 

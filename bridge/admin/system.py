@@ -38,7 +38,7 @@ for registered in (User, Group):
 MOST_INVITED_AT_ONCE = 20
 
 
-class PersonForm(UserChangeForm):  # type: ignore[misc]
+class PersonForm(UserChangeForm):
     """A person with their role; somebody with a mixture of staff's own has none of the shipped ones."""
 
     role = RoleField(required=False)

@@ -194,7 +194,7 @@ def _moved(lead: Lead) -> str:
     words = {"age": age(lead.stage_set_at)}
     if by := re.fullmatch(r"moved by (.+)", lead.decision_reason or ""):
         return _("moved by %(who)s, here, %(age)s ago") % {**words, "who": by[1]}
-    return _(MOVED.get(lead.stage_set_by, MOVED[Lead.Actor.BRIDGE])) % words
+    return _(MOVED[Lead.Actor(lead.stage_set_by)]) % words
 
 
 MOVED = {

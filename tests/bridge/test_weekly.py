@@ -21,7 +21,7 @@ MONDAY = datetime(2026, 11, 23, 8, 0, tzinfo=ZONE)
 
 def wanting(name, pipeline, language="en", **more):
     user = User.objects.create_user(name, f"{name}@example.com", is_staff=True, **more)
-    user.groups.add(Group.objects.get(name="viewer"))
+    user.groups.add(Group.objects.get(name="reader"))
     return WeeklyMail.objects.create(user=user, pipeline=pipeline, language=language)
 
 
@@ -107,7 +107,7 @@ def test_who_may_not_see_leads_any_more_or_is_gone_gets_none(pipeline, wish, mai
 
 
 def test_it_is_asked_for_and_ended_on_the_page_of_results(pipeline):
-    client = client_of("viewer")
+    client = client_of("reader")
     asked = client.post("/admin/results/weekly/", {"wanted": "1"}, headers={"accept-language": "pt-BR"}, follow=True)
     assert "não tem e-mail" in asked.content.decode()
     User.objects.update(email="vera@example.com")
@@ -122,7 +122,7 @@ def test_it_is_asked_for_and_ended_on_the_page_of_results(pipeline):
 
 def test_whoever_asks_in_the_week_is_first_told_of_it_when_it_is_over(pipeline, mailoutbox, time_machine):
     time_machine.move_to(MONDAY + timedelta(days=2), tick=False)
-    client = client_of("viewer")
+    client = client_of("reader")
     User.objects.update(email="vera@example.com")
     client.post("/admin/results/weekly/", {"wanted": "1"})
     weekly.send()

@@ -10,7 +10,7 @@ from tests.browser.visits import barriers, fits
 
 @pytest.mark.parametrize("key", ["t", "Control+k"])
 def test_a_lead_is_found_without_the_mouse(open_page, played, key):
-    page = open_page(role="viewer")
+    page = open_page(role="reader")
     page.keyboard.press(key)
     page.get_by_role("searchbox").fill("rocha gabri")
     expect(page.locator("#command-results-list a").filter(has_text="Gabriela Rocha")).to_be_visible()
@@ -21,7 +21,7 @@ def test_a_lead_is_found_without_the_mouse(open_page, played, key):
 
 @pytest.mark.parametrize(("viewport", "dark"), [("desktop", True), ("phone", False)])
 def test_a_lead_is_found_by_a_click_or_two(open_page, played, viewport, dark):
-    page = open_page(language="pt-BR", viewport=viewport, dark=dark, role="operator")
+    page = open_page(language="pt-BR", viewport=viewport, dark=dark, role="seller")
     if viewport == "phone":
         page.locator("[x-on\\:click*=sidebar]:visible").first.click()
     page.get_by_role("button", name="Buscar leads, telefones, páginas…").click()
@@ -35,7 +35,7 @@ def test_a_lead_is_found_by_a_click_or_two(open_page, played, viewport, dark):
 
 
 def test_what_nobody_is_called_is_said_and_enter_does_nothing(open_page, played):
-    page = open_page(role="viewer")
+    page = open_page(role="reader")
     page.keyboard.press("t")
     page.get_by_role("searchbox").fill("zebedeu")
     expect(page.get_by_text("Nothing found")).to_be_visible()

@@ -17,7 +17,7 @@ def address(number):
 
 def test_a_card_leads_to_its_lead(full, account):
     number = Card.objects.get(lead=full).kommo_lead_id
-    answer = client_of("viewer").get(address(number))
+    answer = client_of("reader").get(address(number))
     assert answer.url == reverse("admin:leads_lead_change", args=[full.pk])
 
 

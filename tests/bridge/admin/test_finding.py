@@ -40,8 +40,8 @@ def test_people_come_before_pages_and_pages_before_actions(staff, pipeline):
 
 def test_what_is_not_open_to_somebody_is_not_found(pipeline):
     assert found(client_of("manager"), "export") == [("Export leads", reverse("admin:leads_lead_changelist"))]
-    assert found(client_of("viewer"), "export") == []
-    assert found(client_of("viewer"), "invite") == []
+    assert found(client_of("reader"), "export") == []
+    assert found(client_of("reader"), "invite") == []
 
 
 def test_pages_are_found_in_the_persons_language(staff, pipeline):

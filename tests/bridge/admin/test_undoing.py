@@ -73,7 +73,7 @@ def test_it_is_as_it_was_after_one_press(pipeline, lead, deed):
     if begin:
         begin(lead)
     before = stand(lead)
-    client = client_of("operator")
+    client = client_of("seller")
     signed = button(do(client, lead, what, **values))
     assert stand(lead) != before
 
@@ -85,7 +85,7 @@ def test_it_is_as_it_was_after_one_press(pipeline, lead, deed):
 
 
 def test_nothing_is_taken_back_over_what_happened_since(pipeline, lead):
-    client = client_of("operator")
+    client = client_of("seller")
     signed = button(do(client, lead, "move", stage="qualified"))
     lead.refresh_from_db()
     won = pipeline.stages.get(key="won")
@@ -99,7 +99,7 @@ def test_nothing_is_taken_back_over_what_happened_since(pipeline, lead):
 
 
 def test_pressed_twice_it_is_done_once(pipeline, lead):
-    client = client_of("operator")
+    client = client_of("seller")
     signed = button(do(client, lead, "move", stage="qualified"))
     client.post(reverse("lead-undo"), {"what": signed})
     answer = client.post(reverse("lead-undo"), {"what": signed}, follow=True)
@@ -109,17 +109,17 @@ def test_pressed_twice_it_is_done_once(pipeline, lead):
 def test_what_nobody_signed_is_nothing(lead):
     forged = signing.dumps({"lead": str(lead.pk), "do": "move"}, salt="another")
     for what in (forged, "", "x"):
-        assert client_of("operator").post(reverse("lead-undo"), {"what": what}).status_code == 404
+        assert client_of("seller").post(reverse("lead-undo"), {"what": what}).status_code == 404
 
 
 def test_whoever_may_only_look_undoes_nothing(lead):
-    signed = button(do(client_of("operator"), lead, "move", stage="qualified"))
-    assert client_of("viewer").post(reverse("lead-undo"), {"what": signed}).status_code == 403
+    signed = button(do(client_of("seller"), lead, "move", stage="qualified"))
+    assert client_of("reader").post(reverse("lead-undo"), {"what": signed}).status_code == 403
 
 
 def test_giving_back_on_the_overview_is_taken_back_too(lead):
     hand_over(lead)
-    client = client_of("operator")
+    client = client_of("seller")
     answer = client.post(reverse("overview-act", args=["resume-agent"]), {"lead": lead.pk}, follow=True)
     client.post(reverse("lead-undo"), {"what": button(answer)})
     lead.refresh_from_db()

@@ -79,6 +79,8 @@ class ModelledKommo:
         self.unlisted: set[int] = set()
         # The ids of ours that leads were made with.
         self.made: list[str] = []
+        # Leads whose name was refused when they were made.
+        self.named_by_kommo: set[int] = set()
         self.written: list[str] = []
         self.moods: list[str] = []
         self.late: list[tuple[Callable, list[dict]]] = []
@@ -205,7 +207,9 @@ class ModelledKommo:
         told = {key: body[key] for key in ("pipeline_id", "status_id")}
         # A name that was refused is left out, and Kommo gives one of its own.
         lead_id = self.make(phone, tags=tags, bridge_id=values[BRIDGE_ID], name=body.get("name", ""), **told)
-        self.leads[lead_id]["name"] = self.leads[lead_id]["name"] or f"Lead #{lead_id}"
+        if not self.leads[lead_id]["name"]:
+            self.leads[lead_id]["name"] = f"Lead #{lead_id}"
+            self.named_by_kommo.add(lead_id)
         self.made.append(values[BRIDGE_ID])
         self.unlisted.add(lead_id)
         return Created((body["request_id"],), lead_id, lead_id + CONTACTS, False)
@@ -506,7 +510,9 @@ class Delivering(RuleBasedStateMachine):
         lead, held = card.lead, self.kommo.leads[card.kommo_lead_id]
         assert (card.state, card.in_doubt, card.waiting_reason) == ("in_sync", {}, "")
         assert held["bridge_id"] in (str(lead.pk), "")
-        assert held["name"] == (lead.name or lead.phone)
+        # A phone names a card only when it is made: where it was refused, Kommo's own name stays until there is one.
+        nameless = f"Lead #{card.kommo_lead_id}" if card.kommo_lead_id in self.kommo.named_by_kommo else lead.phone
+        assert held["name"] == (lead.name or nameless)
         if card.kommo_lead_id not in self.renamed:
             # Our own older write, however late it arrives, is nobody's edit.
             assert lead.name == self.said.get(lead.phone, "")

@@ -143,7 +143,10 @@ def _alternatives(lead: Lead) -> dict[str, Any]:
         }
         for one in found
     ]
-    return {"alternatives": rows, "in_the_way": sorted(shared)}
+    # The answer first: where it stands, where it goes next, and what it is kept from. The rest is there for who asks.
+    answer = [row for row in rows if row["label"]]
+    elsewhere = [row for row in rows if not row["label"]]
+    return {"answer": answer, "elsewhere": elsewhere, "in_the_way": sorted(shared)}
 
 
 def _facts(lead: Lead) -> list[dict[str, Any]]:

@@ -55,11 +55,12 @@ def _shown(leads: QuerySet[Any], now: datetime) -> QuerySet[Any]:
     theirs = messages.filter(direction=Message.Direction.INBOUND)
     ours = messages.filter(direction=Message.Direction.STAFF)
     is_late = Case(When(waits_since__lt=now - F("pipeline__handoff_task_within"), then=True), default=False)
-    return leads.annotate(
+    shown: QuerySet[Any] = leads.annotate(
         is_late=is_late,
         said=Subquery(theirs.values("text")[:1]),
         served_by=Subquery(ours.values("author")[:1]),
     )
+    return shown
 
 
 def fortnight(pipeline: Pipeline, *, now: datetime) -> dict[str, list[int]]:

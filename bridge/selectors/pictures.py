@@ -65,9 +65,9 @@ def arrivals(pipeline: Pipeline, period: Period) -> list[list[int]]:
     zone = ZoneInfo(period.time_zone)
     rows = Message.objects.filter(period.of("at"), results.of_pipeline(pipeline, "lead")).order_by()
     written = rows.filter(direction=Message.Direction.INBOUND)
-    at = {"weekday": ExtractIsoWeekDay("at", tzinfo=zone), "hour": ExtractHour("at", tzinfo=zone)}
+    at_hours = written.annotate(weekday=ExtractIsoWeekDay("at", tzinfo=zone), hour=ExtractHour("at", tzinfo=zone))
     table = [[0] * HOURS for _ in range(WEEKDAYS)]
-    for weekday, hour, number in written.annotate(**at).values_list("weekday", "hour").annotate(number=Count("pk")):
+    for weekday, hour, number in at_hours.values_list("weekday", "hour").annotate(number=Count("pk")):
         table[weekday - 1][hour] = number
     return table
 

@@ -66,8 +66,8 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
     reason = f"resumed by {request.user}"
     before = undoing.standing(lead)
     if handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
-        said = _("The agent answers again.")
-        return undoing.told(request, said, do="resume", lead_id=lead.pk, before=before)
+        done = _("The agent answers again.")
+        return undoing.told(request, done, do="resume", lead_id=lead.pk, before=before)
     return _("The agent answers already.")
 
 

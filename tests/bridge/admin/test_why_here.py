@@ -6,7 +6,7 @@ from __future__ import annotations
 def test_the_answer_stands_before_what_is_folded(staff, full):
     page = staff.get(f"/admin/leads/lead/{full.pk}/change/")
 
-    assert [row["name"] for row in page.context["answer"]][0] == full.stage.name
+    assert page.context["answer"][0]["name"] == full.stage.name
     assert page.context["elsewhere"]
     shown = page.content.decode()
     answer, folded = shown.index('id="why"'), shown.index("Why not in the other stages")

@@ -14,6 +14,7 @@ from bridge.version import VERSION
 from tests.repository import ROOT, text_of
 
 sys.path.insert(0, str(ROOT / "scripts"))
+import check_newest
 import release_parts
 
 PROJECT = tomllib.loads(text_of(ROOT / "pyproject.toml"))
@@ -83,3 +84,28 @@ def test_the_files_of_an_image_are_what_the_dockerfile_copies_and_the_context_le
     assert {"Dockerfile", ".dockerignore", "manage.py", "requirements.lock", "deploy/gunicorn.conf.py"} <= names
     assert "bridge/settings.py" in names
     assert {name.split("/")[0] for name in names}.isdisjoint({"packages", "tests", ".env", "data", "scripts"})
+
+
+def test_the_core_that_runs_on_the_newest_python_is_there():
+    assert [name for name in check_newest.CORE if not (ROOT / name).exists()] == []
+    ours = check_newest.pins(check_newest.PINS)
+    assert check_newest.NEWEST.keys() <= ours.keys()
+    assert set(check_newest.TOOLS) <= check_newest.pins(check_newest.DEV_PINS).keys()
+
+
+def test_the_newest_python_at_hand_is_found_and_one_that_cannot_answer_is_none(tmp_path, monkeypatch):
+    def python(name: str, says: str) -> None:
+        found = tmp_path / ".pyenv" / "versions" / name / "bin" / "python3"
+        found.parent.mkdir(parents=True)
+        found.write_text(f"#!/bin/sh\n{says}\n")
+        found.chmod(0o755)
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(check_newest.shutil, "which", lambda name: None)
+    assert check_newest.newest() is None
+    python("3.2.1", "echo 3 2")
+    python("broken", "exit 1")
+    assert check_newest.newest() is None
+    python("3.98.0", "echo 3 98")
+    python("3.97.0", "echo 3 97")
+    assert check_newest.newest() == tmp_path / ".pyenv" / "versions" / "3.98.0" / "bin" / "python3"

@@ -7,7 +7,7 @@ import pytest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
-from tests.operations.document import ROOT
+from tests.repository import ROOT
 
 sys.path.insert(0, str(ROOT / "packages" / "python-client" / "src"))
 

@@ -22,7 +22,7 @@ from bridge.api import keys
 from bridge.models import ApiKey
 from bridge.wsgi import application
 from leads.models import Lead
-from tests.operations.document import ROOT
+from tests.repository import ROOT
 
 sys.path.insert(0, str(ROOT / "examples" / "adopting"))
 from chat_webhook import Outcome, listen

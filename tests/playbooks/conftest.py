@@ -10,8 +10,8 @@ from bridge import tasks
 from bridge.configuration.importing import bring_in
 from kommo_sandbox.reference import OTHER_PIPELINE_ID
 from leads.models import Pipeline
-from tests.operations.document import ROOT
 from tests.playbooks.office import TUESDAY, Office
+from tests.repository import ROOT
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from leads.models import Pipeline
 from leads.reports import Direction, Meeting, Message
 from tests.bridge.sync.mapped import read_back
 from tests.conftest import drain, lead_of, record, rested
-from tests.operations.document import ROOT
+from tests.repository import ROOT
 
 PAGE = ROOT / "docs" / "playbooks.md"
 # A Tuesday, at ten in São Paulo.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bridge.configuration import yaml_file
 from leads.models import Pipeline
 from tests.conftest import amount
-from tests.operations.document import ROOT
 from tests.playbooks.office import page
+from tests.repository import ROOT
 
 ANA, BETO, CAIO, DORA, EVA = (f"+5511999990{number:03d}" for number in range(1, 6))
 LUZ, MEMO, NINA, OLGA = (f"+5255123400{number:02d}" for number in range(1, 5))

@@ -42,15 +42,22 @@ export class Events {
     return this;
   }
 
-  /** What to answer. `body` is the raw body: a signature is one of bytes. */
-  async handle(headers: Record<string, string | string[] | undefined>, body: string): Promise<Answer> {
-    const small = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value ?? '')]));
+  /** Answer a request of the fetch standard: Next.js, Hono, Bun, Deno, workers. Bind it: `POST = (request) => events.fetch(request)`. */
+  async fetch(request: Request): Promise<Response> {
+    const answer = await this.handle(request.headers, await request.text());
+    return answer.body === undefined
+      ? new Response(null, { status: answer.status, headers: answer.headers })
+      : Response.json(answer.body, { status: answer.status, headers: answer.headers });
+  }
+
+  /** What to answer. `headers` of Node or of the fetch standard. `body` is the raw body: a signature is one of bytes. */
+  async handle(headers: Headers | Record<string, string | string[] | undefined>, body: string): Promise<Answer> {
+    const pairs = headers instanceof Headers ? [...headers] : Object.entries(headers);
+    const small = Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), String(value ?? '')]));
     const id = small['webhook-id'] ?? '';
     if (!this.#isSigned(id, small['webhook-timestamp'] ?? '', small['webhook-signature'] ?? '', body)) {
       return { status: 401, body: { detail: 'the signature is missing, wrong or old' }, headers: {} };
     }
-    const known = await this.#store.get(id);
-    if (known) return known;
     const event = { id, ...(JSON.parse(body) as Omit<BridgeEvent, 'id'>) };
     const found = this.#handlers.get(event.type);
     if (!found) {
@@ -59,13 +66,29 @@ export class Events {
         ? { status: 200, body: { skip: true, reason: 'no handler' }, headers: {} }
         : { status: 204, headers: {} };
     }
-    if (this.#underWay.has(id)) return later();
+    // Before the store is asked, which may take its time: whoever comes meanwhile must not act, too.
+    if (this.#underWay.has(id)) return (await this.#store.get(id)) ?? later();
     this.#underWay.add(id);
+    const known = await this.#known(id);
+    if (known) return known;
     const acting = this.#act(found.handler, event);
     if (!found.slow) return acting;
     // Whoever comes again starts what failed again.
     acting.catch((error: unknown) => console.error(`what was to be done with ${event.type} ${id} failed`, error));
     return later();
+  }
+
+  /** What was answered before, if anything; then, and where the store fails, nothing is under way any more. */
+  async #known(id: string): Promise<Answer | undefined> {
+    let known: Answer | undefined;
+    let isAsked = false;
+    try {
+      known = await this.#store.get(id);
+      isAsked = true;
+      return known;
+    } finally {
+      if (known || !isAsked) this.#underWay.delete(id);
+    }
   }
 
   async #act(handler: Handler, event: BridgeEvent): Promise<Answer> {

@@ -100,3 +100,56 @@ test('only the bridge is heard', async () => {
   assert.equal((await events.handle(...fake.event('lead.stage_changed', { lead: {} }))).status, 204);
   assert.equal((await events.handle(headers, body)).body.skip, true);
 });
+
+test('two deliveries of one event at the same moment act once, however slow the store is', async () => {
+  const { fake } = fakeBridge();
+  const stored = new Map();
+  let answerFirst;
+  let isFirst = true;
+  const firstAnswered = new Promise((done) => { answerFirst = done; });
+  const store = {
+    // The second is told of nothing until the first has ended.
+    get: async (id) => {
+      const found = stored.get(id);
+      if (!isFirst) await firstAnswered;
+      isFirst = false;
+      return found;
+    },
+    put: (id, answer) => { stored.set(id, answer); },
+  };
+  let acted = 0;
+  const events = new Events(SECRET, store).on('agent.paused', () => { acted += 1; });
+  const told = fake.event('agent.paused', { lead: { id: '1' } });
+  const first = events.handle(...told);
+  const second = events.handle(...told);
+  assert.equal((await first).status, 200);
+  answerFirst();
+  assert.equal((await second).status, 503);
+  assert.equal((await events.handle(...told)).status, 200);
+  assert.equal(acted, 1);
+});
+
+test('a store that fails leaves nothing under way', async () => {
+  const { fake } = fakeBridge();
+  const answers = [new Error('away'), undefined];
+  const store = { get: () => { const next = answers.shift(); if (next) throw next; }, put: () => {} };
+  let acted = 0;
+  const events = new Events(SECRET, store).on('agent.paused', () => { acted += 1; });
+  const told = fake.event('agent.paused', { lead: { id: '1' } });
+  await assert.rejects(events.handle(...told));
+  assert.equal((await events.handle(...told)).status, 200);
+  assert.equal(acted, 1);
+});
+
+test('events are a handler of the fetch standard', async () => {
+  const { fake } = fakeBridge();
+  const events = new Events(SECRET).on('followup.due', () => ({ text: 'Olá' }));
+  const [headers, body] = due(fake);
+  const asked = (sent) => new Request('http://agent.test/hook', { method: 'POST', headers, body: sent });
+  const answer = await events.fetch(asked(body));
+  assert.deepEqual([answer.status, await answer.json()], [200, { text: 'Olá' }]);
+  assert.equal((await events.fetch(asked(`${body} `))).status, 401);
+  const news = fake.event('lead.stage_changed', { lead: {} });
+  const told = await events.fetch(new Request('http://agent.test/hook', { method: 'POST', headers: news[0], body: news[1] }));
+  assert.equal(told.status, 204);
+});

@@ -6,7 +6,7 @@ import json
 
 from drf_spectacular.generators import SchemaGenerator
 
-from tests.operations.document import ROOT
+from tests.repository import ROOT
 
 
 def test_generated_clients_make_every_call_of_the_document():

@@ -13,6 +13,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -91,22 +92,21 @@ class SqliteStore:
     """Survives a restart, in one file that the processes of one host share."""
 
     def __init__(self, path: str) -> None:
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=20)
-        self._lock = threading.Lock()
-        with self._lock:
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS answers (id TEXT PRIMARY KEY, status INTEGER, body TEXT)"
-            )
+        self._path = path
+        self._run("CREATE TABLE IF NOT EXISTS answers (id TEXT PRIMARY KEY, status INTEGER, body TEXT)")
 
     def get(self, event_id: str) -> Answer | None:
-        with self._lock:
-            row = self._database.execute("SELECT status, body FROM answers WHERE id = ?", (event_id,)).fetchone()
+        row = self._run("SELECT status, body FROM answers WHERE id = ?", event_id)
         return Answer(row[0], json.loads(row[1])) if row else None
 
     def put(self, event_id: str, answer: Answer) -> None:
-        with self._lock:
-            values = (event_id, answer.status, json.dumps(answer.body))
-            self._database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", values)
+        values = (event_id, answer.status, json.dumps(answer.body))
+        self._run("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", *values)
+
+    def _run(self, sql: str, *values: Any) -> Any:
+        """Return the first row. A connection for each: threads share none, and none is left open."""
+        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=20)) as database:
+            return database.execute(sql, values).fetchone()
 
 
 Handler = Callable[[Event], Any]

@@ -128,7 +128,7 @@ def test_everything_the_code_reads_is_in_the_image(image):
     not_for_running = {
         *("benchmarks", "build", "data", "deploy", "docs", "examples", "packages", "scripts", "staticfiles", "tests"),
     }
-    of_tools = {name for name in here if name.startswith((".", "__")) or name in ("htmlcov", "mutants")}
+    of_tools = {name for name in here if name.startswith((".", "__")) or name in ("dist", "htmlcov", "mutants")}
     assert here - not_for_running - of_tools <= {path.name for path in image.iterdir()}
 
 

@@ -147,8 +147,8 @@ def test_in_portuguese_every_step_fits_the_screen_and_keeps_nobody_out(open_page
         ("connect", "Conectar o Kommo"),
         ("pipeline", "Escolher o funil"),
         ("bind", "Vincular etapas e campos"),
-        ("webhook", "Ouvir o que as pessoas fazem"),
-        ("ways", "Ouvir as conversas"),
+        ("webhook", "Receber as mudanças do Kommo"),
+        ("ways", "Receber as conversas"),
         ("key", "Criar a chave do agente"),
         ("trial", "Enviar a primeira mensagem"),
     ):

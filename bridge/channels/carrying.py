@@ -457,7 +457,7 @@ def _after_failure(
     row: Outgoing, parts: list[MessagePart], part: MessagePart, reason: str, now: datetime, *, gone: Any = None
 ) -> Task | None:
     """Let the next way try what this one could not, or end."""
-    left = part.text if any(one.state in ending.LEFT for one in parts) else row.message.text
+    left = "\n".join(one.text for one in parts if one is part or one.state == P.QUEUED)
     others = [one for one in _others(row, now) if queueing.says_something(one, left)]
     if not others:
         part.state, part.reason = P.NOT_DELIVERED, reason[:500]
@@ -486,9 +486,12 @@ def _recut(row: Outgoing, parts: list[MessagePart], route: Route) -> None:
     left = [one for one in parts if one.state == P.QUEUED]
     kept = [one for one in parts if one.state != P.QUEUED]
     if kept:
-        texts = [text for one in left for text in queueing.parts_of(one.text, route)[0]]
+        cut = [queueing.parts_of(one.text, route) for one in left]
+        texts = [text for some, _ in cut for text in some if text.strip()]
+        notes = list(dict.fromkeys([*row.changes, *(note for _, some in cut for note in some)]))
     else:
         texts, notes = queueing.parts_of(row.message.text, route)
+    if notes != row.changes:
         row.changes = notes
         row.save(update_fields=["changes"])
     if texts != [one.text for one in left]:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from bridge.channels import kommo_salesbot, ways
+from bridge.channels import kommo_chats, kommo_salesbot, ways
 from bridge.channels.kinds import WAYS
 from bridge.models import AgentEvent, Catalogue, Channel, Outgoing
 from bridge.sync import catalogue, takeovers
@@ -309,6 +309,41 @@ def test_a_used_up_quota_rests_the_way_and_the_next_one_says_it(agent, account, 
     assert way_out.rests_until and "quota" in way_out.failure
     # While it rests it is not asked again.
     assert len([one for one in kommo.journal() if one["path"].endswith("/send_message")]) == 2
+
+
+@pytest.mark.parametrize("is_another_there", [True, False])
+def test_a_quota_that_ends_in_the_middle_of_an_answer_loses_and_doubles_nothing(
+    agent, account, kommo, lead, chats, way, messengers, monkeypatch, is_another_there
+):
+    monkeypatch.setattr(kommo_chats, "LIMIT", 9)
+    if is_another_there:
+        way("waha")
+    kommo.post("options", {"messages_quota": 1})
+    answer = say(agent, lead, "primeira\n\nsegunda\n\nterceira")
+    carry()
+
+    assert [one["text"] for one in chat(account, lead)] == ["primeira"]
+    now = state_of(answer, agent)
+    if is_another_there:
+        assert messengers.said == ["segunda", "terceira"]
+        assert (now["state"], now["channel"]) == ("sent", "waha")
+    else:
+        assert [one["state"] for one in now["parts"]] == ["sent", "not_delivered", "refused"]
+        assert (now["state"], now["reason"]) == ("not_delivered", "the quota of Kommo's chats add-on is used up")
+
+
+def test_what_is_left_for_a_bot_after_another_way_is_no_empty_part(agent, account, kommo, lead, way, messengers):
+    way("zapi")
+    ways.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": FIELD})
+    messengers.answers += [None, (400, {"message": "no"})]
+    answer = say(agent, lead, f"{'a' * 4090}\n\n{'👍' * 4096} fim")
+    assert len(answer.json()["parts"]) == 3
+    carry()
+
+    assert [one["text"] for one in chat(account, lead)] == ["fim"]
+    said = state_of(answer, agent)
+    assert [one["text"] for one in said["parts"]][1:] == ["fim"]
+    assert said["changed"] == [kommo_salesbot.NO_EMOJI]
 
 
 def test_a_closed_chat_is_told(agent, account, kommo, lead, chats):

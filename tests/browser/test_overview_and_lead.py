@@ -47,7 +47,7 @@ def test_a_lead_is_given_back_on_a_phone_in_portuguese(open_page, lead):
 
     row.get_by_role("button", name="Devolver ao agente").click()
 
-    expect(page.get_by_text("O agente volta a responder.")).to_be_visible()
+    expect(page.get_by_text("O agente voltou a responder.")).to_be_visible()
     expect(page.get_by_text("Ninguém espera: o agente responde a todos os leads.")).to_be_visible()
     lead.refresh_from_db()
     assert not lead.in_handoff

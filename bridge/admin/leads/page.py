@@ -124,8 +124,8 @@ def _sides(lead: Lead, card: Card | None) -> sides.Sides | None:
 def _alternatives(lead: Lead) -> dict[str, Any]:
     """Return every stage with its reasons; what keeps the lead from all of them is told once, apart."""
     found = why_not(lead)
-    elsewhere = [one.reasons for one in found if one.standing is Standing.NOT_HERE]
-    shared = set(elsewhere[0]).intersection(*elsewhere[1:]) if len(elsewhere) > 1 else set()
+    others = [one.reasons for one in found if one.standing is Standing.NOT_HERE]
+    shared = set(others[0]).intersection(*others[1:]) if len(others) > 1 else set()
     names = {stage.key: stage.name for stage in rulebook(lead.pipeline).stages_by_key.values()}
     tones = {
         Standing.HERE: ("success", "check_circle", _("here")),

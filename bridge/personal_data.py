@@ -48,6 +48,8 @@ from leads.models import Event, JoinedLead, Lead
 # What stands where a trouble quoted somebody.
 UNNAMED = "refused; the words named a person who was erased"
 MESSAGES = SessionStorage.session_key
+# A button that takes something back carries, packed and signed, how whoever's lead stood, with the reason in words.
+UNDO = "kb-undo"
 REASON = "the person asked to be forgotten"
 # Ids of Kommo's are numbers that may stand for anything.
 TELLING = [kind.value for kind in Kind if kind not in (Kind.KOMMO_CONTACT, Kind.KOMMO_CHAT)]
@@ -242,7 +244,7 @@ def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:
                 rows.filter(quoting).update(**{column: UNNAMED})
     for session in Session.objects.iterator():
         said = session.get_decoded()
-        if any(word in str(said.get(MESSAGES, "")) for word in {*names, *words}):
+        if any(word in str(said.get(MESSAGES, "")) for word in {*names, *words, UNDO}):
             del said[MESSAGES]
             session.session_data = Session.objects.encode(said)
             session.save(update_fields=["session_data"])

@@ -24,6 +24,8 @@ import redis
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.core import signing
 from django.core.cache import cache
 from django.db import connection, models
 from django.db.utils import ConnectionHandler
@@ -34,6 +36,7 @@ from django_q.models import Task
 from django_q.tasks import async_task
 
 from bridge import logs, personal_data, tasks
+from bridge.admin.leads.undoing import SALT
 from bridge.api import keys
 from bridge.configuration.connecting import destination_for
 from bridge.intakes import processing, ways
@@ -944,3 +947,17 @@ def test_by_an_address_of_another_pipelines_lead_a_third_is_known_to_be_theirs(a
     erasure.erase(one, by=Lead.Actor.STAFF, now=timezone.now())
     last.refresh_from_db()
     assert last.erased_at and not last.name
+
+
+def test_what_a_button_that_nobody_saw_would_take_back_goes_too(account, maria, staff):
+    """It carries the reason for which a person had the lead, packed: nothing in it is found by a word."""
+    page = f"/admin/leads/lead/{maria.pk}/do"
+    staff.post(f"{page}/pause/", {"reason": "barropreto ligou"})
+    staff.post(f"{page}/resume/")
+    waiting = str([session.get_decoded().get(MESSAGES) for session in Session.objects.all()])
+    packed = re.findall(r"[\w-]+:[\w-]+:[\w-]{40,}", waiting)
+    assert "barropreto ligou" in str([signing.loads(one, salt=SALT) for one in packed])
+
+    erase(maria)
+
+    assert [session.get_decoded() for session in Session.objects.all() if MESSAGES in session.get_decoded()] == []

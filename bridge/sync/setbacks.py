@@ -10,21 +10,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 
 from bridge.errors import KommoError, KommoRejectedError
+from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose, decide, purpose_of
-from bridge.models import Account
+from bridge.models import Account, Card, Catalogue
 from bridge.sync import outbox, refusals, room, settlement, switches
 from bridge.sync.backoff import REST_CAP, delay
 from bridge.sync.entry import Entry
 from bridge.sync.ledger import Call
 from bridge.sync.plan import Operation
-
-if TYPE_CHECKING:
-    from bridge.sync.delivery import Drain
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +31,28 @@ Verdict = tuple[Entry, KommoRejectedError, Action]
 
 # So many cards refused one by one without a culprit, and none taken: then it is not the cards.
 REFUSED_ALIKE = 8
+
+
+class Drain(Protocol):
+    """What a setback asks of the drain it befell (bridge/sync/delivery.py)."""
+
+    account: Account
+    client: KommoClient
+    catalogue: Catalogue | None
+    delivered: int
+
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+    def newest_call(self, *, of: KommoError | None = None) -> Call: ...
+
+    def renew_catalogue(self, *, if_older_than: timedelta = timedelta(0)) -> bool: ...
+
+    def look_up(self, unsure: list[Entry]) -> bool: ...
+
+    def plan_all(self, cards: Sequence[Card]) -> list[Entry]: ...
+
+    def miss(self, entries: list[Entry], reason: str) -> None: ...
 
 
 class Setbacks:

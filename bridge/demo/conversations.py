@@ -72,14 +72,14 @@ CONVERSATIONS = (
     Conversation(
         who="Ana, first message",
         phone="+55 81 98111-0001",
-        shows="S1: a card with contact and phone, before anybody knows the name",
+        shows="a card with contact and phone, before anybody knows the name",
         said=(Said("Oi! Vi o anúncio de vocês."),),
         stage="NOVO LEAD",
     ),
     Conversation(
         who="Bruno, name learned later",
         phone="5581981110002@s.whatsapp.net",
-        shows="S2: card and contact get the name",
+        shows="card and contact get the name",
         said=(
             Said("Bom dia"),
             Said(
@@ -92,7 +92,7 @@ CONVERSATIONS = (
     Conversation(
         who="Carla, solutions presented",
         phone="(81) 98111-0003",
-        shows="S3: the four solutions are on the table",
+        shows="the four solutions are on the table",
         said=(
             Said("Quais são as opções?", {"name": "Carla Dias"}),
             Said("Temos quatro soluções…", {}, PRESENTED, "outbound"),
@@ -104,7 +104,7 @@ CONVERSATIONS = (
     Conversation(
         who="Diego, qualified",
         phone="+5581981110004",
-        shows="S4, S10, S11: score 82, bill, flow and objection reach fields and tags",
+        shows="score 82, bill, flow and objection reach fields and tags",
         said=(
             Said("Quero alugar um lote", {"name": "Diego Alves", "chosen_flow": "Aluguel de Lote"}, CHOOSING),
             Said(
@@ -121,7 +121,7 @@ CONVERSATIONS = (
     Conversation(
         who="Elisa, bill too low",
         phone="+5581981110005",
-        shows="S5: disqualified by the bill, though the score is high",
+        shows="disqualified by the bill, though the score is high",
         said=(
             Said(
                 "Pago uns 180 reais",
@@ -136,7 +136,7 @@ CONVERSATIONS = (
     Conversation(
         who="Fábio, score too low",
         phone="+5581981110006",
-        shows="S5: disqualified by the score",
+        shows="disqualified by the score",
         said=(
             Said("Só estou curioso", {"name": "Fábio Nunes", "qualification_score": 35}, QUALIFYING),
             Said("Não confio muito nisso", {}, {"objections_raised": ["desconfiança"]}),
@@ -148,7 +148,7 @@ CONVERSATIONS = (
     Conversation(
         who="Gabriela, meeting booked",
         phone="+5581981110007",
-        shows="S6: a booked meeting moves the card by itself",
+        shows="a booked meeting moves the card by itself",
         said=(
             Said(
                 "Quero minha própria usina",
@@ -208,7 +208,7 @@ CONVERSATIONS = (
     Conversation(
         who="Karina, a seller takes over",
         phone="+5581981110011",
-        shows="S7: a seller drags her card to ATENDIMENTO HUMANO in Kommo, and the agent falls silent",
+        shows="a seller drags her card to ATENDIMENTO HUMANO in Kommo, and the agent falls silent",
         said=(Said("Quero fechar hoje, posso falar com alguém?", {"name": "Karina Pires"}, PRESENTED),),
         dragged_to="ATENDIMENTO HUMANO",
         afterwards=(Said("Alguém aí?"),),
@@ -219,7 +219,7 @@ CONVERSATIONS = (
     Conversation(
         who="Leandro, never answers",
         phone="+5581981110012",
-        shows="S8: three follow-ups reach the agent, nobody answers, and the lead is given up",
+        shows="three follow-ups reach the agent, nobody answers, and the lead is given up",
         said=(
             Said("Quanto custa?", {"name": "Leandro Sá"}),
             Said("Depende da sua conta de luz. Quanto vem por mês?", {}, PRESENTED, "outbound"),

@@ -25,6 +25,7 @@ from leads.models import (
     Lead,
     Meeting,
     Message,
+    NameWord,
     Objection,
     ProbablySame,
 )
@@ -218,7 +219,7 @@ def _claim(lead: Lead, has_cards: set[UUID]) -> tuple[Any, ...]:
 # --- What hangs on them
 
 # Rows that may not stand twice on one lead, by what would be the same.
-ONCE: tuple[tuple[type[models.Model], str], ...] = ((Objection, "key"), (Message, "message_id"))
+ONCE: tuple[tuple[type[models.Model], str], ...] = ((Objection, "key"), (Message, "message_id"), (NameWord, "word"))
 
 
 def _move_rows(lead: Lead, other: Lead) -> None:

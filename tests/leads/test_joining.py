@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from leads import handoff, joining, stages
 from leads.addresses import parse
 from leads.interactions import record_all
-from leads.models import Event, FurtherAddress, JoinedLead, Lead, Meeting, ProbablySame, Stage
+from leads.models import Event, FurtherAddress, JoinedLead, Lead, Meeting, NameWord, ProbablySame, Stage
 from leads.models import Message as Row
 from leads.reports import Direction, Interaction, Message
 from leads.reports import Meeting as ToldMeeting
+from leads.words import words
 from tests.conftest import MARIA
 
 LID, INSTAGRAM = ("lid", "987654321@lid"), ("instagram", "maria")
@@ -62,6 +63,15 @@ def test_the_older_lead_stays_with_what_both_knew(pipeline):
     assert JoinedLead.objects.get(former_id=younger.pk).lead == lead
     assert [one["kind"] for one in lead.addresses] == ["lid", "phone"]
     assert tell(pipeline, ("phone", MARIA)).pk == tell(pipeline, LID).pk == lead.pk
+
+
+def test_two_who_share_words_of_their_names_are_found_by_the_name_that_stays(pipeline):
+    tell(pipeline, LID, name="Maria Souza")
+    tell(pipeline, ("phone", MARIA), name="Maria Lima")
+
+    lead = tell(pipeline, LID, ("phone", MARIA))
+
+    assert set(NameWord.objects.values_list("lead", "word")) == {(lead.pk, word) for word in words(lead.name)}
 
 
 def test_a_name_joins_nobody(pipeline):

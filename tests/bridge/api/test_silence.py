@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
+from bridge import roles
 from leads.models import Pipeline
 from tests.conftest import MARIA, record
 
@@ -52,7 +53,7 @@ def test_a_pipeline_that_is_not_there_is_404(pipeline, agent, slug):
     assert pipeline.silenced_at is None
 
 
-@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("operator", 302)])
+@pytest.mark.parametrize(("role", "status"), [(roles.READER, 403), (roles.SELLER, 302)])
 def test_staff_who_may_pause_the_agent_may_silence_it_and_are_asked_first(pipeline, role, status):
     user = User.objects.create_user("bia", password="x", is_staff=True)
     user.groups.add(Group.objects.get(name=role))

@@ -229,7 +229,7 @@ class World:
         elif step == "silence":
             switch.silence(self.pipeline, by="ana", reason="", now=self.now)
         elif step == "let speak":
-            switch.let_speak(self.pipeline, now=self.now)
+            switch.let_speak(self.pipeline, by="ana", now=self.now)
         elif step == "tell":
             self.tell()
         elif step == "agent dies":

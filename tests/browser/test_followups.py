@@ -80,7 +80,7 @@ WORDS = {
     "en": {"send": "Send now", "sent": "1 message will go out at once.", "opt_out": "Opt out"},
     "pt-BR": {
         "send": "Enviar agora",
-        "sent": "1 mensagem(ns) sairá(ão) já.",
+        "sent": "1 mensagem sai já.",
         "opt_out": "Descadastrar",
     },
 }

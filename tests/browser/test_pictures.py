@@ -77,7 +77,7 @@ def test_a_threshold_shows_who_would_move(open_page, leads, pipeline, picture):
     page.get_by_label("Minimum score", exact=True).fill("78")
     page.keyboard.press("Tab")
     expect(page.locator("#what-if [data-complete]")).to_be_visible()
-    expect(page.locator("#what-if")).to_contain_text("qualification score")
+    expect(page.locator("#what-if")).to_contain_text("minimum 78")
     page.evaluate("document.activeElement.blur()")
     picture(page, "rules-threshold")
 

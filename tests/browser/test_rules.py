@@ -32,7 +32,7 @@ def test_a_threshold_is_tried_published_and_rolled_back(open_page, pipeline, sco
 
     preview = page.locator("#what-if")
     expect(preview.locator("[data-moving]")).to_have_text("2")
-    expect(preview.get_by_text("qualification score 72 < 80")).to_be_visible()
+    expect(preview.get_by_text("score 72, minimum 80")).to_be_visible()
     assert Qualification.objects.get().min_score == 70
 
     page.get_by_role("button", name="Review and publish").click()
@@ -87,7 +87,7 @@ def test_a_manager_on_a_phone_and_in_portuguese_maps_and_arranges(open_page, pip
     assert fits(page)
 
     page.get_by_role("button", name="QUALIFICADO", exact=True).click()
-    expect(page.get_by_text("está mapeado a partir de agora")).to_be_visible()
+    expect(page.get_by_text("tem um significado a partir de agora")).to_be_visible()
 
     page.get_by_role("button", name="Adicionar regra").click()
     new = page.locator("#mappings > [data-row]").last

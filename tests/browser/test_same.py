@@ -16,7 +16,7 @@ __all__ = ["pair"]
     ("viewport", "dark", "language", "opens", "joins"),
     [
         ("desktop", False, "en", "Join them …", "Join them"),
-        ("phone", True, "pt-BR", "Unir os dois …", "Unir os dois"),
+        ("phone", True, "pt-BR", "Unificar …", "Unificar"),
     ],
 )
 def test_a_pair_is_joined_after_it_was_read_what_that_does(

@@ -248,7 +248,7 @@ class TestWhoIsNotReached:
         assert "do-lift" in operator.get(page).content.decode()
         operator.post(reverse("admin:leads_lead_do", args=[lead.pk, "lift"]))
         assert "do-lift" not in operator.get(page).content.decode()
-        assert Event.objects.filter(reason__contains="again: lifted by operator").exists()
+        assert Event.objects.filter(reason__contains="again: lifted by seller").exists()
         conversation.run(timedelta(hours=1))
         assert states() == ["unreachable"]
         conversation.lead_writes()

@@ -89,7 +89,7 @@ def test_a_pipeline_without_flows_takes_every_word(account, pipeline, kommo):
 def test_the_overview_and_the_rules_show_the_word(pipeline):
     record(pipeline, chosen_flow="Consórcio")
     browser = client_of(roles.MANAGER)
-    assert "fluxo ainda não mapeado" in browser.get("/admin/", headers={"accept-language": "pt-br"}).content.decode()
+    assert "fluxo ainda sem regra" in browser.get("/admin/", headers={"accept-language": "pt-br"}).content.decode()
     assert "“Consórcio”" in browser.get(page("section", pipeline, section="fields")).content.decode()
 
 

@@ -28,8 +28,10 @@ def commands(text: str) -> list[tuple[str, str]]:
 
 
 def links(text: str) -> list[str]:
+    """Where it leads, beside its translations; a picture may have words of its own language in it."""
     names = {path.name for path in ALL}
-    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if link not in names]
+    found = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if link not in names]
+    return [re.sub(r"(docs/images/[\w-]+)\.(?:pt-BR|es)\.", r"\1.", link) for link in found]
 
 
 def names(text: str) -> list[str]:

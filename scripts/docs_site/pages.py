@@ -87,7 +87,8 @@ class Site:
         target = as_source(os.path.normpath(PurePosixPath(lies_at).parent / name) if name else lies_at)
         if not (ROOT / target).exists() and target not in self.made:
             raise BrokenLinkError(f"{lies_at}: {link}")
-        if PurePosixPath(target).suffix in {".png", ".svg"}:
+        # Pictures and films come along as they are.
+        if target.startswith("docs/images/"):
             return relative(target.removeprefix("docs/"), source)
         if (ROOT / target / "README.md").is_file():
             target = f"{target}/README.md"

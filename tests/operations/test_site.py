@@ -29,6 +29,7 @@ def test_every_page_is_there_and_every_link_has_a_page_to_lead_to(site):
     texts = {source: site.text(source) for source in site.sources()}
     assert set(MADE) <= texts.keys()
     assert all((ROOT / target).exists() for target in site.linked)
+    assert all(pages.shown(target, str) for target in site.linked)
 
 
 def test_a_page_that_is_not_translated_says_so():

@@ -202,7 +202,7 @@ def test_a_lead_that_could_not_be_adopted_is_told_until_it_can_be(healthy, pipel
     card = Card.objects.get()
     kommo.post(f"leads/{card.kommo_lead_id}/edit", {"name": "Outra"})
     with monkeypatch.context() as patched:
-        patched.setattr(adoption, "_take_over", lambda reading: {}["odd"])
+        patched.setattr(adoption, "take_values_over", lambda reading: {}["odd"])
         tasks.poll(healthy.pk, full=True)
     [(check, message)] = wrong()
     assert check == "cards"

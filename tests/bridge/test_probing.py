@@ -114,7 +114,7 @@ MACHINE = {
     "latency_before", "strict_tokens",
     "access_token_seconds", "strict_rotation", "decimals_in_hooks", "drop_webhooks", "duplicate_webhooks",
     "reorder_webhooks", "no_status_hooks", "webhook_delay", "webhook_group_size", "webhook_time_scale",
-    "webhook_timeout", "webhook_disable_after", "seed", "journal_limit",
+    "webhook_timeout", "webhook_disable_after", "seed", "journal_limit", "card_link",
 }  # fmt: skip
 
 

@@ -635,7 +635,8 @@ MARK = "nobody-says-this"
 # Ours or Kommo's own words, and ids that tell of nobody. Of events the kinds of data that stay are impersonal.
 NOT_OF_THE_PERSON = {
     "Lead.other_stage_name", "Lead.erased_address", "Card.stages_to_visit", "Card.waiting_reason",
-    "Delivery.request_id", "Briefing.given_up", "AgentEvent.type", "Attempt.template_id", "Attempt.holder", "AgentEvent.holder",
+    "Delivery.request_id", "Briefing.given_up", "AgentEvent.type", "Attempt.template_id", "Attempt.holder",
+    "AgentEvent.holder",
     "Message.channel", "IntakeItem.what",
 }  # fmt: skip
 

@@ -10,8 +10,6 @@ from kommo_sandbox.options import Options
 from kommo_sandbox.server import SandboxServer
 from sandbox_calls import Api, Listener
 
-pytest_plugins = ["kommo_sandbox.pytest_plugin"]
-
 
 @pytest.fixture(scope="session")
 def sandbox_server() -> Iterator[SandboxServer]:

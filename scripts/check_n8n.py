@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -114,8 +113,7 @@ class N8n:
         self.at, self.program, self.url = at, program, f"http://127.0.0.1:{port}"
         home = at / "home"
         # As n8n itself installs what its editor is asked for.
-        with tarfile.open(package) as packed:
-            packed.extractall(at / "unpacked", filter="data")
+        shutil.unpack_archive(package, at / "unpacked")
         nodes = home / ".n8n" / "nodes" / "node_modules"
         nodes.mkdir(parents=True)
         shutil.move(at / "unpacked" / "package", nodes / "n8n-nodes-kommo-bridge")

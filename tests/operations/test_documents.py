@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 from django.core.management import get_commands, load_command_class
 
 from tests.repository import ROOT, text_of
@@ -86,3 +87,38 @@ def test_the_example_of_an_environment_lists_every_variable_that_is_read_and_no_
     read = set(VARIABLE.findall(text_of(ROOT / "bridge" / "settings.py"))) - {"ENV_FILE"}
     listed = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", text_of(ROOT / ".env.example"), re.MULTILINE))
     assert listed == read
+
+
+# Names of another program's pages, of a file's kind, and of a heading of the same document.
+NOT_OURS = {"Compose", "Docker Compose", "CSV", "From SQLite to PostgreSQL", "De SQLite para PostgreSQL"}
+OURS = re.compile(r"(?<![\w*])\*([^\W\d_a-zà-ÿ][^*\n]{2,60}?)\*(?![\w*])")
+OF_THE_ADMIN = {
+    "en": [*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "docs" / "ways-in" / "README.md"],
+    "pt_BR": [*ROOT.glob("docs/pt-BR/**/*.md"), ROOT / "README.pt-BR.md"],
+    "es": [ROOT / "README.es.md"],
+}
+
+
+def words_of_the_admin(language: str) -> set[str]:
+    with (ROOT / "locale" / ("pt_BR" if language == "en" else language) / "LC_MESSAGES" / "django.po").open(
+        "rb"
+    ) as file:
+        messages = list(read_po(file))
+    said = [message.id if language == "en" else message.string for message in messages]
+    return {word.casefold() for one in said for word in ([one] if isinstance(one, str) else one)}
+
+
+@pytest.mark.parametrize("language", OF_THE_ADMIN)
+def test_pages_and_buttons_that_documents_name_are_called_so_in_the_admin(language):
+    """*Rules → History*, or the beginning of what stands beside a box to tick."""
+    known = words_of_the_admin(language)
+    wrong = []
+    for document in OF_THE_ADMIN[language]:
+        for path in OURS.findall(re.sub(r"^```.*?^```", "", text_of(document), flags=re.MULTILINE | re.DOTALL)):
+            named = {word.strip(" .") for word in path.split(" → ")} - NOT_OURS
+            wrong += [
+                f"{document.relative_to(ROOT)}: {word}"
+                for word in named
+                if word.casefold() not in known and not any(one.startswith(f"{word.casefold()}:") for one in known)
+            ]
+    assert wrong == []

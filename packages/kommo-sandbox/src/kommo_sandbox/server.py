@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -12,11 +14,13 @@ from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
 
+from kommo_sandbox import names
 from kommo_sandbox.app import App
 from kommo_sandbox.options import Options
 from kommo_sandbox.sandbox import ACCOUNT_ID, Sandbox
 
 POLL_SECONDS = 0.05
+TLS_HANDSHAKE = b"\x16"
 
 
 class Handler(WSGIRequestHandler):
@@ -29,9 +33,56 @@ class Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     # Head and body go out separately; waiting for the acknowledgement in between costs 40 ms a request.
     disable_nagle_algorithm = True
+    server: Server
+
+    def setup(self) -> None:
+        """Speak TLS with whoever begins with it: the same port serves both."""
+        self._accepted = self.request
+        if self.request.recv(1, socket.MSG_PEEK) == TLS_HANDSHAKE:
+            self._end_tls()
+        super().setup()
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            super().finish()
+        if self.connection is not self._accepted:
+            self.server.shutdown_request(self.connection)
+
+    def do_CONNECT(self) -> None:
+        """Be the proxy of a client that writes https://<name>.kommo.com itself, and Kommo behind it."""
+        host = self.path.rpartition(":")[0]
+        if not names.is_kommos(host):
+            # What is tested here shall reach nobody else.
+            self.send_error(403, f"{host} is not Kommo: name it in NO_PROXY")
+            return
+        try:
+            names.context()
+        except names.NoCertificates as error:
+            self.send_error(501, str(error))
+            return
+        self.send_response_only(200, "Connection established")
+        self.end_headers()
+        try:
+            self._end_tls()
+        except OSError:
+            self.close_connection = True
+            return
+        super().setup()
+        self.close_connection = False
+
+    def _end_tls(self) -> None:
+        try:
+            wrapped = names.context().wrap_socket(self.request, server_side=True)
+        except names.NoCertificates as error:
+            print(error, file=sys.stderr)
+            raise ConnectionAbortedError(str(error)) from error
+        self.server.exchanged(self.request, wrapped)
+        self.request = wrapped
 
     def run_wsgi(self) -> None:
         environ = self.make_environ()
+        if isinstance(self.connection, ssl.SSLSocket):
+            environ["wsgi.url_scheme"] = "https"
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         started: list[tuple[str, list[tuple[str, str]]]] = []
@@ -85,6 +136,17 @@ class Server(ThreadedWSGIServer):
         with self._connections_lock:
             self._connections.discard(request)
         super().shutdown_request(request)
+
+    def exchanged(self, request: socket.socket, wrapped: socket.socket) -> None:
+        """Know a connection by what speaks TLS over it."""
+        with self._connections_lock:
+            self._connections.discard(request)
+            self._connections.add(wrapped)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Whoever does not trust our authority ends the connection, and says so itself.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
     def end_connections(self) -> None:
         """Close every open connection, so that a stopped sandbox answers nobody."""

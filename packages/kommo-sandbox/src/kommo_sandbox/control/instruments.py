@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kommo_sandbox import names
 from kommo_sandbox.answers import Answer, Refusal, nothing
 from kommo_sandbox.calls import Call, Route
 from kommo_sandbox.control.bodies import answer
@@ -27,6 +28,14 @@ def get_options(call: Call) -> Answer:
 def set_options(call: Call) -> Answer:
     call.options.update(call.body)
     return answer(call.options.as_json())
+
+
+def get_authority(call: Call) -> Answer:
+    """Answer the certificate to trust for https://<name>.kommo.com, new with each start."""
+    try:
+        return Answer(names.authority().decode(), content_type="application/x-pem-file")
+    except names.NoCertificates as error:
+        raise Refusal.control("there is no certificate", str(error), 501) from None
 
 
 def get_journal(call: Call) -> Answer:
@@ -119,6 +128,7 @@ ROUTES: list[Route] = [
     ("DELETE", "/_sandbox/faults", clear_faults),
     ("GET", "/_sandbox/options", get_options),
     ("POST", "/_sandbox/options", set_options),
+    ("GET", "/_sandbox/ca.pem", get_authority),
     ("GET", "/_sandbox/journal", get_journal),
     ("GET", "/_sandbox/statistics", get_statistics),
     ("POST", "/_sandbox/reset", reset),

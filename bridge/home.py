@@ -12,6 +12,8 @@ CODE = Path(__file__).resolve().parent.parent
 IS_CHECKOUT = (CODE / "manage.py").is_file()
 # What comes with the code: templates, translations, playbooks, the example of an environment.
 SHARED = CODE if IS_CHECKOUT else CODE / "bridge" / "shared"
+# What a person types to get a `.env` and a bridge that serves.
+STARTED_BY = "make run" if IS_CHECKOUT else "kommo-bridge run"
 # What is made here: .env, data, collected static files.
 HOME = CODE if IS_CHECKOUT else Path.cwd()
 # How one of our commands is run as a process of its own. -P: a folder of yours that is called bridge is not ours.

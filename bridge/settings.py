@@ -13,7 +13,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bridge.environment import Environment, make_folder
-from bridge.home import HOME, SHARED
+from bridge.home import HOME, SHARED, STARTED_BY
 from bridge.kommo.hosts import check_base_url
 
 # In a checkout both are its folder (see bridge/home.py).
@@ -27,7 +27,7 @@ SECRET_KEY = env.text("SECRET_KEY")
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured(
-            "SECRET_KEY is empty. Put a long random value into .env (`make run` writes one) or set DEBUG=true."
+            f"SECRET_KEY is empty. Put a long random value into .env (`{STARTED_BY}` writes one) or set DEBUG=true."
         )
     SECRET_KEY = "insecure-only-for-debug-" + hashlib.sha256(str(BASE_DIR).encode()).hexdigest()
 

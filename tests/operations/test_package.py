@@ -40,14 +40,15 @@ def test_an_installed_package_keeps_ours_inside_and_yours_where_it_is_started(tm
         (code / "bridge" / name).write_text(text_of(ROOT / "bridge" / name) if name != "__main__.py" else "")
     (shared / ".env.example").write_text(text_of(ROOT / ".env.example"))
     ask = (
-        "from bridge import fresh_env, home; print(home.IS_CHECKOUT, home.HOME, home.SHARED, home.MANAGE[1:]);"
+        "from bridge import fresh_env, home;"
+        "print(home.IS_CHECKOUT, home.HOME, home.SHARED, home.MANAGE[1:], home.STARTED_BY);"
         "print(fresh_env.write(home.HOME / '.env'), fresh_env.write(home.HOME / '.env'))"
     )
     said = subprocess.run(
         [sys.executable, "-P", "-c", ask],
         cwd=home, env={"PYTHONPATH": str(code)}, text=True, check=True, capture_output=True,
     ).stdout.splitlines()  # fmt: skip
-    assert said[0] == f"False {home} {shared} ['-P', '-m', 'bridge']"
+    assert said[0] == f"False {home} {shared} ['-P', '-m', 'bridge'] kommo-bridge run"
     assert said[-1] == "True False"
     assert (home / ".env").stat().st_mode & 0o077 == 0
     assert re.search(r"^SECRET_KEY=\S{40,}$", text_of(home / ".env"), re.MULTILINE)

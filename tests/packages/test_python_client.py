@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -66,6 +67,15 @@ def test_the_bridge_says_how_long_to_wait(asked, waited):
     call = calling.call("GET", "/x")
     next(call)
     assert call.send(httpx.Response(503, headers={"Retry-After": asked})).seconds == waited
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [("Sun, 29 Nov 2026 12:00:09 GMT", 9.0), ("Sun, 29 Nov 2026 12:00:09 -0000", 9.0),
+     ("Sun, 29 Nov 2026 11:00:00 GMT", 0.0), ("2.5", 2.5), ("nan", 0.0), ("-4", 0.0), ("", 0.0), (None, 0.0)],
+)  # fmt: skip
+def test_how_long_to_wait_may_be_said_as_a_moment(asked, waited):
+    assert calling.seconds(asked, now=datetime(2026, 11, 29, 12, tzinfo=UTC)) == waited
 
 
 @pytest.mark.parametrize(

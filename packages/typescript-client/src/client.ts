@@ -134,7 +134,7 @@ export class Bridge {
         if (response.ok) return (text ? JSON.parse(text) : undefined) as Answer;
         away = errorOf(response.status, problemOf(text));
         if (!AGAIN.has(response.status)) throw away;
-        asked = Number(response.headers.get('Retry-After')) || 0;
+        asked = secondsOf(response.headers.get('Retry-After'), Date.now());
       } catch (error) {
         if (error === away) throw error;
         away = new AwayError(`the bridge does not answer: ${String(error)}`);
@@ -154,4 +154,10 @@ function problemOf(text: string): Record<string, unknown> {
   } catch {
     return {};
   }
+}
+
+/** How long Retry-After asks to wait: seconds, or the moment from which on, as proxies may say it. Else 0. */
+export function secondsOf(retryAfter: string | null, now: number): number {
+  const seconds = Number(retryAfter ?? 0);
+  return Math.max(0, (Number.isNaN(seconds) ? (Date.parse(retryAfter!) - now) / 1000 : seconds) || 0);
 }

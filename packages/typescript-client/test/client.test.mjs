@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AwayError, ConversationReporter, ErasedError, Events, KeyRefusedError, KnownOtherwiseError, MayNotReplyError, NotFoundError, RefusedError } from '../dist/index.js';
+import { secondsOf } from '../dist/client.js';
 import { SECRET, fakeBridge } from '../dist/testing.js';
 
 const phone = '+5581999990000';
@@ -34,6 +35,12 @@ for (const [status, kind] of [[400, RefusedError], [401, KeyRefusedError], [404,
     fake.answers = [status];
     await assert.rejects(bridge.record(report), kind);
     assert.equal(fake.calls.length, 1);
+  });
+}
+
+for (const [asked, waited] of [['7', 7], ['2.5', 2.5], ['Sun, 29 Nov 2026 12:00:09 GMT', 9], ['Sun, 29 Nov 2026 11:00:00 GMT', 0], ['soon', 0], ['-4', 0], ['', 0], [null, 0]]) {
+  test(`the bridge, or a proxy, says how long to wait: ${asked}`, () => {
+    assert.equal(secondsOf(asked, Date.UTC(2026, 10, 29, 12)), waited);
   });
 }
 

@@ -62,7 +62,7 @@ export async function ask(context: IExecuteFunctions, itemIndex: number, wanted:
 			if (answer.statusCode < 300) return { answer: objectOf(answer.body) };
 			if (!AGAIN.has(answer.statusCode)) throw refusal(context, itemIndex, answer);
 			trouble = `it answered ${answer.statusCode}`;
-			asked = Number(answer.headers['retry-after']) || 0;
+			asked = secondsOf(answer.headers['retry-after'], Date.now());
 		}
 		if (tried < TRIES) {
 			const wait = Math.max(asked, FIRST_WAIT_SECONDS * 2 ** (tried - 1));
@@ -77,6 +77,12 @@ export function keyOf(context: IExecuteFunctions, itemIndex: number): string {
 	const run = context.evaluateExpression('{{ $runIndex }}', itemIndex) as number;
 	const instance = context.getInstanceId().slice(0, 16);
 	return ['n8n', instance, context.getExecutionId(), context.getNode().id, run, itemIndex].join(':');
+}
+
+/** How long Retry-After asks to wait: seconds, or the moment from which on, as proxies may say it. Else 0. */
+function secondsOf(retryAfter: string | undefined, now: number): number {
+	const seconds = Number(retryAfter ?? 0);
+	return Math.max(0, (Number.isNaN(seconds) ? (Date.parse(retryAfter as string) - now) / 1000 : seconds) || 0);
 }
 
 function objectOf(body: unknown): IDataObject {

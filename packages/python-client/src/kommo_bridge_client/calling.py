@@ -7,7 +7,10 @@ a response, or the error of the way. It returns the answer's body, or raises a B
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import uuid4
 
@@ -60,20 +63,20 @@ def call(
     away: errors.BridgeError = errors.AwayError("the bridge was not asked")
     for tried in range(1, TRIES + 1):
         got = yield send
-        asked = None
+        asked = 0.0
         if isinstance(got, httpx.Response):
             if got.is_success:
                 return got.json() if got.content else None
             away = errors.of(got.status_code, _problem(got))
             if got.status_code not in AGAIN:
                 raise away
-            asked = _seconds(got.headers.get("Retry-After"))
+            asked = seconds(got.headers.get("Retry-After"), now=datetime.now(UTC))
         else:
             # It may have arrived: only because it carries its key is it sent again.
             away = errors.AwayError(f"the bridge does not answer: {got}")
             away.__cause__ = got
         if tried < TRIES:
-            yield Wait(min(LONGEST_WAIT, max(asked or 0.0, FIRST_WAIT * 2 ** (tried - 1))))
+            yield Wait(min(LONGEST_WAIT, max(asked, FIRST_WAIT * 2 ** (tried - 1))))
     raise away
 
 
@@ -85,8 +88,14 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _seconds(text: str | None) -> float | None:
+def seconds(retry_after: str | None, *, now: datetime) -> float:
+    """How long Retry-After asks to wait: seconds, or the moment from which on, as proxies may say it. Else none."""
+    text = retry_after or ""
+    with suppress(ValueError):
+        return max(0.0, float(text))
     try:
-        return max(0.0, float(text)) if text else None
+        moment = parsedate_to_datetime(text)
     except ValueError:
-        return None
+        return 0.0
+    # A zone of -0000 is no zone to Python, and UTC to who wrote it.
+    return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,19 @@ def test_a_workflow_runs_what_runs_here_and_may_only_read(path):
         command, _, rest = run.partition(" ")
         assert (command == "make" and rest.split()[0] in targets) or (ROOT / command).is_file(), run
     assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+
+
+def test_a_change_is_tried_on_the_oldest_python_we_serve_and_on_one_newer_than_all_we_name():
+    [python] = [
+        step["with"]["python-version"].split()
+        for step in read(GITHUB / "workflows" / "check.yml")["jobs"]["check"]["steps"]
+        if step.get("uses", "").startswith("actions/setup-python")
+    ]
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
+    named = re.findall(r"Python :: (3\.\d+)", str(project["classifiers"]))
+    # The last one is `python3` there.
+    assert f">={python[-1]}" == project["requires-python"]
+    assert int(python[0].partition(".")[2]) > max(int(one.partition(".")[2]) for one in named)
 
 
 def test_the_hooks_before_a_commit_call_what_is_installed():

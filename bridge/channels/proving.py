@@ -31,21 +31,23 @@ def look(account: Account | None, person: Person, part: MessagePart, now: dateti
         return Sent(Outcome.DELIVERED)
     if account is None or part.sent_at is None:
         return Sent(Outcome.UNCONFIRMED, "nobody can tell whether it was said")
-    is_anothers = _another_bot_spoke(account, person, part)
+    others = _said_by_other_bots(account, person, part)
     client = client_for(account)
     try:
-        if not is_anothers and _was_said(client, person, part):
+        # Asked for also where another bot has spoken: both may have, and ours would be said twice.
+        if _was_said(client, person, part, by_others=others):
             return Sent(Outcome.DELIVERED)
-        return Sent(Outcome.FAILED, ANOTHER if is_anothers else _likeliest(client, person, now))
+        return Sent(Outcome.FAILED, ANOTHER if others else _likeliest(client, person, now))
     except KommoError as error:
         # Told by no webhook, and Kommo cannot be asked: perhaps it was said.
         return Sent(Outcome.UNCONFIRMED, f"Kommo has told nothing of it, and cannot be asked: {error}"[:300])
 
 
-def _was_said(client: KommoClient, person: Person, part: MessagePart) -> bool:
-    """Say whether a bot wrote in the lead's chat since the part left, as the events feed tells by the second.
+def _was_said(client: KommoClient, person: Person, part: MessagePart, *, by_others: int) -> bool:
+    """Say whether our bot wrote in the lead's chat since the part left, as the events feed tells by the second.
 
-    What was said just before stands there too: as many events as other parts of ours arrived with are those.
+    It tells that a bot wrote, not which one and not what. What was said just before stands there too. So as many events
+    as other parts of ours arrived with, and as other bots were heard with, are those.
     """
     assert part.sent_at is not None
     since = part.sent_at - SKEW
@@ -61,21 +63,19 @@ def _was_said(client: KommoClient, person: Person, part: MessagePart) -> bool:
     others = MessagePart.objects.filter(message__lead=UUID(person.lead_id), state=MessagePart.State.DELIVERED)
     # With what left a moment before, and was shown only after that.
     known = others.filter(delivered_at__gte=since - SKEW).exclude(pk=part.pk).count()
-    return len(said) > known
+    return len(said) > known + by_others
 
 
-def _another_bot_spoke(account: Account, person: Person, part: MessagePart) -> bool:
-    """Say whether a bot that is none of ours wrote to the lead since the part left, as webhooks tell."""
+def _said_by_other_bots(account: Account, person: Person, part: MessagePart) -> int:
+    """Return how many messages of bots that are none of ours were heard since the part left, as webhooks tell."""
     assert part.sent_at is not None
+    since = part.sent_at - SKEW
     heard = Account.objects.values_list("traits", flat=True).get(pk=account.pk).get(Trait.BOT_MESSAGES, [])
     theirs = {person.kommo_lead_id or 0, person.kommo_contact_id or 0} - {0}
-    since = int((part.sent_at - SKEW).timestamp())
-    if any({one[0], one[1]} & theirs and one[2] >= since for one in heard):
-        return True
-    said = Message.objects.filter(
-        lead=UUID(person.lead_id), direction=Message.Direction.BOT, at__gte=part.sent_at - SKEW
-    )
-    return said.exists()
+    noted = sum(bool({one[0], one[1]} & theirs and one[2] >= int(since.timestamp())) for one in heard)
+    told = Message.objects.filter(lead=UUID(person.lead_id), direction=Message.Direction.BOT, at__gte=since).count()
+    # The same messages, told in two places: where conversations are read from Kommo, and for the look at robots.
+    return max(noted, told)
 
 
 def _likeliest(client: KommoClient, person: Person, now: datetime) -> str:

@@ -299,7 +299,7 @@ class Always(TestCase):
         with (
             patch.object(kinds, "_call", lambda request: world.by_messenger(request)),
             patch.object(kommo_salesbot, "send", lambda *args, **more: world.by_bot(*args, **more)),
-            patch.object(proving, "_was_said", lambda *args: world.was_said(*args)),
+            patch.object(proving, "_was_said", lambda *args, **more: world.was_said(*args)),
             patch.object(proving, "_likeliest", lambda *args: proving.SILENT),
             patch.object(queueing, "nudge", lambda: None),
             time_machine.travel(BEGUN, tick=False) as clock,

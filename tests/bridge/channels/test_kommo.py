@@ -210,6 +210,26 @@ def test_a_lost_webhook_is_made_good_by_the_feed(agent, account, kommo, lead, sa
     assert messengers.said == []
 
 
+@pytest.mark.parametrize("others", [1, 3])
+@pytest.mark.parametrize("ours_speaks", [True, False])
+def test_another_bot_that_spoke_is_no_proof_that_ours_was_silent(
+    agent, account, kommo, lead, salesbot, way, messengers, others, ours_speaks
+):
+    way("evolution")
+    kommo.post("options", {"bots_run": ours_speaks})
+    answer = say(agent, lead)
+    carry()
+    for number in range(others):
+        text = f"Sou a IA do Kommo, {number}"
+        kommo.post(f"leads/{lead.card.kommo_lead_id}/message", {"direction": "outgoing", "user_id": 0, "text": text})
+    # Webhooks tell of theirs; the one about ours is lost.
+    tell(account, lead, [one for one in chat(account, lead) if one["text"].startswith("Sou a IA")])
+    carry(seconds=16)
+
+    said = state_of(answer, agent)["state"]
+    assert (said, messengers.said) == (("delivered", []) if ours_speaks else ("sent", ["Oi Maria, tudo bem?"]))
+
+
 def test_what_was_said_just_before_proves_nothing_of_what_comes_after_it(agent, account, kommo, lead, salesbot):
     heard = say(agent, lead, "Pelo bot")
     carry()

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from benchmarks import cards
 from benchmarks.figures import Figure, at_least, at_most
 from benchmarks.harness import Bench, Broken, Progress, say, wait_until
+from bridge.cards import nudge
 from bridge.models import Account, Card, Heartbeat
-from bridge.sync import nudge
 
 BATCH_SIZE = 50
 AFTER_A_PAUSE_SECONDS = 3.0

@@ -9,13 +9,13 @@ from django.conf import settings
 from django.utils import timezone
 
 from benchmarks.harness import UNLIMITED, Bench, Broken
+from bridge.accounts.connection import client_for, open_account
+from bridge.cards import outbox
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
+from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.kommo.abreast import Abreast
 from bridge.models import Account, Card
-from bridge.sync import outbox
-from bridge.sync.connection import client_for, open_account
-from bridge.sync.delivery import LONGEST_DRAIN, Drain
 from leads.models import Lead, Pipeline
 from leads.phone import parse
 from leads.rulebook import rulebook

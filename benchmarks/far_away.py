@@ -22,9 +22,9 @@ from benchmarks import cards
 from benchmarks.backlog import AFTER_A_PAUSE_SECONDS, BATCH_SIZE, drained, worker_is_idle
 from benchmarks.figures import Figure, at_least, at_most, percentile
 from benchmarks.harness import Bench, say, wait_until
+from bridge.accounts import subscription
+from bridge.accounts.connection import client_for
 from bridge.models import Account, Card, Delivery
-from bridge.sync import subscription
-from bridge.sync.connection import client_for
 
 JITTER = 0.2
 LONGEST_DRAIN_SECONDS = 600.0

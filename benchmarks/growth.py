@@ -21,8 +21,8 @@ from benchmarks.harness import Bench, say
 from benchmarks.inprocess import Caller, in_turns, typical
 from benchmarks.interactions_rate import INTERACTIONS, MAY_REPLY, interaction
 from bridge.api import keys
+from bridge.cards import outbox
 from bridge.models import Account, ApiKey, Card, Delivery
-from bridge.sync import outbox
 from leads.models import Event, Lead, Stay
 
 SMALLEST = 1_000

@@ -24,8 +24,8 @@ from benchmarks.figures import Figure, at_least, at_most, percentile
 from benchmarks.harness import POSTGRES, Bench, Broken, Progress, say
 from bridge.intakes import processing, ways
 from bridge.models import IntakeCall
+from common.statements import insert
 from leads.models import Message
-from leads.statements import insert
 
 CLIENTS = 20
 ACKNOWLEDGED_WITHIN = 0.1  # seconds

@@ -17,8 +17,8 @@ from django.utils import timezone
 from benchmarks import cards
 from benchmarks.figures import Figure, at_most, percentile, told
 from benchmarks.harness import Bench, Broken, say, wait_until
+from bridge.cards import outbox
 from bridge.models import Account, AccountPipeline, Card, Catalogue, Delivery
-from bridge.sync import outbox
 from kommo_sandbox.options import Options
 from kommo_sandbox.server import SandboxServer
 from leads.models import Lead, Pipeline, Stage

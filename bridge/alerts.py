@@ -16,9 +16,9 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.db.models import F
 
+from bridge.delivery import briefings
 from bridge.doctor import Finding, examine
 from bridge.models import Alert
-from bridge.sync import briefings
 from followups import signing
 
 log = structlog.get_logger(__name__)

@@ -22,7 +22,12 @@ from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
 from bridge import checks, redis_clients, static_files
+from bridge.accounts import clock, permissions, room, troubles
+from bridge.accounts.connection import client_for
+from bridge.cards import outbox
+from bridge.delivery import briefings
 from bridge.errors import KommoError
+from bridge.inbound import adoption, unread
 from bridge.kommo import auth
 from bridge.models import (
     Account,
@@ -37,9 +42,7 @@ from bridge.models import (
     WebhookEvent,
 )
 from bridge.reasons import told
-from bridge.sync import adoption, briefings, clock, outbox, permissions, room, troubles, unread
-from bridge.sync.connection import client_for
-from bridge.sync.traits import Trait
+from bridge.traits import Trait
 from followups import channels
 from followups.models import Attempt, Enrollment, Sequence
 from followups.today import LATE_AFTER

@@ -7,20 +7,16 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from bridge import agent_events, alerts, retention
+from bridge import alerts, retention
+from bridge.accounts import catalogue, subscription, switches, troubles
+from bridge.accounts.troubles import Subject
+from bridge.agent import agent_events
+from bridge.cards import outbox
 from bridge.channels import carrying
 from bridge.configuration import reevaluation
+from bridge.inbound import vanished
 from bridge.intakes import inbox as intake_inbox
 from bridge.models import Account, Card
-from bridge.sync import (
-    catalogue,
-    outbox,
-    subscription,
-    switches,
-    troubles,
-    vanished,
-)
-from bridge.sync.troubles import Subject
 from bridge.webhooks import inbox
 from followups import dispatch
 from leads import handoff, meetings

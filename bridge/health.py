@@ -16,9 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.doctor import WORKER_SILENT_AFTER
+from bridge.metrics import families
 from bridge.models import Card, Heartbeat
 from bridge.selectors.backlog import backlog
-from bridge.sync import figures
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _migrated = False
@@ -94,7 +94,7 @@ class Collector:
         yield from self._cards()
         alive = Heartbeat.objects.filter(at__gt=timezone.now() - WORKER_SILENT_AFTER).count()
         yield GaugeMetricFamily("bridge_workers", "Workers whose cluster executes tasks.", value=alive)
-        yield from figures.families()
+        yield from families()
 
     def _cards(self) -> Iterator[GaugeMetricFamily]:
         counts = dict(Card.objects.values_list("state").annotate(Count("id")))

@@ -22,14 +22,15 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from bridge.accounts import switches
+from bridge.accounts.connection import store_tokens
+from bridge.cards import nudge
 from bridge.configuration import establishing
 from bridge.configuration.addresses import given_by_staff
 from bridge.errors import ConfigurationError, KommoError
 from bridge.kommo import auth
 from bridge.kommo.hosts import address_of, is_loopback
 from bridge.models import Account
-from bridge.sync import nudge, switches
-from bridge.sync.connection import store_tokens
 
 log = structlog.get_logger(__name__)
 

@@ -22,6 +22,8 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django_q.models import Task
 
+from bridge.cards import ledger, nudge, outbox
+from bridge.delivery import forgetting
 from bridge.intakes import forgetting as intakes
 from bridge.models import (
     Account,
@@ -37,7 +39,6 @@ from bridge.models import (
     Trouble,
     UnreadLead,
 )
-from bridge.sync import forgetting, ledger, nudge, outbox
 from bridge.webhooks import redaction
 from bridge.webhooks.redaction import Traces
 from followups.models import Attempt, Enrollment

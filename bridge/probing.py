@@ -16,16 +16,17 @@ from typing import Any
 
 from django.utils import timezone
 
+from bridge import traits
+from bridge.accounts import catalogue as catalogues
+from bridge.accounts import subscription
+from bridge.cards.plan import LOST_STATUS_ID
 from bridge.errors import BridgeError, KommoError, KommoRejectedError
+from bridge.inbound.probes import NAME, is_one
 from bridge.kommo import auth
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import UserReply
 from bridge.models import Account
-from bridge.sync import catalogue as catalogues
-from bridge.sync import subscription, traits
-from bridge.sync.plan import LOST_STATUS_ID
-from bridge.sync.probes import NAME, is_one
-from bridge.sync.traits import Trait
+from bridge.traits import Trait
 
 # What people would have to do: named in the table, asked of nobody.
 BY_HAND = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
+from bridge.cards.desired import wanted_tags
 from bridge.models import Card
-from bridge.sync.desired import wanted_tags
 from leads.models import Lead
 from leads.rulebook import rulebook
 

@@ -16,9 +16,9 @@ from uuid import UUID
 from django.db.models import Max
 
 from bridge import shadow_values
+from bridge.accounts import catalogue as catalogues
 from bridge.models import Account, Card
 from bridge.shadow_values import Value, Verdict
-from bridge.sync import catalogue as catalogues
 from followups.models import Attempt
 from leads.models import Event, Lead, Stage
 from leads.rulebook import rulebook

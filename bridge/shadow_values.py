@@ -13,13 +13,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from bridge.cards import ownership
+from bridge.cards.desired import Gaps, shown_name, tag, wanted_fields
+from bridge.cards.observe import persons_name
+from bridge.cards.our_values import is_adoptable, our_value
 from bridge.kommo import fields
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import ownership
-from bridge.sync.desired import Gaps, shown_name, tag, wanted_fields
-from bridge.sync.observe import persons_name
-from bridge.sync.our_values import is_adoptable, our_value
-from bridge.sync.traits import form_of
+from bridge.traits import form_of
 from leads.facts import was_taken_back
 from leads.models import FieldMapping, Lead
 from leads.rulebook import Rulebook

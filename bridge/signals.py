@@ -11,22 +11,15 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from bridge import agent_events, personal_data, reasons, serving
+from bridge import metrics, personal_data, reasons, serving
+from bridge.accounts import switches
+from bridge.agent import agent_events
+from bridge.cards import nudge, outbox
 from bridge.channels import waking
 from bridge.channels.road import ByTheirChannels
+from bridge.delivery import briefing_texts, briefings
+from bridge.inbound import first_sight, handing_over, people, places
 from bridge.models import Account, Card
-from bridge.sync import (
-    briefing_texts,
-    briefings,
-    figures,
-    first_sight,
-    handing_over,
-    nudge,
-    outbox,
-    people,
-    places,
-    switches,
-)
 from followups import channels, enrollment, telling
 from followups.recording import followups_sent
 from leads import announcements, gate, numbers, silence, untold
@@ -159,9 +152,9 @@ def tell_of_cards(lead_ids: Collection[UUID], **_: object) -> dict[UUID, dict[st
 @receiver(followups_sent)
 def count_followups(outcomes: list[str], lateness: list[timedelta], **_: object) -> None:
     for outcome in outcomes:
-        figures.count("bridge_followups", outcome)
+        metrics.count("bridge_followups", outcome)
     for late in lateness:
-        figures.observe("bridge_followup_lateness_seconds", max(0.0, late.total_seconds()))
+        metrics.observe("bridge_followup_lateness_seconds", max(0.0, late.total_seconds()))
 
 
 @receiver(post_save, sender=Stage)

@@ -8,9 +8,9 @@ from datetime import datetime
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
+from bridge.cards import outbox
 from bridge.models import Account, Card
 from bridge.selectors.backlog import backlog
-from bridge.sync import outbox
 
 
 def lines(account: Account, *, now: datetime) -> Iterator[str]:

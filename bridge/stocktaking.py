@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, Q
 
+from bridge.accounts import catalogue as catalogues
+from bridge.cards.desired import desired
+from bridge.cards.plan import Observed, Operation, plan
 from bridge.models import Account, Card, Catalogue
-from bridge.sync import catalogue as catalogues
-from bridge.sync.desired import desired
-from bridge.sync.plan import Observed, Operation, plan
 from leads.models import FieldMapping, Lead, Stage
 from leads.rulebook import rulebook
 

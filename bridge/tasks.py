@@ -18,37 +18,23 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from bridge import agent_events, alerts, crew, heartbeat, host, personal_data, retention, tracing
+from bridge import alerts, crew, heartbeat, host, metrics, personal_data, retention, tracing
+from bridge.accounts import catalogue, clock, connection, permissions, refusals, room, subscription, switches, troubles
+from bridge.accounts.leases import alone
+from bridge.accounts.troubles import Subject
+from bridge.agent import agent_events
+from bridge.cards import nudge, outbox
 from bridge.channels import carrying
 from bridge.configuration import reevaluation
+from bridge.delivery import briefings
+from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.errors import KommoError, KommoHeldError
+from bridge.inbound import feed, places, reconciliation, takeovers
 from bridge.intakes import processing as intakes
 from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
 from bridge.models import Account, Trouble
-from bridge.sync import (
-    briefings,
-    catalogue,
-    clock,
-    connection,
-    feed,
-    figures,
-    nudge,
-    outbox,
-    permissions,
-    places,
-    reconciliation,
-    refusals,
-    room,
-    subscription,
-    switches,
-    takeovers,
-    troubles,
-)
-from bridge.sync.delivery import LONGEST_DRAIN, Drain
-from bridge.sync.leases import alone
-from bridge.sync.troubles import Subject
 from bridge.webhooks import processing
 from followups import dispatch
 from leads import meetings, responsibility
@@ -244,8 +230,8 @@ def look_at_catalogue(account_id: int) -> None:
 def _asking(subject: Subject, account_id: int, *, share: float = 1.0) -> Iterator[tuple[Account, KommoClient] | None]:
     """Yield the account with its client to the one process that may ask; None to all others, and while it rests.
 
-    What Kommo refuses is heeded as everywhere (bridge/sync/refusals.py); what fails is tried again with growing waits,
-    and told once it lasts.
+    What Kommo refuses is heeded as everywhere (bridge/accounts/refusals.py); what fails is tried again with growing
+    waits, and told once it lasts.
     """
     now = timezone.now()
     with alone(f"{subject}:{account_id}", now=now, longest=LONGEST_COMPARISON) as mine:
@@ -281,7 +267,7 @@ def send_followups() -> None:
         if mine:
             more = dispatch.fire(holder=host.process(), until=now + LONGEST_SENDING, progress=heartbeat.progress)
             # The last message of a day would be counted with the first of the next.
-            figures.settle()
+            metrics.settle()
     if more:
         _go_on("bridge.tasks.send_followups")
 

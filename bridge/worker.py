@@ -26,13 +26,15 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from bridge import agent_events, host
+from bridge import host
+from bridge.accounts import clock
+from bridge.agent import agent_events
+from bridge.cards import intent
 from bridge.channels import carrying
 from bridge.due import TICKS, TaskCall
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
 from bridge.home import MANAGE
 from bridge.models import Account, Heartbeat, WorkLease
-from bridge.sync import clock, intent
 from followups import dispatch
 
 log = structlog.get_logger(__name__)

@@ -16,10 +16,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from common.names import name_key
 from followups import signing
 from followups.signing import Answer
 from leads.models import Lead
-from leads.names import name_key
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +27,8 @@ NO_AGENT = "only logged: AGENT_WEBHOOK_URL is empty"
 # The agent's words for why a person is not reached, with 410: {"reason": "invalid_number"}.
 GONE_BECAUSE = {"invalid number": "invalid", "opted out": "opted_out"}
 LONGEST_REASON, LONGEST_SAID = 200, 4000
+# What a .env may still name by the place where it stood.
+MOVED = {"bridge.channels.salesbot.Salesbot": "bridge.channels.salesbot.Salesbot"}
 
 
 class Outcome(StrEnum):
@@ -253,7 +255,7 @@ def check() -> None:
 
     Said at start: follow-ups would only be logged, and nobody would hear of it for long.
     """
-    path = settings.FOLLOWUP_CHANNEL
+    path = _path()
     if not path:
         return
     remedy = "Name a class with a method send, such as followups.channels.Evolution, or leave it empty for the agent."
@@ -269,9 +271,13 @@ def check() -> None:
         raise ImproperlyConfigured(f"FOLLOWUP_CHANNEL={path} needs a value of {', '.join(missing)}.")
 
 
+def _path() -> str:
+    return MOVED.get(settings.FOLLOWUP_CHANNEL, settings.FOLLOWUP_CHANNEL)
+
+
 def configured() -> Channel:
     """Return the channel the settings name: a dotted path, else the agent's webhook, else the log."""
-    path = settings.FOLLOWUP_CHANNEL
+    path = _path()
     if not path:
         return AgentWebhook() if settings.AGENT_WEBHOOK_URL else LogOnly()
     try:

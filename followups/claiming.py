@@ -16,12 +16,12 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet, prefetch_related_objects
 
+from common.statements import Select, insert, update
 from followups import aiming, channels, enrollment, neighbours, schedule, texts, versions
 from followups.models import Attempt, Enrollment
 from followups.versions import SequencePlan
 from leads import silence
 from leads.models import Event
-from leads.statements import Select, insert, update
 
 log = structlog.get_logger(__name__)
 

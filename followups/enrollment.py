@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
 from django.dispatch import Signal
 
+from common.statements import JsonArray, Select
 from followups import schedule, unreachable, versions
 from followups.aiming import aim, due_of, max_lateness, skip_left_out
 from followups.models import Attempt, Enrollment, Sequence, Unreachable
@@ -21,7 +22,6 @@ from followups.versions import SequencePlan
 from leads import erasure, gate, numbers, optout, stages
 from leads.models import Event, FurtherAddress, Lead, Stage
 from leads.rulebook import rulebook
-from leads.statements import JsonArray, Select
 
 # lead_ids. Receivers return {lead id: reason} for those of them who must not be written to for reasons only they know.
 vetoes_wanted = Signal()

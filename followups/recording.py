@@ -10,12 +10,12 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import Signal
 
+from common.statements import insert, update
 from followups import enrollment, unreachable, versions
 from followups.channels import Gone, Outcome, Result
 from followups.models import Attempt, Enrollment
 from leads import optout
 from leads.models import Event, Lead
-from leads.statements import insert, update
 
 # outcomes: list of Outcome, lateness: list of timedelta. Sent after the commit, for whoever counts.
 followups_sent = Signal()

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import Case, Count, OuterRef, Q, Subquery, When
 
+from common.statements import Select
 from followups.models import Attempt, Enrollment, Sequence
 from leads.models import Lead
-from leads.statements import Select
 
 NOTHING: dict[str, Any] = {"state": "none", "next_at": None, "step": None}
 

@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from common.names import name_key
 from leads import conclusions
 from leads.conclusions import conclusion
-from leads.names import name_key
 from leads.qualification import Assessment, Outcome, assess
 from leads.rules import MappingAction, MappingRule, OnlyIf, Rules, StageKind, StageRule
 

@@ -15,6 +15,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
+from common.names import name_key
+from common.statements import Select, insert
 from leads import announcements, messages, optout, pseudonyms
 from leads.models import (
     Event,
@@ -27,9 +29,7 @@ from leads.models import (
     UnmappedConversationStage,
     UnmappedFlow,
 )
-from leads.names import name_key
 from leads.reports import Interaction
-from leads.statements import Select, insert
 
 # Parts of an event's data that carry nothing personal: where the lead stood, and by which rule.
 IMPERSONAL = frozenset(

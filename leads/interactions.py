@@ -16,6 +16,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 
+from common.names import name_key
+from common.statements import JsonArray, Select, insert, insert_missing, update
 from leads import (
     announcements,
     erasure,
@@ -44,10 +46,8 @@ from leads.models import (
     UnmappedConversationStage,
     UnmappedFlow,
 )
-from leads.names import name_key
 from leads.reports import Direction, Interaction, Message, Recorded
 from leads.rulebook import Rulebook, rulebook
-from leads.statements import JsonArray, Select, insert, insert_missing, update
 
 
 def record(interaction: Interaction, *, pipeline: Pipeline, now: datetime) -> Recorded:

@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from common.statements import Select, insert, update
 from leads import announcements, turns
 from leads.announcements import Saved
 from leads.facts import Change, plain, was_taken_back
 from leads.models import Event, Lead, Meeting, Stage
 from leads.reports import Meeting as Told
-from leads.statements import Select, insert, update
 from leads.turns import CLOCK_TOLERANCE
 
 SHOWN = ("meeting_id", "meeting_status", "meeting_starts_at", "meeting_link", "meeting_gone_by")

@@ -22,13 +22,13 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
+from common.statements import insert_missing, update
 from leads import announcements, handoff, parts, untold
 from leads.message_ids import plain_id as plain_id
 from leads.models import Lead, MessagePart
 from leads.models import Message as Row
 from leads.parts import News
 from leads.reports import Interaction, Recorded
-from leads.statements import insert_missing, update
 
 # How far the times are apart that two roads tell of one message.
 NEAR = timedelta(minutes=2)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from django.dispatch import receiver
 
+from common.statements import insert
 from leads import announcements
 from leads.announcements import Saved
 from leads.models import Lead, Message, Milestone
 from leads.qualification import OPPOSITES
 from leads.rulebook import rulebook
-from leads.statements import insert
 
 if TYPE_CHECKING:
     from leads.reports import Recorded

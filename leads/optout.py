@@ -13,11 +13,11 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from common.names import name_key
+from common.statements import Select
 from leads import announcements, pseudonyms
 from leads.models import Event, FurtherAddress, Lead, OptOut, Pipeline
-from leads.names import name_key
 from leads.phone import Phone
-from leads.statements import Select
 
 SAID = "the person opted out"
 

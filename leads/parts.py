@@ -15,11 +15,11 @@ from typing import Any
 
 from django.db import transaction
 
+from common.statements import update
 from leads import announcements
 from leads.message_ids import plain_id
 from leads.models import Lead, Message, MessagePart
 from leads.reports import Interaction
-from leads.statements import update
 
 State = MessagePart.State
 # How long after it was handed over the words of a part are recognized as ours, however late a webhook comes.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from leads.names import name_key
+from common.names import name_key
 from leads.rules import Criterion, QualificationRule
 
 

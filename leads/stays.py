@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.dispatch import receiver
 
+from common.statements import insert
 from leads import announcements
 from leads.announcements import Saved
 from leads.models import Event, Lead, Stage, Stay
-from leads.statements import insert
 
 STAGE = frozenset({"stage"})
 MOVES_LOOKED_AT = 10

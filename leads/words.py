@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.dispatch import receiver
 
+from common.names import name_key
+from common.statements import insert
 from leads import announcements
 from leads.announcements import Saved
 from leads.models import Lead, NameWord
-from leads.names import name_key
-from leads.statements import insert
 
 NAME = frozenset({"name"})
 MOST_WORDS = 12

@@ -2,7 +2,7 @@
 
 A deploy migrates first and replaces the processes one by one after it, so the old code meets the new tables: nothing it
 uses may go, nothing it does not fill may be required (give a new column `null=True` or a `db_default`), and nobody may
-wait long for a lock (make an index with `leads.indexes.AddIndexBesideOthers`). Linted as PostgreSQL runs them when
+wait long for a lock (make an index with `common.indexes.AddIndexBesideOthers`). Linted as PostgreSQL runs them when
 TEST_DATABASE_URL names a server, as SQLite does otherwise. What is required is read from the operations: SQLite writes
 a table anew for a column with a default of its own, and then every NOT NULL of it looks new.
 """

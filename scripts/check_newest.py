@@ -32,14 +32,14 @@ TOOLS = (
 )
 # A road through every room: rules, follow-ups, the statements of our own, the API, the admin's lists, Kommo, playbooks.
 CORE = (
-    "tests/leads/test_statements.py",
+    "tests/common/test_statements.py",
     "tests/leads/test_interactions.py",
     "tests/leads/test_decisions.py",
     "tests/followups/test_sequences.py",
     "tests/bridge/api/test_interactions.py",
     "tests/bridge/admin/test_record.py",
-    "tests/bridge/sync/test_delivery.py",
-    "tests/bridge/sync/test_one_person.py",
+    "tests/bridge/delivery/test_delivery.py",
+    "tests/bridge/inbound/test_one_person.py",
     "tests/packages",
     "tests/playbooks",
 )

@@ -21,7 +21,7 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("bridge", "leads", "followups", "templates")
+ROOMS = ("bridge", "leads", "followups", "common", "templates")
 CATALOGUES = {locale: ROOT / f"locale/{locale}/LC_MESSAGES/django.po" for locale in ("pt_BR", "es")}
 KEYWORDS = {
     **DEFAULT_KEYWORDS,

@@ -22,7 +22,7 @@ from running import run, uv
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
-PACKAGES = ("bridge", "followups", "leads")
+PACKAGES = ("bridge", "common", "followups", "leads")
 BESIDE = ("deploy", "locale", "playbooks", "templates")
 # The demo needs a Kommo: it is in the wheel, and in no image.
 LOCAL_KOMMO = "packages/kommo-sandbox/src/"

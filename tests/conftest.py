@@ -18,14 +18,15 @@ from django.utils import timezone, translation
 from hypothesis import settings
 
 from bridge import due, tasks
+from bridge.accounts import clock
+from bridge.accounts.connection import client_for
+from bridge.cards import outbox
+from bridge.cards.outbox import Lease
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
+from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.kommo.abreast import Abreast
 from bridge.models import Account, CallSlot, Card
-from bridge.sync import clock, outbox
-from bridge.sync.connection import client_for
-from bridge.sync.delivery import LONGEST_DRAIN, Drain
-from bridge.sync.outbox import Lease
 from kommo_sandbox.server import SandboxServer
 from kommo_sandbox.staff import Kommo
 from leads import interactions, reports

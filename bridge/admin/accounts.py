@@ -16,14 +16,15 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from bridge import oauth
+from bridge.accounts import shadow, switches
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
+from bridge.cards import nudge
 from bridge.configuration.addresses import given_by_staff
 from bridge.configuration.first_start import begin_as_told
 from bridge.errors import ConfigurationError
 from bridge.models import Account, AccountPipeline
 from bridge.reasons import told
-from bridge.sync import nudge, shadow, switches
 
 
 class SecretInput(UnfoldAdminPasswordWidget):

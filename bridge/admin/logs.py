@@ -20,15 +20,17 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
-from bridge import agent_events
 from bridge.admin.base import Tones
 from bridge.admin.paging import LogAdmin
+from bridge.agent import agent_events
+from bridge.cards import nudge, outbox
+from bridge.cards.waiting import wait_of
+from bridge.delivery import forgetting
 from bridge.errors import DriftError
+from bridge.inbound import drifts, vanished
 from bridge.models import AgentEvent, Card, Delivery, Drift, Forgetting, WebhookEvent, WebhookItem
 from bridge.reasons import told
 from bridge.selectors import search
-from bridge.sync import drifts, forgetting, nudge, outbox, vanished
-from bridge.sync.waiting import wait_of
 from bridge.webhooks import parsing
 from bridge.webhooks.inbox import reprocess
 

@@ -28,8 +28,8 @@ from bridge.reasons import told
 from bridge.selectors import pictures, results
 from bridge.selectors.results import Period
 from bridge.weekly import week_due
+from common.names import name_key
 from leads.models import Lead, Pipeline
-from leads.names import name_key
 
 SPANS = (7, 30, 90)
 LONGEST_DAYS = 366

@@ -1,6 +1,6 @@
 """What the agent is told at AGENT_WEBHOOK_URL, for the API's description.
 
-The events themselves are made where they happen: `followups/channels.py` and `bridge/agent_events.py`.
+The events themselves are made where they happen: `followups/channels.py` and `bridge/agent/agent_events.py`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import orjson
 
 from bridge.api.problems import Conflict
 from bridge.models import IdempotencyRecord
-from leads.statements import Select, insert
+from common.statements import Select, insert
 
 Answer = tuple[int, dict[str, Any]]
 

@@ -15,12 +15,13 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Exists, OuterRef
 from rest_framework import exceptions
 
+from bridge import metrics
 from bridge.api import idempotency, representation
 from bridge.api.idempotency import Answer, RepeatedError
 from bridge.api.problems import DatabaseAway, Erased
 from bridge.api.serializers import Past, pipeline_named, read_interaction
+from bridge.inbound import people
 from bridge.models import ApiKey, Card, Delivery
-from bridge.sync import figures, people
 from leads import numbers
 from leads.erasure import ForgottenError
 from leads.interactions import record_all
@@ -188,7 +189,7 @@ def _act(reports: list[Report], now: datetime, *, look: bool) -> dict[int, Outco
         for result in recorded:
             if result.interaction.kommo_lead_id:
                 _name_card(result, result.interaction.kommo_lead_id)
-        transaction.on_commit(partial(figures.count, "bridge_interactions", by=len(mine)))
+        transaction.on_commit(partial(metrics.count, "bridge_interactions", by=len(mine)))
         answers = representation.interaction_answers(recorded, now)
         outcomes |= {one.place: answer for one, answer in zip(mine, answers, strict=True)}
         idempotency.remember([(one.key, one.body, outcomes[one.place]) for one in mine if one.key], now=now)

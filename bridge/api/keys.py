@@ -10,9 +10,9 @@ from typing import Any, cast
 from django.db.models import F, Subquery
 
 from bridge.models import ApiKey
+from common.statements import Select
 from leads.models import Pipeline
 from leads.rulebook import pipeline_at
-from leads.statements import Select
 
 PREFIX = "kb_"
 SHOWN = 10

@@ -11,16 +11,16 @@ from uuid import UUID
 
 from django.db.models import OuterRef, Q
 
+from bridge.accounts import freshness
+from bridge.cards.desired import wanted_tags
+from bridge.cards.waiting import wait_of
 from bridge.models import Card
-from bridge.sync import freshness
-from bridge.sync.desired import wanted_tags
-from bridge.sync.waiting import wait_of
+from common.statements import Select
 from followups import selectors as followups
 from leads import booking_links, gate, numbers, optout
 from leads.models import Event, FurtherAddress, Lead, Pipeline
 from leads.reports import Recorded
 from leads.rulebook import rulebook
-from leads.statements import Select
 
 # How the outside reads a card's state; a lead without a card yet is waiting for its account.
 SYNC = {

@@ -19,13 +19,13 @@ from rest_framework import serializers
 from bridge.api import keys
 from bridge.api.hearing import heard, without_what_is_dispensable
 from bridge.models import ApiKey
+from common.statements import Select
 from leads import addresses, money, phone
 from leads.addresses import Kind
 from leads.models import Lead, Pipeline
 from leads.nothing import USUAL_WORDS, is_nothing
 from leads.phone import Phone
 from leads.reports import REPORTED, Direction, Interaction, Meeting, Message
-from leads.statements import Select
 
 DIRECTIONS = [one.value for one in REPORTED]
 MEETING_STATUSES = Lead.MeetingStatus.values

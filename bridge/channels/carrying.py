@@ -21,17 +21,17 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from bridge import logs
+from bridge.cards import backoff
 from bridge.channels import cutting, ending, gate, proving, queueing, unread, ways
 from bridge.channels.kinds import WAYS
 from bridge.channels.queueing import Route
 from bridge.channels.sending import Outcome, Part, Person, Sent
 from bridge.models import Channel, Outgoing
-from bridge.sync import backoff
+from common.statements import update
 from followups import telling
 from leads.gate import ERASED
 from leads.models import Lead, MessagePart
 from leads.parts import ORDER, SUMMED, sum_up
-from leads.statements import update
 
 log = structlog.get_logger(__name__)
 

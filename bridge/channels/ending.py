@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from bridge import agent_events
+from bridge.agent import agent_events
 from bridge.channels import queueing
 from bridge.channels.sending import Outcome
 from bridge.models import Outgoing
+from common.statements import update
 from followups import handed_over
 from followups.channels import Gone
 from followups.models import Attempt
@@ -22,7 +23,6 @@ from leads.models import Event, Lead, Message, MessagePart
 from leads.parts import SUMMED, sum_up
 from leads.reports import Direction, Interaction
 from leads.reports import Message as Said
-from leads.statements import update
 
 DELIVERED, NOT_DELIVERED = "message.delivered", "message.not_delivered"
 BEFORE_IT = "not sent: what stands before it did not arrive"

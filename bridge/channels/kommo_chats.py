@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bridge.accounts import refusals
+from bridge.accounts.connection import client_for
 from bridge.channels.sending import Outcome, Part, Person, Sent, words
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose, decide
 from bridge.kommo.replies import TalkReply
 from bridge.models import Account
-from bridge.sync import refusals
-from bridge.sync.connection import client_for
 
 SETTINGS: tuple[str, ...] = ()
 LIMIT = 4000

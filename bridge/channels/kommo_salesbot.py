@@ -12,16 +12,16 @@ from typing import Any
 
 from django.db import transaction
 
+from bridge.accounts import catalogue, refusals, troubles
+from bridge.accounts.connection import client_for
+from bridge.cards.plan import apply, combine_doubts
 from bridge.channels.sending import Outcome, Part, Person, Sent, words
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
 from bridge.kommo import fields
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose
 from bridge.models import Account, Card, Trouble
-from bridge.sync import catalogue, refusals, troubles
-from bridge.sync.connection import client_for
-from bridge.sync.plan import apply, combine_doubts
-from leads.names import name_key
+from common.names import name_key
 
 SETTINGS = ("bot_id", "field")
 OPTIONAL = ("field",)

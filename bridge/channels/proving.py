@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from bridge.accounts.connection import client_for
 from bridge.channels.sending import Outcome, Person, Sent
 from bridge.errors import KommoError
+from bridge.inbound.takeovers import STAFF_REPLY
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account
-from bridge.sync.connection import client_for
-from bridge.sync.takeovers import STAFF_REPLY
-from bridge.sync.traits import Trait
+from bridge.traits import Trait
 from leads.models import Message, MessagePart
 
 # Kommo's clock and ours.

@@ -7,11 +7,11 @@ from urllib.parse import quote
 from django.conf import settings as site
 from django.utils import timezone
 
+from bridge.accounts.connection import client_for
 from bridge.channels import chatwoot, kommo_salesbot, ways, whatsapp_cloud, zapi
 from bridge.channels.sending import at, judged
 from bridge.errors import KommoError
 from bridge.models import Account, Channel
-from bridge.sync.connection import client_for
 from followups import signing
 
 NO_ACCOUNT = "no account in Kommo is connected and active"

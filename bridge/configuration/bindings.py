@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from bridge.configuration import document
 from bridge.configuration.document import STATUS_IDS, Configuration
+from common.names import name_key
 from leads import models as leads
-from leads.names import name_key
 
 
 def keep(current: Iterable[document.Pipeline], wanted: Iterable[document.Pipeline]) -> list[document.Pipeline]:

@@ -14,17 +14,19 @@ from typing import Any
 from django.conf import settings
 from django.utils import translation
 
+from bridge import traits
+from bridge.accounts import catalogue as catalogues
+from bridge.accounts import permissions, subscription, switches
+from bridge.cards import nudge, outbox
 from bridge.configuration import matching, phone_fields
 from bridge.configuration.first_start import ensure_webhook_secret
 from bridge.errors import ConfigurationError, KommoAccessError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.fields import same_kind
 from bridge.models import Account
-from bridge.sync import catalogue as catalogues
-from bridge.sync import nudge, outbox, permissions, subscription, switches, traits
-from bridge.sync.traits import Trait
+from bridge.traits import Trait
+from common.names import name_key
 from leads.models import FieldMapping, Pipeline, Stage
-from leads.names import name_key
 
 BRIDGE_ID_FIELD = "Bridge ID"
 # What may be created, by name: `stage:PK`, `field:PK`, `options:PK` of the field mapping, and this one.

@@ -23,6 +23,7 @@ from django.utils import translation
 from bridge.configuration.records import Named, Record, Says
 from bridge.configuration.structures import Many, One, TextPairs, Texts
 from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Share, Slug, Text, Value
+from common.names import name_key
 from followups import models as followups
 from followups.schedule import WEEKDAYS
 from followups.texts import BrokenTextError
@@ -30,7 +31,6 @@ from followups.texts import check as check_text
 from leads import booking_links, serving
 from leads import models as leads
 from leads.models.pipeline import usual_opt_out_words, usual_words_for_nothing
-from leads.names import name_key
 
 # Kommo's own, the same in every pipeline.
 STATUS_IDS = {"won": 142, "lost": 143}

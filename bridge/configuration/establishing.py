@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from bridge.accounts import switches
+from bridge.accounts.connection import client_for
 from bridge.configuration.addresses import given_by_staff
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import begin_as_told, ensure_webhook_secret, take_free_pipelines
@@ -13,8 +15,6 @@ from bridge.kommo import auth
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import LocalPace
 from bridge.models import Account
-from bridge.sync import switches
-from bridge.sync.connection import client_for
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from leads.names import name_key
+from common.names import name_key
 
 Found = dict[str, Any]
 

@@ -13,8 +13,8 @@ from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.models import Catalogue
+from common.names import name_key
 from leads.models import Pipeline
-from leads.names import name_key
 from leads.phone import PhoneError, parse
 
 # The newest leads of a pipeline: one call.

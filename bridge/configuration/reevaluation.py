@@ -13,9 +13,9 @@ from typing import Any
 from django.db.models import F
 from django.utils import timezone
 
+from bridge.cards import nudge, outbox
 from bridge.configuration import compiling, drafts
 from bridge.models import Card, Reevaluation, RulesRevision
-from bridge.sync import nudge, outbox
 from leads import reconsideration
 from leads.models import Pipeline
 from leads.rulebook import rulebook

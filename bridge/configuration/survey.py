@@ -26,8 +26,8 @@ from bridge.configuration.connecting import (
 from bridge.kommo.client import KommoClient
 from bridge.kommo.fields import same_kind
 from bridge.models import Account, Catalogue
+from common.names import name_key
 from leads.models import FieldMapping, Pipeline, Stage
-from leads.names import name_key
 
 
 class Fit(Enum):

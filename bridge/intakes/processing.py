@@ -20,12 +20,11 @@ import structlog
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
-from bridge import heartbeat
+from bridge import heartbeat, metrics
+from bridge.accounts.leases import alone
 from bridge.intakes import bookings, forgetting, inbox, kinds, people
 from bridge.intakes.told import Booking, Ignored, Message, Status, Told, UnreadableError
 from bridge.models import Intake, IntakeCall, IntakeItem
-from bridge.sync import figures
-from bridge.sync.leases import alone
 from leads import erasure, messages, numbers, parts
 from leads.addresses import Address
 from leads.erasure import ForgottenError
@@ -322,7 +321,7 @@ def _settle(current: Round) -> None:
             IntakeCall.objects.filter(pk__in=forgotten).update(body=b"")
         _note_heard(current.calls)
     for result, number in Counter(one.result for one in told).items():
-        figures.count("bridge_intakes", result, by=number)
+        metrics.count("bridge_intakes", result, by=number)
 
 
 def _let_go(current: Round, told: Sequence[Heard]) -> set[int]:

@@ -18,7 +18,7 @@ from bridge.intakes.redaction import without_secrets
 from bridge.intakes.told import Call
 from bridge.intakes.ways import read_settings
 from bridge.models import Intake, IntakeCall
-from leads.statements import Select, insert
+from common.statements import Select, insert
 
 RETRY_AFTER_SECONDS = 30
 

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-from leads.indexes import DropIndexOfField
+from common.indexes import DropIndexOfField
 
 
 class Migration(migrations.Migration):

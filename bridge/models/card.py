@@ -20,7 +20,7 @@ class Card(models.Model):
     observed: {"name", "price", "pipeline_id", "status_id", "responsible_user_id", "loss_reason_id",
     "fields": {field id as text: comparable value}, "tags": [name], "updated_at": unix seconds}; a key that is missing
     is unknown. in_doubt: the part of a write whose answer never came; whatever it names counts as unknown until Kommo
-    confirms it. ownership: who set what last (bridge/sync/ownership.py).
+    confirms it. ownership: who set what last (bridge/cards/ownership.py).
     """
 
     class State(models.TextChoices):
@@ -71,10 +71,10 @@ class Card(models.Model):
     agreed = models.JSONField(_("last sync"), default=dict, blank=True)
     in_doubt = models.JSONField(default=dict, blank=True)
     # What of our confirmed writes has not been read back yet, and what Kommo was seen to make of earlier ones
-    # (bridge/sync/kept_forms.py).
+    # (bridge/cards/kept_forms.py).
     unread = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
     kept_forms = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
-    # Parts of the card that Kommo refused: part -> {"reason", "cause", "at"} (bridge/sync/refused_parts.py).
+    # Parts of the card that Kommo refused: part -> {"reason", "cause", "at"} (bridge/cards/refused_parts.py).
     refused_parts = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
     ownership = models.JSONField(_("who set what"), default=dict, blank=True)
     # Stored before the call that creates the lead; while set without a Kommo id, look before creating again.

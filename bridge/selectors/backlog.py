@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min
 
+from bridge.accounts import room
 from bridge.models import Account, Card, Delivery
-from bridge.sync import room
 
 # The rate is that of the last minute, or of as much of it as anything has left in.
 LATELY = timedelta(minutes=1)

@@ -10,11 +10,11 @@ from django.conf import settings
 from django.db.models import Case, Count, Min, Q, When
 from django.db.models.functions import TruncMinute
 
+from bridge.accounts import room
 from bridge.doctor import WORKER_SILENT_AFTER
 from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
 from bridge.selectors.backlog import MANY, Backlog, backlog
 from bridge.selectors.stuck import STUCK
-from bridge.sync import room
 
 # The lag is that of the newest deliveries, and of none older than this.
 LAG_OF_NEWEST = 200

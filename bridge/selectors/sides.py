@@ -13,9 +13,9 @@ from django.utils.formats import number_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from bridge.cards.desired import desired, shown_facts, wanted_tags
+from bridge.cards.plan import Observed, Plan, plan
 from bridge.models import Account, Card, Catalogue
-from bridge.sync.desired import desired, shown_facts, wanted_tags
-from bridge.sync.plan import Observed, Plan, plan
 from leads.models import FieldMapping, Lead
 from leads.rulebook import Rulebook
 

@@ -17,13 +17,14 @@ from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Q
 
+from bridge.accounts import refusals
+from bridge.inbound import newcomers, people, robots
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from bridge.sync import newcomers, people, refusals, robots
-from bridge.sync.traits import Trait
+from bridge.traits import Trait
 from bridge.webhooks import chats, follow_ups
 from bridge.webhooks.chats import BOT, LEAD, PERSON, UNSAID, Chat
 from leads import numbers, parts, wordless

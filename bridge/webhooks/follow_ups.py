@@ -11,10 +11,10 @@ from datetime import datetime
 from django.db.models import Q
 
 from bridge.webhooks.chats import Chat
+from common.statements import insert_missing
 from followups.models import Attempt
 from leads.models import Lead, Message
 from leads.parts import RECOGNIZED_FOR, plainly
-from leads.statements import insert_missing
 
 S = Attempt.State
 # It may be said by now: also while the answer to the bot's run is on its way, or lost.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.inbound.takeovers import Said
 from bridge.kommo.shapes import seconds
-from bridge.sync.takeovers import Said
 from bridge.webhooks.parsing import number
 
 # Kommo names the lead `entity`, amoCRM `element`, where 2 is a lead.

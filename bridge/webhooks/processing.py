@@ -21,21 +21,23 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from bridge import heartbeat
+from bridge import heartbeat, metrics
+from bridge.accounts import catalogue as catalogues
+from bridge.accounts import clock, refusals, troubles
+from bridge.accounts.connection import open_account
+from bridge.accounts.leases import alone
+from bridge.cards import intent
 from bridge.errors import KommoError, KommoHeldError
+from bridge.inbound import newcomers, people, second_cards, takeovers, vanished
+from bridge.inbound.adoption import adopt_each
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble, WebhookEvent, WebhookItem
-from bridge.sync import catalogue as catalogues
-from bridge.sync import clock, figures, intent, newcomers, people, refusals, second_cards, takeovers, troubles, vanished
-from bridge.sync.adoption import adopt_each
-from bridge.sync.connection import open_account
-from bridge.sync.leases import alone
 from bridge.webhooks import conversations, inbox, parsing, redaction
 from bridge.webhooks.echoes import says_nothing_new, told_responsible
 from bridge.webhooks.messages import written
-from leads.statements import update
+from common.statements import update
 
 log = structlog.get_logger(__name__)
 
@@ -374,7 +376,7 @@ def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[Webh
         update(events, ("state", "cause", "error", "processed_at"))
         Account.objects.filter(pk=current.account.pk).update(webhook_heard_at=events[-1].received_at)
     for result, number in Counter(item.result for item in items).items():
-        figures.count("bridge_webhooks", result, by=number)
+        metrics.count("bridge_webhooks", result, by=number)
 
 
 def _is_among(marked: Collection[tuple[str, str, int | None]], item: parsing.Item) -> bool:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from bridge.configuration.first_start import hash_secret
 from bridge.models import Account, WebhookEvent
-from leads.statements import Select, insert
+from common.statements import Select, insert
 
 KEPT_HEADERS = ("User-Agent", "Content-Type", "Content-Length", "X-Amocrm-Requestid")
 LONGEST_HEADER = 500

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from leads.indexes import WidenText
+from common.indexes import WidenText
 
 
 class Migration(migrations.Migration):

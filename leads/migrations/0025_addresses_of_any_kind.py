@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from leads.indexes import WidenText
+from common.indexes import WidenText
 
 KEY = 220
 

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from leads.indexes import AddIndexBesideOthers
+from common.indexes import AddIndexBesideOthers
 
 
 class Migration(migrations.Migration):

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from leads.indexes import AddIndexBesideOthers, DropIndexBesideOthers
+from common.indexes import AddIndexBesideOthers, DropIndexBesideOthers
 
 
 class Migration(migrations.Migration):

@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from common.names import name_key
 from leads import serving
-from leads.names import name_key
 from leads.nothing import USUAL_WORDS
 
 

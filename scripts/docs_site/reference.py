@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from scripts.docs_site.pages import ROOT
 
-OURS = ("bridge", "followups", "leads")
+OURS = ("bridge", "common", "followups", "leads")
 METHODS = ("get", "post", "put", "patch", "delete")
 # What every call can be answered; told once.
 EVERYWHERE = ("400", "401", "413", "429", "503")

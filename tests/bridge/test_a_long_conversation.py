@@ -14,7 +14,7 @@ import requests
 import time_machine
 from django.utils import timezone
 
-from bridge.sync import outbox
+from bridge.cards import outbox
 from followups import dispatch
 from followups.models import Enrollment
 from leads.models import Event, Lead

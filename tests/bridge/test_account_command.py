@@ -6,8 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from bridge.accounts import switches
 from bridge.models import Account
-from bridge.sync import switches
 from tests.conftest import drain, record
 
 pytestmark = pytest.mark.django_db

@@ -12,9 +12,10 @@ from django.db import connection
 from django.utils import timezone, translation
 
 from bridge import alerts, tasks
+from bridge.accounts import clock, switches
 from bridge.doctor import examine, glance
+from bridge.inbound import adoption, people
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
-from bridge.sync import adoption, clock, people, switches
 from followups.models import Sequence
 from leads.models import FieldMapping, Stage
 from tests.conftest import drain, record

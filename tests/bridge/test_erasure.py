@@ -36,9 +36,13 @@ from django_q.models import Task
 from django_q.tasks import async_task
 
 from bridge import logs, personal_data, tasks
+from bridge.accounts import connection as connections
 from bridge.admin.leads.undoing import SALT
 from bridge.api import keys
+from bridge.cards import nudge
 from bridge.configuration.connecting import destination_for
+from bridge.delivery import contacts
+from bridge.inbound import reconciliation, takeovers
 from bridge.intakes import processing, ways
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import EventReply
@@ -59,8 +63,6 @@ from bridge.models import (
     WebhookItem,
 )
 from bridge.personal_data import MESSAGES, sweep_again
-from bridge.sync import connection as connections
-from bridge.sync import contacts, nudge, reconciliation, takeovers
 from bridge.webhooks.processing import process_inbox
 from followups import claiming, dispatch, recording
 from followups.channels import Outcome, Result

@@ -15,10 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge import roles, tasks
+from bridge.accounts import connection, leases
 from bridge.admin.confirm import PASSWORD as CONFIRM
 from bridge.errors import KommoAccessError
 from bridge.models import Account, Card
-from bridge.sync import connection, leases
 from kommo_sandbox.server import SandboxServer
 from kommo_sandbox.staff import Kommo
 from kommo_sandbox.tokens import CLIENT_ID, CLIENT_SECRET

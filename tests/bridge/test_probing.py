@@ -10,12 +10,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from bridge import doctor
+from bridge.inbound.probes import NAME
 from bridge.models import Account
 from bridge.probing import Probe
-from bridge.sync.probes import NAME
 from kommo_sandbox.options import Options
 from leads.models import Lead
-from tests.bridge.sync.mapped import map_every_type, read_back
+from tests.bridge.mapped import map_every_type, read_back
 from tests.conftest import drain, record
 
 

@@ -18,11 +18,11 @@ from django.test import override_settings
 from django.urls import reverse
 from django.utils import timezone
 
+from bridge.accounts.connection import AccountToken, client_for
 from bridge.encryption import PREFIX
 from bridge.errors import BridgeError
 from bridge.kommo import auth
 from bridge.models import Account, Delivery
-from bridge.sync.connection import AccountToken, client_for
 from leads.models import Event
 from tests.conftest import drain, record
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone, translation
 
-from bridge import agent_events, reasons
+from bridge import reasons
+from bridge.agent import agent_events
 from bridge.models import AgentEvent, Card
 from followups import enrollment
 from followups.models import Enrollment

@@ -187,12 +187,14 @@ def test_a_channel_without_its_own_settings_is_refused_at_start(settings):
     settings.FOLLOWUP_CHANNEL, settings.EVOLUTION_URL = "followups.channels.Evolution", "https://evolution.example"
     with pytest.raises(ImproperlyConfigured, match="EVOLUTION_INSTANCE, EVOLUTION_API_KEY"):
         channels.check()
-    settings.FOLLOWUP_CHANNEL, settings.SALESBOT_ID = "bridge.sync.salesbot.Salesbot", 0
+    settings.FOLLOWUP_CHANNEL, settings.SALESBOT_ID = "bridge.channels.salesbot.Salesbot", 0
     with pytest.raises(ImproperlyConfigured, match="SALESBOT_ID"):
         channels.check()
 
 
-@pytest.mark.parametrize("path", ["", "followups.channels.LogOnly", "bridge.sync.salesbot.Salesbot"])
+@pytest.mark.parametrize(
+    "path", ["", "followups.channels.LogOnly", "bridge.channels.salesbot.Salesbot", "bridge.channels.salesbot.Salesbot"]
+)
 def test_a_channel_that_can_be_used_is_no_trouble(path):
     with override_settings(FOLLOWUP_CHANNEL=path, SALESBOT_ID=5):
         channels.check()

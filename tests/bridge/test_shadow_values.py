@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge import shadow_report, tasks
+from bridge.accounts import shadow, switches
 from bridge.shadow_values import Verdict
-from bridge.sync import shadow, switches
-from tests.bridge.sync.test_shadow import hear
+from tests.bridge.accounts.test_shadow import hear
 from tests.conftest import drain, lead_of, record
 from tests.lived_in import BILL, RENT, SOLUTION, UNMAPPED, value
 

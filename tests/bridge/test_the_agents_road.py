@@ -10,7 +10,7 @@ import time_machine
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.sync import outbox
+from bridge.cards import outbox
 from followups import dispatch
 from followups.models import Enrollment
 from leads.models import Lead

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from bridge import roles
+from bridge import metrics, roles
+from bridge.accounts import switches
+from bridge.accounts.shadow import leave as leave_shadow
 from bridge.models import Account, AccountPipeline, AgentEvent, Card
-from bridge.sync import figures, switches
-from bridge.sync.shadow import leave as leave_shadow
 from followups import staff
 from followups.models import Attempt, Enrollment, Sequence
 from followups.selectors import outcomes
@@ -88,8 +88,8 @@ class TestShadow:
         assert (shown.sent, shown.answered, shown.not_sent, shown.would_send) == (0, 0, 0, 1)
         [row] = outcomes(Sequence.objects.get(slug="reengagement"))
         assert (row["sent"], row["would_send"], row["missed"]) == (0, 1, 0)
-        figures.add_now()
-        [family] = [one for one in figures.families() if one.name == "bridge_followups"]
+        metrics.add_now()
+        [family] = [one for one in metrics.families() if one.name == "bridge_followups"]
         assert {sample.labels["outcome"] for sample in family.samples if sample.value} == {"would_send"}
 
     def test_an_answer_is_no_answer_to_what_nobody_said(self, conversation, shadow):

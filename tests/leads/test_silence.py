@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from bridge.sync import shadow, switches
+from bridge.accounts import shadow, switches
 from leads import silence
 
 pytestmark = pytest.mark.django_db

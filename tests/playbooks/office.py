@@ -16,7 +16,7 @@ from kommo_sandbox.staff import Kommo
 from leads import gate
 from leads.models import Pipeline
 from leads.reports import Direction, Meeting, Message
-from tests.bridge.sync.mapped import read_back
+from tests.bridge.mapped import read_back
 from tests.conftest import drain, lead_of, record, rested
 from tests.repository import ROOT
 

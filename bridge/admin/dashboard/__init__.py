@@ -19,10 +19,10 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from bridge.admin.dashboard import attention, charts
+from bridge.delivery import briefings
 from bridge.doctor import glance
 from bridge.models import Account
 from bridge.selectors import morning, pulse, results
-from bridge.sync import briefings
 from followups.today import today
 from leads import funnel
 from leads.models import Event, Lead, Pipeline, Stage

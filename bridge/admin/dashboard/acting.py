@@ -13,15 +13,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from bridge import agent_events
+from bridge.accounts import switches
 from bridge.admin import record
 from bridge.admin.leads import undoing
 from bridge.admin.leads.acting import NotDoneError
 from bridge.admin.leads.buttons import stands_with_people
+from bridge.agent import agent_events
+from bridge.cards import nudge, outbox
+from bridge.delivery import briefings
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
 from bridge.roles import OPERATE
 from bridge.selectors import stuck
-from bridge.sync import briefings, nudge, outbox, switches
 from bridge.webhooks.inbox import reprocess
 from leads import handoff
 from leads.models import Lead

@@ -17,13 +17,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from bridge.admin.dashboard.remedies import remedy
+from bridge.delivery import briefings
 from bridge.doctor import CARD_WAITS_LONG_AFTER, INBOX_LATE_AFTER, Finding
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Drift, WebhookEvent
 from bridge.reasons import told
 from bridge.selectors import stuck
 from bridge.selectors.pulse import Pulse
-from bridge.sync import briefings
 from followups.today import Today
 from leads import meetings
 from leads.models import Pipeline, ProbablySame, UnmappedConversationStage, UnmappedFlow

@@ -18,10 +18,11 @@ from bridge.admin import record
 from bridge.admin.confirm import question
 from bridge.admin.leads import undoing
 from bridge.admin.leads.buttons import stands_with_people
+from bridge.cards import nudge, outbox
 from bridge.errors import KommoError
+from bridge.inbound import reconciliation, vanished
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
-from bridge.sync import nudge, outbox, reconciliation, vanished
 from followups import unreachable
 from leads import erasure, handoff, joining, optout, responsibility, stages
 from leads.models import Event, JoinedLead, Lead, ProbablySame, Stage

@@ -25,10 +25,10 @@ from bridge.admin.leads import acting, conversation, page
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.admin.leads.reached import reached
 from bridge.admin.paging import KeysetChangeList, LogAdmin
+from bridge.cards import nudge, outbox
 from bridge.models import Card
 from bridge.reasons import told
 from bridge.selectors import search
-from bridge.sync import nudge, outbox
 from bridge.templatetags.overview import age, moment
 from leads import gate, handoff
 from leads.models import Event, JoinedLead, Lead

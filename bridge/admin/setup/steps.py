@@ -9,9 +9,9 @@ from typing import Any
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from bridge.accounts import catalogue as catalogues
 from bridge.configuration.survey import Survey, survey
 from bridge.models import Account, ApiKey, Card, Catalogue, Intake
-from bridge.sync import catalogue as catalogues
 from leads.models import Pipeline
 
 

@@ -17,6 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from bridge import oauth
+from bridge.accounts import permissions, subscription
+from bridge.accounts.connection import client_for
 from bridge.admin import record
 from bridge.admin.confirm import asks_again
 from bridge.admin.setup.forms import (
@@ -39,8 +41,6 @@ from bridge.configuration.survey import apply
 from bridge.errors import BridgeError
 from bridge.kommo.hosts import is_loopback, is_this_machine
 from bridge.models import Account, ApiKey
-from bridge.sync import permissions, subscription
-from bridge.sync.connection import client_for
 from leads.models import Pipeline
 
 # What Kommo told us is read again when it is older than this.

@@ -6,8 +6,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from bridge import shadow_report, standing, stocktaking
+from bridge.accounts import shadow, switches
+from bridge.cards import nudge
 from bridge.models import Account
-from bridge.sync import nudge, shadow, switches
 
 DEEDS = ("show", "pause", "resume", "shadow", "active")
 

@@ -9,11 +9,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from bridge import stocktaking, tasks
+from bridge.accounts.connection import PATIENTLY, client_for
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import differs_from_settings, ensure_account
 from bridge.errors import BridgeError
 from bridge.models import Account
-from bridge.sync.connection import PATIENTLY, client_for
 from bridge.worker import free_dead_leases
 
 # Progress is told so often.

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from bridge.accounts.connection import PATIENTLY, client_for
 from bridge.errors import BridgeError
+from bridge.inbound.probes import NAME
 from bridge.models import Account
 from bridge.probing import Probe, table
-from bridge.sync.connection import PATIENTLY, client_for
-from bridge.sync.probes import NAME
 
 WHAT_IT_DOES = (
     "This asks the account how it behaves, by some fifty calls: it makes one lead, “{name}”, closed as lost, writes to "

@@ -8,12 +8,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from bridge.accounts import catalogue
+from bridge.accounts.connection import PATIENTLY, open_account
 from bridge.errors import BridgeError
+from bridge.inbound import vanished
+from bridge.inbound.reconciliation import Comparison
 from bridge.management.bar import Bar
 from bridge.models import Account, Card
-from bridge.sync import catalogue, vanished
-from bridge.sync.connection import PATIENTLY, open_account
-from bridge.sync.reconciliation import Comparison
 
 
 class Command(BaseCommand):

@@ -14,11 +14,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from bridge.accounts import switches
 from bridge.admin.dashboard import charts
 from bridge.admin.dashboard.remedies import BY_STATE, remedy
 from bridge.doctor import examine
 from bridge.models import Account, AccountPipeline, AgentEvent, Card, Delivery, Drift, Heartbeat, WebhookEvent
-from bridge.sync import switches
 from followups.models import Enrollment
 from leads import handoff, stages
 from leads.models import Event, FieldMapping, Lead, Stage

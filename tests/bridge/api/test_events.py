@@ -11,12 +11,12 @@ from django.test import Client
 from django.utils import timezone
 from jsonschema import Draft202012Validator, FormatChecker
 
-from bridge import agent_events
+from bridge.agent import agent_events
 from bridge.api import events
 from leads import handoff
 from leads.models import Lead
 from leads.reports import Direction, Meeting, Message
-from tests.bridge.test_agent_events import deliver
+from tests.bridge.agent.test_agent_events import deliver
 from tests.conftest import record
 from tests.followups.conftest import agent, conversation, receiver  # noqa: F401  (fixtures)
 

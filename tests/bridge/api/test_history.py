@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from bridge.accounts.catalogue import stored
+from bridge.accounts.connection import client_for
+from bridge.inbound import reconciliation
 from bridge.models import AgentEvent, Card
-from bridge.sync import reconciliation
-from bridge.sync.catalogue import stored
-from bridge.sync.connection import client_for
 from followups.models import Enrollment
 from leads.models import Event, Lead
 from tests.conftest import MARIA, drain, lead_of, record

@@ -21,7 +21,7 @@ from django.test import override_settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from bridge import agent_events
+from bridge.agent import agent_events
 from bridge.api import keys
 from bridge.channels import carrying, kinds, kommo_salesbot, proving, queueing, ways
 from bridge.channels.sending import Outcome, Sent

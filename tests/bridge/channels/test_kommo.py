@@ -8,12 +8,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from bridge.accounts import catalogue
+from bridge.accounts.connection import client_for
 from bridge.channels import kommo_chats, kommo_salesbot, ways
 from bridge.channels.kinds import WAYS
+from bridge.inbound import takeovers
+from bridge.inbound.takeovers import Said
 from bridge.models import AgentEvent, Catalogue, Channel, Outgoing
-from bridge.sync import catalogue, takeovers
-from bridge.sync.connection import client_for
-from bridge.sync.takeovers import Said
 from leads import announcements, parts
 from leads.interactions import record as record_told
 from leads.models import Lead

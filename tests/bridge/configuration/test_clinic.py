@@ -15,7 +15,7 @@ from followups.models import Enrollment
 from leads.models import Pipeline
 from leads.reports import Direction, Meeting, Message
 from tests.bridge.configuration.files import CLINIC
-from tests.bridge.sync.mapped import read_back
+from tests.bridge.mapped import read_back
 from tests.conftest import amount, drain, lead_of, record, rested
 
 ANA, BETO, CAIO, DORA = (f"+5581999990{number:03d}" for number in range(1, 5))

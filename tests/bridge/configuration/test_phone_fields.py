@@ -11,12 +11,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.accounts.connection import client_for
 from bridge.configuration import phone_fields
 from bridge.configuration.connecting import Connection
 from bridge.errors import KommoAccessError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import FieldValuesReply, LeadReply
-from bridge.sync.connection import client_for
 from leads.models import Pipeline
 from tests.lived_in import BILL, WHATSAPP, value
 

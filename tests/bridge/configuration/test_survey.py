@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from bridge.accounts.connection import client_for
 from bridge.configuration import establishing
 from bridge.configuration.survey import Choice, Fit, apply, survey
 from bridge.errors import KommoAccessError
 from bridge.models import Account, Catalogue
-from bridge.sync.connection import client_for
 from leads.models import Stage
 
 

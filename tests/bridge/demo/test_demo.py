@@ -19,8 +19,8 @@ from bridge.demo.conversations import CONVERSATIONS
 from bridge.demo.rules import hurried
 from bridge.demo.stage import Stage, StageError, free_port
 from bridge.home import CODE
+from common.names import name_key
 from leads.models import Stage as LeadStage
-from leads.names import name_key
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 # A server that takes its time before it listens.

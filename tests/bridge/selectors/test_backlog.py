@@ -9,10 +9,10 @@ from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bridge import standing
+from bridge.accounts import room
 from bridge.health import Collector
 from bridge.models import Account, Card, Delivery
 from bridge.selectors.backlog import MANY, backlog
-from bridge.sync import room
 from leads.models import Lead, Pipeline
 
 NOW = timezone.now()

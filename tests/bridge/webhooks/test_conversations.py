@@ -10,11 +10,12 @@ import requests
 from django.test import Client
 from django.utils import timezone
 
+from bridge import traits
+from bridge.accounts import subscription
+from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import destination_for
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
-from bridge.sync import subscription, traits
-from bridge.sync.connection import client_for
-from bridge.sync.traits import Trait
+from bridge.traits import Trait
 from bridge.webhooks import chats, parsing
 from bridge.webhooks.processing import process_inbox
 from followups.models import Attempt, Enrollment, Sequence, SequenceVersion

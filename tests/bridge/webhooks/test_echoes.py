@@ -9,9 +9,10 @@ import pytest
 from django.utils import timezone
 
 from benchmarks import bodies
+from bridge.cards import intent
+from bridge.delivery import settlement
 from bridge.kommo.client import KommoClient
 from bridge.models import WebhookEvent, WebhookItem
-from bridge.sync import intent, settlement
 from bridge.webhooks import processing
 from bridge.webhooks.echoes import says_nothing_new
 from bridge.webhooks.parsing import parse

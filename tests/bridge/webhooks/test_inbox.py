@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from bridge.configuration.connecting import destination_for
+from bridge.inbound import adoption
 from bridge.models import Card, WebhookEvent, WebhookItem
-from bridge.sync import adoption
 from bridge.webhooks import inbox, processing, views
 from bridge.webhooks.processing import process_inbox
 from tests.conftest import drain, lead_of, record

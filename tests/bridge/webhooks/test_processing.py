@@ -7,11 +7,11 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from bridge.accounts import catalogue
+from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import destination_for
+from bridge.inbound.reconciliation import Comparison
 from bridge.models import Card, WebhookEvent, WebhookItem
-from bridge.sync import catalogue
-from bridge.sync.connection import client_for
-from bridge.sync.reconciliation import Comparison
 from bridge.webhooks import parsing, redaction
 from bridge.webhooks.processing import process_inbox
 from leads import erasure

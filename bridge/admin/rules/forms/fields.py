@@ -20,8 +20,8 @@ from bridge.admin.rules.fields import (
     columns,
 )
 from bridge.configuration import document
+from common.names import name_key
 from leads import models as leads
-from leads.names import name_key
 
 TYPES = leads.FieldMapping.Type
 

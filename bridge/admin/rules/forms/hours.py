@@ -23,9 +23,9 @@ from bridge.admin.rules.fields import (
 )
 from bridge.configuration import document, exporting
 from bridge.models import Channel
+from common.names import name_key
 from leads import booking_links
 from leads.models import Pipeline
-from leads.names import name_key
 
 
 class HoursForm(Labelled):

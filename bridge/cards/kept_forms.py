@@ -1,0 +1,162 @@
+"""What Kommo makes of what we write is no person's edit. Decides on values alone.
+
+Between a confirmed write and the first reading after it, `Card.unread` holds what was sent: {"updated_at": Kommo's
+time of the write, 0 for a create, whose answer tells none; "name", "fields", "tags"}. That reading, last edited by our
+own user and not newer than the write, shows the form in which Kommo keeps it: where it differs, the pair is remembered
+in `Card.kept_forms`: {"name" | "fields": {id}: {"sent", "held"}, "tags": [kept by nobody]}, and every later reading of
+that form is read as what we sent. A tag that Kommo dropped is sent again, once.
+
+Known forms (a day, a text without its emoji, an unticked box: bridge/kommo/fields.py) need no such proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from bridge.cards.observe import persons_name
+from bridge.kommo import fields
+from bridge.kommo.replies import LeadReply
+from bridge.models import Card
+
+# A create's answer tells no time: its lead is that old at most, in seconds, when only Kommo was at it.
+CREATION_TAKES = 2
+# For so long after a write a reading may still show the lead without it.
+LISTS_LAG = timedelta(minutes=1)
+
+
+@dataclass
+class Reading:
+    """A lead as Kommo has it, said in the form we sent it in, and what was learnt of its own.
+
+    known: what the card holds, without the tags that Kommo dropped. dropped: those, to be sent again.
+    """
+
+    held: dict[str, Any]
+    known: dict[str, Any]
+    forms: dict[str, Any]
+    dropped: list[str] = field(default_factory=list)
+
+
+def sent(unread: Mapping[str, Any], effect: Mapping[str, Any], updated_at: int = 0) -> dict[str, Any]:
+    """Return `Card.unread` once Kommo has confirmed a write with this effect."""
+    after: dict[str, Any] = {**unread, "updated_at": updated_at}
+    if "name" in effect:
+        after["name"] = effect["name"]
+    after["fields"] = {**unread.get("fields", {}), **effect.get("fields", {})}
+    after["tags"] = sorted({*unread.get("tags", ()), *effect.get("tags", ()), *effect.get("tags_to_add", ())})
+    return after
+
+
+def is_own_work(unread: Mapping[str, Any], reply: LeadReply, *, user_id: int | None, robots: bool) -> bool:
+    """Say whether a reading shows our last write and nothing later.
+
+    Who made it is our user, or nobody who is named; with `robots` also a robot, as which some accounts name whatever
+    comes by the API.
+    """
+    if not unread:
+        return False
+    told = unread.get("updated_at")
+    if reply.updated_by is None:
+        # Nobody says whose work it is: only the very second of our write speaks for us.
+        return bool(told) and reply.updated_at == told
+    if reply.updated_by != user_id and not (reply.updated_by == 0 and robots):
+        return False
+    return reply.updated_at <= (told or reply.created_at + CREATION_TAKES)
+
+
+def is_stale(card: Card, reply: LeadReply, read_at: datetime) -> bool:
+    """Say whether a reading shows a lead as it was before our last write: lists lag for moments, and replicas.
+
+    Only just after the write: a time that another program set back must not blind us for good.
+    """
+    told = card.unread.get("updated_at") or 0
+    is_just_after = card.observed_at is not None and read_at - card.observed_at < LISTS_LAG
+    return is_just_after and reply.updated_at < told
+
+
+def read(
+    held: Mapping[str, Any],
+    reply: LeadReply,
+    *,
+    known: Mapping[str, Any],
+    doubts: Mapping[str, Any],
+    forms: Mapping[str, Any],
+    unread: Mapping[str, Any],
+    is_own: bool,
+) -> Reading:
+    """Return the reading in the form of what we sent. `is_own`: it shows our last write and nothing later."""
+    reading = Reading(deepcopy(dict(held)), deepcopy(dict(known)), deepcopy(dict(forms)))
+    if not known:
+        return reading
+    types = {str(one.field_id): one.field_type for one in reply.custom_fields}
+    theirs = reading.held["fields"]
+    ours, doubted = known.get("fields", {}), doubts.get("fields", {})
+    for field_id in {*ours, *theirs, *doubted}:
+        expected = [side[field_id] for side in (doubted, ours) if field_id in side]
+        said = _said(
+            types.get(field_id, ""),
+            theirs.get(field_id),
+            expected,
+            reading.forms.setdefault("fields", {}),
+            field_id,
+            unread.get("fields", {}) if is_own else {},
+        )
+        if said is None and field_id not in ours:
+            theirs.pop(field_id, None)
+        else:
+            theirs[field_id] = said
+    names = [side["name"] for side in (doubts, known) if "name" in side]
+    said_name = _said("text", reading.held["name"], names, reading.forms, "name", unread if is_own else {})
+    if said_name is not None:
+        reading.held["name"] = said_name
+    if not known.get("name", "") and not persons_name(reading.held["name"], reply.id):
+        # Nobody has named it: Kommo calls it by its number.
+        reading.held["name"] = ""
+    _read_tags(reading, doubts, unread if is_own else {})
+    return reading
+
+
+def _said(
+    type_: str, held: Any, expected: list[Any], forms: dict[str, Any], subject: str, unread: Mapping[str, Any]
+) -> Any:
+    """Return which of the expected values Kommo's is a form of; Kommo's own when it is none of them."""
+    if held in expected:
+        return held
+    for value in expected:
+        if fields.is_form_of(type_, held, value):
+            return value
+    form = forms.get(subject)
+    for value in expected:
+        if form and form["held"] == held and form["sent"] == value:
+            return value
+    if subject in unread and unread[subject] in expected:
+        forms[subject] = {"sent": unread[subject], "held": held}
+        return unread[subject]
+    return held
+
+
+def _read_tags(reading: Reading, doubts: Mapping[str, Any], unread: Mapping[str, Any]) -> None:
+    held, known = set(reading.held["tags"]), set(reading.known.get("tags", ()))
+    expected = known | set(doubts.get("tags_to_add", ()))
+    spelt = {name.casefold(): name for name in sorted(held - expected)}
+    for tag in sorted(expected - held):
+        # The same tag in the spelling it was first made in.
+        if other := spelt.pop(tag.casefold(), None):
+            held = held - {other} | {tag}
+    kept_by_nobody = set(reading.forms.get("tags", ()))
+    held |= (known - held) & kept_by_nobody
+    dropped = (known - held) & set(unread.get("tags", ()))
+    again = dropped & set(reading.forms.get("tags_sent_again", ()))
+    # Sent twice, kept never: that is how it is.
+    held |= again
+    if again:
+        reading.forms["tags"] = sorted(kept_by_nobody | again)
+    if new := sorted(dropped - again):
+        reading.dropped = new
+        reading.known["tags"] = sorted(known - set(new))
+        reading.forms["tags_sent_again"] = sorted({*reading.forms.get("tags_sent_again", ()), *new})
+    reading.held["tags"] = sorted(held)

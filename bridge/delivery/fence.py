@@ -1,0 +1,87 @@
+"""Before a card is moved while we may not be hearing what people do, the lead is read: their move comes first.
+
+With webhooks that arrive, a person's move is known within a second. Without any, or while they are late or unread,
+an automatic move could go over one that nobody has told us of. So such cards are read back, all of a batch in one call,
+and planned again from what was found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from bridge.accounts import clock
+from bridge.inbound.adoption import adopt_each
+from bridge.kommo.client import KommoClient
+from bridge.kommo.throttle import Lane
+from bridge.models import Account, Card, Catalogue, Delivery, WebhookEvent
+
+# A reading this old may be moved upon: what leaves next was computed from it.
+FRESH_FOR = timedelta(seconds=5)
+# Our own writes come back as webhooks well within this.
+ECHO_LATE_AFTER = timedelta(seconds=30)
+LEADS_PER_READ = 250
+# More unread webhooks are not looked through: too many to be only about what was just written.
+MOST_UNREAD = 2_000
+READ_AGAIN_AFTER = timedelta(minutes=1)
+UNREAD = "the lead in Kommo could not be read before a move"
+NUMBER = re.compile(rb"\d{1,18}")
+
+
+def unheard(account: Account, cards: Sequence[Card], *, now: datetime) -> set[int]:
+    """Return the ids of those cards that staff may have moved without our knowing it by now. Three queries at most.
+
+    All of them where webhooks do not come or are late; otherwise those that an unread one may be about.
+    """
+    if not account.webhook_destination or account.webhook_problem or _are_late(account, now):
+        return {card.pk for card in cards}
+    unread = WebhookEvent.objects.filter(account=account, state=WebhookEvent.State.RECEIVED).order_by("id")
+    bodies = list(unread.values_list("body", flat=True)[: MOST_UNREAD + 1])
+    if len(bodies) > MOST_UNREAD:
+        return {card.pk for card in cards}
+    # Any number in a body may be the id of a lead: too often is a reading too many, never one too few.
+    numbers = {int(number) for body in bodies for number in NUMBER.findall(bytes(body))}
+    return {card.pk for card in cards if card.kommo_lead_id in numbers}
+
+
+def _are_late(account: Account, now: datetime) -> bool:
+    """Say whether a write of ours has not come back as a webhook although it must have by now."""
+    heard_at = Account.objects.values_list("webhook_heard_at", flat=True).get(pk=account.pk) or account.connected_at
+    unanswered = Delivery.objects.filter(
+        account=account,
+        outcome=Delivery.Outcome.DELIVERED,
+        operation__in=[Delivery.Operation.CREATE, Delivery.Operation.UPDATE],
+        at__lt=now - ECHO_LATE_AFTER,
+    )
+    return heard_at is None or unanswered.filter(at__gt=heard_at).exists()
+
+
+def is_fresh(card: Card, *, now: datetime) -> bool:
+    """Say whether what Kommo holds was seen just now."""
+    return card.observed_at is not None and card.observed_at > now - FRESH_FOR
+
+
+def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence[Card]) -> set[int]:
+    """Read the cards' leads and adopt what people did; return the ids of cards whose lead is not there.
+
+    Where a person may have put an unreadable one nobody can say: it is not moved, and read again later. Raises
+    KommoError, and then nothing has been decided for what was not read.
+    """
+    missing: set[int] = set()
+    for start in range(0, len(cards), LEADS_PER_READ):
+        cards_by_id = {card.kommo_lead_id: card for card in cards[start : start + LEADS_PER_READ]}
+        ids = [kommo_id for kommo_id in cards_by_id if kommo_id]
+        read_at = clock.now()
+        found = client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
+        replies = {reply.id: reply for reply in found if reply.id in cards_by_id and not reply.is_deleted}
+        by_card = {cards_by_id[kommo_id].pk: reply for kommo_id, reply in replies.items()}
+        seen = adopt_each(by_card, catalogue, read_at=read_at, now=clock.now(), found_by="before a move")
+        _put_off([pk for pk, findings in seen.items() if findings.error])
+        missing |= {card.pk for kommo_id, card in cards_by_id.items() if kommo_id not in replies}
+    return missing
+
+
+def _put_off(card_ids: Sequence[int]) -> None:
+    waiting = Card.objects.filter(pk__in=card_ids, state__in=Card.PENDING) if card_ids else Card.objects.none()
+    waiting.update(state=Card.State.RETRYING, due_at=clock.now() + READ_AGAIN_AFTER, waiting_reason=UNREAD)

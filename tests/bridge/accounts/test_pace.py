@@ -1,0 +1,215 @@
+"""The ceiling over all processes, kept in the database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bridge.accounts import pace as pace_module
+from bridge.accounts import switches
+from bridge.accounts.connection import open_account
+from bridge.accounts.pace import DatabasePace
+from bridge.errors import KommoHeldError
+from bridge.kommo.distance import Trip
+from bridge.kommo.throttle import Lane
+from bridge.models import Account, CallSlot
+from tests.conftest import drain, record
+
+
+@pytest.fixture
+def row(db):
+    return Account.objects.create(name="acme", base_url="https://acme.kommo.com", requests_per_second=3)
+
+
+def test_two_processes_share_one_ceiling(row):
+    one, other = DatabasePace(row), DatabasePace(row)
+    permits = [one.acquire(), other.acquire(), one.acquire()]
+    started = timezone.now()
+
+    for permit in permits:
+        one.release(permit)
+    other.acquire()
+
+    assert timezone.now() - started >= timedelta(seconds=1)
+    assert CallSlot.objects.filter(account=row).count() == 3
+
+
+def test_whoever_needs_time_to_prepare_waits_for_so_much_less(row):
+    pace = DatabasePace(row)
+    pace.acquire()
+    CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=10))
+    pace.wait(ahead=9.9)
+    assert 0 < pace._pause() <= 9.9
+    # Nothing was taken, and nothing leaves before its time.
+    assert pace._take(Lane.LIVE) is None
+
+
+def test_a_long_wait_that_kommo_asked_for_sends_everybody_away(row):
+    busy, other = DatabasePace(row), DatabasePace(row)
+    under_way = busy.acquire()
+    busy.hold_all(timezone.now() + timedelta(seconds=300))
+    busy.release(under_way)
+
+    with pytest.raises(KommoHeldError) as held:
+        other.acquire()
+
+    assert timedelta(seconds=295) < held.value.retry_after <= timedelta(seconds=300)
+    assert held.value.sent is False
+    other.wait()
+    # Nor does anybody begin a drain meanwhile.
+    row.refresh_from_db()
+    assert row.retry_at > timezone.now() + timedelta(seconds=295)
+
+
+def test_slots_in_use_are_waited_for_and_are_no_hold(row):
+    pace = DatabasePace(row)
+    permits = [pace.acquire() for _ in range(3)]
+    assert pace._held_for() is None
+    releaser = threading.Timer(0.1, lambda: None)
+    releaser.start()
+    releaser.join()
+    pace.release(permits[0])
+    assert pace.acquire()
+
+
+def test_workers_heed_a_pause_and_people_do_not(row):
+    switches.pause(row, reason="blocked by Kommo", now=timezone.now())
+    with pytest.raises(KommoHeldError, match="blocked by Kommo"):
+        DatabasePace(row, heeds_pause=True).acquire()
+    assert DatabasePace(row).acquire()
+
+
+def test_bulk_calls_step_back_for_live_ones_but_not_for_ever(row, monkeypatch):
+    monkeypatch.setattr(pace_module, "BULK_WAITS_SECONDS", 0.3)
+    Account.objects.update(live_waits_until=timezone.now() + timedelta(hours=1))
+    pace = DatabasePace(row)
+    assert pace._take(Lane.BULK) is None
+    assert pace._take(Lane.LIVE)
+    assert pace.acquire(Lane.BULK)
+
+
+def test_bulk_cards_travel_in_the_bulk_lane_unless_a_live_one_is_with_them(account, pipeline, kommo, monkeypatch):
+    lanes = []
+    original = DatabasePace.acquire
+
+    def acquire(self, lane=Lane.LIVE, *, ahead=0.0):
+        lanes.append(lane)
+        return original(self, lane, ahead=ahead)
+
+    monkeypatch.setattr(DatabasePace, "acquire", acquire)
+    for phone in ("+5581988000001", "+5581988000002"):
+        record(pipeline, phone)
+    account.cards.update(lane=Lane.BULK.value)
+    drain(account)
+    # Looking for the people is bulk work as well.
+    assert set(lanes) == {Lane.BULK}
+
+    for number, phone in enumerate(("+5581988000001", "+5581988000002")):
+        record(pipeline, phone, name="Maria")
+        if not number:
+            account.cards.update(lane=Lane.BULK.value)
+    drain(account)
+    assert lanes[-1] is Lane.LIVE
+
+
+def test_an_html_403_stops_every_worker_whatever_it_was_doing(account, pipeline, kommo):
+    record(pipeline)
+    drain(account)
+    comparing = open_account(account.pk)[1]
+    delivering = open_account(account.pk)[1]
+    kommo.fault("403_html", count=1, path="/api/v4/events")
+
+    with pytest.raises(Exception, match="blocks this address"):
+        comparing.events(types=["lead_added"], since=timezone.now())
+    calls = len(kommo.journal())
+    with pytest.raises(KommoHeldError):
+        list(delivering.iterate_leads())
+
+    assert len(kommo.journal()) == calls
+    account.refresh_from_db()
+    assert account.state == Account.State.PAUSED
+    assert "Kommo blocks this address" in account.state_reason
+
+
+@pytest.fixture
+def two_at_once(settings):
+    settings.KOMMO_CALLS_AT_ONCE = 2
+
+
+def test_no_more_calls_than_so_many_are_under_way_over_all_processes(row, two_at_once):
+    one, other = DatabasePace(row), DatabasePace(row)
+    first, second = one.acquire(), other.acquire()
+    # A slot is free, and no place.
+    assert one._take(Lane.LIVE) is None
+    assert other._take(Lane.LIVE) is None
+    assert one._held_for() is None
+
+    other.release(second)
+
+    assert one._take(Lane.LIVE)
+    one.release(first)
+
+
+def test_whoever_waits_hears_of_the_answers_that_free_a_slot(row, two_at_once):
+    pace = DatabasePace(row)
+    permits = [pace.acquire(), pace.acquire()]
+    rests = []
+
+    def rest(seconds):
+        rests.append(seconds)
+        pace.release(permits.pop())
+
+    pace.rest = rest
+
+    assert pace.acquire()
+    assert len(rests) == 1
+
+
+def test_a_slot_is_free_a_second_after_its_call_arrived_and_not_after_its_answer(row):
+    pace = DatabasePace(row)
+    for _ in range(100):
+        pace._distance.note(Trip("update leads", 0.8, 0.0))
+    pace.release(pace.acquire(), Trip("update leads", 0.8, time.monotonic()))
+
+    [slot] = [slot for slot in pace._look() if slot.free_in > 0]
+    # Left 0.8 s ago, and a hundred that are alike leave little doubt.
+    assert 0.1 < slot.free_in <= 0.3
+
+
+def test_accounts_behind_one_address_may_share_one_ceiling(row, settings):
+    other = Account.objects.create(name="other", base_url="https://other.kommo.com", requests_per_second=3)
+    assert DatabasePace(other).acquire()
+    settings.KOMMO_SHARED_CEILING = True
+    paces = [DatabasePace(row), DatabasePace(other)]
+    assert all(paces[number % 2].acquire() for number in range(3))
+
+    assert [pace._take(Lane.LIVE) for pace in paces] == [None, None]
+    # And each has as many places as it had.
+    assert all(pace._has_place(pace._look()) for pace in paces)
+
+
+def test_a_slot_may_be_taken_before_it_is_free_and_its_call_leaves_when_it_is(row):
+    one, other = DatabasePace(row), DatabasePace(row)
+    one.release(one.acquire())
+    CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=0.3))
+    CallSlot.objects.exclude(number=0).update(free_at=timezone.now() + timedelta(seconds=10))
+    assert one._take(Lane.LIVE, 0.1) is None
+
+    before = time.monotonic()
+    permit = one.acquire(ahead=0.5)
+
+    assert before < permit.leaves_at <= time.monotonic() + 0.3
+    # It is taken: nobody else leaves by it, now or then.
+    assert other._take(Lane.LIVE, 0.5) is None
+
+
+def test_no_slot_is_taken_early_from_a_call_that_has_it(row):
+    pace = DatabasePace(row)
+    permits = [pace.acquire() for _ in range(3)]
+    CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=0.3))
+    assert len(permits) == 3
+    assert pace._take(Lane.LIVE, 0.5) is None

@@ -1,0 +1,242 @@
+"""Several writes of one account under way at once: of different cards, no more than allowed, each settled by itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from django.utils import timezone
+
+from bridge.accounts.connection import client_for
+from bridge.accounts.pace import DatabasePace
+from bridge.cards import outbox
+from bridge.delivery.delivery import LONGEST_DRAIN, Drain
+from bridge.errors import KommoHeldError
+from bridge.kommo import transport
+from bridge.kommo.abreast import Abreast
+from bridge.kommo.client import KommoClient
+from bridge.kommo.throttle import LocalPace, Permit
+from bridge.models import Account, Card, Delivery
+from tests.conftest import drain, record, rested
+
+pytestmark = pytest.mark.usefixtures("abreast")
+PHONES = [f"+5581988{number:06d}" for number in range(40)]
+
+
+@pytest.fixture
+def crowd(account, pipeline):
+    """Forty people in batches of five."""
+    Account.objects.update(batch_size=5)
+    for number, phone in enumerate(PHONES):
+        record(pipeline, phone, name=f"Lead {number}")
+    Card.objects.update(looked_for_at=timezone.now())
+    return account
+
+
+def most_at_once(entries):
+    spans = [(one["monotonic"], one["monotonic"] + one["duration_seconds"]) for one in entries]
+    return max(sum(begun <= at < ended for begun, ended in spans) for at, _ in spans)
+
+
+def test_as_many_as_are_allowed_are_under_way_and_no_card_twice(crowd, kommo, monkeypatch):
+    together, create = threading.Barrier(4), KommoClient.create_leads_complex
+
+    def wait_for_three_others(client, leads):
+        together.wait(20)
+        return create(client, leads)
+
+    monkeypatch.setattr(KommoClient, "create_leads_complex", wait_for_three_others)
+    drain(crowd)
+
+    writes = kommo.writes()
+    assert most_at_once(writes) <= 4
+    sent = [item["request_id"] for one in writes for item in one["body"]]
+    assert len(sent) == len(set(sent)) == 40
+    assert set(Card.objects.values_list("state", flat=True)) == {"in_sync"}
+
+
+def test_one_at_a_time_is_one_at_a_time(crowd, kommo, settings):
+    settings.KOMMO_CALLS_AT_ONCE = 1
+    kommo.fault("slow", count=8, path="/api/v4/leads", seconds=0.02)
+    drain(crowd)
+    assert most_at_once(kommo.writes()) == 1
+
+
+def test_calls_that_fail_together_are_one_failure_of_the_account(crowd, kommo):
+    kommo.fault("500", path="/api/v4/leads")
+    drain(crowd)
+
+    crowd.refresh_from_db()
+    assert crowd.failures == 1
+    assert len(kommo.writes()) <= 4
+
+
+def test_a_refused_card_is_set_aside_while_the_others_are_under_way(crowd, kommo):
+    kommo.fault("400_named", item="Lead 7", path="/api/v4/leads")
+    while outbox.has_due(crowd.pk, now=timezone.now()):
+        drain(rested(crowd))
+
+    states = dict(Card.objects.values_list("lead__name", "state"))
+    assert {name for name, state in states.items() if state != "in_sync"} == {"Lead 7"}
+
+
+def test_a_worker_that_dies_with_four_under_way_loses_and_doubles_nothing(crowd, kommo):
+    """It ends as soon as all four have left: nobody hears their answers."""
+
+    class Dying(Abreast):
+        def start(self, ticket, ask, permit):
+            super().start(ticket, ask, permit)
+            if len(self.tickets()) == 4:
+                for _ in range(4):
+                    self._back.get(timeout=10)
+                raise SystemExit
+
+    kommo.fault("slow", count=4, path="/api/v4/leads", seconds=0.5)
+    lease = outbox.lease(crowd.pk, now=timezone.now())
+    client = client_for(crowd)
+    with pytest.raises(SystemExit):
+        Drain(crowd, lease, client, Dying(client, at_once=4)).run(until=timezone.now() + LONGEST_DRAIN)
+    lease.release()
+    assert Card.objects.filter(create_intent_at__isnull=False, kommo_lead_id=None).count() == 20
+
+    for _ in range(10):
+        Card.objects.update(write_settles_at=None)
+        drain(rested(crowd))
+
+    names = sorted(lead["name"] for lead in kommo.leads())
+    assert names == sorted(f"Lead {number}" for number in range(40))
+    assert set(Card.objects.values_list("state", flat=True)) == {"in_sync"}
+
+
+def test_what_changes_while_its_card_is_under_way_leaves_after_that(crowd, pipeline, kommo):
+    drain(crowd)
+    record(pipeline, PHONES[0], name="Ana")
+    kommo.fault("slow", count=1, path="/api/v4/leads", seconds=0.3)
+
+    class Talking(Abreast):
+        told = False
+
+        def hear(self, seconds):
+            if not self.told and self.tickets():
+                self.told = True
+                record(pipeline, PHONES[0], name="Ana Lima")
+            super().hear(seconds)
+
+    lease, client = outbox.lease(crowd.pk, now=timezone.now()), client_for(crowd)
+    Drain(crowd, lease, client, Talking(client, at_once=4)).run(until=timezone.now() + LONGEST_DRAIN)
+    lease.release()
+
+    updates = [one for one in kommo.writes() if one["method"] == "PATCH"]
+    assert [one["body"][0]["name"] for one in updates] == ["Ana", "Ana Lima"]
+    assert most_at_once(updates) == 1
+    assert set(Delivery.objects.values_list("outcome", flat=True)) == {"delivered"}
+
+
+def test_threads_end_with_their_drain(kommo, account):
+    client = client_for(account)
+    client.pace = LocalPace(10)
+    calls = Abreast(client, at_once=2)
+    for number in range(2):
+        calls.start(number, lambda twin: twin.account().id, client.pace.acquire(None))
+    while len(calls._heard) < 2:
+        calls.hear(1)
+    assert calls.answered(1).take() == calls.answered(0).take() == account.kommo_account_id
+
+    calls.close()
+    for thread in calls._threads:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_a_call_leaves_when_its_slot_is_free_however_early_it_was_taken(kommo, account):
+    client = client_for(account)
+    client.pace = LocalPace(10)
+    calls, leaves_at = Abreast(client, at_once=2), time.monotonic() + 0.3
+    calls.start("early", lambda twin: twin.account().id, Permit(leaves_at=leaves_at))
+    calls.start("late", lambda twin: twin.account().id, Permit(leaves_at=0.0))
+    while len(calls._heard) < 2:
+        calls.hear(1)
+    calls.close()
+
+    first, second = kommo.journal()[-2:]
+    assert first["monotonic"] < leaves_at <= second["monotonic"]
+    # The time it stood ready is none of its way's.
+    assert calls.answered("early").trip.seconds < 0.3
+
+
+@pytest.mark.parametrize(("fault", "options"), [("429", {"retry_after": 30}), ("429", {}), ("403_html", {})])
+def test_a_call_that_has_not_left_stays_when_another_is_told_to_stop(kommo, account, fault, options):
+    client = client_for(account)
+    client.pace = LocalPace(10)
+    calls, asked = Abreast(client, at_once=2), len(kommo.journal())
+    kommo.fault(fault, count=1, path="/api/v4/account", **options)
+    calls.start("first", lambda twin: twin.account().id, Permit())
+    calls.start("second", lambda twin: twin.account().id, Permit(leaves_at=time.monotonic() + 60))
+    while len(calls._heard) < 2:
+        calls.hear(1)
+    calls.close()
+
+    assert len(kommo.journal()) == asked + 1
+    with pytest.raises(KommoHeldError) as held:
+        calls.answered("second").take()
+    assert held.value.sent is False
+
+
+def test_the_cards_of_a_call_that_stayed_are_due_and_nothing_of_them_is_in_doubt(crowd, kommo, monkeypatch):
+    """Every slot but the first is free in a moment; the first call's answer is that Kommo has counted too many."""
+    original, taken = DatabasePace.acquire, []
+
+    def acquire(self, lane, *, ahead=0.0):
+        permit = original(self, lane, ahead=ahead)
+        taken.append(permit)
+        return permit if len(taken) == 1 else Permit(permit.id, time.monotonic() + 60)
+
+    monkeypatch.setattr(DatabasePace, "acquire", acquire)
+    kommo.fault("429", count=1, path="/api/v4/leads")
+    drain(crowd)
+
+    assert len(kommo.writes()) == 1
+    assert len(taken) > 1
+    # Of the call that was answered with 429 only.
+    assert Card.objects.filter(create_intent_at__isnull=False).count() == 5
+    assert not Card.objects.exclude(state__in=Card.PENDING).exists()
+    crowd.refresh_from_db()
+    assert crowd.failures == 1
+
+
+def test_another_thread_goes_on_with_what_is_under_way(crowd, kommo):
+    kommo.fault("slow", count=2, path="/api/v4/leads", seconds=0.3)
+    lease, client = outbox.lease(crowd.pk, now=timezone.now()), client_for(crowd)
+    looks = iter([False, False, True])
+    drain_ = Drain(crowd, lease, client, Abreast(client, at_once=4), hands_over=lambda: next(looks, False))
+
+    assert drain_.run(until=timezone.now() + LONGEST_DRAIN)
+    assert drain_.was_handed_over
+    assert len(drain_.calls.tickets()) == 2
+
+    drain_.run(until=timezone.now() + LONGEST_DRAIN)
+    lease.release()
+    assert not drain_.was_handed_over
+    assert set(Card.objects.values_list("state", flat=True)) == {"in_sync"}
+    assert len(kommo.writes()) == 8
+
+
+def test_the_next_drain_finds_a_connection_that_stands(account, pipeline, kommo, monkeypatch):
+    connected = []
+    connect = transport._TimedConnection.connect
+    monkeypatch.setattr(
+        transport._TimedConnection,
+        "connect",
+        lambda self: (connected.append(threading.current_thread()), connect(self)),
+    )
+    record(pipeline, name="Ana")
+    Card.objects.update(looked_for_at=timezone.now())
+    drain(account)
+    by_writes = [thread for thread in connected if thread is not threading.main_thread()]
+    record(pipeline, name="Bia")
+    drain(account)
+
+    assert len(kommo.writes()) == 2
+    assert [thread for thread in connected if thread is not threading.main_thread()] == by_writes
+    assert len(by_writes) <= 1

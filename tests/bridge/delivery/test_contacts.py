@@ -1,0 +1,127 @@
+"""A contact's name follows its lead's, whatever becomes of a call, and a person's name for it stands."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bridge.accounts.connection import client_for
+from bridge.delivery import contacts
+from bridge.kommo.client import KommoClient
+from bridge.models import Card, Delivery, Trouble
+from tests.conftest import drain, lead_of, record
+
+PHONES = [f"+5581999990{number:03d}" for number in range(5)]
+
+
+@pytest.fixture
+def named(account, pipeline, kommo):
+    """Five cards whose leads have just been given a name."""
+    for phone in PHONES:
+        record(pipeline, phone)
+    drain(account)
+    for phone in PHONES:
+        record(pipeline, phone, name=f"Ana {phone[-1]}")
+    drain(account)
+    return account
+
+
+def deliver(account, **later):
+    contacts.deliver_due(account, client_for(account), now=timezone.now() + timedelta(**later))
+
+
+def held(kommo):
+    return [contact["name"] for contact in kommo.get("leads")["contacts"]]
+
+
+def waiting():
+    return Card.objects.filter(contact_due_at__isnull=False).count()
+
+
+def test_names_travel_in_one_call_and_are_on_record(named, kommo):
+    before = len(kommo.answered())
+    deliver(named, seconds=3)
+    calls = [one["method"] for one in kommo.answered()[before:]]
+    assert (calls, sorted(held(kommo)), waiting()) == (["GET", "PATCH"], [f"Ana {n}" for n in range(5)], 0)
+    assert Delivery.objects.filter(operation="contact", outcome="delivered").count() == 5
+
+
+@pytest.mark.parametrize("mode", ["400_named", "400"])
+def test_a_name_kommo_refuses_keeps_no_other_waiting(named, kommo, monkeypatch, mode):
+    if mode == "400_named":
+        kommo.fault("400_named", path="/api/v4/contacts", item="Ana 3", path_named="name")
+    else:
+        # Which of them it is, Kommo does not say.
+        kommo.fault("400", path="/api/v4/contacts", item="Ana 3")
+    deliver(named, seconds=3)
+
+    assert sorted(held(kommo)) == sorted([PHONES[3], "Ana 0", "Ana 1", "Ana 2", "Ana 4"])
+    refused = Delivery.objects.get(operation="contact", outcome="refused")
+    assert (refused.card.lead.phone, waiting()) == (PHONES[3], 0)
+    assert refused.error
+    assert refused.card.lead.events.filter(kind="delivery", data__outcome="refused").exists()
+
+
+def test_our_own_name_whose_answer_was_lost_is_no_persons(named, pipeline, kommo):
+    kommo.fault("drop_after", count=1, method="PATCH", path="/api/v4/contacts")
+    deliver(named, seconds=3)
+    assert (sorted(held(kommo))[0], waiting()) == ("Ana 0", 5)
+    assert Delivery.objects.filter(operation="contact", outcome="unknown").count() == 5
+
+    record(pipeline, PHONES[0], name="Bia")
+    drain(named)
+    deliver(named, minutes=2)
+    assert sorted(held(kommo)) == ["Ana 1", "Ana 2", "Ana 3", "Ana 4", "Bia"]
+    assert (lead_of(PHONES[0]).card.observed_contact, waiting()) == ({"name": "Bia"}, 0)
+
+
+def test_whoever_dies_over_names_leaves_them_for_a_minute_later(named, kommo, monkeypatch):
+    def die(*_, **__):
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KommoClient, "update_contacts", die)
+        with pytest.raises(SystemExit):
+            deliver(named, seconds=3)
+    deliver(named, seconds=20)
+    assert sorted(held(kommo)) == PHONES
+    deliver(named, seconds=90)
+    assert (sorted(held(kommo))[0], waiting()) == ("Ana 0", 0)
+
+
+def test_a_name_a_person_gave_the_contact_stands(named, kommo):
+    [contact] = [one for one in kommo.get("leads")["contacts"] if one["name"] == PHONES[0]]
+    kommo.post(f"contacts/{contact['id']}/edit", {"name": "Dona Ana"})
+    deliver(named, seconds=3)
+    assert sorted(held(kommo)) == ["Ana 1", "Ana 2", "Ana 3", "Ana 4", "Dona Ana"]
+
+
+def test_a_long_wait_that_kommo_asked_for_is_kept(named, kommo):
+    kommo.fault("429", path="/api/v4/contacts", retry_after=600)
+    deliver(named, seconds=3)
+    assert Card.objects.filter(contact_due_at__gt=timezone.now() + timedelta(minutes=9)).count() == 5
+
+
+@pytest.mark.parametrize("mode", ["402", "403", "404", "302"])
+def test_contacts_that_are_refused_rest_alone_and_say_so(named, pipeline, kommo, mode):
+    kommo.fault(mode, path="/api/v4/contacts")
+    deliver(named, seconds=3)
+    named.refresh_from_db()
+    assert (named.state, Trouble.objects.get().subject, waiting()) == ("active", "contacts", 5)
+    calls = len(kommo.journal())
+    deliver(named, seconds=30)
+    assert len(kommo.journal()) == calls
+
+    kommo.delete("faults")
+    deliver(named, minutes=20)
+    assert (sorted(held(kommo))[0], waiting(), Trouble.objects.count()) == ("Ana 0", 0, 0)
+
+
+def test_two_hundred_and_fifty_names_travel_at_once_and_halves_where_that_is_too_much(named, kommo):
+    assert contacts.BATCH_SIZE == 250
+    kommo.fault("504", path="/api/v4/contacts", method="PATCH", count=1)
+    deliver(named, seconds=3)
+    patches = [len(one["body"]) for one in kommo.journal() if one["method"] == "PATCH" and "contacts" in one["path"]]
+    assert (patches, waiting()) == ([5, 2, 3], 0)

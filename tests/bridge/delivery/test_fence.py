@@ -1,0 +1,95 @@
+"""Before a card is moved while we may not be hearing what people do, its lead is read: once, however slow Kommo is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bridge.delivery import fence
+from bridge.kommo.client import KommoClient
+from bridge.kommo.replies import LeadReply
+from bridge.models import Account, Card, WebhookEvent
+from tests.conftest import drain, lead_of, record, rested
+
+GOOD = {"qualification_score": 90, "context": {"conversation_stage": "qualificação"}}
+BIA = "+5581988880000"
+
+
+@pytest.fixture
+def heard(account, card, monkeypatch):
+    """An account whose webhooks arrive, and whose cards were not read just now."""
+    monkeypatch.setattr(fence, "FRESH_FOR", timedelta(0))
+    Account.objects.update(webhook_destination="http://x/", webhook_heard_at=timezone.now() + timedelta(minutes=1))
+    account.refresh_from_db()
+    return account
+
+
+def reads(kommo):
+    return [one for one in kommo.answered() if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
+
+
+def unread(account, body):
+    WebhookEvent.objects.create(account=account, received_at=timezone.now(), body=body.encode())
+
+
+def moves(kommo):
+    return [one for one in kommo.writes() if one["method"] == "PATCH" and "status_id" in one["body"][0]]
+
+
+def test_a_reading_that_is_stale_when_it_arrives_is_not_asked_for_again(account, pipeline, card, kommo, monkeypatch):
+    monkeypatch.setattr(fence, "FRESH_FOR", timedelta(seconds=0.05))
+    Account.objects.update(webhook_destination="")
+    Card.objects.update(observed_at=timezone.now() - timedelta(minutes=1))
+    kommo.fault("slow", path="/api/v4/leads", method="GET", seconds=0.15)
+    before = len(reads(kommo))
+    record(pipeline, **GOOD)
+    drain(account)
+    assert (len(reads(kommo)) - before, len(moves(kommo)), lead_of().card.state) == (1, 1, "in_sync")
+
+
+def test_while_webhooks_arrive_nothing_is_read(heard, pipeline, kommo):
+    before = len(reads(kommo))
+    record(pipeline, **GOOD)
+    drain(heard)
+    assert (len(reads(kommo)) - before, len(moves(kommo))) == (0, 1)
+
+
+def test_an_unread_webhook_has_those_read_that_it_may_be_about_and_no_others(heard, pipeline, card, kommo):
+    record(pipeline, BIA)
+    drain(heard)
+    before = len(reads(kommo))
+    unread(heard, f"leads%5Bupdate%5D%5B0%5D%5Bid%5D={card.kommo_lead_id}")
+    record(pipeline, BIA, **GOOD)
+    drain(heard)
+    assert len(reads(kommo)) == before
+    record(pipeline, **GOOD)
+    drain(heard)
+    assert len(reads(kommo)) == before + 1
+    assert len(moves(kommo)) == 2
+
+
+def test_more_unread_than_can_be_looked_through_have_everything_read(heard, pipeline, kommo, monkeypatch):
+    monkeypatch.setattr(fence, "MOST_UNREAD", 1)
+    unread(heard, "nothing=1")
+    unread(heard, "nothing=2")
+    before = len(reads(kommo))
+    record(pipeline, **GOOD)
+    drain(heard)
+    assert len(reads(kommo)) == before + 1
+
+
+@pytest.mark.parametrize("absurd", [{"price": {"a": []}}, {"custom_fields_values": 7}, {"pipeline_id": "x"}])
+def test_a_lead_that_cannot_be_read_is_not_moved_until_it_can(account, pipeline, card, kommo, monkeypatch, absurd):
+    monkeypatch.setattr(fence, "FRESH_FOR", timedelta(0))
+    Account.objects.update(webhook_destination="")
+    with monkeypatch.context() as patch:
+        row = LeadReply.read({"id": card.kommo_lead_id, "updated_at": 1, **absurd})
+        assert row.unreadable
+        patch.setattr(KommoClient, "iterate_leads", lambda *_, **__: [row])
+        record(pipeline, **GOOD)
+        drain(account)
+    assert (moves(kommo), lead_of().card.state, lead_of().card.waiting_reason) == ([], "retrying", fence.UNREAD)
+    drain(rested(account))
+    assert (len(moves(kommo)), lead_of().card.state) == (1, "in_sync")

@@ -1,0 +1,76 @@
+"""Cards that become due together leave together: a drain waits a moment while more are coming, and never for long."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from bridge.cards import outbox
+from bridge.models import Card
+from tests.conftest import drain, record
+
+# As it is outside tests (see tests/conftest.py).
+GATHER_WHILE = outbox.GATHER_WHILE
+ENOUGH = 3
+NOW = timezone.now()
+
+
+@pytest.fixture(autouse=True)
+def others_are_writing(monkeypatch):
+    monkeypatch.setattr(outbox, "GATHER_WHILE", GATHER_WHILE)
+
+
+def due(account, pipeline, *ages):
+    """Let cards be due for so many seconds each."""
+    for number, seconds in enumerate(ages):
+        phone = f"+55819555000{number:02d}"
+        record(pipeline, phone)
+        Card.objects.filter(lead__phone=phone).update(due_at=NOW - timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("ages", "waits"),
+    [
+        ((), False),
+        ((0.1,), True),
+        ((0.3,), False),
+        ((1.9, 0.1), True),
+        # The newest came just now, and the oldest has waited long enough.
+        ((2.1, 0.1), False),
+        # A batch is full.
+        ((0.1, 0.1, 0.1), False),
+        ((0.1, 0.1, 0.1, 0.1), False),
+        # Not due yet.
+        ((-1,), False),
+        ((-1, 0.1), True),
+    ],
+)
+def test_a_moments_wait_while_more_are_coming(account, pipeline, ages, waits):
+    due(account, pipeline, *ages)
+    assert outbox.is_gathering(account.pk, now=NOW, enough=ENOUGH) is waits
+
+
+def test_of_another_account_or_before_the_first_comparison_nothing_is_gathered(account, pipeline):
+    due(account, pipeline, 0.1)
+    assert not outbox.is_gathering(account.pk + 1, now=NOW, enough=ENOUGH)
+    type(account).objects.update(compared_at=None)
+    assert not outbox.is_gathering(account.pk, now=NOW, enough=ENOUGH)
+
+
+def test_whoever_is_reported_while_a_drain_gathers_travels_with_it(account, pipeline, kommo, monkeypatch):
+    waits = []
+
+    def pause(seconds):
+        waits.append(seconds)
+        if len(waits) == 1:
+            record(pipeline, "+5581955500002", name="Bia")
+
+    monkeypatch.setattr("bridge.delivery.delivery.time.sleep", pause)
+    record(pipeline, "+5581955500001", name="Ana")
+    drain(account)
+
+    assert waits
+    assert len(kommo.writes()) == 1
+    assert {one["name"] for one in kommo.leads()} == {"Ana", "Bia"}

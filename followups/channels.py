@@ -28,7 +28,7 @@ NO_AGENT = "only logged: AGENT_WEBHOOK_URL is empty"
 GONE_BECAUSE = {"invalid number": "invalid", "opted out": "opted_out"}
 LONGEST_REASON, LONGEST_SAID = 200, 4000
 # What a .env may still name by the place where it stood.
-MOVED = {"bridge.channels.salesbot.Salesbot": "bridge.channels.salesbot.Salesbot"}
+MOVED = {"bridge.sync.salesbot.Salesbot": "bridge.channels.salesbot.Salesbot"}
 
 
 class Outcome(StrEnum):

@@ -193,7 +193,7 @@ def test_a_channel_without_its_own_settings_is_refused_at_start(settings):
 
 
 @pytest.mark.parametrize(
-    "path", ["", "followups.channels.LogOnly", "bridge.channels.salesbot.Salesbot", "bridge.channels.salesbot.Salesbot"]
+    "path", ["", "followups.channels.LogOnly", "bridge.channels.salesbot.Salesbot", "bridge.sync.salesbot.Salesbot"]
 )
 def test_a_channel_that_can_be_used_is_no_trouble(path):
     with override_settings(FOLLOWUP_CHANNEL=path, SALESBOT_ID=5):

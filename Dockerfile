@@ -18,6 +18,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ENV_FI
 WORKDIR /app
 COPY manage.py ./
 COPY bridge/ bridge/
+COPY common/ common/
 COPY followups/ followups/
 COPY leads/ leads/
 COPY locale/ locale/

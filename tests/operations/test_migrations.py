@@ -34,7 +34,7 @@ def judged(tmp_path):
 
     One call judges all of them: loading the project takes most of the time.
     """
-    for folder in ("bridge", "followups", "leads", "scripts"):
+    for folder in ("bridge", "common", "followups", "leads", "scripts"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     folder = tmp_path / "leads" / "migrations"
     newest = max(path.stem for path in folder.glob("0*.py"))

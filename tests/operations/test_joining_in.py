@@ -67,14 +67,13 @@ def test_a_change_is_tried_on_the_oldest_python_we_serve_and_on_one_newer_than_a
     assert int(python[0].partition(".")[2]) > max(int(one.partition(".")[2]) for one in named)
 
 
-def test_the_hooks_before_a_commit_call_what_is_installed():
+def test_the_hooks_before_a_commit_call_what_is_installed_or_what_make_calls():
     hooks = [hook for repo in read(ROOT / ".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
-    pinned = text_of(ROOT / "requirements-dev.txt")
+    pinned, targets = text_of(ROOT / "requirements-dev.txt"), text_of(ROOT / "Makefile")
     for hook in hooks:
         program, *words = hook["entry"].split()
-        name = program.removeprefix(".venv/bin/")
-        known = {"ruff": "ruff==", "lint-imports": "import-linter=="}
-        assert known[name] in pinned if name in known else (ROOT / words[0]).is_file()
+        assert (program, words[0]) == ("make", "--no-print-directory") or program == ".venv/bin/ruff"
+        assert f"\n{words[-1]}: ;" in targets if program == "make" else "ruff==" in pinned
 
 
 def test_the_container_of_editors_installs_by_a_target_that_is_there():

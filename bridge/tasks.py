@@ -18,7 +18,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from bridge import alerts, crew, heartbeat, host, metrics, personal_data, retention, tracing
+from bridge import alerts, crew, heartbeat, host, metrics, personal_data, retention, tracing, traits
 from bridge.accounts import catalogue, clock, connection, permissions, refusals, room, subscription, switches, troubles
 from bridge.accounts.leases import alone
 from bridge.accounts.troubles import Subject
@@ -223,6 +223,7 @@ def look_at_catalogue(account_id: int) -> None:
             if catalogue.look_again(*asked, now=timezone.now()):
                 nudge.send(account_id)
             permissions.look(*asked, now=timezone.now())
+            traits.look(*asked)
             room.look(*asked, now=timezone.now())
 
 

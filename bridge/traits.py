@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.db import transaction
 
+from bridge.kommo.client import KommoClient
 from bridge.kommo.fields import TEXT_LIMIT, TEXTAREA_LIMIT, Form
 from bridge.kommo.replies import AccountReply
 from bridge.models import Account
@@ -78,12 +79,20 @@ def zone_named(reply: AccountReply, otherwise: str) -> str:
 
 
 def learn(account: Account, reply: AccountReply) -> None:
-    """Remember what the account tells of itself: its zone, and whether its filters work."""
+    """Remember what the account tells of itself: its zone, its money, and whether its filters work."""
     link = account.pipeline_links.select_related("pipeline").order_by("pk").first()
     account.time_zone = zone_named(reply, link.pipeline.time_zone if link else settings.TIME_ZONE)
+    account.currency = reply.currency or account.currency
     if reply.filters_work is False:
         account.traits = {**account.traits, Trait.VALUE_FILTER: "ignored", Trait.TIME_FILTER: "ignored"}
-    account.save(update_fields=["time_zone", "traits"])
+    account.save(update_fields=["time_zone", "currency", "traits"])
+
+
+def look(account: Account, client: KommoClient) -> None:
+    """Learn the money of an account that was connected before it was asked for. Raises KommoError."""
+    if not account.currency and (currency := client.account().currency):
+        account.currency = currency
+        account.save(update_fields=["currency"])
 
 
 def remember(account: Account, trait: Trait, value: Any) -> None:

@@ -28,13 +28,15 @@ def pause(
     tells_staff: bool = True,
     was_only_silent: bool = False,
     found: bool = False,
+    user: str = "",
 ) -> bool:
     """Silence the agent for this lead; False when it is silent already, and then since, source and reason stay.
 
     With `handoff_max` on the pipeline the handoff ends by itself after that time (leads/responsibility.py), unless a
     stage is what silences the agent: that lasts as long as the card stands there. `tells_staff`: somebody is to speak
     in its place, and hears of it. `was_only_silent`: until this moment nobody was, so that this is a handoff although
-    the agent was silent. `found`: a person has had the lead all along, and nobody is called.
+    the agent was silent. `found`: a person has had the lead all along, and nobody is called. `user`: who it was, by
+    their name here.
     """
     lead = _locked(lead)
     begins = not lead.in_handoff or (tells_staff and (was_only_silent or not lead.is_with_people))
@@ -45,7 +47,8 @@ def pause(
     lead.handoff_until = now + longest if longest else None
     lead.updated_at = now
     lead.save(update_fields=HANDOFF_FIELDS)
-    lead.events.create(at=now, kind=Event.Kind.HANDOFF, actor=by, reason=reason[:500], data={"source": source})
+    data = {"source": source} | ({"user": user} if user else {})
+    lead.events.create(at=now, kind=Event.Kind.HANDOFF, actor=by, reason=reason[:500], data=data)
     announcements.handoff_changed.send(
         Lead, lead=lead, paused=True, tells_staff=tells_staff and not found, reason=reason, now=now, found=found
     )
@@ -122,10 +125,11 @@ def follow_rule(stage: Stage, *, now: datetime) -> int:
     return count
 
 
-def with_people() -> QuerySet[Lead]:
-    """Return the leads that a person is to speak with; not those that only stand where the agent is silent."""
+def with_people(leads: QuerySet[Lead] | None = None) -> QuerySet[Lead]:
+    """Return those of some leads, or of all, that a person is to speak with; not those that only stand silent."""
     only_silent = {"handoff_source": Lead.HandoffSource.STAGE, "stage__tells_staff": False}
-    return Lead.objects.exclude(handoff_source="").exclude(**only_silent)
+    of = Lead.objects.all() if leads is None else leads
+    return of.exclude(handoff_source="").exclude(**only_silent)
 
 
 def expired(now: datetime) -> QuerySet[Lead]:

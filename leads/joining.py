@@ -166,6 +166,7 @@ def _merge_facts(lead: Lead, other: Lead) -> None:
     lead.concluded = list(dict.fromkeys([*(lead.concluded or ()), *(other.concluded or ())]))
     for column in LATEST:
         setattr(lead, column, max(filter(None, (getattr(lead, column), getattr(other, column))), default=None))
+    lead.kommo_responsible_id = lead.kommo_responsible_id or other.kommo_responsible_id
     lead.opted_out_at = min(filter(None, (lead.opted_out_at, other.opted_out_at)), default=None)
     if other.in_handoff and not lead.in_handoff:
         for column in HANDOFF:

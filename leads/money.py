@@ -84,7 +84,12 @@ def _mended(bare: str, group: str, decimal: str) -> str:
     return bare
 
 
-def written(amount: Decimal, *, locale: str, region: str, with_cents: bool = True) -> str:
-    """Return an amount as it is written in a pipeline's locale, in the money of its region: "R$ 4.500,00"."""
+def of_region(region: str) -> str:
+    """Return the currency of a country of phones: BR -> BRL."""
+    return CURRENCIES.get(region, "BRL")
+
+
+def written(amount: Decimal, *, locale: str, currency: str, with_cents: bool = True) -> str:
+    """Return an amount of a currency as it is written in a locale: "R$ 4.500,00" in pt_BR."""
     pattern = None if with_cents else "¤\xa0#,##0"
-    return format_currency(amount, CURRENCIES.get(region, "BRL"), pattern, locale=locale, currency_digits=with_cents)
+    return format_currency(amount, currency, pattern, locale=locale, currency_digits=with_cents)

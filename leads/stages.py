@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -23,6 +25,10 @@ STAGE_FIELDS = (
 OTHERS = (Lead.Actor.STAFF, Lead.Actor.KOMMO)
 
 
+# What an event keeps of the person: {"user": their name here}, or {"kommo_user_id": …} whose name is looked up.
+Whom = Mapping[str, Any]
+
+
 class ProtectedStageError(Exception):
     """The lead stands where automatic moves must not take it from: a person's stage, won or lost."""
 
@@ -37,6 +43,7 @@ def move(
     now: datetime,
     moved_at: datetime | None = None,
     tells_staff: bool = True,
+    by_whom: Whom | None = None,
 ) -> bool:
     """Move a lead to another stage of its pipeline and note why; False when it stands there already.
 
@@ -50,7 +57,16 @@ def move(
         return False
     if by not in OTHERS:
         check_may_leave(lead)
-    enter(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at, tells_staff=tells_staff)
+    enter(
+        lead,
+        stage,
+        by=by,
+        reason=reason,
+        now=now,
+        moved_at=moved_at,
+        tells_staff=tells_staff,
+        by_whom=by_whom,
+    )
     return True
 
 
@@ -80,6 +96,7 @@ def enter(
     now: datetime,
     moved_at: datetime | None = None,
     tells_staff: bool = True,
+    by_whom: Whom | None = None,
 ) -> None:
     """Store the new stage with its event. The caller holds the row's lock and has checked that the move is allowed."""
     previous = lead.stage
@@ -88,6 +105,7 @@ def enter(
         "from_name": previous.name if previous else lead.other_stage_name,
         "to": stage.key,
         "to_name": stage.name,
+        **(by_whom or {}),
     }
     lead.stage, lead.other_stage_name = stage, ""
     _note_mover(lead, by, reason, now, moved_at)
@@ -106,7 +124,7 @@ def _note_mover(lead: Lead, by: Lead.Actor, reason: str, now: datetime, moved_at
 
 
 @transaction.atomic
-def confirm(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> None:
+def confirm(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime, by_whom: Whom | None = None) -> None:
     """Note that somebody put the lead where it stands already: from now on the place is theirs."""
     Lead.objects.filter(pk=lead.pk).update(
         stage_set_by=by,
@@ -116,6 +134,7 @@ def confirm(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> None:
         updated_at=now,
     )
     data = {"to": lead.stage.key, "to_name": lead.stage.name} if lead.stage else {}
+    data = {**data, **(by_whom or {})}
     lead.events.create(at=now, kind=_kind(by), actor=by, reason=reason[:500], data=data)
 
 
@@ -132,13 +151,15 @@ def leave_our_stages(
     now: datetime,
     by: Lead.Actor = Lead.Actor.STAFF,
     moved_at: datetime | None = None,
+    by_whom: Whom | None = None,
 ) -> bool:
     """Note that somebody put the card into a stage of Kommo that none of ours is bound to; its place is theirs."""
     lead = locked(lead)
     if lead.stage is None and lead.other_stage_name == name:
         return False
     previous = lead.stage
-    data = {"from": previous.key if previous else "other", "to": "other", "to_name": name}
+    data: dict[str, Any] = {"from": previous.key if previous else "other", "to": "other", "to_name": name}
+    data |= by_whom or {}
     lead.stage, lead.other_stage_name = None, name[:250]
     _note_mover(lead, by, reason, now, moved_at)
     lead.save(update_fields=STAGE_FIELDS)

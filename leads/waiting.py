@@ -24,8 +24,8 @@ NOTHING_NEW = (
 )
 
 
-def with_people() -> QuerySet[Lead]:
-    """Return the leads that people have, each with `is_served`, and `waits_since` for those that are not."""
+def with_people(leads: QuerySet[Lead] | None = None) -> QuerySet[Lead]:
+    """Return those of some leads, or of all, that people have: with `is_served`, and `waits_since` for the others."""
     since = Case(When(IN_HAND, then=F("last_inbound_at")), default=F("handoff_since"), output_field=DateTimeField())
     served = Case(When(IN_HAND & NOTHING_NEW, then=True), default=False, output_field=BooleanField())
-    return handoff.with_people().annotate(is_served=served, waits_since=since)
+    return handoff.with_people(leads).annotate(is_served=served, waits_since=since)

@@ -15,7 +15,7 @@ from bridge.cards.outbox import requeue
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
-from bridge.kommo.replies import NamedReply
+from bridge.kommo.replies import ColleagueReply, NamedReply
 from bridge.models import Account, Card, Catalogue
 from common.names import name_key
 from common.statements import Select
@@ -103,7 +103,7 @@ def _named(
     account: Account,
     client: KommoClient,
     purpose: Purpose,
-    ask: Callable[[], list[NamedReply]],
+    ask: Callable[[], list[ColleagueReply] | list[NamedReply]],
     before: list[dict[str, Any]],
     now: datetime,
 ) -> list[dict[str, Any]]:

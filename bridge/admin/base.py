@@ -5,7 +5,7 @@ An action that names no permission needs an operator. Everything done by an acti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -174,6 +174,8 @@ class ReadOnlyAdmin(StaffAdmin):
     list_after_template = "admin/export_links.html"
     # Look-ups to take out as columns; empty: every column of the table that is no secret.
     export_columns: tuple[str, ...] = ()
+    # What some of them are called in a file.
+    export_heads: Mapping[str, Any] = {}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         given = request.GET.copy()
@@ -189,8 +191,10 @@ class ReadOnlyAdmin(StaffAdmin):
         rows = self.get_changelist_instance(request).get_queryset(request)
         name = str(self.opts.verbose_name_plural)
         record.note(request, f"Took the list out as {asked}", about=f"{name} {record.narrowed_by(given)}")
+        columns = export.columns_of(self.model, self.export_columns, self.export_heads)
         write = export.as_xlsx if asked == "xlsx" else export.as_csv
-        return write(rows, export.columns_of(self.model, self.export_columns), name=name)  # type: ignore[return-value]
+        reader = export.MACHINE if asked == "csv" else export.Reader.of(self.model, columns)
+        return write(rows, columns, name=name, reader=reader)  # type: ignore[return-value]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

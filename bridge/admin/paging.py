@@ -6,10 +6,13 @@ is not offered, because saying it would take reading all of them.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db.models import DecimalField, Model, QuerySet
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
@@ -17,6 +20,9 @@ from bridge.admin import moments
 from bridge.admin.base import ReadOnlyAdmin, is_id
 
 OLDER, NEWER = "older", "newer"
+AMOUNT = re.compile(r"\d{1,12}(\.\d{1,2})?", re.ASCII)
+# What the rows are in order by, and the id of the row.
+Key = tuple[Any, str]
 
 
 class KeysetPaginator:
@@ -50,16 +56,21 @@ class KeysetChangeList(ChangeList):
         # What Django would draw its numbered pages by.
         self.can_show_all, self.multi_page, self.page_num = False, False, 1
 
-    def _page(self) -> list[Model]:
-        column = self.model_admin.keyset
+    @property
+    def keyset(self) -> str:
+        """Return the column by which this list is in order."""
+        return str(self.model_admin.keyset)
+
+    def parts(self) -> list[QuerySet[Any]]:
+        """Return the rows in parts of which each is in order by an index; mostly they are one."""
+        return [self.queryset]
+
+    def _page(self) -> list[Any]:
+        column = self.keyset
         older, newer = (_read(text, self.model, column) for text in (self._older, self._newer))
-        rows = self.queryset
-        if newer:
-            rows = _beyond(rows, column, newer, "gt").order_by(column, "pk")
-        else:
-            rows = (_beyond(rows, column, older, "lt") if older else rows).order_by(f"-{column}", "-pk")
         # One more than is shown: whether there is a further page.
-        found: list[Model] = list(rows[: self.list_per_page + 1])
+        parts = [_part(rows, column, older, newer, self.list_per_page + 1) for rows in self.parts()]
+        found = sorted(chain.from_iterable(parts), key=lambda row: (getattr(row, column), row.pk), reverse=not newer)
         more, found = len(found) > self.list_per_page, found[: self.list_per_page]
         if newer:
             found.reverse()
@@ -81,7 +92,13 @@ class LogAdmin(ReadOnlyAdmin):
         return KeysetChangeList
 
 
-def _beyond(rows: QuerySet[Any], column: str, key: tuple[Any, str], side: str) -> QuerySet[Any]:
+def _part(rows: QuerySet[Any], column: str, older: Key | None, newer: Key | None, most: int) -> list[Any]:
+    if newer:
+        return list(_beyond(rows, column, newer, "gt").order_by(column, "pk")[:most])
+    return list((_beyond(rows, column, older, "lt") if older else rows).order_by(f"-{column}", "-pk")[:most])
+
+
+def _beyond(rows: QuerySet[Any], column: str, key: Key, side: str) -> QuerySet[Any]:
     value, pk = key
     if column in ("id", "pk"):
         return rows.filter(**{f"{column}__{side}": value})
@@ -92,13 +109,20 @@ def _beyond(rows: QuerySet[Any], column: str, key: tuple[Any, str], side: str) -
 
 def _written(row: Model, column: str) -> str:
     value = getattr(row, column)
-    return f"{value.isoformat()}~{row.pk}" if isinstance(value, datetime) else str(value)
+    if column in ("id", "pk"):
+        return str(value)
+    return f"{value.isoformat() if isinstance(value, datetime) else value}~{row.pk}"
 
 
-def _read(text: str, model: type[Model], column: str) -> tuple[Any, str] | None:
+def _read(text: str, model: type[Model], column: str) -> Key | None:
     """Return the key a page begins beyond; None for the first page, and for what is no key."""
     if column in ("id", "pk"):
         return (int(text), text) if text.isascii() and text.isdigit() and len(text) < 19 else None
     value, _, pk = text.partition("~")
-    at = moments.read(value)
-    return (at, pk) if at and is_id(model, pk) else None
+    is_amount = isinstance(model._meta.get_field(column), DecimalField)
+    key = _amount(value) if is_amount else moments.read(value)
+    return (key, pk) if key is not None and is_id(model, pk) else None
+
+
+def _amount(text: str) -> Decimal | None:
+    return Decimal(text) if AMOUNT.fullmatch(text) else None

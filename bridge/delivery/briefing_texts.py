@@ -17,14 +17,14 @@ LAST_MESSAGES = 5
 LONGEST_QUOTE = 200
 
 
-def summary(lead: Lead, call: str = "") -> str:
+def summary(lead: Lead, call: str = "", currency: str = "") -> str:
     """Return what the seller should know of a lead, in the language that is active: only what is known."""
     reason = call or lead.handoff_reason or lead.handoff_source
     lines = [(_("Please look: %(reason)s") if call else _("Handed over: %(reason)s")) % {"reason": in_words(reason)}]
     known = {
         _("Name"): lead.name,
         _("Interested in"): lead.chosen_flow,
-        _("Bill"): _money(lead),
+        _("Bill"): _money(lead, currency),
         _("Score"): f"{lead.qualification_score.normalize():f}" if lead.qualification_score is not None else "",
         _("Objections"): ", ".join(objection.name for objection in lead.objections.all()),
         _("Meeting"): _meeting(lead),
@@ -36,10 +36,11 @@ def summary(lead: Lead, call: str = "") -> str:
     return "\n".join(lines)
 
 
-def _money(lead: Lead) -> str:
+def _money(lead: Lead, currency: str) -> str:
     if lead.bill_value is None:
         return ""
-    return money.written(lead.bill_value, locale=lead.pipeline.locale, region=lead.pipeline.phone_region)
+    currency = currency or money.of_region(lead.pipeline.phone_region)
+    return money.written(lead.bill_value, locale=lead.pipeline.locale, currency=currency)
 
 
 def _meeting(lead: Lead) -> str:

@@ -288,7 +288,9 @@ def _tell_by_note(row: Briefing, client: KommoClient, now: datetime, again: bool
     assert row.card.kommo_lead_id is not None
     mark = mark_of(row)
     found = _find(client.notes(row.card.kommo_lead_id), mark) if again else None
-    return found or _write_note(row, client, f"{summary(row.card.lead, row.call)}\n\n{mark}", now)
+    return found or _write_note(
+        row, client, f"{summary(row.card.lead, row.call, row.card.account.currency)}\n\n{mark}", now
+    )
 
 
 def _tell_by_task(row: Briefing, client: KommoClient, now: datetime, again: bool) -> int | None:

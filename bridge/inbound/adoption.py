@@ -93,6 +93,8 @@ class Reading:
     first_sight: bool = False
     # What the conversation has told of stays its own.
     only_unspoken: bool = False
+    # Who changed the lead last: {"kommo_user_id": …}; nothing for ourselves, a program, and where Kommo does not say.
+    by_whom: Mapping[str, int] = field(default_factory=dict)
 
 
 def adopt_each(
@@ -197,6 +199,7 @@ def adopt(
     remember_owners(reading, called_for=called_for)
     # Before the lead is touched: saving the lead makes the card due again, and that must stand.
     card.save(update_fields=CARD_COLUMNS)
+    _note_responsible(reading.lead, now_held)
     save_lead(reading, columns)
     if "stage" in changed:
         _adopt_stage(reading)
@@ -219,6 +222,7 @@ def take_in(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalogue | Non
     # Found, not placed: nobody was seen to move it there, so rules may move it on. It has stood there at least since
     # the last change of anything on it.
     lead.stage_set_by, lead.stage_set_at = Lead.Actor.KOMMO, reading.set_at
+    lead.kommo_responsible_id = held["responsible_user_id"] or None
     _update_card(reading, reply, held, now)
     take_values_over(reading)
     remember_owners(reading, called_for=[])
@@ -322,7 +326,13 @@ def _reading(
         set_at=min(now, datetime.fromtimestamp(reply.updated_at, UTC)) if reply.updated_at else now,
         now=now,
         first_sight=first_sight,
+        by_whom=_whom(reply, card.account),
     )
+
+
+def _whom(reply: LeadReply, account: Account) -> dict[str, int]:
+    user_id = reply.updated_by
+    return {"kommo_user_id": user_id} if user_id and user_id != account.kommo_user_id else {}
 
 
 def _everything(held: dict[str, Any], lead: Lead) -> dict[str, tuple[Any, Any]]:
@@ -497,8 +507,16 @@ def save_lead(reading: Reading, columns: set[str]) -> None:
             kind=Event.Kind.STAFF_EDIT,
             actor=reading.by,
             reason=f"{'found' if reading.first_sight else 'changed'} in Kommo: {', '.join(edits)}"[:500],
-            data=edits,
+            data={**edits, **reading.by_whom},
         )
+
+
+def _note_responsible(lead: Lead, held: Mapping[str, Any]) -> None:
+    """Let lists know whose lead it is; nothing is delivered of that, so nobody is told."""
+    user_id = held["responsible_user_id"] or None
+    if lead.kommo_responsible_id != user_id:
+        lead.kommo_responsible_id = user_id
+        Lead.objects.filter(pk=lead.pk).update(kommo_responsible_id=user_id)
 
 
 def _adopt_stage(reading: Reading) -> None:
@@ -513,14 +531,14 @@ def _adopt_stage(reading: Reading) -> None:
         reason = f"moved in Kommo to {name} by an automation or another program"
         agreed = reading.changed["stage"][0]
         automations.tell_if_against_the_rules(reading.card, lead, book, stage, name=name, agreed=agreed, now=now)
-    by, moved_at = reading.by, reading.set_at
+    by, moved_at, whom = reading.by, reading.set_at, reading.by_whom
     if stage is None:
-        stages.leave_our_stages(lead, name=name, reason=reason, now=now, by=by, moved_at=moved_at)
+        stages.leave_our_stages(lead, name=name, reason=reason, now=now, by=by, moved_at=moved_at, by_whom=whom)
     elif lead.stage_id == stage.pk:
         # Where the rules had just put it as well: that somebody else did it is what counts from now on.
-        stages.confirm(lead, by=by, reason=reason, now=now)
+        stages.confirm(lead, by=by, reason=reason, now=now, by_whom=whom)
     else:
-        stages.move(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at)
+        stages.move(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at, by_whom=whom)
 
 
 def _place_of(reading: Reading, held: Mapping[str, Any]) -> tuple[Stage | None, str]:

@@ -13,6 +13,7 @@ from bridge.errors import KommoError, KommoNotFoundError, KommoReplyError
 from bridge.kommo import shapes
 from bridge.kommo.replies import (
     AccountReply,
+    ColleagueReply,
     ContactReply,
     Created,
     EventReply,
@@ -71,8 +72,8 @@ class KommoClient(Transport):
         path = f"/api/v4/{entity}/custom_fields"
         return self._all(operation, path, "custom_fields", self._strictly(operation, FieldReply.read))
 
-    def users(self) -> list[NamedReply]:
-        return self._all("read users", "/api/v4/users", "users", NamedReply.read)
+    def users(self) -> list[ColleagueReply]:
+        return self._all("read users", "/api/v4/users", "users", ColleagueReply.read)
 
     def user(self, user_id: int) -> UserReply | None:
         """Return a user's rights; None for one that is not there."""

@@ -5,6 +5,7 @@ Fields new to us are welcome; missing ones we need raise ReplyShapeError.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
@@ -25,6 +26,9 @@ from bridge.kommo.shapes import (
     whole,
 )
 
+# As ISO 4217 has them.
+CURRENCY = re.compile("[A-Z]{3}")
+
 
 @dataclass(frozen=True)
 class AccountReply:
@@ -35,6 +39,8 @@ class AccountReply:
     # As the account's settings name it, and its offset; empty when they do not.
     time_zone: str = ""
     utc_offset: str = ""
+    # Three letters, such as BRL; empty when the answer does not say.
+    currency: str = ""
     # False: filters on custom fields and times are silently ignored; None when the answer does not say.
     filters_work: bool | None = None
 
@@ -43,7 +49,7 @@ class AccountReply:
         inner = data.get("_embedded")
         settings = inner.get("datetime_settings") if isinstance(inner, dict) else None
         times = settings if isinstance(settings, dict) else {}
-        filters = data.get("is_api_filter_enabled")
+        filters, currency = data.get("is_api_filter_enabled"), data.get("currency")
         return cls(
             integer(data, "id"),
             text(data, "name"),
@@ -51,6 +57,7 @@ class AccountReply:
             data.get("current_user_id") or 0,
             str(times.get("timezone") or ""),
             str(times.get("timezone_offset") or ""),
+            currency if isinstance(currency, str) and CURRENCY.fullmatch(currency) else "",
             filters if isinstance(filters, bool) else None,
         )
 
@@ -123,7 +130,7 @@ class FieldReply:
 
 @dataclass(frozen=True)
 class NamedReply:
-    """A user or a loss reason: an id and a name."""
+    """A loss reason or a bot: an id and a name."""
 
     id: int
     name: str
@@ -131,6 +138,19 @@ class NamedReply:
     @classmethod
     def read(cls, data: Any) -> NamedReply:
         return cls(integer(data, "id"), str(data.get("name") or ""))
+
+
+@dataclass(frozen=True)
+class ColleagueReply:
+    """A user as the list of users shows them; `email` empty where it does not."""
+
+    id: int
+    name: str
+    email: str = ""
+
+    @classmethod
+    def read(cls, data: Any) -> ColleagueReply:
+        return cls(integer(data, "id"), str(data.get("name") or ""), str(data.get("email") or ""))
 
 
 # Of entities, what a user may do to them: A all of them, G those of the group, M one's own, D none.

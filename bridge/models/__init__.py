@@ -8,6 +8,7 @@ from bridge.models.heartbeat import Heartbeat
 from bridge.models.intake import Intake, IntakeCall, IntakeItem
 from bridge.models.lease import WorkLease
 from bridge.models.rules import Reevaluation, RulesDraft, RulesRevision
+from bridge.models.saved_view import SavedView
 from bridge.models.second_factor import SecondFactor
 from bridge.models.trouble import Trouble
 from bridge.models.unread_lead import UnreadLead
@@ -39,6 +40,7 @@ __all__ = [
     "Reevaluation",
     "RulesDraft",
     "RulesRevision",
+    "SavedView",
     "SecondFactor",
     "Trouble",
     "UnreadLead",

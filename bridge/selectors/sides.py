@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from bridge.cards.desired import desired, shown_facts, wanted_tags
 from bridge.cards.plan import Observed, Plan, plan
 from bridge.models import Account, Card, Catalogue
+from bridge.money import written
 from leads.models import FieldMapping, Lead
 from leads.rulebook import Rulebook
 
@@ -91,7 +92,7 @@ class _Comparison:
         # Kommo's own: we look at them and never write them.
         for key, subject in (("price", _("Sale value")), ("responsible_user_id", _("Responsible"))):
             if key in observed:
-                shown = self._user if key == "responsible_user_id" else text
+                shown = self._user if key == "responsible_user_id" else self._price
                 owner = self.card.ownership.get(key)
                 yield self._side(subject, "", shown(observed[key]), shown(agreed.get(key)), owner=owner)
 
@@ -162,6 +163,10 @@ class _Comparison:
         status = self.catalogue.status(*place) if self.catalogue else None
         return str(status["name"]) if status else str(place[1])
 
+    def _price(self, held: Any) -> str:
+        """Return Kommo's own sale value; it has none at nought."""
+        return written(Decimal(str(held)), self.lead.pipeline) if held else ""
+
     def _user(self, user_id: Any) -> str:
         users = self.catalogue.users if self.catalogue else []
         name = next((user.get("name") for user in users if user["id"] == user_id), None)
@@ -171,6 +176,8 @@ class _Comparison:
         if mapping.type in CHOICES and value not in (None, []):
             values = value if isinstance(value, list) else [value]
             return ", ".join(mapping.options.get(str(one), str(one)) for one in values)
+        if mapping.type == FieldMapping.Type.MONETARY and isinstance(value, Decimal):
+            return written(value, self.lead.pipeline)
         return text(value)
 
     def _value(self, mapping: FieldMapping, held: Any) -> str:
@@ -183,9 +190,10 @@ class _Comparison:
             return text(datetime.fromtimestamp(held, UTC))
         if mapping.type in (FieldMapping.Type.NUMERIC, FieldMapping.Type.MONETARY):
             try:
-                return text(Decimal(str(held)))
+                amount = Decimal(str(held))
             except InvalidOperation:
                 return str(held)
+            return written(amount, self.lead.pipeline) if mapping.type == FieldMapping.Type.MONETARY else text(amount)
         return text(held)
 
     def _options(self, mapping: FieldMapping) -> dict[Any, str]:

@@ -9,9 +9,10 @@ from django import template
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
+from bridge import money as amounts
 from bridge.reasons import told
-from leads import money as amounts
 from leads.models import Lead, Pipeline
 
 register = template.Library()
@@ -57,16 +58,40 @@ def moment(at: datetime | None) -> str:
 
 @register.filter
 def soon(at: datetime | None) -> str:
-    """Return a time as one says it today: “10:24”, within six days “Mon 14:00”, else with its whole date."""
+    """Return a time as one says it: “10:24” today, “tomorrow 10:24”, within six days “Mon 14:00”, else its whole date.
+
+    The same backwards for what is over: “yesterday 18:20”.
+    """
     if at is None:
         return "–"
     there, today = timezone.localtime(at), timezone.localtime()
-    days = (there.date() - today.date()).days
+    days, clock = (there.date() - today.date()).days, f"{there:%H:%M}"
     if days == 0:
-        return f"{there:%H:%M}"
+        return clock
+    if abs(days) == 1:
+        return (_("tomorrow %(time)s") if days == 1 else _("yesterday %(time)s")) % {"time": clock}
     if 0 < days < 7:
-        return f"{date_format(there, 'D')} {there:%H:%M}"
-    return f"{date_format(there, 'SHORT_DATE_FORMAT')} {there:%H:%M}"
+        return f"{_weekday(there)} {clock}"
+    return f"{date_format(there, 'SHORT_DATE_FORMAT')} {clock}"
+
+
+def _weekday(at: datetime) -> str:
+    """Return the day of the week in short, as the language spells it in the middle of a sentence."""
+    name = date_format(at, "D")
+    return name if get_language() == "en" else name.lower()
+
+
+@register.filter
+def ago(at: datetime | None) -> str:
+    """Return when something was, as one says it: “5 min ago” on the same day, “yesterday 18:20”, else its date."""
+    if at is None:
+        return "–"
+    passed, there = timezone.now() - at, timezone.localtime(at)
+    if passed < timedelta(minutes=1):
+        return _("just now")
+    if there.date() == timezone.localtime().date() or passed < timedelta(hours=6):
+        return _("%(age)s ago") % {"age": span(passed)}
+    return soon(at)
 
 
 @register.filter
@@ -100,9 +125,7 @@ def reason(text: str) -> str:
 @register.filter
 def money(amount: Decimal | None, pipeline: Pipeline) -> str:
     """Return an amount in the money of a pipeline, without cents; a dash for none."""
-    if amount is None:
-        return "–"
-    return amounts.written(amount, locale=pipeline.locale, region=pipeline.phone_region, with_cents=False)
+    return "–" if amount is None else amounts.written(amount, pipeline, with_cents=False)
 
 
 @register.filter

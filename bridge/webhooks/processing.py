@@ -38,6 +38,7 @@ from bridge.webhooks import conversations, inbox, parsing, redaction
 from bridge.webhooks.echoes import says_nothing_new, told_responsible
 from bridge.webhooks.messages import written
 from common.statements import update
+from leads.models import Lead
 
 log = structlog.get_logger(__name__)
 
@@ -280,12 +281,15 @@ def _learn_responsible(told: Mapping[int, WebhookItem]) -> None:
     """Let cards know whom Kommo made responsible for what we created: all else the body says is as they have it."""
     rows = Card.objects.select_for_update(no_key=True).filter(pk__in=told).order_by("pk")
     cards = [card for card in rows if _is_echo(told[card.pk], card)] if told else []
+    owned: list[Lead] = []
     for card in cards:
         user_id = told_responsible(card.observed, told[card.pk].data)
         if user_id:
             card.observed = {**card.observed, "responsible_user_id": user_id}
             card.agreed = {**card.agreed, "responsible_user_id": user_id}
+            owned.append(Lead(pk=card.lead_id, kommo_responsible_id=user_id))
     update(cards, ("observed", "agreed"))
+    update(owned, ("kommo_responsible_id",))
 
 
 def _is_elsewhere(item: WebhookItem, cards: Mapping[int | None, Card], pipelines: set[int]) -> bool:

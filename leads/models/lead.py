@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import F, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from leads import addresses, serving
@@ -24,6 +24,14 @@ ATTRIBUTES = (
     "is_decision_maker",
     "has_solar_system",
     "has_active_contract",
+)
+
+
+# Ours was the last word, and the lead has not answered it.
+UNANSWERED = (
+    Q(last_inbound_at=None, last_outbound_at__isnull=False)
+    | Q(last_outbound_at__gt=F("last_inbound_at"))
+    | Q(last_staff_at__gt=F("last_inbound_at"))
 )
 
 
@@ -85,8 +93,9 @@ class Lead(models.Model):
     # attribute -> {"at": ISO time of the newest fact, "by": actor}; custom keys as "custom.<key>".
     provenance = models.JSONField(default=dict, blank=True, editable=False)
 
+    # Found by `leads_in_stage`, which begins with it.
     stage = models.ForeignKey(
-        Stage, models.PROTECT, null=True, blank=True, related_name="leads", verbose_name=_("stage")
+        Stage, models.PROTECT, null=True, blank=True, related_name="leads", verbose_name=_("stage"), db_index=False
     )
     # Kommo's own name of a stage that no stage of ours is bound to; only while `stage` is empty.
     other_stage_name = models.CharField(max_length=250, blank=True)
@@ -114,6 +123,8 @@ class Lead(models.Model):
     handoff_until = models.DateTimeField(_("handoff until"), null=True, blank=True)
     # When the agent was last given the lead back; what a person wrote before that is no new takeover.
     resumed_at = models.DateTimeField(_("agent resumed at"), null=True, blank=True)
+    # Whose lead it is in Kommo, by that user's id there; None while nobody has told. Lists are narrowed by it.
+    kommo_responsible_id = models.BigIntegerField(null=True, blank=True, editable=False)
     # Since when this lead is shown as opted out. Who may be written to is asked of the person (leads/optout.py).
     opted_out_at = models.DateTimeField(_("opted out at"), null=True, blank=True)
     erased_at = models.DateTimeField(_("erased at"), null=True, blank=True)
@@ -147,8 +158,16 @@ class Lead(models.Model):
         )
         indexes = (
             models.Index(fields=["phone_key"], name="lead_by_phone"),
-            # With what is at stake in each stage, so that the funnel is read from the index alone.
-            models.Index(fields=["pipeline", "stage", "bill_value"], name="lead_by_stage_and_value"),
+            # With what is at stake in each stage: the funnel is read from the index alone, and the largest come first.
+            models.Index(fields=["pipeline", "stage", "bill_value", "id"], name="lead_by_stage_and_worth"),
+            # Lists of leads, the newest first (bridge/selectors/shelves.py).
+            models.Index(fields=["stage", "-updated_at", "-id"], name="leads_in_stage"),
+            models.Index(fields=["stage", "-updated_at", "-id"], condition=UNANSWERED, name="leads_unanswered"),
+            models.Index(
+                fields=["kommo_responsible_id", "-updated_at", "-id"],
+                condition=Q(kommo_responsible_id__isnull=False),
+                name="leads_of_responsible",
+            ),
             models.Index(fields=["-created_at", "-id"], name="lead_newest"),
             models.Index(fields=["handoff_until"], condition=Q(handoff_until__isnull=False), name="handoff_ends"),
             models.Index(fields=["handoff_since"], condition=~Q(handoff_source=""), name="lead_in_handoff"),

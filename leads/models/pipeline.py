@@ -318,6 +318,11 @@ class Stage(models.Model):
         return self.name
 
     @property
+    def is_alive(self) -> bool:
+        """Say whether a sale may still come of those that stand here: with the agent or a person, and not given up."""
+        return self.kind == self.Kind.OPEN and not self.reachable_from_anywhere
+
+    @property
     def is_only_silent(self) -> bool:
         """Say whether the agent is silent here and no person is asked to speak in its place."""
         return self.pauses_agent and not self.tells_staff

@@ -25,7 +25,7 @@ from bridge.models import Account
 from bridge.selectors import morning, pulse, results
 from followups.today import today
 from leads import funnel
-from leads.models import Event, Lead, Pipeline, Stage
+from leads.models import Event, Lead, Pipeline
 
 CALLS_SHOWN = 6
 MINUTES_SHOWN = 60
@@ -146,14 +146,9 @@ def _funnel(pipeline: Pipeline, seen: funnel.Lately) -> dict[str, Any]:
     return {
         "funnel": on_the_way,
         "aside": aside,
-        "at_stake": sum(place.value for place in places if _is_alive(place.stage)),
+        "at_stake": sum(place.value for place in places if place.stage.is_alive),
         "lately": funnel.LATELY.days,
     }
-
-
-def _is_alive(stage: Stage) -> bool:
-    """Say whether a sale may still come of those that stand there: with the agent or a person, and not given up."""
-    return stage.kind == Stage.Kind.OPEN and not stage.reachable_from_anywhere
 
 
 def _weeks(pipeline: Pipeline, now: datetime) -> tuple[funnel.Lately, dict[str, list[int]]]:

@@ -12,10 +12,12 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
+from bridge.admin import moments
 from bridge.admin.base import ReadOnlyAdmin, Tones, safe
 from bridge.reasons import told
 from followups.models import Attempt, Sequence
@@ -45,7 +47,7 @@ STATE_COLOURS = Tones(
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "who", "which", "excerpt", "state_badge", "why", "tries", "answered_at")
+    list_display = ("when", "who", "which", "excerpt", "state_badge", "why", "tries", "answered")
     list_filter = ("state", ("enrollment__sequence", admin.RelatedOnlyFieldListFilter), "step")
     list_filter_submit = True
     search_fields = ("id", "enrollment__lead__phone", "enrollment__lead__name")
@@ -58,6 +60,14 @@ class AttemptAdmin(ReadOnlyAdmin):
         "tries", "retry_at", "answered_at", "booked_at", "opted_out_at",
     )  # fmt: skip
     readonly_fields = fields
+
+    @admin.display(description=_("created at"), ordering="created_at")
+    def when(self, attempt: Attempt) -> SafeString:
+        return moments.cell(attempt.created_at)
+
+    @admin.display(description=_("answered"), ordering="answered_at")
+    def answered(self, attempt: Attempt) -> SafeString:
+        return moments.cell(attempt.answered_at)
 
     @display(description=_("lead"), ordering="enrollment__lead__name", header=True)
     def who(self, attempt: Attempt) -> tuple[str, str]:

@@ -13,11 +13,13 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from bridge.admin import moments
 from bridge.admin.base import ReadOnlyAdmin, safe
 from bridge.reasons import told
 from leads import optout
@@ -40,7 +42,7 @@ class PhoneForm(forms.Form):
 
 @admin.register(OptOut)
 class OptOutAdmin(ReadOnlyAdmin):
-    list_display = ("who", "opted_out_at", "by", "said")
+    list_display = ("who", "since", "by", "said")
     search_fields = ("phone_key", "lead_name")
     search_help_text = _("Phone or name")
     ordering = ("-opted_out_at", "pk")
@@ -58,6 +60,10 @@ class OptOutAdmin(ReadOnlyAdmin):
     @display(description=_("person"), ordering="phone_key", header=True)
     def who(self, row: Any) -> tuple[str, str]:
         return (row.lead_name, row.phone_key) if row.lead_name else (str(row), "")
+
+    @admin.display(description=_("opted out at"), ordering="opted_out_at")
+    def since(self, row: OptOut) -> SafeString:
+        return moments.cell(row.opted_out_at)
 
     @admin.display(description=_("reason"))
     def said(self, row: OptOut) -> str:

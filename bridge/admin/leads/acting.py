@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from bridge.admin import record
 from bridge.admin.confirm import question
-from bridge.admin.leads import undoing
+from bridge.admin.leads import correcting, undoing
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.cards import nudge, outbox
 from bridge.errors import KommoError
@@ -24,7 +24,7 @@ from bridge.inbound import reconciliation, vanished
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
 from followups import unreachable
-from leads import erasure, handoff, joining, optout, responsibility, stages
+from leads import corrections, erasure, handoff, joining, optout, responsibility, stages
 from leads.models import Event, JoinedLead, Lead, ProbablySame, Stage
 
 
@@ -122,7 +122,8 @@ def _close(request: HttpRequest, lead: Lead) -> str:
 def _pause(request: HttpRequest, lead: Lead) -> str:
     reason = request.POST.get("reason", "").strip() or f"paused by {request.user}"
     source = Lead.HandoffSource.ADMIN
-    if not handoff.pause(lead, source=source, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+    user = request.user.get_username()
+    if not handoff.pause(lead, source=source, by=Lead.Actor.STAFF, reason=reason, now=timezone.now(), user=user):
         raise NotDoneError(_("The agent is silent already."))
     return _("The agent is silent for this lead.")
 
@@ -139,7 +140,8 @@ def _resume(request: HttpRequest, lead: Lead) -> str:
 def _move(request: HttpRequest, lead: Lead) -> str:
     stage = _chosen_stage(request, lead)
     reason = request.POST.get("reason", "").strip() or f"moved by {request.user}"
-    if not stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+    who = {"user": request.user.get_username()}
+    if not stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=timezone.now(), by_whom=who):
         raise NotDoneError(_("The lead stands in %(stage)s already.") % {"stage": stage})
     return _("The lead stands in %(stage)s now, and rules leave it there.") % {"stage": stage}
 
@@ -159,6 +161,16 @@ def _give_back_to(stage: Stage, lead: Lead, reason: str) -> str:
         text = _("In %(stage)s the agent stays silent: choose another stage.") % {"stage": stage}
         raise NotDoneError(text) from error
     return _("The agent answers again. The lead stands in %(stage)s now.") % {"stage": stage}
+
+
+def _correct(request: HttpRequest, lead: Lead) -> str:
+    try:
+        facts = correcting.read(request.POST)
+    except correcting.UnreadableError as error:
+        raise NotDoneError(str(error)) from error
+    if not corrections.correct(lead, facts, user=request.user.get_username(), now=timezone.now()):
+        raise NotDoneError(_("Nothing was changed."))
+    return _("Changed here, and soon in Kommo.")
 
 
 def _opt_out(request: HttpRequest, lead: Lead) -> str:
@@ -227,6 +239,7 @@ ACTIONS = {
     "pause": Doing(OPERATE, _pause),
     "resume": Doing(OPERATE, _resume),
     "move": Doing(OPERATE, _move),
+    "correct": Doing(OPERATE, _correct),
     "opt-out": Doing(OPERATE, _opt_out),
     "take-back": Doing(OPERATE, _take_back),
     "lift": Doing(OPERATE, _lift),

@@ -126,6 +126,12 @@ def bubble(row: Message, lead: Lead) -> Bubble:
     )
 
 
+def line(row: Message, lead: Lead) -> str:
+    """Return what was said, for one line of a list: its words or, where there are none, its kind."""
+    kind = Kind(row.kind)
+    return " ".join(_text(row, kind, lead).split()) or ("" if kind is Kind.TEXT else str(kind.label))
+
+
 def who(direction: Message.Direction, author: str, lead: Lead) -> tuple[str, str]:
     """Return who wrote it, as people call them, and an icon."""
     if direction is Direction.INBOUND:

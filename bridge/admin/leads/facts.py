@@ -18,12 +18,15 @@ from django.utils.translation import gettext_lazy
 from bridge import reasons
 from bridge.configuration import sentences
 from bridge.models import Delivery
+from bridge.money import written
 from bridge.selectors import sides
 from leads.models import Lead
 
 Facts = Iterator[tuple[str, str]]
 
 SAID_BY_THE_REASON = ("rule", "sequence", "step", "outcome")
+# Of who did it, which is told beside the deed.
+BY_WHOM = ("kommo_user_id", "user")
 SUPPORT = {
     "status_code": "HTTP",
     "request_id": "X-Request-Id",
@@ -63,15 +66,15 @@ CHOICES = {
 NUMBERS = ("bill_value", "qualification_score")
 
 
-def told(data: Mapping[str, Any], stage_names: Mapping[str, str]) -> Facts:
-    """Yield what an event's data tells a person. stage_names: by their keys."""
+def told(data: Mapping[str, Any], lead: Lead, stage_names: Mapping[str, str]) -> Facts:
+    """Yield what an event of a lead tells a person. stage_names: by their keys."""
     if data.get("from_name") or data.get("to_name"):
         before = data.get("from_name") or data.get("from") or "–"
         yield _("moved"), f"{before} → {data.get('to_name') or data.get('to')}"
     changed = data.get("changed")
     if isinstance(changed, dict):
-        yield from _changed(changed)
-    hidden = {"from", "to", "from_name", "to_name", "changed", *SAID_BY_THE_REASON, *SUPPORT}
+        yield from _changed(changed, lead)
+    hidden = {"from", "to", "from_name", "to_name", "changed", *SAID_BY_THE_REASON, *BY_WHOM, *SUPPORT}
     for name, value in data.items():
         if name in hidden or value in (None, "", [], {}):
             continue
@@ -88,7 +91,7 @@ def told(data: Mapping[str, Any], stage_names: Mapping[str, str]) -> Facts:
         elif name == "subject":
             yield _name(name), _name(value)
         else:
-            yield _name(name), _value(name, value)
+            yield _name(name), _value(name, value, lead)
 
 
 def for_support(data: Mapping[str, Any]) -> Facts:
@@ -102,13 +105,13 @@ def _attribute(ignored: Mapping[str, str]) -> str:
     return {"objections_raised": "objections"}.get(place, place)
 
 
-def _changed(changed: Mapping[str, Any]) -> Facts:
+def _changed(changed: Mapping[str, Any], lead: Lead) -> Facts:
     """Yield the facts an interaction brought, attribute by attribute; a meeting part by part."""
     for name, value in changed.items():
         if name == "meeting" and isinstance(value, dict):
-            yield from ((_name(part), _value(part, said)) for part, said in value.items() if said)
+            yield from ((_name(part), _value(part, said, lead)) for part, said in value.items() if said)
         else:
-            yield sentences.attribute(name), _value(name, value)
+            yield sentences.attribute(name), _value(name, value, lead)
 
 
 def _name(key: str) -> str:
@@ -116,13 +119,14 @@ def _name(key: str) -> str:
     return f"{NAMES.get(kind, kind)} {rest}".strip()
 
 
-def _value(name: str, value: Any) -> str:
+def _value(name: str, value: Any, lead: Lead) -> str:
     if name in CHOICES:
         return str(dict(CHOICES[name].choices).get(value, value))
     if name in NUMBERS:
         # An older row may say 4.5E+3 for 4500.
         try:
-            return sides.text(Decimal(value))
+            number = Decimal(value)
+            return written(number, lead.pipeline) if name == "bill_value" else sides.text(number)
         except (InvalidOperation, TypeError):
             return _plain(value)
     if name in ("since", "starts_at", "meeting_starts_at"):

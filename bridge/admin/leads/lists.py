@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet, prefetch_related_objects
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from bridge.admin.base import Tones
-from bridge.admin.leads import acting, conversation, page
+from bridge import money
+from bridge.admin.leads import acting, conversation, page, saved_views
+from bridge.admin.leads.asking import InOrder, LeadList, OfResponsible, OnShelf
 from bridge.admin.leads.buttons import stands_with_people
+from bridge.admin.leads.conversation import Page as Talk
 from bridge.admin.leads.reached import reached
 from bridge.admin.paging import KeysetChangeList, LogAdmin
 from bridge.cards import nudge, outbox
 from bridge.models import Card
 from bridge.reasons import told
 from bridge.selectors import search
-from bridge.templatetags.overview import age, moment
-from leads import gate, handoff
+from bridge.selectors.glances import Glance
+from bridge.selectors.stuck import STUCK
+from leads import handoff
 from leads.models import Event, JoinedLead, Lead
 
-STATE_COLOURS: dict[str, str] = {
-    Card.State.IN_SYNC: "success",
-    Card.State.SHOWN: "info",
-    Card.State.DUE: "info",
-    Card.State.RETRYING: "warning",
-    Card.State.BLOCKED: "danger",
-    Card.State.DEAD: "danger",
-    Card.State.GONE: "warning",
-    Card.State.CLOSED: "info",
-}
+# What a list does not show of a lead and its card is not read either: most of a row's bytes.
+UNSEEN = (
+    "custom",
+    "provenance",
+    "concluded",
+    "concluded_when_moved",
+    *(f"card__{name}" for name in ("observed", "observed_contact", "agreed", "in_doubt", "unread", "kept_forms")),
+    *(f"card__{name}" for name in ("refused_parts", "ownership", "said_tags", "stages_to_visit")),
+)
+CURRENCY = "pipeline__account_link__account__currency"
+VIEWS: tuple[tuple[str, str, Callable[..., HttpResponse]], ...] = (
+    ("save", "views/save/", saved_views.save),
+    ("change", "views/<int:view_id>/change/", saved_views.change),
+    ("delete", "views/<int:view_id>/delete/", saved_views.delete),
+    ("back", "views/back/", saved_views.bring_back),
+)
+
+
+def _cell(name: str, **shown: Any) -> SafeString:
+    return SafeString(render_to_string(f"admin/lead/cell_{name}.html", shown))
+
+
+def _glance(lead: Lead) -> Glance:
+    return getattr(lead, "glance", None) or Glance()
 
 
 class WaitingForAPerson(admin.SimpleListFilter):
@@ -58,35 +77,27 @@ class WaitingForAPerson(admin.SimpleListFilter):
         return leads.filter(handoff_source="") if self.value() == "no" else leads
 
 
-class LeadList(KeysetChangeList):
-    def _page(self) -> list[Any]:
-        found: list[Any] = super()._page()
-        prefetch_related_objects(found, "further_addresses")
-        shut = gate.refusals(found)
-        for lead in found:
-            lead.is_refused = lead.pk in shut
-        return found
-
-
 @admin.register(Lead)
 class LeadAdmin(LogAdmin):
-    list_display = ("who", "stage_badge", "sync_badge", "why", "agent_badge", "when")
+    list_display = ("who", "standing", "worth", "last", "coming", "responsible")
     # Pipelines and stages are few; nothing here reads the table of leads for its choices.
-    list_filter = (WaitingForAPerson, "card__state", "stage", "pipeline")
+    list_filter = (OnShelf, OfResponsible, InOrder, WaitingForAPerson, "card__state", "stage", "pipeline")
     list_filter_submit = True
     search_fields = ("name",)
     search_help_text = _("Name, phone, e-mail, or the lead's number in Kommo")
     keyset = "updated_at"
+    change_list_template = "admin/lead/list.html"
     actions = ("pause_agent", "resume_agent", "requeue")
     export_columns = (
         "name", "phone", "email", "pipeline__slug", "stage__name", "decision_reason", "bill_value", "chosen_flow",
         "qualification_score", "conversation_stage", "meeting_status", "meeting_starts_at", "handoff_source",
-        "opted_out_at", "card__kommo_lead_id", "card__state", "created_at", "updated_at",
+        "opted_out_at", "card__kommo_lead_id", "card__state", "created_at", "updated_at", CURRENCY,
     )  # fmt: skip
+    export_heads = {CURRENCY: _("currency")}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Lead]:
         rows: QuerySet[Lead] = super().get_queryset(request)
-        return rows.select_related("pipeline", "stage", "card")
+        return rows.select_related("pipeline", "stage", "card").defer(*UNSEEN)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Lead], search_term: str
@@ -95,24 +106,48 @@ class LeadAdmin(LogAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         act = require_POST(self.admin_site.admin_view(self.act))
-        talk = self.admin_site.admin_view(self.conversation)
+        talk, head = self.admin_site.admin_view(self.conversation), self.admin_site.admin_view(self.header)
         return [
+            *(path(address, self._of_views(view), name=f"leads_view_{name}") for name, address, view in VIEWS),
             path("<uuid:lead_id>/do/<slug:do>/", act, name="leads_lead_do"),
             path("<uuid:lead_id>/conversation/", talk, name="leads_lead_conversation"),
+            path("<uuid:lead_id>/header/", head, name="leads_lead_header"),
             *super().get_urls(),
         ]
+
+    def _of_views(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Return what is done with saved views, for whoever may look at leads."""
+
+        @wraps(view)
+        def guarded(request: HttpRequest, **named: Any) -> HttpResponse:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            return view(request, **named)
+
+        found: Callable[..., HttpResponse] = require_POST(self.admin_site.admin_view(guarded))
+        return found
 
     def act(self, request: HttpRequest, lead_id: Any, do: str) -> HttpResponse:
         return acting.act(request, str(lead_id), do)
 
     def conversation(self, request: HttpRequest, lead_id: Any) -> HttpResponse:
         """Answer the newest messages alone, for the page to put in the place of those it shows."""
+        return self._part(request, lead_id, "talk", lambda lead, talk: {"lead": lead, "talk": talk})
+
+    def header(self, request: HttpRequest, lead_id: Any) -> HttpResponse:
+        """Answer the head of the page alone, as the lead stands now."""
+        return self._part(request, lead_id, "header", lambda lead, talk: page.header(request, lead, talk))
+
+    def _part(
+        self, request: HttpRequest, lead_id: Any, name: str, shown: Callable[[Lead, Talk], dict[str, Any]]
+    ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        lead = get_object_or_404(Lead.objects.select_related("pipeline"), pk=lead_id)
+        if (lead := page.find(lead_id)) is None:
+            raise Http404
         with timezone.override(lead.pipeline.time_zone):
-            shown = {"lead": lead, "talk": conversation.page(lead, before="")}
-            return render(request, "admin/lead/talk.html", shown)
+            talk = conversation.page(lead, before="")
+            return render(request, f"admin/lead/{name}.html", shown(lead, talk))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -141,36 +176,37 @@ class LeadAdmin(LogAdmin):
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[KeysetChangeList]:
         return LeadList
 
-    @display(description=_("lead"), header=True)
-    def who(self, lead: Lead) -> tuple[str, str]:
-        return str(lead), next((one.words for one in reached(lead)), "")
+    # --- Columns: each is read at a glance, and on a phone they share three lines
 
-    @display(description=_("stage"), label=True)
-    def stage_badge(self, lead: Lead) -> str:
-        return lead.stage.name if lead.stage else f"? {lead.other_stage_name}"
+    @display(description=_("lead"))
+    def who(self, lead: Lead) -> SafeString:
+        address = next(iter(reached(lead)), None)
+        return _cell("who", lead=lead, address=address if address and address.value != str(lead) else None)
 
-    @display(description=_("Kommo"), label=Tones(STATE_COLOURS))
-    def sync_badge(self, lead: Lead) -> tuple[str, str]:
+    @display(description=_("stage"))
+    def standing(self, lead: Lead) -> SafeString:
         card = getattr(lead, "card", None)
-        return (card.state, str(card.get_state_display())) if card else ("", str(_("no card")))
+        # Only what is not as it should be is said.
+        trouble = card.get_state_display() if card and card.state in STUCK else ""
+        is_silent = getattr(lead, "is_refused", False) and not lead.in_handoff
+        return _cell("standing", lead=lead, glance=_glance(lead), trouble=trouble, is_silent=is_silent)
 
-    @admin.display(description=_("reason"))
-    def why(self, lead: Lead) -> str:
-        return told(lead.decision_reason)
+    @display(description=_("value"))
+    def worth(self, lead: Lead) -> str:
+        return money.written(lead.bill_value, lead.pipeline, with_cents=False) if lead.bill_value is not None else ""
 
-    @admin.display(description=_("updated"))
-    def when(self, lead: Lead) -> SafeString:
-        return format_html(
-            '<span title="{}" class="whitespace-nowrap">{}</span>', moment(lead.updated_at), age(lead.updated_at)
-        )
+    @display(description=_("last message"))
+    def last(self, lead: Lead) -> SafeString:
+        message = _glance(lead).last
+        return _cell("last", lead=lead, message=message, said=conversation.line(message, lead) if message else "")
 
-    @display(description=_("agent"), label=Tones({"paused": "warning", "silent": "warning", "answers": "success"}))
-    def agent_badge(self, lead: Lead) -> tuple[str, str]:
-        if lead.in_handoff:
-            return "paused", str(_("paused"))
-        # Switched off, or not one of those it serves: the lead's page says which.
-        is_refused = getattr(lead, "is_refused", False)
-        return ("silent", str(_("silent"))) if is_refused else ("answers", str(_("answers")))
+    @display(description=_("next step"))
+    def coming(self, lead: Lead) -> SafeString:
+        return _cell("coming", lead=lead, glance=_glance(lead))
+
+    @display(description=_("responsible"))
+    def responsible(self, lead: Lead) -> str:
+        return _glance(lead).responsible
 
     @admin.action(description=_("Pause the agent"), permissions=["operate"])
     def pause_agent(self, request: HttpRequest, leads: QuerySet[Lead]) -> None:

@@ -14,20 +14,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from bridge.admin import moments
-from bridge.admin.leads import conversation, same
+from bridge.admin.leads import conversation, correcting, same
 from bridge.admin.leads.buttons import buttons, stands_with_people
 from bridge.admin.leads.reached import KINDS, reached
 from bridge.admin.leads.timeline import FILTERS, timeline
 from bridge.api import representation
 from bridge.models import Account, Card, Catalogue
+from bridge.money import written
 from bridge.roles import ERASE, OPERATE
-from bridge.selectors import sides
+from bridge.selectors import glances, sides
 from bridge.templatetags.overview import age
 from followups.models import Enrollment
 from leads import responsibility
 from leads.alternatives import Standing
 from leads.explanation import why_not
-from leads.models import Lead, Meeting
+from leads.models import Event, Lead, Meeting
 from leads.rulebook import rulebook
 
 STATE_TONES = {
@@ -68,17 +69,34 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
     before = moments.read(request.GET.get("before", ""))
     talk = conversation.page(lead, before=request.GET.get("said", ""))
     return {
+        **header(request, lead, talk),
+        "title": str(lead),
+        "sides": _sides(lead, card),
+        **_alternatives(lead),
+        "stays": list(lead.stays.select_related("stage").order_by("-entered_at", "-id")[:12])[::-1],
+        "facts": _facts(lead),
+        "doubts": same.doubts(lead),
+        "boxes": correcting.boxes(lead) if request.user.has_perm(OPERATE) and not lead.erased_at else [],
+        "talk": talk,
+        "said": request.GET.get("said", ""),
+        "timeline": timeline(lead, show=show, before=before),
+        "filters": [("", _("Everything")), *((key, label) for key, (label, _kinds) in FILTERS.items())],
+        "show": show,
+        "before": before,
+        "list_url": reverse("admin:leads_lead_changelist"),
+    }
+
+
+def header(request: HttpRequest, lead: Lead, talk: conversation.Page) -> dict[str, Any]:
+    """Return what the head of the page shows, which keeps itself up to date: where the lead stands, and the buttons."""
+    card: Card | None = getattr(lead, "card", None)
+    return {
         "lead": lead,
         "card": card,
-        "title": str(lead),
         "stage_name": lead.stage.name if lead.stage else lead.other_stage_name,
         "state_tone": STATE_TONES[Card.State(card.state)] if card else "neutral",
         "card_url": _card_url(card),
-        "sides": _sides(lead, card),
-        **_alternatives(lead),
         "moved": _moved(lead),
-        "stays": list(lead.stays.select_related("stage").order_by("-entered_at", "-id")[:12])[::-1],
-        "facts": _facts(lead),
         "enrollments": list(
             lead.enrollments.filter(state=Enrollment.State.WAITING).select_related("sequence").order_by("next_at")
         ),
@@ -94,15 +112,7 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
         "last_channel": talk.last_channel,
         # What the agent is answered that asks.
         "agent": representation.agent(lead, card, timezone.now()),
-        "doubts": same.doubts(lead),
         "may_operate": request.user.has_perm(OPERATE),
-        "talk": talk,
-        "said": request.GET.get("said", ""),
-        "timeline": timeline(lead, show=show, before=before),
-        "filters": [("", _("Everything")), *((key, label) for key, (label, _kinds) in FILTERS.items())],
-        "show": show,
-        "before": before,
-        "list_url": reverse("admin:leads_lead_changelist"),
         "now": timezone.now(),
     }
 
@@ -160,11 +170,11 @@ def _facts(lead: Lead) -> list[dict[str, Any]]:
     objections = [objection.name for objection in lead.objections.all()]
     rows.append((str(_("objections")), objections, lead.provenance.get("objections")))
     rows += [(labels["meeting_status"], *_meeting(one)) for one in lead.meetings.all()]
-    actors = dict(Lead.Actor.choices)
+    actors, money_name = dict(Lead.Actor.choices), labels["bill_value"]
     return [
         {
             "name": name,
-            "value": sides.text(value),
+            "value": written(value, lead.pipeline) if name == money_name else sides.text(value),
             "by": actors.get(known["by"], known["by"]) if known else "",
             "at": datetime.fromisoformat(known["at"]) if known else None,
         }
@@ -193,10 +203,17 @@ def _meeting(meeting: Meeting) -> tuple[str, dict[str, str]]:
 
 
 def _moved(lead: Lead) -> str:
-    """Say who put the lead where it stands, and when: a person by name where it was done here."""
-    words = {"age": age(lead.stage_set_at)}
-    if by := re.fullmatch(r"moved by (.+)", lead.decision_reason or ""):
-        return _("moved by %(who)s, here, %(age)s ago") % {**words, "who": by[1]}
+    """Say who put the lead where it stands, and when: a person by name, where that is known."""
+    words, reason = {"age": age(lead.stage_set_at)}, lead.decision_reason or ""
+    is_by_staff = lead.stage_set_by == Lead.Actor.STAFF
+    last = lead.events.filter(kind=Event.Kind.STAFF_MOVE).order_by("-at", "-id").first() if is_by_staff else None
+    known = last.data if last else {}
+    # A row of before the name was kept may say it in its reason.
+    by = re.fullmatch(r"moved by (.+)", reason)
+    if user := known.get("user") or (by and by[1]):
+        return _("moved by %(who)s, here, %(age)s ago") % {**words, "who": user}
+    if who := dict(glances.colleagues()).get(known.get("kommo_user_id", 0)):
+        return _("moved by %(who)s, in Kommo, %(age)s ago") % {**words, "who": who}
     return _(MOVED[Lead.Actor(lead.stage_set_by)]) % words
 
 

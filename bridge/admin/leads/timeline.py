@@ -18,6 +18,7 @@ from bridge.admin.leads import conversation, facts, touching
 from bridge.admin.leads.conversation import Bubble
 from bridge.models import AgentEvent, Delivery
 from bridge.reasons import told
+from bridge.selectors import glances
 from leads.messages import plain_id
 from leads.models import Event, Lead, Message
 from leads.rulebook import rulebook
@@ -144,9 +145,10 @@ def _events(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
         # A history that was imported may hold a whole day under one time: the rest of it, and one to go on with.
         found += rows.filter(at=last.at, pk__lt=last.pk)
         found += rows.filter(at__lt=last.at)[:1]
+    names = dict(glances.colleagues()) if any("kommo_user_id" in event.data for event in found) else {}
     bubbles = conversation.of_names(lead, ((event.data.get("message") or {}).get("id") or "" for event in found))
     for event in found:
-        yield _of_event(event, lead, stage_names, bubbles)
+        yield _of_event(event, lead, stage_names, bubbles, names)
 
 
 def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
@@ -186,7 +188,13 @@ def _rules(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
         )
 
 
-def _of_event(event: Event, lead: Lead, stage_names: Mapping[str, str], bubbles: Mapping[str, Bubble]) -> Entry:
+def _of_event(
+    event: Event,
+    lead: Lead,
+    stage_names: Mapping[str, str],
+    bubbles: Mapping[str, Bubble],
+    colleagues: Mapping[int, str],
+) -> Entry:
     data = dict(event.data)
     said = _said(event, lead, bubbles)
     for name in ("message", "text"):
@@ -209,14 +217,22 @@ def _of_event(event: Event, lead: Lead, stage_names: Mapping[str, str], bubbles:
         icon=ICONS.get(kind, "circle"),
         kind=str(kind.label),
         title=title,
-        actor=str(event.get_actor_display()),
+        actor=_actor(event, colleagues),
         said=said,
-        facts=list(facts.told(data, stage_names)),
+        facts=list(facts.told(data, lead, stage_names)),
         raw=_json(sent) if sent else "",
         support=list(facts.for_support(data)),
         tone=tone,
         key=(0, f"{event.pk:020}"),
     )
+
+
+def _actor(event: Event, colleagues: Mapping[int, str]) -> str:
+    """Return who did it: a person by name, here or, where Kommo's list of users has them, there."""
+    if user := event.data.get("user"):
+        return _("%(name)s, here") % {"name": user}
+    name = colleagues.get(event.data.get("kommo_user_id", 0))
+    return _("%(name)s, in Kommo") % {"name": name} if name else str(event.get_actor_display())
 
 
 def _said(event: Event, lead: Lead, bubbles: Mapping[str, Bubble]) -> Bubble | None:

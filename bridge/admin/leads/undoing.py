@@ -50,13 +50,18 @@ def told(request: HttpRequest, said: str, *, do: str, lead_id: Any, before: dict
     if lead is None or do not in TRACES or (do == "move" and not before["stage"]):
         return said
     kept = {"lead": str(lead.pk), "do": do, "before": before, "after": _traces(lead, do)}
+    return with_button(request, said, reverse("lead-undo"), signing.dumps(kept, salt=SALT))
+
+
+def with_button(request: HttpRequest, said: str, address: str, what: str) -> str:
+    """Return what was done with a button that takes it back: an address, and what it is told, signed."""
     return format_html(
         '{} <form method="post" action="{}" class="kb-undo"><input type="hidden" name="csrfmiddlewaretoken" value="{}">'
         '<input type="hidden" name="what" value="{}"><button class="kb-undo-button">{}</button></form>',
         said,
-        reverse("lead-undo"),
+        address,
         get_token(request),
-        signing.dumps(kept, salt=SALT),
+        what,
         _("Undo"),
     )
 

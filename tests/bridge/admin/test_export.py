@@ -8,16 +8,17 @@ import zipfile
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge import roles
 from bridge.admin.export import HARMLESS, _Echo, columns_of, line_of, safe
-from bridge.models import Account
+from bridge.models import Account, Card
+from bridge.reasons import told
 from leads.models import Lead
 from tests.bridge.admin.people import client_of
-from tests.conftest import record
+from tests.conftest import drain, record
 
 NOW = timezone.now()
 LEADS = "/admin/leads/lead/"
@@ -93,15 +94,16 @@ def test_a_manager_takes_the_filtered_list_out_and_it_is_on_the_record(pipeline)
 EXPORTED = ("leads/lead", "leads/event", "followups/enrollment", "bridge/card", "bridge/delivery")
 
 
+@pytest.mark.parametrize("kind", ["csv", "sheet"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_no_file_that_staff_take_out_holds_a_formula_however_it_is_read(pipeline, account, separator):
+def test_no_file_that_staff_take_out_holds_a_formula_however_it_is_read(pipeline, account, separator, kind):
     """Whole files, with their heads, ids and JSON, in which strangers have chosen names, facts and words."""
     signs = ["=1+1", "+1|2", "-1|2", "@a", "＝a", "\t=a", "a;=b", "a\n@b", 'a";"=b', "a,+b|c", "a;\t-b|c", "\";'=a"]
     for number, text in enumerate(signs):
         record(pipeline, f"+558199000{number:04d}", name=text, custom={text: text, "k": {"a": text}}, chosen_flow=text)
     manager = client_of(roles.MANAGER)
     for page in EXPORTED:
-        answer = manager.get(f"/admin/{page}/", {"_export": "csv"})
+        answer = manager.get(f"/admin/{page}/", {"_export": kind}, headers={"accept-language": "pt-br"})
         said = b"".join(answer.streaming_content).decode("utf-8-sig")
         lines = list(csv.reader(io.StringIO(said, newline=""), delimiter=separator))
         assert len(lines) > 1 or page in ("followups/enrollment", "bridge/delivery")
@@ -159,3 +161,53 @@ def test_no_file_has_a_column_of_secrets():
     names = {name for name, _ in columns_of(Account)}
     assert "base_url" in names
     assert not names & {"access_token", "refresh_token", "client_secret", "webhook_secret"}
+
+
+# --- What people open
+
+
+def lines_of(answer, separator):
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text), delimiter=separator))
+
+
+@pytest.mark.parametrize(
+    ("language", "separator", "worth", "head"),
+    [("pt-br", ";", "4500,50", "moeda"), ("es", ";", "4500,50", "moneda"), ("en", ",", "4500.50", "currency")],
+)
+def test_what_a_spreadsheet_opens_is_written_as_its_reader_writes(pipeline, account, language, separator, worth, head):
+    record(pipeline, "+5581990000001", name="Rita", bill_value="4500.50", is_decision_maker=True)
+    drain(account)
+    manager = client_of(roles.MANAGER)
+
+    answer = manager.get(LEADS, {"_export": "sheet"}, headers={"accept-language": language})
+    [row] = lines_of(answer, separator)
+
+    assert worth in row.values()
+    assert row[head] == "BRL"
+    with translation.override(language):
+        assert str(Card.State.IN_SYNC.label) in row.values()
+
+
+def test_what_programs_read_stays_as_it_is_stored_whatever_the_language(pipeline, account):
+    record(pipeline, "+5581990000001", name="Rita", bill_value="4500.50")
+    drain(account)
+    manager = client_of(roles.MANAGER)
+
+    answer = manager.get(LEADS, {"_export": "csv"}, headers={"accept-language": "pt-br"})
+    [row] = lines_of(answer, ",")
+
+    assert {"4500.50", "in_sync", "BRL"} <= set(row.values())
+
+
+def test_the_workbook_says_states_and_reasons_in_the_language_of_its_reader(pipeline, account):
+    record(pipeline, "+5581990000001", name="Rita")
+    Lead.objects.update(decision_reason="moved in Kommo to GANHO")
+    drain(account)
+    answer = client_of(roles.MANAGER).get(LEADS, {"_export": "xlsx"}, headers={"accept-language": "pt-br"})
+    with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    with translation.override("pt-br"):
+        assert told("moved in Kommo to GANHO") in sheet
+        assert str(Card.State.IN_SYNC.label) in sheet
+    assert "in_sync" not in sheet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -14,10 +15,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from bridge import roles
 from bridge.admin.leads import acting, timeline
 from bridge.models import AgentEvent, Card, RulesRevision
 from leads import handoff, stages
+from leads.corrections import CORRECTABLE
 from leads.models import Event, Lead
+from tests.bridge.admin.people import client_of
 from tests.conftest import drain, lead_of, record
 
 
@@ -198,6 +202,7 @@ def test_a_dialog_asks_for_what_its_deed_needs_and_for_nothing_else(staff, lead,
     needs = {
         "pause": {"reason"}, "move": {"stage", "reason"}, "opt-out": set(), "erase": {"sure", "elsewhere"},
         "recreate": set(), "close": set(), "resume": {"stage"},
+        "correct": {f"{was}{name}" for name in CORRECTABLE for was in ("", "was_")},
     }  # fmt: skip
 
     shown = dialogs(opened(staff, lead).content.decode())
@@ -311,3 +316,101 @@ def test_the_page_says_who_moved_the_lead(staff, full, by, reason, said):
     Lead.objects.filter(pk=full.pk).update(stage_set_by=by, decision_reason=reason)
 
     assert said in staff.get(f"/admin/leads/lead/{full.pk}/change/").content.decode()
+
+
+# --- Setting facts right
+
+
+def correct(client, lead, language="en", **typed):
+    was = {f"was_{name}": "" for name in CORRECTABLE}
+    where = reverse("admin:leads_lead_do", args=[lead.pk, "correct"])
+    return client.post(where, {**was, **typed}, follow=True, headers={"accept-language": language}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "amount"),
+    [("pt-br", "1.350,50", "1350.50"), ("en", "1,350.50", "1350.50"), ("es", "R$ 900", "900"), ("en", "", None)],
+)
+def test_an_amount_is_read_as_the_language_of_the_page_writes_it(staff, lead, language, typed, amount):
+    correct(staff, lead, language, bill_value=typed, was_bill_value="77")
+    lead.refresh_from_db()
+    assert lead.bill_value == (Decimal(amount) if amount else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("name", "{{first_name}}", "is no name of a person"),
+        ("email", "ana(at)example", "is no e-mail address"),
+        ("bill_value", "a lot", "is no amount"),
+        ("qualification_score", "101", "A score is a number from 0 to 100."),
+        ("qualification_score", "NaN", "A score is a number from 0 to 100."),
+    ],
+)
+def test_what_cannot_be_read_changes_nothing_and_says_why(staff, lead, name, typed, said):
+    before = getattr(lead, name)
+    assert said in correct(staff, lead, **{name: typed})
+    lead.refresh_from_db()
+    assert getattr(lead, name) == before
+
+
+def test_what_stands_as_it_was_shown_says_nothing(staff, lead):
+    """Meanwhile the conversation may have brought another value: whoever did not touch it does not undo that."""
+    Lead.objects.filter(pk=lead.pk).update(name="Said meanwhile")
+    assert "Nothing was changed." in correct(staff, lead, name="Maria", was_name="Maria")
+    lead.refresh_from_db()
+    assert lead.name == "Said meanwhile"
+
+
+def test_a_reader_sets_nothing_right(lead):
+    reader = client_of(roles.READER)
+    assert 'id="do-correct"' not in opened(reader, lead).content.decode()
+    assert reader.post(reverse("admin:leads_lead_do", args=[lead.pk, "correct"]), {"name": "X"}).status_code == 403
+
+
+# --- Who did it
+
+
+def test_who_moved_a_card_in_kommo_is_told_by_name_where_the_users_are_known(staff, lead, account, kommo):
+    drain(account)
+    lead.card.refresh_from_db()
+    account.catalogue.refresh_from_db()
+    user = account.catalogue.users[0]
+    stages.move(
+        lead,
+        lead.pipeline.stages.get(key="qualifying"),
+        by=Lead.Actor.STAFF,
+        reason="moved in Kommo to EM QUALIFICAÇÃO",
+        now=timezone.now(),
+        by_whom={"kommo_user_id": user["id"]},
+    )
+    page = opened(staff, lead).content.decode()
+    assert f"moved by {user['name']}, in Kommo," in page
+    assert f"{user['name']}, in Kommo</span>" in page
+
+    account.catalogue.users = []
+    account.catalogue.save()
+    assert "moved by the team, in Kommo," in opened(staff, lead).content.decode()
+
+
+def test_who_moved_or_paused_here_is_told_by_name_whatever_the_reason(staff, lead):
+    do(staff, lead, "move", stage="qualifying", reason="talked on the phone")
+    do(staff, lead, "pause", reason="I call her")
+    page = opened(staff, lead).content.decode()
+    assert "moved by ada, here," in page
+    assert page.count("ada, here</span>") == 2
+
+
+def test_a_value_is_in_the_money_of_the_account(staff, lead, account):
+    account.currency = "MXN"
+    account.save()
+    Lead.objects.filter(pk=lead.pk).update(bill_value=1350)
+    assert "MX$\xa01,350" in opened(staff, lead).content.decode()
+
+
+def test_the_head_of_the_page_is_answered_alone(staff, lead):
+    head = staff.get(reverse("admin:leads_lead_header", args=[lead.pk])).content.decode()
+    assert "<html" not in head
+    assert str(lead) in head
+    assert 'name="csrfmiddlewaretoken"' in head
+    assert staff.get(reverse("admin:leads_lead_header", args=[uuid4()])).status_code == 404

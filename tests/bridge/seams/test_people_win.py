@@ -411,3 +411,29 @@ def test_what_staff_changed_before_we_knew_that_the_card_existed_stands(account,
     drain(rested(account))
     held_now = kommo.lead(made["id"])
     assert (held_now["name"], held_now["status_id"]) == ("Maria de Ana", QUALIFIED)
+
+
+def test_who_moved_or_edited_a_card_is_known_by_their_id_in_kommo(account, pipeline, kommo):
+    kommo_id = carded(account, pipeline, name="Maria")
+    seller = next(one["id"] for one in account.catalogue.users if one["id"] != account.kommo_user_id)
+
+    edit(kommo, kommo_id, name="Maria Souza", user_id=seller)
+    hear(account, hook(kommo_id, "update"))
+    edit(kommo, kommo_id, status_id=QUALIFYING, user_id=seller)
+    hear(account, hook(kommo_id, "status"))
+
+    kinds = (Event.Kind.STAFF_EDIT, Event.Kind.STAFF_MOVE)
+    told = Event.objects.filter(kind__in=kinds).values_list("data__kommo_user_id", flat=True)
+    assert list(told) == [seller, seller]
+
+
+def test_a_list_of_leads_knows_whose_they_are_as_kommo_tells(account, pipeline, kommo):
+    kommo_id = carded(account, pipeline, name="Maria")
+    users = [one["id"] for one in account.catalogue.users]
+    assert len(users) > 1
+    for user_id in (*users, users[0]):
+        edit(kommo, kommo_id, responsible_user_id=user_id)
+        hear(account, hook(kommo_id, "update"))
+        assert lead_of().kommo_responsible_id == user_id
+    # Nothing is sent for it.
+    assert not Card.objects.exclude(state=Card.State.IN_SYNC).exists()

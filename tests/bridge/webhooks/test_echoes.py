@@ -42,6 +42,7 @@ def test_what_we_created_is_known_by_its_webhook_which_tells_who_is_responsible(
     hear(account, *told)
     assert len(reads(kommo)) == before
     assert {card.observed["responsible_user_id"] for card in account.cards.all()} == {77}
+    assert set(account.cards.values_list("lead__kommo_responsible_id", flat=True)) == {77}
     # By now it is known: somebody else is news.
     card = account.cards.first()
     hear(account, _hook_of(account, card, responsible_user_id=78))

@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bridge.admin.navigation import sidebar
+from bridge.admin.rules.frame import ICONS
+from bridge.configuration import sentences
 from bridge.roles import EXPORT
 from bridge.selectors import search
 from leads.models import Lead, Pipeline
@@ -46,7 +48,7 @@ def page(request: HttpRequest) -> HttpResponse:
     text = request.GET.get("s", "").strip()[:LONGEST].replace("\0", "")
     if not text:
         return HttpResponse()
-    found = [*_people(text), *_pages(request, text), *_actions(request, text)]
+    found = [*_people(text), *_pages(request, text), *_parts_of_the_rules(request, text), *_actions(request, text)]
     paginator = Paginator(found, len(found) or 1)
     context = {"results": paginator.page(1), "page_obj": paginator, "page_counter": 0}
     return render(request, "admin/found.html", context)
@@ -71,6 +73,17 @@ def _pages(request: HttpRequest, text: str) -> list[Found]:
         for section in sidebar(request)
         for item in section["items"]
         if _is_meant(str(item["title"]), text)
+    ]
+
+
+def _parts_of_the_rules(request: HttpRequest, text: str) -> list[Found]:
+    """Return the editors of the default pipeline's rules: who changes one has to find it before."""
+    if not request.user.has_perm("leads.change_pipeline"):
+        return []
+    return [
+        Found(str(title), _("Rules"), f"{reverse('admin:rules')}?part={key}", ICONS[key])
+        for key, title in sentences.SECTIONS
+        if _is_meant(str(title), text)
     ]
 
 

@@ -397,7 +397,7 @@ class AgentEventAdmin(AboutLeads):
         return pretty(event.data)
 
     @admin.display(description=_("tries"))
-    def each_try(self, event: AgentEvent) -> SafeString:
+    def each_try(self, event: AgentEvent) -> SafeString | str:
         rows = [
             (
                 date_format(localtime(datetime.fromisoformat(one["at"])), "SHORT_DATETIME_FORMAT"),
@@ -408,7 +408,7 @@ class AgentEventAdmin(AboutLeads):
             for one in reversed(event.tries or ())
         ]
         lines = format_html_join("", "<li>{} · HTTP {} · {} · {}</li>", rows)
-        return format_html('<ol class="kb-page" reversed>{}</ol>', lines) if rows else format_html("–")
+        return format_html('<ol class="kb-page" reversed>{}</ol>', lines) if rows else "–"
 
     @admin.action(description=_("Tell the agent again"))
     def tell_again(self, request: HttpRequest, events: QuerySet[AgentEvent]) -> None:

@@ -5,6 +5,8 @@ So that a draft can be tried on stored leads before anybody feels it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bridge.configuration import document
 from leads.rules import Criterion, MappingAction, MappingRule, OnlyIf, QualificationRule, Rules, StageKind, StageRule
 
@@ -29,6 +31,15 @@ def rules(pipeline: document.Pipeline) -> Rules:
         qualification=_qualification(pipeline.qualification),
         meeting_stage=pipeline.meeting_stage,
     )
+
+
+def lead_alike(one: document.Pipeline, other: document.Pipeline) -> bool:
+    """Say whether every lead belongs where it belonged: what a stage is called leads nobody anywhere."""
+    return _nameless(rules(one)) == _nameless(rules(other))
+
+
+def _nameless(found: Rules) -> Rules:
+    return replace(found, stages=tuple(replace(stage, name="") for stage in found.stages))
 
 
 def _stages(stages: tuple[document.Stage, ...]) -> tuple[StageRule, ...]:

@@ -100,6 +100,22 @@ def restore(revision: RulesRevision, *, author: Any, now: datetime) -> None:
     drafts.save(pipeline, wanted, author=author, now=now)
 
 
+@transaction.atomic
+def take_back(done: RulesRevision, *, former: RulesRevision, author: Any, now: datetime) -> bool:
+    """Let what held before a revision hold again at once; False, and nothing, where anything was done since.
+
+    A draft that somebody has begun meanwhile counts: it was begun on what is taken back. Raises RefusedError.
+    """
+    pipeline = Pipeline.objects.select_for_update().get(pk=done.pipeline_id)
+    if note(pipeline, now=now) != done or drafts.prepared(pipeline).row is not None:
+        return False
+    restore(former, author=author, now=now)
+    draft = drafts.prepared(pipeline)
+    if draft.row is not None:
+        publish(pipeline, author=author, comment="", seen=draft.mark, now=now)
+    return True
+
+
 def _bring_in(wanted: document.Pipeline, *, reason: str) -> None:
     everything = exporting.read()
     pipelines = tuple(wanted if one.slug == wanted.slug else one for one in everything.pipelines)

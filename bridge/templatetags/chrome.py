@@ -15,7 +15,9 @@ def bottom_bar(context: template.Context) -> dict[str, Any]:
     from bridge.admin import navigation
 
     request = context["request"]
-    return {"links": navigation.at_hand(request) if request.user.is_authenticated else []}
+    if not request.user.is_authenticated:
+        return {"links": []}
+    return {"links": navigation.at_hand(request), "finds": request.user.has_perm("leads.view_lead")}
 
 
 @register.simple_tag

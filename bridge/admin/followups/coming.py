@@ -302,8 +302,12 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         )
 
     def _act_on_one(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        rows = self.get_queryset(request).filter(pk=object_id)
         back = reverse("admin:followups_enrollment_change", args=[object_id])
-        return self._act(request, self.get_queryset(request).filter(pk=object_id), name, back=back) or redirect(back)
+        if request.POST.get("from") == "lead" and (one := rows.first()):
+            # Pressed on the lead's own page: whoever did is still busy there.
+            back = reverse("admin:leads_lead_change", args=[one.lead_id])
+        return self._act(request, rows, name, back=back) or redirect(back)
 
     @safe
     @action(description=_("Step results"), icon="bar_chart", permissions=["view"])

@@ -22,6 +22,7 @@ from bridge.admin.rules.editors import EDITORS, SequenceEditor
 from bridge.configuration import compiling, document, drafts, revisions, whatif
 from bridge.configuration.problems import Problem, RefusedError
 from bridge.configuration.whatif import Outlook
+from bridge.models import RulesRevision
 from followups import texts
 from leads.models import Lead, Pipeline
 
@@ -120,7 +121,7 @@ def timeline(request: HttpRequest, row: Pipeline) -> HttpResponse:
     return render(request, "admin/rules/timeline.html", {"timeline": stops, "is_invalid": not stops})
 
 
-def map_at_once(row: Pipeline, text: str, does: str, *, author: Any) -> None:
+def map_at_once(row: Pipeline, text: str, does: str, *, author: Any) -> RulesRevision:
     """Give a conversation stage its meaning, live and in the open draft. Raises RefusedError."""
     what, _colon, stage = does.partition(":")
     if what not in ("move", "qualification", "nothing"):
@@ -133,7 +134,7 @@ def map_at_once(row: Pipeline, text: str, does: str, *, author: Any) -> None:
         return replace(said, stage_mappings=(*said.stage_mappings, mapping))
 
     comment = _("“%(stage)s” mapped with one click") % {"stage": text}
-    revisions.amend(row, change, author=author, comment=comment, now=timezone.now())
+    return revisions.amend(row, change, author=author, comment=comment, now=timezone.now())
 
 
 def _with_form(request: HttpRequest, row: Pipeline, said: document.Pipeline) -> document.Pipeline:

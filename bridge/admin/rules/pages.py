@@ -14,10 +14,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
+from django.views.decorators.http import require_POST
 
 from bridge.admin.base import is_id
 from bridge.admin.confirm import asks_again, is_fresh, question
-from bridge.admin.rules import choices, looking, timelines
+from bridge.admin.rules import choices, looking, timelines, undoing
 from bridge.admin.rules.editors import EDITORS, Editor, SequenceEditor
 from bridge.admin.rules.frame import ICONS, address, may_change, page, show
 from bridge.configuration import compiling, drafts, reevaluation, revisions, sentences
@@ -169,7 +170,7 @@ def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
         conflicts=sentences.sections_of(draft.conflicts),
         problems=problems or [problem.text for problem in drafts.problems(draft.wanted)],
         # Whoever changes where leads belong is asked about those that are there; nothing is chosen for them.
-        decides=compiling.rules(draft.live) != compiling.rules(draft.wanted),
+        decides=not compiling.lead_alike(draft.live, draft.wanted),
         looking=looking.addresses(row, request),
     )
 
@@ -185,9 +186,8 @@ def _publish(request: HttpRequest, row: Pipeline) -> HttpResponse:
     former = revisions.note(row, now=now)
     comment = request.POST.get("comment", "").strip()[:500]
     done = revisions.publish(row, author=request.user, comment=comment, seen=request.POST.get("seen", ""), now=now)
-    messages.success(
-        request, _("Published as revision %(number)d. It holds from the next interaction on.") % {"number": done.number}
-    )
+    said = _("Published as revision %(number)d. It holds from the next interaction on.") % {"number": done.number}
+    messages.success(request, undoing.told(request, said, done, former=former))
     if request.POST.get("move"):
         held = former if request.POST.get("move") == "all" else None
         asked = reevaluation.ask(row, by=request.user, former=held, now=now)
@@ -225,8 +225,10 @@ def map_one(request: HttpRequest, row: Pipeline) -> HttpResponse:
     seen = rows.filter(pk=number).first() if is_id(UnmappedConversationStage, number) else None
     if request.method == "POST" and seen:
         try:
-            looking.map_at_once(row, seen.text, request.POST.get("does", ""), author=request.user)
-            messages.success(request, _("“%(stage)s” is mapped from now on.") % {"stage": seen.text})
+            former = revisions.note(row, now=timezone.now())
+            done = looking.map_at_once(row, seen.text, request.POST.get("does", ""), author=request.user)
+            said = _("“%(stage)s” is mapped from now on.") % {"stage": seen.text}
+            messages.success(request, undoing.told(request, said, done, former=former))
         except RefusedError as error:
             messages.error(request, " ".join(problem.text for problem in error.problems))
     return redirect(address("section", row, section="conversation"))
@@ -285,7 +287,7 @@ def _changes_of(revision: RulesRevision, before: RulesRevision | None) -> list[A
 
 def urls() -> list[URLPattern]:
     """Return the addresses of all rules pages, below the pipelines'."""
-    # What it shows is shown by this module.
+    # What they show is shown by this module.
     from bridge.admin.rules import silencing
 
     here = "<int:pk>/rules/"
@@ -295,6 +297,7 @@ def urls() -> list[URLPattern]:
         path(f"{here}silence/", page(silencing.silence), name="rules_silence"),
         path(f"{here}review/", page(review, changes=True), name="rules_review"),
         path(f"{here}discard/", page(discard, changes=True), name="rules_discard"),
+        path(f"{here}undo/", page(require_POST(undoing.page), changes=True), name="rules_undo"),
         path(f"{here}stop/", page(stop, changes=True), name="rules_stop"),
         path(f"{here}map/", page(map_one, changes=True), name="rules_map"),
         path(f"{here}what-if/", page(looking.what_if), name="rules_what_if"),

@@ -31,7 +31,8 @@
       renumber(list);
       const added = list.lastElementChild;
       htmx.process(added);
-      added.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+      // The place of a row stands before what is seen of it.
+      [...added.querySelectorAll("input, select, textarea")].find((box) => box.checkVisibility())?.focus();
     }
     if (act === "add-pair") {
       const body = button.closest("[data-pairs]").querySelector("tbody");
@@ -59,6 +60,9 @@
 
   // The tab one is on, where the row of tabs is longer than the screen.
   document.querySelector(".ru-tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
+  // Where one goes on typing: when a browser heeds autofocus is its own affair.
+  document.querySelector("[data-first]")?.focus({ preventScroll: true });
 
   // Leaving a page with changes nobody saved.
   let dirty = false;

@@ -127,11 +127,15 @@ class Stage:
                 time.sleep(BETWEEN_TRIES_SECONDS)
         raise AssertionError
 
-    def start_sandbox(self) -> None:
+    def start_sandbox(self, *, waits: bool = True) -> None:
         self.start("sandbox", [*MANAGE, "kommo_sandbox", "--port", str(self._sandbox_port)])
+        if waits:
+            self.wait_for_sandbox()
+
+    def wait_for_sandbox(self) -> None:
         self.wait_for("sandbox", f"{self.sandbox_url}/_sandbox/statistics")
 
-    def start_web(self, *, workers: int = 1, threads: int = 4) -> None:
+    def start_web(self, *, workers: int = 1, threads: int = 4, waits: bool = True) -> None:
         gunicorn = [
             sys.executable,
             "-m",
@@ -151,6 +155,10 @@ class Stage:
             "warning",
         ]
         self.start("web", [*gunicorn, *sizes])
+        if waits:
+            self.wait_for_web()
+
+    def wait_for_web(self) -> None:
         self.wait_for("web", f"{self.web_url}/readyz")
 
     def start_worker(self, name: str = "worker") -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,14 +16,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bridge.demo import agent, messengers
+from bridge.demo.beginning import LOGIN, PASSWORD
 from bridge.demo.checking import Agent, Verdict, card_of, check, said_in_chat
 from bridge.demo.conversations import CONVERSATIONS, KOMMO, Conversation, Said
-from bridge.demo.rules import hurried
 from bridge.demo.stage import TRIES, Stage, StageError, free_port
 
 T = TypeVar("T")
 
-LOGIN, PASSWORD = "demo", "demo-only-here"
 # Nothing moved for so long: what is missing then does not come.
 PATIENCE_SECONDS = 120
 PAUSE_SECONDS = 1.2
@@ -110,32 +110,24 @@ class Command(BaseCommand):
             time.sleep(3600)
 
     def _set_up(self, stage: Stage, *, seconds: int, with_past: bool) -> str:
-        self.stdout.write("Making a fresh database …")
-        stage.manage("migrate", "--verbosity", "0")
-        stage.manage(
-            "createsuperuser", "--noinput", "--username", LOGIN, "--email", "demo@example.com",
-            DJANGO_SUPERUSER_PASSWORD=PASSWORD,
-        )  # fmt: skip
-        rules = stage.directory / "rules.yaml"
-        rules.write_text(hurried(stage.manage("bridge_config", "export"), seconds=seconds))
-        stage.manage("bridge_config", "import", str(rules))
-        self.stdout.write("Starting a local Kommo, the agent, the web server and the worker …")
-        # Messages leave by Kommo's chats; where somebody has none, it is the agent who says them.
-        for kind in ("kommo_chats", "agent"):
-            stage.manage("channel", kind, f"demo-{kind}")
-        key = stage.manage("api_key", "demo-agent")
+        self.stdout.write("Making a fresh database; starting a local Kommo, the agent, the web server and the worker …")
+        # Processes start while others are at work: a machine has more than one core.
+        stage.start_sandbox(waits=False)
+        begun = json.loads(stage.manage("demo_begin", str(stage.directory), "--seconds", str(seconds)))
+        key: str = begun["key"]
+        self.ways_in = begun["ways_in"]
         command = [sys.executable, "-m", agent.__name__, "--port", str(self.agent_port), "--secret", self.secret]
         stage.start("agent", [*command, "--bridge", stage.web_url, "--key", key])
-        stage.wait_for("agent", f"{self.agent_url}/heard")
-        stage.start_sandbox()
+        stage.wait_for_sandbox()
         stage.manage_patiently("kommo_connect", "--create-missing", "--webhook-url", stage.web_url)
         # From a card on the board to why it stands there, and from there back to the card.
         _post(f"{stage.sandbox_url}/_sandbox/options", {"card_link": f"{stage.web_url}/admin/leads/card/{{id}}/"})
+        stage.start_web(waits=False)
         if with_past:
             self.stdout.write("Playing sixty days of a company's life …")
             stage.manage("demo_history")
-        self.ways_in = {kind: stage.manage("intake", kind, f"demo-{kind}") for kind in ("evolution", "calcom")}
-        stage.start_web()
+        stage.wait_for("agent", f"{self.agent_url}/heard")
+        stage.wait_for_web()
         stage.start_worker()
         return key
 

@@ -6,11 +6,16 @@ for the others. Against: three seconds from an event to its card.
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
+import requests
 from django.db import transaction
 from django.utils import timezone
 
@@ -19,8 +24,6 @@ from benchmarks.figures import Figure, at_most, percentile, told
 from benchmarks.harness import Bench, Broken, say, wait_until
 from bridge.cards import outbox
 from bridge.models import Account, AccountPipeline, Card, Catalogue, Delivery
-from kommo_sandbox.options import Options
-from kommo_sandbox.server import SandboxServer
 from leads.models import Lead, Pipeline, Stage
 
 EVENTS_A_SECOND = 7.0
@@ -33,29 +36,26 @@ SECONDS_ALLOWED = 3.0
 def run(bench: Bench) -> Iterator[Figure]:
     count, backlog, seconds = bench.size(200, 40), bench.size(5_000, 1_000), bench.size(60, 20)
     first = cards.connect(bench)
-    with ExitStack() as stack:
+    with _kommos(count) as urls:
         say(f"    {count} accounts are made")
-        accounts = [_another(stack, first, number) for number in range(count)]
+        busy, dead, *others = [_another(first, number, url) for number, url in enumerate(urls)]
         _no_more_polls()
-        busy, dead, others = accounts[0], accounts[1], accounts[2:]
-        busy[1].sandbox.options.update({"requests_per_second": cards.KOMMO_CEILING})
-        for account, server in others:
+        _set(busy, requests_per_second=cards.KOMMO_CEILING)
+        for account in others:
             _add_cards(account, CARDS_EACH)
-            server.sandbox.options.update({"latency": 0.0})
         for name in ("worker", "worker-2"):
             bench.start_worker(name)
         wait_until(lambda: not cards.pending(), within_seconds=300, what="the creation of all cards")
-        for _, server in accounts:
-            server.sandbox.options.update({"latency": LATENCY, "latency_jitter": 0.2, "latency_before": 0.5})
-        dead[1].sandbox.options.update({"latency": SLOW})
-        _add_cards(dead[0], CARDS_EACH)
-        _add_cards(busy[0], backlog)
+        for account in (busy, *others):
+            _set(account, latency=LATENCY, latency_jitter=0.2, latency_before=0.5)
+        _set(dead, latency=SLOW)
+        _add_cards(dead, CARDS_EACH)
+        _add_cards(busy, backlog)
         started = timezone.now()
-        _talk([account for account, _ in others], seconds)
-        ids = [account.pk for account, _ in others]
-        theirs = Card.objects.filter(account__in=ids, state__in=Card.PENDING)
+        _talk(others, seconds)
+        theirs = Card.objects.filter(account__in=others, state__in=Card.PENDING)
         wait_until(lambda: not theirs.exists(), within_seconds=120, what="the delivery of all events")
-        left = Delivery.objects.filter(account__in=ids, at__gte=started, outcome=Delivery.Outcome.DELIVERED)
+        left = Delivery.objects.filter(account__in=others, at__gte=started, outcome=Delivery.Outcome.DELIVERED)
         lags = [lag / 1000 for lag in left.values_list("lag_ms", flat=True) if lag is not None]
         if not lags:
             raise Broken("nothing was delivered")
@@ -66,20 +66,32 @@ def run(bench: Bench) -> Iterator[Figure]:
         yield told(f"event to card of many accounts, half {bench.on}", percentile(lags, 50), yardstick)
 
 
-def _another(stack: ExitStack, first: Account, number: int) -> tuple[Account, SandboxServer]:
+@contextmanager
+def _kommos(count: int) -> Iterator[list[str]]:
+    """Run so many local Kommos in a process of their own; yield their addresses."""
+    command = [sys.executable, "-m", "benchmarks.many_kommos", str(count), str(FIRST_PIPELINE_ID)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+def _set(account: Account, **options: Any) -> None:
+    """Let an account's Kommo behave so."""
+    requests.post(f"{account.base_url}/_sandbox/options", json=options, timeout=10).raise_for_status()
+
+
+def _another(first: Account, number: int, url: str) -> Account:
     """Make one more account like the first, with a Kommo and a pipeline of its own."""
-    server = stack.enter_context(SandboxServer(options=Options(requests_per_second=0)))
     account = Account.objects.get(pk=first.pk)
-    account.pk, account.name, account.base_url = None, f"account {number}", server.url
+    account.pk, account.name, account.base_url = None, f"account {number}", url
     # Their Kommo has the stages it comes with, and no field of ours.
     account.webhook_secret, account.bridge_id_field_id = f"secret-{number}", None
     account._state.adding = True
     account.save()
-    theirs = server.sandbox.store.main_pipeline
     kommo_id = FIRST_PIPELINE_ID + number
-    theirs.id, server.sandbox.store.pipelines = kommo_id, {kommo_id: theirs}
-    for status in theirs.statuses.values():
-        status.pipeline_id = kommo_id
     catalogue = Catalogue.objects.get(account=first)
     catalogue.pipelines = [one | {"id": kommo_id} for one in catalogue.pipelines[:1]]
     catalogue.pk, catalogue.account, catalogue._state.adding = None, account, True
@@ -93,13 +105,13 @@ def _another(stack: ExitStack, first: Account, number: int) -> tuple[Account, Sa
         stage.pk, stage.pipeline, stage._state.adding = None, pipeline, True
     Stage.objects.bulk_create(stages)
     AccountPipeline.objects.create(account=account, pipeline=pipeline)
-    return account, server
+    return account
 
 
 def _no_more_polls() -> None:
-    """Let comparing and looking be over for this hour: only deliveries are measured."""
+    """Let comparing be over for this hour. Each one's feed of events is read every minute all the same."""
     now = timezone.now()
-    Account.objects.update(polled_at=now, polled_until=now, compared_at=now, takeovers_looked_at=now)
+    Account.objects.update(polled_at=now, polled_until=now, compared_at=now, webhook_checked_at=now)
 
 
 def _add_cards(account: Account, count: int) -> None:
@@ -113,7 +125,7 @@ def _add_cards(account: Account, count: int) -> None:
     Account.objects.filter(pk=account.pk).update(nudged_at=None)
 
 
-def _talk(accounts: list[Account], seconds: int) -> None:
+def _talk(accounts: Sequence[Account], seconds: int) -> None:
     """Let people say something new, one after the other."""
     luck, due_at = random.Random(1), time.monotonic()
     leads = list(Lead.objects.filter(card__account__in=accounts).select_related("pipeline", "stage"))

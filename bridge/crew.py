@@ -1,6 +1,6 @@
 """Threads of one worker process that see to several accounts side by side: one that Kommo lets wait delays no other.
 
-A task of the queue that hands its work to the crew ends at once, so that the process takes the next. Who has nothing to
+A task of the queue hands its work to the crew and ends at once, so that the process takes the next. Who has nothing to
 do goes after a while, and takes its connection to the database along. When the process is told to end, everybody ends
 what they are at first: `is_over` tells them.
 """
@@ -10,16 +10,10 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import threading
-import time
 from collections.abc import Callable
-from datetime import timedelta
-from functools import cache
-from typing import cast
 
 import structlog
-from django.conf import settings
 from django.db import close_old_connections, connections
-from django_q.brokers import Broker, get_broker
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +21,6 @@ log = structlog.get_logger(__name__)
 SIZE = 12
 GOES_AFTER_SECONDS = 60.0
 LOOKS_UP_EVERY_SECONDS = 0.5
-LOOKS_AT_QUEUE_EVERY_SECONDS = 1.0
 
 Job = Callable[[], None]
 
@@ -100,43 +93,6 @@ def is_aside() -> bool:
 def is_there() -> bool:
     """Say whether this is a process of the queue, which has a crew."""
     return multiprocessing.parent_process() is not None
-
-
-def others_wait() -> bool:
-    """Say whether more tasks wait in the queue than its processes take at their next look: too few are free."""
-    try:
-        waiting: int = _broker().queue_size()
-        return waiting > cast(int, settings.Q_CLUSTER["workers"])
-    except Exception as error:
-        log.info("queue_not_counted", error=type(error).__name__)
-        return False
-
-
-class Handover:
-    """Says whether a task that takes its time is to go on aside: after so long, or once others have waited a while.
-
-    The queue is looked at once a second, and one that is empty at the next look has been waiting for nobody.
-    """
-
-    LOOKS = 2
-
-    def __init__(self, *, after: timedelta) -> None:
-        self._ends_at = time.monotonic() + after.total_seconds()
-        self._look_at = time.monotonic() + LOOKS_AT_QUEUE_EVERY_SECONDS
-        self._seen = 0
-
-    def __call__(self) -> bool:
-        now = time.monotonic()
-        if not is_there() or now < self._look_at:
-            return False
-        self._look_at = now + LOOKS_AT_QUEUE_EVERY_SECONDS
-        self._seen = self._seen + 1 if others_wait() else 0
-        return now >= self._ends_at or self._seen >= self.LOOKS
-
-
-@cache
-def _broker() -> Broker:
-    return get_broker()
 
 
 _crew = Crew()

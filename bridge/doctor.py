@@ -22,7 +22,7 @@ from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
 from bridge import checks, redis_clients, static_files
-from bridge.accounts import clock, permissions, room, troubles
+from bridge.accounts import clock, pace, permissions, room, troubles
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
 from bridge.delivery import briefings
@@ -62,6 +62,8 @@ CLOCKS_MAY_DIFFER_BY = timedelta(seconds=5)
 # A way out that failed last is looked at so long; a message waits so long at the most while all is well.
 FAILING_FOR, MESSAGES_LATE_AFTER = timedelta(days=1), timedelta(minutes=5)
 GLANCE_KEPT_SECONDS = 10
+# What the ceiling leaves unused by itself, because calls differ.
+MORE_THAN_ENOUGH = 1.2
 # Leads that cannot be read, by Kommo's id: so many are named.
 ODD_SHOWN = 5
 TITLES = {
@@ -294,6 +296,7 @@ def _account(account: Account, now: datetime) -> Iterator[Finding]:
         yield Finding("account", message)
     if account.connected_at and account.compared_at is None:
         yield _first_comparison(account, now)
+    yield from _distance(account)
     yield from _token(account, now)
     if account.webhook_problem:
         message = f"{account}: {told(account.webhook_problem)}"
@@ -326,6 +329,25 @@ def _first_comparison(account: Account, now: datetime) -> Finding:
         return Finding("account", message % words, remedy, "first-comparison")
     advice = _("nothing is created until then; manage.py account show says how far it is")
     return Finding("account", message % words, code="first-comparison", advice=advice)
+
+
+def _distance(account: Account) -> Iterator[Finding]:
+    """Advise more calls at once where Kommo is so far away that those under way are fewer than it would take."""
+    seconds, at_once, ceiling = pace.usual_seconds(account), settings.KOMMO_CALLS_AT_ONCE, account.requests_per_second
+    if at_once < ceiling and seconds * ceiling > at_once * MORE_THAN_ENOUGH:
+        words = {
+            "account": account,
+            "seconds": f"{seconds:.1f}",
+            "at_once": at_once,
+            "rate": f"{at_once / seconds:.1f}",
+            "ceiling": ceiling,
+        }
+        message = _(
+            "%(account)s: a call to Kommo takes %(seconds)s s; with %(at_once)d under way at once these are %(rate)s "
+            "of the %(ceiling)d calls a second that it takes"
+        )
+        advice = _("set KOMMO_CALLS_AT_ONCE=%(ceiling)d in .env and restart the worker, and a backlog is done sooner")
+        yield Finding("account", message % words, code="calls-at-once", advice=advice % words)
 
 
 def _token(account: Account, now: datetime) -> Iterator[Finding]:

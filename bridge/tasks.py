@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial, wraps
-from typing import ParamSpec, cast
+from typing import ParamSpec
 
 import structlog
 from django.conf import settings
@@ -19,7 +19,18 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from bridge import alerts, crew, heartbeat, host, metrics, personal_data, retention, tracing, traits
-from bridge.accounts import catalogue, clock, connection, permissions, refusals, room, subscription, switches, troubles
+from bridge.accounts import (
+    catalogue,
+    clock,
+    connection,
+    pace,
+    permissions,
+    refusals,
+    room,
+    subscription,
+    switches,
+    troubles,
+)
 from bridge.accounts.leases import alone
 from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
@@ -34,7 +45,7 @@ from bridge.intakes import processing as intakes
 from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
-from bridge.models import Account, Trouble
+from bridge.models import Account
 from bridge.webhooks import processing
 from followups import dispatch
 from leads import meetings, responsibility
@@ -60,23 +71,17 @@ LONGEST_REEVALUATION = timedelta(seconds=15)
 
 
 def _beside_others(task: Callable[P, None]) -> Callable[P, None]:
-    """Let the crew do what a task does for an account that makes us wait, or while others wait for this process.
+    """Let the crew do what a task does for an account: most of the time it waits for Kommo, and so holds nobody up.
 
-    Otherwise the process has it to itself: what computes gets no faster by sharing. The account comes first.
+    Where everybody of the crew is busy, the process does it itself.
     """
 
     @wraps(task)
     def begin(*args: P.args, **kwargs: P.kwargs) -> None:
-        is_aside = crew.is_there() and (crew.others_wait() or _makes_us_wait(cast(int, args[0])))
-        if not is_aside or not crew.take(partial(task, *args, **kwargs)):
+        if not crew.take(partial(task, *args, **kwargs)):
             task(*args, **kwargs)
 
     return begin
-
-
-def _makes_us_wait(account_id: int) -> bool:
-    in_trouble = Trouble.objects.filter(account_id=account_id)
-    return Account.objects.filter(pk=account_id, failures__gt=0).exists() or in_trouble.exists()
 
 
 def beat() -> None:
@@ -99,27 +104,16 @@ def deliver(account_id: int) -> None:
         lease.release()
         raise
     calls = Abreast(client, at_once=settings.KOMMO_CALLS_AT_ONCE)
-    longest = LONGEST_DRAIN_ASIDE if crew.is_there() else LONGEST_DRAIN
-    _go_on_draining(Drain(account, lease, client, calls), until=now + longest)
-
-
-def _go_on_draining(drain: Drain, *, until: datetime) -> None:
-    """Drain; the crew goes on, with all that is under way, once others wait for this process or it takes long."""
-    drain.hands_over = crew.is_over if crew.is_aside() else crew.Handover(after=LONGEST_DRAIN)
-    is_elsewhere = more = False
+    longest = LONGEST_DRAIN_ASIDE if crew.is_aside() else LONGEST_DRAIN
+    more = False
     try:
-        more = drain.run(until=until)
-        if drain.was_handed_over:
-            is_elsewhere = crew.take(partial(_go_on_draining, drain, until=until))
-        if drain.was_handed_over and not is_elsewhere:
-            # Nobody has a hand free, or this process is about to end: what is under way is waited for.
-            more = drain.run(until=clock.now())
+        more = Drain(account, lease, client, calls, is_over=crew.is_over).run(until=now + longest)
+        pace.tell_distance(account)
     finally:
-        if not is_elsewhere:
-            drain.lease.release()
+        lease.release()
     # What became due while the lease was still held was nudged for in vain.
-    if not is_elsewhere and (more or outbox.has_due(drain.account.pk, now=timezone.now())):
-        nudge.send(drain.account.pk)
+    if more or outbox.has_due(account_id, now=timezone.now()):
+        nudge.send(account_id)
 
 
 @_beside_others

@@ -9,7 +9,9 @@ safe to ask twice.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import random
 import select
 import signal
 import subprocess
@@ -17,19 +19,22 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
+from typing import cast
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import F
 from django.utils import timezone
+from django_q.brokers import Broker, get_broker
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from bridge import host
 from bridge.accounts import clock
 from bridge.agent import agent_events
-from bridge.cards import intent
+from bridge.cards import intent, nudge
 from bridge.channels import carrying
 from bridge.due import TICKS, TaskCall
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
@@ -45,7 +50,22 @@ ASK_AGAIN_SECONDS = 5.0
 # Staff who take a lead over must not wait for that, when something else came a second before theirs, by whichever road;
 # nor must the agent that is to hear of them. A look at what somebody else is at costs next to nothing.
 ASK_SOON_AGAIN_SECONDS = 0.5
+# Nor is a nudge lost that waits its turn in a long queue: asked for again and again, a few hundred accounts would make
+# the queue longer than it can ever become short.
+ASK_AGAIN_BEHIND_SECONDS = 30.0
+# The queue is long when more wait for each of its processes: all they do with one is to hand it on.
+WAITING_FOR_EACH = 4
 ASK_SOON_AGAIN = frozenset({"bridge.tasks.read_inbox", "bridge.tasks.read_intakes", "bridge.tasks.tell_agent"})
+# What nobody waits for: asked for only while the queue is short, for whatever comes next waits behind it.
+PATIENT = frozenset(
+    {
+        "bridge.tasks.poll",
+        "bridge.tasks.notice_takeovers",
+        "bridge.tasks.check_subscription",
+        "bridge.tasks.look_at_catalogue",
+        "bridge.tasks.look_for_missing",
+    }
+)
 BEAT_EVERY_SECONDS = 5.0
 # Above the longest call to Kommo (25 s), during which a busy task shows no progress.
 STALE_AFTER_SECONDS = 35.0
@@ -159,6 +179,8 @@ class Worker:
         self._command = command or [*MANAGE, "qcluster"]
         self._alarm = Alarm()
         self._asked_at: dict[TaskCall, float] = {}
+        # How many more may be asked for until the queue is long; None: not counted yet.
+        self._room: int | None = None
         self._said_at: dict[str, float] = {}
         self._cluster: Cluster | None = None
         self._crashes = 0
@@ -207,20 +229,42 @@ class Worker:
     def _tick(self) -> None:
         now, moment = self._clock(), time.monotonic()
         free_dead_leases(now)
+        self._room = None
         for tick in TICKS:
             # Each for itself: what one of them stumbles over must not keep the others from being asked.
             self._dare(partial(self._ask_for, tick, now, moment))
         self._asked_at = {
-            call: asked_at for call, asked_at in self._asked_at.items() if moment - asked_at < ASK_AGAIN_SECONDS
+            call: asked_at for call, asked_at in self._asked_at.items() if moment - asked_at < ASK_AGAIN_BEHIND_SECONDS
         }
 
     def _ask_for(self, tick: Callable[[datetime], Iterable[TaskCall]], now: datetime, moment: float) -> None:
-        for call in tick(now):
+        calls = [call for call in tick(now) if self._is_time_for(call, moment)]
+        # The clocks of several workers see the same: each begins elsewhere, and nobody is always the last.
+        random.shuffle(calls)
+        for call in calls:
             function, arguments = call
-            pause = ASK_SOON_AGAIN_SECONDS if function in ASK_SOON_AGAIN else ASK_AGAIN_SECONDS
-            if moment - self._asked_at.get(call, -ASK_AGAIN_SECONDS) >= pause:
+            if function in PATIENT and not self._has_room():
+                continue
+            if function == nudge.TASK:
+                # Not where somebody else has just done so.
+                nudge.send(cast(int, arguments[0]))
+            else:
                 async_task(function, *arguments, save=False)
-                self._asked_at[call] = moment
+            self._asked_at[call] = moment
+            if self._room is not None:
+                self._room -= 1
+
+    def _is_time_for(self, call: TaskCall, moment: float) -> bool:
+        since = moment - self._asked_at.get(call, -math.inf)
+        if call[0] in ASK_SOON_AGAIN:
+            return since >= ASK_SOON_AGAIN_SECONDS
+        return since >= ASK_AGAIN_BEHIND_SECONDS or (since >= ASK_AGAIN_SECONDS and self._has_room())
+
+    def _has_room(self) -> bool:
+        """Say whether the queue is short; counted once a tick, and only in one that asks."""
+        if self._room is None:
+            self._room = room_in_queue()
+        return self._room > 0
 
     # --- The supervisor
 
@@ -262,6 +306,21 @@ class Worker:
         self._start_not_before = moment + pause
         log.error("cluster_replaced", pid=cluster.pid, reason=reason, lived_seconds=round(lived), pause_seconds=pause)
         cluster.kill()
+
+
+def room_in_queue() -> int:
+    """Return how many more tasks may wait until the queue is long; where nobody can count them, as if none did."""
+    long = WAITING_FOR_EACH * cast(int, settings.Q_CLUSTER["workers"])
+    try:
+        return long - cast(int, _broker().queue_size())
+    except Exception as error:
+        log.info("queue_not_counted", error=type(error).__name__)
+        return long
+
+
+@cache
+def _broker() -> Broker:
+    return get_broker()
 
 
 def free_dead_leases(now: datetime) -> None:

@@ -4,7 +4,8 @@ The rule is bridge/kommo/throttle.py's: N slots, and a slot is free again when t
 sure a second later. Times are the database's own, so that hosts whose clocks differ still share one second. A call has
 its slot until its answer is there, so the slots in use are the calls under way: no more than so many of an account.
 
-How far Kommo is away each process measures for itself, and keeps from one drain to the next.
+How far Kommo is away each process measures for itself, keeps from one drain to the next, and tells the others of its
+machine: drains come to now one process, now another, and none need begin with what holds while nothing is known.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F,
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from bridge import heartbeat
+from bridge import heartbeat, host
 from bridge.accounts import clock
 from bridge.errors import KommoHeldError
 from bridge.kommo.distance import Distance, Trip
@@ -42,10 +43,42 @@ LIVE_FIRST = timedelta(seconds=1)
 BULK_WAITS_SECONDS = 10.0
 # A slot that nobody uses and that is not free for longer than this is held back.
 HELD_SECONDS = 2.0
+# What a machine knows of its way to Kommo is taken for true so long: it may stand elsewhere tomorrow.
+KNOWN_FOR = timedelta(hours=1)
+# As bridge/kommo/client.py calls them.
+LEAD_WRITES = ("create leads", "update leads")
 
 
 # By account and address: what this process knows of the way there.
 _distances: dict[tuple[int, str], Distance] = {}
+
+
+def _distance_of(account: Account) -> Distance:
+    """Return what this process knows of the way to an account, and what others of its machine have told of it."""
+    distance = _distances.setdefault((account.pk, account.base_url), Distance())
+    told = account.distances.get(host.machine())
+    if told and told["address"] == account.base_url and _is_young(told):
+        distance.learn(told["kinds"])
+    return distance
+
+
+def tell_distance(account: Account) -> None:
+    """Tell the other processes of this machine how far the account is, once there is news. For who holds its lease."""
+    if kinds := _distance_of(account).news():
+        account.refresh_from_db(fields=["distances"])
+        known = {machine: told for machine, told in account.distances.items() if _is_young(told)}
+        known[host.machine()] = {"address": account.base_url, "at": time.time(), "kinds": kinds}
+        Account.objects.filter(pk=account.pk).update(distances=known)
+
+
+def usual_seconds(account: Account) -> float:
+    """Return how long a write of leads usually took in the last hour, from wherever it took longest; 0: not known."""
+    told = [one["kinds"] for one in account.distances.values() if _is_young(one)]
+    return max((kinds[kind][2] for kinds in told for kind in LEAD_WRITES if kind in kinds), default=0.0)
+
+
+def _is_young(told: dict[str, Any]) -> bool:
+    return bool(time.time() - told["at"] < KNOWN_FOR.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -80,7 +113,7 @@ class DatabasePace:
         self._slots = account.requests_per_second
         self._at_once = settings.KOMMO_CALLS_AT_ONCE
         self._heeds_pause = heeds_pause
-        self._distance = _distances.setdefault((account.pk, account.base_url), Distance())
+        self._distance = _distance_of(account)
         self.rest = time.sleep
 
     def acquire(self, lane: Lane = Lane.LIVE, *, ahead: float = 0.0) -> Permit:

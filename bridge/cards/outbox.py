@@ -30,6 +30,8 @@ NUDGE_EVERY = timedelta(seconds=2)
 # Cards that become due together travel together: a burst of messages is one call, and a single one is not delayed.
 GATHER_WHILE = timedelta(milliseconds=200)
 GATHER_FOR = timedelta(seconds=2)
+# Names of contacts that are corrected in quick succession travel once.
+COLLECT_NAMES_FOR = timedelta(seconds=2)
 
 ADOPTED_AT_ONCE = 1_000
 LEFT_OUT_BY = 50
@@ -194,8 +196,8 @@ def _left_out(but: Sequence[int]) -> dict[str, list[int]]:
     return {"but": [*but, *[but[-1]] * (-len(but) % LEFT_OUT_BY)]} if but else {}
 
 
-def is_gathering(account_id: int, *, now: datetime, enough: int, but: Sequence[int] = ()) -> bool:
-    """Say whether more cards are just becoming due, so that a moment's wait saves calls.
+def gathers_for(account_id: int, *, now: datetime, enough: int, but: Sequence[int] = ()) -> timedelta:
+    """Return how long to wait because more cards are just becoming due, so that a moment saves calls; nothing for no.
 
     Only while fewer than a batch are due, the newest younger than GATHER_WHILE and the oldest than GATHER_FOR.
     """
@@ -203,18 +205,18 @@ def is_gathering(account_id: int, *, now: datetime, enough: int, but: Sequence[i
     rows = statement.all(account_id=account_id, now=now, **_left_out(but))
     times: list[datetime] = [due_at for (due_at,) in rows]
     if not times or len(times) == enough:
-        return False
-    return now - max(times) < GATHER_WHILE and now - min(times) < GATHER_FOR
+        return timedelta(0)
+    return max(timedelta(0), min(max(times) + GATHER_WHILE, min(times) + GATHER_FOR) - now)
 
 
 def accounts_with_work(*, now: datetime) -> list[int]:
     """Return the accounts that have due cards and that somebody may drain now."""
-    return [account_id for (account_id,) in WITH_WORK.all(now=now)]
+    return [account_id for (account_id,) in WITH_WORK.all(now=now, named_by=now - COLLECT_NAMES_FOR)]
 
 
-def _with_work(now: datetime) -> models.QuerySet[Account, Any]:
+def _with_work(now: datetime, named_by: datetime) -> models.QuerySet[Account, Any]:
     cards = due(now).filter(_may_leave(), account=models.OuterRef("pk"))
-    contacts = Card.objects.filter(account=models.OuterRef("pk"), contact_due_at__lte=now)
+    contacts = Card.objects.filter(account=models.OuterRef("pk"), contact_due_at__lte=named_by)
     # From the few that are due to their accounts: an account has many cards of which nothing is to be told.
     told = Briefing.objects.filter(card__kommo_lead_id__isnull=False, due_at__lte=now).values("card__account")
     forgotten = Forgetting.objects.filter(

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from bridge.accounts import refusals, troubles
-from bridge.cards import ledger
+from bridge.cards import ledger, outbox
 from bridge.cards.desired import shown_name
 from bridge.errors import KommoError, KommoRejectedError, KommoServerError
 from bridge.kommo.client import KommoClient
@@ -26,7 +26,6 @@ from bridge.traits import form_of
 from common.statements import Select
 from leads.models import Event, Lead
 
-COLLECT_FOR = timedelta(seconds=2)
 # Also longer than Kommo may be at work on a call we never heard the end of: by then that one has landed.
 RETRY_AFTER = timedelta(minutes=1)
 # As many as Kommo takes, in a read as in a write; a gateway that finds it too much gets halves.
@@ -74,7 +73,7 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
 def _claim(account: Account, now: datetime) -> list[Card]:
     """Return the cards whose contacts are due, and put them off first: whoever dies over them leaves them for later."""
     with transaction.atomic():
-        cards: list[Card] = DUE.all(account_id=account.pk, by=now - COLLECT_FOR)
+        cards: list[Card] = DUE.all(account_id=account.pk, by=now - outbox.COLLECT_NAMES_FOR)
         _put_off(cards, now + RETRY_AFTER)
     return cards
 

@@ -48,7 +48,6 @@ from leads.rulebook import rulebook
 log = structlog.get_logger(__name__)
 
 MAX_CREATES = 50
-GATHER_PAUSE_SECONDS = 0.03
 # While nothing is due and answers are awaited, new cards are looked for so often.
 LOOK_EVERY_SECONDS = 0.1
 # So often a drain that waits for answers shows that it lives.
@@ -88,9 +87,8 @@ class Drain:
     client: KommoClient
     calls: Calls
     clock: Callable[[], datetime] = clock.now
-    # Asked before each batch: whether to stop here, so that another thread goes on with whatever is under way.
-    hands_over: Callable[[], bool] = lambda: False
-    was_handed_over: bool = False
+    # Asked before each batch: whether this process is about to end.
+    is_over: Callable[[], bool] = lambda: False
     catalogue: Catalogue | None = None
     catalogue_refreshed: bool = False
     delivered: int = field(default=0)
@@ -106,31 +104,23 @@ class Drain:
         self.setbacks = Setbacks(self)
 
     def run(self, *, until: datetime) -> bool:
-        """Deliver until nothing is due, the time is up, or Kommo asks us to stop; True when cards may still be due.
-
-        Whoever was handed over goes on by `run`, and nothing was ended meanwhile.
-        """
-        self.catalogue = self.catalogue or catalogues.stored(self.account)
-        self.was_handed_over = False
+        """Deliver until nothing is due, the time is up, or Kommo asks us to stop; True when cards may still be due."""
+        self.catalogue = catalogues.stored(self.account)
         try:
             more = self._run(until)
-            return more if self.was_handed_over else self._take_up_all() and more
+            return self._take_up_all() and more
         finally:
-            if not self.was_handed_over:
-                self.calls.close()
+            self.calls.close()
 
     def _run(self, until: datetime) -> bool:
-        while self.clock() < until:
-            if self.hands_over():
-                self.was_handed_over = True
-                return True
+        while self.clock() < until and not self.is_over():
             heartbeat.progress()
             if not self._take_up() or not self.lease.renew(self.clock()) or not self._may_send():
                 return False
-            while outbox.is_gathering(
+            while pause := outbox.gathers_for(
                 self.account.pk, now=self.clock(), enough=self._batch_size(), but=self._under_way()
             ):
-                self._pause(GATHER_PAUSE_SECONDS)
+                self._pause(pause.total_seconds())
             self.client.wait(Lane.LIVE, ahead=self.planning_takes + READY_BEFORE_SECONDS)
             began = time.monotonic()
             cards = due_cards(self.account.pk, now=self.clock(), limit=self._batch_size(), but=self._under_way())

@@ -7,14 +7,16 @@ when the second leaves a second after the first did, and by so much later as the
 call ever does. So that is when a slot is free; with N slots no second sees more than N arrivals. It costs how much the
 calls of an account differ, and not how far Kommo is away.
 
-What makes a connection is taken off: a call leaves when its connection stands. Each kind of call has a quickest of its
-own, because a write of fifty leads takes longer than a read; the quickest of a few may not be the quickest there is, so
-that the fewer were seen, the lower it is taken to be. Until enough are known it is zero: then a slot is free a second
-after the answer, which needs no estimate.
+What makes a connection is taken off: a call leaves when its connection stands and its first byte is sent. Each kind of
+call has a quickest of its own, because a write of fifty leads takes longer than a read; the quickest of a few may not
+be the quickest there is, so that the fewer were seen, the lower it is taken to be. Until enough are known it is zero:
+then a slot is free a second after the answer, which needs no estimate.
 
 What is more than SPREAD longer is taken for Kommo's work: it counts calls at its door, before it works on them. Where
 that estimate is wrong Kommo says so: after a 429 the slot is free a second after the answer again, and later with each
 further one, until WIDENED_SECONDS have passed without any.
+
+What is known can be told in a few numbers, so that a process begins with what another of its machine has measured.
 """
 
 from __future__ import annotations
@@ -23,12 +25,12 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 1.0
 # So many of a kind are remembered, and so many have to be known.
-REMEMBERED, ENOUGH = 200, 6
+REMEMBERED, ENOUGH = 400, 6
 # How far below the quickest of n seen the quickest of all may lie: so many times what separates them on average, with
 # which it lies lower once in fifty times; and, because a few may be alike by chance, this part of its time, by n.
 CAREFUL, ALIKE = 4, 2
@@ -57,6 +59,7 @@ class Distance:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[str, deque[float]] = {}
+        self._news = 0
         self._refusals = 0
         self._refused_at = 0.0
         self._lock = threading.Lock()
@@ -65,6 +68,28 @@ class Distance:
         """Remember how long a call took that was answered."""
         with self._lock:
             self._seen.setdefault(trip.operation, deque(maxlen=REMEMBERED)).append(trip.seconds)
+            self._news += 1
+
+    def news(self) -> dict[str, tuple[int, float, float]]:
+        """Return of each kind how many calls are known, the quickest and the one in the middle; empty for no news.
+
+        Once a few more have been noted, and then not again until there are more.
+        """
+        with self._lock:
+            if self._news < ENOUGH:
+                return {}
+            self._news = 0
+            return {kind: (len(seen), min(seen), statistics.median(seen)) for kind, seen in self._seen.items()}
+
+    def learn(self, told: Mapping[str, Sequence[float]]) -> None:
+        """Go on from another's news, where it has seen more calls of a kind than were seen here."""
+        with self._lock:
+            for kind, (count, quickest, middle) in told.items():
+                own = self._seen.get(kind, ())
+                if count > len(own):
+                    # The quickest last: the oldest are forgotten first.
+                    theirs = [*[middle] * (int(count) - 1), quickest]
+                    self._seen[kind] = deque([*theirs, *own], maxlen=REMEMBERED)
 
     def refused(self) -> None:
         """Widen the margin: Kommo has counted too many."""
@@ -85,8 +110,9 @@ class Distance:
             seen = self._known(trip.operation)
             beyond = trip.seconds
             if seen:
-                # The quickest that was seen: how low a guess is for want of calls makes nobody's work of the way.
-                spread = max(LEAST_SPREAD_SECONDS, SPREAD * min(seen))
+                # The quickest that was seen: how low a guess is for want of calls makes nobody's work of the way. And
+                # of the last ones, because Kommo may be farther than it was.
+                spread = max(LEAST_SPREAD_SECONDS, SPREAD * min(list(seen)[-ENOUGH:]))
                 beyond = min(max(0.0, trip.seconds - _least(seen)), spread)
         return WINDOW_SECONDS + beyond + GRAIN_SECONDS
 

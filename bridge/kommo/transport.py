@@ -291,7 +291,7 @@ class Transport:
         started = time.monotonic()
         answer: requests.Response | None = None
         trip: Trip | None = None
-        _way.connecting = 0.0
+        _way.left_at = 0.0
         try:
             with tracing.span(f"kommo {operation}"):
                 answer = self.session.request(
@@ -307,8 +307,7 @@ class Transport:
                     stream=True,
                 )
                 answered_at = time.monotonic()
-                # It left when its connection stood.
-                trip = Trip(operation, answered_at - started - _way.connecting, answered_at)
+                trip = Trip(operation, answered_at - (_way.left_at or started), answered_at)
                 read_whole(answer, most_bytes=MOST_ANSWER_BYTES, seconds=LONGEST_ANSWER_SECONDS)
         except requests.RequestException as error:
             raise _unreachable(operation, error) from error
@@ -363,26 +362,28 @@ class HeldToken:
 
 
 class _Way(threading.local):
-    """How long the call of this thread has been connecting, its look-up of the address and TLS included."""
+    """When the call of this thread left: its connection stood, and its first byte was sent.
 
-    connecting = 0.0
+    What it takes until then is none of the way: a process that waits for its processor looks far away otherwise.
+    """
+
+    left_at = 0.0
 
 
 _way = _Way()
 
 
 class _TimedConnection(HTTPConnection):
-    def connect(self) -> None:
-        started = time.monotonic()
-        super().connect()
-        _way.connecting += time.monotonic() - started
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            # As it would itself, but before the time is taken.
+            self.connect()
+        _way.left_at = _way.left_at or time.monotonic()
+        super().send(data)
 
 
-class _TimedTlsConnection(HTTPSConnection):
-    def connect(self) -> None:
-        started = time.monotonic()
-        super().connect()
-        _way.connecting += time.monotonic() - started
+class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _TimedPool(HTTPConnectionPool):

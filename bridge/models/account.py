@@ -67,6 +67,10 @@ class Account(models.Model):
     # Calls in a row that Kommo did not answer, and until when all calls wait because of it.
     failures = models.PositiveIntegerField(default=0, editable=False)
     retry_at = models.DateTimeField(_("calls wait until"), null=True, blank=True)
+    # How long calls take, by the machine that made them: {"address", "at", "kinds"}, see bridge/accounts/pace.py.
+    distances = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField()), blank=True, editable=False
+    )
     # As the account's settings tell it: dates are days there. Empty: not told yet.
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, db_default="", default="", editable=False)
     # The money of its sale values, as the account's settings tell it: BRL. Empty: not told yet.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 
 import pytest
 
 from bridge import crew as module
-from bridge.crew import Crew, Handover
+from bridge.crew import Crew
 
 PATIENCE = 10
 
@@ -68,37 +67,3 @@ def test_a_process_that_ends_begins_nothing_more(in_the_queue, monkeypatch):
 def test_outside_the_queue_there_is_no_crew():
     assert not module.is_there()
     assert not Crew().take(lambda: None)
-    assert not Handover(after=timedelta(0))()
-
-
-def test_a_task_goes_on_aside_once_others_have_waited_a_while(in_the_queue, monkeypatch):
-    waiting = iter([True, False, True, True])
-    monkeypatch.setattr(module, "LOOKS_AT_QUEUE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(module, "others_wait", lambda: next(waiting))
-    hands_over = Handover(after=timedelta(hours=1))
-    assert [hands_over() for _ in range(4)] == [False, False, False, True]
-
-
-@pytest.mark.parametrize(("waiting", "is_so"), [(0, False), (2, False), (3, True)])
-def test_others_wait_when_they_are_more_than_processes_take_at_once(monkeypatch, settings, waiting, is_so):
-    class Broker:
-        def queue_size(self):
-            return waiting
-
-    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": 2}
-    monkeypatch.setattr(module, "_broker", Broker)
-    assert module.others_wait() is is_so
-
-
-def test_a_queue_that_cannot_be_counted_keeps_nobody(monkeypatch):
-    def away():
-        raise ConnectionError
-
-    monkeypatch.setattr(module, "_broker", away)
-    assert not module.others_wait()
-
-
-def test_or_once_it_has_taken_long(in_the_queue, monkeypatch):
-    monkeypatch.setattr(module, "LOOKS_AT_QUEUE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(module, "others_wait", lambda: False)
-    assert Handover(after=timedelta(0))()

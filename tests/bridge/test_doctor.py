@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from io import StringIO
 
@@ -56,6 +57,18 @@ def test_a_token_is_warned_of_before_it_ends(healthy, days, said):
     [(check, message)] = wrong()
     assert check == "token"
     assert said in message
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at_once", "is_advised"), [(1.0, 4, True), (0.4, 4, False), (0.7, 4, True), (1.0, 7, False)]
+)
+def test_where_kommo_is_far_away_more_calls_at_once_are_advised(healthy, settings, seconds, at_once, is_advised):
+    settings.KOMMO_CALLS_AT_ONCE = at_once
+    kinds = {"read leads": [9, 9.0, 9.0], "update leads": [50, seconds / 2, seconds]}
+    measured = {"a machine": {"address": "", "at": time.time(), "kinds": kinds}}
+    Account.objects.update(requests_per_second=7, distances=measured)
+    advised = [one.advice for one in examine(timezone.now()) if one.code == "calls-at-once"]
+    assert ["KOMMO_CALLS_AT_ONCE=7" in one for one in advised] == [True] * is_advised
 
 
 def advice():

@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from bridge import tasks
+from bridge import crew, tasks
 from bridge.models import Account, Catalogue
+from bridge.webhooks import processing
 from followups import dispatch
 from tests.conftest import due_calls
 
@@ -63,3 +64,27 @@ def test_accounts_that_have_nothing_to_do_cost_the_clock_no_statement_each():
         assert due_calls() == []
 
     assert len(with_many) == len(with_one)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_free", [True, False])
+def test_what_is_about_an_account_is_done_by_the_crew_where_somebody_is_free(monkeypatch, is_free):
+    jobs, done = [], []
+    monkeypatch.setattr(crew, "take", lambda job: is_free and not jobs.append(job))
+    monkeypatch.setattr(processing, "process_inbox", done.append)
+    tasks.read_inbox(7)
+    assert (len(jobs), done) == ((1, []) if is_free else (0, [7]))
+    for job in jobs:
+        job()
+    assert done == [7]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("is_aside", "seconds"), [(True, 120), (False, 20)])
+def test_beside_the_queue_a_drain_takes_the_time_it_needs(account, monkeypatch, is_aside, seconds):
+    given = []
+    monkeypatch.setattr(crew, "is_aside", lambda: is_aside)
+    monkeypatch.setattr(tasks.Drain, "run", lambda self, until: given.append(until - timezone.now()))
+    tasks.deliver(account.pk)
+    [longest] = given
+    assert longest.total_seconds() == pytest.approx(seconds, abs=5)

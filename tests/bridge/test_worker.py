@@ -16,9 +16,11 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from bridge import host, worker
+from bridge.cards import nudge
 from bridge.home import CODE
 from bridge.models import Account, Heartbeat, WorkLease
 from bridge.worker import Cluster, Pulse, Worker
+from tests.conftest import record
 
 SLEEPS = "import time; time.sleep(60)"
 DEAD_PROCESS = f"{host.machine()}:99999999"
@@ -209,7 +211,7 @@ def test_a_duty_that_stumbles_keeps_no_other_from_being_done(supervisor, monkeyp
         (("bridge.tasks.read_inbox", (1,)), True),
         (("bridge.tasks.read_intakes", ()), True),
         (("bridge.tasks.tell_agent", ()), True),
-        (("bridge.tasks.deliver", (1,)), False),
+        (("bridge.tasks.poll", (1,)), False),
     ],
 )
 def test_what_people_have_just_said_is_asked_for_at_every_tick(supervisor, monkeypatch, call, is_soon):
@@ -220,7 +222,63 @@ def test_what_people_have_just_said_is_asked_for_at_every_tick(supervisor, monke
     assert asked == [call] * (3 if is_soon else 1)
 
 
-def test_each_of_them_is_a_task():
+@pytest.mark.parametrize("names", [worker.ASK_SOON_AGAIN, worker.PATIENT])
+def test_each_of_them_is_a_task(names):
     from bridge import tasks
 
-    assert all(callable(getattr(tasks, name.removeprefix("bridge.tasks."))) for name in worker.ASK_SOON_AGAIN)
+    assert all(callable(getattr(tasks, name.removeprefix("bridge.tasks."))) for name in names)
+
+
+@pytest.fixture
+def asked(supervisor, monkeypatch):
+    """Ask for calls at a moment, with so many waiting in the queue; return those that were asked for, sorted."""
+    found: list[object] = []
+    monkeypatch.setattr(worker, "async_task", lambda function, *arguments, **_: found.append((function, arguments)))
+
+    def ask(calls, *, moment, waiting):
+        monkeypatch.setattr(worker, "room_in_queue", lambda: worker.WAITING_FOR_EACH * 2 - waiting)
+        supervisor._room = None
+        found.clear()
+        supervisor._ask_for(lambda now: calls, timezone.now(), moment)
+        return sorted(found)
+
+    return ask
+
+
+def test_what_nobody_waits_for_is_asked_for_while_the_queue_is_short(asked):
+    looks = [("bridge.tasks.notice_takeovers", (number,)) for number in range(200)]
+    urgent = [("bridge.tasks.read_inbox", (number,)) for number in range(20)]
+
+    assert len(asked(looks, moment=100.0, waiting=3)) == 5
+    assert len(asked(looks, moment=101.0, waiting=0)) == 8
+    assert asked([*looks, *urgent], moment=102.0, waiting=8) == urgent
+
+
+def test_what_waits_in_a_long_queue_is_not_asked_for_every_few_seconds(asked):
+    call = ("bridge.tasks.end_waits", ())
+    assert asked([call], moment=100.0, waiting=0) == [call]
+    assert asked([call], moment=106.0, waiting=20) == []
+    assert asked([call], moment=131.0, waiting=20) == [call]
+    assert asked([call], moment=137.0, waiting=0) == [call]
+
+
+def test_several_clocks_ask_for_others_first(asked):
+    looks = [("bridge.tasks.notice_takeovers", (number,)) for number in range(200)]
+    assert asked(looks, moment=100.0, waiting=0) != asked(looks, moment=106.0, waiting=0)
+
+
+def test_two_clocks_ask_once_for_one_drain(supervisor, account, pipeline):
+    record(pipeline, "+5581999990001")
+    OrmQ.objects.all().delete()
+    Account.objects.update(nudged_at=None)
+    for each in (supervisor, worker.Worker()):
+        each._ask_for(lambda now: [(nudge.TASK, (account.pk,))], timezone.now(), 100.0)
+    assert [message.func() for message in OrmQ.objects.all()] == [nudge.TASK]
+
+
+def test_a_queue_that_cannot_be_counted_keeps_nobody(monkeypatch):
+    def away():
+        raise ConnectionError
+
+    monkeypatch.setattr(worker, "_broker", away)
+    assert worker.room_in_queue() > 0

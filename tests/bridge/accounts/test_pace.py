@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from bridge import host
 from bridge.accounts import pace as pace_module
 from bridge.accounts import switches
 from bridge.accounts.connection import open_account
@@ -21,7 +22,9 @@ from tests.conftest import drain, record
 
 
 @pytest.fixture
-def row(db):
+def row(db, monkeypatch):
+    """An account whose way nobody has measured yet."""
+    monkeypatch.setattr(pace_module, "_distances", {})
     return Account.objects.create(name="acme", base_url="https://acme.kommo.com", requests_per_second=3)
 
 
@@ -213,3 +216,57 @@ def test_no_slot_is_taken_early_from_a_call_that_has_it(row):
     CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=0.3))
     assert len(permits) == 3
     assert pace._take(Lane.LIVE, 0.5) is None
+
+
+def test_what_one_process_knows_of_the_way_the_next_of_its_machine_begins_with(row, monkeypatch):
+    here = DatabasePace(row)._distance
+    for _ in range(50):
+        here.note(Trip("update leads", 0.5, 0.0))
+    pace_module.tell_distance(row)
+    # Another process, which has measured nothing.
+    monkeypatch.setattr(pace_module, "_distances", {})
+    row.refresh_from_db()
+
+    trip = Trip("update leads", 0.5, time.monotonic())
+    assert DatabasePace(row)._distance.frees_in(trip) == pytest.approx(here.frees_in(trip), abs=0.02)
+    assert here.frees_in(trip) < 0.6
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"another machine": {"address": "{address}", "at": "{now}"}},
+        {"{here}": {"address": "https://before.kommo.com", "at": "{now}"}},
+        {"{here}": {"address": "{address}", "at": "{long ago}"}},
+    ],
+)
+def test_what_was_measured_elsewhere_or_long_ago_counts_for_nothing(row, told):
+    now = time.time()
+    known = {"{address}": row.base_url, "{here}": host.machine(), "{now}": now, "{long ago}": now - 3_601}
+    filled = {
+        known.get(machine, machine): {key: known.get(value, value) for key, value in one.items()}
+        for machine, one in told.items()
+    }
+    for one in filled.values():
+        one["kinds"] = {"update leads": [50, 0.5, 0.5]}
+    row.distances = filled
+
+    trip = Trip("update leads", 0.5, time.monotonic())
+    # As where nothing is known: a second after the answer.
+    assert DatabasePace(row)._distance.frees_in(trip) > 0.9
+
+
+def test_what_is_told_is_told_once_there_is_news_and_old_news_of_others_goes(row):
+    row.distances = {"gone": {"address": row.base_url, "at": time.time() - 3_601, "kinds": {}}}
+    row.save()
+    distance = DatabasePace(row)._distance
+    distance.note(Trip("update leads", 0.5, 0.0))
+    pace_module.tell_distance(row)
+    row.refresh_from_db()
+    assert list(row.distances) == ["gone"]
+
+    for _ in range(5):
+        distance.note(Trip("update leads", 0.5, 0.0))
+    pace_module.tell_distance(row)
+    row.refresh_from_db()
+    assert list(row.distances) == [host.machine()]

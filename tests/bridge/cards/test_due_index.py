@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -17,7 +18,7 @@ STATEMENTS = {
     "a batch beside others": (outbox._due_cards(50, are_some_under_way=True), {"account_id", "but"}),
     "whether more is coming": (outbox._due_times(50, are_some_under_way=False), {"account_id"}),
     "whether anything is due": (outbox.HAS_DUE, {"account_id"}),
-    "accounts with work": (outbox.WITH_WORK, set()),
+    "accounts with work": (outbox.WITH_WORK, {"named_by"}),
 }
 
 
@@ -33,7 +34,7 @@ def plan_of(statement, values) -> list[str]:
 @pytest.mark.parametrize("what", STATEMENTS)
 def test_what_is_due_is_found_by_its_index_and_sorted_by_it(account, what):
     statement, names = STATEMENTS[what]
-    values = {"account_id": account.pk, "now": timezone.now(), "but": [1, 2, 3]}
+    values = {"account_id": account.pk, "now": timezone.now(), "named_by": timezone.now(), "but": [1, 2, 3]}
     plan = plan_of(statement, {name: value for name, value in values.items() if name in names | {"now"}})
 
     assert any(re.search(r"INDEX outbox\b", line) for line in plan)
@@ -56,3 +57,11 @@ def test_accounts_with_work_are_those_with_anything_that_is_due(account, pipelin
 
     card.briefings.create(since=timezone.now(), due_at=timezone.now())
     assert outbox.accounts_with_work(now=timezone.now()) == [account.pk]
+
+
+@pytest.mark.parametrize(("seconds", "is_work"), [(1, False), (3, True)])
+def test_a_contacts_name_is_no_work_before_it_is_sent(account, pipeline, seconds, is_work):
+    record(pipeline)
+    since = timezone.now() - timedelta(seconds=seconds)
+    Card.objects.update(state="in_sync", due_at=None, kommo_lead_id=7, contact_due_at=since)
+    assert bool(outbox.accounts_with_work(now=timezone.now())) is is_work

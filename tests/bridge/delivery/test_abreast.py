@@ -205,21 +205,17 @@ def test_the_cards_of_a_call_that_stayed_are_due_and_nothing_of_them_is_in_doubt
     assert crowd.failures == 1
 
 
-def test_another_thread_goes_on_with_what_is_under_way(crowd, kommo):
+def test_a_process_that_ends_begins_nothing_more_and_hears_what_is_under_way(crowd, kommo):
     kommo.fault("slow", count=2, path="/api/v4/leads", seconds=0.3)
     lease, client = outbox.lease(crowd.pk, now=timezone.now()), client_for(crowd)
     looks = iter([False, False, True])
-    drain_ = Drain(crowd, lease, client, Abreast(client, at_once=4), hands_over=lambda: next(looks, False))
+    drain_ = Drain(crowd, lease, client, Abreast(client, at_once=4), is_over=lambda: next(looks, True))
 
     assert drain_.run(until=timezone.now() + LONGEST_DRAIN)
-    assert drain_.was_handed_over
-    assert len(drain_.calls.tickets()) == 2
-
-    drain_.run(until=timezone.now() + LONGEST_DRAIN)
     lease.release()
-    assert not drain_.was_handed_over
-    assert set(Card.objects.values_list("state", flat=True)) == {"in_sync"}
-    assert len(kommo.writes()) == 8
+    assert not drain_.calls.tickets()
+    assert len(kommo.writes()) == 2
+    assert sorted(Card.objects.values_list("state", flat=True)) == ["due"] * 30 + ["in_sync"] * 10
 
 
 def test_the_next_drain_finds_a_connection_that_stands(account, pipeline, kommo, monkeypatch):

@@ -33,30 +33,33 @@ def due(account, pipeline, *ages):
 @pytest.mark.parametrize(
     ("ages", "waits"),
     [
-        ((), False),
-        ((0.1,), True),
-        ((0.3,), False),
-        ((1.9, 0.1), True),
-        # The newest came just now, and the oldest has waited long enough.
-        ((2.1, 0.1), False),
+        ((), 0),
+        # Until the newest has waited long enough …
+        ((0.15,), 0.05),
+        ((1.5, 0.05), 0.15),
+        ((0.3,), 0),
+        # … or the oldest, though the newest came just now.
+        ((1.9, 0.05), 0.1),
+        ((2.1, 0.1), 0),
         # A batch is full.
-        ((0.1, 0.1, 0.1), False),
-        ((0.1, 0.1, 0.1, 0.1), False),
+        ((0.1, 0.1, 0.1), 0),
+        ((0.1, 0.1, 0.1, 0.1), 0),
         # Not due yet.
-        ((-1,), False),
-        ((-1, 0.1), True),
+        ((-1,), 0),
+        ((-1, 0.1), 0.1),
     ],
 )
 def test_a_moments_wait_while_more_are_coming(account, pipeline, ages, waits):
     due(account, pipeline, *ages)
-    assert outbox.is_gathering(account.pk, now=NOW, enough=ENOUGH) is waits
+    waits_for = outbox.gathers_for(account.pk, now=NOW, enough=ENOUGH)
+    assert waits_for.total_seconds() == pytest.approx(waits)
 
 
 def test_of_another_account_or_before_the_first_comparison_nothing_is_gathered(account, pipeline):
     due(account, pipeline, 0.1)
-    assert not outbox.is_gathering(account.pk + 1, now=NOW, enough=ENOUGH)
+    assert not outbox.gathers_for(account.pk + 1, now=NOW, enough=ENOUGH)
     type(account).objects.update(compared_at=None)
-    assert not outbox.is_gathering(account.pk, now=NOW, enough=ENOUGH)
+    assert not outbox.gathers_for(account.pk, now=NOW, enough=ENOUGH)
 
 
 def test_whoever_is_reported_while_a_drain_gathers_travels_with_it(account, pipeline, kommo, monkeypatch):

@@ -79,6 +79,56 @@ def test_nor_while_few_calls_are_known(before, seed):
     assert most_in_a_second(moments) <= CEILING
 
 
+def test_what_another_has_measured_is_gone_on_from_where_it_is_more():
+    clock = Clock()
+    other, distance = Distance(clock), Distance(clock)
+    for number in range(50):
+        other.note(Trip("update leads", 0.4 + number / 1000, 0.0))
+    news = other.news()
+    assert not other.news()
+    distance.note(Trip("update leads", 0.6, 0.0))
+    distance.learn(news)
+    distance.learn({"update leads": [3, 0.1, 0.1]})
+
+    slow = Trip("update leads", 0.6, clock.time)
+    assert distance.frees_in(slow) == pytest.approx(other.frees_in(slow), abs=0.001)
+
+
+def test_kommo_that_is_farther_than_it_was_is_not_taken_to_be_at_work():
+    """All calls take longer now: what is beyond the old ones is no chance of one call."""
+    luck, clock = random.Random(1), Clock()
+    distance = Distance(clock)
+    arrivals(distance, clock, lambda: 0.03, before=1.0, calls=100)
+    moments, _ = arrivals(distance, clock, lambda: luck.uniform(0.8, 1.2), before=1.0, calls=200)
+
+    assert most_in_a_second(moments) <= CEILING
+
+
+@pytest.mark.parametrize("before", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("known", [10, 100, 1_000])
+@pytest.mark.parametrize("seed", range(5))
+def test_nor_where_a_process_begins_with_what_another_knows(before, known, seed):
+    luck, clock = random.Random(seed), Clock()
+    other, distance = Distance(clock), Distance(clock)
+    arrivals(other, clock, lambda: luck.uniform(0.8, 1.2), before=before, calls=known)
+    distance.learn(other.news())
+    moments, _ = arrivals(distance, clock, lambda: luck.uniform(0.8, 1.2), before=before, calls=200)
+
+    assert most_in_a_second(moments) <= CEILING
+
+
+def test_the_quickest_that_another_has_told_of_is_not_forgotten_first():
+    clock = Clock()
+    other, distance = Distance(clock), Distance(clock)
+    for seconds in (0.3, *[0.5] * (module.REMEMBERED - 1)):
+        other.note(Trip("update leads", seconds, 0.0))
+    distance.learn(other.news())
+    for _ in range(20):
+        distance.note(Trip("update leads", 0.5, 0.0))
+
+    assert distance.frees_in(Trip("update leads", 0.5, clock.time)) >= 0.7
+
+
 @pytest.mark.parametrize(("seconds", "share"), [(0.03, 0.98), (0.4, 0.9), (1.0, 0.8)])
 def test_what_differs_costs_and_not_what_is_far(seconds, share):
     """Of what the ceiling allows; the last answers, which nothing can hasten, left out of the count."""

@@ -29,6 +29,8 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db import InterfaceError, OperationalError, ProgrammingError
 
+    from bridge import database_faults
+
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
@@ -36,6 +38,7 @@ def main() -> None:
     except (InterfaceError, OperationalError, ProgrammingError) as error:
         if "--traceback" in sys.argv:
             raise
-        # A server that is away, or tables that are not there yet.
+        # A server that is away, a full disk, or tables that are not there yet.
+        remedy = database_faults.remedy(error)
         reason = " ".join(str(error).split())[:200]
-        sys.exit(f"Error: the database: {reason}. Check DATABASE_URL, run manage.py migrate, then manage.py doctor.")
+        sys.exit(f"Error: the database: {reason}. What to do: {remedy}; then manage.py doctor.")

@@ -6,9 +6,12 @@ must not hide the others.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.cache import cache
@@ -21,12 +24,12 @@ from django.utils.translation import gettext_noop, ngettext, ngettext_lazy
 from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
-from bridge import checks, redis_clients, static_files
+from bridge import checks, database_faults, redis_clients, static_files
 from bridge.accounts import clock, pace, permissions, room, troubles
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
 from bridge.delivery import briefings
-from bridge.errors import KommoError
+from bridge.errors import KommoError, KommoHeldError, KommoRateLimitError, KommoServerError, KommoUnreachableError
 from bridge.inbound import adoption, unread
 from bridge.kommo import auth
 from bridge.models import (
@@ -64,6 +67,8 @@ FAILING_FOR, MESSAGES_LATE_AFTER = timedelta(days=1), timedelta(minutes=5)
 GLANCE_KEPT_SECONDS = 10
 # What the ceiling leaves unused by itself, because calls differ.
 MORE_THAN_ENOUGH = 1.2
+# SQLite writes what changes twice, and some MB of it at once.
+LEAST_FREE_BYTES = 50_000_000
 # Leads that cannot be read, by Kommo's id: so many are named.
 ODD_SHOWN = 5
 TITLES = {
@@ -160,7 +165,7 @@ def glance(now: datetime, *, language: str) -> list[Finding]:
 
 def _examine(now: datetime, *, ask_kommo: bool) -> list[Finding]:
     found = list(_dared(_database, now))
-    if not all(finding.is_well for finding in found):
+    if not found[0].is_well:
         # Everything else reads the database.
         return found
     looks: list[Check] = [
@@ -193,12 +198,8 @@ def _dared(check: Check, now: datetime) -> Iterator[Finding]:
     try:
         yield from check(now)
     except (DatabaseError, InterfaceError) as error:
-        reason = str(error).strip().split("\n")[0]
-        yield Finding(
-            "database",
-            _("does not answer: %(reason)s") % {"reason": reason},
-            _("check DATABASE_URL and that the server runs"),
-        )
+        message = _("does not answer: %(reason)s") % {"reason": database_faults.first_line(error)}
+        yield Finding("database", message, _(database_faults.remedy(error)))
 
 
 def _database(now: datetime) -> Iterator[Finding]:
@@ -213,6 +214,23 @@ def _database(now: datetime) -> Iterator[Finding]:
         )
     else:
         yield Finding("database", _("%(vendor)s, all migrations applied") % {"vendor": connection.vendor})
+    yield from _disk()
+
+
+def _disk() -> Iterator[Finding]:
+    """Look at the disk of SQLite's file: what is full can be read, and nothing says so until something is written."""
+    if connection.vendor != "sqlite":
+        return
+    folder = Path(connection.settings_dict["NAME"]).parent
+    if not folder.is_dir():
+        # In memory.
+        return
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        message = _("%(megabytes)d MB are free in %(folder)s: when it is full nothing new is taken")
+        words = {"megabytes": free // 1_000_000, "folder": folder}
+        remedy = _("free space on that disk; what was refused meanwhile the agent and Kommo send again")
+        yield Finding("database", message % words, remedy, subject="database: disk almost full")
 
 
 def _queue(now: datetime) -> Iterator[Finding]:
@@ -250,7 +268,7 @@ def _kommo(now: datetime) -> Iterator[Finding]:
         try:
             name = client.account().name
         except KommoError as error:
-            yield Finding("kommo", f"{account}: {error}", _("check the account's address and token in the admin"))
+            yield Finding("kommo", f"{account}: {error}", _(_what_helps(error)))
             continue
         yield Finding("kommo", _("%(account)s: connected to %(name)s") % {"account": account, "name": name})
         if account.webhook_destination:
@@ -270,8 +288,26 @@ def _kommo(now: datetime) -> Iterator[Finding]:
                 yield Finding(
                     "webhook",
                     (disabled if ours else gone) % {"account": account},
-                    _("it is renewed within 30 minutes; at once with manage.py kommo_connect --webhook-url URL"),
+                    _("it is renewed within 30 minutes; at once with manage.py kommo_connect --webhook-url %(address)s")
+                    % {"address": _public_address(account)},
                 )
+
+
+def _what_helps(error: KommoError) -> str:
+    """Return what a person does about a call that failed, in English: a token mends nothing where Kommo is away."""
+    if isinstance(error, KommoHeldError | KommoRateLimitError | KommoServerError):
+        return gettext_noop("wait, it is asked again by itself; if it lasts, ask Kommo's support")
+    if isinstance(error, KommoUnreachableError):
+        return gettext_noop(
+            "see that this server reaches the account's address: its name, the network, a proxy between"
+        )
+    return gettext_noop("check the account's address and token in the admin")
+
+
+def _public_address(account: Account) -> str:
+    """Return the address of ours that Kommo calls, without the path, which is a secret."""
+    parts = urlsplit(account.webhook_destination)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _accounts(now: datetime) -> Iterator[Finding]:
@@ -300,7 +336,11 @@ def _account(account: Account, now: datetime) -> Iterator[Finding]:
     yield from _token(account, now)
     if account.webhook_problem:
         message = f"{account}: {told(account.webhook_problem)}"
-        yield Finding("webhook", message, _("see the account's page"), "webhook")
+        remedy = _(
+            "from outside, curl %(address)s/healthz must answer, with a certificate in force; then run manage.py "
+            "kommo_connect --webhook-url %(address)s"
+        )
+        yield Finding("webhook", message, remedy % {"address": _public_address(account)}, "webhook")
 
 
 def _pause(account: Account) -> Finding:

@@ -50,8 +50,8 @@ if not FIELD_ENCRYPTION_KEYS:
 SECURE = env.flag("SECURE", default=not DEBUG and bool(set(ALLOWED_HOSTS) - set(LOOPBACK)))
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=SECURE)
-# The API is redirected by bridge/plain_http.py, which lets an agent on this machine pass.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^api/v1/"]
+# What programs call is redirected by bridge/plain_http.py, which lets those on this machine pass.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^api/v1/", r"^intake/", r"^mcp"]
 SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", 31_536_000 if SECURE else 0, most=10**9)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
 SECURE_HSTS_PRELOAD = SECURE
@@ -113,7 +113,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "bridge.correlation.Correlation",
     "django.middleware.security.SecurityMiddleware",
-    "bridge.plain_http.ApiByTls",
+    "bridge.plain_http.CallersByTls",
     "bridge.content_policy.ContentPolicy",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "bridge.health.Probes",

@@ -6,15 +6,24 @@ import json
 import time
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone, translation
 
-from bridge import alerts, tasks
+from bridge import alerts, doctor, tasks
 from bridge.accounts import clock, switches
 from bridge.doctor import examine, glance
+from bridge.errors import (
+    KommoAccessError,
+    KommoHeldError,
+    KommoNotFoundError,
+    KommoRateLimitError,
+    KommoServerError,
+    KommoUnreachableError,
+)
 from bridge.inbound import adoption, people
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
 from followups.models import Sequence
@@ -273,3 +282,38 @@ def test_a_trouble_of_one_that_becomes_a_trouble_of_two_is_told_once(healthy, pi
         told.append([alerts.subject_of(one) for one in examine(timezone.now()) if one.code == "cards"])
 
     assert told[0] == told[1] != []
+
+
+ASK = {"operation": "read account"}
+HELPS = [
+    (KommoAccessError("401", status_code=401, **ASK), "token"),
+    (KommoNotFoundError("404", status_code=404, **ASK), "address and token"),
+    (KommoServerError("502", status_code=502, **ASK), "wait"),
+    (KommoRateLimitError("429", status_code=429, **ASK), "wait"),
+    (KommoHeldError("held", **ASK), "wait"),
+    (KommoUnreachableError("no connection", sent=False, **ASK), "reaches the account's address"),
+]
+
+
+@pytest.mark.parametrize(("error", "remedy"), HELPS)
+def test_a_token_is_looked_at_only_where_a_token_may_be_wrong(healthy, monkeypatch, error, remedy):
+    def fails():
+        raise error
+
+    monkeypatch.setattr(doctor, "client_for", lambda account: SimpleNamespace(account=fails))
+
+    [found] = [one for one in examine(timezone.now()) if one.check == "kommo"]
+
+    assert remedy in found.remedy
+    assert ("token" in found.remedy) == ("token" in remedy)
+
+
+def test_a_webhook_that_is_not_heard_is_told_with_the_address_to_try(healthy):
+    secret = "https://bridge.example:8443/webhooks/kommo/s3cr3t/"
+    Account.objects.update(webhook_problem="Kommo sends no webhooks", webhook_destination=secret)
+
+    found = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "webhook"]
+
+    assert "curl https://bridge.example:8443/healthz" in found[0].remedy
+    assert "kommo_connect --webhook-url https://bridge.example:8443" in found[0].remedy
+    assert "s3cr3t" not in found[0].remedy

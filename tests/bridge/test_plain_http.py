@@ -16,10 +16,18 @@ def test_an_agent_on_this_machine_is_answered_without_tls(client, db, host):
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize(("path", "status"), [("/mcp/", 401), ("/mcp", 401), ("/intake/evolution/x/", 404)])
+def test_a_messenger_or_an_assistant_on_this_machine_is_answered_without_tls(client, db, path, status):
+    answer = client.post(path, {}, content_type="application/json", headers={"host": "127.0.0.1:8000"})
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize(
     ("host", "path"),
     [
         ("bridge.example", "/api/v1/leads/"),
+        ("bridge.example", "/mcp/"),
+        ("bridge.example", "/intake/evolution/x/"),
         ("127.0.0.1:8000", "/admin/login/"),
         ("127.0.0.1:8000", "/webhooks/kommo/x/"),
         ("127.0.0.1:8000", "/api/docs/"),

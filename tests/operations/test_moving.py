@@ -74,3 +74,17 @@ def test_everything_moves_to_postgresql_and_goes_on_there(place):
         assert answer.status_code == status, answer.text
     assert Path(stage.environment["ENV_FILE"]).read_text().count("postgres://") == 1
     assert not os.listdir(place.root / "backups"), "the rows are not left lying about in clear"
+
+
+def test_sqlites_file_stays_as_it_is_where_the_settings_did_not_name_it(place):
+    """As after `make run`, whose .env leaves the address out: a line to change is not there."""
+    stage, settings = place.stage, Path(place.stage.environment["ENV_FILE"])
+    sqlite = settings.read_text().strip().partition("=")[2]
+    settings.write_text("#DATABASE_URL=\n")
+    stage.manage("migrate", "--noinput", "--verbosity", "0", DATABASE_URL=sqlite)
+    held = json.loads(stage.manage("shell", "-v0", "-c", LOOK, DATABASE_URL=sqlite))
+
+    place.run(MOVE, DATABASE_URL=sqlite)
+
+    assert json.loads(stage.manage("shell", "-v0", "-c", LOOK, DATABASE_URL=sqlite)) == held
+    assert json.loads(stage.manage("shell", "-v0", "-c", LOOK)) == ["postgresql", *held[1:]]

@@ -12,13 +12,30 @@ import requests
 
 from bridge.demo.stage import Stage, free_port
 from tests.e2e.stack import eventually, give_migrated, port
-from tests.operations.document import ROOT
+from tests.operations.document import ROOT, blocks
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.served,
     pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed"),
 ]
+
+
+# What stands in sites-enabled once Debian has installed nginx.
+DEBIANS_OWN_SITE = """server {
+    listen 80 default_server;
+    listen [::]:80 default_server;
+    root /var/www/html;
+    server_name _;
+    location / { try_files $uri $uri/ =404; }
+}
+"""
+
+
+def on_ports(text: str, *, plain: int, secure: int) -> str:
+    lines = [line for line in text.splitlines() if "listen [::]" not in line]
+    text = "\n".join(lines).replace("listen 80", f"listen 127.0.0.1:{plain}")
+    return text.replace("listen 443 ", f"listen 127.0.0.1:{secure} ")
 
 
 def configured(directory: Path, **ports: int) -> Path:
@@ -33,14 +50,11 @@ def configured(directory: Path, **ports: int) -> Path:
     challenge.mkdir(parents=True)
     (challenge / "token").write_text("proof")
     text = (ROOT / "deploy" / "nginx" / "bridge.conf").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if "listen [::]" not in line]
-    text = "\n".join(lines)
+    text = on_ports(text, plain=ports["plain"], secure=ports["secure"])
     for theirs, ours in {
         "/etc/letsencrypt/live/bridge.example": str(directory),
         "/var/www/html": str(directory / "html"),
         "/var/log/nginx/": f"{directory}/",
-        "listen 80": f"listen 127.0.0.1:{ports['plain']}",
-        "listen 443 ": f"listen 127.0.0.1:{ports['secure']} ",
         "127.0.0.1:8000": f"127.0.0.1:{ports['web']}",
         "127.0.0.1:8001": f"127.0.0.1:{ports['away']}",
     }.items():
@@ -127,3 +141,35 @@ def test_the_proxy_ends_tls_hides_what_is_secret_and_asks_the_server_that_is_the
         assert "5581999990000" not in written
     assert "GET /api/v1/agent/may-reply/" in (tmp_path / "bridge.log").read_text()
     assert "s3cr3t" not in (tmp_path / "web.log").read_text()
+
+
+def test_the_file_takes_the_place_of_debians_own_site_as_the_document_says(tmp_path):
+    configured(tmp_path, plain=free_port(port()), secure=free_port(port()), web=1, away=2)
+    plain, secure = free_port(port()), free_port(port())
+    etc, app = tmp_path / "etc", tmp_path / "app"
+    for folder in (etc / "conf.d", etc / "sites-enabled", app / "deploy" / "nginx"):
+        folder.mkdir(parents=True)
+    shipped = (ROOT / "deploy" / "nginx" / "bridge.conf").read_text(encoding="utf-8")
+    (app / "deploy" / "nginx" / "bridge.conf").write_text(on_ports(shipped, plain=plain, secure=secure))
+    (etc / "sites-enabled" / "default").write_text(on_ports(DEBIANS_OWN_SITE, plain=plain, secure=secure))
+    (etc / "nginx.conf").write_text(
+        f"user {getpass.getuser()};\npid {tmp_path / 'nginx.pid'};\nerror_log {tmp_path / 'error.log'};\n"
+        f"events {{ }}\nhttp {{ include {etc}/conf.d/*.conf; include {etc}/sites-enabled/*; }}\n"
+    )
+    [commands] = [block.commands for block in blocks() if block.section == "TLS"]
+    # Who signs certificates and who starts services are not here; what they would do is ours.
+    done_by_hand = [line for line in commands.splitlines() if line.split()[0] not in ("certbot", "systemctl")]
+    here = {
+        "nginx -t": f"nginx -t -c {etc}/nginx.conf",
+        "/etc/nginx/": f"{etc}/",
+        "/opt/kommo-bridge/app": str(app),
+        "bridge.example/g": f"bridge.example/g; s#/etc/letsencrypt/live/bridge.example#{tmp_path}#; "
+        f"s#/var/log/nginx#{tmp_path}#",
+    }
+    text = "\n".join(done_by_hand)
+    for theirs, ours in here.items():
+        text = text.replace(theirs, ours)
+
+    done = subprocess.run(["bash", "-euc", text], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from bridge import host
+from bridge import database_faults, host
 from bridge.models import Heartbeat
 from bridge.worker import Worker
 
@@ -41,7 +41,8 @@ class Command(BaseCommand):
             while not (alive := self._alive()) and time.monotonic() < deadline:
                 time.sleep(0.5)
         except DatabaseError as error:
-            raise CommandError(f"the database does not answer: {str(error).strip().splitlines()[0]}") from error
+            said, remedy = database_faults.first_line(error), database_faults.remedy(error)
+            raise CommandError(f"the database does not answer: {said}. What to do: {remedy}.") from error
         if not alive:
             raise CommandError("no worker of this machine has executed a task for a minute: its log says why")
         self.stdout.write(f"{alive} at work")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from babel.messages.pofile import read_po
 from django.core.management import get_commands, load_command_class
 
+from bridge.models import Channel
 from tests.repository import ROOT, text_of
 
 pytestmark = pytest.mark.once
@@ -62,10 +64,10 @@ def test_every_file_of_the_code_that_is_named_exists(name):
     assert missing == []
 
 
-@each_document
-def test_every_command_exists_with_its_options(document):
+def wrong_commands(text: str) -> list[str]:
+    """Return what of the commands in a text there is not: their names, and their options."""
     wrong = []
-    for name, rest in COMMAND.findall(text_of(document)):
+    for name, rest in COMMAND.findall(text):
         if name not in get_commands():
             wrong.append(name)
             continue
@@ -74,7 +76,46 @@ def test_every_command_exists_with_its_options(document):
         known = command.create_parser("manage.py", name)._option_string_actions
         options = [word.partition("=")[0] for word in shlex.split(rest) if word.startswith("-")]
         wrong += [f"{name} {option}" for option in options if option not in known]
-    assert wrong == []
+    return wrong
+
+
+@each_document
+def test_every_command_exists_with_its_options(document):
+    assert wrong_commands(text_of(document)) == []
+
+
+def test_every_command_that_the_product_tells_people_to_run_exists_with_its_options():
+    """In remedies, errors and helps: whoever reads them types them."""
+    said = [
+        node.value
+        for room in ("bridge", "leads", "followups")
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(text_of(path)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "manage.py " in node.value
+    ]
+    assert len(said) > 20
+    # In a sentence a command ends with its part of it.
+    parts = [part for text in said for part in re.split(r"[,;:.](?:\s|$)", text)]
+    assert [wrong for part in parts for wrong in wrong_commands(part)] == []
+
+
+def test_every_document_that_the_product_names_exists():
+    named = {
+        name
+        for room in ("bridge", "leads", "followups", "templates")
+        for path in (ROOT / room).rglob("*.*")
+        if path.suffix in (".py", ".html", ".txt")
+        for name in re.findall(r"docs/[\w/-]+\.md", text_of(path))
+    }
+    assert "docs/operating.md" in named
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_the_page_of_data_protection_names_everybody_messages_leave_to():
+    page = text_of(ROOT / "docs" / "data-protection.md")
+    ours = {Channel.Kind.AGENT, Channel.Kind.KOMMO_CHATS, Channel.Kind.KOMMO_SALESBOT, Channel.Kind.LOG}
+    others = {str(kind.label) for kind in Channel.Kind if kind not in ours}
+    assert {name for name in others if name not in page} == set()
 
 
 @each_document

@@ -13,7 +13,7 @@ from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
 from bridge.cards import outbox
 from bridge.channels import carrying
-from bridge.configuration import reevaluation
+from bridge.configuration import reevaluation, stage_wishes
 from bridge.inbound import vanished
 from bridge.intakes import inbox as intake_inbox
 from bridge.models import Account, Card
@@ -114,6 +114,12 @@ def _intakes(now: datetime) -> Iterable[TaskCall]:
     return [("bridge.tasks.read_intakes", ())] if intake_inbox.has_mail(now) else []
 
 
+def _stages_in_kommo(now: datetime) -> Iterable[TaskCall]:
+    accounts = stage_wishes.accounts_with_wishes()
+    resting = troubles.resting(now=now) if accounts else set()
+    return [("bridge.tasks.do_stage_wishes", (pk,)) for pk in accounts if (pk, Subject.STAGES) not in resting]
+
+
 def _waits(now: datetime) -> Iterable[TaskCall]:
     if handoff.expired(now).exists() or meetings.passing(now).exists():
         yield "bridge.tasks.end_waits", ()
@@ -149,6 +155,7 @@ TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
     _looks_at_accounts,
     _missing_leads,
     _waits,
+    _stages_in_kommo,
     _reevaluations,
     _every(retention.PRUNE_EVERY, "bridge.tasks.prune"),
     _every(alerts.LOOK_EVERY, "bridge.tasks.watch"),

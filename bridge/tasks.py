@@ -36,7 +36,7 @@ from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.channels import carrying
-from bridge.configuration import reevaluation
+from bridge.configuration import reevaluation, stage_wishes
 from bridge.delivery import briefings
 from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.errors import KommoError, KommoHeldError
@@ -219,6 +219,16 @@ def look_at_catalogue(account_id: int) -> None:
             permissions.look(*asked, now=timezone.now())
             traits.look(*asked)
             room.look(*asked, now=timezone.now())
+
+
+@_beside_others
+@tracing.traced
+def do_stage_wishes(account_id: int) -> None:
+    """Make and rename in Kommo the stages that staff asked for."""
+    heartbeat.progress()
+    with _asking(Subject.STAGES, account_id) as asked:
+        if asked is not None and stage_wishes.carry_out(*asked, now=timezone.now()):
+            nudge.send(account_id)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ What is wrong with a text is told in the active language: a person who knows no 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime
@@ -14,6 +14,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache, wraps
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -253,16 +254,28 @@ def _number(amount: Decimal | None) -> float | None:
 def _meeting(lead: Lead, at: datetime) -> dict[str, str | None] | None:
     if not (lead.has_standing_meeting and lead.meeting_starts_at):
         return None
-    pipeline = lead.pipeline
-    others = {pipeline.time_zone, zone_of(lead)}
-    said = moments.told(lead.meeting_starts_at, at=at, clock=clock_of(lead), others=others, locale=pipeline.locale)
+    return meeting_told(
+        lead.meeting_starts_at,
+        at=at,
+        clock=clock_of(lead),
+        others={lead.pipeline.time_zone, zone_of(lead)},
+        locale=lead.pipeline.locale,
+        link=lead.meeting_link,
+    )
+
+
+def meeting_told(
+    starts_at: datetime, *, at: datetime, clock: ZoneInfo, others: Collection[str] = (), locale: str, link: str
+) -> dict[str, str | None]:
+    """Return what a text that leaves at a moment says of a meeting; see `moments.told`."""
+    said = moments.told(starts_at, at=at, clock=clock, others=others, locale=locale)
     return {
         "when": said.when,
         "date": said.date,
         "time": said.time,
         "starts_at": said.date_and_time,
         "zone": said.clock or None,
-        "link": lead.meeting_link or None,
+        "link": link or None,
     }
 
 

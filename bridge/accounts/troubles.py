@@ -46,6 +46,10 @@ REMEDIES = {
         "make our user an administrator in Kommo, and see that the plan has webhooks; "
         "until then changes are found by polling, within five minutes"
     ),
+    Subject.STAGES: gettext_noop(
+        "make our user an administrator in Kommo, or make and rename the stages there by hand; "
+        "it is tried again by itself"
+    ),
     Subject.USERS: gettext_noop("give the integration the right to read users; until then names of staff are missing"),
     Subject.LOSS_REASONS: gettext_noop(
         "switch reasons of lost leads on in Kommo, or leave it: nothing else needs them"

@@ -24,7 +24,7 @@ NAMED_AFTER_PEOPLE = frozenset(
     {"leads.Lead", "leads.OptOut", "followups.Enrollment", "followups.Attempt", "followups.Unreachable"}
 )
 # Looking ahead is a POST, for a form travels with it, and does nothing.
-LOOKS = frozenset({"rules_what_if", "rules_message", "rules_timeline", "set_language"})
+LOOKS = frozenset({"rules_what_if", "rules_parts", "rules_holidays", "rules_timeline", "set_language"})
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _written: ContextVar[bool] = ContextVar("a line of the record was written", default=False)
 

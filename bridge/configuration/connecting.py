@@ -16,7 +16,7 @@ from django.utils import translation
 
 from bridge import traits
 from bridge.accounts import catalogue as catalogues
-from bridge.accounts import permissions, subscription, switches
+from bridge.accounts import permissions, stage_names, subscription, switches
 from bridge.cards import nudge, outbox
 from bridge.configuration import matching, phone_fields
 from bridge.configuration.first_start import ensure_webhook_secret
@@ -171,6 +171,22 @@ class Connection:
             self.report.done.append(f"stage {stage.name} -> {status['name']} ({status['id']})")
             if stage.kind == Stage.Kind.OPEN:
                 previous = status["id"]
+
+    def make_stage(self, stage: Stage) -> bool:
+        """Bind one stage and leave all others alone; False where its pipeline is not in Kommo. Raises KommoError."""
+        self.catalogue = catalogues.refresh_part(self.account, self.client, "pipelines", now=self.now)
+        found = self._find_pipeline(stage.pipeline)
+        if found is None:
+            return False
+        stages = list(stage.pipeline.stages.order_by("rank", "pk"))
+        before = [one for one in stages[: stages.index(stage)] if one.kind == Stage.Kind.OPEN and one.kommo_status_id]
+        status = status_of(stage, stages, found)
+        if status is None:
+            status = self._create_status(stage, found, before[-1].kommo_status_id if before else None)
+        stage.kommo_status_id = status["id"]
+        stage.save(update_fields=["kommo_status_id"])
+        stage_names.remember(self.account, self.catalogue.pipelines)
+        return True
 
     def _create_status(self, stage: Stage, found: dict[str, Any], previous: int | None) -> dict[str, Any]:
         sort = matching.place_behind(found, previous)

@@ -7,16 +7,17 @@ the draft by itself, part by part; only where both changed the same part does th
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from django.db import transaction
 
-from bridge.configuration import contradictions, document, exporting, yaml_file
+from bridge.configuration import contradictions, document, exporting, stage_wishes, yaml_file
 from bridge.configuration.problems import Problem, RefusedError
 from bridge.configuration.records import keys_of
+from bridge.configuration.stage_wishes import Wishes
 from bridge.models import RulesDraft
 from leads.models import Pipeline
 
@@ -36,16 +37,18 @@ class Prepared:
     live: document.Pipeline
     row: RulesDraft | None
     conflicts: tuple[str, ...] = ()
+    # What publishing asks of Kommo besides.
+    in_kommo: Wishes = field(default_factory=dict)
 
     @property
     def is_changed(self) -> bool:
-        return self.wanted != self.live
+        return self.wanted != self.live or bool(self.in_kommo)
 
     @property
     def mark(self) -> str:
         """Return a text that is different as soon as anything here is: what staff looked at when they agreed."""
         # Not the documents: writing YAML takes longer than all the rest of a page.
-        return digest(repr((self.wanted, self.live)))
+        return digest(repr((self.wanted, self.live, dict(self.in_kommo))))
 
 
 def prepared(pipeline: Pipeline) -> Prepared:
@@ -55,33 +58,40 @@ def prepared(pipeline: Pipeline) -> Prepared:
     if row is None:
         return Prepared(live, live, None)
     wanted, conflicts = merge(read(row.base), live, read(row.document))
-    return Prepared(wanted, live, row, conflicts)
+    return Prepared(wanted, live, row, conflicts, stage_wishes.read(row.in_kommo, wanted))
 
 
 @transaction.atomic
-def save(pipeline: Pipeline, wanted: document.Pipeline, *, author: Any, now: datetime, seen: str = "") -> None:
+def save(
+    pipeline: Pipeline,
+    wanted: document.Pipeline,
+    *,
+    author: Any,
+    now: datetime,
+    seen: str = "",
+    in_kommo: Wishes | None = None,
+) -> None:
     """Keep this as the pipeline's draft; what equals the rules that hold is no draft.
 
     seen: the `mark` of what the author had before them; StaleDraftError when it is no longer that.
+    in_kommo: what publishing is to ask of Kommo; None leaves that as it was.
     """
     Pipeline.objects.select_for_update().get(pk=pipeline.pk)
     before = prepared(pipeline)
     if seen and seen != before.mark:
         raise StaleDraftError
-    if wanted == before.live:
+    wishes = stage_wishes.stored(before.in_kommo if in_kommo is None else in_kommo)
+    if wanted == before.live and not wishes:
         RulesDraft.objects.filter(pipeline=pipeline).delete()
         return
-    RulesDraft.objects.update_or_create(
-        pipeline=pipeline,
-        defaults={"document": text_of(wanted), "base": text_of(before.live), "author": author, "saved_at": now},
-        create_defaults={
-            "document": text_of(wanted),
-            "base": text_of(before.live),
-            "author": author,
-            "saved_at": now,
-            "started_at": now,
-        },
-    )
+    kept = {
+        "document": text_of(wanted),
+        "base": text_of(before.live),
+        "in_kommo": wishes,
+        "author": author,
+        "saved_at": now,
+    }
+    RulesDraft.objects.update_or_create(pipeline=pipeline, defaults=kept, create_defaults={**kept, "started_at": now})
 
 
 def discard(pipeline: Pipeline) -> bool:

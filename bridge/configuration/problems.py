@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -15,6 +16,9 @@ class Problem:
 
     line: int
     text: str
+    # The record it is about, and which of its keys: a page leads to the box.
+    about: Any = field(default=None, compare=False, repr=False)
+    key: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.text}"

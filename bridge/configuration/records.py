@@ -68,7 +68,8 @@ class Record:
 
     def problem(self, key: str, text: str) -> Problem:
         """Return a problem at the line of a key, or of the record when it was left out."""
-        return Problem(self.lines.get(key) or self.lines.get(key.partition(".")[0]) or self.lines.get("", 1), text)
+        line = self.lines.get(key) or self.lines.get(key.partition(".")[0]) or self.lines.get("", 1)
+        return Problem(line, text, about=self, key=key.partition(".")[0])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from bridge.configuration import bindings, document, drafts, exporting, importing, parts, yaml_file
+from bridge.configuration import bindings, document, drafts, exporting, importing, parts, stage_wishes, yaml_file
 from bridge.models import RulesDraft, RulesRevision
 from followups import models as followups
 from leads import models as leads
@@ -57,11 +57,13 @@ def is_noted(pipeline: Pipeline) -> bool:
 
 
 @transaction.atomic
-def publish(pipeline: Pipeline, *, author: Any, comment: str, seen: str, now: datetime) -> RulesRevision:
+def publish(
+    pipeline: Pipeline, *, author: Any, comment: str, seen: str, now: datetime, in_kommo: bool = False
+) -> RulesRevision:
     """Let the draft hold from the next interaction on, all of it or nothing; return its revision.
 
-    seen: the `mark` of what the author agreed to. Raises StaleDraftError when it has changed since, and RefusedError
-    when leads or other rules stand against it.
+    seen: the `mark` of what the author agreed to. in_kommo: they agreed to what the draft asks of Kommo as well. Raises
+    StaleDraftError when it has changed since, and RefusedError when leads or other rules stand against it.
     """
     Pipeline.objects.select_for_update().get(pk=pipeline.pk)
     draft = drafts.prepared(pipeline)
@@ -69,6 +71,8 @@ def publish(pipeline: Pipeline, *, author: Any, comment: str, seen: str, now: da
         raise drafts.StaleDraftError
     note(pipeline, now=now)
     _bring_in(draft.wanted, reason=comment or f"published by {author}")
+    if in_kommo:
+        stage_wishes.ask(pipeline, draft.in_kommo, by=str(author), now=now)
     restored = restored_by(pipeline, draft.wanted)
     draft.row.delete()
     origin = RulesRevision.Origin.ROLLED_BACK if restored else RulesRevision.Origin.PUBLISHED

@@ -6,7 +6,7 @@ them; should two configurations differ in something that is not, `changes` falls
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import SequenceMatcher
@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from bridge.configuration import differences, document
+from followups import chips
 from followups.models import Sequence
 from leads import models as leads
 from leads import serving
@@ -28,9 +29,9 @@ SECTIONS = (
     ("qualification", gettext_lazy("Qualification")),
     ("fields", gettext_lazy("Fields and tags")),
     ("sequences", gettext_lazy("Follow-ups")),
-    ("hours", gettext_lazy("Hours")),
+    ("hours", gettext_lazy("Hours and team")),
 )
-# Which section a key of the document belongs to, where that is not “Hours”.
+# Which section a key of the document belongs to, where that is not “Hours and team”.
 SECTION_OF = {
     "stages": "stages",
     "without": "stages",
@@ -61,11 +62,29 @@ FIELD_NAMES = {
 
 
 @dataclass(frozen=True)
+class Placed:
+    """One name of a list whose order changes: its place from 1, the one it had, and whether it was moved itself."""
+
+    name: str
+    place: int
+    was: int | None
+    is_moved: bool
+
+    @property
+    def is_new(self) -> bool:
+        return self.was is None
+
+
+@dataclass(frozen=True)
 class Change:
-    """A sentence before and after; one of them is empty where something came or went."""
+    """A sentence before and after; one of them is empty where something came or went.
+
+    order: where the two only say in which order things stand, the new order as a list.
+    """
 
     before: str
     after: str
+    order: tuple[Placed, ...] = ()
 
 
 def of(pipeline: document.Pipeline, statuses: Mapping[int, str] | None = None) -> dict[str, list[str]]:
@@ -82,13 +101,21 @@ def of(pipeline: document.Pipeline, statuses: Mapping[int, str] | None = None) -
 
 
 def changes(
-    old: document.Pipeline, new: document.Pipeline, statuses: Mapping[int, str] | None = None
+    old: document.Pipeline,
+    new: document.Pipeline,
+    statuses: Mapping[int, str] | None = None,
+    made: Collection[str] = (),
 ) -> list[tuple[str, str, list[Change]]]:
-    """Return what changes as (section, its title, sentences before and after); only sections that change."""
+    """Return what changes as (section, its title, sentences before and after); only sections that change.
+
+    made: the keys of stages that are made in Kommo together with it.
+    """
     before, after = of(old, statuses), of(new, statuses)
     found = []
     for key, title in SECTIONS:
-        told = list(_differing(before[key], after[key]))
+        told = list(
+            _of_stages(old, new, statuses or {}, made) if key == "stages" else _differing(before[key], after[key])
+        )
         if told:
             found.append((key, str(title), told))
     if not found and old != new:
@@ -175,10 +202,62 @@ def stage_traits(stage: document.Stage, names: Mapping[str, str]) -> list[str]:
 
 def _stages(pipeline: document.Pipeline, names: Mapping[str, str], statuses: Mapping[int, str]) -> Iterator[str]:
     for stage in pipeline.stages:
-        bound = stage.kommo_status_id
-        place = f"{_('in Kommo')}: {statuses.get(bound, bound)}" if bound else _("not bound to Kommo")
-        yield f"{stage.name} — {', '.join([*stage_traits(stage, names), place])}"
-    yield f"{_('Order')}: {' → '.join(stage.name for stage in pipeline.stages)}"
+        yield _stage(stage, names, statuses)
+    yield _order(pipeline)
+    yield from _destinations(pipeline, names)
+
+
+def _stage(
+    stage: document.Stage, names: Mapping[str, str], statuses: Mapping[int, str], made: Collection[str] = ()
+) -> str:
+    bound = stage.kommo_status_id
+    missing = _("will be created in Kommo") if stage.key in made else _("not bound to Kommo")
+    place = f"{_('in Kommo')}: {statuses.get(bound, bound)}" if bound else missing
+    return f"{stage.name} — {', '.join([*stage_traits(stage, names), place])}"
+
+
+def _order(pipeline: document.Pipeline) -> str:
+    return f"{_('Order')}: {' → '.join(stage.name for stage in pipeline.stages)}"
+
+
+def _of_stages(
+    old: document.Pipeline, new: document.Pipeline, statuses: Mapping[int, str], made: Collection[str]
+) -> Iterator[Change]:
+    """Yield what changes of the stages: each beside itself, by its key and not by its place, then their order."""
+    (names, before), (new_names, after) = (
+        (called, {stage.key: _stage(stage, called, statuses, made) for stage in pipeline.stages})
+        for pipeline in (old, new)
+        for called in [{stage.key: stage.name for stage in pipeline.stages}]
+    )
+    for key in dict.fromkeys([*after, *before]):
+        if before.get(key) != after.get(key):
+            yield Change(before.get(key, ""), after.get(key, ""))
+    if list(before) != list(after):
+        yield Change(_order(old), _order(new), placed(list(before), list(after), new_names))
+    yield from _differing(list(_destinations(old, names)), list(_destinations(new, new_names)))
+
+
+def placed(before: list[str], after: list[str], names: Mapping[str, str]) -> tuple[Placed, ...]:
+    """Return the new order by name. As few as can be count as moved: the others kept their order among themselves."""
+    was = {key: place for place, key in enumerate(before, 1)}
+    stays = _longest_in_order([was[key] for key in after if key in was])
+    return tuple(
+        Placed(names.get(key, key), place, was.get(key), is_moved=key in was and was[key] not in stays)
+        for place, key in enumerate(after, 1)
+    )
+
+
+def _longest_in_order(numbers: list[int]) -> set[int]:
+    """Return the most of these different numbers that grow from left to right."""
+    chains: list[list[int]] = [[]]
+    for number in numbers:
+        shorter = [chain for chain in chains if not chain or chain[-1] < number]
+        longest: list[int] = max(shorter, key=len)
+        chains.append([*longest, number])
+    return set(max(chains, key=len))
+
+
+def _destinations(pipeline: document.Pipeline, names: Mapping[str, str]) -> Iterator[str]:
     if pipeline.meeting_stage:
         yield _("A booked meeting takes the lead to %(stage)s") % {"stage": _named(names, pipeline.meeting_stage)}
     else:
@@ -245,7 +324,8 @@ def step_sentence(step: document.Step) -> str:
         if step.before is not None
         else _("%(time)s after our last message") % {"time": duration(step.delay or timedelta())}
     )
-    said = _("the agent says it: “%(what)s”") % {"what": step.instruction} if step.instruction else f"“{step.text}”"
+    text = chips.readable(step.instruction or step.text)
+    said = _("the agent says it: “%(what)s”") % {"what": text} if step.instruction else f"“{text}”"
     parts = [f"{when}: {said}"]
     parts += [_("template %(id)s") % {"id": step.template_id}] if step.template_id else []
     parts += [_("at most %(time)s late") % {"time": duration(step.max_lateness)}] if step.max_lateness else []

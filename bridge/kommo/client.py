@@ -118,6 +118,11 @@ class KommoClient(Transport):
         path = f"/api/v4/leads/pipelines/{pipeline_id}/statuses"
         return self._written("create stages", "POST", path, statuses, "statuses", StatusReply.read)
 
+    def rename_status(self, pipeline_id: int, status_id: int, name: str) -> None:
+        """Rename a stage; only administrators may. Source: https://developers.kommo.com/reference/edit-stage"""
+        path = f"/api/v4/leads/pipelines/{pipeline_id}/statuses/{status_id}"
+        self._request("rename stage", "PATCH", path, body={"name": name})
+
     def create_custom_fields(self, entity: str, definitions: Body) -> list[FieldReply]:
         path = f"/api/v4/{entity}/custom_fields"
         return self._written("create fields", "POST", path, definitions, "custom_fields", FieldReply.read)

@@ -75,6 +75,7 @@ class Purpose(Enum):
     USERS = "users"
     LOSS_REASONS = "loss_reasons"
     LIMITS = "limits"
+    STAGES = "stages"
     TOKEN = "token"
 
 
@@ -101,6 +102,8 @@ PURPOSES = {
     "subscribe webhook": Purpose.WEBHOOKS,
     "unsubscribe webhook": Purpose.WEBHOOKS,
     "read users": Purpose.USERS,
+    "create stages": Purpose.STAGES,
+    "rename stage": Purpose.STAGES,
     "read loss reasons": Purpose.LOSS_REASONS,
     "exchange token": Purpose.TOKEN,
     "find the account's new address": Purpose.TOKEN,

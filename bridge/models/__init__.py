@@ -10,6 +10,7 @@ from bridge.models.lease import WorkLease
 from bridge.models.rules import Reevaluation, RulesDraft, RulesRevision
 from bridge.models.saved_view import SavedView
 from bridge.models.second_factor import SecondFactor
+from bridge.models.stage_in_kommo import StageInKommo
 from bridge.models.trouble import Trouble
 from bridge.models.unread_lead import UnreadLead
 from bridge.models.webhook import WebhookEvent, WebhookItem
@@ -42,6 +43,7 @@ __all__ = [
     "RulesRevision",
     "SavedView",
     "SecondFactor",
+    "StageInKommo",
     "Trouble",
     "UnreadLead",
     "WebhookEvent",

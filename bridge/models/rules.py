@@ -18,6 +18,8 @@ class RulesDraft(models.Model):
     pipeline = models.OneToOneField(Pipeline, models.CASCADE, related_name="draft", verbose_name=_("pipeline"))
     document = models.TextField(editable=False)
     base = models.TextField(editable=False)
+    # What publishing asks of Kommo besides, by the keys of stages (bridge/configuration/stage_wishes.py).
+    in_kommo = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     started_at = models.DateTimeField(_("started"))
     saved_at = models.DateTimeField(_("saved"))

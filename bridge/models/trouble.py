@@ -30,6 +30,7 @@ class Trouble(models.Model):
         ROBOTS = "robots", _("another robot answers our leads")
         CREATES = "creates", _("new leads")
         PLAN = "plan", _("room in Kommo's plan")
+        STAGES = "stages", _("stages made or renamed in Kommo")
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="troubles", verbose_name=_("account"))
     subject = models.CharField(_("what"), max_length=20, choices=Subject)

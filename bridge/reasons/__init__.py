@@ -7,7 +7,7 @@ answered are never translated.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from django.utils import timezone
@@ -16,6 +16,7 @@ from django.utils.translation import gettext, ngettext
 
 from bridge.configuration import sentences
 from bridge.reasons.known import SENTENCES, TOLD_OTHERWISE
+from bridge.reasons.problems import PROBLEMS
 from leads.models.lead import ATTRIBUTES
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -31,6 +32,8 @@ SHAPES = {
     "span": r"(?:\d+ \w+ ?){1,2}|at once",
     "weekday": r"\w+days",
 }
+# In a problem, what stands in quotes ends with them; there may be nothing behind it.
+IN_PROBLEMS = {**SHAPES, "key": "[^”]*", "other": "[^”]*", "rest": ".*"}
 # Attributes within a comparison. Not those that are plain words as well, such as “name”.
 NAMED = re.compile(rf"\b(?:{'|'.join(name for name in ATTRIBUTES if '_' in name)}|custom\.\w+)\b")
 
@@ -38,6 +41,14 @@ NAMED = re.compile(rf"\b(?:{'|'.join(name for name in ATTRIBUTES if '_' in name)
 def told(reason: str) -> str:
     """Return a reason in the active language."""
     return "; ".join(map(_piece, reason.split("; "))) if reason else ""
+
+
+def problem(text: str) -> str:
+    """Return what the configuration has against itself in plain words; one nobody has words for as it is."""
+    for pattern, sentence in PROBLEM_PATTERNS:
+        if found := pattern.fullmatch(text):
+            return gettext(sentence) % found.groupdict()
+    return text
 
 
 def _piece(text: str) -> str:
@@ -89,10 +100,10 @@ TELLING: dict[str, Callable[[str], str]] = {
 }
 
 
-def _pattern(sentence: str) -> re.Pattern[str]:
+def _pattern(sentence: str, shapes: Mapping[str, str] = SHAPES) -> re.Pattern[str]:
     texts_and_names = PLACEHOLDER.split(sentence)
     parts = [
-        f"(?P<{part}>{SHAPES.get(part, NAME)})" if number % 2 else re.escape(part)
+        f"(?P<{part}>{shapes.get(part, NAME)})" if number % 2 else re.escape(part)
         for number, part in enumerate(texts_and_names)
     ]
     return re.compile("".join(parts))
@@ -100,3 +111,4 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 
 PLAIN = {sentence for sentence in SENTENCES if "%(" not in sentence} | TOLD_OTHERWISE.keys()
 PATTERNS = [(_pattern(sentence), sentence) for sentence in (*SENTENCES, *TOLD_OTHERWISE) if "%(" in sentence]
+PROBLEM_PATTERNS = [(_pattern(said, IN_PROBLEMS), sentence) for said, sentence in PROBLEMS.items()]

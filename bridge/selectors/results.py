@@ -349,6 +349,29 @@ def _followups(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
     ]
 
 
+def of_sequence(pipeline: Pipeline, slug: str, period: Period) -> dict[int, dict[str, int]]:
+    """Return what became of the messages of each step of a sequence: the numbers of the results. One query.
+
+    Besides, how many did not reach the lead: of these nothing else is counted.
+    """
+    names = ("sent", "not_delivered", "answered", "booked", "opted_out")
+    arrived = Q(state=SENT)
+    tried = Attempt.objects.filter(period.of("created_at"), state__in=[SENT, Attempt.State.NOT_DELIVERED])
+    rows = tried.filter(enrollment__sequence__pipeline=pipeline, enrollment__sequence__slug=slug)
+    counted = (
+        rows.order_by("step")
+        .values_list("step")
+        .annotate(
+            sent=Count("pk", filter=arrived),
+            not_delivered=Count("pk", filter=~arrived),
+            answered=Count("answered_at", filter=arrived),
+            booked=Count("booked_at", filter=arrived),
+            opted_out=Count("opted_out_at", filter=arrived),
+        )
+    )
+    return {step: dict(zip(names, numbers, strict=True)) for step, *numbers in counted}
+
+
 def sent(pipeline: Pipeline, period: Period) -> QuerySet[Attempt]:
     """Return the messages of follow-ups that went out in that time."""
     return Attempt.objects.filter(period.of("created_at"), state=SENT, enrollment__sequence__pipeline=pipeline)

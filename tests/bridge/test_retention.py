@@ -38,7 +38,7 @@ AS_MANY_AS = {
     "rules and their history": {
         "leads.Criterion", "leads.FieldMapping", "leads.Flow", "leads.Pipeline", "leads.Qualification", "leads.Stage",
         "leads.StageMapping", "leads.TagRule", "followups.Sequence", "followups.SequenceVersion", "followups.Step",
-        "bridge.RulesDraft", "bridge.RulesRevision", "bridge.Reevaluation",
+        "bridge.RulesDraft", "bridge.RulesRevision", "bridge.Reevaluation", "bridge.StageInKommo",
     },
     "accounts": {
         "bridge.Account", "bridge.AccountPipeline", "bridge.CallSlot", "bridge.Catalogue", "bridge.Figure",

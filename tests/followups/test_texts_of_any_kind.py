@@ -110,13 +110,14 @@ def examples(test):
     return test
 
 
-@pytest.fixture
-def page(admin_client, pipeline, conversation):
+@pytest.fixture(params=["rules_timeline", "rules_parts"])
+def page(request, admin_client, pipeline, conversation):
     conversation.lead_writes(facts={"name": "Maria Souza", "custom": FACTS})
-    url = reverse("admin:rules_message", kwargs={"pk": pipeline.pk})
+    url = reverse(f"admin:{request.param}", kwargs={"pk": pipeline.pk})
+    form = {"steps-TOTAL_FORMS": 1, "steps-INITIAL_FORMS": 0}
     # What is imported and compiled once is not what a text costs.
-    admin_client.post(url, {"preview_text": "Oi"})
-    return lambda text: admin_client.post(url, {"preview_text": text})
+    admin_client.post(url, {**form, "text": "Oi", "steps-0-text": "Oi"})
+    return lambda text: admin_client.post(url, {**form, "text": text, "steps-0-text": text})
 
 
 @FEW

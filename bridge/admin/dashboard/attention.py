@@ -16,11 +16,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from bridge.accounts import stage_names
 from bridge.admin.dashboard.remedies import remedy
 from bridge.delivery import briefings
 from bridge.doctor import CARD_WAITS_LONG_AFTER, INBOX_LATE_AFTER, Finding
 from bridge.kommo import auth
-from bridge.models import Account, AgentEvent, Card, Drift, WebhookEvent
+from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, WebhookEvent
 from bridge.reasons import told
 from bridge.selectors import stuck
 from bridge.selectors.pulse import Pulse
@@ -119,6 +120,7 @@ def concerns(accounts: list[Account], beat: Pulse, followups: Today, *, now: dat
         *_followups(followups),
         *_meetings(now),
         *_unmapped(),
+        *_renamed_stages(),
         *_probably_same(),
     ]
     return _by_urgency(found)
@@ -391,6 +393,22 @@ def _unmapped() -> Iterator[Concern]:
         title = ngettext("%(count)d flow is not mapped yet", "%(count)d flows are not mapped yet", new["count"])
         remedy = _("The agent uses names that no flow has, and no card shows them. Name a flow so, or fix the agent.")
         yield _to_map(title % new, remedy, "fields", new["since"])
+
+
+def _renamed_stages() -> Iterator[Concern]:
+    told = [
+        one
+        for row in Catalogue.objects.filter(account__connected_at__isnull=False).select_related("account")
+        for one in stage_names.renamed(row.account, row)
+    ]
+    if told:
+        title = ngettext(
+            "%(count)d stage was renamed in Kommo", "%(count)d stages were renamed in Kommo", len(told)
+        ) % {"count": len(told)}
+        names = ", ".join(f"“{one.before}” → “{one.now}”" for one in told[:CAUSES_SHOWN])
+        remedy = _("%(names)s. Call it so here too, or leave both names.") % {"names": names}
+        link = (_("Look at it"), f"{reverse('admin:rules')}?part=stages")
+        yield Concern(INFO, "edit_notifications", title, remedy=remedy, links=(link,))
 
 
 def _probably_same() -> Iterator[Concern]:

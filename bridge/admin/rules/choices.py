@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.accounts import stage_names
+from bridge.accounts.stage_names import Renamed
 from bridge.configuration import sentences
 from bridge.configuration.contradictions import SHOWN
 from bridge.configuration.document import STATUS_IDS
@@ -26,6 +28,8 @@ class Kommo:
 
     statuses: tuple[dict[str, Any], ...] = ()
     fields: tuple[dict[str, Any], ...] = ()
+    # Stages that were renamed there since staff last knew.
+    renamed: tuple[Renamed, ...] = ()
 
     @property
     def status_names(self) -> dict[int, str]:
@@ -47,13 +51,14 @@ class Kommo:
 
 
 def kommo(pipeline: Pipeline, kommo_pipeline_id: int | None) -> Kommo:
-    """Return what can be chosen from for a pipeline; two queries."""
-    link = AccountPipeline.objects.filter(pipeline=pipeline).first()
+    """Return what can be chosen from for a pipeline; four queries."""
+    link = AccountPipeline.objects.filter(pipeline=pipeline).select_related("account").first()
     row = Catalogue.objects.filter(account=link.account_id).first() if link else None
-    if row is None:
+    if link is None or row is None:
         return Kommo()
     bound = next((one for one in row.pipelines if one["id"] == kommo_pipeline_id), None)
-    return Kommo(tuple(bound["statuses"]) if bound else (), tuple(row.lead_fields))
+    renamed = stage_names.renamed(link.account, row)
+    return Kommo(tuple(bound["statuses"]) if bound else (), tuple(row.lead_fields), tuple(renamed))
 
 
 def attributes() -> list[str]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bridge.admin.rules import choices
+from bridge.admin.rules import choices, step_results, timelines
 from bridge.admin.rules.fields import columns, records
 from bridge.admin.rules.forms.conversation import MappingForm
 from bridge.admin.rules.forms.fields import FieldForm, FlowsForm, TagForm
@@ -18,6 +19,8 @@ from bridge.admin.rules.forms.sequences import SequenceForm, StepForm
 from bridge.admin.rules.forms.stages import PlacesForm, StageForm
 from bridge.admin.rules.keys import free_key
 from bridge.configuration import document, yaml_file
+from bridge.configuration.stage_wishes import Wish, Wishes
+from bridge.models import StageInKommo
 from leads.models import Pipeline, UnmappedConversationStage, UnmappedFlow
 
 # How many conversation stages without a mapping are offered at once.
@@ -25,12 +28,14 @@ OFFERED = 20
 
 
 class Editor:
-    """One page of rules. `said` is what it starts from: the open draft, or what holds."""
+    """One page of rules. `said`: what it starts from, the open draft or what holds; `wishes`: what it asks of Kommo."""
 
     key: ClassVar[str]
 
-    def __init__(self, row: Pipeline, said: document.Pipeline, data: Any = None) -> None:
-        self.row, self.said, self.data = row, said, data
+    def __init__(
+        self, row: Pipeline, said: document.Pipeline, data: Any = None, *, wishes: Wishes | None = None
+    ) -> None:
+        self.row, self.said, self.data, self.wishes = row, said, data, wishes or {}
         self.kommo = choices.kommo(row, said.kommo_pipeline_id)
         self.build()
 
@@ -45,6 +50,10 @@ class Editor:
     def wanted(self) -> document.Pipeline:
         """Return the document with what the forms say; they are valid."""
         raise NotImplementedError
+
+    def in_kommo(self) -> Wishes | None:
+        """Return what publishing is to ask of Kommo; None where the page has nothing to do with it."""
+        return None
 
     def context(self) -> dict[str, Any]:
         return {}
@@ -67,7 +76,21 @@ class Stages(Editor):
         self.form = PlacesForm(self.data, initial={name: getattr(said, name) for name in PlacesForm.base_fields})
         for field in self.form.fields.values():
             field.offer(said.stages, none=_("nowhere: it stays where it is"))  # type: ignore[attr-defined]
-        self.stages = records(StageForm, "stages", said.stages, self.data, StageForm.initial_of, kommo=self.kommo)
+        told = {one.stage.key: one for one in self.kommo.renamed if one.stage.pipeline_id == self.row.pk}
+        asked = (
+            StageInKommo.objects.filter(stage__pipeline=self.row).exclude(wish="", answer="").select_related("stage")
+        )
+        self.stages = records(
+            StageForm,
+            "stages",
+            said.stages,
+            self.data,
+            StageForm.initial_of,
+            kommo=self.kommo,
+            wishes=self.wishes,
+            renamed=told,
+            asked={one.stage.key: one for one in asked},
+        )
 
     def forms(self) -> Iterator[Any]:
         yield from (self.form, self.stages)
@@ -78,6 +101,11 @@ class Stages(Editor):
             stages[0] = replace(stages[0], same_rank_as_previous=False)
         without = tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages))
         return replace(self.said, stages=_with_keys(stages), without=without, **self.form.cleaned_data)
+
+    def in_kommo(self) -> dict[str, Wish]:
+        stages, forms = self.wanted().stages, self.stages.ordered_forms
+        wishes = ((stage.key, form.to_wish()) for stage, form in zip(stages, forms, strict=True))
+        return {key: wish for key, wish in wishes if wish}
 
     def context(self) -> dict[str, Any]:
         bound = sum(1 for stage in self.said.stages if stage.kommo_status_id)
@@ -220,7 +248,12 @@ class SequenceEditor(Editor):
         return replace(self.said, sequences=tuple(new if one.slug == self.slug else one for one in self.said.sequences))
 
     def context(self) -> dict[str, Any]:
-        return {"form": self.form, "steps": self.steps, "sequence": self.old}
+        now = timezone.now()
+        timeline = timelines.of(self.said, self.old, now=now) if self.old else []
+        results = step_results.beside(self.row, self.old, now=now) if self.old else []
+        for form in self.steps.forms:
+            form.show_results(results)
+        return {"form": self.form, "steps": self.steps, "sequence": self.old, "timeline": timeline}
 
 
 EDITORS: dict[str, type[Editor]] = {one.key: one for one in (Stages, Conversation, Qualification, Fields, Hours)}

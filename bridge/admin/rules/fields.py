@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.forms import BaseFormSet, formset_factory
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -155,6 +156,8 @@ class RecordForm(Labelled):
     """
 
     record: ClassVar[type[Record]]
+    # The box that tells one row of a list from the others.
+    named_by: ClassVar[str]
     place = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, olds: Sequence[Record] = (), **kwargs: Any) -> None:
@@ -175,6 +178,11 @@ class RecordForm(Labelled):
             if str(place or 0).isdigit() and place not in (None, "") and int(place) < len(self.olds)
             else None
         )
+
+    @property
+    def title(self) -> str:
+        """Return what the row is called by those who hear the page."""
+        return Truncator(self[self.named_by].value() or _("a new one")).chars(60)
 
     def values(self) -> dict[str, Any]:
         """Return the record's attributes as the form has them."""

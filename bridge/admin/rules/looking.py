@@ -1,10 +1,11 @@
-"""Looking before publishing: who would move, what a message says to a real lead, when a sequence would speak.
+"""Looking before publishing: who would move, when a sequence would speak, and what its messages say to a real lead.
 
 Each answers with a piece of a page, made of the form as it stands there, whether or not it has been saved.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -17,13 +18,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bridge.admin.rules import timelines
+from bridge.admin.rules import places, timelines
 from bridge.admin.rules.editors import EDITORS, SequenceEditor
+from bridge.admin.rules.forms.hours import HoursForm
 from bridge.configuration import compiling, document, drafts, revisions, whatif
 from bridge.configuration.problems import Problem, RefusedError
 from bridge.configuration.whatif import Outlook
 from bridge.models import RulesRevision
-from followups import texts
+from followups import chips, texts
+from followups.models import Sequence
 from leads.models import Lead, Pipeline
 
 # How long one request looks at leads before it shows how far it got.
@@ -55,8 +58,8 @@ class Group:
 
 
 def addresses(row: Pipeline, request: HttpRequest) -> dict[str, str]:
-    parts = ("what_if", "message", "timeline")
-    return {part: reverse(f"admin:rules_{part}", kwargs={"pk": row.pk}) for part in parts}
+    names = ("what_if", "timeline", "parts")
+    return {name: reverse(f"admin:rules_{name}", kwargs={"pk": row.pk}) for name in names}
 
 
 def what_if(request: HttpRequest, row: Pipeline) -> HttpResponse:
@@ -90,35 +93,84 @@ def what_if(request: HttpRequest, row: Pipeline) -> HttpResponse:
     return render(request, "admin/rules/what_if.html", context)
 
 
-def message(request: HttpRequest, row: Pipeline) -> HttpResponse:
-    """Answer what a text says to a real lead: the one searched for, or the newest."""
-    said = str(request.POST.get("preview_text", ""))
-    context: dict[str, Any] = {"lead": None, "error": "", "text": ""}
-    if request.user.has_perm("leads.view_lead"):
-        context["lead"] = _lead(row, request.POST.get("lead", ""))
+def timeline(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    """Answer when the sequence in the form would speak to a lead who starts now, and beside each text how it reads.
+
+    To the lead searched for, or the newest; to an example where staff may not see leads, or there are none.
+    """
+    draft, now = drafts.prepared(row), timezone.now()
+    slug = request.POST.get("slug") or None
+    editor = SequenceEditor(row, draft.wanted, request.POST, slug=slug)
+    is_valid = editor.is_valid()
+    lead = _lead(row, request.POST.get("lead", "")) if request.user.has_perm("leads.view_lead") else None
+    stops: list[timelines.Stop] = []
+    if is_valid:
+        wanted = editor.wanted()
+        edited = wanted.sequences[-1] if slug is None else next(one for one in wanted.sequences if one.slug == slug)
+        stops = timelines.of(wanted, edited, now=now, lead=lead)
+    at = {stop.number: stop.moment for stop in stops}
+    places = {form.prefix: number for number, form in enumerate(editor.steps.ordered_forms, 1)} if is_valid else {}
+    is_reminder = request.POST.get("starts_on", editor.old.starts_on if editor.old else "") == MEETING_SCHEDULED
+    meeting = timelines.meeting_at(draft.wanted, now=now)
+    readings = [
+        (
+            form,
+            _reading(
+                str(form["text"].value() or form["instruction"].value() or ""),
+                timelines.facts(
+                    draft.wanted,
+                    lead,
+                    at=at.get(places.get(form.prefix), now),
+                    meeting=meeting,
+                    is_reminder=is_reminder,
+                ),
+                is_reminder=is_reminder,
+            ),
+        )
+        for form in editor.steps.forms
+    ]
+    context = {
+        "timeline": stops,
+        "is_invalid": not is_valid,
+        "readings": readings,
+        "to": lead.name or lead.phone if lead else "",
+        "sample": texts.SAMPLE["name"],
+    }
+    answer = render(request, "admin/rules/looked.html", context)
+    if not is_valid:
+        # What was shown last stays: one mistake must not take the whole of it away.
+        answer.headers["HX-Reswap"] = "none"
+    return answer
+
+
+MEETING_SCHEDULED = Sequence.StartsOn.MEETING_SCHEDULED
+
+
+def _reading(said: str, facts: Mapping[str, Any], *, is_reminder: bool) -> dict[str, Any]:
+    """Return how a text arrives, or what is wrong with it."""
+    if not said.strip():
+        return {}
     try:
         texts.check(said)
         texts.check_names(said)
-        context["holes"] = texts.holes(said)
-        facts = texts.facts_of(context["lead"], at=timezone.now()) if context["lead"] else texts.SAMPLE
-        context["text"] = texts.render(said, facts)
-        context["sample"] = None if context["lead"] else texts.SAMPLE["name"]
+        return {"text": texts.render(said, facts), "holes": texts.holes(said, has_meeting=is_reminder)}
     except texts.BrokenTextError as error:
-        context["error"] = str(error)
-    return render(request, "admin/rules/message.html", context)
+        return {"error": str(error)}
 
 
-def timeline(request: HttpRequest, row: Pipeline) -> HttpResponse:
-    """Answer when the sequence in the form would speak to a lead who starts now."""
-    draft = drafts.prepared(row)
-    slug = request.POST.get("slug") or None
-    editor = SequenceEditor(row, draft.wanted, request.POST, slug=slug)
-    stops: list[timelines.Stop] = []
-    if editor.is_valid():
-        wanted = editor.wanted()
-        edited = wanted.sequences[-1] if slug is None else next(one for one in wanted.sequences if one.slug == slug)
-        stops = timelines.of(wanted, edited, now=timezone.now())
-    return render(request, "admin/rules/timeline.html", {"timeline": stops, "is_invalid": not stops})
+def holidays(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    """Answer with the states of the country that is chosen, and its next holidays."""
+    data = request.POST.copy()
+    if data.get("holidays_subdivision", "") not in dict(places.states(data.get("holidays_country", ""))):
+        data["holidays_subdivision"] = ""
+    form = HoursForm(data, initial=HoursForm.initial_of(drafts.prepared(row).wanted))
+    return render(request, "admin/rules/holidays.html", {"form": form, "may_change": True, "row": row})
+
+
+def parts(request: HttpRequest, row: Pipeline) -> HttpResponse:
+    """Answer with a text in words and chips, as the editor shows it."""
+    said = str(request.POST.get("text", ""))[: texts.LONGEST_TEXT]
+    return render(request, "admin/rules/parts.html", {"parts": chips.parts(said.replace("\r\n", "\n"))})
 
 
 def map_at_once(row: Pipeline, text: str, does: str, *, author: Any) -> RulesRevision:

@@ -17,12 +17,15 @@ from django.utils.translation import gettext_noop, ngettext
 from django.views.decorators.http import require_POST
 
 from bridge.admin.base import is_id
-from bridge.admin.confirm import asks_again, is_fresh, question
-from bridge.admin.rules import choices, looking, timelines, undoing
+from bridge.admin.confirm import is_fresh, question
+from bridge.admin.rules import choices, in_kommo, looking, mistakes, timelines, undoing
 from bridge.admin.rules.editors import EDITORS, Editor, SequenceEditor
 from bridge.admin.rules.frame import ICONS, address, may_change, page, show
-from bridge.configuration import compiling, drafts, reevaluation, revisions, sentences
+from bridge.admin.rules.mistakes import Mistake
+from bridge.configuration import compiling, document, drafts, reevaluation, revisions, sentences
 from bridge.configuration.problems import RefusedError
+from bridge.configuration.records import keys_of
+from bridge.configuration.stage_wishes import Wishes
 from bridge.models import Reevaluation, RulesRevision
 from leads.models import Pipeline, UnmappedConversationStage
 
@@ -65,12 +68,19 @@ def section(request: HttpRequest, row: Pipeline, section: str) -> HttpResponse:
         return _sequences(request, row)
     if section not in EDITORS:
         return redirect(address("overview", row))
-    return _edit(request, row, lambda said, data: EDITORS[section](row, said, data), f"edit_{section}")
+    return _edit(
+        request,
+        row,
+        lambda draft, data: EDITORS[section](row, draft.wanted, data, wishes=draft.in_kommo),
+        f"edit_{section}",
+    )
 
 
 def sequence(request: HttpRequest, row: Pipeline, slug: str = "") -> HttpResponse:
     """Edit one sequence; without a slug, begin a new one."""
-    return _edit(request, row, lambda said, data: SequenceEditor(row, said, data, slug=slug or None), "edit_sequence")
+    return _edit(
+        request, row, lambda draft, data: SequenceEditor(row, draft.wanted, data, slug=slug or None), "edit_sequence"
+    )
 
 
 def remove_sequence(request: HttpRequest, row: Pipeline, slug: str) -> HttpResponse:
@@ -103,33 +113,32 @@ def _sequences(request: HttpRequest, row: Pipeline) -> HttpResponse:
 def _edit(request: HttpRequest, row: Pipeline, editor_of: Callable[..., Editor], template: str) -> HttpResponse:
     """Show a part of the draft as a form; a valid one becomes the draft."""
     draft = drafts.prepared(row)
-    problems: list[str] = []
+    wrong: list[Mistake] = []
     if request.method == "POST":
         if not may_change(request):
             raise PermissionDenied
-        editor = editor_of(draft.wanted, request.POST)
+        editor = editor_of(draft, request.POST)
         if editor.is_valid():
             wanted = editor.wanted()
-            problems = [problem.text for problem in drafts.problems(wanted)]
-            if not problems:
-                answer = _keep(request, row, wanted)
+            wrong = mistakes.of_problems(drafts.problems(wanted), editor.forms())
+            if not wrong:
+                answer = _keep(request, row, wanted, editor.in_kommo())
                 if answer:
                     return answer
-                problems = [_(OUT_OF_DATE)]
+                wrong = [Mistake(_(OUT_OF_DATE))]
+        else:
+            wrong = mistakes.of_forms(editor.forms())
     else:
-        editor = editor_of(draft.wanted, None)
-    context = editor.context() | {
-        "problems": problems,
-        "editor": editor,
-        "has_errors": bool(request.POST) and not problems,
-    }
+        editor = editor_of(draft, None)
+    context = editor.context() | {"mistakes": wrong, "editor": editor}
     return show(request, template, row, editor.key, prepared=draft, looking=looking.addresses(row, request), **context)
 
 
-def _keep(request: HttpRequest, row: Pipeline, wanted: Any) -> HttpResponse | None:
+def _keep(request: HttpRequest, row: Pipeline, wanted: Any, wishes: Wishes | None) -> HttpResponse | None:
     """Save the draft and go on to where staff asked to; None when their page was out of date."""
+    seen, now = request.POST.get("seen", ""), timezone.now()
     try:
-        drafts.save(row, wanted, author=request.user, now=timezone.now(), seen=request.POST.get("seen", ""))
+        drafts.save(row, wanted, author=request.user, now=now, seen=seen, in_kommo=wishes)
     except drafts.StaleDraftError:
         return None
     if "review" in request.POST:
@@ -143,10 +152,9 @@ def _keep(request: HttpRequest, row: Pipeline, wanted: Any) -> HttpResponse | No
 
 def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
     """Show what publishing the draft would change, and publish it."""
-    problems: list[str] = []
+    wrong: list[Mistake] = []
     if request.method == "POST":
-        # A roll-back may wait as a draft for days: whoever lets it hold is asked, not only whoever prepared it.
-        if not is_fresh(request) and _rolls_back(row) and (asked := question(request)) is not None:
+        if not is_fresh(request) and _asks_who_it_is(request, row) and (asked := question(request)) is not None:
             return asked
         try:
             return _publish(request, row)
@@ -154,7 +162,7 @@ def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
             messages.warning(request, _("The draft or the rules have changed since you looked. Look again."))
             return redirect(request.path)
         except RefusedError as error:
-            problems = [problem.text for problem in error.problems]
+            wrong = mistakes.of_problems(error.problems, ())
     draft = drafts.prepared(row)
     if not draft.is_changed:
         messages.info(request, _("There is no draft: the rules hold as they are."))
@@ -166,37 +174,60 @@ def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
         row,
         "review",
         prepared=draft,
-        changes=sentences.changes(draft.live, draft.wanted, kommo.status_names),
+        changes=sentences.changes(draft.live, draft.wanted, kommo.status_names, draft.in_kommo),
         conflicts=sentences.sections_of(draft.conflicts),
-        problems=problems or [problem.text for problem in drafts.problems(draft.wanted)],
+        mistakes=wrong or mistakes.of_problems(drafts.problems(draft.wanted), ()),
         # Whoever changes where leads belong is asked about those that are there; nothing is chosen for them.
         decides=not compiling.lead_alike(draft.live, draft.wanted),
         looking=looking.addresses(row, request),
+        in_kommo=in_kommo.told(draft),
+        unbound=in_kommo.newly_unbound(draft, kommo),
     )
 
 
-def _rolls_back(row: Pipeline) -> bool:
+# Going back on these brings back nothing that anybody was kept from: leads stay where they are, and nobody is written
+# to who was not before.
+HARMLESS = frozenset(
+    {"name", "stage_mappings", "qualification", "fields", "tags", "flows", "words_for_nothing", "locale"}
+)
+
+
+def _asks_who_it_is(request: HttpRequest, row: Pipeline) -> bool:
+    """Say whether publishing goes back to older rules and so moves leads, or changes who is written to, or when."""
     # What was changed past the drafts is a revision first, so that also the one before it counts as older.
     revisions.note(row, now=timezone.now())
-    return revisions.restored_by(row, drafts.prepared(row).wanted) is not None
+    draft = drafts.prepared(row)
+    changed = {key.attribute for key in keys_of(document.Pipeline) if _differs(draft, key.attribute)}
+    if changed <= HARMLESS and not request.POST.get("move"):
+        return False
+    return revisions.restored_by(row, draft.wanted) is not None
+
+
+def _differs(draft: drafts.Prepared, name: str) -> bool:
+    return bool(getattr(draft.wanted, name) != getattr(draft.live, name))
 
 
 def _publish(request: HttpRequest, row: Pipeline) -> HttpResponse:
     now = timezone.now()
+    if not in_kommo.is_answered(request, row):
+        messages.warning(request, _("Say first what is to become of the stages in Kommo."))
+        return redirect(request.path)
     former = revisions.note(row, now=now)
     comment = request.POST.get("comment", "").strip()[:500]
-    done = revisions.publish(row, author=request.user, comment=comment, seen=request.POST.get("seen", ""), now=now)
+    seen = request.POST.get("seen", "")
+    done = revisions.publish(
+        row, author=request.user, comment=comment, seen=seen, now=now, in_kommo=in_kommo.is_wanted(request)
+    )
     said = _("Published as revision %(number)d. It holds from the next interaction on.") % {"number": done.number}
-    messages.success(request, undoing.told(request, said, done, former=former))
     if request.POST.get("move"):
         held = former if request.POST.get("move") == "all" else None
         asked = reevaluation.ask(row, by=request.user, former=held, now=now)
-        text = ngettext(
-            "%(count)d lead is asked again where it belongs, behind live traffic.",
-            "%(count)d leads are asked again where they belong, behind live traffic.",
+        said = ngettext(
+            "Published as revision %(number)d. %(count)d lead is asked again where it belongs, behind live traffic.",
+            "Published as revision %(number)d. %(count)d leads are asked again where they belong, behind live traffic.",
             asked.total,
-        ) % {"count": asked.total}
-        messages.info(request, text)
+        ) % {"number": done.number, "count": asked.total}
+    messages.success(request, undoing.told(request, said, done, former=former))
     return redirect(address("overview", row))
 
 
@@ -230,7 +261,7 @@ def map_one(request: HttpRequest, row: Pipeline) -> HttpResponse:
             said = _("“%(stage)s” is mapped from now on.") % {"stage": seen.text}
             messages.success(request, undoing.told(request, said, done, former=former))
         except RefusedError as error:
-            messages.error(request, " ".join(problem.text for problem in error.problems))
+            messages.error(request, " ".join(one.text for one in mistakes.of_problems(error.problems, ())))
     return redirect(address("section", row, section="conversation"))
 
 
@@ -269,7 +300,6 @@ def revision(request: HttpRequest, row: Pipeline, number: int) -> HttpResponse:
     )
 
 
-@asks_again
 def restore(request: HttpRequest, row: Pipeline, number: int) -> HttpResponse:
     """Make an older revision the draft and go on to review it."""
     this = get_object_or_404(RulesRevision, pipeline=row, number=number)
@@ -299,10 +329,12 @@ def urls() -> list[URLPattern]:
         path(f"{here}discard/", page(discard, changes=True), name="rules_discard"),
         path(f"{here}undo/", page(require_POST(undoing.page), changes=True), name="rules_undo"),
         path(f"{here}stop/", page(stop, changes=True), name="rules_stop"),
+        path(f"{here}keep-name/", page(in_kommo.keep_name, changes=True), name="rules_keep_name"),
         path(f"{here}map/", page(map_one, changes=True), name="rules_map"),
         path(f"{here}what-if/", page(looking.what_if), name="rules_what_if"),
-        path(f"{here}message/", page(looking.message, changes=True), name="rules_message"),
         path(f"{here}timeline/", page(looking.timeline, changes=True), name="rules_timeline"),
+        path(f"{here}holidays/", page(looking.holidays, changes=True), name="rules_holidays"),
+        path(f"{here}parts/", page(looking.parts, changes=True), name="rules_parts"),
         path(f"{here}history/", page(history), name="rules_history"),
         path(f"{here}history/<int:number>/", page(revision), name="rules_revision"),
         path(f"{here}history/<int:number>/restore/", page(restore, changes=True), name="rules_restore"),

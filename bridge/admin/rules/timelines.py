@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils import formats
@@ -14,6 +16,7 @@ from bridge.reasons import told
 from followups import schedule, texts
 from followups.models import Sequence
 from followups.schedule import Hours
+from leads.models import Lead
 
 # A meeting to show reminders with: far enough ahead for all usual ones, at an hour at which people meet.
 MEETING_IN = timedelta(days=3)
@@ -24,24 +27,54 @@ FREE_TEXT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Stop:
-    """One thing on the timeline. `note`: why it is not when one would expect it."""
+    """One thing on the timeline. `note`: why it is not when one would expect it; `number`: which step says it."""
 
+    moment: datetime
     at: str
     title: str
-    text: str
+    text: str = ""
     note: str = ""
     kind: str = "message"
     warning: str = ""
+    number: int | None = None
 
 
-def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetime) -> list[Stop]:
-    """Return the stops in order: our message (or today), the steps, then giving up or the meeting."""
+def meeting_at(pipeline: document.Pipeline, *, now: datetime) -> datetime:
+    """Return when the meeting is that all of a page speaks of."""
+    there = (now + MEETING_IN).astimezone(ZoneInfo(pipeline.time_zone))
+    return there.replace(hour=MEETING_HOUR, minute=0, second=0, microsecond=0)
+
+
+def facts(
+    pipeline: document.Pipeline, lead: Lead | None, *, at: datetime, meeting: datetime, is_reminder: bool
+) -> Mapping[str, Any]:
+    """Return what a text that leaves then may speak of: of a real lead, or of an example.
+
+    A reminder speaks of the meeting that the timeline shows, whoever gets it; all else of the lead's own.
+    """
+    zone = ZoneInfo(pipeline.time_zone)
+    shown = texts.meeting_told(meeting, at=at, clock=zone, locale=pipeline.locale, link=texts.SAMPLE["meeting"]["link"])
+    if lead is None:
+        return {**texts.SAMPLE, "meeting": shown}
+    known = texts.facts_of(lead, at=at)
+    return known | {"meeting": shown} if is_reminder else known
+
+
+def of(
+    pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetime, lead: Lead | None = None
+) -> list[Stop]:
+    """Return the stops in order: our message (or today), the steps, then giving up or the meeting.
+
+    lead: to whom the texts are said; without one, to an example.
+    """
     zone = ZoneInfo(pipeline.time_zone)
     is_reminder = sequence.starts_on == Sequence.StartsOn.MEETING_SCHEDULED
-    meeting = (now + MEETING_IN).astimezone(zone).replace(hour=MEETING_HOUR, minute=0, second=0, microsecond=0)
-    raw: list[tuple[datetime, str, str, str, str, str]] = [
-        (now, _("A meeting is booked") if is_reminder else _("Our message"), "", "", "start", "")
-    ]
+    meeting = meeting_at(pipeline, now=now)
+
+    def stop(moment: datetime, title: str, **more: Any) -> Stop:
+        return Stop(moment, formats.date_format(moment.astimezone(zone), "D d/m H:i"), title, **more)
+
+    stops = [stop(now, _("A meeting is booked") if is_reminder else _("Our message"), kind="start")]
     anchor, last_meant, reminded_at = now, now, None
     steps = list(enumerate(sequence.steps, start=1))
     if is_reminder:
@@ -53,10 +86,13 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
             if step.before is not None
             else schedule.after(anchor, step.delay or timedelta(), hours, pipeline.time_zone)
         )
-        words = step.instruction or step.text
-        title, said = _("Message %(number)d") % {"number": number}, texts.render(words, texts.SAMPLE)
+        words, title = step.instruction or step.text, _("Message %(number)d") % {"number": number}
+        said = texts.render(
+            words, facts(pipeline, lead, at=due.at if due else anchor, meeting=meeting, is_reminder=is_reminder)
+        )
         if due is None:
-            raw.append((anchor, title, said, _("the hours allow no moment at all"), "never", ""))
+            note = _("the hours allow no moment at all")
+            stops.append(stop(anchor, title, text=said, note=note, kind="never", number=number))
             break
         meant = meeting - step.before if step.before is not None else anchor + (step.delay or timedelta())
         why = schedule.left_out(
@@ -70,22 +106,23 @@ def of(pipeline: document.Pipeline, sequence: document.Sequence, *, now: datetim
         )
         last_meant = meant
         if why:
-            raw.append((due.at, title, said, told(why), "never", ""))
+            stops.append(stop(due.at, title, text=said, note=told(why), kind="never", number=number))
             continue
         late = due.at > now + FREE_TEXT_FOR and not step.template_id
         warnings = [_needs_template()] if late else []
-        warnings += [_leaves_a_hole(hole) for hole in texts.holes(words, has_meeting=is_reminder)]
-        raw.append((due.at, title, said, _shifted(meant, due.at), "message", " · ".join(warnings)))
+        warnings += [leaves_a_hole(hole) for hole in texts.holes(words, has_meeting=is_reminder)]
+        warning = " · ".join(warnings)
+        stops.append(stop(due.at, title, text=said, note=_shifted(meant, due.at), warning=warning, number=number))
         reminded_at = due.at if is_reminder else None
         anchor = due.at
     if is_reminder:
-        raw.append((meeting, _("The meeting"), "", "", "end", ""))
+        stops.append(stop(meeting, _("The meeting"), kind="end"))
     elif sequence.give_up_after and sequence.give_up_stage:
         names = {stage.key: stage.name for stage in pipeline.stages}
         title = _("Ended without an answer: %(stage)s") % {"stage": names.get(sequence.give_up_stage, "?")}
         note = _("after %(time)s of silence") % {"time": sentences.duration(sequence.give_up_after)}
-        raw.append((anchor + sequence.give_up_after, title, "", note, "end", ""))
-    return _told(raw, zone)
+        stops.append(stop(anchor + sequence.give_up_after, title, note=note, kind="end"))
+    return stops
 
 
 def hours_of(pipeline: document.Pipeline) -> Hours:
@@ -112,19 +149,5 @@ def _needs_template() -> str:
     return _("More than 24 h after the lead's message WhatsApp may ask for an approved template")
 
 
-def _leaves_a_hole(said: str) -> str:
+def leaves_a_hole(said: str) -> str:
     return _("To somebody of whom not everything is known it says: “%(text)s”") % {"text": said}
-
-
-def _told(raw: list[tuple[datetime, str, str, str, str, str]], zone: ZoneInfo) -> list[Stop]:
-    return [
-        Stop(
-            at=formats.date_format(at.astimezone(zone), "D d/m H:i"),
-            title=title,
-            text=text,
-            note=note,
-            kind=kind,
-            warning=warning,
-        )
-        for at, title, text, note, kind, warning in raw
-    ]

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bridge.admin.leads.undoing import with_button
+from bridge.admin.rules import mistakes
 from bridge.admin.rules.frame import address
 from bridge.configuration import reevaluation, revisions
 from bridge.configuration.problems import RefusedError
@@ -44,7 +45,7 @@ def page(request: HttpRequest, row: Pipeline) -> HttpResponse:
     try:
         is_back = revisions.take_back(done, former=former, author=request.user, now=now)
     except RefusedError as error:
-        messages.error(request, " ".join(problem.text for problem in error.problems))
+        messages.error(request, " ".join(one.text for one in mistakes.of_problems(error.problems, ())))
         return redirect(address("overview", row))
     if not is_back:
         messages.warning(request, _("Not undone: the rules or their draft have been changed since."))

@@ -45,7 +45,7 @@ def edit(client, path, *, button="save", **changes):
 
 def threshold(client, pipeline, score, **more):
     answer = edit(client, page("section", pipeline, section="qualification"), min_score=score, **more)
-    assert answer.status_code == 302, answer.context["problems"]
+    assert answer.status_code == 302, answer.context["mistakes"]
     return answer
 
 

@@ -18,7 +18,7 @@ from bridge.admin.confirm import PASSWORD as FIELD
 from bridge.models import Account, ApiKey, RulesDraft, RulesRevision
 from leads.models import Qualification
 from tests.bridge.admin.people import PASSWORD, age, client_of
-from tests.bridge.admin.rules_editing import page, publish, threshold
+from tests.bridge.admin.rules_editing import edit, page, publish, threshold
 from tests.conftest import record
 
 ADD_KEY = "/admin/bridge/apikey/add/"
@@ -153,26 +153,55 @@ def test_changing_anybodys_password_asks(boss):
     assert bob.check_password("old")
 
 
-def test_rolling_back_asks_when_it_is_prepared_and_again_when_it_is_to_hold(pipeline):
+def test_going_back_is_prepared_without_a_question_and_asks_none_where_nobody_is_kept_from_anything(pipeline):
     manager = client_of(roles.MANAGER)
     threshold(manager, pipeline, 55)
     publish(manager, pipeline)
-    prepare = page("restore", pipeline, number=1)
 
     age(manager)
-    assert "Please confirm" in manager.post(prepare).content.decode()
-    assert not RulesDraft.objects.exists()
-    assert manager.post(prepare, {FIELD: PASSWORD}).url == page("review", pipeline)
-
-    age(manager)
-    asked = publish(manager, pipeline, comment="It was right before")
-    assert "Please confirm" in asked.content.decode()
-    assert Qualification.objects.get().min_score == 55
-    manager.post(page("review", pipeline), kept(asked) | {FIELD: PASSWORD})
+    assert manager.post(page("restore", pipeline, number=1)).url == page("review", pipeline)
+    publish(manager, pipeline, comment="It was right before")
 
     assert Qualification.objects.get().min_score == 70
     revision = RulesRevision.objects.first()
     assert (revision.origin, revision.comment) == ("rolled_back", "It was right before")
+
+
+def test_going_back_asks_where_it_moves_leads(pipeline):
+    manager = client_of(roles.MANAGER)
+    threshold(manager, pipeline, 55)
+    publish(manager, pipeline)
+    manager.post(page("restore", pipeline, number=1))
+
+    age(manager)
+    asked = publish(manager, pipeline, move="all")
+    assert "Please confirm" in asked.content.decode()
+    assert Qualification.objects.get().min_score == 55
+    manager.post(page("review", pipeline), kept(asked) | {FIELD: PASSWORD})
+    assert Qualification.objects.get().min_score == 70
+
+
+@pytest.mark.parametrize(
+    ("section", "changes"),
+    [
+        ("hours", {"opt_out_words": "sair\nchega"}),
+        ("hours", {"quiet_to": "10:00"}),
+        ("stages", {"stages-0-pauses_agent": "on"}),
+    ],
+)
+def test_going_back_asks_where_it_changes_who_is_written_to(pipeline, section, changes):
+    """It may bring back what a manager took out on purpose."""
+    manager = client_of(roles.MANAGER)
+    assert edit(manager, page("section", pipeline, section=section), **changes).status_code == 302
+    publish(manager, pipeline)
+    manager.post(page("restore", pipeline, number=1))
+
+    age(manager)
+    asked = publish(manager, pipeline)
+    assert "Please confirm" in asked.content.decode()
+    assert RulesRevision.objects.count() == 2
+    manager.post(page("review", pipeline), kept(asked) | {FIELD: PASSWORD})
+    assert RulesRevision.objects.first().origin == "rolled_back"
 
 
 def test_rules_that_never_held_are_published_without_a_question(pipeline):

@@ -80,7 +80,7 @@ def test_an_admin_reads_the_record_and_a_manager_does_not(full):
     assert client_of(roles.MANAGER).get(reverse("admin:admin_logentry_changelist")).status_code == 403
 
 
-@pytest.mark.parametrize("name", ["rules_what_if", "rules_message", "rules_timeline"])
+@pytest.mark.parametrize("name", ["rules_what_if", "rules_parts", "rules_timeline"])
 def test_looking_ahead_leaves_no_line_although_a_form_travels_with_it(full, name):
     pipeline = full.pipeline_id
     address = reverse(f"admin:{name}", args=[pipeline])

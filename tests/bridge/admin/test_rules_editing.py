@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -30,7 +31,7 @@ def test_a_page_saved_as_it_was_opened_changes_nothing(staff, pipeline, playbook
         paths += [page("sequence", row, slug=one.slug) for one in row.sequences.all()]
         for path in paths:
             answer = edit(staff, path)
-            assert answer.status_code == 302, (path, answer.context["problems"], errors(answer))
+            assert answer.status_code == 302, (path, answer.context["mistakes"], errors(answer))
             draft = drafts.prepared(row)
             assert draft.wanted == draft.live, path
 
@@ -89,7 +90,7 @@ def test_a_new_stage_gets_a_key_of_its_own_and_its_place(staff, pipeline):
 def test_a_stage_that_rules_name_cannot_be_taken_away_without_a_word(staff, pipeline):
     answer = edit(staff, page("section", pipeline, section="stages"), **{"stages-2-DELETE": "on"})
     assert answer.status_code == 200
-    assert "qualified" in " ".join(answer.context["problems"])
+    assert "qualified" in " ".join(one.text for one in answer.context["mistakes"])
 
 
 def test_criteria_are_written_as_people_write_them(staff, pipeline):
@@ -166,7 +167,7 @@ def test_a_new_sequence_of_reminders_begins_in_the_draft(staff, pipeline):
         "steps-0-ORDER": 1,
     }
     answer = edit(staff, page("new_sequence", pipeline), **body)
-    assert answer.status_code == 302, (answer.context["problems"], errors(answer))
+    assert answer.status_code == 302, (answer.context["mistakes"], errors(answer))
     new = drafts.prepared(pipeline).wanted.sequences[-1]
     assert (new.slug, new.steps[0].before) == ("boas_vindas", timezone.timedelta(hours=2))
 
@@ -177,11 +178,14 @@ def test_a_new_sequence_of_reminders_begins_in_the_draft(staff, pipeline):
 def test_a_message_reads_as_the_real_lead_would_get_it(staff, pipeline):
     record(pipeline, "+5581988887777", name="João Lima")
     record(pipeline, name="Maria Souza")
-    said = {"preview_text": "Olá {{ first_name }}!"}
 
-    assert "Olá Maria!" in staff.post(page("message", pipeline), said).content.decode()
-    assert "Olá João!" in staff.post(page("message", pipeline), {**said, "lead": "8888-7777"}).content.decode()
-    assert "line 1" in staff.post(page("message", pipeline), {"preview_text": "{{ name"}).content.decode()
+    def read(text, **more):
+        form = {"steps-TOTAL_FORMS": 1, "steps-INITIAL_FORMS": 0, "steps-0-text": text, **more}
+        return staff.post(page("timeline", pipeline), form).content.decode()
+
+    assert "Olá Maria!" in read("Olá {{ first_name }}!")
+    assert "Olá João!" in read("Olá {{ first_name }}!", lead="8888-7777")
+    assert "line 1" in read("{{ name")
 
 
 def test_the_timeline_of_a_form_nobody_saved_is_shown(staff, pipeline):
@@ -192,6 +196,46 @@ def test_the_timeline_of_a_form_nobody_saved_is_shown(staff, pipeline):
     stops = staff.post(page("timeline", pipeline), body).context["timeline"]
 
     assert [stop.kind for stop in stops] == ["start", "message", "message", "message", "end"]
+
+
+def looked_at(staff, pipeline, slug, **changes):
+    editor = staff.get(page("sequence", pipeline, slug=slug)).context["editor"]
+    return staff.post(page("timeline", pipeline), boxes(editor.forms()) | {"slug": slug, **changes})
+
+
+def test_a_reminder_speaks_of_the_meeting_that_the_timeline_shows(staff, pipeline):
+    record(pipeline, name="Maria Souza")
+    texts = {"steps-0-text": "{{ meeting.when }}", "steps-1-text": "{{ meeting.starts_at }}"}
+    for lead in ("", "nobody of this name"):
+        answer = looked_at(staff, pipeline, "meeting_reminders", lead=lead, **texts)
+        *messages, meeting = [stop for stop in answer.context["timeline"] if stop.kind != "start"]
+        there = meeting.moment.astimezone(ZoneInfo(pipeline.time_zone))
+        said = [reading["text"] for _form, reading in answer.context["readings"]]
+        assert said[0] in (f"amanhã às {there:%H:%M}", f"hoje às {there:%H:%M}")
+        assert said[1] == f"{there:%d/%m} às {there:%H:%M}"
+        assert sorted(stop.text for stop in messages) == sorted(said)
+
+
+def test_one_mistake_takes_neither_the_timeline_nor_the_other_texts_away(staff, pipeline):
+    record(pipeline, name="Maria Souza")
+    answer = looked_at(staff, pipeline, "reengagement", **{"steps-1-text": "{{ first_nam }}"})
+    assert answer.headers["HX-Reswap"] == "none"
+    first, second, third = (reading for _form, reading in answer.context["readings"])
+    assert first["text"].startswith("Oi, Maria!") and third["text"]
+    assert "first_name" in second["error"]
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("pt-br", "você quis dizer"), ("es", "¿quisiste decir"), ("en", "did you mean")],
+)
+def test_a_mistake_is_named_in_the_readers_language(staff, pipeline, language, said):
+    answer = staff.post(
+        page("timeline", pipeline),
+        {"steps-TOTAL_FORMS": 1, "steps-INITIAL_FORMS": 0, "steps-0-text": "{{ first_nam }}"},
+        headers={"accept-language": language},
+    )
+    assert said in answer.content.decode()
 
 
 def test_every_change_of_a_document_is_told_in_words(pipeline):

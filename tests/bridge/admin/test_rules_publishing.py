@@ -86,8 +86,10 @@ def test_who_may_not_see_leads_sees_how_many_and_no_names(pipeline):
     answer = client.post(page("what_if", pipeline))
 
     assert answer.context["outlook"].moving == 1 and "Maria" not in answer.content.decode()
-    said = client.post(page("message", pipeline), {"preview_text": "Olá {{ name }}"})
-    assert said.context["lead"] is None
+    form = {"steps-TOTAL_FORMS": 1, "steps-INITIAL_FORMS": 0, "steps-0-text": "Olá {{ name }}"}
+    said = client.post(page("timeline", pipeline), form)
+    assert "Olá Maria Souza" in said.content.decode(), "to an example"
+    assert said.context["to"] == ""
 
 
 def test_what_was_found_so_far_travels_with_the_page_and_only_for_the_same_rules(staff, pipeline, monkeypatch):
@@ -163,7 +165,7 @@ def test_two_people_who_edit_at_once_do_not_overwrite_each_other(staff, pipeline
 
     answer = staff.post(path, mine)
 
-    assert answer.status_code == 200 and answer.context["problems"]
+    assert answer.status_code == 200 and answer.context["mistakes"]
     assert drafts.prepared(pipeline).wanted.qualification.min_score == 55
 
 

@@ -17,6 +17,7 @@ from bridge.configuration import document
 
 class MappingForm(RecordForm):
     record = document.StageMapping
+    named_by = "conversation_stage"
 
     conversation_stage = forms.CharField(label=gettext_lazy("When the agent says"), max_length=200)
     does = forms.ChoiceField(label=gettext_lazy("the bridge"))

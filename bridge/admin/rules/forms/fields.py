@@ -32,6 +32,7 @@ class FlowsForm(Labelled):
 
 class FieldForm(RecordForm):
     record = document.Field
+    named_by = "attribute"
 
     attribute = forms.CharField(label=gettext_lazy("Of the lead"), max_length=100)
     kommo_field = forms.CharField(label=gettext_lazy("Field in Kommo"), max_length=200)
@@ -84,6 +85,7 @@ class FieldForm(RecordForm):
 
 class TagForm(RecordForm):
     record = document.Tag
+    named_by = "template"
 
     attribute = forms.CharField(label=gettext_lazy("Of the lead"), max_length=100)
     template = forms.CharField(label=gettext_lazy("Tag"), max_length=100)

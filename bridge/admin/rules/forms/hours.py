@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from zoneinfo import available_timezones
 
-import holidays
-import phonenumbers
-from babel import Locale, UnknownLocaleError
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bridge.admin.rules import choices
+from bridge.admin.rules import choices, places
 from bridge.admin.rules.fields import (
     DurationField,
     Labelled,
@@ -30,9 +27,9 @@ from leads.models import Pipeline
 
 class HoursForm(Labelled):
     name = forms.CharField(label=gettext_lazy("Name of the pipeline"), max_length=200)
-    time_zone = forms.CharField(label=gettext_lazy("Time zone"), max_length=64)
-    locale = forms.CharField(label=gettext_lazy("Amounts are read as in"), max_length=20)
-    phone_region = forms.CharField(label=gettext_lazy("Phones without a country are of"), max_length=2)
+    time_zone = forms.ChoiceField(label=gettext_lazy("Time zone"))
+    locale = forms.ChoiceField(label=gettext_lazy("Amounts are read as in"))
+    phone_region = forms.ChoiceField(label=gettext_lazy("Phones without a country are of"))
     phone_field = forms.CharField(
         label=gettext_lazy("Field of the lead that holds the phone, where cards have no contact"),
         max_length=200,
@@ -50,8 +47,8 @@ class HoursForm(Labelled):
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )
-    holidays_country = forms.CharField(label=gettext_lazy("Holidays: country"), max_length=2, required=False)
-    holidays_subdivision = forms.CharField(label=gettext_lazy("Holidays: state"), max_length=10, required=False)
+    holidays_country = forms.ChoiceField(label=gettext_lazy("Holidays: country"), required=False)
+    holidays_subdivision = forms.ChoiceField(label=gettext_lazy("Holidays: state"), required=False)
     followup_distance = DurationField(
         label=gettext_lazy("Messages of two pipelines to one phone are apart by"), required=False
     )
@@ -143,6 +140,34 @@ class HoursForm(Labelled):
     SERVES = exporting.SERVES_COLUMNS
     QUIET = ("quiet_from", "quiet_to", "sending_weekdays")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        region, country = (str(self[name].value() or "") for name in ("phone_region", "holidays_country"))
+        offered: dict[str, Any] = {
+            "time_zone": places.zones(region),
+            "locale": places.locales(str(self.initial.get("locale") or "")),
+            "phone_region": places.phone_regions(),
+            "holidays_country": [("", _("no holidays are kept")), *places.countries()],
+            "holidays_subdivision": [("", _("the whole country")), *places.states(country)],
+        }
+        for name, choices_of in offered.items():
+            self.fields[name].choices = choices_of  # type: ignore[attr-defined]
+
+    @property
+    def next_holidays(self) -> list[tuple[str, str]]:
+        country, state = (str(self[name].value() or "") for name in ("holidays_country", "holidays_subdivision"))
+        return places.next_holidays(country, state, today=timezone.localdate())
+
+    @property
+    def usual_country(self) -> str:
+        """Return the country whose holidays are offered while none are kept: the one that phones are of."""
+        region = str(self["phone_region"].value() or "")
+        return region if region in dict(places.countries()) and not self["holidays_country"].value() else ""
+
+    @property
+    def usual_country_name(self) -> str:
+        return dict(places.countries()).get(self.usual_country, "")
+
     @classmethod
     def initial_of(cls, said: document.Pipeline) -> dict[str, Any]:
         kept = said.holidays
@@ -153,20 +178,6 @@ class HoursForm(Labelled):
             | {"holidays_country": kept.holidays_country if kept else ""}
             | {"holidays_subdivision": kept.holidays_subdivision if kept else ""}
         )
-
-    def clean_time_zone(self) -> str:
-        said: str = self.cleaned_data["time_zone"]
-        if said not in available_timezones():
-            raise ValidationError(_("This is no time zone such as America/Sao_Paulo."))
-        return said
-
-    def clean_locale(self) -> str:
-        said: str = self.cleaned_data["locale"]
-        try:
-            Locale.parse(said)
-        except (UnknownLocaleError, ValueError) as error:
-            raise ValidationError(_("This is no locale such as pt_BR.")) from error
-        return said
 
     def clean_channel(self) -> str:
         said: str = self.cleaned_data["channel"].strip()
@@ -180,26 +191,10 @@ class HoursForm(Labelled):
             raise ValidationError(_("This is no address that a browser opens: it begins with https://."))
         return said
 
-    def clean_phone_region(self) -> str:
-        said: str = self.cleaned_data["phone_region"].upper()
-        if said not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValidationError(_("This is no country such as BR."))
-        return said
-
-    def clean_holidays_country(self) -> str:
-        said: str = self.cleaned_data["holidays_country"].upper()
-        if said and said not in holidays.list_supported_countries():
-            raise ValidationError(_("This is no country such as BR."))
-        return said
-
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or self.cleaned_data
         if (said.get("quiet_from") is None) != (said.get("quiet_to") is None):
             self.add_error("quiet_to", _("Quiet hours need a beginning and an end."))
-        country, state = said.get("holidays_country"), (said.get("holidays_subdivision") or "").upper()
-        if state and state not in holidays.list_supported_countries().get(country or "", []):
-            self.add_error("holidays_subdivision", _("This country has no such state."))
-        said["holidays_subdivision"] = state
         only, never = (name_key(said.get(name) or "") for name in ("serves_only_with_tag", "serves_never_with_tag"))
         if only and only == never:
             self.add_error("serves_never_with_tag", _("One tag cannot be asked for and ruled out."))

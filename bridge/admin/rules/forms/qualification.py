@@ -34,6 +34,7 @@ class ThresholdForm(Labelled):
 
 class CriterionForm(RecordForm):
     record = document.Criterion
+    named_by = "field"
 
     field = forms.CharField(label=gettext_lazy("What"), max_length=100)
     operator = forms.ChoiceField(label=gettext_lazy("How"), choices=leads.Criterion.Operator.choices)

@@ -21,7 +21,7 @@ from bridge.admin.rules.fields import (
 )
 from bridge.admin.rules.keys import free_key
 from bridge.configuration import document
-from followups import texts
+from followups import chips, texts
 from followups.models import Sequence as SequenceRow
 
 
@@ -78,6 +78,7 @@ class SequenceForm(Labelled):
 
 class StepForm(RecordForm):
     record = document.Step
+    named_by = "text"
 
     when = DurationField(label=gettext_lazy("When"))
     text = forms.CharField(
@@ -103,6 +104,32 @@ class StepForm(RecordForm):
     def initial_of(cls, one: document.Step) -> dict[str, Any]:
         names = ("text", "instruction", "template_id", "max_lateness", "weekdays", "only_on_time")
         return columns(one, names) | {"when": one.before if one.before is not None else one.delay}
+
+    @property
+    def title(self) -> str:
+        place = self["place"].value()
+        return _("Message %(number)d") % {"number": int(place) + 1} if str(place).isdigit() else _("a new one")
+
+    results: dict[str, Any] | None = None
+
+    def show_results(self, of_steps: Sequence[dict[str, Any] | None]) -> None:
+        """Take the numbers of the step that the form began as."""
+        place = self["place"].value()
+        self.results = of_steps[int(place)] if str(place).isdigit() and int(place) < len(of_steps) else None
+
+    @property
+    def text_parts(self) -> list[chips.Part]:
+        return chips.parts(str(self["text"].value() or ""))
+
+    @property
+    def instruction_parts(self) -> list[chips.Part]:
+        return chips.parts(str(self["instruction"].value() or ""))
+
+    @property
+    def names(self) -> dict[str, list[tuple[str, str]]]:
+        """Return what of a lead can be put into a text, and what it is called."""
+        offered = [(name, str(label)) for name, label in chips.NAMES.items()]
+        return {"at_once": offered[: chips.OFFERED_AT_ONCE], "others": offered[chips.OFFERED_AT_ONCE :]}
 
     def clean_text(self) -> str:
         return self._checked("text")

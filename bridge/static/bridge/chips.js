@@ -130,7 +130,8 @@
     if (button?.dataset.do === "code") showCode(button);
     if (button?.dataset.do === "unchip" && current) {
       const write = current.closest("[data-write]");
-      current.replaceWith(current.dataset.before || "");
+      // With the words that came in with it.
+      current.remove();
       choose(null, write);
       tell(write);
       write.focus();

@@ -254,7 +254,8 @@ def _longest_in_order(numbers: list[int]) -> set[int]:
         shorter = [chain for chain in chains if not chain or chain[-1] < number]
         longest: list[int] = max(shorter, key=len)
         chains.append([*longest, number])
-    return set(max(chains, key=len))
+    most: list[int] = max(chains, key=len)
+    return set(most)
 
 
 def _destinations(pipeline: document.Pipeline, names: Mapping[str, str]) -> Iterator[str]:

@@ -120,7 +120,7 @@ def is_too_late(due: datetime, now: datetime, max_lateness: timedelta | None) ->
 
 
 def is_zone(name: str) -> bool:
-    return name in _known_zones()
+    return name in known_zones()
 
 
 def zone_of(phone: str | None, stated: object, default: str) -> str:
@@ -150,11 +150,11 @@ def _zone_of_phone(phone: str) -> str | None:
     except NumberParseException:
         return None
     [zone, *others] = zones or ("",)
-    return zone if zone in _known_zones() and not others else None
+    return zone if zone in known_zones() and not others else None
 
 
 @lru_cache(maxsize=1)
-def _known_zones() -> frozenset[str]:
+def known_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 

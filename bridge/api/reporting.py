@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -18,6 +17,7 @@ from bridge.api.intake import Outcome, take_in
 from bridge.api.problems import problem
 from bridge.api.serializers import InteractionBody, Past
 from bridge.api.throttling import one_batch_at_a_time
+from followups import schedule
 
 MOST_IN_A_BATCH = 500
 # Long enough to share the cost of a commit, short enough not to keep others waiting for the lock.
@@ -112,7 +112,7 @@ def _past(request: Request) -> Past | None:
         raise exceptions.ValidationError({"history": ["This must be true or false."]})
     if zone and asked == "false":
         raise exceptions.ValidationError({"time_zone": ["A zone is named together with history=true alone."]})
-    if zone and zone not in available_timezones():
+    if zone and not schedule.is_zone(zone):
         raise exceptions.ValidationError({"time_zone": [f"There is no time zone “{zone[:64]}”."]})
     return Past(zone) if asked == "true" else None
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
-from zoneinfo import available_timezones
 
 import holidays
 import phonenumbers
@@ -25,7 +24,7 @@ from bridge.configuration.structures import Many, One, TextPairs, Texts
 from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Share, Slug, Text, Value
 from common.names import name_key
 from followups import models as followups
-from followups.schedule import WEEKDAYS
+from followups.schedule import WEEKDAYS, known_zones
 from followups.texts import BrokenTextError
 from followups.texts import check as check_text
 from leads import booking_links, serving
@@ -341,7 +340,7 @@ class Pipeline(Record):
     locale: Annotated[
         str, LocaleName(), Says("How amounts are read, and in which language sellers are written to.")
     ] = "pt_BR"
-    time_zone: Annotated[str, Choice(available_timezones(), listed=False), Says("The clock of its hours.")] = (
+    time_zone: Annotated[str, Choice(known_zones(), listed=False), Says("The clock of its hours.")] = (
         "America/Sao_Paulo"
     )
     phone_region: Annotated[

@@ -9,7 +9,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field
-from functools import partial
+from functools import cache, partial
 from types import NoneType
 from typing import Any, ClassVar, get_args, get_type_hints
 
@@ -84,6 +84,8 @@ class Key:
     meaning: str
 
 
+# What a class says of itself stays; reading it out of its annotations takes longer than reading a part of a file.
+@cache
 def keys_of(record: type[Record]) -> tuple[Key, ...]:
     """Return the keys of a record in the order in which the file has them."""
     hints = get_type_hints(record, include_extras=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def playbooks() -> list[Playbook]:
     return [Playbook(one.stem, _stages(one)) for one in files]
 
 
+# They come with the code, and stay as they are.
+@cache
 def _stages(file: Path) -> list[str]:
     return [stage.name for stage in yaml_file.parse(file.read_bytes()).pipelines[0].stages]
 

@@ -25,6 +25,7 @@ from bridge.cards.outbox import Lease
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
 from bridge.delivery.delivery import LONGEST_DRAIN, Drain
+from bridge.kommo import transport
 from bridge.kommo.abreast import Abreast
 from bridge.models import Account, CallSlot, Card
 from kommo_sandbox.server import SandboxServer
@@ -143,6 +144,12 @@ def nobody_else_is_writing(monkeypatch: pytest.MonkeyPatch) -> None:
 def nothing_stays_counted() -> None:
     """Forget what was counted by address and key: every test comes from the same one."""
     cache.clear()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listen for two seconds to a Kommo that never answers, not for twenty."""
+    monkeypatch.setattr(transport, "TIMEOUT", (5, 2))
 
 
 @pytest.fixture

@@ -772,7 +772,7 @@ def test_an_erasure_during_an_update_leaves_nothing(account, maria, pipeline, mo
 
 
 @pytest.mark.parametrize("outcome", ["500", "400", "drop_after", "timeout"])
-def test_nor_when_the_update_fails(account, maria, pipeline, kommo, monkeypatch, outcome):
+def test_nor_when_the_update_fails(account, maria, pipeline, kommo, monkeypatch, outcome, impatient):
     record(pipeline, name="Maria Lima", bill_value=1200)
     kommo.fault(outcome, path="/api/v4/leads", method="PATCH")
     assert erasing(monkeypatch, "update_leads", maria, before=True) == []

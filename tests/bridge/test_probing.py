@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from bridge import doctor
+from bridge import doctor, probing
 from bridge.inbound.probes import NAME
 from bridge.models import Account
 from bridge.probing import Probe
@@ -17,6 +20,14 @@ from kommo_sandbox.options import Options
 from leads.models import Lead
 from tests.bridge.mapped import map_every_type, read_back
 from tests.conftest import drain, record
+
+
+@pytest.fixture(autouse=True)
+def a_clock_that_goes_on(monkeypatch):
+    """Where the probe would wait for the next second of Kommo's clock, both clocks go on."""
+    with time_machine.travel(timezone.now(), tick=True) as clock:
+        monkeypatch.setattr(probing, "time", SimpleNamespace(time=time.time, sleep=clock.shift))
+        yield
 
 
 def probe(*options):

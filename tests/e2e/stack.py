@@ -26,19 +26,22 @@ from tests import schema
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
+# Most of what is waited for is there at once. A look is a request, and a hundred of them take from what they wait for.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, GROWTH = 0.02, 0.4, 1.4
 _numbers = itertools.count(1)
 
 
 def eventually(look: Callable[[], T], *, within_seconds: float = PATIENCE_SECONDS) -> T:
     """Return what `look` returns once it does so without an AssertionError; raise its last one when time is up."""
-    deadline = time.monotonic() + within_seconds
+    deadline, pause = time.monotonic() + within_seconds, FIRST_PAUSE_SECONDS
     while True:
         try:
             return look()
         except (AssertionError, StopIteration, KeyError, requests.RequestException):
             if time.monotonic() > deadline:
                 raise
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * GROWTH, LONGEST_PAUSE_SECONDS)
 
 
 def new_phone() -> str:

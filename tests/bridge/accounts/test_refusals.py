@@ -127,11 +127,6 @@ def lead(account, pipeline, kommo, settings):
     return lead_of()
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    monkeypatch.setattr("bridge.kommo.transport.TIMEOUT", (2, 0.2))
-
-
 def order(kommo, row, answer):
     """Have the call answered so: once for what passes, again and again for what does not."""
     mode, _, how = answer.partition(" ")
@@ -208,12 +203,16 @@ def test_what_is_refused_stops_what_it_was_for_and_is_told_with_a_remedy(account
 @by_row
 @pytest.mark.parametrize("answer", PASSING)
 def test_what_passes_by_itself_stops_nothing_for_good_and_is_nobodys_business(
-    account, lead, kommo, row, answer, impatient, monkeypatch
+    account, lead, kommo, row, answer, monkeypatch
 ):
     if answer == "401 once":
         monkeypatch.setattr("bridge.accounts.connection.AccountToken.refresh", lambda self, rejected: "sandbox-token")
     order(kommo, row, answer)
-    row.do(account, lead)
+    with monkeypatch.context() as brief:
+        if answer == "timeout":
+            # For this answer alone: on a busy machine any other may take as long.
+            brief.setattr("bridge.kommo.transport.TIMEOUT", (2, 0.2))
+        row.do(account, lead)
     assert state(account) == Account.State.ACTIVE
     assert not [one for one in wrong() if one.check in ("feature", "handoffs", "account")]
     assert not Trouble.objects.filter(refused=True).exists()

@@ -199,7 +199,7 @@ def test_a_refusal_is_left_to_a_person_without_kommos_words(account, maria, komm
 
 
 @pytest.mark.parametrize("mode", ["500", "429", "drop_before", "timeout"])
-def test_trouble_on_the_way_is_no_end(account, maria, kommo, mode):
+def test_trouble_on_the_way_is_no_end(account, maria, kommo, mode, impatient):
     kommo.fault(mode, count=1, path="/api/v4/contacts")
     erase(maria)
     forget(account)

@@ -33,14 +33,7 @@ pictures: $(DEV) ## take the pictures of the documents and the film of the READM
 
 check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, licences, advisories, then the suite
 	@$(MAKE) --no-print-directory -j2 -k $(CHECKS)
-	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory check-hostile
-
-# All that speaks to Kommo once more, with one that behaves as badly as accounts were seen to (packages/kommo-sandbox). On SQLite
-# alone: what Kommo does is the question, and the suite before it has asked both databases what they do.
-.PHONY: check-hostile
-check-hostile:
-	@$(PY) scripts/run_tests.py --kommo hostile -m "not served"
+	@$(PY) scripts/run_tests.py --and-hostile
 
 # Two at once, and all of them whatever one finds; what each says is shown in one piece.
 CHECKS := check-types check-safe-changes check-architecture check-schema check-lint check-format check-migrations \

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import requests
@@ -134,6 +136,21 @@ class TestFaults:
         api.fault("slow", count=1, seconds=0.05)
         assert api.get("account").ok
         assert api.journal()[0]["duration_seconds"] >= 0.05
+
+    @pytest.mark.parametrize(("mode", "applied"), [("slow", True), ("timeout", False)])
+    def test_what_is_held_goes_on_when_the_faults_are_cleared(self, api, mode, applied):
+        def named():
+            return [one["name"] for one in api.control("GET", "leads").json()["leads"]]
+
+        api.fault(mode, count=1, path="/api/v4/leads", seconds=600)
+        with ThreadPoolExecutor() as pool, suppress(requests.ConnectionError):
+            create = pool.submit(api.post, "leads", [{"name": "late"}])
+            while not any(one["fault"] == mode for one in api.journal()):
+                time.sleep(0.01)
+            assert named() == []
+            api.control("DELETE", "faults")
+            assert create.result().ok is applied
+        assert named() == (["late"] if applied else [])
 
     def test_partial_applies_a_share_and_names_only_that(self, api):
         ids = [api.create(f"old {n}") for n in range(4)]

@@ -13,26 +13,24 @@ from bridge.accounts.pace import DatabasePace
 from bridge.cards import intent, outbox
 from bridge.errors import KommoHeldError
 from bridge.inbound import adoption
-from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card
 from tests.conftest import drain, drain_later, lead_of, record, rested
 
 
 @pytest.fixture
-def unheard(account, pipeline, kommo, card, monkeypatch):
+def unheard(account, pipeline, kommo, card, impatient):
     """Ana's name left for Kommo, which is at work on it for longer than we listen."""
-    kommo.fault("slow", count=1, path="/api/v4/leads", seconds=1.2)
+    kommo.fault("slow", count=1, path="/api/v4/leads", seconds=600)
     record(pipeline, name="Ana")
-    with monkeypatch.context() as patch:
-        patch.setattr(transport, "TIMEOUT", (5, 0.3))
-        drain(account)
+    drain(account)
     yield card
     # Or it would land in the next test's account.
     arrives(kommo)
 
 
 def arrives(kommo):
+    kommo.delete("faults")
     while not any(one["fault"] == "slow" and one["status"] for one in kommo.journal()):
         threading.Event().wait(0.05)
 
@@ -61,14 +59,12 @@ def test_a_write_that_arrives_after_we_stopped_listening_is_no_persons_edit(acco
     assert (lead_of().name, names(kommo), lead_of().card.state) == ("Bia", ["Bia"], "in_sync")
 
 
-def test_a_person_who_tags_the_card_meanwhile_owns_their_tag_and_no_other(account, pipeline, kommo, card, monkeypatch):
+def test_a_person_who_tags_the_card_meanwhile_owns_their_tag_and_no_other(account, pipeline, kommo, card, impatient):
     record(pipeline, chosen_flow="Aluguel de Lote")
     drain(account)
-    kommo.fault("slow", count=1, path="/api/v4/leads", seconds=0.6)
+    kommo.fault("slow", count=1, path="/api/v4/leads", seconds=600)
     record(pipeline, chosen_flow=None)
-    with monkeypatch.context() as patch:
-        patch.setattr(transport, "TIMEOUT", (5, 0.3))
-        drain(account)
+    drain(account)
     record(pipeline, chosen_flow="Compra com Desconto")
     arrives(kommo)
     kommo.post(f"leads/{card.kommo_lead_id}/edit", {"tags_to_add": [{"name": "vip"}]})

@@ -147,7 +147,7 @@ class App:
         with contextlib.suppress(Refusal):
             entry.body = _parse(request, data)
         if fault.mode == "slow":
-            sandbox.closing.wait(fault.extras.get("seconds", SLOW_SECONDS))
+            sandbox.faults.hold(fault.extras.get("seconds", SLOW_SECONDS))
             return self._answer(request, entry, data, args)
         if fault.mode == "partial":
             return self._answer(request, entry, data, args, share=fault.extras.get("share", 0.5))
@@ -157,7 +157,7 @@ class App:
                 return answer
         self._end_tokens(request, fault)
         if fault.mode == "timeout":
-            sandbox.closing.wait(fault.extras.get("seconds", TIMEOUT_SECONDS))
+            sandbox.faults.hold(fault.extras.get("seconds", TIMEOUT_SECONDS))
         struck = faults.answer(fault, sandbox.options.retry_after, data)
         if struck is not None:
             struck.body = languages.tell(struck.body, sandbox.options.language)

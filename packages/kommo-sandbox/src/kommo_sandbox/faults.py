@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -111,6 +112,7 @@ class Faults:
         self.orders: list[Fault] = []
         self.random = random.Random(seed)
         self._next_id = 1
+        self._cleared = threading.Event()
 
     def order(self, given: Any) -> Fault:
         """Add an order; raises Refusal (400) with what is wrong."""
@@ -158,6 +160,16 @@ class Faults:
                         self.orders.remove(fault)
                 return fault
         return None
+
+    def hold(self, seconds: float) -> None:
+        """Hold a request for so long, or until the faults are cleared."""
+        self._cleared.wait(seconds)
+
+    def clear(self) -> None:
+        """Take back every order, and let go on whoever is held by one."""
+        self.orders.clear()
+        self._cleared.set()
+        self._cleared = threading.Event()
 
 
 def answer(fault: Fault, retry_after: float, data: bytes = b"") -> Answer | None:

@@ -51,6 +51,7 @@ class Sandbox:
 
     def close(self) -> None:
         self.closing.set()
+        self.faults.clear()
         self.hooks.close()
 
     def _start_over(self, store: Store | None = None) -> None:

@@ -17,7 +17,7 @@ def order_fault(call: Call) -> Answer:
 
 
 def clear_faults(call: Call) -> Answer:
-    call.sandbox.faults.orders.clear()
+    call.sandbox.faults.clear()
     return nothing()
 
 

@@ -18,6 +18,8 @@ from django.utils.translation import gettext_noop
 
 from bridge import static_files
 
+# What commands that show no pages are checked for (bridge/management/pageless.py).
+SETTINGS = "settings"
 # As `make run` makes one: 50 bytes at random.
 KEY_LENGTH, SECRET_LENGTH = 50, 16
 LEAST_DIFFERENT_SIGNS = 10
@@ -40,7 +42,7 @@ NEW_FERNET_KEY = gettext_noop(
 )
 
 
-@register()
+@register(SETTINGS)
 def agent_settings(**kwargs: Any) -> list[Error]:
     if settings.AGENT_WEBHOOK_URL and not settings.AGENT_WEBHOOK_SECRET:
         text = "AGENT_WEBHOOK_URL is set without AGENT_WEBHOOK_SECRET: the agent could not know our calls."
@@ -48,7 +50,7 @@ def agent_settings(**kwargs: Any) -> list[Error]:
     return []
 
 
-@register()
+@register(SETTINGS)
 def collected_static_files(**kwargs: Any) -> list[Warning]:
     if not static_files.collects() or static_files.was_collected():
         return []

@@ -3,8 +3,21 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
+# ruff: noqa: E402
+# The pages of other applications come before ours, which take the place of some.
+admin.autodiscover()
+
 from bridge import health, oauth
-from bridge.admin import advanced, dashboard, finding, invitations, results, second_factor, shadow
+from bridge.admin import (
+    advanced,
+    dashboard,
+    finding,
+    invitations,
+    registered,  # noqa: F401
+    results,
+    second_factor,
+    shadow,
+)
 from bridge.admin import health as health_page
 from bridge.admin.dashboard import acting
 from bridge.admin.leads import by_card, undoing

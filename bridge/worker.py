@@ -176,7 +176,7 @@ class Worker:
     def __init__(self, *, clock: Callable[[], datetime] = timezone.now, command: list[str] | None = None) -> None:
         self._name = host.process()
         self._clock = clock
-        self._command = command or [*MANAGE, "qcluster"]
+        self._command = command or [*MANAGE, "qcluster", "--skip-checks"]
         self._alarm = Alarm()
         self._asked_at: dict[TaskCall, float] = {}
         # How many more may be asked for until the queue is long; None: not counted yet.

@@ -8,9 +8,11 @@ gc.disable()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bridge.settings")
 django = get_wsgi_application()
 
-from bridge import static_files  # noqa: E402  (the settings are there from here on)
+# The settings are there from here on. Pages are loaded before the first of them is asked for, and stay.
+from bridge import static_files, urls  # noqa: E402, F401
 from bridge.chunked import WholeBodies  # noqa: E402
 
 application = WholeBodies(django)
 
+gc.freeze()
 static_files.warn_if_uncollected()

@@ -2,18 +2,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from bridge import shadow_report, standing, stocktaking
 from bridge.accounts import shadow, switches
 from bridge.cards import nudge
+from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
 
 DEEDS = ("show", "pause", "resume", "shadow", "active")
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Say how the Kommo account stands (state, why, since when, until when, the first comparison, what waits), stop "
         "all calls to Kommo or let them go on, compute without writing or saying anything (shadow), or write (active)."

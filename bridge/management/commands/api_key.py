@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from bridge.api import keys
+from bridge.management.pageless import PagelessCommand
 from bridge.models import ApiKey
 from leads.models import Pipeline
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = "Make an API key for an agent and print it: it is stored hashed, so this is the only time it can be read."
 
     def add_arguments(self, parser: CommandParser) -> None:

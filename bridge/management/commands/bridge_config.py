@@ -3,15 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from bridge.configuration import contradictions, exporting, reference, yaml_file
 from bridge.configuration.importing import bring_in
 from bridge.configuration.problems import RefusedError
 from bridge.home import SHARED
+from bridge.management.pageless import PagelessCommand
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Write the whole configuration that staff edit to one YAML file, or bring such a file into force: pipelines, "
         "stages, mappings, qualification, flows, fields, tags, follow-ups and hours."

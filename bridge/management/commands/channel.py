@@ -2,16 +2,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from bridge.channels import trying, ways
 from bridge.channels.kinds import WAYS
 from bridge.errors import ConfigurationError
 from bridge.management import pairs
+from bridge.management.pageless import PagelessCommand
 from leads.models import Pipeline
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Make a way out for messages, or change it. A pipeline's messages leave by the one its key “channel” names; "
         "when that fails, by its others in the order in which they were made."

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from bridge.demo import history
+from bridge.management.pageless import PagelessCommand
 from leads.models import Lead, Pipeline
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = "Fill an empty database with sixty days of made-up leads, as the demo does. Refuses where there are leads."
 
     def handle(self, **_: Any) -> None:

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from bridge.errors import ConfigurationError
 from bridge.intakes import ways
 from bridge.intakes.kinds import SOURCES
 from bridge.management import pairs
+from bridge.management.pageless import PagelessCommand
 from leads.models import Pipeline
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Make a way in for conversations or bookings, or change it, and print its path: the address to give to the "
         "other side is your public address with this path behind it."

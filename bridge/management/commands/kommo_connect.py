@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from bridge import stocktaking, tasks
@@ -13,6 +13,7 @@ from bridge.accounts.connection import PATIENTLY, client_for
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import differs_from_settings, ensure_account
 from bridge.errors import BridgeError
+from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
 from bridge.worker import free_dead_leases
 
@@ -21,7 +22,7 @@ PART = timedelta(seconds=3)
 LOOK_AGAIN_SECONDS = 0.5
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Check the Kommo account and bind the configuration to it: pipelines, stages, fields and options by name. "
         "Afterwards the account is compared once, before anything is created or written in it. "

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from bridge.accounts.connection import PATIENTLY, client_for
 from bridge.errors import BridgeError
 from bridge.inbound.probes import NAME
+from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
 from bridge.probing import Probe, table
 
@@ -16,7 +17,7 @@ WHAT_IT_DOES = (
 )
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Measure how the Kommo account behaves where accounts differ (dates, long texts, emoji, filters, batches, "
         "rights), with one lead of its own, and remember it. Prints a table that can be pasted into a report."

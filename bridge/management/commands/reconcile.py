@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 from typing import Any, TextIO, cast
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -14,10 +14,11 @@ from bridge.errors import BridgeError
 from bridge.inbound import vanished
 from bridge.inbound.reconciliation import Comparison
 from bridge.management.bar import Bar
+from bridge.management.pageless import PagelessCommand
 from bridge.models import Account, Card
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Compare the cards with Kommo, print and record what differs, and repair it: what people did is adopted, "
         "what our side still owes is sent by the worker. Running it again finds nothing new."

@@ -3,13 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
-from django.core.management.base import BaseCommand
 from django.db import transaction
 
+from bridge.management.pageless import PagelessCommand
 from leads.encryption import EncryptedTextField
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Encrypt every stored secret with the first of FIELD_ENCRYPTION_KEYS. To rotate: put a new key in front, "
         "restart, run this, then drop the old key."

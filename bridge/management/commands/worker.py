@@ -4,11 +4,12 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
 from bridge import database_faults, host
+from bridge.management.pageless import PagelessCommand
 from bridge.models import Heartbeat
 from bridge.worker import Worker
 
@@ -17,7 +18,7 @@ SILENT_AFTER = timedelta(minutes=1)
 STARTS_WITHIN_SECONDS = 10
 
 
-class Command(BaseCommand):
+class Command(PagelessCommand):
     help = (
         "Deliver to Kommo, read its webhooks, send follow-ups: a one-second clock and a supervised qcluster. "
         "Several may run, on several hosts. SIGTERM stops it within 30 s."

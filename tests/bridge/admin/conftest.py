@@ -5,6 +5,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+import bridge.urls  # noqa: F401  (what lists of pages are made of, before tests are collected)
 from bridge.models import Account, WebhookEvent, WebhookItem
 from leads.models import Lead, Pipeline
 from tests.conftest import drain, record

@@ -21,7 +21,6 @@ from bridge.admin.rules.fields import (
 from bridge.configuration import document, exporting
 from bridge.models import Channel
 from common.names import name_key
-from followups import schedule
 from leads import booking_links
 from leads.models import Pipeline
 
@@ -179,20 +178,6 @@ class HoursForm(Labelled):
             | {"holidays_country": kept.holidays_country if kept else ""}
             | {"holidays_subdivision": kept.holidays_subdivision if kept else ""}
         )
-
-    def clean_time_zone(self) -> str:
-        said: str = self.cleaned_data["time_zone"]
-        if not schedule.is_zone(said):
-            raise ValidationError(_("This is no time zone such as America/Sao_Paulo."))
-        return said
-
-    def clean_locale(self) -> str:
-        said: str = self.cleaned_data["locale"]
-        try:
-            Locale.parse(said)
-        except (UnknownLocaleError, ValueError) as error:
-            raise ValidationError(_("This is no locale such as pt_BR.")) from error
-        return said
 
     def clean_channel(self) -> str:
         said: str = self.cleaned_data["channel"].strip()

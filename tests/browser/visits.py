@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
@@ -27,7 +28,7 @@ VIEWPORTS = {
     },
 }
 PASSWORD = "a-password-of-tests"
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 
 
 def chromium() -> str | None:
@@ -117,14 +118,35 @@ class Visits:
             self.faults.append(text)
 
 
-def barriers(page: Page) -> list[str]:
-    """Return what axe-core finds serious or critical on the page, a line each: rule, help, and the first elements."""
-    found = Axe().run(page).response["violations"]
+def barriers(page: Page, *, only: Sequence[str] = (), with_small: bool = False) -> list[str]:
+    """Return what axe-core finds serious or critical on the page, a line each: rule, help, and the first elements.
+
+    only: of these rules alone. with_small: what is moderate or minor too.
+    """
+    options = {"resultTypes": ["violations"]} | ({"runOnly": list(only)} if only else {})
+    found = Axe().run(page, options=options).response["violations"]
     return [
-        f"{one['id']} ({one['impact']}): {one['help']}: " + "; ".join(node["html"][:150] for node in one["nodes"][:3])
+        f"{one['id']} ({one['impact']}): {one['help']}: "
+        + "; ".join(" ".join(node["html"].split())[:150] for node in one["nodes"][:3])
         for one in found
-        if one["impact"] in ("serious", "critical")
+        if with_small or one["impact"] in ("serious", "critical")
     ]
+
+
+IN_CONTENT = "document.querySelector('main')?.contains(document.activeElement)"
+ON_SKIP_LINK = "document.activeElement?.matches('a[href^=\"#\"]:focus')"
+
+
+def tab_stops_before_content(page: Page) -> int:
+    """Return how often somebody without a mouse presses Tab before they are in the page's main part."""
+    # As just opened, whatever has the focus by itself.
+    stops = 0
+    while not page.evaluate(IN_CONTENT) and stops < 40:
+        page.keyboard.press("Tab")
+        stops += 1
+        if page.evaluate(ON_SKIP_LINK):
+            page.keyboard.press("Enter")
+    return stops
 
 
 def fits(page: Page) -> bool:

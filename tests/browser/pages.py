@@ -152,6 +152,8 @@ SEVERAL: dict[str, Any] = {
     "invited": _invited,
     "app_list": [{"app_label": label} for label in dict.fromkeys(model._meta.app_label for model in MODELS)],
     "leads_lead_do": [{"do": "move"}],
+    "leads_view_change": [{"view_id": 1}],
+    "leads_view_delete": [{"view_id": 1}],
     "bridge_channel_do": [{"do": "switch"}],
     "bridge_intake_do": [{"do": "switch"}],
     "rules_section": [{"section": section} for section in ICONS],

@@ -21,10 +21,13 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
+from followups.outside import LeadsInsideError, OutsideOnly
+
 TIMEOUT_SECONDS = (5, 10)
 # The timeout above starts anew with every byte; without this, an answer that trickles would hold a thread for hours.
 BODY_SECONDS = 5
 LONGEST_ANSWER = 64 * 1024
+LEADS_INSIDE = "its address leads into our own network"
 
 _local = threading.local()
 
@@ -69,10 +72,15 @@ def post(url: str, secret: str, event_id: str, body: Mapping[str, Any], *, now: 
     return send(url, data, headers)
 
 
-def send(url: str, data: bytes | None, headers: Mapping[str, str], *, method: str = "POST") -> Answer:
-    """Call and read a bounded answer. Never raises: whoever sends has a row to note the error on."""
+def send(
+    url: str, data: bytes | None, headers: Mapping[str, str], *, method: str = "POST", outside_only: bool = False
+) -> Answer:
+    """Call and read a bounded answer. Never raises: whoever sends has a row to note the error on.
+
+    outside_only: nobody is called whose name leads into our own network (followups/outside.py).
+    """
     try:
-        with _session(url).request(
+        with _session(url, outside_only=outside_only).request(
             method, url, data=data, headers=dict(headers), timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
         ) as response:
             raw, error = _body(response)
@@ -80,7 +88,13 @@ def send(url: str, data: bytes | None, headers: Mapping[str, str], *, method: st
             return Answer(response.status_code, _read(raw), float(wait) if wait.isdecimal() else None, error)
     # Errors of urllib3 and of plain Python come through where requests does not expect them: an impossible host name.
     except (requests.RequestException, HTTPError, ValueError) as failure:
-        return Answer(None, error=type(failure).__name__, may_have_arrived=not _never_left(failure))
+        why = _cause(failure)
+        error = LEADS_INSIDE if isinstance(why, LeadsInsideError) else type(failure).__name__
+        return Answer(None, error=error, may_have_arrived=not _never_left(failure))
+
+
+def _cause(failure: Exception) -> Any:
+    return getattr(failure.args[0], "reason", None) if failure.args else None
 
 
 def _never_left(failure: Exception) -> bool:
@@ -90,8 +104,7 @@ def _never_left(failure: Exception) -> bool:
         return True
     if isinstance(failure, requests.ConnectTimeout | requests.exceptions.MissingSchema | requests.exceptions.SSLError):
         return True
-    cause = getattr(failure.args[0], "reason", None) if failure.args else None
-    return isinstance(cause, NewConnectionError | NameResolutionError | ConnectTimeoutError)
+    return isinstance(_cause(failure), NewConnectionError | NameResolutionError | ConnectTimeoutError)
 
 
 def _body(response: requests.Response) -> tuple[bytes, str]:
@@ -114,17 +127,21 @@ def _read(raw: bytes) -> Any:
         return None
 
 
-def _session(url: str) -> requests.Session:
+def _session(url: str, *, outside_only: bool = False) -> requests.Session:
     """Return this thread's session for an address: connections stay open from one message to the next.
 
     The environment is read once and not for every message, which took a fifth of its time: proxies and authorities
     hold, and a password that ~/.netrc has for the host is not given away.
     """
-    sessions: dict[str, requests.Session] = _local.__dict__.setdefault("sessions", {})
+    sessions: dict[tuple[str, bool], requests.Session] = _local.__dict__.setdefault("sessions", {})
     # By server and not by path: some name a conversation in it.
     url = "://".join(urlsplit(url)[:2])
-    if url not in sessions:
-        session = sessions[url] = requests.Session()
+    known = (url, outside_only)
+    if known not in sessions:
+        session = sessions[known] = requests.Session()
+        if outside_only:
+            session.mount("https://", OutsideOnly())
+            session.mount("http://", OutsideOnly())
         session.trust_env, session.proxies = False, requests.utils.get_environ_proxies(url)
         session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    return sessions[url]
+    return sessions[known]

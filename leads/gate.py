@@ -7,7 +7,7 @@ long, say) it adds to the answer; nobody asks anything else.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -26,6 +26,7 @@ def ask_tags(of: TagsOf) -> None:
 
 
 ERASED = "personal data erased"
+ELSEWHERE = "a person speaks with them in another pipeline"
 
 
 class Shut(StrEnum):
@@ -77,6 +78,11 @@ def by_people(lead: Lead) -> Refusal | None:
     if lead.erased_at:
         return Refusal(Shut.ERASED, ERASED, lead.erased_at)
     return of_wish(lead.opted_out_at) if lead.opted_out_at else None
+
+
+def of_another_pipeline(shut: Refusal) -> Refusal:
+    """Return a refusal as one pipeline hears of it from another: why a person took over is said there alone."""
+    return replace(shut, reason=ELSEWHERE) if shut.shut is Shut.PERSON else shut
 
 
 def of_wish(since: datetime) -> Refusal:

@@ -18,7 +18,7 @@ UNKNOWN = "null means unknown in this pipeline"
 ZONE = "“{word}” is no time zone such as America/Sao_Paulo"
 SCALE = "{score} looks like a score from 0 to 1, and this one goes from 0 to 100"
 # What is told back and kept of a word, and of what is wrong with one.
-LONGEST_WORD, LONGEST_REASON = 40, 300
+LONGEST_WORD, LONGEST_REASON, LONGEST_PLACE = 40, 300, 120
 TEXTS = ("name", "email", "chosen_flow")
 AMOUNTS = ("bill_value", "qualification_score")
 MEETING = ("context", "meeting")
@@ -46,7 +46,8 @@ def heard(body: dict[str, Any], pipeline: Pipeline) -> tuple[dict[str, Any], Unr
         told["message"] = None
     if isinstance(body.get("context"), dict):
         told["context"] = hearing.context(body["context"])
-    return told, unread
+    # Its own facts may be called anything: names are told back and kept as words are.
+    return told, {_quoted(place, LONGEST_PLACE): why for place, why in unread.items()}
 
 
 def without_what_is_dispensable(body: dict[str, Any], detail: Any) -> tuple[dict[str, Any], Unread] | None:

@@ -16,7 +16,7 @@ from bridge.api.base import ApiView, key_of
 from bridge.api.intake import Outcome, take_in
 from bridge.api.problems import problem
 from bridge.api.serializers import InteractionBody, Past
-from bridge.api.throttling import one_batch_at_a_time
+from bridge.api.throttling import one_at_a_time
 from followups import schedule
 
 MOST_IN_A_BATCH = 500
@@ -98,7 +98,7 @@ class InteractionBatch(ApiView):
         key, asked, past = key_of(request), idempotency_key(request), _past(request)
         items = [(item, f"{asked}:{place}" if asked else None) for place, item in enumerate(request.data)]
         results: list[dict[str, Any]] = []
-        with one_batch_at_a_time(key):
+        with one_at_a_time(key, "batch"):
             for start in range(0, len(items), IN_ONE_TRANSACTION):
                 outcomes = take_in(items[start : start + IN_ONE_TRANSACTION], key, now=timezone.now(), past=past)
                 results += [_told(outcome) for outcome in outcomes]

@@ -193,13 +193,18 @@ def may_reply(key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, A
             return said
     for lead, _ in rows:
         if shut := gate.by_people(lead):
-            return _refused(shut)
+            return _refused(gate.of_another_pipeline(shut))
     if not rows and (since := optout.since_of(key)):
         return _refused(gate.of_wish(since))
     theirs = None if asked else pipeline or Pipeline.objects.filter(is_default=True).first()
     if theirs and (shut := gate.refusal_of_stranger(key, theirs, now=now)):
         return _refused(shut)
     return agent(None, None, now)
+
+
+def may_reply_to(lead: Lead, pipeline: Pipeline | None, now: datetime) -> dict[str, Any]:
+    """Say the same of the person whom a lead stands for."""
+    return may_reply(lead.phone_key, pipeline, now) if lead.phone_key else agent(lead, card_of(lead), now)
 
 
 def _refused(shut: gate.Refusal) -> dict[str, Any]:

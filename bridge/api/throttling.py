@@ -1,4 +1,4 @@
-"""So many calls a second for one key, and one batch of each key at a time."""
+"""So many calls a second for one key, and of what takes long one at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.counting import count
 from bridge.models import ApiKey
 
 # Above the longest a request can take: a web server that died in one gives the place back.
-BATCH_SECONDS = 60
+LONGEST_SECONDS = 60
 
 
 class KeyThrottle(BaseThrottle):
@@ -32,14 +32,15 @@ class KeyThrottle(BaseThrottle):
 
 
 @contextmanager
-def one_batch_at_a_time(key: ApiKey) -> Iterator[None]:
-    """Let a key have one batch under way. Raises Throttled for a second one.
+def one_at_a_time(key: ApiKey, what: str) -> Iterator[None]:
+    """Let a key have one of these under way. Raises Throttled for a second one.
 
-    A batch is up to 500 calls in one: a few of them side by side would take every thread from everybody else.
+    A batch is up to 500 calls in one, a preview looks at leads for most of a second: a few of them side by side would
+    take every thread from everybody else.
     """
-    name = f"batch:{key.pk}"
-    if not cache.add(name, 1, timeout=BATCH_SECONDS):
-        raise exceptions.Throttled(wait=1, detail="This key has a batch under way; send the next one after its answer.")
+    name = f"{what}:{key.pk}"
+    if not cache.add(name, 1, timeout=LONGEST_SECONDS):
+        raise exceptions.Throttled(wait=1, detail=f"This key has a {what} under way; send the next after its answer.")
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from bridge.api import base, messages, person, reading, reporting, results, switching
+from bridge.api import base, description, messages, person, reading, reporting, results, switching
 
 urlpatterns = [
     path("v1/interactions/", reporting.Interactions.as_view(), name="interactions"),
@@ -17,7 +17,7 @@ urlpatterns = [
     path("v1/agent/may-reply/", person.MayReply.as_view(), name="may-reply"),
     path("v1/agent/silence/", switching.Silence.as_view(), name="silence"),
     path("v1/results/", results.Results.as_view(), name="results"),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", description.Description.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     # Before Django would redirect: a POST does not survive that.
     re_path(r"^v1/.*$", base.NoSuchAddress.as_view()),

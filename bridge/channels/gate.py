@@ -19,10 +19,7 @@ def refusal(lead: Lead, pipeline: Pipeline | None, now: datetime) -> tuple[str, 
 
     pipeline: the only one whose rules are asked, if any (a key's own); people decide for all of them.
     """
-    if lead.phone_key:
-        said = representation.may_reply(lead.phone_key, pipeline, now)
-    else:
-        said = representation.agent(lead, representation.card_of(lead), now)
+    said = representation.may_reply_to(lead, pipeline, now)
     if not said["may_reply"]:
         since_text = said["since"]
         return said["reason"], datetime.fromisoformat(since_text) if since_text else None

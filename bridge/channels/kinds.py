@@ -21,6 +21,8 @@ Settings = dict[str, str]
 # What stands in none of these is a secret, and never shown.
 PLAIN = frozenset({"url", "instance", "bot_id", "field", "phone_number_id", "account_id"})
 NO_AGENT = "AGENT_WEBHOOK_URL is empty: nobody would be told"
+# Beside the settings of one whose address staff named: it is called outside our own network alone.
+OUTSIDE_ONLY = "outside_only"
 ONLY_LOGGED = "only logged: nothing is sent by this way"
 LONG = 65_536
 
@@ -56,15 +58,17 @@ class Way:
     is_kommos: bool = False
 
 
-def _call(request: Request) -> Answer:
+def _call(request: Request, settings: Settings) -> Answer:
     data = None if request.body is None else orjson.dumps(request.body)
     headers = {"Content-Type": "application/json", "User-Agent": "kommo-bridge", **request.headers}
-    return signing.send(request.url, data, headers, method=request.method)
+    return signing.send(
+        request.url, data, headers, method=request.method, outside_only=bool(settings.get(OUTSIDE_ONLY))
+    )
 
 
 def _over_http(module: object) -> Callable[[Account | None, Settings, Person, Part, datetime], Sent]:
     def say(account: Account | None, settings: Settings, person: Person, part: Part, now: datetime) -> Sent:
-        sent: Sent = module.read(_call(module.request(settings, person, part)))  # type: ignore[attr-defined]
+        sent: Sent = module.read(_call(module.request(settings, person, part), settings))  # type: ignore[attr-defined]
         return sent
 
     return say
@@ -73,19 +77,19 @@ def _over_http(module: object) -> Callable[[Account | None, Settings, Person, Pa
 def _say_in_chatwoot(account: Account | None, settings: Settings, person: Person, part: Part, now: datetime) -> Sent:
     contact = chatwoot.contact_of(settings, person)
     if search := chatwoot.search(settings, person):
-        answer = _call(search)
+        answer = _call(search, settings)
         if not answer.is_success:
             return _looked_in_vain(answer)
         contact = chatwoot.found(answer)
     if not contact:
         return Sent(Outcome.FAILED, "Chatwoot knows no contact of this person")
-    answer = _call(chatwoot.conversations(settings, contact))
+    answer = _call(chatwoot.conversations(settings, contact), settings)
     if not answer.is_success:
         return _looked_in_vain(answer)
     conversation = chatwoot.newest(answer)
     if not conversation:
         return Sent(Outcome.FAILED, "there is no conversation with this person in Chatwoot: they have to write first")
-    return chatwoot.read(_call(chatwoot.message(settings, conversation, part)))
+    return chatwoot.read(_call(chatwoot.message(settings, conversation, part), settings))
 
 
 def _looked_in_vain(answer: Answer) -> Sent:

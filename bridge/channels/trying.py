@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from bridge.accounts.connection import client_for
 from bridge.channels import chatwoot, kommo_salesbot, ways, whatsapp_cloud, zapi
+from bridge.channels.kinds import OUTSIDE_ONLY
 from bridge.channels.sending import at, judged
 from bridge.errors import KommoError
 from bridge.models import Account, Channel
@@ -27,7 +28,8 @@ def trouble(channel: Channel) -> str:
     if kind is Channel.Kind.LOG:
         return ""
     url, headers = _look(kind, settings)
-    answer = signing.send(url, None, {"User-Agent": "kommo-bridge", **headers}, method="GET")
+    is_staffs = bool(settings.get(OUTSIDE_ONLY))
+    answer = signing.send(url, None, {"User-Agent": "kommo-bridge", **headers}, method="GET", outside_only=is_staffs)
     if not answer.is_success:
         return judged(answer, who=str(kind.label)).reason
     state = at(answer.body, "instance", "state") or at(answer.body, "status")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import socket
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from django.db.models import Max
 
-from bridge.channels.kinds import WAYS
+from bridge.channels.kinds import OUTSIDE_ONLY, WAYS
 from bridge.errors import ConfigurationError
 from bridge.kommo.hosts import is_this_machine
 from bridge.models import Channel
+from followups import outside
 from leads.models import Pipeline
 
 SLUG_SIGNS = "letters, digits, - and _"
 LONGEST_SETTING = 2000
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def establish(
@@ -56,6 +54,8 @@ def establish(
         raise ConfigurationError(f"{kind} needs {', '.join(missing)}: --set {missing[0]}=…")
     if (url := wanted.get("url")) and url != before.get("url"):
         check_url(url, by_staff=by_staff)
+        wanted.pop(OUTSIDE_ONLY, None)
+        wanted |= {OUTSIDE_ONLY: "yes"} if by_staff else {}
     channel.pipeline = pipeline or channel.pipeline
     if channel._state.adding:
         last = Channel.objects.filter(pipeline=channel.pipeline).aggregate(last=Max("position"))["last"]
@@ -75,46 +75,33 @@ def check_url(url: str, *, by_staff: bool) -> None:
     """Raise ConfigurationError for what is no address of a server.
 
     Whoever runs commands here may name any. Staff may not make us call what listens on this machine or within its
-    network: it would be sent a key, and what it answers would be shown.
+    network: it would be sent a key, and what it answers would be shown. The name is looked up again at each call.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError as error:
         raise ConfigurationError(f"“{url[:200]}” is no address; write it like https://evolution.example.com") from error
-    if parts.scheme not in ("http", "https") or not host or "%" in host or parts.username or parts.password:
+    # A backslash ends the host's name for some readers and not for others.
+    is_odd = "%" in host or "\\" in url or parts.username or parts.password
+    if parts.scheme not in ("http", "https") or not host or is_odd:
         raise ConfigurationError(f"“{url[:200]}” is no address; write it like https://evolution.example.com")
     if not by_staff:
         return
     if parts.scheme != "https":
         raise ConfigurationError("The address begins with https://: a key travels with every message.")
-    if is_this_machine(url) or any(map(_is_inside, _addresses(host, port))):
+    if is_this_machine(url) or _leads_inside(host, port):
         raise ConfigurationError(
             "This address lies within our own network: whoever runs commands here may name it (manage.py channel)."
         )
 
 
-def _addresses(host: str, port: int) -> set[str]:
+def _leads_inside(host: str, port: int) -> bool:
     try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        return any(map(outside.is_inside, outside.addresses(host, port)))
     except (OSError, UnicodeError):
         # What is not found is not reached either.
-        return set()
-
-
-def _is_inside(address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return True
-    if isinstance(found, ipaddress.IPv6Address):
-        # What reaches an address of the older kind by another name: mapped, compatible, 6to4, NAT64.
-        tail = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        carried = found.ipv4_mapped or found.sixtofour or (tail if found in NAT64 or int(found) < 2**32 else None)
-        if found.is_site_local:
-            return True
-        found = carried or found
-    return not found.is_global
+        return False
 
 
 def chains(pipelines: Iterable[Pipeline]) -> dict[int, list[Channel]]:

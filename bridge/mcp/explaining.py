@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 from bridge.api import representation
 from bridge.api.representation import moment
 from bridge.api.results import period_of
+from bridge.api.throttling import one_at_a_time
 from bridge.configuration import compiling, drafts, exporting, whatif
 from bridge.configuration.whatif import Outlook
 from bridge.mcp.asked import Asked, AskedWronglyError
@@ -110,11 +111,11 @@ def _place(text: str) -> tuple[datetime, int]:
 def may_reply(asked: Asked) -> dict[str, Any]:
     now, said = timezone.now(), asked.get("lead").strip()
     try:
-        lead = asked.lead()
+        # Of several pipelines that know somebody, one reason is enough to stay silent.
+        return representation.may_reply_to(asked.lead(), asked.key.pipeline, now)
     except AskedWronglyError:
-        # Somebody new may be answered; and of several pipelines, one reason is enough to stay silent.
+        # Somebody new may be answered.
         return representation.may_reply(asked.person(said), asked.key.pipeline, now)
-    return representation.agent(lead, representation.card_of(lead), now)
 
 
 def funnel_now(asked: Asked) -> dict[str, Any]:
@@ -160,9 +161,10 @@ def preview_threshold(asked: Asked) -> dict[str, Any]:
     former, would = compiling.rules(live), compiling.rules(wanted)
     about = drafts.digest(repr((pipeline.pk, former, would)))
     outlook = _resumed(asked.get("so_far", ""), about) or whatif.begin(pipeline)
-    until = timezone.now() + LOOK_FOR
     if former != would:
-        whatif.go_on(outlook, pipeline, former=former, wanted=would, may_go_on=lambda: timezone.now() < until)
+        with one_at_a_time(asked.key, "preview"):
+            until = timezone.now() + LOOK_FOR
+            whatif.go_on(outlook, pipeline, former=former, wanted=would, may_go_on=lambda: timezone.now() < until)
     else:
         outlook.is_complete = True
     # Names stay here: the answer says how many, and the admin's page says who.

@@ -182,7 +182,7 @@ def call(name: str, arguments: dict[str, Any], key: ApiKey) -> dict[str, Any] | 
         return _told(str(error), None)
     except Http404:
         return _told("There is no such lead here. find_lead finds leads.", None)
-    except exceptions.ValidationError as error:
+    except (exceptions.ValidationError, exceptions.Throttled) as error:
         return _told(problem(error)["detail"], None)
     return _told("", found)
 

@@ -300,6 +300,7 @@ FOLLOW_UPS = (
     _("the lead has answered"),
     _("a person has written to the lead"),
     _("the person opted out"),
+    _("a person speaks with them in another pipeline"),
     _("a meeting is booked"),
     _("there is no meeting any more"),
     _("the meeting is scheduled"),

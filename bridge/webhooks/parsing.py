@@ -23,6 +23,7 @@ from bridge.logs import phones_in
 
 # The view has bounded a body's bytes; this bounds one entity in it, far above what Kommo lets a lead have.
 MOST_KEYS_OF_AN_ENTITY = 10_000
+MOST_UNNUMBERED = 200
 DEEPEST = 12
 MOST_PHONES = 200
 
@@ -184,6 +185,10 @@ def _path(key: str) -> tuple[str, ...]:
 
 
 def _decode_any(pairs: list[str]) -> Any:
+    # What has no number is numbered by counting what stands before it; Kommo numbers all.
+    unnumbered = [pair for pair in pairs if "[]" in pair.partition("=")[0]]
+    if len(unnumbered) > MOST_UNNUMBERED:
+        pairs = unnumbered[:MOST_UNNUMBERED] + [one for one in pairs if "[]" not in one.partition("=")[0]]
     held = _without_nul(qs_codec.decode("&".join(pairs), OPTIONS).get(ROOT))
     if isinstance(held, list):
         parts = [part for part in held if isinstance(part, dict)]

@@ -12,6 +12,7 @@ from dataclasses import fields
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from django.apps import apps
@@ -23,20 +24,22 @@ from rest_framework import serializers
 
 from bridge.api import keys
 from bridge.api import serializers as reports
+from bridge.channels import trying
 from bridge.channels import ways as channels
 from bridge.channels.kinds import WAYS
+from bridge.channels.sending import Outcome, Part, Person
 from bridge.configuration import document
 from bridge.errors import ConfigurationError
 from bridge.intakes import kinds, processing, ways
 from bridge.models import ApiKey, Channel, Intake
 from bridge.webhooks.processing import process_inbox
-from followups import dispatch, texts
+from followups import dispatch, outside, signing, texts
 from leads import booking_links, handoff
 from leads.models import Lead, Meeting
 from tests.bridge.admin.test_addresses import LOOPBACKS
 from tests.bridge.intakes.bodies import body
 from tests.bridge.test_erasure import hook_of_message, hook_of_note, post_hooks
-from tests.conftest import drain
+from tests.conftest import MARIA, drain
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOKS_LIKE_ONE = re.compile(r"(?:^|_)(?:ur[il]s?|links?|hosts?|domain|endpoint|website|picture|callback)(?:_|$)", re.I)
@@ -120,6 +123,56 @@ def test_no_way_out_that_staff_make_leads_into_our_own_network(pipeline, kind):
         with pytest.raises(ConfigurationError):
             channels.establish(kind, "out", settings=needed | {"url": shape.format(host)}, by_staff=True)
     assert not Channel.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1\\.acme.example", "https://localhost\\@acme.example/x", "https://a\\b"]
+)
+def test_no_address_is_taken_that_two_readers_read_as_two_hosts(pipeline, url):
+    for by_staff in (True, False):
+        with pytest.raises(ConfigurationError):
+            channels.establish("waha", "out", settings={"url": url, "instance": "a"}, by_staff=by_staff)
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind, way in WAYS.items() if "url" in way.settings))
+@pytest.mark.parametrize("inside", ["127.0.0.1", "10.0.0.8", "::1", "::ffff:10.0.0.1", "169.254.169.254"])
+def test_a_name_that_leads_inside_once_it_is_saved_is_not_called(pipeline, monkeypatch, kind, inside):
+    leads_to = ["8.8.8.8"]
+    monkeypatch.setattr(outside, "addresses", lambda host, port: leads_to)
+    settings = dict.fromkeys(WAYS[kind].needs, "1") | {"url": "https://acme.example:9499"}
+    way = channels.establish(kind, "out", settings=settings, by_staff=True)
+    connected = []
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: connected.append(address))
+
+    # One of several is enough.
+    leads_to.append(inside)
+    told = trying.trouble(way)
+    person = Person("1", ({"kind": "phone", "value": MARIA}, {"kind": "external", "value": "chatwoot:7"}))
+    sent = WAYS[kind].say(None, channels.settings_of(way), person, Part("1", "oi"), timezone.now())
+
+    assert signing.LEADS_INSIDE in told and signing.LEADS_INSIDE in sent.reason
+    assert sent.outcome is Outcome.RETRY and not connected
+
+
+def test_what_is_called_is_the_very_address_that_was_looked_at(pipeline, monkeypatch):
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer():
+            for _ in range(2):
+                with server.accept()[0] as one:
+                    heard.append(one.recv(1000).decode())
+                    one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+        Thread(target=answer, daemon=True).start()
+        # The first of them answers nobody.
+        monkeypatch.setattr(outside, "addresses", lambda host, port: ["127.0.0.2", "127.0.0.1"])
+        monkeypatch.setattr(outside, "is_inside", lambda address: False)
+        for _ in range(2):
+            assert signing.send(f"http://acme.example:{port}/x", b"{}", {}, outside_only=True).is_success
+
+    assert all(f"Host: acme.example:{port}" in one for one in heard) and len(heard) == 2
 
 
 @pytest.fixture

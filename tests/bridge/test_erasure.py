@@ -63,6 +63,7 @@ from bridge.models import (
     WebhookItem,
 )
 from bridge.personal_data import MESSAGES, sweep_again
+from bridge.webhooks import redaction
 from bridge.webhooks.processing import process_inbox
 from followups import claiming, dispatch, recording
 from followups.channels import Outcome, Result
@@ -725,6 +726,42 @@ def test_who_is_called_as_many_others_takes_nothing_of_theirs_along(account, pip
     process_inbox(account.pk)
     erase(lead)
     assert b"Ana" in bytes(WebhookEvent.objects.get().body)
+
+
+@pytest.mark.parametrize("written", ["ÂNGELA ÁVILA", "ângela ávila", "Ângela Ávila", "ângela Ávila 😀 (.*"])
+def test_of_a_name_in_what_is_told_of_others_nothing_is_left_however_it_is_written(
+    account, pipeline, monkeypatch, written
+):
+    """Many calls are looked through in parts, and nothing is lost between them."""
+    monkeypatch.setattr(redaction, "EVENTS_IN_A_PART", 1)
+    lead = record(pipeline, name="Ângela Ávila").lead
+    told = ["outra coisa", f"falei com {written}", "mais uma", f"{written} ligou", "fim"]
+    post_hooks(account, *(hook_of_contact(990 + place, text, "") for place, text in enumerate(told)))
+    process_inbox(account.pk)
+
+    erase(lead)
+
+    kept = [str(item.data) + unquote_plus(bytes(item.event.body).decode()) for item in WebhookItem.objects.all()]
+    assert len(kept) == len(told) and not [one for one in kept if "vila" in one.casefold()]
+    assert all(any(text in one for one in kept) for text in ("outra coisa", "mais uma", "fim"))
+
+
+@pytest.mark.parametrize("body", ["%" * 30_000, "%5B" * 10_000, "leads[add][0][]=1&" * 9_000 + "x=1", "+" * 30_000])
+def test_a_body_that_was_not_read_yet_is_looked_through_once_whatever_it_is_made_of(
+    account, pipeline, monkeypatch, body
+):
+    looked = []
+    plainly = redaction._plain
+    monkeypatch.setattr(redaction, "_plain", lambda raw: looked.append(len(raw)) or plainly(raw))
+    lead = record(pipeline, name="Ângela Ávila", email="angela@example.com").lead
+    post_hooks(account, body, body + "&leads%5Badd%5D%5B0%5D%5Bname%5D=%C3%82ngela+%C3%A1vila")
+
+    erase(lead)
+
+    first, second = WebhookEvent.objects.order_by("pk")
+    assert bytes(first.body).decode() == body and b"vila" not in bytes(second.body)
+    # The second once more, for what is left of it.
+    assert len(looked) <= 3
 
 
 # --- Between two lines of somebody else's work

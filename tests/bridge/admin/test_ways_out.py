@@ -7,8 +7,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge.channels import queueing, ways
-from bridge.channels.kinds import WAYS
+from bridge.channels.kinds import OUTSIDE_ONLY, WAYS
 from bridge.models import Channel
+from followups import outside
 from tests.bridge.admin.people import client_of
 from tests.bridge.channels.conftest import messengers
 from tests.conftest import record
@@ -39,7 +40,7 @@ def test_every_kind_can_be_chosen_and_asks_for_what_it_takes(pipeline, kind):
 
 
 def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
-    monkeypatch.setattr(ways, "_addresses", lambda host, port: {"8.8.8.8"})
+    monkeypatch.setattr(outside, "addresses", lambda host, port: ["8.8.8.8"])
     admin = client_of("administrator")
     said = {
         "slug": "zap",
@@ -63,13 +64,14 @@ def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
 
 
 def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
-    monkeypatch.setattr(ways, "_addresses", lambda host, port: {"8.8.8.8"})
+    monkeypatch.setattr(outside, "addresses", lambda host, port: ["8.8.8.8"])
     kept = {"url": "https://evo.example.com", "instance": "loja", "api_key": "chave-secreta"}
     channel = ways.establish("evolution", "zap", settings=kept)
     change = {"pipeline": "", "position": "0", "is_active": "on", "url": "https://evil.example", "instance": "loja"}
     url = reverse("admin:bridge_channel_change", args=[channel.pk])
 
-    for key, taken in (("", kept), ("nova", kept | {"url": "https://evil.example", "api_key": "nova"})):
+    theirs = {"url": "https://evil.example", "api_key": "nova", OUTSIDE_ONLY: "yes"}
+    for key, taken in (("", kept), ("nova", kept | theirs)):
         client_of("administrator").post(url, change | {"api_key": key})
         channel.refresh_from_db()
         assert ways.settings_of(channel) == taken

@@ -136,6 +136,12 @@ def test_a_sign_that_no_database_takes_is_no_fault_of_ours_wherever_it_stands(ag
         assert agent.says(**{name: value}).status_code in (200, 201, 400), name
     for name, value in more.items():
         assert agent.says(context={name: value}).status_code in (200, 201, 400), name
+    # In a name as well, beside a word for nothing.
+    for beside in ("null", "\N{REPLACEMENT CHARACTER}", "0"):
+        for named in ({"custom": {"a\0b": beside}}, {"custom": {"x" * 9_000 + "\0": beside}}, {"a\0b": beside}):
+            told = agent.says(message={"direction": "inbound", "text": "oi"}, **named)
+            assert told.status_code in (200, 400), named
+            assert told.status_code == 400 or (len(told.content) < 3_000 and b"\\u0000" not in told.content)
     # What is wrong with it quotes it, at whatever length.
     told = agent.says(message={"direction": "inbound", "text": "oi"}, context={"meeting": {"status": "x\0" * 9_000}})
     assert told.status_code == 200

@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
 from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
 from hypothesis.extra.django import TestCase
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -43,6 +44,20 @@ def test_its_pages_load_nothing_from_elsewhere(client):
     assert "swagger-ui-bundle.js" in page
     assert "//cdn" not in page
     assert "https://" not in page
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "?format=json", "?lang=es", "?version=2", "?version=%00", "?lang=%00&version=%0a"]
+)
+def test_it_is_made_once_whatever_is_asked_for_in_its_address(client, monkeypatch, asked):
+    first = client.get(f"/api/schema/{asked}")
+
+    monkeypatch.setattr(SchemaGenerator, "get_schema", lambda *_, **__: pytest.fail("made again"))
+    again = client.get(f"/api/schema/{asked}", headers={"Accept-Language": "es"})
+
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.content == first.content
+    assert yaml.safe_load(again.content)["info"]["version"] == "1"
 
 
 def described() -> dict[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from bridge.mcp import protocol
+from leads.models import Lead
+from leads.responsibility import hand_over
 from tests.bridge.mcp.conftest import META, MODERN, Model, model_with
 
 READING = {
@@ -162,6 +165,10 @@ def test_one_pipelines_key_sees_that_pipeline_alone(pipeline, model):
     for name in ("why_here", "why_waiting", "timeline", "give_back", "hold_followup"):
         assert "There is no such lead" in guest.call(name, lead=str(lead.pk))
     assert guest.call("may_reply", lead=lead.phone) == {"may_reply": True, "reason": None, "since": None}
+    hand_over(lead, by=Lead.Actor.AGENT, reason="quer falar com a Ana", now=timezone.now())
+    for whom in (lead.phone, str(record(clinic, name="Maria").lead.pk)):
+        refused = guest.call("may_reply", lead=whom)
+        assert (refused["may_reply"], refused["reason"]) == (False, "a person speaks with them in another pipeline")
     for name in ("funnel", "results"):
         assert "no such pipeline" in guest.call(name, pipeline="solar")
         assert guest.call(name)["pipeline"] == "clinic"

@@ -8,6 +8,7 @@ from django.utils import timezone
 from bridge.models import ApiKey
 from leads import erasure
 from leads.models import Event, Lead
+from tests.bridge.mcp.conftest import model_with
 from tests.conftest import MARIA, record
 from tests.followups.conftest import MARIA as THEIRS
 from tests.followups.conftest import agent, conversation, receiver  # noqa: F401  (fixtures)
@@ -106,6 +107,26 @@ def test_a_large_pipeline_is_looked_at_in_parts(model, pipeline, lead, monkeypat
     # About another threshold it begins anew; what was not said by us is told so.
     assert model.call("preview_threshold", min_score=80, so_far=first["so_far"])["looked_at"] == 1
     assert "so_far is" in model.call("preview_threshold", min_score=90, so_far="x")
+
+
+def test_a_key_has_one_preview_under_way_and_another_key_is_not_kept_waiting(model, pipeline, lead, monkeypatch):
+    from bridge.configuration import whatif
+
+    other, inside, look = model_with(pipeline=pipeline), [], whatif.go_on
+
+    def meanwhile(*args, **more):
+        inside.append(model.call("preview_threshold", min_score=80))
+        monkeypatch.undo()
+        inside.append(other.call("preview_threshold", min_score=80))
+        return look(*args, **more)
+
+    monkeypatch.setattr(whatif, "go_on", meanwhile)
+    answer = model.call("preview_threshold", min_score=90)
+
+    refused, others = inside
+    assert "This key has a preview under way" in refused
+    assert (answer["looked_at"], others["looked_at"]) == (1, 1)
+    assert model.call("preview_threshold", min_score=90)["looked_at"] == 1
 
 
 def test_a_lead_is_handed_over_and_given_back_once(acting, lead):

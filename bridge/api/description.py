@@ -1,0 +1,36 @@
+"""The API's own description, at /api/schema/: made once in a process, whoever asks and however often.
+
+Making it takes half a second of a processor, and anybody may ask for it: some callers at once would hold every thread
+of the web server.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from django.http import HttpResponse
+from django.utils import translation
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class Description(SpectacularAPIView):
+    # The address chooses no version and no language: there is one of each.
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        renderer = request.accepted_renderer
+        kind = f"{renderer.media_type}; charset={renderer.charset}" if renderer.charset else renderer.media_type
+        inline = f'inline; filename="Kommo bridge.{renderer.format}"'
+        return HttpResponse(_written(type(renderer)), content_type=kind, headers={"Content-Disposition": inline})
+
+
+@cache
+def _written(renderer: type[BaseRenderer]) -> bytes:
+    # One language for programs, as their answers have.
+    with translation.override("en"):
+        document = SchemaGenerator().get_schema(request=None, public=True)
+        written: bytes = renderer().render(document, renderer_context={})
+    return written

@@ -1,0 +1,86 @@
+"""Calls that leave our own network: which addresses lie within it, and connections that are made to no such one.
+
+A name that led outside when somebody typed it may lead inside a minute later: whose it is says where. So a name is
+looked up when it is called, and what is connected to is one of the addresses that were looked at.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class LeadsInsideError(NewConnectionError):
+    """The name leads into our own network: nothing was sent, and nothing was connected to."""
+
+
+def addresses(host: str, port: int | None) -> list[str]:
+    """Return the addresses of a host, in the order in which they are to be tried. Raises OSError, UnicodeError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(one[4][0]) for one in found))
+
+
+def is_inside(address: str) -> bool:
+    """Say whether an address is one of this machine or its network, by whatever kind of address it is reached."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return True
+    if isinstance(found, ipaddress.IPv6Address):
+        # What reaches an address of the older kind by another name: mapped, compatible, 6to4, NAT64.
+        tail = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        carried = found.ipv4_mapped or found.sixtofour or (tail if found in NAT64 or int(found) < 2**32 else None)
+        if found.is_site_local:
+            return True
+        found = carried or found
+    return not found.is_global
+
+
+class _OutsideOnly(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        name = self._dns_host
+        try:
+            found = addresses(name, self.port)
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(self, f"the name is not found: {error}") from error
+        if any(map(is_inside, found)):
+            raise LeadsInsideError(self, "the address leads into our own network")
+        failure: Exception = NewConnectionError(self, "the name has no address")
+        for address in found:
+            # By the very address that was looked at; the certificate is asked for under the name.
+            self._dns_host = address
+            try:
+                return super()._new_conn()
+            except NewConnectionError as error:
+                failure = error
+            finally:
+                self._dns_host = name
+        raise failure
+
+
+class _SafelyOutsideOnly(_OutsideOnly, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _OutsideOnly
+
+
+class _SafePool(HTTPSConnectionPool):
+    ConnectionCls = _SafelyOutsideOnly
+
+
+class OutsideOnly(HTTPAdapter):
+    """For a session that calls nobody within our own network. A proxy of the environment decides for itself."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SafePool}

@@ -13,7 +13,6 @@ from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 
@@ -24,13 +23,15 @@ class Description(SpectacularAPIView):
         renderer = request.accepted_renderer
         kind = f"{renderer.media_type}; charset={renderer.charset}" if renderer.charset else renderer.media_type
         inline = f'inline; filename="Kommo bridge.{renderer.format}"'
-        return HttpResponse(_written(type(renderer)), content_type=kind, headers={"Content-Disposition": inline})
+        return HttpResponse(_written(renderer.media_type), content_type=kind, headers={"Content-Disposition": inline})
 
 
 @cache
-def _written(renderer: type[BaseRenderer]) -> bytes:
+def _written(media_type: str) -> bytes:
+    renderer = next(one for one in Description.renderer_classes if one.media_type == media_type)
     # One language for programs, as their answers have.
     with translation.override("en"):
-        document = SchemaGenerator().get_schema(request=None, public=True)
-        written: bytes = renderer().render(document, renderer_context={})
-    return written
+        generator = SchemaGenerator()  # type: ignore[no-untyped-call]
+        document = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+        written = renderer().render(document, renderer_context={})
+    return written if isinstance(written, bytes) else str(written).encode()

@@ -9,7 +9,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field
-from functools import cache, partial
+from functools import partial
 from types import NoneType
 from typing import Any, ClassVar, get_args, get_type_hints
 
@@ -85,11 +85,15 @@ class Key:
 
 
 # What a class says of itself stays; reading it out of its annotations takes longer than reading a part of a file.
-@cache
+_keys: dict[type[Record], tuple[Key, ...]] = {}
+
+
 def keys_of(record: type[Record]) -> tuple[Key, ...]:
     """Return the keys of a record in the order in which the file has them."""
-    hints = get_type_hints(record, include_extras=True)
-    return tuple(_key(one, hints[one.name]) for one in dataclasses.fields(record) if one.name != "lines")
+    if record not in _keys:
+        hints = get_type_hints(record, include_extras=True)
+        _keys[record] = tuple(_key(one, hints[one.name]) for one in dataclasses.fields(record) if one.name != "lines")
+    return _keys[record]
 
 
 def _key(declared: dataclasses.Field[Any], hint: Any) -> Key:

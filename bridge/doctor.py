@@ -25,10 +25,10 @@ from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
 from bridge import checks, database_faults, redis_clients, static_files
-from bridge.accounts import clock, pace, permissions, room, troubles
+from bridge.accounts import clock, permissions, rate_limit, room, troubles
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
-from bridge.delivery import briefings
+from bridge.delivery import handoff_notes
 from bridge.errors import KommoError, KommoHeldError, KommoRateLimitError, KommoServerError, KommoUnreachableError
 from bridge.inbound import adoption, unread
 from bridge.kommo import auth
@@ -373,7 +373,11 @@ def _first_comparison(account: Account, now: datetime) -> Finding:
 
 def _distance(account: Account) -> Iterator[Finding]:
     """Advise more calls at once where Kommo is so far away that those under way are fewer than it would take."""
-    seconds, at_once, ceiling = pace.usual_seconds(account), settings.KOMMO_CALLS_AT_ONCE, account.requests_per_second
+    seconds, at_once, ceiling = (
+        rate_limit.usual_seconds(account),
+        settings.KOMMO_CALLS_AT_ONCE,
+        account.requests_per_second,
+    )
     if at_once < ceiling and seconds * ceiling > at_once * MORE_THAN_ENOUGH:
         words = {
             "account": account,
@@ -437,7 +441,7 @@ def _polls(now: datetime) -> Iterator[Finding]:
 
 
 def _briefings(now: datetime) -> Iterator[Finding]:
-    untold = briefings.untold(briefings.given_up())
+    untold = handoff_notes.untold(handoff_notes.given_up())
     if any(untold.values()):
         message = _(
             "sellers were not told what to do, for Kommo refuses the note or the task; handoffs: %(handoffs)d, leads"

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from bridge import alerts, retention
-from bridge.accounts import catalogue, subscription, switches, troubles
+from bridge.accounts import account_state, catalogue, subscription, troubles
 from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
 from bridge.cards import outbox
 from bridge.channels import carrying
 from bridge.configuration import reevaluation, stage_wishes
-from bridge.inbound import vanished
+from bridge.inbound import missing_leads
 from bridge.intakes import inbox as intake_inbox
 from bridge.models import Account, Card
 from bridge.webhooks import inbox
@@ -84,7 +84,7 @@ def _looks_at_accounts(now: datetime) -> Iterable[TaskCall]:
 
 
 def _missing_leads(now: datetime) -> Iterable[TaskCall]:
-    missing = Card.objects.filter(missing_since__lte=now - vanished.SECOND_LOOK_AFTER)
+    missing = Card.objects.filter(missing_since__lte=now - missing_leads.SECOND_LOOK_AFTER)
     accounts = missing.exclude(account__state=Account.State.PAUSED).values_list("account_id", flat=True).distinct()
     resting = troubles.resting(now=now) if accounts else set()
     return [
@@ -123,7 +123,7 @@ def _stages_in_kommo(now: datetime) -> Iterable[TaskCall]:
 def _waits(now: datetime) -> Iterable[TaskCall]:
     if handoff.expired(now).exists() or meetings.passing(now).exists():
         yield "bridge.tasks.end_waits", ()
-    for account_id in switches.at_closed_doors(now=now):
+    for account_id in account_state.at_closed_doors(now=now):
         yield "bridge.tasks.knock", (account_id,)
 
 

@@ -22,7 +22,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.accounts.connection import store_tokens
 from bridge.cards import nudge
 from bridge.configuration import establishing
@@ -85,7 +85,7 @@ def _exchange(account: Account, code: str, referer: str) -> None:
     establishing.check_is_same(account, account.base_url, pair.access_token)
     with transaction.atomic():
         store_tokens(account, pair)
-        switches.reopen(account, now=timezone.now())
+        account_state.reopen(account, now=timezone.now())
         transaction.on_commit(partial(nudge.send, account.pk))
 
 
@@ -107,7 +107,7 @@ def uninstalled(request: HttpRequest) -> HttpResponse:
         known = str(account.kommo_account_id or "") == given["account_id"]
         if known and account.client_secret and auth.uninstall_signature_is_valid(**given, secret=account.client_secret):
             reason = "the integration was removed in Kommo; connect it again"
-            switches.pause(account, reason=reason, now=timezone.now())
+            account_state.pause(account, reason=reason, now=timezone.now())
             return HttpResponse(status=200)
     raise Http404
 

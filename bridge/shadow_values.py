@@ -16,7 +16,7 @@ from typing import Any
 from bridge.cards import ownership
 from bridge.cards.desired import Gaps, shown_name, tag, wanted_fields
 from bridge.cards.observe import persons_name
-from bridge.cards.our_values import is_adoptable, our_value
+from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.kommo import fields
 from bridge.models import Account, Card, Catalogue
 from bridge.traits import form_of

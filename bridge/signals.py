@@ -12,12 +12,12 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from bridge import metrics, personal_data, reasons, serving
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.channels import waking
 from bridge.channels.road import ByTheirChannels
-from bridge.delivery import briefing_texts, briefings
+from bridge.delivery import handoff_note_texts, handoff_notes
 from bridge.inbound import first_sight, handing_over, people, places
 from bridge.models import Account, Card
 from followups import channels, enrollment, telling
@@ -46,11 +46,11 @@ SHOWN = frozenset(
 )
 
 
-silence.ask(switches.silent)
+silence.ask(account_state.silent)
 gate.ask_tags(serving.tags_of)
 numbers.ask_elsewhere(people.owners_of_contacts)
 channels.carried_by(ByTheirChannels())
-briefing_texts.in_words = reasons.told
+handoff_note_texts.in_words = reasons.told
 
 
 @receiver(announcements.leads_saved)
@@ -104,7 +104,7 @@ def handoff_changed(
     if not paused:
         agent_events.drop_answered(lead, now=now)
         untold.release(Lead.objects.filter(pk=lead.pk), now=now)
-    if paused and tells_staff and (account_id := briefings.brief(lead, now=now)) is not None:
+    if paused and tells_staff and (account_id := handoff_notes.brief(lead, now=now)) is not None:
         nudge.send_on_commit(account_id)
 
 
@@ -132,7 +132,7 @@ def messages_told_of(messages: list[Message], now: datetime, **_: object) -> Non
 
 @receiver(announcements.staff_wanted)
 def staff_wanted(lead: Lead, reason: str, now: datetime, **_: object) -> None:
-    if (account_id := briefings.call(lead, reason, now=now)) is not None:
+    if (account_id := handoff_notes.call(lead, reason, now=now)) is not None:
         nudge.send_on_commit(account_id)
 
 

@@ -20,15 +20,15 @@ from django_q.tasks import async_task
 
 from bridge import alerts, crew, heartbeat, host, metrics, personal_data, retention, tracing, traits
 from bridge.accounts import (
+    account_state,
     catalogue,
     clock,
     connection,
-    pace,
     permissions,
+    rate_limit,
     refusals,
     room,
     subscription,
-    switches,
     troubles,
 )
 from bridge.accounts.leases import alone
@@ -37,10 +37,10 @@ from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.channels import carrying
 from bridge.configuration import reevaluation, stage_wishes
-from bridge.delivery import briefings
+from bridge.delivery import handoff_notes
 from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.errors import KommoError, KommoHeldError
-from bridge.inbound import feed, places, reconciliation, takeovers
+from bridge.inbound import chat_replies, feed, places, reconciliation
 from bridge.intakes import processing as intakes
 from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
@@ -108,7 +108,7 @@ def deliver(account_id: int) -> None:
     more = False
     try:
         more = Drain(account, lease, client, calls, is_over=crew.is_over).run(until=now + longest)
-        pace.tell_distance(account)
+        rate_limit.tell_distance(account)
     finally:
         lease.release()
     # What became due while the lease was still held was nudged for in vain.
@@ -194,7 +194,7 @@ def notice_takeovers(account_id: int) -> None:
     heartbeat.progress()
     with _asking(Subject.EVENTS, account_id) as asked:
         if asked is not None:
-            takeovers.notice(*asked, now=timezone.now())
+            chat_replies.notice(*asked, now=timezone.now())
 
 
 @_beside_others
@@ -334,7 +334,7 @@ def end_waits() -> None:
 def ask_for_results() -> None:
     """Give sellers a task where a meeting has gone by without a result, and tick it off once that is known."""
     heartbeat.progress()
-    for account_id in briefings.ask_for_results(now=timezone.now()):
+    for account_id in handoff_notes.ask_for_results(now=timezone.now()):
         nudge.send(account_id)
 
 
@@ -345,9 +345,9 @@ def knock(account_id: int) -> None:
     heartbeat.progress()
     now = timezone.now()
     with alone(f"knock:{account_id}", now=now, longest=LONGEST_KNOCK) as mine:
-        if mine and account_id in switches.at_closed_doors(now=now):
+        if mine and account_id in account_state.at_closed_doors(now=now):
             account = connection.follow_renaming(Account.objects.get(pk=account_id))
-            if switches.knock(account, connection.client_for(account), now=now):
+            if account_state.knock(account, connection.client_for(account), now=now):
                 nudge.send(account_id)
 
 

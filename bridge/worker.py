@@ -34,7 +34,7 @@ from django_q.tasks import async_task
 from bridge import host
 from bridge.accounts import clock
 from bridge.agent import agent_events
-from bridge.cards import intent, nudge
+from bridge.cards import nudge, write_ahead
 from bridge.channels import carrying
 from bridge.due import TICKS, TaskCall
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
@@ -330,7 +330,7 @@ def free_dead_leases(now: datetime) -> None:
     for pk, holder in accounts.values_list("pk", "lease_holder"):
         if host.is_dead(holder):
             # First, while the dead one still keeps others away.
-            intent.cut_off(pk, now=now + clock.skew())
+            write_ahead.cut_off(pk, now=now + clock.skew())
             Account.objects.filter(pk=pk, lease_holder=holder).update(lease_holder="", lease_until=None)
     works = WorkLease.objects.filter(until__gt=now, holder__startswith=machine)
     for pk, holder in works.values_list("pk", "holder"):

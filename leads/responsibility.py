@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from leads import handoff, stages, stays
+from leads import handoff, stage_history, stages
 from leads.models import Event, Lead, Stage
 from leads.rulebook import rulebook
 
@@ -92,7 +92,7 @@ def place_after(lead: Lead) -> Stage | None:
     stage = lead.stage
     if stage is None or not stage.pauses_agent or stage.kind != Stage.Kind.OPEN:
         return None
-    before = stays.came_from(lead)
+    before = stage_history.came_from(lead)
     if before is not None:
         return before.on_reply if before.on_reply and not before.on_reply.pauses_agent else before
     book = rulebook(lead.pipeline)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from bridge import heartbeat, metrics, traits
 from bridge.accounts import refusals
 from bridge.accounts.leases import alone
-from bridge.accounts.pace import DatabasePace
+from bridge.accounts.rate_limit import DatabasePace
 from bridge.errors import (
     Call,
     ConfigurationError,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from bridge.accounts import switches, troubles
+from bridge.accounts import account_state, troubles
 from bridge.errors import KommoError, KommoHeldError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose, decide, purpose_of
@@ -36,7 +36,7 @@ def heed(
     if action is Action.REST_FEATURE and client and (closed := _closed_door(client, purpose, error)):
         action, error = Action.PAUSE_ACCOUNT, error if purpose is Purpose.CREATES else closed
     if action is Action.PAUSE_ACCOUNT:
-        switches.pause(account, reason=str(error), now=now)
+        account_state.pause(account, reason=str(error), now=now)
     elif action is Action.REST_FEATURE:
         troubles.begin(account.pk, purpose.value, str(error), now=now, refused=True)
     return action

@@ -16,7 +16,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from bridge import oauth
-from bridge.accounts import shadow, switches
+from bridge.accounts import account_state, shadow
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
 from bridge.cards import nudge
@@ -116,7 +116,7 @@ class AccountAdmin(AsksAgain, StaffAdmin):
             begin_as_told(obj)
         super().save_model(request, obj, form, change)
         if {"access_token", "client_secret", "base_url"} & set(form.changed_data):
-            switches.reopen(obj, now=timezone.now())
+            account_state.reopen(obj, now=timezone.now())
             nudge.send(obj.pk)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -145,18 +145,18 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     def pause(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
             by = Account.PausedBy.PERSON
-            switches.pause(account, reason=f"paused by {request.user}", now=timezone.now(), by=by)
+            account_state.pause(account, reason=f"paused by {request.user}", now=timezone.now(), by=by)
 
     @admin.action(description=_("Resume deliveries"))
     def resume(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            switches.resume(account, now=timezone.now())
+            account_state.resume(account, now=timezone.now())
             nudge.send(account.pk)
 
     @admin.action(description=_("Only show what would be sent (shadow)"))
     def shadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            switches.enter_shadow(account, now=timezone.now())
+            account_state.enter_shadow(account, now=timezone.now())
 
     @admin.action(description=_("Leave shadow: send from now on"))
     def unshadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:

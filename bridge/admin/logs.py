@@ -27,7 +27,7 @@ from bridge.cards import nudge, outbox
 from bridge.cards.waiting import wait_of
 from bridge.delivery import forgetting
 from bridge.errors import DriftError
-from bridge.inbound import drifts, vanished
+from bridge.inbound import drifts, missing_leads
 from bridge.models import AgentEvent, Card, Delivery, Drift, Forgetting, WebhookEvent, WebhookItem
 from bridge.reasons import told
 from bridge.selectors import search
@@ -136,7 +136,7 @@ class CardAdmin(AboutLeads):
 
     @admin.action(description=_("Make new cards for those that are gone"))
     def recreate(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
-        done = vanished.recreate(cards, who=str(request.user), now=timezone.now())
+        done = missing_leads.recreate(cards, who=str(request.user), now=timezone.now())
         self.message_user(
             request,
             ngettext("%(count)d card will be made anew.", "%(count)d cards will be made anew.", done) % {"count": done},
@@ -144,7 +144,7 @@ class CardAdmin(AboutLeads):
 
     @admin.action(description=_("Close: nothing is written to this card any more"))
     def close(self, request: HttpRequest, cards: QuerySet[Card]) -> None:
-        done = vanished.close(cards, who=str(request.user), now=timezone.now())
+        done = missing_leads.close(cards, who=str(request.user), now=timezone.now())
         self.message_user(
             request, ngettext("%(count)d card closed.", "%(count)d cards closed.", done) % {"count": done}
         )

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from bridge.accounts import freshness
+from bridge.accounts import staleness
 from bridge.models import AgentEvent, Card, IntakeCall, WebhookEvent
 from followups import telling
 from leads import gate, untold
@@ -68,7 +68,7 @@ def _gather(ids: Sequence[UUID], now: datetime) -> int:
 def _tell(leads: Sequence[Lead], said: Sequence[Message], now: datetime) -> None:
     people = telling.people(leads)
     cards = Card.objects.filter(lead__in=leads).select_related("account")
-    in_doubt = {card.lead_id for card in cards if card.kommo_lead_id and freshness.unknown_since(card.account, now)}
+    in_doubt = {card.lead_id for card in cards if card.kommo_lead_id and staleness.unknown_since(card.account, now)}
     answers = _answered_by_bots(said)
     by_id = {lead.pk: lead for lead in leads}
     events = []

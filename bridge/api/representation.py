@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import OuterRef, Q
 
-from bridge.accounts import freshness
+from bridge.accounts import staleness
 from bridge.cards.desired import wanted_tags
 from bridge.cards.waiting import wait_of
 from bridge.models import Card
@@ -137,7 +137,7 @@ def agent(
     if shut := gate.refusal(lead) if refusals is None else refusals.get(lead.pk):
         return _refused(shut)
     in_doubt = card and card.kommo_lead_id and lead.pipeline.silent_when_kommo_is_away
-    if card and in_doubt and (since := freshness.unknown_since(card.account, now)):
+    if card and in_doubt and (since := staleness.unknown_since(card.account, now)):
         reason = "Kommo could not be asked for too long; a person may have taken over"
         return {"may_reply": False, "reason": reason, "since": moment(since)}
     return {"may_reply": True, "reason": None, "since": None}

@@ -8,7 +8,7 @@ from uuid import UUID
 from bridge.accounts.connection import client_for
 from bridge.channels.sending import Outcome, Person, Sent
 from bridge.errors import KommoError
-from bridge.inbound.takeovers import STAFF_REPLY
+from bridge.inbound.chat_replies import STAFF_REPLY
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account

@@ -15,8 +15,8 @@ from django.conf import settings
 from django.utils import translation
 
 from bridge import traits
+from bridge.accounts import account_state, permissions, stage_names, subscription
 from bridge.accounts import catalogue as catalogues
-from bridge.accounts import permissions, stage_names, subscription, switches
 from bridge.cards import nudge, outbox
 from bridge.configuration import matching, phone_fields
 from bridge.configuration.first_start import ensure_webhook_secret
@@ -64,7 +64,7 @@ class Connection:
         outbox.adopt_orphans(self.account, now=self.now)
         # Never compared yet: the first comparison comes at once, and takes in the open leads that are there already.
         Account.objects.filter(pk=self.account.pk, connected_at=None).update(connected_at=self.now)
-        if switches.reopen(self.account, now=self.now):
+        if account_state.reopen(self.account, now=self.now):
             self.report.done.append("Kommo takes us again: deliveries go on")
         nudge.send(self.account.pk)
         return self.report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.accounts.connection import client_for
 from bridge.configuration.addresses import given_by_staff
 from bridge.configuration.connecting import Connection
@@ -42,7 +42,7 @@ def with_token(account: Account, *, base_url: str, token: str, now: datetime) ->
     account.name = account.name or name
     _keep(account)
     Connection(account, client_for(account), create_missing=False, now=now).check()
-    switches.reopen(account, now=now)
+    account_state.reopen(account, now=now)
 
 
 def check_is_same(account: Account, base_url: str, token: str) -> str:

@@ -26,18 +26,18 @@ from django.db import DatabaseError, InterfaceError
 from bridge import heartbeat
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts import clock, room
-from bridge.cards import intent, outbox
+from bridge.cards import outbox, write_ahead
 from bridge.cards.backoff import batches
 from bridge.cards.desired import desired
 from bridge.cards.entry import Entry
 from bridge.cards.ledger import Call
 from bridge.cards.outbox import Lease, due_cards
 from bridge.cards.plan import Desired, Observed, Operation, plan
-from bridge.delivery import briefings, contacts, fence, forgetting, person_look_up, settlement
+from bridge.delivery import contacts, delivery_outcomes, forgetting, handoff_notes, person_look_up, read_before_write
 from bridge.delivery.creation import look_up_created
 from bridge.delivery.setbacks import Setbacks
 from bridge.errors import KommoError
-from bridge.inbound import adoption, vanished
+from bridge.inbound import adoption, missing_leads
 from bridge.kommo.abreast import Answer, Calls
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
@@ -149,7 +149,7 @@ class Drain:
         """Once the cards are right: people to forget, names of contacts, what sellers are told; True for more."""
         more = forgetting.deliver_due(self.account, self.client, now=self.clock())
         more = contacts.deliver_due(self.account, self.client, now=self.clock()) or more
-        return briefings.deliver_due(self.account, self.client, now=self.clock()) or more
+        return handoff_notes.deliver_due(self.account, self.client, now=self.clock()) or more
 
     def _may_send(self) -> bool:
         found = STANDING.first(account_id=self.account.pk)
@@ -166,11 +166,11 @@ class Drain:
     def _deliver(self, entries: list[Entry]) -> bool:
         """Deliver one batch; False when the account has to rest."""
         idle = [entry for entry in entries if entry.plan.is_empty]
-        settlement.nothing_to_send(idle, now=self.clock())
+        delivery_outcomes.nothing_to_send(idle, now=self.clock())
         busy = [entry for entry in entries if not entry.plan.is_empty]
-        busy = settlement.park(busy, _hopeless, now=self.clock())
+        busy = delivery_outcomes.park(busy, _hopeless, now=self.clock())
         if self.account.state == Account.State.SHADOW:
-            settlement.would_send(busy, now=self.clock())
+            delivery_outcomes.would_send(busy, now=self.clock())
             return True
         creates = [entry for entry in busy if entry.plan.operation is Operation.CREATE]
         updates = [entry for entry in busy if entry.plan.operation is Operation.UPDATE]
@@ -207,7 +207,7 @@ class Drain:
             raise
         except Exception as error:
             log.exception("card_cannot_be_planned", card=card.pk)
-            settlement.park_unplannable(card, error, now=self.clock())
+            delivery_outcomes.park_unplannable(card, error, now=self.clock())
             return None
 
     def _entry(self, card: Card, wanted: Desired) -> Entry:
@@ -254,15 +254,15 @@ class Drain:
             for entry in updates
             if "status_id" in entry.plan.effect
             and entry.card.pk not in self.read_back
-            and not fence.is_fresh(entry.card, now=now)
+            and not read_before_write.is_fresh(entry.card, now=now)
         ]
-        unheard = fence.unheard(self.account, [entry.card for entry in moves], now=now) if moves else set()
+        unheard = read_before_write.unheard(self.account, [entry.card for entry in moves], now=now) if moves else set()
         return [entry for entry in moves if entry.card.pk in unheard]
 
     def _read_again(self, entries: list[Entry]) -> bool:
         """Let people's moves come first: the cards are planned again from what was read."""
         try:
-            missing = fence.read_again(self.client, self.catalogue, [entry.card for entry in entries])
+            missing = read_before_write.read_again(self.client, self.catalogue, [entry.card for entry in entries])
         except KommoError as error:
             return self.setbacks.failed(entries, error)
         self.read_back |= {entry.card.pk for entry in entries}
@@ -298,7 +298,7 @@ class Drain:
         return self._send(entries, "create_leads_complex", self._created, again=self._create)
 
     def _created(self, entries: list[Entry], answers: list[Any]) -> bool:
-        merged = settlement.created(entries, answers, call=self.newest_call(), now=self.clock())
+        merged = delivery_outcomes.created(entries, answers, call=self.newest_call(), now=self.clock())
         self._succeeded(len(answers))
         if answers and room.standing(self.account.pk):
             room.opened(self.account.pk, now=self.clock())
@@ -308,7 +308,7 @@ class Drain:
         return self._send(entries, "update_leads", self._updated, again=self._update)
 
     def _updated(self, entries: list[Entry], answers: list[Any]) -> bool:
-        left_out = settlement.updated(entries, answers, call=self.newest_call(), now=self.clock())
+        left_out = delivery_outcomes.updated(entries, answers, call=self.newest_call(), now=self.clock())
         self._succeeded(len(answers))
         return self._look_for(left_out)
 
@@ -335,7 +335,7 @@ class Drain:
             if not self.lease.renew(self.clock()):
                 return False
             self.read_back -= {entry.card.pk for entry in entries}
-            sent = intent.declare(entries, now=self.clock())
+            sent = write_ahead.declare(entries, now=self.clock())
         finally:
             if not sent:
                 self.client.pace.release(permit)
@@ -428,7 +428,7 @@ class Drain:
     def miss(self, entries: list[Entry], reason: str) -> None:
         """Put off cards whose lead was not found: it is asked for once more before anybody believes it."""
         cards = Card.objects.filter(pk__in=[entry.card.pk for entry in entries]).select_related("lead")
-        vanished.miss(cards, reason=reason, now=self.clock())
+        missing_leads.miss(cards, reason=reason, now=self.clock())
 
     def newest_call(self, *, of: KommoError | None = None) -> Call:
         """Return what is known of a call: the newest one that was heard of, or the one that an error is about."""

@@ -15,7 +15,7 @@ from django.db.models import Q
 from bridge.accounts import clock, refusals, troubles
 from bridge.cards.plan import CLOSED_STATUS_IDS
 from bridge.errors import KommoError
-from bridge.inbound import adoption, newcomers, people
+from bridge.inbound import adoption, inbound_leads, people
 from bridge.inbound.look_up import LEADS_PER_READ, SEARCHED_DIGITS, has_phone
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -111,11 +111,11 @@ def _look_for_crowd(
     )
     strangers = [one for one in changed if one.id not in known and one.status_id not in CLOSED_STATUS_IDS]
     incoming = _incoming(account, client, catalogue, lane)
-    newcomers.take_in(account, strangers, client, catalogue, now=now, lane=lane)
+    inbound_leads.take_in(account, strangers, client, catalogue, now=now, lane=lane)
     contacts = people.ask(account, client, (one for reply in incoming for one in reply.contact_ids), lane, now=now)
     if contacts is None or _contacts_rest(account, now):
         return False
-    pipelines = newcomers.our_pipelines(account)
+    pipelines = inbound_leads.our_pipelines(account)
     incoming_by_phone: dict[tuple[int, str], list[LeadReply]] = {}
     for reply in incoming:
         pipeline = pipelines[reply.pipeline_id]
@@ -157,7 +157,7 @@ def _changed_since(
 
 def _incoming(account: Account, client: KommoClient, catalogue: Catalogue | None, lane: Lane) -> list[LeadReply]:
     """Return the leads that nobody has accepted yet, the newest of them."""
-    places = newcomers.places_of_incoming(account, catalogue)
+    places = inbound_leads.places_of_incoming(account, catalogue)
     if not places:
         return []
     replies, _ = client.list_leads(page=1, places=places, limit=LEADS_PER_READ, lane=lane)
@@ -188,7 +188,7 @@ def _decide(
     )
     waiting = Card.objects.filter(pk=card.pk, kommo_lead_id=None)
     for reply in here:
-        if newcomers.is_incoming(reply, catalogue):
+        if inbound_leads.is_incoming(reply, catalogue):
             reason = f"the person stands in Incoming leads (lead {reply.id}): accept or decline them in Kommo"
         elif reply.status_id in CLOSED_STATUS_IDS and reply.id != card.named_lead_id:
             continue

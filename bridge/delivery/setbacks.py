@@ -14,13 +14,13 @@ from typing import Protocol
 
 import structlog
 
-from bridge.accounts import refusals, room, switches
+from bridge.accounts import account_state, refusals, room
 from bridge.cards import outbox
 from bridge.cards.backoff import REST_CAP, delay
 from bridge.cards.entry import Entry
 from bridge.cards.ledger import Call
 from bridge.cards.plan import Operation
-from bridge.delivery import settlement
+from bridge.delivery import delivery_outcomes
 from bridge.errors import KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose, decide, purpose_of
@@ -81,16 +81,16 @@ class Setbacks:
         if action is Action.SHRINK_BATCH and len(entries) > 1:
             self.drain.account.batch_limit = max(1, len(entries) // 2)
             Account.objects.filter(pk=self.drain.account.pk).update(batch_limit=self.drain.account.batch_limit)
-            settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
+            delivery_outcomes.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
             return True
         if action is Action.PAUSE_ACCOUNT:
-            settlement.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
+            delivery_outcomes.failed(entries, error, call=call, due_at=now, counts=False, now=now, was_write=was_write)
             return False
         if action is Action.REST_FEATURE and purpose_of(error) is Purpose.CREATES:
             return self._no_room(entries, error, call)
         if action is Action.REST_FEATURE:
             # What these cards need is refused, and only these need it.
-            settlement.failed(entries, error, call=call, due_at=now, counts=True, now=now, was_write=was_write)
+            delivery_outcomes.failed(entries, error, call=call, due_at=now, counts=True, now=now, was_write=was_write)
             return False
         if isinstance(error, KommoRejectedError) and action not in (Action.RETRY, Action.RETRY_LATER) and again:
             return self._refused(entries, error, call, again)
@@ -122,7 +122,7 @@ class Setbacks:
         Account.objects.filter(pk=self.drain.account.pk).update(failures=self.drain.account.failures, retry_at=until)
         # Too many calls is nobody's fault: it does not count against the cards.
         counts = action is not Action.RETRY_LATER
-        settlement.failed(entries, error, call=call, due_at=until, counts=counts, now=now, was_write=was_write)
+        delivery_outcomes.failed(entries, error, call=call, due_at=until, counts=counts, now=now, was_write=was_write)
         return False
 
     def _refused(
@@ -145,18 +145,18 @@ class Setbacks:
         if not verdicts:
             verdicts, innocent = [(entry, error, decide(error)) for entry in entries], []
         if any(action is Action.REFRESH_CATALOGUE for *_, action in verdicts) and self.drain.renew_catalogue():
-            settlement.put_back(entries, reason=str(error), call=call, now=now)
+            delivery_outcomes.put_back(entries, reason=str(error), call=call, now=now)
             return True
-        partly = settlement.leave_out(verdicts, self.drain.catalogue, call=call, now=now)
+        partly = delivery_outcomes.leave_out(verdicts, self.drain.catalogue, call=call, now=now)
         verdicts = [one for one in verdicts if one[0] not in partly]
         unknown = self._not_there(verdicts)
         missing = [entry for entry, *_ in verdicts if entry.card.pk in unknown]
-        settlement.put_back(missing, reason=str(error), call=call, now=now)
+        delivery_outcomes.put_back(missing, reason=str(error), call=call, now=now)
         self.drain.miss(missing, str(error))
-        settlement.refused([one for one in verdicts if one[0].card.pk not in unknown], call=call, now=now)
+        delivery_outcomes.refused([one for one in verdicts if one[0].card.pk not in unknown], call=call, now=now)
         if innocent:
             reason = f"refused together with another card, and sent again without it ({error.status_code})"
-            settlement.put_back(innocent, reason=reason, call=call, now=now)
+            delivery_outcomes.put_back(innocent, reason=reason, call=call, now=now)
         if innocent or partly:
             return self._again([*innocent, *partly], again)
         return True
@@ -173,7 +173,7 @@ class Setbacks:
         """Park creates that were refused to the account; whatever else is due goes on."""
         now, closed = self.drain.clock(), room.standing(self.drain.account.pk)
         until = closed.next_at if closed else now
-        settlement.failed(entries, error, call=call, due_at=until, counts=True, now=now, waits_for=room.NO_ROOM)
+        delivery_outcomes.failed(entries, error, call=call, due_at=until, counts=True, now=now, waits_for=room.NO_ROOM)
         return True
 
     def _halve(
@@ -187,7 +187,7 @@ class Setbacks:
 
         When none of it is taken, it is not the cards: the account is meant, and stops.
         """
-        settlement.put_back(entries, reason=str(error), call=call, now=self.drain.clock())
+        delivery_outcomes.put_back(entries, reason=str(error), call=call, now=self.drain.clock())
         half, is_whole = len(entries) // 2, self.suspects is None
         if self.suspects is None:
             self.suspects, self.delivered_before = [], self.drain.delivered
@@ -197,14 +197,14 @@ class Setbacks:
             if suspects and self.drain.delivered == self.delivered_before:
                 return self._stop_for(suspects)
             for entry, refusal, its_call in suspects:
-                settlement.refused([(entry, refusal, decide(refusal))], call=its_call, now=self.drain.clock())
+                delivery_outcomes.refused([(entry, refusal, decide(refusal))], call=its_call, now=self.drain.clock())
         return goes_on
 
     def _suspect(self, entry: Entry, error: KommoRejectedError, call: Call) -> bool:
         """Keep a card that was refused alone, until the others tell whether it is to blame; False when enough were."""
         assert self.suspects is not None
         self.suspects.append((entry, error, call))
-        settlement.put_back([entry], reason=str(error), call=call, now=self.drain.clock())
+        delivery_outcomes.put_back([entry], reason=str(error), call=call, now=self.drain.clock())
         return len(self.suspects) < REFUSED_ALIKE or self.drain.delivered > self.delivered_before
 
     def _stop_for(self, suspects: list[tuple[Entry, KommoRejectedError, Call]]) -> bool:
@@ -216,7 +216,7 @@ class Setbacks:
             until = room.close(self.drain.account.pk, reason, now=now)
             room.park([entry.card.pk for entry, *_ in suspects], until=until)
             return True
-        switches.pause(self.drain.account, reason=reason, now=now)
+        account_state.pause(self.drain.account, reason=reason, now=now)
         return False
 
     def _not_there(self, verdicts: list[Verdict]) -> set[int]:
@@ -242,7 +242,7 @@ class Setbacks:
         creates = [entry for entry in entries if entry.plan.operation is Operation.CREATE]
         if creates and not self.drain.look_up(creates):
             return False
-        replanned = self.drain.plan_all(settlement.reload(entries))
+        replanned = self.drain.plan_all(delivery_outcomes.reload(entries))
         same = [entry for entry in replanned if entry.plan.operation is entries[0].plan.operation]
         return send(same) if same else True
 

@@ -23,13 +23,13 @@ import structlog
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
-from bridge.cards import intent, kept_forms, nudge, outbox, ownership
+from bridge.cards import kept_forms, nudge, outbox, ownership, write_ahead
 from bridge.cards.desired import wanted_tags
+from bridge.cards.desired_values import Wishes, wishes
 from bridge.cards.observe import meet_contact, persons_name
 from bridge.cards.observe import observed as observed_of
-from bridge.cards.our_values import is_adoptable, our_value
 from bridge.cards.plan import MAX_NAME_LENGTH, unanswered
-from bridge.cards.wishes import Wishes, wishes
+from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.errors import KommoError
 from bridge.inbound import automations, drifts
 from bridge.kommo.replies import LeadReply
@@ -173,7 +173,7 @@ def adopt(
     card = locked(card_id)
     if card.state == Card.State.CLOSED or card.kommo_lead_id != reply.id:
         return Findings()
-    if (card.observed_at and card.observed_at > read_at) or intent.was_declared_after(card, read_at):
+    if (card.observed_at and card.observed_at > read_at) or write_ahead.was_declared_after(card, read_at):
         return Findings(is_outdated=True)
     if kept_forms.is_stale(card, reply, read_at):
         return Findings(is_outdated=True)

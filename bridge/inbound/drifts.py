@@ -12,8 +12,8 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from bridge.cards import nudge, outbox, ownership
-from bridge.cards.our_values import is_adoptable, our_value
-from bridge.cards.wishes import Wishes
+from bridge.cards.desired_values import Wishes
+from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.errors import DriftError
 from bridge.models import Card, Catalogue, Drift
 from leads import facts, stages

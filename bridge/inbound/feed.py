@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from bridge.accounts.refusals import aside
 from bridge.errors import KommoNotFoundError
-from bridge.inbound import robots, vanished
+from bridge.inbound import missing_leads, robots
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import EventReply
@@ -47,11 +47,11 @@ def _follow(account: Account, client: KommoClient, lead_id: int, now: datetime) 
     if reply is None or reply.is_deleted:
         # Which of the two the event names is shown nowhere: here it is the one that is gone.
         lost = Card.objects.filter(account=account, kommo_lead_id=lead_id)
-        vanished.miss(lost, reason="a lead was merged in Kommo", now=now)
+        missing_leads.miss(lost, reason="a lead was merged in Kommo", now=now)
         return
     ours = reply.field_value(account.bridge_id_field_id) if account.bridge_id_field_id else None
     which = Q(kommo_contact_id__in=reply.contact_ids) | Q(own_contact_id__in=reply.contact_ids)
     if ours and len(str(ours)) == 36:
         which |= Q(lead_id=str(ours))
     cards = Card.objects.filter(which, account=account, kommo_lead_id__isnull=False).exclude(kommo_lead_id=lead_id)
-    vanished.miss(cards, reason="a lead was merged in Kommo", now=now)
+    missing_leads.miss(cards, reason="a lead was merged in Kommo", now=now)

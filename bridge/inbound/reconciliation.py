@@ -15,11 +15,11 @@ from typing import Any
 from django.utils import timezone
 
 from bridge import heartbeat, traits
+from bridge.accounts import account_state, clock
 from bridge.accounts import catalogue as catalogues
-from bridge.accounts import clock, switches
 from bridge.accounts.connection import open_account
 from bridge.cards.plan import CLOSED_STATUS_IDS
-from bridge.inbound import newcomers, owed, people, unread, vanished
+from bridge.inbound import inbound_leads, missing_leads, people, unread, unsent_changes
 from bridge.inbound.adoption import adopt_each, is_as_known
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -109,7 +109,7 @@ class Comparison:
             page, start = (1, newest) if newest > start else (page + 1, start)
         if not self.dry_run:
             Account.objects.filter(pk=self.account.pk).update(polled_at=started)
-            switches.answered(self.account)
+            account_state.answered(self.account)
             self._read_again()
         self._look_for_deleted(until)
         return self.report
@@ -206,7 +206,7 @@ class Comparison:
         Each page is asked for from the oldest second of the one before: a lead that is deleted meanwhile would pull
         another over the edge of a page that was read already.
         """
-        pipelines = list(newcomers.our_pipelines(self.account))
+        pipelines = list(inbound_leads.our_pipelines(self.account))
         if not pipelines:
             return {"ended": True}
         oldest = at.get("oldest")
@@ -276,7 +276,7 @@ class Comparison:
     def look_again(self) -> Report:
         """Look a second time for the leads that were missing; those still not there are gone. Raises KommoError."""
         asked_at = clock.now()
-        there, settled = vanished.look_again(self.account, self.client, now=timezone.now())
+        there, settled = missing_leads.look_again(self.account, self.client, now=timezone.now())
         self._compare(there, asked_at)
         gone = Card.objects.filter(pk__in=settled.gone).values_list("lead_id", flat=True)
         self.report.gone += map(str, gone)
@@ -313,19 +313,19 @@ class Comparison:
             Account.objects.filter(pk=self.account.pk).update(**place)
 
     def _miss(self, ids: Sequence[int]) -> None:
-        rows = Card.objects.filter(account=self.account, kommo_lead_id__in=ids).exclude(state__in=vanished.GONE)
+        rows = Card.objects.filter(account=self.account, kommo_lead_id__in=ids).exclude(state__in=missing_leads.GONE)
         lost = list(rows) if ids else []
         if not self.dry_run:
-            vanished.miss(lost, reason=vanished.NOT_FOUND, now=clock.now())
+            missing_leads.miss(lost, reason=missing_leads.NOT_FOUND, now=clock.now())
         self.report.missing += [str(card.lead_id) for card in lost]
 
     def _lost(self, ids: Sequence[int], reason: str) -> None:
-        rows = Card.objects.filter(account=self.account, kommo_lead_id__in=ids).exclude(state__in=vanished.GONE)
+        rows = Card.objects.filter(account=self.account, kommo_lead_id__in=ids).exclude(state__in=missing_leads.GONE)
         lost = list(rows.select_related("lead")) if ids else []
         if self.dry_run:
             gone = lost
         else:
-            settled = vanished.settle(self.account, self.client, lost, reason=reason, now=timezone.now())
+            settled = missing_leads.settle(self.account, self.client, lost, reason=reason, now=timezone.now())
             gone = [card for card in lost if card.pk in settled.gone]
         self.report.gone += [str(card.lead_id) for card in gone]
 
@@ -334,7 +334,7 @@ class Comparison:
         self._read(sum(not reply.unreadable for reply in replies))
         by_id = {reply.id: reply for reply in replies if not reply.is_deleted}
         if not self.dry_run:
-            vanished.seen(self.account, by_id)
+            missing_leads.seen(self.account, by_id)
         rows = list(Card.objects.filter(account=self.account, kommo_lead_id__in=by_id))
         cards = {row.kommo_lead_id or 0: row.pk for row in rows}
         self._take_in([reply for kommo_id, reply in by_id.items() if kommo_id not in cards])
@@ -363,7 +363,7 @@ class Comparison:
                 self.report.missed += late
             elif not findings.is_outdated and not findings.error:
                 agreeing.append(card_id)
-        self.report.owed += owed.settle(
+        self.report.owed += unsent_changes.settle(
             self.account, agreeing, self.catalogue, found_by=self.found_by, now=timezone.now(), dry_run=self.dry_run
         )
         if not self.dry_run:
@@ -372,10 +372,10 @@ class Comparison:
 
     def _take_in(self, replies: Sequence[LeadReply]) -> None:
         if self.dry_run:
-            self._would_take_in.update(newcomers.would_take_in(self.account, replies, self.catalogue))
+            self._would_take_in.update(inbound_leads.would_take_in(self.account, replies, self.catalogue))
             self.report.taken_in = len(self._would_take_in)
             return
-        results = newcomers.take_in(
+        results = inbound_leads.take_in(
             self.account, replies, self.client, self.catalogue, now=timezone.now(), lane=self.lane
         )
         self.report.taken_in += _count((result for result, _ in results.values()), WebhookItem.Result.ADOPTED)
@@ -388,9 +388,9 @@ class Comparison:
         self._seconds += sorted(results.keys() - {reply.id for reply in replies})
 
     def _is_ours(self, reply: LeadReply) -> bool:
-        return not newcomers.is_incoming(reply, self.catalogue) and reply.pipeline_id in newcomers.our_pipelines(
-            self.account
-        )
+        return not inbound_leads.is_incoming(
+            reply, self.catalogue
+        ) and reply.pipeline_id in inbound_leads.our_pipelines(self.account)
 
     def _read(self, count: int) -> None:
         heartbeat.progress()

@@ -67,7 +67,7 @@ class Account(models.Model):
     # Calls in a row that Kommo did not answer, and until when all calls wait because of it.
     failures = models.PositiveIntegerField(default=0, editable=False)
     retry_at = models.DateTimeField(_("calls wait until"), null=True, blank=True)
-    # How long calls take, by the machine that made them: {"address", "at", "kinds"}, see bridge/accounts/pace.py.
+    # How long calls take, by the machine that made them: {"address", "at", "kinds"}, see bridge/accounts/rate_limit.py.
     distances = models.JSONField(
         default=dict, db_default=models.Value({}, models.JSONField()), blank=True, editable=False
     )

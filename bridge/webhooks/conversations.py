@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from bridge.accounts import refusals
-from bridge.inbound import newcomers, people, robots
+from bridge.inbound import inbound_leads, people, robots
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
@@ -228,7 +228,7 @@ def _of_contacts(current: Round, unknown: Sequence[Said]) -> dict[int, LeadReply
         return {}
     read = current.client.iterate_leads(ids=wanted[:250], with_=("contacts",), limit=250, lane=Lane.LIVE)
     replies = {reply.id: reply for reply in read if reply.id in wanted and not reply.is_deleted}
-    newcomers.take_in(
+    inbound_leads.take_in(
         current.account, list(replies.values()), current.client, current.catalogue, now=current.now, lane=Lane.LIVE
     )
     return replies
@@ -239,7 +239,7 @@ def _by_incoming(current: Round, readings: Mapping[int, LeadReply]) -> None:
     incoming = {
         reply.id: reply
         for reply in readings.values()
-        if reply.pipeline_id in by_kommo_id and newcomers.is_incoming(reply, current.catalogue)
+        if reply.pipeline_id in by_kommo_id and inbound_leads.is_incoming(reply, current.catalogue)
     }
     by_contact = {contact: reply for reply in incoming.values() for contact in reply.contact_ids}
     missing = [one for one in current.said if one.lead is None]

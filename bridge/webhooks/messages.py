@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.inbound.takeovers import Said
+from bridge.inbound.chat_replies import Said
 from bridge.kommo.shapes import seconds
 from bridge.webhooks.parsing import number
 

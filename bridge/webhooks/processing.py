@@ -26,9 +26,9 @@ from bridge.accounts import catalogue as catalogues
 from bridge.accounts import clock, refusals, troubles
 from bridge.accounts.connection import open_account
 from bridge.accounts.leases import alone
-from bridge.cards import intent
+from bridge.cards import write_ahead
 from bridge.errors import KommoError, KommoHeldError
-from bridge.inbound import newcomers, people, second_cards, takeovers, vanished
+from bridge.inbound import chat_replies, inbound_leads, missing_leads, people, second_cards
 from bridge.inbound.adoption import adopt_each
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -152,8 +152,8 @@ def _under_way(current: Round, items: Sequence[WebhookItem]) -> set[int | None]:
     now = clock.now()
     under_way = Card.objects.filter(
         account=current.account,
-        write_settles_at__gt=now + intent.LONGEST_WRITE - LONGEST_WAIT,
-        write_settles_at__lte=now + intent.LONGEST_WRITE,
+        write_settles_at__gt=now + write_ahead.LONGEST_WRITE - LONGEST_WAIT,
+        write_settles_at__lte=now + write_ahead.LONGEST_WRITE,
     )
     urgent = {item.kommo_id for item in items if item.action in ALWAYS_READ}
     changed = under_way.filter(kommo_lead_id__in=ids).values_list("kommo_lead_id", flat=True) if ids else ()
@@ -217,7 +217,7 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     ids = {item.kommo_id for item in items if item.entity in LEAD_ENTITIES and item.kommo_id}
     rows = Card.objects.filter(account=current.account, kommo_lead_id__in=ids).select_related("lead")
     cards = {card.kommo_lead_id: card for card in rows}
-    pipelines = set(newcomers.our_pipelines(current.account)) if ids - cards.keys() else set()
+    pipelines = set(inbound_leads.our_pipelines(current.account)) if ids - cards.keys() else set()
     to_read: set[int] = set()
     learnt: dict[int, WebhookItem] = {}
     current.deleted = {item.kommo_id for item in items if item.action == "delete"}
@@ -255,7 +255,9 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     heard = conversations.heard_here(talk)
     rest = [item for item in items if item.entity == "message" and item.pk not in heard]
     messages = [said for item in rest if (said := written(item.data))]
-    if not takeovers.hear(current.account, messages, now=current.now) or any(item.entity == "talk" for item in items):
+    if not chat_replies.hear(current.account, messages, now=current.now) or any(
+        item.entity == "talk" for item in items
+    ):
         # Who wrote stands in the events feed alone: let the clock look there now.
         Account.objects.filter(pk=current.account.pk).update(takeovers_looked_at=None)
 
@@ -324,11 +326,11 @@ def _read_part(current: Round, ids: list[int], cards: dict[int | None, Card]) ->
         result = Result.FAILED if findings.error else Result.ADOPTED if findings.changed else Result.UNCHANGED
         current.outcomes[known[pk].id] = (result, findings.error)
     newborn = [reply for kommo_id, reply in replies.items() if kommo_id not in cards]
-    current.outcomes |= newcomers.take_in(
+    current.outcomes |= inbound_leads.take_in(
         current.account, newborn, current.client, current.catalogue, now=current.now, lane=Lane.LIVE
     )
     current.readings |= replies
-    vanished.seen(current.account, replies)
+    missing_leads.seen(current.account, replies)
     _lose(current, [card for kommo_id in ids if kommo_id not in replies and (card := cards.get(kommo_id))])
     return outdated
 
@@ -336,8 +338,8 @@ def _read_part(current: Round, ids: list[int], cards: dict[int | None, Card]) ->
 def _lose(current: Round, cards: Sequence[Card]) -> None:
     """Let go of the leads that Kommo says are deleted and does not show; look again for those that are just missing."""
     told_of = [card for card in cards if card.kommo_lead_id in current.deleted]
-    settled = vanished.settle(current.account, current.client, told_of, reason=VANISHED, now=current.now)
-    vanished.miss([card for card in cards if card not in told_of], reason=vanished.NOT_FOUND, now=clock.now())
+    settled = missing_leads.settle(current.account, current.client, told_of, reason=VANISHED, now=current.now)
+    missing_leads.miss([card for card in cards if card not in told_of], reason=missing_leads.NOT_FOUND, now=clock.now())
     for card in cards:
         changed = card.pk in settled.gone or card.pk in settled.followed
         current.outcomes[card.kommo_lead_id or 0] = (Result.ADOPTED if changed else Result.UNCHANGED, "")

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.models import Account
 from tests.conftest import drain, record
 
@@ -46,7 +46,7 @@ def test_a_pause_by_hand_says_why_and_who_ends_it_and_stops_all_calls(account, p
 
 
 def test_a_refusal_of_kommo_says_when_it_is_asked_again(account, said):
-    switches.pause(account, reason="the token was refused", now=timezone.now())
+    account_state.pause(account, reason="the token was refused", now=timezone.now())
     shown = said()
     assert "paused because Kommo refused us" in shown
     assert "until: Kommo answers; it is asked again at" in shown

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone, translation
 
 from bridge import alerts, doctor, tasks
-from bridge.accounts import clock, switches
+from bridge.accounts import account_state, clock
 from bridge.doctor import examine, glance
 from bridge.errors import (
     KommoAccessError,
@@ -192,12 +192,12 @@ def test_an_agent_that_takes_nothing_for_minutes_is_told_with_its_last_answer(pi
 
 
 def test_it_says_who_paused_an_account_and_when_kommo_is_asked_again(account):
-    switches.pause(account, reason="the token was refused", now=timezone.now())
+    account_state.pause(account, reason="the token was refused", now=timezone.now())
     [found] = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "account-paused"]
     assert "Kommo refuses us: the token was refused; it is asked again at" in found.message
     assert "goes on by itself" in found.remedy
 
-    switches.pause(account, reason="paused by Ana", now=timezone.now(), by=Account.PausedBy.PERSON)
+    account_state.pause(account, reason="paused by Ana", now=timezone.now(), by=Account.PausedBy.PERSON)
     [found] = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "account-paused"]
     assert "paused by a person: paused by Ana" in found.message
     assert "account resume" in found.remedy
@@ -215,7 +215,7 @@ def test_a_first_comparison_under_way_is_told_and_one_that_never_ends_is_wrong(a
 
 
 def test_a_shadow_is_told(account):
-    switches.enter_shadow(account, now=timezone.now())
+    account_state.enter_shadow(account, now=timezone.now())
     assert any("nothing is said to leads" in one.message for one in examine(timezone.now(), ask_kommo=False))
 
 

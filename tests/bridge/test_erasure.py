@@ -42,7 +42,7 @@ from bridge.api import keys
 from bridge.cards import nudge
 from bridge.configuration.connecting import destination_for
 from bridge.delivery import contacts
-from bridge.inbound import reconciliation, takeovers
+from bridge.inbound import chat_replies, reconciliation
 from bridge.intakes import processing, ways
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import EventReply
@@ -530,7 +530,7 @@ def live_on(account, lead, agent, kommo, reports):
     account.refresh_from_db()
     reconciliation.Comparison(account, connections.client_for(account), None, "poll").everything()
     tasks.poll(account.pk)
-    takeovers.notice(account, connections.client_for(account), now=timezone.now())
+    chat_replies.notice(account, connections.client_for(account), now=timezone.now())
     drain(rested(account))
     dispatch.fire(holder="test", until=timezone.now() + timedelta(seconds=1))
     tasks.watch()
@@ -905,15 +905,15 @@ def test_a_reply_in_the_customers_own_chat_counts_whoever_is_the_main_contact(ac
     card = Card.objects.get()
     assert (card.own_contact_id, card.kommo_contact_id == own) == (own, False)
     at = int(timezone.now().timestamp())
-    reply = EventReply("e1", takeovers.STAFF_REPLY, own, "contact", 5, at)
+    reply = EventReply("e1", chat_replies.STAFF_REPLY, own, "contact", 5, at)
     monkeypatch.setattr(KommoClient, "events", lambda *_args, **_kwargs: [reply])
     account.refresh_from_db()
-    assert takeovers.notice(account, connections.client_for(account), now=timezone.now()) == 1
+    assert chat_replies.notice(account, connections.client_for(account), now=timezone.now()) == 1
     maria.refresh_from_db()
     assert maria.in_handoff
     # And nobody who is erased is taken over.
     erase(maria)
-    assert takeovers.notice(account, connections.client_for(account), now=timezone.now()) == 0
+    assert chat_replies.notice(account, connections.client_for(account), now=timezone.now()) == 0
 
 
 @pytest.mark.django_db

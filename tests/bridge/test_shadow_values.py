@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge import shadow_report, tasks
-from bridge.accounts import shadow, switches
+from bridge.accounts import account_state, shadow
 from bridge.shadow_values import Verdict
 from tests.bridge.accounts.test_shadow import hear
 from tests.conftest import drain, lead_of, record
@@ -29,7 +29,7 @@ def watching(account, pipeline, kommo, time_machine):
     kommo_id = kommo.post("leads", {"name": "Ana", "phone": ANA, "tags": ["vip", "objecao_prazo"]})["id"]
     tasks.poll(account.pk)
     time_machine.move_to(timezone.now() + timedelta(minutes=1))
-    switches.enter_shadow(account, now=timezone.now())
+    account_state.enter_shadow(account, now=timezone.now())
     account.refresh_from_db()
     return kommo_id
 

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from bridge import metrics, roles
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.accounts.shadow import leave as leave_shadow
 from bridge.models import Account, AccountPipeline, AgentEvent, Card
 from followups import staff
@@ -32,7 +32,7 @@ def account(pipeline):
 
 @pytest.fixture
 def shadow(account):
-    switches.enter_shadow(account, now=TUESDAY)
+    account_state.enter_shadow(account, now=TUESDAY)
     return account
 
 
@@ -143,7 +143,7 @@ class TestShadow:
         assert [body["data"]["step"] for body in told(agent)] == [2]
 
     def test_an_account_that_was_paused_in_shadow_is_silent(self, conversation, agent, shadow):
-        switches.pause(shadow, reason="by hand", now=conversation.now)
+        account_state.pause(shadow, reason="by hand", now=conversation.now)
         conversation.agent_writes()
         conversation.run(timedelta(hours=1))
         assert told(agent) == []
@@ -153,7 +153,7 @@ class TestShadow:
         conversation.agent_writes()
         conversation.run(timedelta(hours=1))
         assert states() == ["sending"]
-        switches.enter_shadow(account, now=conversation.now)
+        account_state.enter_shadow(account, now=conversation.now)
         conversation.tick()
         assert states() == ["dropped"]
         assert len(agent.requests) == 1

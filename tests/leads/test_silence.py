@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from bridge.accounts import shadow, switches
+from bridge.accounts import account_state, shadow
 from leads import silence
 
 pytestmark = pytest.mark.django_db
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 def test_a_pipeline_speaks_unless_its_account_is_in_shadow(account, pipeline):
     assert silence.reason(pipeline) == ""
 
-    switches.enter_shadow(account, now=timezone.now())
+    account_state.enter_shadow(account, now=timezone.now())
 
     assert silence.reason(pipeline) == "shadow: nothing is said to anybody"
     assert silence.reasons([pipeline.pk, 0]) == {pipeline.pk: "shadow: nothing is said to anybody"}
@@ -21,8 +21,8 @@ def test_a_pipeline_speaks_unless_its_account_is_in_shadow(account, pipeline):
 
 
 def test_a_shadow_that_was_paused_is_silent_still(account, pipeline):
-    switches.enter_shadow(account, now=timezone.now())
-    switches.pause(account, reason="by hand", now=timezone.now())
+    account_state.enter_shadow(account, now=timezone.now())
+    account_state.pause(account, reason="by hand", now=timezone.now())
 
     assert silence.reason(pipeline)
 

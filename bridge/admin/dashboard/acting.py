@@ -13,14 +13,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.admin import record
 from bridge.admin.leads import undoing
 from bridge.admin.leads.acting import NotDoneError
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
-from bridge.delivery import briefings
+from bridge.delivery import handoff_notes
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
 from bridge.roles import OPERATE
 from bridge.selectors import stuck
@@ -75,13 +75,13 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
 
 def _resume_account(request: HttpRequest, said: QueryDict) -> str:
     account = get_object_or_404(Account, pk=said.get("account"))
-    switches.resume(account, now=timezone.now())
+    account_state.resume(account, now=timezone.now())
     nudge.send(account.pk)
     return _("%(account)s: deliveries go on.") % {"account": account}
 
 
 def _tell_sellers_again(request: HttpRequest, said: QueryDict) -> str:
-    for account_id in briefings.tell_again(now=timezone.now()):
+    for account_id in handoff_notes.tell_again(now=timezone.now()):
         nudge.send(account_id)
     return _("The sellers are told again.")
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from bridge.accounts import stage_names
 from bridge.admin.dashboard.remedies import remedy
-from bridge.delivery import briefings
+from bridge.delivery import handoff_notes
 from bridge.doctor import CARD_WAITS_LONG_AFTER, INBOX_LATE_AFTER, Finding
 from bridge.kommo import auth
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, WebhookEvent
@@ -264,7 +264,7 @@ def _stuck_cards() -> Iterator[Concern]:
 
 
 def _briefings() -> Iterator[Concern]:
-    untold = briefings.given_up().aggregate(count=Count("pk"), since=Min("since"))
+    untold = handoff_notes.given_up().aggregate(count=Count("pk"), since=Min("since"))
     if untold["count"]:
         title = ngettext(
             "%(count)d seller was not told what to do",
@@ -274,12 +274,12 @@ def _briefings() -> Iterator[Concern]:
         about = _(
             "Handoffs: %(handoffs)d. Leads who wrote or booked: %(calls)d. Meetings without a result: %(results)d."
         )
-        example = briefings.given_up().values_list("error", flat=True).first() or ""
+        example = handoff_notes.given_up().values_list("error", flat=True).first() or ""
         yield Concern(
             DANGER,
             "record_voice_over",
             title % untold,
-            f"{about % briefings.untold(briefings.given_up())} {told(example)}".strip(),
+            f"{about % handoff_notes.untold(handoff_notes.given_up())} {told(example)}".strip(),
             _("Kommo refuses the note or the task. Tell the seller, fix the cause, then have it tried again."),
             untold["since"],
             buttons=(Button(_("Tell them again"), "tell-sellers-again"),),

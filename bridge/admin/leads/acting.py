@@ -20,7 +20,7 @@ from bridge.admin.leads import correcting, undoing
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.cards import nudge, outbox
 from bridge.errors import KommoError
-from bridge.inbound import reconciliation, vanished
+from bridge.inbound import missing_leads, reconciliation
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
 from followups import unreachable
@@ -107,14 +107,14 @@ def _send(request: HttpRequest, lead: Lead) -> str:
 
 def _recreate(request: HttpRequest, lead: Lead) -> str:
     card = _card_of(lead)
-    if not vanished.recreate([card], who=str(request.user), now=timezone.now()):
+    if not missing_leads.recreate([card], who=str(request.user), now=timezone.now()):
         raise NotDoneError(_("The card is in Kommo; a second one is not made."))
     return _("A new card is made in Kommo.")
 
 
 def _close(request: HttpRequest, lead: Lead) -> str:
     card = _card_of(lead)
-    if not vanished.close([card], who=str(request.user), now=timezone.now()):
+    if not missing_leads.close([card], who=str(request.user), now=timezone.now()):
         raise NotDoneError(_("The card is closed already."))
     return _("The card is closed: nothing is written to it any more.")
 

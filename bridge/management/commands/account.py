@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from bridge import shadow_report, standing, stocktaking
-from bridge.accounts import shadow, switches
+from bridge.accounts import account_state, shadow
 from bridge.cards import nudge
 from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
@@ -54,12 +54,12 @@ class Command(PagelessCommand):
         now = timezone.now()
         if deed == "pause":
             why = f"paused by hand: {reason}" if reason else "paused by hand"
-            done = switches.pause(account, reason=why, now=now, by=Account.PausedBy.PERSON)
+            done = account_state.pause(account, reason=why, now=now, by=Account.PausedBy.PERSON)
         elif deed == "resume":
-            done = switches.resume(account, now=now)
+            done = account_state.resume(account, now=now)
             nudge.send(account.pk)
         elif deed == "shadow":
-            done = switches.enter_shadow(account, now=now, reason=reason)
+            done = account_state.enter_shadow(account, now=now, reason=reason)
         else:
             done = shadow.leave(account, now=now)
         if not done:

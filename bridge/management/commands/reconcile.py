@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_datetime
 from bridge.accounts import catalogue
 from bridge.accounts.connection import PATIENTLY, open_account
 from bridge.errors import BridgeError
-from bridge.inbound import vanished
+from bridge.inbound import missing_leads
 from bridge.inbound.reconciliation import Comparison
 from bridge.management.bar import Bar
 from bridge.management.pageless import PagelessCommand
@@ -55,7 +55,7 @@ class Command(PagelessCommand):
                 comparison.everything(newborn=True)
                 if comparison.report.missing and not dry_run:
                     # What was missing in a list is believed once it was asked for alone, a little later.
-                    time.sleep(vanished.SECOND_LOOK_AFTER.total_seconds())
+                    time.sleep(missing_leads.SECOND_LOOK_AFTER.total_seconds())
                     comparison.look_again()
             else:
                 comparison.changed_since(start)

@@ -15,7 +15,7 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.accounts.connection import client_for
 from bridge.channels.salesbot import FIELD, Salesbot
 from bridge.configuration.connecting import Connection, destination_for
@@ -157,7 +157,7 @@ def somebody_else_changes(account, kommo, feature):
 def all_is_well_again(account, kommo, row, lead):
     kommo.delete("faults")
     Trouble.objects.update(next_at=timezone.now())
-    switches.resume(account, now=timezone.now())
+    account_state.resume(account, now=timezone.now())
     Card.objects.update(write_settles_at=None)
     Briefing.objects.exclude(due_at=None).update(due_at=timezone.now())
     rested(account)

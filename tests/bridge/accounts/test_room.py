@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.accounts import room, switches
+from bridge.accounts import account_state, room
 from bridge.accounts.connection import client_for, open_account
 from bridge.cards.waiting import wait_of
 from bridge.doctor import examine
@@ -91,7 +91,7 @@ def test_whoever_connects_or_resumes_need_not_wait(account, pipeline, kommo, mar
     record(pipeline, ANA, name="Ana")
     drain(account)
     kommo.post("options", {"full_account_status": 0})
-    switches.reopen(account, now=timezone.now())
+    account_state.reopen(account, now=timezone.now())
     drain(account)
     assert "Ana" in names(kommo)
 

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from bridge import shadow_report
-from bridge.accounts import shadow, switches
+from bridge.accounts import account_state, shadow
 from bridge.accounts.catalogue import stored
 from bridge.accounts.connection import client_for
 from bridge.configuration.first_start import ensure_account
@@ -43,7 +43,7 @@ def carded(account, pipeline, *phones):
 
 
 def enter(account):
-    switches.enter_shadow(account, now=timezone.now())
+    account_state.enter_shadow(account, now=timezone.now())
     account.refresh_from_db()
 
 

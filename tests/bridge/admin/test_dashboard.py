@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.admin.dashboard import charts
 from bridge.admin.dashboard.remedies import BY_STATE, remedy
 from bridge.doctor import examine
@@ -70,7 +70,7 @@ def test_what_needs_a_person_is_named_with_its_remedy(staff, account, pipeline, 
     WebhookEvent.objects.create(account=account, body=b"?", received_at=now, state=WebhookEvent.State.FAILED)
     AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=now, due_at=now, state=AgentEvent.State.DEAD)
     Account.objects.update(token_expires_at=now + timedelta(days=3), webhook_problem="disabled by Kommo")
-    switches.pause(account, reason="the token was refused", now=now)
+    account_state.pause(account, reason="the token was refused", now=now)
 
     shown = titles(staff)
 
@@ -215,7 +215,7 @@ def test_a_lead_in_a_stage_of_people_is_given_back_on_its_page_where_one_says_wh
 
 
 def test_a_paused_account_goes_on(staff, account):
-    switches.pause(account, reason="the token was refused", now=timezone.now())
+    account_state.pause(account, reason="the token was refused", now=timezone.now())
     press(staff, "resume-account", account=account.pk)
     account.refresh_from_db()
     assert account.state == Account.State.ACTIVE

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.cards import kept_forms
 from bridge.cards.desired import Gaps, wanted_fields
 from bridge.cards.observe import observed
-from bridge.cards.our_values import our_value
+from bridge.cards.value_mapping import our_value
 from bridge.kommo import fields
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Catalogue

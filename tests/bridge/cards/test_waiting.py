@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.cards import outbox
 from bridge.cards.waiting import Wait, wait_of
 from bridge.models import Account, Card
@@ -36,7 +36,7 @@ def test_a_due_card_waits_for_its_turn(card):
 
 def test_a_paused_accounts_cards_say_why_and_until_when(card, account):
     until = timezone.now() + timedelta(minutes=15)
-    switches.pause(account, reason="the token was refused", now=timezone.now(), until=until)
+    account_state.pause(account, reason="the token was refused", now=timezone.now(), until=until)
     assert waits() == Wait("deliveries are paused: the token was refused", until)
 
 

@@ -12,8 +12,8 @@ from bridge.accounts import catalogue
 from bridge.accounts.connection import client_for
 from bridge.channels import kommo_chats, kommo_salesbot, ways
 from bridge.channels.kinds import WAYS
-from bridge.inbound import takeovers
-from bridge.inbound.takeovers import Said
+from bridge.inbound import chat_replies
+from bridge.inbound.chat_replies import Said
 from bridge.models import AgentEvent, Catalogue, Channel, Outgoing
 from leads import announcements, parts
 from leads.interactions import record as record_told
@@ -65,7 +65,7 @@ def chat(account, lead):
 def tell(account, lead, messages, *, author="bot"):
     """Deliver the webhooks about messages, as Kommo words them."""
     said = [Said(author, 0, lead.card.kommo_lead_id, 0, one["created_at"], one["text"], one["id"]) for one in messages]
-    takeovers.hear(account, said, now=timezone.now())
+    chat_replies.hear(account, said, now=timezone.now())
 
 
 def test_a_salesbot_says_it_and_the_webhook_proves_it(agent, account, kommo, lead, salesbot):

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from bridge.accounts.connection import client_for
-from bridge.accounts.pace import DatabasePace
+from bridge.accounts.rate_limit import DatabasePace
 from bridge.cards import outbox
 from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.errors import KommoHeldError

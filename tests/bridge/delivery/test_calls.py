@@ -8,14 +8,14 @@ import pytest
 from django.utils import timezone
 
 from bridge import alerts, roles
-from bridge.delivery import briefings
+from bridge.delivery import handoff_notes
 from bridge.models import Briefing
 from leads import handoff, stages
 from leads.models import Lead, Stage
 from leads.reports import Direction, Message
 from leads.reports import Meeting as Booked
 from tests.bridge.admin.people import client_of
-from tests.bridge.delivery.test_briefings import told
+from tests.bridge.delivery.test_handoff_notes import told
 from tests.conftest import drain, lead_of, record
 
 NOW = timezone.now()
@@ -122,4 +122,4 @@ def test_the_overview_says_who_spoke_and_what_until_somebody_has_answered(accoun
 
     record(pipeline, message=Message(Direction.STAFF, text="Já te ligo"))
 
-    assert not briefings.open_calls(now=timezone.now()).exists()
+    assert not handoff_notes.open_calls(now=timezone.now()).exists()

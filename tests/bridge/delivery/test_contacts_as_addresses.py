@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from bridge.inbound import people, takeovers
+from bridge.inbound import chat_replies, people
 from leads import interactions
 from leads.addresses import parse as address
 from leads.models import FurtherAddress, Lead
@@ -75,6 +75,6 @@ def test_of_two_cards_of_one_contact_the_one_spoken_with_last_is_meant(account, 
 def test_a_seller_who_writes_to_a_contact_that_was_only_told_takes_over(account, pipeline):
     lead = says_by(pipeline, ("kommo_contact", 991), ("instagram", "maria.souza")).lead
     drain(account)
-    said = takeovers.Said("internal", 77, 0, 991, int(timezone.now().timestamp()), "Oi, aqui é a Ana")
-    assert takeovers.hear(account, [said], now=timezone.now())
+    said = chat_replies.Said("internal", 77, 0, 991, int(timezone.now().timestamp()), "Oi, aqui é a Ana")
+    assert chat_replies.hear(account, [said], now=timezone.now())
     assert Lead.objects.get(pk=lead.pk).handoff_reason == "a person replied in the chat"

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.kommo import auth
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.shapes import whole
@@ -55,7 +55,7 @@ def test_a_renamed_account_is_found_again_with_a_long_lived_token(account, pipel
         account.refresh_from_db()
         assert account.state == Account.State.PAUSED
         Account.objects.update(paused_until=timezone.now())
-        assert account.pk in switches.at_closed_doors(now=timezone.now())
+        assert account.pk in account_state.at_closed_doors(now=timezone.now())
         tasks.knock(account.pk)
         account.refresh_from_db()
         assert (account.base_url, account.state) == (renamed.url, Account.State.ACTIVE)

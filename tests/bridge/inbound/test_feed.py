@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge import doctor
 from bridge.accounts import catalogue, connection
-from bridge.inbound import feed, vanished
+from bridge.inbound import feed, missing_leads
 from bridge.models import Card, Trouble
 from tests.conftest import drain, lead_of, record
 
@@ -32,7 +32,7 @@ def test_a_merge_is_followed_by_what_the_feed_tells_of_it(account, pipeline, kom
     assert lead_of().card.missing_since is not None
     later = timezone.now() + timedelta(minutes=10)
     client = connection.client_for(account)
-    vanished.look_again(account, client, now=later)
+    missing_leads.look_again(account, client, now=later)
 
     card = lead_of().card
     assert (card.kommo_lead_id, card.state != Card.State.GONE) == (kept, True)

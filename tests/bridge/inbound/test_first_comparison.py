@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from bridge import stocktaking, tasks
-from bridge.accounts import connection, switches
+from bridge.accounts import account_state, connection
 from bridge.api import representation
 from bridge.cards import outbox
 from bridge.cards.waiting import wait_of
@@ -304,7 +304,7 @@ def test_how_far_it_is_can_be_asked(fresh, pipeline, kommo, monkeypatch, capsys)
 
 
 def test_a_shadow_holds_back_as_well_so_that_what_it_shows_is_true(fresh, pipeline, kommo):
-    switches.enter_shadow(fresh, now=timezone.now())
+    account_state.enter_shadow(fresh, now=timezone.now())
     kommo.post("leads", {"name": "Maria", "phone": MARIA})
     record(pipeline)
     drain(fresh)

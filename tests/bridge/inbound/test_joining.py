@@ -10,8 +10,8 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.accounts.connection import client_for
 from bridge.api import representation
-from bridge.delivery import fence
-from bridge.inbound import newcomers, people
+from bridge.delivery import read_before_write
+from bridge.inbound import inbound_leads, people
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card
 from leads.models import Event, FieldMapping, FurtherAddress, Lead, Pipeline, Stage, TagRule
@@ -199,7 +199,7 @@ def test_a_lead_that_cannot_be_adopted_is_kept_with_its_error_and_costs_no_other
     if road == "webhook":
         hear(account, hook(odd, "update"), hook(other, "update"))
     elif road == "before a move":
-        fence.read_again(client_for(account), None, list(Card.objects.all()))
+        read_before_write.read_again(client_for(account), None, list(Card.objects.all()))
     else:
         tasks.poll(account.pk, full=road == "full")
     assert not may_reply(ANA)
@@ -396,6 +396,6 @@ def test_a_card_by_which_somebody_was_spoken_with_stays_theirs(account, pipeline
 def test_a_lead_is_as_old_as_its_card_and_never_of_tomorrow(account, pipeline, kommo, made_at):
     reply = LeadReply.read(kommo.lead(found(kommo)) | {"created_at": made_at})
     before = timezone.now()
-    newcomers.take_in(account, [reply], client_for(account), None, now=before)
+    inbound_leads.take_in(account, [reply], client_for(account), None, now=before)
     expected = datetime.fromtimestamp(made_at, UTC) if made_at == 1_600_000_000 else before
     assert Lead.objects.get().created_at == expected

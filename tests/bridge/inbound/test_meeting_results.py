@@ -10,12 +10,12 @@ import pytest
 import requests
 from django.utils import timezone
 
-from bridge.delivery import briefings
+from bridge.delivery import handoff_notes
 from bridge.models import Briefing
 from leads import meetings, stages
 from leads.models import Lead, Meeting, Stage
 from leads.reports import Meeting as Told
-from tests.bridge.delivery.test_briefings import told
+from tests.bridge.delivery.test_handoff_notes import told
 from tests.conftest import drain, lead_of, record, rested
 
 TASK = "Contar como foi a reunião"
@@ -53,7 +53,7 @@ def asked(kommo, lead) -> list[dict[str, Any]]:
 
 
 def look(account) -> None:
-    briefings.ask_for_results(now=timezone.now())
+    handoff_notes.ask_for_results(now=timezone.now())
     drain(rested(account))
 
 
@@ -177,5 +177,5 @@ def test_each_of_two_meetings_is_asked_for(account, asking, kommo):
 def test_a_call_on_the_day_of_such_a_task_is_heard_all_the_same(account, asking, kommo):
     lead = met(asking, account, ago=timedelta(hours=3))
     look(account)
-    briefings.call(lead, "the lead wrote from X", now=timezone.now())
+    handoff_notes.call(lead, "the lead wrote from X", now=timezone.now())
     assert Briefing.objects.filter(call="the lead wrote from X").exists()

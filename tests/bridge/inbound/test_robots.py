@@ -13,7 +13,7 @@ from bridge.inbound import feed, robots
 from bridge.models import Account, Alert, Trouble
 from leads.models import Lead
 from leads.reports import Direction, Message
-from tests.bridge.inbound.test_takeovers import OURS, hear, hook
+from tests.bridge.inbound.test_chat_replies import OURS, hear, hook
 from tests.conftest import drain, lead_of, record
 
 BOT = {"type": "bot"}

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from bridge.cards import intent, outbox
+from bridge.cards import outbox, write_ahead
 from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.errors import (
     Call,
@@ -437,7 +437,7 @@ class Delivering(RuleBasedStateMachine):
             self._drain(lease, now)
         except ProcessDied:
             # Whoever finds it dead frees its lease; nothing else of it remains, except what it had sent.
-            intent.cut_off(self.account.pk, now=timezone.now())
+            write_ahead.cut_off(self.account.pk, now=timezone.now())
             Account.objects.update(lease_holder="", lease_until=None)
         else:
             lease.release()

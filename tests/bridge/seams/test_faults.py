@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.models import Account, Card, Delivery, Trouble
 from kommo_sandbox.staff import CARD_PATHS
 from leads.models import Event
@@ -46,7 +46,7 @@ def settle(account: Account) -> None:
         account.refresh_from_db()
         if account.state == Account.State.PAUSED:
             assert account.state_reason
-            switches.resume(account, now=timezone.now())
+            account_state.resume(account, now=timezone.now())
         Account.objects.filter(pk=account.pk).update(retry_at=None)
         account.cards.filter(due_at__isnull=False).update(due_at=timezone.now(), write_settles_at=None)
         Trouble.objects.update(next_at=timezone.now())

@@ -13,7 +13,7 @@ from bridge.accounts import catalogue
 from bridge.accounts.connection import client_for
 from bridge.cards import ownership
 from bridge.errors import DriftError
-from bridge.inbound import drifts, reconciliation, vanished
+from bridge.inbound import drifts, missing_leads, reconciliation
 from bridge.inbound.drifts import Choice
 from bridge.inbound.reconciliation import Comparison, compare_card
 from bridge.models import Account, Card, Drift
@@ -176,12 +176,12 @@ def test_staff_have_a_gone_card_made_anew_or_close_it(account, pipeline, kommo):
     drain(account)
     assert lead_of().card.state == Card.State.GONE
 
-    assert vanished.recreate([lead_of().card], who="ana", now=timezone.now()) == 1
+    assert missing_leads.recreate([lead_of().card], who="ana", now=timezone.now()) == 1
     drain(account)
     assert lead_of().card.kommo_lead_id not in (None, kommo_id)
 
-    assert vanished.close([lead_of().card], who="ana", now=timezone.now()) == 1
-    assert vanished.close([lead_of().card], who="ana", now=timezone.now()) == 0
+    assert missing_leads.close([lead_of().card], who="ana", now=timezone.now()) == 1
+    assert missing_leads.close([lead_of().card], who="ana", now=timezone.now()) == 0
     assert lead_of().events.filter(reason="closed by ana").count() == 1
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts.connection import client_for
-from bridge.accounts.pace import DatabasePace
+from bridge.accounts.rate_limit import DatabasePace
 from bridge.cards import outbox
 from bridge.inbound import adoption
 from bridge.kommo.client import KommoClient
@@ -64,12 +64,12 @@ def test_a_change_during_a_call_is_delivered_too_though_the_configuration_has_ga
 
 
 def test_a_change_while_a_card_is_found_blocked_keeps_it_due(account, pipeline, kommo, monkeypatch):
-    from bridge.delivery import settlement
+    from bridge.delivery import delivery_outcomes
 
     Stage.objects.filter(key="new").update(kommo_status_id=None)
     pipeline.rules_changed()
     record(pipeline)
-    original, waiting = settlement.nothing_to_send, [Stage.objects.get(key="new")]
+    original, waiting = delivery_outcomes.nothing_to_send, [Stage.objects.get(key="new")]
 
     def bound_meanwhile(entries, *, now):
         if waiting:
@@ -80,7 +80,7 @@ def test_a_change_while_a_card_is_found_blocked_keeps_it_due(account, pipeline, 
             record(pipeline, name="Maria")
         original(entries, now=now)
 
-    monkeypatch.setattr(settlement, "nothing_to_send", bound_meanwhile)
+    monkeypatch.setattr(delivery_outcomes, "nothing_to_send", bound_meanwhile)
     drain(account)
 
     assert lead_of().card.state == "in_sync"

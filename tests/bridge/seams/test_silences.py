@@ -11,7 +11,7 @@ from bridge import doctor, tasks
 from bridge.accounts import connection, subscription
 from bridge.cards import outbox
 from bridge.configuration.connecting import Connection
-from bridge.inbound import reconciliation, takeovers
+from bridge.inbound import chat_replies, reconciliation
 from bridge.models import Account, Card
 from bridge.webhooks.processing import process_inbox
 from leads.models import Lead
@@ -77,7 +77,7 @@ def test_leads_with_a_conversation_but_no_card_get_one_with_the_nightly_comparis
 
 def test_a_webhook_about_a_chat_has_the_feed_asked_at_once(account, pipeline, kommo):
     kommo_id = carded(account, pipeline)
-    takeovers.notice(account, connection.client_for(account), now=timezone.now())
+    chat_replies.notice(account, connection.client_for(account), now=timezone.now())
     kommo.post(f"leads/{kommo_id}/message", {"text": "Oi, aqui é a Ana", "direction": "outgoing"})
     hear(account, f"message[add][0][id]=x&message[add][0][entity_id]={kommo_id}&message[add][0][type]=outgoing")
     process_inbox(account.pk)
@@ -90,16 +90,16 @@ def test_a_webhook_about_a_chat_has_the_feed_asked_at_once(account, pipeline, ko
 def test_a_clock_that_is_ahead_of_kommos_misses_no_reply(account, pipeline, kommo):
     kommo_id = carded(account, pipeline)
     client = connection.client_for(account)
-    takeovers.notice(account, client, now=timezone.now() + LONG_AGO)
+    chat_replies.notice(account, client, now=timezone.now() + LONG_AGO)
     account.refresh_from_db()
     kommo.post(f"leads/{kommo_id}/message", {"text": "Oi", "direction": "outgoing"})
-    assert takeovers.notice(account, client, now=timezone.now() + LONG_AGO) == 1
+    assert chat_replies.notice(account, client, now=timezone.now() + LONG_AGO) == 1
 
 
 def test_the_feed_is_not_asked_where_a_reply_pauses_nobody(account, pipeline, kommo):
     pipeline.chat_reply_pauses = False
     pipeline.save()
     calls = len(kommo.journal())
-    takeovers.notice(account, connection.client_for(account), now=timezone.now())
+    chat_replies.notice(account, connection.client_for(account), now=timezone.now())
     assert len(kommo.journal()) == calls
     assert Account.objects.get().takeovers_looked_at is not None

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.accounts import shadow, switches
+from bridge.accounts import account_state, shadow
 from bridge.api import representation
 from bridge.cards import outbox
 from bridge.cards.backoff import REST_CAP
@@ -382,7 +382,7 @@ def test_stages_marked_always_visit_are_entered_one_by_one(account, pipeline, ko
 
 
 def test_shadow_shows_what_would_be_sent_once_and_sends_nothing(account, pipeline, kommo):
-    switches.enter_shadow(account, now=timezone.now())
+    account_state.enter_shadow(account, now=timezone.now())
     record(pipeline)
     settle(account)
     settle(account)

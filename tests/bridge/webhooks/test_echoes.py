@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from benchmarks import bodies
-from bridge.cards import intent
-from bridge.delivery import settlement
+from bridge.cards import write_ahead
+from bridge.delivery import delivery_outcomes
 from bridge.kommo.client import KommoClient
 from bridge.models import WebhookEvent, WebhookItem
 from bridge.webhooks import processing
@@ -55,7 +55,7 @@ def test_the_webhook_of_a_create_whose_answer_is_still_to_come_waits_for_it(acco
     card = account.cards.get()
     body = _hook_of(account, card, responsible_user_id=77).replace("update", "add")
     kommo_id, waits = card.kommo_lead_id, []
-    account.cards.update(kommo_lead_id=None, write_settles_at=timezone.now() + intent.LONGEST_WRITE)
+    account.cards.update(kommo_lead_id=None, write_settles_at=timezone.now() + write_ahead.LONGEST_WRITE)
 
     def answer_comes(seconds):
         waits.append(seconds)
@@ -119,7 +119,7 @@ def test_a_webhook_about_a_write_that_is_under_way_waits_for_its_answer_and_cost
 
     before = len(reads(kommo))
     with monkeypatch.context() as patch:
-        patch.setattr(settlement, "updated", lambda *_, **__: [])
+        patch.setattr(delivery_outcomes, "updated", lambda *_, **__: [])
         drain(account)
     assert account.cards.filter(write_settles_at__gt=timezone.now()).count() == 30
     monkeypatch.setattr(processing.time, "sleep", answer_comes)
@@ -133,12 +133,12 @@ def test_it_waits_for_no_answer_that_was_lost_and_what_was_deleted_waits_for_non
 ):
     card = account.cards.first()
     other = account.cards.last()
-    soon = timezone.now() + intent.LINGERS_FOR
+    soon = timezone.now() + write_ahead.LINGERS_FOR
     account.cards.update(write_settles_at=soon, in_doubt={"name": "Ana"})
     before = len(reads(kommo))
     hear(account, hook(card.kommo_lead_id, "update"))
     assert len(reads(kommo)) == before + 1
-    account.cards.update(write_settles_at=timezone.now() + intent.LONGEST_WRITE, in_doubt={"name": "Ana"})
+    account.cards.update(write_settles_at=timezone.now() + write_ahead.LONGEST_WRITE, in_doubt={"name": "Ana"})
     kommo.post(f"leads/{other.kommo_lead_id}/delete")
     hear(account, hook(other.kommo_lead_id, "delete"))
     other.refresh_from_db()
@@ -148,7 +148,7 @@ def test_it_waits_for_no_answer_that_was_lost_and_what_was_deleted_waits_for_non
 def test_while_one_waits_the_others_are_heard_at_once(account, under_way, kommo, monkeypatch):
     first, second = account.cards.order_by("pk")[:2]
     account.cards.filter(pk=first.pk).update(
-        write_settles_at=timezone.now() + intent.LONGEST_WRITE, in_doubt={"name": "Ana"}
+        write_settles_at=timezone.now() + write_ahead.LONGEST_WRITE, in_doubt={"name": "Ana"}
     )
     kommo.post(f"leads/{second.kommo_lead_id}/move", {"status_id": HANDOFF})
     seen = []

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.accounts import switches
-from bridge.delivery import briefings
+from bridge.accounts import account_state
+from bridge.delivery import handoff_notes
 from bridge.doctor import examine
 from bridge.models import Account, Briefing, Delivery, Trouble
 from leads import handoff
@@ -143,7 +143,7 @@ def test_a_token_that_is_refused_stops_the_account_and_the_seller_is_told_after_
     assert Briefing.objects.get().due_at
 
     kommo.delete("faults")
-    switches.resume(account, now=timezone.now())
+    account_state.resume(account, now=timezone.now())
     later(account)
     drain(account)
     assert [len(part) for part in told(kommo, lead)] == [1, 1]
@@ -187,7 +187,7 @@ def test_a_task_that_kommo_will_never_take_is_told_where_staff_look(account, lea
     admin_client.post("/admin/overview/tell-sellers-again/")
     drain(account)
     assert [len(part) for part in told(kommo, lead)] == [1, 1]
-    assert not briefings.given_up().exists()
+    assert not handoff_notes.given_up().exists()
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_nobody_is_told_of_what_was_given_up_once_the_handoff_is_over(account, l
     hand_over(lead)
     drain(account)
     handoff.resume(Lead.objects.get(), by=Lead.Actor.STAFF, reason="done", now=timezone.now())
-    assert not briefings.given_up().exists()
+    assert not handoff_notes.given_up().exists()
 
 
 def test_a_stage_that_only_silences_the_agent_gives_nobody_a_task(account, lead, kommo):
@@ -283,7 +283,7 @@ def test_where_kommo_refuses_that_the_note_goes_without_it_once_and_it_is_rememb
     written = [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/notes"]
     assert [one["status"] for one in written] == [403, 200]
     Briefing.objects.all().delete()
-    briefings.call(Lead.objects.get(), "asks again", now=timezone.now())
+    handoff_notes.call(Lead.objects.get(), "asks again", now=timezone.now())
     drain(account)
     written = [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/notes"]
     assert [one["status"] for one in written] == [403, 200, 200]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.delivery import fence
+from bridge.delivery import read_before_write
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card, WebhookEvent
@@ -20,7 +20,7 @@ BIA = "+5581988880000"
 @pytest.fixture
 def heard(account, card, monkeypatch):
     """An account whose webhooks arrive, and whose cards were not read just now."""
-    monkeypatch.setattr(fence, "FRESH_FOR", timedelta(0))
+    monkeypatch.setattr(read_before_write, "FRESH_FOR", timedelta(0))
     Account.objects.update(webhook_destination="http://x/", webhook_heard_at=timezone.now() + timedelta(minutes=1))
     account.refresh_from_db()
     return account
@@ -39,7 +39,7 @@ def moves(kommo):
 
 
 def test_a_reading_that_is_stale_when_it_arrives_is_not_asked_for_again(account, pipeline, card, kommo, monkeypatch):
-    monkeypatch.setattr(fence, "FRESH_FOR", timedelta(seconds=0.05))
+    monkeypatch.setattr(read_before_write, "FRESH_FOR", timedelta(seconds=0.05))
     Account.objects.update(webhook_destination="")
     Card.objects.update(observed_at=timezone.now() - timedelta(minutes=1))
     kommo.fault("slow", path="/api/v4/leads", method="GET", seconds=0.15)
@@ -71,7 +71,7 @@ def test_an_unread_webhook_has_those_read_that_it_may_be_about_and_no_others(hea
 
 
 def test_more_unread_than_can_be_looked_through_have_everything_read(heard, pipeline, kommo, monkeypatch):
-    monkeypatch.setattr(fence, "MOST_UNREAD", 1)
+    monkeypatch.setattr(read_before_write, "MOST_UNREAD", 1)
     unread(heard, "nothing=1")
     unread(heard, "nothing=2")
     before = len(reads(kommo))
@@ -82,7 +82,7 @@ def test_more_unread_than_can_be_looked_through_have_everything_read(heard, pipe
 
 @pytest.mark.parametrize("absurd", [{"price": {"a": []}}, {"custom_fields_values": 7}, {"pipeline_id": "x"}])
 def test_a_lead_that_cannot_be_read_is_not_moved_until_it_can(account, pipeline, card, kommo, monkeypatch, absurd):
-    monkeypatch.setattr(fence, "FRESH_FOR", timedelta(0))
+    monkeypatch.setattr(read_before_write, "FRESH_FOR", timedelta(0))
     Account.objects.update(webhook_destination="")
     with monkeypatch.context() as patch:
         row = LeadReply.read({"id": card.kommo_lead_id, "updated_at": 1, **absurd})
@@ -90,6 +90,10 @@ def test_a_lead_that_cannot_be_read_is_not_moved_until_it_can(account, pipeline,
         patch.setattr(KommoClient, "iterate_leads", lambda *_, **__: [row])
         record(pipeline, **GOOD)
         drain(account)
-    assert (moves(kommo), lead_of().card.state, lead_of().card.waiting_reason) == ([], "retrying", fence.UNREAD)
+    assert (moves(kommo), lead_of().card.state, lead_of().card.waiting_reason) == (
+        [],
+        "retrying",
+        read_before_write.UNREAD,
+    )
     drain(rested(account))
     assert (len(moves(kommo)), lead_of().card.state) == (1, "in_sync")

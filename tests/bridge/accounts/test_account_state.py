@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bridge import due, tasks
-from bridge.accounts import switches
+from bridge.accounts import account_state
 from bridge.accounts.connection import client_for
 from bridge.configuration import establishing
 from bridge.configuration.connecting import Connection
@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def refuse(account, reason="the token was refused"):
-    switches.pause(account, reason=reason, now=timezone.now())
+    account_state.pause(account, reason=reason, now=timezone.now())
     account.refresh_from_db()
 
 
@@ -64,7 +64,7 @@ def test_the_waits_grow_from_one_minute_to_fifteen_and_only_a_read_is_sent(accou
         account.refresh_from_db()
         Account.objects.filter(pk=account.pk).update(paused_until=timezone.now() - MINUTE)
         now = timezone.now()
-        switches.knock(account, client_for(account), now=now)
+        account_state.knock(account, client_for(account), now=now)
         account.refresh_from_db()
         waits.append((account.paused_until - now) / MINUTE)
 
@@ -99,24 +99,24 @@ def test_nobody_knocks_before_the_wait_is_over(account, kommo):
 
 def test_a_pause_by_a_person_ends_by_a_person_alone(account, kommo):
     now = timezone.now()
-    switches.pause(account, reason="paused by Ana", now=now, by=PERSON)
+    account_state.pause(account, reason="paused by Ana", now=now, by=PERSON)
 
     knock_now(account)
-    switches.reopen(account, now=now)
+    account_state.reopen(account, now=now)
     Connection(account, client_for(account), create_missing=False, now=now).connect(None)
     account.refresh_from_db()
     establishing.with_token(account, base_url=account.base_url, token=account.access_token, now=now)
 
     account.refresh_from_db()
     assert (account.state, account.paused_by) == (Account.State.PAUSED, PERSON)
-    assert switches.resume(account, now=now)
+    assert account_state.resume(account, now=now)
     account.refresh_from_db()
     assert account.state == Account.State.ACTIVE
 
 
 def test_a_person_who_pauses_a_refused_account_keeps_it_paused(account, kommo):
     refuse(account)
-    assert switches.pause(account, reason="paused by Ana", now=timezone.now(), by=PERSON)
+    assert account_state.pause(account, reason="paused by Ana", now=timezone.now(), by=PERSON)
     refuse(account, "the token was refused again")
 
     knock_now(account)
@@ -137,7 +137,7 @@ def test_connecting_anew_with_success_resumes_at_once(account, kommo):
 
 
 def test_a_shadow_that_was_refused_is_a_shadow_again(account, kommo):
-    switches.enter_shadow(account, now=timezone.now())
+    account_state.enter_shadow(account, now=timezone.now())
     refuse(account)
     knock_now(account)
     assert account.state == Account.State.SHADOW

@@ -11,7 +11,7 @@ from bridge import tasks
 from bridge.accounts import catalogue
 from bridge.accounts.connection import client_for
 from bridge.doctor import examine
-from bridge.inbound import reconciliation, vanished
+from bridge.inbound import missing_leads, reconciliation
 from bridge.inbound.reconciliation import Comparison
 from bridge.models import Account, Card, Trouble
 from followups.models import Enrollment
@@ -74,7 +74,7 @@ def test_the_second_look_comes_by_itself_a_little_later(account, card, kommo):
     compare(account, full=True)
     wanted = ("bridge.tasks.look_for_missing", (account.pk,))
     assert wanted not in due_calls()
-    Card.objects.update(missing_since=timezone.now() - vanished.SECOND_LOOK_AFTER)
+    Card.objects.update(missing_since=timezone.now() - missing_leads.SECOND_LOOK_AFTER)
     assert wanted in due_calls()
     tasks.look_for_missing(account.pk)
     assert lead_of().card.state == "gone"
@@ -99,9 +99,9 @@ def test_very_many_at_once_are_a_matter_of_rights_and_change_nothing(many, kommo
 
 def test_a_write_to_a_lead_that_is_hidden_waits_and_arrives_when_it_shows(account, pipeline, card, kommo):
     kommo.post("options", {"hides_leads": True, "skip_unknown_ids": True})
-    vanished.miss([card], reason=vanished.NOT_FOUND, now=timezone.now())
+    missing_leads.miss([card], reason=missing_leads.NOT_FOUND, now=timezone.now())
     record(pipeline, name="Maria")
-    vanished.miss([card], reason=vanished.NOT_FOUND, now=timezone.now())
+    missing_leads.miss([card], reason=missing_leads.NOT_FOUND, now=timezone.now())
     waiting = lead_of().card
     assert (waiting.state, "looked for once more" in waiting.waiting_reason) == ("retrying", True)
     assert waiting.due_at > timezone.now()

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bridge.accounts import connection
-from bridge.inbound import robots, takeovers
+from bridge.inbound import chat_replies, robots
 from bridge.kommo.replies import EventReply
 from bridge.models import Account
 from kommo_sandbox import brackets
@@ -28,7 +28,7 @@ def lead(account, pipeline):
 
 def look(account, **later):
     account.refresh_from_db()
-    return takeovers.notice(account, connection.client_for(account), now=timezone.now() + timedelta(**later))
+    return chat_replies.notice(account, connection.client_for(account), now=timezone.now() + timedelta(**later))
 
 
 def say(kommo, lead, **more):

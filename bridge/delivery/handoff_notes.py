@@ -27,8 +27,8 @@ from django.utils.translation import gettext as _
 from bridge import traits
 from bridge.accounts import refusals, troubles
 from bridge.cards import ledger
-from bridge.delivery import briefing_texts
-from bridge.delivery.briefing_texts import summary
+from bridge.delivery import handoff_note_texts
+from bridge.delivery.handoff_note_texts import summary
 from bridge.errors import KommoAccessError, KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide, is_block
@@ -304,7 +304,7 @@ def _task_of(row: Briefing) -> str:
     pipeline = row.card.lead.pipeline
     if row.asks_result:
         return f"{pipeline.meeting_result_task} ({row.since.astimezone(ZoneInfo(pipeline.time_zone)):%d/%m/%Y %H:%M})"
-    return briefing_texts.in_words(row.call) if row.call else pipeline.handoff_task
+    return handoff_note_texts.in_words(row.call) if row.call else pipeline.handoff_task
 
 
 def _write_note(row: Briefing, client: KommoClient, text: str, now: datetime) -> int | None:

@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from bridge.accounts.connection import client_for
-from bridge.accounts.pace import DatabasePace
-from bridge.cards import intent, outbox
+from bridge.accounts.rate_limit import DatabasePace
+from bridge.cards import outbox, write_ahead
 from bridge.errors import KommoHeldError
 from bridge.inbound import adoption
 from bridge.kommo.client import KommoClient
@@ -89,7 +89,7 @@ def test_a_dead_senders_write_is_waited_for(account, pipeline, kommo, card, monk
         patch.setattr(KommoClient, "update_leads", die)
         with pytest.raises(SystemExit):
             drain(account)
-    intent.cut_off(account.pk, now=timezone.now())
+    write_ahead.cut_off(account.pk, now=timezone.now())
 
     drain(account)
     assert (lead_of().card.state, names(kommo)) == ("retrying", ["+5581999990000"])

@@ -10,10 +10,10 @@ import pytest
 from django.utils import timezone
 
 from bridge import host
-from bridge.accounts import pace as pace_module
-from bridge.accounts import switches
+from bridge.accounts import account_state
+from bridge.accounts import rate_limit as pace_module
 from bridge.accounts.connection import open_account
-from bridge.accounts.pace import DatabasePace
+from bridge.accounts.rate_limit import DatabasePace
 from bridge.errors import KommoHeldError
 from bridge.kommo.distance import Trip
 from bridge.kommo.throttle import Lane
@@ -80,7 +80,7 @@ def test_slots_in_use_are_waited_for_and_are_no_hold(row):
 
 
 def test_workers_heed_a_pause_and_people_do_not(row):
-    switches.pause(row, reason="blocked by Kommo", now=timezone.now())
+    account_state.pause(row, reason="blocked by Kommo", now=timezone.now())
     with pytest.raises(KommoHeldError, match="blocked by Kommo"):
         DatabasePace(row, heeds_pause=True).acquire()
     assert DatabasePace(row).acquire()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext as _
 
 from bridge import money as amounts
@@ -17,6 +17,16 @@ from leads.models import Lead, Pipeline
 
 register = template.Library()
 
+# Django's own stand at the beginning of a sentence, and miss an accent in Portuguese.
+WEEKDAYS = (
+    pgettext_lazy("weekday", "Mon"),
+    pgettext_lazy("weekday", "Tue"),
+    pgettext_lazy("weekday", "Wed"),
+    pgettext_lazy("weekday", "Thu"),
+    pgettext_lazy("weekday", "Fri"),
+    pgettext_lazy("weekday", "Sat"),
+    pgettext_lazy("weekday", "Sun"),
+)
 UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
 
 
@@ -71,14 +81,8 @@ def soon(at: datetime | None) -> str:
     if abs(days) == 1:
         return (_("tomorrow %(time)s") if days == 1 else _("yesterday %(time)s")) % {"time": clock}
     if 0 < days < 7:
-        return f"{_weekday(there)} {clock}"
+        return f"{WEEKDAYS[there.weekday()]} {clock}"
     return f"{date_format(there, 'SHORT_DATE_FORMAT')} {clock}"
-
-
-def _weekday(at: datetime) -> str:
-    """Return the day of the week in short, as the language spells it in the middle of a sentence."""
-    name = date_format(at, "D")
-    return name if get_language() == "en" else name.lower()
 
 
 @register.filter

@@ -81,6 +81,9 @@ def next_holidays(country: str, state: str, *, today: date) -> list[tuple[str, s
     known = holidays.list_supported_countries()
     if country not in known or (state and state not in known[country]):
         return []
-    found = holidays.country_holidays(country, subdiv=state or None, years=(today.year, today.year + 1))
+    # Without it the machine's language would name them.
+    language = holidays.country_holidays(country).default_language
+    years = (today.year, today.year + 1)
+    found = holidays.country_holidays(country, subdiv=state or None, years=years, language=language)
     coming = sorted((day, name) for day, name in found.items() if day >= today)[:NEXT_HOLIDAYS]
     return [(date_format(day, "SHORT_DATE_FORMAT"), name) for day, name in coming]

@@ -129,7 +129,7 @@ def test_pages_of_the_timeline_leave_nothing_out_and_repeat_nothing(staff, lead,
 
 def test_an_edit_says_what_was_there_before():
     event = Event(pk=1, at=timezone.now(), kind="staff_edit", actor="staff", data={"name": {"from": "A", "to": None}})
-    assert timeline._of_event(event, Lead(), {}, {}).facts == [("name", "A → –")]
+    assert timeline._of_event(event, Lead(), {}, {}, {}).facts == [("name", "A → –")]
 
 
 # --- The actions

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from django.utils.translation import gettext_noop
+# Not from the package: settings that cannot be read are told by what imports this.
+from django.utils.translation.trans_null import gettext_noop
 
 OTHERWISE = gettext_noop("check DATABASE_URL and that the server runs")
 # Words of the error -> the remedy; the first that is found counts.

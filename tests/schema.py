@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".pytest_cache"
 # A migration may call what it imports of ours.
-IMPORTED = re.compile(r"^(?:from|import) ((?:leads|followups|bridge)[\w.]*)", re.MULTILINE)
+IMPORTED = re.compile(r"^(?:from|import) ((?:leads|followups|bridge|common)[\w.]*)", re.MULTILINE)
 
 
 def state(root: Path = ROOT) -> str:

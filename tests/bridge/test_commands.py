@@ -27,15 +27,18 @@ def run(*arguments: str, database: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("database", "reason"),
-    [("sqlite:///{0}/empty.sqlite3", "no such table"), ("postgres://nobody@127.0.0.1:1/none", "refused")],
+    ("database", "reason", "remedy"),
+    [
+        ("sqlite:///{0}/empty.sqlite3", "no such table", "manage.py migrate"),
+        ("postgres://nobody@127.0.0.1:1/none", "refused", "check DATABASE_URL and that the server runs"),
+    ],
 )
-def test_a_database_that_is_away_or_empty_is_one_line_with_what_to_do(tmp_path, database, reason):
+def test_a_database_that_is_away_or_empty_is_one_line_with_what_to_do(tmp_path, database, reason, remedy):
     done = run("api_key", "agent", database=database.format(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
     assert reason in line
-    assert "manage.py migrate" in line
+    assert remedy in line
 
 
 def test_wrong_usage_is_2(tmp_path):

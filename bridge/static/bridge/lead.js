@@ -15,6 +15,8 @@ const meant = location.hash && document.getElementById(location.hash.slice(1));
 if (meant instanceof HTMLDialogElement) meant.showModal();
 
 document.addEventListener("submit", (event) => {
+  // The parts that keep themselves up to date see to their own (live.js).
+  if (event.target.closest("[data-live]")) return;
   // Pressed twice is meant once.
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "yes";

@@ -311,7 +311,7 @@ def test_a_step_is_added_to_a_follow_up(hand, pipeline):
     manager.press(manager.button("Add a message", exact=False))
     row = manager.page.locator("#steps > [data-row]").last
     manager.write("4 d")
-    manager.press(row.locator("textarea").first)
+    manager.press(row.get_by_role("textbox", name=manager.word("Text"), exact=True))
     manager.write("Oi! Ainda posso ajudar?")
     manager.leave(lambda: manager.press(manager.button("Review and publish")))
     looks_at_the_draft(manager)
@@ -323,8 +323,8 @@ def test_a_step_is_added_to_a_follow_up(hand, pipeline):
 @everywhere
 def test_a_text_that_names_what_there_is_not_is_refused_at_once(hand, pipeline):
     manager = hand("manager", f"/admin/leads/pipeline/{pipeline.pk}/rules/sequences/reengagement/")
-    text = manager.page.locator("#steps > [data-row]").first.locator("textarea").first
-    text.fill("Oi {{ first_nam }}, ainda posso ajudar?")
+    first = manager.page.locator("#steps > [data-row]").first
+    first.get_by_role("textbox", name=manager.word("Text"), exact=True).fill("Oi {{ first_nam }}, ainda posso ajudar?")
     manager.press(manager.button("Review and publish"))
     expect(manager.page.get_by_role("alert").first).to_be_visible()
     expect(manager.page.locator(".errorlist").first).to_contain_text("first_nam")

@@ -245,9 +245,13 @@ def looks_at_the_draft(hand: Hand) -> None:
     expect(hand.page.get_by_label(hand.word("Why? (kept in the history)"))).to_be_focused()
 
 
-def publish(hand: Hand) -> None:
+def publish(hand: Hand, *, asks_leads: bool = False) -> None:
     hand.leave(lambda: hand.page.keyboard.press("Enter"))
-    told(hand, "Published as revision %(number)d. It holds from the next interaction on.")
+    if asks_leads:
+        # How many are asked again stands in the sentence; that it can be undone, beside it.
+        expect(hand.button("Undo")).to_be_visible()
+    else:
+        told(hand, "Published as revision %(number)d. It holds from the next interaction on.")
 
 
 @everywhere
@@ -259,7 +263,7 @@ def test_a_lower_score_is_tried_seen_and_published_and_taken_back(hand, pipeline
     expect(manager.page.locator("#what-if [data-moving]")).to_have_text("3")
     review(manager)
     manager.press(manager.page.locator("input[name=move][value=allowed]"))
-    publish(manager)
+    publish(manager, asks_leads=True)
     assert Qualification.objects.get().min_score == 60
     within("a lower score: who moves, and publish", manager)
 

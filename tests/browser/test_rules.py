@@ -286,6 +286,7 @@ def test_a_rename_is_carried_to_kommo_if_that_is_wanted_and_one_from_there_is_to
     [name] = [one.name for found in client.pipelines() for one in found.statuses if one.id == stage.kommo_status_id]
     assert name == "LEAD QUENTE"
 
+    pipeline.refresh_from_db()
     client.rename_status(pipeline.kommo_pipeline_id, stage.kommo_status_id, "Fervendo")
     catalogue.look_again(account, client, now=timezone.now())
     page.goto("/admin/")

@@ -15,10 +15,10 @@ from django.utils import timezone
 from benchmarks import cards
 from benchmarks.figures import Figure, at_most
 from benchmarks.harness import Bench, Broken, say
+from leads.interaction_values import Interaction
 from leads.interactions import record
 from leads.models import Pipeline
 from leads.phone import parse
-from leads.reports import Interaction
 
 UPDATE = ("PATCH", "/api/v4/leads")
 

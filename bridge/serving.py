@@ -1,4 +1,4 @@
-"""The tags by which a pipeline says whom its agent serves (leads/gate.py).
+"""The tags by which a pipeline says whom its agent serves (leads/may_speak.py).
 
 They are those the card is known to have in Kommo; before there is one, those it will be made with.
 """

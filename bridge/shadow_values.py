@@ -20,9 +20,9 @@ from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.kommo import fields
 from bridge.models import Account, Card, Catalogue
 from bridge.traits import form_of
-from leads.facts import was_taken_back
 from leads.models import FieldMapping, Lead
 from leads.rulebook import Rulebook
+from leads.which_fact_stands import was_taken_back
 
 AMOUNTS = ("bill_value", "qualification_score")
 

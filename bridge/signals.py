@@ -22,7 +22,7 @@ from bridge.inbound import first_sight, handing_over, people, places
 from bridge.models import Account, Card
 from followups import channels, enrollment, telling
 from followups.recording import followups_sent
-from leads import announcements, gate, numbers, silence, untold
+from leads import address_owners, announcements, may_speak, silenced_pipelines, untold_messages
 from leads.announcements import Saved
 from leads.models import FieldMapping, Flow, Lead, Message, Pipeline, Stage, TagRule
 from leads.models.lead import ATTRIBUTES
@@ -46,9 +46,9 @@ SHOWN = frozenset(
 )
 
 
-silence.ask(account_state.silent)
-gate.ask_tags(serving.tags_of)
-numbers.ask_elsewhere(people.owners_of_contacts)
+silenced_pipelines.ask(account_state.silent)
+may_speak.ask_tags(serving.tags_of)
+address_owners.ask_elsewhere(people.owners_of_contacts)
 channels.carried_by(ByTheirChannels())
 handoff_note_texts.in_words = reasons.told
 
@@ -103,7 +103,7 @@ def handoff_changed(
     agent_events.tell(lead, agent_events.PAUSED if paused else agent_events.RESUMED, now=now, reason=reason)
     if not paused:
         agent_events.drop_answered(lead, now=now)
-        untold.release(Lead.objects.filter(pk=lead.pk), now=now)
+        untold_messages.release(Lead.objects.filter(pk=lead.pk), now=now)
     if paused and tells_staff and (account_id := handoff_notes.brief(lead, now=now)) is not None:
         nudge.send_on_commit(account_id)
 
@@ -111,8 +111,8 @@ def handoff_changed(
 @receiver(announcements.tags_changed)
 def tags_changed(lead: Lead, before: Collection[str], after: Collection[str], now: datetime, **_: object) -> None:
     """A tag may be what makes a lead the agent's, or somebody else's."""
-    was = gate.unserved_with(lead, before)
-    if why := gate.unserved_with(lead, after):
+    was = may_speak.unserved_with(lead, before)
+    if why := may_speak.unserved_with(lead, after):
         enrollment.stop(lead, why, now=now)
     elif was and not lead.in_handoff:
         agent_events.tell(lead, agent_events.RESUMED, now=now, reason="the agent serves this lead from now on")
@@ -121,7 +121,7 @@ def tags_changed(lead: Lead, before: Collection[str], after: Collection[str], no
 @receiver(announcements.agent_switched)
 def agent_switched(pipeline: Pipeline, silenced: bool, now: datetime, **_: object) -> None:
     if not silenced:
-        untold.release_pipeline(pipeline, now=now)
+        untold_messages.release_pipeline(pipeline, now=now)
 
 
 @receiver(announcements.messages_told_of)

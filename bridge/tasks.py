@@ -48,7 +48,7 @@ from bridge.kommo.errors import Action, purpose_of
 from bridge.models import Account
 from bridge.webhooks import processing
 from followups import dispatch
-from leads import meetings, responsibility
+from leads import agent_or_person, meetings
 
 log = structlog.get_logger(__name__)
 
@@ -326,7 +326,7 @@ def end_waits() -> None:
     """Give back leads whose longest handoff is over, and let meetings go by whose time has come."""
     heartbeat.progress()
     now = timezone.now()
-    responsibility.end_expired(now=now)
+    agent_or_person.end_expired(now=now)
     meetings.pass_all(now=now)
 
 

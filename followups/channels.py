@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from common.names import name_key
+from common.name_spellings import name_key
 from followups import signing
 from followups.signing import Answer
 from leads.models import Lead

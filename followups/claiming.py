@@ -20,7 +20,7 @@ from common.statements import Select, insert, update
 from followups import aiming, channels, enrollment, neighbours, schedule, texts, versions
 from followups.models import Attempt, Enrollment
 from followups.versions import SequencePlan
-from leads import silence
+from leads import silenced_pipelines
 from leads.models import Event
 
 log = structlog.get_logger(__name__)
@@ -217,7 +217,7 @@ def _begun_unsaid(rows: Sequence[Enrollment]) -> set[int]:
     doubtful = [one for one in doubtful if one.lead.pipeline_id not in mute]
     if not doubtful:
         return set()
-    quiet = silence.reasons(one.lead.pipeline_id for one in doubtful)
+    quiet = silenced_pipelines.reasons(one.lead.pipeline_id for one in doubtful)
     speaking = [one.pk for one in doubtful if one.lead.pipeline_id not in quiet]
     unsaid = Attempt.objects.filter(enrollment__in=speaking, state__in=Attempt.UNSAID)
     return set(unsaid.values_list("enrollment_id", flat=True))

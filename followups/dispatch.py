@@ -22,7 +22,7 @@ from followups.channels import Channel, Outcome, Outgoing, Result
 from followups.claiming import free, holders
 from followups.models import Attempt, Enrollment
 from followups.recording import Done, followups_sent, record
-from leads import optout, silence
+from leads import optout, silenced_pipelines
 from leads.addresses import Kind
 from leads.models import Lead
 
@@ -151,7 +151,7 @@ def _handed_over(attempts: Sequence[Attempt], roads: Mapping[int, channels.Road]
 
 def _hushed(attempts: Sequence[Attempt], at: datetime) -> list[Done]:
     """Return those that are not said because nothing is said to anybody in their pipeline. One query."""
-    why = silence.reasons(attempt.enrollment.lead.pipeline_id for attempt in attempts)
+    why = silenced_pipelines.reasons(attempt.enrollment.lead.pipeline_id for attempt in attempts)
     quiet = [attempt for attempt in attempts if attempt.enrollment.lead.pipeline_id in why]
     return [Done(attempt, _kept(attempt, why[attempt.enrollment.lead.pipeline_id]), at) for attempt in quiet]
 

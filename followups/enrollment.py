@@ -19,7 +19,7 @@ from followups import schedule, unreachable, versions
 from followups.aiming import aim, due_of, max_lateness, skip_left_out
 from followups.models import Attempt, Enrollment, Sequence, Unreachable
 from followups.versions import SequencePlan
-from leads import erasure, gate, numbers, optout, stages
+from leads import address_owners, erasure, may_speak, optout, stage_moves
 from leads.models import Event, FurtherAddress, Lead, Stage
 from leads.rulebook import rulebook
 
@@ -51,7 +51,7 @@ FURTHER_KEYS = FurtherAddress.objects.filter(lead_id=OuterRef("lead_id")).order_
 FURTHER_OF_IT = FurtherAddress.objects.filter(lead_id=OuterRef(OuterRef("lead_id"))).values("key")
 OF_PEOPLE = Select(
     lambda keys: (
-        Enrollment.objects.filter(lead__in=numbers.ids_with_any(keys))
+        Enrollment.objects.filter(lead__in=address_owners.ids_with_any(keys))
         .select_related("sequence", "version")
         .annotate(
             phone_key=F("lead__phone_key"),
@@ -107,7 +107,9 @@ def vetoes(leads: Collection[Lead]) -> dict[UUID, str]:
     does not work, a lost card, an agent that does not serve them."""
     answers: list[tuple[Any, Any]] = vetoes_wanted.send(Enrollment, lead_ids=[lead.pk for lead in leads])
     found = {lead_id: reason for _, reasons in answers for lead_id, reason in reasons.items()}
-    return gate.unserved(leads) | found | unreachable.reasons(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
+    return (
+        may_speak.unserved(leads) | found | unreachable.reasons(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
+    )
 
 
 def _stage_says_no(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
@@ -246,8 +248,8 @@ def give_up(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
         return
     try:
         # Nobody is to take over whom we gave up on.
-        stages.move(enrollment.lead, stage, by=Lead.Actor.BRIDGE, reason=reason, now=now, tells_staff=False)
-    except stages.ProtectedStageError as error:
+        stage_moves.move(enrollment.lead, stage, by=Lead.Actor.BRIDGE, reason=reason, now=now, tells_staff=False)
+    except stage_moves.ProtectedStageError as error:
         Event.objects.bulk_create([note(enrollment, f"not given up: {error}", now, outcome="kept")])
 
 
@@ -259,7 +261,7 @@ def stop(lead: Lead, reason: str, *, now: datetime) -> None:
 def stop_elsewhere(lead: Lead, reason: str, *, now: datetime) -> None:
     """Cancel what this person is on the way through in other pipelines."""
     if keys := lead.address_keys:
-        theirs = Lead.objects.filter(numbers.of_any(keys)).values("pk")
+        theirs = Lead.objects.filter(address_owners.of_any(keys)).values("pk")
         others = Enrollment.objects.filter(lead__in=theirs, state=Enrollment.State.WAITING)
         cancel_unlocked(others.exclude(lead=lead).select_related("sequence"), reason, now=now)
 

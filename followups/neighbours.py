@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import Max, Q
 
 from followups.models import Attempt, Enrollment
-from leads import numbers
+from leads import address_owners
 from leads.models import Lead
 
 REASON = "another pipeline has just written to this number"
@@ -48,7 +48,7 @@ def of(leads: Sequence[Lead], now: datetime) -> Neighbours:
 
     The other leads of a person are locked too, so that of two processes one sees what the other does.
     """
-    people = numbers.of_same_people(leads) if leads else {}
+    people = address_owners.of_same_people(leads) if leads else {}
     found = Neighbours(now, people)
     shared = {pk for group in people.values() if len(group) > 1 for pk in group}
     if not shared:

@@ -17,9 +17,9 @@ from followups import enrollment as enrollments
 from followups.enrollment import MEETING, UNANSWERED
 from followups.models import Attempt, Enrollment, Sequence
 from leads import announcements, optout
+from leads.interaction_values import Direction, Recorded
 from leads.interactions import is_farewell
 from leads.models import Lead
-from leads.reports import Direction, Recorded
 from leads.turns import CLOCK_TOLERANCE
 
 # An answer later than this has other reasons than the message.

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from followups import claiming, enrollment, versions
 from followups.models import Attempt, Enrollment
-from leads import optout, silence
+from leads import optout, silenced_pipelines
 
 
 def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
@@ -19,7 +19,7 @@ def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
     attempts = list(rows)
     leads = [one.enrollment.lead for one in attempts]
     vetoes = enrollment.vetoes(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
-    quiet = silence.reasons(lead.pipeline_id for lead in leads)
+    quiet = silenced_pipelines.reasons(lead.pipeline_id for lead in leads)
     found: dict[UUID, str] = {}
     for attempt in attempts:
         one = attempt.enrollment

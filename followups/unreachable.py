@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from followups.models import Unreachable
-from leads import numbers, optout
+from leads import address_owners, optout
 from leads.models import Event, FurtherAddress, Lead
 
 
@@ -53,7 +53,7 @@ def lift(lead: Lead, *, who: str, now: datetime) -> bool:
     if not _of(lead).delete()[0]:
         return False
     reason = f"the number may be written to again: lifted by {who}"
-    for row in Lead.objects.filter(numbers.of_any(lead.address_keys), erased_at=None):
+    for row in Lead.objects.filter(address_owners.of_any(lead.address_keys), erased_at=None):
         row.events.create(at=now, kind=Event.Kind.FOLLOW_UP, actor=Lead.Actor.STAFF, reason=reason[:500], data={})
     return True
 

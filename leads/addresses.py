@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from leads import phone as phones
-from leads.nothing import USUAL_WORDS, is_nothing
 from leads.phone import Phone, PhoneError, key_of
+from leads.words_for_nothing import USUAL_WORDS, is_nothing
 
 MAX_LENGTH = 200
 # A kind, a colon and a value.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.decisions import Decision, Facts, Mover, decide, holds
 from leads.qualification import Outcome, assess
 from leads.rules import MappingAction, Rules, StageRule

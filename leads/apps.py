@@ -7,4 +7,4 @@ class LeadsConfig(AppConfig):
     verbose_name = _("Leads and rules")
 
     def ready(self) -> None:
-        from leads import milestones, signals, stage_history, words  # noqa: F401  (connects the receivers)
+        from leads import milestones, name_words, signals, stage_history  # noqa: F401  (connects the receivers)

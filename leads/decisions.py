@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from common.names import name_key
+from common.name_spellings import name_key
 from leads import conclusions
 from leads.conclusions import conclusion
 from leads.qualification import Assessment, Outcome, assess

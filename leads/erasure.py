@@ -15,9 +15,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from common.names import name_key
+from common.name_spellings import name_key
 from common.statements import Select, insert
-from leads import announcements, messages, optout, pseudonyms
+from leads import announcements, optout, pseudonyms, same_message
+from leads.interaction_values import Interaction
 from leads.models import (
     Event,
     Forgotten,
@@ -29,7 +30,6 @@ from leads.models import (
     UnmappedConversationStage,
     UnmappedFlow,
 )
-from leads.reports import Interaction
 
 # Parts of an event's data that carry nothing personal: where the lead stood, and by which rule.
 IMPERSONAL = frozenset(
@@ -78,7 +78,7 @@ def sweep(lead_ids: Collection[Any]) -> None:
             event.reason, event.data = "", kept
             events.append(event)
     Event.objects.bulk_update(events, ["reason", "data"], batch_size=EVENTS_AT_ONCE)
-    messages.forget(lead_ids)
+    same_message.forget(lead_ids)
 
 
 def remember_reports(names: Iterable[str], *, now: datetime) -> None:
@@ -160,13 +160,13 @@ def check_reports(reports: Iterable[tuple[Interaction, Lead]]) -> None:
 def _is_repeated(interaction: Interaction) -> bool:
     message = interaction.message
     told = (message.id, message.other_id) if message else ()
-    names = {f"message:{name}" for text in told if text for name in (text, messages.plain_id(text))}
+    names = {f"message:{name}" for text in told if text for name in (text, same_message.plain_id(text))}
     return _are_forgotten({*names, *interaction.known_as})
 
 
 def are_forgotten(message_ids: Collection[str]) -> bool:
     """Say whether any of these is a message of somebody who was erased, by the messenger's ids. One query."""
-    return _are_forgotten({f"message:{name}" for text in message_ids for name in (text, messages.plain_id(text))})
+    return _are_forgotten({f"message:{name}" for text in message_ids for name in (text, same_message.plain_id(text))})
 
 
 def _are_forgotten(names: Collection[str]) -> bool:
@@ -208,7 +208,7 @@ def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
     told = Event.objects.filter(lead__in=leads, kind=Event.Kind.INTERACTION).values_list("data", flat=True)
     said = (data.get("message") for data in told.iterator(EVENTS_AT_ONCE))
     remember_reports((f"message:{one['id']}" for one in said if one and one.get("id")), now=now)
-    remember_reports((f"message:{name}" for name in messages.names_of(leads)), now=now)
+    remember_reports((f"message:{name}" for name in same_message.names_of(leads)), now=now)
 
 
 def _forget_unmapped_words(lead: Lead) -> None:

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from leads.alternatives import Alternative, alternatives
 from leads.decisions import GONE_BY, Facts, Mover, concluded_until_now
-from leads.facts import Change
 from leads.models import Lead
 from leads.rulebook import Rulebook, rulebook
+from leads.which_fact_stands import Change
 
 MOVERS = {Lead.Actor.STAFF: Mover.PERSON, Lead.Actor.KOMMO: Mover.KOMMO}
 

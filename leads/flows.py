@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from common.names import name_key
-from leads.facts import Change
+from common.name_spellings import name_key
 from leads.models import Lead
+from leads.which_fact_stands import Change
 
 # Key of a name -> the flow as staff have written it.
 Flows = Mapping[str, str]

@@ -32,7 +32,7 @@ def pause(
 ) -> bool:
     """Silence the agent for this lead; False when it is silent already, and then since, source and reason stay.
 
-    With `handoff_max` on the pipeline the handoff ends by itself after that time (leads/responsibility.py), unless a
+    With `handoff_max` on the pipeline the handoff ends by itself after that time (leads/agent_or_person.py), unless a
     stage is what silences the agent: that lasts as long as the card stands there. `tells_staff`: somebody is to speak
     in its place, and hears of it. `was_only_silent`: until this moment nobody was, so that this is a handoff although
     the agent was silent. `found`: a person has had the lead all along, and nobody is called. `user`: who it was, by

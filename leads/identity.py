@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from leads import numbers
+from leads import address_owners
 from leads.addresses import Address
 from leads.models import Lead, Pipeline
 
@@ -16,6 +16,6 @@ def find(pipeline: Pipeline, addresses: Iterable[Address]) -> Lead | None:
     (leads/interactions.py).
     """
     keys = [one.key for one in addresses]
-    owners = numbers.owners(pipeline, keys)
+    owners = address_owners.owners(pipeline, keys)
     first = next((owners[key] for key in keys if key in owners), None)
     return Lead.objects.filter(pk=first).first() if first else None

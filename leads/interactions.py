@@ -16,27 +16,27 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 
-from common.names import name_key
+from common.name_spellings import name_key
 from common.statements import JsonArray, Select, insert, insert_missing, update
 from leads import (
+    address_owners,
     announcements,
+    bot_loops,
     erasure,
     flows,
     handoff,
-    history,
     joining,
-    loops,
     meetings,
-    messages,
-    numbers,
     optout,
+    past_conversations,
+    same_message,
     turns,
 )
 from leads.addresses import Address
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
-from leads.facts import Answered, Change, apply_facts, fill_in, merge_text
+from leads.interaction_values import Direction, Interaction, Message, Recorded
 from leads.models import (
     Event,
     FurtherAddress,
@@ -46,8 +46,8 @@ from leads.models import (
     UnmappedConversationStage,
     UnmappedFlow,
 )
-from leads.reports import Direction, Interaction, Message, Recorded
 from leads.rulebook import Rulebook, rulebook
+from leads.which_fact_stands import Answered, Change, apply_facts, fill_in, merge_text
 
 
 def record(interaction: Interaction, *, pipeline: Pipeline, now: datetime) -> Recorded:
@@ -68,14 +68,14 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     """
     book = rulebook(pipeline)
     leads = _leads_of(interactions, pipeline, book, now)
-    met = messages.meet([(one, found.lead) for one, found in zip(interactions, leads, strict=True)], now=now)
+    met = same_message.meet([(one, found.lead) for one, found in zip(interactions, leads, strict=True)], now=now)
     recorded = [
         _take_in(one, found.lead, found.created, book, now) for one, found in zip(met.interactions, leads, strict=True)
     ]
     seen = _remember_addresses(recorded, leads, now)
     _store(recorded, now)
-    told_before = history.already_told(recorded)
-    messages.keep_past([one for place, one in enumerate(recorded) if place not in told_before], now=now)
+    told_before = past_conversations.already_told(recorded)
+    same_message.keep_past([one for place, one in enumerate(recorded) if place not in told_before], now=now)
     told = [event for place, one in enumerate(recorded) if place not in told_before for event in _events(one, now)]
     insert([*told, *seen])
     for one in recorded:
@@ -105,7 +105,7 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
         elif one.created:
             # Born into a stage that pauses the agent, if staff have put such a one first.
             handoff.follow_stage(one.lead, by=Lead.Actor.BRIDGE, now=now)
-    messages.give_back(met.mistaken, {one.lead.pk: one.lead for one in recorded}, now=now)
+    same_message.give_back(met.mistaken, {one.lead.pk: one.lead for one in recorded}, now=now)
     return recorded
 
 
@@ -160,7 +160,7 @@ def _leads_of(interactions: Sequence[Interaction], pipeline: Pipeline, book: Rul
     """Return each person's lead, in order; those that are new are stored, and not yet announced."""
     # A phone alone is found at once, mostly. For all else it takes two looks.
     further = {key for one in interactions if len(one.keys) > 1 or one.phone is None for key in one.keys}
-    numbers.hold(pipeline.pk, further)
+    address_owners.hold(pipeline.pk, further)
     owners = _locked(pipeline, book, [key for one in interactions for key in one.keys], further)
     found = [list(dict.fromkeys(lead for key in one.keys for lead in owners.get(key, ()))) for one in interactions]
     found = _one_lead_a_person(found, interactions, now)
@@ -208,7 +208,7 @@ def _locked(pipeline: Pipeline, book: Rulebook, keys: list[str], further: set[st
     keys = list(dict.fromkeys(keys))
     found = {str(lead.phone_key): [lead] for lead in LEADS.all(pipeline_id=pipeline.pk, keys=keys)}
     if wanted := [key for key in keys if key not in found or key in further]:
-        numbers.hold(pipeline.pk, set(wanted) - further)
+        address_owners.hold(pipeline.pk, set(wanted) - further)
         for key, lead in _by_further_address(pipeline, wanted, found):
             found.setdefault(key, []).append(lead)
     for lead in (lead for leads in found.values() for lead in leads):
@@ -221,7 +221,7 @@ def _locked(pipeline: Pipeline, book: Rulebook, keys: list[str], further: set[st
 def _by_further_address(pipeline: Pipeline, keys: list[str], found: Mapping[str, list[Lead]]) -> list[tuple[str, Lead]]:
     owned = FURTHER.all(pipeline_id=pipeline.pk, keys=keys)
     stored = {key for key, _ in owned} | found.keys()
-    elsewhere = numbers.known_elsewhere([key for key in keys if key not in stored])
+    elsewhere = address_owners.known_elsewhere([key for key in keys if key not in stored])
     if elsewhere:
         ours = Lead.objects.filter(pipeline=pipeline, pk__in=[pk for _, pk in elsewhere])
         here = set(ours.values_list("pk", flat=True))
@@ -262,9 +262,9 @@ def _remember_addresses(recorded: Sequence[Recorded], found: Sequence[Found], no
         for address in interaction.all_addresses:
             if address.key in known:
                 continue
-            if address.phone and lead.phone is None and numbers.call_by(lead, address.phone, now):
+            if address.phone and lead.phone is None and address_owners.call_by(lead, address.phone, now):
                 one.changes.columns.add("phone")
-            rows[address.key] = numbers.row(
+            rows[address.key] = address_owners.row(
                 lead, address.key, _value(address), seen_in=interaction.via or "report", at=now
             )
     if not rows:
@@ -388,11 +388,11 @@ def _answered(lead: Lead, message: Message, at: datetime) -> Answered | None:
 
 def _note_turn(lead: Lead, direction: Direction, at: datetime, changes: Change) -> None:
     """Count who answers whom, so that two bots are noticed; what a person of ours writes begins the count anew."""
-    counted = loops.Turns(lead.quick_turns, lead.turns)
+    counted = bot_loops.Turns(lead.quick_turns, lead.turns)
     if direction is Direction.INBOUND:
-        turns = loops.after(counted, at=at, ours=lead.last_outbound_at, before=lead.last_inbound_at)
+        turns = bot_loops.after(counted, at=at, ours=lead.last_outbound_at, before=lead.last_inbound_at)
     else:
-        turns = loops.Turns() if direction is Direction.STAFF else counted
+        turns = bot_loops.Turns() if direction is Direction.STAFF else counted
     if turns != counted:
         lead.quick_turns, lead.turns = turns.quick, turns.without_pause
         changes.columns |= {"quick_turns", "turns"}
@@ -425,7 +425,7 @@ def _decide(interaction: Interaction, lead: Lead, book: Rulebook, changes: Chang
         occurred_at=interaction.occurred_at,
     )
     decision = decide(facts, book.rules)
-    return history.settle(decision, lead, interaction, book) if interaction.history else decision
+    return past_conversations.settle(decision, lead, interaction, book) if interaction.history else decision
 
 
 def _remember(lead: Lead, decision: Decision, changes: Change, *, begun: bool) -> None:
@@ -470,7 +470,7 @@ def _heed_a_bot(one: Recorded, now: datetime) -> None:
         return
     at, reason = now, ""
     if message.direction is Direction.INBOUND:
-        reason = loops.loop(loops.Turns(lead.quick_turns, lead.turns))
+        reason = bot_loops.loop(bot_loops.Turns(lead.quick_turns, lead.turns))
     elif message.direction is Direction.BOT and lead.pipeline.yields_to_bots:
         at = min(message.sent_at or one.interaction.occurred_at, now)
         if lead.resumed_at is None or lead.resumed_at < at:

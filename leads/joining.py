@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import models, transaction
 from django.db.models import Q
 
-from leads import announcements, facts, meetings
+from leads import announcements, meetings, which_fact_stands
 from leads.models import (
     ATTRIBUTES,
     Event,
@@ -130,7 +130,7 @@ def _addresses(lead: Lead, other: Lead) -> list[FurtherAddress]:
     yielding, value, at = other.phone_key, other.phone, other.created_at
     if lead.phone is None and (other.phone or not lead.phone_key):
         yielding, value, at = lead.phone_key, None, lead.created_at
-        # Who was drawn stays drawn (leads/serving.py).
+        # Who was drawn stays drawn (leads/served_leads.py).
         lead.first_key = lead.first_key or lead.phone_key or ""
         lead.phone, lead.phone_key = other.phone, other.phone_key
     lead.whatsapp_id = last.whatsapp_id or lead.whatsapp_id or other.whatsapp_id
@@ -179,7 +179,10 @@ def _is_newer(lead: Lead, other: Lead, attribute: str) -> bool:
     if mine and theirs:
         return datetime.fromisoformat(theirs["at"]) > datetime.fromisoformat(mine["at"])
     # What was said stands over what was found, also where it was that there is nothing.
-    speaks = [_value(one, attribute) not in (None, "") or facts.was_taken_back(one, attribute) for one in (lead, other)]
+    speaks = [
+        _value(one, attribute) not in (None, "") or which_fact_stands.was_taken_back(one, attribute)
+        for one in (lead, other)
+    ]
     if theirs and speaks[1]:
         return True
     return speaks[1] and not speaks[0]
@@ -259,4 +262,4 @@ def _merge_meetings(lead: Lead, other: Lead, now: datetime) -> None:
         for column in meetings.SHOWN:
             setattr(lead, column, getattr(other, column))
     if lead.meeting_status:
-        meetings.show_again(lead, facts.Change(), now)
+        meetings.show_again(lead, which_fact_stands.Change(), now)

@@ -21,10 +21,10 @@ from django.db.models import F, QuerySet
 from common.statements import Select, insert, update
 from leads import announcements, turns
 from leads.announcements import Saved
-from leads.facts import Change, plain, was_taken_back
+from leads.interaction_values import Meeting as Told
 from leads.models import Event, Lead, Meeting, Stage
-from leads.reports import Meeting as Told
 from leads.turns import CLOCK_TOLERANCE
+from leads.which_fact_stands import Change, plain, was_taken_back
 
 SHOWN = ("meeting_id", "meeting_status", "meeting_starts_at", "meeting_link", "meeting_gone_by")
 STORED = (

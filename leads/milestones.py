@@ -19,7 +19,7 @@ from leads.qualification import OPPOSITES
 from leads.rulebook import rulebook
 
 if TYPE_CHECKING:
-    from leads.reports import Recorded
+    from leads.interaction_values import Recorded
 
 STAGE = frozenset({"stage"})
 Kind = Milestone.Kind

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from common.names import name_key
+from common.name_spellings import name_key
 from common.statements import Select
 from leads import announcements, pseudonyms
 from leads.models import Event, FurtherAddress, Lead, OptOut, Pipeline

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.rules import Criterion, QualificationRule
 
 

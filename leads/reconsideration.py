@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from leads import stages
+from leads import stage_moves
 from leads.decisions import Decision, decide
 from leads.explanation import facts_of
 from leads.models import Lead, Pipeline, Stage
@@ -89,5 +89,5 @@ def move(pk: UUID, *, why: str, former: Rules | None, now: datetime) -> tuple[Le
     lead.save(update_fields=["stage_before_meeting", "concluded"])
     held = decision.suppressed
     reason = decision.reason if decision.changed or held is None else held.against_order
-    stages.enter(lead, target, by=Lead.Actor.BRIDGE, reason=f"{why}: {reason}", now=now)
+    stage_moves.enter(lead, target, by=Lead.Actor.BRIDGE, reason=f"{why}: {reason}", now=now)
     return lead, previous

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import FieldMapping, Pipeline, Stage, TagRule
 from leads.rules import Criterion, MappingAction, MappingRule, OnlyIf, QualificationRule, Rules, StageKind, StageRule
 

@@ -30,7 +30,7 @@ from bridge.kommo.abreast import Abreast
 from bridge.models import Account, CallSlot, Card
 from kommo_sandbox.server import SandboxServer
 from kommo_sandbox.staff import Kommo
-from leads import interactions, reports
+from leads import interaction_values, interactions
 from leads.models import Lead, Pipeline
 from leads.phone import parse
 from tests import schema
@@ -199,14 +199,14 @@ def account(
     return account
 
 
-def report(phone: str = MARIA, **said: Any) -> reports.Interaction:
+def report(phone: str = MARIA, **said: Any) -> interaction_values.Interaction:
     """An interaction as the API builds it: `context`, `custom`, `message` by name, all else is a fact."""
     parts = {key: said.pop(key) for key in ("context", "custom", "message", "occurred_at", "via") if key in said}
     parts.setdefault("occurred_at", timezone.now())
-    return reports.Interaction(phone=parse(phone, region="BR"), facts=said, **parts)
+    return interaction_values.Interaction(phone=parse(phone, region="BR"), facts=said, **parts)
 
 
-def record(pipeline: Pipeline, phone: str = MARIA, **said: Any) -> reports.Recorded:
+def record(pipeline: Pipeline, phone: str = MARIA, **said: Any) -> interaction_values.Recorded:
     pipeline.refresh_from_db()
     return interactions.record(report(phone, **said), pipeline=pipeline, now=timezone.now())
 

@@ -94,14 +94,14 @@ def test_on_a_server_the_next_is_made_after_the_one_that_is_kept(on_the_server, 
         assert schema.kept_on(cursor, schema.kept_by(schema.ROOT)) == {f"{schema.kept_by(schema.ROOT)}another"}
 
 
-CHANGES = ("leads/migrations/0001_first.py", "common/names.py", "requirements.lock", "tests/settings.py")
+CHANGES = ("leads/migrations/0001_first.py", "common/name_spellings.py", "requirements.lock", "tests/settings.py")
 
 
 @pytest.mark.parametrize("changed", CHANGES)
 def test_another_migration_import_or_pin_makes_another_state(tmp_path, changed):
     texts = {
-        "leads/migrations/0001_first.py": "from common.names import name_key\n",
-        "common/names.py": "name_key = str.lower\n",
+        "leads/migrations/0001_first.py": "from common.name_spellings import name_key\n",
+        "common/name_spellings.py": "name_key = str.lower\n",
         "leads/other.py": "",
         "requirements.lock": "django==5.2\n",
         "tests/settings.py": "KEY = 1\n",

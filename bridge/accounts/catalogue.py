@@ -18,7 +18,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ColleagueReply, NamedReply
 from bridge.models import Account, Card, Catalogue
-from common.names import name_key
+from common.name_spellings import name_key
 from common.statements import Select
 from leads.models import Pipeline
 

@@ -15,7 +15,7 @@ from django.db.models import Q
 from bridge.cards import nudge
 from bridge.cards.outbox import requeue
 from bridge.models import Account, Briefing, Card
-from leads import stages
+from leads import stage_moves
 from leads.models import Lead, Stage
 
 # A conclusion older than this belongs to a conversation that has ended.
@@ -90,5 +90,5 @@ def _forget(card: Card, by_status: dict[tuple[int | None, int | None], Stage], n
     reason = (
         f"left shadow: {concluded} was concluded too long ago to be put onto the card, which stands in {there.name}"
     )
-    stages.enter(lead, there, by=Lead.Actor.BRIDGE, reason=reason, now=now)
+    stage_moves.enter(lead, there, by=Lead.Actor.BRIDGE, reason=reason, now=now)
     return True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.models import Account, Catalogue, StageInKommo
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import Stage
 
 

@@ -19,7 +19,7 @@ from bridge.configuration import sentences
 from bridge.roles import EXPORT
 from bridge.selectors import search
 from leads.models import Lead, Pipeline
-from leads.words import words
+from leads.name_words import words
 
 PEOPLE_SHOWN = 8
 LONGEST = 200

@@ -28,7 +28,7 @@ from bridge.reasons import told
 from bridge.selectors import pictures, results
 from bridge.selectors.results import Period
 from bridge.weekly import week_due
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import Lead, Pipeline
 
 SPANS = (7, 30, 90)

@@ -21,7 +21,7 @@ from bridge.agent import received
 from bridge.models import AgentEvent
 from followups import signing
 from followups.telling import person
-from leads import gate, untold
+from leads import may_speak, untold_messages
 from leads.models import Lead
 
 PAUSED, RESUMED, STAGE_CHANGED = "agent.paused", "agent.resumed", "lead.stage_changed"
@@ -45,7 +45,7 @@ def tell(lead: Lead, event_type: str, *, now: datetime, **data: Any) -> None:
 
     There is none without an address, nor of a lead that the agent does not serve.
     """
-    if settings.AGENT_WEBHOOK_URL and not gate.unserved([lead]):
+    if settings.AGENT_WEBHOOK_URL and not may_speak.unserved([lead]):
         AgentEvent.objects.create(
             lead=lead, type=event_type, data={"lead": person(lead), **data}, created_at=now, due_at=now
         )
@@ -112,7 +112,7 @@ def _due(now: datetime) -> QuerySet[AgentEvent]:
 
 def drop_answered(lead: Lead, *, now: datetime) -> int:
     """Tell no more of what the lead wrote before somebody else answered; return how many events that were."""
-    until = untold.answered_until(lead)
+    until = untold_messages.answered_until(lead)
     rows = AgentEvent.objects.filter(lead=lead, type=RECEIVED, state=AgentEvent.State.DUE) if until else ()
     answered = [row.pk for row in rows if until and datetime.fromisoformat(row.data["messages"][-1]["at"]) <= until]
     return AgentEvent.objects.filter(pk__in=answered).update(
@@ -135,7 +135,7 @@ def _claim(now: datetime) -> list[AgentEvent] | None:
 
 def _withhold(rows: list[AgentEvent]) -> list[AgentEvent]:
     """Return what is still told; not what is of leads that the agent has come to serve no more."""
-    unserved = gate.unserved({row.lead_id: row.lead for row in rows}.values())
+    unserved = may_speak.unserved({row.lead_id: row.lead for row in rows}.values())
     for row in rows:
         if why := unserved.get(row.lead_id):
             AgentEvent.objects.filter(pk=row.pk).update(state=AgentEvent.State.DROPPED, error=why[:1000])

@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from bridge.accounts import staleness
 from bridge.models import AgentEvent, Card, IntakeCall, WebhookEvent
 from followups import telling
-from leads import gate, untold
+from leads import may_speak, untold_messages
 from leads.models import Lead, Message
 
 RECEIVED = "message.received"
@@ -51,17 +51,19 @@ def _gather(ids: Sequence[UUID], now: datetime) -> int:
     leads = {lead.pk: lead for lead in rows.select_related("pipeline", "stage").order_by("pk")}
     # Asked again under the lock: somebody else may have told of them, or another message come.
     paused = {lead_id for lead_id, _ in _due(now).filter(lead__in=list(leads))}
-    said = [row for row in untold.waiting(list(paused)) if row.lead_id in leads]
+    said = [row for row in untold_messages.waiting(list(paused)) if row.lead_id in leads]
     # Who opted out is heard all the same: they may have asked for something.
-    refusals = {pk: why for pk, why in gate.refusals(leads.values()).items() if why.shut is not gate.Shut.OPTED_OUT}
+    refusals = {
+        pk: why for pk, why in may_speak.refusals(leads.values()).items() if why.shut is not may_speak.Shut.OPTED_OUT
+    }
     # Of those the agent does not serve people take care, also once it does.
-    left = {pk for pk, why in refusals.items() if why.shut is gate.Shut.UNSERVED}
-    untold.settle([row for row in said if row.lead_id in left], untold.Telling.LEFT)
-    untold.settle([row for row in said if row.lead_id in refusals.keys() - left], untold.Telling.HELD)
+    left = {pk for pk, why in refusals.items() if why.shut is may_speak.Shut.UNSERVED}
+    untold_messages.settle([row for row in said if row.lead_id in left], untold_messages.Telling.LEFT)
+    untold_messages.settle([row for row in said if row.lead_id in refusals.keys() - left], untold_messages.Telling.HELD)
     told = [row for row in said if row.lead_id not in refusals]
     if told:
         _tell([leads[pk] for pk in dict.fromkeys(row.lead_id for row in told)], told, now)
-        untold.settle(told, untold.Telling.TOLD)
+        untold_messages.settle(told, untold_messages.Telling.TOLD)
     return len(paused)
 
 
@@ -122,5 +124,5 @@ def _due(now: datetime) -> QuerySet[Any, Any]:
     under_way = AgentEvent.objects.filter(lead=OuterRef("lead_id"), type=RECEIVED, state=AgentEvent.State.DUE)
     late = {"state": "received", "received_at__range": (now - LATE_NO_MORE, now - LATE)}
     is_behind = Exists(WebhookEvent.objects.filter(**late)) | Exists(IntakeCall.objects.filter(**late))
-    waited_for = Q(newest__lte=now - untold.pause() - WAITED_FOR)
-    return untold.due(now).exclude(Exists(under_way)).filter(waited_for | ~Q(is_behind))
+    waited_for = Q(newest__lte=now - untold_messages.pause() - WAITED_FOR)
+    return untold_messages.due(now).exclude(Exists(under_way)).filter(waited_for | ~Q(is_behind))

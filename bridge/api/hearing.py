@@ -11,7 +11,7 @@ from typing import Any
 from followups import schedule
 from leads import addresses
 from leads.models import Pipeline
-from leads.nothing import is_nothing
+from leads.words_for_nothing import is_nothing
 
 WORD = "“{word}” stands for nothing here"
 UNKNOWN = "null means unknown in this pipeline"

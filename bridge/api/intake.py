@@ -22,11 +22,11 @@ from bridge.api.problems import DatabaseAway, Erased
 from bridge.api.serializers import Past, pipeline_named, read_interaction
 from bridge.inbound import people
 from bridge.models import ApiKey, Card, Delivery
-from leads import numbers
+from leads import address_owners
 from leads.erasure import ForgottenError
+from leads.interaction_values import Interaction, Recorded
 from leads.interactions import record_all
 from leads.models import Pipeline
-from leads.reports import Interaction, Recorded
 
 # Of a request and of others like it at the same moment, somebody gets through.
 TRIES = 5
@@ -79,7 +79,7 @@ def _moving_nobody_elses(reports: list[Report]) -> list[Report]:
     ours = Delivery.objects.filter(card=OuterRef("pk"), operation=Delivery.Operation.CREATE)
     found: set[tuple[int, str]] = set()
     for pipeline_id, keys in keys_by_pipeline.items():
-        owners = numbers.owners(Pipeline(pk=pipeline_id), keys)
+        owners = address_owners.owners(Pipeline(pk=pipeline_id), keys)
         cards = Card.objects.filter(lead__in=set(owners.values()))
         theirs = set(cards.filter(~Exists(ours), kommo_lead_id__isnull=False).values_list("lead_id", flat=True))
         found |= {(pipeline_id, key) for key, lead_id in owners.items() if lead_id in theirs}

@@ -24,7 +24,7 @@ from bridge.api.reading import CURSOR, LIMIT
 from bridge.api.reporting import idempotency_key
 from bridge.api.serializers import MessageBody
 from bridge.channels import gate, queueing
-from leads import silence
+from leads import silenced_pipelines
 from leads.models import Lead, Message, Pipeline
 
 TRIES = 5
@@ -88,7 +88,7 @@ def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any, pipelin
             return Response(earlier[1], status=earlier[0])
     if no := gate.refusal(lead, pipeline, now):
         raise MayNotReply(no[0], representation.moment(no[1]))
-    if why := silence.reason(lead.pipeline):
+    if why := silenced_pipelines.reason(lead.pipeline):
         # The account is in shadow: whoever speaks by a connection of their own may, and nothing leaves by us.
         raise NoChannel(why)
     try:

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from bridge.api import answers, examples, representation
 from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, lead_or_404, visible, with_card
 from bridge.api.serializers import ReasonBody
-from leads import erasure, optout, responsibility
+from leads import agent_or_person, erasure, optout
 from leads.models import Lead
 
 
@@ -53,7 +53,7 @@ class Handoff(ApiView):
         body = ReasonBody(data=request.data if request.data is not None else {})
         body.is_valid(raise_exception=True)
         reason = body.validated_data.get("reason") or "the agent asked for a person"
-        responsibility.hand_over(lead, by=Lead.Actor.AGENT, reason=reason, now=timezone.now())
+        agent_or_person.hand_over(lead, by=Lead.Actor.AGENT, reason=reason, now=timezone.now())
         return Response(representation.agent(lead, representation.card_of(lead), timezone.now()))
 
     @extend_schema(
@@ -65,7 +65,7 @@ class Handoff(ApiView):
     )
     def delete(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(with_card(request), lead_id)
-        responsibility.give_back(lead, by=Lead.Actor.STAFF, reason="given back through the API", now=timezone.now())
+        agent_or_person.give_back(lead, by=Lead.Actor.STAFF, reason="given back through the API", now=timezone.now())
         return Response(representation.agent(lead, representation.card_of(lead), timezone.now()))
 
 

@@ -18,7 +18,7 @@ from bridge.api import answers, examples, representation
 from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, lead_or_404, visible, with_card
 from bridge.api.paging import NewestFirst, OldestFirst
 from bridge.models import ApiKey, Card
-from leads import numbers
+from leads import address_owners
 from leads.models import Event, Lead, Stage
 
 SYNC_NAMES = sorted(set(representation.SYNC.values()))
@@ -61,7 +61,7 @@ def _filtered(rows: QuerySet[Lead], request: Request) -> QuerySet[Lead]:
         if "\0" in value:
             raise exceptions.ValidationError({name: ["It holds a NUL character."]})
     if person := asked_for(request):
-        rows = rows.filter(numbers.of_anybody(person))
+        rows = rows.filter(address_owners.of_anybody(person))
     if stage := asked.get("stage"):
         stage = stage.strip().lower()
         rows = rows.filter(stage=None) if stage == OTHER else rows.filter(stage__in=_stages(stage, key_of(request)))

@@ -17,9 +17,9 @@ from bridge.cards.waiting import wait_of
 from bridge.models import Card
 from common.statements import Select
 from followups import selectors as followups
-from leads import booking_links, gate, numbers, optout
+from leads import address_owners, booking_links, may_speak, optout
+from leads.interaction_values import Recorded
 from leads.models import Event, FurtherAddress, Lead, Pipeline
-from leads.reports import Recorded
 from leads.rulebook import rulebook
 
 # How the outside reads a card's state; a lead without a card yet is waiting for its account.
@@ -102,7 +102,7 @@ def lead_summary(lead: Lead, card: Card | Glance | None) -> dict[str, Any]:
 def interaction_answers(recorded: Sequence[Recorded], now: datetime) -> list[tuple[int, dict[str, Any]]]:
     """Return the status and body each interaction is answered with. Few queries, whatever their number."""
     cards, places = glances([one.lead.pk for one in recorded])
-    refusals = gate.refusals([one.lead for one in recorded])
+    refusals = may_speak.refusals([one.lead for one in recorded])
     return [
         (
             201 if one.created else 200,
@@ -126,15 +126,15 @@ def agent(
     lead: Lead | None,
     card: Card | Glance | None,
     now: datetime,
-    refusals: Mapping[UUID, gate.Refusal] | None = None,
+    refusals: Mapping[UUID, may_speak.Refusal] | None = None,
 ) -> dict[str, Any]:
     """Say whether the agent may reply, from our own rows; an unknown person may be answered.
 
-    refusals: what the gate says of leads (leads/gate.py), for who has asked it of many at once.
+    refusals: what the gate says of leads (leads/may_speak.py), for who has asked it of many at once.
     """
     if lead is None:
         return {"may_reply": True, "reason": None, "since": None}
-    if shut := gate.refusal(lead) if refusals is None else refusals.get(lead.pk):
+    if shut := may_speak.refusal(lead) if refusals is None else refusals.get(lead.pk):
         return _refused(shut)
     in_doubt = card and card.kommo_lead_id and lead.pipeline.silent_when_kommo_is_away
     if card and in_doubt and (since := staleness.unknown_since(card.account, now)):
@@ -182,22 +182,22 @@ def may_reply(key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, A
     Who has the person, or opted out, did so for all pipelines. One query; more where a pipeline asks for tags, or where
     nobody knows the person.
     """
-    elsewhere = [lead_id for _, lead_id in numbers.known_elsewhere([key])]
+    elsewhere = [lead_id for _, lead_id in address_owners.known_elsewhere([key])]
     rows = [_permission(row) for row in PERMISSIONS.all(key=key, elsewhere=elsewhere)]
     asked = [(lead, card) for lead, card in rows if not pipeline or lead.pipeline_id == pipeline.pk]
-    refusals = gate.refusals([lead for lead, _ in asked])
+    refusals = may_speak.refusals([lead for lead, _ in asked])
     for lead, card in asked:
         said = agent(lead, card, now, refusals)
         # Several pipelines may know the person: one reason is enough to stay silent.
         if not said["may_reply"]:
             return said
     for lead, _ in rows:
-        if shut := gate.by_people(lead):
-            return _refused(gate.of_another_pipeline(shut))
+        if shut := may_speak.by_people(lead):
+            return _refused(may_speak.of_another_pipeline(shut))
     if not rows and (since := optout.since_of(key)):
-        return _refused(gate.of_wish(since))
+        return _refused(may_speak.of_wish(since))
     theirs = None if asked else pipeline or Pipeline.objects.filter(is_default=True).first()
-    if theirs and (shut := gate.refusal_of_stranger(key, theirs, now=now)):
+    if theirs and (shut := may_speak.refusal_of_stranger(key, theirs, now=now)):
         return _refused(shut)
     return agent(None, None, now)
 
@@ -207,7 +207,7 @@ def may_reply_to(lead: Lead, pipeline: Pipeline | None, now: datetime) -> dict[s
     return may_reply(lead.phone_key, pipeline, now) if lead.phone_key else agent(lead, card_of(lead), now)
 
 
-def _refused(shut: gate.Refusal) -> dict[str, Any]:
+def _refused(shut: may_speak.Refusal) -> dict[str, Any]:
     return {"may_reply": False, "reason": shut.reason, "since": moment(shut.since)}
 
 

@@ -22,10 +22,10 @@ from bridge.models import ApiKey
 from common.statements import Select
 from leads import addresses, money, phone
 from leads.addresses import Kind
+from leads.interaction_values import REPORTED, Direction, Interaction, Meeting, Message
 from leads.models import Lead, Pipeline
-from leads.nothing import USUAL_WORDS, is_nothing
 from leads.phone import Phone
-from leads.reports import REPORTED, Direction, Interaction, Meeting, Message
+from leads.words_for_nothing import USUAL_WORDS, is_nothing
 
 DIRECTIONS = [one.value for one in REPORTED]
 MEETING_STATUSES = Lead.MeetingStatus.values

@@ -1,4 +1,4 @@
-"""The switch that silences the agent in a whole pipeline at once, whoever it talks to (leads/switch.py)."""
+"""The switch that silences the agent in a whole pipeline at once, whoever it talks to (leads/pipeline_switch.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.api.base import ApiView, key_of
 from bridge.api.problems import StoppedByStaff
 from bridge.api.representation import moment
 from bridge.api.serializers import ReasonBody
-from leads import gate, switch
+from leads import may_speak, pipeline_switch
 from leads.models import Pipeline
 
 PIPELINE = OpenApiParameter("pipeline", str, description="Its slug; absent: the key's own, or the default one")
@@ -41,7 +41,7 @@ class Silence(ApiView):
         body.is_valid(raise_exception=True)
         pipeline = _pipeline(request)
         reason = body.validated_data.get("reason") or ""
-        switch.silence(pipeline, by=_name_of(request), reason=reason, now=timezone.now())
+        pipeline_switch.silence(pipeline, by=_name_of(request), reason=reason, now=timezone.now())
         return Response(_told(pipeline))
 
     @extend_schema(
@@ -60,14 +60,14 @@ class Silence(ApiView):
     def delete(self, request: Request) -> Response:
         pipeline = _pipeline(request)
         try:
-            switch.let_speak(pipeline, by=_name_of(request), now=timezone.now())
-        except switch.StaffsStopError as error:
+            pipeline_switch.let_speak(pipeline, by=_name_of(request), now=timezone.now())
+        except pipeline_switch.StaffsStopError as error:
             raise StoppedByStaff from error
         return Response(_told(pipeline))
 
 
 def _name_of(request: Request) -> str:
-    return switch.A_KEY.format(key_of(request).name)
+    return pipeline_switch.A_KEY.format(key_of(request).name)
 
 
 def _pipeline(request: Request) -> Pipeline:
@@ -83,5 +83,5 @@ def _pipeline(request: Request) -> Pipeline:
 
 
 def _told(pipeline: Pipeline) -> dict[str, Any]:
-    reason = gate.switched_off(pipeline) if pipeline.silenced_at else None
+    reason = may_speak.switched_off(pipeline) if pipeline.silenced_at else None
     return {"may_reply": reason is None, "reason": reason, "since": moment(pipeline.silenced_at)}

@@ -12,11 +12,11 @@ from bridge.cards.refused_parts import left_out
 from bridge.kommo import fields
 from bridge.models import Account, Card, Catalogue
 from bridge.traits import form_of
-from common.names import name_key
-from leads.facts import taken_back
+from common.name_spellings import name_key
 from leads.flows import is_unmapped
 from leads.models import FieldMapping, Lead, TagRule
 from leads.rulebook import Rulebook
+from leads.which_fact_stands import taken_back
 
 MAX_TAG_LENGTH = 250
 

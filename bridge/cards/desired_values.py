@@ -11,9 +11,9 @@ from bridge.cards.plan import DesiredField
 from bridge.kommo.fields import same_name
 from bridge.models import Catalogue
 from bridge.traits import form_of
-from leads.facts import taken_back
 from leads.models import Lead
 from leads.rulebook import Rulebook
+from leads.which_fact_stands import taken_back
 
 
 @dataclass(frozen=True)

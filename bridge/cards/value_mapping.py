@@ -16,7 +16,7 @@ from bridge.cards.desired import enum_id, field_type
 from bridge.kommo.fields import Form
 from bridge.models import Catalogue
 from bridge.traits import Trait, form_of
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import FieldMapping
 
 Type = FieldMapping.Type

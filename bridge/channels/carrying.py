@@ -29,9 +29,9 @@ from bridge.channels.sending import Outcome, Part, Person, Sent
 from bridge.models import Channel, Outgoing
 from common.statements import update
 from followups import telling
-from leads.gate import ERASED
+from leads.may_speak import ERASED
+from leads.message_parts import ORDER, SUMMED, sum_up
 from leads.models import Lead, MessagePart
-from leads.parts import ORDER, SUMMED, sum_up
 
 log = structlog.get_logger(__name__)
 

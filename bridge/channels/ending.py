@@ -18,11 +18,11 @@ from followups.channels import Gone
 from followups.models import Attempt
 from leads.addresses import of_key
 from leads.erasure import ForgottenError
+from leads.interaction_values import Direction, Interaction
+from leads.interaction_values import Message as Said
 from leads.interactions import record
+from leads.message_parts import SUMMED, sum_up
 from leads.models import Event, Lead, Message, MessagePart
-from leads.parts import SUMMED, sum_up
-from leads.reports import Direction, Interaction
-from leads.reports import Message as Said
 
 DELIVERED, NOT_DELIVERED = "message.delivered", "message.not_delivered"
 BEFORE_IT = "not sent: what stands before it did not arrive"

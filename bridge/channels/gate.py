@@ -9,8 +9,8 @@ from uuid import UUID
 from bridge.api import representation
 from bridge.models import Outgoing
 from followups import sayable
-from leads import optout, silence
-from leads.gate import ERASED
+from leads import optout, silenced_pipelines
+from leads.may_speak import ERASED
 from leads.models import Lead, Pipeline
 
 
@@ -45,4 +45,4 @@ def refusals(rows: Iterable[Outgoing], now: datetime) -> dict[UUID, str]:
 
 def _not_now(lead: Lead, now: datetime) -> str:
     no = refusal(lead, lead.pipeline, now)
-    return no[0] if no else silence.reason(lead.pipeline)
+    return no[0] if no else silenced_pipelines.reason(lead.pipeline)

@@ -21,7 +21,7 @@ from bridge.kommo import fields
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose
 from bridge.models import Account, Card, Trouble
-from common.names import name_key
+from common.name_spellings import name_key
 
 SETTINGS = ("bot_id", "field")
 OPTIONAL = ("field",)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bridge.configuration import document
 from bridge.configuration.document import STATUS_IDS, Configuration
-from common.names import name_key
+from common.name_spellings import name_key
 from leads import models as leads
 
 

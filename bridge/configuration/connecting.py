@@ -25,7 +25,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.fields import same_kind
 from bridge.models import Account
 from bridge.traits import Trait
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import FieldMapping, Pipeline, Stage
 
 BRIDGE_ID_FIELD = "Bridge ID"

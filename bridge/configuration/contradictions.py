@@ -15,7 +15,7 @@ from django.utils import translation
 from bridge.configuration.document import STATUS_IDS, Configuration, Criterion, Field, Pipeline, Sequence, Stage
 from bridge.configuration.problems import Problem, unknown
 from bridge.configuration.records import Record
-from common.names import name_key
+from common.name_spellings import name_key
 from followups import texts
 from leads.models import ATTRIBUTES
 from leads.qualification import PLAIN_NUMBER

@@ -22,12 +22,12 @@ from django.utils import translation
 from bridge.configuration.records import Named, Record, Says
 from bridge.configuration.structures import Many, One, TextPairs, Texts
 from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Share, Slug, Text, Value
-from common.names import name_key
+from common.name_spellings import name_key
 from followups import models as followups
 from followups.schedule import WEEKDAYS, known_zones
 from followups.texts import BrokenTextError
 from followups.texts import check as check_text
-from leads import booking_links, serving
+from leads import booking_links, served_leads
 from leads import models as leads
 from leads.models.pipeline import usual_opt_out_words, usual_words_for_nothing
 
@@ -308,7 +308,7 @@ class AgentServes(Record):
         Share(),
         Named("share"),
         Says("So many of them, by a draw that stays the same for each person: 0.1 is a tenth."),
-    ] = serving.EVERYBODY
+    ] = served_leads.EVERYBODY
 
 
 @dataclass(frozen=True, kw_only=True)

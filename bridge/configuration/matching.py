@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from common.names import name_key
+from common.name_spellings import name_key
 
 Found = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from bridge.configuration import document
 from bridge.configuration.records import Record, keys_of
-from common.names import name_key
+from common.name_spellings import name_key
 
 R = TypeVar("R", bound=Record)
 

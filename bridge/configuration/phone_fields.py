@@ -13,7 +13,7 @@ from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.models import Catalogue
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import Pipeline
 from leads.phone import PhoneError, parse
 

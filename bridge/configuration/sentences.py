@@ -21,7 +21,7 @@ from bridge.configuration import differences, document
 from followups import chips
 from followups.models import Sequence
 from leads import models as leads
-from leads import serving
+from leads import served_leads
 
 SECTIONS = (
     ("stages", gettext_lazy("Stages")),
@@ -417,7 +417,9 @@ def _served(said: document.AgentServes) -> Iterator[str]:
     if said.serves_only_new_leads:
         yield _("The agent serves only leads who came after this was set")
     if said.serves_share < 1:
-        yield _("The agent serves %(share)s of the leads, by a draw") % {"share": serving.percent(said.serves_share)}
+        yield _("The agent serves %(share)s of the leads, by a draw") % {
+            "share": served_leads.percent(said.serves_share)
+        }
 
 
 def _differing(before: list[str], after: list[str]) -> Iterator[Change]:

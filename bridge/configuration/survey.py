@@ -26,7 +26,7 @@ from bridge.configuration.connecting import (
 from bridge.kommo.client import KommoClient
 from bridge.kommo.fields import same_kind
 from bridge.models import Account, Catalogue
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import FieldMapping, Pipeline, Stage
 
 

@@ -13,7 +13,7 @@ from django.db import models
 from bridge.configuration import bindings, differences, document, exporting
 from bridge.configuration.document import Configuration
 from bridge.configuration.records import Record
-from common.names import name_key
+from common.name_spellings import name_key
 from followups import models as followups
 from leads import models as leads
 

@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from bridge.demo.conversations import CONVERSATIONS, Conversation
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.phone import parse
 
 

@@ -21,10 +21,10 @@ from followups import enrollment, recording
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
 from followups.recording import Done
-from leads import handoff, interactions, stages
+from leads import handoff, interactions, stage_moves
+from leads.interaction_values import Direction, Interaction, Meeting, Message
 from leads.models import Lead, Pipeline
 from leads.phone import parse
-from leads.reports import Direction, Interaction, Meeting, Message
 
 DAYS, LEADS = 60, 300
 MINUTE = timedelta(minutes=1)
@@ -184,7 +184,7 @@ def _books(way: Way) -> None:
 def _ends(lead: Lead, key: str, at: datetime, by: Lead.Actor, reason: str) -> None:
     stage = lead.pipeline.stages.get(Q(key=key))
     lead.refresh_from_db()
-    stages.move(lead, stage, by=by, reason=reason, now=at)
+    stage_moves.move(lead, stage, by=by, reason=reason, now=at)
 
 
 def _close_what_is_past(pipeline: Pipeline, now: datetime) -> None:

@@ -37,7 +37,7 @@ from bridge.kommo.shapes import ReplyShapeError
 from bridge.models import Account, Card, Catalogue
 from bridge.traits import Trait
 from followups import enrollment
-from leads import announcements, facts, stages
+from leads import announcements, stage_moves, which_fact_stands
 from leads.models import Event, Lead, Stage, TagRule
 from leads.phone import PhoneError, parse
 from leads.rulebook import Rulebook, rulebook
@@ -423,7 +423,10 @@ def take_values_over(reading: Reading) -> set[str]:
             name = persons_name(after, reading.card.kommo_lead_id or 0)[:MAX_NAME_LENGTH]
             if reading.first_sight and not name:
                 continue
-            columns |= {"provenance", *(("name",) if facts.adopt(lead, "name", name, at=reading.set_at) else ())}
+            columns |= {
+                "provenance",
+                *(("name",) if which_fact_stands.adopt(lead, "name", name, at=reading.set_at) else ()),
+            }
         elif subject.startswith("field:"):
             columns |= _take_field_over(reading, int(subject.removeprefix("field:")), before, after)
     return columns
@@ -439,7 +442,7 @@ def _take_field_over(reading: Reading, field_id: int, before: Any, held: Any) ->
         value = our_value(mapping, held, reading.catalogue, before)
     except (ValueError, InvalidOperation):
         return set()
-    changed = facts.adopt(reading.lead, mapping.attribute, value, at=reading.set_at)
+    changed = which_fact_stands.adopt(reading.lead, mapping.attribute, value, at=reading.set_at)
     column = "custom" if mapping.attribute.startswith("custom.") else mapping.attribute
     return {"provenance", column} if changed else {"provenance"}
 
@@ -524,7 +527,7 @@ def _adopt_stage(reading: Reading) -> None:
     lead, book, now = reading.lead, reading.book, reading.now
     stage, name = _place_of(reading, reading.card.observed)
     if reading.first_sight:
-        stages.found(lead, stage, name=name, reason=f"found in Kommo in {name}", now=now)
+        stage_moves.found(lead, stage, name=name, reason=f"found in Kommo in {name}", now=now)
         return
     reason = f"moved in Kommo to {name}"
     if reading.by is Lead.Actor.KOMMO:
@@ -533,12 +536,12 @@ def _adopt_stage(reading: Reading) -> None:
         automations.tell_if_against_the_rules(reading.card, lead, book, stage, name=name, agreed=agreed, now=now)
     by, moved_at, whom = reading.by, reading.set_at, reading.by_whom
     if stage is None:
-        stages.leave_our_stages(lead, name=name, reason=reason, now=now, by=by, moved_at=moved_at, by_whom=whom)
+        stage_moves.leave_our_stages(lead, name=name, reason=reason, now=now, by=by, moved_at=moved_at, by_whom=whom)
     elif lead.stage_id == stage.pk:
         # Where the rules had just put it as well: that somebody else did it is what counts from now on.
-        stages.confirm(lead, by=by, reason=reason, now=now, by_whom=whom)
+        stage_moves.confirm(lead, by=by, reason=reason, now=now, by_whom=whom)
     else:
-        stages.move(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at, by_whom=whom)
+        stage_moves.move(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at, by_whom=whom)
 
 
 def _place_of(reading: Reading, held: Mapping[str, Any]) -> tuple[Stage | None, str]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from django.db.models import Q
 
 from bridge.models import Account, Card
-from leads import parts
+from leads import message_parts
 
 
 def shown(
@@ -19,4 +19,4 @@ def shown(
     which = Q(kommo_lead_id=lead_id) if lead_id else Q(kommo_contact_id=contact_id) | Q(own_contact_id=contact_id)
     leads = list(Card.objects.filter(which, account=account).values_list("lead_id", flat=True))
     seen_at = min(now, datetime.fromtimestamp(at, UTC)) if at else now
-    return bool(leads) and parts.arrived(leads, text, their_id=message_id, at=seen_at, now=now)
+    return bool(leads) and message_parts.arrived(leads, text, their_id=message_id, at=seen_at, now=now)

@@ -16,7 +16,7 @@ from bridge.cards.desired_values import Wishes
 from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.errors import DriftError
 from bridge.models import Card, Catalogue, Drift
-from leads import facts, stages
+from leads import stage_moves, which_fact_stands
 from leads.models import Event, Lead, Stage
 from leads.rulebook import Rulebook, rulebook
 
@@ -127,7 +127,7 @@ def _make_stand(
     outbox.requeue(Card.objects.filter(pk=card.pk), now=now, lane=Card.Lane.LIVE)
     nudge.send_on_commit(card.account_id)
     if subject == "stage":
-        stages.move(lead, _stage(lead, book, value), by=Lead.Actor.STAFF, reason=f"decided by {who}", now=now)
+        stage_moves.move(lead, _stage(lead, book, value), by=Lead.Actor.STAFF, reason=f"decided by {who}", now=now)
     elif subject == "name":
         _set_fact(lead, "name", value or "", now)
     elif subject.startswith("field:"):
@@ -159,9 +159,9 @@ def _set_field(
 
 
 def _set_fact(lead: Lead, attribute: str, value: Any, now: datetime) -> None:
-    if facts.adopt(lead, attribute, value, at=now) or value in (None, ""):
+    if which_fact_stands.adopt(lead, attribute, value, at=now) or value in (None, ""):
         if value in (None, ""):
-            facts.take_back(lead, attribute)
+            which_fact_stands.take_back(lead, attribute)
         lead.updated_at = now
         column = "custom" if attribute.startswith("custom.") else attribute
         lead.save(update_fields=[column, "provenance", "updated_at"])

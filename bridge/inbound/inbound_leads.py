@@ -18,7 +18,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from leads import addresses, erasure, handoff, numbers, optout
+from leads import address_owners, addresses, erasure, handoff, optout
 from leads.models import Event, Lead, Pipeline
 
 INCOMING = 1  # the type of the status of leads nobody has accepted yet
@@ -190,7 +190,7 @@ def _contacts(reply: LeadReply) -> list[str]:
 
 def _known(pipeline: Pipeline, keys: Sequence[str]) -> list[Lead]:
     """Return the leads that have any of these addresses, locked; in the order of the addresses."""
-    owners = numbers.owners(pipeline, keys)
+    owners = address_owners.owners(pipeline, keys)
     ids = list(dict.fromkeys(owners[key] for key in keys if key in owners))
     # The lead's row alone is locked.
     locked = Lead.objects.select_for_update(of=("self",), no_key=True).select_related("pipeline", "stage")

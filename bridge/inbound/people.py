@@ -21,8 +21,8 @@ from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, CardContact, Catalogue
-from common.names import name_key
-from leads import erasure, numbers
+from common.name_spellings import name_key
+from leads import address_owners, erasure
 from leads.addresses import Address
 from leads.models import Event, Lead, Pipeline
 from leads.phone import Phone, PhoneError, parse
@@ -203,8 +203,8 @@ def _last(cards: QuerySet[Card], *columns: str) -> list[Any]:
 def introduce(pipeline: Pipeline, addresses: Sequence[Address], kommo_lead_id: int, *, now: datetime) -> None:
     """Let the person of a card nobody has an address for be found by these: somebody's own tables know the card."""
     card = _card_of(pipeline, kommo_lead_id)
-    if card and card.lead.phone_key is None and not numbers.owners(pipeline, [one.key for one in addresses]):
-        numbers.introduce(card.lead, addresses, now=now)
+    if card and card.lead.phone_key is None and not address_owners.owners(pipeline, [one.key for one in addresses]):
+        address_owners.introduce(card.lead, addresses, now=now)
 
 
 def name_card(lead: Lead, kommo_lead_id: int) -> None:
@@ -320,7 +320,7 @@ def _learn(card: Card, theirs: Numbers, now: datetime) -> bool:
         # Where the number on the row stood, another one stands now.
         corrects = place == (card.own_contact_id or card.kommo_contact_id) and before not in theirs.keys
         welcome = [phone for phone in phones if phone.key not in unwelcome]
-        changed |= numbers.learn(lead, welcome, seen_in=str(place), now=now, corrects=corrects)
+        changed |= address_owners.learn(lead, welcome, seen_in=str(place), now=now, corrects=corrects)
     if changed:
         said = "its numbers changed in Kommo" if before else "its contact in Kommo has a phone now"
         reason = f"{said}: {(lead.phone or '')[:6]}…"

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from bridge.models import Card
-from leads import handoff, stages
+from leads import handoff, stage_moves
 from leads.models import Lead, Stage
 
 # Of each kind, in one go; whoever comes next goes on.
@@ -65,7 +65,7 @@ def _enter(lead_id: UUID, stage: Stage, now: datetime) -> bool:
         stage.kommo_status_id,
     ):
         return False
-    return stages.become_known(lead, stage, reason=f"its stage in Kommo is one of ours now: {stage.name}", now=now)
+    return stage_moves.become_known(lead, stage, reason=f"its stage in Kommo is one of ours now: {stage.name}", now=now)
 
 
 def _pause_forgotten(leads: QuerySet[Lead], now: datetime) -> int:

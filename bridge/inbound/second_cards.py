@@ -16,7 +16,7 @@ from bridge.cards.plan import CLOSED_STATUS_IDS
 from bridge.inbound import adoption
 from bridge.kommo.replies import LeadReply
 from bridge.models import Card, Catalogue
-from leads import facts, handoff, numbers
+from leads import address_owners, handoff, which_fact_stands
 from leads.models import Lead, Pipeline, Stage
 from leads.rulebook import rulebook
 
@@ -33,7 +33,7 @@ def takes_its_place(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalog
     if _precedence(lead.pipeline, reply.pipeline_id, reply.status_id) <= stands or not _is_only_its_card(card, lead):
         return False
     # What was found on the other card is no word of this person's about this deal.
-    columns = facts.forget_found(lead)
+    columns = which_fact_stands.forget_found(lead)
     Lead.objects.filter(pk=lead.pk).update(**{column: getattr(lead, column) for column in columns}, updated_at=now)
     Card.objects.filter(pk=card.pk).update(said_tags=[], ownership={}, observed={}, agreed={})
     reason = f"lead {reply.id} is this person’s card from now on: lead {card.kommo_lead_id} is closed, or nobody has it"
@@ -97,4 +97,4 @@ def _is_only_its_card(card: Card, lead: Lead) -> bool:
     """Say whether nothing but the card is known of the person: found, in agreement, and nobody has spoken."""
     if card.state != Card.State.IN_SYNC or lead.erased_at or lead.last_outbound_at:
         return False
-    return lead.handoff_source in ("", Lead.HandoffSource.STAGE) and not numbers.has_talked(lead)
+    return lead.handoff_source in ("", Lead.HandoffSource.STAGE) and not address_owners.has_talked(lead)

@@ -16,12 +16,12 @@ from django.db.models import Q, QuerySet
 from bridge.intakes import people
 from bridge.intakes.told import Address, Booking
 from bridge.models import Intake, IntakeItem
-from leads import numbers
+from leads import address_owners
 from leads.erasure import ForgottenError
+from leads.interaction_values import Interaction
+from leads.interaction_values import Meeting as Told
 from leads.interactions import record
 from leads.models import Lead, Meeting, Pipeline
-from leads.reports import Interaction
-from leads.reports import Meeting as Told
 
 Result = IntakeItem.Result
 BOOKED = ("scheduled", "rescheduled")
@@ -120,14 +120,14 @@ def _with_booking(told: Booking) -> Lead | None:
 
 def _by_phone(phones: Iterable[str], pipeline: Pipeline) -> Lead | None:
     keys = [one.key for one in people.addresses_of((Address("phone", one) for one in phones), pipeline)]
-    return _nearest(_living().filter(numbers.of_any(keys)), pipeline) if keys else None
+    return _nearest(_living().filter(address_owners.of_any(keys)), pipeline) if keys else None
 
 
 def _by_email(emails: Iterable[str], pipeline: Pipeline) -> Lead | None:
     for email in emails:
         theirs = Q(email__iexact=email)
         for address in people.addresses_of([Address("email", email)], pipeline):
-            theirs |= numbers.of_any([address.key])
+            theirs |= address_owners.of_any([address.key])
         if found := _nearest(_living().filter(theirs), pipeline):
             return found
     return None

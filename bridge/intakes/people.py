@@ -9,8 +9,8 @@ from typing import Any
 from bridge.intakes import told
 from bridge.models import Intake
 from leads.addresses import Address, AddressError, of_key, parse
+from leads.interaction_values import Interaction
 from leads.models import Lead, Pipeline
-from leads.reports import Interaction
 
 
 def pipeline_of(intake: Intake) -> Pipeline | None:

@@ -25,14 +25,14 @@ from bridge.accounts.leases import alone
 from bridge.intakes import bookings, forgetting, inbox, kinds, people
 from bridge.intakes.told import Booking, Ignored, Message, Status, Told, UnreadableError
 from bridge.models import Intake, IntakeCall, IntakeItem
-from leads import erasure, messages, numbers, parts
+from leads import address_owners, erasure, message_parts, same_message
 from leads.addresses import Address
 from leads.erasure import ForgottenError
+from leads.interaction_values import Direction, Interaction
+from leads.interaction_values import Message as Said
 from leads.interactions import record_all
+from leads.messages_without_words import shown
 from leads.models import Lead, Pipeline
-from leads.reports import Direction, Interaction
-from leads.reports import Message as Said
-from leads.wordless import shown
 
 log = structlog.get_logger(__name__)
 
@@ -170,7 +170,9 @@ def _believe(spoken: Sequence[Heard]) -> None:
     ]
     if not claiming:
         return
-    leads = numbers.leads_with({address.key for one, claimed in claiming for address in (*one.addresses, *claimed)})
+    leads = address_owners.leads_with(
+        {address.key for one, claimed in claiming for address in (*one.addresses, *claimed)}
+    )
     whose: dict[str, set[Any]] = {key: set(found) for key, found in leads.items()}
     for one, claimed in claiming:
         # Who is nobody's lead yet is known by what is proven of them, and so to the next message of this round.
@@ -260,10 +262,10 @@ def _own_name(one: Heard, at: datetime) -> str:
 def _take_statuses(current: Round) -> None:
     told = [(one, one.told) for one in current.heard if isinstance(one.told, Status)]
     news = [
-        parts.News(said.ids, said.state, said.at or heard.call.received_at, said.is_read, said.reason)
+        message_parts.News(said.ids, said.state, said.at or heard.call.received_at, said.is_read, said.reason)
         for heard, said in told
     ]
-    for (heard, _), known in zip(told, messages.note_news(news), strict=True):
+    for (heard, _), known in zip(told, same_message.note_news(news), strict=True):
         if known:
             heard.becomes(Result.TAKEN)
         elif heard.call.received_at > current.now - STATUS_WAITS:

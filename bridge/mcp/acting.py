@@ -10,20 +10,20 @@ from bridge.api import representation
 from bridge.mcp.asked import Asked
 from followups import staff
 from followups.models import Enrollment
-from leads import responsibility
+from leads import agent_or_person
 from leads.models import Lead
 
 
 def hand_over(asked: Asked) -> dict[str, Any]:
     lead, now = asked.lead(), timezone.now()
-    changed = responsibility.hand_over(lead, by=Lead.Actor.AGENT, reason=asked.get("reason"), now=now)
+    changed = agent_or_person.hand_over(lead, by=Lead.Actor.AGENT, reason=asked.get("reason"), now=now)
     return _now(lead, changed)
 
 
 def give_back(asked: Asked) -> dict[str, Any]:
     lead, now = asked.lead(), timezone.now()
     reason = asked.get("reason") or f"given back by {asked.key.name}"
-    return _now(lead, responsibility.give_back(lead, by=Lead.Actor.STAFF, reason=reason[:500], now=now))
+    return _now(lead, agent_or_person.give_back(lead, by=Lead.Actor.STAFF, reason=reason[:500], now=now))
 
 
 def hold_followup(asked: Asked) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from bridge.api import base, keys
 from bridge.models import ApiKey
-from leads import addresses, numbers, phone
+from leads import address_owners, addresses, phone
 from leads.models import Lead, Pipeline
 
 KINDS: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
@@ -56,7 +56,7 @@ class Asked:
             return base.lead_or_404(self.leads, UUID(said))
         except ValueError:
             pass
-        found = list(self.leads.filter(numbers.of_anybody(self.person(said))).order_by("-created_at")[:10])
+        found = list(self.leads.filter(address_owners.of_anybody(self.person(said))).order_by("-created_at")[:10])
         if not found:
             raise AskedWronglyError("Nobody is known by this. find_lead finds leads by part of a name, too.")
         if len(found) > 1:

@@ -13,7 +13,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from bridge import money
 from bridge.models import Catalogue
 from followups.models import Enrollment
-from leads import waiting
+from leads import waiting_for_people
 from leads.models import Lead, Message, Pipeline
 
 # A page has fifty leads; a shelf that is shown whole, two hundred.
@@ -83,7 +83,7 @@ def _ways(ids: list[UUID]) -> dict[UUID, Enrollment]:
 
 
 def _waits(ids: list[UUID]) -> dict[UUID, datetime]:
-    rows: QuerySet[Any] = waiting.with_people(Lead.objects.filter(pk__in=ids))
+    rows: QuerySet[Any] = waiting_for_people.with_people(Lead.objects.filter(pk__in=ids))
     rows = rows.filter(is_served=False)
     return dict(rows.values_list("pk", "waits_since"))
 

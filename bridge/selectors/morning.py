@@ -11,7 +11,7 @@ from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Wh
 
 from bridge.selectors import results
 from bridge.selectors.results import Period
-from leads import waiting
+from leads import waiting_for_people
 from leads.models import Lead, Meeting, Message, Pipeline
 
 PEOPLE_SHOWN = 6
@@ -37,7 +37,7 @@ def people(*, now: datetime) -> People:
 
     Whoever waits for longer than a seller's task may take `is_late`. Three queries.
     """
-    rows: QuerySet[Any] = waiting.with_people()
+    rows: QuerySet[Any] = waiting_for_people.with_people()
     counts = rows.aggregate(
         waiting=Count("pk", filter=Q(is_served=False)), served=Count("pk", filter=Q(is_served=True))
     )

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from bridge.models import Account, Card
-from leads import addresses, numbers, words
+from leads import address_owners, addresses, name_words
 from leads.addresses import AddressError, Kind
 from leads.models import Lead, Pipeline
 from leads.phone import PhoneError, parse
@@ -39,13 +39,13 @@ def find(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:
             found |= Q(pk__in=list(cards.values_list("lead_id", flat=True)))
         return leads.filter(found)
     kinds = [f"{kind}:{value}" for kind, value in _as_addresses(text)]
-    known = numbers.of_any(kinds) if kinds else Q(pk=None)
+    known = address_owners.of_any(kinds) if kinds else Q(pk=None)
     if "@" in text.lstrip("@"):
         return leads.filter(Q(email__icontains=text) | known)
     # A known address is one of few; names are asked apart, so that each is found by its own index.
     if kinds and leads.filter(known).exists():
         return leads.filter(known)
-    return words.named(leads, text) if words.words(text) else leads.none()
+    return name_words.named(leads, text) if name_words.words(text) else leads.none()
 
 
 def _as_addresses(text: str) -> Iterator[tuple[Kind, str]]:
@@ -63,7 +63,9 @@ def _with_phone(text: str) -> list[UUID]:
     for region in Pipeline.objects.order_by().values_list("phone_region", flat=True).distinct():
         with suppress(PhoneError):
             keys.add(parse(text, region=region).key)
-    return [pk for key in keys for pk in Lead.objects.filter(numbers.of_anybody(key)).values_list("pk", flat=True)]
+    return [
+        pk for key in keys for pk in Lead.objects.filter(address_owners.of_anybody(key)).values_list("pk", flat=True)
+    ]
 
 
 def ids(text: str) -> list[UUID]:

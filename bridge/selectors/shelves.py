@@ -22,7 +22,7 @@ from bridge.selectors.morning import TAKES_PLACE
 from bridge.selectors.results import Period
 from bridge.selectors.stuck import STUCK
 from followups.models import Enrollment
-from leads import waiting
+from leads import waiting_for_people
 from leads.models import Lead, Meeting, Pipeline, Stage
 from leads.models.lead import UNANSWERED
 
@@ -62,7 +62,7 @@ class Shelf:
 
 
 def _waits(leads: QuerySet[Lead], now: datetime) -> QuerySet[Lead]:
-    found: QuerySet[Any] = waiting.with_people(leads)
+    found: QuerySet[Any] = waiting_for_people.with_people(leads)
     return found.filter(is_served=False)
 
 

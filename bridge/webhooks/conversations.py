@@ -27,12 +27,12 @@ from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.traits import Trait
 from bridge.webhooks import chats, follow_ups
 from bridge.webhooks.chats import BOT, LEAD, PERSON, UNSAID, Chat
-from leads import numbers, parts, wordless
+from leads import address_owners, message_parts, messages_without_words
 from leads.addresses import Address, AddressError, of_key, of_phone, parse
 from leads.erasure import ForgottenError
+from leads.interaction_values import Direction, Interaction, Message, Recorded
 from leads.interactions import record_all
 from leads.models import FurtherAddress, Lead, Pipeline
-from leads.reports import Direction, Interaction, Message, Recorded
 
 # The channel such messages are told to have come by.
 VIA = "kommo"
@@ -206,7 +206,7 @@ def _is_of(current: Round, one: Said, lead: Lead) -> None:
     theirs = _addresses(one.chat, pipeline.phone_region)
     if not own and theirs:
         # Found in Kommo without a number: by its chat it is somebody.
-        numbers.introduce(lead, theirs, now=current.now)
+        address_owners.introduce(lead, theirs, now=current.now)
     one.lead, one.pipeline, one.addresses = lead, pipeline, (*own, *theirs)
 
 
@@ -299,7 +299,7 @@ def _is_ours(one: Said, now: datetime) -> bool:
     if one.chat.author not in (BOT, UNSAID) or one.lead is None:
         return False
     at = min(_at(one), now)
-    if parts.arrived([one.lead.pk], one.chat.text, their_id=one.chat.id, at=at, now=now):
+    if message_parts.arrived([one.lead.pk], one.chat.text, their_id=one.chat.id, at=at, now=now):
         return True
     return follow_ups.note_said(one.lead, one.chat, via=VIA, at=at, now=now)
 
@@ -373,7 +373,7 @@ def _interaction(current: Round, one: Said, pipeline: Pipeline) -> Interaction:
             direction=direction,
             id=chat.id,
             sent_at=at,
-            text=chat.text if chat.text.strip() else wordless.shown(chat.kind, pipeline.locale),
+            text=chat.text if chat.text.strip() else messages_without_words.shown(chat.kind, pipeline.locale),
             author=chat.name if direction in (Direction.STAFF, Direction.BOT) else "",
             kind=chat.kind,
             attachments=(chat.attachment,) if chat.attachment else (),

@@ -13,8 +13,8 @@ from django.db.models import Q
 from bridge.webhooks.chats import Chat
 from common.statements import insert_missing
 from followups.models import Attempt
+from leads.message_parts import RECOGNIZED_FOR, plainly
 from leads.models import Lead, Message
-from leads.parts import RECOGNIZED_FOR, plainly
 
 S = Attempt.State
 # It may be said by now: also while the answer to the bot's run is on its way, or lost.

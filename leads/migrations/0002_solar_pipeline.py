@@ -4,7 +4,7 @@ from datetime import time
 
 from django.db import migrations
 
-from common.names import name_key
+from common.name_spellings import name_key
 
 STAGES = (
     # key, name, options

@@ -6,7 +6,7 @@ that are not mapped yet.
 
 from django.db import migrations
 
-from common.names import name_key
+from common.name_spellings import name_key
 
 SHIPPED = ["estágio_1_apresentar_soluções", "estágio_2_aguardando_escolha", "qualificação", "agendamento"]
 NAMES = (

@@ -1,8 +1,8 @@
-"""The words of the names that are known already. Spelled as `leads.words` spells them today."""
+"""The words of the names that are known already. Spelled as `leads.name_words` spells them today."""
 
 from django.db import migrations
 
-from leads.words import words
+from leads.name_words import words
 
 AT_ONCE = 5_000
 

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.utils.translation import gettext_lazy as _
 
-from leads import addresses, serving
+from leads import addresses, served_leads
 from leads.addresses import LONGEST_KEY
 from leads.models.pipeline import Pipeline, Stage
 
@@ -73,7 +73,7 @@ class Lead(models.Model):
     phone_key = models.CharField(max_length=LONGEST_KEY, null=True, blank=True, editable=False)
     # Key of the address last written from, where it is not that one.
     written_from = models.CharField(max_length=LONGEST_KEY, blank=True, default="", db_default="", editable=False)
-    # Key of the address the person was first known by, where it is not that one (leads/serving.py).
+    # Key of the address the person was first known by, where it is not that one (leads/served_leads.py).
     first_key = models.CharField(max_length=LONGEST_KEY, blank=True, default="", db_default="", editable=False)
 
     # The WhatsApp id last reported, spelled as WhatsApp spells it: some numbers have no ninth digit there.
@@ -139,7 +139,7 @@ class Lead(models.Model):
     last_inbound_at = models.DateTimeField(_("last message of the lead"), null=True, blank=True)
     last_outbound_at = models.DateTimeField(_("last message of the agent"), null=True, blank=True)
     last_staff_at = models.DateTimeField(_("last message of staff"), null=True, blank=True)
-    # How often in a row the lead has answered us: at once, and without a pause (leads/loops.py).
+    # How often in a row the lead has answered us: at once, and without a pause (leads/bot_loops.py).
     quick_turns = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     turns = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(_("created at"))
@@ -211,8 +211,8 @@ class Lead(models.Model):
 
     @property
     def drawn_as(self) -> str:
-        """By what the person takes part in draws (leads/serving.py)."""
-        return serving.drawn_as(self.pk, self.phone_key, self.first_key)
+        """By what the person takes part in draws (leads/served_leads.py)."""
+        return served_leads.drawn_as(self.pk, self.phone_key, self.first_key)
 
     @property
     def in_handoff(self) -> bool:

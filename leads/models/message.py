@@ -12,7 +12,7 @@ from leads.models.lead import Lead
 
 
 class Message(models.Model):
-    """One message of a lead's conversation, whoever told of it, and by however many roads (leads/messages.py)."""
+    """One message of a lead's conversation, whoever told of it, and by however many roads (leads/same_message.py)."""
 
     class Direction(models.TextChoices):
         INBOUND = "inbound", _("the lead")
@@ -40,7 +40,10 @@ class Message(models.Model):
         REFUSED = "refused", _("refused")
 
     class Telling(models.TextChoices):
-        """What the agent is told of a lead's message (leads/untold.py). Empty: nothing, it knows or nobody listened."""
+        """What the agent is told of a lead's message (leads/untold_messages.py).
+
+        Empty: nothing, it knows or nobody listened.
+        """
 
         NONE = "", "–"
         WAITING = "waiting", _("will be told to the agent")
@@ -50,7 +53,7 @@ class Message(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     lead = models.ForeignKey(Lead, models.CASCADE, related_name="messages", verbose_name=_("lead"), db_index=False)
-    # By the messenger's own name, in its one spelling (leads.messages.plain_id); empty where nobody told it.
+    # By the messenger's own name, in its one spelling (leads.same_message.plain_id); empty where nobody told it.
     message_id = models.CharField(_("message id"), max_length=250, blank=True)
     # What another road calls the same message.
     other_id = models.CharField(max_length=250, blank=True, default="", db_default="", editable=False)

@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from common.names import name_key
-from leads import serving
-from leads.nothing import USUAL_WORDS
+from common.name_spellings import name_key
+from leads import served_leads
+from leads.words_for_nothing import USUAL_WORDS
 
 
 def every_day() -> list[str]:
@@ -186,7 +186,7 @@ class Pipeline(models.Model):
         db_default=False,
         help_text=_("Where another bot answers a lead in Kommo's chat, the agent stops answering that lead."),
     )
-    # Since when, why and by whom the agent is silent for every lead at once (leads/switch.py). It is no rule.
+    # Since when, why and by whom the agent is silent for every lead at once (leads/pipeline_switch.py). It is no rule.
     silenced_at = models.DateTimeField(_("agent silenced since"), null=True, blank=True)
     silenced_reason = models.CharField(
         _("why the agent is silenced"), max_length=500, blank=True, default="", db_default=""
@@ -205,8 +205,8 @@ class Pipeline(models.Model):
         _("share of the leads that the agent serves"),
         max_digits=5,
         decimal_places=4,
-        default=serving.EVERYBODY,
-        db_default=serving.EVERYBODY,
+        default=served_leads.EVERYBODY,
+        db_default=served_leads.EVERYBODY,
         help_text=_("0 to 1, by a draw that stays the same for each person."),
     )
     # Drawn by lot and never counted up: a version that was rolled back must not come again with other rules.
@@ -239,9 +239,9 @@ class Pipeline(models.Model):
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
     @property
-    def serves(self) -> serving.Terms:
-        """Whom of its leads the agent serves (leads/serving.py)."""
-        return serving.Terms(
+    def serves(self) -> served_leads.Terms:
+        """Whom of its leads the agent serves (leads/served_leads.py)."""
+        return served_leads.Terms(
             self.serves_only_with_tag,
             self.serves_never_with_tag,
             self.serves_new_since if self.serves_only_new_leads else None,

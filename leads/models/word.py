@@ -9,7 +9,7 @@ from leads.models.lead import Lead
 
 
 class NameWord(models.Model):
-    """A word of a lead's name as `common.names.name_key` spells it: without case and accents.
+    """A word of a lead's name as `common.name_spellings.name_key` spells it: without case and accents.
 
     Rows of their own, written when a name is learned and never again: an index over the lead's own row would have an
     entry more with every interaction.

@@ -68,10 +68,10 @@ from bridge.webhooks.processing import process_inbox
 from followups import claiming, dispatch, recording
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
-from leads import erasure, handoff, joining, numbers, optout, pseudonyms
+from leads import address_owners, erasure, handoff, joining, optout, pseudonyms
+from leads.interaction_values import Direction, Message
 from leads.models import Event, Forgotten, JoinedLead, Lead, OptOut, Pipeline, ProbablySame, Stage
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.conftest import MARIA, drain, lead_of, record, rested
 
 PHONE, DIGITS = "+5581977778888", "81977778888"
@@ -707,7 +707,9 @@ def test_a_person_who_is_back_gets_their_card_in_kommo_again(account, pipeline, 
 
 def test_every_number_of_the_person_is_forgotten(account, maria, agent, kommo):
     other = "+5581988880000"
-    numbers.learn(maria, [parse(other, region="BR")], seen_in=str(maria.card.kommo_contact_id), now=timezone.now())
+    address_owners.learn(
+        maria, [parse(other, region="BR")], seen_in=str(maria.card.kommo_contact_id), now=timezone.now()
+    )
     own = maria.card.kommo_contact_id
     values = [{"value": MARIA}, {"value": other}]
     kommo.post(f"contacts/{own}/edit", {"custom_fields_values": [{"field_code": "PHONE", "values": values}]})

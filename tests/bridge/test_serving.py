@@ -13,11 +13,11 @@ from bridge.agent import agent_events
 from bridge.models import AgentEvent, Card
 from followups import enrollment
 from followups.models import Enrollment
-from leads import gate, handoff, joining, numbers, switch
+from leads import address_owners, handoff, joining, may_speak, pipeline_switch
 from leads.addresses import parse as address
+from leads.interaction_values import Direction, Message
 from leads.models import Lead, Pipeline
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.bridge.api.conftest import agent as agent_with_a_key
 from tests.conftest import MARIA, drain, lead_of, record
 from tests.heard import carded, hear, hook
@@ -50,7 +50,7 @@ def tagged(kommo, account, kommo_id: int, *names: str) -> None:
 def test_without_a_gate_everybody_is_served_and_nothing_more_is_asked(pipeline, django_assert_num_queries):
     lead = record(pipeline).lead
     with django_assert_num_queries(0):
-        assert gate.refusal(lead) is None
+        assert may_speak.refusal(lead) is None
 
 
 def test_the_reason_stands_in_every_answer(agent, pipeline):
@@ -151,7 +151,7 @@ def test_a_number_that_comes_to_be_known_changes_no_draw(pipeline):
         pipeline=pipeline, phone_key=lid.key, stage_set_at=timezone.now(),
         created_at=timezone.now(), updated_at=timezone.now(),
     )  # fmt: skip
-    assert numbers.call_by(lead, parse(MARIA, region="BR"), timezone.now())
+    assert address_owners.call_by(lead, parse(MARIA, region="BR"), timezone.now())
     lead = Lead.objects.get()
     assert (lead.phone_key, lead.drawn_as) == (MARIA, lid.key)
 
@@ -172,11 +172,11 @@ def test_tags_of_many_are_asked_in_few_queries(account, pipeline, django_assert_
     serves(only_with_tag="IA")
     leads = list(Lead.objects.select_related("pipeline"))
     with django_assert_max_num_queries(1):
-        assert len(gate.unserved(leads)) == 3
+        assert len(may_speak.unserved(leads)) == 3
     Card.objects.update(kommo_lead_id=None)
     with django_assert_max_num_queries(12):
         # Once: the rules are read anew, and the leads with their objections.
-        assert len(gate.unserved(leads)) == 3
+        assert len(may_speak.unserved(leads)) == 3
 
 
 @pytest.mark.parametrize(
@@ -202,5 +202,5 @@ def test_the_reason_is_told_in_both_languages(said, told):
 
 
 def test_a_pipeline_that_is_silenced_answers_no_stranger_either(agent, pipeline):
-    switch.silence(pipeline, by="ana", reason="preço errado", now=timezone.now())
+    pipeline_switch.silence(pipeline, by="ana", reason="preço errado", now=timezone.now())
     assert may_reply(agent, ANA) == (False, "the agent is silenced in this pipeline: preço errado")

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from bridge.models import Account, CallSlot, Card, Delivery, Drift, Heartbeat
 from followups.models import Attempt, Enrollment
 from leads import handoff, interactions
+from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Lead, Pipeline
-from leads.reports import Direction, Meeting, Message
 from tests.conftest import drain, report
 
 NOW = datetime(2026, 11, 24, 10, 42, 8, tzinfo=ZoneInfo("America/Sao_Paulo"))

@@ -16,9 +16,9 @@ from playwright.sync_api import Page, expect
 from bridge.api import keys
 from bridge.models import Account, AgentEvent, Alert, ApiKey, Card, Drift, WebhookEvent
 from followups.models import Enrollment
-from leads import handoff, optout, stages
+from leads import handoff, optout, stage_moves
+from leads.interaction_values import Direction, Message
 from leads.models import Lead
-from leads.reports import Direction, Message
 from tests.browser.visits import PASSWORD
 from tests.conftest import drain, record
 
@@ -47,7 +47,7 @@ def leads(account, pipeline) -> Callable[[str], Lead]:
             handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="quer uma pessoa", now=now)
         elif situation == "in a stage of people":
             for key in ("qualifying", "human_handoff"):
-                stages.move(lead, pipeline.stages.get(key=key), by=Lead.Actor.STAFF, reason="dragged", now=now)
+                stage_moves.move(lead, pipeline.stages.get(key=key), by=Lead.Actor.STAFF, reason="dragged", now=now)
         elif situation == "deleted in Kommo":
             Card.objects.filter(lead=lead).update(state=Card.State.GONE, due_at=None, pending_since=None)
         elif situation == "opted out":

@@ -9,8 +9,8 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from followups.models import Attempt, Enrollment
+from leads.interaction_values import Direction, Message
 from leads.models import Lead
-from leads.reports import Direction, Message
 from tests.browser.visits import barriers, fits
 from tests.conftest import record
 

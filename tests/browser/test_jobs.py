@@ -16,8 +16,8 @@ from playwright.sync_api import Page, expect
 from bridge.models import Card, Heartbeat, RulesRevision
 from followups.models import Enrollment, Step
 from leads import handoff, optout
+from leads.interaction_values import Direction, Message
 from leads.models import Criterion, Lead, Qualification, Stage
-from leads.reports import Direction, Message
 from tests.browser.hand import Hand
 from tests.browser.visits import fits
 from tests.conftest import drain, record

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from bridge.demo.stage import MANAGE
-from common.names import name_key
+from common.name_spellings import name_key
 
 pytestmark = pytest.mark.once
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from leads.loops import MOST_AT_ONCE
+from leads.bot_loops import MOST_AT_ONCE
 from tests.e2e.stack import Stack, eventually, kinds, new_phone, running
 from tests.e2e.test_followups import SECRET, Agent
 

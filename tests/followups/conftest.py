@@ -13,10 +13,10 @@ import pytest
 
 from followups import dispatch
 from followups.models import Enrollment, Sequence, Step
-from leads import interactions, reports
+from leads import interaction_values, interactions
+from leads.interaction_values import Direction, Message
 from leads.models import Lead, Pipeline, Stage
 from leads.phone import parse
-from leads.reports import Direction, Message
 
 # A Tuesday, ten in the morning in São Paulo.
 TUESDAY = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
@@ -91,7 +91,7 @@ class Conversation:
 
     def _record(self, phone: str, **more: Any) -> Lead:
         self.pipeline.refresh_from_db()
-        interaction = reports.Interaction(phone=parse(phone, region="BR"), occurred_at=self.now, **more)
+        interaction = interaction_values.Interaction(phone=parse(phone, region="BR"), occurred_at=self.now, **more)
         return interactions.record(interaction, pipeline=self.pipeline, now=self.now).lead
 
     def lead_writes(self, text: str = "Oi", phone: str = MARIA, **more: Any) -> Lead:
@@ -104,7 +104,7 @@ class Conversation:
         return self._record(phone, message=Message(Direction.STAFF, text="Aqui é a Ana"))
 
     def meeting(self, status: str, starts_at: datetime | None = None, phone: str = MARIA) -> Lead:
-        meeting = reports.Meeting(status=status, id="evt", starts_at=starts_at)
+        meeting = interaction_values.Meeting(status=status, id="evt", starts_at=starts_at)
         return self._record(phone, context={"meeting": meeting})
 
     def tick(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.channels import carrying, queueing, ways
 from followups.models import Attempt, Enrollment, Sequence
-from leads import messages, parts
+from leads import message_parts, same_message
 from leads.models import Event, Lead, Message
 from tests.bridge.channels.conftest import messengers
 
@@ -124,7 +124,7 @@ def test_a_messenger_that_says_later_that_it_did_not_arrive(conversation, way, m
     conversation.tick()
     carry(conversation)
 
-    messages.note_news([parts.News(("WAHA1",), "not_delivered", conversation.now, reason="blocked")])
+    same_message.note_news([message_parts.News(("WAHA1",), "not_delivered", conversation.now, reason="blocked")])
     carry(conversation)
 
     assert (Attempt.objects.get().state, Attempt.objects.get().reason) == ("not_delivered", "blocked")

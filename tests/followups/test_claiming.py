@@ -12,7 +12,7 @@ from bridge.models import Account, Card
 from followups import claiming, dispatch
 from followups.channels import AgentWebhook, Outcome, Result
 from followups.models import Attempt, Enrollment, Sequence, Step
-from leads import handoff, stages
+from leads import handoff, stage_moves
 from leads.models import Event, Lead, Pipeline, Stage
 from tests.followups.conftest import TUESDAY
 from tests.followups.simulation import Noted
@@ -241,7 +241,7 @@ class TestOneSilenceOneSequence:
 def test_a_card_that_staff_put_where_meetings_stand_gets_no_nudges(conversation, agent, pipeline):
     lead = conversation.agent_writes()
     stage = Stage.objects.get(pipeline=pipeline, key="meeting_scheduled")
-    stages.move(lead, stage, by=Lead.Actor.STAFF, reason="booked by phone", now=conversation.now)
+    stage_moves.move(lead, stage, by=Lead.Actor.STAFF, reason="booked by phone", now=conversation.now)
     conversation.run(2 * DAY)
     assert agent.requests == []
     assert "REUNIÃO AGENDADA" in Enrollment.objects.get().reason

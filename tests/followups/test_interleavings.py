@@ -13,10 +13,10 @@ from followups import staff
 from followups.channels import Outcome, Outgoing
 from followups.models import Attempt, Enrollment
 from followups.schedule import WEEKDAYS, Hours
-from leads import handoff, interactions, optout, reports, stages
+from leads import handoff, interaction_values, interactions, optout, stage_moves
+from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Lead, Pipeline, Stage
 from leads.phone import parse
-from leads.reports import Direction, Meeting, Message
 from tests.followups.conftest import MARIA, TUESDAY
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
 from tests.followups.wall_clock import on_the_wall
@@ -60,7 +60,7 @@ class Story:
 
     def _record(self, direction: Direction | None = None, **context: object) -> None:
         message = Message(direction, text="…") if direction else None
-        interaction = reports.Interaction(
+        interaction = interaction_values.Interaction(
             phone=parse(MARIA, region="BR"), occurred_at=self.now, message=message, context=context
         )
         interactions.record(interaction, pipeline=self.pipeline, now=self.now)
@@ -115,7 +115,7 @@ class Story:
 
     def _move(self, key: str, *, is_closed: bool) -> None:
         stage = Stage.objects.get(pipeline=self.pipeline, key=key)
-        stages.move(self.lead, stage, by=Lead.Actor.STAFF, reason="moved", now=self.now)
+        stage_moves.move(self.lead, stage, by=Lead.Actor.STAFF, reason="moved", now=self.now)
         self.is_closed = is_closed
 
     # --- What the bridge does, and where it dies

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from followups import unreachable
 from followups.models import Attempt, Enrollment, Sequence, Step
-from leads import interactions, numbers, reports
+from leads import address_owners, interaction_values, interactions
+from leads.interaction_values import Direction, Message
 from leads.models import Event, FurtherAddress, Lead, Pipeline, Stage
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.followups.conftest import MARIA, TUESDAY
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
 
@@ -155,7 +155,7 @@ def test_whatever_the_pipelines_want_two_of_them_keep_the_distance(pipelines, di
         worker = Worker(channel)
         for moment, pipeline in sorted(moments, key=lambda one: one[0]):
             message = Message(Direction.OUTBOUND, text="Olá")
-            said = reports.Interaction(phone=parse(MARIA, region="BR"), occurred_at=moment, message=message)
+            said = interaction_values.Interaction(phone=parse(MARIA, region="BR"), occurred_at=moment, message=message)
             interactions.record(said, pipeline=pipeline, now=moment)
         for number in range(200):
             due = Enrollment.objects.filter(state="waiting", next_at__isnull=False).order_by("next_at").first()
@@ -227,12 +227,12 @@ def test_a_person_is_whoever_is_reached_from_address_to_address(pipeline, django
             FurtherAddress.objects.create(
                 lead=leads[key], pipeline=other, key=known, value=one, seen_in="report", first_seen_at=TUESDAY
             )
-    found = numbers.of_same_people(list(leads.values()))
+    found = address_owners.of_same_people(list(leads.values()))
     one_person = {leads[key].pk for key in "abc"}
     assert {key: set(found[lead.pk]) == one_person for key, lead in leads.items()} == {
         "a": True, "b": True, "c": True, "d": False,
     }  # fmt: skip
     assert found[leads["d"].pk] == {leads["d"].pk}
-    assert set(numbers.of_same_people([leads["c"]])[leads["c"].pk]) == one_person
+    assert set(address_owners.of_same_people([leads["c"]])[leads["c"].pk]) == one_person
     with django_assert_num_queries(2):
-        numbers.of_same_people([leads["d"]])
+        address_owners.of_same_people([leads["d"]])

@@ -13,10 +13,10 @@ from followups import enrollment
 from followups.coming import story
 from followups.models import Attempt, Enrollment, Sequence, Step
 from followups.schedule import WEEKDAYS
-from leads import interactions, reports
+from leads import interaction_values, interactions
+from leads.interaction_values import Meeting
 from leads.models import Lead, Pipeline
 from leads.phone import parse
-from leads.reports import Meeting
 from tests.followups.conftest import TUESDAY
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
 
@@ -193,7 +193,7 @@ def test_a_reminders_words_always_match_the_day_on_which_it_leaves(ahead, hours,
         for number, before in enumerate(befores, 1):
             Step.objects.create(sequence=sequence, position=number, before=before, text="{{ meeting.when }}")
         start, meeting = TUESDAY, TUESDAY + ahead
-        said = reports.Interaction(
+        said = interaction_values.Interaction(
             phone=parse("+18005550100", region="US"),
             occurred_at=start,
             context={"meeting": Meeting(status="scheduled", id="evt", starts_at=meeting)},

@@ -10,10 +10,10 @@ from standardwebhooks import Webhook
 from followups import claiming
 from followups.models import Attempt, Enrollment, Sequence, Step
 from followups.selectors import outcomes
-from leads import handoff, interactions, optout, reports, stages
+from leads import handoff, interaction_values, interactions, optout, stage_moves
+from leads.interaction_values import Direction, Message
 from leads.models import Event, Lead, Stage
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.followups.conftest import MARIA, TUESDAY
 
 DAY = timedelta(days=1)
@@ -192,7 +192,7 @@ class TestN16:
         interaction_at = conversation.now
         conversation.now += timedelta(days=30)
         interactions.record(
-            reports.Interaction(
+            interaction_values.Interaction(
                 phone=parse(MARIA, region="BR"),
                 occurred_at=interaction_at,
                 message=Message(Direction.OUTBOUND, sent_at=interaction_at, text="Olá"),
@@ -217,16 +217,16 @@ class TestN17:
 
     def stop_by_stage(self, conversation, lead):
         stage = Stage.objects.get(key="human_handoff")
-        stages.move(lead, stage, by=Lead.Actor.STAFF, reason="moved", now=conversation.now)
+        stage_moves.move(lead, stage, by=Lead.Actor.STAFF, reason="moved", now=conversation.now)
 
     def stop_by_won(self, conversation, lead):
-        stages.move(lead, Stage.objects.get(key="won"), by=Lead.Actor.STAFF, reason="won", now=conversation.now)
+        stage_moves.move(lead, Stage.objects.get(key="won"), by=Lead.Actor.STAFF, reason="won", now=conversation.now)
 
     def stop_by_disqualified(self, conversation, lead):
         conversation.agent_writes(facts={"bill_value": 10}, context={"conversation_stage": "qualificação"})
 
     def stop_by_elsewhere(self, conversation, lead):
-        stages.leave_our_stages(lead, name="Pós-venda", reason="moved", now=conversation.now)
+        stage_moves.leave_our_stages(lead, name="Pós-venda", reason="moved", now=conversation.now)
 
     def stop_by_opt_out(self, conversation, lead):
         optout.opt_out(lead, by=Lead.Actor.AGENT, reason="asked", now=conversation.now)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from followups.aiming import hours_of
 from followups.models import Attempt, Enrollment, Sequence, Step
 from followups.schedule import WEEKDAYS
-from leads import interactions, reports
+from leads import interaction_values, interactions
+from leads.interaction_values import Direction, Message
 from leads.models import Lead, Pipeline
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
 from tests.followups.wall_clock import on_the_wall
 
@@ -81,7 +81,7 @@ def _pipeline(zone, quiet, days, country, delays) -> Pipeline:
 
 def _enroll(pipeline: Pipeline, start: datetime) -> Enrollment:
     message = Message(Direction.OUTBOUND, text="Olá")
-    interaction = reports.Interaction(phone=parse(NOWHERE, region="US"), occurred_at=start, message=message)
+    interaction = interaction_values.Interaction(phone=parse(NOWHERE, region="US"), occurred_at=start, message=message)
     interactions.record(interaction, pipeline=pipeline, now=start)
     return Enrollment.objects.get()
 

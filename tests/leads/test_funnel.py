@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from leads import funnel, stages
+from leads import funnel, stage_moves
 from leads.models import Lead, Stage, Stay
 from tests.conftest import record
 
@@ -44,9 +44,9 @@ def test_news_that_move_nobody_open_no_stay(pipeline):
 
 def test_a_lead_in_a_stage_of_kommos_own_stands_in_none_of_ours(pipeline):
     lead = record(pipeline).lead
-    stages.leave_our_stages(lead, name="Pós-venda", reason="moved in Kommo", now=timezone.now())
+    stage_moves.leave_our_stages(lead, name="Pós-venda", reason="moved in Kommo", now=timezone.now())
     assert path(lead) == [("new", False)]
-    stages.move(lead, stage(pipeline, "qualified"), by=Lead.Actor.STAFF, reason="back", now=timezone.now())
+    stage_moves.move(lead, stage(pipeline, "qualified"), by=Lead.Actor.STAFF, reason="back", now=timezone.now())
     assert path(lead) == [("new", False), ("qualified", True)]
 
 
@@ -56,7 +56,7 @@ def test_the_funnel_shows_who_stands_where_how_many_came_and_how_long_they_staye
     Stay.objects.update(entered_at=now - timedelta(hours=6))
     Lead.objects.update(stage_set_at=now - timedelta(hours=6))
     for lead in leads[:2]:
-        stages.move(lead, stage(pipeline, "qualified"), by=Lead.Actor.STAFF, reason="called", now=now)
+        stage_moves.move(lead, stage(pipeline, "qualified"), by=Lead.Actor.STAFF, reason="called", now=now)
     new, qualified = (place for place in shown(pipeline, now) if place.stage.key in ("new", "qualified"))
     assert (new.standing, new.entered, new.conversion, new.usual_stay) == (2, 4, 1.0, timedelta(hours=6))
     assert (qualified.standing, qualified.entered, qualified.conversion, qualified.usual_stay) == (2, 2, 0.5, None)

@@ -10,10 +10,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leads import facts, handoff, stages
+from leads import handoff, stage_moves, which_fact_stands
 from leads.explanation import why_not
+from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Criterion, Event, Lead, Qualification, Stage, StageMapping, UnmappedConversationStage
-from leads.reports import Direction, Meeting, Message
 from tests.conftest import MARIA, lead_of, record
 
 GOOD = {"qualification_score": Decimal(82), "context": {"conversation_stage": "qualificação"}}
@@ -152,7 +152,7 @@ def test_meeting_booked_and_cancelled_goes_there_and_back(pipeline):
 def test_a_persons_value_stands_until_the_conversation_brings_a_new_one(pipeline):
     record(pipeline, name="Maria")
     lead = lead_of()
-    facts.adopt(lead, "name", "Maria Souza Lima", at=timezone.now())
+    which_fact_stands.adopt(lead, "name", "Maria Souza Lima", at=timezone.now())
     lead.save()
 
     record(pipeline, name="Maria")
@@ -167,7 +167,7 @@ def test_an_amount_said_again_stays_the_persons_however_it_was_written_down(pipe
     record(pipeline, bill_value=Decimal("4000.00"))
     lead = lead_of()
     assert lead.provenance["bill_value"]["said"] == "4000"
-    facts.adopt(lead, "bill_value", Decimal("5000"), at=timezone.now())
+    which_fact_stands.adopt(lead, "bill_value", Decimal("5000"), at=timezone.now())
     lead.provenance["bill_value"]["said"] = written
     lead.save()
 
@@ -182,7 +182,7 @@ def test_a_move_by_staff_stands_and_the_suppressed_one_is_recorded(pipeline):
     record(pipeline)
     new = lead_of().stage
     record(pipeline, **GOOD)
-    stages.move(lead_of(), new, by=Lead.Actor.STAFF, reason="back", now=timezone.now())
+    stage_moves.move(lead_of(), new, by=Lead.Actor.STAFF, reason="back", now=timezone.now())
 
     recorded = record(pipeline, message=inbound("e então?"), **GOOD)
 

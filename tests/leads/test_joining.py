@@ -10,14 +10,14 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leads import handoff, joining, stages
+from leads import handoff, joining, stage_moves
 from leads.addresses import parse
+from leads.interaction_values import Direction, Interaction, Message
+from leads.interaction_values import Meeting as ToldMeeting
 from leads.interactions import record_all
 from leads.models import Event, FurtherAddress, JoinedLead, Lead, Meeting, NameWord, ProbablySame, Stage
 from leads.models import Message as Row
-from leads.reports import Direction, Interaction, Message
-from leads.reports import Meeting as ToldMeeting
-from leads.words import words
+from leads.name_words import words
 from tests.conftest import MARIA
 
 LID, INSTAGRAM = ("lid", "987654321@lid"), ("instagram", "maria")
@@ -82,9 +82,9 @@ def test_a_name_joins_nobody(pipeline):
 
 def test_a_place_a_person_chose_and_a_person_who_has_the_lead_stay(pipeline):
     older = tell(pipeline, LID, text="oi")
-    stages.move(older, Stage.objects.get(key="qualifying"), by=Lead.Actor.STAFF, reason="x", now=timezone.now())
+    stage_moves.move(older, Stage.objects.get(key="qualifying"), by=Lead.Actor.STAFF, reason="x", now=timezone.now())
     younger = tell(pipeline, INSTAGRAM, text="oi")
-    stages.move(younger, Stage.objects.get(key="qualified"), by=Lead.Actor.BRIDGE, reason="x", now=timezone.now())
+    stage_moves.move(younger, Stage.objects.get(key="qualified"), by=Lead.Actor.BRIDGE, reason="x", now=timezone.now())
     handoff.pause(younger, source="admin", by=Lead.Actor.STAFF, reason="meu", now=timezone.now())
 
     tell(pipeline, INSTAGRAM, LID)

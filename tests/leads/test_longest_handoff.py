@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from leads import handoff, responsibility, stages
+from leads import agent_or_person, handoff, stage_moves
 from leads.models import Lead, Pipeline, Stage
 from tests.conftest import record
-from tests.leads.test_responsibility import lead as lead
-from tests.leads.test_responsibility import place
+from tests.leads.test_agent_or_person import lead as lead
+from tests.leads.test_agent_or_person import place
 
 LONGEST = timedelta(hours=4)
 
@@ -23,7 +23,7 @@ def longest(lead):
 
 
 def end(lead, after=LONGEST + timedelta(minutes=1)):
-    count = responsibility.end_expired(now=timezone.now() + after)
+    count = agent_or_person.end_expired(now=timezone.now() + after)
     lead.refresh_from_db()
     return count
 
@@ -38,7 +38,7 @@ def pause(lead, source, by=Lead.Actor.STAFF):
 
 
 def move(lead, key, by=Lead.Actor.STAFF):
-    stages.move(Lead.objects.get(pk=lead.pk), stage(key), by=by, reason="by hand", now=timezone.now())
+    stage_moves.move(Lead.objects.get(pk=lead.pk), stage(key), by=by, reason="by hand", now=timezone.now())
 
 
 @pytest.mark.parametrize("source", [Lead.HandoffSource.CHAT, Lead.HandoffSource.ADMIN, Lead.HandoffSource.API])
@@ -67,7 +67,7 @@ def test_who_was_taken_over_in_the_chat_and_then_dragged_there_stays_there(lead)
 
 
 def test_where_the_agent_asked_and_nobody_came_the_card_goes_back_with_it(lead):
-    responsibility.hand_over(lead, by=Lead.Actor.AGENT, reason="quer gente", now=timezone.now())
+    agent_or_person.hand_over(lead, by=Lead.Actor.AGENT, reason="quer gente", now=timezone.now())
     assert place(lead) == ("human_handoff", True)
     assert (end(lead), place(lead)) == (1, ("qualifying", False))
     reasons = list(lead.events.values_list("reason", flat=True))
@@ -75,9 +75,9 @@ def test_where_the_agent_asked_and_nobody_came_the_card_goes_back_with_it(lead):
 
 
 def test_where_the_agent_asked_and_a_person_took_the_card_it_is_theirs(lead):
-    responsibility.hand_over(lead, by=Lead.Actor.AGENT, reason="quer gente", now=timezone.now())
+    agent_or_person.hand_over(lead, by=Lead.Actor.AGENT, reason="quer gente", now=timezone.now())
     lead.refresh_from_db()
-    stages.confirm(lead, by=Lead.Actor.STAFF, reason="moved in Kommo", now=timezone.now())
+    stage_moves.confirm(lead, by=Lead.Actor.STAFF, reason="moved in Kommo", now=timezone.now())
     assert (end(lead), place(lead)) == (0, ("human_handoff", True))
 
 
@@ -95,5 +95,5 @@ def test_a_lead_that_was_found_goes_back_to_where_it_was_found(pipeline):
     found.stays.all().delete()
     move(found, "human_handoff")
     found.refresh_from_db()
-    assert responsibility.give_back(found, by=Lead.Actor.STAFF, reason="back", now=timezone.now())
+    assert agent_or_person.give_back(found, by=Lead.Actor.STAFF, reason="back", now=timezone.now())
     assert place(found) == ("qualified", False)

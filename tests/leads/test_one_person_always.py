@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from leads import interactions
 from leads.addresses import parse
+from leads.interaction_values import Direction, Interaction, Message
 from leads.models import Event, JoinedLead, Lead, Pipeline, ProbablySame
 from leads.models import Message as Row
-from leads.reports import Direction, Interaction, Message
 from tests.followups.simulation import forgotten
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

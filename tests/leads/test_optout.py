@@ -12,11 +12,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from leads import numbers, optout, pseudonyms
+from leads import address_owners, optout, pseudonyms
 from leads.encryption import PREFIX
+from leads.interaction_values import Direction, Message
 from leads.models import Event, Lead, OptOut, Pipeline, Stage
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.conftest import MARIA, record
 
 JOAO = "+5581988880000"
@@ -139,7 +139,7 @@ def test_the_column_of_before_becomes_the_wish_of_the_person(pipeline, b2b):
 
 def test_a_wish_holds_for_every_number_of_the_person(pipeline, b2b):
     lead, now = record(pipeline).lead, timezone.now()
-    numbers.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
+    address_owners.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
     optout.opt_out(lead, by=Lead.Actor.LEAD, reason="asked", now=now)
 
     assert Lead.objects.get(pk=record(b2b, JOAO).lead.pk).opted_out_at
@@ -151,7 +151,7 @@ def test_a_number_that_turns_out_to_be_theirs_brings_its_wish(pipeline):
     optout.opt_out_number(parse(JOAO, region="BR"), by=Lead.Actor.STAFF, reason="asked by mail", now=now)
     assert not optout.since([lead])
 
-    numbers.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
+    address_owners.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
 
     assert optout.since([Lead.objects.get()])
     assert Lead.objects.get().opted_out_at == now
@@ -160,7 +160,7 @@ def test_a_number_that_turns_out_to_be_theirs_brings_its_wish(pipeline):
 
 def test_taking_it_back_holds_for_every_number(pipeline):
     lead, now = record(pipeline).lead, timezone.now()
-    numbers.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
+    address_owners.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
     optout.opt_out(lead, by=Lead.Actor.LEAD, reason="asked", now=now)
     assert optout.take_back(lead, reason="taken back by ada", now=now)
     assert not OptOut.objects.exists()

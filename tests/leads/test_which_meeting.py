@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from followups.models import Enrollment
-from leads import meetings, reports
+from leads import interaction_values, meetings
+from leads.interaction_values import Interaction
 from leads.interactions import record
 from leads.models import Lead, Meeting, Pipeline
 from leads.phone import parse
-from leads.reports import Interaction
 
 START = datetime(2026, 11, 24, 13, tzinfo=UTC)
 IDS = ("a", "b", "c")
@@ -75,7 +75,7 @@ def tell(
     pipeline: Pipeline, one: tuple[int, str, str, datetime | None], now: datetime, skew: timedelta = timedelta()
 ) -> None:
     minute, which, status, starts_at = one
-    told = reports.Meeting(status=status, id=which, starts_at=starts_at)
+    told = interaction_values.Meeting(status=status, id=which, starts_at=starts_at)
     at = START + timedelta(minutes=minute) + skew
     record(
         Interaction(phone=parse("+5581999990000", region="BR"), occurred_at=at, context={"meeting": told}),

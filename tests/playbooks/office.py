@@ -13,9 +13,9 @@ from followups import preview, versions
 from followups.aiming import hours_of
 from followups.models import Sequence
 from kommo_sandbox.staff import Kommo
-from leads import gate
+from leads import may_speak
+from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Pipeline
-from leads.reports import Direction, Meeting, Message
 from tests.bridge.mapped import read_back
 from tests.conftest import drain, lead_of, record, rested
 from tests.repository import ROOT
@@ -61,7 +61,7 @@ class Office:
         self.rows.append((what, stage.name, decision.reason))
 
     def may_reply(self, phone: str) -> bool:
-        return gate.refusal(lead_of(phone)) is None
+        return may_speak.refusal(lead_of(phone)) is None
 
     def messages(self, *sequences: str) -> list[Row]:
         """Return when the messages of sequences leave, counted from TUESDAY or a meeting a week later at that hour."""

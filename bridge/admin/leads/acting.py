@@ -24,7 +24,7 @@ from bridge.inbound import missing_leads, reconciliation
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
 from followups import unreachable
-from leads import corrections, erasure, handoff, joining, optout, responsibility, stages
+from leads import agent_or_person, erasure, handoff, joining, optout, staff_corrections, stage_moves
 from leads.models import Event, JoinedLead, Lead, ProbablySame, Stage
 
 
@@ -132,7 +132,7 @@ def _resume(request: HttpRequest, lead: Lead) -> str:
     reason = f"resumed by {request.user}"
     if stands_with_people(lead):
         return _give_back_to(_chosen_stage(request, lead), lead, reason)
-    if not responsibility.give_back(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
+    if not agent_or_person.give_back(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         raise NotDoneError(_("The agent answers already."))
     return _("The agent answers again.")
 
@@ -141,7 +141,7 @@ def _move(request: HttpRequest, lead: Lead) -> str:
     stage = _chosen_stage(request, lead)
     reason = request.POST.get("reason", "").strip() or f"moved by {request.user}"
     who = {"user": request.user.get_username()}
-    if not stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=timezone.now(), by_whom=who):
+    if not stage_moves.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=timezone.now(), by_whom=who):
         raise NotDoneError(_("The lead stands in %(stage)s already.") % {"stage": stage})
     return _("The lead stands in %(stage)s now, and rules leave it there.") % {"stage": stage}
 
@@ -156,8 +156,8 @@ def _chosen_stage(request: HttpRequest, lead: Lead) -> Stage:
 def _give_back_to(stage: Stage, lead: Lead, reason: str) -> str:
     """Move the lead out of the stage where people have it, which gives it back to the agent."""
     try:
-        responsibility.give_back(lead, by=Lead.Actor.STAFF, reason=reason, stage=stage, now=timezone.now())
-    except responsibility.StaysSilentError as error:
+        agent_or_person.give_back(lead, by=Lead.Actor.STAFF, reason=reason, stage=stage, now=timezone.now())
+    except agent_or_person.StaysSilentError as error:
         text = _("In %(stage)s the agent stays silent: choose another stage.") % {"stage": stage}
         raise NotDoneError(text) from error
     return _("The agent answers again. The lead stands in %(stage)s now.") % {"stage": stage}
@@ -168,7 +168,7 @@ def _correct(request: HttpRequest, lead: Lead) -> str:
         facts = correcting.read(request.POST)
     except correcting.UnreadableError as error:
         raise NotDoneError(str(error)) from error
-    if not corrections.correct(lead, facts, user=request.user.get_username(), now=timezone.now()):
+    if not staff_corrections.correct(lead, facts, user=request.user.get_username(), now=timezone.now()):
         raise NotDoneError(_("Nothing was changed."))
     return _("Changed here, and soon in Kommo.")
 

@@ -19,7 +19,7 @@ from bridge.admin.leads import saved_views
 from bridge.admin.paging import KeysetChangeList
 from bridge.selectors import glances, shelves
 from bridge.selectors.shelves import SHELVES, Order, Shelf
-from leads import gate
+from leads import may_speak
 from leads.models import Lead, Stage
 
 MINE = "me"
@@ -139,7 +139,7 @@ class LeadList(KeysetChangeList):
         else:
             found = super()._page()
         prefetch_related_objects(found, "further_addresses")
-        shut, seen = gate.refusals(found), glances.of(found)
+        shut, seen = may_speak.refusals(found), glances.of(found)
         for lead in found:
             lead.is_refused, lead.glance = lead.pk in shut, seen[lead.pk]
         return found

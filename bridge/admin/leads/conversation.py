@@ -17,9 +17,9 @@ from django.utils.translation import gettext as _
 
 from bridge.admin import moments
 from bridge.reasons import told
-from leads.messages import plain_id
+from leads.messages_without_words import SHOWN as WORDS_FOR_KINDS
 from leads.models import Lead, Message
-from leads.wordless import SHOWN as WORDS_FOR_KINDS
+from leads.same_message import plain_id
 
 SHOWN = 30
 Direction, Kind, State = Message.Direction, Message.Kind, Message.State

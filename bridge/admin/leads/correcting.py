@@ -15,9 +15,9 @@ from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
 from leads import money
-from leads.corrections import CORRECTABLE
 from leads.models import Lead
-from leads.nothing import name_of
+from leads.staff_corrections import CORRECTABLE
+from leads.words_for_nothing import name_of
 
 
 class UnreadableError(ValueError):

@@ -25,7 +25,7 @@ from bridge.roles import ERASE, OPERATE
 from bridge.selectors import glances, sides
 from bridge.templatetags.overview import age
 from followups.models import Enrollment
-from leads import responsibility
+from leads import agent_or_person
 from leads.alternatives import Standing
 from leads.explanation import why_not
 from leads.models import Event, Lead, Meeting
@@ -104,7 +104,7 @@ def header(request: HttpRequest, lead: Lead, talk: conversation.Page) -> dict[st
             lead,
             card,
             list(lead.pipeline.stages.order_by("rank", "id")),
-            came_from=responsibility.place_after(lead) if stands_with_people(lead) else None,
+            came_from=agent_or_person.place_after(lead) if stands_with_people(lead) else None,
             may_operate=request.user.has_perm(OPERATE),
             may_erase=request.user.has_perm(ERASE),
         ),

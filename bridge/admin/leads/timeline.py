@@ -19,9 +19,9 @@ from bridge.admin.leads.conversation import Bubble
 from bridge.models import AgentEvent, Delivery
 from bridge.reasons import told
 from bridge.selectors import glances
-from leads.messages import plain_id
 from leads.models import Event, Lead, Message
 from leads.rulebook import rulebook
+from leads.same_message import plain_id
 
 SHOWN = 30
 Kind = Event.Kind

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST
 
 from bridge.admin import record
 from bridge.roles import OPERATE
-from leads import handoff, optout, stages
+from leads import handoff, optout, stage_moves
 from leads.models import Lead, Stage
 
 SALT = "bridge.admin.leads.undoing"
@@ -92,7 +92,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def _move_back(lead: Lead, before: dict[str, Any], reason: str, now: datetime) -> bool:
     stage = Stage.objects.filter(pipeline=lead.pipeline_id, key=before["stage"]).first()
-    return stage is not None and stages.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=now)
+    return stage is not None and stage_moves.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=now)
 
 
 def _resume(lead: Lead, before: dict[str, Any], reason: str, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from bridge.configuration import sentences
 from bridge.configuration.contradictions import SHOWN
 from bridge.configuration.document import STATUS_IDS
 from bridge.models import AccountPipeline, Catalogue
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import Pipeline
 
 # Kommo's type of the stage that holds what nobody has accepted yet; no lead of ours is put there.

@@ -20,7 +20,7 @@ from bridge.configuration.phone_fields import Guess
 from bridge.configuration.survey import Choice, Fit, Place, Survey
 from bridge.errors import ConfigurationError
 from bridge.models import Account, ApiKey
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import Pipeline
 from leads.phone import PhoneError, parse
 

@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from bridge.models import Card
 from leads.addresses import parse
+from leads.interaction_values import Direction, Interaction, Message
 from leads.interactions import record
 from leads.models import Pipeline, TagRule
-from leads.reports import Direction, Interaction, Message
 from tests.conftest import MARIA, drain
 
 LID = ("lid", "104729384756011@lid")

@@ -14,9 +14,9 @@ from django.utils import timezone
 from bridge.admin.leads import conversation
 from bridge.models import Channel, Outgoing
 from leads import erasure
+from leads.interaction_values import Direction
+from leads.interaction_values import Message as Said
 from leads.models import Lead, Message, MessagePart
-from leads.reports import Direction
-from leads.reports import Message as Said
 from tests.conftest import record
 
 ENGLISH = {"accept-language": "en"}

@@ -20,9 +20,9 @@ from bridge.admin.dashboard.remedies import BY_STATE, remedy
 from bridge.doctor import examine
 from bridge.models import Account, AccountPipeline, AgentEvent, Card, Delivery, Drift, Heartbeat, WebhookEvent
 from followups.models import Enrollment
-from leads import handoff, stages
+from leads import handoff, stage_moves
+from leads.interaction_values import Direction, Message
 from leads.models import Event, FieldMapping, Lead, Stage
-from leads.reports import Direction, Message
 from tests.conftest import drain, record
 
 INDEX = "/admin/"
@@ -204,7 +204,7 @@ def test_a_lead_is_given_back_to_the_agent_with_who_did_it(staff, account, pipel
 def test_a_lead_in_a_stage_of_people_is_given_back_on_its_page_where_one_says_where_to(staff, account, pipeline):
     lead = record(pipeline, name="Maria").lead
     there = pipeline.stages.get(key="human_handoff")
-    stages.move(lead, there, by=Lead.Actor.STAFF, reason="dragged", now=timezone.now())
+    stage_moves.move(lead, there, by=Lead.Actor.STAFF, reason="dragged", now=timezone.now())
     address = reverse("admin:leads_lead_change", args=[lead.pk])
     assert f"{address}#do-resume" in staff.get(INDEX).content.decode()
 

@@ -16,10 +16,10 @@ from bridge import roles
 from bridge.admin.followups.messages import STATE_COLOURS
 from followups.models import Attempt, Enrollment
 from followups.schedule import WEEKDAYS
-from leads import interactions, reports
+from leads import interaction_values, interactions
+from leads.interaction_values import Direction, Message
 from leads.models import Event, Lead, OptOut, Pipeline
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.bridge.admin.people import client_of
 
 LIST = "/admin/followups/enrollment/"
@@ -35,7 +35,7 @@ def waiting(pipeline):
     def make(count=1):
         for number in range(Lead.objects.count(), Lead.objects.count() + count):
             interactions.record(
-                reports.Interaction(
+                interaction_values.Interaction(
                     phone=parse(f"+55119888877{number:02}", region="BR"),
                     occurred_at=timezone.now(),
                     facts={"name": f"Pessoa {number}"},

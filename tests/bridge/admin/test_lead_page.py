@@ -18,9 +18,9 @@ from django.utils import timezone
 from bridge import roles
 from bridge.admin.leads import acting, timeline
 from bridge.models import AgentEvent, Card, RulesRevision
-from leads import handoff, stages
-from leads.corrections import CORRECTABLE
+from leads import handoff, stage_moves
 from leads.models import Event, Lead
+from leads.staff_corrections import CORRECTABLE
 from tests.bridge.admin.people import client_of
 from tests.conftest import drain, lead_of, record
 
@@ -196,7 +196,7 @@ def dialogs(page):
 @pytest.mark.parametrize("state", Card.State.values)
 @pytest.mark.parametrize("place", ["new", "human_handoff"])
 def test_a_dialog_asks_for_what_its_deed_needs_and_for_nothing_else(staff, lead, pipeline, place, state):
-    stages.move(lead, pipeline.stages.get(key=place), by=Lead.Actor.STAFF, reason="there", now=timezone.now())
+    stage_moves.move(lead, pipeline.stages.get(key=place), by=Lead.Actor.STAFF, reason="there", now=timezone.now())
     due_at = timezone.now() if state in Card.PENDING else None
     Card.objects.filter(lead=lead).update(state=state, due_at=due_at, pending_since=due_at)
     needs = {
@@ -213,7 +213,9 @@ def test_a_dialog_asks_for_what_its_deed_needs_and_for_nothing_else(staff, lead,
 
 def test_given_back_from_a_stage_of_people_the_lead_goes_where_it_came_from(staff, lead, pipeline):
     for place in ("qualifying", "human_handoff"):
-        stages.move(lead, pipeline.stages.get(key=place), by=Lead.Actor.STAFF, reason="dragged", now=timezone.now())
+        stage_moves.move(
+            lead, pipeline.stages.get(key=place), by=Lead.Actor.STAFF, reason="dragged", now=timezone.now()
+        )
     page = opened(staff, lead).content.decode()
     dialog = page[page.index('<dialog id="do-resume"') :]
     dialog = dialog[: dialog.index("</dialog>")]
@@ -230,7 +232,7 @@ def test_given_back_from_a_stage_of_people_the_lead_goes_where_it_came_from(staf
 @pytest.mark.parametrize("stage", ["", "moon", "human_handoff"])
 def test_a_lead_is_not_given_back_into_a_stage_that_silences_the_agent(staff, lead, pipeline, stage):
     there = pipeline.stages.get(key="human_handoff")
-    stages.move(lead, there, by=Lead.Actor.STAFF, reason="dragged", now=timezone.now())
+    stage_moves.move(lead, there, by=Lead.Actor.STAFF, reason="dragged", now=timezone.now())
 
     do(staff, lead, "resume", stage=stage)
 
@@ -240,7 +242,9 @@ def test_a_lead_is_not_given_back_into_a_stage_that_silences_the_agent(staff, le
 
 def test_many_given_back_at_once_leave_those_whose_stage_needs_a_word(staff, lead, pipeline):
     other = record(pipeline, "+5581977770000", name="Bia").lead
-    stages.move(lead, pipeline.stages.get(key="human_handoff"), by=Lead.Actor.STAFF, reason="x", now=timezone.now())
+    stage_moves.move(
+        lead, pipeline.stages.get(key="human_handoff"), by=Lead.Actor.STAFF, reason="x", now=timezone.now()
+    )
     handoff.pause(other, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="asked", now=timezone.now())
 
     rows = {"action": "resume_agent", "_selected_action": [lead.pk, other.pk]}
@@ -376,7 +380,7 @@ def test_who_moved_a_card_in_kommo_is_told_by_name_where_the_users_are_known(sta
     lead.card.refresh_from_db()
     account.catalogue.refresh_from_db()
     user = account.catalogue.users[0]
-    stages.move(
+    stage_moves.move(
         lead,
         lead.pipeline.stages.get(key="qualifying"),
         by=Lead.Actor.STAFF,

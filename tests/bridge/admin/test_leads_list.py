@@ -15,8 +15,8 @@ from django.utils import timezone
 from bridge import roles
 from bridge.models import Card, SavedView
 from bridge.models.saved_view import MOST_OF_ONE_PERSON
+from leads.interaction_values import Direction, Message
 from leads.models import Lead
-from leads.reports import Direction, Message
 from tests.bridge.admin.people import client_of
 from tests.conftest import record
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 from followups.models import Attempt, Enrollment, Sequence
 from followups.versions import pin
 from leads import handoff
+from leads.interaction_values import Direction, Message
 from leads.models import Lead
-from leads.reports import Direction, Message
 from tests.bridge.admin.people import client_of
 from tests.conftest import record
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge.admin.leads.undoing import TRACES, UNDOES
-from leads import handoff, optout, stages
+from leads import handoff, optout, stage_moves
 from leads.models import Lead
 from tests.bridge.admin.people import client_of
 from tests.conftest import record
@@ -32,7 +32,7 @@ def hand_over(lead):
 
 def to_the_people(lead):
     there = lead.pipeline.stages.get(key="human_handoff")
-    stages.move(lead, there, by=Actor.STAFF, reason="dragged", now=timezone.now())
+    stage_moves.move(lead, there, by=Actor.STAFF, reason="dragged", now=timezone.now())
 
 
 def opted_out(lead):
@@ -89,7 +89,7 @@ def test_nothing_is_taken_back_over_what_happened_since(pipeline, lead):
     signed = button(do(client, lead, "move", stage="qualified"))
     lead.refresh_from_db()
     won = pipeline.stages.get(key="won")
-    stages.move(lead, won, by=Actor.STAFF, reason="sold", now=timezone.now() + timedelta(seconds=1))
+    stage_moves.move(lead, won, by=Actor.STAFF, reason="sold", now=timezone.now() + timedelta(seconds=1))
 
     answer = client.post(reverse("lead-undo"), {"what": signed}, follow=True)
 

@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from bridge.agent import agent_events, received
 from bridge.models import AgentEvent, WebhookEvent
-from leads import handoff, optout, switch
+from leads import handoff, optout, pipeline_switch
 from leads.addresses import parse
+from leads.interaction_values import Direction, Interaction, Message
 from leads.interactions import record
 from leads.models import Lead
 from leads.models import Message as Row
-from leads.reports import Direction, Interaction, Message
 from tests.conftest import MARIA
 from tests.followups.conftest import agent, receiver  # noqa: F401  (fixtures)
 
@@ -219,10 +219,10 @@ def test_what_nobody_answered_for_a_day_is_not_answered_out_of_the_blue(pipeline
 
 def test_a_silenced_pipeline_holds_everything_back_until_it_may_speak(pipeline, agent, clock):  # noqa: F811
     hear(pipeline, "oi")
-    switch.silence(pipeline, by="ana", reason="nonsense", now=timezone.now())
+    pipeline_switch.silence(pipeline, by="ana", reason="nonsense", now=timezone.now())
     clock.shift(7)
     assert deliver(agent) == []
-    switch.let_speak(pipeline, by="ana", now=timezone.now())
+    pipeline_switch.let_speak(pipeline, by="ana", now=timezone.now())
     clock.shift(7)
     assert texts(deliver(agent)) == [["oi"]]
 

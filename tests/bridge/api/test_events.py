@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 from bridge.agent import agent_events
 from bridge.api import events
 from leads import handoff
+from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Lead
-from leads.reports import Direction, Meeting, Message
 from tests.bridge.agent.test_agent_events import deliver
 from tests.conftest import record
 from tests.followups.conftest import agent, conversation, receiver  # noqa: F401  (fixtures)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge.api import keys
 from bridge.models import Account, ApiKey
-from leads import erasure, gate, handoff, optout, switch
+from leads import erasure, handoff, may_speak, optout, pipeline_switch
 from leads.models import Lead, Pipeline, Stage
 from leads.phone import parse
 from tests.bridge.api.conftest import Agent
@@ -79,7 +79,7 @@ def opts_out(lead):
 
 
 def silenced(lead):
-    switch.silence(lead.pipeline, by="ana", reason="preço errado", now=timezone.now())
+    pipeline_switch.silence(lead.pipeline, by="ana", reason="preço errado", now=timezone.now())
 
 
 def unserved(lead):
@@ -92,10 +92,10 @@ def kommo_is_away(lead):
 
 
 REASONS = {
-    gate.Shut.PERSON: (a_person_has_it, "quer gente"),
-    gate.Shut.OPTED_OUT: (opts_out, "the person opted out"),
-    gate.Shut.SWITCHED_OFF: (silenced, "the agent is silenced in this pipeline: preço errado"),
-    gate.Shut.UNSERVED: (unserved, "the agent serves 0 % of the leads, and this one was not drawn"),
+    may_speak.Shut.PERSON: (a_person_has_it, "quer gente"),
+    may_speak.Shut.OPTED_OUT: (opts_out, "the person opted out"),
+    may_speak.Shut.SWITCHED_OFF: (silenced, "the agent is silenced in this pipeline: preço errado"),
+    may_speak.Shut.UNSERVED: (unserved, "the agent serves 0 % of the leads, and this one was not drawn"),
     "kommo is away": (kommo_is_away, WHY_NOT_KOMMO),
 }
 
@@ -135,7 +135,7 @@ def test_two_reasons_at_once_are_told_as_one_and_the_same(agent, account, pipeli
 
 def test_every_reason_there_is_has_its_case():
     # Who was erased has no address any more to ask by.
-    assert {one for one in REASONS if isinstance(one, gate.Shut)} == set(gate.Shut) - {gate.Shut.ERASED}
+    assert {one for one in REASONS if isinstance(one, may_speak.Shut)} == set(may_speak.Shut) - {may_speak.Shut.ERASED}
 
 
 def test_of_who_was_erased_the_lead_says_what_a_message_is_told(agent, pipeline):
@@ -164,7 +164,10 @@ def another_pipeline(**rules):
 
 
 # Why a person took over is said in their pipeline alone: it is about what was said there.
-TOLD_ELSEWHERE = {gate.Shut.PERSON: gate.ELSEWHERE, gate.Shut.OPTED_OUT: REASONS[gate.Shut.OPTED_OUT][1]}
+TOLD_ELSEWHERE = {
+    may_speak.Shut.PERSON: may_speak.ELSEWHERE,
+    may_speak.Shut.OPTED_OUT: REASONS[may_speak.Shut.OPTED_OUT][1],
+}
 
 
 @pytest.mark.parametrize("shut", TOLD_ELSEWHERE)
@@ -181,11 +184,11 @@ def test_people_decide_for_every_pipeline(agent, pipeline, shut):
     assert (told["may_reply"], told["reason"], refused.get("reason")) == (False, why, why)
 
 
-@pytest.mark.parametrize("shut", [gate.Shut.SWITCHED_OFF, gate.Shut.UNSERVED])
+@pytest.mark.parametrize("shut", [may_speak.Shut.SWITCHED_OFF, may_speak.Shut.UNSERVED])
 def test_rules_of_another_pipeline_are_no_matter_of_a_key_for_this_one(agent, pipeline, shut):
-    other = another_pipeline(serves_share=Decimal(0 if shut is gate.Shut.UNSERVED else 1))
-    if shut is gate.Shut.SWITCHED_OFF:
-        switch.silence(other, by="ana", reason="preço errado", now=timezone.now())
+    other = another_pipeline(serves_share=Decimal(0 if shut is may_speak.Shut.UNSERVED else 1))
+    if shut is may_speak.Shut.SWITCHED_OFF:
+        pipeline_switch.silence(other, by="ana", reason="preço errado", now=timezone.now())
     mine = Agent(keys.issue(ApiKey(name="mine", pipeline=pipeline)))
     lead = record(pipeline).lead
     record(other)

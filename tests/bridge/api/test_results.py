@@ -11,7 +11,7 @@ from bridge.api import keys
 from bridge.models import ApiKey
 from followups.models import Attempt, Enrollment, Sequence
 from followups.versions import pin
-from leads import erasure, stages
+from leads import erasure, stage_moves
 from leads.models import Lead, Pipeline, Stage
 from tests.bridge.api.conftest import Agent
 
@@ -54,7 +54,7 @@ def test_leads_are_counted_by_what_became_of_them(agent, pipeline):
     qualifying(agent, PHONES[5], qualification_score=12)
     won = Lead.objects.get(phone=PHONES[0])
     stage = Stage.objects.get(pipeline=pipeline, kind=Stage.Kind.WON)
-    stages.move(won, stage, by=Lead.Actor.STAFF, reason="sold", now=timezone.now())
+    stage_moves.move(won, stage, by=Lead.Actor.STAFF, reason="sold", now=timezone.now())
     answer = agent.get("results/").json()
     assert [answer[name] for name in ("leads", "qualified", "disqualified", "won")] == [6, 3, 3, 1]
     assert answer["disqualified_because"] == [
@@ -71,7 +71,7 @@ def test_a_lead_that_comes_twice_to_a_stage_is_one_lead(agent, pipeline):
     agent.says(PHONES[0])
     lead = Lead.objects.get(phone=PHONES[0])
     for key in ("qualified", "new", "qualified"):
-        stages.move(
+        stage_moves.move(
             lead, Stage.objects.get(pipeline=pipeline, key=key), by=Lead.Actor.STAFF, reason="", now=timezone.now()
         )
     answer = agent.get("results/").json()
@@ -82,7 +82,7 @@ def test_staff_who_disqualify_are_a_reason_of_their_own(agent, pipeline):
     agent.says(PHONES[0])
     target = Stage.objects.get(pipeline=pipeline, key="disqualified")
     lead = Lead.objects.get(phone=PHONES[0])
-    stages.move(lead, target, by=Lead.Actor.STAFF, reason="moved in Kommo", now=timezone.now())
+    stage_moves.move(lead, target, by=Lead.Actor.STAFF, reason="moved in Kommo", now=timezone.now())
     assert agent.get("results/").json()["disqualified_because"] == [{"reason": "a person moved the card", "count": 1}]
 
 

@@ -35,7 +35,7 @@ def messengers() -> Iterator[Messengers]:
 @pytest.fixture
 def lead(pipeline: Any) -> Lead:
     """Somebody who has just written to us."""
-    from leads.reports import Direction, Message
+    from leads.interaction_values import Direction, Message
 
     return record(pipeline, message=Message(Direction.INBOUND, id="in-1", text="oi")).lead
 

@@ -14,11 +14,11 @@ from hypothesis.extra.django import TestCase
 from bridge.channels import carrying, gate, kinds, queueing, ways
 from bridge.models import Outgoing
 from followups.signing import Answer
-from leads import handoff, interactions, messages, optout, parts, reports
+from leads import handoff, interaction_values, interactions, message_parts, optout, same_message
+from leads.interaction_values import Direction, Message
 from leads.models import Lead, MessagePart, Pipeline
 from leads.models import Message as Row
 from leads.phone import parse
-from leads.reports import Direction, Message
 
 STEPS = [
     "lead writes", "person writes", "given back", "agent says", "agent says more", "carry", "carry", "carry",
@@ -42,7 +42,7 @@ class World:
 
     def record(self, direction: Direction, text: str) -> Lead:
         self.count += 1
-        interaction = reports.Interaction(
+        interaction = interaction_values.Interaction(
             phone=parse("+5581999990000", region="BR"),
             occurred_at=self.now,
             message=Message(direction, id=f"m{self.count}", text=text),
@@ -85,7 +85,7 @@ class World:
             known = MessagePart.objects.exclude(their_id="").order_by("-pk").first()
             state = "delivered" if step == "delivered" else "not_delivered"
             if known:
-                messages.note_news([parts.News((known.their_id,), state, self.now)])
+                same_message.note_news([message_parts.News((known.their_id,), state, self.now)])
         elif step == "die":
             # Claimed, stored as leaving, and killed: whether before or after the call, nobody knows.
             for task in carrying.claim("dead:1", self.now, limit=8) or ():

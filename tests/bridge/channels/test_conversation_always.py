@@ -27,11 +27,11 @@ from bridge.channels import carrying, kinds, kommo_salesbot, proving, queueing, 
 from bridge.channels.sending import Outcome, Sent
 from bridge.models import Account, AgentEvent, ApiKey, Card, Outgoing
 from followups.signing import Answer
-from leads import gate, handoff, interactions, optout, parts, reports, switch
+from leads import handoff, interaction_values, interactions, may_speak, message_parts, optout, pipeline_switch
+from leads.interaction_values import Direction, Message
 from leads.models import Lead, MessagePart, Pipeline
 from leads.models import Message as Row
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.bridge.api.conftest import Agent
 
 STEPS = [
@@ -106,7 +106,7 @@ class World:
 
     def hear(self, direction: Direction, id: str = "") -> Lead:
         number = next(self.numbers)
-        one = reports.Interaction(
+        one = interaction_values.Interaction(
             phone=parse("+5581999990000", region="BR"),
             occurred_at=self.now,
             message=Message(direction, id=id or f"m{number}", text=f"texto {number}", sent_at=self.now),
@@ -118,7 +118,7 @@ class World:
 
     def is_shut(self) -> str:
         lead = Lead.objects.select_related("pipeline", "stage").get(pk=self.lead.pk)
-        found = gate.refusal(lead)
+        found = may_speak.refusal(lead)
         return str(found.shut) if found else ""
 
     # --- The agent
@@ -182,7 +182,7 @@ class World:
         self.started.clear()
         while is_told and self.untold:
             text = self.untold.pop(0)
-            parts.arrived([self.lead.pk], text, their_id=f"k{next(self.numbers)}", at=self.now, now=self.now)
+            message_parts.arrived([self.lead.pk], text, their_id=f"k{next(self.numbers)}", at=self.now, now=self.now)
 
     def take(self, holder: str = DEAD) -> None:
         shut = self.is_shut()
@@ -227,9 +227,9 @@ class World:
         elif step == "given back" and self.lead.in_handoff:
             handoff.resume(self.lead, by=Lead.Actor.STAFF, reason="given back", now=self.now)
         elif step == "silence":
-            switch.silence(self.pipeline, by="ana", reason="", now=self.now)
+            pipeline_switch.silence(self.pipeline, by="ana", reason="", now=self.now)
         elif step == "let speak":
-            switch.let_speak(self.pipeline, by="ana", now=self.now)
+            pipeline_switch.let_speak(self.pipeline, by="ana", now=self.now)
         elif step == "tell":
             self.tell()
         elif step == "agent dies":
@@ -263,7 +263,7 @@ class World:
         answers = Row.objects.filter(queued_at__isnull=False).values_list("text", flat=True)
         assert len(set(answers)) == len(answers), "two answers to the same messages"
         for row in Row.objects.filter(queued_at__isnull=False).prefetch_related("parts"):
-            assert row.state == parts.summed(list(row.parts.all())).state
+            assert row.state == message_parts.summed(list(row.parts.all())).state
 
     def end(self) -> None:
         """Let everybody be well again: all that is under way ends, and nothing the lead wrote is forgotten."""

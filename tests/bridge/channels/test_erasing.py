@@ -15,9 +15,9 @@ from bridge.models import Channel, IntakeCall, IntakeItem
 from bridge.personal_data import UNNAMED, sweep_again
 from followups import signing
 from leads import erasure
+from leads.interaction_values import Direction, Message
 from leads.models import Lead
 from leads.models import Message as Row
-from leads.reports import Direction, Message
 from tests.bridge.channels.conftest import carry
 from tests.bridge.test_erasure import kept_files, left
 from tests.conftest import record

@@ -15,12 +15,12 @@ from bridge.channels.kinds import WAYS
 from bridge.inbound import chat_replies
 from bridge.inbound.chat_replies import Said
 from bridge.models import AgentEvent, Catalogue, Channel, Outgoing
-from leads import announcements, parts
+from leads import announcements, message_parts
+from leads.interaction_values import Direction, Interaction, Message
 from leads.interactions import record as record_told
 from leads.models import Lead
 from leads.models import Message as Row
 from leads.phone import parse
-from leads.reports import Direction, Interaction, Message
 from tests.bridge.channels.conftest import carry
 from tests.bridge.channels.test_messages import say, state_of
 from tests.conftest import drain, record
@@ -309,7 +309,9 @@ def test_where_conversations_are_kommos_its_chat_is_the_proof_too(agent, account
     [shown] = chat(account, lead)
     said = Message(Direction.BOT, id=shown["id"], text=shown["text"], sent_at=timezone.now())
     pipeline.refresh_from_db()
-    told = Interaction(phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=said, via=parts.KOMMO)
+    told = Interaction(
+        phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=said, via=message_parts.KOMMO
+    )
     record_told(told, pipeline=pipeline, now=timezone.now())
     carry()
 
@@ -392,6 +394,8 @@ def test_in_shadow_nothing_of_ours_reaches_anybody(agent, account, kommo, lead, 
 
 
 def test_words_are_compared_after_what_messengers_do_to_them():
-    assert parts.plainly("Veja  https://a.example/b 👋🏽\n ok") == parts.plainly("Veja https://kommo.cc/x  ok")
-    assert parts.plainly("sim") != parts.plainly("não")
+    assert message_parts.plainly("Veja  https://a.example/b 👋🏽\n ok") == message_parts.plainly(
+        "Veja https://kommo.cc/x  ok"
+    )
+    assert message_parts.plainly("sim") != message_parts.plainly("não")
     assert WAYS["kommo_salesbot"].proves == timedelta(seconds=15)

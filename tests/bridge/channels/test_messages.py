@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from bridge.channels import carrying, ways
 from bridge.models import AgentEvent, Channel, Outgoing
-from leads import handoff, messages, optout, parts
+from leads import handoff, message_parts, optout, same_message
+from leads.interaction_values import Direction
+from leads.interaction_values import Message as Said
 from leads.models import Lead, Message, MessagePart, Pipeline
-from leads.reports import Direction
-from leads.reports import Message as Said
 from tests.bridge.channels.conftest import carry
 
 KINDS = ["evolution", "waha", "zapi", "whatsapp_cloud", "chatwoot"]
@@ -251,7 +251,7 @@ def test_a_status_tells_that_it_arrived_and_the_agent_hears(agent, lead, way, me
     answer = say(agent, lead)
     carry()
 
-    messages.note_news([parts.News(("wamid.1",), "delivered", timezone.now())])
+    same_message.note_news([message_parts.News(("wamid.1",), "delivered", timezone.now())])
     carry()
 
     now = state_of(answer, agent)
@@ -259,8 +259,8 @@ def test_a_status_tells_that_it_arrived_and_the_agent_hears(agent, lead, way, me
     told = AgentEvent.objects.get(type="message.delivered").data
     assert told["message"]["state"] == "delivered" and told["lead"]["pipeline"] == "solar"
     # Told again, late or twice, it tells nothing new.
-    messages.note_news([parts.News(("wamid.1",), "sent", timezone.now())])
-    messages.note_news([parts.News(("wamid.1",), "delivered", timezone.now())])
+    same_message.note_news([message_parts.News(("wamid.1",), "sent", timezone.now())])
+    same_message.note_news([message_parts.News(("wamid.1",), "delivered", timezone.now())])
     carry()
     assert AgentEvent.objects.filter(type__startswith="message.").count() == 1
 
@@ -271,7 +271,7 @@ def test_a_status_that_it_failed_lets_the_next_channel_try(agent, lead, way, mes
     answer = say(agent, lead)
     carry()
 
-    messages.note_news([parts.News(("wamid.1",), "not_delivered", timezone.now(), reason="131026")])
+    same_message.note_news([message_parts.News(("wamid.1",), "not_delivered", timezone.now(), reason="131026")])
     carry()
 
     now = state_of(answer, agent)
@@ -286,7 +286,7 @@ def test_what_the_next_channel_has_not_said_yet_is_not_sent(agent, lead, way, me
     carry()
     assert state_of(answer, agent)["state"] == "sent"
 
-    messages.note_news([messages.News(("wamid.1",), "not_delivered", timezone.now(), reason="131026")])
+    same_message.note_news([same_message.News(("wamid.1",), "not_delivered", timezone.now(), reason="131026")])
     messengers.fail(503)
     carry()
 
@@ -429,9 +429,9 @@ def test_a_way_in_that_shows_what_we_sent_takes_it_for_ours(agent, lead, way, me
 
 
 def record_interaction(pipeline, lead, message):
+    from leads.interaction_values import Interaction
     from leads.interactions import record
     from leads.phone import parse
-    from leads.reports import Interaction
 
     pipeline.refresh_from_db()
     told = Interaction(phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=message, via="zap")

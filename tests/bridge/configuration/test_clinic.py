@@ -12,8 +12,8 @@ from bridge import tasks
 from bridge.configuration.importing import bring_in
 from bridge.models import Account
 from followups.models import Enrollment
+from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Pipeline
-from leads.reports import Direction, Meeting, Message
 from tests.bridge.configuration.files import CLINIC
 from tests.bridge.mapped import read_back
 from tests.conftest import amount, drain, lead_of, record, rested

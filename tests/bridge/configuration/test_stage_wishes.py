@@ -15,7 +15,7 @@ from bridge.accounts.connection import client_for
 from bridge.configuration import drafts, exporting, revisions, stage_wishes
 from bridge.configuration.stage_wishes import CREATE, RENAME, Wish
 from bridge.models import Account, Card, Catalogue, StageInKommo, Trouble
-from leads import stages
+from leads import stage_moves
 from leads.models import Lead, Stage
 from tests.conftest import drain, record
 
@@ -92,7 +92,7 @@ def test_what_was_made_without_an_answer_is_found_and_not_made_twice(account, pi
 def test_cards_that_waited_for_the_stage_go_on(account, pipeline, live, kommo):
     publish(pipeline, add(live), {"proposal": Wish(CREATE)})
     lead = record(pipeline, name="Maria").lead
-    stages.move(lead, Stage.objects.get(key="proposal"), by=Lead.Actor.STAFF, reason="test", now=now())
+    stage_moves.move(lead, Stage.objects.get(key="proposal"), by=Lead.Actor.STAFF, reason="test", now=now())
     drain(account)
     assert Card.objects.get().state == Card.State.BLOCKED
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.configuration import compiling, document, exporting, reevaluation, revisions, whatif
 from bridge.models import Card, Reevaluation
-from leads import handoff, stages
+from leads import handoff, stage_moves
 from leads.models import Event, Lead, Qualification
 from leads.rulebook import rulebook
 from tests.conftest import MARIA, drain, due_calls, lead_of, record
@@ -88,7 +88,7 @@ def test_talk_that_lags_behind_the_card_is_no_consequence_of_a_new_rule(pipeline
 def test_a_lead_that_a_person_placed_or_took_over_is_not_among_them(pipeline):
     placed, taken = scored(pipeline, phone(1), 72), scored(pipeline, phone(2), 72)
     now = timezone.now()
-    stages.move(placed, placed.pipeline.stages.get(key="new"), by=Lead.Actor.STAFF, reason="mine", now=now)
+    stage_moves.move(placed, placed.pipeline.stages.get(key="new"), by=Lead.Actor.STAFF, reason="mine", now=now)
     handoff.pause(taken, source=Lead.HandoffSource.ADMIN, by=Lead.Actor.STAFF, reason="mine", now=now)
 
     found = outlook(pipeline, 80)

@@ -10,10 +10,10 @@ from django.utils import timezone
 from bridge import alerts, roles
 from bridge.delivery import handoff_notes
 from bridge.models import Briefing
-from leads import handoff, stages
+from leads import handoff, stage_moves
+from leads.interaction_values import Direction, Message
+from leads.interaction_values import Meeting as Booked
 from leads.models import Lead, Stage
-from leads.reports import Direction, Message
-from leads.reports import Meeting as Booked
 from tests.bridge.admin.people import client_of
 from tests.bridge.delivery.test_handoff_notes import told
 from tests.conftest import drain, lead_of, record
@@ -25,7 +25,7 @@ WANTS_TO_CLOSE = Message(Direction.INBOUND, text="Quero fechar agora")
 def standing(pipeline, account, key: str):
     record(pipeline, name="Maria")
     drain(account)
-    stages.move(lead_of(), Stage.objects.get(pipeline=pipeline, key=key), by=Lead.Actor.STAFF, reason="x", now=NOW)
+    stage_moves.move(lead_of(), Stage.objects.get(pipeline=pipeline, key=key), by=Lead.Actor.STAFF, reason="x", now=NOW)
     drain(account)
     return lead_of()
 
@@ -106,7 +106,9 @@ def test_a_second_lead_who_calls_is_a_second_alert(account, pipeline, settings, 
     for phone in ("+5581999990001", "+5581999990002"):
         record(pipeline, phone=phone)
         lead = lead_of(phone)
-        stages.move(lead, Stage.objects.get(pipeline=pipeline, key="won"), by=Lead.Actor.STAFF, reason="x", now=NOW)
+        stage_moves.move(
+            lead, Stage.objects.get(pipeline=pipeline, key="won"), by=Lead.Actor.STAFF, reason="x", now=NOW
+        )
         record(pipeline, phone=phone, message=WANTS_TO_CLOSE)
 
     looks(8, timezone.now())

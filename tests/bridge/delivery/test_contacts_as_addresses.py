@@ -8,8 +8,8 @@ from django.utils import timezone
 from bridge.inbound import chat_replies, people
 from leads import interactions
 from leads.addresses import parse as address
+from leads.interaction_values import Direction, Interaction, Message
 from leads.models import FurtherAddress, Lead
-from leads.reports import Direction, Interaction, Message
 from tests.bridge.api.conftest import agent as agent_with_a_key
 from tests.conftest import MARIA, drain, lead_of, record
 from tests.heard import carded

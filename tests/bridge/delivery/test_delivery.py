@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from bridge.delivery.delivery import LONGEST_HEAD_START_SECONDS, READY_BEFORE_SECONDS, Drain
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Delivery
-from leads.reports import Meeting
+from leads.interaction_values import Meeting
 from tests.conftest import MARIA, drain, lead_of, record
 
 QUALIFYING, QUALIFIED = 89709463, 89709467

@@ -11,9 +11,9 @@ from bridge.delivery import handoff_notes
 from bridge.doctor import examine
 from bridge.models import Account, Briefing, Delivery, Trouble
 from leads import handoff
+from leads.interaction_values import Direction, Message
 from leads.models import Lead, Stage
-from leads.reports import Direction, Message
-from leads.stages import move
+from leads.stage_moves import move
 from tests.conftest import drain, record, rested
 
 

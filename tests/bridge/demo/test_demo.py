@@ -19,7 +19,7 @@ from bridge.demo.conversations import CONVERSATIONS
 from bridge.demo.rules import hurried
 from bridge.demo.stage import Stage, StageError, free_port
 from bridge.home import CODE
-from common.names import name_key
+from common.name_spellings import name_key
 from leads.models import Stage as LeadStage
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

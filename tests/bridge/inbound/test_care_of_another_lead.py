@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from bridge.inbound import chat_replies
 from leads import handoff
+from leads.interaction_values import Direction, Message
 from leads.models import Lead
-from leads.reports import Direction, Message
 from tests.conftest import MARIA, lead_of, record
 from tests.heard import HANDOFF, NEW, carded, hear, hook
 

@@ -13,8 +13,8 @@ from bridge.kommo.replies import EventReply
 from bridge.models import Account
 from kommo_sandbox import brackets
 from leads import handoff
+from leads.interaction_values import Direction, Message
 from leads.models import Lead
-from leads.reports import Direction, Message
 from tests.bridge.webhooks import test_processing as processing
 from tests.conftest import drain, record
 

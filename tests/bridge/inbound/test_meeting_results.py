@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from bridge.delivery import handoff_notes
 from bridge.models import Briefing
-from leads import meetings, stages
+from leads import meetings, stage_moves
+from leads.interaction_values import Meeting as Told
 from leads.models import Lead, Meeting, Stage
-from leads.reports import Meeting as Told
 from tests.bridge.delivery.test_handoff_notes import told
 from tests.conftest import drain, lead_of, record, rested
 
@@ -87,7 +87,7 @@ def test_a_card_that_a_person_moved_is_a_result(account, asking, kommo):
     lead = met(asking, account, ago=timedelta(hours=3))
     look(account)
     won = Stage.objects.get(pipeline=asking, key="won")
-    stages.move(lead, won, by=Lead.Actor.STAFF, reason="x", now=timezone.now())
+    stage_moves.move(lead, won, by=Lead.Actor.STAFF, reason="x", now=timezone.now())
     look(account)
 
     [task] = asked(kommo, lead)

@@ -15,7 +15,7 @@ from bridge.inbound import missing_leads, reconciliation
 from bridge.inbound.reconciliation import Comparison
 from bridge.models import Account, Card, Trouble
 from followups.models import Enrollment
-from leads.reports import Direction, Message
+from leads.interaction_values import Direction, Message
 from tests.conftest import drain, due_calls, lead_of, look_again, record, rested
 from tests.heard import hear, hook
 

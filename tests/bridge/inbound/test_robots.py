@@ -11,8 +11,8 @@ from bridge import alerts, doctor
 from bridge.accounts import connection
 from bridge.inbound import feed, robots
 from bridge.models import Account, Alert, Trouble
+from leads.interaction_values import Direction, Message
 from leads.models import Lead
-from leads.reports import Direction, Message
 from tests.bridge.inbound.test_chat_replies import OURS, hear, hook
 from tests.conftest import drain, lead_of, record
 

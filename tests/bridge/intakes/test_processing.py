@@ -11,9 +11,9 @@ from django.utils import timezone
 from bridge.intakes import inbox, processing
 from bridge.models import IntakeCall, IntakeItem
 from leads import erasure
+from leads.interaction_values import Direction
+from leads.interaction_values import Message as Said
 from leads.models import Event, Lead, Message, Pipeline, Stage
-from leads.reports import Direction
-from leads.reports import Message as Said
 from tests.bridge.intakes.bodies import body
 from tests.conftest import due_calls, record
 

@@ -12,9 +12,9 @@ import pytest
 
 from bridge.intakes import kinds
 from bridge.models import IntakeCall
+from leads.interaction_values import Direction
+from leads.interaction_values import Message as Said
 from leads.models import Lead, Meeting, Message
-from leads.reports import Direction
-from leads.reports import Message as Said
 from tests.bridge.intakes.bodies import BODIES, body, raw
 from tests.bridge.intakes.test_evolution import token
 from tests.conftest import record

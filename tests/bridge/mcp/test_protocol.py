@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from bridge.mcp import protocol
+from leads.agent_or_person import hand_over
 from leads.models import Lead
-from leads.responsibility import hand_over
 from tests.bridge.mcp.conftest import META, MODERN, Model, model_with
 
 READING = {

@@ -13,9 +13,9 @@ from bridge.api import representation
 from bridge.cards import outbox
 from bridge.models import Account, Briefing, Card
 from followups.models import Attempt
+from leads.interaction_values import Direction, Message
 from leads.models import Event, Lead
 from leads.phone import parse
-from leads.reports import Direction, Message
 from tests.conftest import amount, drain, record, rested
 from tests.heard import hear, hook
 from tests.lived_in import BILL, HANDOFF, LivedIn, live_in, value

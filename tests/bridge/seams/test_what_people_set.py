@@ -28,8 +28,8 @@ from kommo_sandbox.entities import Status
 from kommo_sandbox.sandbox import Sandbox
 from kommo_sandbox.staff import Kommo
 from kommo_sandbox.store import Store
+from leads.interaction_values import Direction, Message
 from leads.models import Pipeline
-from leads.reports import Direction, Message
 from tests.bridge.mapped import OPTIONS, map_every_type
 from tests.conftest import NO_CEILING, drain, record, rested
 from tests.heard import hear, hook

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from bridge.selectors import morning
 from leads import handoff
+from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Lead, Pipeline
 from leads.models import Meeting as MeetingRow
-from leads.reports import Direction, Meeting, Message
 from tests.conftest import record
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=ZoneInfo("America/Sao_Paulo"))

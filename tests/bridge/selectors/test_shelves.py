@@ -15,9 +15,9 @@ from bridge.models import Card
 from bridge.selectors import glances, shelves
 from bridge.selectors.shelves import SHELVES, Order
 from followups.models import Enrollment
+from leads.interaction_values import Direction, Meeting
+from leads.interaction_values import Message as Said
 from leads.models import Lead, Message, Stage
-from leads.reports import Direction, Meeting
-from leads.reports import Message as Said
 from tests.conftest import record
 
 NOW = datetime(2026, 3, 11, 12, tzinfo=ZoneInfo("America/Sao_Paulo"))

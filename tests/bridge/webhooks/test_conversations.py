@@ -243,8 +243,8 @@ def test_somebody_in_incoming_leads_has_a_conversation_and_one_card_once_they_ar
 
 
 def test_a_report_of_the_agents_about_the_same_message_counts_once(account, talks, listens):
-    from leads.reports import Direction
-    from leads.reports import Message as Said
+    from leads.interaction_values import Direction
+    from leads.interaction_values import Message as Said
 
     card = carded(account, talks)
     hear(account, written(card))
@@ -255,8 +255,8 @@ def test_a_report_of_the_agents_about_the_same_message_counts_once(account, talk
 
 
 def test_what_the_agent_said_and_a_bot_shows_in_the_chat_is_the_agents(account, talks):
-    from leads.reports import Direction
-    from leads.reports import Message as Said
+    from leads.interaction_values import Direction
+    from leads.interaction_values import Message as Said
 
     talks.yields_to_bots = True
     talks.save()

@@ -20,7 +20,7 @@ from bridge.admin.rules.fields import (
     columns,
 )
 from bridge.configuration import document
-from common.names import name_key
+from common.name_spellings import name_key
 from leads import models as leads
 
 TYPES = leads.FieldMapping.Type

@@ -20,7 +20,7 @@ from bridge.admin.rules.fields import (
 )
 from bridge.configuration import document, exporting
 from bridge.models import Channel
-from common.names import name_key
+from common.name_spellings import name_key
 from leads import booking_links
 from leads.models import Pipeline
 

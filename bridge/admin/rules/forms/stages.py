@@ -20,7 +20,7 @@ from bridge.admin.rules.fields import (
 from bridge.configuration import document, sentences
 from bridge.configuration.stage_wishes import CREATE, RENAME, Wish, Wishes
 from bridge.models import StageInKommo
-from common.names import name_key
+from common.name_spellings import name_key
 
 
 class PlacesForm(Labelled):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.dispatch import receiver
 
-from common.names import name_key
+from common.name_spellings import name_key
 from common.statements import insert
 from leads import announcements
 from leads.announcements import Saved

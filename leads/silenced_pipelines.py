@@ -1,15 +1,15 @@
 """Is anything of ours said to anybody in this pipeline? Whoever speaks to leads asks here first.
 
-Staff may silence the agent there (leads/switch.py), and a room above may keep a pipeline silent (an account in shadow
-only shows what it would do). What would have been said then is kept as "would have been said", counts for nothing, and
-nothing is concluded from it.
+Staff may silence the agent there (leads/pipeline_switch.py), and a room above may keep a pipeline silent (an account in
+shadow only shows what it would do). What would have been said then is kept as "would have been said", counts for
+nothing, and nothing is concluded from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from leads import gate
+from leads import may_speak
 from leads.models import Pipeline
 
 Asked = Callable[[frozenset[int]], Mapping[int, str]]
@@ -29,7 +29,7 @@ def reasons(pipeline_ids: Iterable[int]) -> dict[int, str]:
         return {}
     found = {pk: why for about in _asked for pk, why in about(wanted).items()}
     switched_off = Pipeline.objects.filter(pk__in=wanted, silenced_at__isnull=False)
-    return found | {one.pk: gate.switched_off(one) for one in switched_off.only("silenced_reason")}
+    return found | {one.pk: may_speak.switched_off(one) for one in switched_off.only("silenced_reason")}
 
 
 def reason(pipeline: Pipeline) -> str:

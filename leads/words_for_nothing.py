@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
 
-from common.names import name_key
+from common.name_spellings import name_key
 
 USUAL_WORDS = (
     "null", "none", "nil", "nan", "n/a", "n.a.", "na", "undefined", "unknown", "not informed", "not provided",

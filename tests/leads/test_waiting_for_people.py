@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from leads import waiting
+from leads import waiting_for_people
 from leads.models import Lead
 from tests.conftest import record
 
@@ -44,7 +44,7 @@ def test_whoever_wrote_after_the_last_person_waits(pipeline, history):
         last_staff_at=ago(person_wrote),
     )
 
-    [found] = waiting.with_people()
+    [found] = waiting_for_people.with_people()
 
     assert found.is_served is is_served
     if not is_served:
@@ -59,10 +59,10 @@ def test_whoever_moved_the_card_to_the_people_has_it_in_hand(pipeline, by, is_se
     Lead.objects.filter(pk=lead.pk).update(
         stage=stage, stage_set_by=by, handoff_source=Source.STAGE, handoff_since=now, last_inbound_at=now
     )
-    [found] = waiting.with_people()
+    [found] = waiting_for_people.with_people()
     assert found.is_served is is_served
 
 
 def test_whom_the_agent_serves_waits_for_nobody(pipeline):
     record(pipeline)
-    assert not waiting.with_people().exists()
+    assert not waiting_for_people.with_people().exists()

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db import transaction
 
-from leads import stages
-from leads.facts import EMPTY, adopt, plain
+from leads import stage_moves
 from leads.models import Event, Lead
+from leads.which_fact_stands import EMPTY, adopt, plain
 
 # What is typed as it is; the rest is chosen, or is whom the person is known by.
 CORRECTABLE = ("name", "email", "bill_value", "qualification_score")
@@ -22,7 +22,7 @@ def correct(lead: Lead, facts: Mapping[str, Any], *, user: str, now: datetime) -
 
     The card follows, also one that Kommo had refused: what is sent now is something else.
     """
-    lead = stages.locked(lead)
+    lead = stage_moves.locked(lead)
     wanted = {name: EMPTY.get(name) if value is None else value for name, value in facts.items()}
     changed = [name for name, value in wanted.items() if getattr(lead, name) != value]
     if not changed:

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from leads.decisions import Decision
+from leads.interaction_values import Interaction, Recorded
 from leads.models import Event, Lead
-from leads.reports import Interaction, Recorded
 from leads.rulebook import Rulebook
 
 STANDS = "a conversation's past moves nobody over what was done since"

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from leads import handoff, stage_history, stages
+from leads import handoff, stage_history, stage_moves
 from leads.models import Event, Lead, Stage
 from leads.rulebook import rulebook
 
@@ -23,7 +23,7 @@ def hand_over(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool
 
     Where automatic moves may not take the card there it stays, and its timeline says why.
     """
-    row = stages.locked(lead)
+    row = stage_moves.locked(lead)
     target = row.pipeline.handoff_stage
     # Asked before the agent is silent: then nothing would be allowed.
     refusal = _why_it_stays(row, target) if target else ""
@@ -37,7 +37,7 @@ def hand_over(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool
         row.events.create(at=now, kind=Event.Kind.MOVE_SUPPRESSED, actor=Lead.Actor.BRIDGE, reason=said, data=data)
         return paused
     row.handoff_source = lead.handoff_source
-    stages.enter(row, target, by=by, reason=reason, now=now)
+    stage_moves.enter(row, target, by=by, reason=reason, now=now)
     return True
 
 
@@ -61,12 +61,12 @@ def give_back(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime, stage: 
     """
     if stage is not None and stage.pauses_agent:
         raise StaysSilentError(stage.name)
-    row = stages.locked(lead)
+    row = stage_moves.locked(lead)
     target, mover = (stage, by) if stage else (place_after(row), Lead.Actor.BRIDGE)
     resumed = handoff.resume(lead, by=by, reason=reason, now=now)
     if target is None or target.pk == row.stage_id:
         return resumed
-    stages.enter(row, target, by=mover, reason=reason, now=now)
+    stage_moves.enter(row, target, by=mover, reason=reason, now=now)
     return True
 
 
@@ -77,7 +77,7 @@ def end_expired(*, now: datetime, limit: int = 200) -> int:
 
 @transaction.atomic
 def _end(lead: Lead, now: datetime) -> bool:
-    row = stages.locked(lead)
+    row = stage_moves.locked(lead)
     if not handoff.expired(now).filter(pk=row.pk).exists():
         # Somebody came at this moment.
         return False

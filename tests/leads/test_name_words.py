@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from leads import erasure
 from leads.models import Lead, NameWord
-from leads.words import MOST_WORDS, named, words
+from leads.name_words import MOST_WORDS, named, words
 from tests.conftest import record
 
 JOAO, GABRIELA = "João Reis da Silva", "Gabriela Rocha-Peixoto"

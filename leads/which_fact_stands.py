@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from leads.models import Lead
-from leads.nothing import is_worse, name_of
+from leads.words_for_nothing import is_worse, name_of
 
 # What "nothing" looks like in columns that hold text; None everywhere else.
 EMPTY = {"name": "", "email": "", "chosen_flow": ""}

@@ -1,8 +1,8 @@
 """The switch that silences the agent for every lead of a pipeline at once, whatever else holds, until it is let speak.
 
 An emergency stop and no rule: it is kept on the pipeline's row and no configuration file has it. Nothing is concluded
-from the silence; what leads write meanwhile is held back (leads/untold.py). What a person has stopped no program starts
-again: a key lifts the silence of a key alone.
+from the silence; what leads write meanwhile is held back (leads/untold_messages.py). What a person has stopped no
+program starts again: a key lifts the silence of a key alone.
 """
 
 from __future__ import annotations

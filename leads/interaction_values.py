@@ -12,9 +12,9 @@ from typing import Any
 from leads import addresses
 from leads.addresses import Address, Kind
 from leads.decisions import Decision
-from leads.facts import Change
 from leads.models import Lead, Stage
 from leads.phone import Phone
+from leads.which_fact_stands import Change
 
 
 class Direction(StrEnum):
@@ -86,7 +86,7 @@ class Interaction:
     unread: Mapping[str, str] = field(default_factory=dict)
     # Where else the person is reached, the one this was written from first; with `phone`, or in its place.
     addresses: tuple[Address, ...] = ()
-    # Told afterwards (leads/history.py), and whether it may move a lead that nobody has placed.
+    # Told afterwards (leads/past_conversations.py), and whether it may move a lead that nobody has placed.
     history: bool = False
     may_move: bool = True
     # The way in that heard it (its slug), where nobody reported it; and who did what it tells, if not the message says.

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from common.names import name_key
+from common.name_spellings import name_key
 
 EVERYBODY = Decimal(1)
 NOT_NEW = "the agent serves only new leads, and this one was there before"

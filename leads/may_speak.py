@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from leads import optout, serving
+from leads import optout, served_leads
 from leads.models import Lead, Pipeline
 
 TagsOf = Callable[[Collection[UUID]], Mapping[UUID, Collection[str]]]
@@ -93,7 +93,7 @@ def refusal_of_stranger(key: str, pipeline: Pipeline, *, now: datetime) -> Refus
     """Return why the agent may not speak with whoever writes from this address for the first time; None when it may."""
     if pipeline.silenced_at:
         return _of_switch(pipeline)
-    why = serving.why_not(pipeline.serves, tags=(), created_at=now, drawn_as=key)
+    why = served_leads.why_not(pipeline.serves, tags=(), created_at=now, drawn_as=key)
     return Refusal(Shut.UNSERVED, why) if why else None
 
 
@@ -108,7 +108,7 @@ def unserved(leads: Iterable[Lead]) -> dict[UUID, str]:
 
 def unserved_with(lead: Lead, tags: Collection[str]) -> str:
     """Return why the agent does not serve a lead whose card has these tags; empty when it does."""
-    return serving.why_not(lead.pipeline.serves, tags=tags, created_at=lead.created_at, drawn_as=lead.drawn_as)
+    return served_leads.why_not(lead.pipeline.serves, tags=tags, created_at=lead.created_at, drawn_as=lead.drawn_as)
 
 
 def _of_switch(pipeline: Pipeline) -> Refusal:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from leads import gate, handoff, silence, switch
-from leads.gate import Shut
+from leads import handoff, may_speak, pipeline_switch, silenced_pipelines
+from leads.may_speak import Shut
 from leads.models import Lead, Pipeline
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -19,33 +19,33 @@ def a_lead(pipeline: Pipeline) -> Lead:
 
 def test_every_lead_of_a_silenced_pipeline_is_refused_with_the_reason_and_since_when(pipeline):
     lead = a_lead(pipeline)
-    assert gate.refusal(lead) is None
+    assert may_speak.refusal(lead) is None
 
-    assert switch.silence(pipeline, by="ana", reason="it  answers\nnonsense", now=NOW)
+    assert pipeline_switch.silence(pipeline, by="ana", reason="it  answers\nnonsense", now=NOW)
 
-    shut = gate.refusal(Lead.objects.select_related("pipeline").get(pk=lead.pk))
+    shut = may_speak.refusal(Lead.objects.select_related("pipeline").get(pk=lead.pk))
     assert shut is not None
     assert (shut.shut, shut.since) == (Shut.SWITCHED_OFF, NOW)
     assert "it answers nonsense" in shut.reason
-    assert silence.reasons([pipeline.pk]) == {pipeline.pk: shut.reason}
+    assert silenced_pipelines.reasons([pipeline.pk]) == {pipeline.pk: shut.reason}
 
 
 def test_silencing_again_keeps_who_did_it_first_and_why(pipeline):
-    switch.silence(pipeline, by="ana", reason="first", now=NOW)
-    assert not switch.silence(pipeline, by="bia", reason="second", now=NOW + timedelta(hours=1))
+    pipeline_switch.silence(pipeline, by="ana", reason="first", now=NOW)
+    assert not pipeline_switch.silence(pipeline, by="bia", reason="second", now=NOW + timedelta(hours=1))
     pipeline.refresh_from_db()
     assert (pipeline.silenced_by, pipeline.silenced_reason, pipeline.silenced_at) == ("ana", "first", NOW)
 
 
 def test_the_agent_speaks_again_but_where_a_person_has_the_lead(pipeline):
     lead = a_lead(pipeline)
-    switch.silence(pipeline, by="ana", reason="", now=NOW)
+    pipeline_switch.silence(pipeline, by="ana", reason="", now=NOW)
     handoff.pause(lead, source=Lead.HandoffSource.ADMIN, by=Lead.Actor.STAFF, reason="mine", now=NOW)
 
-    assert switch.let_speak(pipeline, by="ana", now=NOW)
-    assert not switch.let_speak(pipeline, by="ana", now=NOW)
+    assert pipeline_switch.let_speak(pipeline, by="ana", now=NOW)
+    assert not pipeline_switch.let_speak(pipeline, by="ana", now=NOW)
 
-    shut = gate.refusal(Lead.objects.select_related("pipeline").get(pk=lead.pk))
+    shut = may_speak.refusal(Lead.objects.select_related("pipeline").get(pk=lead.pk))
     assert shut is not None
     assert (shut.shut, shut.reason) == (Shut.PERSON, "mine")
-    assert silence.reasons([pipeline.pk]) == {}
+    assert silenced_pipelines.reasons([pipeline.pk]) == {}

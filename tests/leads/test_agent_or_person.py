@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from leads import announcements, handoff, responsibility, stages
+from leads import agent_or_person, announcements, handoff, stage_moves
+from leads.interaction_values import Direction, Message
 from leads.models import Event, Lead, Stage
-from leads.reports import Direction, Message
 from tests.conftest import lead_of, record
 from tests.leads.test_interactions import GOOD, inbound
 
@@ -28,15 +28,15 @@ def stage(key):
 
 
 def ask_for_a_person(lead, reason="quer falar com gente"):
-    return responsibility.hand_over(lead, by=Lead.Actor.AGENT, reason=reason, now=timezone.now())
+    return agent_or_person.hand_over(lead, by=Lead.Actor.AGENT, reason=reason, now=timezone.now())
 
 
 def give_back(lead, **more):
-    return responsibility.give_back(lead, by=Lead.Actor.STAFF, reason="given back", now=timezone.now(), **more)
+    return agent_or_person.give_back(lead, by=Lead.Actor.STAFF, reason="given back", now=timezone.now(), **more)
 
 
 def put(key, by=Lead.Actor.STAFF):
-    stages.move(lead_of(), stage(key), by=by, reason="by hand", now=timezone.now() + timedelta(seconds=1))
+    stage_moves.move(lead_of(), stage(key), by=by, reason="by hand", now=timezone.now() + timedelta(seconds=1))
 
 
 def place(lead):
@@ -105,7 +105,7 @@ def test_given_back_to_a_stage_a_person_chose_it_is_theirs(pipeline, lead):
 
 def test_nobody_is_given_back_to_a_stage_where_the_agent_is_silent(lead):
     ask_for_a_person(lead)
-    with pytest.raises(responsibility.StaysSilentError):
+    with pytest.raises(agent_or_person.StaysSilentError):
         give_back(lead, stage=stage("human_handoff"))
     assert place(lead) == ("human_handoff", True)
 
@@ -184,7 +184,7 @@ def test_giving_up_tells_nobody_to_take_over(lead, monkeypatch):
     announcements.handoff_changed.connect(hear)
     try:
         gone = stage("not_interested")
-        stages.move(lead, gone, by=Lead.Actor.BRIDGE, reason="x", now=timezone.now(), tells_staff=False)
+        stage_moves.move(lead, gone, by=Lead.Actor.BRIDGE, reason="x", now=timezone.now(), tells_staff=False)
     finally:
         announcements.handoff_changed.disconnect(hear)
     assert heard == [(True, False)]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from leads.nothing import USUAL_WORDS, is_nothing, is_worse, name_of
+from leads.words_for_nothing import USUAL_WORDS, is_nothing, is_worse, name_of
 from tests.leads.model_fills import NAMES, NO_NAMES, NOTHING, SOMETHING, WORSE_NAMES
 
 

@@ -3,7 +3,7 @@
 The agent reports what was said, and an intake hears the same from the messenger; either may come first. What names a
 message is the messenger's id, in one spelling (`plain_id`). Where a report has none, a message of the same side with
 the same words, that the other road told within two minutes, is the same one; each is met once, so that "ok" said twice
-stays two. What we sent ourselves is known by its parts (leads/parts.py).
+stays two. What we sent ourselves is known by its parts (leads/message_parts.py).
 
 What was written by hand and what the agent sent look alike to some messengers. So words that the agent has just
 reported as its own are the agent's, whatever the intake says; and where a report comes only after a person was thought
@@ -23,18 +23,18 @@ from django.db import transaction
 from django.db.models import Q
 
 from common.statements import insert_missing, update
-from leads import announcements, handoff, parts, untold
+from leads import announcements, handoff, message_parts, untold_messages
+from leads.interaction_values import Interaction, Recorded
 from leads.message_ids import plain_id as plain_id
+from leads.message_parts import News
 from leads.models import Lead, MessagePart
 from leads.models import Message as Row
-from leads.parts import News
-from leads.reports import Interaction, Recorded
 
 # How far the times are apart that two roads tell of one message.
 NEAR = timedelta(minutes=2)
 LONGEST_AUTHOR = 250
 TOLD_BY_ROADS = ("message_id", "other_id", "direction", "author", "channel", "kind", "text", "attachments")
-STORED = (*TOLD_BY_ROADS, "is_reported", "is_heard", *untold.COLUMNS)
+STORED = (*TOLD_BY_ROADS, "is_reported", "is_heard", *untold_messages.COLUMNS)
 OURS = frozenset({Row.Direction.OUTBOUND, Row.Direction.STAFF, Row.Direction.BOT})
 # Who wrote it is taken for another than the agent, until the agent says that it was its own.
 UNSURE = frozenset({Row.Direction.STAFF, Row.Direction.BOT})
@@ -68,7 +68,7 @@ def meet(told: Sequence[tuple[Interaction, Lead]], *, now: datetime) -> Met:
         for place, (one, lead) in enumerate(told)
         if one.message and not one.history and not one.is_stored
     ]
-    for place in parts.recognize(spoken, now=now) if spoken else ():
+    for place in message_parts.recognize(spoken, now=now) if spoken else ():
         met.interactions[place] = replace(met.interactions[place], message=None, is_told_before=True)
         spoken = [each for each in spoken if each[0] != place]
     if not spoken:
@@ -145,7 +145,7 @@ def note_news(news: Sequence[News]) -> list[bool]:
             if _note(row, one):
                 changed[row.pk] = row
     update(changed.values(), ("state", "reason", "sent_at", "delivered_at", "read_at"))
-    told_of = parts.note_news(news, known)
+    told_of = message_parts.note_news(news, known)
     if told_of or changed:
         at = max(one.at for one in news)
         announcements.messages_told_of.send(Row, messages=[*changed.values(), *told_of], now=at)
@@ -208,7 +208,7 @@ def _row(interaction: Interaction, lead: Lead, now: datetime) -> Row:
         is_heard=bool(interaction.via),
     )
     if not interaction.history:
-        untold.begin(row, interaction.heard_at)
+        untold_messages.begin(row, interaction.heard_at)
     return row
 
 
@@ -293,7 +293,7 @@ def _join(known: Row, row: Row, interaction: Interaction, met: Met) -> Interacti
     else:
         known.is_reported = True
         # Who reports it knows it.
-        untold.end(known)
+        untold_messages.end(known)
     known.text = known.text or row.text
     if not known.message_id:
         known.message_id = row.message_id

@@ -17,9 +17,9 @@ from django.db import transaction
 
 from common.statements import update
 from leads import announcements
+from leads.interaction_values import Interaction
 from leads.message_ids import plain_id
 from leads.models import Lead, Message, MessagePart
-from leads.reports import Interaction
 
 State = MessagePart.State
 # How long after it was handed over the words of a part are recognized as ours, however late a webhook comes.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leads.serving import Terms, is_drawn, percent, why_not
+from leads.served_leads import Terms, is_drawn, percent, why_not
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 shares = st.decimals(0, 1, places=4)

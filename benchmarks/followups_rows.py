@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from benchmarks.cards import phone
-from followups import versions
+from followups import sequence_versions
 from followups.models import Enrollment, Sequence
 from leads.models import Lead, Pipeline
 from leads.phone import parse
@@ -27,7 +27,7 @@ def add(count: int, *, due: Callable[[int], datetime], first: int = 0) -> None:
     pipeline.save()
     stage = rulebook(pipeline).first_stage
     sequence = Sequence.objects.get(slug="reengagement")
-    version = versions.pin(sequence)
+    version = sequence_versions.pin(sequence)
     numbers = [parse(phone(first + number), region="BR") for number in range(count)]
     leads = [
         Lead(

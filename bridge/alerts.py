@@ -19,7 +19,7 @@ from django.db.models import F
 from bridge.delivery import handoff_notes
 from bridge.doctor import Finding, examine
 from bridge.models import Alert
-from followups import signing
+from followups import signed_calls
 
 log = structlog.get_logger(__name__)
 
@@ -149,5 +149,5 @@ def _post(alert: Alert, now: datetime, is_over: bool) -> str:
         },
     }
     event_id = f"alert-{alert.pk}-{'over' if is_over else alert.times_seen}"
-    answer = signing.post(settings.ALERT_WEBHOOK_URL, settings.ALERT_WEBHOOK_SECRET, event_id, body, now=now)
+    answer = signed_calls.post(settings.ALERT_WEBHOOK_URL, settings.ALERT_WEBHOOK_SECRET, event_id, body, now=now)
     return "" if answer.is_success else f"webhook: {answer.error or answer.status}"

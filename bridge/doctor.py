@@ -47,8 +47,8 @@ from bridge.models import (
 from bridge.reasons import told
 from bridge.traits import Trait
 from followups import channels
+from followups.followups_of_a_day import LATE_AFTER
 from followups.models import Attempt, Enrollment, Sequence
-from followups.today import LATE_AFTER
 from leads.models import FieldMapping, Lead, Pipeline, Stage
 
 # An agent that restarts is back sooner; one that refuses would be known only days later, when an event is given up.

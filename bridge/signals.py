@@ -20,8 +20,8 @@ from bridge.channels.road import ByTheirChannels
 from bridge.delivery import handoff_note_texts, handoff_notes
 from bridge.inbound import first_sight, handing_over, people, places
 from bridge.models import Account, Card
-from followups import channels, enrollment, telling
-from followups.recording import followups_sent
+from followups import channels, enrollment, lead_for_agent
+from followups.attempt_outcomes import followups_sent
 from leads import address_owners, announcements, may_speak, silenced_pipelines, untold_messages
 from leads.announcements import Saved
 from leads.models import FieldMapping, Flow, Lead, Message, Pipeline, Stage, TagRule
@@ -143,7 +143,7 @@ def object_to_followups(lead_ids: Collection[UUID], **_: object) -> dict[UUID, s
     return {lead_id: reason or "the card is gone" for lead_id, reason in lost.values_list("lead_id", "waiting_reason")}
 
 
-@receiver(telling.particulars_wanted)
+@receiver(lead_for_agent.particulars_wanted)
 def tell_of_cards(lead_ids: Collection[UUID], **_: object) -> dict[UUID, dict[str, Any]]:
     cards = Card.objects.filter(lead_id__in=lead_ids).values_list("lead_id", "kommo_lead_id")
     return {lead_id: {"kommo_lead_id": kommo_lead_id} for lead_id, kommo_lead_id in cards}

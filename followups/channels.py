@@ -17,8 +17,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from common.name_spellings import name_key
-from followups import signing
-from followups.signing import Answer
+from followups import signed_calls
+from followups.signed_calls import Answer
 from leads.models import Lead
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class Outcome(StrEnum):
     WOULD_SEND = "would_send"
     # Its reason ended before it left; channels never answer this.
     DROPPED = "dropped"
-    # The pipeline's own channel has it, and tells later what became of it (followups/handed_over.py).
+    # The pipeline's own channel has it, and tells later what became of it (followups/channel_outcomes.py).
     HANDED_OVER = "handed_over"
     # It left, and did not reach the lead.
     NOT_DELIVERED = "not_delivered"
@@ -141,7 +141,7 @@ class AgentWebhook:
     def ask(self, event_id: str, event_type: str, data: Mapping[str, Any], *, now: datetime) -> Result:
         """Ask the agent to say something, as an event of this type; it acts once per `event_id`."""
         body = {"type": event_type, "timestamp": now.isoformat(), "data": data}
-        answer = signing.post(self._url, self._secret, event_id, body, now=now)
+        answer = signed_calls.post(self._url, self._secret, event_id, body, now=now)
         if answer.is_success and answer.error:
             # It may have declined. The agent acts once per id, so asking again is safe.
             return Result(Outcome.RETRY, f"the agent's answer did not arrive whole ({answer.error})")
@@ -173,7 +173,7 @@ class Evolution:
             return Result(Outcome.NOT_SENT, "WhatsApp knows no address of this person")
         data = orjson.dumps({"number": message.phone.lstrip("+"), "text": message.text})
         headers = {"Content-Type": "application/json", "apikey": settings.EVOLUTION_API_KEY}
-        answer = signing.send(self._url, data, headers)
+        answer = signed_calls.send(self._url, data, headers)
         if answer.status == 400 and has_no_whatsapp(answer.body):
             return Result(Outcome.UNREACHABLE, "this number has no WhatsApp", gone=Gone.INVALID)
         if answer.status in (None, 504) and answer.may_have_arrived:

@@ -17,9 +17,9 @@ from django.db import DatabaseError, transaction
 from django.db.models import QuerySet, prefetch_related_objects
 
 from common.statements import Select, insert, update
-from followups import aiming, channels, enrollment, neighbours, schedule, texts, versions
+from followups import channels, distance_between_pipelines, enrollment, next_step, schedule, sequence_versions, texts
 from followups.models import Attempt, Enrollment
-from followups.versions import SequencePlan
+from followups.sequence_versions import SequencePlan
 from leads import silenced_pipelines
 from leads.models import Event
 
@@ -84,7 +84,9 @@ class _Batch:
         self._holder, self._now = holder, now
         self._vetoes = enrollment.vetoes([one.lead for one in rows])
         self._begun_unsaid = _begun_unsaid(rows)
-        self._near = neighbours.of([one.lead for one in rows if one.purpose == enrollment.UNANSWERED], now)
+        self._near = distance_between_pipelines.of(
+            [one.lead for one in rows if one.purpose == enrollment.UNANSWERED], now
+        )
         self.attempts: list[Attempt] = []
         self._settled: list[Attempt] = []
         self._moved: list[Enrollment] = []
@@ -94,7 +96,7 @@ class _Batch:
         """Decide one enrollment; whatever is wrong with it alone puts off nobody else."""
         before = (one.step, one.anchor_at, one.complete)
         try:
-            self._decide(one, versions.read(one.version))
+            self._decide(one, sequence_versions.read(one.version))
         except DatabaseError:
             # The transaction is lost, and with it the whole claim.
             raise
@@ -120,15 +122,15 @@ class _Batch:
             enrollment.give_up(one, plan, now)
         elif one.meeting_starts_at and one.meeting_starts_at <= now:
             self._miss(one, plan, "the meeting had begun")
-        elif schedule.is_too_late(_due_at_first(one, now), now, aiming.max_lateness(one, plan)):
+        elif schedule.is_too_late(_due_at_first(one, now), now, next_step.max_lateness(one, plan)):
             self._miss(one, plan, TOO_LATE)
         elif not one.sent_by_hand and (until := self._near.until(one)):
             # Its moment is another one from now on, so the wait is no lateness.
             one.late_so_far = None
-            self._put_off(one, until, neighbours.REASON)
-        elif not one.sent_by_hand and not aiming.hours_allow(one, plan, now):
+            self._put_off(one, until, distance_between_pipelines.REASON)
+        elif not one.sent_by_hand and not next_step.hours_allow(one, plan, now):
             self._put_off_to_hours(one, plan)
-        elif not one.sent_by_hand and (why := aiming.left_out(one, plan, now)):
+        elif not one.sent_by_hand and (why := next_step.left_out(one, plan, now)):
             self._settle(one, plan, Attempt.State.SKIPPED, why)
         else:
             self._attempt(one, plan)
@@ -142,12 +144,12 @@ class _Batch:
         insert(self._events)
 
     def _put_off_to_hours(self, one: Enrollment, plan: SequencePlan) -> None:
-        allowed = aiming.next_allowed(one, plan, self._now)
+        allowed = next_step.next_allowed(one, plan, self._now)
         if allowed is None:
             enrollment.cancel([one], "the hours allow no messages at all", now=self._now)
         elif one.meeting_starts_at and allowed.at >= one.meeting_starts_at:
             self._miss(one, plan, TOO_LATE)
-        elif why := aiming.left_out(one, plan, allowed.at, is_moved=True):
+        elif why := next_step.left_out(one, plan, allowed.at, is_moved=True):
             self._settle(one, plan, Attempt.State.SKIPPED, why)
         else:
             # A worker that comes late every day must not put a step off for ever.
@@ -265,7 +267,7 @@ def _to_retry(limit: int) -> Select:
 
 def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *, acts_once: bool) -> bool:
     """Say whether to send it now; what ends, waits for its hours or is held back is settled here."""
-    one, plan = attempt.enrollment, versions.read(attempt.enrollment.version)
+    one, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
     if one.state != Enrollment.State.WAITING:
         _end(attempt, Attempt.State.DROPPED, one.reason or "the sequence ended", now)
     elif reason := vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan):
@@ -277,9 +279,9 @@ def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *,
         _leave_out(attempt, plan, Attempt.State.UNCONFIRMED, MAY_HAVE_GONE_OUT, now)
     elif _has_passed(attempt, plan, now):
         _leave_out(attempt, plan, Attempt.State.MISSED, TOO_LATE, now)
-    elif not attempt.by_hand and not aiming.hours_allow(one, plan, now):
+    elif not attempt.by_hand and not next_step.hours_allow(one, plan, now):
         _put_off_to_hours(attempt, plan, now)
-    elif not attempt.by_hand and (why := aiming.left_out(one, plan, now)):
+    elif not attempt.by_hand and (why := next_step.left_out(one, plan, now)):
         _leave_out(attempt, plan, Attempt.State.SKIPPED, why, now)
     else:
         return _speaks_of_today(attempt, now) or _said_anew(attempt, plan, now)
@@ -288,7 +290,7 @@ def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *,
 
 def _speaks_of_today(attempt: Attempt, now: datetime) -> bool:
     """Say whether the text was made on this day of the lead's: what it calls tomorrow is tomorrow."""
-    there = aiming.clock_of(attempt.enrollment.lead)
+    there = next_step.clock_of(attempt.enrollment.lead)
     made_at = attempt.rendered_at or attempt.created_at
     return made_at.astimezone(there).date() == now.astimezone(there).date()
 
@@ -312,19 +314,19 @@ def _said_anew(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
 
 def is_their_moment(attempt: Attempt, now: datetime) -> bool:
     """Say whether the day, the hours and the meeting it reminds of still allow what was claimed a moment ago."""
-    one, plan = attempt.enrollment, versions.read(attempt.enrollment.version)
+    one, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
     if one.meeting_starts_at and one.meeting_starts_at <= now:
         return False
     if not _speaks_of_today(attempt, now):
         return False
-    return attempt.by_hand or aiming.hours_allow(one, plan, now)
+    return attempt.by_hand or next_step.hours_allow(one, plan, now)
 
 
 def _has_passed(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
     one = attempt.enrollment
     if one.meeting_starts_at and one.meeting_starts_at <= now:
         return True
-    return schedule.is_too_late(attempt.due_at, now, aiming.max_lateness(one, plan) or TRIED_FOR)
+    return schedule.is_too_late(attempt.due_at, now, next_step.max_lateness(one, plan) or TRIED_FOR)
 
 
 def _park(attempt: Attempt) -> None:
@@ -339,7 +341,7 @@ def _park(attempt: Attempt) -> None:
 
 def _put_off_to_hours(attempt: Attempt, plan: SequencePlan, now: datetime) -> None:
     """Try again when messages may go out; the hours it sleeps are no lateness."""
-    allowed = aiming.next_allowed(attempt.enrollment, plan, now)
+    allowed = next_step.next_allowed(attempt.enrollment, plan, now)
     meeting = attempt.enrollment.meeting_starts_at
     if allowed is None or (meeting and allowed.at >= meeting):
         _leave_out(attempt, plan, Attempt.State.MISSED, TOO_LATE, now)

@@ -17,11 +17,11 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from followups import channels, claiming, handed_over, telling
+from followups import channel_outcomes, channels, claiming, lead_for_agent
+from followups.attempt_outcomes import Done, followups_sent, record
 from followups.channels import Channel, Outcome, Outgoing, Result
 from followups.claiming import free, holders
 from followups.models import Attempt, Enrollment
-from followups.recording import Done, followups_sent, record
 from leads import optout, silenced_pipelines
 from leads.addresses import Kind
 from leads.models import Lead
@@ -145,7 +145,7 @@ def _handed_over(attempts: Sequence[Attempt], roads: Mapping[int, channels.Road]
             taken.append(attempt.pk)
     if taken:
         # What has ended meanwhile has said so already.
-        handed_over.marked(taken)
+        channel_outcomes.marked(taken)
     return left
 
 
@@ -194,7 +194,7 @@ def _number_of(lead: Lead) -> str:
 
 
 def _outgoing(attempts: Sequence[Attempt]) -> list[Outgoing]:
-    people = telling.people([attempt.enrollment.lead for attempt in attempts])
+    people = lead_for_agent.people([attempt.enrollment.lead for attempt in attempts])
     return [
         Outgoing(
             attempt_id=str(attempt.pk),

@@ -15,10 +15,10 @@ from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
 from django.dispatch import Signal
 
 from common.statements import JsonArray, Select
-from followups import schedule, unreachable, versions
-from followups.aiming import aim, due_of, max_lateness, skip_left_out
+from followups import schedule, sequence_versions, unreachable_numbers
 from followups.models import Attempt, Enrollment, Sequence, Unreachable
-from followups.versions import SequencePlan
+from followups.next_step import aim, due_of, max_lateness, skip_left_out
+from followups.sequence_versions import SequencePlan
 from leads import address_owners, erasure, may_speak, optout, stage_moves
 from leads.models import Event, FurtherAddress, Lead, Stage
 from leads.rulebook import rulebook
@@ -108,7 +108,10 @@ def vetoes(leads: Collection[Lead]) -> dict[UUID, str]:
     answers: list[tuple[Any, Any]] = vetoes_wanted.send(Enrollment, lead_ids=[lead.pk for lead in leads])
     found = {lead_id: reason for _, reasons in answers for lead_id, reason in reasons.items()}
     return (
-        may_speak.unserved(leads) | found | unreachable.reasons(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
+        may_speak.unserved(leads)
+        | found
+        | unreachable_numbers.reasons(leads)
+        | dict.fromkeys(optout.since(leads), optout.SAID)
     )
 
 
@@ -147,8 +150,8 @@ def enroll(lead: Lead, purpose: Sequence.StartsOn, *, now: datetime) -> Enrollme
     sequence = sequence_for(lead.pipeline_id, purpose)
     if sequence is None:
         return None
-    version = versions.pin(sequence)
-    plan = versions.read(version)
+    version = sequence_versions.pin(sequence)
+    plan = sequence_versions.read(version)
     if not plan.steps or why_not(lead, sequence, plan) or vetoes([lead]).get(lead.pk):
         return None
     if purpose == UNANSWERED and _had_its_sequence(lead):
@@ -300,7 +303,7 @@ def go_on(lead: Lead, *, stopped_for: str, reason: str, now: datetime) -> int:
     count = 0
     for enrollment in cancelled.select_related("sequence", "version").order_by("-pk"):
         newer = lead.enrollments.filter(purpose=enrollment.purpose, pk__gt=enrollment.pk)
-        enrollment.lead, plan = lead, versions.read(enrollment.version)
+        enrollment.lead, plan = lead, sequence_versions.read(enrollment.version)
         if newer.exists() or why_not(lead, enrollment.sequence, plan) or vetoes([lead]).get(lead.pk):
             continue
         skip_left_out(enrollment, plan, now)

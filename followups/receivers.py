@@ -12,8 +12,8 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from followups import aiming, unreachable, versions
 from followups import enrollment as enrollments
+from followups import next_step, sequence_versions, unreachable_numbers
 from followups.enrollment import MEETING, UNANSWERED
 from followups.models import Attempt, Enrollment, Sequence
 from leads import announcements, optout
@@ -60,7 +60,7 @@ def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) ->
         if known:
             _credit(lead, "answered_at", written_at, now)
         if any(row.is_unreachable for row in of_person):
-            unreachable.heard_from(lead)
+            unreachable_numbers.heard_from(lead)
         _answered_elsewhere([row for row in of_person if row.lead_id != lead.pk], written_at, now)
         if is_farewell(message, lead):
             optout.opt_out(lead, by=Lead.Actor.LEAD, reason=f"the lead wrote “{message.text.strip()[:40]}”", now=now)
@@ -86,7 +86,7 @@ def _answered_elsewhere(others: list[Enrollment], at: datetime, now: datetime) -
 
 
 def _stop_reason(lead: Lead, enrollment: Enrollment) -> str | None:
-    return enrollments.why_not(lead, enrollment.sequence, versions.read(enrollment.version))
+    return enrollments.why_not(lead, enrollment.sequence, sequence_versions.read(enrollment.version))
 
 
 def _count_from(enrollment: Enrollment, lead: Lead) -> None:
@@ -96,7 +96,7 @@ def _count_from(enrollment: Enrollment, lead: Lead) -> None:
         return
     enrollment.anchor_at = ours
     enrollment.lead = lead
-    aiming.aim(enrollment, aiming.due_of(enrollment, versions.read(enrollment.version)))
+    next_step.aim(enrollment, next_step.due_of(enrollment, sequence_versions.read(enrollment.version)))
     enrollment.save(update_fields=["anchor_at", "next_at", "next_reason", "late_so_far"])
 
 
@@ -163,7 +163,7 @@ def opted_out(lead: Lead, now: datetime, **_: object) -> None:
 @receiver(announcements.personal_data_erased)
 def personal_data_erased(lead: Lead, now: datetime, **_: object) -> None:
     enrollments.cancel(enrollments.live(lead), "personal data erased", now=now)
-    unreachable.forget(lead, now=now)
+    unreachable_numbers.forget(lead, now=now)
     lead.enrollments.update(reason="", next_reason="")
     Attempt.objects.filter(enrollment__lead=lead).update(text="", reason="", instruction="")
 

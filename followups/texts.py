@@ -21,9 +21,9 @@ from django.utils.translation import gettext_noop
 from liquid import BoundTemplate, Environment
 from liquid.exceptions import LiquidError, ResourceLimitError
 
-from followups import moments
-from followups.aiming import clock_of, zone_of
-from followups.loops import BoundedFor, BoundedTablerow
+from followups import moments_in_words
+from followups.loops_in_texts import BoundedFor, BoundedTablerow
+from followups.next_step import clock_of, zone_of
 from leads import booking_links
 from leads.models import Lead
 
@@ -267,8 +267,8 @@ def _meeting(lead: Lead, at: datetime) -> dict[str, str | None] | None:
 def meeting_told(
     starts_at: datetime, *, at: datetime, clock: ZoneInfo, others: Collection[str] = (), locale: str, link: str
 ) -> dict[str, str | None]:
-    """Return what a text that leaves at a moment says of a meeting; see `moments.told`."""
-    said = moments.told(starts_at, at=at, clock=clock, others=others, locale=locale)
+    """Return what a text that leaves at a moment says of a meeting; see `moments_in_words.told`."""
+    said = moments_in_words.told(starts_at, at=at, clock=clock, others=others, locale=locale)
     return {
         "when": said.when,
         "date": said.date,

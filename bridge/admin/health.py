@@ -17,7 +17,7 @@ from bridge.admin.dashboard import attention, standing
 from bridge.doctor import Finding, examine
 from bridge.models import Account
 from bridge.selectors import pulse
-from followups.today import today
+from followups.followups_of_a_day import today
 
 
 def health(request: HttpRequest) -> HttpResponse:

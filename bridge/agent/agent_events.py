@@ -19,8 +19,8 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from bridge import host
 from bridge.agent import received
 from bridge.models import AgentEvent
-from followups import signing
-from followups.telling import person
+from followups import signed_calls
+from followups.lead_for_agent import person
 from leads import may_speak, untold_messages
 from leads.models import Lead
 
@@ -142,12 +142,12 @@ def _withhold(rows: list[AgentEvent]) -> list[AgentEvent]:
     return [row for row in rows if row.lead_id not in unserved]
 
 
-def _ask(row: AgentEvent, now: datetime) -> signing.Answer:
+def _ask(row: AgentEvent, now: datetime) -> signed_calls.Answer:
     body = {"type": row.type, "timestamp": row.created_at.isoformat(), "data": row.data}
-    return signing.post(settings.AGENT_WEBHOOK_URL, settings.AGENT_WEBHOOK_SECRET, str(row.pk), body, now=now)
+    return signed_calls.post(settings.AGENT_WEBHOOK_URL, settings.AGENT_WEBHOOK_SECRET, str(row.pk), body, now=now)
 
 
-def _settle(row: AgentEvent, answer: signing.Answer, asked_at: datetime, now: datetime) -> None:
+def _settle(row: AgentEvent, answer: signed_calls.Answer, asked_at: datetime, now: datetime) -> None:
     row.status_code = answer.status
     row.error = "" if answer.is_success else (answer.error or f"the agent answered {answer.status}")[:1000]
     one = {

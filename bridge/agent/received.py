@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from bridge.accounts import staleness
 from bridge.models import AgentEvent, Card, IntakeCall, WebhookEvent
-from followups import telling
+from followups import lead_for_agent
 from leads import may_speak, untold_messages
 from leads.models import Lead, Message
 
@@ -68,7 +68,7 @@ def _gather(ids: Sequence[UUID], now: datetime) -> int:
 
 
 def _tell(leads: Sequence[Lead], said: Sequence[Message], now: datetime) -> None:
-    people = telling.people(leads)
+    people = lead_for_agent.people(leads)
     cards = Card.objects.filter(lead__in=leads).select_related("account")
     in_doubt = {card.lead_id for card in cards if card.kommo_lead_id and staleness.unknown_since(card.account, now)}
     answers = _answered_by_bots(said)

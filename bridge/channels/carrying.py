@@ -28,7 +28,7 @@ from bridge.channels.queueing import Route
 from bridge.channels.sending import Outcome, Part, Person, Sent
 from bridge.models import Channel, Outgoing
 from common.statements import update
-from followups import telling
+from followups import lead_for_agent
 from leads.may_speak import ERASED
 from leads.message_parts import ORDER, SUMMED, sum_up
 from leads.models import Lead, MessagePart
@@ -287,7 +287,7 @@ def _event(row: Outgoing, part: MessagePart) -> tuple[str, dict[str, Any]]:
     """Return what the agent is told where it is the one to say a message."""
     if row.channel is None or row.channel.kind != Channel.Kind.AGENT:
         return "", {}
-    lead = telling.person(row.lead)
+    lead = lead_for_agent.person(row.lead)
     if row.attempt_id:
         return ending.followup_due(row.attempt_id, lead)
     return "message.due", {"lead": lead, "message": {"id": str(row.pk), "text": row.message.text}}

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bridge.channels.sending import Part, Person, Request, Sent, at, judged, named
-from followups.signing import Answer
+from followups.signed_calls import Answer
 from leads.addresses import Kind
 
 SETTINGS = ("url", "account_id", "token")

@@ -13,7 +13,7 @@ from bridge.channels import queueing
 from bridge.channels.sending import Outcome
 from bridge.models import Outgoing
 from common.statements import update
-from followups import handed_over
+from followups import channel_outcomes
 from followups.channels import Gone
 from followups.models import Attempt
 from leads.addresses import of_key
@@ -123,16 +123,16 @@ def _settle_followup(
 ) -> None:
     assert row.attempt_id is not None
     message = row.message
-    kind = handed_over.Came.SENT
+    kind = channel_outcomes.Came.SENT
     if outcome is Outcome.DECLINED:
-        kind = handed_over.Came.DECLINED
+        kind = channel_outcomes.Came.DECLINED
     elif outcome is Outcome.NOTHING:
-        kind = handed_over.Came.NOT_SENT
+        kind = channel_outcomes.Came.NOT_SENT
     elif message.state == Message.State.REFUSED:
-        kind = handed_over.Came.DROPPED
+        kind = channel_outcomes.Came.DROPPED
     elif any(one.state == P.UNCONFIRMED for one in parts):
-        kind = handed_over.Came.UNCONFIRMED
+        kind = channel_outcomes.Came.UNCONFIRMED
     elif message.state == Message.State.NOT_DELIVERED:
-        kind = handed_over.Came.UNREACHABLE if gone else handed_over.Came.NOT_DELIVERED
-    said = message.text if kind is handed_over.Came.SENT else ""
-    handed_over.settle(row.attempt_id, kind, message.reason, text=said, gone=gone, now=now)
+        kind = channel_outcomes.Came.UNREACHABLE if gone else channel_outcomes.Came.NOT_DELIVERED
+    said = message.text if kind is channel_outcomes.Came.SENT else ""
+    channel_outcomes.settle(row.attempt_id, kind, message.reason, text=said, gone=gone, now=now)

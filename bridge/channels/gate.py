@@ -8,7 +8,7 @@ from uuid import UUID
 
 from bridge.api import representation
 from bridge.models import Outgoing
-from followups import sayable
+from followups import may_still_be_said
 from leads import optout, silenced_pipelines
 from leads.may_speak import ERASED
 from leads.models import Lead, Pipeline
@@ -33,7 +33,7 @@ def refusals(rows: Iterable[Outgoing], now: datetime) -> dict[UUID, str]:
     """Return which of these messages may not go on, and why. Follow-ups have a gate of their own."""
     rows = list(rows)
     attempts = {row.attempt_id: row.pk for row in rows if row.attempt_id}
-    stopped = sayable.why_not(attempts, now=now) if attempts else {}
+    stopped = may_still_be_said.why_not(attempts, now=now) if attempts else {}
     found = {attempts[attempt_id]: reason for attempt_id, reason in stopped.items()}
     for row in rows:
         if row.lead.erased_at:

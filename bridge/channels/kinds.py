@@ -12,9 +12,9 @@ from django.conf import settings as site
 from bridge.channels import chatwoot, evolution, kommo_chats, kommo_salesbot, waha, whatsapp_cloud, zapi
 from bridge.channels.sending import Outcome, Part, Person, Request, Sent
 from bridge.models import Account, Channel
-from followups import channels, signing
+from followups import channels, signed_calls
 from followups.channels import AgentWebhook
-from followups.signing import Answer
+from followups.signed_calls import Answer
 
 Kind = Channel.Kind
 Settings = dict[str, str]
@@ -61,7 +61,7 @@ class Way:
 def _call(request: Request, settings: Settings) -> Answer:
     data = None if request.body is None else orjson.dumps(request.body)
     headers = {"Content-Type": "application/json", "User-Agent": "kommo-bridge", **request.headers}
-    return signing.send(
+    return signed_calls.send(
         request.url, data, headers, method=request.method, outside_only=bool(settings.get(OUTSIDE_ONLY))
     )
 

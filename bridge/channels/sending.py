@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from followups.channels import Gone
-from followups.signing import Answer
+from followups.signed_calls import Answer
 from leads.addresses import Kind
 
 LONGEST_REASON = 300

@@ -13,7 +13,7 @@ from bridge.channels.kinds import OUTSIDE_ONLY
 from bridge.channels.sending import at, judged
 from bridge.errors import KommoError
 from bridge.models import Account, Channel
-from followups import signing
+from followups import signed_calls
 
 NO_ACCOUNT = "no account in Kommo is connected and active"
 
@@ -29,7 +29,9 @@ def trouble(channel: Channel) -> str:
         return ""
     url, headers = _look(kind, settings)
     is_staffs = bool(settings.get(OUTSIDE_ONLY))
-    answer = signing.send(url, None, {"User-Agent": "kommo-bridge", **headers}, method="GET", outside_only=is_staffs)
+    answer = signed_calls.send(
+        url, None, {"User-Agent": "kommo-bridge", **headers}, method="GET", outside_only=is_staffs
+    )
     if not answer.is_success:
         return judged(answer, who=str(kind.label)).reason
     state = at(answer.body, "instance", "state") or at(answer.body, "status")

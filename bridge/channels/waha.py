@@ -6,7 +6,7 @@ Source: https://waha.devlike.pro/docs/how-to/send-messages
 from __future__ import annotations
 
 from bridge.channels.sending import Part, Person, Request, Sent, at, judged, named
-from followups.signing import Answer
+from followups.signed_calls import Answer
 from leads.addresses import Kind
 from leads.message_ids import plain_id
 

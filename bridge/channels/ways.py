@@ -12,7 +12,7 @@ from bridge.channels.kinds import OUTSIDE_ONLY, WAYS
 from bridge.errors import ConfigurationError
 from bridge.kommo.hosts import is_this_machine
 from bridge.models import Channel
-from followups import outside
+from followups import private_networks
 from leads.models import Pipeline
 
 SLUG_SIGNS = "letters, digits, - and _"
@@ -98,7 +98,7 @@ def check_url(url: str, *, by_staff: bool) -> None:
 
 def _leads_inside(host: str, port: int) -> bool:
     try:
-        return any(map(outside.is_inside, outside.addresses(host, port)))
+        return any(map(private_networks.is_inside, private_networks.addresses(host, port)))
     except (OSError, UnicodeError):
         # What is not found is not reached either.
         return False

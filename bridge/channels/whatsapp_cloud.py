@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge.channels.sending import Outcome, Part, Person, Request, Sent, at, judged, named, words
 from followups.channels import Gone
-from followups.signing import Answer
+from followups.signed_calls import Answer
 from leads.addresses import Kind
 
 SETTINGS = ("phone_number_id", "token", "url")

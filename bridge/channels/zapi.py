@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from bridge.channels.sending import Outcome, Part, Person, Request, Sent, at, detail, judged, named
 from followups.channels import Gone
-from followups.signing import Answer
+from followups.signed_calls import Answer
 from leads.addresses import Kind
 
 SETTINGS = ("url", "instance", "api_key", "client_token")

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from bridge.configuration import differences, document
-from followups import chips
+from followups import text_chips
 from followups.models import Sequence
 from leads import models as leads
 from leads import served_leads
@@ -325,7 +325,7 @@ def step_sentence(step: document.Step) -> str:
         if step.before is not None
         else _("%(time)s after our last message") % {"time": duration(step.delay or timedelta())}
     )
-    text = chips.readable(step.instruction or step.text)
+    text = text_chips.readable(step.instruction or step.text)
     said = _("the agent says it: “%(what)s”") % {"what": text} if step.instruction else f"“{text}”"
     parts = [f"{when}: {said}"]
     parts += [_("template %(id)s") % {"id": step.template_id}] if step.template_id else []

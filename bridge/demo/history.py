@@ -17,10 +17,10 @@ from django.db import transaction
 from django.db.models import Q
 
 from bridge.models import Card
-from followups import enrollment, recording
+from followups import attempt_outcomes, enrollment
+from followups.attempt_outcomes import Done
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
-from followups.recording import Done
 from leads import handoff, interactions, stage_moves
 from leads.interaction_values import Direction, Interaction, Meeting, Message
 from leads.models import Lead, Pipeline
@@ -146,7 +146,7 @@ def _is_won_back(way: Way) -> bool:
         return False
     text = "Oi! Ficou alguma dúvida? Posso te ajudar por aqui."
     attempt = Attempt.objects.create(enrollment=one, step=one.step, text=text, due_at=sent_at, created_at=sent_at)
-    recording.record([Done(attempt, Result(Outcome.SENT), sent_at)], now=sent_at)
+    attempt_outcomes.record([Done(attempt, Result(Outcome.SENT), sent_at)], now=sent_at)
     way.at = sent_at
     answers = way.chance.random() < 0.55
     return answers and way.writes(way.chance.choice(ANSWERS), way.chance.randrange(3, 600))

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from bridge.api import representation
 from bridge.mcp.asked import Asked
-from followups import staff
+from followups import staff_actions
 from followups.models import Enrollment
 from leads import agent_or_person
 from leads.models import Lead
@@ -30,7 +30,9 @@ def hold_followup(asked: Asked) -> dict[str, Any]:
     lead, now = asked.lead(), timezone.now()
     waiting = Enrollment.objects.filter(lead=lead, state=Enrollment.State.WAITING, held=False)
     held = [
-        str(one.sequence) for one in waiting.select_related("sequence") if staff.hold(one, who=asked.key.name, now=now)
+        str(one.sequence)
+        for one in waiting.select_related("sequence")
+        if staff_actions.hold(one, who=asked.key.name, now=now)
     ]
     return {"lead": str(lead.pk), "changed": bool(held), "held": held}
 

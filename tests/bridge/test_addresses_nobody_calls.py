@@ -33,7 +33,7 @@ from bridge.errors import ConfigurationError
 from bridge.intakes import kinds, processing, ways
 from bridge.models import ApiKey, Channel, Intake
 from bridge.webhooks.processing import process_inbox
-from followups import dispatch, outside, signing, texts
+from followups import dispatch, private_networks, signed_calls, texts
 from leads import booking_links, handoff
 from leads.models import Lead, Meeting
 from tests.bridge.admin.test_addresses import LOOPBACKS
@@ -59,7 +59,7 @@ def test_who_calls_anything_at_all_is_known():
         # Kommo's, by checked addresses.
         "bridge/kommo/auth.py", "bridge/kommo/transport.py",
         # The agent's, the alerts' and the messenger's, by the operator's.
-        "followups/signing.py",
+        "followups/signed_calls.py",
         # Our own (tests/bridge/admin/test_ways.py).
         "bridge/admin/ways/addresses.py",
     }  # fmt: skip
@@ -138,7 +138,7 @@ def test_no_address_is_taken_that_two_readers_read_as_two_hosts(pipeline, url):
 @pytest.mark.parametrize("inside", ["127.0.0.1", "10.0.0.8", "::1", "::ffff:10.0.0.1", "169.254.169.254"])
 def test_a_name_that_leads_inside_once_it_is_saved_is_not_called(pipeline, monkeypatch, kind, inside):
     leads_to = ["8.8.8.8"]
-    monkeypatch.setattr(outside, "addresses", lambda host, port: leads_to)
+    monkeypatch.setattr(private_networks, "addresses", lambda host, port: leads_to)
     settings = dict.fromkeys(WAYS[kind].needs, "1") | {"url": "https://acme.example:9499"}
     way = channels.establish(kind, "out", settings=settings, by_staff=True)
     connected = []
@@ -150,7 +150,7 @@ def test_a_name_that_leads_inside_once_it_is_saved_is_not_called(pipeline, monke
     person = Person("1", ({"kind": "phone", "value": MARIA}, {"kind": "external", "value": "chatwoot:7"}))
     sent = WAYS[kind].say(None, channels.settings_of(way), person, Part("1", "oi"), timezone.now())
 
-    assert signing.LEADS_INSIDE in told and signing.LEADS_INSIDE in sent.reason
+    assert signed_calls.LEADS_INSIDE in told and signed_calls.LEADS_INSIDE in sent.reason
     assert sent.outcome is Outcome.RETRY and not connected
 
 
@@ -167,10 +167,10 @@ def test_what_is_called_is_the_very_address_that_was_looked_at(pipeline, monkeyp
 
         Thread(target=answer, daemon=True).start()
         # The first of them answers nobody.
-        monkeypatch.setattr(outside, "addresses", lambda host, port: ["127.0.0.2", "127.0.0.1"])
-        monkeypatch.setattr(outside, "is_inside", lambda address: False)
+        monkeypatch.setattr(private_networks, "addresses", lambda host, port: ["127.0.0.2", "127.0.0.1"])
+        monkeypatch.setattr(private_networks, "is_inside", lambda address: False)
         for _ in range(2):
-            assert signing.send(f"http://acme.example:{port}/x", b"{}", {}, outside_only=True).is_success
+            assert signed_calls.send(f"http://acme.example:{port}/x", b"{}", {}, outside_only=True).is_success
 
     assert all(f"Host: acme.example:{port}" in one for one in heard) and len(heard) == 2
 

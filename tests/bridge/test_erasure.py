@@ -65,7 +65,7 @@ from bridge.models import (
 from bridge.personal_data import MESSAGES, sweep_again
 from bridge.webhooks import redaction
 from bridge.webhooks.processing import process_inbox
-from followups import claiming, dispatch, recording
+from followups import attempt_outcomes, claiming, dispatch
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
 from leads import address_owners, erasure, handoff, joining, optout, pseudonyms
@@ -867,7 +867,7 @@ def test_while_a_follow_up_is_said(pipeline):
     assert left(MARIAS)
     erase(lead)
     heard = Result(Outcome.SENT, "Maria was told", text="Oi Maria Souza")
-    recording.record([recording.Done(attempt, heard, timezone.now())], now=timezone.now())
+    attempt_outcomes.record([attempt_outcomes.Done(attempt, heard, timezone.now())], now=timezone.now())
     assert left(MARIAS) == []
 
 

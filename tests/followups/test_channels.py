@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from standardwebhooks import Webhook
 
-from followups import signing
+from followups import signed_calls
 from followups.channels import (
     AgentWebhook,
     Evolution,
@@ -94,7 +94,7 @@ def test_an_agent_that_breaks_off_is_asked_again_under_the_same_id(saying):
 
 
 def test_an_answer_that_trickles_holds_nobody_up(saying, monkeypatch):
-    monkeypatch.setattr(signing, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(signed_calls, "BODY_SECONDS", 0.2)
     saying(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b" "] * 99)
     result = AgentWebhook().send(MESSAGE, now=NOW)
     assert (result.outcome, "did not end" in result.reason) == (Outcome.RETRY, True)
@@ -103,9 +103,9 @@ def test_an_answer_that_trickles_holds_nobody_up(saying, monkeypatch):
 @pytest.mark.parametrize("secret", ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "a secret of words", "...", "whsec_"])
 def test_the_signature_holds_whatever_the_secret_and_the_zone_of_the_clock(receiver, secret):
     now = datetime.now(timezone(timedelta(hours=-3)))
-    assert signing.post(receiver.url, secret, "6f0c", {"olá": 1}, now=now).is_success
+    assert signed_calls.post(receiver.url, secret, "6f0c", {"olá": 1}, now=now).is_success
     headers, body = receiver.requests[0]
-    assert signing.signer(secret).verify(body, headers) == {"olá": 1}
+    assert signed_calls.signer(secret).verify(body, headers) == {"olá": 1}
     if secret.endswith("LaSw"):
         assert Webhook(secret).verify(body, headers) == {"olá": 1}
 
@@ -240,13 +240,13 @@ def test_a_password_of_the_machine_is_not_given_to_the_receiver(receiver, tmp_pa
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login root password secret")
     monkeypatch.setenv("NETRC", str(netrc))
-    monkeypatch.setattr(signing, "_local", threading.local())
-    assert signing.post(receiver.url, "", "6f0c", {}, now=NOW).is_success
+    monkeypatch.setattr(signed_calls, "_local", threading.local())
+    assert signed_calls.post(receiver.url, "", "6f0c", {}, now=NOW).is_success
     assert "authorization" not in receiver.requests[0][0]
 
 
 def test_the_proxy_of_the_environment_is_used(receiver, monkeypatch):
     monkeypatch.setenv("http_proxy", receiver.url)
-    monkeypatch.setattr(signing, "_local", threading.local())
-    assert signing.post("http://agent.example/hook", "", "6f0c", {}, now=NOW).is_success
+    monkeypatch.setattr(signed_calls, "_local", threading.local())
+    assert signed_calls.post("http://agent.example/hook", "", "6f0c", {}, now=NOW).is_success
     assert receiver.requests[0][0]["host"] == "agent.example"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from followups import staff
+from followups import staff_actions
 from followups.channels import Outcome, Outgoing
 from followups.models import Attempt, Enrollment
 from followups.schedule import WEEKDAYS, Hours
@@ -148,16 +148,16 @@ class Story:
         self.channel.outcome = Outcome.SENT
 
     def staff_hold(self) -> None:
-        self._for_each(staff.hold)
+        self._for_each(staff_actions.hold)
 
     def staff_let_go(self) -> None:
-        self._for_each(staff.let_go_on)
+        self._for_each(staff_actions.let_go_on)
 
     def staff_skip(self) -> None:
-        self._for_each(staff.skip)
+        self._for_each(staff_actions.skip)
 
     def staff_cancel(self) -> None:
-        self._for_each(staff.cancel)
+        self._for_each(staff_actions.cancel)
 
     def _for_each(self, deed: object) -> None:
         for one in Enrollment.objects.filter(state="waiting"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from followups import unreachable
+from followups import unreachable_numbers
 from followups.models import Attempt, Enrollment, Sequence, Step
 from leads import address_owners, interaction_values, interactions
 from leads.interaction_values import Direction, Message
@@ -112,12 +112,12 @@ def test_two_people_wait_for_nobody(conversation, clinic):
 
 
 def test_a_person_who_presses_send_now_waits_for_nobody(conversation, clinic, enrollment_of):
-    from followups import staff
+    from followups import staff_actions
 
     conversation.agent_writes()
     there = clinic.agent_writes()
     conversation.run(HOUR / 2)
-    staff.send_now(enrollment_of(there), who="ana", now=conversation.now)
+    staff_actions.send_now(enrollment_of(there), who="ana", now=conversation.now)
     conversation.tick()
     assert len(sent()) == 2
 
@@ -209,7 +209,7 @@ def test_a_number_that_nothing_reaches_is_the_persons_by_every_address(conversat
     agent.answers = [(410, {"reason": "invalid"})]
     conversation.run(HOUR / 2)
     assert enrollment_of(here).state == enrollment_of(there).state == "cancelled"
-    found = unreachable.reasons([Lead.objects.get(pk=here.pk), Lead.objects.get(pk=there.pk)])
+    found = unreachable_numbers.reasons([Lead.objects.get(pk=here.pk), Lead.objects.get(pk=there.pk)])
     # By the address of which it was said; the other lead has it not.
     assert list(found) == [here.pk]
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from followups import enrollment
-from followups.coming import story
+from followups.enrollment_story import story
 from followups.models import Attempt, Enrollment, Sequence, Step
 from followups.schedule import WEEKDAYS
 from leads import interaction_values, interactions

@@ -11,10 +11,10 @@ from bridge import metrics, roles
 from bridge.accounts import account_state
 from bridge.accounts.shadow import leave as leave_shadow
 from bridge.models import Account, AccountPipeline, AgentEvent, Card
-from followups import staff
+from followups import staff_actions
+from followups.followups_of_a_day import today
 from followups.models import Attempt, Enrollment, Sequence
 from followups.selectors import outcomes
-from followups.today import today
 from leads import erasure, handoff, optout
 from leads.models import Event, Lead
 from tests.bridge.admin.people import client_of
@@ -100,7 +100,7 @@ class TestShadow:
 
     def test_a_person_who_presses_send_now_sends_nothing_either(self, conversation, agent, shadow, enrollment_of):
         lead = conversation.agent_writes()
-        assert staff.send_now(enrollment_of(lead), who="ana", now=conversation.now)
+        assert staff_actions.send_now(enrollment_of(lead), who="ana", now=conversation.now)
         conversation.tick()
         assert told(agent) == []
         assert states() == ["would_send"]

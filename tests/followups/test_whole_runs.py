@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from followups.aiming import hours_of
 from followups.models import Attempt, Enrollment, Sequence, Step
+from followups.next_step import hours_of
 from followups.schedule import WEEKDAYS
 from leads import interaction_values, interactions
 from leads.interaction_values import Direction, Message

@@ -9,9 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bridge.models import Account
-from followups import preview, versions
-from followups.aiming import hours_of
+from followups import sequence_preview, sequence_versions
 from followups.models import Sequence
+from followups.next_step import hours_of
 from kommo_sandbox.staff import Kommo
 from leads import may_speak
 from leads.interaction_values import Direction, Meeting, Message
@@ -72,7 +72,7 @@ class Office:
         is_meeting = sequence.starts_on == Sequence.StartsOn.MEETING_SCHEDULED
         start = TUESDAY + timedelta(days=7) if is_meeting else TUESDAY
         zone = self.pipeline.time_zone
-        lines = preview.timetable(versions.current(sequence), hours_of(self.pipeline), zone, start)
+        lines = sequence_preview.timetable(sequence_versions.current(sequence), hours_of(self.pipeline), zone, start)
         found = []
         for line in lines:
             assert line.due is not None, f"{slug} never sends its step {line.step}"

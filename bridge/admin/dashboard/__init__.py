@@ -23,7 +23,7 @@ from bridge.delivery import handoff_notes
 from bridge.doctor import glance
 from bridge.models import Account
 from bridge.selectors import morning, pulse, results
-from followups.today import today
+from followups.followups_of_a_day import today
 from leads import funnel
 from leads.models import Event, Lead, Pipeline
 

@@ -25,7 +25,7 @@ from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, WebhookEv
 from bridge.reasons import told
 from bridge.selectors import stuck
 from bridge.selectors.pulse import Pulse
-from followups.today import Today
+from followups.followups_of_a_day import Today
 from leads import meetings
 from leads.models import Pipeline, ProbablySame, UnmappedConversationStage, UnmappedFlow
 

@@ -28,8 +28,8 @@ from unfold.decorators import action, display
 from bridge.admin.base import ReadOnlyAdmin, Tones, safe
 from bridge.admin.followups.messages import STATE_COLOURS
 from bridge.reasons import told
-from followups import staff
-from followups.coming import Coming, coming, story
+from followups import staff_actions
+from followups.enrollment_story import Coming, coming, story
 from followups.models import Attempt, Enrollment
 from leads import optout
 from leads.models import Lead
@@ -59,33 +59,33 @@ DEEDS = {
     "send_now": Deed(
         _("Send now"),
         ngettext_lazy("%(count)d message will go out at once.", "%(count)d messages will go out at once.", "count"),
-        staff.send_now,
+        staff_actions.send_now,
         _("These messages go out at once, even outside the allowed hours."),
     ),
     "hold": Deed(
         _("Hold"),
         ngettext_lazy("%(count)d follow-up held.", "%(count)d follow-ups held.", "count"),
-        staff.hold,
+        staff_actions.hold,
         _("They stay paused until somebody releases them."),
         is_final=False,
     ),
     "let_go_on": Deed(
         _("Release"),
         ngettext_lazy("%(count)d follow-up released.", "%(count)d follow-ups released.", "count"),
-        staff.let_go_on,
+        staff_actions.let_go_on,
         _("These follow-ups go on; what is overdue goes out as soon as the hours allow."),
         is_final=False,
     ),
     "skip": Deed(
         _("Skip the next message"),
         ngettext_lazy("%(count)d message left out.", "%(count)d messages left out.", "count"),
-        staff.skip,
+        staff_actions.skip,
         _("These messages are never sent; the sequence goes on with the one after."),
     ),
     "cancel": Deed(
         _("Cancel the sequence"),
         ngettext_lazy("%(count)d sequence cancelled.", "%(count)d sequences cancelled.", "count"),
-        staff.cancel,
+        staff_actions.cancel,
         _("Nothing more of these sequences is sent. A new one can begin once the person has written."),
     ),
     "opt_out": Deed(
@@ -231,7 +231,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("reason"))
     def why_so(self, one: Enrollment) -> str:
-        if one.state == Enrollment.State.WAITING and one.held and (held := staff.holding(one)):
+        if one.state == Enrollment.State.WAITING and one.held and (held := staff_actions.holding(one)):
             at = local(held.at, _coming(one).zone)
             return f"{told(held.reason)}, {at}"
         return told(one.reason) or "–"

@@ -23,7 +23,7 @@ from bridge.errors import KommoError
 from bridge.inbound import missing_leads, reconciliation
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
-from followups import unreachable
+from followups import unreachable_numbers
 from leads import agent_or_person, erasure, handoff, joining, optout, staff_corrections, stage_moves
 from leads.models import Event, JoinedLead, Lead, ProbablySame, Stage
 
@@ -187,7 +187,7 @@ def _take_back(request: HttpRequest, lead: Lead) -> str:
 
 
 def _lift(request: HttpRequest, lead: Lead) -> str:
-    if not unreachable.lift(lead, who=str(request.user), now=timezone.now()):
+    if not unreachable_numbers.lift(lead, who=str(request.user), now=timezone.now()):
         raise NotDoneError(_("This number may be written to already."))
     return _("This number may be written to again. What was stopped does not begin again by itself.")
 

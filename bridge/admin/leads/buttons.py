@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from django.utils.translation import gettext as _
 
 from bridge.models import Card
-from followups import unreachable
+from followups import unreachable_numbers
 from leads.models import Lead, Stage
 
 AWAY = (Card.State.GONE, Card.State.CLOSED)
@@ -129,7 +129,7 @@ def _of_the_person(lead: Lead, stages: list[Stage], came_from: Stage | None) -> 
         )
         yield Button("take-back", "do_not_disturb_off", _("Take the opt-out back"), ask)
 
-    if unreachable.is_noted(lead):
+    if unreachable_numbers.is_noted(lead):
         ask = _(
             "The agent was told that nothing reaches this number, or that the person wants nothing. Lift it only where "
             "you know better, or the person asks for it."

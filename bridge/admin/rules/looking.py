@@ -25,7 +25,7 @@ from bridge.configuration import compiling, document, drafts, revisions, whatif
 from bridge.configuration.problems import Problem, RefusedError
 from bridge.configuration.whatif import Outlook
 from bridge.models import RulesRevision
-from followups import chips, texts
+from followups import text_chips, texts
 from followups.models import Sequence
 from leads.models import Lead, Pipeline
 
@@ -170,7 +170,7 @@ def holidays(request: HttpRequest, row: Pipeline) -> HttpResponse:
 def parts(request: HttpRequest, row: Pipeline) -> HttpResponse:
     """Answer with a text in words and chips, as the editor shows it."""
     said = str(request.POST.get("text", ""))[: texts.LONGEST_TEXT]
-    return render(request, "admin/rules/parts.html", {"parts": chips.parts(said.replace("\r\n", "\n"))})
+    return render(request, "admin/rules/parts.html", {"parts": text_chips.parts(said.replace("\r\n", "\n"))})
 
 
 def map_at_once(row: Pipeline, text: str, does: str, *, author: Any) -> RulesRevision:

@@ -3,7 +3,7 @@
   const boxOf = (write) => document.getElementById(write.dataset.write);
   const frame = (element) => element.closest("[data-text]");
 
-  // A chip's code: with words around it, or something to say instead, it is a condition (see followups/chips.py).
+  // A chip's code: with words around it, or something to say instead, it is a condition (see followups/text_chips.py).
   const codeOf = ({ name, before = "", after = "", otherwise = "" }) => {
     const value = `{{ ${name} }}`;
     if (!before && !after && !otherwise) return value;

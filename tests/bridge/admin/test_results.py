@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from followups.models import Attempt, Enrollment, Sequence
-from followups.versions import pin
+from followups.sequence_versions import pin
 from leads import handoff
 from leads.interaction_values import Direction, Message
 from leads.models import Lead

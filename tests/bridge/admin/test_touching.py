@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge.models import RulesRevision
-from followups import versions
+from followups import sequence_versions
 from tests.conftest import lead_of, record
 
 
@@ -60,7 +60,7 @@ def test_a_change_of_a_sequence_is_told_while_the_lead_is_in_it(staff, lead, pip
     sequence = pipeline.sequences.first()
     way = sequence.enrollments.create(
         lead=lead,
-        version=versions.pin(sequence),
+        version=sequence_versions.pin(sequence),
         purpose=sequence.starts_on,
         anchor_at=timezone.now(),
         started_at=timezone.now(),

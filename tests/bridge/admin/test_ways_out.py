@@ -9,7 +9,7 @@ from django.utils import timezone
 from bridge.channels import queueing, ways
 from bridge.channels.kinds import OUTSIDE_ONLY, WAYS
 from bridge.models import Channel
-from followups import outside
+from followups import private_networks
 from tests.bridge.admin.people import client_of
 from tests.bridge.channels.conftest import messengers
 from tests.conftest import record
@@ -40,7 +40,7 @@ def test_every_kind_can_be_chosen_and_asks_for_what_it_takes(pipeline, kind):
 
 
 def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
-    monkeypatch.setattr(outside, "addresses", lambda host, port: ["8.8.8.8"])
+    monkeypatch.setattr(private_networks, "addresses", lambda host, port: ["8.8.8.8"])
     admin = client_of("administrator")
     said = {
         "slug": "zap",
@@ -64,7 +64,7 @@ def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
 
 
 def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
-    monkeypatch.setattr(outside, "addresses", lambda host, port: ["8.8.8.8"])
+    monkeypatch.setattr(private_networks, "addresses", lambda host, port: ["8.8.8.8"])
     kept = {"url": "https://evo.example.com", "instance": "loja", "api_key": "chave-secreta"}
     channel = ways.establish("evolution", "zap", settings=kept)
     change = {"pipeline": "", "position": "0", "is_active": "on", "url": "https://evil.example", "instance": "loja"}

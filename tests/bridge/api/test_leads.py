@@ -9,7 +9,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.utils import timezone
 
-from followups import staff
+from followups import staff_actions
 from leads.models import Event, Lead
 from tests.conftest import MARIA, drain
 
@@ -18,7 +18,7 @@ def test_a_follow_up_that_is_held_is_told_as_held_and_as_not_due(agent):
     agent.says(message={"direction": "outbound", "text": "Olá"})
     lead = Lead.objects.get()
     assert agent.get(f"leads/{lead.pk}/").json()["followup"]["next_at"]
-    staff.hold(lead.enrollments.get(), who="ana", now=timezone.now())
+    staff_actions.hold(lead.enrollments.get(), who="ana", now=timezone.now())
     held = {"state": "waiting", "next_at": None, "step": 1, "held": True}
     assert agent.get(f"leads/{lead.pk}/").json()["followup"] == held
     assert agent.says(name="Maria").json()["followup"] == held

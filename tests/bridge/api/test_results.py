@@ -10,7 +10,7 @@ from django.utils import timezone
 from bridge.api import keys
 from bridge.models import ApiKey
 from followups.models import Attempt, Enrollment, Sequence
-from followups.versions import pin
+from followups.sequence_versions import pin
 from leads import erasure, stage_moves
 from leads.models import Lead, Pipeline, Stage
 from tests.bridge.api.conftest import Agent

@@ -13,7 +13,7 @@ from hypothesis.extra.django import TestCase
 
 from bridge.channels import carrying, gate, kinds, queueing, ways
 from bridge.models import Outgoing
-from followups.signing import Answer
+from followups.signed_calls import Answer
 from leads import handoff, interaction_values, interactions, message_parts, optout, same_message
 from leads.interaction_values import Direction, Message
 from leads.models import Lead, MessagePart, Pipeline

@@ -26,7 +26,7 @@ from bridge.api import keys
 from bridge.channels import carrying, kinds, kommo_salesbot, proving, queueing, ways
 from bridge.channels.sending import Outcome, Sent
 from bridge.models import Account, AgentEvent, ApiKey, Card, Outgoing
-from followups.signing import Answer
+from followups.signed_calls import Answer
 from leads import handoff, interaction_values, interactions, may_speak, message_parts, optout, pipeline_switch
 from leads.interaction_values import Direction, Message
 from leads.models import Lead, MessagePart, Pipeline
@@ -144,7 +144,7 @@ class World:
 
     def tell(self) -> None:
         with (
-            patch("followups.signing.post", self.ask),
+            patch("followups.signed_calls.post", self.ask),
             patch.object(agent_events, "ThreadPoolExecutor", OneByOne),
             patch.object(agent_events, "sleep", lambda seconds: None),
         ):

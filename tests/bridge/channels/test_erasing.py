@@ -13,7 +13,7 @@ from bridge.intakes import processing
 from bridge.intakes import ways as ways_in
 from bridge.models import Channel, IntakeCall, IntakeItem
 from bridge.personal_data import UNNAMED, sweep_again
-from followups import signing
+from followups import signed_calls
 from leads import erasure
 from leads.interaction_values import Direction, Message
 from leads.models import Lead
@@ -130,7 +130,7 @@ def test_who_is_erased_while_a_message_leaves_is_not_kept_by_its_answer(
 ):
     for kind in ("evolution", *others):
         way(kind)
-    honest = signing.send
+    honest = signed_calls.send
 
     def meanwhile(*args, **kwargs):
         messengers.fail(*answer)
@@ -138,7 +138,7 @@ def test_who_is_erased_while_a_message_leaves_is_not_kept_by_its_answer(
             erase(zulmira)
         return honest(*args, **kwargs)
 
-    monkeypatch.setattr(signing, "send", meanwhile)
+    monkeypatch.setattr(signed_calls, "send", meanwhile)
     say(agent, zulmira, "carambola")
     carry()
     assert left(WORDS) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from followups.models import Enrollment, Sequence
-from followups.versions import pin
+from followups.sequence_versions import pin
 from tests.bridge.configuration.bringing import bring, exported, refusal, solar
 from tests.bridge.configuration.files import CLINIC, SOLAR
 from tests.conftest import record

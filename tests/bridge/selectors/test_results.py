@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bridge.selectors import results
 from bridge.selectors.results import Period
 from followups.models import Attempt, Enrollment, Sequence
-from followups.versions import pin
+from followups.sequence_versions import pin
 from leads.models import Lead, Meeting, Message, Milestone, Objection, Pipeline, Stage, Stay
 
 ZONE = ZoneInfo("America/Sao_Paulo")

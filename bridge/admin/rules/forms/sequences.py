@@ -21,7 +21,7 @@ from bridge.admin.rules.fields import (
 )
 from bridge.admin.rules.keys import free_key
 from bridge.configuration import document
-from followups import chips, texts
+from followups import text_chips, texts
 from followups.models import Sequence as SequenceRow
 
 
@@ -118,18 +118,18 @@ class StepForm(RecordForm):
         self.results = of_steps[int(place)] if str(place).isdigit() and int(place) < len(of_steps) else None
 
     @property
-    def text_parts(self) -> list[chips.Part]:
-        return chips.parts(str(self["text"].value() or ""))
+    def text_parts(self) -> list[text_chips.Part]:
+        return text_chips.parts(str(self["text"].value() or ""))
 
     @property
-    def instruction_parts(self) -> list[chips.Part]:
-        return chips.parts(str(self["instruction"].value() or ""))
+    def instruction_parts(self) -> list[text_chips.Part]:
+        return text_chips.parts(str(self["instruction"].value() or ""))
 
     @property
     def names(self) -> dict[str, list[tuple[str, str]]]:
         """Return what of a lead can be put into a text, and what it is called."""
-        offered = [(name, str(label)) for name, label in chips.NAMES.items()]
-        return {"at_once": offered[: chips.OFFERED_AT_ONCE], "others": offered[chips.OFFERED_AT_ONCE :]}
+        offered = [(name, str(label)) for name, label in text_chips.NAMES.items()]
+        return {"at_once": offered[: text_chips.OFFERED_AT_ONCE], "others": offered[text_chips.OFFERED_AT_ONCE :]}
 
     def clean_text(self) -> str:
         return self._checked("text")

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from followups import schedule, texts
 from followups.schedule import Due, Hours
-from followups.versions import SequencePlan
+from followups.sequence_versions import SequencePlan
 from leads.models import Lead
 
 # After the lead's last message WhatsApp takes free text this long; later only approved templates.

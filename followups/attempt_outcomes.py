@@ -11,7 +11,7 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from common.statements import insert, update
-from followups import enrollment, unreachable, versions
+from followups import enrollment, sequence_versions, unreachable_numbers
 from followups.channels import Gone, Outcome, Result
 from followups.models import Attempt, Enrollment
 from leads import optout
@@ -111,7 +111,7 @@ def _never_again(lead: Lead, result: Result, at: datetime) -> None:
             # It may have been a wish, and nobody can be asked any more.
             optout.keep(lead, by=Lead.Actor.AGENT, reason="", at=at)
         return
-    unreachable.note(lead, result.reason, is_certain=result.gone is Gone.INVALID, now=at)
+    unreachable_numbers.note(lead, result.reason, is_certain=result.gone is Gone.INVALID, now=at)
     enrollment.stop(lead, result.reason, now=at)
     enrollment.stop_elsewhere(lead, result.reason, now=at)
 
@@ -122,7 +122,7 @@ def _move_on(one: Enrollment, outcome: Outcome, at: datetime) -> None:
     else:
         # What nobody heard is no contact: whoever stays silent after it has not refused to answer.
         one.complete = False
-    enrollment.advance(one, versions.read(one.version), at)
+    enrollment.advance(one, sequence_versions.read(one.version), at)
 
 
 def wait(tries: int, asked_seconds: float | None) -> timedelta:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from followups import moments
+from followups import moments_in_words
 
 SAO_PAULO, MANAUS = "America/Sao_Paulo", "America/Manaus"
 # A Tuesday, ten in the morning in São Paulo.
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
 
 
 def told(moment, *, at=NOW, clock=SAO_PAULO, others=(), locale="pt_BR"):
-    return moments.told(moment, at=at, clock=ZoneInfo(clock), others=others, locale=locale)
+    return moments_in_words.told(moment, at=at, clock=ZoneInfo(clock), others=others, locale=locale)
 
 
 @pytest.mark.parametrize(

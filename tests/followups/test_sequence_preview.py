@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from followups import preview, versions
-from followups.aiming import hours_of
+from followups import sequence_preview, sequence_versions
 from followups.models import Sequence
+from followups.next_step import hours_of
 from followups.schedule import Hours
-from followups.versions import SequencePlan, StepPlan
+from followups.sequence_versions import SequencePlan, StepPlan
 from tests.followups.conftest import TUESDAY
 
 
@@ -18,7 +18,9 @@ def timetable(slug, start):
     """Return the timetable of a shipped sequence, on the pipeline's clock and hours."""
     sequence = Sequence.objects.select_related("pipeline").get(slug=slug)
     pipeline = sequence.pipeline
-    return preview.timetable(versions.current(sequence), hours_of(pipeline), pipeline.time_zone, start)
+    return sequence_preview.timetable(
+        sequence_versions.current(sequence), hours_of(pipeline), pipeline.time_zone, start
+    )
 
 
 def test_the_timetable_says_when_and_why(conversation):
@@ -46,14 +48,14 @@ def test_hours_that_allow_nothing_end_the_timetable():
     plan = SequencePlan(
         (StepPlan("Oi", delay=timedelta(hours=1)), StepPlan("Oi", delay=timedelta(hours=1))), None, None
     )
-    lines = preview.timetable(plan, Hours(weekdays=frozenset()), "UTC", TUESDAY)
-    assert lines == [preview.Planned(1, None)]
+    lines = sequence_preview.timetable(plan, Hours(weekdays=frozenset()), "UTC", TUESDAY)
+    assert lines == [sequence_preview.Planned(1, None)]
 
 
 def test_a_text_is_shown_as_a_real_lead_would_read_it(conversation):
     lead = conversation.lead_writes(facts={"name": "Maria Souza"})
-    assert preview.rendered("Oi {{ first_name }}", lead, at=TUESDAY).text == "Oi Maria"
-    assert "unexpected" in preview.rendered("{% nonsense %}", lead, at=TUESDAY).error
+    assert sequence_preview.rendered("Oi {{ first_name }}", lead, at=TUESDAY).text == "Oi Maria"
+    assert "unexpected" in sequence_preview.rendered("{% nonsense %}", lead, at=TUESDAY).error
 
 
 @pytest.mark.parametrize(
@@ -62,5 +64,5 @@ def test_a_text_is_shown_as_a_real_lead_would_read_it(conversation):
 def test_free_text_is_for_those_who_wrote_within_a_day(conversation, hours, template, needed):
     lead = conversation.lead_writes()
     lead.last_inbound_at = None if hours is None else TUESDAY - timedelta(hours=hours)
-    assert preview.needs_template(lead, TUESDAY, template) is needed
-    assert not preview.needs_template(lead, None, template)
+    assert sequence_preview.needs_template(lead, TUESDAY, template) is needed
+    assert not sequence_preview.needs_template(lead, None, template)

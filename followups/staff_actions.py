@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from followups import enrollment, versions
+from followups import enrollment, sequence_versions
 from followups.models import Attempt, Enrollment
 from leads.models import Event, Lead
 
@@ -37,7 +37,7 @@ def _tell(one: Enrollment, what: str, who: str, now: datetime) -> None:
 def send_now(one: Enrollment, *, who: str, now: datetime) -> bool:
     """Make the next step due at once, whatever the hours; False when no step waits."""
     row = _waiting(one)
-    if row is None or row.step > len(versions.read(row.version).steps):
+    if row is None or row.step > len(sequence_versions.read(row.version).steps):
         return False
     row.held = False
     if row.next_at is not None:
@@ -93,7 +93,7 @@ def let_go_on(one: Enrollment, *, who: str, now: datetime) -> bool:
 def skip(one: Enrollment, *, who: str, now: datetime) -> bool:
     """Leave the next step out and aim at the one after it; False when no step waits."""
     row = _waiting(one)
-    plan = versions.read(row.version) if row else None
+    plan = sequence_versions.read(row.version) if row else None
     if row is None or plan is None or row.step > len(plan.steps):
         return False
     if row.next_at is not None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from followups import aiming, preview, versions
+from followups import next_step, sequence_preview, sequence_versions
 from followups.models import Attempt, Enrollment
-from followups.versions import SequencePlan, StepPlan
+from followups.sequence_versions import SequencePlan, StepPlan
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Coming:
 
 def coming(one: Enrollment, *, now: datetime, on_its_way: Attempt | None = None) -> Coming:
     """Return what comes next for an enrollment; `on_its_way` is its attempt that is sending, if any."""
-    plan, zone = versions.read(one.version), aiming.zone_of(one.lead)
+    plan, zone = sequence_versions.read(one.version), next_step.zone_of(one.lead)
     step = plan.steps[one.step - 1] if one.step <= len(plan.steps) else None
     at = on_its_way.retry_at if on_its_way else one.next_at
     why = (on_its_way.reason or "sending") if on_its_way else one.next_reason
@@ -42,8 +42,8 @@ def coming(one: Enrollment, *, now: datetime, on_its_way: Attempt | None = None)
         why=why,
         text=(on_its_way.text or on_its_way.instruction) if on_its_way else _said(step, one, max(at or now, now)),
         zone=zone,
-        is_out_of_hours=step is not None and not aiming.hours_allow(one, plan, now),
-        needs_template=step is not None and preview.needs_template(one.lead, at, step.template_id),
+        is_out_of_hours=step is not None and not next_step.hours_allow(one, plan, now),
+        needs_template=step is not None and sequence_preview.needs_template(one.lead, at, step.template_id),
         on_its_way=on_its_way,
     )
 
@@ -51,7 +51,7 @@ def coming(one: Enrollment, *, now: datetime, on_its_way: Attempt | None = None)
 def _said(step: StepPlan | None, one: Enrollment, at: datetime) -> str:
     if step is None:
         return ""
-    shown = preview.rendered(step.instruction or step.text, one.lead, at=at)
+    shown = sequence_preview.rendered(step.instruction or step.text, one.lead, at=at)
     return shown.text or shown.error
 
 
@@ -69,7 +69,7 @@ class Line:
 
 def story(one: Enrollment) -> list[Line]:
     """Return every step of the version this lead goes through, those past with their outcome, then the end."""
-    plan = versions.read(one.version)
+    plan = sequence_versions.read(one.version)
     attempts = {attempt.step: attempt for attempt in one.attempts.all()}
     lines = [_past(number, attempts.get(number)) for number in range(1, min(one.step, len(plan.steps) + 1))]
     if one.state == Enrollment.State.WAITING:
@@ -91,11 +91,13 @@ def _ahead(one: Enrollment, plan: SequencePlan, sending: Attempt | None) -> list
     lines = [Line(now_due.step, now_due.at, now_due.why, now_due.text, state, sending)]
     if now_due.step is None or now_due.at is None:
         return lines
-    hours, zone, anchor = aiming.hours_of(one.lead.pipeline), now_due.zone, now_due.at
+    hours, zone, anchor = next_step.hours_of(one.lead.pipeline), now_due.zone, now_due.at
     # Nobody is given up on whom a message has not reached.
     rest = SequencePlan(plan.steps[one.step :], plan.give_up_after if one.complete else None, plan.give_up_stage)
-    clock, start = aiming.clock_of(one.lead).key, one.meeting_starts_at or anchor
-    for planned in preview.timetable(rest, hours, zone, start, clock=clock, covered_at=_reminded_at(one, anchor)):
+    clock, start = next_step.clock_of(one.lead).key, one.meeting_starts_at or anchor
+    for planned in sequence_preview.timetable(
+        rest, hours, zone, start, clock=clock, covered_at=_reminded_at(one, anchor)
+    ):
         number, due = one.step + planned.step if planned.step else None, planned.due
         if due is None or planned.left_out:
             lines.append(Line(number, None, planned.left_out or "the hours allow none", ""))

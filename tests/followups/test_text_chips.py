@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.configuration import exporting
-from followups import chips, texts
-from followups.chips import Chip, Code, Words
+from followups import text_chips, texts
+from followups.text_chips import Chip, Code, Words
 
 GREETING = "Oi{% if first_name %}, {{ first_name }}{% endif %}! Ainda posso ajudar?"
 
 
 def test_words_that_fall_away_with_a_name_are_part_of_its_chip():
-    oi, name, rest = chips.parts(GREETING)
+    oi, name, rest = text_chips.parts(GREETING)
     assert (oi, rest) == (Words("Oi"), Words("! Ainda posso ajudar?"))
     assert (name.name, name.before, name.after, name.otherwise) == ("first_name", ", ", "", "")
 
@@ -36,11 +36,11 @@ def test_words_that_fall_away_with_a_name_are_part_of_its_chip():
     ],
 )
 def test_a_text_is_read_without_code_where_it_is_plain(text, said):
-    assert chips.readable(text) == said
+    assert text_chips.readable(text) == said
 
 
 def test_a_condition_about_something_else_is_no_chip():
-    assert not any(isinstance(one, Chip) for one in chips.parts("{% if phone %}{{ name }}{% endif %}")[:1])
+    assert not any(isinstance(one, Chip) for one in text_chips.parts("{% if phone %}{{ name }}{% endif %}")[:1])
 
 
 PIECES = st.sampled_from(
@@ -54,12 +54,12 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_no_sign_of_any_text_is_lost(text):
-    assert "".join(part.code for part in chips.parts(text)) == text
+    assert "".join(part.code for part in text_chips.parts(text)) == text
 
 
 @given(st.lists(PIECES, max_size=8).map("".join))
 def test_a_chip_says_what_its_code_says(text):
-    for part in chips.parts(text):
+    for part in text_chips.parts(text):
         if isinstance(part, Chip) and part.name in ("name", "first_name"):
             said = texts.render(f"[{part.code}]", texts.SAMPLE)
             assert said == f"[{part.before}{texts.SAMPLE[part.name]}{part.after}]"
@@ -67,7 +67,7 @@ def test_a_chip_says_what_its_code_says(text):
 
 
 def test_every_name_a_chip_has_is_one_that_a_text_may_use():
-    for name in chips.NAMES:
+    for name in text_chips.NAMES:
         assert texts.unknown_names(f"{{{{ {name} }}}}") == []
 
 
@@ -75,5 +75,5 @@ def test_the_seed_is_read_without_code(pipeline):
     with translation.override("pt-br"):
         for sequence in exporting.read_pipeline(pipeline).sequences:
             for step in sequence.steps:
-                assert not any(isinstance(part, Code) for part in chips.parts(step.text)), step.text
-                assert "{" not in chips.readable(step.text)
+                assert not any(isinstance(part, Code) for part in text_chips.parts(step.text)), step.text
+                assert "{" not in text_chips.readable(step.text)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from followups import schedule
 from followups.models import Enrollment, Sequence
 from followups.schedule import Due, Hours
-from followups.versions import SequencePlan
+from followups.sequence_versions import SequencePlan
 from leads.models import Lead, Pipeline
 
 MEETING = Sequence.StartsOn.MEETING_SCHEDULED

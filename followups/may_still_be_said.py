@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from followups import claiming, enrollment, versions
+from followups import claiming, enrollment, sequence_versions
 from followups.models import Attempt, Enrollment
 from leads import optout, silenced_pipelines
 
@@ -23,7 +23,7 @@ def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
     found: dict[UUID, str] = {}
     for attempt in attempts:
         one = attempt.enrollment
-        plan = versions.read(one.version)
+        plan = sequence_versions.read(one.version)
         if one.state != Enrollment.State.WAITING:
             found[attempt.pk] = one.reason or "the sequence ended"
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from followups import enrollment, recording
+from followups import attempt_outcomes, enrollment
 from followups.channels import Gone, Outcome, Result
 from followups.models import Attempt
 from leads.models import Event
@@ -25,7 +25,7 @@ def settle(
         return
     if attempt.state in (Attempt.State.SENDING, Attempt.State.HANDED_OVER):
         result = Result(came, reason, text=text, gone=gone or Gone.UNCLEAR)
-        recording.record([recording.Done(attempt, result, now)], now=now)
+        attempt_outcomes.record([attempt_outcomes.Done(attempt, result, now)], now=now)
     elif attempt.state == Attempt.State.SENT and came is Outcome.NOT_DELIVERED:
         _take_back(attempt, reason, now)
 

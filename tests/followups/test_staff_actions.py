@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from followups import claiming, staff
+from followups import claiming, staff_actions
 from followups.models import Attempt
 from leads.models import Event
 
@@ -16,7 +16,7 @@ def test_send_now_does_not_wait_for_the_hours(conversation, agent, enrollment_of
     lead = conversation.agent_writes()
     conversation.wait(hours=4)
 
-    assert staff.send_now(enrollment_of(lead), who="ada", now=conversation.now)
+    assert staff_actions.send_now(enrollment_of(lead), who="ada", now=conversation.now)
     conversation.tick()
 
     assert len(agent.requests) == 1
@@ -25,18 +25,18 @@ def test_send_now_does_not_wait_for_the_hours(conversation, agent, enrollment_of
 
 def test_what_is_held_stays_until_it_is_let_go_on(conversation, agent, enrollment_of):
     lead = conversation.agent_writes()
-    assert staff.hold(enrollment_of(lead), who="ada", now=conversation.now)
+    assert staff_actions.hold(enrollment_of(lead), who="ada", now=conversation.now)
     conversation.run(timedelta(days=1))
     assert agent.requests == []
 
-    assert staff.let_go_on(enrollment_of(lead), who="ada", now=conversation.now)
+    assert staff_actions.let_go_on(enrollment_of(lead), who="ada", now=conversation.now)
     conversation.run(timedelta(minutes=1))
     assert len(agent.requests) == 1
 
 
 def test_a_skipped_step_is_left_out_and_the_next_one_comes(conversation, agent, enrollment_of):
     lead = conversation.agent_writes()
-    assert staff.skip(enrollment_of(lead), who="ada", now=conversation.now)
+    assert staff_actions.skip(enrollment_of(lead), who="ada", now=conversation.now)
     conversation.run(timedelta(hours=26))
     assert [body["data"]["step"] for body in agent.bodies()] == [2]
 
@@ -44,9 +44,9 @@ def test_a_skipped_step_is_left_out_and_the_next_one_comes(conversation, agent, 
 def test_what_is_cancelled_stays_silent_and_cannot_be_cancelled_again(conversation, agent, enrollment_of):
     lead = conversation.agent_writes()
     enrollment = enrollment_of(lead)
-    assert staff.cancel(enrollment, who="ada", now=conversation.now)
-    assert not staff.cancel(enrollment, who="ada", now=conversation.now)
-    assert not staff.send_now(enrollment, who="ada", now=conversation.now)
+    assert staff_actions.cancel(enrollment, who="ada", now=conversation.now)
+    assert not staff_actions.cancel(enrollment, who="ada", now=conversation.now)
+    assert not staff_actions.send_now(enrollment, who="ada", now=conversation.now)
     conversation.run(timedelta(days=5))
     assert agent.requests == []
 
@@ -62,25 +62,25 @@ def put_off(conversation, agent, enrollment_of):
 
 
 def test_a_message_the_agent_did_not_take_can_be_hurried(conversation, agent, put_off):
-    assert staff.send_now(put_off, who="ada", now=conversation.now)
+    assert staff_actions.send_now(put_off, who="ada", now=conversation.now)
     conversation.tick()
     assert len(set(agent.ids())) == 1
     assert len(agent.ids()) == 2
 
 
 def test_a_message_the_agent_did_not_take_can_be_held_and_let_go(conversation, agent, put_off):
-    assert staff.hold(put_off, who="ada", now=conversation.now)
+    assert staff_actions.hold(put_off, who="ada", now=conversation.now)
     conversation.wait(hours=20)
     conversation.tick()
     assert len(agent.requests) == 1
     conversation.wait(hours=3)
-    assert staff.let_go_on(put_off, who="ada", now=conversation.now)
+    assert staff_actions.let_go_on(put_off, who="ada", now=conversation.now)
     conversation.tick()
     assert len(agent.requests) == 2
 
 
 def test_a_message_the_agent_did_not_take_can_be_left_out(conversation, agent, put_off):
-    assert staff.skip(put_off, who="ada", now=conversation.now)
+    assert staff_actions.skip(put_off, who="ada", now=conversation.now)
     conversation.run(timedelta(hours=26))
     assert [body["data"]["step"] for body in agent.bodies()] == [1, 2]
     assert Attempt.objects.get(step=1).state == "skipped"
@@ -90,13 +90,13 @@ def test_what_a_process_is_sending_this_very_moment_cannot_be_left_out(conversat
     lead = conversation.agent_writes()
     conversation.wait(minutes=30)
     claiming.claim("host:1", conversation.now)
-    assert not staff.skip(enrollment_of(lead), who="ada", now=conversation.now)
-    assert not staff.send_now(enrollment_of(lead), who="ada", now=conversation.now)
+    assert not staff_actions.skip(enrollment_of(lead), who="ada", now=conversation.now)
+    assert not staff_actions.send_now(enrollment_of(lead), who="ada", now=conversation.now)
 
 
 def test_whom_staff_let_off_is_not_taken_in_again_before_they_write(conversation, enrollment_of):
     lead = conversation.agent_writes()
-    staff.cancel(enrollment_of(lead), who="ada", now=conversation.now)
+    staff_actions.cancel(enrollment_of(lead), who="ada", now=conversation.now)
     conversation.wait(minutes=5)
     conversation.agent_writes()
     assert enrollment_of(lead).state == "cancelled"

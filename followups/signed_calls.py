@@ -21,7 +21,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
-from followups.outside import LeadsInsideError, OutsideOnly
+from followups.private_networks import LeadsInsideError, OutsideOnly
 
 TIMEOUT_SECONDS = (5, 10)
 # The timeout above starts anew with every byte; without this, an answer that trickles would hold a thread for hours.
@@ -77,7 +77,7 @@ def send(
 ) -> Answer:
     """Call and read a bounded answer. Never raises: whoever sends has a row to note the error on.
 
-    outside_only: nobody is called whose name leads into our own network (followups/outside.py).
+    outside_only: nobody is called whose name leads into our own network (followups/private_networks.py).
     """
     try:
         with _session(url, outside_only=outside_only).request(

@@ -14,7 +14,7 @@ from bridge.cards import outbox
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
 from bridge.delivery.delivery import LONGEST_DRAIN, Drain
-from bridge.kommo.abreast import Abreast
+from bridge.kommo.parallel_calls import Abreast
 from bridge.models import Account, Card
 from leads.models import Lead, Pipeline
 from leads.phone import parse

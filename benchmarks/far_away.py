@@ -24,7 +24,7 @@ from benchmarks import cards
 from benchmarks.backlog import AFTER_A_PAUSE_SECONDS, BATCH_SIZE, drained, worker_is_idle
 from benchmarks.figures import Figure, at_most, percentile
 from benchmarks.harness import Bench, say, wait_until
-from bridge.accounts import subscription
+from bridge.accounts import webhook_subscription
 from bridge.accounts.connection import client_for
 from bridge.models import Account, Card, Delivery
 from leads.models import Lead
@@ -73,7 +73,7 @@ def _hear(bench: Bench, account: Account, webhooks: bool) -> None:
     client = client_for(account)
     address = f"{bench.web_url}/webhooks/kommo/{account.webhook_secret}/"
     if webhooks:
-        client.subscribe(address, subscription.SETTINGS)
+        client.subscribe(address, webhook_subscription.SETTINGS)
     else:
         for one in client.webhooks():
             client.unsubscribe(one.destination)

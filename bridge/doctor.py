@@ -25,13 +25,13 @@ from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
 from bridge import checks, database_faults, redis_clients, static_files
-from bridge.accounts import clock, permissions, rate_limit, room, troubles
+from bridge.accounts import database_clock, permissions, rate_limit, room_for_leads, troubles
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
 from bridge.delivery import handoff_notes
 from bridge.errors import KommoError, KommoHeldError, KommoRateLimitError, KommoServerError, KommoUnreachableError
 from bridge.inbound import adoption, unread
-from bridge.kommo import auth
+from bridge.kommo import oauth_tokens
 from bridge.models import (
     Account,
     AgentEvent,
@@ -405,7 +405,7 @@ def _token(account: Account, now: datetime) -> Iterator[Finding]:
     words = {"account": account, "date": f"{expires_at:%Y-%m-%d}"}
     if expires_at <= now:
         yield Finding("token", _("%(account)s: expired on %(date)s") % words, remedy, "token")
-    elif threshold := auth.warning(expires_at, now=now):
+    elif threshold := oauth_tokens.warning(expires_at, now=now):
         message = _("%(account)s: ends within %(days)d days, on %(date)s") % {**words, "days": threshold.days}
         yield Finding("token", message, remedy, "token")
     else:
@@ -417,7 +417,7 @@ def _troubles(now: datetime) -> Iterator[Finding]:
         reason = told(row.reason)
         if row.subject == troubles.Subject.CREATES:
             reason = _("%(reason)s (%(count)d new leads wait)") % {
-                "reason": reason, "count": room.parked(row.account_id),
+                "reason": reason, "count": room_for_leads.parked(row.account_id),
             }  # fmt: skip
         words = {"account": row.account, "what": row.get_subject_display(), "reason": reason}
         said = (
@@ -452,12 +452,12 @@ def _briefings(now: datetime) -> Iterator[Finding]:
 
 
 def _clock(now: datetime) -> Iterator[Finding]:
-    skew = clock.measure() if connection.vendor == "postgresql" else timedelta(0)
+    skew = database_clock.measure() if connection.vendor == "postgresql" else timedelta(0)
     if abs(skew) > CLOCKS_MAY_DIFFER_BY:
         message = _("this host's clock and the database's differ by %(age)s") % {"age": _age(abs(skew))}
         yield Finding("clock", message, _("set both by a time service (NTP)"))
         return
-    common = now + (clock.skew() if connection.vendor == "postgresql" else timedelta(0))
+    common = now + (database_clock.skew() if connection.vendor == "postgresql" else timedelta(0))
     ahead = Heartbeat.objects.filter(at__gt=common + CLOCKS_MAY_DIFFER_BY).order_by("-at").first()
     if ahead:
         message = _("the clock of worker %(worker)s is %(age)s ahead: the agent may refuse what it signs")
@@ -538,7 +538,7 @@ def _gone_statuses() -> Iterator[Finding]:
 
 def _cards(now: datetime) -> Iterator[Finding]:
     # Those that wait for room in the account are told with it.
-    waiting = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room.NO_ROOM)
+    waiting = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room_for_leads.NO_ROOM)
     pending = waiting.aggregate(count=Count("id"), since=Min("pending_since"))
     age = now - pending["since"] if pending["since"] else timedelta(0)
     message = ngettext(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from bridge import alerts, retention
-from bridge.accounts import account_state, catalogue, subscription, troubles
+from bridge.accounts import account_state, catalogue, troubles, webhook_subscription
 from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
 from bridge.cards import outbox
@@ -73,7 +73,7 @@ def _looks_at_accounts(now: datetime) -> Iterable[TaskCall]:
         if (pk, Subject.EVENTS) not in resting:
             yield "bridge.tasks.notice_takeovers", (pk,)
     unchecked = connected.exclude(webhook_secret_hash="").filter(
-        _before("webhook_checked_at", now - subscription.CHECK_EVERY)
+        _before("webhook_checked_at", now - webhook_subscription.CHECK_EVERY)
     )
     for pk in unchecked.values_list("pk", flat=True):
         if (pk, Subject.WEBHOOKS) not in resting:

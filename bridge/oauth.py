@@ -28,7 +28,7 @@ from bridge.cards import nudge
 from bridge.configuration import establishing
 from bridge.configuration.addresses import given_by_staff
 from bridge.errors import ConfigurationError, KommoError
-from bridge.kommo import auth
+from bridge.kommo import oauth_tokens
 from bridge.kommo.hosts import address_of, is_loopback
 from bridge.models import Account
 
@@ -46,7 +46,7 @@ def begin(request: HttpRequest, account_id: int, *, back_to: str = "") -> HttpRe
         return _back(account, back_to)
     state = secrets.token_urlsafe(32)
     request.session[SESSION_KEY] = {"state": state, "account": account.pk, "back_to": back_to}
-    url = auth.consent_url(
+    url = oauth_tokens.consent_url(
         account.base_url, client_id=account.client_id, redirect_uri=account.redirect_uri, state=state
     )
     return redirect(url)
@@ -75,7 +75,7 @@ def consented(request: HttpRequest) -> HttpResponse:
 
 def _exchange(account: Account, code: str, referer: str) -> None:
     account.base_url = _named(referer, account)
-    pair = auth.exchange_code(
+    pair = oauth_tokens.exchange_code(
         account.base_url,
         client_id=account.client_id,
         client_secret=account.client_secret,
@@ -105,7 +105,11 @@ def uninstalled(request: HttpRequest) -> HttpResponse:
     # Anybody calls this address; no database is asked for what it cannot hold.
     for account in Account.objects.filter(client_id=given["client_uuid"].replace("\0", "")):
         known = str(account.kommo_account_id or "") == given["account_id"]
-        if known and account.client_secret and auth.uninstall_signature_is_valid(**given, secret=account.client_secret):
+        if (
+            known
+            and account.client_secret
+            and oauth_tokens.uninstall_signature_is_valid(**given, secret=account.client_secret)
+        ):
             reason = "the integration was removed in Kommo; connect it again"
             account_state.pause(account, reason=reason, now=timezone.now())
             return HttpResponse(status=200)

@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from bridge import traits
 from bridge.accounts import catalogue as catalogues
-from bridge.accounts import subscription
+from bridge.accounts import webhook_subscription
 from bridge.cards.plan import LOST_STATUS_ID
 from bridge.errors import BridgeError, KommoError, KommoRejectedError
 from bridge.inbound.probes import NAME, is_one
-from bridge.kommo import auth
+from bridge.kommo import oauth_tokens
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import UserReply
 from bridge.models import Account
@@ -309,7 +309,7 @@ class Probe:
         self._note(f"{MANY_IDS} ids in one request", "answered", str(status), status < 300)
 
     def _rights(self) -> None:
-        scopes = auth.claims(self.account.access_token).get("scopes")
+        scopes = oauth_tokens.claims(self.account.access_token).get("scopes")
         told = ", ".join(map(str, scopes)) if isinstance(scopes, list) else "not told"
         self._note("scopes of the token", "crm", told, not isinstance(scopes, list) or "crm" in scopes)
         for asked, path in (
@@ -327,7 +327,7 @@ class Probe:
         has = any(str(one["value"]).upper() == "MOB" for enums in kinds for one in enums)
         self._note("the phone kind MOB", "there", "there" if has else "missing", has)
         if self.account.webhook_destination:
-            subscription.subscribe(self.account, self.client, self.account.webhook_destination)
+            webhook_subscription.subscribe(self.account, self.client, self.account.webhook_destination)
             refused = self.account.traits.get(Trait.REFUSED_SETTINGS, [])
             self._note(
                 "news a webhook may bring", "all", f"not {', '.join(refused)}" if refused else "all", not refused

@@ -15,9 +15,9 @@ from typing import Any
 
 from bridge.cards import ownership
 from bridge.cards.desired import Gaps, shown_name, tag, wanted_fields
-from bridge.cards.observe import persons_name
+from bridge.cards.observed import persons_name
 from bridge.cards.value_mapping import is_adoptable, our_value
-from bridge.kommo import fields
+from bridge.kommo import custom_field_values
 from bridge.models import Account, Card, Catalogue
 from bridge.traits import form_of
 from leads.models import FieldMapping, Lead
@@ -79,7 +79,7 @@ def said(lead: Lead, attribute: str) -> Any:
 def _name(card: Card, account: Account, since: datetime) -> Iterator[_Line]:
     ours = shown_name(str(said(card.lead, "name") or ""), form_of(account))
     theirs = persons_name(card.observed.get("name") or "", card.kommo_lead_id or 0)
-    agrees = fields.same_name(theirs, ours)
+    agrees = custom_field_values.same_name(theirs, ours)
     yield "name", _verdict(bool(ours), bool(theirs), agrees, _is_theirs(card, "name", since)), ours, theirs
 
 

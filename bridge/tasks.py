@@ -22,14 +22,14 @@ from bridge import alerts, crew, heartbeat, host, metrics, personal_data, retent
 from bridge.accounts import (
     account_state,
     catalogue,
-    clock,
     connection,
+    database_clock,
     permissions,
     rate_limit,
     refusals,
-    room,
-    subscription,
+    room_for_leads,
     troubles,
+    webhook_subscription,
 )
 from bridge.accounts.leases import alone
 from bridge.accounts.troubles import Subject
@@ -42,9 +42,9 @@ from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.errors import KommoError, KommoHeldError
 from bridge.inbound import chat_replies, feed, places, reconciliation
 from bridge.intakes import processing as intakes
-from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
+from bridge.kommo.parallel_calls import Abreast
 from bridge.models import Account
 from bridge.webhooks import processing
 from followups import dispatch
@@ -94,7 +94,7 @@ def beat() -> None:
 def deliver(account_id: int) -> None:
     """Bring every due card of one account up to date, unless another worker is at it."""
     heartbeat.progress()
-    now = clock.now()
+    now = database_clock.now()
     lease = outbox.lease(account_id, now=now)
     if not lease:
         return
@@ -147,7 +147,7 @@ def poll(account_id: int, full: bool = False) -> None:
             comparison.changed_since(until=timezone.now() + LONGEST_COMPARING)
             feed.look(account, client, now=timezone.now())
         report = comparison.report
-        subscription.note_missed(account, report.missed, now=timezone.now())
+        webhook_subscription.note_missed(account, report.missed, now=timezone.now())
         if not report.is_clean:
             log.info("drift_found", account=account_id, cards=len(report.drifted), gone=len(report.gone))
 
@@ -204,7 +204,7 @@ def check_subscription(account_id: int) -> None:
     heartbeat.progress()
     with _asking(Subject.WEBHOOKS, account_id) as asked:
         if asked is not None:
-            subscription.check(*asked, now=timezone.now())
+            webhook_subscription.check(*asked, now=timezone.now())
 
 
 @_beside_others
@@ -218,7 +218,7 @@ def look_at_catalogue(account_id: int) -> None:
                 nudge.send(account_id)
             permissions.look(*asked, now=timezone.now())
             traits.look(*asked)
-            room.look(*asked, now=timezone.now())
+            room_for_leads.look(*asked, now=timezone.now())
 
 
 @_beside_others

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from bridge.kommo.client import KommoClient
-from bridge.kommo.fields import TEXT_LIMIT, TEXTAREA_LIMIT, Form
+from bridge.kommo.custom_field_values import TEXT_LIMIT, TEXTAREA_LIMIT, Form
 from bridge.kommo.replies import AccountReply
 from bridge.models import Account
 
@@ -42,7 +42,7 @@ class Trait(StrEnum):
     REFUSED_SETTINGS = "refused_settings"  # what a webhook may not be subscribed to
     NAMELESS = "nameless"  # ids of users in whose name Kommo lets us write nothing
     PERMISSIONS = "permissions"  # what our user may do (bridge/accounts/permissions.py)
-    # how many leads and contacts there are, and may be, and when that was asked (bridge/accounts/room.py)
+    # how many leads and contacts there are, and may be, and when that was asked (bridge/accounts/room_for_leads.py)
     ROOM = "room"
     PROBED_AT = "probed_at"  # when `kommo_probe` last measured it
 

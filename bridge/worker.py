@@ -32,7 +32,7 @@ from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from bridge import host
-from bridge.accounts import clock
+from bridge.accounts import database_clock
 from bridge.agent import agent_events
 from bridge.cards import nudge, write_ahead
 from bridge.channels import carrying
@@ -330,7 +330,7 @@ def free_dead_leases(now: datetime) -> None:
     for pk, holder in accounts.values_list("pk", "lease_holder"):
         if host.is_dead(holder):
             # First, while the dead one still keeps others away.
-            write_ahead.cut_off(pk, now=now + clock.skew())
+            write_ahead.cut_off(pk, now=now + database_clock.skew())
             Account.objects.filter(pk=pk, lease_holder=holder).update(lease_holder="", lease_until=None)
     works = WorkLease.objects.filter(until__gt=now, holder__startswith=machine)
     for pk, holder in works.values_list("pk", "holder"):

@@ -18,7 +18,7 @@ from django.utils import timezone, translation
 from hypothesis import settings
 
 from bridge import due, tasks
-from bridge.accounts import clock
+from bridge.accounts import database_clock
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
 from bridge.cards.outbox import Lease
@@ -26,7 +26,7 @@ from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
 from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.kommo import transport
-from bridge.kommo.abreast import Abreast
+from bridge.kommo.parallel_calls import Abreast
 from bridge.models import Account, CallSlot, Card
 from kommo_sandbox.server import SandboxServer
 from kommo_sandbox.staff import Kommo
@@ -130,8 +130,8 @@ def no_language_stays_active() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database's clock is this host's: tests let time pass for this process alone."""
-    monkeypatch.setattr(clock, "_measured", None)
-    monkeypatch.setattr(clock, "measure", timedelta)
+    monkeypatch.setattr(database_clock, "_measured", None)
+    monkeypatch.setattr(database_clock, "measure", timedelta)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.db.models import F, Q
 
-from bridge.accounts import room, troubles
+from bridge.accounts import room_for_leads, troubles
 from bridge.cards.backoff import doubled
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
@@ -75,7 +75,7 @@ def reopen(account: Account, *, now: datetime) -> bool:
     What was refused to some calls alone is tried again at once, too.
     """
     troubles.wake(account.pk, now=now)
-    room.try_again(account.pk, now=now)
+    room_for_leads.try_again(account.pk, now=now)
     return _open(Q(pk=account.pk, paused_by=Account.PausedBy.KOMMO), now=now, refusals=0)
 
 
@@ -121,7 +121,7 @@ def _open(which: Q, *, now: datetime, **more: object) -> bool:
     )
     for pk in Account.objects.filter(which).values_list("pk", flat=True) if opened else ():
         troubles.wake(pk, now=now)
-        room.try_again(pk, now=now)
+        room_for_leads.try_again(pk, now=now)
         log.info("account_resumed", account=pk, at=now.isoformat())
     return bool(opened)
 

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from django.db import models, transaction
 
-from bridge.accounts import stage_names
+from bridge.accounts import renamed_in_kommo
 from bridge.accounts.refusals import aside
 from bridge.cards.outbox import requeue
 from bridge.errors import KommoError
@@ -78,7 +78,7 @@ def _store(account: Account, before: Catalogue | None, found: dict[str, Any]) ->
             _follow_renamed_phone_fields(account, before.lead_fields, found["lead_fields"])
         row, _ = Catalogue.objects.update_or_create(account=account, defaults=found)
         if "pipelines" in found:
-            stage_names.remember(account, found["pipelines"])
+            renamed_in_kommo.remember(account, found["pipelines"])
     # As it will be read: tuples are lists there.
     row.refresh_from_db()
     row.account = account

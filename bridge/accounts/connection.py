@@ -20,7 +20,7 @@ from bridge.errors import (
     KommoRateLimitError,
     KommoUnreachableError,
 )
-from bridge.kommo import auth
+from bridge.kommo import oauth_tokens
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import is_block
 from bridge.kommo.throttle import Pace, Share
@@ -82,7 +82,7 @@ def follow_renaming(account: Account) -> Account:
     Asked when Kommo has refused us. The new address counts only when the same account answers there.
     """
     try:
-        found = auth.new_base_url(account.base_url, account.access_token, account.refresh_token)
+        found = oauth_tokens.new_base_url(account.base_url, account.access_token, account.refresh_token)
         if found == account.base_url:
             return account
         reply = KommoClient(found, AccountToken(account), DatabasePace(account), on_call=_count).account()
@@ -146,7 +146,7 @@ def _renew(account: Account) -> bool:
         if is_block(error):
             raise
         try:
-            account.base_url = auth.new_base_url(account.base_url, account.access_token, account.refresh_token)
+            account.base_url = oauth_tokens.new_base_url(account.base_url, account.access_token, account.refresh_token)
             pair = _exchange(account)
         except KommoAccessError as refused:
             if is_block(refused):
@@ -158,7 +158,7 @@ def _renew(account: Account) -> bool:
     return True
 
 
-def _exchange(account: Account) -> auth.TokenPair:
+def _exchange(account: Account) -> oauth_tokens.TokenPair:
     """Exchange the refresh token; after a refusal, the one it replaced. Raises KommoError.
 
     Kommo takes the older token until the pair it was exchanged for has been used, which is how a pair
@@ -172,7 +172,7 @@ def _exchange(account: Account) -> auth.TokenPair:
         return _exchange_token(account, account.previous_refresh_token)
 
 
-def _exchange_token(account: Account, refresh_token: str) -> auth.TokenPair:
+def _exchange_token(account: Account, refresh_token: str) -> oauth_tokens.TokenPair:
     """Exchange one refresh token, once more after a lost answer. Raises KommoError."""
     arguments = {
         "client_id": account.client_id,
@@ -181,14 +181,14 @@ def _exchange_token(account: Account, refresh_token: str) -> auth.TokenPair:
         "refresh_token": refresh_token,
     }
     try:
-        return auth.refresh(account.base_url, **arguments)
+        return oauth_tokens.refresh(account.base_url, **arguments)
     except (KommoAccessError, KommoRateLimitError):
         raise
     except KommoError:
-        return auth.refresh(account.base_url, **arguments)
+        return oauth_tokens.refresh(account.base_url, **arguments)
 
 
-def store_tokens(account: Account, pair: auth.TokenPair) -> None:
+def store_tokens(account: Account, pair: oauth_tokens.TokenPair) -> None:
     """Store a new pair, with the address it came from, before anybody uses it."""
     account.previous_refresh_token = account.refresh_token
     account.access_token, account.refresh_token = pair.access_token, pair.refresh_token

@@ -25,9 +25,9 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from bridge import heartbeat, host
-from bridge.accounts import clock
+from bridge.accounts import database_clock
 from bridge.errors import KommoHeldError
-from bridge.kommo.distance import Distance, Trip
+from bridge.kommo.arrival_times import Distance, Trip
 from bridge.kommo.throttle import Lane, Permit
 from bridge.models import Account, CallSlot
 from common.statements import Select, Update
@@ -164,7 +164,7 @@ class DatabasePace:
     def hold_all(self, until: datetime) -> None:
         """Keep every call of the account back until then, in all processes: Kommo asked for a pause."""
         self._ensure_slots()
-        until += clock.skew()
+        until += database_clock.skew()
         with transaction.atomic():
             self._look(locked=True)
             CallSlot.objects.filter(account_id=self._ceiling_id, free_at__lt=until).update(free_at=until, permit="")

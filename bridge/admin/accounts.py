@@ -16,7 +16,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from bridge import oauth
-from bridge.accounts import account_state, shadow
+from bridge.accounts import account_state, leaving_shadow
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
 from bridge.cards import nudge
@@ -161,4 +161,4 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     @admin.action(description=_("Leave shadow: send from now on"))
     def unshadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
-            shadow.leave(account, now=timezone.now())
+            leaving_shadow.leave(account, now=timezone.now())

@@ -24,7 +24,7 @@ from bridge.admin.base import Tones
 from bridge.admin.paging import LogAdmin
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
-from bridge.cards.waiting import wait_of
+from bridge.cards.why_cards_wait import wait_of
 from bridge.delivery import forgetting
 from bridge.errors import DriftError
 from bridge.inbound import drifts, missing_leads

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from bridge.accounts import staleness
+from bridge.accounts import handoff_unknown
 from bridge.models import AgentEvent, Card, IntakeCall, WebhookEvent
 from followups import lead_for_agent
 from leads import may_speak, untold_messages
@@ -70,7 +70,9 @@ def _gather(ids: Sequence[UUID], now: datetime) -> int:
 def _tell(leads: Sequence[Lead], said: Sequence[Message], now: datetime) -> None:
     people = lead_for_agent.people(leads)
     cards = Card.objects.filter(lead__in=leads).select_related("account")
-    in_doubt = {card.lead_id for card in cards if card.kommo_lead_id and staleness.unknown_since(card.account, now)}
+    in_doubt = {
+        card.lead_id for card in cards if card.kommo_lead_id and handoff_unknown.unknown_since(card.account, now)
+    }
     answers = _answered_by_bots(said)
     by_id = {lead.pk: lead for lead in leads}
     events = []

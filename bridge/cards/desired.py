@@ -9,7 +9,7 @@ from typing import Any
 from bridge.cards.ownership import THEIRS, held_against, said_tags
 from bridge.cards.plan import LOST_STATUS_ID, MAX_NAME_LENGTH, Desired, DesiredField, TagFamily
 from bridge.cards.refused_parts import left_out
-from bridge.kommo import fields
+from bridge.kommo import custom_field_values
 from bridge.models import Account, Card, Catalogue
 from bridge.traits import form_of
 from common.name_spellings import name_key
@@ -176,7 +176,7 @@ def wanted_fields(
     facts: dict[str, Any],
     catalogue: Catalogue | None,
     gaps: Gaps,
-    form: fields.Form = fields.CAREFUL,
+    form: custom_field_values.Form = custom_field_values.CAREFUL,
     *,
     taken_back: Container[str],
 ) -> list[DesiredField]:
@@ -212,11 +212,11 @@ def wanted_fields(
             enum_ids = [one for one in found if one is not None]
         type_ = field_type(mapping, catalogue)
         try:
-            values = fields.to_kommo(type_, value, enum_ids, form)
+            values = custom_field_values.to_kommo(type_, value, enum_ids, form)
         except ValueError as error:
             gaps.said.append(f"“{mapping.kommo_field}” cannot show {value!r}: {error}")
             continue
-        comparable = fields.from_kommo(type_, values, form.zone)
+        comparable = custom_field_values.from_kommo(type_, values, form.zone)
         wanted.append(DesiredField(mapping.kommo_field_id, mapping.attribute, values, comparable, type_, form))
     return wanted
 
@@ -242,7 +242,7 @@ def _options(mapping: FieldMapping, catalogue: Catalogue | None) -> dict[str, in
 def field_type(mapping: FieldMapping, catalogue: Catalogue | None) -> str:
     """Return the type in which a mapping is written: that of the account's field, if it can show ours at all."""
     theirs = str((_field(mapping, catalogue) or {}).get("type") or "")
-    return theirs if fields.same_kind(mapping.type, theirs) else mapping.type
+    return theirs if custom_field_values.same_kind(mapping.type, theirs) else mapping.type
 
 
 def _field(mapping: FieldMapping, catalogue: Catalogue | None) -> dict[str, Any] | None:
@@ -264,14 +264,14 @@ def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:
     )
 
 
-def shown_name(name: str, form: fields.Form) -> str:
+def shown_name(name: str, form: custom_field_values.Form) -> str:
     """Return a lead's name as its card shows it."""
-    return (name if form.keeps_emoji else fields.without_emoji(name))[:MAX_NAME_LENGTH]
+    return (name if form.keeps_emoji else custom_field_values.without_emoji(name))[:MAX_NAME_LENGTH]
 
 
 def tag(template: str, value: object) -> str:
     """Return the tag for a value: lower case, spaces as `_`, accents kept, no emoji."""
-    text = "_".join(fields.without_emoji(str(value)).lower().split())
+    text = "_".join(custom_field_values.without_emoji(str(value)).lower().split())
     return template.replace("{value}", text)[:MAX_TAG_LENGTH]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.cards.desired import Gaps, shown_facts, shown_mappings, shown_name, wanted_fields, wanted_tags
 from bridge.cards.plan import DesiredField
-from bridge.kommo.fields import same_name
+from bridge.kommo.custom_field_values import same_name
 from bridge.models import Catalogue
 from bridge.traits import form_of
 from leads.models import Lead

@@ -6,7 +6,7 @@ own user and not newer than the write, shows the form in which Kommo keeps it: w
 in `Card.kept_forms`: {"name" | "fields": {id}: {"sent", "held"}, "tags": [kept by nobody]}, and every later reading of
 that form is read as what we sent. A tag that Kommo dropped is sent again, once.
 
-Known forms (a day, a text without its emoji, an unticked box: bridge/kommo/fields.py) need no such proof.
+Known forms (a day, a text without its emoji, an unticked box: bridge/kommo/custom_field_values.py) need no such proof.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.cards.observe import persons_name
-from bridge.kommo import fields
+from bridge.cards.observed import persons_name
+from bridge.kommo import custom_field_values
 from bridge.kommo.replies import LeadReply
 from bridge.models import Card
 
@@ -127,7 +127,7 @@ def _said(
     if held in expected:
         return held
     for value in expected:
-        if fields.is_form_of(type_, held, value):
+        if custom_field_values.is_form_of(type_, held, value):
             return value
     form = forms.get(subject)
     for value in expected:

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import JSONField
 
 from bridge import metrics
-from bridge.cards.entry import Entry
+from bridge.cards.batch_entry import Entry
 from bridge.models import Card, Delivery
 from common.statements import Select, insert, update
 from leads.models import Event, Lead

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from bridge.kommo import fields
+from bridge.kommo import custom_field_values
 
 # The same in every Kommo pipeline.
 LOST_STATUS_ID = 143
@@ -38,11 +38,11 @@ class DesiredField:
     values: list[dict[str, Any]] | None
     comparable: Any
     type: str = ""
-    form: fields.Form = fields.CAREFUL
+    form: custom_field_values.Form = custom_field_values.CAREFUL
 
     def agrees(self, held: Any) -> bool:
         """Say whether the field shows it, if only in another form."""
-        return fields.agrees(self.type, self.comparable, held, self.form)
+        return custom_field_values.agrees(self.type, self.comparable, held, self.form)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ Part = dict[str, Any]
 def _plan_name(desired: Desired, observed: Observed, body: Part, effect: Part) -> None:
     # A lead whose name nobody knows yet does not rename a card that has one.
     name = desired.name[:MAX_NAME_LENGTH]
-    is_there = fields.same_name(observed.known.get("name") or "", name)
+    is_there = custom_field_values.same_name(observed.known.get("name") or "", name)
     if desired.lead_named and name and ("name" in observed.in_doubt or not is_there):
         body["name"] = effect["name"] = name
 

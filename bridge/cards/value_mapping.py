@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bridge.cards.desired import enum_id, field_type
-from bridge.kommo.fields import Form
+from bridge.kommo.custom_field_values import Form
 from bridge.models import Catalogue
 from bridge.traits import Trait, form_of
 from common.name_spellings import name_key

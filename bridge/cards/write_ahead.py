@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from bridge.cards.entry import Entry
+from bridge.cards.batch_entry import Entry
 from bridge.cards.ledger import Call, delivery_of, locked, settle_each
 from bridge.cards.ownership import said_before_write
 from bridge.cards.plan import Operation, combine_doubts

@@ -17,7 +17,7 @@ from bridge.accounts.connection import client_for
 from bridge.cards.plan import apply, combine_doubts
 from bridge.channels.sending import Outcome, Part, Person, Sent, words
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
-from bridge.kommo import fields
+from bridge.kommo import custom_field_values
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose
 from bridge.models import Account, Card, Trouble
@@ -48,7 +48,7 @@ def limit(account: Account | None, settings: dict[str, str]) -> int:
 
 def changed(text: str) -> tuple[str, list[str]]:
     """Return the text as it can leave, and what of it cannot leave as it was meant."""
-    plain = "\n".join(fields.without_emoji(line) for line in text.splitlines())
+    plain = "\n".join(custom_field_values.without_emoji(line) for line in text.splitlines())
     notes = [NO_EMOJI] if plain != "\n".join(text.splitlines()) else []
     if "http://" in text or "https://" in text:
         notes.append(LINKS)
@@ -103,7 +103,7 @@ def send(account: Account, settings: dict[str, str], person: Person, part: Part,
         return Sent(Outcome.FAILED, f"“{bot[:40]}” is no id of a bot", rests=RUN_REFUSED_FOR)
     assert person.kommo_lead_id is not None
     values = [{"field_id": field["id"], "values": [{"value": part.text}]}]
-    effect = {"fields": {str(field["id"]): fields.from_kommo(field["type"], values[0]["values"])}}
+    effect = {"fields": {str(field["id"]): custom_field_values.from_kommo(field["type"], values[0]["values"])}}
     _note_ours(person, effect, is_there=False)
     try:
         client.update_leads([{"id": person.kommo_lead_id, "custom_fields_values": values}])

@@ -17,7 +17,7 @@ from bridge.accounts import catalogue, refusals, troubles
 from bridge.accounts.connection import client_for
 from bridge.cards.plan import apply, combine_doubts
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
-from bridge.kommo import fields
+from bridge.kommo import custom_field_values
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.models import Account, Card, Trouble
@@ -49,7 +49,7 @@ class Salesbot:
             return Result(Outcome.RETRY, obstacle)
         values = [{"field_id": field["id"], "values": [{"value": message.text}]}]
         client = client_for(card.account)
-        effect = {"fields": {str(field["id"]): fields.from_kommo(field["type"], values[0]["values"])}}
+        effect = {"fields": {str(field["id"]): custom_field_values.from_kommo(field["type"], values[0]["values"])}}
         _note_ours(card, effect, is_there=False)
         try:
             client.update_leads([{"id": card.kommo_lead_id, "custom_fields_values": values}])

@@ -15,14 +15,14 @@ from django.conf import settings
 from django.utils import translation
 
 from bridge import traits
-from bridge.accounts import account_state, permissions, stage_names, subscription
+from bridge.accounts import account_state, permissions, renamed_in_kommo, webhook_subscription
 from bridge.accounts import catalogue as catalogues
 from bridge.cards import nudge, outbox
 from bridge.configuration import matching, phone_fields
 from bridge.configuration.first_start import ensure_webhook_secret
 from bridge.errors import ConfigurationError, KommoAccessError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.fields import same_kind
+from bridge.kommo.custom_field_values import same_kind
 from bridge.models import Account
 from bridge.traits import Trait
 from common.name_spellings import name_key
@@ -185,7 +185,7 @@ class Connection:
             status = self._create_status(stage, found, before[-1].kommo_status_id if before else None)
         stage.kommo_status_id = status["id"]
         stage.save(update_fields=["kommo_status_id"])
-        stage_names.remember(self.account, self.catalogue.pipelines)
+        renamed_in_kommo.remember(self.account, self.catalogue.pipelines)
         return True
 
     def _create_status(self, stage: Stage, found: dict[str, Any], previous: int | None) -> dict[str, Any]:
@@ -290,8 +290,8 @@ class Connection:
         if previous and previous != destination and previous in existing:
             self.client.unsubscribe(previous)
         hook = existing.get(destination)
-        if hook is None or hook.disabled or set(subscription.wanted(self.account)) - set(hook.settings):
-            subscription.subscribe(self.account, self.client, destination, hook.settings if hook else ())
+        if hook is None or hook.disabled or set(webhook_subscription.wanted(self.account)) - set(hook.settings):
+            webhook_subscription.subscribe(self.account, self.client, destination, hook.settings if hook else ())
             self.report.done.append("webhook subscribed")
         else:
             self.report.done.append("webhook already subscribed")

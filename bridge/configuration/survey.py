@@ -24,7 +24,7 @@ from bridge.configuration.connecting import (
     status_of,
 )
 from bridge.kommo.client import KommoClient
-from bridge.kommo.fields import same_kind
+from bridge.kommo.custom_field_values import same_kind
 from bridge.models import Account, Catalogue
 from common.name_spellings import name_key
 from leads.models import FieldMapping, Pipeline, Stage

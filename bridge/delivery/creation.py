@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from bridge.accounts import clock
+from bridge.accounts import database_clock
 from bridge.cards import kept_forms
 from bridge.cards.ledger import AWAY
 from bridge.inbound import absence, adoption, look_up
@@ -54,7 +54,7 @@ def look_up_created(
     wait and are looked up again. Raises KommoError when Kommo could not be asked; then nothing is decided.
     """
     looked_up = LookedUp()
-    asked_at = clock.now()
+    asked_at = database_clock.now()
     for start in range(0, len(cards), LOOK_UP_SIZE):
         looked_up |= look_up.find(account, client, cards[start : start + LOOK_UP_SIZE])
     found = looked_up.leads

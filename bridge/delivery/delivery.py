@@ -7,8 +7,8 @@ on the card until Kommo confirms it, so a process may die at any line of this fi
 leads to is in bridge/delivery/setbacks.py.
 
 Several batches are under way at once, of different cards: one thread decides, declares and settles, others wait for
-the answers (bridge/kommo/abreast.py). What goes wrong with a batch is dealt with one call after the other, and so are
-cards that are in trouble: when they leave, nothing else is under way that could suffer with them.
+the answers (bridge/kommo/parallel_calls.py). What goes wrong with a batch is dealt with one call after the other, and
+so are cards that are in trouble: when they leave, nothing else is under way that could suffer with them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from django.db import DatabaseError, InterfaceError
 
 from bridge import heartbeat
 from bridge.accounts import catalogue as catalogues
-from bridge.accounts import clock, room
+from bridge.accounts import database_clock, room_for_leads
 from bridge.cards import outbox, write_ahead
 from bridge.cards.backoff import batches
+from bridge.cards.batch_entry import Entry
 from bridge.cards.desired import desired
-from bridge.cards.entry import Entry
 from bridge.cards.ledger import Call
 from bridge.cards.outbox import Lease, due_cards
 from bridge.cards.plan import Desired, Observed, Operation, plan
@@ -38,8 +38,8 @@ from bridge.delivery.creation import look_up_created
 from bridge.delivery.setbacks import Setbacks
 from bridge.errors import KommoError
 from bridge.inbound import adoption, missing_leads
-from bridge.kommo.abreast import Answer, Calls
 from bridge.kommo.client import KommoClient
+from bridge.kommo.parallel_calls import Answer, Calls
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
 from common.statements import Select
@@ -86,7 +86,7 @@ class Drain:
     lease: Lease
     client: KommoClient
     calls: Calls
-    clock: Callable[[], datetime] = clock.now
+    clock: Callable[[], datetime] = database_clock.now
     # Asked before each batch: whether this process is about to end.
     is_over: Callable[[], bool] = lambda: False
     catalogue: Catalogue | None = None
@@ -180,8 +180,8 @@ class Drain:
             return self.look_up(unsure)
         if blind := self._blind_moves(updates):
             return self._read_again(blind)
-        if creates and (closed := room.standing(self.account.pk)):
-            creates = room.let_in(creates, closed, now=self.clock())
+        if creates and (closed := room_for_leads.standing(self.account.pk)):
+            creates = room_for_leads.let_in(creates, closed, now=self.clock())
         unknown = [entry for entry in creates if not person_look_up.is_looked_for(entry.card, now=self.clock())]
         if unknown:
             # Updates that are ready leave with this round; whoever is new is looked for, some at a time.
@@ -290,18 +290,18 @@ class Drain:
             return send(entries)
 
     def _create(self, entries: list[Entry]) -> bool:
-        closed = room.standing(self.account.pk)
+        closed = room_for_leads.standing(self.account.pk)
         if closed and closed.next_at > self.clock():
             # Refused to the group before this one.
-            room.park([entry.card.pk for entry in entries], until=closed.next_at)
+            room_for_leads.park([entry.card.pk for entry in entries], until=closed.next_at)
             return True
         return self._send(entries, "create_leads_complex", self._created, again=self._create)
 
     def _created(self, entries: list[Entry], answers: list[Any]) -> bool:
         merged = delivery_outcomes.created(entries, answers, call=self.newest_call(), now=self.clock())
         self._succeeded(len(answers))
-        if answers and room.standing(self.account.pk):
-            room.opened(self.account.pk, now=self.clock())
+        if answers and room_for_leads.standing(self.account.pk):
+            room_for_leads.opened(self.account.pk, now=self.clock())
         return self._read_merged(merged)
 
     def _update(self, entries: list[Entry]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bridge.cards import backoff, kept_forms, refused_parts
-from bridge.cards.entry import Entry
+from bridge.cards.batch_entry import Entry
 from bridge.cards.ledger import AWAY, Call, delivery_of, erased, leave_the_outbox, settle_each
 from bridge.cards.ownership import after_write, said_after_write
 from bridge.cards.plan import Operation, apply, contested

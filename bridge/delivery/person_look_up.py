@@ -12,14 +12,14 @@ from itertools import islice
 
 from django.db.models import Q
 
-from bridge.accounts import clock, refusals, troubles
+from bridge.accounts import database_clock, refusals, troubles
 from bridge.cards.plan import CLOSED_STATUS_IDS
 from bridge.errors import KommoError
 from bridge.inbound import adoption, inbound_leads, people
 from bridge.inbound.look_up import LEADS_PER_READ, SEARCHED_DIGITS, has_phone
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
-from bridge.kommo.shapes import ReplyShapeError
+from bridge.kommo.reply_values import ReplyShapeError
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble
 from bridge.traits import Trait
@@ -51,7 +51,7 @@ def look_for_people(
     everybody else who is due. Where Kommo refuses us its contacts nobody can be looked for by them: that is told, and
     whoever writes gets their card.
     """
-    asked_at = clock.now()
+    asked_at = database_clock.now()
     lane = Lane.LIVE if any(card.lane == Card.Lane.LIVE for card in cards) else Lane.BULK
     crowd = [card for card in cards if not card.named_lead_id]
     if len(crowd) > FEW and _look_for_crowd(account, client, crowd, catalogue, lane, now):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from bridge.accounts import clock
+from bridge.accounts import database_clock
 from bridge.inbound.adoption import adopt_each
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
@@ -72,11 +72,11 @@ def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence
     for start in range(0, len(cards), LEADS_PER_READ):
         cards_by_id = {card.kommo_lead_id: card for card in cards[start : start + LEADS_PER_READ]}
         ids = [kommo_id for kommo_id in cards_by_id if kommo_id]
-        read_at = clock.now()
+        read_at = database_clock.now()
         found = client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
         replies = {reply.id: reply for reply in found if reply.id in cards_by_id and not reply.is_deleted}
         by_card = {cards_by_id[kommo_id].pk: reply for kommo_id, reply in replies.items()}
-        seen = adopt_each(by_card, catalogue, read_at=read_at, now=clock.now(), found_by="before a move")
+        seen = adopt_each(by_card, catalogue, read_at=read_at, now=database_clock.now(), found_by="before a move")
         _put_off([pk for pk, findings in seen.items() if findings.error])
         missing |= {card.pk for kommo_id, card in cards_by_id.items() if kommo_id not in replies}
     return missing
@@ -84,4 +84,4 @@ def read_again(client: KommoClient, catalogue: Catalogue | None, cards: Sequence
 
 def _put_off(card_ids: Sequence[int]) -> None:
     waiting = Card.objects.filter(pk__in=card_ids, state__in=Card.PENDING) if card_ids else Card.objects.none()
-    waiting.update(state=Card.State.RETRYING, due_at=clock.now() + READ_AGAIN_AFTER, waiting_reason=UNREAD)
+    waiting.update(state=Card.State.RETRYING, due_at=database_clock.now() + READ_AGAIN_AFTER, waiting_reason=UNREAD)

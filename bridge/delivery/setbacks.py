@@ -14,10 +14,10 @@ from typing import Protocol
 
 import structlog
 
-from bridge.accounts import account_state, refusals, room
+from bridge.accounts import account_state, refusals, room_for_leads
 from bridge.cards import outbox
 from bridge.cards.backoff import REST_CAP, delay
-from bridge.cards.entry import Entry
+from bridge.cards.batch_entry import Entry
 from bridge.cards.ledger import Call
 from bridge.cards.plan import Operation
 from bridge.delivery import delivery_outcomes
@@ -140,7 +140,7 @@ class Setbacks:
         if not verdicts and self.suspects is not None:
             return self._suspect(entries[0], error, call)
         if not verdicts and not error.items and self._may_be_full(entries[0]):
-            room.close(self.drain.account.pk, str(error), now=now)
+            room_for_leads.close(self.drain.account.pk, str(error), now=now)
             return self._no_room(entries, error, call)
         if not verdicts:
             verdicts, innocent = [(entry, error, decide(error)) for entry in entries], []
@@ -167,13 +167,15 @@ class Setbacks:
         It is the card when others have been taken since it failed.
         """
         is_create = entry.plan.operation is Operation.CREATE
-        return is_create and (not entry.card.attempts or room.standing(self.drain.account.pk) is not None)
+        return is_create and (not entry.card.attempts or room_for_leads.standing(self.drain.account.pk) is not None)
 
     def _no_room(self, entries: list[Entry], error: KommoError, call: Call) -> bool:
         """Park creates that were refused to the account; whatever else is due goes on."""
-        now, closed = self.drain.clock(), room.standing(self.drain.account.pk)
+        now, closed = self.drain.clock(), room_for_leads.standing(self.drain.account.pk)
         until = closed.next_at if closed else now
-        delivery_outcomes.failed(entries, error, call=call, due_at=until, counts=True, now=now, waits_for=room.NO_ROOM)
+        delivery_outcomes.failed(
+            entries, error, call=call, due_at=until, counts=True, now=now, waits_for=room_for_leads.NO_ROOM
+        )
         return True
 
     def _halve(
@@ -213,8 +215,8 @@ class Setbacks:
         outbox.count_failure([entry.card.pk for entry, *_ in suspects])
         reason = f"{error}; every card is refused and none is named: see that Kommo is paid for and our user may write"
         if first.plan.operation is Operation.CREATE:
-            until = room.close(self.drain.account.pk, reason, now=now)
-            room.park([entry.card.pk for entry, *_ in suspects], until=until)
+            until = room_for_leads.close(self.drain.account.pk, reason, now=now)
+            room_for_leads.park([entry.card.pk for entry, *_ in suspects], until=until)
             return True
         account_state.pause(self.drain.account, reason=reason, now=now)
         return False

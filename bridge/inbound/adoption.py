@@ -26,14 +26,14 @@ from django.db.models import QuerySet
 from bridge.cards import kept_forms, nudge, outbox, ownership, write_ahead
 from bridge.cards.desired import wanted_tags
 from bridge.cards.desired_values import Wishes, wishes
-from bridge.cards.observe import meet_contact, persons_name
-from bridge.cards.observe import observed as observed_of
+from bridge.cards.observed import meet_contact, persons_name
+from bridge.cards.observed import observed as observed_of
 from bridge.cards.plan import MAX_NAME_LENGTH, unanswered
 from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.errors import KommoError
 from bridge.inbound import automations, drifts
 from bridge.kommo.replies import LeadReply
-from bridge.kommo.shapes import ReplyShapeError
+from bridge.kommo.reply_values import ReplyShapeError
 from bridge.models import Account, Card, Catalogue
 from bridge.traits import Trait
 from followups import enrollment

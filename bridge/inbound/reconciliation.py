@@ -15,7 +15,7 @@ from typing import Any
 from django.utils import timezone
 
 from bridge import heartbeat, traits
-from bridge.accounts import account_state, clock
+from bridge.accounts import account_state, database_clock
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts.connection import open_account
 from bridge.cards.plan import CLOSED_STATUS_IDS
@@ -94,7 +94,7 @@ class Comparison:
         if ignored and not self._newest_first(start, from_=start if since else None, until=until):
             return self.report
         while more and not ignored:
-            read_at = clock.now()
+            read_at = database_clock.now()
             if until and read_at >= until:
                 return self.report
             replies, more = self.client.list_leads(page=page, updated_since=start, limit=PAGE, lane=self.lane)
@@ -122,7 +122,7 @@ class Comparison:
         """
         page, more, newest = 1, True, start
         while more:
-            read_at = clock.now()
+            read_at = database_clock.now()
             if until and read_at >= until:
                 return False
             replies, more = self.client.list_leads(page=page, newest_change_first=True, limit=PAGE, lane=self.lane)
@@ -254,7 +254,7 @@ class Comparison:
 
     def _compare_ids(self, ids: Sequence[int]) -> set[int]:
         """Compare leads by id; return the ids of those that are there."""
-        asked_at = clock.now()
+        asked_at = database_clock.now()
         found = self.client.iterate_leads(ids=list(ids), with_=("contacts",), limit=PAGE, lane=self.lane)
         replies = {reply.id: reply for reply in found if reply.id in ids and not reply.is_deleted}
         self._compare(list(replies.values()), asked_at)
@@ -275,7 +275,7 @@ class Comparison:
 
     def look_again(self) -> Report:
         """Look a second time for the leads that were missing; those still not there are gone. Raises KommoError."""
-        asked_at = clock.now()
+        asked_at = database_clock.now()
         there, settled = missing_leads.look_again(self.account, self.client, now=timezone.now())
         self._compare(there, asked_at)
         gone = Card.objects.filter(pk__in=settled.gone).values_list("lead_id", flat=True)
@@ -316,7 +316,7 @@ class Comparison:
         rows = Card.objects.filter(account=self.account, kommo_lead_id__in=ids).exclude(state__in=missing_leads.GONE)
         lost = list(rows) if ids else []
         if not self.dry_run:
-            missing_leads.miss(lost, reason=missing_leads.NOT_FOUND, now=clock.now())
+            missing_leads.miss(lost, reason=missing_leads.NOT_FOUND, now=database_clock.now())
         self.report.missing += [str(card.lead_id) for card in lost]
 
     def _lost(self, ids: Sequence[int], reason: str) -> None:

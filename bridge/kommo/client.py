@@ -10,7 +10,7 @@ from typing import Any, Self
 import requests
 
 from bridge.errors import KommoError, KommoNotFoundError, KommoReplyError
-from bridge.kommo import shapes
+from bridge.kommo import reply_values
 from bridge.kommo.replies import (
     AccountReply,
     ColleagueReply,
@@ -103,7 +103,7 @@ class KommoClient(Transport):
             params.append((f"filter[statuses][{index}][status_id]", str(status_id)))
         params += [("page", str(page)), ("limit", str(LIST_LIMIT))]
         data = self._request("count records", "GET", f"/api/v4/{entity}", query=params, lane=Lane.BULK)
-        rows = {one["id"]: one for one in shapes.embedded(data, entity) if isinstance(one.get("id"), int)}
+        rows = {one["id"]: one for one in reply_values.embedded(data, entity) if isinstance(one.get("id"), int)}
         if entity == "leads":
             # Rows of another shape are nobody's leads.
             rows = {kommo_id: one for kommo_id, one in rows.items() if not self._lead(one).unreadable}
@@ -252,7 +252,7 @@ class KommoClient(Transport):
         if data is None:
             return [], False
         links = data.get("_links") if isinstance(data, dict) else None
-        leads = self._read_each("read leads", shapes.embedded(data, "leads"), self._lead)
+        leads = self._read_each("read leads", reply_values.embedded(data, "leads"), self._lead)
         return leads, bool(isinstance(links, dict) and links.get("next"))
 
     # --- contacts, notes, tasks ---------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from bridge.errors import (
     KommoUnreachableError,
     Rejection,
 )
-from bridge.kommo.shapes import rows, texts
+from bridge.kommo.reply_values import rows, texts
 
 DEFAULT_RETRY_AFTER = timedelta(seconds=5)
 LONGEST_RETRY_AFTER = timedelta(hours=1)

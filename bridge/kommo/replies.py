@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from bridge.kommo.shapes import (
+from bridge.kommo.reply_values import (
     LARGEST_ID,
     ReplyShapeError,
     embedded,

@@ -1,8 +1,8 @@
 """Never more than N calls in any second, as Kommo sees them arrive.
 
 There are N slots. A call takes one before it leaves, and has it until its answer is there. The slot is free again when
-the next call to use it arrives for sure later than one second after this one did: bridge/kommo/distance.py says when
-that is. So with N slots, any second sees at most N arrivals.
+the next call to use it arrives for sure later than one second after this one did: bridge/kommo/arrival_times.py says
+when that is. So with N slots, any second sees at most N arrivals.
 
 A slot whose call never comes back (its process was killed) is free again after the longest a call can take.
 """
@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Protocol
 from uuid import uuid4
 
-from bridge.kommo.distance import WINDOW_SECONDS, Distance, Trip
+from bridge.kommo.arrival_times import WINDOW_SECONDS, Distance, Trip
 
 
 class Lane(Enum):

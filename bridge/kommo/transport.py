@@ -31,11 +31,11 @@ from bridge.errors import (
     KommoServerError,
     KommoUnreachableError,
 )
-from bridge.kommo import shapes
-from bridge.kommo.distance import Trip
+from bridge.kommo import reply_values
+from bridge.kommo.arrival_times import Trip
+from bridge.kommo.bounded_answers import read_whole
 from bridge.kommo.errors import Action, decide, from_answer, read_json
 from bridge.kommo.hosts import check_base_url
-from bridge.kommo.reading import read_whole
 from bridge.kommo.throttle import Lane, Pace, Permit
 
 log = structlog.get_logger(__name__)
@@ -163,7 +163,7 @@ class Transport:
             data = self._request(operation, "GET", path, query=query, lane=lane)
             if data is None:
                 return
-            yield from self._read_each(operation, shapes.embedded(data, key), read)
+            yield from self._read_each(operation, reply_values.embedded(data, key), read)
             links = data.get("_links") if isinstance(data, dict) else None
             if not isinstance(links, dict) or not links.get("next"):
                 return
@@ -180,12 +180,12 @@ class Transport:
         lane: Lane = Lane.LIVE,
     ) -> list[T]:
         data = self._request(operation, method, path, body=body, lane=lane)
-        return self._read_each(operation, shapes.embedded(data, key), read)
+        return self._read_each(operation, reply_values.embedded(data, key), read)
 
     def _read(self, operation: str, data: Any, read: Callable[[Any], T]) -> T:
         try:
             return read(data)
-        except (shapes.ReplyShapeError, AttributeError, TypeError, ValueError) as error:
+        except (reply_values.ReplyShapeError, AttributeError, TypeError, ValueError) as error:
             raise self._unreadable(operation, str(error)) from error
 
     def _strictly(self, operation: str, read: Callable[[Any], T]) -> Callable[[Any], T]:
@@ -198,7 +198,7 @@ class Transport:
         for row in data:
             try:
                 found.append(read(row))
-            except (shapes.ReplyShapeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
+            except (reply_values.ReplyShapeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
                 kommo_id = row.get("id") if isinstance(row, dict) else None
                 log.warning("row_not_read", operation=operation, kommo_id=kommo_id, error=str(error))
         return found

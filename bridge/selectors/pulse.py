@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Case, Count, Min, Q, When
 from django.db.models.functions import TruncMinute
 
-from bridge.accounts import room
+from bridge.accounts import room_for_leads
 from bridge.doctor import WORKER_SILENT_AFTER
 from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
 from bridge.selectors.backlog import MANY, Backlog, backlog
@@ -54,7 +54,7 @@ def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
     lags = sorted(
         lag for outcome, lag in newest[:LAG_OF_NEWEST] if outcome == Delivery.Outcome.DELIVERED and lag is not None
     )
-    pending = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room.NO_ROOM)
+    pending = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room_for_leads.NO_ROOM)
     waiting = pending.aggregate(count=Count("pk"), since=Min("pending_since"))
     heard = [account.webhook_heard_at for account in accounts if account.webhook_heard_at]
     return Pulse(

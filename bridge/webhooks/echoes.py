@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.kommo import fields
+from bridge.kommo import custom_field_values
 from bridge.webhooks import parsing
 
 
@@ -47,4 +47,4 @@ def _same_fields(data: dict[str, Any], held: Mapping[str, Any]) -> bool:
     ours = {field_id: value for field_id, value in held.items() if value is not None}
     if theirs.keys() != ours.keys():
         return False
-    return all(fields.looks_like(ours[field_id], values) for field_id, values in theirs.items())
+    return all(custom_field_values.looks_like(ours[field_id], values) for field_id, values in theirs.items())

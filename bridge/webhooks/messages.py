@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.inbound.chat_replies import Said
-from bridge.kommo.shapes import seconds
+from bridge.kommo.reply_values import seconds
 from bridge.webhooks.parsing import number
 
 # Kommo names the lead `entity`, amoCRM `element`, where 2 is a lead.

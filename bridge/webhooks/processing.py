@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from bridge import heartbeat, metrics
 from bridge.accounts import catalogue as catalogues
-from bridge.accounts import clock, refusals, troubles
+from bridge.accounts import database_clock, refusals, troubles
 from bridge.accounts.connection import open_account
 from bridge.accounts.leases import alone
 from bridge.cards import write_ahead
@@ -149,7 +149,7 @@ def _under_way(current: Round, items: Sequence[WebhookItem]) -> set[int | None]:
     What was deleted or restored is no echo, and does not wait. Nor does anything wait for an answer that was lost.
     """
     ids = {item.kommo_id for item in items if item.entity in LEAD_ENTITIES and item.kommo_id}
-    now = clock.now()
+    now = database_clock.now()
     under_way = Card.objects.filter(
         account=current.account,
         write_settles_at__gt=now + write_ahead.LONGEST_WRITE - LONGEST_WAIT,
@@ -313,7 +313,7 @@ def _read_back(current: Round, ids: Sequence[int], cards: dict[int | None, Card]
 def _read_part(current: Round, ids: list[int], cards: dict[int | None, Card]) -> list[int]:
     """Read one part and give each lead its outcome; return those whose card was settled meanwhile."""
     heartbeat.progress()
-    read_at = clock.now()
+    read_at = database_clock.now()
     replies = {
         reply.id: reply
         for reply in current.client.iterate_leads(ids=ids, with_=("contacts",), limit=LEADS_PER_READ, lane=Lane.LIVE)
@@ -339,7 +339,9 @@ def _lose(current: Round, cards: Sequence[Card]) -> None:
     """Let go of the leads that Kommo says are deleted and does not show; look again for those that are just missing."""
     told_of = [card for card in cards if card.kommo_lead_id in current.deleted]
     settled = missing_leads.settle(current.account, current.client, told_of, reason=VANISHED, now=current.now)
-    missing_leads.miss([card for card in cards if card not in told_of], reason=missing_leads.NOT_FOUND, now=clock.now())
+    missing_leads.miss(
+        [card for card in cards if card not in told_of], reason=missing_leads.NOT_FOUND, now=database_clock.now()
+    )
     for card in cards:
         changed = card.pk in settled.gone or card.pk in settled.followed
         current.outcomes[card.kommo_lead_id or 0] = (Result.ADOPTED if changed else Result.UNCHANGED, "")

@@ -57,7 +57,7 @@ def test_who_calls_anything_at_all_is_known():
     beside = ("packages/kommo-sandbox/src/kommo_sandbox/", "bridge/demo/", "bridge/management/commands/demo.py")
     assert {one for one in found if not one.startswith(beside)} == {
         # Kommo's, by checked addresses.
-        "bridge/kommo/auth.py", "bridge/kommo/transport.py",
+        "bridge/kommo/oauth_tokens.py", "bridge/kommo/transport.py",
         # The agent's, the alerts' and the messenger's, by the operator's.
         "followups/signed_calls.py",
         # Our own (tests/bridge/admin/test_ways.py).

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone, translation
 
 from bridge import alerts, doctor, tasks
-from bridge.accounts import account_state, clock
+from bridge.accounts import account_state, database_clock
 from bridge.doctor import examine, glance
 from bridge.errors import (
     KommoAccessError,
@@ -265,7 +265,7 @@ def test_a_worker_whose_clock_is_ahead_is_named(healthy):
 
 def test_a_clock_that_is_not_the_databases_is_named(healthy, monkeypatch):
     monkeypatch.setattr(connection, "vendor", "postgresql")
-    monkeypatch.setattr(clock, "measure", lambda: timedelta(minutes=-3))
+    monkeypatch.setattr(database_clock, "measure", lambda: timedelta(minutes=-3))
 
     assert [message for check, message in wrong() if check == "clock"] == [
         "this host's clock and the database's differ by 3 min"

@@ -21,7 +21,7 @@ from django.utils import timezone
 from bridge.accounts.connection import AccountToken, client_for
 from bridge.encryption import PREFIX
 from bridge.errors import BridgeError
-from bridge.kommo import auth
+from bridge.kommo import oauth_tokens
 from bridge.models import Account, Delivery
 from leads.models import Event
 from tests.conftest import drain, record
@@ -134,12 +134,12 @@ def test_a_redirect_is_not_followed_and_carries_no_token(account, kommo):
 
     kommo.fault("302", path="/oauth2/access_token", location="/api/v4/account")
     with pytest.raises(BridgeError):
-        auth.refresh(account.base_url, client_id="a", client_secret="b", redirect_uri="c", refresh_token="d")
+        oauth_tokens.refresh(account.base_url, client_id="a", client_secret="b", redirect_uri="c", refresh_token="d")
     assert kommo.journal()[-1]["path"] == "/oauth2/access_token"
 
 
 def test_a_token_that_ends_is_warned_of(account):
     now = timezone.now()
     for days, threshold in ((31, None), (30, 30), (7, 7), (1, 1)):
-        found = auth.warning(now + timedelta(days=days), now=now)
+        found = oauth_tokens.warning(now + timedelta(days=days), now=now)
         assert found == (timedelta(days=threshold) if threshold else None)

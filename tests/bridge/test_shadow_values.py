@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge import shadow_report, tasks
-from bridge.accounts import account_state, shadow
+from bridge.accounts import account_state, leaving_shadow
 from bridge.shadow_values import Verdict
-from tests.bridge.accounts.test_shadow import hear
+from tests.bridge.accounts.test_leaving_shadow import hear
 from tests.conftest import drain, lead_of, record
 from tests.lived_in import BILL, RENT, SOLUTION, UNMAPPED, value
 
@@ -131,7 +131,7 @@ def test_the_page_shows_both_hands_in_both_languages(admin_client, account, pipe
 
 def test_the_page_says_when_there_is_nothing_to_compare(admin_client, account, kommo, watching):
     assert "There is nothing to compare yet" in admin_client.get(reverse("shadow"), headers=ENGLISH).text
-    shadow.leave(account, now=timezone.now())
+    leaving_shadow.leave(account, now=timezone.now())
     assert "No account is in shadow." in admin_client.get(reverse("shadow"), headers=ENGLISH).text
     assert reverse("shadow") not in admin_client.get(reverse("overview-live"), headers=ENGLISH).text
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from bridge import metrics, roles
 from bridge.accounts import account_state
-from bridge.accounts.shadow import leave as leave_shadow
+from bridge.accounts.leaving_shadow import leave as leave_shadow
 from bridge.models import Account, AccountPipeline, AgentEvent, Card
 from followups import staff_actions
 from followups.followups_of_a_day import today

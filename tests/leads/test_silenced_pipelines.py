@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from bridge.accounts import account_state, shadow
+from bridge.accounts import account_state, leaving_shadow
 from leads import silenced_pipelines
 
 pytestmark = pytest.mark.django_db
@@ -16,7 +16,7 @@ def test_a_pipeline_speaks_unless_its_account_is_in_shadow(account, pipeline):
 
     assert silenced_pipelines.reason(pipeline) == "shadow: nothing is said to anybody"
     assert silenced_pipelines.reasons([pipeline.pk, 0]) == {pipeline.pk: "shadow: nothing is said to anybody"}
-    shadow.leave(account, now=timezone.now())
+    leaving_shadow.leave(account, now=timezone.now())
     assert silenced_pipelines.reason(pipeline) == ""
 
 

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from bridge import oauth
-from bridge.accounts import permissions, subscription
+from bridge.accounts import permissions, webhook_subscription
 from bridge.accounts.connection import client_for
 from bridge.admin import record
 from bridge.admin.confirm import asks_again
@@ -226,7 +226,7 @@ def webhook(request: HttpRequest, progress: Progress) -> HttpResponse:
             except BridgeError as error:
                 form.add_error(None, trouble(error))
     shown = destination_for(account, known).replace(account.webhook_secret or "\0", "•" * 8)
-    return show(request, progress, "webhook", form=form, destination=shown, events=subscription.SETTINGS)
+    return show(request, progress, "webhook", form=form, destination=shown, events=webhook_subscription.SETTINGS)
 
 
 @step("ways")

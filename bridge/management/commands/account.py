@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from bridge import shadow_report, standing, stocktaking
-from bridge.accounts import account_state, shadow
+from bridge.accounts import account_state, leaving_shadow
 from bridge.cards import nudge
 from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
@@ -61,6 +61,6 @@ class Command(PagelessCommand):
         elif deed == "shadow":
             done = account_state.enter_shadow(account, now=now, reason=reason)
         else:
-            done = shadow.leave(account, now=now)
+            done = leaving_shadow.leave(account, now=now)
         if not done:
             self.stdout.write("Nothing to do: it stands so already.")

@@ -15,7 +15,7 @@ from bridge.accounts import rate_limit as pace_module
 from bridge.accounts.connection import open_account
 from bridge.accounts.rate_limit import DatabasePace
 from bridge.errors import KommoHeldError
-from bridge.kommo.distance import Trip
+from bridge.kommo.arrival_times import Trip
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, CallSlot
 from tests.conftest import drain, record

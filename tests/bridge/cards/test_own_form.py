@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from bridge.cards import kept_forms
 from bridge.cards.desired import Gaps, wanted_fields
-from bridge.cards.observe import observed
+from bridge.cards.observed import observed
 from bridge.cards.value_mapping import our_value
-from bridge.kommo import fields
+from bridge.kommo import custom_field_values
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Catalogue
 from bridge.traits import form_of
@@ -148,4 +148,4 @@ def test_a_form_that_nobody_knows_is_learnt_and_known_again(said, options):
 
 def test_fields_knows_the_types_that_are_mapped():
     assert set(OURS) == set(FieldMapping.Type.values)
-    assert fields.CAREFUL.text_limit < 256
+    assert custom_field_values.CAREFUL.text_limit < 256

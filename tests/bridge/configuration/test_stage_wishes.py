@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge import due, tasks
 from bridge.accounts import catalogue as catalogues
-from bridge.accounts import stage_names
+from bridge.accounts import renamed_in_kommo
 from bridge.accounts.connection import client_for
 from bridge.configuration import drafts, exporting, revisions, stage_wishes
 from bridge.configuration.stage_wishes import CREATE, RENAME, Wish
@@ -130,7 +130,7 @@ def test_a_rename_is_carried_to_kommo(account, pipeline, live, kommo):
     tasks.do_stage_wishes(account.pk)
 
     assert their_name(account, pipeline, "qualified")[1] == "LEAD QUENTE"
-    assert stage_names.renamed(account, catalogues.stored(account)) == [], "what we did ourselves is no news"
+    assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == [], "what we did ourselves is no news"
 
 
 def test_a_name_that_a_person_gave_in_kommo_meanwhile_stands_and_is_told(account, pipeline, live, kommo):
@@ -143,7 +143,7 @@ def test_a_name_that_a_person_gave_in_kommo_meanwhile_stands_and_is_told(account
     assert their_name(account, pipeline, "qualified")[1] == "Quente de verdade"
     row = StageInKommo.objects.get(stage=stage)
     assert (row.wish, row.answer) == ("", stage_wishes.OVERTAKEN)
-    [told] = stage_names.renamed(account, catalogues.stored(account))
+    [told] = renamed_in_kommo.renamed(account, catalogues.stored(account))
     assert (told.stage, told.before, told.now) == (stage, seen, "Quente de verdade")
 
 
@@ -174,16 +174,16 @@ def test_a_rename_in_kommo_is_told_once_and_not_once_it_is_ours_too(account, pip
     stage, _seen = their_name(account, pipeline, "qualified")
     client_for(account).rename_status(pipeline.kommo_pipeline_id, stage.kommo_status_id, "Lead quente")
     catalogues.look_again(account, client_for(account), now=now())
-    assert [one.now for one in stage_names.renamed(account, catalogues.stored(account))] == ["Lead quente"]
+    assert [one.now for one in renamed_in_kommo.renamed(account, catalogues.stored(account))] == ["Lead quente"]
 
-    stage_names.is_known(stage, "Lead quente")
-    assert stage_names.renamed(account, catalogues.stored(account)) == []
+    renamed_in_kommo.is_known(stage, "Lead quente")
+    assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
 
     client_for(account).rename_status(pipeline.kommo_pipeline_id, stage.kommo_status_id, "Morno")
     catalogues.look_again(account, client_for(account), now=now())
-    assert stage_names.renamed(account, catalogues.stored(account))
+    assert renamed_in_kommo.renamed(account, catalogues.stored(account))
     publish(pipeline, renamed(live, "qualified", "MORNO"), {})
-    assert stage_names.renamed(account, catalogues.stored(account)) == []
+    assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
 
 
 def test_another_binding_is_no_rename(account, pipeline, live, kommo):
@@ -193,7 +193,7 @@ def test_another_binding_is_no_rename(account, pipeline, live, kommo):
     Stage.objects.filter(pk=other.pk).update(kommo_status_id=a)
     Stage.objects.filter(pk=one.pk).update(kommo_status_id=b)
     catalogues.look_again(account, client_for(account), now=now())
-    assert stage_names.renamed(account, catalogues.stored(account)) == []
+    assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
 
 
 def test_a_wish_lapses_with_what_it_was_about(live, pipeline):

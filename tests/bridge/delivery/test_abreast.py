@@ -14,8 +14,8 @@ from bridge.cards import outbox
 from bridge.delivery.delivery import LONGEST_DRAIN, Drain
 from bridge.errors import KommoHeldError
 from bridge.kommo import transport
-from bridge.kommo.abreast import Abreast
 from bridge.kommo.client import KommoClient
+from bridge.kommo.parallel_calls import Abreast
 from bridge.kommo.throttle import LocalPace, Permit
 from bridge.models import Account, Card, Delivery
 from tests.conftest import drain, record, rested

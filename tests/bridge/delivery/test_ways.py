@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from bridge import tasks
 from bridge.accounts import account_state
-from bridge.kommo import auth
+from bridge.kommo import oauth_tokens
 from bridge.kommo.replies import LeadReply
-from bridge.kommo.shapes import whole
+from bridge.kommo.reply_values import whole
 from bridge.models import Account
 from kommo_sandbox.server import SandboxServer
 from tests.bridge.mapped import read_back
@@ -79,7 +79,7 @@ def test_another_account_at_the_new_address_is_not_ours(account, pipeline, kommo
     ],
 )
 def test_consent_is_given_on_the_brands_own_page_and_comes_back_to_the_window_that_asked(base_url, page):
-    url = auth.consent_url(base_url, client_id="x", redirect_uri="https://b.example/cb", state="s")
+    url = oauth_tokens.consent_url(base_url, client_id="x", redirect_uri="https://b.example/cb", state="s")
     assert url.startswith(page)
     assert "mode=post_message" in url
 

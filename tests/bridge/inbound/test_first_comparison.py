@@ -12,7 +12,7 @@ from bridge import stocktaking, tasks
 from bridge.accounts import account_state, connection
 from bridge.api import representation
 from bridge.cards import outbox
-from bridge.cards.waiting import wait_of
+from bridge.cards.why_cards_wait import wait_of
 from bridge.inbound import reconciliation
 from bridge.kommo.throttle import Lane, LocalPace, Permit, Share
 from bridge.models import Account, Card

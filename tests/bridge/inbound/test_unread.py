@@ -12,7 +12,7 @@ from bridge.accounts import troubles
 from bridge.doctor import examine
 from bridge.inbound import inbound_leads, people
 from bridge.kommo.replies import LeadReply
-from bridge.kommo.shapes import ReplyShapeError
+from bridge.kommo.reply_values import ReplyShapeError
 from bridge.models import Account, CallSlot, Card, Trouble, UnreadLead, WebhookEvent
 from leads.models import Lead
 from tests.conftest import MARIA, lead_of

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import ConfigurationError
-from bridge.kommo import auth
+from bridge.kommo import oauth_tokens
 from bridge.kommo.hosts import address_of, check_base_url
 
 
@@ -40,20 +40,20 @@ def token(**claims):
 
 
 def test_a_tokens_expiry_is_read_from_itself():
-    assert auth.expiry(token(exp=1767225600)) == datetime(2026, 1, 1, tzinfo=UTC)
-    assert auth.expiry("opaque") is None
+    assert oauth_tokens.expiry(token(exp=1767225600)) == datetime(2026, 1, 1, tzinfo=UTC)
+    assert oauth_tokens.expiry("opaque") is None
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_token_without_claims(text):
-    assert isinstance(auth.claims(text), dict)
-    auth.expiry(text)
+    assert isinstance(oauth_tokens.claims(text), dict)
+    oauth_tokens.expiry(text)
 
 
 @pytest.mark.parametrize(("days", "threshold"), [(40, None), (29, 30), (6, 7), (0.5, 1), (-3, 1)])
 def test_warned_of_at_thirty_seven_and_one_days(days, threshold):
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    warning = auth.warning(now + timedelta(days=days), now=now)
+    warning = oauth_tokens.warning(now + timedelta(days=days), now=now)
     assert warning == (timedelta(days=threshold) if threshold else None)
 
 
@@ -74,9 +74,9 @@ def test_uninstall_signature():
     import hmac
 
     good = hmac.new(b"secret", b"uuid|42", hashlib.sha256).hexdigest()
-    assert auth.uninstall_signature_is_valid("uuid", "42", good, secret="secret")
-    assert not auth.uninstall_signature_is_valid("uuid", "43", good, secret="secret")
+    assert oauth_tokens.uninstall_signature_is_valid("uuid", "42", good, secret="secret")
+    assert not oauth_tokens.uninstall_signature_is_valid("uuid", "43", good, secret="secret")
 
 
 def test_a_token_pair_shows_no_secret():
-    assert "topsecret" not in repr(auth.TokenPair("topsecret-a", "topsecret-r", datetime.now(UTC)))
+    assert "topsecret" not in repr(oauth_tokens.TokenPair("topsecret-a", "topsecret-r", datetime.now(UTC)))

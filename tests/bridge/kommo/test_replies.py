@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.kommo.errors import from_answer
 from bridge.kommo.replies import ContactReply, Created, EnumReply, FieldReply, LeadReply, PipelineReply
-from bridge.kommo.shapes import ReplyShapeError
+from bridge.kommo.reply_values import ReplyShapeError
 
 FIELD = {"id": 7, "name": "Solução", "type": "select", "code": None}
 options = st.fixed_dictionaries(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import KommoAccessError, KommoServerError, KommoUnreachableError
-from bridge.kommo import auth, transport
+from bridge.kommo import oauth_tokens, transport
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import LocalPace
 
@@ -88,16 +88,16 @@ def test_an_answer_that_takes_too_long_in_all_is_given_up_though_something_comes
 
 @pytest.mark.parametrize("bound", [("MOST_ANSWER_BYTES", 300_000), ("LONGEST_ANSWER_SECONDS", 0.0)])
 def test_nor_is_one_about_tokens(monkeypatch, bound):
-    monkeypatch.setattr(auth, *bound)
+    monkeypatch.setattr(oauth_tokens, *bound)
     integration = {"client_id": "id", "client_secret": "secret", "redirect_uri": "https://bridge.example"}
 
     with served(endless) as (address, _):
         with pytest.raises(KommoUnreachableError) as lost:
-            auth.exchange_code(address, **integration, code="code")
+            oauth_tokens.exchange_code(address, **integration, code="code")
         with pytest.raises(KommoUnreachableError):
-            auth.refresh(address, **integration, refresh_token="refresh")
+            oauth_tokens.refresh(address, **integration, refresh_token="refresh")
         with pytest.raises(KommoUnreachableError):
-            auth.new_base_url(address, "token", "")
+            oauth_tokens.new_base_url(address, "token", "")
 
     assert lost.value.sent
 

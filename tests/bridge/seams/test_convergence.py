@@ -35,7 +35,7 @@ from bridge.errors import (
 )
 from bridge.inbound import adoption
 from bridge.inbound.reconciliation import Comparison
-from bridge.kommo.abreast import Answer
+from bridge.kommo.parallel_calls import Answer
 from bridge.kommo.replies import ContactReply, Created, LeadReply, NoteReply, Updated
 from bridge.kommo.throttle import Permit
 from bridge.models import Account, AccountPipeline, Briefing, Card, Trouble, WebhookEvent

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import Connection
-from bridge.kommo.fields import TEXTS, normal_text, without_emoji
+from bridge.kommo.custom_field_values import TEXTS, normal_text, without_emoji
 from bridge.models import Card, Drift
 from leads.models import Event, FieldMapping
 from tests.bridge.mapped import OPTIONS, read_back, shown, type_in

@@ -6,11 +6,11 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.accounts import account_state, shadow
+from bridge.accounts import account_state, leaving_shadow
 from bridge.api import representation
 from bridge.cards import outbox
 from bridge.cards.backoff import REST_CAP
-from bridge.cards.waiting import wait_of
+from bridge.cards.why_cards_wait import wait_of
 from bridge.delivery import delivery
 from bridge.models import Account, Card, Delivery
 from leads.models import Lead, Stage
@@ -392,7 +392,7 @@ def test_shadow_shows_what_would_be_sent_once_and_sends_nothing(account, pipelin
     assert representation.lead_summary(card.lead, card)["sync"] == "pending"
     assert wait_of(card, now=timezone.now()).reason == "shadow: would have been sent"
 
-    shadow.leave(account, now=timezone.now())
+    leaving_shadow.leave(account, now=timezone.now())
     settle(account)
     assert len(kommo.leads()) == 1
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bridge import standing
-from bridge.accounts import room
+from bridge.accounts import room_for_leads
 from bridge.health import Collector
 from bridge.models import Account, Card, Delivery
 from bridge.selectors.backlog import MANY, backlog
@@ -51,7 +51,7 @@ def test_the_rate_is_that_of_the_last_minute(row):
 
 
 def test_what_waits_for_room_is_no_backlog_and_what_does_not_move_has_no_end(row):
-    waiting(row, MANY, state=Card.State.RETRYING, waiting_reason=room.NO_ROOM)
+    waiting(row, MANY, state=Card.State.RETRYING, waiting_reason=room_for_leads.NO_ROOM)
     found = backlog(now=NOW)
     assert (found.left, found.takes, found.is_many) == (0, None, False)
 

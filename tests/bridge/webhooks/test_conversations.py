@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from bridge import traits
-from bridge.accounts import subscription
+from bridge.accounts import webhook_subscription
 from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import destination_for
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
@@ -397,11 +397,11 @@ def test_what_arrived_is_noted_outside_of_a_test_too_where_each_statement_is_a_t
 
 
 def test_the_subscription_includes_messages_where_conversations_are_kommos(account, pipeline, kommo):
-    assert "add_message" not in subscription.wanted(account)
+    assert "add_message" not in webhook_subscription.wanted(account)
     pipeline.refresh_from_db()
     pipeline.conversations = "kommo"
     pipeline.save()
-    assert {"add_message", "add_outgoing_message", "add_unsorted"} <= set(subscription.wanted(account))
+    assert {"add_message", "add_outgoing_message", "add_unsorted"} <= set(webhook_subscription.wanted(account))
     account.refresh_from_db()
     assert account.webhook_checked_at is None
 

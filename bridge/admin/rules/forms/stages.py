@@ -9,7 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bridge.accounts.stage_names import Renamed
+from bridge.accounts.renamed_in_kommo import Renamed
 from bridge.admin.rules.choices import Kommo
 from bridge.admin.rules.fields import (
     Labelled,

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge.accounts import account_state
 from bridge.cards import outbox
-from bridge.cards.waiting import Wait, wait_of
+from bridge.cards.why_cards_wait import Wait, wait_of
 from bridge.models import Account, Card
 from leads.models import Stage
 from tests.conftest import drain, lead_of, record

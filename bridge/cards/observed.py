@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bridge.kommo import fields
+from bridge.kommo import custom_field_values
 from bridge.kommo.replies import LeadReply
 from bridge.models import Card
 
@@ -20,7 +20,8 @@ def observed(reply: LeadReply) -> dict[str, Any]:
         "responsible_user_id": reply.responsible_user_id,
         "loss_reason_id": reply.loss_reason_id,
         "fields": {
-            str(one.field_id): fields.from_kommo(one.field_type, one.values, reply.zone) for one in reply.custom_fields
+            str(one.field_id): custom_field_values.from_kommo(one.field_type, one.values, reply.zone)
+            for one in reply.custom_fields
         },
         "tags": sorted(reply.tags),
         "updated_at": reply.updated_at,

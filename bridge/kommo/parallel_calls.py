@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bridge.errors import Call, KommoAccessError, KommoError, KommoHeldError
+from bridge.kommo.arrival_times import Trip
 from bridge.kommo.client import KommoClient
-from bridge.kommo.distance import Trip
-from bridge.kommo.sessions import sessions
+from bridge.kommo.kept_connections import sessions
 from bridge.kommo.throttle import Lane, Permit
 
 Ask = Callable[[KommoClient], Any]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.accounts import connection, subscription
+from bridge.accounts import connection, webhook_subscription
 from bridge.configuration.connecting import Connection
 from bridge.models import Account
 from tests.conftest import drain, record
@@ -23,7 +23,7 @@ def subscribed(account):
 
 
 def check(account, *, now=None):
-    problem = subscription.check(account, connection.client_for(account), now=now or timezone.now())
+    problem = webhook_subscription.check(account, connection.client_for(account), now=now or timezone.now())
     account.refresh_from_db()
     assert account.webhook_problem == problem
     return problem
@@ -79,7 +79,7 @@ def test_news_that_kommo_does_not_know_is_left_out_and_all_else_is_heard(subscri
     connection.client_for(subscribed).unsubscribe(subscribed.webhook_destination)
     check(subscribed)
     [hook] = hooks(kommo)
-    assert set(hook["settings"]) == set(subscription.SETTINGS) - {"add_outgoing_message"}
+    assert set(hook["settings"]) == set(webhook_subscription.SETTINGS) - {"add_outgoing_message"}
     # And not asked for again at every look.
     writes = sum(one["write"] for one in kommo.journal())
     assert check(subscribed) == ""
@@ -91,4 +91,4 @@ def test_one_that_hears_of_less_is_mended_and_keeps_what_others_added(subscribed
     client.subscribe(subscribed.webhook_destination, ["add_lead", "note_lead"])
     assert check(subscribed) == ""
     [hook] = hooks(kommo)
-    assert set(hook["settings"]) == {*subscription.SETTINGS, "note_lead"}
+    assert set(hook["settings"]) == {*webhook_subscription.SETTINGS, "note_lead"}

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from bridge.kommo import distance as module
-from bridge.kommo.distance import WIDENED_SECONDS, Distance, Trip
+from bridge.kommo import arrival_times as module
+from bridge.kommo.arrival_times import WIDENED_SECONDS, Distance, Trip
 
 CEILING = 7
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.kommo.sessions import KEPT_SECONDS, Sessions
+from bridge.kommo.kept_connections import KEPT_SECONDS, Sessions
 
 
 class Session:

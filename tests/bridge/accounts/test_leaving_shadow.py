@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from bridge import shadow_report
-from bridge.accounts import account_state, shadow
+from bridge.accounts import account_state, leaving_shadow
 from bridge.accounts.catalogue import stored
 from bridge.accounts.connection import client_for
 from bridge.configuration.first_start import ensure_account
@@ -110,7 +110,7 @@ def test_leaving_it_writes_what_is_fresh(account, pipeline, kommo, place):
     record(pipeline, ANA, **QUALIFIES)
     drain(account)
 
-    assert shadow.leave(account, now=timezone.now())
+    assert leaving_shadow.leave(account, now=timezone.now())
 
     account.refresh_from_db()
     drain(account)
@@ -124,7 +124,7 @@ def test_leaving_it_moves_no_card_for_what_was_concluded_long_ago(account, pipel
     drain(account)
     Lead.objects.update(stage_set_at=timezone.now() - timedelta(days=20))
 
-    shadow.leave(account, now=timezone.now())
+    leaving_shadow.leave(account, now=timezone.now())
     account.refresh_from_db()
     drain(account)
 
@@ -134,7 +134,7 @@ def test_leaving_it_moves_no_card_for_what_was_concluded_long_ago(account, pipel
     lead = lead_of(ANA)
     assert lead.stage.key == "new"
     assert "concluded too long ago" in lead.decision_reason
-    assert not shadow.leave(account, now=timezone.now())
+    assert not leaving_shadow.leave(account, now=timezone.now())
 
 
 def test_a_card_in_human_care_stays_there_when_shadow_ends(account, pipeline, kommo, place):
@@ -144,7 +144,7 @@ def test_a_card_in_human_care_stays_there_when_shadow_ends(account, pipeline, ko
     hear(account)
     record(pipeline, ANA, **QUALIFIES)
     drain(account)
-    shadow.leave(account, now=timezone.now())
+    leaving_shadow.leave(account, now=timezone.now())
     account.refresh_from_db()
     drain(account)
     assert kommo.lead(kommo_id)["status_id"] == place("human_handoff")

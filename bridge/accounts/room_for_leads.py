@@ -17,7 +17,7 @@ import structlog
 
 from bridge import traits
 from bridge.accounts import troubles
-from bridge.cards.entry import Entry
+from bridge.cards.batch_entry import Entry
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.transport import LIST_LIMIT

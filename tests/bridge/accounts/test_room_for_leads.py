@@ -8,9 +8,9 @@ import pytest
 from django.utils import timezone
 
 from bridge import tasks
-from bridge.accounts import account_state, room
+from bridge.accounts import account_state, room_for_leads
 from bridge.accounts.connection import client_for, open_account
-from bridge.cards.waiting import wait_of
+from bridge.cards.why_cards_wait import wait_of
 from bridge.doctor import examine
 from bridge.models import Account, Card, Trouble
 from tests.conftest import drain, drain_later, lead_of, record
@@ -55,7 +55,7 @@ def test_new_cards_wait_with_one_reason_and_changes_go_on(account, pipeline, kom
     account.refresh_from_db()
     assert account.state == Account.State.ACTIVE
     assert names(kommo) == {"Maria Souza"}
-    assert {state(phone) for phone in (ANA, BIA, CARLA)} == {("retrying", room.NO_ROOM)}
+    assert {state(phone) for phone in (ANA, BIA, CARLA)} == {("retrying", room_for_leads.NO_ROOM)}
     assert wait_of(lead_of(ANA).card, now=timezone.now()).until <= timezone.now() + timedelta(minutes=15)
     [finding] = told()
     assert "new leads" in finding.message and "3 new leads wait" in finding.message and str(status) in finding.message
@@ -76,7 +76,7 @@ def test_it_is_tried_gently_and_goes_on_by_itself(account, pipeline, kommo, mari
         before = len(creates(kommo))
         drain_later(account, minutes=minutes)
         assert [len(one["body"]) for one in creates(kommo)[before:]] == [1]
-    assert {state(phone)[1] for phone in (ANA, BIA, CARLA)} == {room.NO_ROOM}
+    assert {state(phone)[1] for phone in (ANA, BIA, CARLA)} == {room_for_leads.NO_ROOM}
 
     kommo.post("options", {"full_account_status": 0})
     drain_later(account, minutes=60)
@@ -111,7 +111,7 @@ def test_a_plan_that_holds_so_many_leads_takes_more_when_one_is_deleted(account,
     for phone, name in ((ANA, "Ana"), (BIA, "Bia")):
         record(pipeline, phone, name=name)
         drain(account)
-    assert state(BIA)[1] == room.NO_ROOM
+    assert state(BIA)[1] == room_for_leads.NO_ROOM
     kommo.post(f"leads/{lead_of(ANA).card.kommo_lead_id}/delete")
     drain_later(account, minutes=2)
     assert "Bia" in names(kommo)
@@ -124,7 +124,7 @@ def test_a_refusal_in_words_we_do_not_read_costs_no_new_lead(account, pipeline, 
     for phone, name in ((ANA, "Ana"), (BIA, "Bia")):
         record(pipeline, phone, name=name)
         drain(account)
-    assert {state(phone) for phone in (ANA, BIA)} == {("retrying", room.NO_ROOM)}
+    assert {state(phone) for phone in (ANA, BIA)} == {("retrying", room_for_leads.NO_ROOM)}
     kommo.delete("faults")
     drain_later(account, minutes=2)
     assert names(kommo) == {"Maria", "Ana", "Bia"}
@@ -134,7 +134,7 @@ def test_a_card_that_is_refused_for_its_own_sake_keeps_out_no_other(account, pip
     kommo.fault("400", path="/api/v4/leads/complex", method="POST", item="Ana")
     record(pipeline, ANA, name="Ana")
     drain(account)
-    assert state(ANA)[1] == room.NO_ROOM
+    assert state(ANA)[1] == room_for_leads.NO_ROOM
     record(pipeline, BIA, name="Bia")
     drain_later(account, minutes=2)
     assert "Bia" in names(kommo)
@@ -159,7 +159,7 @@ def test_a_worker_that_dies_while_it_waits_loses_nobody(account, pipeline, kommo
     # The one who noted the refusal never parked anybody.
     Card.objects.filter(lead__phone=ANA).update(state="due", due_at=timezone.now(), waiting_reason="")
     drain(account)
-    assert state(ANA)[1] == room.NO_ROOM
+    assert state(ANA)[1] == room_for_leads.NO_ROOM
     Trouble.objects.update(next_at=timezone.now())
     Card.objects.filter(lead__phone=ANA).update(due_at=timezone.now())
     tasks.deliver(account.pk)
@@ -171,7 +171,7 @@ class TestTheRoomOfAPlan:
 
     def look(self, account, **later):
         account.refresh_from_db()
-        room.look(account, client_for(account), now=timezone.now() + timedelta(**later))
+        room_for_leads.look(account, client_for(account), now=timezone.now() + timedelta(**later))
         return {one.subject: one.reason for one in Trouble.objects.all()}
 
     @pytest.mark.parametrize(("limit", "share"), [(10, "8 of 10"), (8, "8 of 8"), (7, "8 of 7")])
@@ -209,7 +209,7 @@ class TestTheRoomOfAPlan:
     def test_an_account_that_does_not_tell_is_left_alone(self, account, kommo, mode):
         kommo.fault(mode, path="/private")
         opened, client = open_account(account.pk)
-        room.look(opened, client, now=timezone.now())
+        room_for_leads.look(opened, client, now=timezone.now())
         account.refresh_from_db()
         assert account.state == Account.State.ACTIVE
         assert not Trouble.objects.exists()

@@ -8,24 +8,24 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from bridge.accounts import clock, leases
+from bridge.accounts import database_clock, leases
 from bridge.cards import outbox
 from bridge.doctor import examine
 
 HALF_A_MINUTE = timedelta(seconds=30)
-measure = clock.measure
+measure = database_clock.measure
 
 
 @pytest.fixture
 def behind(monkeypatch):
     """This host's clock is half a minute behind the database's, as far as anybody can tell."""
-    monkeypatch.setattr(clock, "skew", lambda: HALF_A_MINUTE)
+    monkeypatch.setattr(database_clock, "skew", lambda: HALF_A_MINUTE)
 
 
 def test_a_clock_that_is_right_is_left_alone(db):
     if connection.vendor == "postgresql":
         assert measure() == timedelta(0)
-    assert clock.skew() == timedelta(0)
+    assert database_clock.skew() == timedelta(0)
 
 
 def test_a_lease_lasts_as_long_as_it_should_whoever_looks(db, monkeypatch):
@@ -34,22 +34,22 @@ def test_a_lease_lasts_as_long_as_it_should_whoever_looks(db, monkeypatch):
         assert mine
         # Another host, half a minute ahead by its own clock, which it knows.
         with monkeypatch.context() as patch:
-            patch.setattr(clock, "skew", lambda: -HALF_A_MINUTE)
+            patch.setattr(database_clock, "skew", lambda: -HALF_A_MINUTE)
             with leases.alone("compare", now=now + HALF_A_MINUTE, longest=timedelta(seconds=20)) as too:
                 assert not too
 
 
 def test_an_account_that_is_drained_stays_so_for_a_host_whose_clock_is_ahead(account, monkeypatch):
-    held = outbox.lease(account.pk, now=clock.now())
+    held = outbox.lease(account.pk, now=database_clock.now())
     assert held
-    monkeypatch.setattr(clock, "skew", lambda: -HALF_A_MINUTE)
-    monkeypatch.setattr(clock.timezone, "now", lambda now=timezone.now: now() + HALF_A_MINUTE)
-    assert outbox.lease(account.pk, now=clock.now()) is None
+    monkeypatch.setattr(database_clock, "skew", lambda: -HALF_A_MINUTE)
+    monkeypatch.setattr(database_clock.timezone, "now", lambda now=timezone.now: now() + HALF_A_MINUTE)
+    assert outbox.lease(account.pk, now=database_clock.now()) is None
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'")
 def test_doctor_says_when_clocks_differ(db, monkeypatch):
-    monkeypatch.setattr(clock, "measure", lambda: HALF_A_MINUTE)
+    monkeypatch.setattr(database_clock, "measure", lambda: HALF_A_MINUTE)
     assert [one.message for one in examine(timezone.now(), ask_kommo=False) if one.check == "clock"] == [
         "this host's clock and the database's differ by 30 s"
     ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.kommo.fields import Form, agrees, from_kommo, is_form_of, looks_like, same_name, to_kommo
+from bridge.kommo.custom_field_values import Form, agrees, from_kommo, is_form_of, looks_like, same_name, to_kommo
 
 RECIFE = timezone(timedelta(hours=-3))
 

@@ -13,7 +13,7 @@ from bridge.accounts.connection import client_for, open_account
 from bridge.cards import outbox
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
-from bridge.delivery.delivery import LONGEST_DRAIN, Drain
+from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.kommo.parallel_calls import Abreast
 from bridge.models import Account, Card
 from leads.models import Lead, Pipeline

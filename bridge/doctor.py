@@ -30,7 +30,7 @@ from bridge.accounts.connection import client_for
 from bridge.cards import outbox
 from bridge.delivery import handoff_notes
 from bridge.errors import KommoError, KommoHeldError, KommoRateLimitError, KommoServerError, KommoUnreachableError
-from bridge.inbound import adoption, unread
+from bridge.inbound import adoption, unreadable_leads
 from bridge.kommo import oauth_tokens
 from bridge.models import (
     Account,
@@ -572,7 +572,7 @@ def _unreadable() -> Iterator[Finding]:
         message = _("%(count)d leads in Kommo could not be read, and are as they were here: %(leads)s")
         remedy = _("see the last error on the card's page and fix in Kommo what it names; it is read again by itself")
         yield Finding("cards", message % {"count": count, "leads": ids or "–"}, remedy, "unreadable")
-    strangers = unread.to_tell()
+    strangers = unreadable_leads.to_tell()
     if count := strangers.count():
         first = strangers[0]
         message = _("%(count)d leads in Kommo could not be taken in: %(leads)s; the first for: %(error)s")

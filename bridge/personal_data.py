@@ -23,7 +23,7 @@ from django.db.models import Q
 from django_q.models import Task
 
 from bridge.cards import ledger, nudge, outbox
-from bridge.delivery import forgetting
+from bridge.delivery import erasing_in_kommo
 from bridge.intakes import forgetting as intakes
 from bridge.models import (
     Account,
@@ -80,7 +80,7 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     _forget_failures(ways_out)
     for card in cards:
         if elsewhere or (card.kommo_lead_id is None and card.create_intent_at):
-            forgetting.ask_for(card, phone=lead.phone or "", email=lead.email, empties=elsewhere, now=now)
+            erasing_in_kommo.ask_for(card, phone=lead.phone or "", email=lead.email, empties=elsewhere, now=now)
         nudge.send_on_commit(card.account_id)
     outbox.close(Card.objects.filter(lead=lead), reason=REASON)
     # What was erased is done with; where somebody reads at that moment, the next pruning does it.

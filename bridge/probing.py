@@ -21,7 +21,7 @@ from bridge.accounts import catalogue as catalogues
 from bridge.accounts import webhook_subscription
 from bridge.cards.plan import LOST_STATUS_ID
 from bridge.errors import BridgeError, KommoError, KommoRejectedError
-from bridge.inbound.probes import NAME, is_one
+from bridge.inbound.probe_lead import NAME, is_one
 from bridge.kommo import oauth_tokens
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import UserReply

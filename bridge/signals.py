@@ -18,7 +18,7 @@ from bridge.cards import nudge, outbox
 from bridge.channels import waking
 from bridge.channels.road import ByTheirChannels
 from bridge.delivery import handoff_note_texts, handoff_notes
-from bridge.inbound import first_sight, handing_over, people, places
+from bridge.inbound import cards_of_joined_leads, newly_shown_facts, people_on_cards, stages_bound_later
 from bridge.models import Account, Card
 from followups import channels, enrollment, lead_for_agent
 from followups.attempt_outcomes import followups_sent
@@ -48,7 +48,7 @@ SHOWN = frozenset(
 
 silenced_pipelines.ask(account_state.silent)
 may_speak.ask_tags(serving.tags_of)
-address_owners.ask_elsewhere(people.owners_of_contacts)
+address_owners.ask_elsewhere(people_on_cards.owners_of_contacts)
 channels.carried_by(ByTheirChannels())
 handoff_note_texts.in_words = reasons.told
 
@@ -66,12 +66,12 @@ def leads_saved(saved: list[Saved], now: datetime, **_: object) -> None:
 @receiver(announcements.cards_wanted)
 def tell_of_those_with_cards(lead_ids: Collection[UUID], **_: object) -> set[UUID]:
     """A card that is being created may be in Kommo already; one that was deleted or let go is a person's decision."""
-    return handing_over.with_cards(lead_ids)
+    return cards_of_joined_leads.with_cards(lead_ids)
 
 
 @receiver(announcements.leads_joining)
 def leads_joining(lead: Lead, other: Lead, now: datetime, **_: object) -> int | None:
-    return handing_over.card(lead, other)
+    return cards_of_joined_leads.card(lead, other)
 
 
 @receiver(announcements.stage_changed)
@@ -180,7 +180,7 @@ def stage_will_be_bound(instance: Stage, raw: bool, **_: object) -> None:
 def stage_was_bound(instance: Stage, raw: bool, **_: object) -> None:
     """The cards that stand there have stood in a stage of ours all along."""
     if not raw and instance.kommo_status_id and instance.kommo_status_id != instance.bound_before:
-        places.settle(places.of_stage(instance), now=timezone.now())
+        stages_bound_later.settle(stages_bound_later.of_stage(instance), now=timezone.now())
 
 
 @receiver(pre_save, sender=FieldMapping)
@@ -194,7 +194,7 @@ def field_was_bound(instance: FieldMapping, raw: bool, **_: object) -> None:
     """What stands in a field that shows one of our facts from now on was put there by somebody else."""
     if not raw and instance.kommo_field_id and instance.kommo_field_id != instance.bound_before:
         Pipeline(pk=instance.pipeline_id).rules_changed()
-        first_sight.first_sight_of_field(instance, now=timezone.now())
+        newly_shown_facts.first_sight_of_field(instance, now=timezone.now())
 
 
 @receiver(post_save, sender=Flow)
@@ -215,7 +215,7 @@ def family_will_be_claimed(instance: TagRule, raw: bool, **_: object) -> None:
 def family_was_claimed(instance: TagRule, raw: bool, **_: object) -> None:
     if not raw and instance.template != instance.template_before:
         Pipeline(pk=instance.pipeline_id).rules_changed()
-        first_sight.first_sight_of_tags(instance, now=timezone.now())
+        newly_shown_facts.first_sight_of_tags(instance, now=timezone.now())
 
 
 def requeue_blocked(pipeline_id: int, *, now: datetime) -> None:

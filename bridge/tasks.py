@@ -38,9 +38,9 @@ from bridge.cards import nudge, outbox
 from bridge.channels import carrying
 from bridge.configuration import reevaluation, stage_wishes
 from bridge.delivery import handoff_notes
-from bridge.delivery.delivery import LONGEST_DRAIN, Drain
+from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.errors import KommoError, KommoHeldError
-from bridge.inbound import chat_replies, feed, places, reconciliation
+from bridge.inbound import chat_replies, events_feed, reconciliation, stages_bound_later
 from bridge.intakes import processing as intakes
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
@@ -129,7 +129,7 @@ def read_inbox(account_id: int) -> None:
 def poll(account_id: int, full: bool = False) -> None:
     """Compare with Kommo what webhooks may have missed: the latest changes, or every card."""
     heartbeat.progress()
-    places.settle(places.of_account(account_id), now=timezone.now())
+    stages_bound_later.settle(stages_bound_later.of_account(account_id), now=timezone.now())
     if full and Account.objects.filter(pk=account_id, compared_at=None).exists():
         if compare_first(account_id) is False:
             _go_on("bridge.tasks.poll", account_id, True)
@@ -145,7 +145,7 @@ def poll(account_id: int, full: bool = False) -> None:
             outbox.adopt_orphans(account, now=timezone.now())
         else:
             comparison.changed_since(until=timezone.now() + LONGEST_COMPARING)
-            feed.look(account, client, now=timezone.now())
+            events_feed.look(account, client, now=timezone.now())
         report = comparison.report
         webhook_subscription.note_missed(account, report.missed, now=timezone.now())
         if not report.is_clean:

@@ -1,8 +1,8 @@
 """Of which messages of leads is the agent still to be told? Those that were heard, and that it did not report itself.
 
 Heard is what a way in or Kommo's chat told. Each waits until its lead has paused, and is told once, with the others of
-that pause (bridge/agent/received.py). While the agent may not speak it is held back. Once it may, it is told of what
-nobody has answered since, as long as that is news; the rest was taken care of by others and stays with them.
+that pause (bridge/agent/message_received.py). While the agent may not speak it is held back. Once it may, it is told of
+what nobody has answered since, as long as that is news; the rest was taken care of by others and stays with them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ CORE = (
     "tests/followups/test_sequences.py",
     "tests/bridge/api/test_interactions.py",
     "tests/bridge/admin/test_record.py",
-    "tests/bridge/delivery/test_delivery.py",
+    "tests/bridge/delivery/test_draining.py",
     "tests/bridge/inbound/test_one_person.py",
     "tests/packages",
     "tests/playbooks",

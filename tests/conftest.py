@@ -24,7 +24,7 @@ from bridge.cards import outbox
 from bridge.cards.outbox import Lease
 from bridge.configuration.connecting import Connection
 from bridge.configuration.first_start import ensure_account
-from bridge.delivery.delivery import LONGEST_DRAIN, Drain
+from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.kommo import transport
 from bridge.kommo.parallel_calls import Abreast
 from bridge.models import Account, CallSlot, Card

@@ -25,7 +25,7 @@ from bridge.admin.paging import LogAdmin
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.cards.why_cards_wait import wait_of
-from bridge.delivery import forgetting
+from bridge.delivery import erasing_in_kommo
 from bridge.errors import DriftError
 from bridge.inbound import drifts, missing_leads
 from bridge.models import AgentEvent, Card, Delivery, Drift, Forgetting, WebhookEvent, WebhookItem
@@ -460,7 +460,7 @@ class ForgettingAdmin(LogAdmin):
 
     @admin.action(description=_("It is erased in Kommo now, by hand"))
     def done_by_hand(self, request: HttpRequest, rows: QuerySet[Forgetting]) -> None:
-        count = forgetting.done_by_hand(rows, who=request.user.get_username(), now=timezone.now())
+        count = erasing_in_kommo.done_by_hand(rows, who=request.user.get_username(), now=timezone.now())
         self.message_user(
             request,
             ngettext("%(count)d erasure noted as done.", "%(count)d erasures noted as done.", count) % {"count": count},
@@ -469,7 +469,7 @@ class ForgettingAdmin(LogAdmin):
 
     @admin.action(description=_("Try again"))
     def try_again(self, request: HttpRequest, rows: QuerySet[Forgetting]) -> None:
-        accounts = forgetting.try_again(rows, now=timezone.now())
+        accounts = erasing_in_kommo.try_again(rows, now=timezone.now())
         for account_id in accounts:
             nudge.send(account_id)
         self.message_user(request, _("It is tried again now."), messages.SUCCESS)

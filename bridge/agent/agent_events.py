@@ -1,8 +1,8 @@
 """What the agent is told at AGENT_WEBHOOK_URL: stored with the change it tells of, sent after it, tried until taken.
 
 Follow-ups have a road of their own (followups/dispatch.py); here go `agent.paused`, `agent.resumed`,
-`lead.stage_changed` and, once leads have paused (bridge/agent/received.py), `message.received`. The row's id is the
-`webhook-id` of every try, so the agent acts once.
+`lead.stage_changed` and, once leads have paused (bridge/agent/message_received.py), `message.received`. The row's id is
+the `webhook-id` of every try, so the agent acts once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from bridge import host
-from bridge.agent import received
+from bridge.agent import message_received
 from bridge.models import AgentEvent
 from followups import signed_calls
 from followups.lead_for_agent import person
@@ -52,7 +52,7 @@ def tell(lead: Lead, event_type: str, *, now: datetime, **data: Any) -> None:
 
 
 def has_work(now: datetime) -> bool:
-    return _due(now).exists() or received.has_work(now)
+    return _due(now).exists() or message_received.has_work(now)
 
 
 def holders() -> list[str]:
@@ -76,9 +76,9 @@ def deliver_due(
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="agent-event") as pool:
         while clock() < until:
             progress()
-            received.gather(clock())
+            message_received.gather(clock())
             rows = _claim(clock())
-            if rows is None and received.has_work(clock()):
+            if rows is None and message_received.has_work(clock()):
                 # A pause is over within the next moment: asking for another task takes longer.
                 sleep(LOOK_AGAIN_SECONDS)
                 continue

@@ -20,7 +20,7 @@ from bridge.api import idempotency, representation
 from bridge.api.idempotency import Answer, RepeatedError
 from bridge.api.problems import DatabaseAway, Erased
 from bridge.api.serializers import Past, pipeline_named, read_interaction
-from bridge.inbound import people
+from bridge.inbound import people_on_cards
 from bridge.models import ApiKey, Card, Delivery
 from leads import address_owners
 from leads.erasure import ForgottenError
@@ -184,7 +184,9 @@ def _act(reports: list[Report], now: datetime, *, look: bool) -> dict[int, Outco
         mine = [one for one in reports if one.pipeline.pk == pipeline.pk]
         for one in mine:
             if one.interaction.kommo_lead_id:
-                people.introduce(pipeline, one.interaction.all_addresses, one.interaction.kommo_lead_id, now=now)
+                people_on_cards.introduce(
+                    pipeline, one.interaction.all_addresses, one.interaction.kommo_lead_id, now=now
+                )
         recorded = record_all([one.interaction for one in mine], pipeline=pipeline, now=now)
         for result in recorded:
             if result.interaction.kommo_lead_id:
@@ -198,7 +200,7 @@ def _act(reports: list[Report], now: datetime, *, look: bool) -> dict[int, Outco
 
 def _name_card(result: Recorded, kommo_lead_id: int) -> None:
     """Note the card a report names; one that cannot be this lead's is told of in the answer instead."""
-    if reason := people.why_not_named(result.lead, kommo_lead_id):
+    if reason := people_on_cards.why_not_named(result.lead, kommo_lead_id):
         result.changes.ignored["kommo_lead_id"] = reason
     else:
-        people.name_card(result.lead, kommo_lead_id)
+        people_on_cards.name_card(result.lead, kommo_lead_id)

@@ -78,7 +78,7 @@ def cut_off(account_id: int, *, now: datetime) -> int:
 
 
 def _may_be_overtaken(card: Card, entry: Entry, now: datetime) -> bool:
-    # A create was looked up first, under a rule of its own (bridge/delivery/creation.py).
+    # A create was looked up first, under a rule of its own (bridge/delivery/create_guard.py).
     is_under_way = card.write_settles_at is not None and card.write_settles_at > now
     return entry.plan.operation is Operation.UPDATE and is_under_way
 

@@ -15,8 +15,8 @@ from django.db.models import Q
 from bridge.accounts import database_clock, refusals, troubles
 from bridge.cards.plan import CLOSED_STATUS_IDS
 from bridge.errors import KommoError
-from bridge.inbound import adoption, inbound_leads, people
-from bridge.inbound.look_up import LEADS_PER_READ, SEARCHED_DIGITS, has_phone
+from bridge.inbound import adoption, inbound_leads, people_on_cards
+from bridge.inbound.card_look_up import LEADS_PER_READ, SEARCHED_DIGITS, has_phone
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.reply_values import ReplyShapeError
@@ -112,14 +112,16 @@ def _look_for_crowd(
     strangers = [one for one in changed if one.id not in known and one.status_id not in CLOSED_STATUS_IDS]
     incoming = _incoming(account, client, catalogue, lane)
     inbound_leads.take_in(account, strangers, client, catalogue, now=now, lane=lane)
-    contacts = people.ask(account, client, (one for reply in incoming for one in reply.contact_ids), lane, now=now)
+    contacts = people_on_cards.ask(
+        account, client, (one for reply in incoming for one in reply.contact_ids), lane, now=now
+    )
     if contacts is None or _contacts_rest(account, now):
         return False
     pipelines = inbound_leads.our_pipelines(account)
     incoming_by_phone: dict[tuple[int, str], list[LeadReply]] = {}
     for reply in incoming:
         pipeline = pipelines[reply.pipeline_id]
-        for key in people.numbers_of(reply, contacts, pipeline, catalogue).keys:
+        for key in people_on_cards.numbers_of(reply, contacts, pipeline, catalogue).keys:
             incoming_by_phone.setdefault((pipeline.pk, key), []).append(reply)
     met = {key for _, key in incoming_by_phone}
     with_somebody = crowd.filter(lead__phone_key__in=met).select_related("lead__pipeline")
@@ -192,7 +194,7 @@ def _decide(
             reason = f"the person stands in Incoming leads (lead {reply.id}): accept or decline them in Kommo"
         elif reply.status_id in CLOSED_STATUS_IDS and reply.id != card.named_lead_id:
             continue
-        elif reply.id in taken and not people.release_nobodys(account, reply.id):
+        elif reply.id in taken and not people_on_cards.release_nobodys(account, reply.id):
             if reply.id == card.named_lead_id:
                 # Somebody else's by now, whatever the agent's own tables say.
                 continue
@@ -242,7 +244,7 @@ def _tell_absent(card: Card, named: int, now: datetime) -> None:
     Card.objects.filter(pk=card.pk, named_lead_id=named).update(named_lead_id=None)
     card.named_lead_id = None
     reason = f"a report named lead {named}, which Kommo does not have or does not show: looked for by phone instead"
-    data = {people.ABSENT: named}
+    data = {people_on_cards.ABSENT: named}
     card.lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.BRIDGE, reason=reason, data=data)
 
 
@@ -260,10 +262,14 @@ def _read_leads(client: KommoClient, lane: Lane, ids: Iterable[int]) -> dict[int
 def _by_phone_field(client: KommoClient, card: Card, catalogue: Catalogue | None, lane: Lane) -> list[LeadReply]:
     """Return the leads whose own field holds the person's phone, where the pipeline has such a field."""
     pipeline = card.lead.pipeline
-    if people.phone_field_id(pipeline, catalogue) is None:
+    if people_on_cards.phone_field_id(pipeline, catalogue) is None:
         return []
     digits = "".join(one for one in card.lead.phone or "" if one.isdigit())[-SEARCHED_DIGITS:]
     replies = islice(
         client.iterate_leads(query=digits, with_=("contacts",), limit=LEADS_PER_READ, lane=lane), LEADS_PER_READ
     )
-    return [reply for reply in replies if card.lead.phone_key in people.numbers_of(reply, {}, pipeline, catalogue).keys]
+    return [
+        reply
+        for reply in replies
+        if card.lead.phone_key in people_on_cards.numbers_of(reply, {}, pipeline, catalogue).keys
+    ]

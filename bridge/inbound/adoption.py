@@ -31,7 +31,7 @@ from bridge.cards.observed import observed as observed_of
 from bridge.cards.plan import MAX_NAME_LENGTH, unanswered
 from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.errors import KommoError
-from bridge.inbound import automations, drifts
+from bridge.inbound import drifts, moved_by_automation
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.reply_values import ReplyShapeError
 from bridge.models import Account, Card, Catalogue
@@ -533,7 +533,9 @@ def _adopt_stage(reading: Reading) -> None:
     if reading.by is Lead.Actor.KOMMO:
         reason = f"moved in Kommo to {name} by an automation or another program"
         agreed = reading.changed["stage"][0]
-        automations.tell_if_against_the_rules(reading.card, lead, book, stage, name=name, agreed=agreed, now=now)
+        moved_by_automation.tell_if_against_the_rules(
+            reading.card, lead, book, stage, name=name, agreed=agreed, now=now
+        )
     by, moved_at, whom = reading.by, reading.set_at, reading.by_whom
     if stage is None:
         stage_moves.leave_our_stages(lead, name=name, reason=reason, now=now, by=by, moved_at=moved_at, by_whom=whom)

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from bridge import traits
 from bridge.errors import KommoError
-from bridge.inbound import chat_proof, robots
+from bridge.inbound import other_robots, our_words_in_chats
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import EventReply
@@ -90,7 +90,9 @@ def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
             _remember_robot(account, said.user_id)
             if said.user_id != account.kommo_user_id:
                 at = said.at or int(now.timestamp())
-                robots.note_message(account, lead_id=said.lead_id, contact_id=said.contact_id, at=at, text=said.text)
+                other_robots.note_message(
+                    account, lead_id=said.lead_id, contact_id=said.contact_id, at=at, text=said.text
+                )
         elif said.user_id not in _robots(account):
             entity = ("lead", said.lead_id) if said.lead_id else ("contact", said.contact_id)
             at = said.at or int(now.timestamp())
@@ -101,7 +103,7 @@ def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
 
 def _is_ours(account: Account, said: Said, now: datetime) -> bool:
     """Say whether a bot's words are a message of ours on its way, which has arrived with that."""
-    return chat_proof.shown(
+    return our_words_in_chats.shown(
         account,
         lead_id=said.lead_id,
         contact_id=said.contact_id,

@@ -12,8 +12,16 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from bridge.cards import nudge
-from bridge.inbound import adoption, handing_over, merges, people, probes, second_cards, unread
-from bridge.inbound.people import Numbers
+from bridge.inbound import (
+    adoption,
+    cards_of_joined_leads,
+    merged_in_kommo,
+    people_on_cards,
+    probe_lead,
+    second_cards,
+    unreadable_leads,
+)
+from bridge.inbound.people_on_cards import Numbers
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
@@ -53,7 +61,7 @@ def take_in(
     """Link or take in leads that no card of ours shows. Raises KommoError.
 
     Returns Kommo id -> what became of each (of a card whose place one took, too), and what went wrong with it: one that
-    cannot be taken in keeps no other, is told and read again (bridge/inbound/unread.py).
+    cannot be taken in keeps no other, is told and read again (bridge/inbound/unreadable_leads.py).
     Leads of pipelines that are not ours, and those still in Incoming leads, stay Kommo's own. Costs one call for the
     contacts of up to 250 leads.
     """
@@ -61,7 +69,7 @@ def take_in(
     pipelines = our_pipelines(account) if replies else {}
     results |= {reply.id: (Result.FAILED.value, reply.unreadable) for reply in replies if _is_odd(reply, pipelines)}
     readable = [reply for reply in replies if reply.pipeline_id in pipelines and not reply.unreadable]
-    left = handing_over.left_behind([reply.id for reply in readable]) if readable else set()
+    left = cards_of_joined_leads.left_behind([reply.id for reply in readable]) if readable else set()
     wanted = [reply for reply in readable if reply.id not in left and not _is_nobodys(reply, catalogue)]
     ours = _cards_they_name(account, wanted)
     strangers: list[LeadReply] = []
@@ -71,23 +79,25 @@ def take_in(
             strangers.append(reply)
         else:
             results[reply.id] = (_known_by_our_id(card, reply, catalogue, now), "")
-    contacts = people.ask(account, client, (one for reply in strangers for one in reply.contact_ids), lane, now=now)
+    contacts = people_on_cards.ask(
+        account, client, (one for reply in strangers for one in reply.contact_ids), lane, now=now
+    )
     # Without contacts nobody can say whose they are: they wait, and nobody else does.
-    waiting = {reply.id: people.NO_CONTACTS for reply in strangers if contacts is None and reply.contact_ids}
+    waiting = {reply.id: people_on_cards.NO_CONTACTS for reply in strangers if contacts is None and reply.contact_ids}
     results |= {kommo_id: (Result.IGNORED.value, reason) for kommo_id, reason in waiting.items()}
     for reply in strangers:
         if reply.id in waiting:
             continue
         with adoption.each_by_itself("take-in", reply.id) as failure:
             pipeline = pipelines[reply.pipeline_id]
-            theirs = people.numbers_of(reply, contacts or {}, pipeline, catalogue)
+            theirs = people_on_cards.numbers_of(reply, contacts or {}, pipeline, catalogue)
             became = _link_or_make(account, reply, pipeline, theirs, catalogue, now)
             results |= {kommo_id: (result, "") for kommo_id, result in became.items()}
         if failure.error:
             results[reply.id] = (Result.FAILED.value, failure.error)
     failed = {kommo_id: error for kommo_id, (result, error) in results.items() if result == Result.FAILED}
-    unread.note(account, failed | waiting, now=now)
-    unread.over(account, results.keys() - failed.keys() - waiting.keys())
+    unreadable_leads.note(account, failed | waiting, now=now)
+    unreadable_leads.over(account, results.keys() - failed.keys() - waiting.keys())
     return results
 
 
@@ -98,7 +108,7 @@ def _is_odd(reply: LeadReply, pipelines: Mapping[int, Pipeline]) -> bool:
 
 def _is_nobodys(reply: LeadReply, catalogue: Catalogue | None) -> bool:
     """Say whether a lead is none of ours yet, or ever: still incoming, or made to look how the account behaves."""
-    return is_incoming(reply, catalogue) or probes.is_one(reply)
+    return is_incoming(reply, catalogue) or probe_lead.is_one(reply)
 
 
 def is_incoming(reply: LeadReply, catalogue: Catalogue | None) -> bool:
@@ -142,7 +152,7 @@ def _known_by_our_id(card: Card, reply: LeadReply, catalogue: Catalogue | None, 
     if card.kommo_lead_id is None:
         return _made_by_us(card, reply, catalogue, now)
     if card.state == Card.State.GONE:
-        return Result.ADOPTED if merges.relink(card, reply, catalogue, now=now) else Result.UNCHANGED
+        return Result.ADOPTED if merged_in_kommo.relink(card, reply, catalogue, now=now) else Result.UNCHANGED
     # Copied together with its fields: a deal of the sales staff's own.
     return Result.IGNORED
 
@@ -215,14 +225,16 @@ def _link_to(
         elif card.kommo_lead_id and card.state != Card.State.GONE:
             former = card.kommo_lead_id
             if second_cards.takes_its_place(card, lead, reply, catalogue, now=now):
-                people.keep(Card.objects.select_related("lead__pipeline").get(pk=card.pk), reply, theirs, now=now)
+                people_on_cards.keep(
+                    Card.objects.select_related("lead__pipeline").get(pk=card.pk), reply, theirs, now=now
+                )
                 return {reply.id: Result.ADOPTED, former: Result.IGNORED}
             # This person has a card: a second lead of theirs in Kommo is a deal of the sales staff's own.
             second_cards.heed_care(lead, reply, now=now)
             continue
         reason = f"linked to lead {reply.id}, which was in Kommo for this person"
         if adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="link", reason=reason):
-            people.keep(card, reply, theirs, now=now)
+            people_on_cards.keep(card, reply, theirs, now=now)
             return {reply.id: Result.ADOPTED}
     return {reply.id: Result.IGNORED}
 
@@ -254,7 +266,7 @@ def _new_lead(
     card.save()
     reason = f"taken in from Kommo: lead {reply.id}"
     lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.KOMMO, reason=reason)
-    people.keep(card, reply, theirs, now=now)
+    people_on_cards.keep(card, reply, theirs, now=now)
     handoff.follow_stage(lead, by=Lead.Actor.STAFF, now=now, found=True)
 
 

@@ -22,7 +22,7 @@ from bridge.accounts import catalogue as catalogues
 from bridge.accounts import troubles
 from bridge.cards import nudge, outbox
 from bridge.errors import KommoNotFoundError
-from bridge.inbound import merges
+from bridge.inbound import merged_in_kommo
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
@@ -58,9 +58,9 @@ def settle(account: Account, client: KommoClient, cards: Sequence[Card], *, reas
     lost = [card for card in cards if card.state not in GONE]
     if not lost:
         return Settled()
-    followed = merges.follow(account, client, lost, catalogues.stored(account), now=now)
+    followed = merged_in_kommo.follow(account, client, lost, catalogues.stored(account), now=now)
     rest = [card for card in lost if card.pk not in followed]
-    hints = merges.hints(account, client, rest, now=now)
+    hints = merged_in_kommo.hints(account, client, rest, now=now)
     return Settled(followed, {card.pk for card in rest if _mark_gone(card, reason + hints.get(card.pk, ""), now)})
 
 

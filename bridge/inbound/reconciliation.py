@@ -19,7 +19,7 @@ from bridge.accounts import account_state, database_clock
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts.connection import open_account
 from bridge.cards.plan import CLOSED_STATUS_IDS
-from bridge.inbound import inbound_leads, missing_leads, people, unread, unsent_changes
+from bridge.inbound import inbound_leads, missing_leads, people_on_cards, unreadable_leads, unsent_changes
 from bridge.inbound.adoption import adopt_each, is_as_known
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -263,15 +263,15 @@ class Comparison:
 
     def _read_again(self) -> None:
         """Look at the leads that could not be taken in: whatever keeps them from it, nothing changes them meanwhile."""
-        ids = unread.due(self.account, now=timezone.now(), most=PAGE)
+        ids = unreadable_leads.due(self.account, now=timezone.now(), most=PAGE)
         if ids:
             found = self._compare_ids(ids)
             shown = Card.objects.filter(account=self.account, kommo_lead_id__in=ids)
             # Deleted, or hidden from us, there is nothing to read; and what a card shows is told with the card.
             told_elsewhere = {one for one in shown.values_list("kommo_lead_id", flat=True) if one}
             # What was noted again just now waits on.
-            told_elsewhere &= set(unread.due(self.account, now=timezone.now(), most=PAGE))
-            unread.over(self.account, set(ids) - found | told_elsewhere)
+            told_elsewhere &= set(unreadable_leads.due(self.account, now=timezone.now(), most=PAGE))
+            unreadable_leads.over(self.account, set(ids) - found | told_elsewhere)
 
     def look_again(self) -> Report:
         """Look a second time for the leads that were missing; those still not there are gone. Raises KommoError."""
@@ -368,7 +368,9 @@ class Comparison:
         )
         if not self.dry_run:
             theirs = [by_id[kommo_id] for kommo_id in cards]
-            people.meet(self.account, self.client, self.catalogue, replies=theirs, now=timezone.now(), lane=self.lane)
+            people_on_cards.meet(
+                self.account, self.client, self.catalogue, replies=theirs, now=timezone.now(), lane=self.lane
+            )
 
     def _take_in(self, replies: Sequence[LeadReply]) -> None:
         if self.dry_run:

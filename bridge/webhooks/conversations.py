@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from bridge.accounts import refusals
-from bridge.inbound import inbound_leads, people, robots
+from bridge.inbound import inbound_leads, other_robots, people_on_cards
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
@@ -249,7 +249,9 @@ def _by_incoming(current: Round, readings: Mapping[int, LeadReply]) -> None:
             one.incoming = by_contact.get(one.chat.contact_id)
     waiting = [one for one in missing if one.incoming]
     contact_ids = {contact for one in waiting if one.incoming for contact in one.incoming.contact_ids}
-    contacts = people.ask(current.account, current.client, contact_ids, Lane.LIVE, now=current.now) if waiting else {}
+    contacts = (
+        people_on_cards.ask(current.account, current.client, contact_ids, Lane.LIVE, now=current.now) if waiting else {}
+    )
     for one in waiting:
         assert one.incoming is not None
         one.pipeline = by_kommo_id[one.incoming.pipeline_id]
@@ -269,7 +271,7 @@ def _by_chat(current: Round) -> None:
 
 def _numbers(reply: LeadReply, contacts: Mapping[int, ContactReply], pipeline: Pipeline) -> tuple[Address, ...]:
     texts = [text for one in reply.contact_ids if one in contacts for text in contacts[one].phones]
-    return tuple(of_phone(phone) for phone in people.phones_of(texts, pipeline))
+    return tuple(of_phone(phone) for phone in people_on_cards.phones_of(texts, pipeline))
 
 
 def _note_strangers(current: Round, readings: Mapping[int, LeadReply]) -> None:
@@ -335,7 +337,7 @@ def _record(current: Round, some: Sequence[Said], pipeline: Pipeline) -> None:
             for one, result in zip(some, recorded, strict=True):
                 if one.incoming is not None:
                     # Theirs is there: it is linked once it is accepted, and nothing is made beside it.
-                    people.name_card(result.lead, one.incoming.id)
+                    people_on_cards.name_card(result.lead, one.incoming.id)
     except ForgottenError:
         if len(some) == 1:
             some[0].item.result = Result.FORGOTTEN
@@ -352,7 +354,7 @@ def _tell_of_bots(current: Round, one: Said, result: Recorded) -> None:
     """Let staff be told of a bot that answers their leads."""
     message = result.interaction.message
     if message and message.direction is Direction.BOT:
-        robots.note_message(
+        other_robots.note_message(
             current.account,
             lead_id=one.chat.lead_id,
             contact_id=one.chat.contact_id,

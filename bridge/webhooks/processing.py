@@ -28,7 +28,7 @@ from bridge.accounts.connection import open_account
 from bridge.accounts.leases import alone
 from bridge.cards import write_ahead
 from bridge.errors import KommoError, KommoHeldError
-from bridge.inbound import chat_replies, inbound_leads, missing_leads, people, second_cards
+from bridge.inbound import chat_replies, inbound_leads, missing_leads, people_on_cards, second_cards
 from bridge.inbound.adoption import adopt_each
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -350,10 +350,10 @@ def _lose(current: Round, cards: Sequence[Card]) -> None:
 def _learn_phones(current: Round, items: Iterable[WebhookItem]) -> None:
     """A lead born in Kommo may get its contact, or the contact its phone, later than the lead itself."""
     told = {item.kommo_id: item for item in items if item.entity == "contact" and item.kommo_id}
-    contacts = told.keys() - people.as_known(
+    contacts = told.keys() - people_on_cards.as_known(
         current.account, {kommo_id: parsing.phones_of_contact(item.data) for kommo_id, item in told.items() if kommo_id}
     )
-    learnt = people.meet(
+    learnt = people_on_cards.meet(
         current.account,
         current.client,
         current.catalogue,

@@ -24,7 +24,7 @@ from bridge.errors import (
     KommoServerError,
     KommoUnreachableError,
 )
-from bridge.inbound import adoption, people
+from bridge.inbound import adoption, people_on_cards
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
 from followups.models import Sequence
 from leads.models import FieldMapping, Stage
@@ -239,7 +239,7 @@ def test_contacts_that_could_not_be_read_are_told_with_their_card(healthy, pipel
     tasks.poll(healthy.pk)
     kommo.post(f"leads/{made}/main_contact", {"name": "Marido", "phone": "+5581966665555"})
     with monkeypatch.context() as patched:
-        patched.setattr(people, "_meet", lambda *_: {}["odd"])
+        patched.setattr(people_on_cards, "_meet", lambda *_: {}["odd"])
         tasks.poll(healthy.pk, full=True)
     assert str(made) in " ".join(message for _, message in wrong())
     tasks.poll(healthy.pk, full=True)

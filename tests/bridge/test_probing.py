@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from bridge import doctor, probing
-from bridge.inbound.probes import NAME
+from bridge.inbound.probe_lead import NAME
 from bridge.models import Account
 from bridge.probing import Probe
 from kommo_sandbox.options import Options

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from bridge.accounts.connection import PATIENTLY, client_for
 from bridge.errors import BridgeError
-from bridge.inbound.probes import NAME
+from bridge.inbound.probe_lead import NAME
 from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
 from bridge.probing import Probe, table

@@ -12,7 +12,7 @@ from bridge import tasks
 from bridge.accounts import catalogue
 from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import Connection
-from bridge.inbound import people
+from bridge.inbound import people_on_cards
 from bridge.models import Catalogue
 from leads.models import Pipeline
 from tests.bridge.mapped import TYPES, map_every_type
@@ -73,7 +73,7 @@ def test_the_field_with_the_phone_is_followed_when_staff_rename_it(account, pipe
     pipeline.refresh_from_db()
     assert pipeline.phone_field == "Telefone do lead"
     assert pipeline.rules_version != version
-    assert people.phone_field_id(pipeline, found) == field_id
+    assert people_on_cards.phone_field_id(pipeline, found) == field_id
 
 
 def test_a_field_with_the_phone_that_is_deleted_or_never_was_keeps_its_name(account, pipeline, kommo):

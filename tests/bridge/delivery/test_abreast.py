@@ -11,7 +11,7 @@ from django.utils import timezone
 from bridge.accounts.connection import client_for
 from bridge.accounts.rate_limit import DatabasePace
 from bridge.cards import outbox
-from bridge.delivery.delivery import LONGEST_DRAIN, Drain
+from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.errors import KommoHeldError
 from bridge.kommo import transport
 from bridge.kommo.client import KommoClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from bridge.inbound import chat_replies, people
+from bridge.inbound import chat_replies, people_on_cards
 from leads import interactions
 from leads.addresses import parse as address
 from leads.interaction_values import Direction, Interaction, Message
@@ -68,7 +68,7 @@ def test_of_two_cards_of_one_contact_the_one_spoken_with_last_is_meant(account, 
     other = lead_of(ANA)
     type(other.card).objects.filter(pk=other.card.pk).update(kommo_contact_id=contact)
     key = f"kommo_contact:{contact}"
-    assert people.owners_of_contacts([key]) == [(key, other.pk)]
+    assert people_on_cards.owners_of_contacts([key]) == [(key, other.pk)]
     assert not says_by(pipeline, ("kommo_contact", contact)).created
 
 

@@ -70,7 +70,7 @@ def test_whoever_is_reported_while_a_drain_gathers_travels_with_it(account, pipe
         if len(waits) == 1:
             record(pipeline, "+5581955500002", name="Bia")
 
-    monkeypatch.setattr("bridge.delivery.delivery.time.sleep", pause)
+    monkeypatch.setattr("bridge.delivery.draining.time.sleep", pause)
     record(pipeline, "+5581955500001", name="Ana")
     drain(account)
 

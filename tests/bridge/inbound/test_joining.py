@@ -11,7 +11,7 @@ from bridge import tasks
 from bridge.accounts.connection import client_for
 from bridge.api import representation
 from bridge.delivery import read_before_write
-from bridge.inbound import inbound_leads, people
+from bridge.inbound import inbound_leads, people_on_cards
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card
 from leads.models import Event, FieldMapping, FurtherAddress, Lead, Pipeline, Stage, TagRule
@@ -303,7 +303,7 @@ def test_a_card_kommo_does_not_have_is_told_asked_for_once_and_keeps_nobody_from
     card = lead_of(ANA).card
     assert card.kommo_lead_id not in (None, absent)
     assert card.named_lead_id is None
-    [told] = lead_of(ANA).events.filter(data__has_key=people.ABSENT)
+    [told] = lead_of(ANA).events.filter(data__has_key=people_on_cards.ABSENT)
     assert f"named lead {absent}, which Kommo does not have" in told.reason
     asked = [one for one in kommo.journal()[before:] if str(absent) in str(one["query"])]
     assert len(asked) == 1

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from bridge.cards import outbox, write_ahead
-from bridge.delivery.delivery import LONGEST_DRAIN, Drain
+from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.errors import (
     Call,
     KommoAccessError,

@@ -11,7 +11,7 @@ from bridge.api import representation
 from bridge.cards import outbox
 from bridge.cards.backoff import REST_CAP
 from bridge.cards.why_cards_wait import wait_of
-from bridge.delivery import delivery
+from bridge.delivery import draining
 from bridge.models import Account, Card, Delivery
 from leads.models import Lead, Stage
 from tests.conftest import MARIA, drain, lead_of, look_again, record, rested
@@ -399,7 +399,7 @@ def test_shadow_shows_what_would_be_sent_once_and_sends_nothing(account, pipelin
 
 def test_a_card_that_keeps_killing_its_worker_is_parked(account, pipeline, kommo):
     record(pipeline)
-    Card.objects.update(tries_without_outcome=delivery.MOST_TRIES_WITHOUT_OUTCOME)
+    Card.objects.update(tries_without_outcome=draining.MOST_TRIES_WITHOUT_OUTCOME)
     drain(account)
     card = lead_of().card
     assert (card.state, kommo.writes()) == ("dead", [])

@@ -8,7 +8,7 @@ from datetime import UTC, timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.inbound import look_up
+from bridge.inbound import card_look_up
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card, Trouble, WebhookEvent
@@ -213,7 +213,7 @@ def test_what_a_webhook_has_told_of_is_not_made_again_while_it_is_hidden(
 
     with monkeypatch.context() as patch:
         # Somebody else is responsible for it by now; the others of ours show.
-        patch.setattr(look_up, "find_by_bridge_id", lambda *_: look_up.LookedUp())
+        patch.setattr(card_look_up, "find_by_bridge_id", lambda *_: card_look_up.LookedUp())
         drain_later(account, hours=1)
 
     card = lead_of().card

@@ -4,7 +4,7 @@ For every batch: wait until a slot is about to be free, read the cards afresh an
 from the newest version of the lead), store what is about to be sent, send it, and settle each card from the answer.
 What the answer does not name is not delivered. Whatever may have been applied without our hearing of it stays in doubt
 on the card until Kommo confirms it, so a process may die at any line of this file. What a call that brought nothing
-leads to is in bridge/delivery/setbacks.py.
+leads to is in bridge/delivery/failed_calls.py.
 
 Several batches are under way at once, of different cards: one thread decides, declares and settles, others wait for
 the answers (bridge/kommo/parallel_calls.py). What goes wrong with a batch is dealt with one call after the other, and
@@ -33,9 +33,16 @@ from bridge.cards.desired import desired
 from bridge.cards.ledger import Call
 from bridge.cards.outbox import Lease, due_cards
 from bridge.cards.plan import Desired, Observed, Operation, plan
-from bridge.delivery import contacts, delivery_outcomes, forgetting, handoff_notes, person_look_up, read_before_write
-from bridge.delivery.creation import look_up_created
-from bridge.delivery.setbacks import Setbacks
+from bridge.delivery import (
+    contacts,
+    delivery_outcomes,
+    erasing_in_kommo,
+    handoff_notes,
+    person_look_up,
+    read_before_write,
+)
+from bridge.delivery.create_guard import look_up_created
+from bridge.delivery.failed_calls import Setbacks
 from bridge.errors import KommoError
 from bridge.inbound import adoption, missing_leads
 from bridge.kommo.client import KommoClient
@@ -147,7 +154,7 @@ class Drain:
 
     def _deliver_the_rest(self) -> bool:
         """Once the cards are right: people to forget, names of contacts, what sellers are told; True for more."""
-        more = forgetting.deliver_due(self.account, self.client, now=self.clock())
+        more = erasing_in_kommo.deliver_due(self.account, self.client, now=self.clock())
         more = contacts.deliver_due(self.account, self.client, now=self.clock()) or more
         return handoff_notes.deliver_due(self.account, self.client, now=self.clock()) or more
 

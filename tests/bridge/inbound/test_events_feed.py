@@ -9,14 +9,14 @@ from django.utils import timezone
 
 from bridge import doctor
 from bridge.accounts import catalogue, connection
-from bridge.inbound import feed, missing_leads
+from bridge.inbound import events_feed, missing_leads
 from bridge.models import Card, Trouble
 from tests.conftest import drain, lead_of, record
 
 
 def look(account, **later):
     account.refresh_from_db()
-    feed.look(account, connection.client_for(account), now=timezone.now() + timedelta(**later))
+    events_feed.look(account, connection.client_for(account), now=timezone.now() + timedelta(**later))
 
 
 @pytest.mark.parametrize("names_the_lost", [False, True])

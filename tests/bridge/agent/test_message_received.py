@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from bridge.agent import agent_events, received
+from bridge.agent import agent_events, message_received
 from bridge.models import AgentEvent, WebhookEvent
 from leads import handoff, optout, pipeline_switch
 from leads.addresses import parse
@@ -47,7 +47,7 @@ def deliver(agent):  # noqa: F811
     """Let the worker tell what is due at this moment; return what was told of messages."""
     before = len(agent.bodies())
     now = timezone.now()
-    received.gather(now)
+    message_received.gather(now)
     while rows := agent_events._claim(now):
         for row in rows:
             agent_events._settle(row, agent_events._ask(row, now), now, now)
@@ -240,7 +240,7 @@ def test_without_an_agent_nothing_waits(pipeline, clock, settings):
     settings.AGENT_WEBHOOK_URL = ""
     hear(pipeline, "oi")
     assert Row.objects.get().telling == ""
-    assert not received.has_work(timezone.now() + timedelta(hours=1))
+    assert not message_received.has_work(timezone.now() + timedelta(hours=1))
 
 
 def test_a_lead_erased_while_it_waits_is_not_told_of(pipeline, agent, clock):  # noqa: F811
@@ -260,7 +260,7 @@ def test_how_many_statements_gathering_takes_does_not_depend_on_how_many_write(
             hear(pipeline, "oi", id=f"{people}-{number}", address=f"+55819999{people:02d}{number:03d}")
         clock.shift(7)
         with django_assert_num_queries(13, exact=False):
-            assert received.gather(timezone.now()) == people
+            assert message_received.gather(timezone.now()) == people
 
 
 class TestWhatIsReadLate:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
-from bridge.delivery import forgetting
+from bridge.delivery import erasing_in_kommo
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Forgetting
 from leads import erasure
@@ -17,7 +17,7 @@ from leads.models import Event, Lead
 from tests.conftest import MARIA, drain, lead_of, record, rested
 
 JOAO, BIA = "+5581988880000", "+5581977770000"
-FORGOTTEN = forgetting.FORGOTTEN
+FORGOTTEN = erasing_in_kommo.FORGOTTEN
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def erase(lead, *, elsewhere=True):
 def forget(account, **later):
     Account.objects.filter(pk=account.pk).update(retry_at=None)
     account.refresh_from_db()
-    forgetting.deliver_due(account, client_for(account), now=timezone.now() + timedelta(**later))
+    erasing_in_kommo.deliver_due(account, client_for(account), now=timezone.now() + timedelta(**later))
 
 
 def contacts(kommo):
@@ -130,7 +130,7 @@ def test_whoever_was_never_in_kommo_is_told_so(account, pipeline, kommo):
     lead = record(pipeline, name="Maria Souza").lead
     erase(lead)
     forget(account)
-    assert told(lead) == [forgetting.NOBODY_THERE]
+    assert told(lead) == [erasing_in_kommo.NOBODY_THERE]
     assert not kommo.leads()
 
 
@@ -193,7 +193,7 @@ def test_a_refusal_is_left_to_a_person_without_kommos_words(account, maria, komm
         Forgetting.State.LEFT,
         "not erased in Kommo: Kommo answers 400; erase it there by hand",
     )
-    assert forgetting.done_by_hand([row], who="ada", now=timezone.now()) == 1
+    assert erasing_in_kommo.done_by_hand([row], who="ada", now=timezone.now()) == 1
     assert Forgetting.objects.get().state == Forgetting.State.DONE
     assert told(maria)[-1] == "personal data erased in Kommo by hand: ada"
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from bridge.accounts import refusals
-from bridge.inbound import adoption, unread
+from bridge.inbound import adoption, unreadable_leads
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
@@ -81,7 +81,7 @@ def ask(
         lambda: read(client, wanted, lane),
         now=now,
         may_wait_alone=True,
-        answered=lambda: unread.hurry(account, NO_CONTACTS, now=now),
+        answered=lambda: unreadable_leads.hurry(account, NO_CONTACTS, now=now),
     )
 
 
@@ -137,7 +137,7 @@ def meet(
     """Learn the numbers of people whose card has other contacts than we knew, or whose contact changed.
 
     Returns the contacts that told something new. Asks Kommo only for those. While it lets us read none, the leads
-    are noted and read again (bridge/inbound/unread.py). Raises KommoError.
+    are noted and read again (bridge/inbound/unreadable_leads.py). Raises KommoError.
     """
     changed = set(contact_ids)
     by_lead = {reply.id: reply for reply in replies}
@@ -151,7 +151,7 @@ def meet(
     rows = Card.objects.filter(about, account=account, lead__erased_at=None).exclude(state=Card.State.CLOSED)
     cards = list(rows.select_related("lead__pipeline").prefetch_related("other_contacts").distinct())
     # What changed while contacts were refused is asked for with the lead that was noted for it.
-    late = unread.noted(account, by_lead)
+    late = unreadable_leads.noted(account, by_lead)
     wanted = {
         card.pk: _to_read(card, by_lead.get(card.kommo_lead_id or 0), changed, all_of_them=card.kommo_lead_id in late)
         for card in cards
@@ -159,7 +159,7 @@ def meet(
     contacts = ask(account, client, (one for ids in wanted.values() for one in ids), lane, now=now)
     if contacts is None:
         waiting = [card.kommo_lead_id for card in cards if wanted[card.pk] and card.kommo_lead_id]
-        unread.note(account, dict.fromkeys(waiting, NO_CONTACTS), now=now)
+        unreadable_leads.note(account, dict.fromkeys(waiting, NO_CONTACTS), now=now)
         return set()
     learnt: set[int] = set()
     for card in cards:

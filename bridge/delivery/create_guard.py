@@ -14,8 +14,8 @@ from django.db import transaction
 from bridge.accounts import database_clock
 from bridge.cards import kept_forms
 from bridge.cards.ledger import AWAY
-from bridge.inbound import absence, adoption, look_up
-from bridge.inbound.look_up import LOOK_UP_SIZE, LookedUp
+from bridge.inbound import adoption, card_look_up, empty_look_ups
+from bridge.inbound.card_look_up import LOOK_UP_SIZE, LookedUp
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card, Catalogue
@@ -50,17 +50,17 @@ def look_up_created(
 ) -> None:
     """Link the cards whose lead turns out to exist; let the others be created, once it is sure that theirs does not.
 
-    A look-up that finds nothing proves nothing by itself (bridge/inbound/absence.py): cards of which there is a doubt
-    wait and are looked up again. Raises KommoError when Kommo could not be asked; then nothing is decided.
+    A look-up that finds nothing proves nothing by itself (bridge/inbound/empty_look_ups.py): cards of which there is a
+    doubt wait and are looked up again. Raises KommoError when Kommo could not be asked; then nothing is decided.
     """
     looked_up = LookedUp()
     asked_at = database_clock.now()
     for start in range(0, len(cards), LOOK_UP_SIZE):
-        looked_up |= look_up.find(account, client, cards[start : start + LOOK_UP_SIZE])
+        looked_up |= card_look_up.find(account, client, cards[start : start + LOOK_UP_SIZE])
     found = looked_up.leads
     # As they are by now: what was just sent is declared on their rows.
     missing = Card.objects.filter(pk__in=[card.pk for card in cards if card.pk not in found], kommo_lead_id=None)
-    doubts = absence.doubts(account, client, list(missing), asked_at=now, unread=looked_up.unsure)
+    doubts = empty_look_ups.doubts(account, client, list(missing), asked_at=now, unread=looked_up.unsure)
     with transaction.atomic():
         rows = {row.pk: row for row in Card.objects.select_for_update().filter(pk__in=[card.pk for card in cards])}
         owners = dict(
@@ -68,7 +68,8 @@ def look_up_created(
                 "kommo_lead_id", "pk"
             )
         )
-        # What was let go meanwhile stays away; of one whose person was erased the worker looks again (forgetting.py).
+        # What was let go meanwhile stays away; of one whose person was erased the worker looks again
+        # (erasing_in_kommo.py).
         for pk in [pk for pk, row in rows.items() if row.state in AWAY]:
             del rows[pk]
         unlinked = {pk: row for pk, row in rows.items() if row.kommo_lead_id is None}
@@ -82,7 +83,7 @@ def look_up_created(
 
 
 def _settle(
-    row: Card, reply: LeadReply | None, doubt: absence.Doubt | None, owners: dict[int | None, int], now: datetime
+    row: Card, reply: LeadReply | None, doubt: empty_look_ups.Doubt | None, owners: dict[int | None, int], now: datetime
 ) -> Event | None:
     """Settle one card in memory from what the look-up found; return what its lead's timeline tells of it."""
     if reply is None:

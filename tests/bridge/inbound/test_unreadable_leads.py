@@ -10,7 +10,7 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.accounts import troubles
 from bridge.doctor import examine
-from bridge.inbound import inbound_leads, people
+from bridge.inbound import inbound_leads, people_on_cards
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.reply_values import ReplyShapeError
 from bridge.models import Account, CallSlot, Card, Trouble, UnreadLead, WebhookEvent
@@ -62,7 +62,7 @@ def unreadable(monkeypatch):
 def cannot_be_stored(monkeypatch):
     """Let leads of these ids fail while they are taken in."""
     ids: set[int] = set()
-    numbers_of = people.numbers_of
+    numbers_of = people_on_cards.numbers_of
 
     def maybe(reply, *more):
         if reply.id in ids:

@@ -19,7 +19,7 @@ from django.db import IntegrityError, transaction
 
 from bridge.accounts import refusals
 from bridge.errors import KommoError, KommoNotFoundError
-from bridge.inbound import absence, look_up
+from bridge.inbound import card_look_up, empty_look_ups
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply, LeadReply
@@ -133,7 +133,7 @@ def _forget(row: Forgetting, account: Account, client: KommoClient, now: datetim
         Forgetting.objects.filter(pk=row.pk).update(due_at=card.write_settles_at)
         return
     if card.kommo_lead_id is None and card.create_intent_at and not _look_up(row, account, client, now):
-        Forgetting.objects.filter(pk=row.pk).update(due_at=absence.believed_from(card))
+        Forgetting.objects.filter(pk=row.pk).update(due_at=empty_look_ups.believed_from(card))
         return
     if not row.empties:
         _end(row, Forgetting.State.DONE, [], now)
@@ -174,10 +174,10 @@ def _look_up(row: Forgetting, account: Account, client: KommoClient, now: dateti
     """Learn what an unanswered create has made, if anything; False while an empty look-up proves nothing."""
     card = row.card
     if account.bridge_id_field_id is not None:
-        found = look_up.find_by_bridge_id(account, client, [card]).leads.get(card.pk)
+        found = card_look_up.find_by_bridge_id(account, client, [card]).leads.get(card.pk)
     else:
         found = _made_by_us(row, account, client)
-    sure_from = absence.believed_from(card)
+    sure_from = empty_look_ups.believed_from(card)
     if found is None and sure_from and sure_from > now:
         return False
     ids: dict[str, Any] = {"create_intent_at": None, "write_settles_at": None}
@@ -196,7 +196,7 @@ def _look_up(row: Forgetting, account: Account, client: KommoClient, now: dateti
 def _made_by_us(row: Forgetting, account: Account, client: KommoClient) -> LeadReply | None:
     card, intended_at = row.card, row.card.create_intent_at
     assert intended_at is not None
-    since = (intended_at - look_up.CLOCK_SLACK).timestamp()
+    since = (intended_at - card_look_up.CLOCK_SLACK).timestamp()
     ids = {lead_id for contact in _search(row, client, with_leads=True) for lead_id in contact.lead_ids}
     taken = Card.objects.filter(account=account, kommo_lead_id__in=ids).values_list("kommo_lead_id", flat=True)
     free = sorted(ids - set(taken))

@@ -15,7 +15,7 @@ import structlog
 from bridge.accounts.refusals import aside
 from bridge.errors import KommoError
 from bridge.inbound import adoption
-from bridge.inbound.look_up import LOOK_UP_SIZE, find_by_bridge_id
+from bridge.inbound.card_look_up import LOOK_UP_SIZE, find_by_bridge_id
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import LeadReply

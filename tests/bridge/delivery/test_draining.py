@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.utils import timezone
 from structlog.testing import capture_logs
 
-from bridge.delivery.delivery import LONGEST_HEAD_START_SECONDS, READY_BEFORE_SECONDS, Drain
+from bridge.delivery.draining import LONGEST_HEAD_START_SECONDS, READY_BEFORE_SECONDS, Drain
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Delivery
 from leads.interaction_values import Meeting

@@ -36,7 +36,7 @@ REFUSED_ALIKE = 8
 
 
 class Drain(Protocol):
-    """What a setback asks of the drain it befell (bridge/delivery/delivery.py)."""
+    """What a setback asks of the drain it befell (bridge/delivery/draining.py)."""
 
     account: Account
     client: KommoClient

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge import alerts, doctor
 from bridge.accounts import connection
-from bridge.inbound import feed, robots
+from bridge.inbound import events_feed, other_robots
 from bridge.models import Account, Alert, Trouble
 from leads.interaction_values import Direction, Message
 from leads.models import Lead
@@ -30,7 +30,7 @@ def lead(account, pipeline):
 
 def look(account, **later):
     account.refresh_from_db()
-    feed.look(account, connection.client_for(account), now=timezone.now() + timedelta(**later))
+    events_feed.look(account, connection.client_for(account), now=timezone.now() + timedelta(**later))
     return list(Trouble.objects.filter(subject="robots").values_list("reason", flat=True))
 
 
@@ -84,7 +84,7 @@ def test_of_a_bots_words_nothing_is_kept(account, lead):
     assert Account.objects.get().traits["bot_messages"] == []
 
 
-@pytest.mark.parametrize("kind", robots.EVENTS)
+@pytest.mark.parametrize("kind", other_robots.EVENTS)
 def test_each_event_of_kommos_robots_betrays_one(account, lead, kommo, kind):
     robot(kommo, lead, kind)
     assert look(account) == [TOLD]
@@ -92,7 +92,7 @@ def test_each_event_of_kommos_robots_betrays_one(account, lead, kommo, kind):
 
 def test_whatever_else_it_does_it_is_told_once(account, lead, kommo, settings):
     settings.ALERT_AFTER_LOOKS, settings.ALERT_GRACE = 1, timedelta(0)
-    for kind in (*robots.EVENTS, *robots.EVENTS):
+    for kind in (*other_robots.EVENTS, *other_robots.EVENTS):
         robot(kommo, lead, kind)
         hear(account, hook(lead, author=BOT, text=f"Posso ajudar? {kind}"))
         look(account, minutes=5)

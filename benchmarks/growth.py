@@ -20,7 +20,7 @@ from benchmarks.figures import Figure, at_most
 from benchmarks.harness import Bench, say
 from benchmarks.inprocess import Caller, in_turns, typical
 from benchmarks.interactions_rate import INTERACTIONS, MAY_REPLY, interaction
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.cards import outbox
 from bridge.models import Account, ApiKey, Card, Delivery
 from leads.models import Event, Lead, Stay
@@ -40,7 +40,7 @@ def run(bench: Bench) -> Iterator[Figure]:
     cards.add_leads(account, BUSY)
     cards.deliver(account)
     bare.make_table()
-    caller = Caller(Authorization=f"Api-Key {keys.issue(ApiKey(name='benchmark'))}")
+    caller = Caller(Authorization=f"Api-Key {api_keys.issue(ApiKey(name='benchmark'))}")
     costs: dict[int, dict[str, float]] = {}
     for size in sizes:
         say(f"    {size:,} leads")

@@ -18,7 +18,7 @@ from benchmarks import cards
 from benchmarks.delivery_calls import UPDATE
 from benchmarks.figures import Figure, at_most, percentile, told
 from benchmarks.harness import Bench, Broken, Progress, wait_until
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 
 SPACED_SECONDS = (0.8, 2.0)
@@ -31,7 +31,7 @@ def run(bench: Bench) -> Iterator[Figure]:
     cards.add_leads(account, 1)
     cards.deliver(account)
     cards.adjust(bench, account, requests_per_second=cards.KOMMO_CEILING)
-    key = keys.issue(ApiKey(name="benchmark"))
+    key = api_keys.issue(ApiKey(name="benchmark"))
     bench.start_web()
     bench.start_worker()
     agent = Agent(bench, key)

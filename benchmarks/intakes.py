@@ -22,7 +22,7 @@ from django.utils import timezone
 from benchmarks import cards
 from benchmarks.figures import Figure, at_least, at_most, percentile
 from benchmarks.harness import POSTGRES, Bench, Broken, Progress, say
-from bridge.intakes import processing, ways
+from bridge.intakes import managing_intakes, processing
 from bridge.models import IntakeCall
 from common.statements import insert
 from leads.models import Message
@@ -37,8 +37,8 @@ RATE = 100  # messages a second
 
 def run(bench: Bench) -> Iterator[Figure]:
     cards.connect(bench)
-    intake = ways.establish("evolution", "bench")
-    yield from _acknowledging(bench, ways.path_of(intake))
+    intake = managing_intakes.establish("evolution", "bench")
+    yield from _acknowledging(bench, managing_intakes.path_of(intake))
     IntakeCall.objects.all().delete()
     yield from _reading(bench, intake.pk)
 

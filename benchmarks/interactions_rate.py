@@ -16,7 +16,7 @@ from benchmarks import bare, cards
 from benchmarks.figures import Figure, at_least, at_most, told
 from benchmarks.harness import POSTGRES, Bench, Broken
 from benchmarks.inprocess import Caller, in_turns, typical
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 
 INTERACTIONS = "/api/v1/interactions/"
@@ -29,7 +29,7 @@ def run(bench: Bench) -> Iterator[Figure]:
     rounds, batches = bench.size(1_000, 150), bench.size(10, 3)
     cards.connect(bench)
     bare.make_table()
-    caller = Caller(Authorization=f"Api-Key {keys.issue(ApiKey(name='benchmark'))}")
+    caller = Caller(Authorization=f"Api-Key {api_keys.issue(ApiKey(name='benchmark'))}")
     with override_settings(ROOT_URLCONF=bare.URLCONF):
         for number in range(KNOWN_LEADS):
             caller.call("POST", INTERACTIONS, interaction(number, bill_value=100))

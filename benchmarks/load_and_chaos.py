@@ -26,7 +26,7 @@ from benchmarks import cards
 from benchmarks.figures import Figure, at_least, at_most, told
 from benchmarks.harness import Bench, Broken, say, wait_until
 from benchmarks.processes import own_megabytes
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.demo.stage import free_port
 from bridge.models import ApiKey, Card
 from leads.models import Event
@@ -47,7 +47,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         bench.environment |= {"REDIS_URL": url, "Q_BROKER": "redis", "Q_NAME": f"bench-{uuid4().hex[:8]}"}
     account = cards.connect(bench)
     cards.adjust(bench, account, requests_per_second=cards.KOMMO_CEILING)
-    load = Load([bench.web_url, _start(bench)], keys.issue(ApiKey(name="chaos")))
+    load = Load([bench.web_url, _start(bench)], api_keys.issue(ApiKey(name="chaos")))
     lag, since = Lag(), bench.journal_end()
     load.start(seconds)
     lag.start()

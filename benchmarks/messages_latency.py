@@ -21,8 +21,8 @@ import requests
 from benchmarks import cards
 from benchmarks.figures import Figure, at_most, percentile, told
 from benchmarks.harness import Bench, Broken, Progress, wait_until
-from bridge.api import keys
-from bridge.channels import ways
+from bridge.api import api_keys
+from bridge.channels import managing_channels
 from bridge.models import ApiKey
 from leads.models import Pipeline
 
@@ -45,9 +45,9 @@ def run(bench: Bench) -> Iterator[Figure]:
     account = cards.connect(bench)
     cards.adjust(bench, account, requests_per_second=cards.KOMMO_CEILING)
     Pipeline.objects.filter(slug="solar").update(conversations=Pipeline.Conversations.KOMMO)
-    ways.establish("waha", "waha", settings={"url": messenger.url, "instance": "default", "api_key": "k"})
+    managing_channels.establish("waha", "waha", settings={"url": messenger.url, "instance": "default", "api_key": "k"})
     session = requests.Session()
-    session.headers["Authorization"] = f"Api-Key {keys.issue(ApiKey(name='benchmark'))}"
+    session.headers["Authorization"] = f"Api-Key {api_keys.issue(ApiKey(name='benchmark'))}"
     bench.start_web()
     bench.manage("kommo_connect", "--webhook-url", bench.web_url)
     bench.start_worker()

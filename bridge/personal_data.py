@@ -24,7 +24,7 @@ from django_q.models import Task
 
 from bridge.cards import ledger, nudge, outbox
 from bridge.delivery import erasing_in_kommo
-from bridge.intakes import forgetting as intakes
+from bridge.intakes import erased_from_calls as intakes
 from bridge.models import (
     Account,
     AgentEvent,
@@ -39,8 +39,8 @@ from bridge.models import (
     Trouble,
     UnreadLead,
 )
-from bridge.webhooks import redaction
-from bridge.webhooks.redaction import Traces
+from bridge.webhooks import erased_from_webhooks
+from bridge.webhooks.erased_from_webhooks import Traces
 from followups.models import Attempt, Enrollment
 from leads import erasure
 from leads.addresses import Kind
@@ -71,7 +71,7 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     traces = Traces.of(lead, cards, names) | Traces.of_joined([lead.pk])
     accounts = {card.account_id for card in cards}
     # The card that a joined lead has left behind is of whichever account.
-    redaction.sweep(accounts or set(Account.objects.values_list("pk", flat=True)), traces)
+    erased_from_webhooks.sweep(accounts or set(Account.objects.values_list("pk", flat=True)), traces)
     region = lead.pipeline.phone_region
     intakes.forget([lead.pk], traces.words, keys=_keys(lead), region=region)
     _forget_jobs(lead, names)
@@ -96,7 +96,7 @@ def sweep_again(*, now: datetime) -> int:
     erasure.sweep(ids)
     _forget_answers(_ids_of(ids), now)
     _empty_rows(ids)
-    redaction.sweep({card.account_id for card in cards}, Traces.of_cards(cards) | Traces.of_joined(ids))
+    erased_from_webhooks.sweep({card.account_id for card in cards}, Traces.of_cards(cards) | Traces.of_joined(ids))
     intakes.forget(ids)
     return len(ids)
 
@@ -225,7 +225,7 @@ def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
 def _words(lead: Lead, names: Collection[str]) -> set[str]:
     """Return what tells of the person in a text: names that are no common words, and addresses."""
     reached = {one["value"].partition("@lid")[0].lstrip("+") for one in lead.addresses if one["kind"] in TELLING}
-    return {*filter(redaction.is_telling, names), lead.email, *reached} - {""}
+    return {*filter(erased_from_webhooks.is_telling, names), lead.email, *reached} - {""}
 
 
 def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:

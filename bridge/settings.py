@@ -313,7 +313,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["bridge.api.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "bridge.api.problems.handle",
+    "EXCEPTION_HANDLER": "bridge.api.error_answers.handle",
     "UNAUTHENTICATED_USER": None,
 }
 API_REQUESTS_PER_SECOND = env.number("API_REQUESTS_PER_SECOND", 100, least=1, most=100_000)
@@ -329,23 +329,23 @@ SPECTACULAR_SETTINGS = {
     # Whose types have null in them, and whose document has a place for what we send.
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": "/", "description": "The bridge this document comes from"}],
-    "WEBHOOKS": "bridge.api.events.EVENTS",
+    "WEBHOOKS": "bridge.api.event_shapes.EVENTS",
     # Generators name types after these; a number behind a name would change with the next list of the same name.
     "ENUM_NAME_OVERRIDES": {
-        "Actor": "bridge.api.answers.ACTORS",
-        "AddressKind": "bridge.api.answers.ADDRESS_KINDS",
+        "Actor": "bridge.api.answer_shapes.ACTORS",
+        "AddressKind": "bridge.api.answer_shapes.ADDRESS_KINDS",
         "Direction": "bridge.api.serializers.DIRECTIONS",
-        "FollowUpState": "bridge.api.answers.FOLLOWUP_STATES",
-        "MessageState": "bridge.api.answers.MESSAGE_STATES",
+        "FollowUpState": "bridge.api.answer_shapes.FOLLOWUP_STATES",
+        "MessageState": "bridge.api.answer_shapes.MESSAGE_STATES",
         "MeetingStatus": "bridge.api.serializers.MEETING_STATUSES",
-        "Sync": "bridge.api.answers.SYNC_STATES",
+        "Sync": "bridge.api.answer_shapes.SYNC_STATES",
     },
     # The values again, each beside itself.
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "bridge.api.links.add_links",
-        "bridge.api.events.add_headers",
+        "bridge.api.schema_links.add_links",
+        "bridge.api.event_shapes.add_headers",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

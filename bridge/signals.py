@@ -15,8 +15,8 @@ from bridge import metrics, personal_data, reasons, serving
 from bridge.accounts import account_state
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
-from bridge.channels import waking
-from bridge.channels.road import ByTheirChannels
+from bridge.channels import waking_messages
+from bridge.channels.followups_by_channel import ByTheirChannels
 from bridge.delivery import handoff_note_texts, handoff_notes
 from bridge.inbound import cards_of_joined_leads, newly_shown_facts, people_on_cards, stages_bound_later
 from bridge.models import Account, Card
@@ -127,7 +127,7 @@ def agent_switched(pipeline: Pipeline, silenced: bool, now: datetime, **_: objec
 @receiver(announcements.messages_told_of)
 def messages_told_of(messages: list[Message], now: datetime, **_: object) -> None:
     """What a messenger or Kommo's chat has told of a message is acted on by whoever carries messages."""
-    waking.wake(messages, now=now)
+    waking_messages.wake(messages, now=now)
 
 
 @receiver(announcements.staff_wanted)

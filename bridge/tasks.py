@@ -35,7 +35,7 @@ from bridge.accounts.leases import alone
 from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
-from bridge.channels import carrying
+from bridge.channels import sending_messages
 from bridge.configuration import reevaluation, stage_wishes
 from bridge.delivery import handoff_notes
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
@@ -286,8 +286,10 @@ def send_messages() -> None:
     # A call to Kommo may take so long that began at the last moment.
     with alone(f"messages:{host.machine()}", now=now, longest=3 * LONGEST_SENDING) as mine:
         if mine:
-            with ThreadPoolExecutor(carrying.AT_ONCE, thread_name_prefix="message") as pool:
-                more = carrying.carry(holder=host.process(), until=until, pool=pool, progress=heartbeat.progress)
+            with ThreadPoolExecutor(sending_messages.AT_ONCE, thread_name_prefix="message") as pool:
+                more = sending_messages.carry(
+                    holder=host.process(), until=until, pool=pool, progress=heartbeat.progress
+                )
     if more:
         _go_on("bridge.tasks.send_messages")
 

@@ -21,12 +21,12 @@ from bridge.admin import (
 from bridge.admin import health as health_page
 from bridge.admin.dashboard import acting
 from bridge.admin.leads import by_card, undoing
-from bridge.api import problems
+from bridge.api import error_answers
 from bridge.intakes import views as intakes
 from bridge.mcp.views import Mcp
 from bridge.webhooks import views as webhooks
 
-handler500 = problems.server_error
+handler500 = error_answers.server_error
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -35,7 +35,7 @@ from bridge import host
 from bridge.accounts import database_clock
 from bridge.agent import agent_events
 from bridge.cards import nudge, write_ahead
-from bridge.channels import carrying
+from bridge.channels import sending_messages
 from bridge.due import TICKS, TaskCall
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
 from bridge.home import MANAGE
@@ -339,9 +339,9 @@ def free_dead_leases(now: datetime) -> None:
     senders = [holder for holder in dispatch.holders() if holder.startswith(machine) and host.is_dead(holder)]
     if senders:
         dispatch.free(senders, now=now)
-    carriers = [holder for holder in carrying.holders() if holder.startswith(machine) and host.is_dead(holder)]
+    carriers = [holder for holder in sending_messages.holders() if holder.startswith(machine) and host.is_dead(holder)]
     if carriers:
-        carrying.free(carriers)
+        sending_messages.free(carriers)
     tellers = [holder for holder in agent_events.holders() if holder.startswith(machine) and host.is_dead(holder)]
     if tellers:
         agent_events.free(tellers, now=now)

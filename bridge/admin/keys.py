@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 
 
@@ -29,7 +29,7 @@ class ApiKeyAdmin(AsksAgain, StaffAdmin):
         if change:
             super().save_model(request, obj, form, change)
             return
-        key = keys.issue(obj)
+        key = api_keys.issue(obj)
         text = _("The key is shown this once; keep it now: %(key)s") % {"key": key}
         self.message_user(request, text, messages.WARNING)
 

@@ -10,7 +10,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 
 SCHEME = "Api-Key"
@@ -28,7 +28,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         scheme, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() not in self.schemes:
             return None
-        key = keys.find(text.strip())
+        key = api_keys.find(text.strip())
         if key is None:
             raise AuthenticationFailed("The key is unknown or was revoked. Make one with: manage.py api_key NAME")
         now = timezone.now()

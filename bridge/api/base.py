@@ -14,9 +14,9 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from bridge.api import keys
-from bridge.api.parsing import JsonParser
-from bridge.api.throttling import KeyThrottle
+from bridge.api import api_keys
+from bridge.api.json_bodies import JsonParser
+from bridge.api.key_throttle import KeyThrottle
 from bridge.models import ApiKey
 from leads import addresses, phone
 from leads.models import JoinedLead, Lead
@@ -95,7 +95,7 @@ def asked_for(request: Request) -> str | None:
         # A variable that was empty asks for nobody, and not for everybody.
         raise exceptions.ValidationError({given[0]: ["It names nobody: leave it out, or give a value."]})
     text = asked[name]
-    pipeline = keys.pipeline_of(key_of(request))
+    pipeline = api_keys.pipeline_of(key_of(request))
     region = pipeline.phone_region if pipeline else "BR"
     try:
         kind, value = ("phone", text) if name == "phone" else addresses.split(text)

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from bridge.api.problems import Conflict
+from bridge.api.error_answers import Conflict
 from bridge.models import IdempotencyRecord
 from common.statements import Select, insert
 

@@ -16,8 +16,8 @@ from django.utils.dateparse import parse_date
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from bridge.api import keys
-from bridge.api.hearing import heard, without_what_is_dispensable
+from bridge.api import api_keys
+from bridge.api.facts_that_say_nothing import heard, without_what_is_dispensable
 from bridge.models import ApiKey
 from common.statements import Select
 from leads import addresses, money, phone
@@ -464,7 +464,7 @@ BY_SLUG = Select(lambda slug: Pipeline.objects.filter(slug=slug))
 
 def pipeline_named(slug: Any, key: ApiKey) -> Pipeline:
     """Return the pipeline an interaction is for, as it is now. Raises ValidationError naming the field."""
-    usual = keys.pipeline_of(key)
+    usual = api_keys.pipeline_of(key)
     # What is no text is refused with everything else that is wrong; a NUL is in no slug, and in no query either.
     is_named = isinstance(slug, str) and "\0" not in slug
     pipeline: Pipeline | None = usual if not is_named or (usual and usual.slug == slug) else BY_SLUG.first(slug=slug)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from bridge.channels.sending import Part, Person, Request, Sent, at, judged, named
+from bridge.channels.part_values import Part, Person, Request, Sent, at, judged, named
 from followups.signed_calls import Answer
 from leads.addresses import Kind
 

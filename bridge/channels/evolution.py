@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from bridge.channels.sending import Outcome, Part, Person, Request, Sent, at, judged, named
+from bridge.channels.part_values import Outcome, Part, Person, Request, Sent, at, judged, named
 from followups.channels import Gone, has_no_whatsapp
 from followups.signed_calls import Answer
 from leads.addresses import Kind

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from bridge.accounts import refusals
 from bridge.accounts.connection import client_for
-from bridge.channels.sending import Outcome, Part, Person, Sent, words
+from bridge.channels.part_values import Outcome, Part, Person, Sent, words
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, Purpose, decide

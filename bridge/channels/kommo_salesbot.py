@@ -15,7 +15,7 @@ from django.db import transaction
 from bridge.accounts import catalogue, refusals, troubles
 from bridge.accounts.connection import client_for
 from bridge.cards.plan import apply, combine_doubts
-from bridge.channels.sending import Outcome, Part, Person, Sent, words
+from bridge.channels.part_values import Outcome, Part, Person, Sent, words
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
 from bridge.kommo import custom_field_values
 from bridge.kommo.client import KommoClient

@@ -5,7 +5,7 @@ Source: https://waha.devlike.pro/docs/how-to/send-messages
 
 from __future__ import annotations
 
-from bridge.channels.sending import Part, Person, Request, Sent, at, judged, named
+from bridge.channels.part_values import Part, Person, Request, Sent, at, judged, named
 from followups.signed_calls import Answer
 from leads.addresses import Kind
 from leads.message_ids import plain_id

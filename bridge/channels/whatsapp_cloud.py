@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.channels.sending import Outcome, Part, Person, Request, Sent, at, judged, named, words
+from bridge.channels.part_values import Outcome, Part, Person, Request, Sent, at, judged, named, words
 from followups.channels import Gone
 from followups.signed_calls import Answer
 from leads.addresses import Kind

@@ -13,8 +13,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from bridge.intakes import people
-from bridge.intakes.told import Address, Booking
+from bridge.intakes import person_of_call
+from bridge.intakes.source_news import Address, Booking
 from bridge.models import Intake, IntakeItem
 from leads import address_owners
 from leads.erasure import ForgottenError
@@ -39,7 +39,7 @@ def take(
     told: Booking, intake: Intake, *, received_at: datetime, now: datetime
 ) -> tuple[IntakeItem.Result, str, Lead | None]:
     """Act on news of a booking; return what became of it, and whose it is. Raises NotYetError."""
-    pipeline = people.pipeline_of(intake)
+    pipeline = person_of_call.pipeline_of(intake)
     if pipeline is None:
         return Result.NOT_FOUND, NO_PIPELINE, None
     lead = find(told, pipeline)
@@ -63,7 +63,7 @@ def take(
         status = "completed" if is_over else "scheduled"
     at = min(told.at or received_at, now)
     meeting = Told(status=status, id=told.id, starts_at=told.starts_at, link=told.link, replaces=told.replaces)
-    interaction = people.speak_of(
+    interaction = person_of_call.speak_of(
         lead,
         told,
         pipeline,
@@ -119,14 +119,14 @@ def _with_booking(told: Booking) -> Lead | None:
 
 
 def _by_phone(phones: Iterable[str], pipeline: Pipeline) -> Lead | None:
-    keys = [one.key for one in people.addresses_of((Address("phone", one) for one in phones), pipeline)]
+    keys = [one.key for one in person_of_call.addresses_of((Address("phone", one) for one in phones), pipeline)]
     return _nearest(_living().filter(address_owners.of_any(keys)), pipeline) if keys else None
 
 
 def _by_email(emails: Iterable[str], pipeline: Pipeline) -> Lead | None:
     for email in emails:
         theirs = Q(email__iexact=email)
-        for address in people.addresses_of([Address("email", email)], pipeline):
+        for address in person_of_call.addresses_of([Address("email", email)], pipeline):
             theirs |= address_owners.of_any([address.key])
         if found := _nearest(_living().filter(theirs), pipeline):
             return found

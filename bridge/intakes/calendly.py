@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.intakes import signatures
-from bridge.intakes.told import (
+from bridge.intakes.source_news import (
     LONGEST_ID,
     Booked,
     Booking,

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.intakes import signatures, whatsapp
-from bridge.intakes.told import (
+from bridge.intakes import signatures, whatsapp_bodies
+from bridge.intakes.source_news import (
     LONGEST_ID,
     LONGEST_REFERENCE,
     Address,
@@ -127,7 +127,7 @@ def _message(body: Mapping[str, Any]) -> Told:
         text=words,
         kind=file_kind if files else "text",
         attachments=files,
-        name="" if direction != "inbound" or whatsapp.is_hidden_number(name, addresses) else name,
+        name="" if direction != "inbound" or whatsapp_bodies.is_hidden_number(name, addresses) else name,
         email=email if EMAIL.fullmatch(email) else "",
         author=line(sender.get("name")) if direction == "staff" else "",
     )
@@ -142,15 +142,15 @@ def _addresses(contact: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[Add
     identifier = text(contact.get("identifier"), 200).strip()
     source = text(at(body, "conversation", "contact_inbox", "source_id"), 200).strip()
     for one in (identifier, source):
-        if reason := whatsapp.why_no_chat(one):
+        if reason := whatsapp_bodies.why_no_chat(one):
             return reason
         # Evolution and others put WhatsApp's ids there.
-        found += whatsapp.who(one)
+        found += whatsapp_bodies.who(one)
     channel = text(at(body, "conversation", "channel"), 60)
     kind = CHANNELS.get(channel, "")
     plain = source.removeprefix(WHATSAPP_PREFIX)
     if kind == "whatsapp":
-        found += whatsapp.who(f"{plain}@s.whatsapp.net")
+        found += whatsapp_bodies.who(f"{plain}@s.whatsapp.net")
         if plain and not plain.isdigit() and "@" not in plain and not plain.startswith("+"):
             found.append(Address("bsuid", plain))
     elif kind == "phone" and plain:

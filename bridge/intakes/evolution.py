@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bridge.intakes import signatures, whatsapp
-from bridge.intakes.told import (
+from bridge.intakes import signatures, whatsapp_bodies
+from bridge.intakes.source_news import (
     LONGEST_ID,
     Call,
     Delivery,
@@ -64,17 +64,17 @@ def _own(body: Any) -> tuple[Any, ...]:
 
 def _message(event: str, data: Mapping[str, Any], *, ours: Iterable[Any]) -> Told:
     key = mapping(data.get("key"))
-    if reason := whatsapp.why_no_chat(key.get("remoteJid")):
+    if reason := whatsapp_bodies.why_no_chat(key.get("remoteJid")):
         return Ignored(event, reason)
     from_us = yes(key.get("fromMe")) or event == "send.message"
     jids = [key.get("remoteJid"), key.get("remoteJidAlt")]
     if not from_us:
         # Of a message of ours these are the company.
         jids += [key.get("senderPn"), key.get("senderLid"), key.get("participantPn")]
-    addresses = whatsapp.who(*jids, ours=ours)
+    addresses = whatsapp_bodies.who(*jids, ours=ours)
     if not addresses:
         return Ignored(event, "no chat with a person")
-    found = whatsapp.content(data.get("message"))
+    found = whatsapp_bodies.content(data.get("message"))
     if data.get("messageStubType"):
         return Ignored(event, "a notice of WhatsApp's")
     if found.no_message:
@@ -88,7 +88,7 @@ def _message(event: str, data: Mapping[str, Any], *, ours: Iterable[Any]) -> Tol
         text=found.text,
         kind=found.kind,
         attachments=found.attachments,
-        name="" if whatsapp.is_hidden_number(name, addresses) else name,
+        name="" if whatsapp_bodies.is_hidden_number(name, addresses) else name,
     )
 
 

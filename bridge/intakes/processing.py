@@ -22,8 +22,8 @@ from django.utils import timezone
 
 from bridge import heartbeat, metrics
 from bridge.accounts.leases import alone
-from bridge.intakes import bookings, forgetting, inbox, kinds, people
-from bridge.intakes.told import Booking, Ignored, Message, Status, Told, UnreadableError
+from bridge.intakes import bookings, erased_from_calls, inbox, person_of_call, source_kinds
+from bridge.intakes.source_news import Booking, Ignored, Message, Status, Told, UnreadableError
 from bridge.models import Intake, IntakeCall, IntakeItem
 from leads import address_owners, erasure, message_parts, same_message
 from leads.addresses import Address
@@ -122,7 +122,7 @@ def process(calls: Sequence[IntakeCall]) -> None:
 
 def _read(current: Round, call: IntakeCall) -> None:
     try:
-        told = kinds.read(call.intake.kind, orjson.loads(bytes(call.body)))
+        told = source_kinds.read(call.intake.kind, orjson.loads(bytes(call.body)))
     except orjson.JSONDecodeError:
         current.failed[call.pk] = "the body is no JSON"
     except UnreadableError as error:
@@ -137,14 +137,14 @@ def _read(current: Round, call: IntakeCall) -> None:
 def _take_messages(current: Round) -> None:
     spoken = [one for one in current.heard if isinstance(one.told, Message)]
     intakes = {one.call.intake_id: one.call.intake for one in spoken}
-    by_intake = {pk: people.pipeline_of(intake) for pk, intake in intakes.items()}
+    by_intake = {pk: person_of_call.pipeline_of(intake) for pk, intake in intakes.items()}
     for one in spoken:
         one.pipeline = by_intake[one.call.intake_id]
         assert isinstance(one.told, Message)
         if one.pipeline is None:
             one.becomes(Result.NOT_FOUND, NO_PIPELINE)
         else:
-            one.addresses = people.addresses_of(one.told.addresses, one.pipeline)
+            one.addresses = person_of_call.addresses_of(one.told.addresses, one.pipeline)
             if not one.addresses:
                 one.becomes(Result.NOT_FOUND, NO_ADDRESS)
     _believe(spoken)
@@ -164,7 +164,7 @@ def _believe(spoken: Sequence[Heard]) -> None:
     their place. Two queries, none where nobody claims anything.
     """
     claiming = [
-        (one, people.addresses_of(one.told.claimed, one.pipeline))
+        (one, person_of_call.addresses_of(one.told.claimed, one.pipeline))
         for one in spoken
         if isinstance(one.told, Message) and one.told.claimed and one.addresses and one.pipeline
     ]
@@ -336,12 +336,12 @@ def _let_go(current: Round, told: Sequence[Heard]) -> set[int]:
     known = {one.call.pk for one in told} - {one.call.pk for one in unknown}
     others = [call for call in current.calls if call.pk not in known and call.pk not in current.waiting]
     regions = {call.intake_id: call.intake for call in others}
-    found = {pk: people.pipeline_of(intake) for pk, intake in regions.items()}
+    found = {pk: person_of_call.pipeline_of(intake) for pk, intake in regions.items()}
     bodies = {
         call.pk: (bytes(call.body), pipeline.phone_region if (pipeline := found[call.intake_id]) else "")
         for call in others
     }
-    named = forgetting.naming_erased(bodies)
+    named = erased_from_calls.naming_erased(bodies)
     for one in unknown:
         if one.call.pk in named:
             one.becomes(Result.FORGOTTEN)

@@ -13,10 +13,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from bridge.configuration.first_start import hash_secret
-from bridge.intakes import inbox, kinds
-from bridge.intakes.redaction import without_secrets
-from bridge.intakes.told import Call
-from bridge.intakes.ways import read_settings
+from bridge.intakes import inbox, source_kinds
+from bridge.intakes.managing_intakes import read_settings
+from bridge.intakes.secrets_left_out import without_secrets
+from bridge.intakes.source_news import Call
 from bridge.models import Intake, IntakeCall
 from common.statements import Select, insert
 
@@ -55,7 +55,7 @@ def receive(request: HttpRequest, slug: str, secret: str) -> HttpResponse:
             return HttpResponse(status=413)
         headers = {name.lower(): value for name, value in request.headers.items()}
         now = timezone.now()
-        if not kinds.may_call(way.kind, said, Call(body, headers, now)):
+        if not source_kinds.may_call(way.kind, said, Call(body, headers, now)):
             inbox.note_refused(way.pk, now=now)
             return HttpResponse(status=401)
         insert([IntakeCall(intake_id=way.pk, received_at=now, due_at=now, body=without_secrets(body))])

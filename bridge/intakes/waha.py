@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.intakes import signatures, whatsapp
-from bridge.intakes.told import (
+from bridge.intakes import signatures, whatsapp_bodies
+from bridge.intakes.source_news import (
     LONGEST_ID,
     LONGEST_REFERENCE,
     Attachment,
@@ -91,7 +91,7 @@ def _message(event: str, payload: Mapping[str, Any], me: Mapping[str, Any]) -> T
     parts = ID.fullmatch(text(payload.get("id"), LONGEST_ID))
     from_us = yes(payload.get("fromMe")) or bool(parts and parts["ours"] == "true")
     chat = parts["chat"] if parts else _chat(payload, from_us, me)
-    if reason := whatsapp.why_no_chat(chat):
+    if reason := whatsapp_bodies.why_no_chat(chat):
         return Ignored(event, reason)
     raw = mapping(payload.get("_data"))
     if text(raw.get("type"), 40) in NO_MESSAGES:
@@ -99,7 +99,7 @@ def _message(event: str, payload: Mapping[str, Any], me: Mapping[str, Any]) -> T
     # Beside a number stands the hidden id, beside a hidden id the number; of a message of ours `SenderAlt` is us.
     alt = "RecipientAlt" if from_us else "SenderAlt"
     jids = (chat, at(raw, "key", "remoteJidAlt"), at(raw, "Info", alt))
-    addresses = whatsapp.who(*jids, ours=(me.get("id"), me.get("lid"), me.get("jid")))
+    addresses = whatsapp_bodies.who(*jids, ours=(me.get("id"), me.get("lid"), me.get("jid")))
     if not addresses:
         return Ignored(event, "no chat with a person")
     found = _content(payload, raw)
@@ -116,7 +116,7 @@ def _message(event: str, payload: Mapping[str, Any], me: Mapping[str, Any]) -> T
         text=found.text,
         kind=found.kind,
         attachments=found.attachments,
-        name="" if whatsapp.is_hidden_number(name, addresses) else name,
+        name="" if whatsapp_bodies.is_hidden_number(name, addresses) else name,
     )
 
 
@@ -124,7 +124,10 @@ def _chat(payload: Mapping[str, Any], from_us: bool, me: Mapping[str, Any]) -> s
     """Return the chat of a message whose id does not name it."""
     there = text(payload.get("from"), 100)
     other = text(payload.get("to"), 100)
-    is_us = whatsapp.plain_jid(there) in {whatsapp.plain_jid(me.get("id")), whatsapp.plain_jid(me.get("lid"))}
+    is_us = whatsapp_bodies.plain_jid(there) in {
+        whatsapp_bodies.plain_jid(me.get("id")),
+        whatsapp_bodies.plain_jid(me.get("lid")),
+    }
     return other if from_us and other and (is_us or not there) else there
 
 
@@ -136,28 +139,28 @@ def _direction(payload: Mapping[str, Any], message_id: str) -> Direction:
     return "outbound" if message_id.startswith("3EB0") else "staff"
 
 
-def _content(payload: Mapping[str, Any], raw: Mapping[str, Any]) -> whatsapp.Content:
+def _content(payload: Mapping[str, Any], raw: Mapping[str, Any]) -> whatsapp_bodies.Content:
     words = text(payload.get("body"))
-    inner = whatsapp.content(raw.get("message") or raw.get("Message"))
+    inner = whatsapp_bodies.content(raw.get("message") or raw.get("Message"))
     if not (yes(payload.get("hasMedia")) or payload.get("media")):
         if words.strip():
-            return whatsapp.Content(words)
+            return whatsapp_bodies.Content(words)
         if isinstance(payload.get("location"), Mapping):
             place = mapping(payload["location"])
             said = ", ".join(filter(None, (line(place.get("name")), line(place.get("address")))))
-            return whatsapp.Content(said or line(place.get("description")), "location")
+            return whatsapp_bodies.Content(said or line(place.get("description")), "location")
         if payload.get("vCards"):
-            return whatsapp.Content("", "contact")
+            return whatsapp_bodies.Content("", "contact")
         return inner
     media = mapping(payload.get("media"))
     mime = line(media.get("mimetype"), 100)
     kind = _kind(mime, text(raw.get("type") or at(raw, "Info", "MediaType"), 40).lower(), inner)
     file = Attachment(kind, mime, line(media.get("filename")), text(media.get("url"), LONGEST_REFERENCE))
     files = (file,) if file.reference or file.mime else inner.attachments
-    return whatsapp.Content(words if words.strip() else inner.text, kind, files)
+    return whatsapp_bodies.Content(words if words.strip() else inner.text, kind, files)
 
 
-def _kind(mime: str, told: str, inner: whatsapp.Content) -> str:
+def _kind(mime: str, told: str, inner: whatsapp_bodies.Content) -> str:
     if told in KINDS:
         return KINDS[told]
     if inner.kind != "text":

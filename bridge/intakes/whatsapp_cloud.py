@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bridge.intakes import signatures, whatsapp
-from bridge.intakes.told import (
+from bridge.intakes import signatures, whatsapp_bodies
+from bridge.intakes.source_news import (
     LONGEST_ID,
     LONGEST_REFERENCE,
     Address,
@@ -103,7 +103,7 @@ def _message(message: Mapping[str, Any], contacts: list[Mapping[str, Any]], own:
     number = number or _digits(contact.get("wa_id"))
     user_id = user_id or text(contact.get("user_id"), 100).strip()
     addresses = (
-        *whatsapp.who(f"{number}@s.whatsapp.net", ours=(f"{own}@s.whatsapp.net",)),
+        *whatsapp_bodies.who(f"{number}@s.whatsapp.net", ours=(f"{own}@s.whatsapp.net",)),
         *([Address("bsuid", user_id)] if user_id else ()),
     )
     if not addresses:
@@ -132,30 +132,30 @@ def _digits(value: Any) -> str:
     return "".join(sign for sign in text(value, 40) if sign.isascii() and sign.isdigit())
 
 
-def _content(message: Mapping[str, Any], kind: str) -> whatsapp.Content:
+def _content(message: Mapping[str, Any], kind: str) -> whatsapp_bodies.Content:
     for path in WORDS:
         if (words := text(at(message, *path))).strip():
-            return whatsapp.Content(whatsapp.of_json(words))
+            return whatsapp_bodies.Content(whatsapp_bodies.of_json(words))
     if kind in MEDIA:
         file = mapping(message.get(kind))
         reference = text(file.get("link") or file.get("url") or file.get("id"), LONGEST_REFERENCE)
         attachment = Attachment(kind, line(file.get("mime_type"), 100), line(file.get("filename")), reference)
-        return whatsapp.Content(text(file.get("caption")), kind, (attachment,))
+        return whatsapp_bodies.Content(text(file.get("caption")), kind, (attachment,))
     if kind == "location":
         place = mapping(message.get("location"))
-        return whatsapp.Content(
+        return whatsapp_bodies.Content(
             ", ".join(filter(None, (line(place.get("name")), line(place.get("address"))))), "location"
         )
     if kind == "contacts":
-        return whatsapp.Content(
+        return whatsapp_bodies.Content(
             ", ".join(
                 filter(None, (line(at(one, "name", "formatted_name")) for one in items(message.get("contacts"))))
             ),
             "contact",
         )
     if kind == "order":
-        return whatsapp.Content(text(at(message, "order", "text")), "other")
-    return whatsapp.Content(no_message=f"nothing in it that could be read ({kind or '?'})")
+        return whatsapp_bodies.Content(text(at(message, "order", "text")), "other")
+    return whatsapp_bodies.Content(no_message=f"nothing in it that could be read ({kind or '?'})")
 
 
 def _status(status: Mapping[str, Any]) -> Told:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.intakes import whatsapp
-from bridge.intakes.told import (
+from bridge.intakes import whatsapp_bodies
+from bridge.intakes.source_news import (
     LONGEST_ID,
     LONGEST_REFERENCE,
     Address,
@@ -80,7 +80,7 @@ def _message(kind: str, body: Mapping[str, Any]) -> Told:
         if yes(body.get(flag)):
             return Ignored(kind, reason)
     chat = text(body.get("phone"), 100).strip().lower()
-    if chat.endswith("-group") or (reason := whatsapp.why_no_chat(chat)):
+    if chat.endswith("-group") or (reason := whatsapp_bodies.why_no_chat(chat)):
         return Ignored(kind, reason if "@" in chat else "a group")
     addresses = _addresses(chat, body)
     if not addresses:
@@ -97,7 +97,7 @@ def _message(kind: str, body: Mapping[str, Any]) -> Told:
         text=said.text,
         kind=said.kind,
         attachments=said.attachments,
-        name="" if whatsapp.is_hidden_number(name, addresses) else name,
+        name="" if whatsapp_bodies.is_hidden_number(name, addresses) else name,
     )
 
 
@@ -106,32 +106,32 @@ def _addresses(chat: str, body: Mapping[str, Any]) -> tuple[Address, ...]:
     jid = chat if "@" in chat else f"{chat}@s.whatsapp.net"
     # Of a message of ours `senderLid` is the company's.
     hidden = (body.get("chatLid"), None if yes(body.get("fromMe")) else body.get("senderLid"))
-    return whatsapp.who(jid, *hidden, ours=(f"{own}@s.whatsapp.net",))
+    return whatsapp_bodies.who(jid, *hidden, ours=(f"{own}@s.whatsapp.net",))
 
 
-def _content(body: Mapping[str, Any]) -> whatsapp.Content:
+def _content(body: Mapping[str, Any]) -> whatsapp_bodies.Content:
     for path in WORDS:
         if (words := text(at(body, *path))).strip():
-            return whatsapp.Content(words)
+            return whatsapp_bodies.Content(words)
     for key, (kind, address) in MEDIA.items():
         if isinstance(body.get(key), Mapping):
             file = mapping(body[key])
             name = line(file.get("fileName") or file.get("title"))
             reference = text(file.get(address), LONGEST_REFERENCE)
             attachment = Attachment(kind, line(file.get("mimeType"), 100), name, reference)
-            return whatsapp.Content(text(file.get("caption")), kind, (attachment,))
+            return whatsapp_bodies.Content(text(file.get("caption")), kind, (attachment,))
     if isinstance(body.get("location"), Mapping):
         place = mapping(body["location"])
-        return whatsapp.Content(
+        return whatsapp_bodies.Content(
             ", ".join(filter(None, (line(place.get("name")), line(place.get("address"))))), "location"
         )
     if isinstance(body.get("contact"), Mapping) or items(body.get("contacts")):
-        return whatsapp.Content(line(at(body, "contact", "displayName")), "contact")
+        return whatsapp_bodies.Content(line(at(body, "contact", "displayName")), "contact")
     if isinstance(body.get("poll"), Mapping):
-        return whatsapp.Content(line(at(body, "poll", "question")), "other")
+        return whatsapp_bodies.Content(line(at(body, "poll", "question")), "other")
     if "reaction" in body:
-        return whatsapp.Content(no_message="a reaction")
-    return whatsapp.Content(no_message="nothing in it that could be read")
+        return whatsapp_bodies.Content(no_message="a reaction")
+    return whatsapp_bodies.Content(no_message="nothing in it that could be read")
 
 
 def _status(body: Mapping[str, Any]) -> Told:

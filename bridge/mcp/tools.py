@@ -10,9 +10,9 @@ import orjson
 from django.http import Http404
 from rest_framework import exceptions
 
-from bridge.api.problems import problem
-from bridge.mcp import acting, explaining
-from bridge.mcp.asked import Asked, AskedWronglyError
+from bridge.api.error_answers import problem
+from bridge.mcp import acting_tools, explaining_tools
+from bridge.mcp.tool_arguments import Asked, AskedWronglyError
 from bridge.models import ApiKey
 
 LEAD = {
@@ -58,7 +58,7 @@ TOOLS = [
         "find_lead",
         "Find leads",
         "Leads by part of a name, a phone in any spelling, an e-mail, another address or Kommo's id, newest first.",
-        explaining.find_lead,
+        explaining_tools.find_lead,
         {
             "text": {"type": "string", "minLength": 1, "maxLength": 200, "description": "What is known of the person"},
             "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
@@ -69,7 +69,7 @@ TOOLS = [
         "why_here",
         "Why the lead stands where it stands",
         "The reason for a lead's stage, who put it there, and for every other stage why it is not there.",
-        explaining.why_here,
+        explaining_tools.why_here,
         {"lead": LEAD},
         required=("lead",),
     ),
@@ -77,7 +77,7 @@ TOOLS = [
         "why_waiting",
         "What the lead waits for",
         "What keeps a lead's card from Kommo, which follow-up comes next and when, and why the agent is silent.",
-        explaining.why_waiting,
+        explaining_tools.why_waiting,
         {"lead": LEAD},
         required=("lead",),
     ),
@@ -85,7 +85,7 @@ TOOLS = [
         "timeline",
         "What happened to the lead",
         "A lead's past, newest first: messages, decisions with reasons, moves by staff, what was sent to Kommo.",
-        explaining.timeline,
+        explaining_tools.timeline,
         {
             "lead": LEAD,
             "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 30},
@@ -97,7 +97,7 @@ TOOLS = [
         "may_reply",
         "May the agent reply?",
         "Whether the agent may write to this person now, and since when and why not. A stranger may be answered.",
-        explaining.may_reply,
+        explaining_tools.may_reply,
         {"lead": LEAD},
         required=("lead",),
     ),
@@ -105,14 +105,14 @@ TOOLS = [
         "funnel",
         "The funnel",
         "How many leads stand in each stage, how many entered it in the last 30 days, and how long they usually stay.",
-        explaining.funnel_now,
+        explaining_tools.funnel_now,
         {"pipeline": PIPELINE},
     ),
     Tool(
         "results",
         "What the agent was worth",
         "Numbers of some days: leads, qualified, meetings, won, rescued, hours saved, objections, follow-ups by step.",
-        explaining.results_of,
+        explaining_tools.results_of,
         {
             "pipeline": PIPELINE,
             "from": DAY | {"description": "The first day; absent: thirty days"},
@@ -124,7 +124,7 @@ TOOLS = [
         "What another threshold would change",
         "Who would move if the least score of a qualified lead were another. Changes nothing. A large pipeline is "
         "looked at in parts: while `is_complete` is false, call again with the answer's `so_far`.",
-        explaining.preview_threshold,
+        explaining_tools.preview_threshold,
         {
             "min_score": {"type": "number", "minimum": 0, "maximum": 100},
             "pipeline": PIPELINE,
@@ -136,7 +136,7 @@ TOOLS = [
         "hand_over",
         "Hand the lead to a person",
         "Silence the agent for a lead and call a person, as the agent itself may. Repeating it changes nothing.",
-        acting.hand_over,
+        acting_tools.hand_over,
         {"lead": LEAD, "reason": REASON},
         required=("lead", "reason"),
         acts=True,
@@ -145,7 +145,7 @@ TOOLS = [
         "give_back",
         "Give the lead back to the agent",
         "Let the agent speak to a lead again, in a person's name. Repeating it changes nothing.",
-        acting.give_back,
+        acting_tools.give_back,
         {"lead": LEAD, "reason": REASON},
         required=("lead",),
         acts=True,
@@ -154,7 +154,7 @@ TOOLS = [
         "hold_followup",
         "Hold the lead's follow-ups",
         "Keep back every follow-up that waits for a lead, until staff let it go on in the admin.",
-        acting.hold_followup,
+        acting_tools.hold_followup,
         {"lead": LEAD},
         required=("lead",),
         acts=True,

@@ -38,7 +38,7 @@ class Channel(models.Model):
     position = models.PositiveSmallIntegerField(
         _("position"), default=0, help_text=_("Of several, the lower is tried first.")
     )
-    # What the kind takes (bridge/channels/kinds.py), as JSON.
+    # What the kind takes (bridge/channels/channel_kinds.py), as JSON.
     settings = EncryptedTextField(blank=True, default="")
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)

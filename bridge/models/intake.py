@@ -35,7 +35,7 @@ class Intake(models.Model):
     )
     secret = EncryptedTextField()
     secret_hash = models.CharField(max_length=64, editable=False)
-    # What the kind takes (bridge/intakes/kinds.py), as JSON: keys by which it proves who calls.
+    # What the kind takes (bridge/intakes/source_kinds.py), as JSON: keys by which it proves who calls.
     settings = EncryptedTextField(blank=True, default="")
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)

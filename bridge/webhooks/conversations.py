@@ -25,8 +25,8 @@ from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.traits import Trait
-from bridge.webhooks import chats, follow_ups
-from bridge.webhooks.chats import BOT, LEAD, PERSON, UNSAID, Chat
+from bridge.webhooks import chat_items, followups_in_chats
+from bridge.webhooks.chat_items import BOT, LEAD, PERSON, UNSAID, Chat
 from leads import address_owners, message_parts, messages_without_words
 from leads.addresses import Address, AddressError, of_key, of_phone, parse
 from leads.erasure import ForgottenError
@@ -89,7 +89,7 @@ def listen(
     waiting = unlinked.select_related("event").order_by("pk")[:MOST_UNLINKED]
     messages = [item for item in told if item.entity == "message" and item.result != Result.FORGOTTEN]
     for place, item in enumerate([*waiting, *messages]):
-        if chat := chats.read(item.action, item.data):
+        if chat := chat_items.read(item.action, item.data):
             # Messages of one body keep their order.
             heard_at = item.event.received_at + timedelta(microseconds=place)
             current.said.append(Said(item, chat, heard_at))
@@ -303,7 +303,7 @@ def _is_ours(one: Said, now: datetime) -> bool:
     at = min(_at(one), now)
     if message_parts.arrived([one.lead.pk], one.chat.text, their_id=one.chat.id, at=at, now=now):
         return True
-    return follow_ups.note_said(one.lead, one.chat, via=VIA, at=at, now=now)
+    return followups_in_chats.note_said(one.lead, one.chat, via=VIA, at=at, now=now)
 
 
 def _with_author(account: Account, chat: Chat) -> Chat:

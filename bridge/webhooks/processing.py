@@ -34,9 +34,9 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble, WebhookEvent, WebhookItem
-from bridge.webhooks import conversations, inbox, parsing, redaction
+from bridge.webhooks import conversations, erased_from_webhooks, inbox, parsing
 from bridge.webhooks.echoes import says_nothing_new, told_responsible
-from bridge.webhooks.messages import written
+from bridge.webhooks.who_wrote import written
 from common.statements import update
 from leads.models import Lead
 
@@ -264,7 +264,7 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
 
 def _forget(current: Round, items: Sequence[WebhookItem]) -> None:
     """Mark what is told of people who were erased, also while it was being read; `_settle` keeps nothing of it."""
-    traces = redaction.among(current.account, items)
+    traces = erased_from_webhooks.among(current.account, items)
     for item in items:
         if traces and traces.are_in(item):
             item.result = Result.FORGOTTEN
@@ -395,8 +395,8 @@ def _empty(events: Sequence[WebhookEvent], items: Sequence[WebhookItem]) -> None
     """Keep of what was told of erased people their ids alone."""
     theirs = [item for item in items if item.result == Result.FORGOTTEN]
     for item in theirs:
-        redaction.empty_item(item)
+        erased_from_webhooks.empty_item(item)
     for event in events if theirs else ():
         marked = {(item.entity, item.action, item.kommo_id) for item in theirs if item.event_id == event.pk}
-        if marked and redaction.empty_body(event, partial(_is_among, marked)):
+        if marked and erased_from_webhooks.empty_body(event, partial(_is_among, marked)):
             event.save(update_fields=["body"])

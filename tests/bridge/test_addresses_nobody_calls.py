@@ -22,15 +22,15 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework import serializers
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.api import serializers as reports
-from bridge.channels import trying
-from bridge.channels import ways as channels
-from bridge.channels.kinds import WAYS
-from bridge.channels.sending import Outcome, Part, Person
+from bridge.channels import managing_channels as channels
+from bridge.channels import testing_channels
+from bridge.channels.channel_kinds import WAYS
+from bridge.channels.part_values import Outcome, Part, Person
 from bridge.configuration import document
 from bridge.errors import ConfigurationError
-from bridge.intakes import kinds, processing, ways
+from bridge.intakes import managing_intakes, processing, source_kinds
 from bridge.models import ApiKey, Channel, Intake
 from bridge.webhooks.processing import process_inbox
 from followups import dispatch, private_networks, signed_calls, texts
@@ -96,7 +96,7 @@ def test_every_place_that_takes_an_address_is_known():
     }
     assert told == {"MeetingFacts.link"}
     # Keys by which sources prove who calls, and nothing to call.
-    assert not any(LOOKS_LIKE_ONE.search(name) for source in kinds.SOURCES.values() for name in source.settings)
+    assert not any(LOOKS_LIKE_ONE.search(name) for source in source_kinds.SOURCES.values() for name in source.settings)
     # Servers that messages leave by: Kommo's own ways need none, and what staff may not name is refused below.
     assert {kind for kind, way in WAYS.items() if "url" in way.settings} == {
         "evolution", "waha", "zapi", "whatsapp_cloud", "chatwoot",
@@ -146,7 +146,7 @@ def test_a_name_that_leads_inside_once_it_is_saved_is_not_called(pipeline, monke
 
     # One of several is enough.
     leads_to.append(inside)
-    told = trying.trouble(way)
+    told = testing_channels.trouble(way)
     person = Person("1", ({"kind": "phone", "value": MARIA}, {"kind": "external", "value": "chatwoot:7"}))
     sent = WAYS[kind].say(None, channels.settings_of(way), person, Part("1", "oi"), timezone.now())
 
@@ -203,7 +203,10 @@ def test_addresses_of_this_machine_are_never_called_whoever_writes_them(
     settings.KOMMO_BASE_URL = account.base_url
     settings.FOLLOWUP_CHANNEL, settings.AGENT_WEBHOOK_URL = "", ""
     at = timezone.now()
-    way = {kind: ways.path_of(ways.establish(kind, kind, settings={})) for kind in Intake.Kind.values}
+    way = {
+        kind: managing_intakes.path_of(managing_intakes.establish(kind, kind, settings={}))
+        for kind in Intake.Kind.values
+    }
     client, kept = Client(), 0
     for number, url in enumerate(SPELLED):
         # A lead may be written to with the pipeline's own link.
@@ -277,4 +280,4 @@ def test_addresses_of_this_machine_are_never_called_whoever_writes_them(
 
 @pytest.fixture
 def agent_key(pipeline):
-    return keys.issue(ApiKey(name="agent"))
+    return api_keys.issue(ApiKey(name="agent"))

@@ -11,7 +11,7 @@ from django.core.signals import request_started
 from django.db import close_old_connections
 from django.test import RequestFactory
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.chunked import WholeBodies
 from bridge.models import ApiKey, WebhookEvent
 from leads.models import Event, Lead
@@ -21,7 +21,7 @@ from tests.bridge.webhooks.test_inbox import path_of
 @pytest.fixture
 def post(db):
     """Send a body without a length through the application as the web server does; return status and answer."""
-    key = keys.issue(ApiKey(name="agent"))
+    key = api_keys.issue(ApiKey(name="agent"))
 
     def send(path: str, body: bytes, content_type: str = "application/json") -> tuple[int, bytes]:
         named = {"authorization": f"Api-Key {key}"}

@@ -7,7 +7,7 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey, Card, Delivery
 from leads.models import Event
 from tests.conftest import MARIA, drain
@@ -17,7 +17,7 @@ SENT = "agent-42.7"
 
 @pytest.fixture
 def tell(client, pipeline):
-    headers = {"authorization": f"Api-Key {keys.issue(ApiKey(name='agent'))}"}
+    headers = {"authorization": f"Api-Key {api_keys.issue(ApiKey(name='agent'))}"}
 
     def post(request_id: str = "", **facts: object):
         more = {"x-request-id": request_id} if request_id else {}

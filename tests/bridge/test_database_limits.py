@@ -13,7 +13,7 @@ from django.db.utils import ConnectionHandler
 from django.test import Client
 
 from bridge import settings as settings_module
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="TEST_DATABASE_URL names no PostgreSQL")
@@ -33,7 +33,7 @@ def test_a_statement_and_a_wait_for_a_lock_have_an_end(db):
 @on_postgresql
 @pytest.mark.parametrize("limit", ["lock_timeout", "statement_timeout"])
 def test_whoever_waits_too_long_is_told_when_to_come_again(pipeline, limit):
-    key = keys.issue(ApiKey(name="agent"))
+    key = api_keys.issue(ApiKey(name="agent"))
     parameters = connection.get_connection_params()
     address = {name: parameters[name] for name in ("host", "port", "user", "password", "dbname") if name in parameters}
     with psycopg.connect(**address) as somebody:

@@ -38,12 +38,12 @@ from django_q.tasks import async_task
 from bridge import logs, personal_data, tasks
 from bridge.accounts import connection as connections
 from bridge.admin.leads.undoing import SALT
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.cards import nudge
 from bridge.configuration.connecting import destination_for
 from bridge.delivery import contacts
 from bridge.inbound import chat_replies, reconciliation
-from bridge.intakes import processing, ways
+from bridge.intakes import managing_intakes, processing
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import EventReply
 from bridge.models import (
@@ -63,7 +63,7 @@ from bridge.models import (
     WebhookItem,
 )
 from bridge.personal_data import MESSAGES, sweep_again
-from bridge.webhooks import redaction
+from bridge.webhooks import erased_from_webhooks
 from bridge.webhooks.processing import process_inbox
 from followups import attempt_outcomes, claiming, dispatch
 from followups.channels import Outcome, Result
@@ -89,7 +89,7 @@ WARNED = 7
 
 class Agent:
     def __init__(self):
-        self.client, self.key = Client(), keys.issue(ApiKey(name="erasure"))
+        self.client, self.key = Client(), api_keys.issue(ApiKey(name="erasure"))
 
     def post(self, path, body, **headers):
         headers = {"HTTP_AUTHORIZATION": f"Api-Key {self.key}", **headers}
@@ -351,13 +351,14 @@ def in_chatwoot(at):
 
 def ways_in():
     return {
-        kind: ways.establish(kind, kind, settings={}) for kind in ("evolution", "calcom", "chatwoot", "whatsapp_cloud")
+        kind: managing_intakes.establish(kind, kind, settings={})
+        for kind in ("evolution", "calcom", "chatwoot", "whatsapp_cloud")
     }
 
 
 def call_ways(*told):
     for kind, body in told:
-        path = ways.path_of(Intake.objects.get(slug=kind))
+        path = managing_intakes.path_of(Intake.objects.get(slug=kind))
         raw = body if isinstance(body, str) else json.dumps(body)
         assert Client().post(path, raw, content_type="application/json").status_code == 200
 
@@ -735,7 +736,7 @@ def test_of_a_name_in_what_is_told_of_others_nothing_is_left_however_it_is_writt
     account, pipeline, monkeypatch, written
 ):
     """Many calls are looked through in parts, and nothing is lost between them."""
-    monkeypatch.setattr(redaction, "EVENTS_IN_A_PART", 1)
+    monkeypatch.setattr(erased_from_webhooks, "EVENTS_IN_A_PART", 1)
     lead = record(pipeline, name="Ângela Ávila").lead
     told = ["outra coisa", f"falei com {written}", "mais uma", f"{written} ligou", "fim"]
     post_hooks(account, *(hook_of_contact(990 + place, text, "") for place, text in enumerate(told)))
@@ -753,8 +754,8 @@ def test_a_body_that_was_not_read_yet_is_looked_through_once_whatever_it_is_made
     account, pipeline, monkeypatch, body
 ):
     looked = []
-    plainly = redaction._plain
-    monkeypatch.setattr(redaction, "_plain", lambda raw: looked.append(len(raw)) or plainly(raw))
+    plainly = erased_from_webhooks._plain
+    monkeypatch.setattr(erased_from_webhooks, "_plain", lambda raw: looked.append(len(raw)) or plainly(raw))
     lead = record(pipeline, name="Ângela Ávila", email="angela@example.com").lead
     post_hooks(account, body, body + "&leads%5Badd%5D%5B0%5D%5Bname%5D=%C3%82ngela+%C3%A1vila")
 

@@ -12,7 +12,7 @@ from django.core.cache.backends.redis import RedisCache
 from django.utils import timezone
 
 from bridge import doctor, redis_clients
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 from bridge.redis_clients import Cache
 
@@ -85,7 +85,7 @@ def test_djangos_own_cache_would_fail_there(nobody):
 
 def test_an_agent_is_answered_while_redis_is_away(client, pipeline, settings, nobody):
     settings.CACHES = {"default": {"BACKEND": "bridge.redis_clients.Cache", "LOCATION": nobody}}
-    headers = {"authorization": f"Api-Key {keys.issue(ApiKey(name='agent'))}"}
+    headers = {"authorization": f"Api-Key {api_keys.issue(ApiKey(name='agent'))}"}
 
     answer = client.get("/api/v1/agent/may-reply/", {"phone": "5581999990000"}, headers=headers)
 

@@ -19,7 +19,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.demo.conversations import CONVERSATIONS
 from bridge.models import Account, ApiKey
 from leads.models import Lead, Pipeline
@@ -118,7 +118,7 @@ def page(open_page: OpenPage) -> Page:
 @pytest.fixture
 def played(account: Account, pipeline: Pipeline) -> list[Lead]:
     """The demo's conversations, all told and all on their cards in the sandbox."""
-    agent = Client(headers={"authorization": f"Api-Key {keys.issue(ApiKey(name='demo agent'))}"})
+    agent = Client(headers={"authorization": f"Api-Key {api_keys.issue(ApiKey(name='demo agent'))}"})
     for conversation in CONVERSATIONS:
         for number, said in enumerate(conversation.said):
             body: dict[str, Any] = {

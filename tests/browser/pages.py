@@ -17,9 +17,9 @@ from django_q.models import OrmQ, Schedule, Task
 
 from bridge.admin import invitations
 from bridge.admin.rules.frame import ICONS
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.configuration import drafts
-from bridge.intakes import ways
+from bridge.intakes import managing_intakes
 from bridge.models import (
     AgentEvent,
     Alert,
@@ -56,7 +56,7 @@ def add_one_of_each(account: Any, leads: list[Lead]) -> None:
         enrollment=enrollment, step=1, state=Attempt.State.SENT, text="Oi!", due_at=now, created_at=now, ended_at=now
     )
     optout.opt_out(leads[-1], by=Lead.Actor.STAFF, reason="asked", now=now)
-    keys.issue(ApiKey(name="agent"))
+    api_keys.issue(ApiKey(name="agent"))
     ProbablySame.objects.create(older=lead, younger=other, first_seen_at=now, last_seen_at=now)
     Drift.objects.create(card=card, subject="name", ours="a", theirs="b", found_at=now, found_by="poll")
     WebhookEvent.objects.create(account=account, body=b"leads[add][0][id]=1", received_at=now)
@@ -74,7 +74,7 @@ def add_one_of_each(account: Any, leads: list[Lead]) -> None:
     # Only with a draft is there something to review.
     said = drafts.prepared(pipeline).wanted
     drafts.save(pipeline, replace(said, name=f"{said.name} 2"), author=person("superuser"), now=now)
-    intake = ways.establish("evolution", "vendas", pipeline=pipeline)
+    intake = managing_intakes.establish("evolution", "vendas", pipeline=pipeline)
     IntakeCall.objects.create(intake=intake, body=b"{}", received_at=now, due_at=now)
     channel = Channel.objects.create(kind="evolution", slug="saida", pipeline=pipeline)
     message = Message.objects.create(lead=lead, direction="outbound", text="Oi!", at=now, state="queued")

@@ -13,7 +13,7 @@ from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import Account, AgentEvent, Alert, ApiKey, Card, Drift, WebhookEvent
 from followups.models import Enrollment
 from leads import handoff, optout, stage_moves
@@ -71,7 +71,7 @@ def rows(account, leads) -> Callable[[], None]:
         Drift.objects.create(card=card, subject="name", ours="a", theirs="b", found_at=now, found_by="poll")
         WebhookEvent.objects.create(account=account, body=b"?", received_at=now, state=WebhookEvent.State.FAILED)
         AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=now, due_at=now, state="dead")
-        keys.issue(ApiKey(name=f"agent {lead.phone}"))
+        api_keys.issue(ApiKey(name=f"agent {lead.phone}"))
         if not Alert.objects.exists():
             Alert.objects.create(subject="worker: x", message="x", first_seen_at=now, last_seen_at=now)
         optout.opt_out(leads("at peace"), by=Lead.Actor.STAFF, reason="asked", now=now)

@@ -11,8 +11,8 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from bridge.admin.ways.guides import GUIDES
-from bridge.intakes import processing, ways
-from bridge.intakes.kinds import SOURCES
+from bridge.intakes import managing_intakes, processing
+from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake
 from leads.models import Lead
 from tests.bridge.intakes.bodies import body
@@ -21,7 +21,7 @@ from tests.browser.visits import barriers, fits
 
 def tell(server, intake, name="evolution/01"):
     """Let the other side call, and a worker read it."""
-    answer = requests.post(f"{server.url}{ways.path_of(intake)}", json=body(name), timeout=10)
+    answer = requests.post(f"{server.url}{managing_intakes.path_of(intake)}", json=body(name), timeout=10)
     assert answer.status_code == 200
     processing.read_all()
 
@@ -41,7 +41,7 @@ def test_a_messenger_is_connected_in_the_first_run_and_heard_without_a_reload(
     page.get_by_role("button", name="Make the address").click()
 
     intake = Intake.objects.get()
-    expect(page.locator("#way-address")).to_have_text(f"{server.url}{ways.path_of(intake)}")
+    expect(page.locator("#way-address")).to_have_text(f"{server.url}{managing_intakes.path_of(intake)}")
     expect(page.locator("#jwt_key")).to_have_text("uma-chave-de-assinatura")
     expect(page.get_by_text("nothing heard yet")).to_be_visible()
     page.get_by_role("link", name="Go on with the set-up").click()
@@ -51,7 +51,7 @@ def test_a_messenger_is_connected_in_the_first_run_and_heard_without_a_reload(
     expect(page.locator("#jwt_key")).to_have_count(0)
     page.get_by_role("button", name="Test the address").click()
     expect(page.get_by_text("The address answers.")).to_be_visible()
-    ways.establish("evolution", "vendas", settings={"jwt_key": ""})
+    managing_intakes.establish("evolution", "vendas", settings={"jwt_key": ""})
     tell(server, intake)
     expect(page.get_by_text("a message, taken in")).to_be_visible()
     expect(page.get_by_role("status").filter(has_text="hears")).to_be_visible()
@@ -59,7 +59,7 @@ def test_a_messenger_is_connected_in_the_first_run_and_heard_without_a_reload(
 
 
 def test_the_address_is_copied(open_page, visits, account):
-    intake = ways.establish("zapi", "zap")
+    intake = managing_intakes.establish("zapi", "zap")
     page = open_page(f"/admin/bridge/intake/{intake.pk}/way/", role="administrator")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
 
@@ -70,7 +70,7 @@ def test_the_address_is_copied(open_page, visits, account):
 
 
 def test_a_new_address_and_switching_off_ask_first(open_page, account):
-    intake = ways.establish("zapi", "zap")
+    intake = managing_intakes.establish("zapi", "zap")
     page = open_page(f"/admin/bridge/intake/{intake.pk}/way/", role="administrator")
     old = page.locator("#way-address").inner_text()
     page.get_by_role("button", name="New address …").click()
@@ -96,7 +96,7 @@ def some(account, server, pipeline):
         ("chatwoot", "site"),
         ("waha", "teste"),
     ):
-        ways.establish(kind, slug, pipeline=pipeline)
+        managing_intakes.establish(kind, slug, pipeline=pipeline)
     tell(server, Intake.objects.get(slug="whatsapp-vendas"))
     now = timezone.now()
     Intake.objects.filter(slug="site").update(heard_at=now - timedelta(hours=3), refused_at=now - timedelta(minutes=2))

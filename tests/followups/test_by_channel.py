@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.channels import carrying, queueing, ways
+from bridge.channels import managing_channels, queueing_messages, sending_messages
 from followups.models import Attempt, Enrollment, Sequence
 from leads import message_parts, same_message
 from leads.models import Event, Lead, Message
@@ -20,16 +20,16 @@ DAY = timedelta(days=1)
 def way(conversation, messengers):
     def make(kind, slug=""):
         settings = {"url": messengers.url, "instance": "loja", "api_key": "k"}
-        return ways.establish(kind, slug or kind, settings=settings if kind != "log" else {})
+        return managing_channels.establish(kind, slug or kind, settings=settings if kind != "log" else {})
 
     return make
 
 
 def carry(conversation):
-    carrying.carry(
+    sending_messages.carry(
         holder="test:1",
         until=conversation.now + timedelta(seconds=20),
-        pool=carrying.Inline(),
+        pool=sending_messages.Inline(),
         clock=lambda: conversation.now,
         stay=timedelta(0),
     )
@@ -206,7 +206,7 @@ def test_a_declined_instruction_is_no_contact(conversation, agent, instruction, 
 
 
 def test_the_agent_as_a_channel_gets_the_usual_event(conversation, agent, way, messengers):
-    ways.establish("agent", "agente")
+    managing_channels.establish("agent", "agente")
     conversation.agent_writes()
     conversation.wait(minutes=31)
     conversation.tick()
@@ -221,9 +221,9 @@ def test_the_agent_as_a_channel_gets_the_usual_event(conversation, agent, way, m
 
 
 def test_what_the_agent_is_to_say_itself_is_proved_by_its_answer(conversation, agent, pipeline):
-    ways.establish("agent", "agente")
+    managing_channels.establish("agent", "agente")
     lead = conversation.lead_writes()
-    queueing.take(lead, "Oi Maria", pipeline=pipeline, card=None, now=conversation.now)
+    queueing_messages.take(lead, "Oi Maria", pipeline=pipeline, card=None, now=conversation.now)
     agent.answers = [(500, {}), (200, {"text": "Oi, Maria!"})]
     carry(conversation)
     conversation.wait(seconds=5)

@@ -18,7 +18,7 @@ import pytest
 from kommo_bridge_client import AsyncBridge
 from kommo_bridge_client.testing import SECRET, fake_bridge
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 from bridge.wsgi import application
 from leads.models import Lead
@@ -83,7 +83,7 @@ class InProcess(httpx.AsyncBaseTransport):
 
 def test_an_agent_with_a_crm_service_goes_on_calling_it(pipeline, connections_stay):
     bridge = InProcess()
-    key = keys.issue(ApiKey(name="adopting"))
+    key = api_keys.issue(ApiKey(name="adopting"))
     facts = {"bill_value": "R$ 4.500,00", "qualification_score": 82, "roof": "tiles"}
     stages = []
 

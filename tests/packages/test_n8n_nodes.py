@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from bridge.api.events import EVENTS
+from bridge.api.event_shapes import EVENTS
 from bridge.api.serializers import Context, LeadFacts, MeetingFacts
 from leads.addresses import Kind
 from leads.models import Lead

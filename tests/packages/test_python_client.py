@@ -29,7 +29,7 @@ from kommo_bridge_client.events import MOST_BYTES
 from kommo_bridge_client.reporter import AsyncConversationReporter
 from kommo_bridge_client.testing import SECRET, fake_async_bridge, fake_bridge
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 from bridge.wsgi import application
 
@@ -275,7 +275,7 @@ def test_only_the_bridge_is_heard():
 def bridge(pipeline, connections_stay):
     return Bridge(
         "http://127.0.0.1",
-        keys.issue(ApiKey(name="client")),
+        api_keys.issue(ApiKey(name="client")),
         transport=httpx.WSGITransport(application),
         sleep=lambda _: None,
     )

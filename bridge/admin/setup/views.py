@@ -34,7 +34,7 @@ from bridge.admin.setup.page import go_on, show, step, trouble
 from bridge.admin.setup.steps import Progress
 from bridge.admin.ways import rows
 from bridge.admin.ways.guides import GUIDES
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.configuration import establishing, phone_fields
 from bridge.configuration.connecting import Connection, destination_for, find_pipeline
 from bridge.configuration.survey import apply
@@ -243,7 +243,7 @@ def key(request: HttpRequest, progress: Progress) -> HttpResponse:
     text = ""
     if request.method == "POST" and form.is_valid():
         made = ApiKey(name=form.cleaned_data["name"])
-        text = keys.issue(made)
+        text = api_keys.issue(made)
         record.note(request, "Made a key", rows=[made])
         # The page itself shows it: neither a message nor the session may hold it.
         progress = Progress(progress.account)

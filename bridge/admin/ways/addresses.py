@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.http.request import validate_host
 from django.utils.translation import gettext as _
 
-from bridge.intakes import ways
+from bridge.intakes import managing_intakes
 from bridge.models import Account, Intake
 
 TEST_SECONDS = 5
@@ -26,7 +26,7 @@ def base(request: HttpRequest) -> str:
 
 
 def of(intake: Intake, request: HttpRequest) -> str:
-    return base(request) + ways.path_of(intake)
+    return base(request) + managing_intakes.path_of(intake)
 
 
 def trouble(url: str, request: HttpRequest) -> str:

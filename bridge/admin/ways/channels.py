@@ -24,8 +24,8 @@ from bridge.admin import record
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
 from bridge.admin.ways import rows, standing
-from bridge.channels import counting, trying, ways
-from bridge.channels.kinds import PLAIN, WAYS
+from bridge.channels import managing_channels, metered_messages, testing_channels
+from bridge.channels.channel_kinds import PLAIN, WAYS
 from bridge.errors import ConfigurationError
 from bridge.models import Channel, Outgoing
 
@@ -57,7 +57,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._kept = ways.settings_of(self.instance)
+        self._kept = managing_channels.settings_of(self.instance)
         way = WAYS[self.instance.kind]
         if self.instance.pk is None:
             del self.fields["position"], self.fields["is_active"]
@@ -90,7 +90,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         url = said.get("url", "").strip()
         if url and url != self._kept.get("url"):
             try:
-                ways.check_url(url, by_staff=True)
+                managing_channels.check_url(url, by_staff=True)
             except ConfigurationError as error:
                 self.add_error("url", str(error))
             # A key that no page shows is not shown by sending it to another server either.
@@ -154,7 +154,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
             except ConfigurationError as error:
                 form.add_error(None, str(error))
             else:
-                trying.prepare(saved)
+                testing_channels.prepare(saved)
                 record.note(request, "Made a way out" if is_new else "Changed a way out", rows=[saved])
                 return redirect("admin:bridge_channel_way", saved.pk)
         title = str(channel.get_kind_display())
@@ -166,7 +166,9 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
     def _save(self, form: ChannelForm) -> Channel:
         said, channel = form.cleaned_data, form.instance
         slug = said.get("slug") or channel.slug
-        found = ways.establish(channel.kind, slug, pipeline=said["pipeline"], settings=form.wanted(), by_staff=True)
+        found = managing_channels.establish(
+            channel.kind, slug, pipeline=said["pipeline"], settings=form.wanted(), by_staff=True
+        )
         if channel.pk is not None:
             found.pipeline, found.position, found.is_active = said["pipeline"], said["position"], said["is_active"]
             found.save(update_fields=["pipeline", "position", "is_active"])
@@ -175,7 +177,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
     @method_decorator(never_cache)
     def way(self, request: HttpRequest, pk: int) -> HttpResponse:
         channel = self._find(request, pk)
-        settings = ways.settings_of(channel)
+        settings = managing_channels.settings_of(channel)
         sent = Outgoing.objects.filter(channel=channel).select_related("message", "lead").order_by("-created_at")
         return self._page(
             request,
@@ -189,7 +191,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
                 for name in WAYS[channel.kind].settings
                 if name in settings and name in PLAIN
             ],
-            count=counting.this_month(channel, timezone.now()),
+            count=metered_messages.this_month(channel, timezone.now()),
             messages_shown=sent[:MESSAGES_SHOWN],
             may_change=self.has_change_permission(request, channel),
         )
@@ -199,7 +201,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
         if not self.has_change_permission(request, channel):
             raise PermissionDenied
         if do == "test":
-            if said := trying.trouble(channel):
+            if said := testing_channels.trouble(channel):
                 messages.error(request, _("It does not work: %(said)s") % {"said": said})
             else:
                 messages.success(request, _("It answers as it should. Nothing was said to anybody."))

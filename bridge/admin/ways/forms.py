@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from bridge.admin.ways.guides import GUIDES, Guide
-from bridge.intakes import ways
+from bridge.intakes import managing_intakes
 from bridge.models import Intake
 
 KEY_BYTES = 24
@@ -53,7 +53,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._kept = ways.settings_of(self.instance)
+        self._kept = managing_intakes.settings_of(self.instance)
         for name, key in GUIDES[self.instance.kind].keys.items():
             is_set = _("is set; a dash takes it away") if name in self._kept else _("not set")
             self.fields[name] = forms.CharField(

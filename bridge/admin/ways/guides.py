@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from bridge.intakes.kinds import SOURCES
+from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake
 
 Kind = Intake.Kind

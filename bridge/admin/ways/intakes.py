@@ -22,7 +22,7 @@ from bridge.admin.confirm import AsksAgain, asks_again, question
 from bridge.admin.ways import addresses, rows, standing
 from bridge.admin.ways.forms import NewForm, SettingsForm
 from bridge.admin.ways.guides import GUIDES, Guide
-from bridge.intakes import ways
+from bridge.intakes import managing_intakes
 from bridge.models import Intake, IntakeCall
 
 CALLS_SHOWN = 8
@@ -69,8 +69,8 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
         form = NewForm(request.POST if request.method == "POST" else None, guide=guide)
         if request.method == "POST" and form.is_valid():
             intake = form.save(commit=False)
-            ways.set_secret(intake)
-            ways.set_settings(intake, form.keys)
+            managing_intakes.set_secret(intake)
+            managing_intakes.set_settings(intake, form.keys)
             intake.save()
             record.note(request, "Made a way in", rows=[intake])
             return self._one(request, intake, keys=form.keys)
@@ -95,7 +95,7 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
         elif do == "new-address":
             if (asked := question(request)) is not None:
                 return asked
-            ways.set_secret(intake)
+            managing_intakes.set_secret(intake)
             intake.save(update_fields=["secret", "secret_hash"])
             record.note(request, "Made a new address of a way in", rows=[intake])
             messages.success(request, _("A new address: paste it where the old one was, which has ended."))
@@ -170,7 +170,7 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
 
     @transaction.atomic
     def save_model(self, request: HttpRequest, obj: Intake, form: Any, change: bool) -> None:
-        ways.set_settings(obj, form.wanted())
+        managing_intakes.set_settings(obj, form.wanted())
         super().save_model(request, obj, form, change)
 
     def response_post_save_change(self, request: HttpRequest, obj: Intake) -> HttpResponse:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.management.pageless import PagelessCommand
 from bridge.models import ApiKey
 from leads.models import Pipeline
@@ -31,4 +31,4 @@ class Command(PagelessCommand):
             raise CommandError(
                 f"There is a key “{name}” already. Choose another name, or revoke that one in the admin."
             )
-        self.stdout.write(keys.issue(ApiKey(name=name, pipeline=row, may_act=scope == "act")))
+        self.stdout.write(api_keys.issue(ApiKey(name=name, pipeline=row, may_act=scope == "act")))

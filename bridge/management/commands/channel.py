@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from bridge.channels import trying, ways
-from bridge.channels.kinds import WAYS
+from bridge.channels import managing_channels, testing_channels
+from bridge.channels.channel_kinds import WAYS
 from bridge.errors import ConfigurationError
 from bridge.management import pairs
 from bridge.management.pageless import PagelessCommand
@@ -30,8 +30,8 @@ class Command(PagelessCommand):
             raise CommandError(f"There is no pipeline “{pipeline}”.")
         said = pairs.read(given["pairs"])
         try:
-            channel = ways.establish(kind, slug, pipeline=row, settings=said)
+            channel = managing_channels.establish(kind, slug, pipeline=row, settings=said)
         except ConfigurationError as error:
             raise CommandError(str(error), returncode=2) from error
-        trying.prepare(channel)
+        testing_channels.prepare(channel)
         self.stdout.write(channel.slug)

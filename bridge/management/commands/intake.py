@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from bridge.errors import ConfigurationError
-from bridge.intakes import ways
-from bridge.intakes.kinds import SOURCES
+from bridge.intakes import managing_intakes
+from bridge.intakes.source_kinds import SOURCES
 from bridge.management import pairs
 from bridge.management.pageless import PagelessCommand
 from leads.models import Pipeline
@@ -30,7 +30,7 @@ class Command(PagelessCommand):
             raise CommandError(f"There is no pipeline “{pipeline}”.")
         said = pairs.read(given["pairs"])
         try:
-            intake = ways.establish(kind, slug, pipeline=row, settings=said)
+            intake = managing_intakes.establish(kind, slug, pipeline=row, settings=said)
         except ConfigurationError as error:
             raise CommandError(str(error), returncode=2) from error
-        self.stdout.write(ways.path_of(intake))
+        self.stdout.write(managing_intakes.path_of(intake))

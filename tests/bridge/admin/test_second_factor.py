@@ -20,7 +20,7 @@ from django_otp.oath import TOTP
 
 from bridge import roles, second_factor
 from bridge.admin.second_factor import MOST_LOGINS_A_MINUTE
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey, SecondFactor
 from tests.bridge.admin.people import PASSWORD, client_of
 
@@ -283,7 +283,7 @@ def test_where_all_need_one_who_gives_theirs_up_sets_up_another(required, guarde
 
 def test_where_all_need_one_login_logout_and_the_agent_are_as_before(required, ada):
     anonymous, client = Client(), log_in()[0]
-    key = keys.issue(ApiKey(name="agent"))
+    key = api_keys.issue(ApiKey(name="agent"))
 
     assert anonymous.get("/admin/")["Location"].startswith(LOGIN)
     assert anonymous.get("/api/v1/leads/", headers={"Authorization": f"Api-Key {key}"}).status_code == 200

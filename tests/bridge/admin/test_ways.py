@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from bridge.admin.ways.guides import GUIDES
-from bridge.intakes import processing, ways
-from bridge.intakes.kinds import SOURCES
+from bridge.intakes import managing_intakes, processing
+from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake, IntakeCall
 from tests.bridge.intakes.bodies import body
 
@@ -24,7 +24,7 @@ LIST, ADD = "admin:bridge_intake_changelist", "admin:bridge_intake_add"
 
 @pytest.fixture
 def intake(pipeline) -> Intake:
-    return ways.establish("evolution", "zap", settings={"jwt_key": "chave"})
+    return managing_intakes.establish("evolution", "zap", settings={"jwt_key": "chave"})
 
 
 @pytest.fixture
@@ -64,10 +64,10 @@ def test_a_way_in_is_made_with_an_address_to_copy_and_keys_shown_once(admin_clie
     page = make(admin_client, kind, pipeline=pipeline.pk, **keys).content.decode()
 
     row = Intake.objects.get()
-    assert (row.kind, row.pipeline, ways.settings_of(row)) == (kind, pipeline, keys)
-    assert f"http://testserver{ways.path_of(row)}" in page
+    assert (row.kind, row.pipeline, managing_intakes.settings_of(row)) == (kind, pipeline, keys)
+    assert f"http://testserver{managing_intakes.path_of(row)}" in page
     again = text(admin_client, "admin:bridge_intake_way", row.pk)
-    assert f"http://testserver{ways.path_of(row)}" in again
+    assert f"http://testserver{managing_intakes.path_of(row)}" in again
     for value in keys.values():
         assert value in page and value not in again
 
@@ -94,11 +94,11 @@ def test_the_address_is_the_one_that_kommo_calls_where_staff_come_by_another(adm
     account.webhook_destination = "https://bridge.example.com/webhooks/kommo/geheim/"
     account.save()
     page = text(admin_client, "admin:bridge_intake_way", intake.pk)
-    assert f"https://bridge.example.com{ways.path_of(intake)}" in page and "geheim" not in page
+    assert f"https://bridge.example.com{managing_intakes.path_of(intake)}" in page and "geheim" not in page
 
 
 def test_a_short_name_that_is_taken_is_refused_and_a_free_one_proposed(admin_client, intake):
-    ways.establish("waha", "whatsapp")
+    managing_intakes.establish("waha", "whatsapp")
     assert 'value="whatsapp-2"' in text(admin_client, ADD, query="?kind=evolution")
     assert make(admin_client, "evolution").status_code == 200
     assert Intake.objects.count() == 2
@@ -116,10 +116,10 @@ def test_keys_are_write_only(admin_client, intake):
     url = reverse("admin:bridge_intake_change", args=[intake.pk])
     assert "chave" not in admin_client.get(url).content.decode()
     for said, kept in (("", {"jwt_key": "chave"}), ("nova", {"jwt_key": "nova"}), ("-", {})):
-        path = ways.path_of(intake)
+        path = managing_intakes.path_of(intake)
         assert admin_client.post(url, {"slug": "zap", "is_active": "on", "jwt_key": said}).status_code == 302
         intake.refresh_from_db()
-        assert (ways.settings_of(intake), ways.path_of(intake)) == (kept, path)
+        assert (managing_intakes.settings_of(intake), managing_intakes.path_of(intake)) == (kept, path)
 
 
 def test_the_page_says_how_each_stands(admin_client, intake, client):
@@ -132,22 +132,22 @@ def test_the_page_says_how_each_stands(admin_client, intake, client):
         }
 
     assert stands() == {"nothing heard yet"}
-    client.post(ways.path_of(intake), "{}", content_type="application/json")
+    client.post(managing_intakes.path_of(intake), "{}", content_type="application/json")
     assert stands() == {"calls with a wrong signature"}
-    ways.establish("evolution", "zap", settings={"jwt_key": ""})
-    client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
+    managing_intakes.establish("evolution", "zap", settings={"jwt_key": ""})
+    client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
     processing.read_all()
     assert stands() == {">hears<"}
     admin_client.post(reverse("admin:bridge_intake_do", args=[intake.pk, "off"]))
     assert stands() == {"switched off"}
-    assert client.post(ways.path_of(intake), "{}", content_type="application/json").status_code == 404
+    assert client.post(managing_intakes.path_of(intake), "{}", content_type="application/json").status_code == 404
     admin_client.post(reverse("admin:bridge_intake_do", args=[intake.pk, "on"]))
     assert stands() == {">hears<"}
 
 
 def test_what_was_heard_last_is_told_with_the_lead(admin_client, pipeline, client):
-    intake = ways.establish("evolution", "zap")
-    client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
+    intake = managing_intakes.establish("evolution", "zap")
+    client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
     processing.read_all()
     assert "Maria Souza: a message" in text(admin_client, LIST)
     for name in ("admin:bridge_intake_way", "admin:bridge_intake_state"):
@@ -156,7 +156,7 @@ def test_what_was_heard_last_is_told_with_the_lead(admin_client, pipeline, clien
 
 
 def test_the_pages_cost_the_same_however_much_was_heard(admin_client, pipeline, client):
-    intake = ways.establish("evolution", "zap")
+    intake = managing_intakes.establish("evolution", "zap")
 
     def cost():
         with CaptureQueriesContext(connection) as queries:
@@ -164,13 +164,13 @@ def test_the_pages_cost_the_same_however_much_was_heard(admin_client, pipeline, 
             text(admin_client, "admin:bridge_intake_way", intake.pk)
         return len(queries)
 
-    client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
+    client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
     processing.read_all()
     cost()
     few = cost()
     for number in range(30):
-        ways.establish("waha", f"more-{number}")
-        client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
+        managing_intakes.establish("waha", f"more-{number}")
+        client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
     processing.read_all()
     assert cost() == few
 
@@ -178,22 +178,22 @@ def test_the_pages_cost_the_same_however_much_was_heard(admin_client, pipeline, 
 @pytest.mark.parametrize(("answers", "says"), [(200, "The address answers."), (502, "does not answer (502)")])
 def test_the_address_is_tested_as_the_other_side_would_reach_it(admin_client, intake, answers, says):
     with responses.RequestsMock() as theirs:
-        theirs.head(f"http://testserver{ways.path_of(intake)}", status=answers)
+        theirs.head(f"http://testserver{managing_intakes.path_of(intake)}", status=answers)
         url = reverse("admin:bridge_intake_do", args=[intake.pk, "test"])
         assert says in admin_client.post(url, headers=ENGLISH, follow=True).content.decode()
 
 
 def test_a_new_address_ends_the_old_one(admin_client, intake, client):
-    old = ways.path_of(intake)
+    old = managing_intakes.path_of(intake)
     admin_client.post(reverse("admin:bridge_intake_do", args=[intake.pk, "new-address"]))
     intake.refresh_from_db()
     assert client.get(old).status_code == 404
-    assert client.get(ways.path_of(intake)).status_code == 200
+    assert client.get(managing_intakes.path_of(intake)).status_code == 200
 
 
 def test_what_was_told_is_shown_and_can_be_read_again(admin_client, pipeline, client):
-    intake = ways.establish("evolution", "zap")
-    client.post(ways.path_of(intake), body("evolution/01"), content_type="application/json")
+    intake = managing_intakes.establish("evolution", "zap")
+    client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
     processing.read_all()
     call = IntakeCall.objects.get()
     page = admin_client.get(reverse("admin:bridge_intakecall_changelist")).content.decode()
@@ -221,7 +221,7 @@ def test_who_only_looks_sees_no_address_and_changes_nothing(viewer, intake):
 @pytest.mark.parametrize("kind", SOURCES)
 def test_no_page_for_those_who_only_look_reads_an_address_for_a_key_of_that_name(viewer, pipeline, kind):
     keys = {name: f"the-{name}-of-ours" for name in SOURCES[kind].settings}
-    row = ways.establish(kind, "zap", settings=keys)
+    row = managing_intakes.establish(kind, "zap", settings=keys)
     for name, args in (("change", [row.pk]), ("way", [row.pk]), ("state", [row.pk]), ("changelist", [])):
         page = text(viewer, f"admin:bridge_intake_{name}", *args)
         assert not [one for one in (row.secret, row.secret_hash, *keys.values()) if one in page]

@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from bridge.channels import queueing, ways
-from bridge.channels.kinds import OUTSIDE_ONLY, WAYS
+from bridge.channels import managing_channels, queueing_messages
+from bridge.channels.channel_kinds import OUTSIDE_ONLY, WAYS
 from bridge.models import Channel
 from followups import private_networks
 from tests.bridge.admin.people import client_of
@@ -28,7 +28,7 @@ def text(client, name, *args, query=""):
 @pytest.fixture
 def channel(pipeline, messengers):
     settings = {"url": messengers.url, "instance": "loja", "api_key": "chave-secreta"}
-    return ways.establish("evolution", "zap", settings=settings)
+    return managing_channels.establish("evolution", "zap", settings=settings)
 
 
 @pytest.mark.parametrize("kind", WAYS)
@@ -52,12 +52,15 @@ def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
     made = admin.post(f"{reverse(ADD)}?kind=evolution", said)
     channel = Channel.objects.get()
     assert made.status_code == 302
-    assert ways.settings_of(channel)["api_key"] == "chave-secreta"
+    assert managing_channels.settings_of(channel)["api_key"] == "chave-secreta"
 
     change = {"pipeline": "", "position": "2", "is_active": "on", "url": "https://evo.example.com", "instance": "outra"}
     admin.post(reverse("admin:bridge_channel_change", args=[channel.pk]), change | {"api_key": ""})
     channel.refresh_from_db()
-    assert (ways.settings_of(channel)["instance"], ways.settings_of(channel)["api_key"]) == ("outra", "chave-secreta")
+    assert (managing_channels.settings_of(channel)["instance"], managing_channels.settings_of(channel)["api_key"]) == (
+        "outra",
+        "chave-secreta",
+    )
     assert channel.position == 2
     for page in ("admin:bridge_channel_way", "admin:bridge_channel_change"):
         assert "chave-secreta" not in text(admin, page, channel.pk)
@@ -66,7 +69,7 @@ def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
 def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
     monkeypatch.setattr(private_networks, "addresses", lambda host, port: ["8.8.8.8"])
     kept = {"url": "https://evo.example.com", "instance": "loja", "api_key": "chave-secreta"}
-    channel = ways.establish("evolution", "zap", settings=kept)
+    channel = managing_channels.establish("evolution", "zap", settings=kept)
     change = {"pipeline": "", "position": "0", "is_active": "on", "url": "https://evil.example", "instance": "loja"}
     url = reverse("admin:bridge_channel_change", args=[channel.pk])
 
@@ -74,7 +77,7 @@ def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
     for key, taken in (("", kept), ("nova", kept | theirs)):
         client_of("administrator").post(url, change | {"api_key": key})
         channel.refresh_from_db()
-        assert ways.settings_of(channel) == taken
+        assert managing_channels.settings_of(channel) == taken
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_the_test_says_nothing_to_anybody_and_says_what_is_wrong(channel, messen
 
 def test_every_message_is_listed_with_how_it_stands_and_why(channel, pipeline):
     lead = record(pipeline, name="Maria").lead
-    row = queueing.take(lead, "Oi Maria", pipeline=pipeline, card=None, now=timezone.now())
+    row = queueing_messages.take(lead, "Oi Maria", pipeline=pipeline, card=None, now=timezone.now())
     row.message.state, row.message.reason = "refused", "a person replied in the chat"
     row.message.save()
     viewer = client_of("reader")

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 
 
@@ -45,4 +45,4 @@ class Agent:
 def agent(pipeline: Any) -> Agent:
     # Keys of rolled-back tests share their ids, and so would their counted calls.
     cache.clear()
-    return Agent(keys.issue(ApiKey(name="agent")))
+    return Agent(api_keys.issue(ApiKey(name="agent")))

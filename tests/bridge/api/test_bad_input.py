@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 from redis.exceptions import ConnectionError as RedisAwayError
 
-from bridge.api import throttling
+from bridge.api import key_throttle
 from leads.models import Lead
 from tests.conftest import MARIA
 
@@ -165,13 +165,13 @@ def test_with_the_database_away_every_call_is_told_when_to_come_again(agent, pat
 
 
 def test_a_fault_of_ours_is_a_problem_too_and_stores_nothing(agent):
-    with patch("bridge.api.intake.representation.interaction_answers", side_effect=ZeroDivisionError):
+    with patch("bridge.api.recording_reports.representation.interaction_answers", side_effect=ZeroDivisionError):
         answer = agent.post("interactions/", {"lead": {"phone": MARIA}})
     assert (answer.status_code, answer["content-type"]) == (500, PROBLEM)
     assert not Lead.objects.exists()
 
 
 def test_a_cache_that_is_away_refuses_nobody(agent):
-    with patch.object(throttling, "cache") as cache:
+    with patch.object(key_throttle, "cache") as cache:
         cache.add.side_effect = RedisAwayError
         assert agent.get("leads/").status_code == 200

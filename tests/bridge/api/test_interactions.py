@@ -9,8 +9,8 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from bridge import retention
-from bridge.api import keys
-from bridge.api.intake import take_in
+from bridge.api import api_keys
+from bridge.api.recording_reports import take_in
 from bridge.models import ApiKey, IdempotencyRecord
 from leads.models import Event, Lead, Pipeline, Stage
 from tests.bridge.api.conftest import Agent
@@ -102,13 +102,13 @@ def test_a_key_is_forgotten_after_48_hours(agent):
 
 
 def test_two_agents_do_not_share_message_ids(agent, pipeline):
-    other = Agent(keys.issue(ApiKey(name="other")))
+    other = Agent(api_keys.issue(ApiKey(name="other")))
     agent.post("interactions/", FULL)
     assert other.post("interactions/", FULL | {"lead": {"phone": "81988880000"}}).status_code == 201
 
 
 def test_an_effect_that_fails_leaves_nothing_behind(agent):
-    with patch("bridge.api.intake.representation.interaction_answers", side_effect=OperationalError("gone")):
+    with patch("bridge.api.recording_reports.representation.interaction_answers", side_effect=OperationalError("gone")):
         answer = agent.post("interactions/", FULL)
     assert (answer.status_code, answer["retry-after"]) == (503, "5")
     assert not Lead.objects.exists()
@@ -196,7 +196,7 @@ def test_a_key_is_stored_hashed_and_its_use_noted(agent):
 
 def test_a_key_for_one_pipeline_works_there_alone(pipeline):
     other = Pipeline.objects.create(slug="clinic", name="Clinic")
-    mine = Agent(keys.issue(ApiKey(name="mine", pipeline=pipeline)))
+    mine = Agent(api_keys.issue(ApiKey(name="mine", pipeline=pipeline)))
     assert mine.says().status_code == 201
     assert mine.post("interactions/", {"lead": {"phone": "81999990000"}, "pipeline": other.slug}).status_code == 400
 
@@ -210,7 +210,7 @@ def test_too_many_calls_for_one_key_are_429_with_a_wait(agent, settings):
 
 
 def test_a_key_has_one_batch_under_way_and_another_key_is_not_kept_waiting(agent, monkeypatch):
-    other = Agent(keys.issue(ApiKey(name="another")))
+    other = Agent(api_keys.issue(ApiKey(name="another")))
     inside = []
 
     def meanwhile(items, key, **more):
@@ -219,7 +219,7 @@ def test_a_key_has_one_batch_under_way_and_another_key_is_not_kept_waiting(agent
         inside.append(other.post("interactions/batch/", [{"lead": {"phone": "81999990002"}}]))
         return take_in(items, key, **more)
 
-    monkeypatch.setattr("bridge.api.reporting.take_in", meanwhile)
+    monkeypatch.setattr("bridge.api.interaction_views.take_in", meanwhile)
     answer = agent.post("interactions/batch/", [{"lead": {"phone": "81999990000"}}])
 
     refused, others = inside
@@ -232,7 +232,7 @@ def test_a_key_has_one_batch_under_way_and_another_key_is_not_kept_waiting(agent
 def test_a_key_for_one_pipeline_does_not_learn_of_others(pipeline):
     other = Pipeline.objects.create(slug="clinic", name="Clinic")
     Stage.objects.create(pipeline=other, key="surgery", name="Surgery", rank=1)
-    mine = Agent(keys.issue(ApiKey(name="mine", pipeline=pipeline)))
+    mine = Agent(api_keys.issue(ApiKey(name="mine", pipeline=pipeline)))
 
     there, not_there = (
         mine.post("interactions/", {"lead": {"phone": "81999990000"}, "pipeline": slug}).json()
@@ -300,7 +300,7 @@ def test_null_clears_through_the_api(agent):
 def test_concurrent_duplicates_act_once(transactional_db):
     if connection.vendor == "sqlite":
         pytest.skip("one connection in memory: threads cannot race on it")
-    agent = Agent(keys.issue(ApiKey(name="racer")))
+    agent = Agent(api_keys.issue(ApiKey(name="racer")))
     gate, codes = threading.Barrier(4), []
 
     def post() -> None:

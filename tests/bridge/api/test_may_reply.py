@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import Account, ApiKey
 from leads import erasure, handoff, may_speak, optout, pipeline_switch
 from leads.models import Lead, Pipeline, Stage
@@ -173,7 +173,7 @@ TOLD_ELSEWHERE = {
 @pytest.mark.parametrize("shut", TOLD_ELSEWHERE)
 def test_people_decide_for_every_pipeline(agent, pipeline, shut):
     other = another_pipeline()
-    mine = Agent(keys.issue(ApiKey(name="mine", pipeline=pipeline)))
+    mine = Agent(api_keys.issue(ApiKey(name="mine", pipeline=pipeline)))
     lead, elsewhere = record(pipeline).lead, record(other).lead
     REASONS[shut][0](elsewhere)
     why = TOLD_ELSEWHERE[shut]
@@ -189,7 +189,7 @@ def test_rules_of_another_pipeline_are_no_matter_of_a_key_for_this_one(agent, pi
     other = another_pipeline(serves_share=Decimal(0 if shut is may_speak.Shut.UNSERVED else 1))
     if shut is may_speak.Shut.SWITCHED_OFF:
         pipeline_switch.silence(other, by="ana", reason="preço errado", now=timezone.now())
-    mine = Agent(keys.issue(ApiKey(name="mine", pipeline=pipeline)))
+    mine = Agent(api_keys.issue(ApiKey(name="mine", pipeline=pipeline)))
     lead = record(pipeline).lead
     record(other)
 

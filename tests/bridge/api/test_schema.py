@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from bridge.api import examples, keys
+from bridge.api import api_keys, schema_examples
 from bridge.models import ApiKey
 from bridge.wsgi import application
 
@@ -74,13 +74,13 @@ def test_every_call_has_an_example_of_what_it_answers():
                 assert content is None or content.get("examples"), (path, method, code)
 
 
-@pytest.mark.parametrize("body", [examples.INTERACTION, examples.MEETING, examples.CLEARED])
+@pytest.mark.parametrize("body", [schema_examples.INTERACTION, schema_examples.MEETING, schema_examples.CLEARED])
 def test_the_examples_are_taken(agent, body):
     assert agent.post("interactions/", body).status_code in (200, 201)
 
 
 def test_the_example_batch_is_answered_as_it_shows(agent):
-    assert [one["status"] for one in agent.post("interactions/batch/", examples.BATCH).json()] == [201, 400]
+    assert [one["status"] for one in agent.post("interactions/batch/", schema_examples.BATCH).json()] == [201, 400]
 
 
 def keep_connection() -> None:
@@ -93,7 +93,7 @@ class Conformity(TestCase):
     """Each example runs in a transaction of its own, with a lead for the addresses that name one."""
 
     def call_of(self, operation: Any) -> None:
-        key = keys.issue(ApiKey(name="fuzz"))
+        key = api_keys.issue(ApiKey(name="fuzz"))
         client = Client(raise_request_exception=False)
         headers = {"authorization": f"Api-Key {key}"}
         body = json.dumps({"lead": {"phone": "81999990000"}})
@@ -113,7 +113,7 @@ class Conformity(TestCase):
 
     def test_calls_that_follow_from_each_other_are_answered_as_described(self) -> None:
         keep_connection()
-        key = keys.issue(ApiKey(name="fuzz"))
+        key = api_keys.issue(ApiKey(name="fuzz"))
 
         class Walk(SCHEMA.as_state_machine()):  # type: ignore[misc]
             # Each walk begins as the first did: what one has silenced, or asked too often, no other finds so.

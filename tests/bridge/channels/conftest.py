@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from bridge.channels import carrying, ways
+from bridge.channels import managing_channels, sending_messages
 from bridge.models import Channel
 from leads.models import Lead
 from tests.bridge.api.conftest import Agent, agent
@@ -46,7 +46,7 @@ def way(pipeline: Any, messengers: Messengers) -> Callable[..., Channel]:
 
     def make(kind: str, slug: str = "", **more: str) -> Channel:
         settings = {key: value or messengers.url for key, value in SETTINGS.get(kind, {}).items()}
-        return ways.establish(kind, slug or kind.replace("_", "-"), settings=settings | more)
+        return managing_channels.establish(kind, slug or kind.replace("_", "-"), settings=settings | more)
 
     return make
 
@@ -54,10 +54,10 @@ def way(pipeline: Any, messengers: Messengers) -> Callable[..., Channel]:
 def carry(*, seconds: float = 0) -> None:
     """Send all that is due, as a worker would, `seconds` from now."""
     later = timedelta(seconds=seconds)
-    carrying.carry(
+    sending_messages.carry(
         holder="test:1",
         until=timezone.now() + later + timedelta(seconds=20),
-        pool=carrying.Inline(),
+        pool=sending_messages.Inline(),
         clock=lambda: timezone.now() + later,
         stay=timedelta(0),
     )

@@ -11,7 +11,7 @@ from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from bridge.channels import carrying, gate, kinds, queueing, ways
+from bridge.channels import channel_kinds, managing_channels, queueing_messages, send_gate, sending_messages
 from bridge.models import Outgoing
 from followups.signed_calls import Answer
 from leads import handoff, interaction_values, interactions, message_parts, optout, same_message
@@ -37,7 +37,7 @@ class World:
         self.count = 0
         settings = {"url": "http://127.0.0.1:1", "instance": "i", "api_key": "k"}
         for kind in ("evolution", "waha"):
-            ways.establish(kind, kind, settings=settings)
+            managing_channels.establish(kind, kind, settings=settings)
         self.lead = self.record(Direction.INBOUND, "oi")
 
     def record(self, direction: Direction, text: str) -> Lead:
@@ -88,27 +88,27 @@ class World:
                 same_message.note_news([message_parts.News((known.their_id,), state, self.now)])
         elif step == "die":
             # Claimed, stored as leaving, and killed: whether before or after the call, nobody knows.
-            for task in carrying.claim("dead:1", self.now, limit=8) or ():
+            for task in sending_messages.claim("dead:1", self.now, limit=8) or ():
                 if not task.is_look and self.count % 2:
-                    carrying.say(task, lambda: self.now)
-            carrying.free(["dead:1"])
+                    sending_messages.say(task, lambda: self.now)
+            sending_messages.free(["dead:1"])
         elif step == "opt out":
             optout.opt_out(self.lead, by=Lead.Actor.LEAD, reason="pare", now=self.now)
 
     def say(self, parts: int) -> None:
         self.count += 1
         lead = Lead.objects.select_related("pipeline", "stage").get(pk=self.lead.pk)
-        if gate.refusal(lead, None, self.now):
+        if send_gate.refusal(lead, None, self.now):
             return
         text = "\n\n".join(f"texto {self.count} parte {number}" for number in range(parts))
         with patch("bridge.channels.evolution.LIMIT", 20), patch("bridge.channels.waha.LIMIT", 20):
-            queueing.take(lead, text, pipeline=self.pipeline, card=None, now=self.now)
+            queueing_messages.take(lead, text, pipeline=self.pipeline, card=None, now=self.now)
 
     def carry(self) -> None:
-        carrying.carry(
+        sending_messages.carry(
             holder="alive:1",
             until=self.now + timedelta(seconds=10),
-            pool=carrying.Inline(),
+            pool=sending_messages.Inline(),
             clock=lambda: self.now,
             stay=timedelta(0),
         )
@@ -143,7 +143,7 @@ class Always(TestCase):
     @hypothesis.settings(max_examples=40, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
     def test_in_any_order(self, steps: list[str]) -> None:
         world = World()
-        with patch.object(kinds, "_call", world.call):
+        with patch.object(channel_kinds, "_call", world.call):
             for step in steps:
                 world.do(step)
                 world.check()

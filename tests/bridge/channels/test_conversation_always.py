@@ -22,9 +22,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from bridge.agent import agent_events
-from bridge.api import keys
-from bridge.channels import carrying, kinds, kommo_salesbot, proving, queueing, ways
-from bridge.channels.sending import Outcome, Sent
+from bridge.api import api_keys
+from bridge.channels import (
+    channel_kinds,
+    kommo_salesbot,
+    managing_channels,
+    proof_of_arrival,
+    queueing_messages,
+    sending_messages,
+)
+from bridge.channels.part_values import Outcome, Sent
 from bridge.models import Account, AgentEvent, ApiKey, Card, Outgoing
 from followups.signed_calls import Answer
 from leads import handoff, interaction_values, interactions, may_speak, message_parts, optout, pipeline_switch
@@ -63,7 +70,7 @@ class OneByOne:
 class Call:
     """A part on its way, as one process has it: taken, handed over or not, noted or not."""
 
-    task: carrying.Task
+    task: sending_messages.Task
     answer: tuple[Sent, datetime] | None = None
 
 
@@ -84,9 +91,11 @@ class World:
     def __post_init__(self) -> None:
         cache.clear()
         self.pipeline = Pipeline.objects.get(slug="solar")
-        self.agent = Agent(keys.issue(ApiKey(name="agent")))
-        ways.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": "Follow-up"})
-        ways.establish("waha", "waha", settings={"url": "http://127.0.0.1:1", "instance": "i", "api_key": "k"})
+        self.agent = Agent(api_keys.issue(ApiKey(name="agent")))
+        managing_channels.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": "Follow-up"})
+        managing_channels.establish(
+            "waha", "waha", settings={"url": "http://127.0.0.1:1", "instance": "i", "api_key": "k"}
+        )
         account = Account.objects.create(name="a", base_url="https://a.kommo.com", state=Account.State.ACTIVE)
         account.connected_at = account.polled_at = account.compared_at = account.takeovers_looked_at = self.now
         account.save()
@@ -186,17 +195,17 @@ class World:
 
     def take(self, holder: str = DEAD) -> None:
         shut = self.is_shut()
-        for task in carrying.claim(holder, self.now, limit=4) or ():
+        for task in sending_messages.claim(holder, self.now, limit=4) or ():
             assert task.is_look or not shut, f"a part left: {shut}"
             self.under_way.append(Call(task))
 
     def call(self) -> None:
         for call in self.under_way:
-            call.answer = call.answer or carrying.say(call.task, lambda: self.now)
+            call.answer = call.answer or sending_messages.say(call.task, lambda: self.now)
 
     def note(self) -> None:
         for call in [one for one in self.under_way if one.answer]:
-            carrying.note(call.task, *call.answer)  # type: ignore[misc]
+            sending_messages.note(call.task, *call.answer)  # type: ignore[misc]
             self.under_way.remove(call)
 
     def carry(self) -> None:
@@ -205,7 +214,7 @@ class World:
             self.take("alive:1")
             self.call()
             self.note()
-            if before == len(self.under_way) and not carrying.has_work(self.now):
+            if before == len(self.under_way) and not sending_messages.has_work(self.now):
                 return
 
     # --- What happens
@@ -242,10 +251,10 @@ class World:
             getattr(self, step)()
         elif step == "worker dies":
             self.under_way.clear()
-            carrying.free([DEAD])
+            sending_messages.free([DEAD])
         elif step == "worker hangs":
             # Nobody hears of it for longer than it may hold anything; then it goes on as if nothing were.
-            Outgoing.objects.exclude(held_until=None).update(held_until=F("held_until") - carrying.HELD_FOR)
+            Outgoing.objects.exclude(held_until=None).update(held_until=F("held_until") - sending_messages.HELD_FOR)
         elif step in ("bot speaks", "bot is told of"):
             self.bot_speaks(is_told=step == "bot is told of")
         elif step == "bot is off":
@@ -297,11 +306,11 @@ class Always(TestCase):
     @hypothesis.settings(max_examples=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
     def test_in_any_order(self, steps: list[str]) -> None:
         with (
-            patch.object(kinds, "_call", lambda request: world.by_messenger(request)),
+            patch.object(channel_kinds, "_call", lambda request: world.by_messenger(request)),
             patch.object(kommo_salesbot, "send", lambda *args, **more: world.by_bot(*args, **more)),
-            patch.object(proving, "_was_said", lambda *args, **more: world.was_said(*args)),
-            patch.object(proving, "_likeliest", lambda *args: proving.SILENT),
-            patch.object(queueing, "nudge", lambda: None),
+            patch.object(proof_of_arrival, "_was_said", lambda *args, **more: world.was_said(*args)),
+            patch.object(proof_of_arrival, "_likeliest", lambda *args: proof_of_arrival.SILENT),
+            patch.object(queueing_messages, "nudge", lambda: None),
             time_machine.travel(BEGUN, tick=False) as clock,
         ):
             world = World(clock)

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from bridge.intakes import managing_intakes as ways_in
 from bridge.intakes import processing
-from bridge.intakes import ways as ways_in
 from bridge.models import Channel, IntakeCall, IntakeItem
 from bridge.personal_data import UNNAMED, sweep_again
 from followups import signed_calls

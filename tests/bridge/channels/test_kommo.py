@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from bridge.accounts import catalogue
 from bridge.accounts.connection import client_for
-from bridge.channels import kommo_chats, kommo_salesbot, ways
-from bridge.channels.kinds import WAYS
+from bridge.channels import kommo_chats, kommo_salesbot, managing_channels
+from bridge.channels.channel_kinds import WAYS
 from bridge.inbound import chat_replies
 from bridge.inbound.chat_replies import Said
 from bridge.models import AgentEvent, Catalogue, Channel, Outgoing
@@ -46,12 +46,12 @@ def lead(account, kommo, pipeline, settings):
 
 @pytest.fixture
 def salesbot(lead):
-    return ways.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": FIELD})
+    return managing_channels.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": FIELD})
 
 
 @pytest.fixture
 def chats(lead):
-    return ways.establish("kommo_chats", "chats")
+    return managing_channels.establish("kommo_chats", "chats")
 
 
 def chat(account, lead):
@@ -282,7 +282,7 @@ def test_a_field_that_was_made_since_is_found(agent, account, kommo, lead):
     client_for(account).create_custom_fields("leads", [{"name": "Fala do bot", "type": "textarea"}])
     kommo.post("options", {"bots_say_field": "Fala do bot"})
     Catalogue.objects.update(fetched_at=timezone.now() - timedelta(minutes=5))
-    ways.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": "fala do bot"})
+    managing_channels.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": "fala do bot"})
     say(agent, lead, "Achei")
     carry()
 
@@ -357,7 +357,7 @@ def test_a_quota_that_ends_in_the_middle_of_an_answer_loses_and_doubles_nothing(
 
 def test_what_is_left_for_a_bot_after_another_way_is_no_empty_part(agent, account, kommo, lead, way, messengers):
     way("zapi")
-    ways.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": FIELD})
+    managing_channels.establish("kommo_salesbot", "bot", settings={"bot_id": "565", "field": FIELD})
     messengers.answers += [None, (400, {"message": "no"})]
     answer = say(agent, lead, f"{'a' * 4090}\n\n{'👍' * 4096} fim")
     assert len(answer.json()["parts"]) == 3

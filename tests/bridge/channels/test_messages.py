@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.channels import carrying, ways
+from bridge.channels import managing_channels, sending_messages
 from bridge.models import AgentEvent, Channel, Outgoing
 from leads import handoff, message_parts, optout, same_message
 from leads.interaction_values import Direction
@@ -159,7 +159,7 @@ def test_the_same_key_says_it_once(agent, lead, way, messengers):
 def test_three_parts_leave_in_order_and_the_third_not_after_a_person_wrote(agent, lead, way, messengers, monkeypatch):
     way("evolution")
     monkeypatch.setattr("bridge.channels.evolution.LIMIT", 10)
-    say_part = carrying.say
+    say_part = sending_messages.say
 
     def and_then(task, clock):
         came = say_part(task, clock)
@@ -168,7 +168,7 @@ def test_three_parts_leave_in_order_and_the_third_not_after_a_person_wrote(agent
             handoff.pause(lead, source=Lead.HandoffSource.CHAT, by=Lead.Actor.STAFF, reason="Ana wrote", now=now)
         return came
 
-    monkeypatch.setattr(carrying, "say", and_then)
+    monkeypatch.setattr(sending_messages, "say", and_then)
     answer = say(agent, lead, "primeira.\n\nsegunda.\n\nterceira.")
     carry()
 
@@ -177,7 +177,7 @@ def test_three_parts_leave_in_order_and_the_third_not_after_a_person_wrote(agent
     assert (now["state"], now["reason"]) == ("refused", "Ana wrote")
     assert [one["state"] for one in now["parts"]] == ["sent", "sent", "refused"]
     # Handed back, it goes on with what is said next; what was meant for before is not said into another conversation.
-    monkeypatch.setattr(carrying, "say", say_part)
+    monkeypatch.setattr(sending_messages, "say", say_part)
     lead.refresh_from_db()
     handoff.resume(lead, by=Lead.Actor.STAFF, reason="given back", now=timezone.now())
     say(agent, lead, "Voltei")
@@ -353,9 +353,9 @@ def test_a_process_that_died_at_a_part_has_perhaps_said_it(agent, lead, way, mes
     way("evolution")
     answer = say(agent, lead)
     # Claimed and stored as leaving; then the process is killed.
-    [task] = carrying.claim("test:9", timezone.now(), limit=8)
+    [task] = sending_messages.claim("test:9", timezone.now(), limit=8)
     assert task.part.state == MessagePart.State.SENDING
-    carrying.free(["test:9"])
+    sending_messages.free(["test:9"])
 
     carry()
 
@@ -416,12 +416,12 @@ def test_a_way_in_that_shows_what_we_sent_takes_it_for_ours(agent, lead, way, me
     assert Message.objects.exclude(direction="inbound").count() == 1
     # Before its answer with the id has come, the words tell.
     say(agent, lead, "Tudo bem?")
-    [task] = carrying.claim("test:9", timezone.now(), limit=8)
-    carrying.say(task, timezone.now)
+    [task] = sending_messages.claim("test:9", timezone.now(), limit=8)
+    sending_messages.say(task, timezone.now)
     other = Said(Direction.STAFF, id="false_5581999990000@c.us_OTHER", text="Tudo  bem?", sent_at=timezone.now())
     assert not record_interaction(pipeline, lead, other).in_handoff
     # Its process dies before it could note the answer: the echo has shown that it left.
-    carrying.free(["test:9"])
+    sending_messages.free(["test:9"])
     carry()
     assert {one.state for one in Message.objects.filter(queued_at__isnull=False)} == {"sent"}
     assert len(messengers.said) == 2
@@ -447,7 +447,7 @@ def test_settings_are_checked_and_secrets_are_not_stored_in_the_clear(pipeline, 
     with connection.cursor() as cursor:
         cursor.execute("SELECT settings FROM bridge_channel")
         assert "evo-key" not in cursor.fetchone()[0]
-    assert ways.settings_of(channel)["api_key"] == "evo-key"
+    assert managing_channels.settings_of(channel)["api_key"] == "evo-key"
     for kind, settings in (
         ("evolution", {}),
         ("kommo_salesbot", {}),
@@ -457,7 +457,7 @@ def test_settings_are_checked_and_secrets_are_not_stored_in_the_clear(pipeline, 
         ("log", {"url": "https://a.example"}),
     ):
         with pytest.raises(ConfigurationError):
-            ways.establish(kind, "other", settings=settings)
+            managing_channels.establish(kind, "other", settings=settings)
     for url in ("http://127.0.0.1:1", "https://localhost", "https://10.0.0.8", "https://[::1]/x", "https://0x7f.1"):
         with pytest.raises(ConfigurationError):
-            ways.establish("waha", "other", settings={"url": url, "instance": "a"}, by_staff=True)
+            managing_channels.establish("waha", "other", settings={"url": url, "instance": "a"}, by_staff=True)

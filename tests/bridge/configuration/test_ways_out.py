@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.channels import ways
+from bridge.channels import managing_channels
 from bridge.configuration import yaml_file
 from followups.models import Step
 from tests.bridge.configuration.bringing import bring, exported, refusal
@@ -55,9 +55,9 @@ def test_no_name_is_no_channel(pipeline):
 
 def test_the_named_one_is_first_then_the_pipelines_own_in_their_order(pipeline):
     for slug in ("um", "dois", "zap"):
-        ways.establish("log", slug)
-    assert [one.slug for one in ways.chain(pipeline)] == ["um", "dois", "zap"]
+        managing_channels.establish("log", slug)
+    assert [one.slug for one in managing_channels.chain(pipeline)] == ["um", "dois", "zap"]
     pipeline.channel = "zap"
-    assert [one.slug for one in ways.chain(pipeline)] == ["zap", "um", "dois"]
+    assert [one.slug for one in managing_channels.chain(pipeline)] == ["zap", "um", "dois"]
     pipeline.channel = "nenhum"
-    assert [one.slug for one in ways.chain(pipeline)] == ["um", "dois", "zap"]
+    assert [one.slug for one in managing_channels.chain(pipeline)] == ["um", "dois", "zap"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from bridge.intakes import processing, ways
+from bridge.intakes import managing_intakes, processing
 from bridge.models import Intake
 
 
@@ -19,7 +19,7 @@ class WayIn:
 
     @property
     def path(self) -> str:
-        return ways.path_of(self.intake)
+        return managing_intakes.path_of(self.intake)
 
     def call(self, body: Any, **more: Any) -> int:
         data = body if isinstance(body, bytes) else json.dumps(body)
@@ -36,6 +36,6 @@ class WayIn:
 @pytest.fixture
 def way_in(pipeline: Any) -> Any:
     def make(kind: str = "evolution", **settings: str) -> WayIn:
-        return WayIn(ways.establish(kind, f"{kind}-1", settings=settings))
+        return WayIn(managing_intakes.establish(kind, f"{kind}-1", settings=settings))
 
     return make

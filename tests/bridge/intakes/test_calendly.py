@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.intakes import calendly
-from bridge.intakes.told import Booking, Call, Ignored
+from bridge.intakes.source_news import Booking, Call, Ignored
 from tests.bridge.intakes.bodies import body, raw
 
 EVENTS = "https://api.calendly.com/scheduled_events"

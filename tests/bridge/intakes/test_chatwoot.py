@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.intakes import chatwoot
-from bridge.intakes.told import Address, Call, Ignored, Message, Status
+from bridge.intakes.source_news import Address, Call, Ignored, Message, Status
 from tests.bridge.intakes.bodies import body, raw
 
 MARIA = (

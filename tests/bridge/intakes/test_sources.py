@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.intakes import kinds
-from bridge.intakes.redaction import without_secrets
-from bridge.intakes.told import Booking, Ignored, Message, Status, UnreadableError
+from bridge.intakes import source_kinds
+from bridge.intakes.secrets_left_out import without_secrets
+from bridge.intakes.source_news import Booking, Ignored, Message, Status, UnreadableError
 from tests.bridge.intakes.bodies import BODIES, raw
 
 SAMPLES = sorted(f"{path.parent.name}/{path.name[:2]}" for path in BODIES.glob("*/*.json"))
-SAMPLES = [name for name in SAMPLES if name.split("/")[0] in kinds.SOURCES]
+SAMPLES = [name for name in SAMPLES if name.split("/")[0] in source_kinds.SOURCES]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(
         ["true_558191234567@c.us_3A", "104729384756011@lid", "x@g.us", "1795521570", "\0", "\ud800"]
@@ -56,7 +56,7 @@ def test_no_body_makes_a_parser_raise(name, data):
         path = data.draw(st.sampled_from(paths(tree)))
         tree = planted(tree, path, data.draw(ANYTHING))
     try:
-        told = kinds.read(kind, tree)
+        told = source_kinds.read(kind, tree)
     except UnreadableError:
         assert not isinstance(tree, dict)
         return
@@ -74,7 +74,7 @@ def test_no_body_makes_a_parser_raise(name, data):
 def test_what_is_kept_of_a_call_tells_the_same_as_what_came(name):
     kind = name.split("/")[0]
     came, kept = json.loads(raw(name)), orjson.loads(without_secrets(raw(name)))
-    assert kinds.read(kind, kept) == kinds.read(kind, came)
+    assert source_kinds.read(kind, kept) == source_kinds.read(kind, came)
 
 
 SECRETS = [
@@ -96,7 +96,7 @@ def test_whatever_comes_can_be_kept(body):
 
 def test_every_kind_has_samples_and_every_module_its_test():
     here = Path(__file__).parent
-    for kind in kinds.SOURCES:
+    for kind in source_kinds.SOURCES:
         assert any(name.startswith(f"{kind}/") for name in SAMPLES)
         assert (here / f"test_{kind}.py").exists()
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.intakes import kinds
+from bridge.intakes import source_kinds
 from bridge.models import IntakeCall
 from leads.interaction_values import Direction
 from leads.interaction_values import Message as Said
@@ -349,4 +349,4 @@ def test_what_is_forged_is_turned_away_and_nothing_of_it_is_stored(way_in, kind)
 
 def test_every_source_has_at_least_as_many_traps_as_bodies():
     told = [kind for kind, *_ in (*NOTHING_NEW, *OWN_SENDS, *HIDDEN, *BOOKINGS)] + [*PROOFS]
-    assert [kind for kind in kinds.SOURCES if told.count(kind) < len([*(BODIES / kind).iterdir()])] == []
+    assert [kind for kind in source_kinds.SOURCES if told.count(kind) < len([*(BODIES / kind).iterdir()])] == []

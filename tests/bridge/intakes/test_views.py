@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.utils import timezone
 
-from bridge.intakes import views, ways
+from bridge.intakes import managing_intakes, views
 from bridge.models import Intake, IntakeCall
 from tests.bridge.intakes.bodies import body, raw
 from tests.bridge.intakes.test_evolution import token
@@ -137,20 +137,20 @@ def test_the_command_prints_the_path_alone_and_again_when_it_changes_something(p
     assert path.startswith("/intake/zap/") and path.endswith("/\n") and path.count("\n") == 1
     assert intake("evolution", "zap", "--pipeline", "solar", "--set", "jwt_key=chave") == path
     row = Intake.objects.get()
-    assert (row.pipeline, ways.settings_of(row)) == (pipeline, {"jwt_key": "chave"})
+    assert (row.pipeline, managing_intakes.settings_of(row)) == (pipeline, {"jwt_key": "chave"})
     assert intake("evolution", "zap", "--set", "jwt_key=") == path
     row.refresh_from_db()
-    assert (row.pipeline, ways.settings_of(row)) == (pipeline, {})
+    assert (row.pipeline, managing_intakes.settings_of(row)) == (pipeline, {})
 
 
 def test_a_key_may_be_given_where_no_shell_keeps_it(pipeline, monkeypatch):
     monkeypatch.setattr("sys.stdin", StringIO("chave\n"))
     intake("evolution", "zap", "--set", "jwt_key=-")
-    assert ways.settings_of(Intake.objects.get()) == {"jwt_key": "chave"}
+    assert managing_intakes.settings_of(Intake.objects.get()) == {"jwt_key": "chave"}
     monkeypatch.setattr("sys.stdin", StringIO(""))
     with pytest.raises(CommandError, match="Nothing was given for “jwt_key”"):
         intake("evolution", "zap", "--set", "jwt_key=-")
-    assert ways.settings_of(Intake.objects.get()) == {"jwt_key": "chave"}
+    assert managing_intakes.settings_of(Intake.objects.get()) == {"jwt_key": "chave"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.intakes import waha
-from bridge.intakes.told import Address, Call, Ignored, Message, Status
+from bridge.intakes.source_news import Address, Call, Ignored, Message, Status
 from tests.bridge.intakes.bodies import body, raw
 
 MARIA, LID = Address("whatsapp", "558191234567@s.whatsapp.net"), Address("lid", "104729384756011@lid")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.intakes import whatsapp_cloud
-from bridge.intakes.told import Address, Call, Ignored, Message, Status
+from bridge.intakes.source_news import Address, Call, Ignored, Message, Status
 from tests.bridge.intakes.bodies import body, raw
 
 MARIA = (Address("whatsapp", "558191234567@s.whatsapp.net"), Address("bsuid", "BR.9012345678901234"))

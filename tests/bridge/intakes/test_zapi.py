@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.intakes import zapi
-from bridge.intakes.told import Address, Ignored, Message, Status
+from bridge.intakes.source_news import Address, Ignored, Message, Status
 from tests.bridge.intakes.bodies import body
 
 BOTH = (Address("whatsapp", "558191234567@s.whatsapp.net"), Address("lid", "104729384756011@lid"))

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 
 MODERN = "2026-07-28"
@@ -52,7 +52,7 @@ class Model:
 
 def model_with(**key: Any) -> Model:
     cache.clear()
-    return Model(keys.issue(ApiKey(name=f"model {key}", **key)))
+    return Model(api_keys.issue(ApiKey(name=f"model {key}", **key)))
 
 
 @pytest.fixture

@@ -130,12 +130,12 @@ def test_calls_of_a_key_are_counted_with_those_of_the_api(model, settings):
 def test_a_database_that_is_away_is_said_as_the_api_says_it(model, monkeypatch):
     from django.db import OperationalError
 
-    from bridge.mcp import explaining
+    from bridge.mcp import explaining_tools
 
     def away(*_, **__):
         raise OperationalError("gone")
 
-    monkeypatch.setattr(explaining.funnel, "lately", away)
+    monkeypatch.setattr(explaining_tools.funnel, "lately", away)
     answer = model.ask("tools/call", name="funnel", arguments={})
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

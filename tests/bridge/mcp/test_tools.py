@@ -94,12 +94,12 @@ def test_another_threshold_is_looked_at_and_nothing_is_changed(model, pipeline, 
 def test_a_large_pipeline_is_looked_at_in_parts(model, pipeline, lead, monkeypatch):
     from datetime import timedelta
 
-    from bridge.mcp import explaining
+    from bridge.mcp import explaining_tools
     from leads import reconsideration
 
     record(pipeline, phone="+5511988887777", qualification_score=75, context={"conversation_stage": "qualificação"})
     monkeypatch.setattr(reconsideration, "PAGE", 1)
-    monkeypatch.setattr(explaining, "LOOK_FOR", timedelta(0))
+    monkeypatch.setattr(explaining_tools, "LOOK_FOR", timedelta(0))
     first = model.call("preview_threshold", min_score=90)
     assert (first["looked_at"], first["is_complete"]) == (1, False)
     second = model.call("preview_threshold", min_score=90, so_far=first["so_far"])

@@ -16,7 +16,7 @@ from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import destination_for
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
 from bridge.traits import Trait
-from bridge.webhooks import chats, parsing
+from bridge.webhooks import chat_items, parsing
 from bridge.webhooks.processing import process_inbox
 from followups.models import Attempt, Enrollment, Sequence, SequenceVersion
 from kommo_sandbox import brackets
@@ -426,7 +426,7 @@ def test_how_many_statements_a_round_takes_does_not_grow_with_its_messages(
 def read(name: str):
     text = (SAMPLES / name).read_bytes()
     [item] = [one for one in parsing.parse(text).items if one.entity == "message"]
-    return chats.read(item.action, item.data)
+    return chat_items.read(item.action, item.data)
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ def read(name: str):
 )
 def test_no_body_makes_reading_raise(noise):
     for item in parsing.parse(noise.encode()).items:
-        chats.read(item.action, item.data)
+        chat_items.read(item.action, item.data)
 
 
 def test_an_old_wait_of_a_chat_that_is_nobodys_ends(account, talks):

@@ -12,7 +12,7 @@ from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import destination_for
 from bridge.inbound.reconciliation import Comparison
 from bridge.models import Card, WebhookEvent, WebhookItem
-from bridge.webhooks import parsing, redaction
+from bridge.webhooks import erased_from_webhooks, parsing
 from bridge.webhooks.processing import process_inbox
 from leads import erasure
 from leads.models import Event, Lead
@@ -245,12 +245,12 @@ def test_what_comes_is_searched_for_erased_people_only_where_somebody_was_erased
     monkeypatch.setattr(parsing, "phones", lambda data: searched.append(data) or [])
     told = [parsing.Item("contact", "update", 1, {"id": "1", "phone": "+5581999990000"})]
 
-    assert not redaction.among(account, told)
+    assert not erased_from_webhooks.among(account, told)
     assert searched == []
 
     carded(account, pipeline)
     erasure.erase(lead_of(), by=Lead.Actor.STAFF, now=timezone.now())
-    redaction.among(account, told)
+    erased_from_webhooks.among(account, told)
     assert searched
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from bridge.agent import agent_events
-from bridge.channels import queueing
-from bridge.channels.sending import Outcome
+from bridge.channels import queueing_messages
+from bridge.channels.part_values import Outcome
 from bridge.models import Outgoing
 from common.statements import update
 from followups import channel_outcomes
@@ -67,7 +67,7 @@ def end(
 
 
 def shown(row: Outgoing, parts: list[MessagePart]) -> dict[str, Any]:
-    return queueing.shown(row.message, parts, row.changes)
+    return queueing_messages.shown(row.message, parts, row.changes)
 
 
 def tell_staff(row: Outgoing, reason: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiResponse, OpenApiWebhook, extend_schema
 from rest_framework import serializers
 
-from bridge.api.answers import Address, MeetingAnswer, MessageAnswer
+from bridge.api.answer_shapes import Address, MeetingAnswer, MessageAnswer
 
 
 class ToldLead(serializers.Serializer):  # type: ignore[type-arg]

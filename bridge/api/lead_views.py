@@ -14,9 +14,9 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from bridge.api import answers, examples, representation
+from bridge.api import answer_shapes, representation, schema_examples
 from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, lead_or_404, visible, with_card
-from bridge.api.paging import NewestFirst, OldestFirst
+from bridge.api.cursor_pages import NewestFirst, OldestFirst
 from bridge.models import ApiKey, Card
 from leads import address_owners
 from leads.models import Event, Lead, Stage
@@ -44,8 +44,8 @@ class Leads(ApiView):
             CURSOR,
             LIMIT,
         ],
-        responses={200: answers.LeadPage, **answers.PROBLEMS},
-        examples=[examples.LEAD_PAGE],
+        responses={200: answer_shapes.LeadPage, **answer_shapes.PROBLEMS},
+        examples=[schema_examples.LEAD_PAGE],
     )
     def get(self, request: Request) -> Response:
         rows = visible(request).select_related("pipeline", "stage", "card").prefetch_related("further_addresses")
@@ -106,8 +106,8 @@ class LeadDetail(ApiView):
         operation_id="get_lead",
         summary="All we know of a lead",
         tags=["leads"],
-        responses={200: answers.LeadInFull, **answers.PROBLEMS_WITH_404},
-        examples=[examples.LEAD_IN_FULL],
+        responses={200: answer_shapes.LeadInFull, **answer_shapes.PROBLEMS_WITH_404},
+        examples=[schema_examples.LEAD_IN_FULL],
     )
     def get(self, request: Request, lead_id: UUID) -> Response:
         rows = with_card(request).prefetch_related("objections", "further_addresses")
@@ -120,8 +120,8 @@ class Timeline(ApiView):
         summary="Everything that happened to a lead, oldest first",
         tags=["leads"],
         parameters=[CURSOR, LIMIT],
-        responses={200: answers.TimelinePage, **answers.PROBLEMS_WITH_404},
-        examples=[examples.TIMELINE],
+        responses={200: answer_shapes.TimelinePage, **answer_shapes.PROBLEMS_WITH_404},
+        examples=[schema_examples.TIMELINE],
     )
     def get(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(visible(request), lead_id)

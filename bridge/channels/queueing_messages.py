@@ -12,9 +12,9 @@ import structlog
 from django.db import transaction
 from django_q.tasks import async_task
 
-from bridge.channels import cutting, ways
-from bridge.channels.kinds import WAYS, Way
-from bridge.channels.sending import Person
+from bridge.channels import cutting_texts, managing_channels
+from bridge.channels.channel_kinds import WAYS, Way
+from bridge.channels.part_values import Person
 from bridge.models import Account, Card, Channel, Outgoing
 from leads.models import Lead, Message, MessagePart, Pipeline
 
@@ -51,7 +51,7 @@ def person_of(lead: Lead, card: Card | None) -> Person:
 
 
 def route(channel: Channel, card: Card | None) -> Route:
-    return Route(channel, WAYS[channel.kind], ways.settings_of(channel), card.account if card else None)
+    return Route(channel, WAYS[channel.kind], managing_channels.settings_of(channel), card.account if card else None)
 
 
 def routes(
@@ -83,7 +83,7 @@ def says_something(route: Route, text: str) -> bool:
 def parts_of(text: str, route: Route) -> tuple[list[str], list[str]]:
     """Return the parts in which a text leaves by a way, and what of it is not as it was meant."""
     plain, notes = route.way.changed(text)
-    return cutting.cut(plain, route.way.limit(route.account, route.settings)), notes
+    return cutting_texts.cut(plain, route.way.limit(route.account, route.settings)), notes
 
 
 @transaction.atomic
@@ -102,7 +102,7 @@ def take(
 
     named: the slug of the channel it is to leave by, and by none else. Raises NoWayError.
     """
-    chain = ways.chain(pipeline)
+    chain = managing_channels.chain(pipeline)
     if named:
         # Of the pipeline's own alone: a key made for one does not speak by another's number.
         chain = [one for one in chain if one.slug == named]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from bridge.channels import queueing, ways
+from bridge.channels import managing_channels, queueing_messages
 from bridge.models import Card, Channel, Outgoing
 from leads.models import Lead, Pipeline
 
@@ -19,11 +19,11 @@ class ByTheirChannels:
     def pipelines(self, pipeline_ids: Collection[int]) -> Collection[int]:
         if not Channel.objects.filter(is_active=True).exists():
             return ()
-        found = ways.chains(Pipeline.objects.filter(pk__in=pipeline_ids))
+        found = managing_channels.chains(Pipeline.objects.filter(pk__in=pipeline_ids))
         return [pk for pk, chain in found.items() if chain]
 
     def speaks(self, pipeline_id: int) -> bool:
-        chain = ways.chain(Pipeline.objects.get(pk=pipeline_id))
+        chain = managing_channels.chain(Pipeline.objects.get(pk=pipeline_id))
         return bool(chain) and chain[0].kind != Channel.Kind.LOG
 
     def take(self, attempt_id: UUID, lead: Lead, text: str, *, template_id: str, now: datetime) -> str:
@@ -32,7 +32,7 @@ class ByTheirChannels:
         card = Card.objects.select_related("account").filter(lead=lead).first()
         try:
             with transaction.atomic():
-                queueing.take(
+                queueing_messages.take(
                     lead,
                     text,
                     pipeline=lead.pipeline,
@@ -41,7 +41,7 @@ class ByTheirChannels:
                     attempt_id=attempt_id,
                     now=now,
                 )
-        except queueing.NoWayError as error:
+        except queueing_messages.NoWayError as error:
             return str(error)
         except IntegrityError:
             # Another process has handed it over at this moment.

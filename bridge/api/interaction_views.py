@@ -11,12 +11,12 @@ from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from bridge.api import answers, examples
+from bridge.api import answer_shapes, schema_examples
 from bridge.api.base import ApiView, key_of
-from bridge.api.intake import Outcome, take_in
-from bridge.api.problems import problem
+from bridge.api.error_answers import problem
+from bridge.api.key_throttle import one_at_a_time
+from bridge.api.recording_reports import Outcome, take_in
 from bridge.api.serializers import InteractionBody, Past
-from bridge.api.throttling import one_at_a_time
 from followups import schedule
 
 MOST_IN_A_BATCH = 500
@@ -42,13 +42,13 @@ class Interactions(ApiView):
             )
         ],
         responses={
-            200: answers.InteractionAnswer,
-            201: answers.InteractionAnswer,
-            **answers.PROBLEMS,
-            (409, answers.PROBLEM_TYPE): answers.Problem,
-            (410, answers.PROBLEM_TYPE): answers.Problem,
+            200: answer_shapes.InteractionAnswer,
+            201: answer_shapes.InteractionAnswer,
+            **answer_shapes.PROBLEMS,
+            (409, answer_shapes.PROBLEM_TYPE): answer_shapes.Problem,
+            (410, answer_shapes.PROBLEM_TYPE): answer_shapes.Problem,
         },
-        examples=examples.RECORDING,
+        examples=schema_examples.RECORDING,
     )
     def post(self, request: Request) -> Response:
         [outcome] = take_in([(request.data, idempotency_key(request))], key_of(request), now=timezone.now())
@@ -87,8 +87,8 @@ class InteractionBatch(ApiView):
             ),
         ],
         tags=["interactions"],
-        responses={207: answers.BatchItem(many=True), **answers.PROBLEMS},
-        examples=examples.BATCH_RECORDING,
+        responses={207: answer_shapes.BatchItem(many=True), **answer_shapes.PROBLEMS},
+        examples=schema_examples.BATCH_RECORDING,
     )
     def post(self, request: Request) -> Response:
         if not isinstance(request.data, list):

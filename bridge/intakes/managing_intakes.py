@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from bridge.configuration.first_start import hash_secret
 from bridge.errors import ConfigurationError
-from bridge.intakes.kinds import SOURCES
+from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake
 from leads.models import Pipeline
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from bridge.accounts.connection import client_for
-from bridge.channels.sending import Outcome, Person, Sent
+from bridge.channels.part_values import Outcome, Person, Sent
 from bridge.errors import KommoError
 from bridge.inbound.chat_replies import STAFF_REPLY
 from bridge.kommo.client import KommoClient

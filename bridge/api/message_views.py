@@ -15,15 +15,15 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from bridge.api import answers, examples, idempotency, representation
+from bridge.api import answer_shapes, idempotency, representation, schema_examples
 from bridge.api.base import ApiView, key_of, lead_or_404, visible, with_card
+from bridge.api.cursor_pages import OldestFirst
+from bridge.api.error_answers import Conflict, DatabaseAway, MayNotReply, NoChannel
 from bridge.api.idempotency import RepeatedError
-from bridge.api.paging import OldestFirst
-from bridge.api.problems import Conflict, DatabaseAway, MayNotReply, NoChannel
-from bridge.api.reading import CURSOR, LIMIT
-from bridge.api.reporting import idempotency_key
+from bridge.api.interaction_views import idempotency_key
+from bridge.api.lead_views import CURSOR, LIMIT
 from bridge.api.serializers import MessageBody
-from bridge.channels import gate, queueing
+from bridge.channels import queueing_messages, send_gate
 from leads import silenced_pipelines
 from leads.models import Lead, Message, Pipeline
 
@@ -36,8 +36,8 @@ class Messages(ApiView):
         summary="A lead's conversation, both sides, newest last",
         tags=["messages"],
         parameters=[CURSOR, LIMIT],
-        responses={200: answers.MessagePage, **answers.PROBLEMS_WITH_404},
-        examples=examples.CONVERSATION,
+        responses={200: answer_shapes.MessagePage, **answer_shapes.PROBLEMS_WITH_404},
+        examples=schema_examples.CONVERSATION,
     )
     def get(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(visible(request), lead_id)
@@ -52,12 +52,12 @@ class Messages(ApiView):
         request=MessageBody,
         parameters=[OpenApiParameter("Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER)],
         responses={
-            202: answers.MessageAnswer,
-            **answers.PROBLEMS_WITH_404,
-            (409, answers.PROBLEM_TYPE): answers.MayNotReply,
-            (422, answers.PROBLEM_TYPE): answers.Problem,
+            202: answer_shapes.MessageAnswer,
+            **answer_shapes.PROBLEMS_WITH_404,
+            (409, answer_shapes.PROBLEM_TYPE): answer_shapes.MayNotReply,
+            (422, answer_shapes.PROBLEM_TYPE): answer_shapes.Problem,
         },
-        examples=examples.SAYING,
+        examples=schema_examples.SAYING,
     )
     def post(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(with_card(request), lead_id)
@@ -86,13 +86,13 @@ def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any, pipelin
             raise earlier
         if earlier:
             return Response(earlier[1], status=earlier[0])
-    if no := gate.refusal(lead, pipeline, now):
+    if no := send_gate.refusal(lead, pipeline, now):
         raise MayNotReply(no[0], representation.moment(no[1]))
     if why := silenced_pipelines.reason(lead.pipeline):
         # The account is in shadow: whoever speaks by a connection of their own may, and nothing leaves by us.
         raise NoChannel(why)
     try:
-        row = queueing.take(
+        row = queueing_messages.take(
             lead,
             said["text"],
             pipeline=lead.pipeline,
@@ -101,9 +101,9 @@ def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any, pipelin
             template_id=said.get("template_id") or "",
             now=now,
         )
-    except queueing.NoWayError as error:
+    except queueing_messages.NoWayError as error:
         raise NoChannel(str(error)) from error
-    answer = queueing.shown(row.message, list(row.message.parts.order_by("position")), row.changes)
+    answer = queueing_messages.shown(row.message, list(row.message.parts.order_by("position")), row.changes)
     if name:
         idempotency.remember([(name, body, (status.HTTP_202_ACCEPTED, answer))], now=now)
     return Response(answer, status=status.HTTP_202_ACCEPTED)
@@ -114,8 +114,8 @@ class MessageDetail(ApiView):
         operation_id="get_message",
         summary="A message, and what became of it",
         tags=["messages"],
-        responses={200: answers.MessageAnswer, **answers.PROBLEMS_WITH_404},
-        examples=examples.MESSAGE,
+        responses={200: answer_shapes.MessageAnswer, **answer_shapes.PROBLEMS_WITH_404},
+        examples=schema_examples.MESSAGE,
     )
     def get(self, request: Request, message_id: UUID) -> Response:
         rows = _in_full(Message.objects.filter(lead__in=visible(request)))
@@ -129,5 +129,5 @@ def _in_full(rows: QuerySet[Message]) -> QuerySet[Message]:
 def _shown(row: Message) -> dict[str, Any]:
     outgoing = getattr(row, "outgoing", None)
     if outgoing is None:
-        return queueing.shown(row, list(row.parts.all()))
-    return queueing.shown(row, list(row.parts.all()), outgoing.changes, waits_for=outgoing.reason)
+        return queueing_messages.shown(row, list(row.parts.all()))
+    return queueing_messages.shown(row, list(row.parts.all()), outgoing.changes, waits_for=outgoing.reason)

@@ -8,9 +8,9 @@ from django.conf import settings as site
 from django.utils import timezone
 
 from bridge.accounts.connection import client_for
-from bridge.channels import chatwoot, kommo_salesbot, ways, whatsapp_cloud, zapi
-from bridge.channels.kinds import OUTSIDE_ONLY
-from bridge.channels.sending import at, judged
+from bridge.channels import chatwoot, kommo_salesbot, managing_channels, whatsapp_cloud, zapi
+from bridge.channels.channel_kinds import OUTSIDE_ONLY
+from bridge.channels.part_values import at, judged
 from bridge.errors import KommoError
 from bridge.models import Account, Channel
 from followups import signed_calls
@@ -20,7 +20,7 @@ NO_ACCOUNT = "no account in Kommo is connected and active"
 
 def trouble(channel: Channel) -> str:
     """Return what is wrong with a way out; empty when its other side answers as it should."""
-    settings, kind = ways.settings_of(channel), Channel.Kind(channel.kind)
+    settings, kind = managing_channels.settings_of(channel), Channel.Kind(channel.kind)
     if kind in (Channel.Kind.KOMMO_SALESBOT, Channel.Kind.KOMMO_CHATS):
         return _in_kommo(kind, settings)
     if kind is Channel.Kind.AGENT:
@@ -47,7 +47,7 @@ def prepare(channel: Channel) -> None:
     account = Account.objects.filter(state=Account.State.ACTIVE, connected_at__isnull=False).first()
     if channel.kind == Channel.Kind.KOMMO_SALESBOT and account is not None:
         now = timezone.now()
-        if kommo_salesbot.field_of(account, ways.settings_of(channel))[0] is None:
+        if kommo_salesbot.field_of(account, managing_channels.settings_of(channel))[0] is None:
             kommo_salesbot.look_again(account, client_for(account), now)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.channels import cutting
+from bridge.channels import cutting_texts
 
 FAMILY = "👨‍👩‍👧‍👦"
 FLAG = "🇧🇷"
@@ -17,7 +17,7 @@ def plain(text: str) -> str:
 
 @given(st.text(min_size=1, max_size=400), st.integers(min_value=1, max_value=60))
 def test_nothing_is_lost_and_every_part_fits(text, limit):
-    parts = cutting.cut(text, limit)
+    parts = cutting_texts.cut(text, limit)
 
     assert plain("".join(parts)) == plain(text)
     assert parts
@@ -27,7 +27,7 @@ def test_nothing_is_lost_and_every_part_fits(text, limit):
 @given(st.lists(st.sampled_from(["a", "é", "e\u0301", FAMILY, FLAG, "👋🏽", "❤️", "b "]), min_size=1, max_size=60))
 def test_no_sign_is_parted(signs):
     text = "".join(signs).strip() or "a"
-    parts = cutting.cut(text, 12)
+    parts = cutting_texts.cut(text, 12)
 
     for one in parts[1:]:
         assert one[0] not in ("\u0301", "\u200d", "\ufe0f", "🏽")
@@ -55,7 +55,7 @@ def test_no_sign_is_parted(signs):
     ],
 )
 def test_a_text_is_cut_where_it_does(text, limit, parts):
-    assert cutting.cut(text, limit) == parts
+    assert cutting_texts.cut(text, limit) == parts
 
 
 @given(
@@ -64,13 +64,13 @@ def test_a_text_is_cut_where_it_does(text, limit, parts):
     st.sampled_from([" ", "\n", "\r\n", "\n\n", "\r\n\r\n"]),
 )
 def test_no_word_that_a_part_can_hold_is_parted(words, limit, between):
-    parts = cutting.cut(between.join(words), limit)
+    parts = cutting_texts.cut(between.join(words), limit)
 
     assert [word for one in parts for word in one.split()] == words
     assert all(one == one.strip() for one in parts)
 
 
 def test_a_pause_is_as_long_as_a_person_would_type():
-    assert cutting.pause("oi") == cutting.SHORTEST_PAUSE
-    assert cutting.pause("a" * 90) == pytest.approx(5.0)
-    assert cutting.pause("a" * 4000) == cutting.LONGEST_PAUSE
+    assert cutting_texts.pause("oi") == cutting_texts.SHORTEST_PAUSE
+    assert cutting_texts.pause("a" * 90) == pytest.approx(5.0)
+    assert cutting_texts.pause("a" * 4000) == cutting_texts.LONGEST_PAUSE

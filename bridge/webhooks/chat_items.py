@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.webhooks.messages import LEAD_TYPES, moment, word
 from bridge.webhooks.parsing import number
+from bridge.webhooks.who_wrote import LEAD_TYPES, moment, word
 
 # Kommo's words for what a message is -> ours (leads.models.Message.Kind).
 KINDS = {

@@ -12,7 +12,7 @@ from django.utils import timezone
 from jsonschema import Draft202012Validator, FormatChecker
 
 from bridge.agent import agent_events
-from bridge.api import events
+from bridge.api import event_shapes
 from leads import handoff
 from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Lead
@@ -58,7 +58,7 @@ def test_every_event_is_described_with_the_headers_it_has(description, agent, pi
     deliver()
     [(headers, _)] = agent.requests
     for calls in description["webhooks"].values():
-        assert {one["name"] for one in calls["post"]["parameters"]} == set(events.HEADERS) <= set(headers)
+        assert {one["name"] for one in calls["post"]["parameters"]} == set(event_shapes.HEADERS) <= set(headers)
 
 
 def test_pauses_and_moves_are_told_as_described(description, agent, pipeline):  # noqa: F811

@@ -14,12 +14,12 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from bridge.api import representation
+from bridge.api.key_throttle import one_at_a_time
 from bridge.api.representation import moment
-from bridge.api.results import period_of
-from bridge.api.throttling import one_at_a_time
+from bridge.api.results_views import period_of
 from bridge.configuration import compiling, drafts, exporting, whatif
 from bridge.configuration.whatif import Outlook
-from bridge.mcp.asked import Asked, AskedWronglyError
+from bridge.mcp.tool_arguments import Asked, AskedWronglyError
 from bridge.selectors import results, search
 from followups.models import Enrollment
 from leads import explanation, funnel

@@ -10,7 +10,7 @@ import orjson
 from django.conf import settings as site
 
 from bridge.channels import chatwoot, evolution, kommo_chats, kommo_salesbot, waha, whatsapp_cloud, zapi
-from bridge.channels.sending import Outcome, Part, Person, Request, Sent
+from bridge.channels.part_values import Outcome, Part, Person, Request, Sent
 from bridge.models import Account, Channel
 from followups import channels, signed_calls
 from followups.channels import AgentWebhook

@@ -12,7 +12,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from bridge.api import answers, examples, keys
+from bridge.api import answer_shapes, api_keys, schema_examples
 from bridge.api.base import ApiView, key_of
 from bridge.selectors import results
 from bridge.selectors.results import Period
@@ -31,8 +31,8 @@ class Results(ApiView):
             OpenApiParameter("from", OpenApiTypes.DATE, description="The first day, in the pipeline's time zone"),
             OpenApiParameter("to", OpenApiTypes.DATE, description="The last day; absent: today"),
         ],
-        responses={200: answers.Results, **answers.PROBLEMS},
-        examples=[examples.RESULTS],
+        responses={200: answer_shapes.Results, **answer_shapes.PROBLEMS},
+        examples=[schema_examples.RESULTS],
     )
     def get(self, request: Request) -> Response:
         pipeline = _pipeline(request)
@@ -43,7 +43,7 @@ def _pipeline(request: Request) -> Pipeline:
     """Return the pipeline that is asked about. A key made for one learns nothing of others."""
     key, slug = key_of(request), request.query_params.get("pipeline", "").strip()
     if not slug:
-        found = keys.pipeline_of(key)
+        found = api_keys.pipeline_of(key)
     else:
         rows = Pipeline.objects.filter(pk=key.pipeline_id) if key.pipeline_id else Pipeline.objects.all()
         found = None if "\0" in slug else rows.filter(slug=slug).first()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.intakes import ways as ways_in
+from bridge.intakes import managing_intakes as ways_in
 from bridge.models import Card, IntakeCall, Outgoing, WebhookEvent
 from leads import handoff
 from leads.models import Lead, Message

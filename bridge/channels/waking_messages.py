@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from bridge.channels import queueing
+from bridge.channels import queueing_messages
 from bridge.models import Outgoing
 from leads.models import Message
 
@@ -23,4 +23,4 @@ def wake(messages: Collection[Message], *, now: datetime) -> None:
         ended = Outgoing.objects.filter(message__in=known, state=Outgoing.State.ENDED)
         rows += ended.update(state=Outgoing.State.DUE, due_at=now)
     if rows:
-        transaction.on_commit(queueing.nudge)
+        transaction.on_commit(queueing_messages.nudge)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from bridge.webhooks.chats import Chat
+from bridge.webhooks.chat_items import Chat
 from common.statements import insert_missing
 from followups.models import Attempt
 from leads.message_parts import RECOGNIZED_FOR, plainly

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.intakes import calcom, calendly, chatwoot, evolution, waha, whatsapp_cloud, zapi
-from bridge.intakes.told import Call, Told, UnreadableError
+from bridge.intakes.source_news import Call, Told, UnreadableError
 from bridge.models import Intake
 
 Kind = Intake.Kind

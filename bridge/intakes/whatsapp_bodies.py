@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.intakes.told import LONGEST_REFERENCE, Address, Attachment, at, line, mapping, text
+from bridge.intakes.source_news import LONGEST_REFERENCE, Address, Attachment, at, line, mapping, text
 
 PERSONAL_HOSTS = frozenset({"s.whatsapp.net", "c.us"})
 JID = re.compile(r"(?P<user>\d{5,20})(?:[.:_]\d+)*@(?P<host>[a-z.]+)")

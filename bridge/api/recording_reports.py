@@ -17,8 +17,8 @@ from rest_framework import exceptions
 
 from bridge import metrics
 from bridge.api import idempotency, representation
+from bridge.api.error_answers import DatabaseAway, Erased
 from bridge.api.idempotency import Answer, RepeatedError
-from bridge.api.problems import DatabaseAway, Erased
 from bridge.api.serializers import Past, pipeline_named, read_interaction
 from bridge.inbound import people_on_cards
 from bridge.models import ApiKey, Card, Delivery

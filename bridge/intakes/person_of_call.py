@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from bridge.intakes import told
+from bridge.intakes import source_news
 from bridge.models import Intake
 from leads.addresses import Address, AddressError, of_key, parse
 from leads.interaction_values import Interaction
@@ -20,7 +20,7 @@ def pipeline_of(intake: Intake) -> Pipeline | None:
     return Pipeline.objects.filter(is_default=True).first()
 
 
-def addresses_of(named: Iterable[told.Address], pipeline: Pipeline) -> tuple[Address, ...]:
+def addresses_of(named: Iterable[source_news.Address], pipeline: Pipeline) -> tuple[Address, ...]:
     """Return those of a source's addresses that are somebody's, each once."""
     found: dict[str, Address] = {}
     for one in named:
@@ -32,13 +32,13 @@ def addresses_of(named: Iterable[told.Address], pipeline: Pipeline) -> tuple[Add
     return tuple(found.values())
 
 
-def speak_of(lead: Lead | None, booking: told.Booking, pipeline: Pipeline, **said: Any) -> Interaction | None:
+def speak_of(lead: Lead | None, booking: source_news.Booking, pipeline: Pipeline, **said: Any) -> Interaction | None:
     """Return an interaction about a lead, or about whoever books and is none yet; None where nobody can be named."""
-    phones = addresses_of((told.Address("phone", one) for one in booking.phones), pipeline)
+    phones = addresses_of((source_news.Address("phone", one) for one in booking.phones), pipeline)
     if lead is not None:
         own = of_key(lead.phone_key, value=lead.phone or "") if lead.phone_key else None
         # Somebody who has no number yet tells it by booking.
         named = (*([own] if own else ()), *(() if lead.phone else phones))
     else:
-        named = phones or addresses_of((told.Address("email", one) for one in booking.emails), pipeline)
+        named = phones or addresses_of((source_news.Address("email", one) for one in booking.emails), pipeline)
     return Interaction(phone=None, addresses=named, **said) if named else None

@@ -10,9 +10,9 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from bridge.api import answers, examples
+from bridge.api import answer_shapes, schema_examples
 from bridge.api.base import ApiView, key_of
-from bridge.api.problems import StoppedByStaff
+from bridge.api.error_answers import StoppedByStaff
 from bridge.api.representation import moment
 from bridge.api.serializers import ReasonBody
 from leads import may_speak, pipeline_switch
@@ -33,8 +33,8 @@ class Silence(ApiView):
         tags=["agent"],
         parameters=[PIPELINE],
         request=ReasonBody,
-        responses={200: answers.Agent, **answers.PROBLEMS_WITH_404},
-        examples=examples.SILENCED,
+        responses={200: answer_shapes.Agent, **answer_shapes.PROBLEMS_WITH_404},
+        examples=schema_examples.SILENCED,
     )
     def post(self, request: Request) -> Response:
         body = ReasonBody(data=request.data if request.data is not None else {})
@@ -51,11 +51,11 @@ class Silence(ApiView):
         tags=["agent"],
         parameters=[PIPELINE],
         responses={
-            200: answers.Agent,
-            **answers.PROBLEMS_WITH_404,
-            (409, answers.PROBLEM_TYPE): answers.Problem,
+            200: answer_shapes.Agent,
+            **answer_shapes.PROBLEMS_WITH_404,
+            (409, answer_shapes.PROBLEM_TYPE): answer_shapes.Problem,
         },
-        examples=examples.GIVEN_BACK,
+        examples=schema_examples.GIVEN_BACK,
     )
     def delete(self, request: Request) -> Response:
         pipeline = _pipeline(request)

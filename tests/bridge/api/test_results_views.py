@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.api import keys
+from bridge.api import api_keys
 from bridge.models import ApiKey
 from followups.models import Attempt, Enrollment, Sequence
 from followups.sequence_versions import pin
@@ -190,7 +190,7 @@ def test_another_pipeline_counts_for_itself(agent, pipeline):
 
 def test_a_key_of_one_pipeline_learns_nothing_of_another(agent, pipeline):
     clinic = Pipeline.objects.create(slug="clinic", name="Clínica")
-    guest = Agent(keys.issue(ApiKey(name="clinic", pipeline=clinic)))
+    guest = Agent(api_keys.issue(ApiKey(name="clinic", pipeline=clinic)))
     assert guest.get("results/").status_code == 200
     assert guest.get("results/", pipeline="solar").status_code == 400
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.db.models import Max
 
-from bridge.channels.kinds import OUTSIDE_ONLY, WAYS
+from bridge.channels.channel_kinds import OUTSIDE_ONLY, WAYS
 from bridge.errors import ConfigurationError
 from bridge.kommo.hosts import is_this_machine
 from bridge.models import Channel

@@ -10,7 +10,7 @@ from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from bridge.api import answers, examples, representation
+from bridge.api import answer_shapes, representation, schema_examples
 from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, lead_or_404, visible, with_card
 from bridge.api.serializers import ReasonBody
 from leads import agent_or_person, erasure, optout
@@ -23,8 +23,8 @@ class MayReply(ApiView):
         summary="May the agent reply to this person now?",
         parameters=[OpenApiParameter("phone", str, description="Any usual spelling; or `address`"), ADDRESS],
         tags=["agent"],
-        responses={200: answers.Agent, **answers.PROBLEMS},
-        examples=examples.MAY_REPLY,
+        responses={200: answer_shapes.Agent, **answer_shapes.PROBLEMS},
+        examples=schema_examples.MAY_REPLY,
     )
     def get(self, request: Request) -> Response:
         person = asked_for(request)
@@ -45,8 +45,8 @@ class Handoff(ApiView):
         summary="The agent asks for a person",
         tags=["people"],
         request=ReasonBody,
-        responses={200: answers.Agent, **answers.PROBLEMS_WITH_404},
-        examples=examples.HANDOFF,
+        responses={200: answer_shapes.Agent, **answer_shapes.PROBLEMS_WITH_404},
+        examples=schema_examples.HANDOFF,
     )
     def post(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(with_card(request), lead_id)
@@ -60,8 +60,8 @@ class Handoff(ApiView):
         operation_id="give_back",
         summary="A person gives the lead back",
         tags=["people"],
-        responses={200: answers.Agent, **answers.PROBLEMS_WITH_404},
-        examples=examples.GIVEN_BACK,
+        responses={200: answer_shapes.Agent, **answer_shapes.PROBLEMS_WITH_404},
+        examples=schema_examples.GIVEN_BACK,
     )
     def delete(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(with_card(request), lead_id)
@@ -75,7 +75,7 @@ class OptOut(ApiView):
         summary="No follow-up ever again",
         tags=["people"],
         request=None,
-        responses={204: OpenApiResponse(description="Nothing waits any more"), **answers.PROBLEMS_WITH_404},
+        responses={204: OpenApiResponse(description="Nothing waits any more"), **answer_shapes.PROBLEMS_WITH_404},
     )
     def post(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(visible(request), lead_id)
@@ -93,7 +93,7 @@ class PersonalData(ApiView):
                 "kommo", bool, description="Also empty name, phone and e-mail of the contact in Kommo", default=False
             )
         ],
-        responses={204: OpenApiResponse(description="Erased"), **answers.PROBLEMS_WITH_404},
+        responses={204: OpenApiResponse(description="Erased"), **answer_shapes.PROBLEMS_WITH_404},
     )
     def delete(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(visible(request), lead_id)

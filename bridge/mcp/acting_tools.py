@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from bridge.api import representation
-from bridge.mcp.asked import Asked
+from bridge.mcp.tool_arguments import Asked
 from followups import staff_actions
 from followups.models import Enrollment
 from leads import agent_or_person

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db.models.functions import Length
 
-from bridge.channels.sending import Person
+from bridge.channels.part_values import Person
 from bridge.models import Account, IntakeCall, WebhookEvent
 from leads.addresses import Kind
 

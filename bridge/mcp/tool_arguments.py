@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from bridge.api import base, keys
+from bridge.api import api_keys, base
 from bridge.models import ApiKey
 from leads import address_owners, addresses, phone
 from leads.models import Lead, Pipeline
@@ -66,7 +66,7 @@ class Asked:
 
     def person(self, said: str) -> str:
         """Return the key of the person a phone or another address names. Raises AskedWronglyError."""
-        pipeline = keys.pipeline_of(self.key)
+        pipeline = api_keys.pipeline_of(self.key)
         region = pipeline.phone_region if pipeline else "BR"
         try:
             try:
@@ -81,7 +81,7 @@ class Asked:
         """Return the pipeline that is asked about. A key made for one learns nothing of others."""
         slug = self.get("pipeline", "").strip()
         if not slug:
-            found = keys.pipeline_of(self.key)
+            found = api_keys.pipeline_of(self.key)
         else:
             rows = Pipeline.objects.filter(pk=self.key.pipeline_id) if self.key.pipeline_id else Pipeline.objects.all()
             found = rows.filter(slug=slug).first()

@@ -22,10 +22,18 @@ from django.utils import timezone
 
 from bridge import logs
 from bridge.cards import backoff
-from bridge.channels import cutting, ending, gate, proving, queueing, unread, ways
-from bridge.channels.kinds import WAYS
-from bridge.channels.queueing import Route
-from bridge.channels.sending import Outcome, Part, Person, Sent
+from bridge.channels import (
+    cutting_texts,
+    managing_channels,
+    message_outcomes,
+    proof_of_arrival,
+    queueing_messages,
+    send_gate,
+    unread_answers,
+)
+from bridge.channels.channel_kinds import WAYS
+from bridge.channels.part_values import Outcome, Part, Person, Sent
+from bridge.channels.queueing_messages import Route
 from bridge.models import Channel, Outgoing
 from common.statements import update
 from followups import lead_for_agent
@@ -198,18 +206,18 @@ def _step(row: Outgoing, parts: list[MessagePart], now: datetime) -> Task | None
     if bad is not None and bad.state == P.NOT_DELIVERED and row.told not in TOLD_OF and _may_go_on(row, now):
         return _after_failure(row, parts, bad, bad.reason, now)
     if bad is not None:
-        ending.end(row, parts, now)
+        message_outcomes.end(row, parts, now)
         return None
     part = next((one for one in parts if one.state == P.QUEUED), None)
     if part is None:
-        ending.end(row, parts, now)
+        message_outcomes.end(row, parts, now)
         return None
-    if reason := gate.refusals([row], now).get(row.pk):
-        ending.end(row, parts, now, refused=reason)
+    if reason := send_gate.refusals([row], now).get(row.pk):
+        message_outcomes.end(row, parts, now, refused=reason)
         return None
     if _is_news_unread(row, now):
         # It may be a person who wrote: the gate is asked once that is read.
-        Outgoing.objects.filter(pk=row.pk).update(held_until=now + unread.LOOK_AGAIN, holder="")
+        Outgoing.objects.filter(pk=row.pk).update(held_until=now + unread_answers.LOOK_AGAIN, holder="")
         return None
     chosen = _route(row, now)
     if isinstance(chosen, str):
@@ -219,10 +227,10 @@ def _step(row: Outgoing, parts: list[MessagePart], now: datetime) -> Task | None
 
 def _is_news_unread(row: Outgoing, now: datetime) -> bool:
     """Say whether something was heard of the person that is still to be read, for a moment after the part was due."""
-    if now - row.due_at >= unread.PATIENCE:
+    if now - row.due_at >= unread_answers.PATIENCE:
         return False
     card = getattr(row.lead, "card", None)
-    return unread.is_heard_of(queueing.person_of(row.lead, card), card.account if card else None, now)
+    return unread_answers.is_heard_of(queueing_messages.person_of(row.lead, card), card.account if card else None, now)
 
 
 def _settle_lost(row: Outgoing, part: MessagePart, now: datetime) -> None:
@@ -244,14 +252,14 @@ def _settle_lost(row: Outgoing, part: MessagePart, now: datetime) -> None:
 
 def _may_go_on(row: Outgoing, now: datetime) -> bool:
     """Say whether what a messenger could not deliver may be tried by another way."""
-    return now - row.created_at < TRIED_FOR and not gate.refusals([row], now)
+    return now - row.created_at < TRIED_FOR and not send_gate.refusals([row], now)
 
 
 def _looking(row: Outgoing, part: MessagePart, now: datetime) -> Task:
     card = getattr(row.lead, "card", None)
-    person = queueing.person_of(row.lead, card)
+    person = queueing_messages.person_of(row.lead, card)
     assert row.channel is not None
-    return Task(row, part, queueing.route(row.channel, card), person, Part("", part.text), is_look=True)
+    return Task(row, part, queueing_messages.route(row.channel, card), person, Part("", part.text), is_look=True)
 
 
 def _route(row: Outgoing, now: datetime) -> Route | str:
@@ -259,7 +267,7 @@ def _route(row: Outgoing, now: datetime) -> Route | str:
     if row.channel is None or not row.channel.is_active:
         return "its channel is no more"
     card = getattr(row.lead, "card", None)
-    found, against = queueing.routes(row.lead, card, [row.channel], template_id=row.template_id, now=now)
+    found, against = queueing_messages.routes(row.lead, card, [row.channel], template_id=row.template_id, now=now)
     return found[0] if found else against[0].partition(": ")[2]
 
 
@@ -269,7 +277,7 @@ def _leaving(row: Outgoing, parts: list[MessagePart], part: MessagePart, route: 
     row.tries += 1
     row.save(update_fields=["tries"])
     card = getattr(row.lead, "card", None)
-    person = queueing.person_of(row.lead, card)
+    person = queueing_messages.person_of(row.lead, card)
     # Words while they may leave; a template where nothing else does.
     template_id = row.template_id if route.way.why_not_now(person, "", now) else ""
     said = Part(
@@ -289,7 +297,7 @@ def _event(row: Outgoing, part: MessagePart) -> tuple[str, dict[str, Any]]:
         return "", {}
     lead = lead_for_agent.person(row.lead)
     if row.attempt_id:
-        return ending.followup_due(row.attempt_id, lead)
+        return message_outcomes.followup_due(row.attempt_id, lead)
     return "message.due", {"lead": lead, "message": {"id": str(row.pk), "text": row.message.text}}
 
 
@@ -301,7 +309,7 @@ def say(task: Task, clock: Callable[[], datetime]) -> tuple[Sent, datetime]:
     try:
         way, route = task.route.way, task.route
         if task.is_look:
-            return proving.look(route.account, task.person, task.part, clock()), clock()
+            return proof_of_arrival.look(route.account, task.person, task.part, clock()), clock()
         sent = way.say(route.account, route.settings, task.person, task.said, clock())
     except Exception as error:
         log.exception("channel_failed", channel=task.route.channel.slug)
@@ -370,11 +378,11 @@ def _note(task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart
     elif sent.outcome is Outcome.UNCONFIRMED:
         part.state, part.reason = P.UNCONFIRMED, f"unconfirmed: {sent.reason}"[:500]
         part.save()
-        ending.end(row, parts, at)
+        message_outcomes.end(row, parts, at)
     elif sent.outcome in (Outcome.NOTHING, Outcome.DECLINED):
         part.state, part.reason = P.NOT_DELIVERED, sent.reason[:500]
         part.save()
-        ending.end(row, parts, at, outcome=sent.outcome)
+        message_outcomes.end(row, parts, at, outcome=sent.outcome)
     else:
         _after_failure(row, parts, part, sent.reason, at, gone=sent.gone)
 
@@ -389,7 +397,7 @@ def _note_look(
     elif sent.outcome is Outcome.UNCONFIRMED:
         part.state, part.reason = P.UNCONFIRMED, f"unconfirmed: {sent.reason}"[:500]
         part.save(update_fields=["state", "reason"])
-        ending.end(row, parts, at)
+        message_outcomes.end(row, parts, at)
     else:
         _note_channel(task.route.channel, sent, at)
         _after_failure(row, parts, part, sent.reason, at)
@@ -415,14 +423,14 @@ def _handed_over(task: Task, row: Outgoing, parts: list[MessagePart], part: Mess
         _release(row, row.proof_until, PROOF)
     elif left:
         types = row.lead.pipeline.typing_pauses
-        pause = timedelta(seconds=cutting.pause(left[0].text)) if types else timedelta(0)
+        pause = timedelta(seconds=cutting_texts.pause(left[0].text)) if types else timedelta(0)
         row.proof_until = None
         row.save(update_fields=["tries", "proof_until"])
         _release(row, at + pause, "")
     else:
         row.proof_until = None
         row.save(update_fields=["tries", "proof_until"])
-        ending.end(row, parts, at)
+        message_outcomes.end(row, parts, at)
         return
     _sum(row, parts)
 
@@ -449,8 +457,12 @@ def _others(row: Outgoing, now: datetime) -> list[Route]:
         return []
     card = getattr(row.lead, "card", None)
     tried = {one["channel"] for one in row.tried} | {row.channel.slug if row.channel else ""}
-    chain = [one for one in ways.chain(row.lead.pipeline) if one.slug not in tried and one.kind != Channel.Kind.LOG]
-    return queueing.routes(row.lead, card, chain, template_id=row.template_id, now=now)[0]
+    chain = [
+        one
+        for one in managing_channels.chain(row.lead.pipeline)
+        if one.slug not in tried and one.kind != Channel.Kind.LOG
+    ]
+    return queueing_messages.routes(row.lead, card, chain, template_id=row.template_id, now=now)[0]
 
 
 def _after_failure(
@@ -458,11 +470,11 @@ def _after_failure(
 ) -> Task | None:
     """Let the next way try what this one could not, or end."""
     left = "\n".join(one.text for one in parts if one is part or one.state == P.QUEUED)
-    others = [one for one in _others(row, now) if queueing.says_something(one, left)]
+    others = [one for one in _others(row, now) if queueing_messages.says_something(one, left)]
     if not others:
         part.state, part.reason = P.NOT_DELIVERED, reason[:500]
         part.save(update_fields=["state", "reason"])
-        ending.end(row, parts, now, gone=gone)
+        message_outcomes.end(row, parts, now, gone=gone)
         return None
     chosen = others[0]
     slug = row.channel.slug if row.channel else ""
@@ -476,7 +488,7 @@ def _after_failure(
     _recut(row, parts, chosen)
     # What the one before had handed over has not arrived: nothing is sent before the next one says so.
     _sum(row, parts)
-    ending.tell_staff(row, f"{slug or '?'} could not: {reason}; tried by {chosen.channel.slug}", now)
+    message_outcomes.tell_staff(row, f"{slug or '?'} could not: {reason}; tried by {chosen.channel.slug}", now)
     _release(row, now, "")
     return None
 
@@ -486,17 +498,19 @@ def _recut(row: Outgoing, parts: list[MessagePart], route: Route) -> None:
     left = [one for one in parts if one.state == P.QUEUED]
     kept = [one for one in parts if one.state != P.QUEUED]
     if kept:
-        cut = [queueing.parts_of(one.text, route) for one in left]
+        cut = [queueing_messages.parts_of(one.text, route) for one in left]
         texts = [text for some, _ in cut for text in some if text.strip()]
         notes = list(dict.fromkeys([*row.changes, *(note for _, some in cut for note in some)]))
     else:
-        texts, notes = queueing.parts_of(row.message.text, route)
+        texts, notes = queueing_messages.parts_of(row.message.text, route)
     if notes != row.changes:
         row.changes = notes
         row.save(update_fields=["changes"])
     if texts != [one.text for one in left]:
         MessagePart.objects.filter(pk__in=[one.pk for one in left]).delete()
-        fresh = queueing.store_parts(row.message, texts, first=max((one.position for one in kept), default=0) + 1)
+        fresh = queueing_messages.store_parts(
+            row.message, texts, first=max((one.position for one in kept), default=0) + 1
+        )
         parts[:] = [*kept, *fresh]
 
 

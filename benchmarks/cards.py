@@ -11,8 +11,8 @@ from django.utils import timezone
 from benchmarks.harness import UNLIMITED, Bench, Broken
 from bridge.accounts.connection import client_for, open_account
 from bridge.cards import outbox
+from bridge.configuration.account_from_environment import ensure_account
 from bridge.configuration.connecting import Connection
-from bridge.configuration.first_start import ensure_account
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.kommo.parallel_calls import Abreast
 from bridge.models import Account, Card

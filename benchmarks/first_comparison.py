@@ -18,7 +18,7 @@ from django.db.models import Count
 from benchmarks import cards
 from benchmarks.figures import Figure, at_most, told
 from benchmarks.harness import Bench, Broken, Progress
-from bridge.home import MANAGE
+from bridge.installed_paths import MANAGE
 from bridge.models import Account, Card
 
 AT_ONCE = 50

@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 
 from bridge import fresh_env
-from bridge.home import HOME, IS_CHECKOUT
+from bridge.installed_paths import HOME, IS_CHECKOUT
 
 # They serve this machine alone, and must run before anything is configured.
 LOCAL_TOOLS = ("demo", "kommo_sandbox")

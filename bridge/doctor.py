@@ -25,6 +25,7 @@ from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
 from bridge import checks, database_faults, redis_clients, static_files
+from bridge.account_traits import Trait
 from bridge.accounts import database_clock, permissions, rate_limit, room_for_leads, troubles
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
@@ -45,7 +46,6 @@ from bridge.models import (
     WebhookEvent,
 )
 from bridge.reasons import told
-from bridge.traits import Trait
 from followups import channels
 from followups.followups_of_a_day import LATE_AFTER
 from followups.models import Attempt, Enrollment, Sequence

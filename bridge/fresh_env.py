@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from bridge.home import SHARED
+from bridge.installed_paths import SHARED
 
 WRITTEN = "Wrote .env with fresh secrets. The demo needs no more; for an account of yours, name it there."
 

@@ -25,8 +25,8 @@ from django.views.decorators.http import require_GET
 from bridge.accounts import account_state
 from bridge.accounts.connection import store_tokens
 from bridge.cards import nudge
-from bridge.configuration import establishing
-from bridge.configuration.addresses import given_by_staff
+from bridge.configuration import taking_in_accounts
+from bridge.configuration.account_addresses import given_by_staff
 from bridge.errors import ConfigurationError, KommoError
 from bridge.kommo import oauth_tokens
 from bridge.kommo.hosts import address_of, is_loopback
@@ -82,7 +82,7 @@ def _exchange(account: Account, code: str, referer: str) -> None:
         redirect_uri=account.redirect_uri,
         code=code,
     )
-    establishing.check_is_same(account, account.base_url, pair.access_token)
+    taking_in_accounts.check_is_same(account, account.base_url, pair.access_token)
     with transaction.atomic():
         store_tokens(account, pair)
         account_state.reopen(account, now=timezone.now())

@@ -13,10 +13,10 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bridge.environment import Environment, make_folder
-from bridge.home import HOME, SHARED, STARTED_BY
+from bridge.installed_paths import HOME, SHARED, STARTED_BY
 from bridge.kommo.hosts import check_base_url
 
-# In a checkout both are its folder (see bridge/home.py).
+# In a checkout both are its folder (see bridge/installed_paths.py).
 BASE_DIR = HOME
 env = Environment(os.environ.get("ENV_FILE") or str(BASE_DIR / ".env"))
 
@@ -112,7 +112,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "bridge.correlation.Correlation",
+    "bridge.correlation_id.Correlation",
     "django.middleware.security.SecurityMiddleware",
     "bridge.plain_http.CallersByTls",
     "bridge.content_policy.ContentPolicy",

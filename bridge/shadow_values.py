@@ -13,13 +13,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from bridge.account_traits import form_of
 from bridge.cards import ownership
 from bridge.cards.desired import Gaps, shown_name, tag, wanted_fields
 from bridge.cards.observed import persons_name
 from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.kommo import custom_field_values
 from bridge.models import Account, Card, Catalogue
-from bridge.traits import form_of
 from leads.models import FieldMapping, Lead
 from leads.rulebook import Rulebook
 from leads.which_fact_stands import was_taken_back

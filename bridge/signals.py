@@ -11,7 +11,7 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from bridge import metrics, personal_data, reasons, serving
+from bridge import erasing_here, metrics, reasons, serving_tags
 from bridge.accounts import account_state
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
@@ -47,7 +47,7 @@ SHOWN = frozenset(
 
 
 silenced_pipelines.ask(account_state.silent)
-may_speak.ask_tags(serving.tags_of)
+may_speak.ask_tags(serving_tags.tags_of)
 address_owners.ask_elsewhere(people_on_cards.owners_of_contacts)
 channels.carried_by(ByTheirChannels())
 handoff_note_texts.in_words = reasons.told
@@ -227,4 +227,4 @@ def requeue_blocked(pipeline_id: int, *, now: datetime) -> None:
 @receiver(announcements.personal_data_erased)
 def personal_data_erased(lead: Lead, elsewhere: bool, now: datetime, **_: object) -> None:
     """What Kommo still shows of the person must not be read back, and is emptied there too if they wish."""
-    personal_data.forget(lead, elsewhere=elsewhere, now=now)
+    erasing_here.forget(lead, elsewhere=elsewhere, now=now)

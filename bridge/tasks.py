@@ -1,4 +1,4 @@
-"""What the workers do; what of it is due: bridge/due.py.
+"""What the workers do; what of it is due: bridge/due_work.py.
 
 Every task is idempotent and short; our own rows say what is due, and the queue only says "look".
 """
@@ -18,7 +18,17 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from bridge import alerts, crew, heartbeat, host, metrics, personal_data, retention, tracing, traits
+from bridge import (
+    account_threads,
+    account_traits,
+    alerts,
+    erasing_here,
+    heartbeat,
+    metrics,
+    process_identity,
+    retention,
+    tracing,
+)
 from bridge.accounts import (
     account_state,
     catalogue,
@@ -36,7 +46,7 @@ from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.channels import sending_messages
-from bridge.configuration import reevaluation, stage_wishes
+from bridge.configuration import reevaluation, stages_wanted_in_kommo
 from bridge.delivery import handoff_notes
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.errors import KommoError, KommoHeldError
@@ -78,7 +88,7 @@ def _beside_others(task: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(task)
     def begin(*args: P.args, **kwargs: P.kwargs) -> None:
-        if not crew.take(partial(task, *args, **kwargs)):
+        if not account_threads.take(partial(task, *args, **kwargs)):
             task(*args, **kwargs)
 
     return begin
@@ -104,10 +114,10 @@ def deliver(account_id: int) -> None:
         lease.release()
         raise
     calls = Abreast(client, at_once=settings.KOMMO_CALLS_AT_ONCE)
-    longest = LONGEST_DRAIN_ASIDE if crew.is_aside() else LONGEST_DRAIN
+    longest = LONGEST_DRAIN_ASIDE if account_threads.is_aside() else LONGEST_DRAIN
     more = False
     try:
-        more = Drain(account, lease, client, calls, is_over=crew.is_over).run(until=now + longest)
+        more = Drain(account, lease, client, calls, is_over=account_threads.is_over).run(until=now + longest)
         rate_limit.tell_distance(account)
     finally:
         lease.release()
@@ -217,7 +227,7 @@ def look_at_catalogue(account_id: int) -> None:
             if catalogue.look_again(*asked, now=timezone.now()):
                 nudge.send(account_id)
             permissions.look(*asked, now=timezone.now())
-            traits.look(*asked)
+            account_traits.look(*asked)
             room_for_leads.look(*asked, now=timezone.now())
 
 
@@ -227,7 +237,7 @@ def do_stage_wishes(account_id: int) -> None:
     """Make and rename in Kommo the stages that staff asked for."""
     heartbeat.progress()
     with _asking(Subject.STAGES, account_id) as asked:
-        if asked is not None and stage_wishes.carry_out(*asked, now=timezone.now()):
+        if asked is not None and stages_wanted_in_kommo.carry_out(*asked, now=timezone.now()):
             nudge.send(account_id)
 
 
@@ -268,9 +278,11 @@ def send_followups() -> None:
     heartbeat.progress()
     now = timezone.now()
     more = False
-    with alone(f"followups:{host.machine()}", now=now, longest=3 * LONGEST_SENDING) as mine:
+    with alone(f"followups:{process_identity.machine()}", now=now, longest=3 * LONGEST_SENDING) as mine:
         if mine:
-            more = dispatch.fire(holder=host.process(), until=now + LONGEST_SENDING, progress=heartbeat.progress)
+            more = dispatch.fire(
+                holder=process_identity.process(), until=now + LONGEST_SENDING, progress=heartbeat.progress
+            )
             # The last message of a day would be counted with the first of the next.
             metrics.settle()
     if more:
@@ -284,11 +296,11 @@ def send_messages() -> None:
     now = timezone.now()
     more, until = False, now + LONGEST_SENDING
     # A call to Kommo may take so long that began at the last moment.
-    with alone(f"messages:{host.machine()}", now=now, longest=3 * LONGEST_SENDING) as mine:
+    with alone(f"messages:{process_identity.machine()}", now=now, longest=3 * LONGEST_SENDING) as mine:
         if mine:
             with ThreadPoolExecutor(sending_messages.AT_ONCE, thread_name_prefix="message") as pool:
                 more = sending_messages.carry(
-                    holder=host.process(), until=until, pool=pool, progress=heartbeat.progress
+                    holder=process_identity.process(), until=until, pool=pool, progress=heartbeat.progress
                 )
     if more:
         _go_on("bridge.tasks.send_messages")
@@ -371,8 +383,8 @@ def prune() -> None:
     now = timezone.now()
     with alone("prune", now=now, longest=2 * LONGEST_PRUNING) as mine:
         if mine:
-            if personal_data.sweep_again(now=now):
-                personal_data.leave_no_pages()
+            if erasing_here.sweep_again(now=now):
+                erasing_here.leave_no_pages()
             forgotten = retention.prune(now=now, go_on=lambda: timezone.now() < now + LONGEST_PRUNING)
             if forgotten:
                 log.info("pruned", **forgotten)

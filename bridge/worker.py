@@ -31,14 +31,14 @@ from django_q.brokers import Broker, get_broker
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from bridge import host
+from bridge import process_identity
 from bridge.accounts import database_clock
 from bridge.agent import agent_events
 from bridge.cards import nudge, write_ahead
 from bridge.channels import sending_messages
-from bridge.due import TICKS, TaskCall
+from bridge.due_work import TICKS, TaskCall
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
-from bridge.home import MANAGE
+from bridge.installed_paths import MANAGE
 from bridge.models import Account, Heartbeat, WorkLease
 from followups import dispatch
 
@@ -174,7 +174,7 @@ class Worker:
     """A clock and a supervised cluster, until told to stop."""
 
     def __init__(self, *, clock: Callable[[], datetime] = timezone.now, command: list[str] | None = None) -> None:
-        self._name = host.process()
+        self._name = process_identity.process()
         self._clock = clock
         self._command = command or [*MANAGE, "qcluster", "--skip-checks"]
         self._alarm = Alarm()
@@ -325,24 +325,32 @@ def _broker() -> Broker:
 
 def free_dead_leases(now: datetime) -> None:
     """Free what processes of this machine held that are no more, so that nobody waits for a lease to run out."""
-    machine = f"{host.machine()}:"
+    machine = f"{process_identity.machine()}:"
     accounts = Account.objects.filter(lease_until__gt=now, lease_holder__startswith=machine)
     for pk, holder in accounts.values_list("pk", "lease_holder"):
-        if host.is_dead(holder):
+        if process_identity.is_dead(holder):
             # First, while the dead one still keeps others away.
             write_ahead.cut_off(pk, now=now + database_clock.skew())
             Account.objects.filter(pk=pk, lease_holder=holder).update(lease_holder="", lease_until=None)
     works = WorkLease.objects.filter(until__gt=now, holder__startswith=machine)
     for pk, holder in works.values_list("pk", "holder"):
-        if host.is_dead(holder):
+        if process_identity.is_dead(holder):
             WorkLease.objects.filter(pk=pk, holder=holder).update(holder="", until=None)
-    senders = [holder for holder in dispatch.holders() if holder.startswith(machine) and host.is_dead(holder)]
+    senders = [
+        holder for holder in dispatch.holders() if holder.startswith(machine) and process_identity.is_dead(holder)
+    ]
     if senders:
         dispatch.free(senders, now=now)
-    carriers = [holder for holder in sending_messages.holders() if holder.startswith(machine) and host.is_dead(holder)]
+    carriers = [
+        holder
+        for holder in sending_messages.holders()
+        if holder.startswith(machine) and process_identity.is_dead(holder)
+    ]
     if carriers:
         sending_messages.free(carriers)
-    tellers = [holder for holder in agent_events.holders() if holder.startswith(machine) and host.is_dead(holder)]
+    tellers = [
+        holder for holder in agent_events.holders() if holder.startswith(machine) and process_identity.is_dead(holder)
+    ]
     if tellers:
         agent_events.free(tellers, now=now)
 
@@ -364,6 +372,8 @@ def forget_worker(worker: str) -> None:
 def forget_dead_workers(now: datetime) -> None:
     """Drop the heartbeats of workers that were killed: of this machine at once, of others after a day."""
     Heartbeat.objects.filter(at__lt=now - FORGET_WORKERS_AFTER).delete()
-    for worker in Heartbeat.objects.filter(worker__startswith=f"{host.machine()}:").values_list("worker", flat=True):
-        if host.is_dead(worker):
+    for worker in Heartbeat.objects.filter(worker__startswith=f"{process_identity.machine()}:").values_list(
+        "worker", flat=True
+    ):
+        if process_identity.is_dead(worker):
             forget_worker(worker)

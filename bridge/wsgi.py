@@ -10,7 +10,7 @@ django = get_wsgi_application()
 
 # The settings are there from here on. Pages are loaded before the first of them is asked for, and stay.
 from bridge import static_files, urls  # noqa: E402, F401
-from bridge.chunked import WholeBodies  # noqa: E402
+from bridge.chunked_bodies import WholeBodies  # noqa: E402
 
 application = WholeBodies(django)
 

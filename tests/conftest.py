@@ -17,13 +17,13 @@ from django.test import TransactionTestCase
 from django.utils import timezone, translation
 from hypothesis import settings
 
-from bridge import due, tasks
+from bridge import due_work, tasks
 from bridge.accounts import database_clock
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
 from bridge.cards.outbox import Lease
+from bridge.configuration.account_from_environment import ensure_account
 from bridge.configuration.connecting import Connection
-from bridge.configuration.first_start import ensure_account
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.kommo import transport
 from bridge.kommo.parallel_calls import Abreast
@@ -280,7 +280,7 @@ def look_again(account: Account) -> None:
 
 def due_calls() -> list[tasks.TaskCall]:
     """What the worker's clock would hand to the queue now."""
-    return [call for tick in due.TICKS for call in tick(timezone.now())]
+    return [call for tick in due_work.TICKS for call in tick(timezone.now())]
 
 
 def amount(value: Any) -> str:

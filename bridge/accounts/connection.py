@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from bridge import heartbeat, metrics, traits
+from bridge import account_traits, heartbeat, metrics
 from bridge.accounts import refusals
 from bridge.accounts.leases import alone
 from bridge.accounts.rate_limit import DatabasePace
@@ -57,7 +57,7 @@ def open_account(
         on_refused=refused,
         read_again_after=read_again_after,
     )
-    client.zone = traits.zone_of(account)
+    client.zone = account_traits.zone_of(account)
     return account, client
 
 
@@ -67,7 +67,7 @@ def client_for(account: Account, *, read_again_after: Sequence[float] = ()) -> K
     client = KommoClient(
         account.base_url, AccountToken(account), pace, on_call=_count, read_again_after=read_again_after
     )
-    client.zone = traits.zone_of(account)
+    client.zone = account_traits.zone_of(account)
     return client
 
 

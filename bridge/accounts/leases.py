@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from bridge import host
+from bridge import process_identity
 from bridge.accounts import database_clock
 from bridge.models import WorkLease
 
@@ -16,7 +16,7 @@ from bridge.models import WorkLease
 @contextmanager
 def alone(name: str, *, now: datetime, longest: timedelta) -> Iterator[bool]:
     """Yield True to the one process that may do the work called `name`, for at most `longest`."""
-    holder, now = host.signature(), now + database_clock.skew()
+    holder, now = process_identity.signature(), now + database_clock.skew()
     WorkLease.objects.bulk_create([WorkLease(name=name)], ignore_conflicts=True)
     free = WorkLease.objects.filter(name=name).filter(Q(until=None) | Q(until__lt=now))
     taken = bool(free.update(holder=holder, until=now + longest))

@@ -17,13 +17,13 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.errors import KommoError
 from bridge.kommo import oauth_tokens
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import is_block
 from bridge.models import Account, Trouble
-from bridge.traits import Trait
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def look(account: Account, client: KommoClient, *, now: datetime) -> None:
     if settings.SALESBOT_ID:
         _bots, status = _answer(account, client.bots)
         known["bots"] = status if status in (200, 401, 402, 403) else None
-    traits.remember(account, Trait.PERMISSIONS, known)
+    account_traits.remember(account, Trait.PERMISSIONS, known)
 
 
 def _answer(account: Account, ask: Callable[[], T]) -> tuple[T | None, int | None]:

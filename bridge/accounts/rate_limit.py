@@ -24,7 +24,7 @@ from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F,
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from bridge import heartbeat, host
+from bridge import heartbeat, process_identity
 from bridge.accounts import database_clock
 from bridge.errors import KommoHeldError
 from bridge.kommo.arrival_times import Distance, Trip
@@ -56,7 +56,7 @@ _distances: dict[tuple[int, str], Distance] = {}
 def _distance_of(account: Account) -> Distance:
     """Return what this process knows of the way to an account, and what others of its machine have told of it."""
     distance = _distances.setdefault((account.pk, account.base_url), Distance())
-    told = account.distances.get(host.machine())
+    told = account.distances.get(process_identity.machine())
     if told and told["address"] == account.base_url and _is_young(told):
         distance.learn(told["kinds"])
     return distance
@@ -67,7 +67,7 @@ def tell_distance(account: Account) -> None:
     if kinds := _distance_of(account).news():
         account.refresh_from_db(fields=["distances"])
         known = {machine: told for machine, told in account.distances.items() if _is_young(told)}
-        known[host.machine()] = {"address": account.base_url, "at": time.time(), "kinds": kinds}
+        known[process_identity.machine()] = {"address": account.base_url, "at": time.time(), "kinds": kinds}
         Account.objects.filter(pk=account.pk).update(distances=known)
 
 

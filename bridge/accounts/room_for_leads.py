@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.accounts import troubles
 from bridge.cards.batch_entry import Entry
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.transport import LIST_LIMIT
 from bridge.models import Account, Card, Catalogue, Trouble
-from bridge.traits import Trait
 from common.statements import Select
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ def look(account: Account, client: KommoClient, *, now: datetime) -> None:
             known["contacts"] = people + _count(client, "companies", limits.contacts), limits.contacts
     except KommoError as error:
         log.info("room_not_read", account=account.pk, error=str(error))
-    traits.remember(account, Trait.ROOM, {**known, "at": now.isoformat(timespec="minutes")})
+    account_traits.remember(account, Trait.ROOM, {**known, "at": now.isoformat(timespec="minutes")})
     full = [f"{held} of {limit} {what} are used" for what, (held, limit) in known.items() if held >= WARN_FROM * limit]
     if full:
         troubles.begin(account.pk, Trouble.Subject.PLAN, "; ".join(full), now=now, refused=True)

@@ -13,13 +13,13 @@ from functools import partial
 import structlog
 from django.utils.translation import gettext_noop
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.accounts.refusals import aside
 from bridge.errors import KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.models import Account, WebhookEvent
-from bridge.traits import Trait
 from leads.models import Pipeline
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ def subscribe(account: Account, client: KommoClient, destination: str, others: S
             raise
         client.subscribe(destination, [setting for setting in settings if setting not in refused])
         known = account.traits.get(Trait.REFUSED_SETTINGS, [])
-        traits.remember(account, Trait.REFUSED_SETTINGS, sorted({*known, *refused}))
+        account_traits.remember(account, Trait.REFUSED_SETTINGS, sorted({*known, *refused}))
 
 
 def _subscribe(account: Account, client: KommoClient, others: Sequence[str], now: datetime) -> bool:

@@ -20,8 +20,8 @@ from bridge.accounts import account_state, leaving_shadow
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
 from bridge.cards import nudge
-from bridge.configuration.addresses import given_by_staff
-from bridge.configuration.first_start import begin_as_told
+from bridge.configuration.account_addresses import given_by_staff
+from bridge.configuration.account_from_environment import begin_as_told
 from bridge.errors import ConfigurationError
 from bridge.models import Account, AccountPipeline
 from bridge.reasons import told

@@ -17,7 +17,7 @@ from bridge.admin.navigation import sidebar
 from bridge.admin.rules.frame import ICONS
 from bridge.configuration import sentences
 from bridge.roles import EXPORT
-from bridge.selectors import search
+from bridge.selectors import finding_leads
 from leads.models import Lead, Pipeline
 from leads.name_words import words
 
@@ -55,7 +55,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _people(text: str) -> list[Found]:
-    rows = search.find(Lead.objects.filter(erased_at=None), text).select_related("stage")
+    rows = finding_leads.find(Lead.objects.filter(erased_at=None), text).select_related("stage")
     return [
         Found(
             str(lead),

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from bridge.admin.dashboard import attention, standing
 from bridge.doctor import Finding, examine
 from bridge.models import Account
-from bridge.selectors import pulse
+from bridge.selectors import health_figures
 from followups.followups_of_a_day import today
 
 
@@ -43,5 +43,5 @@ def _concerns(found: list[Finding], now: datetime) -> list[attention.Concern]:
         # Everything else reads the database.
         return attention.plain(found)
     accounts = list(Account.objects.order_by("pk"))
-    beat, followups = pulse.pulse(accounts, now=now), today(settings.TIME_ZONE, now=now)
+    beat, followups = health_figures.pulse(accounts, now=now), today(settings.TIME_ZONE, now=now)
     return attention.everything(accounts, beat, followups, found, now=now)

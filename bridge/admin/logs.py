@@ -30,7 +30,7 @@ from bridge.errors import DriftError
 from bridge.inbound import drifts, missing_leads
 from bridge.models import AgentEvent, Card, Delivery, Drift, Forgetting, WebhookEvent, WebhookItem
 from bridge.reasons import told
-from bridge.selectors import search
+from bridge.selectors import finding_leads
 from bridge.webhooks import parsing
 from bridge.webhooks.inbox import reprocess
 
@@ -64,7 +64,7 @@ class AboutLeads(LogAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term:
             return queryset, False
-        return queryset.filter(**{f"{self.lead_path}__in": search.ids(search_term)}), False
+        return queryset.filter(**{f"{self.lead_path}__in": finding_leads.ids(search_term)}), False
 
 
 @admin.register(Card)

@@ -27,7 +27,7 @@ from bridge.models import WeeklyMail
 from bridge.reasons import told
 from bridge.selectors import pictures, results
 from bridge.selectors.results import Period
-from bridge.weekly import week_due
+from bridge.weekly_mail import week_due
 from common.name_spellings import name_key
 from leads.models import Lead, Pipeline
 

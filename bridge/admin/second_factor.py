@@ -24,8 +24,8 @@ from bridge import second_factor
 from bridge.admin import record
 from bridge.admin.confirm import asks_again
 from bridge.admin.whereabouts import is_for_the_admin
+from bridge.attempt_counter import count
 from bridge.client_address import client_address
-from bridge.counting import count
 
 # Where somebody without a second factor may go although everybody needs one.
 OPEN = frozenset({"second-factor", "admin:login", "admin:logout", "admin:jsi18n"})

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from bridge import host
+from bridge import process_identity
 from bridge.agent import message_received
 from bridge.models import AgentEvent
 from followups import signed_calls
@@ -126,7 +126,11 @@ def _claim(now: datetime) -> list[AgentEvent] | None:
     Compare-and-set: of all workers that see a row, one sends it.
     """
     found = _due(now).order_by("due_at").select_related("lead__pipeline")[:AT_ONCE]
-    held: dict[str, Any] = {"due_at": now + HELD_FOR, "holder": host.process(), "attempts": F("attempts") + 1}
+    held: dict[str, Any] = {
+        "due_at": now + HELD_FOR,
+        "holder": process_identity.process(),
+        "attempts": F("attempts") + 1,
+    }
     taken = [row for row in found if _due(now).filter(pk=row.pk).update(**held)]
     for row in taken:
         row.attempts += 1

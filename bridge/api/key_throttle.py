@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from bridge.counting import count
+from bridge.attempt_counter import count
 from bridge.models import ApiKey
 
 # Above the longest a request can take: a web server that died in one gives the place back.

@@ -6,12 +6,12 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bridge.account_traits import form_of
 from bridge.cards.ownership import THEIRS, held_against, said_tags
 from bridge.cards.plan import LOST_STATUS_ID, MAX_NAME_LENGTH, Desired, DesiredField, TagFamily
 from bridge.cards.refused_parts import left_out
 from bridge.kommo import custom_field_values
 from bridge.models import Account, Card, Catalogue
-from bridge.traits import form_of
 from common.name_spellings import name_key
 from leads.flows import is_unmapped
 from leads.models import FieldMapping, Lead, TagRule

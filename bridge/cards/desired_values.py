@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.account_traits import form_of
 from bridge.cards.desired import Gaps, shown_facts, shown_mappings, shown_name, wanted_fields, wanted_tags
 from bridge.cards.plan import DesiredField
 from bridge.kommo.custom_field_values import same_name
 from bridge.models import Catalogue
-from bridge.traits import form_of
 from leads.models import Lead
 from leads.rulebook import Rulebook
 from leads.which_fact_stands import taken_back

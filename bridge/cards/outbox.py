@@ -17,7 +17,7 @@ from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, NullIf
 
-from bridge import correlation, host
+from bridge import correlation_id, process_identity
 from bridge.models import Account, AccountPipeline, Briefing, Card, Forgetting
 from common.statements import Select, Update, insert
 from leads.announcements import Saved
@@ -56,7 +56,7 @@ class Lease:
 
 def lease(account_id: int, *, now: datetime) -> Lease | None:
     """Take the account for draining; None while another worker holds it, or it is paused or resting."""
-    holder = host.signature()
+    holder = process_identity.signature()
     # Compare-and-set: of all workers that try, exactly one changes the row.
     taken = TAKE.run(account_id=account_id, now=now, holder=holder, until=now + LEASE)
     return Lease(account_id, holder) if taken else None
@@ -74,7 +74,7 @@ def _may_be_taken(account_id: int, now: datetime) -> models.QuerySet[Account]:
 def mark_due(saved: Sequence[Saved], *, now: datetime) -> set[int]:
     """Make the cards of saved leads due, in the transaction that saved them; return the accounts to nudge."""
     known = [one.lead for one in saved if not one.created]
-    asked_by = correlation.current()
+    asked_by = correlation_id.current()
     rows = MARK_DUE.run(lead_ids=[lead.pk for lead in known], now=now, asked_by=asked_by) if known else []
     with_card = {lead_id for lead_id, _ in rows}
     fresh = [one.lead for one in saved if one.lead.pk not in with_card]
@@ -279,7 +279,7 @@ def _new_cards(leads: Sequence[Lead], now: datetime) -> set[int]:
                     due_at=now,
                     pending_since=now,
                     stages_to_visit=visits,
-                    correlation_id=correlation.current(),
+                    correlation_id=correlation_id.current(),
                 )
             )
     insert(cards, ignore_conflicts=True)

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bridge.account_traits import Trait, form_of
 from bridge.cards.desired import enum_id, field_type
 from bridge.kommo.custom_field_values import Form
 from bridge.models import Catalogue
-from bridge.traits import Trait, form_of
 from common.name_spellings import name_key
 from leads.models import FieldMapping
 

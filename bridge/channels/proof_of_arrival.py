@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from bridge.account_traits import Trait
 from bridge.accounts.connection import client_for
 from bridge.channels.part_values import Outcome, Person, Sent
 from bridge.errors import KommoError
@@ -12,7 +13,6 @@ from bridge.inbound.chat_replies import STAFF_REPLY
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account
-from bridge.traits import Trait
 from leads.models import Message, MessagePart
 
 # Kommo's clock and ours.

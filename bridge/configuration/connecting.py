@@ -14,17 +14,17 @@ from typing import Any
 from django.conf import settings
 from django.utils import translation
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.accounts import account_state, permissions, renamed_in_kommo, webhook_subscription
 from bridge.accounts import catalogue as catalogues
 from bridge.cards import nudge, outbox
-from bridge.configuration import matching, phone_fields
-from bridge.configuration.first_start import ensure_webhook_secret
+from bridge.configuration import binding_by_name, phone_fields
+from bridge.configuration.account_from_environment import ensure_webhook_secret
 from bridge.errors import ConfigurationError, KommoAccessError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.custom_field_values import same_kind
 from bridge.models import Account
-from bridge.traits import Trait
 from common.name_spellings import name_key
 from leads.models import FieldMapping, Pipeline, Stage
 
@@ -105,9 +105,9 @@ class Connection:
         self.account.kommo_account_id, self.account.kommo_user_id = reply.id, reply.current_user_id
         self.account.name = reply.name or self.account.name
         self.account.save(update_fields=["kommo_account_id", "kommo_user_id", "name"])
-        traits.learn(self.account, reply)
-        traits.remember(self.account, Trait.NAMELESS, [])
-        self.client.zone = traits.zone_of(self.account)
+        account_traits.learn(self.account, reply)
+        account_traits.remember(self.account, Trait.NAMELESS, [])
+        self.client.zone = account_traits.zone_of(self.account)
         self.report.done.append(f"account {reply.name} ({reply.id})")
 
     def _bind_pipeline(self, pipeline: Pipeline) -> None:
@@ -129,7 +129,7 @@ class Connection:
 
     def _look_at_phone_field(self, pipeline: Pipeline) -> None:
         if pipeline.phone_field:
-            found = matching.field(self.catalogue.lead_fields, kept=None, name=pipeline.phone_field)
+            found = binding_by_name.field(self.catalogue.lead_fields, kept=None, name=pipeline.phone_field)
             if found:
                 self.report.done.append(f"field with the phone -> {found['name']} ({found['id']})")
             else:
@@ -189,7 +189,7 @@ class Connection:
         return True
 
     def _create_status(self, stage: Stage, found: dict[str, Any], previous: int | None) -> dict[str, Any]:
-        sort = matching.place_behind(found, previous)
+        sort = binding_by_name.place_behind(found, previous)
         created = self.client.create_statuses(
             found["id"], [{"name": stage.name, "sort": sort, "color": NEW_STAGE_COLOUR, "request_id": stage.key}]
         )
@@ -224,7 +224,7 @@ class Connection:
         self.report.done.append(f"field {mapping.attribute} -> {found['name']} ({found['id']})")
 
     def _find_field(self, mapping: FieldMapping) -> dict[str, Any] | None:
-        return matching.field(self.catalogue.lead_fields, kept=mapping.kommo_field_id, name=mapping.kommo_field)
+        return binding_by_name.field(self.catalogue.lead_fields, kept=mapping.kommo_field_id, name=mapping.kommo_field)
 
     def _create_field(self, mapping: FieldMapping) -> dict[str, Any] | None:
         body: dict[str, Any] = {"name": mapping.kommo_field, "type": mapping.type, "request_id": mapping.attribute}
@@ -315,7 +315,7 @@ def destination_for(account: Account, webhook_url: str) -> str:
 def find_pipeline(pipelines: list[dict[str, Any]], pipeline: Pipeline) -> dict[str, Any] | None:
     """Return the account's pipeline that holds the cards of ours, or None."""
     taken = set(Pipeline.objects.exclude(pk=pipeline.pk).values_list("kommo_pipeline_id", flat=True))
-    return matching.pipeline(
+    return binding_by_name.pipeline(
         pipelines,
         kept=pipeline.kommo_pipeline_id,
         name=pipeline.name,
@@ -328,11 +328,11 @@ def find_pipeline(pipelines: list[dict[str, Any]], pipeline: Pipeline) -> dict[s
 def status_of(stage: Stage, stages: list[Stage], found: dict[str, Any]) -> dict[str, Any] | None:
     """Return the status of a stage among those of its pipeline, or None."""
     taken = {other.kommo_status_id for other in stages if other.pk != stage.pk}
-    return matching.status(found, kept=stage.kommo_status_id, name=stage.name, kind=stage.kind, taken=taken)
+    return binding_by_name.status(found, kept=stage.kommo_status_id, name=stage.name, kind=stage.kind, taken=taken)
 
 
 def _match_options(mapping: FieldMapping, found: dict[str, Any], values: list[str]) -> tuple[dict[str, int], list[str]]:
-    return matching.options(found, kept=mapping.enum_ids, names=mapping.options, values=values)
+    return binding_by_name.options(found, kept=mapping.enum_ids, names=mapping.options, values=values)
 
 
 def our_values(mapping: FieldMapping) -> list[str]:

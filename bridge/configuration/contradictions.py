@@ -13,7 +13,7 @@ import holidays
 from django.utils import translation
 
 from bridge.configuration.document import STATUS_IDS, Configuration, Criterion, Field, Pipeline, Sequence, Stage
-from bridge.configuration.problems import Problem, unknown
+from bridge.configuration.file_problems import Problem, unknown
 from bridge.configuration.records import Record
 from common.name_spellings import name_key
 from followups import texts

@@ -14,10 +14,10 @@ from typing import Any
 
 from django.db import transaction
 
-from bridge.configuration import contradictions, document, exporting, stage_wishes, yaml_file
-from bridge.configuration.problems import Problem, RefusedError
+from bridge.configuration import contradictions, document, exporting, stages_wanted_in_kommo, yaml_file
+from bridge.configuration.file_problems import Problem, RefusedError
 from bridge.configuration.records import keys_of
-from bridge.configuration.stage_wishes import Wishes
+from bridge.configuration.stages_wanted_in_kommo import Wishes
 from bridge.models import RulesDraft
 from leads.models import Pipeline
 
@@ -58,7 +58,7 @@ def prepared(pipeline: Pipeline) -> Prepared:
     if row is None:
         return Prepared(live, live, None)
     wanted, conflicts = merge(read(row.base), live, read(row.document))
-    return Prepared(wanted, live, row, conflicts, stage_wishes.read(row.in_kommo, wanted))
+    return Prepared(wanted, live, row, conflicts, stages_wanted_in_kommo.read(row.in_kommo, wanted))
 
 
 @transaction.atomic
@@ -80,7 +80,7 @@ def save(
     before = prepared(pipeline)
     if seen and seen != before.mark:
         raise StaleDraftError
-    wishes = stage_wishes.stored(before.in_kommo if in_kommo is None else in_kommo)
+    wishes = stages_wanted_in_kommo.stored(before.in_kommo if in_kommo is None else in_kommo)
     if wanted == before.live and not wishes:
         RulesDraft.objects.filter(pipeline=pipeline).delete()
         return

@@ -12,15 +12,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from bridge.configuration import (
-    bindings,
     contradictions,
     differences,
     exporting,
-    obstacles,
-    writing,
+    import_obstacles,
+    kept_bindings,
+    writing_rows,
     yaml_file,
 )
-from bridge.configuration.problems import Problem, RefusedError
+from bridge.configuration.file_problems import Problem, RefusedError
 from leads import models as leads
 
 
@@ -47,17 +47,17 @@ def bring_in(data: bytes, *, reason: str, dry_run: bool = False) -> Import:
     current = exporting.read()
     wanted = replace(
         said,
-        pipelines=tuple(map(yaml_file.in_order, bindings.keep(current.pipelines, said.pipelines))),
+        pipelines=tuple(map(yaml_file.in_order, kept_bindings.keep(current.pipelines, said.pipelines))),
     )
-    if problems := obstacles.find(current, wanted):
+    if problems := import_obstacles.find(current, wanted):
         raise RefusedError(problems)
     changes = differences.between(current, wanted)
     if changes and not dry_run:
         try:
             with transaction.atomic():
-                writing.Writer(current, wanted, reason).write()
+                writing_rows.Writer(current, wanted, reason).write()
         except (IntegrityError, ProtectedError) as error:
             raise RefusedError(
                 [Problem(1, f"somebody changed the configuration or its leads just now: import again ({error})")]
             ) from error
-    return Import(changes, bindings.unbound(wanted))
+    return Import(changes, kept_bindings.unbound(wanted))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from ruamel.yaml.nodes import Node
 
-from bridge.configuration.problems import Problem, RefusedError
+from bridge.configuration.file_problems import Problem, RefusedError
 
 
 class Kind(ABC):

@@ -14,7 +14,16 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from bridge.configuration import bindings, document, drafts, exporting, importing, parts, stage_wishes, yaml_file
+from bridge.configuration import (
+    document,
+    drafts,
+    exporting,
+    importing,
+    kept_bindings,
+    stages_wanted_in_kommo,
+    touched_parts,
+    yaml_file,
+)
 from bridge.models import RulesDraft, RulesRevision
 from followups import models as followups
 from leads import models as leads
@@ -72,7 +81,7 @@ def publish(
     note(pipeline, now=now)
     _bring_in(draft.wanted, reason=comment or f"published by {author}")
     if in_kommo:
-        stage_wishes.ask(pipeline, draft.in_kommo, by=str(author), now=now)
+        stages_wanted_in_kommo.ask(pipeline, draft.in_kommo, by=str(author), now=now)
     restored = restored_by(pipeline, draft.wanted)
     draft.row.delete()
     origin = RulesRevision.Origin.ROLLED_BACK if restored else RulesRevision.Origin.PUBLISHED
@@ -99,7 +108,7 @@ def restore(revision: RulesRevision, *, author: Any, now: datetime) -> None:
     pipeline = revision.pipeline
     live = exporting.read_pipeline(pipeline)
     # Bindings belong to the account as it is now; an id that was not bound then must not undo one that is.
-    [wanted] = bindings.keep([live], [replace(drafts.read(revision.document), is_default=live.is_default)])
+    [wanted] = kept_bindings.keep([live], [replace(drafts.read(revision.document), is_default=live.is_default)])
     drafts.discard(pipeline)
     drafts.save(pipeline, wanted, author=author, now=now)
 
@@ -135,7 +144,7 @@ def _add(pipeline: Pipeline, text: str, origin: RulesRevision.Origin, *, now: da
     return RulesRevision.objects.create(
         pipeline=pipeline,
         number=before.number + 1 if before else 1,
-        touched=parts.touched(drafts.read(before.document), drafts.read(text)) if before else [],
+        touched=touched_parts.touched(drafts.read(before.document), drafts.read(text)) if before else [],
         document=text,
         digest=drafts.digest(text),
         origin=origin,
@@ -149,7 +158,7 @@ def _add(pipeline: Pipeline, text: str, origin: RulesRevision.Origin, *, now: da
 def restored_by(pipeline: Pipeline, wanted: document.Pipeline) -> RulesRevision | None:
     """Return the newest older revision that says the same, the bindings to Kommo aside."""
     for revision in pipeline.revisions.order_by("-number")[1:50]:
-        [then] = bindings.keep([wanted], [replace(drafts.read(revision.document), is_default=wanted.is_default)])
+        [then] = kept_bindings.keep([wanted], [replace(drafts.read(revision.document), is_default=wanted.is_default)])
         if then == wanted:
             return revision
     return None

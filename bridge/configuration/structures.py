@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from bridge.configuration.problems import Problem, RefusedError, described, line_of, refused, tag_of, unknown
+from bridge.configuration.file_problems import Problem, RefusedError, described, line_of, refused, tag_of, unknown
 from bridge.configuration.records import Key, Kind, Record, keys_of, read_each
 from bridge.configuration.values import styled
 

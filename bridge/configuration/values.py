@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
-from bridge.configuration.problems import described, excerpt, refused, tag_of, unknown
+from bridge.configuration.file_problems import described, excerpt, refused, tag_of, unknown
 from bridge.configuration.records import Kind, read_each
 
 INTEGER = re.compile(r"[-+]?[0-9]{1,18}")

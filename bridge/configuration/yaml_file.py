@@ -19,7 +19,7 @@ from bridge.configuration.document import (
     Pipeline,
     Qualification,
 )
-from bridge.configuration.problems import Problem, RefusedError
+from bridge.configuration.file_problems import Problem, RefusedError
 from bridge.configuration.structures import One
 
 LARGEST_FILE = 1024 * 1024

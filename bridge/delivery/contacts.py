@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
+from bridge.account_traits import form_of
 from bridge.accounts import refusals, troubles
 from bridge.cards import ledger, outbox
 from bridge.cards.desired import shown_name
@@ -22,7 +23,6 @@ from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Delivery, Trouble
-from bridge.traits import form_of
 from common.statements import Select
 from leads.models import Event, Lead
 

@@ -24,7 +24,8 @@ from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.accounts import refusals, troubles
 from bridge.cards import ledger
 from bridge.delivery import handoff_note_texts
@@ -33,7 +34,6 @@ from bridge.errors import KommoAccessError, KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide, is_block
 from bridge.models import Account, Briefing, Card, Delivery, Trouble
-from bridge.traits import Trait
 from common.statements import Select
 from leads import meetings
 from leads.models import Event, Lead, Pipeline
@@ -332,7 +332,7 @@ def _in_the_sellers_name(card: Card, client: KommoClient, write: Callable[[], T]
         if is_block(error):
             raise
         written = write()
-    traits.remember(account, Trait.NAMELESS, [*nameless, seller][-MOST_NAMELESS:])
+    account_traits.remember(account, Trait.NAMELESS, [*nameless, seller][-MOST_NAMELESS:])
     return written
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 
 from django.db.models import Q
 
+from bridge.account_traits import Trait
 from bridge.accounts import database_clock, refusals, troubles
 from bridge.cards.plan import CLOSED_STATUS_IDS
 from bridge.errors import KommoError
@@ -22,7 +23,6 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.reply_values import ReplyShapeError
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble
-from bridge.traits import Trait
 from leads.models import Event, Lead
 
 # More than these are looked for together.

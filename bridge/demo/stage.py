@@ -16,7 +16,7 @@ from types import TracebackType
 import requests
 from cryptography.fernet import Fernet
 
-from bridge.home import MANAGE
+from bridge.installed_paths import MANAGE
 
 # What lives is waited for: a busy machine takes its time. Beyond this something is wrong that time does not cure.
 READY_WITHIN_SECONDS = 900

@@ -23,6 +23,7 @@ import structlog
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
+from bridge.account_traits import Trait
 from bridge.cards import kept_forms, nudge, outbox, ownership, write_ahead
 from bridge.cards.desired import wanted_tags
 from bridge.cards.desired_values import Wishes, wishes
@@ -35,7 +36,6 @@ from bridge.inbound import drifts, moved_by_automation
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.reply_values import ReplyShapeError
 from bridge.models import Account, Card, Catalogue
-from bridge.traits import Trait
 from followups import enrollment
 from leads import announcements, stage_moves, which_fact_stands
 from leads.models import Event, Lead, Stage, TagRule

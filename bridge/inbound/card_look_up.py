@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card
-from bridge.traits import Trait
 from leads.phone import PhoneError, parse
 
 # One look-up names this many leads: well inside what fits into a URL.
@@ -60,7 +60,7 @@ def find_by_bridge_id(account: Account, client: KommoClient, cards: Sequence[Car
             is_odd = True
         elif card is None:
             # A filter that Kommo does not know it ignores: going on would read the whole account.
-            traits.remember(account, Trait.VALUE_FILTER, "ignored")
+            account_traits.remember(account, Trait.VALUE_FILTER, "ignored")
             return found | _search_bridge_ids(client, field_id, [one for one in cards if one.pk not in found.leads])
         else:
             found.leads.setdefault(card.pk, reply)

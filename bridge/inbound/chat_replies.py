@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.errors import KommoError
 from bridge.inbound import other_robots, our_words_in_chats
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import EventReply
 from bridge.models import Account, Card
-from bridge.traits import Trait
 from leads import handoff
 from leads.addresses import Kind
 from leads.models import Event, FurtherAddress, Lead, Pipeline
@@ -122,7 +122,7 @@ def _robots(account: Account) -> set[int]:
 def _remember_robot(account: Account, user_id: int) -> None:
     known = account.traits.get(Trait.ROBOT_USERS, [])
     if user_id and user_id not in known and user_id != account.kommo_user_id and len(known) < MOST_ROBOTS:
-        traits.remember(account, Trait.ROBOT_USERS, [*known, user_id])
+        account_traits.remember(account, Trait.ROBOT_USERS, [*known, user_id])
 
 
 def _pause(account: Account, reply: EventReply, now: datetime, *, text: str = "", contact_id: int = 0) -> int:

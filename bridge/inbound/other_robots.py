@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from django.db import models, transaction
 from django.db.models import Q
 
+from bridge.account_traits import Trait
 from bridge.accounts import troubles
 from bridge.kommo.replies import EventReply
 from bridge.models import Account, Card, Trouble
-from bridge.traits import Trait
 from followups.models import Attempt
 from leads.models import Lead, Message
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from bridge import heartbeat, traits
+from bridge import account_traits, heartbeat
+from bridge.account_traits import Trait
 from bridge.accounts import account_state, database_clock
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts.connection import open_account
@@ -25,7 +26,6 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from bridge.traits import Trait
 
 OVERLAP = timedelta(seconds=120)
 PAGE = 250
@@ -100,7 +100,7 @@ class Comparison:
             replies, more = self.client.list_leads(page=page, updated_since=start, limit=PAGE, lane=self.lane)
             if any(0 < reply.updated_at < int(start.timestamp()) for reply in replies):
                 # Older than what was asked for: the filter counts for nothing here, and going on would read it all.
-                traits.remember(self.account, Trait.TIME_FILTER, "ignored")
+                account_traits.remember(self.account, Trait.TIME_FILTER, "ignored")
                 return self.changed_since(since, until=until)
             self._compare(replies, read_at)
             # Anybody may write the time of a lead: one of the year 2031 must not end our looking until then.

@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping
 
-from bridge.configuration.first_start import hash_secret
+from bridge.configuration.account_from_environment import hash_secret
 from bridge.errors import ConfigurationError
 from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from bridge.configuration.first_start import hash_secret
+from bridge.configuration.account_from_environment import hash_secret
 from bridge.intakes import inbox, source_kinds
 from bridge.intakes.managing_intakes import read_settings
 from bridge.intakes.secrets_left_out import without_secrets

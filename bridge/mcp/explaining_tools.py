@@ -20,7 +20,7 @@ from bridge.api.results_views import period_of
 from bridge.configuration import compiling, drafts, exporting, whatif
 from bridge.configuration.whatif import Outlook
 from bridge.mcp.tool_arguments import Asked, AskedWronglyError
-from bridge.selectors import results, search
+from bridge.selectors import finding_leads, results
 from followups.models import Enrollment
 from leads import explanation, funnel
 from leads.models import Event, Lead, Pipeline
@@ -34,7 +34,7 @@ SALT = "preview-threshold"
 
 def find_lead(asked: Asked) -> dict[str, Any]:
     limit = asked.get("limit", 10)
-    found = list(search.find(asked.leads, asked.get("text")).order_by("-created_at", "-id")[: limit + 1])
+    found = list(finding_leads.find(asked.leads, asked.get("text")).order_by("-created_at", "-id")[: limit + 1])
     return {"leads": [_summary(lead) for lead in found[:limit]], "more": len(found) > limit}
 
 

@@ -75,7 +75,7 @@ class Account(models.Model):
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True, db_default="", default="", editable=False)
     # The money of its sale values, as the account's settings tell it: BRL. Empty: not told yet.
     currency = models.CharField(_("currency"), max_length=3, blank=True, db_default="", default="", editable=False)
-    # How this very account was seen to behave (bridge/traits.py); what is missing is not known.
+    # How this very account was seen to behave (bridge/account_traits.py); what is missing is not known.
     traits = models.JSONField(
         _("traits"), default=dict, db_default=models.Value({}, models.JSONField()), blank=True, editable=False
     )

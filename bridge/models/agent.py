@@ -80,7 +80,7 @@ class AgentEvent(models.Model):
     # Of the newest tries, oldest first: `at` (ISO 8601), `status` (HTTP, None without an answer), `error`, `seconds`.
     tries = models.JSONField(null=True, editable=False)
     delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
-    # Whose process is sending it just now, as `host.process()` names it.
+    # Whose process is sending it just now, as `process_identity.process()` names it.
     holder = models.CharField(max_length=120, blank=True, default="", db_default="", editable=False)
 
     class Meta:

@@ -99,7 +99,7 @@ class Card(models.Model):
     contact_due_at = models.DateTimeField(null=True, blank=True)
     # Written by the version before; see Forgetting.
     contact_to_forget = models.BooleanField(default=False, editable=False)
-    # Of the request that last changed the lead (bridge/correlation.py).
+    # Of the request that last changed the lead (bridge/correlation_id.py).
     correlation_id = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)
     synced_at = models.DateTimeField(_("synced at"), null=True, blank=True)
 

@@ -18,7 +18,7 @@ class RulesDraft(models.Model):
     pipeline = models.OneToOneField(Pipeline, models.CASCADE, related_name="draft", verbose_name=_("pipeline"))
     document = models.TextField(editable=False)
     base = models.TextField(editable=False)
-    # What publishing asks of Kommo besides, by the keys of stages (bridge/configuration/stage_wishes.py).
+    # What publishing asks of Kommo besides, by the keys of stages (bridge/configuration/stages_wanted_in_kommo.py).
     in_kommo = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     started_at = models.DateTimeField(_("started"))
@@ -55,7 +55,8 @@ class RulesRevision(models.Model):
     # Kept beside the author: it must be readable after the user is gone, and a command has a name and no user.
     author_name = models.CharField(_("author"), max_length=200, blank=True)
     comment = models.CharField(_("comment"), max_length=500, blank=True)
-    # The parts that differ from the revision before (bridge/configuration/parts.py). None: made before these were kept.
+    # The parts that differ from the revision before (bridge/configuration/touched_parts.py). None: made before these
+    # were kept.
     touched = models.JSONField(null=True, editable=False)
     created_at = models.DateTimeField(_("at"))
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext, ngettext
 
 from bridge.configuration import sentences
 from bridge.reasons.known import SENTENCES, TOLD_OTHERWISE
-from bridge.reasons.problems import PROBLEMS
+from bridge.reasons.rule_problems import PROBLEMS
 from leads.models.lead import ATTRIBUTES
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")

@@ -11,7 +11,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext as _
 
-from bridge import money as amounts
+from bridge import money_shown as amounts
 from bridge.reasons import told
 from leads.models import Lead, Pipeline
 

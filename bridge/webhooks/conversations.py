@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Q
 
+from bridge.account_traits import Trait
 from bridge.accounts import refusals
 from bridge.inbound import inbound_leads, other_robots, people_on_cards
 from bridge.kommo.client import KommoClient
@@ -24,7 +25,6 @@ from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
-from bridge.traits import Trait
 from bridge.webhooks import chat_items, followups_in_chats
 from bridge.webhooks.chat_items import BOT, LEAD, PERSON, UNSAID, Chat
 from leads import address_owners, message_parts, messages_without_words

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from bridge.configuration.first_start import hash_secret
+from bridge.configuration.account_from_environment import hash_secret
 from bridge.models import Account, WebhookEvent
 from common.statements import Select, insert
 

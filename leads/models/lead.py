@@ -160,7 +160,7 @@ class Lead(models.Model):
             models.Index(fields=["phone_key"], name="lead_by_phone"),
             # With what is at stake in each stage: the funnel is read from the index alone, and the largest come first.
             models.Index(fields=["pipeline", "stage", "bill_value", "id"], name="lead_by_stage_and_worth"),
-            # Lists of leads, the newest first (bridge/selectors/shelves.py).
+            # Lists of leads, the newest first (bridge/selectors/lead_list_chips.py).
             models.Index(fields=["stage", "-updated_at", "-id"], name="leads_in_stage"),
             models.Index(fields=["stage", "-updated_at", "-id"], condition=UNANSWERED, name="leads_unanswered"),
             models.Index(

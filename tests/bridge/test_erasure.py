@@ -35,13 +35,14 @@ from django_q.conf import Conf
 from django_q.models import Task
 from django_q.tasks import async_task
 
-from bridge import logs, personal_data, tasks
+from bridge import erasing_here, logs, tasks
 from bridge.accounts import connection as connections
 from bridge.admin.leads.undoing import SALT
 from bridge.api import api_keys
 from bridge.cards import nudge
 from bridge.configuration.connecting import destination_for
 from bridge.delivery import contacts
+from bridge.erasing_here import MESSAGES, sweep_again
 from bridge.inbound import chat_replies, reconciliation
 from bridge.intakes import managing_intakes, processing
 from bridge.kommo.client import KommoClient
@@ -62,7 +63,6 @@ from bridge.models import (
     WebhookEvent,
     WebhookItem,
 )
-from bridge.personal_data import MESSAGES, sweep_again
 from bridge.webhooks import erased_from_webhooks
 from bridge.webhooks.processing import process_inbox
 from followups import attempt_outcomes, claiming, dispatch
@@ -926,7 +926,7 @@ def test_in_the_files_of_a_small_database_nothing_is_left_either(settings, tmp_p
     file = tmp_path / "bridge.sqlite3"
     handler = ConnectionHandler({"default": {**settings.DATABASES["default"], "NAME": str(file)}})
     mine = handler["default"]
-    monkeypatch.setattr(personal_data, "connection", mine)
+    monkeypatch.setattr(erasing_here, "connection", mine)
     try:
         with mine.cursor() as cursor:
             cursor.execute("CREATE TABLE people (name TEXT)")
@@ -936,7 +936,7 @@ def test_in_the_files_of_a_small_database_nothing_is_left_either(settings, tmp_p
             cursor.execute("DELETE FROM people WHERE rowid < 5")
             cursor.execute("UPDATE people SET name = ''")
 
-        personal_data.leave_no_pages()
+        erasing_here.leave_no_pages()
 
         for one in tmp_path.iterdir():
             assert NAME.encode() not in one.read_bytes(), one.name

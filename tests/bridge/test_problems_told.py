@@ -8,8 +8,8 @@ import pytest
 from django.utils import translation
 
 from bridge import reasons
-from bridge.configuration import contradictions, document, exporting, obstacles
-from bridge.reasons.problems import PROBLEMS
+from bridge.configuration import contradictions, document, exporting, import_obstacles
+from bridge.reasons.rule_problems import PROBLEMS
 from tests.conftest import record
 
 
@@ -75,7 +75,7 @@ def test_every_contradiction_an_editor_can_make_is_told_in_plain_words(said, cas
 def test_what_the_database_has_against_it_is_told_too(said, pipeline):
     record(pipeline)
     current = document.Configuration(pipelines=(said,))
-    problems = obstacles.find(current, document.Configuration(pipelines=(without(said, "new"),)))
+    problems = import_obstacles.find(current, document.Configuration(pipelines=(without(said, "new"),)))
     with translation.override("pt-br"):
         [told] = [reasons.problem(one.text) for one in problems]
     assert "“new”" in told and told != problems[0].text

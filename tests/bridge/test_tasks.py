@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from bridge import crew, tasks
+from bridge import account_threads, tasks
 from bridge.models import Account, Catalogue
 from bridge.webhooks import processing
 from followups import dispatch
@@ -70,7 +70,7 @@ def test_accounts_that_have_nothing_to_do_cost_the_clock_no_statement_each():
 @pytest.mark.parametrize("is_free", [True, False])
 def test_what_is_about_an_account_is_done_by_the_crew_where_somebody_is_free(monkeypatch, is_free):
     jobs, done = [], []
-    monkeypatch.setattr(crew, "take", lambda job: is_free and not jobs.append(job))
+    monkeypatch.setattr(account_threads, "take", lambda job: is_free and not jobs.append(job))
     monkeypatch.setattr(processing, "process_inbox", done.append)
     tasks.read_inbox(7)
     assert (len(jobs), done) == ((1, []) if is_free else (0, [7]))
@@ -83,7 +83,7 @@ def test_what_is_about_an_account_is_done_by_the_crew_where_somebody_is_free(mon
 @pytest.mark.parametrize(("is_aside", "seconds"), [(True, 120), (False, 20)])
 def test_beside_the_queue_a_drain_takes_the_time_it_needs(account, monkeypatch, is_aside, seconds):
     given = []
-    monkeypatch.setattr(crew, "is_aside", lambda: is_aside)
+    monkeypatch.setattr(account_threads, "is_aside", lambda: is_aside)
     monkeypatch.setattr(tasks.Drain, "run", lambda self, until: given.append(until - timezone.now()))
     tasks.deliver(account.pk)
     [longest] = given

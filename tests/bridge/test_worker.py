@@ -15,15 +15,15 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from bridge import host, worker
+from bridge import process_identity, worker
 from bridge.cards import nudge
-from bridge.home import CODE
+from bridge.installed_paths import CODE
 from bridge.models import Account, Heartbeat, WorkLease
 from bridge.worker import Cluster, Pulse, Worker
 from tests.conftest import record
 
 SLEEPS = "import time; time.sleep(60)"
-DEAD_PROCESS = f"{host.machine()}:99999999"
+DEAD_PROCESS = f"{process_identity.machine()}:99999999"
 
 
 def eventually(is_so):
@@ -163,7 +163,7 @@ def test_what_dead_processes_of_this_machine_held_is_free_at_once(db):
     later = now + timedelta(seconds=20)
     account = Account.objects.create(name="a", base_url="https://a.kommo.com", lease_until=later)
     for holder, is_freed in (
-        (f"{DEAD_PROCESS}:x", True), (f"{host.process()}:x", False), ("elsewhere/1:99999999:x", False)
+        (f"{DEAD_PROCESS}:x", True), (f"{process_identity.process()}:x", False), ("elsewhere/1:99999999:x", False)
     ):  # fmt: skip
         Account.objects.update(lease_holder=holder, lease_until=later)
         WorkLease.objects.update_or_create(name="w", defaults={"holder": holder, "until": later})
@@ -186,11 +186,12 @@ def test_messages_a_dead_cluster_had_taken_come_back_only_if_no_other_shares_the
 def test_workers_that_were_killed_are_forgotten(db):
     now = timezone.now()
     for name, at in (
-        (DEAD_PROCESS, now), (host.process(), now), ("elsewhere/1:7", now), ("elsewhere/1:8", now - timedelta(days=2))
+        (DEAD_PROCESS, now), (process_identity.process(), now), ("elsewhere/1:7", now), ("elsewhere/1:8", now -
+        timedelta(days=2))
     ):  # fmt: skip
         Heartbeat.objects.create(worker=name, at=at)
     worker.forget_dead_workers(now)
-    assert set(Heartbeat.objects.values_list("worker", flat=True)) == {host.process(), "elsewhere/1:7"}
+    assert set(Heartbeat.objects.values_list("worker", flat=True)) == {process_identity.process(), "elsewhere/1:7"}
 
 
 def test_a_duty_that_stumbles_keeps_no_other_from_being_done(supervisor, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from bridge.demo.stage import MANAGE, Stage, free_port
-from bridge.home import CODE
+from bridge.installed_paths import CODE
 from tests.e2e.stack import give_migrated, port
 
 pytestmark = pytest.mark.once

@@ -36,11 +36,11 @@ def test_an_installed_package_keeps_ours_inside_and_yours_where_it_is_started(tm
     shared = code / "bridge" / "shared"
     shared.mkdir(parents=True)
     home.mkdir()
-    for name in ("__init__.py", "__main__.py", "home.py", "fresh_env.py"):
+    for name in ("__init__.py", "__main__.py", "installed_paths.py", "fresh_env.py"):
         (code / "bridge" / name).write_text(text_of(ROOT / "bridge" / name) if name != "__main__.py" else "")
     (shared / ".env.example").write_text(text_of(ROOT / ".env.example"))
     ask = (
-        "from bridge import fresh_env, home;"
+        "from bridge import fresh_env, installed_paths as home;"
         "print(home.IS_CHECKOUT, home.HOME, home.SHARED, home.MANAGE[1:], home.STARTED_BY);"
         "print(fresh_env.write(home.HOME / '.env'), fresh_env.write(home.HOME / '.env'))"
     )

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from bridge.demo.stage import Stage
-from bridge.home import MANAGE
+from bridge.installed_paths import MANAGE
 from bridge.management.commands.migrate import MARK
 from tests.e2e.stack import database, kinds
 

@@ -22,7 +22,7 @@ from bridge.admin.dashboard import attention, charts
 from bridge.delivery import handoff_notes
 from bridge.doctor import glance
 from bridge.models import Account
-from bridge.selectors import morning, pulse, results
+from bridge.selectors import health_figures, morning, results
 from followups.followups_of_a_day import today
 from leads import funnel
 from leads.models import Event, Lead, Pipeline
@@ -56,7 +56,7 @@ def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     pipeline = chosen or next(iter(pipelines), None)
     zone = pipeline.time_zone if pipeline else settings.TIME_ZONE
     accounts = list(Account.objects.order_by("pk"))
-    beat = pulse.pulse(accounts, now=now)
+    beat = health_figures.pulse(accounts, now=now)
     followups = today(zone, now=now)
     findings = glance(now, language=get_language() or "en")
     concerns = attention.everything(accounts, beat, followups, findings, now=now)
@@ -177,7 +177,7 @@ def _unpacked(kept: dict[str, Any]) -> tuple[funnel.Lately, dict[str, list[int]]
 
 
 def _deliveries(zone: str, now: datetime) -> dict[str, Any]:
-    minutes = pulse.deliveries_per_minute(minutes=MINUTES_SHOWN, now=now)
+    minutes = health_figures.deliveries_per_minute(minutes=MINUTES_SHOWN, now=now)
     values = []
     for minute in minutes:
         at = timezone.localtime(minute["at"], ZoneInfo(zone))

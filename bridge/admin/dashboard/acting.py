@@ -23,7 +23,7 @@ from bridge.cards import nudge, outbox
 from bridge.delivery import handoff_notes
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
 from bridge.roles import OPERATE
-from bridge.selectors import stuck
+from bridge.selectors import stuck_cards
 from bridge.webhooks.inbox import reprocess
 from leads import handoff
 from leads.models import Lead
@@ -52,7 +52,7 @@ def act(request: HttpRequest, do: str) -> HttpResponse:
 
 
 def _requeue(request: HttpRequest, said: QueryDict) -> str:
-    cards = stuck.cards_of(said.get("state", ""), said.get("cause", ""))
+    cards = stuck_cards.cards_of(said.get("state", ""), said.get("cause", ""))
     accounts = list(cards.values_list("account_id", flat=True).distinct())
     done = outbox.requeue(cards, now=timezone.now(), lane=Card.Lane.LIVE)
     for account_id in accounts:

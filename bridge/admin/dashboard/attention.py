@@ -23,8 +23,8 @@ from bridge.doctor import CARD_WAITS_LONG_AFTER, INBOX_LATE_AFTER, Finding
 from bridge.kommo import oauth_tokens
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, WebhookEvent
 from bridge.reasons import told
-from bridge.selectors import stuck
-from bridge.selectors.pulse import Pulse
+from bridge.selectors import stuck_cards
+from bridge.selectors.health_figures import Pulse
 from followups.followups_of_a_day import Today
 from leads import meetings
 from leads.models import Pipeline, ProbablySame, UnmappedConversationStage, UnmappedFlow
@@ -233,7 +233,7 @@ def _backlog(beat: Pulse, now: datetime) -> Iterator[Concern]:
 
 
 def _stuck_cards() -> Iterator[Concern]:
-    found = stuck.causes()
+    found = stuck_cards.causes()
     for cause in found[:CAUSES_SHOWN]:
         cure = remedy(cause.state, cause.example)
         links: list[tuple[str | Promise, str]] = [(_("Show the leads"), _leads(cause.state))]

@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from bridge.admin.leads import saved_views
 from bridge.admin.paging import KeysetChangeList
-from bridge.selectors import glances, shelves
-from bridge.selectors.shelves import SHELVES, Order, Shelf
+from bridge.selectors import lead_list_cells, lead_list_chips
+from bridge.selectors.lead_list_chips import SHELVES, Order, Shelf
 from leads import may_speak
 from leads.models import Lead, Stage
 
@@ -122,7 +122,7 @@ class LeadList(KeysetChangeList):
         return str(self.request.GET.get(name, ""))
 
     def parts(self) -> list[QuerySet[Any]]:
-        return shelves.parts(self.queryset, self.shelf, self.order, self._stages())
+        return lead_list_chips.parts(self.queryset, self.shelf, self.order, self._stages())
 
     def _stages(self) -> list[Stage]:
         """Return the stages that the other filters leave."""
@@ -135,11 +135,11 @@ class LeadList(KeysetChangeList):
     def _page(self) -> list[Any]:
         shelf = self.shelf
         if shelf and shelf.in_order:
-            found = list(self.queryset.order_by(*shelf.in_order)[: shelves.MOST_SHOWN])
+            found = list(self.queryset.order_by(*shelf.in_order)[: lead_list_chips.MOST_SHOWN])
         else:
             found = super()._page()
         prefetch_related_objects(found, "further_addresses")
-        shut, seen = may_speak.refusals(found), glances.of(found)
+        shut, seen = may_speak.refusals(found), lead_list_cells.of(found)
         for lead in found:
             lead.is_refused, lead.glance = lead.pk in shut, seen[lead.pk]
         return found
@@ -162,7 +162,7 @@ class LeadList(KeysetChangeList):
     def people(self) -> list[Link]:
         """Return whose leads may be asked for: one's own first, where one is known in Kommo."""
         chosen = self._asked(OF)
-        known = sorted(glances.colleagues(), key=lambda one: one[1].casefold())
+        known = sorted(lead_list_cells.colleagues(), key=lambda one: one[1].casefold())
         found = [(str(user_id), name) for user_id, name in known]
         if known and saved_views.kommo_id_of(self.request.user):
             found.insert(0, (MINE, str(_("My leads"))))
@@ -187,7 +187,7 @@ class LeadList(KeysetChangeList):
     @property
     def is_cut(self) -> bool:
         """Say whether a shelf that is shown whole holds more than is shown."""
-        return bool(self.shelf and self.shelf.in_order) and len(self.result_list) >= shelves.MOST_SHOWN
+        return bool(self.shelf and self.shelf.in_order) and len(self.result_list) >= lead_list_chips.MOST_SHOWN
 
     @property
     def letting_go(self) -> Iterator[Link]:

@@ -18,8 +18,8 @@ from django.utils.translation import gettext_lazy
 from bridge import reasons
 from bridge.configuration import sentences
 from bridge.models import Delivery
-from bridge.money import written
-from bridge.selectors import sides
+from bridge.money_shown import written
+from bridge.selectors import both_sides
 from leads.models import Lead
 
 Facts = Iterator[tuple[str, str]]
@@ -126,14 +126,14 @@ def _value(name: str, value: Any, lead: Lead) -> str:
         # An older row may say 4.5E+3 for 4500.
         try:
             number = Decimal(value)
-            return written(number, lead.pipeline) if name == "bill_value" else sides.text(number)
+            return written(number, lead.pipeline) if name == "bill_value" else both_sides.text(number)
         except (InvalidOperation, TypeError):
             return _plain(value)
     if name in ("since", "starts_at", "meeting_starts_at"):
         at = parse_datetime(str(value))
-        return sides.text(at) if at and is_aware(at) else _plain(value)
+        return both_sides.text(at) if at and is_aware(at) else _plain(value)
     return _plain(value)
 
 
 def _plain(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else sides.text(value) or "–"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else both_sides.text(value) or "–"

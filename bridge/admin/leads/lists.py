@@ -22,7 +22,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from bridge import money
+from bridge import money_shown
 from bridge.admin.leads import acting, conversation, page, saved_views
 from bridge.admin.leads.asking import InOrder, LeadList, OfResponsible, OnShelf
 from bridge.admin.leads.buttons import stands_with_people
@@ -32,9 +32,9 @@ from bridge.admin.paging import KeysetChangeList, LogAdmin
 from bridge.cards import nudge, outbox
 from bridge.models import Card
 from bridge.reasons import told
-from bridge.selectors import search
-from bridge.selectors.glances import Glance
-from bridge.selectors.stuck import STUCK
+from bridge.selectors import finding_leads
+from bridge.selectors.lead_list_cells import Glance
+from bridge.selectors.stuck_cards import STUCK
 from leads import handoff
 from leads.models import Event, JoinedLead, Lead
 
@@ -102,7 +102,7 @@ class LeadAdmin(LogAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Lead], search_term: str
     ) -> tuple[QuerySet[Lead], bool]:
-        return search.find(queryset, search_term), False
+        return finding_leads.find(queryset, search_term), False
 
     def get_urls(self) -> list[URLPattern]:
         act = require_POST(self.admin_site.admin_view(self.act))
@@ -193,7 +193,9 @@ class LeadAdmin(LogAdmin):
 
     @display(description=_("value"))
     def worth(self, lead: Lead) -> str:
-        return money.written(lead.bill_value, lead.pipeline, with_cents=False) if lead.bill_value is not None else ""
+        return (
+            money_shown.written(lead.bill_value, lead.pipeline, with_cents=False) if lead.bill_value is not None else ""
+        )
 
     @display(description=_("last message"))
     def last(self, lead: Lead) -> SafeString:
@@ -262,7 +264,7 @@ class EventAdmin(LogAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
     ) -> tuple[QuerySet[Event], bool]:
-        return (queryset.filter(lead__in=search.ids(search_term)) if search_term else queryset), False
+        return (queryset.filter(lead__in=finding_leads.ids(search_term)) if search_term else queryset), False
 
     @admin.display(description=_("reason"))
     def why(self, event: Event) -> str:

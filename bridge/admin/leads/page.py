@@ -20,9 +20,9 @@ from bridge.admin.leads.reached import KINDS, reached
 from bridge.admin.leads.timeline import FILTERS, timeline
 from bridge.api import representation
 from bridge.models import Account, Card, Catalogue
-from bridge.money import written
+from bridge.money_shown import written
 from bridge.roles import ERASE, OPERATE
-from bridge.selectors import glances, sides
+from bridge.selectors import both_sides, lead_list_cells
 from bridge.templatetags.overview import age
 from followups.models import Enrollment
 from leads import agent_or_person
@@ -121,14 +121,14 @@ def _card_url(card: Card | None) -> str:
     return f"{card.account.base_url}/leads/detail/{card.kommo_lead_id}" if card and card.kommo_lead_id else ""
 
 
-def _sides(lead: Lead, card: Card | None) -> sides.Sides | None:
+def _sides(lead: Lead, card: Card | None) -> both_sides.Sides | None:
     if card is None:
         return None
     # The very object that is loaded: nothing is read again.
     card.lead = lead
     account: Account = card.account
     catalogue: Catalogue | None = getattr(account, "catalogue", None)
-    return sides.compare(card, rulebook(lead.pipeline), account, catalogue)
+    return both_sides.compare(card, rulebook(lead.pipeline), account, catalogue)
 
 
 def _alternatives(lead: Lead) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _facts(lead: Lead) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "value": written(value, lead.pipeline) if name == money_name else sides.text(value),
+            "value": written(value, lead.pipeline) if name == money_name else both_sides.text(value),
             "by": actors.get(known["by"], known["by"]) if known else "",
             "at": datetime.fromisoformat(known["at"]) if known else None,
         }
@@ -198,7 +198,7 @@ def _address(address: Mapping[str, str], lead: Lead) -> tuple[str, str, dict[str
 def _meeting(meeting: Meeting) -> tuple[str, dict[str, str]]:
     """Return what became of a meeting, and who told of it when."""
     status = _("has gone by without a result") if meeting.awaits_result else meeting.get_status_display()
-    words = (status, sides.text(meeting.starts_at), f"({meeting.meeting_id})" if meeting.meeting_id else "")
+    words = (status, both_sides.text(meeting.starts_at), f"({meeting.meeting_id})" if meeting.meeting_id else "")
     return " ".join(filter(None, words)), {"by": Lead.Actor.AGENT, "at": meeting.told_at.isoformat()}
 
 
@@ -212,7 +212,7 @@ def _moved(lead: Lead) -> str:
     by = re.fullmatch(r"moved by (.+)", reason)
     if user := known.get("user") or (by and by[1]):
         return _("moved by %(who)s, here, %(age)s ago") % {**words, "who": user}
-    if who := dict(glances.colleagues()).get(known.get("kommo_user_id", 0)):
+    if who := dict(lead_list_cells.colleagues()).get(known.get("kommo_user_id", 0)):
         return _("moved by %(who)s, in Kommo, %(age)s ago") % {**words, "who": who}
     return _(MOVED[Lead.Actor(lead.stage_set_by)]) % words
 

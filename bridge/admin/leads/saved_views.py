@@ -21,7 +21,7 @@ from bridge.admin.leads import undoing
 from bridge.admin.paging import NEWER, OLDER
 from bridge.models import SavedView
 from bridge.models.saved_view import MOST_OF_ONE_PERSON
-from bridge.selectors import glances
+from bridge.selectors import lead_list_cells
 
 SALT = "bridge.admin.leads.saved_views"
 LIST = "admin:leads_lead_changelist"
@@ -89,7 +89,7 @@ def query_of(address: str) -> str:
 def kommo_id_of(user: Any) -> int | None:
     """Return who somebody is in Kommo, by their e-mail or their name; asked once for each request's user."""
     if not hasattr(user, "_kommo_id"):
-        user._kommo_id = glances.id_of(user.email, user.get_full_name())
+        user._kommo_id = lead_list_cells.id_of(user.email, user.get_full_name())
     found: int | None = user._kommo_id
     return found
 

@@ -18,7 +18,7 @@ from bridge.admin.leads import conversation, facts, touching
 from bridge.admin.leads.conversation import Bubble
 from bridge.models import AgentEvent, Delivery
 from bridge.reasons import told
-from bridge.selectors import glances
+from bridge.selectors import lead_list_cells
 from leads.models import Event, Lead, Message
 from leads.rulebook import rulebook
 from leads.same_message import plain_id
@@ -145,7 +145,7 @@ def _events(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
         # A history that was imported may hold a whole day under one time: the rest of it, and one to go on with.
         found += rows.filter(at=last.at, pk__lt=last.pk)
         found += rows.filter(at__lt=last.at)[:1]
-    names = dict(glances.colleagues()) if any("kommo_user_id" in event.data for event in found) else {}
+    names = dict(lead_list_cells.colleagues()) if any("kommo_user_id" in event.data for event in found) else {}
     bubbles = conversation.of_names(lead, ((event.data.get("message") or {}).get("id") or "" for event in found))
     for event in found:
         yield _of_event(event, lead, stage_names, bubbles, names)

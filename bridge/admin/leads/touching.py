@@ -1,8 +1,8 @@
 """Which changes of the rules touched a lead: those of parts that say something of this very lead.
 
-A change touches a lead when a part it changed (bridge/configuration/parts.py) is one the lead was subject to at that
-time or later: a stage it stands in, a conversation stage it was in, an attribute we know, a sequence it is sent. See
-docs/decisions/0035-changes-that-touched-a-lead.md.
+A change touches a lead when a part it changed (bridge/configuration/touched_parts.py) is one the lead was subject to at
+that time or later: a stage it stands in, a conversation stage it was in, an attribute we know, a sequence it is sent.
+See docs/decisions/0035-changes-that-touched-a-lead.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 from django.db.models import Min
 from django.utils.translation import gettext as _
 
-from bridge.configuration import parts, sentences
+from bridge.configuration import sentences, touched_parts
 from bridge.models import RulesRevision
 from followups.models import Enrollment
 from leads.models import Event, Lead
@@ -55,7 +55,7 @@ def name(part: str, lead: Lead) -> str:
         return _("sequence %(name)s") % {"name": key}
     if kind == "attribute":
         return sentences.attribute(key)
-    groups = {parts.MEETING: _("meetings"), parts.FOLLOW_UPS: _("when follow-ups go out")}
+    groups = {touched_parts.MEETING: _("meetings"), touched_parts.FOLLOW_UPS: _("when follow-ups go out")}
     return groups.get(part) or _("all leads")
 
 
@@ -67,21 +67,21 @@ def _holds(subject: Subject, part: str, at: datetime) -> bool:
 
 
 def _subject(lead: Lead) -> Subject:
-    found: Subject = {parts.EVERYBODY: None}
+    found: Subject = {touched_parts.EVERYBODY: None}
     for part, until in [*_stages(lead), *_conversations(lead), *_sequences(lead)]:
         known = found.get(part, until)
         found[part] = None if known is None or until is None else max(known, until)
     facts = {attribute for attribute, value in lead.facts().items() if value is not None}
     # Also what was known once: the card held it.
-    found |= dict.fromkeys(map(parts.attribute, facts | lead.provenance.keys()))
+    found |= dict.fromkeys(map(touched_parts.attribute, facts | lead.provenance.keys()))
     if lead.meeting_status:
-        found[parts.MEETING] = None
+        found[touched_parts.MEETING] = None
     return found
 
 
 def _stages(lead: Lead) -> Iterator[tuple[str, datetime | None]]:
     for key, left_at in lead.stays.values_list("stage__key", "left_at"):
-        yield parts.stage(key), left_at
+        yield touched_parts.stage(key), left_at
 
 
 def _conversations(lead: Lead) -> Iterator[tuple[str, datetime | None]]:
@@ -89,13 +89,13 @@ def _conversations(lead: Lead) -> Iterator[tuple[str, datetime | None]]:
     rows = list(told.order_by("at", "id").values_list("data__changed__conversation_stage", "at"))
     for (said, _since), (_next, until) in pairwise(rows):
         if said:
-            yield parts.conversation(str(said)), until
+            yield touched_parts.conversation(str(said)), until
     if lead.conversation_stage:
-        yield parts.conversation(lead.conversation_stage), None
+        yield touched_parts.conversation(lead.conversation_stage), None
 
 
 def _sequences(lead: Lead) -> Iterator[tuple[str, datetime | None]]:
     for slug, ended_at, state in lead.enrollments.values_list("sequence__slug", "ended_at", "state"):
         until = None if state == Enrollment.State.WAITING else ended_at
-        yield parts.sequence(slug), until
-        yield parts.FOLLOW_UPS, until
+        yield touched_parts.sequence(slug), until
+        yield touched_parts.FOLLOW_UPS, until

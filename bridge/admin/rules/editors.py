@@ -19,7 +19,7 @@ from bridge.admin.rules.forms.sequences import SequenceForm, StepForm
 from bridge.admin.rules.forms.stages import PlacesForm, StageForm
 from bridge.admin.rules.keys import free_key
 from bridge.configuration import document, yaml_file
-from bridge.configuration.stage_wishes import Wish, Wishes
+from bridge.configuration.stages_wanted_in_kommo import Wish, Wishes
 from bridge.models import StageInKommo
 from leads.models import Pipeline, UnmappedConversationStage, UnmappedFlow
 

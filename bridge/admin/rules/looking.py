@@ -22,7 +22,7 @@ from bridge.admin.rules import places, timelines
 from bridge.admin.rules.editors import EDITORS, SequenceEditor
 from bridge.admin.rules.forms.hours import HoursForm
 from bridge.configuration import compiling, document, drafts, revisions, whatif
-from bridge.configuration.problems import Problem, RefusedError
+from bridge.configuration.file_problems import Problem, RefusedError
 from bridge.configuration.whatif import Outlook
 from bridge.models import RulesRevision
 from followups import text_chips, texts

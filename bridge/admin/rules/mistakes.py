@@ -11,7 +11,7 @@ from django.forms.utils import ErrorList
 
 from bridge import reasons
 from bridge.admin.rules.fields import RecordForm
-from bridge.configuration.problems import Problem
+from bridge.configuration.file_problems import Problem
 
 # What a problem calls a key that has another box in the form.
 BOXES = {"delay": "when", "before": "when", "move_to": "does", "decide": "does", "give_up_stage": "give_up_after"}

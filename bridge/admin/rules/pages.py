@@ -23,9 +23,9 @@ from bridge.admin.rules.editors import EDITORS, Editor, SequenceEditor
 from bridge.admin.rules.frame import ICONS, address, may_change, page, show
 from bridge.admin.rules.mistakes import Mistake
 from bridge.configuration import compiling, document, drafts, reevaluation, revisions, sentences
-from bridge.configuration.problems import RefusedError
+from bridge.configuration.file_problems import RefusedError
 from bridge.configuration.records import keys_of
-from bridge.configuration.stage_wishes import Wishes
+from bridge.configuration.stages_wanted_in_kommo import Wishes
 from bridge.models import Reevaluation, RulesRevision
 from leads.models import Pipeline, UnmappedConversationStage
 

@@ -18,7 +18,7 @@ from bridge.admin.leads.undoing import with_button
 from bridge.admin.rules import mistakes
 from bridge.admin.rules.frame import address
 from bridge.configuration import reevaluation, revisions
-from bridge.configuration.problems import RefusedError
+from bridge.configuration.file_problems import RefusedError
 from bridge.models import Reevaluation, RulesRevision
 from leads.models import Pipeline
 

@@ -15,9 +15,9 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from bridge.configuration.addresses import given_by_staff
+from bridge.configuration.account_addresses import given_by_staff
+from bridge.configuration.connection_survey import Choice, Fit, Place, Survey
 from bridge.configuration.phone_fields import Guess
-from bridge.configuration.survey import Choice, Fit, Place, Survey
 from bridge.errors import ConfigurationError
 from bridge.models import Account, ApiKey
 from common.name_spellings import name_key

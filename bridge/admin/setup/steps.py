@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from bridge.accounts import catalogue as catalogues
-from bridge.configuration.survey import Survey, survey
+from bridge.configuration.connection_survey import Survey, survey
 from bridge.models import Account, ApiKey, Card, Catalogue, Intake
 from leads.models import Pipeline
 

@@ -19,11 +19,11 @@ from bridge.admin import record
 from bridge.admin.setup.page import show, step
 from bridge.admin.setup.steps import Progress
 from bridge.configuration import yaml_file
-from bridge.configuration.first_start import take_free_pipelines
+from bridge.configuration.account_from_environment import take_free_pipelines
+from bridge.configuration.change_preview import Preview, preview
+from bridge.configuration.file_problems import RefusedError
 from bridge.configuration.importing import bring_in
-from bridge.configuration.preview import Preview, preview
-from bridge.configuration.problems import RefusedError
-from bridge.home import SHARED
+from bridge.installed_paths import SHARED
 from leads.models import Pipeline
 
 LARGEST = 512 * 1024

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException
 
-from bridge import stocktaking
+from bridge import first_comparison_report
 from bridge.admin import record
 from bridge.admin.setup.forms import TrialForm
 from bridge.admin.setup.page import show, step
@@ -46,7 +46,7 @@ def trial(request: HttpRequest, progress: Progress) -> HttpResponse:
     first = pipeline.stages.order_by("rank").first() if pipeline else None
     sent = _sent(request)
     account = progress.account
-    found = stocktaking.take_stock(account) if account and account.connected_at else None
+    found = first_comparison_report.take_stock(account) if account and account.connected_at else None
     known = _state(sent) if sent else {}
     return show(request, progress, "trial", form=form, first=first, key=key, sent=sent, found=found, **known)
 

@@ -35,9 +35,9 @@ from bridge.admin.setup.steps import Progress
 from bridge.admin.ways import rows
 from bridge.admin.ways.guides import GUIDES
 from bridge.api import api_keys
-from bridge.configuration import establishing, phone_fields
+from bridge.configuration import phone_fields, taking_in_accounts
 from bridge.configuration.connecting import Connection, destination_for, find_pipeline
-from bridge.configuration.survey import apply
+from bridge.configuration.connection_survey import apply
 from bridge.errors import BridgeError
 from bridge.kommo.hosts import is_loopback, is_this_machine
 from bridge.models import Account, ApiKey
@@ -81,14 +81,14 @@ def connect(request: HttpRequest, progress: Progress) -> HttpResponse:
 
 def _by_token(request: HttpRequest, account: Account, form: TokenForm) -> HttpResponse:
     given = form.cleaned_data
-    establishing.with_token(account, base_url=given["base_url"], token=given["token"], now=timezone.now())
+    taking_in_accounts.with_token(account, base_url=given["base_url"], token=given["token"], now=timezone.now())
     record.note(request, "Connected by token", rows=[account])
     messages.success(request, _("Connected to “%(name)s”.") % {"name": account.name})
     return go_on(request, "connect")
 
 
 def _by_consent(request: HttpRequest, account: Account, form: ConsentForm) -> HttpResponse:
-    establishing.for_consent(account, **form.cleaned_data)
+    taking_in_accounts.for_consent(account, **form.cleaned_data)
     record.note(request, "Sent to Kommo's consent page", rows=[account])
     return oauth.begin(request, account.pk, back_to=f"{reverse('setup-pipeline')}?account={account.pk}")
 

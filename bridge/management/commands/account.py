@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from bridge import shadow_report, standing, stocktaking
+from bridge import account_standing, first_comparison_report, shadow_report
 from bridge.accounts import account_state, leaving_shadow
 from bridge.cards import nudge
 from bridge.management.pageless import PagelessCommand
@@ -37,13 +37,13 @@ class Command(PagelessCommand):
             self._do(deed, accounts[0], reason.strip())
         for one in accounts:
             one.refresh_from_db()
-            for line in standing.lines(one, now=timezone.now()):
+            for line in account_standing.lines(one, now=timezone.now()):
                 self.stdout.write(line)
             if deed == "show" and one.connected_at:
                 self._say_what_was_found(one, whole=options["list"])
 
     def _say_what_was_found(self, account: Account, *, whole: bool) -> None:
-        for line in stocktaking.lines(stocktaking.take_stock(account)):
+        for line in first_comparison_report.lines(first_comparison_report.take_stock(account)):
             self.stdout.write(line)
         if account.is_silent:
             most, of = (None, None) if whole else (shadow_report.NAMED, shadow_report.VALUES_OF)

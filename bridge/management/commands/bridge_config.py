@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from bridge.configuration import contradictions, exporting, reference, yaml_file
+from bridge.configuration import contradictions, exporting, key_reference, yaml_file
+from bridge.configuration.file_problems import RefusedError
 from bridge.configuration.importing import bring_in
-from bridge.configuration.problems import RefusedError
-from bridge.home import SHARED
+from bridge.installed_paths import SHARED
 from bridge.management.pageless import PagelessCommand
 
 
@@ -32,7 +32,7 @@ class Command(PagelessCommand):
 
     def handle(self, *, action: str, file: str | None = None, dry_run: bool = False, **_: Any) -> None:
         if action == "reference":
-            self.stdout.write(reference.markdown(), ending="")
+            self.stdout.write(key_reference.markdown(), ending="")
         elif action == "export":
             self._export(file)
         else:

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from bridge import stocktaking, tasks
+from bridge import first_comparison_report, tasks
 from bridge.accounts.connection import PATIENTLY, client_for
+from bridge.configuration.account_from_environment import differs_from_settings, ensure_account
 from bridge.configuration.connecting import Connection
-from bridge.configuration.first_start import differs_from_settings, ensure_account
 from bridge.errors import BridgeError
 from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
@@ -83,7 +83,7 @@ class Command(PagelessCommand):
         account.refresh_from_db()
         if wait:
             self._compare(account)
-            for line in stocktaking.lines(stocktaking.take_stock(account)):
+            for line in first_comparison_report.lines(first_comparison_report.take_stock(account)):
                 self.stdout.write(line)
         elif account.compared_at is None:
             self.stdout.write(

@@ -4,12 +4,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from bridge.account_probe import Probe, table
 from bridge.accounts.connection import PATIENTLY, client_for
 from bridge.errors import BridgeError
 from bridge.inbound.probe_lead import NAME
 from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
-from bridge.probing import Probe, table
 
 WHAT_IT_DOES = (
     "This asks the account how it behaves, by some fifty calls: it makes one lead, “{name}”, closed as lost, writes to "

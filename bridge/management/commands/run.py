@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, connections
 
-from bridge.home import MANAGE, SHARED
+from bridge.installed_paths import MANAGE, SHARED
 
 GUNICORN = SHARED / "deploy" / "gunicorn.conf.py"
 STOP_WITHIN_SECONDS = 30

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from bridge import database_faults, host
+from bridge import database_faults, process_identity
 from bridge.management.pageless import PagelessCommand
 from bridge.models import Heartbeat
 from bridge.worker import Worker
@@ -49,5 +49,5 @@ class Command(PagelessCommand):
         self.stdout.write(f"{alive} at work")
 
     def _alive(self) -> int:
-        ours = Heartbeat.objects.filter(worker__startswith=f"{host.machine()}:")
+        ours = Heartbeat.objects.filter(worker__startswith=f"{process_identity.machine()}:")
         return ours.filter(at__gt=timezone.now() - SILENT_AFTER).count()

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge import due, tasks
+from bridge import due_work, tasks
 from bridge.accounts import account_state
 from bridge.accounts.connection import client_for
-from bridge.configuration import establishing
+from bridge.configuration import taking_in_accounts
 from bridge.configuration.connecting import Connection
 from bridge.models import Account
 from tests.conftest import drain, record
@@ -29,7 +29,7 @@ def refuse(account, reason="the token was refused"):
 def knock_now(account):
     """Let the wait be over, and the worker's clock look."""
     Account.objects.filter(pk=account.pk).update(paused_until=timezone.now())
-    for task, arguments in due._waits(timezone.now()):
+    for task, arguments in due_work._waits(timezone.now()):
         assert task == "bridge.tasks.knock"
         tasks.knock(*arguments)
     account.refresh_from_db()
@@ -94,7 +94,7 @@ def test_a_door_that_opens_for_a_read_alone_is_tried_ever_more_seldom(account, p
 
 def test_nobody_knocks_before_the_wait_is_over(account, kommo):
     refuse(account)
-    assert list(due._waits(timezone.now())) == []
+    assert list(due_work._waits(timezone.now())) == []
 
 
 def test_a_pause_by_a_person_ends_by_a_person_alone(account, kommo):
@@ -105,7 +105,7 @@ def test_a_pause_by_a_person_ends_by_a_person_alone(account, kommo):
     account_state.reopen(account, now=now)
     Connection(account, client_for(account), create_missing=False, now=now).connect(None)
     account.refresh_from_db()
-    establishing.with_token(account, base_url=account.base_url, token=account.access_token, now=now)
+    taking_in_accounts.with_token(account, base_url=account.base_url, token=account.access_token, now=now)
 
     account.refresh_from_db()
     assert (account.state, account.paused_by) == (Account.State.PAUSED, PERSON)

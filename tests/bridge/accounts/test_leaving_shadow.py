@@ -12,7 +12,7 @@ from bridge import shadow_report
 from bridge.accounts import account_state, leaving_shadow
 from bridge.accounts.catalogue import stored
 from bridge.accounts.connection import client_for
-from bridge.configuration.first_start import ensure_account
+from bridge.configuration.account_from_environment import ensure_account
 from bridge.errors import ConfigurationError
 from bridge.inbound import reconciliation
 from bridge.models import Account, Card

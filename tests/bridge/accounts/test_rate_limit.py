@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge import host
+from bridge import process_identity
 from bridge.accounts import account_state
 from bridge.accounts import rate_limit as pace_module
 from bridge.accounts.connection import open_account
@@ -242,7 +242,7 @@ def test_what_one_process_knows_of_the_way_the_next_of_its_machine_begins_with(r
 )
 def test_what_was_measured_elsewhere_or_long_ago_counts_for_nothing(row, told):
     now = time.time()
-    known = {"{address}": row.base_url, "{here}": host.machine(), "{now}": now, "{long ago}": now - 3_601}
+    known = {"{address}": row.base_url, "{here}": process_identity.machine(), "{now}": now, "{long ago}": now - 3_601}
     filled = {
         known.get(machine, machine): {key: known.get(value, value) for key, value in one.items()}
         for machine, one in told.items()
@@ -269,4 +269,4 @@ def test_what_is_told_is_told_once_there_is_news_and_old_news_of_others_goes(row
         distance.note(Trip("update leads", 0.5, 0.0))
     pace_module.tell_distance(row)
     row.refresh_from_db()
-    assert list(row.distances) == [host.machine()]
+    assert list(row.distances) == [process_identity.machine()]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge.admin.accounts import AccountForm
 from bridge.admin.setup.forms import ConsentForm, TokenForm
-from bridge.configuration.addresses import given_by_staff
+from bridge.configuration.account_addresses import given_by_staff
 from bridge.errors import ConfigurationError
 from bridge.kommo.hosts import address_of
 from bridge.models import Account

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from bridge import host, worker
+from bridge import process_identity, worker
 from bridge.agent import agent_events
 from bridge.models import AgentEvent
 from leads import erasure, handoff
@@ -35,7 +35,7 @@ def tell_and_die(lead, monkeypatch, holder):
     """Let a process take what is due and end before it has noted what came of it."""
     pause(lead)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(host, "process", lambda: holder)
+        patched.setattr(process_identity, "process", lambda: holder)
         patched.setattr(agent_events, "_ask", Mock(side_effect=KeyboardInterrupt))
         deliver()
 
@@ -150,7 +150,7 @@ def test_of_a_forgotten_person_nothing_more_is_told(agent, lead):  # noqa: F811
 
 
 def test_what_a_dead_process_was_telling_is_told_at_once_by_the_next(agent, lead, monkeypatch):  # noqa: F811
-    tell_and_die(lead, monkeypatch, f"{host.machine()}:99999999")
+    tell_and_die(lead, monkeypatch, f"{process_identity.machine()}:99999999")
     deliver(seconds=1)
     assert agent.requests == []
 
@@ -163,7 +163,7 @@ def test_what_a_dead_process_was_telling_is_told_at_once_by_the_next(agent, lead
 
 @pytest.mark.parametrize("holder", ["alive", "elsewhere/1:99999999"])
 def test_what_may_still_be_told_by_another_process_is_left_to_it(agent, lead, monkeypatch, holder):  # noqa: F811
-    tell_and_die(lead, monkeypatch, host.process() if holder == "alive" else holder)
+    tell_and_die(lead, monkeypatch, process_identity.process() if holder == "alive" else holder)
 
     worker.free_dead_leases(timezone.now())
     deliver(seconds=1)

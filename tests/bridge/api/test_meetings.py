@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from bridge import due, tasks
+from bridge import due_work, tasks
 from followups.models import Enrollment
 from leads import erasure, meetings
 from leads.models import Event, Lead, Meeting, Stage
@@ -301,7 +301,7 @@ def gone_by(**time: float) -> None:
 def test_the_clock_lets_a_meeting_go_by_and_staff_are_asked(tell, agent):
     tell("scheduled", A, SOON)
     gone_by(minutes=5)
-    assert ("bridge.tasks.end_waits", ()) in list(due._waits(timezone.now()))
+    assert ("bridge.tasks.end_waits", ()) in list(due_work._waits(timezone.now()))
     tasks.end_waits()
     lead = lead_of()
     assert (lead.stage.key if lead.stage else None, lead.has_standing_meeting) == ("meeting_scheduled", False)
@@ -309,7 +309,7 @@ def test_the_clock_lets_a_meeting_go_by_and_staff_are_asked(tell, agent):
     [said] = Event.objects.filter(kind="staff_told").values_list("reason", flat=True)
     assert said.endswith("has gone by and nobody has said how it went")
     # And only once.
-    assert list(due._waits(timezone.now())) == []
+    assert list(due_work._waits(timezone.now())) == []
     tell("completed", A)
     assert not meetings.without_result(timezone.now()).exists()
 

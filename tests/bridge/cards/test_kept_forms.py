@@ -100,9 +100,9 @@ def test_a_later_edit_is_a_persons_whoever_they_are(account, pipeline, kommo, fi
 def test_a_date_shows_the_day_that_was_said_wherever_the_account_is(account, pipeline, kommo, fields, zone):
     kommo.post("options", {"account_time_zone": zone})
     client = client_for(account)
-    from bridge import traits
+    from bridge import account_traits
 
-    traits.learn(account, client.account())
+    account_traits.learn(account, client.account())
     kommo_id = carded(account, pipeline, custom={"date": "2026-12-10"})
 
     [value] = shown(kommo, kommo_id, fields["date"])

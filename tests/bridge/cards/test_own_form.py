@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.account_traits import form_of
 from bridge.cards import kept_forms
 from bridge.cards.desired import Gaps, wanted_fields
 from bridge.cards.observed import observed
@@ -15,7 +16,6 @@ from bridge.cards.value_mapping import our_value
 from bridge.kommo import custom_field_values
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Catalogue
-from bridge.traits import form_of
 from kommo_sandbox import forms
 from kommo_sandbox.options import Options
 from leads.models import FieldMapping, Pipeline

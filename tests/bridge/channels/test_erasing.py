@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from bridge.erasing_here import UNNAMED, sweep_again
 from bridge.intakes import managing_intakes as ways_in
 from bridge.intakes import processing
 from bridge.models import Channel, IntakeCall, IntakeItem
-from bridge.personal_data import UNNAMED, sweep_again
 from followups import signed_calls
 from leads import erasure
 from leads.interaction_values import Direction, Message

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.configuration import exporting, yaml_file
+from bridge.configuration.file_problems import RefusedError
 from bridge.configuration.importing import bring_in
-from bridge.configuration.problems import RefusedError
 from tests.bridge.configuration.files import SOLAR
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.configuration import contradictions, document, yaml_file
-from bridge.configuration.problems import RefusedError
+from bridge.configuration.file_problems import RefusedError
 from bridge.configuration.values import Duration
 from tests.bridge.configuration.files import CLINIC, CONTRACT, SMALLEST, SOLAR
 

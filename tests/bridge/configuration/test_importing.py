@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from bridge.configuration import exporting, yaml_file
-from bridge.configuration.problems import RefusedError
+from bridge.configuration.file_problems import RefusedError
 from followups.models import Sequence, Step
 from leads.models import Criterion, FieldMapping, Flow, Pipeline, Qualification, Stage, StageMapping, TagRule
 from leads.models import UnmappedConversationStage as Unmapped

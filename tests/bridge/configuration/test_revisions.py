@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from bridge.configuration import compiling, document, drafts, exporting, revisions
-from bridge.configuration.problems import RefusedError
+from bridge.configuration.file_problems import RefusedError
 from bridge.models import RulesDraft, RulesRevision
 from leads.models import Pipeline, Qualification, Stage, StageMapping
 from leads.rulebook import rulebook

@@ -18,7 +18,7 @@ from bridge.demo.checking import Agent
 from bridge.demo.conversations import CONVERSATIONS
 from bridge.demo.rules import hurried
 from bridge.demo.stage import Stage, StageError, free_port
-from bridge.home import CODE
+from bridge.installed_paths import CODE
 from common.name_spellings import name_key
 from leads.models import Stage as LeadStage
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from bridge import stocktaking, tasks
+from bridge import first_comparison_report, tasks
 from bridge.accounts import account_state, connection
 from bridge.api import representation
 from bridge.cards import outbox
@@ -269,9 +269,9 @@ def test_waiting_ends_when_kommo_refuses(fresh, kommo):
 
 def test_what_waits_is_told_as_what_would_be_written(fresh, pipeline, kommo):
     record(pipeline, name="Maria")
-    found = stocktaking.take_stock(fresh)
+    found = first_comparison_report.take_stock(fresh)
     assert (found.would_create, found.would_change) == (1, 0)
-    assert "what the bridge would write now: 1 new cards" in "\n".join(stocktaking.lines(found))
+    assert "what the bridge would write now: 1 new cards" in "\n".join(first_comparison_report.lines(found))
 
 
 def test_stages_are_told_by_kommos_names_with_who_is_in_human_care(fresh, pipeline, kommo, capsys):

@@ -308,8 +308,8 @@ def test_tags_of_staff_survive_every_write(account, pipeline, kommo):
 
 def test_a_lead_without_an_account_says_so_and_arrives_once_there_is_one(pipeline, kommo, settings):
     from bridge.accounts.connection import client_for
+    from bridge.configuration.account_from_environment import ensure_account
     from bridge.configuration.connecting import Connection
-    from bridge.configuration.first_start import ensure_account
 
     record(pipeline)
     assert not Card.objects.exists()

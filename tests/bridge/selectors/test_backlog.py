@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 
-from bridge import standing
+from bridge import account_standing
 from bridge.accounts import room_for_leads
 from bridge.health import Collector
 from bridge.models import Account, Card, Delivery
@@ -59,7 +59,7 @@ def test_what_waits_for_room_is_no_backlog_and_what_does_not_move_has_no_end(row
 def test_the_account_and_the_metrics_tell_it(row, monkeypatch):
     cards = waiting(row, 600)
     left(cards, seconds=10)
-    assert "60 leave a second: done " in standing.waiting(row, now=NOW)
+    assert "60 leave a second: done " in account_standing.waiting(row, now=NOW)
 
     monkeypatch.setattr(timezone, "now", lambda: NOW)
     registry = CollectorRegistry()

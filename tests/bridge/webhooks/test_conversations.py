@@ -10,12 +10,12 @@ import requests
 from django.test import Client
 from django.utils import timezone
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.accounts import webhook_subscription
 from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import destination_for
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
-from bridge.traits import Trait
 from bridge.webhooks import chat_items, parsing
 from bridge.webhooks.processing import process_inbox
 from followups.models import Attempt, Enrollment, Sequence, SequenceVersion
@@ -365,7 +365,7 @@ class TestOurSideWithoutAnAuthor:
         card = carded(account, talks)
         hear(account, unsaid(card, {"author": {"user_id": ANA, "name": "Ana Vendas"}}))
         assert (told(), lead_of().handoff_source) == ([("staff", "Olá!", "Ana Vendas")], "chat")
-        traits.remember(account, Trait.ROBOT_USERS, [77])
+        account_traits.remember(account, Trait.ROBOT_USERS, [77])
         hear(account, unsaid(card, {"author": {"user_id": 77, "name": "Robô"}}, id="m-r"))
         hear(account, unsaid(card, {"author": {"user_id": account.kommo_user_id}}, id="m-u", text="Nossa"))
         assert sorted(told()) == [

@@ -18,7 +18,7 @@ from bridge.admin.rules.fields import (
     columns,
 )
 from bridge.configuration import document, sentences
-from bridge.configuration.stage_wishes import CREATE, RENAME, Wish, Wishes
+from bridge.configuration.stages_wanted_in_kommo import CREATE, RENAME, Wish, Wishes
 from bridge.models import StageInKommo
 from common.name_spellings import name_key
 

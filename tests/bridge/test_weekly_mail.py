@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth.models import Group, User
 
-from bridge import weekly
+from bridge import weekly_mail
 from bridge.models import WeeklyMail
 from leads.models import Lead
 from tests.bridge.admin.people import client_of
@@ -34,7 +34,7 @@ def test_the_week_that_is_over_is_told_beside_the_one_before(pipeline, wish, mai
     for number, days in enumerate((1, 2, 8, 20, -1)):
         lead = record(pipeline, f"+55819999900{number:02}", name="Maria").lead
         Lead.objects.filter(pk=lead.pk).update(created_at=MONDAY - timedelta(days=days))
-    assert weekly.send_due(MONDAY) == 1
+    assert weekly_mail.send_due(MONDAY) == 1
     [mail] = mailoutbox
     assert mail.to == ["ada@example.com"]
     assert "New leads: 2 (the week before: 1)" in mail.body
@@ -48,61 +48,61 @@ def test_the_week_that_is_over_is_told_beside_the_one_before(pipeline, wish, mai
 )
 def test_it_is_sent_from_monday_morning_on_for_as_long_as_the_week_lasts(wish, mailoutbox, minutes, sent):
     WeeklyMail.objects.update(sent_for=MONDAY.date() - timedelta(days=7))
-    weekly.send_due(MONDAY + timedelta(minutes=minutes))
+    weekly_mail.send_due(MONDAY + timedelta(minutes=minutes))
     assert len(mailoutbox) == sent
 
 
 def test_it_is_sent_once_a_week_however_often_it_is_asked_for(wish, mailoutbox):
     for hours in (0, 0.5, 24, 100):
-        weekly.send_due(MONDAY + timedelta(hours=hours))
+        weekly_mail.send_due(MONDAY + timedelta(hours=hours))
     assert len(mailoutbox) == 1
-    weekly.send_due(MONDAY + timedelta(days=7))
+    weekly_mail.send_due(MONDAY + timedelta(days=7))
     assert len(mailoutbox) == 2
 
 
 def test_of_two_workers_one_sends_it(wish, mailoutbox, monkeypatch):
     """The second reads the wish before the first has claimed it, and claims too late."""
-    first = weekly.week_due
+    first = weekly_mail.week_due
 
     def meanwhile(pipeline, now):
-        monkeypatch.setattr(weekly, "week_due", first)
-        weekly.send_due(now)
+        monkeypatch.setattr(weekly_mail, "week_due", first)
+        weekly_mail.send_due(now)
         return first(pipeline, now)
 
-    monkeypatch.setattr(weekly, "week_due", meanwhile)
-    assert weekly.send_due(MONDAY) == 0
+    monkeypatch.setattr(weekly_mail, "week_due", meanwhile)
+    assert weekly_mail.send_due(MONDAY) == 0
     assert len(mailoutbox) == 1
 
 
 @pytest.mark.parametrize("error", [SMTPException("no"), OSError("away"), ValueError("header")])
 def test_one_that_fails_keeps_no_other_and_is_not_sent_twice(pipeline, wish, mailoutbox, monkeypatch, error):
     other = wanting("bob", pipeline)
-    really = weekly.send_mail
+    really = weekly_mail.send_mail
 
     def fails(subject, text, sender, to):
         if to == ["ada@example.com"]:
             raise error
         return really(subject, text, sender, to)
 
-    monkeypatch.setattr(weekly, "send_mail", fails)
-    assert weekly.send_due(MONDAY) == 1
+    monkeypatch.setattr(weekly_mail, "send_mail", fails)
+    assert weekly_mail.send_due(MONDAY) == 1
     assert [mail.to for mail in mailoutbox] == [["bob@example.com"]]
     wish.refresh_from_db()
     other.refresh_from_db()
     assert str(error) in wish.failed and not other.failed
-    assert weekly.send_due(MONDAY + timedelta(hours=1)) == 0
+    assert weekly_mail.send_due(MONDAY + timedelta(hours=1)) == 0
 
 
 def test_each_reads_it_in_their_language(pipeline, wish, mailoutbox):
     wanting("bia", pipeline, "pt-br")
-    weekly.send_due(MONDAY)
+    weekly_mail.send_due(MONDAY)
     assert sorted("Leads novos" in mail.body for mail in mailoutbox) == [False, True]
 
 
 def test_who_may_not_see_leads_any_more_or_is_gone_gets_none(pipeline, wish, mailoutbox):
     wanting("gone", pipeline, is_active=False)
     wish.user.groups.clear()
-    assert weekly.send_due(MONDAY) == 0
+    assert weekly_mail.send_due(MONDAY) == 0
     assert mailoutbox == []
 
 
@@ -125,8 +125,8 @@ def test_whoever_asks_in_the_week_is_first_told_of_it_when_it_is_over(pipeline, 
     client = client_of("reader")
     User.objects.update(email="vera@example.com")
     client.post("/admin/results/weekly/", {"wanted": "1"})
-    weekly.send()
+    weekly_mail.send()
     assert mailoutbox == []
     time_machine.move_to(MONDAY + timedelta(days=7), tick=False)
-    weekly.send()
+    weekly_mail.send()
     assert len(mailoutbox) == 1

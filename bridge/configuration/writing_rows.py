@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import models
 
-from bridge.configuration import bindings, differences, document, exporting
+from bridge.configuration import differences, document, exporting, kept_bindings
 from bridge.configuration.document import Configuration
 from bridge.configuration.records import Record
 from common.name_spellings import name_key
@@ -166,7 +166,7 @@ class Writer:
             old.fields,
             new.fields,
             lambda one: (
-                {"pipeline": pipeline, "enum_ids": bindings.options_kept(rows[one.attribute], one)}
+                {"pipeline": pipeline, "enum_ids": kept_bindings.options_kept(rows[one.attribute], one)}
                 | {name: getattr(one, name) for name in exporting.FIELD_COLUMNS}
             ),
         )

@@ -13,7 +13,7 @@ from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
 from bridge.cards import outbox
 from bridge.channels import sending_messages
-from bridge.configuration import reevaluation, stage_wishes
+from bridge.configuration import reevaluation, stages_wanted_in_kommo
 from bridge.inbound import missing_leads
 from bridge.intakes import inbox as intake_inbox
 from bridge.models import Account, Card
@@ -115,7 +115,7 @@ def _intakes(now: datetime) -> Iterable[TaskCall]:
 
 
 def _stages_in_kommo(now: datetime) -> Iterable[TaskCall]:
-    accounts = stage_wishes.accounts_with_wishes()
+    accounts = stages_wanted_in_kommo.accounts_with_wishes()
     resting = troubles.resting(now=now) if accounts else set()
     return [("bridge.tasks.do_stage_wishes", (pk,)) for pk in accounts if (pk, Subject.STAGES) not in resting]
 
@@ -159,6 +159,6 @@ TICKS: list[Callable[[datetime], Iterable[TaskCall]]] = [
     _reevaluations,
     _every(retention.PRUNE_EVERY, "bridge.tasks.prune"),
     _every(alerts.LOOK_EVERY, "bridge.tasks.watch"),
-    _every(MAIL_WEEKLY_EVERY, "bridge.weekly.send"),
+    _every(MAIL_WEEKLY_EVERY, "bridge.weekly_mail.send"),
     _every(ASK_FOR_RESULTS_EVERY, "bridge.tasks.ask_for_results"),
 ]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bridge.models import Card
-from bridge.selectors import stuck
+from bridge.selectors import stuck_cards
 from tests.conftest import record
 
 REFUSED = "refused by Kommo: custom_fields_values[{}].values: lead {} is closed"
 
 
 def test_a_cause_leaves_out_what_is_particular_to_one_card():
-    assert stuck.cause_of(REFUSED.format(0, 20000119)) == stuck.cause_of(REFUSED.format(3, 20000120))
-    assert stuck.cause_of("stage “QUALIFICADO 2” is not bound") == "stage “QUALIFICADO 2” is not bound"
+    assert stuck_cards.cause_of(REFUSED.format(0, 20000119)) == stuck_cards.cause_of(REFUSED.format(3, 20000120))
+    assert stuck_cards.cause_of("stage “QUALIFICADO 2” is not bound") == "stage “QUALIFICADO 2” is not bound"
 
 
 def test_cards_are_counted_by_cause_and_found_by_it(account, pipeline):
@@ -23,8 +23,8 @@ def test_cards_are_counted_by_cause_and_found_by_it(account, pipeline):
         card.save()
     Card.objects.filter(pk=cards[3].pk).update(state=Card.State.BLOCKED, waiting_reason="a field is not bound")
 
-    causes = stuck.causes()
+    causes = stuck_cards.causes()
 
     assert [(cause.state, cause.count) for cause in causes] == [("dead", 3), ("blocked", 1)]
-    assert set(stuck.cards_of("dead", causes[0].text)) == set(cards[:3])
-    assert not stuck.cards_of("blocked", causes[0].text)
+    assert set(stuck_cards.cards_of("dead", causes[0].text)) == set(cards[:3])
+    assert not stuck_cards.cards_of("blocked", causes[0].text)

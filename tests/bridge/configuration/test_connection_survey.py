@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from bridge.accounts.connection import client_for
-from bridge.configuration import establishing
-from bridge.configuration.survey import Choice, Fit, apply, survey
+from bridge.configuration import taking_in_accounts
+from bridge.configuration.connection_survey import Choice, Fit, apply, survey
 from bridge.errors import KommoAccessError
 from bridge.models import Account, Catalogue
 from leads.models import Stage
@@ -18,7 +18,7 @@ def connected(pipeline, kommo, settings):
     kommo.post("options", {"requests_per_second": 1000})
     settings.KOMMO_BASE_URL = kommo.url
     account = Account(requests_per_second=50)
-    establishing.with_token(account, base_url=kommo.url, token="sandbox-token", now=timezone.now())
+    taking_in_accounts.with_token(account, base_url=kommo.url, token="sandbox-token", now=timezone.now())
     return account
 
 
@@ -62,6 +62,6 @@ def test_a_refused_token_leaves_no_account_behind(pipeline, kommo, settings):
     kommo.post("options", {"strict_tokens": True})
 
     with pytest.raises(KommoAccessError):
-        establishing.with_token(Account(), base_url=kommo.url, token="wrong", now=timezone.now())
+        taking_in_accounts.with_token(Account(), base_url=kommo.url, token="wrong", now=timezone.now())
 
     assert not Account.objects.exists()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from bridge.configuration.first_start import take_free_pipelines
+from bridge.configuration.account_from_environment import take_free_pipelines
+from bridge.configuration.connection_survey import Fit, Place, Survey, survey
 from bridge.configuration.importing import bring_in
-from bridge.configuration.survey import Fit, Place, Survey, survey
 from bridge.models import Account, Catalogue
 
 

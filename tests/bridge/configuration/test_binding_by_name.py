@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.configuration.matching import LOST, WON, place_behind
+from bridge.configuration.binding_by_name import LOST, WON, place_behind
 from leads.models import Stage
 
 

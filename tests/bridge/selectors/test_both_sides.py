@@ -9,7 +9,7 @@ import pytest
 from django.utils import translation
 
 from bridge.admin.leads import page
-from bridge.selectors.sides import Verdict, compare, text
+from bridge.selectors.both_sides import Verdict, compare, text
 from leads.rulebook import rulebook
 from tests.conftest import drain, lead_of, record
 

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from bridge.models import Card
-from bridge.selectors import search
+from bridge.selectors import finding_leads
 from leads.models import Lead
 from tests.conftest import record
 
@@ -22,8 +22,8 @@ def people(account, pipeline):
 
 
 def found(text: str) -> set[str]:
-    names = set(search.find(Lead.objects.all(), text).values_list("name", flat=True))
-    assert {str(pk) for pk in search.ids(text)} == {str(lead.pk) for lead in Lead.objects.filter(name__in=names)}
+    names = set(finding_leads.find(Lead.objects.all(), text).values_list("name", flat=True))
+    assert {str(pk) for pk in finding_leads.ids(text)} == {str(lead.pk) for lead in Lead.objects.filter(name__in=names)}
     return names
 
 
@@ -64,5 +64,5 @@ def test_names_addresses_and_numbers_of_kommo_are_found_too(people, text, names)
 
 def test_a_whole_phone_is_found_by_index_and_no_other_lead_is_read(people):
     with CaptureQueriesContext(connection) as captured:
-        assert [lead.name for lead in search.find(Lead.objects.all(), "81 99999-0001")] == ["Ana Souza"]
+        assert [lead.name for lead in finding_leads.find(Lead.objects.all(), "81 99999-0001")] == ["Ana Souza"]
     assert not any(" LIKE " in query["sql"] for query in captured)

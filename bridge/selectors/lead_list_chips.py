@@ -20,7 +20,7 @@ from django.db.models import Q, QuerySet
 from bridge.models import Card
 from bridge.selectors.morning import TAKES_PLACE
 from bridge.selectors.results import Period
-from bridge.selectors.stuck import STUCK
+from bridge.selectors.stuck_cards import STUCK
 from followups.models import Enrollment
 from leads import waiting_for_people
 from leads.models import Lead, Meeting, Pipeline, Stage

@@ -14,7 +14,7 @@ from bridge.accounts import room_for_leads
 from bridge.doctor import WORKER_SILENT_AFTER
 from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
 from bridge.selectors.backlog import MANY, Backlog, backlog
-from bridge.selectors.stuck import STUCK
+from bridge.selectors.stuck_cards import STUCK
 
 # The lag is that of the newest deliveries, and of none older than this.
 LAG_OF_NEWEST = 200

@@ -16,7 +16,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from bridge import traits
+from bridge import account_traits
+from bridge.account_traits import Trait
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts import webhook_subscription
 from bridge.cards.plan import LOST_STATUS_ID
@@ -26,7 +27,6 @@ from bridge.kommo import oauth_tokens
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import UserReply
 from bridge.models import Account
-from bridge.traits import Trait
 
 # What people would have to do: named in the table, asked of nobody.
 BY_HAND = (
@@ -84,8 +84,8 @@ class Probe:
             self._close(self.lead_id)
         self.findings += [Finding(asked, expected, "not asked: by hand", None) for asked, expected in BY_HAND]
         for trait, value in self.learnt.items():
-            traits.remember(self.account, Trait(trait), value)
-        traits.remember(self.account, Trait.PROBED_AT, timezone.now().isoformat(timespec="minutes"))
+            account_traits.remember(self.account, Trait(trait), value)
+        account_traits.remember(self.account, Trait.PROBED_AT, timezone.now().isoformat(timespec="minutes"))
         return self.findings
 
     def _ask_all(self) -> None:
@@ -188,7 +188,7 @@ class Probe:
         self._note("a tag in another case", "another tag", "the same tag" if same else "another tag", not same)
 
     def _dates(self) -> None:
-        zone = traits.zone_of(self.account)
+        zone = account_traits.zone_of(self.account)
         noon = datetime.combine(timezone.now().date() + timedelta(days=30), datetime.min.time(), zone).replace(hour=12)
         if self._asks("date", "a `date` at noon", "midnight of its day in the account's zone"):
             self._write_field("date", noon.isoformat())

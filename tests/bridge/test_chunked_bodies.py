@@ -12,7 +12,7 @@ from django.db import close_old_connections
 from django.test import RequestFactory
 
 from bridge.api import api_keys
-from bridge.chunked import WholeBodies
+from bridge.chunked_bodies import WholeBodies
 from bridge.models import ApiKey, WebhookEvent
 from leads.models import Event, Lead
 from tests.bridge.webhooks.test_inbox import path_of

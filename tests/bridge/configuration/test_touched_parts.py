@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from bridge.configuration import document
-from bridge.configuration.parts import EVERYBODY, FOLLOW_UPS, MEETING, touched
+from bridge.configuration.touched_parts import EVERYBODY, FOLLOW_UPS, MEETING, touched
 
 BASE = document.Pipeline(
     slug="solar",

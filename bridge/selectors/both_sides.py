@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from bridge.cards.desired import desired, shown_facts, wanted_tags
 from bridge.cards.plan import Observed, Plan, plan
 from bridge.models import Account, Card, Catalogue
-from bridge.money import written
+from bridge.money_shown import written
 from leads.models import FieldMapping, Lead
 from leads.rulebook import Rulebook
 

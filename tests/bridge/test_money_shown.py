@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.utils import translation
 
-from bridge import money, traits
+from bridge import account_traits, money_shown
 from bridge.kommo.replies import AccountReply
 from bridge.models import AccountPipeline
 
@@ -29,19 +29,19 @@ def test_an_amount_is_in_the_accounts_money_and_the_readers_language(
     account.currency = currency
     account.save()
     with translation.override(language):
-        assert money.written(Decimal(amount), pipeline).replace("\xa0", " ") == written
+        assert money_shown.written(Decimal(amount), pipeline).replace("\xa0", " ") == written
 
 
 @pytest.mark.parametrize(("region", "currency"), [("BR", "BRL"), ("PT", "EUR"), ("US", "USD")])
 def test_until_kommo_has_told_it_is_the_money_of_the_pipelines_country(pipeline, region, currency):
     pipeline.phone_region = region
-    assert money.currency_of(pipeline) == currency
+    assert money_shown.currency_of(pipeline) == currency
 
 
 def test_the_currencies_of_many_pipelines_take_one_query(account, pipeline, django_assert_num_queries):
     with django_assert_num_queries(1):
-        money.learn([pipeline])
-        assert money.currency_of(pipeline) == "BRL"
+        money_shown.learn([pipeline])
+        assert money_shown.currency_of(pipeline) == "BRL"
 
 
 def test_connecting_learns_the_money_of_the_account(account):
@@ -57,8 +57,8 @@ def test_an_account_connected_before_learns_it_once(account):
             return AccountReply(1, "", "", 1, currency="MXN")
 
     account.currency, client = "", Asked()
-    traits.look(account, client)
-    traits.look(account, client)
+    account_traits.look(account, client)
+    account_traits.look(account, client)
     account.refresh_from_db()
     assert (account.currency, client.calls) == ("MXN", 1)
 
@@ -71,4 +71,4 @@ def test_what_is_no_currency_is_not_taken_for_one(said):
 
 def test_a_pipeline_without_an_account_has_money_too(pipeline):
     AccountPipeline.objects.all().delete()
-    assert money.currency_of(pipeline) == "BRL"
+    assert money_shown.currency_of(pipeline) == "BRL"

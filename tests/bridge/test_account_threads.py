@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from bridge import crew as module
-from bridge.crew import Crew
+from bridge import account_threads as module
+from bridge.account_threads import Crew
 
 PATIENCE = 10
 

@@ -8,12 +8,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from bridge import due, tasks
+from bridge import due_work, tasks
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts import renamed_in_kommo
 from bridge.accounts.connection import client_for
-from bridge.configuration import drafts, exporting, revisions, stage_wishes
-from bridge.configuration.stage_wishes import CREATE, RENAME, Wish
+from bridge.configuration import drafts, exporting, revisions, stages_wanted_in_kommo
+from bridge.configuration.stages_wanted_in_kommo import CREATE, RENAME, Wish
 from bridge.models import Account, Card, Catalogue, StageInKommo, Trouble
 from leads import stage_moves
 from leads.models import Lead, Stage
@@ -64,7 +64,7 @@ def live(account, pipeline):
 def test_a_stage_is_made_in_kommo_behind_the_one_before_it_and_bound(account, pipeline, live, kommo):
     publish(pipeline, add(live), {"proposal": Wish(CREATE)})
     assert StageInKommo.objects.get(stage__key="proposal").wished_by == "ada"
-    assert ("bridge.tasks.do_stage_wishes", (account.pk,)) in list(due._stages_in_kommo(now()))
+    assert ("bridge.tasks.do_stage_wishes", (account.pk,)) in list(due_work._stages_in_kommo(now()))
 
     tasks.do_stage_wishes(account.pk)
 
@@ -73,8 +73,8 @@ def test_a_stage_is_made_in_kommo_behind_the_one_before_it_and_bound(account, pi
     before = pipeline.stages.get(key=live.stages[2].key)
     named = Catalogue.objects.get().status(pipeline.kommo_pipeline_id, before.kommo_status_id)["name"]
     assert names[names.index(named) + 1] == "PROPOSTA ENVIADA"
-    assert stage.kommo_status_id and not stage_wishes.accounts_with_wishes()
-    assert list(due._stages_in_kommo(now())) == []
+    assert stage.kommo_status_id and not stages_wanted_in_kommo.accounts_with_wishes()
+    assert list(due_work._stages_in_kommo(now())) == []
 
 
 def test_what_was_made_without_an_answer_is_found_and_not_made_twice(account, pipeline, live, kommo):
@@ -103,7 +103,7 @@ def test_cards_that_waited_for_the_stage_go_on(account, pipeline, live, kommo):
 
 def test_nothing_is_made_that_nobody_agreed_to(account, pipeline, live, kommo):
     publish(pipeline, add(live), {"proposal": Wish(CREATE)}, agreed=False)
-    assert not stage_wishes.accounts_with_wishes()
+    assert not stages_wanted_in_kommo.accounts_with_wishes()
     assert "PROPOSTA ENVIADA" not in in_kommo(kommo, account, pipeline)
 
 
@@ -111,9 +111,9 @@ def test_nothing_is_made_that_nobody_agreed_to(account, pipeline, live, kommo):
 def test_an_account_that_writes_nothing_makes_no_stage_until_it_does(account, pipeline, live, state):
     publish(pipeline, add(live), {"proposal": Wish(CREATE)})
     Account.objects.update(state=state)
-    assert list(due._stages_in_kommo(now())) == []
+    assert list(due_work._stages_in_kommo(now())) == []
     Account.objects.update(state=Account.State.ACTIVE)
-    assert list(due._stages_in_kommo(now()))
+    assert list(due_work._stages_in_kommo(now()))
 
 
 def their_name(account, pipeline, key):
@@ -142,7 +142,7 @@ def test_a_name_that_a_person_gave_in_kommo_meanwhile_stands_and_is_told(account
 
     assert their_name(account, pipeline, "qualified")[1] == "Quente de verdade"
     row = StageInKommo.objects.get(stage=stage)
-    assert (row.wish, row.answer) == ("", stage_wishes.OVERTAKEN)
+    assert (row.wish, row.answer) == ("", stages_wanted_in_kommo.OVERTAKEN)
     [told] = renamed_in_kommo.renamed(account, catalogues.stored(account))
     assert (told.stage, told.before, told.now) == (stage, seen, "Quente de verdade")
 
@@ -152,7 +152,7 @@ def test_a_stage_that_kommo_does_not_have_any_more_is_not_renamed(account, pipel
     publish(pipeline, renamed(live, "qualified", "LEAD QUENTE"), {"qualified": Wish(RENAME, seen)})
     Stage.objects.filter(pk=stage.pk).update(kommo_status_id=999_999)
     tasks.do_stage_wishes(account.pk)
-    assert StageInKommo.objects.get(stage=stage).answer == stage_wishes.GONE
+    assert StageInKommo.objects.get(stage=stage).answer == stages_wanted_in_kommo.GONE
 
 
 def test_a_user_who_may_not_make_stages_stops_nothing_else(account, pipeline, live, kommo):
@@ -166,8 +166,8 @@ def test_a_user_who_may_not_make_stages_stops_nothing_else(account, pipeline, li
     account.refresh_from_db()
     assert account.state == Account.State.ACTIVE
     assert Trouble.objects.get(account=account).subject == Trouble.Subject.STAGES
-    assert stage_wishes.open_ones([account]).exists(), "it is tried again"
-    assert list(due._stages_in_kommo(now())) == [], "and rests until then"
+    assert stages_wanted_in_kommo.open_ones([account]).exists(), "it is tried again"
+    assert list(due_work._stages_in_kommo(now())) == [], "and rests until then"
 
 
 def test_a_rename_in_kommo_is_told_once_and_not_once_it_is_ours_too(account, pipeline, live, kommo):
@@ -197,11 +197,13 @@ def test_another_binding_is_no_rename(account, pipeline, live, kommo):
 
 
 def test_a_wish_lapses_with_what_it_was_about(live, pipeline):
-    wishes = stage_wishes.stored({"proposal": Wish(CREATE), "qualified": Wish(RENAME, "x"), "won": Wish(RENAME, "y")})
-    assert set(stage_wishes.read(wishes, add(live))) == {"proposal", "qualified"}
-    assert set(stage_wishes.read(wishes, live)) == {"qualified"}
+    wishes = stages_wanted_in_kommo.stored(
+        {"proposal": Wish(CREATE), "qualified": Wish(RENAME, "x"), "won": Wish(RENAME, "y")}
+    )
+    assert set(stages_wanted_in_kommo.read(wishes, add(live))) == {"proposal", "qualified"}
+    assert set(stages_wanted_in_kommo.read(wishes, live)) == {"qualified"}
     bound = with_stages(add(live), lambda all: [replace(one, kommo_status_id=one.kommo_status_id or 5) for one in all])
-    assert set(stage_wishes.read(wishes, bound)) == {"qualified"}
+    assert set(stages_wanted_in_kommo.read(wishes, bound)) == {"qualified"}
 
 
 def test_a_draft_that_only_asks_something_of_kommo_is_one(live, pipeline):

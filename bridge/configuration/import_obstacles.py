@@ -6,7 +6,7 @@ from django.db.models import Count
 
 from bridge.configuration import differences, document
 from bridge.configuration.document import Configuration
-from bridge.configuration.problems import Problem
+from bridge.configuration.file_problems import Problem
 from followups import models as followups
 from leads import models as leads
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from bridge import money
+from bridge import money_shown
 from bridge.models import Catalogue
 from followups.models import Enrollment
 from leads import waiting_for_people
@@ -93,4 +93,4 @@ def _share_pipelines(leads: Sequence[Lead]) -> None:
     pipelines: dict[int, Pipeline] = {}
     for lead in leads:
         lead.pipeline = pipelines.setdefault(lead.pipeline_id, lead.pipeline)
-    money.learn(pipelines.values())
+    money_shown.learn(pipelines.values())

@@ -12,10 +12,10 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from bridge import doctor, probing
+from bridge import account_probe, doctor
+from bridge.account_probe import Probe
 from bridge.inbound.probe_lead import NAME
 from bridge.models import Account
-from bridge.probing import Probe
 from kommo_sandbox.options import Options
 from leads.models import Lead
 from tests.bridge.mapped import map_every_type, read_back
@@ -26,7 +26,7 @@ from tests.conftest import drain, record
 def a_clock_that_goes_on(monkeypatch):
     """Where the probe would wait for the next second of Kommo's clock, both clocks go on."""
     with time_machine.travel(timezone.now(), tick=True) as clock:
-        monkeypatch.setattr(probing, "time", SimpleNamespace(time=time.time, sleep=clock.shift))
+        monkeypatch.setattr(account_probe, "time", SimpleNamespace(time=time.time, sleep=clock.shift))
         yield
 
 

@@ -1,7 +1,7 @@
 """What rules have against each other, as who edits them on a page reads it.
 
-The configuration's own words (bridge/configuration/contradictions.py, obstacles.py) speak to who writes its file, by
-its keys and in English. `key` and `rest` may be anything; the first sentence that fits is taken.
+The configuration's own words (bridge/configuration/contradictions.py, import_obstacles.py) speak to who writes its
+file, by its keys and in English. `key` and `rest` may be anything; the first sentence that fits is taken.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.configuration.first_start import differs_from_settings, ensure_account
+from bridge.configuration.account_from_environment import differs_from_settings, ensure_account
 from bridge.models import Account
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from bridge.configuration import matching
+from bridge.configuration import binding_by_name
 from bridge.configuration.connecting import (
     BRIDGE_ID,
     BRIDGE_ID_FIELD,
@@ -101,7 +101,7 @@ def _binding(pipeline: Pipeline, catalogue: Catalogue) -> Binding:
 def _stage(stage: Stage, stages: list[Stage], found: dict[str, Any]) -> Place:
     status = status_of(stage, stages, found)
     open_stage = stage.kind == Stage.Kind.OPEN
-    offered = matching.statuses(found) if open_stage else [status] if status else []
+    offered = binding_by_name.statuses(found) if open_stage else [status] if status else []
     return Place(
         key=f"stage:{stage.pk}",
         ours=stage.name,
@@ -115,12 +115,14 @@ def _stage(stage: Stage, stages: list[Stage], found: dict[str, Any]) -> Place:
 
 
 def _field(mapping: FieldMapping, fields: list[dict[str, Any]]) -> Place:
-    found = matching.field(fields, kept=mapping.kommo_field_id, name=mapping.kommo_field)
+    found = binding_by_name.field(fields, kept=mapping.kommo_field_id, name=mapping.kommo_field)
     fit, new_options = _fit(found, mapping.kommo_field_id), tuple(our_values(mapping))
     if found and not same_kind(mapping.type, found["type"]):
         fit = Fit.WRONG_TYPE
     elif found:
-        _, unknown = matching.options(found, kept=mapping.enum_ids, names=mapping.options, values=list(new_options))
+        _, unknown = binding_by_name.options(
+            found, kept=mapping.enum_ids, names=mapping.options, values=list(new_options)
+        )
         new_options = tuple(unknown)
     fitting = [one for one in fields if same_kind(mapping.type, one["type"])]
     return Place(

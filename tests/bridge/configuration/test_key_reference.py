@@ -8,8 +8,8 @@ import pytest
 from django.core.management import call_command
 
 from bridge.configuration import document
+from bridge.configuration.key_reference import markdown
 from bridge.configuration.records import Record, keys_of
-from bridge.configuration.reference import markdown
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 RECORDS = [one for one in vars(document).values() if isinstance(one, type) and issubclass(one, Record)]

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from bridge.accounts import account_state
 from bridge.accounts.connection import client_for
-from bridge.configuration.addresses import given_by_staff
+from bridge.configuration.account_addresses import given_by_staff
+from bridge.configuration.account_from_environment import begin_as_told, ensure_webhook_secret, take_free_pipelines
 from bridge.configuration.connecting import Connection
-from bridge.configuration.first_start import begin_as_told, ensure_webhook_secret, take_free_pipelines
 from bridge.errors import ConfigurationError
 from bridge.kommo import oauth_tokens
 from bridge.kommo.client import KommoClient

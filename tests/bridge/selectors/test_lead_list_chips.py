@@ -12,8 +12,8 @@ from django.db import connection
 from django.utils import timezone
 
 from bridge.models import Card
-from bridge.selectors import glances, shelves
-from bridge.selectors.shelves import SHELVES, Order
+from bridge.selectors import lead_list_cells, lead_list_chips
+from bridge.selectors.lead_list_chips import SHELVES, Order
 from followups.models import Enrollment
 from leads.interaction_values import Direction, Meeting
 from leads.interaction_values import Message as Said
@@ -126,7 +126,7 @@ def as_listed(key, order):
     """Return the queries of a page of a shelf, as the list asks them."""
     shelf = SHELVES.get(key)
     rows = shelf.narrow(Lead.objects.all(), timezone.now()) if shelf else Lead.objects.all()
-    parts = shelves.parts(rows, shelf, order, Stage.objects.all())
+    parts = lead_list_chips.parts(rows, shelf, order, Stage.objects.all())
     if shelf and shelf.in_order:
         return [rows.order_by(*shelf.in_order)[:200]]
     return [part.order_by(f"-{order.keyset}", "-pk")[:51] for part in parts]
@@ -192,7 +192,7 @@ def test_a_glance_has_the_last_words_the_next_message_and_whom_it_waits_for(lead
 
 def _glances():
     found = list(Lead.objects.select_related("pipeline"))
-    seen = glances.of(found)
+    seen = lead_list_cells.of(found)
     return [(lead, seen[lead.pk]) for lead in found]
 
 
@@ -201,7 +201,7 @@ def test_glances_take_as_many_queries_for_many_leads_as_for_two(leads, django_as
     for many in (2, 7):
         found = list(Lead.objects.select_related("pipeline")[:many])
         with django_assert_num_queries(6):
-            glances.of(found)
+            lead_list_cells.of(found)
 
 
 @pytest.mark.parametrize(
@@ -221,4 +221,4 @@ def test_somebody_is_known_in_kommo_by_their_e_mail_or_else_by_their_name(accoun
         {"id": 8, "name": "Bia Lima"},
     ]
     account.catalogue.save()
-    assert glances.id_of(email, name) == found
+    assert lead_list_cells.id_of(email, name) == found

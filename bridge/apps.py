@@ -14,7 +14,7 @@ class BridgeConfig(AppConfig):
         from django.conf import settings
 
         from bridge import checks, crash_reports, heartbeat, roles, signals, tracing  # noqa: F401  (registers checks, connects the receivers)
-        from bridge.admin import record, zone  # noqa: F401  (connects the receivers)
+        from bridge.admin import admin_time_zone, audit_record  # noqa: F401  (connects the receivers)
         from bridge.errors import ConfigurationError
         from followups import channels
 

@@ -126,9 +126,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
-    "bridge.admin.record.RecordMiddleware",
-    "bridge.admin.second_factor.RequiredMiddleware",
-    "bridge.admin.zone.ZoneMiddleware",
+    "bridge.admin.audit_record.RecordMiddleware",
+    "bridge.admin.second_factor_page.RequiredMiddleware",
+    "bridge.admin.admin_time_zone.ZoneMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 

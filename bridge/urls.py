@@ -11,16 +11,16 @@ from bridge import health, oauth
 from bridge.admin import (
     advanced,
     dashboard,
-    finding,
     invitations,
     registered,  # noqa: F401
     results,
-    second_factor,
+    search_box,
+    second_factor_page,
     shadow,
 )
 from bridge.admin import health as health_page
-from bridge.admin.dashboard import acting
-from bridge.admin.leads import by_card, undoing
+from bridge.admin.dashboard import overview_buttons
+from bridge.admin.leads import by_card, undo_on_lead
 from bridge.api import error_answers
 from bridge.intakes import views as intakes
 from bridge.mcp.views import Mcp
@@ -31,18 +31,18 @@ handler500 = error_answers.server_error
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/overview/live/", admin.site.admin_view(dashboard.live), name="overview-live"),
-    path("admin/overview/<slug:do>/", admin.site.admin_view(acting.act), name="overview-act"),
+    path("admin/overview/<slug:do>/", admin.site.admin_view(overview_buttons.act), name="overview-act"),
     path("admin/health/", admin.site.admin_view(health_page.health), name="health"),
     path("admin/shadow/", admin.site.admin_view(shadow.page), name="shadow"),
     path("admin/results/", admin.site.admin_view(results.page), name="results-page"),
     path("admin/results/weekly/", admin.site.admin_view(results.weekly), name="results-weekly"),
     path("admin/results/<slug:name>/", admin.site.admin_view(results.leads), name="results-leads"),
-    path("admin/leads/undo/", admin.site.admin_view(undoing.page), name="lead-undo"),
+    path("admin/leads/undo/", admin.site.admin_view(undo_on_lead.page), name="lead-undo"),
     path("admin/leads/card/<int:kommo_lead_id>/", admin.site.admin_view(by_card.page), name="lead-by-card"),
     path("admin/advanced/", admin.site.admin_view(advanced.page), name="advanced"),
-    path("admin/second-factor/", admin.site.admin_view(second_factor.page), name="second-factor"),
+    path("admin/second-factor/", admin.site.admin_view(second_factor_page.page), name="second-factor"),
     # In the place of the search for tables that the admin's theme has.
-    path("admin/search/", admin.site.admin_view(finding.page)),
+    path("admin/search/", admin.site.admin_view(search_box.page)),
     path("admin/welcome/<uidb64>/<token>/", invitations.Welcome.as_view(), name="invited"),
     path("admin/language/", set_language, name="set_language"),
     path("admin/setup/", include("bridge.admin.setup.urls")),

@@ -37,7 +37,7 @@ CORE = (
     "tests/leads/test_decisions.py",
     "tests/followups/test_sequences.py",
     "tests/bridge/api/test_interactions.py",
-    "tests/bridge/admin/test_record.py",
+    "tests/bridge/admin/test_audit_record.py",
     "tests/bridge/delivery/test_draining.py",
     "tests/bridge/inbound/test_one_person.py",
     "tests/packages",

@@ -23,7 +23,7 @@ from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 
 from bridge import roles
-from bridge.admin import export, record
+from bridge.admin import audit_record, export
 from bridge.admin.confirm import chosen_action
 
 EXPORT = "_export"
@@ -115,12 +115,12 @@ class StaffAdmin(ModelAdmin):
         chosen = [] if whole_list else list(queryset.filter(pk__in=request.POST.getlist("_selected_action")))
         response: HttpResponse | None = super().response_action(request, queryset, *more, **named)
         # Deleting writes a line for each row itself.
-        if name != "delete_selected" and response is not None and record.did_something(request, response):
+        if name != "delete_selected" and response is not None and audit_record.did_something(request, response):
             if chosen:
-                record.note(request, description, rows=chosen)
+                audit_record.note(request, description, rows=chosen)
             elif whole_list:
                 name = self.opts.verbose_name_plural
-                record.note(request, description, about=f"{name} {record.narrowed_by(request.GET)}")
+                audit_record.note(request, description, about=f"{name} {audit_record.narrowed_by(request.GET)}")
         return response
 
     # --- Buttons of a page, a list or a row
@@ -157,11 +157,13 @@ class StaffAdmin(ModelAdmin):
         return render(request, "admin/press.html", context)
 
     def _record_button(self, request: HttpRequest, action: UnfoldAction, response: Any, object_id: Any) -> None:
-        acted = 300 <= getattr(response, "status_code", 0) < 400 or record.did_something(request, response)
-        if request.method != "POST" or not acted or record.is_noted():
+        acted = 300 <= getattr(response, "status_code", 0) < 400 or audit_record.did_something(request, response)
+        if request.method != "POST" or not acted or audit_record.is_noted():
             return
         row = self.get_object(request, object_id) if object_id else None
-        record.note(request, str(action.description), rows=[row] if row else (), about=str(self.opts.verbose_name))
+        audit_record.note(
+            request, str(action.description), rows=[row] if row else (), about=str(self.opts.verbose_name)
+        )
 
 
 class ReadOnlyAdmin(StaffAdmin):
@@ -190,7 +192,7 @@ class ReadOnlyAdmin(StaffAdmin):
         request.GET = given  # type: ignore[assignment]
         rows = self.get_changelist_instance(request).get_queryset(request)
         name = str(self.opts.verbose_name_plural)
-        record.note(request, f"Took the list out as {asked}", about=f"{name} {record.narrowed_by(given)}")
+        audit_record.note(request, f"Took the list out as {asked}", about=f"{name} {audit_record.narrowed_by(given)}")
         columns = export.columns_of(self.model, self.export_columns, self.export_heads)
         write = export.as_xlsx if asked == "xlsx" else export.as_csv
         reader = export.MACHINE if asked == "csv" else export.Reader.of(self.model, columns)

@@ -25,7 +25,7 @@ from unfold.widgets import (
 )
 
 from bridge import roles
-from bridge.admin import record
+from bridge.admin import audit_record
 
 
 def choices() -> list[tuple[str, Any]]:
@@ -92,7 +92,7 @@ def invite(request: HttpRequest, user: User) -> None:
     else:
         told = gettext("Invitation sent to %(email)s. If it does not arrive, give the person this link: %(link)s")
         messages.success(request, told % {"email": user.email, "link": link})
-    record.note(request, "Invited", rows=[user])
+    audit_record.note(request, "Invited", rows=[user])
 
 
 def link_of(user: User) -> str:

@@ -16,7 +16,7 @@ from django.db.models import DecimalField, Model, QuerySet
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
-from bridge.admin import moments
+from bridge.admin import moments_shown
 from bridge.admin.base import ReadOnlyAdmin, is_id
 
 OLDER, NEWER = "older", "newer"
@@ -120,7 +120,7 @@ def _read(text: str, model: type[Model], column: str) -> Key | None:
         return (int(text), text) if text.isascii() and text.isdigit() and len(text) < 19 else None
     value, _, pk = text.partition("~")
     is_amount = isinstance(model._meta.get_field(column), DecimalField)
-    key = _amount(value) if is_amount else moments.read(value)
+    key = _amount(value) if is_amount else moments_shown.read(value)
     return (key, pk) if key is not None and is_id(model, pk) else None
 
 

@@ -1,5 +1,5 @@
 """Every page of a table: importing this registers them, behind those of the other applications (bridge/urls.py)."""
 
-from bridge.admin import accounts, followups, keys, leads, logs, rules, system, ways
+from bridge.admin import accounts, agent_keys, followups, leads, logs, people_and_jobs, rules, ways
 
-__all__ = ["accounts", "followups", "keys", "leads", "logs", "rules", "system", "ways"]
+__all__ = ["accounts", "agent_keys", "followups", "leads", "logs", "people_and_jobs", "rules", "ways"]

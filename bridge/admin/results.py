@@ -21,7 +21,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.admin.dashboard import charts
 from bridge.models import WeeklyMail
 from bridge.reasons import told
@@ -114,7 +114,7 @@ def weekly(request: HttpRequest) -> HttpResponse:
         kept = {"pipeline": pipeline, "language": language}
         WeeklyMail.objects.update_or_create(user_id=_reader(request), defaults=kept, create_defaults=kept | begun)
         said = _("You get last week's numbers each Monday at 8 h.")
-    record.note(request, said, about=_("results"))
+    audit_record.note(request, said, about=_("results"))
     messages.success(request, said)
     return redirect("results-page")
 

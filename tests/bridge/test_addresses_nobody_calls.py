@@ -61,7 +61,7 @@ def test_who_calls_anything_at_all_is_known():
         # The agent's, the alerts' and the messenger's, by the operator's.
         "followups/signed_calls.py",
         # Our own (tests/bridge/admin/test_ways.py).
-        "bridge/admin/ways/addresses.py",
+        "bridge/admin/ways/intake_addresses.py",
     }  # fmt: skip
 
 

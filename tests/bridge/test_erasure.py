@@ -37,7 +37,7 @@ from django_q.tasks import async_task
 
 from bridge import erasing_here, logs, tasks
 from bridge.accounts import connection as connections
-from bridge.admin.leads.undoing import SALT
+from bridge.admin.leads.undo_on_lead import SALT
 from bridge.api import api_keys
 from bridge.cards import nudge
 from bridge.configuration.connecting import destination_for

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule, Task
 
 from bridge.admin import invitations
-from bridge.admin.rules.frame import ICONS
+from bridge.admin.rules.page_frame import ICONS
 from bridge.api import api_keys
 from bridge.configuration import drafts
 from bridge.intakes import managing_intakes

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from leads.models import JoinedLead
-from tests.bridge.admin.test_reached import pair
+from tests.bridge.admin.test_address_words import pair
 from tests.browser.visits import barriers, fits
 
 __all__ = ["pair"]

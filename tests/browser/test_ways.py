@@ -10,7 +10,7 @@ import requests
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from bridge.admin.ways.guides import GUIDES
+from bridge.admin.ways.intake_guides import GUIDES
 from bridge.intakes import managing_intakes, processing
 from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake

@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from bridge.admin import moments
+from bridge.admin import moments_shown
 from bridge.admin.base import ReadOnlyAdmin, safe
 from bridge.reasons import told
 from leads import optout
@@ -63,7 +63,7 @@ class OptOutAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("opted out at"), ordering="opted_out_at")
     def since(self, row: OptOut) -> SafeString:
-        return moments.cell(row.opted_out_at)
+        return moments_shown.cell(row.opted_out_at)
 
     @admin.display(description=_("reason"))
     def said(self, row: OptOut) -> str:

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from bridge.admin import moments
+from bridge.admin import moments_shown
 from bridge.reasons import told
 from leads.messages_without_words import SHOWN as WORDS_FOR_KINDS
 from leads.models import Lead, Message
@@ -216,7 +216,7 @@ def _key(text: str) -> tuple[datetime, UUID] | None:
     """Return the key a page begins below; None for the newest, and for what is no key."""
     value, _mark, pk = text.partition("~")
     try:
-        at, number = moments.read(value), UUID(pk)
+        at, number = moments_shown.read(value), UUID(pk)
     except ValueError:
         return None
     return (at, number) if at else None

@@ -23,11 +23,11 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from bridge import money_shown
-from bridge.admin.leads import acting, conversation, page, saved_views
-from bridge.admin.leads.asking import InOrder, LeadList, OfResponsible, OnShelf
+from bridge.admin.leads import conversation, page, saved_views, staff_actions
+from bridge.admin.leads.address_words import reached
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.admin.leads.conversation import Page as Talk
-from bridge.admin.leads.reached import reached
+from bridge.admin.leads.list_chips import InOrder, LeadList, OfResponsible, OnShelf
 from bridge.admin.paging import KeysetChangeList, LogAdmin
 from bridge.cards import nudge, outbox
 from bridge.models import Card
@@ -128,7 +128,7 @@ class LeadAdmin(LogAdmin):
         return found
 
     def act(self, request: HttpRequest, lead_id: Any, do: str) -> HttpResponse:
-        return acting.act(request, str(lead_id), do)
+        return staff_actions.act(request, str(lead_id), do)
 
     def conversation(self, request: HttpRequest, lead_id: Any) -> HttpResponse:
         """Answer the newest messages alone, for the page to put in the place of those it shows."""

@@ -13,10 +13,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from bridge.admin import moments
-from bridge.admin.leads import conversation, correcting, same
+from bridge.admin import moments_shown
+from bridge.admin.leads import conversation, correction_dialog, probably_one_person
+from bridge.admin.leads.address_words import KINDS, reached
 from bridge.admin.leads.buttons import buttons, stands_with_people
-from bridge.admin.leads.reached import KINDS, reached
 from bridge.admin.leads.timeline import FILTERS, timeline
 from bridge.api import representation
 from bridge.models import Account, Card, Catalogue
@@ -66,7 +66,7 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
     card: Card | None = getattr(lead, "card", None)
     show = request.GET.get("show", "")
     show = show if show in FILTERS else ""
-    before = moments.read(request.GET.get("before", ""))
+    before = moments_shown.read(request.GET.get("before", ""))
     talk = conversation.page(lead, before=request.GET.get("said", ""))
     return {
         **header(request, lead, talk),
@@ -75,8 +75,8 @@ def context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
         **_alternatives(lead),
         "stays": list(lead.stays.select_related("stage").order_by("-entered_at", "-id")[:12])[::-1],
         "facts": _facts(lead),
-        "doubts": same.doubts(lead),
-        "boxes": correcting.boxes(lead) if request.user.has_perm(OPERATE) and not lead.erased_at else [],
+        "doubts": probably_one_person.doubts(lead),
+        "boxes": correction_dialog.boxes(lead) if request.user.has_perm(OPERATE) and not lead.erased_at else [],
         "talk": talk,
         "said": request.GET.get("said", ""),
         "timeline": timeline(lead, show=show, before=before),

@@ -16,8 +16,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from bridge.admin import record
-from bridge.admin.leads import undoing
+from bridge.admin import audit_record
+from bridge.admin.leads import undo_on_lead
 from bridge.admin.paging import NEWER, OLDER
 from bridge.models import SavedView
 from bridge.models.saved_view import MOST_OF_ONE_PERSON
@@ -136,9 +136,9 @@ def delete(request: HttpRequest, view_id: int) -> HttpResponse:
     kept = {"name": view.name, "query": view.query, "shared": view.is_shared, "owner": view.owner_id}
     view.delete()
     said = _("“%(name)s” is deleted.") % {"name": view.name}
-    record.note(request, said, about=str(SavedView._meta.verbose_name))
+    audit_record.note(request, said, about=str(SavedView._meta.verbose_name))
     what = signing.dumps(kept, salt=SALT)
-    messages.success(request, undoing.with_button(request, said, reverse("admin:leads_view_back"), what))
+    messages.success(request, undo_on_lead.with_button(request, said, reverse("admin:leads_view_back"), what))
     return redirect(LIST)
 
 
@@ -162,7 +162,7 @@ def _own(request: HttpRequest, view_id: int) -> SavedView:
 
 
 def _tell(request: HttpRequest, said: str) -> None:
-    record.note(request, said, about=str(SavedView._meta.verbose_name))
+    audit_record.note(request, said, about=str(SavedView._meta.verbose_name))
     messages.success(request, said)
 
 

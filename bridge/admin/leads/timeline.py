@@ -13,8 +13,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bridge.admin.followups.messages import STATE_COLOURS
-from bridge.admin.leads import conversation, facts, touching
+from bridge.admin.followups.sent_messages import STATE_COLOURS
+from bridge.admin.leads import conversation, event_words, rule_changes_of_lead
 from bridge.admin.leads.conversation import Bubble
 from bridge.models import AgentEvent, Delivery
 from bridge.reasons import told
@@ -173,9 +173,13 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
 
 
 def _rules(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
-    for revision, met in islice(touching.revisions(lead, before=before), SHOWN + 1):
+    for revision, met in islice(rule_changes_of_lead.revisions(lead, before=before), SHOWN + 1):
         more = [(_("revision"), str(revision.number))]
-        more += [(_("what changed for this lead"), ", ".join(touching.name(part, lead) for part in met))] if met else []
+        more += (
+            [(_("what changed for this lead"), ", ".join(rule_changes_of_lead.name(part, lead) for part in met))]
+            if met
+            else []
+        )
         yield Entry(
             at=revision.created_at,
             icon="rule_settings",
@@ -219,9 +223,9 @@ def _of_event(
         title=title,
         actor=_actor(event, colleagues),
         said=said,
-        facts=list(facts.told(data, lead, stage_names)),
+        facts=list(event_words.told(data, lead, stage_names)),
         raw=_json(sent) if sent else "",
-        support=list(facts.for_support(data)),
+        support=list(event_words.for_support(data)),
         tone=tone,
         key=(0, f"{event.pk:020}"),
     )

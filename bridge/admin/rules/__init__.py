@@ -1,5 +1,5 @@
 """The rules staff own: pages to read, prepare, publish and roll back a pipeline's rules, and the single rows below."""
 
-from bridge.admin.rules import pages, rows
+from bridge.admin.rules import pages, stored_rows
 
-__all__ = ["pages", "rows"]
+__all__ = ["pages", "stored_rows"]

@@ -10,14 +10,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bridge.admin.rules import choices, step_results, timelines
-from bridge.admin.rules.fields import columns, records
+from bridge.admin.rules.form_fields import columns, records
 from bridge.admin.rules.forms.conversation import MappingForm
 from bridge.admin.rules.forms.fields import FieldForm, FlowsForm, TagForm
 from bridge.admin.rules.forms.hours import HoursForm
 from bridge.admin.rules.forms.qualification import CriterionForm, ThresholdForm
 from bridge.admin.rules.forms.sequences import SequenceForm, StepForm
 from bridge.admin.rules.forms.stages import PlacesForm, StageForm
-from bridge.admin.rules.keys import free_key
+from bridge.admin.rules.key_from_name import free_key
 from bridge.configuration import document, yaml_file
 from bridge.configuration.stages_wanted_in_kommo import Wish, Wishes
 from bridge.models import StageInKommo

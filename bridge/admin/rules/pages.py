@@ -18,10 +18,10 @@ from django.views.decorators.http import require_POST
 
 from bridge.admin.base import is_id
 from bridge.admin.confirm import is_fresh, question
-from bridge.admin.rules import choices, in_kommo, looking, mistakes, timelines, undoing
+from bridge.admin.rules import choices, form_mistakes, in_kommo, looking_ahead, timelines, undo_publication
 from bridge.admin.rules.editors import EDITORS, Editor, SequenceEditor
-from bridge.admin.rules.frame import ICONS, address, may_change, page, show
-from bridge.admin.rules.mistakes import Mistake
+from bridge.admin.rules.form_mistakes import Mistake
+from bridge.admin.rules.page_frame import ICONS, address, may_change, page, show
 from bridge.configuration import compiling, document, drafts, reevaluation, revisions, sentences
 from bridge.configuration.file_problems import RefusedError
 from bridge.configuration.records import keys_of
@@ -120,18 +120,20 @@ def _edit(request: HttpRequest, row: Pipeline, editor_of: Callable[..., Editor],
         editor = editor_of(draft, request.POST)
         if editor.is_valid():
             wanted = editor.wanted()
-            wrong = mistakes.of_problems(drafts.problems(wanted), editor.forms())
+            wrong = form_mistakes.of_problems(drafts.problems(wanted), editor.forms())
             if not wrong:
                 answer = _keep(request, row, wanted, editor.in_kommo())
                 if answer:
                     return answer
                 wrong = [Mistake(_(OUT_OF_DATE))]
         else:
-            wrong = mistakes.of_forms(editor.forms())
+            wrong = form_mistakes.of_forms(editor.forms())
     else:
         editor = editor_of(draft, None)
     context = editor.context() | {"mistakes": wrong, "editor": editor}
-    return show(request, template, row, editor.key, prepared=draft, looking=looking.addresses(row, request), **context)
+    return show(
+        request, template, row, editor.key, prepared=draft, looking=looking_ahead.addresses(row, request), **context
+    )
 
 
 def _keep(request: HttpRequest, row: Pipeline, wanted: Any, wishes: Wishes | None) -> HttpResponse | None:
@@ -162,7 +164,7 @@ def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
             messages.warning(request, _("The draft or the rules have changed since you looked. Look again."))
             return redirect(request.path)
         except RefusedError as error:
-            wrong = mistakes.of_problems(error.problems, ())
+            wrong = form_mistakes.of_problems(error.problems, ())
     draft = drafts.prepared(row)
     if not draft.is_changed:
         messages.info(request, _("There is no draft: the rules hold as they are."))
@@ -176,10 +178,10 @@ def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
         prepared=draft,
         changes=sentences.changes(draft.live, draft.wanted, kommo.status_names, draft.in_kommo),
         conflicts=sentences.sections_of(draft.conflicts),
-        mistakes=wrong or mistakes.of_problems(drafts.problems(draft.wanted), ()),
+        mistakes=wrong or form_mistakes.of_problems(drafts.problems(draft.wanted), ()),
         # Whoever changes where leads belong is asked about those that are there; nothing is chosen for them.
         decides=not compiling.lead_alike(draft.live, draft.wanted),
-        looking=looking.addresses(row, request),
+        looking=looking_ahead.addresses(row, request),
         in_kommo=in_kommo.told(draft),
         unbound=in_kommo.newly_unbound(draft, kommo),
     )
@@ -227,7 +229,7 @@ def _publish(request: HttpRequest, row: Pipeline) -> HttpResponse:
             "Published as revision %(number)d. %(count)d leads are asked again where they belong, behind live traffic.",
             asked.total,
         ) % {"number": done.number, "count": asked.total}
-    messages.success(request, undoing.told(request, said, done, former=former))
+    messages.success(request, undo_publication.told(request, said, done, former=former))
     return redirect(address("overview", row))
 
 
@@ -257,11 +259,11 @@ def map_one(request: HttpRequest, row: Pipeline) -> HttpResponse:
     if request.method == "POST" and seen:
         try:
             former = revisions.note(row, now=timezone.now())
-            done = looking.map_at_once(row, seen.text, request.POST.get("does", ""), author=request.user)
+            done = looking_ahead.map_at_once(row, seen.text, request.POST.get("does", ""), author=request.user)
             said = _("“%(stage)s” is mapped from now on.") % {"stage": seen.text}
-            messages.success(request, undoing.told(request, said, done, former=former))
+            messages.success(request, undo_publication.told(request, said, done, former=former))
         except RefusedError as error:
-            messages.error(request, " ".join(one.text for one in mistakes.of_problems(error.problems, ())))
+            messages.error(request, " ".join(one.text for one in form_mistakes.of_problems(error.problems, ())))
     return redirect(address("section", row, section="conversation"))
 
 
@@ -327,14 +329,14 @@ def urls() -> list[URLPattern]:
         path(f"{here}silence/", page(silencing.silence), name="rules_silence"),
         path(f"{here}review/", page(review, changes=True), name="rules_review"),
         path(f"{here}discard/", page(discard, changes=True), name="rules_discard"),
-        path(f"{here}undo/", page(require_POST(undoing.page), changes=True), name="rules_undo"),
+        path(f"{here}undo/", page(require_POST(undo_publication.page), changes=True), name="rules_undo"),
         path(f"{here}stop/", page(stop, changes=True), name="rules_stop"),
         path(f"{here}keep-name/", page(in_kommo.keep_name, changes=True), name="rules_keep_name"),
         path(f"{here}map/", page(map_one, changes=True), name="rules_map"),
-        path(f"{here}what-if/", page(looking.what_if), name="rules_what_if"),
-        path(f"{here}timeline/", page(looking.timeline, changes=True), name="rules_timeline"),
-        path(f"{here}holidays/", page(looking.holidays, changes=True), name="rules_holidays"),
-        path(f"{here}parts/", page(looking.parts, changes=True), name="rules_parts"),
+        path(f"{here}what-if/", page(looking_ahead.what_if), name="rules_what_if"),
+        path(f"{here}timeline/", page(looking_ahead.timeline, changes=True), name="rules_timeline"),
+        path(f"{here}holidays/", page(looking_ahead.holidays, changes=True), name="rules_holidays"),
+        path(f"{here}parts/", page(looking_ahead.parts, changes=True), name="rules_parts"),
         path(f"{here}history/", page(history), name="rules_history"),
         path(f"{here}history/<int:number>/", page(revision), name="rules_revision"),
         path(f"{here}history/<int:number>/restore/", page(restore, changes=True), name="rules_restore"),

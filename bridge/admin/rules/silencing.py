@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from bridge.admin.rules.frame import show
+from bridge.admin.rules.page_frame import show
 from bridge.roles import OPERATE
 from leads import pipeline_switch
 from leads.models import Pipeline

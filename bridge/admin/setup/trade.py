@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.admin.setup.page import show, step
 from bridge.admin.setup.steps import Progress
 from bridge.configuration import yaml_file
@@ -116,6 +116,6 @@ def _bring(request: HttpRequest, progress: Progress, text: str) -> HttpResponse:
     done = bring_in(text.encode(), reason="setup")
     assert progress.account is not None, "the step was not guarded"
     take_free_pipelines(progress.account)
-    record.note(request, "Brought rules into force", rows=list(Pipeline.objects.order_by("slug")))
+    audit_record.note(request, "Brought rules into force", rows=list(Pipeline.objects.order_by("slug")))
     messages.success(request, _("The rules hold. Now bind them to Kommo.") if done.changes else _("Nothing changed."))
     return redirect("setup-pipeline")

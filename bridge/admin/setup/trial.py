@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException
 
 from bridge import first_comparison_report
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.admin.setup.forms import TrialForm
 from bridge.admin.setup.page import show, step
 from bridge.admin.setup.steps import Progress
@@ -41,7 +41,7 @@ def trial(request: HttpRequest, progress: Progress) -> HttpResponse:
             form.add_error(None, str(error.detail))
         else:
             lead = Lead.objects.get(pk=lead_id)
-            record.note(request, "Sent a first test message", rows=[lead])
+            audit_record.note(request, "Sent a first test message", rows=[lead])
             return redirect(f"{reverse('setup-trial')}?lead={lead_id}")
     first = pipeline.stages.order_by("rank").first() if pipeline else None
     sent = _sent(request)

@@ -19,7 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from bridge import oauth
 from bridge.accounts import permissions, webhook_subscription
 from bridge.accounts.connection import client_for
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.admin.confirm import asks_again
 from bridge.admin.setup.forms import (
     BindForm,
@@ -32,8 +32,8 @@ from bridge.admin.setup.forms import (
 )
 from bridge.admin.setup.page import go_on, show, step, trouble
 from bridge.admin.setup.steps import Progress
-from bridge.admin.ways import rows
-from bridge.admin.ways.guides import GUIDES
+from bridge.admin.ways import both_ways_page
+from bridge.admin.ways.intake_guides import GUIDES
 from bridge.api import api_keys
 from bridge.configuration import phone_fields, taking_in_accounts
 from bridge.configuration.connecting import Connection, destination_for, find_pipeline
@@ -82,14 +82,14 @@ def connect(request: HttpRequest, progress: Progress) -> HttpResponse:
 def _by_token(request: HttpRequest, account: Account, form: TokenForm) -> HttpResponse:
     given = form.cleaned_data
     taking_in_accounts.with_token(account, base_url=given["base_url"], token=given["token"], now=timezone.now())
-    record.note(request, "Connected by token", rows=[account])
+    audit_record.note(request, "Connected by token", rows=[account])
     messages.success(request, _("Connected to “%(name)s”.") % {"name": account.name})
     return go_on(request, "connect")
 
 
 def _by_consent(request: HttpRequest, account: Account, form: ConsentForm) -> HttpResponse:
     taking_in_accounts.for_consent(account, **form.cleaned_data)
-    record.note(request, "Sent to Kommo's consent page", rows=[account])
+    audit_record.note(request, "Sent to Kommo's consent page", rows=[account])
     return oauth.begin(request, account.pk, back_to=f"{reverse('setup-pipeline')}?account={account.pk}")
 
 
@@ -104,7 +104,7 @@ def pipeline(request: HttpRequest, progress: Progress) -> HttpResponse:
     form = PipelineForm(request.POST if choosing else None, pipelines=chosen, found=found)
     if choosing and form.is_valid():
         _keep_pipelines(ours, form.cleaned_data)
-        record.note(request, "Chose the pipeline in Kommo", rows=ours)
+        audit_record.note(request, "Chose the pipeline in Kommo", rows=ours)
         return go_on(request, "pipeline")
     details = {str(one["id"]): one for one in found}
     return show(request, progress, "pipeline", form=form, details=details, found=found)
@@ -142,7 +142,7 @@ def bind(request: HttpRequest, progress: Progress) -> HttpResponse:
         except BridgeError as error:
             messages.error(request, trouble(error))
             return redirect(request.get_full_path())
-        record.note(
+        audit_record.note(
             request, "Bound stages and fields" + "".join(f"; created {one}" for one in creations), rows=[account]
         )
         _say(request, len(creations), len(report.missing))
@@ -220,7 +220,7 @@ def webhook(request: HttpRequest, progress: Progress) -> HttpResponse:
         else:
             try:
                 Connection(account, client_for(account), create_missing=False, now=timezone.now()).subscribe(url)
-                record.note(request, "Subscribed the webhook", rows=[account])
+                audit_record.note(request, "Subscribed the webhook", rows=[account])
                 messages.success(request, _("Kommo will call the bridge whenever a card changes."))
                 return go_on(request, "webhook")
             except BridgeError as error:
@@ -231,7 +231,7 @@ def webhook(request: HttpRequest, progress: Progress) -> HttpResponse:
 
 @step("ways")
 def ways(request: HttpRequest, progress: Progress) -> HttpResponse:
-    half = rows.ways_in(request)
+    half = both_ways_page.ways_in(request)
     return show(request, progress, "ways", guides=GUIDES.values(), half=half)
 
 
@@ -244,7 +244,7 @@ def key(request: HttpRequest, progress: Progress) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         made = ApiKey(name=form.cleaned_data["name"])
         text = api_keys.issue(made)
-        record.note(request, "Made a key", rows=[made])
+        audit_record.note(request, "Made a key", rows=[made])
         # The page itself shows it: neither a message nor the session may hold it.
         progress = Progress(progress.account)
     held = ApiKey.objects.filter(revoked_at=None).order_by("-created_at")[:10]

@@ -1,5 +1,5 @@
 """Ways in and out: one page for all of them, a page for each, and what the ways in told."""
 
-from bridge.admin.ways import calls, channels, intakes, outgoing
+from bridge.admin.ways import channels, intake_calls, intakes, outgoing_messages
 
-__all__ = ["calls", "channels", "intakes", "outgoing"]
+__all__ = ["channels", "intake_calls", "intakes", "outgoing_messages"]

@@ -20,10 +20,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
-from bridge.admin.ways import rows, standing
+from bridge.admin.ways import both_ways_page, intake_standing
 from bridge.channels import managing_channels, metered_messages, testing_channels
 from bridge.channels.channel_kinds import PLAIN, WAYS
 from bridge.errors import ConfigurationError
@@ -116,7 +116,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return self._page(request, "list", title=_("Ways in and out"), halves=rows.halves(request))
+        return self._page(request, "list", title=_("Ways in and out"), halves=both_ways_page.halves(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Its messages tell by which way they left; one that is not wanted is switched off.
@@ -130,7 +130,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
             raise PermissionDenied
         kind = request.GET.get("kind", "")
         if kind not in WAYS:
-            kinds = [(one.value, one.label, rows.picture_of(one.value)) for one in Channel.Kind]
+            kinds = [(one.value, one.label, both_ways_page.picture_of(one.value)) for one in Channel.Kind]
             return self._page(request, "choose_out", title=_("By what do messages leave?"), kinds=kinds)
         return self._form(request, Channel(kind=kind))
 
@@ -155,11 +155,11 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
                 form.add_error(None, str(error))
             else:
                 testing_channels.prepare(saved)
-                record.note(request, "Made a way out" if is_new else "Changed a way out", rows=[saved])
+                audit_record.note(request, "Made a way out" if is_new else "Changed a way out", rows=[saved])
                 return redirect("admin:bridge_channel_way", saved.pk)
         title = str(channel.get_kind_display())
         return self._page(
-            request, "make_out", title=title, form=form, way=channel, picture=rows.picture_of(channel.kind)
+            request, "make_out", title=title, form=form, way=channel, picture=both_ways_page.picture_of(channel.kind)
         )
 
     @transaction.atomic
@@ -184,8 +184,8 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
             "one_out",
             title=channel.slug,
             way=channel,
-            picture=rows.picture_of(channel.kind),
-            standing=standing.of_channel(channel, timezone.now()),
+            picture=both_ways_page.picture_of(channel.kind),
+            standing=intake_standing.of_channel(channel, timezone.now()),
             settings=[
                 (LABELS[name], settings[name])
                 for name in WAYS[channel.kind].settings
@@ -208,7 +208,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
         elif do in ("on", "off"):
             channel.is_active = do == "on"
             channel.save(update_fields=["is_active"])
-            record.note(request, f"Switched a way out {do}", rows=[channel])
+            audit_record.note(request, f"Switched a way out {do}", rows=[channel])
             messages.success(request, _("Switched on.") if channel.is_active else _("Switched off."))
         else:
             raise Http404

@@ -16,12 +16,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.admin.base import StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again, question
-from bridge.admin.ways import addresses, rows, standing
-from bridge.admin.ways.forms import NewForm, SettingsForm
-from bridge.admin.ways.guides import GUIDES, Guide
+from bridge.admin.ways import both_ways_page, intake_addresses, intake_standing
+from bridge.admin.ways.intake_forms import NewForm, SettingsForm
+from bridge.admin.ways.intake_guides import GUIDES, Guide
 from bridge.intakes import managing_intakes
 from bridge.models import Intake, IntakeCall
 
@@ -51,7 +51,7 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        page = {"title": _("Ways in and out"), "halves": rows.halves(request)}
+        page = {"title": _("Ways in and out"), "halves": both_ways_page.halves(request)}
         return self._page(request, "list", opts=None, **page)
 
     # --- One more
@@ -72,7 +72,7 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
             managing_intakes.set_secret(intake)
             managing_intakes.set_settings(intake, form.keys)
             intake.save()
-            record.note(request, "Made a way in", rows=[intake])
+            audit_record.note(request, "Made a way in", rows=[intake])
             return self._one(request, intake, keys=form.keys)
         return self._page(request, "make", title=guide.name, guide=guide, form=form)
 
@@ -97,12 +97,12 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
                 return asked
             managing_intakes.set_secret(intake)
             intake.save(update_fields=["secret", "secret_hash"])
-            record.note(request, "Made a new address of a way in", rows=[intake])
+            audit_record.note(request, "Made a new address of a way in", rows=[intake])
             messages.success(request, _("A new address: paste it where the old one was, which has ended."))
         elif do in ("on", "off"):
             intake.is_active = do == "on"
             intake.save(update_fields=["is_active"])
-            record.note(request, f"Switched a way in {do}", rows=[intake])
+            audit_record.note(request, f"Switched a way in {do}", rows=[intake])
             messages.success(request, _("Switched on.") if intake.is_active else _("Switched off."))
         else:
             raise Http404
@@ -117,7 +117,7 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
         """Show a way in. The address is a secret too: whoever may not change it does not see it."""
         guide: Guide = GUIDES[intake.kind]
         may_change = self.has_change_permission(request, intake)
-        address = addresses.of(intake, request) if may_change else ""
+        address = intake_addresses.of(intake, request) if may_change else ""
         return self._page(
             request,
             "one",
@@ -135,15 +135,15 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
         calls = IntakeCall.objects.filter(intake=intake).order_by("-received_at").prefetch_related("items__lead")
         return {
             "way": intake,
-            "standing": standing.of(intake),
+            "standing": intake_standing.of(intake),
             "calls": [
-                (call, [(item, rows.what(item.what)) for item in call.items.all()])
+                (call, [(item, both_ways_page.what(item.what)) for item in call.items.all()])
                 for call in calls.defer("body")[:CALLS_SHOWN]
             ],
         }
 
     def _test(self, request: HttpRequest, intake: Intake) -> None:
-        if said := addresses.trouble(addresses.of(intake, request), request):
+        if said := intake_addresses.trouble(intake_addresses.of(intake, request), request):
             text = _("The address does not answer (%(said)s). Is it the one that the internet reaches?")
             messages.error(request, text % {"said": said})
         else:

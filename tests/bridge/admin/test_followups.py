@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge import roles
-from bridge.admin.followups.messages import STATE_COLOURS
+from bridge.admin.followups.sent_messages import STATE_COLOURS
 from followups.models import Attempt, Enrollment
 from followups.schedule import WEEKDAYS
 from leads import interaction_values, interactions

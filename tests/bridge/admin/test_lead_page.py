@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge import roles
-from bridge.admin.leads import acting, timeline
+from bridge.admin.leads import staff_actions, timeline
 from bridge.models import AgentEvent, Card, RulesRevision
 from leads import handoff, stage_moves
 from leads.models import Event, Lead
@@ -297,7 +297,7 @@ def test_whoever_may_only_look_does_nothing(client, lead):
     viewer.user_permissions.add(*Permission.objects.filter(codename__startswith="view_"))
     client.force_login(viewer)
     assert "/do/" not in opened(client, lead).content.decode()
-    for what in acting.ACTIONS:
+    for what in staff_actions.ACTIONS:
         assert do(client, lead, what, stage="qualified", sure="Maria Souza").status_code == 403, what
     assert lead_of().events.filter(actor="staff").count() == 0
 

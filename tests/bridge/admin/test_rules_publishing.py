@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
 
-from bridge.admin.rules.looking import Group
+from bridge.admin.rules.looking_ahead import Group
 from bridge.configuration import drafts
 from bridge.configuration.whatif import Cost, Outlook
 from bridge.models import Reevaluation, RulesDraft, RulesRevision
@@ -94,7 +94,7 @@ def test_who_may_not_see_leads_sees_how_many_and_no_names(pipeline):
 
 def test_what_was_found_so_far_travels_with_the_page_and_only_for_the_same_rules(staff, pipeline, monkeypatch):
     monkeypatch.setattr("leads.reconsideration.PAGE", 1)
-    monkeypatch.setattr("bridge.admin.rules.looking.LOOK_FOR", timezone.timedelta(0))
+    monkeypatch.setattr("bridge.admin.rules.looking_ahead.LOOK_FOR", timezone.timedelta(0))
     for number in range(3):
         record(pipeline, f"+558199999000{number}", qualification_score=72, context=SCORED["context"])
     threshold(staff, pipeline, 80)

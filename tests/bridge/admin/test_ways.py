@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from bridge.admin.ways.guides import GUIDES
+from bridge.admin.ways.intake_guides import GUIDES
 from bridge.intakes import managing_intakes, processing
 from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake, IntakeCall

@@ -9,7 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bridge.admin.rules.fields import (
+from bridge.admin.rules.form_fields import (
     RecordForm,
 )
 from bridge.configuration import document

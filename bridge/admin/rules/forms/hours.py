@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bridge.admin.rules import choices, places
-from bridge.admin.rules.fields import (
+from bridge.admin.rules import choices, country_choices
+from bridge.admin.rules.form_fields import (
     DurationField,
     Labelled,
     LinesField,
@@ -144,11 +144,11 @@ class HoursForm(Labelled):
         super().__init__(*args, **kwargs)
         region, country = (str(self[name].value() or "") for name in ("phone_region", "holidays_country"))
         offered: dict[str, Any] = {
-            "time_zone": places.zones(region),
-            "locale": places.locales(str(self.initial.get("locale") or "")),
-            "phone_region": places.phone_regions(),
-            "holidays_country": [("", _("no holidays are kept")), *places.countries()],
-            "holidays_subdivision": [("", _("the whole country")), *places.states(country)],
+            "time_zone": country_choices.zones(region),
+            "locale": country_choices.locales(str(self.initial.get("locale") or "")),
+            "phone_region": country_choices.phone_regions(),
+            "holidays_country": [("", _("no holidays are kept")), *country_choices.countries()],
+            "holidays_subdivision": [("", _("the whole country")), *country_choices.states(country)],
         }
         for name, choices_of in offered.items():
             self.fields[name].choices = choices_of  # type: ignore[attr-defined]
@@ -156,17 +156,17 @@ class HoursForm(Labelled):
     @property
     def next_holidays(self) -> list[tuple[str, str]]:
         country, state = (str(self[name].value() or "") for name in ("holidays_country", "holidays_subdivision"))
-        return places.next_holidays(country, state, today=timezone.localdate())
+        return country_choices.next_holidays(country, state, today=timezone.localdate())
 
     @property
     def usual_country(self) -> str:
         """Return the country whose holidays are offered while none are kept: the one that phones are of."""
         region = str(self["phone_region"].value() or "")
-        return region if region in dict(places.countries()) and not self["holidays_country"].value() else ""
+        return region if region in dict(country_choices.countries()) and not self["holidays_country"].value() else ""
 
     @property
     def usual_country_name(self) -> str:
-        return dict(places.countries()).get(self.usual_country, "")
+        return dict(country_choices.countries()).get(self.usual_country, "")
 
     @classmethod
     def initial_of(cls, said: document.Pipeline) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bridge.admin.rules import choices
-from bridge.admin.rules.fields import (
+from bridge.admin.rules.form_fields import (
     Labelled,
     RecordForm,
     StageField,

@@ -12,14 +12,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bridge.admin.rules import choices
-from bridge.admin.rules.fields import (
+from bridge.admin.rules.form_fields import (
     DurationField,
     Labelled,
     RecordForm,
     StageField,
     columns,
 )
-from bridge.admin.rules.keys import free_key
+from bridge.admin.rules.key_from_name import free_key
 from bridge.configuration import document
 from followups import text_chips, texts
 from followups.models import Sequence as SequenceRow

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from bridge.accounts.renamed_in_kommo import Renamed
 from bridge.admin.rules.choices import Kommo
-from bridge.admin.rules.fields import (
+from bridge.admin.rules.form_fields import (
     Labelled,
     RecordForm,
     StageField,

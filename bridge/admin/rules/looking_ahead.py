@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bridge.admin.rules import places, timelines
+from bridge.admin.rules import country_choices, timelines
 from bridge.admin.rules.editors import EDITORS, SequenceEditor
 from bridge.admin.rules.forms.hours import HoursForm
 from bridge.configuration import compiling, document, drafts, revisions, whatif
@@ -161,7 +161,7 @@ def _reading(said: str, facts: Mapping[str, Any], *, is_reminder: bool) -> dict[
 def holidays(request: HttpRequest, row: Pipeline) -> HttpResponse:
     """Answer with the states of the country that is chosen, and its next holidays."""
     data = request.POST.copy()
-    if data.get("holidays_subdivision", "") not in dict(places.states(data.get("holidays_country", ""))):
+    if data.get("holidays_subdivision", "") not in dict(country_choices.states(data.get("holidays_country", ""))):
         data["holidays_subdivision"] = ""
     form = HoursForm(data, initial=HoursForm.initial_of(drafts.prepared(row).wanted))
     return render(request, "admin/rules/holidays.html", {"form": form, "may_change": True, "row": row})

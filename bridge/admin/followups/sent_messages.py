@@ -17,7 +17,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
-from bridge.admin import moments
+from bridge.admin import moments_shown
 from bridge.admin.base import ReadOnlyAdmin, Tones, safe
 from bridge.reasons import told
 from followups.models import Attempt, Sequence
@@ -63,11 +63,11 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("created at"), ordering="created_at")
     def when(self, attempt: Attempt) -> SafeString:
-        return moments.cell(attempt.created_at)
+        return moments_shown.cell(attempt.created_at)
 
     @admin.display(description=_("answered"), ordering="answered_at")
     def answered(self, attempt: Attempt) -> SafeString:
-        return moments.cell(attempt.answered_at)
+        return moments_shown.cell(attempt.answered_at)
 
     @display(description=_("lead"), ordering="enrollment__lead__name", header=True)
     def who(self, attempt: Attempt) -> tuple[str, str]:

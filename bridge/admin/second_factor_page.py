@@ -21,9 +21,9 @@ from unfold.forms import AuthenticationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from bridge import second_factor
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.admin.confirm import asks_again
-from bridge.admin.whereabouts import is_for_the_admin
+from bridge.admin.is_admin_request import is_for_the_admin
 from bridge.attempt_counter import count
 from bridge.client_address import client_address
 
@@ -127,12 +127,12 @@ def page(request: HttpRequest) -> HttpResponse:
         codes = second_factor.renew_recovery_codes(user)
     elif do == "off":
         second_factor.reset([user])
-        record.note(request, "Gave up the second factor", rows=[user])
+        audit_record.note(request, "Gave up the second factor", rows=[user])
         if not settings.ADMIN_REQUIRE_SECOND_FACTOR:
             messages.success(request, _("From now on your password alone opens this."))
         return redirect("second-factor")
     if codes:
-        record.note(request, f"Second factor: {do}", rows=[user])
+        audit_record.note(request, f"Second factor: {do}", rows=[user])
     factor = second_factor.of(user)
     setting_up = begun if factor is None else None
     context = {

@@ -17,7 +17,7 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 
-from bridge.admin.whereabouts import is_for_the_admin
+from bridge.admin.is_admin_request import is_for_the_admin
 
 # Rows whose text is a person's name or phone.
 NAMED_AFTER_PEOPLE = frozenset(

@@ -9,7 +9,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from bridge.admin.ways.guides import GUIDES, Guide
+from bridge.admin.ways.intake_guides import GUIDES, Guide
 from bridge.intakes import managing_intakes
 from bridge.models import Intake
 

@@ -26,7 +26,7 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from bridge.admin.base import ReadOnlyAdmin, Tones, safe
-from bridge.admin.followups.messages import STATE_COLOURS
+from bridge.admin.followups.sent_messages import STATE_COLOURS
 from bridge.reasons import told
 from followups import staff_actions
 from followups.enrollment_story import Coming, coming, story

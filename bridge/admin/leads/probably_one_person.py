@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from bridge.admin.base import ReadOnlyAdmin
-from bridge.admin.leads.reached import of_key
+from bridge.admin.leads.address_words import of_key
 from bridge.models import Card
 from leads import joining
 from leads.models import Lead, ProbablySame

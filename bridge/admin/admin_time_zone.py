@@ -13,7 +13,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from bridge.admin.whereabouts import is_for_the_admin
+from bridge.admin.is_admin_request import is_for_the_admin
 from leads.models import Pipeline
 
 CACHE_KEY = "admin-zone"

@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bridge.admin.ways import standing
-from bridge.admin.ways.guides import GUIDES
-from bridge.admin.ways.standing import Standing
+from bridge.admin.ways import intake_standing
+from bridge.admin.ways.intake_guides import GUIDES
+from bridge.admin.ways.intake_standing import Standing
 from bridge.models import Channel, Intake, IntakeCall, Outgoing
 
 # Among so many of the newest calls the last one of each way is looked for; an older one is told by its time alone.
@@ -59,7 +59,7 @@ def ways_in(request: HttpRequest) -> Half | None:
             kind=GUIDES[intake.kind].name,
             picture=GUIDES[intake.kind].picture,
             whose=str(intake.pipeline or _("the default pipeline")),
-            standing=standing.of(intake),
+            standing=intake_standing.of(intake),
             last_at=intake.heard_at,
             last=last.get(intake.pk, ""),
             url=reverse("admin:bridge_intake_way", args=[intake.pk]),
@@ -91,7 +91,7 @@ def ways_out(request: HttpRequest) -> Half | None:
             kind=str(channel.get_kind_display()),
             picture=picture_of(channel.kind),
             whose=str(channel.pipeline or _("the default pipeline")),
-            standing=standing.of_channel(channel, timezone.now()),
+            standing=intake_standing.of_channel(channel, timezone.now()),
             last_at=channel.sent_at,
             last=_("%(count)d waiting") % {"count": waiting[channel.pk]} if waiting.get(channel.pk) else "",
             url=reverse("admin:bridge_channel_way", args=[channel.pk]),

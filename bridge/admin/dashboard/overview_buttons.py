@@ -14,10 +14,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from bridge.accounts import account_state
-from bridge.admin import record
-from bridge.admin.leads import undoing
-from bridge.admin.leads.acting import NotDoneError
+from bridge.admin import audit_record
+from bridge.admin.leads import undo_on_lead
 from bridge.admin.leads.buttons import stands_with_people
+from bridge.admin.leads.staff_actions import NotDoneError
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.delivery import handoff_notes
@@ -44,7 +44,7 @@ def act(request: HttpRequest, do: str) -> HttpResponse:
     try:
         said = ACTIONS[do](request, request.POST)
         # Without the button that takes it back.
-        record.note(request, said.partition(" <form")[0], about=_("overview"))
+        audit_record.note(request, said.partition(" <form")[0], about=_("overview"))
         messages.success(request, said)
     except NotDoneError as error:
         messages.warning(request, str(error))
@@ -66,10 +66,10 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
         words = {"lead": lead, "stage": lead.stage}
         raise NotDoneError(_("%(lead)s stands in %(stage)s: say on the lead's page where it goes.") % words)
     reason = f"resumed by {request.user}"
-    before = undoing.standing(lead)
+    before = undo_on_lead.standing(lead)
     if handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         done = _("The agent answers again.")
-        return undoing.told(request, done, do="resume", lead_id=lead.pk, before=before)
+        return undo_on_lead.told(request, done, do="resume", lead_id=lead.pk, before=before)
     return _("The agent answers already.")
 
 

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from bridge.admin.leads.reached import reached
+from bridge.admin.leads.address_words import reached
 from leads import pipeline_switch
 from leads.addresses import parse
 from leads.interaction_values import Direction, Interaction, Message

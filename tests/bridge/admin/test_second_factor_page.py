@@ -19,7 +19,7 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 
 from bridge import roles, second_factor
-from bridge.admin.second_factor import MOST_LOGINS_A_MINUTE
+from bridge.admin.second_factor_page import MOST_LOGINS_A_MINUTE
 from bridge.api import api_keys
 from bridge.models import ApiKey, SecondFactor
 from tests.bridge.admin.people import PASSWORD, client_of

@@ -11,7 +11,7 @@ from django.core import signing
 from django.urls import reverse
 from django.utils import timezone
 
-from bridge.admin.leads.undoing import TRACES, UNDOES
+from bridge.admin.leads.undo_on_lead import TRACES, UNDOES
 from leads import handoff, optout, stage_moves
 from leads.models import Lead
 from tests.bridge.admin.people import client_of

@@ -14,9 +14,9 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.admin.confirm import question
-from bridge.admin.leads import correcting, undoing
+from bridge.admin.leads import correction_dialog, undo_on_lead
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.cards import nudge, outbox
 from bridge.errors import KommoError
@@ -57,12 +57,12 @@ def act(request: HttpRequest, lead_id: str, do: str) -> HttpResponse:
     try:
         if lead.erased_at and do != "erase":
             raise NotDoneError(_("The person was erased: nothing more is done about them."))
-        before = undoing.standing(lead)
+        before = undo_on_lead.standing(lead)
         said = str(doing.service(request, lead))
         # It may be another one by now, with which it was joined.
         lead_id = str(lead_id if Lead.objects.filter(pk=lead.pk).exists() else _joined_with(lead_id).pk)
-        record.note(request, said, rows=[Lead.objects.get(pk=lead_id)])
-        messages.success(request, undoing.told(request, said, do=do, lead_id=lead_id, before=before))
+        audit_record.note(request, said, rows=[Lead.objects.get(pk=lead_id)])
+        messages.success(request, undo_on_lead.told(request, said, do=do, lead_id=lead_id, before=before))
     except NotDoneError as error:
         messages.warning(request, str(error))
     return redirect("admin:leads_lead_change", lead_id)
@@ -165,8 +165,8 @@ def _give_back_to(stage: Stage, lead: Lead, reason: str) -> str:
 
 def _correct(request: HttpRequest, lead: Lead) -> str:
     try:
-        facts = correcting.read(request.POST)
-    except correcting.UnreadableError as error:
+        facts = correction_dialog.read(request.POST)
+    except correction_dialog.UnreadableError as error:
         raise NotDoneError(str(error)) from error
     if not staff_corrections.correct(lead, facts, user=request.user.get_username(), now=timezone.now()):
         raise NotDoneError(_("Nothing was changed."))

@@ -13,7 +13,7 @@ from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import display
 
 from bridge.admin.base import AdvancedAdmin, RawRulesAdmin
-from bridge.admin.rules import frame, pages
+from bridge.admin.rules import page_frame, pages
 from leads.models import (
     Criterion,
     FieldMapping,
@@ -74,7 +74,9 @@ class PipelineAdmin(RawRulesAdmin):
     @admin.display(description=_("rules"))
     def rules(self, pipeline: Pipeline) -> SafeString:
         return format_html(
-            '<a class="text-primary-600 font-medium" href="{}">{}</a>', frame.address("overview", pipeline), _("Rules")
+            '<a class="text-primary-600 font-medium" href="{}">{}</a>',
+            page_frame.address("overview", pipeline),
+            _("Rules"),
         )
 
 

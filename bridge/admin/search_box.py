@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bridge.admin.navigation import sidebar
-from bridge.admin.rules.frame import ICONS
+from bridge.admin.rules.page_frame import ICONS
 from bridge.configuration import sentences
 from bridge.roles import EXPORT
 from bridge.selectors import finding_leads

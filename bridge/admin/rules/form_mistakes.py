@@ -10,7 +10,7 @@ from django.forms import BaseForm, BaseFormSet
 from django.forms.utils import ErrorList
 
 from bridge import reasons
-from bridge.admin.rules.fields import RecordForm
+from bridge.admin.rules.form_fields import RecordForm
 from bridge.configuration.file_problems import Problem
 
 # What a problem calls a key that has another box in the form.

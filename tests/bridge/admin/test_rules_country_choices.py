@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from django.utils import translation
 
-from bridge.admin.rules import places
+from bridge.admin.rules import country_choices
 from bridge.configuration import drafts
 from tests.bridge.admin.rules_editing import edit, errors, page, publish
 
@@ -17,30 +17,34 @@ CHRISTMAS = date(2026, 12, 25)
 @pytest.mark.parametrize(("language", "name"), [("pt-br", "Alemanha"), ("es", "Alemania"), ("en", "Germany")])
 def test_countries_have_the_names_of_the_readers_language(language, name):
     with translation.override(language):
-        assert dict(places.countries())["DE"] == name
-        assert dict(places.phone_regions())["DE"] == f"{name} (+49)"
+        assert dict(country_choices.countries())["DE"] == name
+        assert dict(country_choices.phone_regions())["DE"] == f"{name} (+49)"
 
 
 def test_the_zones_of_the_country_come_first_by_their_cities():
-    (_name, near), (_others, far) = places.zones("BR")
+    (_name, near), (_others, far) = country_choices.zones("BR")
     assert ("America/Sao_Paulo", "Sao Paulo") in near
     assert ("Europe/Berlin", "Europe/Berlin") in far and "America/Sao_Paulo" not in dict(far)
 
 
 def test_an_amount_is_shown_as_each_way_to_write_it():
-    told = dict(places.locales("nb_NO"))
+    told = dict(country_choices.locales("nb_NO"))
     assert told["pt_BR"].endswith("1.234,50") and told["en_US"].endswith("1,234.50") and "nb_NO" in told
 
 
 def test_the_next_holidays_are_those_of_the_country_and_its_state():
-    days = places.next_holidays("BR", "", today=date(2026, 12, 1))
-    assert len(days) == places.NEXT_HOLIDAYS
+    days = country_choices.next_holidays("BR", "", today=date(2026, 12, 1))
+    assert len(days) == country_choices.NEXT_HOLIDAYS
     with translation.override("en"):
-        assert "Natal" in {name for _day, name in places.next_holidays("BR", "", today=CHRISTMAS)}
-    assert places.next_holidays("BR", "SP", today=date(2026, 7, 1)) != places.next_holidays(
+        assert "Natal" in {name for _day, name in country_choices.next_holidays("BR", "", today=CHRISTMAS)}
+    assert country_choices.next_holidays("BR", "SP", today=date(2026, 7, 1)) != country_choices.next_holidays(
         "BR", "", today=date(2026, 7, 1)
     )
-    assert places.next_holidays("", "", today=CHRISTMAS) == places.next_holidays("BR", "XX", today=CHRISTMAS) == []
+    assert (
+        country_choices.next_holidays("", "", today=CHRISTMAS)
+        == country_choices.next_holidays("BR", "XX", today=CHRISTMAS)
+        == []
+    )
 
 
 def test_where_no_holidays_are_kept_those_of_the_phones_are_one_click(staff, pipeline):

@@ -14,15 +14,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bridge.admin.leads.undoing import with_button
-from bridge.admin.rules import mistakes
-from bridge.admin.rules.frame import address
+from bridge.admin.leads.undo_on_lead import with_button
+from bridge.admin.rules import form_mistakes
+from bridge.admin.rules.page_frame import address
 from bridge.configuration import reevaluation, revisions
 from bridge.configuration.file_problems import RefusedError
 from bridge.models import Reevaluation, RulesRevision
 from leads.models import Pipeline
 
-SALT = "bridge.admin.rules.undoing"
+SALT = "bridge.admin.rules.undo_publication"
 
 
 def told(request: HttpRequest, said: str, done: RulesRevision, *, former: RulesRevision) -> str:
@@ -45,7 +45,7 @@ def page(request: HttpRequest, row: Pipeline) -> HttpResponse:
     try:
         is_back = revisions.take_back(done, former=former, author=request.user, now=now)
     except RefusedError as error:
-        messages.error(request, " ".join(one.text for one in mistakes.of_problems(error.problems, ())))
+        messages.error(request, " ".join(one.text for one in form_mistakes.of_problems(error.problems, ())))
         return redirect(address("overview", row))
     if not is_back:
         messages.warning(request, _("Not undone: the rules or their draft have been changed since."))

@@ -22,12 +22,12 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from bridge.admin import record
+from bridge.admin import audit_record
 from bridge.roles import OPERATE
 from leads import handoff, optout, stage_moves
 from leads.models import Lead, Stage
 
-SALT = "bridge.admin.leads.undoing"
+SALT = "bridge.admin.leads.undo_on_lead"
 # Of what a deed leaves behind: by this is seen whether anything has happened since.
 TRACES = {
     "move": ("stage_id", "stage_set_at"),
@@ -85,7 +85,7 @@ def page(request: HttpRequest) -> HttpResponse:
         messages.warning(request, _("Not undone: the lead has gone on since."))
     elif UNDOES[kept["do"]](lead, kept["before"], reason, timezone.now()):
         said = _("Undone.")
-        record.note(request, said, rows=[lead])
+        audit_record.note(request, said, rows=[lead])
         messages.success(request, said)
     return redirect("admin:leads_lead_change", lead.pk)
 

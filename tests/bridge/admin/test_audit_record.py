@@ -9,7 +9,7 @@ from django.test import RequestFactory
 from django.urls import reverse
 
 from bridge import roles
-from bridge.admin.record import RecordMiddleware
+from bridge.admin.audit_record import RecordMiddleware
 from bridge.models import WebhookEvent
 from leads.models import Lead
 from tests.bridge.admin.people import client_of

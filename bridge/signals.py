@@ -20,7 +20,7 @@ from bridge.channels.followups_by_channel import ByTheirChannels
 from bridge.delivery import handoff_note_texts, handoff_notes
 from bridge.inbound import cards_of_joined_leads, newly_shown_facts, people_on_cards, stages_bound_later
 from bridge.models import Account, Card
-from followups import channels, enrollment, lead_for_agent
+from followups import channels, lead_for_agent, stopping, who_may_be_written_to
 from followups.attempt_outcomes import followups_sent
 from leads import address_owners, announcements, may_speak, silenced_pipelines, untold_messages
 from leads.announcements import Saved
@@ -113,7 +113,7 @@ def tags_changed(lead: Lead, before: Collection[str], after: Collection[str], no
     """A tag may be what makes a lead the agent's, or somebody else's."""
     was = may_speak.unserved_with(lead, before)
     if why := may_speak.unserved_with(lead, after):
-        enrollment.stop(lead, why, now=now)
+        stopping.stop(lead, why, now=now)
     elif was and not lead.in_handoff:
         agent_events.tell(lead, agent_events.RESUMED, now=now, reason="the agent serves this lead from now on")
 
@@ -136,7 +136,7 @@ def staff_wanted(lead: Lead, reason: str, now: datetime, **_: object) -> None:
         nudge.send_on_commit(account_id)
 
 
-@receiver(enrollment.vetoes_wanted)
+@receiver(who_may_be_written_to.vetoes_wanted)
 def object_to_followups(lead_ids: Collection[UUID], **_: object) -> dict[UUID, str]:
     """Nobody is written to whose card staff have deleted or let go; what follow-ups cannot know themselves."""
     lost = Card.objects.filter(lead_id__in=lead_ids, state__in=[Card.State.GONE, Card.State.CLOSED])

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from common.statements import insert, update
-from followups import enrollment, sequence_versions, unreachable_numbers
+from followups import enrollment, sequence_versions, stopping, unreachable_numbers
 from followups.channels import Gone, Outcome, Result
 from followups.models import Attempt, Enrollment
 from leads import optout
@@ -91,7 +91,7 @@ def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[E
         data["text"] = attempt.text
     if attempt.text != asked:
         data["asked_to_say"] = asked
-    note = enrollment.note(one, f"{reason}: {result.reason}" if result.reason else reason, at, **data)
+    note = stopping.note(one, f"{reason}: {result.reason}" if result.reason else reason, at, **data)
     note.data["step"] = attempt.step
     events.append(note)
     if result.outcome is Outcome.UNREACHABLE:
@@ -112,8 +112,8 @@ def _never_again(lead: Lead, result: Result, at: datetime) -> None:
             optout.keep(lead, by=Lead.Actor.AGENT, reason="", at=at)
         return
     unreachable_numbers.note(lead, result.reason, is_certain=result.gone is Gone.INVALID, now=at)
-    enrollment.stop(lead, result.reason, now=at)
-    enrollment.stop_elsewhere(lead, result.reason, now=at)
+    stopping.stop(lead, result.reason, now=at)
+    stopping.stop_elsewhere(lead, result.reason, now=at)
 
 
 def _move_on(one: Enrollment, outcome: Outcome, at: datetime) -> None:

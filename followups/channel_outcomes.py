@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from followups import attempt_outcomes, enrollment
+from followups import attempt_outcomes, stopping
 from followups.channels import Gone, Outcome, Result
 from followups.models import Attempt
 from leads.models import Event
@@ -38,7 +38,7 @@ def _take_back(attempt: Attempt, reason: str, now: datetime) -> None:
     one.complete = False
     one.save(update_fields=["complete"])
     words = f"step {attempt.step} of {one.sequence}: {LATE}: {reason}"
-    note = enrollment.note(one, words, now, attempt_id=str(attempt.pk), outcome=str(Outcome.NOT_DELIVERED))
+    note = stopping.note(one, words, now, attempt_id=str(attempt.pk), outcome=str(Outcome.NOT_DELIVERED))
     note.data["step"] = attempt.step
     Event.objects.bulk_create([note])
 

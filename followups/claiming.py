@@ -17,7 +17,18 @@ from django.db import DatabaseError, transaction
 from django.db.models import QuerySet, prefetch_related_objects
 
 from common.statements import Select, insert, update
-from followups import channels, distance_between_pipelines, enrollment, next_step, schedule, sequence_versions, texts
+from followups import (
+    channels,
+    distance_between_pipelines,
+    enrollment,
+    giving_up,
+    next_step,
+    schedule,
+    sequence_versions,
+    stopping,
+    texts,
+    who_may_be_written_to,
+)
 from followups.models import Attempt, Enrollment
 from followups.sequence_versions import SequencePlan
 from leads import silenced_pipelines
@@ -82,10 +93,10 @@ class _Batch:
 
     def __init__(self, holder: str, now: datetime, rows: Sequence[Enrollment]) -> None:
         self._holder, self._now = holder, now
-        self._vetoes = enrollment.vetoes([one.lead for one in rows])
+        self._vetoes = who_may_be_written_to.vetoes([one.lead for one in rows])
         self._begun_unsaid = _begun_unsaid(rows)
         self._near = distance_between_pipelines.of(
-            [one.lead for one in rows if one.purpose == enrollment.UNANSWERED], now
+            [one.lead for one in rows if one.purpose == who_may_be_written_to.UNANSWERED], now
         )
         self.attempts: list[Attempt] = []
         self._settled: list[Attempt] = []
@@ -111,15 +122,17 @@ class _Batch:
             # Whoever waits keeps their place, and a step that grows stale meanwhile is stale.
             one.held, one.next_reason = True, enrollment.SWITCHED_OFF
             self._moved.append(one)
-        elif reason := self._vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan):
-            enrollment.cancel([one], reason, now=now)
-        elif one.meeting_starts_at != (one.lead.meeting_starts_at if one.purpose == enrollment.MEETING else None):
-            enrollment.cancel([one], "the meeting was moved", now=now)
-            enrollment.enroll(one.lead, enrollment.MEETING, now=now)
+        elif reason := self._vetoes.get(one.lead_id) or who_may_be_written_to.why_not(one.lead, one.sequence, plan):
+            stopping.cancel([one], reason, now=now)
+        elif one.meeting_starts_at != (
+            one.lead.meeting_starts_at if one.purpose == who_may_be_written_to.MEETING else None
+        ):
+            stopping.cancel([one], "the meeting was moved", now=now)
+            enrollment.enroll(one.lead, who_may_be_written_to.MEETING, now=now)
         elif one.pk in self._begun_unsaid:
-            enrollment.cancel([one], BEGUN_UNSAID, now=now)
+            stopping.cancel([one], BEGUN_UNSAID, now=now)
         elif one.step > len(plan.steps):
-            enrollment.give_up(one, plan, now)
+            giving_up.give_up(one, plan, now)
         elif one.meeting_starts_at and one.meeting_starts_at <= now:
             self._miss(one, plan, "the meeting had begun")
         elif schedule.is_too_late(_due_at_first(one, now), now, next_step.max_lateness(one, plan)):
@@ -146,7 +159,7 @@ class _Batch:
     def _put_off_to_hours(self, one: Enrollment, plan: SequencePlan) -> None:
         allowed = next_step.next_allowed(one, plan, self._now)
         if allowed is None:
-            enrollment.cancel([one], "the hours allow no messages at all", now=self._now)
+            stopping.cancel([one], "the hours allow no messages at all", now=self._now)
         elif one.meeting_starts_at and allowed.at >= one.meeting_starts_at:
             self._miss(one, plan, TOO_LATE)
         elif why := next_step.left_out(one, plan, allowed.at, is_moved=True):
@@ -172,7 +185,7 @@ class _Batch:
         attempt = Attempt(enrollment=one, step=step, state=state, reason=reason, due_at=due_at)
         attempt.created_at = attempt.ended_at = self._now
         self._settled.append(attempt)
-        note = enrollment.note(one, f"step {step} {state.value}: {reason}", self._now, outcome=str(state))
+        note = stopping.note(one, f"step {step} {state.value}: {reason}", self._now, outcome=str(state))
         note.data["step"] = step
         self._events.append(note)
 
@@ -183,7 +196,7 @@ class _Batch:
             text = texts.render(words, texts.facts_of(one.lead, at=self._now))
         except texts.BrokenTextError as error:
             # Checked when it was saved; what breaks on this lead alone must not hold the others.
-            enrollment.cancel([one], f"the text of step {one.step} is broken: {error}", now=self._now)
+            stopping.cancel([one], f"the text of step {one.step} is broken: {error}", now=self._now)
             return
         if not text:
             self._settle(one, plan, Attempt.State.SKIPPED, "its text has nothing to say to this lead")
@@ -214,7 +227,7 @@ def _begun_unsaid(rows: Sequence[Enrollment]) -> set[int]:
 
     Their story was told to nobody, and its end must not be the first that a person hears.
     """
-    doubtful = [one for one in rows if one.purpose == enrollment.UNANSWERED and not one.complete]
+    doubtful = [one for one in rows if one.purpose == who_may_be_written_to.UNANSWERED and not one.complete]
     mute = {pk for pk in {one.lead.pipeline_id for one in doubtful} if channels.why_mute(pk)}
     doubtful = [one for one in doubtful if one.lead.pipeline_id not in mute]
     if not doubtful:
@@ -242,7 +255,7 @@ def claim_retries(holder: str, now: datetime, *, acts_once: bool, limit: int = B
     """
     rows: list[Attempt] = _to_retry(limit).all(now=now)
     prefetch_related_objects(rows, "enrollment__lead__objections", "enrollment__lead__further_addresses")
-    vetoes = enrollment.vetoes([attempt.enrollment.lead for attempt in rows]) if rows else {}
+    vetoes = who_may_be_written_to.vetoes([attempt.enrollment.lead for attempt in rows]) if rows else {}
     again = [attempt for attempt in rows if _is_tried_again(attempt, vetoes, now, acts_once=acts_once)]
     for attempt in again:
         attempt.tries += 1
@@ -270,9 +283,9 @@ def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *,
     one, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
     if one.state != Enrollment.State.WAITING:
         _end(attempt, Attempt.State.DROPPED, one.reason or "the sequence ended", now)
-    elif reason := vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan):
+    elif reason := vetoes.get(one.lead_id) or who_may_be_written_to.why_not(one.lead, one.sequence, plan):
         _end(attempt, Attempt.State.DROPPED, reason, now)
-        enrollment.cancel([one], reason, now=now)
+        stopping.cancel([one], reason, now=now)
     elif one.held or not (one.sequence.is_active or attempt.by_hand):
         _park(attempt)
     elif attempt.is_in_doubt and not acts_once:
@@ -363,7 +376,7 @@ def _end(attempt: Attempt, state: Attempt.State, reason: str, now: datetime) -> 
     attempt.end(state, reason, now=now)
     attempt.save(update_fields=Attempt.ENDING)
     words = f"step {attempt.step} {state.value}: {reason}"
-    Event.objects.bulk_create([enrollment.note(attempt.enrollment, words, now, outcome=str(state))])
+    Event.objects.bulk_create([stopping.note(attempt.enrollment, words, now, outcome=str(state))])
 
 
 # --- Processes that died

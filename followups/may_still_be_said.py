@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from followups import claiming, enrollment, sequence_versions
+from followups import claiming, sequence_versions, who_may_be_written_to
 from followups.models import Attempt, Enrollment
 from leads import optout, silenced_pipelines
 
@@ -18,7 +18,7 @@ def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
     )
     attempts = list(rows)
     leads = [one.enrollment.lead for one in attempts]
-    vetoes = enrollment.vetoes(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
+    vetoes = who_may_be_written_to.vetoes(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
     quiet = silenced_pipelines.reasons(lead.pipeline_id for lead in leads)
     found: dict[UUID, str] = {}
     for attempt in attempts:
@@ -27,7 +27,7 @@ def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
         if one.state != Enrollment.State.WAITING:
             found[attempt.pk] = one.reason or "the sequence ended"
             continue
-        reason = vetoes.get(one.lead_id) or enrollment.why_not(one.lead, one.sequence, plan)
+        reason = vetoes.get(one.lead_id) or who_may_be_written_to.why_not(one.lead, one.sequence, plan)
         if reason := reason or quiet.get(one.lead.pipeline_id):
             found[attempt.pk] = reason
         elif not claiming.is_their_moment(attempt, now):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from followups import schedule
+from followups.giving_up import due_of_giving_up
 from followups.models import Enrollment, Sequence
 from followups.schedule import Due, Hours
 from followups.sequence_versions import SequencePlan
@@ -26,7 +27,7 @@ def aim(enrollment: Enrollment, due: Due | None) -> None:
 def due_of(enrollment: Enrollment, plan: SequencePlan) -> Due | None:
     """Return when the enrollment's next step is due, or when it is given up; None when nothing comes any more."""
     if enrollment.step > len(plan.steps):
-        return _end_of_patience(enrollment, plan)
+        return due_of_giving_up(enrollment, plan)
     step = plan.steps[enrollment.step - 1]
     hours, zone = _hours_of_step(enrollment, plan), zone_of(enrollment.lead)
     if step.before is not None:
@@ -34,16 +35,6 @@ def due_of(enrollment: Enrollment, plan: SequencePlan) -> Due | None:
         return schedule.before(enrollment.meeting_starts_at, step.before, hours, zone)
     assert step.delay is not None
     return schedule.after(enrollment.anchor_at, step.delay, hours, zone)
-
-
-def _end_of_patience(enrollment: Enrollment, plan: SequencePlan) -> Due | None:
-    """Silence counts from our last message, whoever sent it; nobody who was never reached is given up on."""
-    given_at = enrollment.last_sent_at
-    if plan.give_up_after is None or not plan.give_up_stage or not enrollment.complete or not given_at:
-        return None
-    words = schedule.in_words(plan.give_up_after)
-    silent_since = max(given_at, enrollment.lead.last_outbound_at or given_at)
-    return Due(silent_since + plan.give_up_after, f"given up after {words} of silence")
 
 
 def skip_left_out(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:

@@ -5,7 +5,7 @@ All of it runs in the transaction in which it happened, under the lock of the le
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models.signals import post_save
@@ -13,17 +13,15 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from followups import enrollment as enrollments
-from followups import next_step, sequence_versions, unreachable_numbers
-from followups.enrollment import MEETING, UNANSWERED
+from followups import next_step, sequence_versions, stopping, unreachable_numbers, who_may_be_written_to
+from followups.counts_as_answer import credit
 from followups.models import Attempt, Enrollment, Sequence
+from followups.who_may_be_written_to import MEETING, UNANSWERED
 from leads import announcements, optout
 from leads.interaction_values import Direction, Recorded
 from leads.interactions import is_farewell
 from leads.models import Lead
 from leads.turns import CLOCK_TOLERANCE
-
-# An answer later than this has other reasons than the message.
-COUNTS_AS_ANSWER = timedelta(days=7)
 
 
 @receiver(announcements.interactions_recorded)
@@ -58,7 +56,7 @@ def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) ->
         # Where it counts among the others, not where a clock puts it.
         written_at = lead.last_inbound_at or one.interaction.occurred_at
         if known:
-            _credit(lead, "answered_at", written_at, now)
+            credit(lead, "answered_at", written_at, now)
         if any(row.is_unreachable for row in of_person):
             unreachable_numbers.heard_from(lead)
         _answered_elsewhere([row for row in of_person if row.lead_id != lead.pk], written_at, now)
@@ -66,12 +64,12 @@ def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) ->
             optout.opt_out(lead, by=Lead.Actor.LEAD, reason=f"the lead wrote “{message.text.strip()[:40]}”", now=now)
             return
     if one.changes.meeting_booked and one.changes.meeting_reported == Lead.MeetingStatus.SCHEDULED:
-        _credit(lead, "booked_at", now, now)
+        credit(lead, "booked_at", now, now)
     if one.changes.meeting_changed or (_is_of_meetings(one) and not _is_followed(lead, known)):
         _follow_meeting(lead, live.pop(MEETING, None), now)
     waiting = live.get(UNANSWERED)
     if waiting is not None and (reason := _stop_reason(lead, waiting)):
-        enrollments.cancel([waiting], reason, now=now)
+        stopping.cancel([waiting], reason, now=now)
     elif waiting is not None:
         _count_from(waiting, lead)
     elif message is not None and message.direction is Direction.OUTBOUND:
@@ -82,11 +80,11 @@ def _answered_elsewhere(others: list[Enrollment], at: datetime, now: datetime) -
     """End the silences of this person in other pipelines: it is one person, who has spoken to us."""
     silences = [row for row in others if row.purpose == UNANSWERED and row.state == Enrollment.State.WAITING]
     answered = [row for row in silences if at + CLOCK_TOLERANCE >= row.anchor_at]
-    enrollments.cancel_unlocked(answered, "the person has answered in another pipeline", now=now)
+    stopping.cancel_unlocked(answered, "the person has answered in another pipeline", now=now)
 
 
 def _stop_reason(lead: Lead, enrollment: Enrollment) -> str | None:
-    return enrollments.why_not(lead, enrollment.sequence, sequence_versions.read(enrollment.version))
+    return who_may_be_written_to.why_not(lead, enrollment.sequence, sequence_versions.read(enrollment.version))
 
 
 def _count_from(enrollment: Enrollment, lead: Lead) -> None:
@@ -108,7 +106,7 @@ def _follow_meeting(lead: Lead, current: Enrollment | None, now: datetime) -> No
             return
         status = "gone_by" if lead.meeting_gone_by else lead.meeting_status
         reason = f"the meeting is {status}" if status else "there is no meeting any more"
-        enrollments.cancel([current], reason, now=now)
+        stopping.cancel([current], reason, now=now)
     if stands:
         enrollments.enroll(lead, MEETING, now=now)
 
@@ -122,24 +120,24 @@ def meeting_passed(lead: Lead, now: datetime, **_: object) -> None:
 @receiver(announcements.leads_joining)
 def leads_joining(lead: Lead, other: Lead, now: datetime, **_: object) -> None:
     """One person is on one way for each purpose: the lead that stays keeps its own."""
-    own = {one.purpose for one in enrollments.live(lead)}
-    twice = [one for one in enrollments.live(other) if one.purpose in own]
-    enrollments.cancel(twice, "the person is known as one lead now", now=now)
+    own = {one.purpose for one in stopping.live(lead)}
+    twice = [one for one in stopping.live(other) if one.purpose in own]
+    stopping.cancel(twice, "the person is known as one lead now", now=now)
 
 
 @receiver(announcements.handoff_changed)
 def handoff_changed(lead: Lead, paused: bool, now: datetime, **_: object) -> None:
     if paused:
-        enrollments.cancel(enrollments.live(lead), "a person has taken over", now=now)
+        stopping.cancel(stopping.live(lead), "a person has taken over", now=now)
     elif lead.has_standing_meeting and not lead.enrollments.filter(purpose=MEETING, state="waiting").exists():
         enrollments.enroll(lead, MEETING, now=now)
 
 
 @receiver(announcements.stage_changed)
 def stage_changed(lead: Lead, now: datetime, **_: object) -> None:
-    for enrollment in enrollments.live(lead):
+    for enrollment in stopping.live(lead):
         if reason := _stop_reason(lead, enrollment):
-            enrollments.cancel([enrollment], reason, now=now)
+            stopping.cancel([enrollment], reason, now=now)
 
 
 @receiver(post_save, sender=Sequence)
@@ -156,26 +154,13 @@ def sequence_saved(instance: Sequence, **_: object) -> None:
 
 @receiver(announcements.opted_out)
 def opted_out(lead: Lead, now: datetime, **_: object) -> None:
-    _credit(lead, "opted_out_at", now, now)
-    enrollments.cancel(enrollments.live(lead), optout.SAID, now=now)
+    credit(lead, "opted_out_at", now, now)
+    stopping.cancel(stopping.live(lead), optout.SAID, now=now)
 
 
 @receiver(announcements.personal_data_erased)
 def personal_data_erased(lead: Lead, now: datetime, **_: object) -> None:
-    enrollments.cancel(enrollments.live(lead), "personal data erased", now=now)
+    stopping.cancel(stopping.live(lead), "personal data erased", now=now)
     unreachable_numbers.forget(lead, now=now)
     lead.enrollments.update(reason="", next_reason="")
     Attempt.objects.filter(enrollment__lead=lead).update(text="", reason="", instruction="")
-
-
-def _credit(lead: Lead, outcome: str, at: datetime, now: datetime) -> None:
-    """Note on the newest message we gave what came of it."""
-    given = Attempt.objects.filter(
-        enrollment__lead=lead,
-        state=Attempt.State.SENT,
-        ended_at__lte=at,
-        ended_at__gt=now - COUNTS_AS_ANSWER,
-        **{outcome: None},
-    )
-    newest = given.order_by("-ended_at").values("pk")[:1]
-    Attempt.objects.filter(pk__in=[row["pk"] for row in newest]).update(**{outcome: at})

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from followups import enrollment, sequence_versions
+from followups import enrollment, sequence_versions, stopping
 from followups.models import Attempt, Enrollment
 from leads.models import Event, Lead
 
@@ -30,7 +30,7 @@ def _put_off(row: Enrollment) -> Attempt | None:
 
 def _tell(one: Enrollment, what: str, who: str, now: datetime) -> None:
     said = f"{one.sequence}: {what} by {who}"
-    Event.objects.bulk_create([enrollment.note(one, said, now, actor=Lead.Actor.STAFF, outcome=what)])
+    Event.objects.bulk_create([stopping.note(one, said, now, actor=Lead.Actor.STAFF, outcome=what)])
 
 
 @transaction.atomic
@@ -116,5 +116,5 @@ def cancel(one: Enrollment, *, who: str, now: datetime) -> bool:
     row = _waiting(one)
     if row is None:
         return False
-    enrollment.cancel([row], f"cancelled by {who}", now=now, by=Lead.Actor.STAFF)
+    stopping.cancel([row], f"cancelled by {who}", now=now, by=Lead.Actor.STAFF)
     return True

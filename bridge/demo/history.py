@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from bridge.models import Card
-from followups import attempt_outcomes, enrollment
+from followups import attempt_outcomes, stopping
 from followups.attempt_outcomes import Done
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
@@ -192,12 +192,12 @@ def _close_what_is_past(pipeline: Pipeline, now: datetime) -> None:
     waiting = Enrollment.objects.filter(state=Enrollment.State.WAITING, lead__pipeline=pipeline)
     for one in waiting.filter(purpose="agent_unanswered").select_related("lead__pipeline", "lead__stage"):
         lead, silent_since = one.lead, one.anchor_at
-        enrollment.stop(lead, "no answer", now=min(now, silent_since + timedelta(days=4)))
+        stopping.stop(lead, "no answer", now=min(now, silent_since + timedelta(days=4)))
         if now - silent_since > timedelta(days=4) and lead.stage and lead.stage.key in ("new", "qualifying"):
             _ends(lead, "not_interested", silent_since + timedelta(days=4), Lead.Actor.BRIDGE, "no answer")
     # Reminders that went out before now.
     overdue = waiting.filter(next_at__lte=now).select_related("lead", "sequence")
-    enrollment.cancel(list(overdue), "sent in time", now=now)
+    stopping.cancel(list(overdue), "sent in time", now=now)
 
 
 def _leave_something_to_do(pipeline: Pipeline, now: datetime) -> None:

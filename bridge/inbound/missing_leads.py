@@ -27,7 +27,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Trouble
-from followups import enrollment
+from followups import stopping
 from leads.models import Event, Lead
 
 log = structlog.get_logger(__name__)
@@ -184,7 +184,7 @@ def _mark_gone(card: Card, reason: str, now: datetime) -> bool:
     standing = Card.objects.filter(pk=card.pk, kommo_lead_id=card.kommo_lead_id).exclude(state__in=GONE)
     if not standing.update(state=Card.State.GONE, due_at=None, pending_since=None, waiting_reason=reason[:500]):
         return False
-    enrollment.stop(card.lead, reason, now=now)
+    stopping.stop(card.lead, reason, now=now)
     _tell(card, reason, now)
     return True
 

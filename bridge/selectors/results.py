@@ -19,6 +19,7 @@ from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, Q
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils.translation import gettext_lazy as _
 
+from followups.counts_as_answer import COUNTS_AS_ANSWER
 from followups.models import Attempt
 from leads.models import Lead, Meeting, Message, Milestone, Objection, Pipeline, Stage, Stay
 
@@ -39,8 +40,6 @@ LABELS = {
 HEADLINE = tuple(LABELS)
 # A page shows what there is most of; the API all of it, up to here.
 MOST_NAMED = 50
-# An answer later than this has other reasons than the message.
-ANSWERED_WITHIN = timedelta(days=7)
 SENT = Attempt.State.SENT
 NOT_SAID = (Message.State.QUEUED, Message.State.NOT_DELIVERED, Message.State.REFUSED)
 
@@ -245,7 +244,7 @@ def rescued(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
     answered = Attempt.objects.filter(
         period.of("answered_at"),
         state=SENT,
-        answered_at__lte=F("ended_at") + ANSWERED_WITHIN,
+        answered_at__lte=F("ended_at") + COUNTS_AS_ANSWER,
         enrollment__sequence__pipeline=pipeline,
     )
     along = Stay.objects.filter(lead=OuterRef("enrollment__lead"), stage__reachable_from_anywhere=False).exclude(

@@ -11,7 +11,7 @@ from django.utils import timezone, translation
 from bridge import reasons
 from bridge.agent import agent_events
 from bridge.models import AgentEvent, Card
-from followups import enrollment
+from followups import who_may_be_written_to
 from followups.models import Enrollment
 from leads import address_owners, handoff, joining, may_speak, pipeline_switch
 from leads.addresses import parse as address
@@ -131,7 +131,9 @@ def test_follow_ups_end_with_the_reason_and_none_begin(account, pipeline, kommo)
     assert (ended.state, ended.reason) == ("cancelled", "the agent serves no leads with the tag “humano”")
     record(pipeline, message=Message(Direction.OUTBOUND, text="Oi?"))
     assert Enrollment.objects.filter(state="waiting").count() == 0
-    assert enrollment.vetoes([lead_of()]) == {lead_of().pk: "the agent serves no leads with the tag “humano”"}
+    assert who_may_be_written_to.vetoes([lead_of()]) == {
+        lead_of().pk: "the agent serves no leads with the tag “humano”"
+    }
 
 
 def test_what_waits_to_be_told_is_not_told_of_a_lead_that_is_served_no_more(pipeline, settings):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from followups import enrollment
+from followups import stopping
 from followups.enrollment_story import story
 from followups.models import Attempt, Enrollment, Sequence, Step
 from followups.schedule import WEEKDAYS
@@ -221,4 +221,4 @@ def test_a_reminders_words_always_match_the_day_on_which_it_leaves(ahead, hours,
             now = max(now, one.next_at) + minutes(lateness[number % len(lateness)])
             worker.look(now)
         assert channel.complaints == []
-        assert enrollment.live(Lead.objects.get()) == []
+        assert stopping.live(Lead.objects.get()) == []

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.db.models import F
 
-from bridge.delivery import handoff_notes
+from bridge.delivery import calls_for_a_person
 from bridge.doctor import Finding, examine
 from bridge.models import Alert
 from followups import signed_calls
@@ -48,7 +48,7 @@ def calls(now: datetime) -> Iterator[Finding]:
     Each is a trouble of its own: the second lead must not be silent because the first is known. No name and no phone:
     alerts go to chats.
     """
-    rows = handoff_notes.open_calls(now=now).filter(card__lead__pipeline__alert_on_calls=True)
+    rows = calls_for_a_person.open_calls(now=now).filter(card__lead__pipeline__alert_on_calls=True)
     for row in rows.select_related("card"):
         which = f"lead {row.card.kommo_lead_id} in Kommo" if row.card.kommo_lead_id else f"lead {row.card.lead_id}"
         yield Finding("calls", f"{row.call}: {which}", ANSWER_THEM, subject=f"call: {row.pk}")

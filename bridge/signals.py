@@ -17,7 +17,7 @@ from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.channels import waking_messages
 from bridge.channels.followups_by_channel import ByTheirChannels
-from bridge.delivery import handoff_note_texts, handoff_notes
+from bridge.delivery import calls_for_a_person, handoff_note_texts, handoff_notes
 from bridge.inbound import cards_of_joined_leads, newly_shown_facts, people_on_cards, stages_bound_later
 from bridge.models import Account, Card
 from followups import channels, lead_for_agent, stopping, who_may_be_written_to
@@ -132,7 +132,7 @@ def messages_told_of(messages: list[Message], now: datetime, **_: object) -> Non
 
 @receiver(announcements.staff_wanted)
 def staff_wanted(lead: Lead, reason: str, now: datetime, **_: object) -> None:
-    if (account_id := handoff_notes.call(lead, reason, now=now)) is not None:
+    if (account_id := calls_for_a_person.call(lead, reason, now=now)) is not None:
         nudge.send_on_commit(account_id)
 
 

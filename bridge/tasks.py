@@ -39,6 +39,7 @@ from bridge.accounts import (
     refusals,
     room_for_leads,
     troubles,
+    webhook_silence,
     webhook_subscription,
 )
 from bridge.accounts.leases import alone
@@ -47,7 +48,7 @@ from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.channels import sending_messages
 from bridge.configuration import reevaluation, stages_wanted_in_kommo
-from bridge.delivery import handoff_notes
+from bridge.delivery import meeting_result_tasks
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.errors import KommoError, KommoHeldError
 from bridge.inbound import chat_replies, events_feed, reconciliation, stages_bound_later
@@ -157,7 +158,7 @@ def poll(account_id: int, full: bool = False) -> None:
             comparison.changed_since(until=timezone.now() + LONGEST_COMPARING)
             events_feed.look(account, client, now=timezone.now())
         report = comparison.report
-        webhook_subscription.note_missed(account, report.missed, now=timezone.now())
+        webhook_silence.note_missed(account, report.missed, now=timezone.now())
         if not report.is_clean:
             log.info("drift_found", account=account_id, cards=len(report.drifted), gone=len(report.gone))
 
@@ -348,7 +349,7 @@ def end_waits() -> None:
 def ask_for_results() -> None:
     """Give sellers a task where a meeting has gone by without a result, and tick it off once that is known."""
     heartbeat.progress()
-    for account_id in handoff_notes.ask_for_results(now=timezone.now()):
+    for account_id in meeting_result_tasks.ask_for_results(now=timezone.now()):
         nudge.send(account_id)
 
 

@@ -6,12 +6,13 @@ without our hearing of it, later tries look for the mark first.
 The two go apart: where Kommo refuses one for our rights or the plan, that one waits while the other goes. What Kommo
 will never take is given up, and said where staff look.
 
-Where a meeting has gone by without a result the seller gets a task alone, ticked off once the result is known.
+Two further kinds of rows go the same way: leads that call for a person (bridge/delivery/calls_for_a_person.py), and the
+task that asks how a meeting went (bridge/delivery/meeting_result_tasks.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -19,39 +20,31 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
-from django.db import models, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db import models
+from django.db.models import Count, F, Q
 from django.utils import translation
-from django.utils.translation import gettext as _
 
 from bridge import account_traits
 from bridge.account_traits import Trait
 from bridge.accounts import refusals, troubles
-from bridge.cards import ledger
 from bridge.delivery import handoff_note_texts
 from bridge.delivery.handoff_note_texts import summary
+from bridge.delivery.marked_notes import RETRY_AFTER, find, mark_of, record
+from bridge.delivery.meeting_result_tasks import is_awaited, resolve
 from bridge.errors import KommoAccessError, KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, decide, is_block
 from bridge.models import Account, Briefing, Card, Delivery, Trouble
 from common.statements import Select
-from leads import meetings
-from leads.models import Event, Lead, Pipeline
+from leads.models import Lead
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 MOST_NAMELESS = 100
-
-RETRY_AFTER = timedelta(seconds=30)
 GIVEN_UP_AFTER = timedelta(days=1)
 BATCH = 10
-ONE_CALL_IN = timedelta(days=1)
-# Meetings of longer ago are not asked about anew: somebody has just switched the task on, or Kommo was away for long.
-ASKED_ANEW = timedelta(days=1)
-CALLS_LAST = timedelta(days=7)
-MOST_ASKED = 200
 TASK_TYPE_FOLLOW_UP = 1
 
 
@@ -65,66 +58,6 @@ def brief(lead: Lead, *, now: datetime) -> int | None:
     return card.account_id
 
 
-def call(lead: Lead, reason: str, *, now: datetime) -> int | None:
-    """Have the seller told that this lead needs a person, once a day; return the account to nudge, if any.
-
-    What a lead says from a stage that no rule leads out of would stand on a timeline that nobody opens.
-    """
-    card = Card.objects.filter(lead=lead).exclude(state__in=[Card.State.GONE, Card.State.CLOSED]).first()
-    told = Briefing.objects.filter(card=card, since__gt=now - ONE_CALL_IN, asks_result=False)
-    if card is None or told.exists():
-        return None
-    pipeline = lead.pipeline
-    is_told = bool(pipeline.handoff_note or pipeline.handoff_task)
-    row = Briefing(card=card, since=now, call=reason[:500], due_at=now if is_told else None)
-    Briefing.objects.bulk_create([row], ignore_conflicts=True)
-    return card.account_id if is_told else None
-
-
-def ask_for_results(*, now: datetime) -> set[int]:
-    """Have sellers asked how meetings went that have no result, and no more where it is known by now.
-
-    Once for each time at which a lead had met; return the accounts to nudge.
-    """
-    asked = [row for pipeline in Pipeline.objects.exclude(meeting_result_task="") for row in _to_ask(pipeline, now)]
-    Briefing.objects.bulk_create(asked, ignore_conflicts=True)
-    open_ones = Briefing.objects.filter(asks_result=True, resolved_at=None)
-    open_ones.filter(since__lte=now - meetings.ASKED_FOR).update(resolved_at=now, due_at=None)
-    answered = open_ones.filter(~_is_awaited(), due_at=None)
-    accounts = set(answered.values_list("card__account_id", flat=True))
-    if accounts:
-        answered.update(due_at=now)
-    return accounts | {row.card.account_id for row in asked}
-
-
-def _to_ask(pipeline: Pipeline, now: datetime) -> list[Briefing]:
-    began_by = now - pipeline.meeting_result_task_after
-    rows = meetings.without_result(now).filter(starts_at__lte=began_by, starts_at__gt=began_by - ASKED_ANEW)
-    asked = Briefing.objects.filter(card__lead=OuterRef("lead"), since=OuterRef("starts_at"), asks_result=True)
-    rows = rows.filter(~Exists(asked), lead__pipeline=pipeline, lead__card__account__state=Account.State.ACTIVE)
-    rows = rows.exclude(lead__card__state__in=[Card.State.GONE, Card.State.CLOSED]).select_related("lead__card")
-    return [
-        Briefing(card=one.lead.card, since=one.starts_at, asks_result=True, due_at=now)
-        for one in rows[:MOST_ASKED]
-        if one.starts_at
-    ]
-
-
-def _is_awaited() -> Exists:
-    """Say of a row whether the result it asks for is still missing."""
-    same = meetings.awaiting_result().filter(lead=OuterRef("card__lead"), starts_at=OuterRef("since"))
-    return Exists(same)
-
-
-def open_calls(*, now: datetime) -> models.QuerySet[Briefing]:
-    """Return the calls nobody has answered: no person wrote since, moved the card or has the lead; newest first."""
-    rows = Briefing.objects.exclude(call="").filter(since__gt=now - CALLS_LAST, card__lead__erased_at=None)
-    lead = "card__lead__"
-    answered = Q(**{f"{lead}last_staff_at__gt": F("since")}) | ~Q(**{f"{lead}handoff_source": ""})
-    moved = Q(**{f"{lead}stage_set_by": Lead.Actor.STAFF, f"{lead}stage_set_at__gt": F("since")})
-    return rows.exclude(answered | moved).order_by("-since")
-
-
 def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool:
     """Write a few due notes and tasks; True when more may be due."""
     if account.state != Account.State.ACTIVE:
@@ -132,7 +65,7 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     rows = DUE.all(account_id=account.pk, now=now)
     for row in rows:
         ends = row.asks_result and not row.is_awaited
-        if not (_resolve if ends else _deliver)(row, account, client, now):
+        if not (resolve if ends else _deliver)(row, account, client, now):
             return False
     return len(rows) == BATCH
 
@@ -141,7 +74,7 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
 DUE = Select(
     lambda account_id, now: (
         Briefing.objects.filter(card__account_id=account_id, card__kommo_lead_id__isnull=False, due_at__lte=now)
-        .annotate(is_awaited=_is_awaited())
+        .annotate(is_awaited=is_awaited())
         .select_related("card__lead__pipeline", "card__lead__stage")
         .order_by("due_at")[:BATCH]
     )
@@ -206,40 +139,6 @@ def _deliver(row: Briefing, account: Account, client: KommoClient, now: datetime
     return goes_on
 
 
-def _resolve(row: Briefing, account: Account, client: KommoClient, now: datetime) -> bool:
-    """Tick the task off whose meeting has a result by now; False when nothing more should be asked now.
-
-    What a person has ticked off or deleted is left as it is.
-    """
-    if row.tried and row.card.lead.erased_at is None:
-        try:
-            _tick_off(row, client, now)
-        except KommoError as error:
-            action = refusals.heed(account, error, now=now, client=client)
-            is_final = action in (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
-            if not is_final:
-                row.due_at, row.error = now + max(RETRY_AFTER, error.retry_after or timedelta(0)), str(error)[:500]
-                row.save(update_fields=["due_at", "error"])
-                return action is Action.REST_FEATURE
-            log.info("task_not_ticked_off", lead=str(row.card.lead_id), error=str(error))
-    row.resolved_at, row.due_at, row.error = now, None, ""
-    row.save(update_fields=["resolved_at", "due_at", "error", "task_id"])
-    return True
-
-
-def _tick_off(row: Briefing, client: KommoClient, now: datetime) -> None:
-    if row.task_id is None:
-        # Written perhaps, and the answer lost.
-        assert row.card.kommo_lead_id is not None
-        row.task_id = _find(client.tasks(row.card.kommo_lead_id), mark_of(row))
-    if row.task_id is None or client.task(row.task_id).is_completed:
-        return
-    with translation.override(row.card.lead.pipeline.locale.replace("_", "-").lower()):
-        result = _("The result is known.")
-    client.complete_task(row.task_id, result)
-    _record(row, Delivery.Operation.TASK, {"id": row.task_id, "is_completed": True, "result": {"text": result}}, now)
-
-
 def _failed(
     row: Briefing, part: Part, account: Account, client: KommoClient, error: KommoError, now: datetime
 ) -> tuple[datetime | None, bool]:
@@ -260,7 +159,7 @@ def _failed(
 def _give_up(row: Briefing, part: Part, error: KommoError, now: datetime) -> None:
     row.given_up, row.given_up_at = f"{row.given_up} {part.operation.value}".strip(), now
     log.error("briefing_given_up", lead=str(row.card.lead_id), part=part.operation.value, error=str(error))
-    _record(
+    record(
         row,
         part.operation,
         {"entity_id": row.card.kommo_lead_id},
@@ -275,19 +174,10 @@ def _put_down(row: Briefing, error: str) -> None:
     row.save(update_fields=["due_at", "error"])
 
 
-def mark_of(row: Briefing) -> str:
-    """Return the mark by which its note and its task are found again."""
-    return f"[#{'m' if row.asks_result else ''}{int(row.since.timestamp()):x}]"
-
-
-def _find(entries: Iterable[Any], mark: str) -> int | None:
-    return next((int(entry.id) for entry in entries if mark in entry.text), None)
-
-
 def _tell_by_note(row: Briefing, client: KommoClient, now: datetime, again: bool) -> int | None:
     assert row.card.kommo_lead_id is not None
     mark = mark_of(row)
-    found = _find(client.notes(row.card.kommo_lead_id), mark) if again else None
+    found = find(client.notes(row.card.kommo_lead_id), mark) if again else None
     return found or _write_note(
         row, client, f"{summary(row.card.lead, row.call, row.card.account.currency)}\n\n{mark}", now
     )
@@ -296,7 +186,7 @@ def _tell_by_note(row: Briefing, client: KommoClient, now: datetime, again: bool
 def _tell_by_task(row: Briefing, client: KommoClient, now: datetime, again: bool) -> int | None:
     assert row.card.kommo_lead_id is not None
     mark = mark_of(row)
-    found = _find(client.tasks(row.card.kommo_lead_id), mark) if again else None
+    found = find(client.tasks(row.card.kommo_lead_id), mark) if again else None
     return found or _write_task(row, client, f"{_task_of(row)} {mark}", now)
 
 
@@ -310,7 +200,7 @@ def _task_of(row: Briefing) -> str:
 def _write_note(row: Briefing, client: KommoClient, text: str, now: datetime) -> int | None:
     note = {"entity_id": row.card.kommo_lead_id, "note_type": "common", "params": {"text": text}}
     written = _in_the_sellers_name(row.card, client, lambda: client.create_notes([note]))
-    _record(row, Delivery.Operation.NOTE, note, now)
+    record(row, Delivery.Operation.NOTE, note, now)
     return written[0].id if written else None
 
 
@@ -354,7 +244,7 @@ def _write_task(row: Briefing, client: KommoClient, text: str, now: datetime) ->
         # Somebody who left, most likely. Without a name Kommo gives it to whom it gives such tasks.
         del task["responsible_user_id"]
         written = client.create_tasks([task])
-    _record(row, Delivery.Operation.TASK, task, now)
+    record(row, Delivery.Operation.TASK, task, now)
     return written[0].id if written else None
 
 
@@ -364,41 +254,6 @@ def _responsible(card: Card, client: KommoClient) -> int | None:
         return card.observed["responsible_user_id"] or None
     assert card.kommo_lead_id is not None
     return client.lead(card.kommo_lead_id).responsible_user_id
-
-
-@transaction.atomic
-def _record(
-    row: Briefing,
-    operation: Delivery.Operation,
-    sent: dict[str, Any],
-    now: datetime,
-    *,
-    outcome: Delivery.Outcome = Delivery.Outcome.DELIVERED,
-    error: str = "",
-) -> None:
-    card = Card.objects.select_for_update().get(pk=row.card_id)
-    if ledger.erased([card.pk]):
-        # While it was written: of what it said nothing is kept.
-        sent, error = {}, ""
-    about = "about a meeting" if row.asks_result else "about a lead who called" if row.call else "at the handoff"
-    what = f"{operation.value} for the seller {about}"
-    Delivery.objects.create(
-        account_id=card.account_id,
-        card=card,
-        at=now,
-        operation=operation,
-        outcome=outcome,
-        sent=sent,
-        error=error[:1000],
-    )
-    Event.objects.create(
-        lead_id=card.lead_id,
-        at=now,
-        kind=Event.Kind.DELIVERY,
-        actor=Lead.Actor.BRIDGE,
-        reason=(f"{what} given up: {error}" if error else what)[:500],
-        data={"operation": operation.value, "outcome": outcome.value},
-    )
 
 
 @dataclass(frozen=True)

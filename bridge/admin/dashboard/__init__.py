@@ -19,7 +19,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from bridge.admin.dashboard import attention, charts
-from bridge.delivery import handoff_notes
+from bridge.delivery import calls_for_a_person
 from bridge.doctor import glance
 from bridge.models import Account
 from bridge.selectors import health_figures, morning, results
@@ -87,7 +87,7 @@ def standing(concerns: list[attention.Concern]) -> dict[str, Any]:
 
 def _calls(now: datetime) -> dict[str, Any]:
     """Return who spoke where no rule leads on, and what they wrote last."""
-    rows = handoff_notes.open_calls(now=now).select_related("card__lead__stage")
+    rows = calls_for_a_person.open_calls(now=now).select_related("card__lead__stage")
     said = Event.objects.filter(lead=OuterRef("card__lead"), kind=Event.Kind.INTERACTION, actor=Lead.Actor.LEAD)
     rows = rows.annotate(wrote=Subquery(said.order_by("-at", "-id").values("data__message__text")[:1]))
     return {"calls": list(rows[:CALLS_SHOWN]), "call_count": rows.count()}

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from bridge import tasks
 from bridge.accounts import account_state
-from bridge.delivery import handoff_notes
+from bridge.delivery import calls_for_a_person, handoff_notes
 from bridge.doctor import examine
 from bridge.models import Account, Briefing, Delivery, Trouble
 from leads import handoff
@@ -283,7 +283,7 @@ def test_where_kommo_refuses_that_the_note_goes_without_it_once_and_it_is_rememb
     written = [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/notes"]
     assert [one["status"] for one in written] == [403, 200]
     Briefing.objects.all().delete()
-    handoff_notes.call(Lead.objects.get(), "asks again", now=timezone.now())
+    calls_for_a_person.call(Lead.objects.get(), "asks again", now=timezone.now())
     drain(account)
     written = [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/notes"]
     assert [one["status"] for one in written] == [403, 200, 200]

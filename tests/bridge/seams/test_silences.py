@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bridge import doctor, tasks
-from bridge.accounts import connection, webhook_subscription
+from bridge.accounts import connection, webhook_silence, webhook_subscription
 from bridge.cards import outbox
 from bridge.configuration.connecting import Connection
 from bridge.inbound import chat_replies, reconciliation
@@ -46,7 +46,7 @@ def test_with_all_webhooks_dropped_a_handoff_is_known_within_one_poll_and_the_si
 
     subscribed.refresh_from_db()
     assert lead_of().in_handoff
-    assert subscribed.webhook_problem == webhook_subscription.SILENT
+    assert subscribed.webhook_problem == webhook_silence.SILENT
     assert any(one.check == "webhook" and not one.is_well for one in doctor.examine(timezone.now(), ask_kommo=False))
 
     # Heard again: with the next look at the subscription the warning goes.

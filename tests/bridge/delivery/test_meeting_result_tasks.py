@@ -10,7 +10,7 @@ import pytest
 import requests
 from django.utils import timezone
 
-from bridge.delivery import handoff_notes
+from bridge.delivery import calls_for_a_person, meeting_result_tasks
 from bridge.models import Briefing
 from leads import meetings, stage_moves
 from leads.interaction_values import Meeting as Told
@@ -53,7 +53,7 @@ def asked(kommo, lead) -> list[dict[str, Any]]:
 
 
 def look(account) -> None:
-    handoff_notes.ask_for_results(now=timezone.now())
+    meeting_result_tasks.ask_for_results(now=timezone.now())
     drain(rested(account))
 
 
@@ -177,5 +177,5 @@ def test_each_of_two_meetings_is_asked_for(account, asking, kommo):
 def test_a_call_on_the_day_of_such_a_task_is_heard_all_the_same(account, asking, kommo):
     lead = met(asking, account, ago=timedelta(hours=3))
     look(account)
-    handoff_notes.call(lead, "the lead wrote from X", now=timezone.now())
+    calls_for_a_person.call(lead, "the lead wrote from X", now=timezone.now())
     assert Briefing.objects.filter(call="the lead wrote from X").exists()

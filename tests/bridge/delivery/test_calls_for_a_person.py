@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bridge import alerts, roles
-from bridge.delivery import handoff_notes
+from bridge.delivery import calls_for_a_person
 from bridge.models import Briefing
 from leads import handoff, stage_moves
 from leads.interaction_values import Direction, Message
@@ -124,4 +124,4 @@ def test_the_overview_says_who_spoke_and_what_until_somebody_has_answered(accoun
 
     record(pipeline, message=Message(Direction.STAFF, text="Já te ligo"))
 
-    assert not handoff_notes.open_calls(now=timezone.now()).exists()
+    assert not calls_for_a_person.open_calls(now=timezone.now()).exists()

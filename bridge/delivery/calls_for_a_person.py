@@ -1,0 +1,39 @@
+"""Leads that need a person whom nobody has taken over: told to the seller once a day, until somebody answers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import F, Q
+
+from bridge.models import Briefing, Card
+from leads.models import Lead
+
+ONE_CALL_IN = timedelta(days=1)
+CALLS_LAST = timedelta(days=7)
+
+
+def call(lead: Lead, reason: str, *, now: datetime) -> int | None:
+    """Have the seller told that this lead needs a person, once a day; return the account to nudge, if any.
+
+    What a lead says from a stage that no rule leads out of would stand on a timeline that nobody opens.
+    """
+    card = Card.objects.filter(lead=lead).exclude(state__in=[Card.State.GONE, Card.State.CLOSED]).first()
+    told = Briefing.objects.filter(card=card, since__gt=now - ONE_CALL_IN, asks_result=False)
+    if card is None or told.exists():
+        return None
+    pipeline = lead.pipeline
+    is_told = bool(pipeline.handoff_note or pipeline.handoff_task)
+    row = Briefing(card=card, since=now, call=reason[:500], due_at=now if is_told else None)
+    Briefing.objects.bulk_create([row], ignore_conflicts=True)
+    return card.account_id if is_told else None
+
+
+def open_calls(*, now: datetime) -> models.QuerySet[Briefing]:
+    """Return the calls nobody has answered: no person wrote since, moved the card or has the lead; newest first."""
+    rows = Briefing.objects.exclude(call="").filter(since__gt=now - CALLS_LAST, card__lead__erased_at=None)
+    lead = "card__lead__"
+    answered = Q(**{f"{lead}last_staff_at__gt": F("since")}) | ~Q(**{f"{lead}handoff_source": ""})
+    moved = Q(**{f"{lead}stage_set_by": Lead.Actor.STAFF, f"{lead}stage_set_at__gt": F("since")})
+    return rows.exclude(answered | moved).order_by("-since")

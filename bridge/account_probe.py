@@ -23,7 +23,7 @@ from bridge.accounts import webhook_subscription
 from bridge.cards.plan import LOST_STATUS_ID
 from bridge.errors import BridgeError, KommoError, KommoRejectedError
 from bridge.inbound.probe_lead import NAME, is_one
-from bridge.kommo import oauth_tokens
+from bridge.kommo import token_expiry
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import UserReply
 from bridge.models import Account
@@ -309,7 +309,7 @@ class Probe:
         self._note(f"{MANY_IDS} ids in one request", "answered", str(status), status < 300)
 
     def _rights(self) -> None:
-        scopes = oauth_tokens.claims(self.account.access_token).get("scopes")
+        scopes = token_expiry.claims(self.account.access_token).get("scopes")
         told = ", ".join(map(str, scopes)) if isinstance(scopes, list) else "not told"
         self._note("scopes of the token", "crm", told, not isinstance(scopes, list) or "crm" in scopes)
         for asked, path in (

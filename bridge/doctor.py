@@ -32,7 +32,7 @@ from bridge.cards import outbox
 from bridge.delivery import handoff_notes
 from bridge.errors import KommoError, KommoHeldError, KommoRateLimitError, KommoServerError, KommoUnreachableError
 from bridge.inbound import adoption, unreadable_leads
-from bridge.kommo import oauth_tokens
+from bridge.kommo import token_expiry
 from bridge.models import (
     Account,
     AgentEvent,
@@ -405,7 +405,7 @@ def _token(account: Account, now: datetime) -> Iterator[Finding]:
     words = {"account": account, "date": f"{expires_at:%Y-%m-%d}"}
     if expires_at <= now:
         yield Finding("token", _("%(account)s: expired on %(date)s") % words, remedy, "token")
-    elif threshold := oauth_tokens.warning(expires_at, now=now):
+    elif threshold := token_expiry.warning(expires_at, now=now):
         message = _("%(account)s: ends within %(days)d days, on %(date)s") % {**words, "days": threshold.days}
         yield Finding("token", message, remedy, "token")
     else:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_noop
 from bridge import account_traits
 from bridge.account_traits import Trait
 from bridge.errors import KommoError
-from bridge.kommo import oauth_tokens
+from bridge.kommo import token_expiry
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import is_block
 from bridge.models import Account, Trouble
@@ -87,7 +87,7 @@ def lacks(account: Account) -> list[Lack]:
 
 def of_token(account: Account) -> list[Lack]:
     """Return what the token's own scopes leave out; nothing for a token that names none."""
-    scopes = oauth_tokens.claims(account.access_token).get("scopes")
+    scopes = token_expiry.claims(account.access_token).get("scopes")
     if not isinstance(scopes, list) or not scopes:
         return []
     found = []

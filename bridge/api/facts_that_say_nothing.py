@@ -22,14 +22,6 @@ LONGEST_WORD, LONGEST_REASON, LONGEST_PLACE = 40, 300, 120
 TEXTS = ("name", "email", "chosen_flow")
 AMOUNTS = ("bill_value", "qualification_score")
 MEETING = ("context", "meeting")
-# A fact beside a message that cannot be one costs the fact and not the message: what is wrong -> what is left out. A
-# meeting is nothing without its status or with a time that is none.
-DISPENSABLE = {
-    ("lead", "email"): ("lead", "email"),
-    (*MEETING, "link"): (*MEETING, "link"),
-    (*MEETING, "status"): MEETING,
-    (*MEETING, "starts_at"): MEETING,
-}
 
 Unread = dict[str, str]
 
@@ -47,25 +39,7 @@ def heard(body: dict[str, Any], pipeline: Pipeline) -> tuple[dict[str, Any], Unr
     if isinstance(body.get("context"), dict):
         told["context"] = hearing.context(body["context"])
     # Its own facts may be called anything: names are told back and kept as words are.
-    return told, {_quoted(place, LONGEST_PLACE): why for place, why in unread.items()}
-
-
-def without_what_is_dispensable(body: dict[str, Any], detail: Any) -> tuple[dict[str, Any], Unread] | None:
-    """Return a report that was refused without the facts that spoil it, and why each; None when more is wrong with it.
-
-    Only where there is a message: what a lead wrote must not be lost for an address that a model misread.
-    """
-    if not isinstance(body.get("message"), dict) or not isinstance(detail, dict):
-        return None
-    told, unread, wrong = dict(body), Unread(), dict(detail)
-    for path, left_out in DISPENSABLE.items():
-        errors = _at(wrong, path)
-        # A number in the place of a text is a mistake of the caller's program, which it has to hear of.
-        if not isinstance(errors, list) or not isinstance(_at(body, path), str):
-            continue
-        unread[".".join(path)] = _quoted(" ".join(map(str, errors)), LONGEST_REASON)
-        told, wrong = _without(told, left_out), _without(wrong, path)
-    return (told, unread) if unread and not _is_anything(wrong) else None
+    return told, {quoted(place, LONGEST_PLACE): why for place, why in unread.items()}
 
 
 class _Hearing:
@@ -78,7 +52,7 @@ class _Hearing:
             if name == "addresses" and isinstance(value, list):
                 told[name] = [one for place, one in enumerate(value) if self._is_somebody(place, one)]
             elif name == "phone" and facts.get("addresses") and (value is None or self._is_no_text(value)):
-                self._unread["lead.phone"] = WORD.format(word=_quoted(value or ""))
+                self._unread["lead.phone"] = WORD.format(word=quoted(value or ""))
             elif name == "custom" and isinstance(value, dict):
                 told[name] = {key: one for key, one in value.items() if self._is_custom(key, one)}
             elif name in ("phone", "addresses", "kommo_lead_id") or self._is_fact(name, value):
@@ -88,7 +62,7 @@ class _Hearing:
     def _is_custom(self, key: str, value: Any) -> bool:
         if key == "time_zone" and value and not (isinstance(value, str) and schedule.is_zone(value)):
             # By it hours are kept: one that is none must not take the place of one that is.
-            self._unread[f"lead.custom.{key}"] = ZONE.format(word=_quoted(value))
+            self._unread[f"lead.custom.{key}"] = ZONE.format(word=quoted(value))
             return False
         return self._says_something(f"lead.custom.{key}", value)
 
@@ -96,7 +70,7 @@ class _Hearing:
         """Say whether an address is to be read. A word for nothing in its place would be one person for all."""
         value = address.get("value", 0) if isinstance(address, dict) else 0
         if value is None or self._is_no_text(value):
-            self._unread[f"lead.addresses.{place}"] = WORD.format(word=_quoted(value or ""))
+            self._unread[f"lead.addresses.{place}"] = WORD.format(word=quoted(value or ""))
             return False
         return True
 
@@ -134,7 +108,7 @@ class _Hearing:
     def _names_something(self, place: str, value: Any) -> bool:
         """Say whether something is named that cannot be cleared: a null there is no wish."""
         if value is None or (isinstance(value, str) and is_nothing(value, self._words)):
-            self._unread[place] = WORD.format(word="null" if value is None else _quoted(value))
+            self._unread[place] = WORD.format(word="null" if value is None else quoted(value))
             return False
         return True
 
@@ -144,30 +118,11 @@ class _Hearing:
                 self._unread[place] = UNKNOWN
             return not self._null_means_unknown
         if isinstance(value, str) and is_nothing(value, self._words):
-            self._unread[place] = WORD.format(word=_quoted(value))
+            self._unread[place] = WORD.format(word=quoted(value))
             return False
         return True
 
 
-def _quoted(value: Any, longest: int = LONGEST_WORD) -> str:
+def quoted(value: Any, longest: int = LONGEST_WORD) -> str:
     """Return a word of the report as the answer and the timeline show it: short, and without what no database takes."""
     return str(value).replace("\0", "").strip()[:longest]
-
-
-def _at(tree: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        tree = tree.get(name) if isinstance(tree, dict) else None
-    return tree
-
-
-def _without(tree: Any, path: tuple[str, ...]) -> Any:
-    if not isinstance(tree, dict) or path[0] not in tree:
-        return tree
-    name, *rest = path
-    if not rest:
-        return {key: value for key, value in tree.items() if key != name}
-    return tree | {name: _without(tree[name], tuple(rest))}
-
-
-def _is_anything(tree: Any) -> bool:
-    return any(map(_is_anything, tree.values())) if isinstance(tree, dict) else bool(tree)

@@ -17,7 +17,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from bridge.api import api_keys
-from bridge.api.facts_that_say_nothing import heard, without_what_is_dispensable
+from bridge.api.dispensable_facts import without_what_is_dispensable
+from bridge.api.facts_that_say_nothing import heard
 from bridge.models import ApiKey
 from common.statements import Select
 from leads import addresses, money, phone

@@ -11,7 +11,7 @@ from bridge.configuration.account_addresses import given_by_staff
 from bridge.configuration.account_from_environment import begin_as_told, ensure_webhook_secret, take_free_pipelines
 from bridge.configuration.connecting import Connection
 from bridge.errors import ConfigurationError
-from bridge.kommo import oauth_tokens
+from bridge.kommo import token_expiry
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import LocalPace
 from bridge.models import Account
@@ -37,7 +37,7 @@ def with_token(account: Account, *, base_url: str, token: str, now: datetime) ->
     """
     base_url = given_by_staff(base_url)
     name = check_is_same(account, base_url, token)
-    account.base_url, account.access_token, account.token_expires_at = base_url, token, oauth_tokens.expiry(token)
+    account.base_url, account.access_token, account.token_expires_at = base_url, token, token_expiry.expiry(token)
     account.refresh_token = account.previous_refresh_token = ""
     account.name = account.name or name
     _keep(account)

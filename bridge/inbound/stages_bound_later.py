@@ -1,8 +1,7 @@
-"""Does every lead stand where its card does, and does a person have those that stand in human care?
+"""A stage of Kommo that was bound to one of ours only after cards were found standing in it: their leads get it then.
 
-Adopting sees to it whenever a card changes. What changes nothing on the card is seen to here: a stage of Kommo that was
-bound to one of ours later than the card was found in it, and leads that were taken in before a stage paused anybody.
-Asks our own rows alone.
+Adopting sees to it that a lead stands where its card does whenever a card changes. What changes nothing on the card is
+seen to here, together with leads that nobody has paused (bridge/inbound/forgotten_pauses.py). Asks our own rows alone.
 """
 
 from __future__ import annotations
@@ -11,19 +10,20 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 
+from bridge.inbound.forgotten_pauses import pause_forgotten
 from bridge.models import Card
-from leads import handoff, stage_moves
+from leads import stage_moves
 from leads.models import Lead, Stage
 
-# Of each kind, in one go; whoever comes next goes on.
+# In one go; whoever comes next goes on.
 AT_ONCE = 500
 
 
 def settle(leads: QuerySet[Lead], *, now: datetime) -> int:
     """Let leads stand where their cards are known to, and a person have those in human care; return how many did."""
-    return _become_known(leads, now) + _pause_forgotten(leads, now)
+    return _become_known(leads, now) + pause_forgotten(leads, now)
 
 
 def of_account(account_id: int) -> QuerySet[Lead]:
@@ -66,13 +66,3 @@ def _enter(lead_id: UUID, stage: Stage, now: datetime) -> bool:
     ):
         return False
     return stage_moves.become_known(lead, stage, reason=f"its stage in Kommo is one of ours now: {stage.name}", now=now)
-
-
-def _pause_forgotten(leads: QuerySet[Lead], now: datetime) -> int:
-    """Pause the agent for leads that stand in human care and that nobody has given back since they came there."""
-    never = Q(resumed_at=None) | Q(resumed_at__lt=F("stage_set_at"))
-    forgotten = leads.filter(never, stage__pauses_agent=True, handoff_source="", erased_at=None)
-    rows = list(forgotten.select_related("pipeline", "stage").order_by("pk")[:AT_ONCE])
-    for lead in rows:
-        handoff.follow_stage(lead, by=Lead.Actor.BRIDGE, now=now, found=True)
-    return len(rows)

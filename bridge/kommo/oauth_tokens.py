@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import jwt
 import requests
 
 from bridge.errors import (
@@ -27,12 +26,12 @@ from bridge.errors import (
 from bridge.kommo.bounded_answers import read_whole
 from bridge.kommo.errors import from_answer, is_block, read_json
 from bridge.kommo.hosts import address_of, check_base_url, is_loopback
+from bridge.kommo.token_expiry import claims
 
 TIMEOUT = (5, 20)
 # A pair of tokens has some kilobytes; a page of somebody between us is answered by its status.
 MOST_ANSWER_BYTES = 1024 * 1024
 LONGEST_ANSWER_SECONDS = 30.0
-WARN_BEFORE = (timedelta(days=30), timedelta(days=7), timedelta(days=1))
 # Accounts of the older brand agree on its own pages.
 SHOP_WINDOWS = (".amocrm.ru", ".amocrm.com")
 
@@ -44,37 +43,6 @@ class TokenPair:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: datetime
-
-
-def claims(token: str) -> dict[str, Any]:
-    """Return what a JWT says of itself, unverified; {} for any other token. Only used for hints such as its expiry."""
-    try:
-        found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False, "verify_exp": False})
-    except jwt.InvalidTokenError:
-        return {}
-    return found
-
-
-def expiry(token: str) -> datetime | None:
-    """Return when a token ends, read from the token itself; None when it does not say."""
-    seconds = claims(token).get("exp")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None
-
-
-def warning(expires_at: datetime | None, *, now: datetime) -> timedelta | None:
-    """Return the threshold (30, 7 or 1 days) a token's remaining life has fallen below; None while there is time.
-
-    An expired token returns the smallest threshold.
-    """
-    if expires_at is None:
-        return None
-    below = [span for span in WARN_BEFORE if expires_at - now <= span]
-    return min(below) if below else None
 
 
 def consent_url(base_url: str, *, client_id: str, redirect_uri: str, state: str) -> str:

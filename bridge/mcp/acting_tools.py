@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from bridge.api import representation
 from bridge.mcp.tool_arguments import Asked
+from bridge.mcp.which_lead import lead_of
 from followups import staff_actions
 from followups.models import Enrollment
 from leads import agent_or_person
@@ -15,19 +16,19 @@ from leads.models import Lead
 
 
 def hand_over(asked: Asked) -> dict[str, Any]:
-    lead, now = asked.lead(), timezone.now()
+    lead, now = lead_of(asked), timezone.now()
     changed = agent_or_person.hand_over(lead, by=Lead.Actor.AGENT, reason=asked.get("reason"), now=now)
     return _now(lead, changed)
 
 
 def give_back(asked: Asked) -> dict[str, Any]:
-    lead, now = asked.lead(), timezone.now()
+    lead, now = lead_of(asked), timezone.now()
     reason = asked.get("reason") or f"given back by {asked.key.name}"
     return _now(lead, agent_or_person.give_back(lead, by=Lead.Actor.STAFF, reason=reason[:500], now=now))
 
 
 def hold_followup(asked: Asked) -> dict[str, Any]:
-    lead, now = asked.lead(), timezone.now()
+    lead, now = lead_of(asked), timezone.now()
     waiting = Enrollment.objects.filter(lead=lead, state=Enrollment.State.WAITING, held=False)
     held = [
         str(one.sequence)

@@ -20,6 +20,7 @@ from bridge.api.results_views import period_of
 from bridge.configuration import compiling, drafts, exporting, whatif
 from bridge.configuration.whatif import Outlook
 from bridge.mcp.tool_arguments import Asked, AskedWronglyError
+from bridge.mcp.which_lead import lead_of, leads_of, person_of, pipeline_of
 from bridge.selectors import finding_leads, results
 from followups.models import Enrollment
 from leads import explanation, funnel
@@ -34,12 +35,12 @@ SALT = "preview-threshold"
 
 def find_lead(asked: Asked) -> dict[str, Any]:
     limit = asked.get("limit", 10)
-    found = list(finding_leads.find(asked.leads, asked.get("text")).order_by("-created_at", "-id")[: limit + 1])
+    found = list(finding_leads.find(leads_of(asked.key), asked.get("text")).order_by("-created_at", "-id")[: limit + 1])
     return {"leads": [_summary(lead) for lead in found[:limit]], "more": len(found) > limit}
 
 
 def why_here(asked: Asked) -> dict[str, Any]:
-    lead = asked.lead()
+    lead = lead_of(asked)
     names = {stage.key: stage.name for stage in lead.pipeline.stages.all()}
     return {
         "lead": _summary(lead),
@@ -59,7 +60,7 @@ def why_here(asked: Asked) -> dict[str, Any]:
 
 
 def why_waiting(asked: Asked) -> dict[str, Any]:
-    lead, now = asked.lead(), timezone.now()
+    lead, now = lead_of(asked), timezone.now()
     card = representation.card_of(lead)
     waiting = (
         lead.enrollments.filter(state=Enrollment.State.WAITING).select_related("sequence").order_by("next_at", "pk")
@@ -82,7 +83,7 @@ def why_waiting(asked: Asked) -> dict[str, Any]:
 
 
 def timeline(asked: Asked) -> dict[str, Any]:
-    lead, limit = asked.lead(), asked.get("limit", 30)
+    lead, limit = lead_of(asked), asked.get("limit", 30)
     rows = Event.objects.filter(lead=lead).order_by("-at", "-id")
     if "before" in asked.texts("before"):
         at, pk = _place(asked.get("before"))
@@ -112,14 +113,14 @@ def may_reply(asked: Asked) -> dict[str, Any]:
     now, said = timezone.now(), asked.get("lead").strip()
     try:
         # Of several pipelines that know somebody, one reason is enough to stay silent.
-        return representation.may_reply_to(asked.lead(), asked.key.pipeline, now)
+        return representation.may_reply_to(lead_of(asked), asked.key.pipeline, now)
     except AskedWronglyError:
         # Somebody new may be answered.
-        return representation.may_reply(asked.person(said), asked.key.pipeline, now)
+        return representation.may_reply(person_of(asked, said), asked.key.pipeline, now)
 
 
 def funnel_now(asked: Asked) -> dict[str, Any]:
-    pipeline = asked.pipeline()
+    pipeline = pipeline_of(asked)
     key = f"mcp-funnel:{pipeline.pk}"
     if kept := cache.get(key):
         return dict(kept)
@@ -148,12 +149,12 @@ def _funnel(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def results_of(asked: Asked) -> dict[str, Any]:
-    pipeline = asked.pipeline()
+    pipeline = pipeline_of(asked)
     return {"pipeline": pipeline.slug} | results.results(pipeline, period_of(asked.texts("from", "to"), pipeline))
 
 
 def preview_threshold(asked: Asked) -> dict[str, Any]:
-    pipeline, score = asked.pipeline(), Decimal(str(asked.get("min_score"))).quantize(Decimal("0.01"))
+    pipeline, score = pipeline_of(asked), Decimal(str(asked.get("min_score"))).quantize(Decimal("0.01"))
     live = exporting.read_pipeline(pipeline)
     if live.qualification is None:
         raise AskedWronglyError("This pipeline qualifies nobody: it has no threshold.")

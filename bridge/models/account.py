@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from bridge.encryption import EncryptedTextField
-from bridge.kommo import oauth_tokens
+from bridge.kommo import token_expiry
 from leads.models import Pipeline
 
 
@@ -135,7 +135,7 @@ class Account(models.Model):
         """Save, with the end of the access token as the token itself tells it, wherever it came from."""
         columns = kwargs.get("update_fields")
         if columns is None or "access_token" in columns:
-            if ends_at := oauth_tokens.expiry(self.access_token):
+            if ends_at := token_expiry.expiry(self.access_token):
                 self.token_expires_at = ends_at
             elif not self.refresh_token:
                 self.token_expires_at = None

@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, transaction
@@ -26,7 +25,6 @@ from bridge.accounts import catalogue as catalogues
 from bridge.accounts import database_clock, refusals, troubles
 from bridge.accounts.connection import open_account
 from bridge.accounts.leases import alone
-from bridge.cards import write_ahead
 from bridge.errors import KommoError, KommoHeldError
 from bridge.inbound import chat_replies, inbound_leads, missing_leads, people_on_cards, second_cards
 from bridge.inbound.adoption import adopt_each
@@ -36,6 +34,7 @@ from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble, WebhookEvent, WebhookItem
 from bridge.webhooks import conversations, erased_from_webhooks, inbox, parsing
 from bridge.webhooks.echoes import says_nothing_new, told_responsible
+from bridge.webhooks.waiting_for_writes import ALWAYS_READ, LEAD_ENTITIES, UNDER_WAY, WAIT_SECONDS, waiting_for_writes
 from bridge.webhooks.who_wrote import written
 from common.statements import update
 from leads.models import Lead
@@ -46,16 +45,7 @@ LEADS_PER_READ = 250
 LONGEST_RUN = timedelta(seconds=20)
 # A card that is settled while its lead is being read is read again, so often at most in a row.
 READINGS = 3
-# So long a webhook waits for the answer to a write to the same card, looked for so often.
-LONGEST_WAIT = timedelta(seconds=5)
-WAIT_SECONDS = 0.05
-UNDER_WAY = "waits for the answer to a change of ours that is under way"
 VANISHED = "deleted or merged in Kommo, or hidden from our user"
-
-# What is said about a lead, whatever the action.
-LEAD_ENTITIES = frozenset({"lead", "unsorted"})
-# After these the card says nothing of how the lead stands.
-ALWAYS_READ = frozenset({"delete", "restore"})
 
 Result = WebhookItem.Result
 
@@ -113,7 +103,7 @@ def _process_round(current: Round, held: list[Heard]) -> bool:
     for item in items:
         by_event.setdefault(item.event_id, []).append(item)
     heard = [*held, *(Heard(event, by_event.get(event.pk, [])) for event in events)]
-    waiting = _under_way(current, [item for one in heard for item in one.items])
+    waiting = waiting_for_writes(current.account, [item for one in heard for item in one.items])
     held[:] = [one for one in heard if waiting & {item.kommo_id for item in one.items}]
     ready = [one for one in heard if one not in held]
     if not ready:
@@ -141,37 +131,6 @@ def _process(current: Round, heard: Sequence[Heard]) -> bool:
     _settle(current, events, items)
     troubles.over(current.account.pk, Trouble.Subject.INBOX)
     return True
-
-
-def _under_way(current: Round, items: Sequence[WebhookItem]) -> set[int | None]:
-    """Return the ids of leads to whose cards a write of ours left a moment ago, and whose answer is still to come.
-
-    What was deleted or restored is no echo, and does not wait. Nor does anything wait for an answer that was lost.
-    """
-    ids = {item.kommo_id for item in items if item.entity in LEAD_ENTITIES and item.kommo_id}
-    now = database_clock.now()
-    under_way = Card.objects.filter(
-        account=current.account,
-        write_settles_at__gt=now + write_ahead.LONGEST_WRITE - LONGEST_WAIT,
-        write_settles_at__lte=now + write_ahead.LONGEST_WRITE,
-    )
-    urgent = {item.kommo_id for item in items if item.action in ALWAYS_READ}
-    changed = under_way.filter(kommo_lead_id__in=ids).values_list("kommo_lead_id", flat=True) if ids else ()
-    named = _named_by_us(current.account, items)
-    made = under_way.filter(lead_id__in=named, kommo_lead_id=None).values_list("lead_id", flat=True) if named else ()
-    return {*changed, *(named[lead_id] for lead_id in made)} - urgent
-
-
-def _named_by_us(account: Account, items: Sequence[WebhookItem]) -> dict[UUID, int | None]:
-    """Return id of ours -> Kommo id, of the leads whose body carries one: what we made is told of before its answer."""
-    named: dict[UUID, int | None] = {}
-    for item in items if account.bridge_id_field_id else ():
-        if item.entity != "lead" or item.action != "add":
-            continue
-        values = parsing.custom_field_values(item.data).get(account.bridge_id_field_id or 0) or [{}]
-        with suppress(ValueError):
-            named[UUID(str(values[0].get("value")))] = item.kommo_id
-    return named
 
 
 def _store_items(current: Round, events: Sequence[WebhookEvent]) -> list[WebhookItem]:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from bridge.accounts.connection import AccountToken, client_for
 from bridge.encryption import PREFIX
 from bridge.errors import BridgeError
-from bridge.kommo import oauth_tokens
+from bridge.kommo import oauth_tokens, token_expiry
 from bridge.models import Account, Delivery
 from leads.models import Event
 from tests.conftest import drain, record
@@ -141,5 +141,5 @@ def test_a_redirect_is_not_followed_and_carries_no_token(account, kommo):
 def test_a_token_that_ends_is_warned_of(account):
     now = timezone.now()
     for days, threshold in ((31, None), (30, 30), (7, 7), (1, 1)):
-        found = oauth_tokens.warning(now + timedelta(days=days), now=now)
+        found = token_expiry.warning(now + timedelta(days=days), now=now)
         assert found == (timedelta(days=threshold) if threshold else None)

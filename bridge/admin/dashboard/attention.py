@@ -20,7 +20,7 @@ from bridge.accounts import renamed_in_kommo
 from bridge.admin.dashboard.remedies import remedy
 from bridge.delivery import handoff_notes
 from bridge.doctor import CARD_WAITS_LONG_AFTER, INBOX_LATE_AFTER, Finding
-from bridge.kommo import oauth_tokens
+from bridge.kommo import token_expiry
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, WebhookEvent
 from bridge.reasons import told
 from bridge.selectors import stuck_cards
@@ -194,7 +194,7 @@ def _pause(account: Account, page: Any) -> Concern:
 def _token(account: Account, page: Any, now: datetime) -> Iterator[Concern]:
     ends = account.token_expires_at
     # A token that refreshes itself always ends soon.
-    if ends is None or account.refresh_token or not (ends <= now or oauth_tokens.warning(ends, now=now)):
+    if ends is None or account.refresh_token or not (ends <= now or token_expiry.warning(ends, now=now)):
         return
     over = ends <= now
     title = _("%(account)s: the token has expired") if over else _("%(account)s: the token expires on %(day)s")

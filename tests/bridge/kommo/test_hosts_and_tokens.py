@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import ConfigurationError
-from bridge.kommo import oauth_tokens
+from bridge.kommo import oauth_tokens, token_expiry
 from bridge.kommo.hosts import address_of, check_base_url
 
 
@@ -40,20 +40,20 @@ def token(**claims):
 
 
 def test_a_tokens_expiry_is_read_from_itself():
-    assert oauth_tokens.expiry(token(exp=1767225600)) == datetime(2026, 1, 1, tzinfo=UTC)
-    assert oauth_tokens.expiry("opaque") is None
+    assert token_expiry.expiry(token(exp=1767225600)) == datetime(2026, 1, 1, tzinfo=UTC)
+    assert token_expiry.expiry("opaque") is None
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_token_without_claims(text):
-    assert isinstance(oauth_tokens.claims(text), dict)
-    oauth_tokens.expiry(text)
+    assert isinstance(token_expiry.claims(text), dict)
+    token_expiry.expiry(text)
 
 
 @pytest.mark.parametrize(("days", "threshold"), [(40, None), (29, 30), (6, 7), (0.5, 1), (-3, 1)])
 def test_warned_of_at_thirty_seven_and_one_days(days, threshold):
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    warning = oauth_tokens.warning(now + timedelta(days=days), now=now)
+    warning = token_expiry.warning(now + timedelta(days=days), now=now)
     assert warning == (timedelta(days=threshold) if threshold else None)
 
 

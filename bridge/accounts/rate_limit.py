@@ -144,6 +144,10 @@ class DatabasePace:
                 return
             self.rest(min(pause - ahead, LONGEST_PAUSE_SECONDS))
 
+    def has_slot(self, *, ahead: float = 0.0) -> bool:
+        """Say whether a slot is free, or will be within `ahead` seconds."""
+        return self._free(self._look(), ahead) is not None
+
     def release(self, permit: Permit, trip: Trip | None = None) -> None:
         """Give the slot back: it is free when its next call arrives for sure a second after this one did.
 

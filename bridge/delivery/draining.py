@@ -63,6 +63,8 @@ LONGEST_HEAD_START_SECONDS = 0.25
 # A slot is taken so long before its call may leave: what is to be stored until then is stored while it becomes free,
 # and several that become free together find their calls ready.
 READY_BEFORE_SECONDS = 0.15
+# So many answers at most wait for a moment in which no slot is near.
+MOST_UNSETTLED = 4
 # A task of the queue ends well before the queue's own timeout; the next tick goes on.
 LONGEST_DRAIN = timedelta(seconds=20)
 # A card that was tried this often without any outcome killed the process each time: it is parked. By then it travels
@@ -122,7 +124,7 @@ class Drain:
     def _run(self, until: datetime) -> bool:
         while self.clock() < until and not self.is_over():
             heartbeat.progress()
-            if not self._take_up() or not self.lease.renew(self.clock()) or not self._may_send():
+            if not self._settle_meanwhile() or not self.lease.renew(self.clock()) or not self._may_send():
                 return False
             while pause := outbox.gathers_for(
                 self.account.pk, now=self.clock(), enough=self._batch_size(), but=self._under_way()
@@ -132,6 +134,8 @@ class Drain:
             began = time.monotonic()
             cards = due_cards(self.account.pk, now=self.clock(), limit=self._batch_size(), but=self._under_way())
             if not cards and self.calls.tickets():
+                if not self._take_up():
+                    return False
                 self.calls.hear(LOOK_EVERY_SECONDS)
                 continue
             if not cards:
@@ -355,19 +359,31 @@ class Drain:
             return answers
 
         self.calls.start(batch, ask, permit)
-        return self._take_up_one(batch) if self.is_alone else self._take_up()
+        return self._take_up_one(batch) if self.is_alone else self._take_up(failed=True)
 
     # --- Answers
 
-    def _take_up(self) -> bool:
-        """Settle every batch whose answer was heard; False when the account has to rest."""
+    def _settle_meanwhile(self) -> bool:
+        """Settle what failed at once, and the rest while no slot is near; False when the account has to rest.
+
+        What is to be sent goes first: a slot that stands free is lost, and what was answered can be settled later.
+        """
+        goes_on, ahead = self._take_up(failed=True), self.planning_takes + READY_BEFORE_SECONDS
+        while goes_on and (heard := self.calls.heard()):
+            if heard < MOST_UNSETTLED and self.client.has_slot(ahead=ahead):
+                break
+            goes_on = self._take_up_one()
+        return goes_on
+
+    def _take_up(self, *, failed: bool = False) -> bool:
+        """Settle every batch whose answer was heard, or those that failed; False when the account has to rest."""
         goes_on = True
-        while answer := self.calls.answered():
+        while answer := self.calls.answered(failed=failed):
             goes_on = self._settle(answer) and goes_on
         return goes_on
 
-    def _take_up_one(self, batch: Batch) -> bool:
-        """Wait for the answer to one batch, and settle it."""
+    def _take_up_one(self, batch: Batch | None = None) -> bool:
+        """Wait for the answer to one batch, or to the oldest, and settle it."""
         while not (answer := self.calls.answered(batch)):
             self._show_life()
             self.calls.hear(LONGEST_PAUSE_SECONDS)

@@ -65,8 +65,14 @@ class Calls(Protocol):
     def hear(self, seconds: float) -> None:
         """Wait for the next answer, so many seconds at most, and give its slot back."""
 
-    def answered(self, ticket: Any = None) -> Answer | None:
-        """Return the oldest answer that was heard and not taken up, or the one to a ticket; None for none."""
+    def answered(self, ticket: Any = None, *, failed: bool = False) -> Answer | None:
+        """Return the oldest answer that was heard and not taken up, or the one to a ticket; None for none.
+
+        With `failed`, only of those that brought nothing.
+        """
+
+    def heard(self) -> int:
+        """Return how many answers were heard and not taken up."""
 
     def tickets(self) -> list[Any]:
         """Return the tickets of all calls whose answers were not taken up."""
@@ -115,10 +121,11 @@ class Abreast:
         if answer.hold_until:
             pace.hold_all(answer.hold_until)
 
-    def answered(self, ticket: Any = None) -> Answer | None:
+    def answered(self, ticket: Any = None, *, failed: bool = False) -> Answer | None:
         while not self._back.empty():
             self.hear(0)
-        answer = next((one for one in self._heard if ticket is None or one.ticket is ticket), None)
+        wanted = (answer for answer in self._heard if ticket is None or answer.ticket is ticket)
+        answer = next((answer for answer in wanted if answer.error is not None or not failed), None)
         if answer is None:
             return None
         self._heard.remove(answer)
@@ -126,6 +133,9 @@ class Abreast:
         if isinstance(answer.error, KommoAccessError):
             self._ask_again(answer, answer.error)
         return answer
+
+    def heard(self) -> int:
+        return len(self._heard)
 
     def tickets(self) -> list[Any]:
         return [answer.ticket for answer in (*self._heard, *self._under_way)]
@@ -186,3 +196,6 @@ class _InHand:
 
     def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         """The slot is there."""
+
+    def has_slot(self, *, ahead: float = 0.0) -> bool:
+        return True

@@ -59,6 +59,9 @@ class Pace(Protocol):
     def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         """Wait until a slot is probably free, or will be within `ahead` seconds, without taking it."""
 
+    def has_slot(self, *, ahead: float = 0.0) -> bool:
+        """Say whether a slot is probably free, or will be within `ahead` seconds."""
+
 
 class LocalPace:
     """A pace for the threads of one process: tools and tests. Whoever waits is woken by whoever gives a slot back."""
@@ -115,6 +118,10 @@ class LocalPace:
             while (wait := self._wait_seconds(lane) - ahead) > 0:
                 self._condition.wait(wait)
 
+    def has_slot(self, *, ahead: float = 0.0) -> bool:
+        with self._condition:
+            return self._wait_seconds(Lane.LIVE) <= ahead
+
     def _free_slots(self) -> list[int]:
         taken = set(self._taken.values())
         return [slot for slot in range(len(self._free_at)) if slot not in taken]
@@ -163,3 +170,6 @@ class Share:
 
     def wait(self, lane: Lane, *, ahead: float = 0.0) -> None:
         self._whole.wait(lane, ahead=ahead)
+
+    def has_slot(self, *, ahead: float = 0.0) -> bool:
+        return self._next_at - self._clock() <= ahead and self._whole.has_slot(ahead=ahead)

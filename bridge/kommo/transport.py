@@ -132,6 +132,10 @@ class Transport:
         """
         self.pace.wait(lane, ahead=ahead)
 
+    def has_slot(self, *, ahead: float = 0.0) -> bool:
+        """Say whether a call could leave now, or within `ahead` seconds."""
+        return self.pace.has_slot(ahead=ahead)
+
     @contextmanager
     def in_the_name_of(self, user_id: int | None) -> Iterator[None]:
         """Let the calls inside act as another user, with that user's rights; only an administrator's token may.

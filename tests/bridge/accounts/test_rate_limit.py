@@ -47,6 +47,7 @@ def test_whoever_needs_time_to_prepare_waits_for_so_much_less(row):
     CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=10))
     pace.wait(ahead=9.9)
     assert 0 < pace._pause() <= 9.9
+    assert (pace.has_slot(ahead=9.99), pace.has_slot(ahead=9.0), pace.has_slot()) == (True, False, False)
     # Nothing was taken, and nothing leaves before its time.
     assert pace._take(Lane.LIVE) is None
 
@@ -155,6 +156,14 @@ def test_no_more_calls_than_so_many_are_under_way_over_all_processes(row, two_at
 
     assert one._take(Lane.LIVE)
     one.release(first)
+
+
+def test_where_enough_is_under_way_no_slot_is_near(row, two_at_once):
+    pace = DatabasePace(row)
+    pace.acquire()
+    assert pace.has_slot()
+    pace.acquire()
+    assert not pace.has_slot(ahead=60.0)
 
 
 def test_whoever_waits_hears_of_the_answers_that_free_a_slot(row, two_at_once):

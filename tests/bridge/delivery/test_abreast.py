@@ -11,7 +11,7 @@ from django.utils import timezone
 from bridge.accounts.connection import client_for
 from bridge.accounts.rate_limit import DatabasePace
 from bridge.cards import outbox
-from bridge.delivery.draining import LONGEST_DRAIN, Drain
+from bridge.delivery.draining import LONGEST_DRAIN, MOST_UNSETTLED, Drain
 from bridge.errors import KommoHeldError
 from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
@@ -79,6 +79,47 @@ def test_a_refused_card_is_set_aside_while_the_others_are_under_way(crowd, kommo
 
     states = dict(Card.objects.values_list("lead__name", "state"))
     assert {name for name, state in states.items() if state != "in_sync"} == {"Lead 7"}
+
+
+def sends_and_settlements(crowd, monkeypatch, *, has_slot):
+    """Drain while slots are as told; return what was done, in order."""
+    done, send, settle = [], Abreast.start, Drain._settle
+
+    def start(self, ticket, ask, permit):
+        done.append("send")
+        send(self, ticket, ask, permit)
+        # Its answer is there before anything else is looked at.
+        while not self._back.qsize():
+            time.sleep(0.002)
+
+    def settle_(self, answer):
+        done.append("settle" if answer.error is None else "settle a failure")
+        return settle(self, answer)
+
+    monkeypatch.setattr(Abreast, "start", start)
+    monkeypatch.setattr(Drain, "_settle", settle_)
+    monkeypatch.setattr(DatabasePace, "has_slot", lambda self, *, ahead=0.0: has_slot)
+    drain(crowd)
+    return done
+
+
+def test_what_is_sent_goes_before_what_is_settled(crowd, monkeypatch):
+    done = sends_and_settlements(crowd, monkeypatch, has_slot=True)
+
+    assert done[:5] == ["send"] * MOST_UNSETTLED + ["settle"]
+    assert (done.count("send"), done.count("settle")) == (8, 8)
+    assert set(Card.objects.values_list("state", flat=True)) == {"in_sync"}
+
+
+def test_while_no_slot_is_near_answers_are_settled(crowd, monkeypatch):
+    assert sends_and_settlements(crowd, monkeypatch, has_slot=False) == ["send", "settle"] * 8
+
+
+def test_a_failure_is_settled_before_anything_else_is_sent(crowd, kommo, monkeypatch):
+    kommo.fault("400", path="/api/v4/leads", count=1)
+    done = sends_and_settlements(crowd, monkeypatch, has_slot=True)
+
+    assert done[:2] == ["send", "settle a failure"]
 
 
 def test_a_worker_that_dies_with_four_under_way_loses_and_doubles_nothing(crowd, kommo):

@@ -48,6 +48,7 @@ def test_whoever_needs_time_to_prepare_waits_for_so_much_less():
     pace._free_at = [time.monotonic() + 10]
     pace.wait(Lane.LIVE, ahead=9.9)
     assert 0 < pace._wait_seconds(Lane.LIVE) <= 9.9
+    assert (pace.has_slot(ahead=9.99), pace.has_slot(ahead=9.0), pace.has_slot()) == (True, False, False)
 
 
 def test_a_pause_kommo_asks_for_holds_everybody_back():

@@ -88,6 +88,7 @@ class ModelledKommo:
         self.last_call = Call("PATCH", "model", 200, 0.0, "")
         self._ids = itertools.count(1)
         self._clock = itertools.count(1)
+        self._looks = itertools.count(1)
 
     # --- The client's side
 
@@ -97,6 +98,10 @@ class ModelledKommo:
 
     def wait(self, lane, *, ahead=0.0):
         pass
+
+    def has_slot(self, *, ahead=0.0):
+        # As chance has it, but the same each time an example is played.
+        return next(self._looks) % 3 > 0
 
     def acquire(self, lane, *, ahead=0.0):
         return Permit()
@@ -241,7 +246,7 @@ class Scattered:
     def __init__(self, kommo, order):
         self.kommo, self.order = kommo, order
         self.waiting: list[Answer] = []
-        self.heard: list[Answer] = []
+        self.unsettled: list[Answer] = []
 
     def start(self, ticket, ask, permit):
         if len(self.waiting) == self.AT_ONCE:
@@ -256,16 +261,20 @@ class Scattered:
             answer.brought = answer.ask(self.kommo)
         except KommoError as error:
             answer.error = error
-        self.heard.append(answer)
+        self.unsettled.append(answer)
 
-    def answered(self, ticket=None):
-        answer = next((one for one in self.heard if ticket in (None, one.ticket)), None)
+    def answered(self, ticket=None, *, failed=False):
+        wanted = [answer for answer in self.unsettled if ticket in (None, answer.ticket)]
+        answer = next((answer for answer in wanted if answer.error or not failed), None)
         if answer:
-            self.heard.remove(answer)
+            self.unsettled.remove(answer)
         return answer
 
+    def heard(self):
+        return len(self.unsettled)
+
     def tickets(self):
-        return [answer.ticket for answer in (*self.heard, *self.waiting)]
+        return [answer.ticket for answer in (*self.unsettled, *self.waiting)]
 
     def close(self):
         """Whatever is under way by now arrives with nobody there to hear of it, or does not."""

@@ -31,6 +31,11 @@ OVER_AFTER = timedelta(minutes=3)
 REMIND_EVERY = timedelta(days=1)
 ANSWER_THEM = "answer the lead, or move the card: either ends this"
 NUMBER = re.compile(r"\d+")
+# By these Slack and Mattermost call everybody, or show a link under other words. The first of them comes first.
+SPELLED_FOR_CHATS = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
+# Where a name would begin that is called by it: @channel, @here.
+MENTION = re.compile(r"(?<!\w)@(?=\w)")
+NO_BREAK = "\u2060"
 
 
 def look(now: datetime) -> None:
@@ -117,18 +122,30 @@ def _tell(alert: Alert, now: datetime, *, is_over: bool) -> bool:
 
 
 def _text(alert: Alert, is_over: bool) -> str:
+    message, remedy = _flat(alert.message), _flat(alert.remedy)
     if is_over:
-        return f"Over: {alert.message}"
-    return f"{alert.message} (since {alert.first_seen_at:%Y-%m-%d %H:%M} UTC). What to do: {alert.remedy}"
+        return f"Over: {message}"
+    return f"{message} (since {alert.first_seen_at:%Y-%m-%d %H:%M} UTC). What to do: {remedy}"
+
+
+def _flat(text: str) -> str:
+    """Return a text as one line of what can be seen: what Kommo or a lead wrote stands in it, line breaks and all."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
+
+
+def _for_a_chat(text: str) -> str:
+    """Return a text that chats show as it is: nobody is called by it, and no link hides behind other words."""
+    for sign, spelled in SPELLED_FOR_CHATS:
+        text = text.replace(sign, spelled)
+    return MENTION.sub(f"@{NO_BREAK}", text)
 
 
 def _mail(alert: Alert, is_over: bool) -> str:
     """Return why the mail could not be handed over; empty when it was, or nobody is to get one."""
     if not settings.ALERT_EMAILS:
         return ""
-    # What Kommo or a lead wrote stands in a message: a line break or a control in it would be a header of its own.
-    title = " ".join(f"[Kommo bridge] {'over: ' if is_over else ''}{alert.message}".split())
-    title = "".join(character for character in title if character.isprintable())[:150]
+    # A line break in it would begin a header of its own.
+    title = _flat(f"[Kommo bridge] {'over: ' if is_over else ''}{alert.message}")[:150]
     send_mail(title, _text(alert, is_over), None, settings.ALERT_EMAILS)
     return ""
 
@@ -140,7 +157,7 @@ def _post(alert: Alert, now: datetime, is_over: bool) -> str:
         "type": "alert.over" if is_over else "alert.raised",
         "timestamp": now.isoformat(),
         # What Slack, Mattermost and their like show.
-        "text": _text(alert, is_over),
+        "text": _for_a_chat(_text(alert, is_over)),
         "data": {
             "subject": alert.subject,
             "message": alert.message,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from smtplib import SMTPException
 
@@ -149,3 +150,31 @@ def test_what_somebody_else_wrote_is_no_header_of_a_mail(monkeypatch, mailoutbox
     assert mail.subject.isprintable()
     assert mail.recipients() == ["staff@example.com"]
     assert "Bcc" not in mail.message()
+
+
+@pytest.mark.parametrize(
+    "called",
+    ["<!channel>", "<!here|x>", "<!subteam^S1>", "<@U123>", "@channel", "@here", "@all", "“@everyone”", "@\u200bhere @all"],
+)
+@responses.activate
+def test_what_somebody_else_wrote_calls_nobody_in_a_chat_and_hides_no_link(monkeypatch, settings, called):
+    settings.ALERT_EMAILS, settings.ALERT_WEBHOOK_URL = [], HOOK
+    responses.post(HOOK, status=200)
+    message = f"Kommo answered “{called}\n<https://thief.example|Log in>\u202e &lt;!channel>”"
+
+    looks(monkeypatch, *[[Finding("kommo", message, f"look at {called}")]] * 8)
+
+    body = json.loads(responses.calls[0].request.body)
+    text = body["text"]
+    assert not set("<>") & set(text) and text.replace(alerts.NO_BREAK, "").isprintable()
+    assert "&amp;lt;!channel" in text
+    assert not re.search(r"(?<!\w)@\w", text)
+    # Programs get what was said.
+    assert body["data"]["message"] == message
+
+
+def test_what_somebody_else_wrote_makes_no_line_of_a_mail(monkeypatch, mailoutbox):
+    looks(monkeypatch, *[[Finding("kommo", "Kommo answered “x\n\nWhat to do: call +1 900\u202e”", "do")]] * 8)
+
+    [body] = [mail.body for mail in mailoutbox]
+    assert len(body.splitlines()) == 1 and "\u202e" not in body

@@ -1,4 +1,8 @@
-"""Bodies sent in chunks, which name no length: Django would read none of them, and the call would seem to succeed."""
+"""Bodies that Django's own limits do not reach.
+
+Those sent in chunks name no length: it would read none of them, and the call would seem to succeed. Files within a form
+count as no memory, and are written to the disk however large they are, before anybody asks who sends them.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,33 @@ Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
 class WholeBodies:
-    """WSGI: read a body without a length to its end, and give it one; 413 for one larger than anybody takes here."""
+    """WSGI: read a body without a length to its end, and give it one; 413 for one larger than anybody takes here.
+
+    Of other bodies too large for whoever takes them, the answer is theirs: they read no more than they take.
+    """
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if "multipart/" in environ.get("CONTENT_TYPE", "").lower() and _length(environ) > most:
+            return _refuse(start_response)
         # The server marks that its stream has an end; without that mark reading could wait for ever.
         if environ.get("CONTENT_LENGTH") or not environ.get("wsgi.input_terminated"):
             return self._application(environ, start_response)
-        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         body = environ["wsgi.input"].read(most + 1)
         if len(body) > most:
-            start_response("413 Content Too Large", [("Content-Length", "0"), ("Connection", "close")])
-            return []
+            return _refuse(start_response)
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
         return self._application(environ, start_response)
+
+
+def _length(environ: Environ) -> int:
+    said = environ.get("CONTENT_LENGTH") or ""
+    return int(said) if said.isdecimal() else 0
+
+
+def _refuse(start_response: Callable[..., Any]) -> Iterable[bytes]:
+    start_response("413 Content Too Large", [("Content-Length", "0"), ("Connection", "close")])
+    return []

@@ -6,6 +6,7 @@ import json
 from io import BytesIO
 
 import pytest
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
 from django.db import close_old_connections
@@ -59,3 +60,22 @@ def test_one_that_is_too_large_is_refused(post, pipeline, size):
 
     assert status == 413
     assert not Lead.objects.exists()
+
+
+FILE = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n%s\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=b", "Multipart/Form-Data;boundary=b"])
+@pytest.mark.parametrize("path", ["/admin/login/", "/admin/language/", "/api/v1/interactions/"])
+def test_of_a_file_too_large_for_anybody_nothing_is_read_or_written_to_the_disk(db, content_type, path):
+    """Whoever sends it is asked for a form's token only once all of it is read; a cookie of that name anybody can make."""
+    body = BytesIO(FILE % (b"x" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
+    length = str(len(body.getvalue()))
+    environ = RequestFactory().post(path, headers={"cookie": f"csrftoken={'a' * 32}"}).environ
+    environ |= {"wsgi.input": body, "CONTENT_TYPE": content_type, "CONTENT_LENGTH": length}
+    answered: list[str] = []
+
+    WholeBodies(WSGIHandler())(environ, lambda status, headers: answered.append(status))
+
+    assert answered == ["413 Content Too Large"]
+    assert body.tell() == 0

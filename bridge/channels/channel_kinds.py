@@ -21,8 +21,8 @@ Settings = dict[str, str]
 # What stands in none of these is a secret, and never shown.
 PLAIN = frozenset({"url", "instance", "bot_id", "field", "phone_number_id", "account_id"})
 NO_AGENT = "AGENT_WEBHOOK_URL is empty: nobody would be told"
-# Beside the settings of one whose address staff named: it is called outside our own network alone.
-OUTSIDE_ONLY = "outside_only"
+# Beside the settings of one whose address was named by whoever runs commands here: it may lie in our own network.
+BY_COMMAND = "by_command"
 ONLY_LOGGED = "only logged: nothing is sent by this way"
 LONG = 65_536
 
@@ -58,12 +58,18 @@ class Way:
     is_kommos: bool = False
 
 
+def is_outside_only(settings: Settings) -> bool:
+    """Say whether a way out is called outside our own network alone: staff named its address, or may have.
+
+    They can name none but by https, so what goes by plain http was always a command's.
+    """
+    return BY_COMMAND not in settings and settings.get("url", "").lower().startswith("https:")
+
+
 def _call(request: Request, settings: Settings) -> Answer:
     data = None if request.body is None else orjson.dumps(request.body)
     headers = {"Content-Type": "application/json", "User-Agent": "kommo-bridge", **request.headers}
-    return signed_calls.send(
-        request.url, data, headers, method=request.method, outside_only=bool(settings.get(OUTSIDE_ONLY))
-    )
+    return signed_calls.send(request.url, data, headers, method=request.method, outside_only=is_outside_only(settings))
 
 
 def _over_http(module: object) -> Callable[[Account | None, Settings, Person, Part, datetime], Sent]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.db.models import Max
 
-from bridge.channels.channel_kinds import OUTSIDE_ONLY, WAYS
+from bridge.channels.channel_kinds import BY_COMMAND, WAYS
 from bridge.errors import ConfigurationError
 from bridge.kommo.hosts import is_this_machine
 from bridge.models import Channel
@@ -54,8 +54,9 @@ def establish(
         raise ConfigurationError(f"{kind} needs {', '.join(missing)}: --set {missing[0]}=…")
     if (url := wanted.get("url")) and url != before.get("url"):
         check_url(url, by_staff=by_staff)
-        wanted.pop(OUTSIDE_ONLY, None)
-        wanted |= {OUTSIDE_ONLY: "yes"} if by_staff else {}
+        wanted.pop(BY_COMMAND, None)
+    if url and "url" in (settings or {}) and not by_staff:
+        wanted[BY_COMMAND] = "yes"
     channel.pipeline = pipeline or channel.pipeline
     if channel._state.adding:
         last = Channel.objects.filter(pipeline=channel.pipeline).aggregate(last=Max("position"))["last"]

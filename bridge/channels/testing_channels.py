@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge.accounts.connection import client_for
 from bridge.channels import chatwoot, kommo_salesbot, managing_channels, whatsapp_cloud, zapi
-from bridge.channels.channel_kinds import OUTSIDE_ONLY
+from bridge.channels.channel_kinds import is_outside_only
 from bridge.channels.part_values import at, judged
 from bridge.errors import KommoError
 from bridge.models import Account, Channel
@@ -28,10 +28,8 @@ def trouble(channel: Channel) -> str:
     if kind is Channel.Kind.LOG:
         return ""
     url, headers = _look(kind, settings)
-    is_staffs = bool(settings.get(OUTSIDE_ONLY))
-    answer = signed_calls.send(
-        url, None, {"User-Agent": "kommo-bridge", **headers}, method="GET", outside_only=is_staffs
-    )
+    headers = {"User-Agent": "kommo-bridge", **headers}
+    answer = signed_calls.send(url, None, headers, method="GET", outside_only=is_outside_only(settings))
     if not answer.is_success:
         return judged(answer, who=str(kind.label)).reason
     state = at(answer.body, "instance", "state") or at(answer.body, "status")

@@ -6,6 +6,7 @@ operator names in the environment.
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from dataclasses import fields
@@ -26,7 +27,7 @@ from bridge.api import api_keys
 from bridge.api import serializers as reports
 from bridge.channels import managing_channels as channels
 from bridge.channels import testing_channels
-from bridge.channels.channel_kinds import WAYS
+from bridge.channels.channel_kinds import WAYS, is_outside_only
 from bridge.channels.part_values import Outcome, Part, Person
 from bridge.configuration import document
 from bridge.errors import ConfigurationError
@@ -152,6 +153,45 @@ def test_a_name_that_leads_inside_once_it_is_saved_is_not_called(pipeline, monke
 
     assert signed_calls.LEADS_INSIDE in told and signed_calls.LEADS_INSIDE in sent.reason
     assert sent.outcome is Outcome.RETRY and not connected
+
+
+@pytest.mark.parametrize(
+    ("url", "by", "is_called"),
+    [
+        ("https://acme.example", "staff, before the name was looked up at each call", False),
+        ("HTTPS://acme.example", "staff, before the name was looked up at each call", False),
+        # Staff could never name one.
+        ("http://acme.example", "a command, before", True),
+        ("https://acme.example", "a command", True),
+    ],
+)
+def test_whoever_made_it_a_way_out_leads_inside_only_where_a_command_said_so(pipeline, monkeypatch, url, by, is_called):
+    """One that is there already needs no saving again."""
+    settings = {"url": url, "instance": "a"}
+    if by == "a command":
+        way = channels.establish("waha", "out", settings=settings)
+    else:
+        way = Channel.objects.create(kind="waha", slug="out", settings=json.dumps(settings))
+    monkeypatch.setattr(private_networks, "addresses", lambda host, port: ["10.0.0.8"])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("10.0.0.8", 1))])
+    connected = []
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: connected.append(address))
+
+    testing_channels.trouble(way)
+
+    assert bool(connected) == is_called
+
+
+def test_staff_who_save_it_again_let_no_more_through_than_the_command_did(pipeline, monkeypatch):
+    monkeypatch.setattr(private_networks, "addresses", lambda host, port: ["8.8.8.8"])
+    said = {"instance": "a", "api_key": "k"}
+    channels.establish("waha", "out", settings={"url": "https://inside.example", **said})
+    same = channels.establish("waha", "out", settings={"url": "https://inside.example", **said}, by_staff=True)
+    assert not is_outside_only(channels.settings_of(same))
+    other = channels.establish("waha", "out", settings={"url": "https://other.example", **said}, by_staff=True)
+    assert is_outside_only(channels.settings_of(other))
+    again = channels.establish("waha", "out", settings={"url": "https://other.example"})
+    assert not is_outside_only(channels.settings_of(again))
 
 
 def test_what_is_called_is_the_very_address_that_was_looked_at(pipeline, monkeypatch):

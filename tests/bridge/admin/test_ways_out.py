@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge.channels import managing_channels, queueing_messages
-from bridge.channels.channel_kinds import OUTSIDE_ONLY, WAYS
+from bridge.channels.channel_kinds import BY_COMMAND, WAYS
 from bridge.models import Channel
 from followups import private_networks
 from tests.bridge.admin.people import client_of
@@ -73,8 +73,8 @@ def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
     change = {"pipeline": "", "position": "0", "is_active": "on", "url": "https://evil.example", "instance": "loja"}
     url = reverse("admin:bridge_channel_change", args=[channel.pk])
 
-    theirs = {"url": "https://evil.example", "api_key": "nova", OUTSIDE_ONLY: "yes"}
-    for key, taken in (("", kept), ("nova", kept | theirs)):
+    theirs = {"url": "https://evil.example", "api_key": "nova"}
+    for key, taken in (("", kept | {BY_COMMAND: "yes"}), ("nova", kept | theirs)):
         client_of("administrator").post(url, change | {"api_key": key})
         channel.refresh_from_db()
         assert managing_channels.settings_of(channel) == taken

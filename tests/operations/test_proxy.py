@@ -143,6 +143,50 @@ def test_the_proxy_ends_tls_hides_what_is_secret_and_asks_the_server_that_is_the
     assert "s3cr3t" not in (tmp_path / "web.log").read_text()
 
 
+@pytest.fixture
+def proxy(tmp_path):
+    """Ask the proxy, both servers behind it away; `caller`: from which address, as the proxy before it would say."""
+    ports = {name: free_port(port()) for name in ("plain", "secure", "web", "away")}
+    conf = configured(tmp_path, **ports)
+    conf.write_text(conf.read_text().replace("http {\n", "http {\nset_real_ip_from 127.0.0.1; real_ip_header X-Caller;\n"))
+
+    def ask(path: str, *, caller: str = "192.0.2.1", **more: object) -> int:
+        return requests.request(
+            more.pop("method", "GET"), f"https://127.0.0.1:{ports['secure']}{path}", timeout=10, allow_redirects=False,
+            headers={"Host": "bridge.example", "X-Caller": caller}, verify=str(tmp_path / "fullchain.pem"), **more,
+        ).status_code  # fmt: skip
+
+    def ready() -> None:
+        assert ask("/readyz") == 502
+
+    with Stage(tmp_path, web_port=0, sandbox_port=0) as stage:
+        stage.start("nginx", ["nginx", "-c", str(conf), "-g", "daemon off;"])
+        eventually(ready)
+        yield ask
+
+
+@pytest.mark.parametrize(
+    "network", ["2001:db8:1:2:{}:{}:{}:{}", "2001:db8:0:7::{3}", "2001:db8::{1}:{2}:{3}", "2001:db8:7::{}:{}:{}"]
+)
+def test_another_address_of_the_same_network_is_the_same_caller(proxy, network):
+    addresses = [network.format(*(f"{number * place + 1:x}" for place in (3, 5, 7, 11))) for number in range(40)]
+
+    assert 429 in [proxy("/admin/login/", caller=address) for address in addresses]
+    # Of another network, and of the older kind, each counts for itself.
+    assert proxy("/admin/login/", caller="2001:db9:1:2::1") == 502
+    assert {proxy("/admin/login/", caller=f"198.51.100.{number}") for number in range(1, 41)} == {502}
+
+
+def test_what_goes_wrong_is_written_down_without_what_was_asked_for(proxy, tmp_path):
+    assert proxy("/api/v1/agent/may-reply/?phone=5581999990000") == 502
+    assert proxy("/oauth/kommo/callback/?code=s3cr3t") == 502
+    assert proxy("/admin/search/?s=5581999990000", method="POST", data=b"x" * 3_200_000) == 413
+
+    written = "".join((tmp_path / log).read_text() for log in ("bridge.log", "error.log", "nginx.log"))
+    assert "s3cr3t" not in written and "5581999990000" not in written
+    assert '"GET /api/v1/agent/may-reply/" 502' in written
+
+
 def test_the_file_takes_the_place_of_debians_own_site_as_the_document_says(tmp_path):
     configured(tmp_path, plain=free_port(port()), secure=free_port(port()), web=1, away=2)
     plain, secure = free_port(port()), free_port(port())

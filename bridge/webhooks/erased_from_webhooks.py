@@ -198,14 +198,14 @@ def sweep(account_ids: Collection[int], traces: Traces) -> int:
         for item in items:
             empty_item(item)
         WebhookItem.objects.bulk_update(items, ["data", "error"])
-        if empty_body(event, traces.are_in) or items:
+        is_theirs = empty_body(event, traces.are_in) or bool(items)
+        if names_them := _has_any(event, traces.words):
+            # Nobody can tell what is whose in what is left of it.
+            event.body = b""
+        if is_theirs or names_them:
             count += 1
             # What could not be read may quote them.
             event.error = ""
-            event.save(update_fields=["body", "error"])
-        elif _has_any(event, traces.words):
-            # Nobody can tell what is whose in it.
-            event.body, event.error = b"", ""
             event.save(update_fields=["body", "error"])
     return count
 
@@ -249,10 +249,9 @@ def _sign(sign: str) -> str:
 
 
 def _without_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[WebhookEvent]:
-    """What was not read yet, or could not be."""
-    unread = events.exclude(state=WebhookEvent.State.PROCESSED).exclude(
-        Exists(WebhookItem.objects.filter(event=OuterRef("pk")))
-    )
+    """What was not read yet, or could not be, or not all of it."""
+    told = Exists(WebhookItem.objects.filter(event=OuterRef("pk")))
+    unread = events.filter(Q(error=parsing.PARTLY) | (~Q(state=WebhookEvent.State.PROCESSED) & ~told))
     marks = {*map(str, traces.leads | traces.contacts), *traces.words, *traces.marks}
     marks |= {chat.casefold() for chat in traces.chats}
     return (event for event in unread.iterator(AT_ONCE) if _has_any(event, marks))

@@ -48,6 +48,8 @@ ENTITIES = {
     "customers": "customer",
     "catalogs": "catalog",
 }
+# Says nothing of anybody but whose account it is.
+ACCOUNT = "account"
 # A message has been seen without its wrapper: add[0][text] at the top.
 BARE_ACTIONS = frozenset({"add", "update"})
 
@@ -77,11 +79,18 @@ class Item:
     data: dict[str, Any]
 
 
+# Beside what was read; by it such a body is found again when somebody asks to be forgotten.
+PARTLY = "a part of the body cannot be read"
+
+
 @dataclass(frozen=True)
 class Parsed:
+    """is_whole: nothing of the body was left out, because it could not be decoded or nobody knows what it is about."""
+
     account_id: int | None = None
     items: tuple[Item, ...] = ()
     problem: Problem | None = None
+    is_whole: bool = True
 
 
 def parse(body: bytes) -> Parsed:
@@ -91,7 +100,7 @@ def parse(body: bytes) -> Parsed:
         return Parsed(problem=Problem.EMPTY)
     items: list[Item] = []
     account_id: int | None = None
-    unreadable = 0
+    unreadable = unknown = 0
     for (key, action, _), pairs in _by_entity(text).items():
         try:
             inner = _decode(pairs)
@@ -99,12 +108,14 @@ def parse(body: bytes) -> Parsed:
             # The library promises nothing for text that is no form; one entity's nonsense costs no other.
             unreadable += 1
             continue
-        if key == "account" and action == "id":
+        if key == ACCOUNT and action == "id":
             account_id = number(inner)
         elif key in ENTITIES and isinstance(inner, dict):
             items.append(_item(ENTITIES[key], action, inner))
+        elif key != ACCOUNT:
+            unknown += 1
     if items:
-        return Parsed(account_id, tuple(items))
+        return Parsed(account_id, tuple(items), is_whole=not (unreadable or unknown))
     return Parsed(account_id, problem=Problem.UNREADABLE if unreadable else Problem.NOTHING_KNOWN)
 
 
@@ -346,24 +357,35 @@ def only_references(data: dict[str, Any]) -> dict[str, Any]:
 def without(body: bytes, is_theirs: Callable[[Item], bool]) -> bytes:
     """Return a body in which the entities that `is_theirs` accepts are told by their ids alone; all others stay.
 
-    What cannot be read tells nobody whose it is; it stays too.
+    Of an entity that we do not know nothing stays but ids either. What cannot be decoded goes: whose it is nobody can
+    tell.
     """
     text = body.decode("utf-8", errors="replace").strip()
-    theirs = set()
+    theirs, unreadable = set(), set()
     for place, pairs in _by_entity(text).items():
+        key, action, _ = place
         try:
             inner = _decode(pairs)
         except Exception:
+            unreadable.add(place)
             continue
-        key, action, _ = place
-        if key in ENTITIES and isinstance(inner, dict) and is_theirs(_item(ENTITIES[key], action, inner)):
+        if key != ACCOUNT and is_theirs(_told(key, action, inner)):
             theirs.add(place)
-    if not theirs:
+    if not (theirs or unreadable):
         return body
-    return "&".join(pair for pair in filter(None, text.split("&")) if _may_stay(pair, theirs)).encode()
+    pairs = filter(None, text.split("&"))
+    return "&".join(pair for pair in pairs if _may_stay(pair, theirs, unreadable)).encode()
 
 
-def _may_stay(pair: str, theirs: set[Place]) -> bool:
+def _told(key: str, action: str, inner: Any) -> Item:
+    if key in ENTITIES and isinstance(inner, dict):
+        return _item(ENTITIES[key], action, inner)
+    return Item(key, action, None, inner if isinstance(inner, dict) else {"": inner})
+
+
+def _may_stay(pair: str, theirs: set[Place], unreadable: set[Place]) -> bool:
     place, rest = _placed(pair)
+    if place in unreadable:
+        return False
     last = rest.rpartition("[")[2].removesuffix("]")
     return place not in theirs or (last in REFERENCES and number(unquote_plus(pair.partition("=")[2])) is not None)

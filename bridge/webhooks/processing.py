@@ -154,6 +154,7 @@ def _parse(current: Round, events: Sequence[WebhookEvent]) -> list[WebhookItem]:
         elif parsed.problem:
             _fail(event, WebhookEvent.Cause(parsed.problem.value), parsing.SAID[parsed.problem])
         else:
+            event.error = "" if parsed.is_whole else parsing.PARTLY
             items += (
                 WebhookItem(
                     event=event,
@@ -336,7 +337,7 @@ def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[Webh
     for event in events:
         event.processed_at = timezone.now()
         if event.state != WebhookEvent.State.FAILED:
-            event.state, event.cause, event.error = WebhookEvent.State.PROCESSED, "", ""
+            event.state, event.cause = WebhookEvent.State.PROCESSED, ""
     with transaction.atomic():
         update([*items, *current.earlier], ("result", "error"))
         update([item for item in items if item.result == Result.FORGOTTEN], ("data",))

@@ -63,7 +63,7 @@ from bridge.models import (
     WebhookEvent,
     WebhookItem,
 )
-from bridge.webhooks import erased_from_webhooks
+from bridge.webhooks import erased_from_webhooks, parsing
 from bridge.webhooks.processing import process_inbox
 from followups import attempt_outcomes, claiming, dispatch
 from followups.channels import Outcome, Result
@@ -765,6 +765,36 @@ def test_a_body_that_was_not_read_yet_is_looked_through_once_whatever_it_is_made
     assert bytes(first.body).decode() == body and b"vila" not in bytes(second.body)
     # The second once more, for what is left of it.
     assert len(looked) <= 3
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        # The library gives up at it.
+        "contacts[add][0][na-me]=choke&contacts[add][0][name]=Zulmira+Xavantina",
+        # Nobody knows such an entity yet, and others that nobody numbered.
+        "widgets[add][0][name]=Zulmira+Xavantina",
+        "widgets=Zulmira+Xavantina",
+    ],
+)
+def test_in_a_part_that_nobody_can_read_nothing_is_left_either(account, pipeline, monkeypatch, part):
+    decode = parsing.qs_codec.decode
+
+    def choke(text, options):
+        if "choke" in text:
+            raise ValueError("no form")
+        return decode(text, options)
+
+    monkeypatch.setattr(parsing.qs_codec, "decode", choke)
+    lead = record(pipeline, name="Zulmira Xavantina").lead
+    post_hooks(account, part, f"{hook_of_contact(990, 'outra coisa', '')}&{part}", hook_of_contact(991, "mais uma", ""))
+    process_inbox(account.pk)
+
+    erase(lead)
+
+    bodies = [unquote_plus(bytes(event.body).decode()) for event in WebhookEvent.objects.order_by("pk")]
+    assert not [one for one in bodies if "Xavantina" in one]
+    assert "mais uma" in bodies[2]
 
 
 # --- Between two lines of somebody else's work

@@ -159,7 +159,9 @@ def test_a_body_of_the_account_alone_keeps_whose_it_is():
     assert parse(b"account[subdomain]=77").account_id is None
 
 
-def test_one_entity_that_cannot_be_read_costs_no_other(monkeypatch):
+@pytest.fixture
+def bad(monkeypatch):
+    """Two entities at which the library gives up: spelled as Kommo does not, so they are its to decode."""
     decode = parsing.qs_codec.decode
 
     def choke(text, options):
@@ -168,11 +170,28 @@ def test_one_entity_that_cannot_be_read_costs_no_other(monkeypatch):
         return decode(text, options)
 
     monkeypatch.setattr(parsing.qs_codec, "decode", choke)
-    # Spelled as Kommo does not: the library's to decode.
-    bad = b"leads[add][0][na-me]=choke&leads[add][1][na-me]=choke"
+    return b"leads[add][0][na-me]=choke&leads[add][1][na-me]=choke"
 
+
+def test_one_entity_that_cannot_be_read_costs_no_other(bad):
     assert parse(bad) == Parsed(problem=Problem.UNREADABLE)
-    assert [item.kommo_id for item in parse(bad + b"&leads[add][2][id]=3").items] == [3]
+    told = parse(bad + b"&leads[add][2][id]=3")
+    assert [item.kommo_id for item in told.items] == [3]
+    assert not told.is_whole and parse(b"leads[add][2][id]=3").is_whole
+
+
+def test_of_what_cannot_be_decoded_nothing_stays_when_somebody_is_erased(bad):
+    rest = b"leads[add][2][id]=3&leads[add][2][name]=Ana&account[id]=5"
+
+    assert parsing.without(bad + b"&" + rest, lambda item: False) == rest
+    assert parsing.without(rest, lambda item: False) == rest
+    assert parsing.without(bad, lambda item: False) == b""
+
+
+def test_nor_of_an_entity_that_nobody_knows_yet():
+    body = b"widgets[add][0][name]=Zulmira&widgets[add][0][lead_id]=7&note=Zulmira&widgets[add][1][name]=Ana&account[id]=5"
+    kept = parsing.without(body, lambda item: "Zulmira" in str(item.data))
+    assert kept == b"widgets[add][0][lead_id]=7&widgets[add][1][name]=Ana&account[id]=5"
 
 
 def test_every_problem_is_told_in_words():

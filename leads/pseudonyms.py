@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from leads.models import FurtherAddress, Lead, PseudonymKey
 
-# Read once in a process: it never changes.
+# Read once in a process: while that runs it never changes.
 _known: list[bytes] = []
 
 
@@ -45,6 +45,11 @@ def of_leads(leads: Iterable[Lead], *, further: bool = True) -> dict[str, list[L
     for lead_id, key in others.values_list("lead_id", "key"):
         found.setdefault(of_address(key), []).append(by_id[lead_id])
     return found
+
+
+def forget_key() -> None:
+    """Read the key anew: it was replaced, because nothing opens the old one any more."""
+    _known.clear()
 
 
 def _pseudonym(kind: str, text: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
 from django.core.exceptions import FieldError, ImproperlyConfigured
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import override_settings
 from django.urls import reverse
@@ -20,10 +20,13 @@ from django.utils import timezone
 
 from bridge.accounts.connection import AccountToken, client_for
 from bridge.encryption import PREFIX
+from bridge.channels import managing_channels as channels
 from bridge.errors import BridgeError
+from bridge.intakes import managing_intakes as intakes
 from bridge.kommo import oauth_tokens, token_expiry
-from bridge.models import Account, Delivery
-from leads.models import Event
+from bridge.models import Account, Channel, Delivery, Intake, SecondFactor
+from leads import optout, pseudonyms
+from leads.models import Event, Lead
 from tests.conftest import drain, record
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -80,6 +83,67 @@ def test_keys_rotate_new_one_in_front_reencrypt_old_one_dropped(secretive, setti
     with override_settings(FIELD_ENCRYPTION_KEYS=[NEW]):
         call_command("reencrypt", stdout=StringIO())
         Account.objects.all().delete()
+
+
+@pytest.fixture
+def locked_in(secretive, pipeline, settings):
+    """Everything that is kept under a key, and another key than the one it was encrypted with."""
+    ana = User.objects.create_user("ana", password="x")
+    SecondFactor.objects.create(user=ana, confirmed=True)
+    intakes.establish("evolution", "whats", pipeline=pipeline, settings={"jwt_key": "top-secret-jwt"})
+    intakes.establish("zapi", "zap", pipeline=pipeline)
+    channels.establish("zapi", "out", pipeline=pipeline, settings={"instance": "1", "api_key": "top-secret-api"})
+    channels.establish("log", "only-logged", pipeline=pipeline)
+    optout.opt_out(record(pipeline).lead, by=Lead.Actor.STAFF, reason="", now=timezone.now())
+    settings.FIELD_ENCRYPTION_KEYS = [NEW]
+    pseudonyms.forget_key()
+    yield secretive
+    pseudonyms.forget_key()
+
+
+def told(*options):
+    output = StringIO()
+    call_command("reencrypt", *options, stdout=output)
+    return output.getvalue()
+
+
+def test_secrets_whose_key_is_lost_are_named_and_nothing_is_done_to_them(locked_in):
+    before, output = stored(), StringIO()
+
+    with pytest.raises(CommandError, match=r"6 row\(s\) hold a secret .* --give-up"):
+        call_command("reencrypt", "--check", stdout=output)
+
+    assert stored() == before
+    for named in ("whats (secret, settings)", "zap (secret)", "out (settings)", "ana (key)", "access_token"):
+        assert named in output.getvalue()
+    assert "only-logged" not in output.getvalue()
+
+
+def test_given_up_they_are_typed_anew_and_nothing_is_less_guarded_by_that(locked_in, pipeline, client):
+    paths = {one.slug: one.secret_hash for one in Intake.objects.defer("secret", "settings")}
+
+    assert "6 row(s) given up." in told("--give-up")
+
+    assert told("--check") == "Every stored secret can be read.\n"
+    assert "encrypted with the newest key" in told()
+    account = Account.objects.get()
+    assert (account.access_token, account.client_secret) == ("", "")
+    # Without its key it would take calls that nobody signed.
+    assert {one.slug: one.is_active for one in Intake.objects.all()} == {"whats": False, "zap": True}
+    assert {one.slug: one.secret_hash for one in Intake.objects.all()} == paths
+    assert {one.slug: one.is_active for one in Channel.objects.all()} == {"out": False, "only-logged": True}
+    assert not SecondFactor.objects.exists()
+    client.force_login(User.objects.create_superuser("ada", "a@example.com", "x"))
+    assert client.get(reverse("admin:bridge_account_change", args=[account.pk])).status_code == 200
+    intakes.establish("evolution", "whats", settings={"jwt_key": "new"})
+    assert Intake.objects.get(slug="whats").is_active
+
+
+def test_who_opted_out_is_known_by_the_new_key_too(locked_in, pipeline):
+    told("--give-up")
+    Lead.objects.all().delete()
+
+    assert record(pipeline).lead.opted_out_at
 
 
 def test_what_was_written_around_the_application_is_not_taken_for_a_secret(secretive):

@@ -357,35 +357,33 @@ def only_references(data: dict[str, Any]) -> dict[str, Any]:
 def without(body: bytes, is_theirs: Callable[[Item], bool]) -> bytes:
     """Return a body in which the entities that `is_theirs` accepts are told by their ids alone; all others stay.
 
-    Of an entity that we do not know nothing stays but ids either. What cannot be decoded goes: whose it is nobody can
-    tell.
+    With them goes what cannot be decoded, and what entity nobody knows: whose that is nobody can tell.
     """
     text = body.decode("utf-8", errors="replace").strip()
-    theirs, unreadable = set(), set()
+    theirs, odd, goes = set(), set(), False
     for place, pairs in _by_entity(text).items():
         key, action, _ = place
+        if key == ACCOUNT:
+            continue
         try:
             inner = _decode(pairs)
         except Exception:
-            unreadable.add(place)
+            odd.add(place)
+            goes = True
             continue
-        if key != ACCOUNT and is_theirs(_told(key, action, inner)):
-            theirs.add(place)
-    if not (theirs or unreadable):
+        is_known = key in ENTITIES and isinstance(inner, dict)
+        is_one = is_theirs(_item(ENTITIES[key], action, inner) if is_known else Item(key, action, None, {"": inner}))
+        goes |= is_one
+        if is_one or not is_known:
+            (theirs if is_known else odd).add(place)
+    if not goes:
         return body
-    pairs = filter(None, text.split("&"))
-    return "&".join(pair for pair in pairs if _may_stay(pair, theirs, unreadable)).encode()
+    return "&".join(pair for pair in filter(None, text.split("&")) if _may_stay(pair, theirs, odd)).encode()
 
 
-def _told(key: str, action: str, inner: Any) -> Item:
-    if key in ENTITIES and isinstance(inner, dict):
-        return _item(ENTITIES[key], action, inner)
-    return Item(key, action, None, inner if isinstance(inner, dict) else {"": inner})
-
-
-def _may_stay(pair: str, theirs: set[Place], unreadable: set[Place]) -> bool:
+def _may_stay(pair: str, theirs: set[Place], odd: set[Place]) -> bool:
     place, rest = _placed(pair)
-    if place in unreadable:
+    if place in odd:
         return False
     last = rest.rpartition("[")[2].removesuffix("]")
     return place not in theirs or (last in REFERENCES and number(unquote_plus(pair.partition("=")[2])) is not None)

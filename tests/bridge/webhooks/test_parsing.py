@@ -189,9 +189,12 @@ def test_of_what_cannot_be_decoded_nothing_stays_when_somebody_is_erased(bad):
 
 
 def test_nor_of_an_entity_that_nobody_knows_yet():
-    body = b"widgets[add][0][name]=Zulmira&widgets[add][0][lead_id]=7&note=Zulmira&widgets[add][1][name]=Ana&account[id]=5"
-    kept = parsing.without(body, lambda item: "Zulmira" in str(item.data))
-    assert kept == b"widgets[add][0][lead_id]=7&widgets[add][1][name]=Ana&account[id]=5"
+    widgets = b"widgets[add][0][name]=Ana&note=Zulmira"
+    rest = b"leads[add][2][id]=3&leads[add][2][name]=Ana&account[id]=5"
+
+    assert parsing.without(widgets + b"&" + rest, lambda item: "Zulmira" in str(item.data)) == rest
+    assert parsing.without(widgets + b"&" + rest, lambda item: item.kommo_id == 3) == b"leads[add][2][id]=3&account[id]=5"
+    assert parsing.without(widgets + b"&" + rest, lambda item: False) == widgets + b"&" + rest
 
 
 def test_every_problem_is_told_in_words():

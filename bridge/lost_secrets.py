@@ -100,8 +100,8 @@ GIVING_UP: dict[type[Model], Callable[[Any, dict[str, Any]], Any]] = {
 }
 REMEDIES: dict[type[Model], str] = {
     Channel: "it is switched off: type its keys anew on its page, or with manage.py channel",
-    Intake: "where it asked for a signature it is switched off: run manage.py intake again, and give the other side the "
-    "address it prints",
+    Intake: "where it asked for a signature it is switched off: run manage.py intake again, and give the other side "
+    "the address it prints",
     SecondFactor: "the password alone lets them in: have them set it up anew at once",
     PseudonymKey: "whoever was erased is known no more: their opt-outs and their old reports count no longer; the "
     "opt-outs of all others stay",

@@ -46,8 +46,8 @@ def decrypt(stored: str) -> str:
         return _fernet().decrypt(stored.removeprefix(PREFIX).encode()).decode()
     except InvalidToken as error:
         raise ImproperlyConfigured(
-            "No key of FIELD_ENCRYPTION_KEYS opens a stored secret. Put the key back that was removed; which secrets are "
-            "locked in by it says: manage.py reencrypt --check."
+            "No key of FIELD_ENCRYPTION_KEYS opens a stored secret. Put the key back that was removed; which secrets "
+            "are locked in by it says: manage.py reencrypt --check."
         ) from error
 
 

@@ -43,9 +43,7 @@ HARMLESS = re.compile(r"^[+-]?\d[\d.,]*$")
 SEPARATORS = r";,|\t\r\n"
 SIGNS = "=+@\uff1d\uff0b\uff0d\uff20-"
 # Blanks of any width, quotes, and what nobody sees. None of them separates, so that each is looked at once.
-PASSED_OVER = (
-    r" \x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\"'"
-)
+PASSED_OVER = r" \x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\"'"
 CELL_BEGINS = re.compile(rf"(?:^|(?<=[{SEPARATORS}]))(?=[{PASSED_OVER}]*+[{SIGNS}])")
 
 

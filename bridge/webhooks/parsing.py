@@ -360,7 +360,9 @@ def without(body: bytes, is_theirs: Callable[[Item], bool]) -> bytes:
     With them goes what cannot be decoded, and what entity nobody knows: whose that is nobody can tell.
     """
     text = body.decode("utf-8", errors="replace").strip()
-    theirs, odd, goes = set(), set(), False
+    theirs: set[Place] = set()
+    odd: set[Place] = set()
+    goes = False
     for place, pairs in _by_entity(text).items():
         key, action, _ = place
         if key == ACCOUNT:

@@ -154,7 +154,17 @@ def test_what_somebody_else_wrote_is_no_header_of_a_mail(monkeypatch, mailoutbox
 
 @pytest.mark.parametrize(
     "called",
-    ["<!channel>", "<!here|x>", "<!subteam^S1>", "<@U123>", "@channel", "@here", "@all", "“@everyone”", "@\u200bhere @all"],
+    [
+        "<!channel>",
+        "<!here|x>",
+        "<!subteam^S1>",
+        "<@U123>",
+        "@channel",
+        "@here",
+        "@all",
+        "“@everyone”",
+        "@\u200bhere @all",
+    ],
 )
 @responses.activate
 def test_what_somebody_else_wrote_calls_nobody_in_a_chat_and_hides_no_link(monkeypatch, settings, called):

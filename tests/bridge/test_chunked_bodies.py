@@ -68,7 +68,7 @@ FILE = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n%s
 @pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=b", "Multipart/Form-Data;boundary=b"])
 @pytest.mark.parametrize("path", ["/admin/login/", "/admin/language/", "/api/v1/interactions/"])
 def test_of_a_file_too_large_for_anybody_nothing_is_read_or_written_to_the_disk(db, content_type, path):
-    """Whoever sends it is asked for a form's token only once all of it is read; a cookie of that name anybody can make."""
+    """Whoever sends it is asked for a form's token once all of it is read; a cookie of that name anybody can make."""
     body = BytesIO(FILE % (b"x" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
     length = str(len(body.getvalue()))
     environ = RequestFactory().post(path, headers={"cookie": f"csrftoken={'a' * 32}"}).environ

@@ -19,8 +19,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge.accounts.connection import AccountToken, client_for
-from bridge.encryption import PREFIX
 from bridge.channels import managing_channels as channels
+from bridge.encryption import PREFIX
 from bridge.errors import BridgeError
 from bridge.intakes import managing_intakes as intakes
 from bridge.kommo import oauth_tokens, token_expiry

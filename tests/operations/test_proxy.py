@@ -148,7 +148,9 @@ def proxy(tmp_path):
     """Ask the proxy, both servers behind it away; `caller`: from which address, as the proxy before it would say."""
     ports = {name: free_port(port()) for name in ("plain", "secure", "web", "away")}
     conf = configured(tmp_path, **ports)
-    conf.write_text(conf.read_text().replace("http {\n", "http {\nset_real_ip_from 127.0.0.1; real_ip_header X-Caller;\n"))
+    conf.write_text(
+        conf.read_text().replace("http {\n", "http {\nset_real_ip_from 127.0.0.1; real_ip_header X-Caller;\n")
+    )
 
     def ask(path: str, *, caller: str = "192.0.2.1", **more: object) -> int:
         return requests.request(

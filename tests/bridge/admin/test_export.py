@@ -56,7 +56,9 @@ def test_no_cell_is_a_formula(typed, written):
     assert safe(typed) == written
 
 
-TYPED = st.text(alphabet=st.sampled_from("aé1 =+-@;,|\t\r\n\"'＝\x0b\x0c\x7f\u00a0\u2003\u2028\u200b\ufeff"), max_size=12)
+TYPED = st.text(
+    alphabet=st.sampled_from("aé1 =+-@;,|\t\r\n\"'＝\x0b\x0c\x7f\u00a0\u2003\u2028\u200b\ufeff"), max_size=12
+)
 NOT_SEEN = " \x0b\x0c\x7f\u00a0\u2003\u2028\u200b\ufeff"
 
 

@@ -193,7 +193,9 @@ def test_nor_of_an_entity_that_nobody_knows_yet():
     rest = b"leads[add][2][id]=3&leads[add][2][name]=Ana&account[id]=5"
 
     assert parsing.without(widgets + b"&" + rest, lambda item: "Zulmira" in str(item.data)) == rest
-    assert parsing.without(widgets + b"&" + rest, lambda item: item.kommo_id == 3) == b"leads[add][2][id]=3&account[id]=5"
+    assert (
+        parsing.without(widgets + b"&" + rest, lambda item: item.kommo_id == 3) == b"leads[add][2][id]=3&account[id]=5"
+    )
     assert parsing.without(widgets + b"&" + rest, lambda item: False) == widgets + b"&" + rest
 
 

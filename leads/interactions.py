@@ -23,6 +23,7 @@ from leads import (
     announcements,
     bot_loops,
     erasure,
+    farewells,
     flows,
     handoff,
     joining,
@@ -92,7 +93,7 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     for one in fresh:
         _heed_a_colleague(one, now)
         _heed_a_bot(one, now)
-        if reason := one.decision.notify_staff:
+        if reason := _wants_staff(one):
             announcements.staff_wanted.send(Lead, lead=one.lead, reason=reason, now=now)
     for one in fresh:
         if one.decision.changed and not one.created:
@@ -444,6 +445,16 @@ def is_farewell(message: Message, lead: Lead) -> bool:
     return message.direction is Direction.INBOUND and optout.asks_to_stop(message.text, lead.pipeline)
 
 
+def _wants_staff(one: Recorded) -> str | None:
+    """Return why somebody should look at the lead after this interaction, or None."""
+    message, lead = one.interaction.message, one.lead
+    if message is None or message.direction is not Direction.INBOUND or not farewells.may_ask_to_stop(message.text):
+        return one.decision.notify_staff
+    # Whom a person has, a person reads; and nobody is asked about what was long ago.
+    is_settled = lead.in_handoff or lead.opted_out_at or one.interaction.history or is_farewell(message, lead)
+    return one.decision.notify_staff if is_settled else farewells.MAY_ASK_TO_STOP
+
+
 def _heed_a_farewell(one: Recorded, now: datetime) -> None:
     message = one.interaction.message
     if message and is_farewell(message, one.lead):
@@ -555,8 +566,8 @@ def _events(one: Recorded, now: datetime) -> list[Event]:
         events.append(_event(lead, now, Event.Kind.MOVE_SUPPRESSED, decision.suppressed.reason, data))
     if changes.gone_by:
         events.append(meetings.gone_by(lead, changes, now))
-    if decision.notify_staff:
-        events.append(_event(lead, now, Event.Kind.STAFF_TOLD, decision.notify_staff, {}))
+    if reason := _wants_staff(one):
+        events.append(_event(lead, now, Event.Kind.STAFF_TOLD, reason, {}))
     return events
 
 

@@ -41,6 +41,7 @@ DECISIONS = (
     _("the lead booked a meeting from %(a)s"),
     _("the lead wrote from %(a)s"),
     _("the lead wrote while a person has taken over"),
+    _("the lead may have asked for no more messages"),
     _("the card stays there"),
     _("the card moved to %(a)s"),
     _("a person moved the card"),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Sum, When
 
 from bridge.selectors import results
 from bridge.selectors.results import Period
@@ -16,6 +16,8 @@ from leads.models import Lead, Meeting, Message, Pipeline
 
 PEOPLE_SHOWN = 6
 MEETINGS_SHOWN = 8
+# Of both days together: whoever meets more people in a day has a calendar for it.
+MEETINGS_READ = 100
 DAYS_SHOWN = 14
 COUNTED = ("leads", "qualified", "meetings_booked", "followups_sent")
 # What a meeting of the day may have come to; one that was cancelled is none.
@@ -71,14 +73,47 @@ def fortnight(pipeline: Pipeline, *, now: datetime) -> dict[str, list[int]]:
     return counted
 
 
-def meetings(pipeline: Pipeline, *, now: datetime) -> tuple[list[Meeting], list[Meeting], int]:
-    """Return the meetings of today and of tomorrow, the next few of both, and how many there are. Two queries."""
+def month(pipeline: Pipeline, *, now: datetime) -> dict[str, Any]:
+    """Return what the agent was worth since this month began: its days, and the results people ask for first.
+
+    Bills of what was won are written as text, for a cache to keep. A few queries, all of them about that time alone.
+    """
     today = now.astimezone(ZoneInfo(pipeline.time_zone)).date()
-    both = Period(today, today + timedelta(days=1), pipeline.time_zone)
-    rows = Meeting.objects.filter(
-        both.of("starts_at"), status__in=TAKES_PLACE, lead__pipeline=pipeline, lead__erased_at=None
+    period = Period(today.replace(day=1), today, pipeline.time_zone)
+    won = results.came_to(results.won_stages(pipeline), period)
+    money = won.aggregate(count=Count("pk"), value=Sum("bill_value"))
+    return {
+        "from": period.first.isoformat(),
+        "to": period.last.isoformat(),
+        "meetings_booked_by_agent": results.meetings_booked(pipeline, period).filter(is_by_agent=True).count(),
+        "rescued": results.rescued(pipeline, period).count(),
+        "won": money["count"],
+        "won_value": str(money["value"] or 0),
+    }
+
+
+@dataclass(frozen=True)
+class Day:
+    """The meetings of one day: the first few, and how many there are."""
+
+    shown: list[Meeting]
+    count: int
+
+
+def meetings(pipeline: Pipeline, *, now: datetime) -> tuple[Day, Day]:
+    """Return the meetings of today, and those of tomorrow. Two queries."""
+    today = now.astimezone(ZoneInfo(pipeline.time_zone)).date()
+    days = [Period(day, day, pipeline.time_zone) for day in (today, today + timedelta(days=1))]
+    both = Q(starts_at__gte=days[0].begins_at, starts_at__lt=days[1].ends_at)
+    rows = Meeting.objects.filter(both, status__in=TAKES_PLACE, lead__pipeline=pipeline, lead__erased_at=None)
+    counts = rows.aggregate(
+        today=Count("pk", filter=days[0].of("starts_at")), tomorrow=Count("pk", filter=days[1].of("starts_at"))
     )
-    shown = list(rows.select_related("lead__stage").order_by("starts_at", "pk")[:MEETINGS_SHOWN])
-    until = Period(today, today, pipeline.time_zone).ends_at
-    of_today = [one for one in shown if one.starts_at is not None and one.starts_at < until]
-    return of_today, shown[len(of_today) :], rows.count()
+    read = rows.select_related("lead__stage").order_by("starts_at", "pk")[:MEETINGS_READ]
+    by_day: dict[bool, list[Meeting]] = {True: [], False: []}
+    for one in read:
+        by_day[one.starts_at is not None and one.starts_at < days[0].ends_at].append(one)
+    return (
+        Day(by_day[True][:MEETINGS_SHOWN], counts["today"]),
+        Day(by_day[False][:MEETINGS_SHOWN], counts["tomorrow"]),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -25,9 +26,10 @@ from bridge.models import Account
 from bridge.selectors import health_figures, morning, results
 from followups.followups_of_a_day import today
 from leads import funnel
+from leads.farewells import MAY_ASK_TO_STOP
 from leads.models import Event, Lead, Pipeline
 
-CALLS_SHOWN = 6
+CALLS_SHOWN, CALLS_READ = 6, 50
 MINUTES_SHOWN = 60
 KEPT_SECONDS = 60
 
@@ -86,18 +88,39 @@ def standing(concerns: list[attention.Concern]) -> dict[str, Any]:
 
 
 def _calls(now: datetime) -> dict[str, Any]:
-    """Return who spoke where no rule leads on, and what they wrote last."""
+    """Return who spoke where no rule leads on and who may have asked for no more messages, and what they wrote last."""
     rows = calls_for_a_person.open_calls(now=now).select_related("card__lead__stage")
     said = Event.objects.filter(lead=OuterRef("card__lead"), kind=Event.Kind.INTERACTION, actor=Lead.Actor.LEAD)
     rows = rows.annotate(wrote=Subquery(said.order_by("-at", "-id").values("data__message__text")[:1]))
-    return {"calls": list(rows[:CALLS_SHOWN]), "call_count": rows.count()}
+    may_ask = Q(call=MAY_ASK_TO_STOP)
+    counts = rows.aggregate(goodbyes=Count("pk", filter=may_ask), calls=Count("pk", filter=~may_ask))
+    newest = list(rows[:CALLS_READ])
+    return {
+        "calls": [one for one in newest if one.call != MAY_ASK_TO_STOP][:CALLS_SHOWN],
+        "call_count": counts["calls"],
+        "goodbyes": [one for one in newest if one.call == MAY_ASK_TO_STOP][:CALLS_SHOWN],
+        "goodbye_count": counts["goodbyes"],
+    }
 
 
 def _of_pipeline(pipeline: Pipeline, now: datetime) -> dict[str, Any]:
-    today, tomorrow, count = morning.meetings(pipeline, now=now)
-    seen, fortnight = _weeks(pipeline, now)
-    met = {"meetings_today": today, "meetings_tomorrow": tomorrow, "meeting_count": count}
-    return met | {"figures": _figures(pipeline, fortnight, now)} | _funnel(pipeline, seen)
+    today, tomorrow = morning.meetings(pipeline, now=now)
+    seen, fortnight, month = _weeks(pipeline, now)
+    ahead = [one for one in (*today.shown, *tomorrow.shown) if one.is_booked and one.starts_at and one.starts_at >= now]
+    met = {"meetings_today": today, "meetings_tomorrow": tomorrow, "meeting_next": next(iter(ahead), None)}
+    figures = {"figures": _figures(pipeline, fortnight, now), "month": _month(pipeline, month)}
+    return met | figures | _funnel(pipeline, seen)
+
+
+def _month(pipeline: Pipeline, month: dict[str, Any]) -> dict[str, Any]:
+    """Return what this month was worth, with where each number leads."""
+    asked = urlencode({"pipeline": pipeline.slug, "from": month["from"], "to": month["to"]})
+    return {
+        **month,
+        "won_value": Decimal(month["won_value"]),
+        "url": f"{reverse('results-page')}?{asked}",
+        "won_url": f"{reverse('results-leads', args=['won'])}?{asked}",
+    }
 
 
 def _figures(pipeline: Pipeline, fortnight: dict[str, list[int]], now: datetime) -> list[dict[str, Any]]:
@@ -151,29 +174,34 @@ def _funnel(pipeline: Pipeline, seen: funnel.Lately) -> dict[str, Any]:
     }
 
 
-def _weeks(pipeline: Pipeline, now: datetime) -> tuple[funnel.Lately, dict[str, list[int]]]:
+Weeks = tuple[funnel.Lately, dict[str, list[int]], dict[str, Any]]
+
+
+def _weeks(pipeline: Pipeline, now: datetime) -> Weeks:
     """Return what takes reading every stay of weeks, kept for a minute: it hardly moves within one."""
-    key = f"overview:{pipeline.pk}"
+    key = f"overview-weeks:{pipeline.pk}"
     if kept := cache.get(key):
         return _unpacked(kept)
     seen, fortnight = funnel.lately(pipeline, now=now), morning.fortnight(pipeline, now=now)
-    cache.set(key, _packed(seen, fortnight), KEPT_SECONDS)
-    return seen, fortnight
+    month = morning.month(pipeline, now=now)
+    cache.set(key, _packed(seen, fortnight, month), KEPT_SECONDS)
+    return seen, fortnight, month
 
 
-def _packed(seen: funnel.Lately, fortnight: dict[str, list[int]]) -> dict[str, Any]:
+def _packed(seen: funnel.Lately, fortnight: dict[str, list[int]], month: dict[str, Any]) -> dict[str, Any]:
     """Return the figures as JSON has them, which is all that a cache keeps: its keys are texts."""
     return {
         "entered": list(seen.entered.items()),
         "usual_stay": [(pk, stay.total_seconds()) for pk, stay in seen.usual_stay.items()],
         "moved": seen.moved,
         "fortnight": fortnight,
+        "month": month,
     }
 
 
-def _unpacked(kept: dict[str, Any]) -> tuple[funnel.Lately, dict[str, list[int]]]:
+def _unpacked(kept: dict[str, Any]) -> Weeks:
     stays = {pk: timedelta(seconds=seconds) for pk, seconds in kept["usual_stay"]}
-    return funnel.Lately(dict(kept["entered"]), stays, kept["moved"]), kept["fortnight"]
+    return funnel.Lately(dict(kept["entered"]), stays, kept["moved"]), kept["fortnight"], kept["month"]
 
 
 def _deliveries(zone: str, now: datetime) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from bridge.admin.leads.buttons import stands_with_people
 from bridge.admin.leads.staff_actions import NotDoneError
 from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
-from bridge.delivery import handoff_notes
+from bridge.delivery import calls_for_a_person, handoff_notes
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
 from bridge.roles import OPERATE
 from bridge.selectors import stuck_cards
 from bridge.webhooks.inbox import reprocess
-from leads import handoff
+from leads import handoff, optout
 from leads.models import Lead
 
 # Webhooks put back into the inbox at once; pressing again takes the next ones.
@@ -73,6 +73,21 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
     return _("The agent answers already.")
 
 
+def _opt_out(request: HttpRequest, said: QueryDict) -> str:
+    lead = get_object_or_404(Lead, pk=said.get("lead"))
+    before = undoing.standing(lead)
+    if not optout.opt_out(lead, by=Lead.Actor.STAFF, reason=f"opted out by {request.user}", now=timezone.now()):
+        return _("This person has opted out already.")
+    done = _("This person gets no follow-up ever again.")
+    return undoing.told(request, done, do="opt-out", lead_id=lead.pk, before=before)
+
+
+def _did_not_ask(request: HttpRequest, said: QueryDict) -> str:
+    lead = get_object_or_404(Lead, pk=said.get("lead"))
+    calls_for_a_person.dismiss(lead, now=timezone.now())
+    return _("%(lead)s is written to as before.") % {"lead": lead}
+
+
 def _resume_account(request: HttpRequest, said: QueryDict) -> str:
     account = get_object_or_404(Account, pk=said.get("account"))
     account_state.resume(account, now=timezone.now())
@@ -106,6 +121,8 @@ ACTIONS: dict[str, Doing] = {
     "requeue": _requeue,
     "resume-agent": _resume_agent,
     "resume-account": _resume_account,
+    "opt-out": _opt_out,
+    "did-not-ask": _did_not_ask,
     "tell-sellers-again": _tell_sellers_again,
     "replay-webhooks": _replay_webhooks,
     "replay-agent-events": _replay_agent_events,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
 
 from bridge.selectors import morning
-from leads import handoff
+from leads import handoff, stage_moves
 from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Lead, Pipeline
 from leads.models import Meeting as MeetingRow
@@ -87,10 +88,21 @@ def test_meetings_are_those_of_today_and_tomorrow_by_the_clock(pipeline):
         phone, status = f"+55819999900{number:02}", "cancelled" if name == "cancelled" else "scheduled"
         meeting = Meeting(id=f"evt{number}", status=status, starts_at=starts_at)
         record(pipeline, phone, name=name, context={"meeting": meeting})
-    today, tomorrow, count = morning.meetings(pipeline, now=NOON)
-    assert [str(one.lead) for one in today] == ["today", "late today"]
-    assert [str(one.lead) for one in tomorrow] == ["tomorrow"]
-    assert count == 3
+    today, tomorrow = morning.meetings(pipeline, now=NOON)
+    assert [str(one.lead) for one in today.shown] == ["today", "late today"]
+    assert [str(one.lead) for one in tomorrow.shown] == ["tomorrow"]
+    assert (today.count, tomorrow.count) == (2, 1)
+
+
+def test_a_day_full_of_meetings_hides_none_of_the_next(pipeline):
+    for number in range(morning.MEETINGS_SHOWN + 2):
+        meeting = Meeting(id=f"evt{number}", status="scheduled", starts_at=NOON + timedelta(minutes=1 + number))
+        record(pipeline, f"+55819999900{number:02}", name="today", context={"meeting": meeting})
+    meeting = Meeting(id="evt", status="scheduled", starts_at=NOON + timedelta(days=1))
+    record(pipeline, "+5581999990099", name="tomorrow", context={"meeting": meeting})
+    today, tomorrow = morning.meetings(pipeline, now=NOON)
+    assert (len(today.shown), today.count) == (morning.MEETINGS_SHOWN, morning.MEETINGS_SHOWN + 2)
+    assert [str(one.lead) for one in tomorrow.shown] == ["tomorrow"]
 
 
 def test_meetings_of_other_pipelines_are_theirs(pipeline):
@@ -99,4 +111,17 @@ def test_meetings_of_other_pipelines_are_theirs(pipeline):
         pipeline, context={"meeting": Meeting(id="evt", status="scheduled", starts_at=NOON + timedelta(hours=1))}
     ).lead
     assert MeetingRow.objects.filter(lead=lead).exists()
-    assert morning.meetings(other, now=timezone.now()) == ([], [], 0)
+    assert morning.meetings(other, now=timezone.now()) == (morning.Day([], 0), morning.Day([], 0))
+
+
+def test_a_month_is_what_has_been_since_its_first_day(pipeline):
+    """The clock stands at the 24th; what was won on the last of the month before belongs to that month."""
+    for number, (name, days) in enumerate({"won": 2, "won as well": 23, "won before": 24}.items()):
+        lead = record(pipeline, f"+55819999900{number:02}", name=name, bill_value=400 + number).lead
+        stage_moves.move(lead, pipeline.stages.get(kind="won"), by="staff", reason="", now=NOON - timedelta(days=days))
+    meeting = Meeting(id="evt", status="scheduled", starts_at=NOON + timedelta(days=9))
+    record(pipeline, "+5581999990050", context={"meeting": meeting})
+    found = morning.month(pipeline, now=NOON)
+    assert (found["from"], found["to"]) == ("2026-11-01", "2026-11-24")
+    assert (found["won"], Decimal(found["won_value"])) == (2, Decimal(801))
+    assert (found["meetings_booked_by_agent"], found["rescued"]) == (1, 0)

@@ -5,7 +5,9 @@ So that a draft can be tried on stored leads before anybody feels it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from itertools import islice
 
 from bridge.configuration import document
 from leads.rules import Criterion, MappingAction, MappingRule, OnlyIf, QualificationRule, Rules, StageKind, StageRule
@@ -33,13 +35,31 @@ def rules(pipeline: document.Pipeline) -> Rules:
     )
 
 
-def lead_alike(one: document.Pipeline, other: document.Pipeline) -> bool:
-    """Say whether every lead belongs where it belonged: what a stage is called leads nobody anywhere."""
-    return _nameless(rules(one)) == _nameless(rules(other))
+def lead_alike(live: document.Pipeline, wanted: document.Pipeline) -> bool:
+    """Say whether every lead belongs where it belonged.
+
+    What a stage is called leads nobody anywhere, and neither does a new one that no rule leads to.
+    """
+    before, after = rules(live), rules(wanted)
+    known = {stage.key for stage in before.stages}
+    return _first_places(before) == _first_places(after) and _plain(before, known) == _plain(after, known)
 
 
-def _nameless(found: Rules) -> Rules:
-    return replace(found, stages=tuple(replace(stage, name="") for stage in found.stages))
+def _first_places(found: Rules) -> list[str]:
+    """Return where leads are of which little is known: the first stage, and the first ordinary one behind it."""
+    ordinary = (
+        stage.key
+        for stage in found.stages[1:]
+        if not (stage.keeps_its_leads or stage.on_reply or stage.key == found.meeting_stage)
+    )
+    return [*(stage.key for stage in found.stages[:1]), *islice(ordinary, 1)]
+
+
+def _plain(found: Rules, known: Collection[str]) -> Rules:
+    """Return rules without names and without stages that are new; of ranks the order alone."""
+    kept = [stage for stage in found.stages if stage.key in known]
+    places = {rank: place for place, rank in enumerate(sorted({stage.rank for stage in kept}))}
+    return replace(found, stages=tuple(replace(stage, name="", rank=places[stage.rank]) for stage in kept))
 
 
 def _stages(stages: tuple[document.Stage, ...]) -> tuple[StageRule, ...]:

@@ -13,6 +13,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from bridge import tasks
 from bridge.models import Card, Heartbeat, RulesRevision
 from followups.models import Enrollment, Step
 from leads import handoff, optout
@@ -29,6 +30,7 @@ BEST = {
     "a lower score: who moves, and publish": 5,
     "who waits for a person": 0,
     "rename a stage": 3,
+    "add a stage that works": 4,
     "add a criterion": 6,
     "add a step to a follow-up": 6,
     "hold a follow-up": 2,
@@ -283,6 +285,26 @@ def test_a_stage_is_renamed(hand, pipeline):
     publish(manager)
     assert Stage.objects.filter(pipeline=pipeline, name="PRIMEIRO CONTATO").exists()
     within("rename a stage", manager)
+
+
+@everywhere
+def test_a_stage_that_works_is_added(hand, account, pipeline):
+    """It stands before those where leads end, and in Kommo too once a worker has been at it."""
+    manager = hand("manager")
+    manager.open("Rules", "Stages")
+    manager.press(manager.button("Add a stage", exact=False))
+    manager.write("PROPOSTA ENVIADA")
+    review(manager)
+    manager.press(manager.page.locator("input[name=in_kommo][value=do]"))
+    publish(manager)
+    within("add a stage that works", manager)
+    tasks.do_stage_wishes(account.pk)
+    added = Stage.objects.get(pipeline=pipeline, name="PROPOSTA ENVIADA")
+    assert added.kommo_status_id
+    assert set(Stage.objects.filter(pipeline=pipeline, rank__gt=added.rank).values_list("kind", flat=True)) == {
+        "won",
+        "lost",
+    }
 
 
 @everywhere

@@ -36,10 +36,10 @@ LONGEST_DAYS = 366
 # A chart of more days has no room for each.
 MOST_DRAWN = 92
 ON_A_PAGE = 50
+# Of fewer days, weeks say no more than the whole.
+WEEKS_FROM_DAYS = 14
 # Of fewer messages nobody learns which step is best.
 OFTEN_SENT = 10
-# When people are at work, on weekdays: what leads write outside it the agent alone answers at once.
-OFFICE = (8, 18)
 NO_TIMES = {"p50": None, "p90": None}
 MONDAY = date(2024, 1, 1)
 HINTS = {
@@ -182,18 +182,8 @@ def _told(pipeline: Pipeline, period: Period) -> dict[str, Any]:
         "figures": [_figure(name, now[name], before[name], asked) for name in NAMED],
         "minutes": results.minutes_per_reply(),
         "funnel": _funnel(pipeline, period, now["funnel"], asked),
-        "waits": [
-            {
-                "label": _("First reply"),
-                "hint": _("from the lead's first message"),
-                **_spans_of(now["first_reply_seconds"]),
-            },
-            {
-                "label": _("A person answers"),
-                "hint": _("after the agent handed over"),
-                **_spans_of(now["handoff_wait_seconds"]),
-            },
-        ],
+        "waits": _waits(pipeline, period, now),
+        "replies_by_week": pictures.first_replies_by_week(pipeline, period) if period.days >= WEEKS_FROM_DAYS else [],
         "reasons": _doors("because", _shares(reasons, "reason"), "name", asked),
         "objections": _doors("objected", _shares(objections, "name"), "key", asked),
         "followups": _steps(now["followups"], asked),
@@ -201,6 +191,27 @@ def _told(pipeline: Pipeline, period: Period) -> dict[str, Any]:
         **_pictures(pipeline, period),
         "nothing_yet": not any(now[name] for name in NAMED),
     }
+
+
+def _waits(pipeline: Pipeline, period: Period, now: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how long people waited: for the first answer, whenever they wrote, and for a person of ours."""
+    replies = pictures.first_replies(pipeline, period)
+    first, last = pictures.OFFICE
+    office = _("Monday to Friday, %(from)s to %(to)s h") % {"from": first, "to": last}
+    return [
+        {
+            "label": _("First reply"),
+            "hint": _("from the lead's first message"),
+            **_spans_of(now["first_reply_seconds"]),
+        },
+        {"label": _("First reply"), "hint": office, **replies.get(True, NO_TIMES)},
+        {"label": _("First reply"), "hint": _("nights, weekends"), **replies.get(False, NO_TIMES)},
+        {
+            "label": _("A person answers"),
+            "hint": _("after the agent handed over"),
+            **_spans_of(now["handoff_wait_seconds"]),
+        },
+    ]
 
 
 def _funnel(pipeline: Pipeline, period: Period, rows: list[dict[str, Any]], asked: str) -> list[dict[str, Any]]:
@@ -246,8 +257,8 @@ def _pictures(pipeline: Pipeline, period: Period) -> dict[str, Any]:
             for number, hours in enumerate(table)
         ],
         "arrivals_count": sum(map(sum, table)),
-        "arrivals_outside": sum(map(sum, table)) - sum(sum(hours[slice(*OFFICE)]) for hours in table[:5]),
-        "office": {"from": OFFICE[0], "to": OFFICE[1]},
+        "arrivals_outside": sum(map(sum, table)) - sum(sum(hours[slice(*pictures.OFFICE)]) for hours in table[:5]),
+        "office": {"from": pictures.OFFICE[0], "to": pictures.OFFICE[1]},
         "hours": range(pictures.HOURS),
         "by_person": pictures.waits_by_person(pipeline, period),
         "due_within": pipeline.handoff_task_within,

@@ -10,8 +10,23 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, QuerySet, Sum, Window
-from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, RowNumber, TruncDate
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+    Window,
+)
+from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, RowNumber, TruncDate, TruncWeek
 
 from bridge.selectors import results
 from bridge.selectors.results import Period
@@ -20,6 +35,9 @@ from leads.models import Lead, Meeting, Message, Milestone, Pipeline, Stage, Sta
 WEEKS = 12
 WEEKDAYS, HOURS = 7, 24
 PEOPLE_SHOWN = 20
+# When people are at work, on weekdays: what leads write outside it the agent alone answers at once.
+OFFICE = (8, 18)
+SECOND = Value(timedelta(seconds=1), DurationField())
 # Nine tenths, and a half, of so many rows in order: the first that is not exceeded by fewer than that.
 HALF = Q(twice__gte=F("of"), twice__lte=F("of") + 1)
 NINE_TENTHS = Q(tenfold__gte=9 * F("of"), tenfold__lte=9 * F("of") + 9)
@@ -77,7 +95,7 @@ def stage_times(pipeline: Pipeline, period: Period) -> dict[int, dict[str, timed
     stages = list(pipeline.stages.values_list("pk", flat=True))
     spent = ExpressionWrapper(F("left_at") - F("entered_at"), output_field=DurationField())
     stays = Stay.objects.filter(period.of("left_at"), stage__in=stages).annotate(spent=spent)
-    return _quantiles(stays, by="stage", value="spent")
+    return {stage: shares for (stage,), shares in _quantiles(stays, by=("stage",), value="spent").items()}
 
 
 def waits_by_person(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
@@ -87,26 +105,65 @@ def waits_by_person(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
     """
     rows = Milestone.objects.filter(period.of("at"), pipeline=pipeline, kind=Milestone.Kind.HANDOFF_WAIT)
     counts = dict(rows.values_list("detail").annotate(number=Count("pk")).order_by())
-    within = _quantiles(rows, by="detail", value="seconds")
-    found = [
-        {"name": name, "count": number, **{share: timedelta(seconds=value) for share, value in within[name].items()}}
-        for name, number in counts.items()
-    ]
+    within = _quantiles(rows, by=("detail",), value="seconds")
+    found = [{"name": name, "count": number, **_spans(within[name,])} for name, number in counts.items()]
     return sorted(found, key=lambda row: (-row["count"], row["name"]))[:PEOPLE_SHOWN]
 
 
-def _quantiles(rows: QuerySet[Any], *, by: str, value: str) -> dict[Any, dict[str, Any]]:
+def first_replies(pipeline: Pipeline, period: Period) -> dict[bool, dict[str, timedelta]]:
+    """Return how long people waited for the first answer: those who first wrote while people are at work, and others.
+
+    Two queries.
+    """
+    found = _quantiles(_first_replies(pipeline, period), by=("in_office",), value="seconds")
+    return {bool(key): _spans(shares) for (key,), shares in found.items()}
+
+
+def first_replies_by_week(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
+    """Return by week, oldest first, within what time half of the first answers came: "in_office" and "outside".
+
+    Weeks begin on their Monday; one in which nobody was first answered is left out. Two queries.
+    """
+    zone = ZoneInfo(period.time_zone)
+    rows = _first_replies(pipeline, period).annotate(week=TruncWeek("at", tzinfo=zone))
+    weeks: dict[date, dict[str, Any]] = {}
+    for (monday, in_office), shares in _quantiles(rows, by=("week", "in_office"), value="seconds").items():
+        day = monday.astimezone(zone).date()
+        row = weeks.setdefault(day, {"week": day, "in_office": None, "outside": None})
+        row["in_office" if in_office else "outside"] = timedelta(seconds=shares["p50"])
+    return [weeks[day] for day in sorted(weeks)]
+
+
+def _first_replies(pipeline: Pipeline, period: Period) -> QuerySet[Any]:
+    zone = ZoneInfo(period.time_zone)
+    rows = Milestone.objects.filter(period.of("at"), pipeline=pipeline, kind=Milestone.Kind.FIRST_REPLY)
+    # A number to multiply with is an IntegerField to SQLite, and nothing that comes of it.
+    seconds = ExpressionWrapper(F("seconds"), output_field=IntegerField())
+    waited = ExpressionWrapper(seconds * SECOND, output_field=DurationField())
+    began_at = ExpressionWrapper(F("at") - waited, output_field=DateTimeField())
+    at_hours = rows.annotate(began_at=began_at).annotate(
+        weekday=ExtractIsoWeekDay("began_at", tzinfo=zone), hour=ExtractHour("began_at", tzinfo=zone)
+    )
+    at_work = Q(weekday__lte=5, hour__gte=OFFICE[0], hour__lt=OFFICE[1])
+    return at_hours.annotate(in_office=Case(When(at_work, then=True), default=False, output_field=BooleanField()))
+
+
+def _spans(shares: dict[str, int]) -> dict[str, timedelta]:
+    return {share: timedelta(seconds=value) for share, value in shares.items()}
+
+
+def _quantiles(rows: QuerySet[Any], *, by: tuple[str, ...], value: str) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Return {group: {"p50", "p90"}}: the values that so large a share of each group do not exceed."""
-    group = [F(by)]
+    group = [F(name) for name in by]
     placed = rows.annotate(
         twice=2 * Window(RowNumber(), partition_by=group, order_by=F(value).asc()),
         tenfold=10 * Window(RowNumber(), partition_by=group, order_by=F(value).asc()),
         of=Window(Count("*"), partition_by=group),
     )
-    found: dict[Any, dict[str, Any]] = {}
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, chosen in (("p50", HALF), ("p90", NINE_TENTHS)):
-        for key, number in placed.filter(chosen).values_list(by, value):
-            found.setdefault(key, {})[name] = number
+        for *key, number in placed.filter(chosen).values_list(*by, value):
+            found.setdefault(tuple(key), {})[name] = number
     return found
 
 

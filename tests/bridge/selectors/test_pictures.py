@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import ceil
 from zoneinfo import ZoneInfo
@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from bridge.selectors import pictures, results
 from bridge.selectors.results import Period
-from leads.models import Lead, Meeting, Message, Milestone, Stay
+from leads import funnel
+from leads.models import Lead, Meeting, Message, Milestone, Pipeline, Stay
 from tests.conftest import record
 
 ZONE = ZoneInfo("America/Sao_Paulo")
@@ -78,6 +79,39 @@ def test_waits_are_told_by_who_ended_them(pipeline, lead, told):
 
 
 @slowly
+@given(st.lists(st.tuples(MINUTES_BACK, st.integers(0, 200_000)), max_size=30))
+def test_first_replies_are_told_by_whether_people_were_at_work_when_the_lead_wrote(pipeline, lead, told):
+    Milestone.objects.all().delete()
+    naive, by_week = {True: [], False: []}, {}
+    for minutes, seconds in told:
+        at = back(minutes)
+        Milestone.objects.create(lead=lead, pipeline=pipeline, kind="first_reply", at=at, seconds=seconds)
+        if at >= PERIOD.begins_at:
+            # What happened is counted in UTC: on a night when clocks change, an hour is an hour.
+            wrote_at = (at.astimezone(UTC) - timedelta(seconds=seconds)).astimezone(ZONE)
+            in_office = wrote_at.weekday() < 5 and 8 <= wrote_at.hour < 18
+            naive[in_office].append(seconds)
+            monday = at.date() - timedelta(days=at.weekday())
+            by_week.setdefault(monday, {True: [], False: []})[in_office].append(seconds)
+
+    assert pictures.first_replies(pipeline, PERIOD) == {
+        in_office: {
+            name: timedelta(seconds=exceeded_by_few(waits, share)) for name, share in (("p50", 0.5), ("p90", 0.9))
+        }
+        for in_office, waits in naive.items()
+        if waits
+    }
+    assert pictures.first_replies_by_week(pipeline, PERIOD) == [
+        {
+            "week": monday,
+            "in_office": timedelta(seconds=exceeded_by_few(waits[True], 0.5)) if waits[True] else None,
+            "outside": timedelta(seconds=exceeded_by_few(waits[False], 0.5)) if waits[False] else None,
+        }
+        for monday, waits in sorted(by_week.items())
+    ]
+
+
+@slowly
 @given(st.lists(st.tuples(MINUTES_BACK, st.sampled_from(["inbound", "outbound", "staff"])), max_size=30))
 def test_messages_of_leads_are_counted_by_weekday_and_hour_of_the_pipelines_clock(pipeline, lead, told):
     Message.objects.all().delete()
@@ -134,6 +168,49 @@ def test_what_is_at_stake_are_the_bills_of_those_a_sale_may_still_come_of(pipeli
     assert found == {"new": (2, Decimal(400)), "qualified": (1, Decimal(900))}
 
 
+STANDING = st.lists(
+    st.tuples(
+        # Where they stand, a place of other people's among them, and whose they are.
+        st.sampled_from(["new", "qualifying", "qualified", "meeting_scheduled", "human_handoff", "disqualified", None]),
+        st.none() | st.decimals(0, 90_000, places=2),
+        st.booleans(),
+    ),
+    max_size=20,
+)
+
+
+@slowly
+@given(STANDING)
+def test_what_is_at_stake_is_what_somebody_adds_up_who_looks_at_every_lead(pipeline, told):
+    Lead.objects.all().delete()
+    other = Pipeline.objects.get_or_create(slug="other", defaults={"name": "Outro"})[0]
+    stages = {stage.key: stage for stage in pipeline.stages.all()}
+    for number, (key, bill, is_ours) in enumerate(told):
+        Lead.objects.create(
+            pipeline=pipeline if is_ours else other,
+            phone_key=f"s{number}",
+            stage=stages.get(key) if is_ours else None,
+            bill_value=bill,
+            created_at=NOW,
+            updated_at=NOW,
+            stage_set_at=NOW,
+        )
+    alive = [one for one in stages.values() if one.kind == "open" and not one.reachable_from_anywhere]
+    naive = {
+        stage.key: (
+            sum(1 for key, _bill, is_ours in told if is_ours and key == stage.key),
+            sum((bill or 0 for key, bill, is_ours in told if is_ours and key == stage.key), Decimal(0)),
+        )
+        for stage in alive
+    }
+    found = pictures.at_stake(pipeline)
+    assert {row["stage"].key: (row["leads"], row["value"]) for row in found} == naive
+    assert [row["stage"].rank for row in found] == sorted(row["stage"].rank for row in found)
+    # The overview adds up the same money from its own count.
+    places = funnel.places(pipeline, funnel.lately(pipeline, now=NOW))
+    assert sum(one.value for one in places if one.stage.is_alive) == sum(row["value"] for row in found)
+
+
 def test_each_picture_costs_the_same_for_any_number_of_rows(pipeline):
     def cost():
         with CaptureQueriesContext(connection) as queries:
@@ -141,6 +218,8 @@ def test_each_picture_costs_the_same_for_any_number_of_rows(pipeline):
             pictures.arrivals(pipeline, PERIOD)
             pictures.stage_times(pipeline, PERIOD)
             pictures.waits_by_person(pipeline, PERIOD)
+            pictures.first_replies(pipeline, PERIOD)
+            pictures.first_replies_by_week(pipeline, PERIOD)
             pictures.at_stake(pipeline)
         return len(queries)
 

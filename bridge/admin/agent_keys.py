@@ -19,6 +19,7 @@ from bridge.models import ApiKey
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(AsksAgain, StaffAdmin):
+    nothing_here = _("Nobody has a key yet.")
     list_display = ("name", "prefix", "pipeline", "may_act", "created_at", "last_used_at", "revoked_at")
     list_select_related = ("pipeline",)
     fields = ("name", "pipeline", "may_act")

@@ -17,6 +17,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, reverse
+from django.utils.functional import Promise
 from django.utils.text import capfirst
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
@@ -66,6 +67,9 @@ def _keep_ids(request: HttpRequest, model: type[Model]) -> None:
 
 class StaffAdmin(ModelAdmin):
     """A page for staff, by role (bridge/roles.py): `permissions=["operate"]`, `["export"]`, `["erase"]` on actions."""
+
+    # Why the list is empty, where it is and nothing was asked for: a sentence.
+    nothing_here: str | Promise = ""
 
     @property
     def urls(self) -> list[URLPattern]:

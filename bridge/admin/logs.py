@@ -70,6 +70,7 @@ class AboutLeads(LogAdmin):
 @admin.register(Card)
 class CardAdmin(AboutLeads):
     lead_path = "lead"
+    nothing_here = _("No card has been made yet.")
     list_display = ("whose", "kommo_lead_id", "state_badge", "waits_for", "due_at", "attempts", "synced_at")
     # The first column is a link to the lead already: a link within it would have no words.
     list_display_links = ("kommo_lead_id",)
@@ -152,6 +153,7 @@ class CardAdmin(AboutLeads):
 
 @admin.register(Delivery)
 class DeliveryAdmin(AboutLeads):
+    nothing_here = _("Nothing has been sent to Kommo yet.")
     list_display = ("at", "whose", "operation", "outcome_badge", "status_code", "duration_ms", "lag_ms", "fault")
     list_filter = ("outcome", "operation")
     list_select_related = ("card__lead",)
@@ -199,6 +201,7 @@ class DeliveryAdmin(AboutLeads):
 @admin.register(Drift)
 class DriftAdmin(AboutLeads):
     keyset = "found_at"
+    nothing_here = _("No difference: Kommo and the bridge say the same.")
     list_display = ("found_at", "whose", "subject", "ours", "theirs", "agreed", "found_by", "resolution_badge")
     list_filter = ("resolution",)
     list_select_related = ("card__lead",)
@@ -277,6 +280,7 @@ class DriftAdmin(AboutLeads):
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(LogAdmin):
+    nothing_here = _("Kommo has not called yet.")
     list_display = ("received_at", "account", "state_badge", "attempts", "error")
     list_filter = ("state", "cause", "account")
     list_filter_submit = True
@@ -360,6 +364,7 @@ class WebhookEventAdmin(LogAdmin):
 class AgentEventAdmin(AboutLeads):
     keyset = "created_at"
     lead_path = "lead"
+    nothing_here = _("The agent has been told nothing yet.")
     list_display = ("created_at", "whose", "type", "state_badge", "attempts", "status_code", "error")
     list_filter = ("state",)
     list_select_related = ("lead",)
@@ -435,6 +440,7 @@ def _nudge(cards: QuerySet[Card]) -> None:
 class ForgettingAdmin(LogAdmin):
     """Who asked to be forgotten in Kommo too: what was done there, and what is left for a person to do."""
 
+    nothing_here = _("Nothing of anybody has to be erased in Kommo.")
     list_display = ("whose", "asked_at", "state_badge", "left", "ended_at")
     list_display_links = ("asked_at",)
     list_filter = ("state",)

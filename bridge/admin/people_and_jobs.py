@@ -171,6 +171,7 @@ class GroupAdmin(AsksAgain, BaseGroupAdmin, StaffAdmin):
 class AlertAdmin(ReadOnlyAdmin):
     """What is wrong for a while now, and whether staff were told; a trouble that is over is not here any more."""
 
+    nothing_here = _("Nothing is wrong.")
     list_display = ("message", "first_seen_at", "last_seen_at", "times_seen", "told_at", "telling_failed")
     search_fields = ("message", "remedy")
     ordering = ("-last_seen_at",)
@@ -181,6 +182,7 @@ class AlertAdmin(ReadOnlyAdmin):
 class RecordAdmin(ReadOnlyAdmin):
     """The record: what people did, newest first."""
 
+    nothing_here = _("Nobody has done anything yet.")
     list_display = ("action_time", "user", "what", "to_what", "kind")
     list_filter = ("action_flag", ("user", admin.RelatedOnlyFieldListFilter))
     list_filter_submit = True

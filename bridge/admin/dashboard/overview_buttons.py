@@ -75,11 +75,11 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
 
 def _opt_out(request: HttpRequest, said: QueryDict) -> str:
     lead = get_object_or_404(Lead, pk=said.get("lead"))
-    before = undoing.standing(lead)
+    before = undo_on_lead.standing(lead)
     if not optout.opt_out(lead, by=Lead.Actor.STAFF, reason=f"opted out by {request.user}", now=timezone.now()):
         return _("This person has opted out already.")
     done = _("This person gets no follow-up ever again.")
-    return undoing.told(request, done, do="opt-out", lead_id=lead.pk, before=before)
+    return undo_on_lead.told(request, done, do="opt-out", lead_id=lead.pk, before=before)
 
 
 def _did_not_ask(request: HttpRequest, said: QueryDict) -> str:

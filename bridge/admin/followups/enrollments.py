@@ -139,6 +139,7 @@ def local(at: datetime | None, zone: str) -> str:
 
 @admin.register(Enrollment)
 class EnrollmentAdmin(ReadOnlyAdmin):
+    nothing_here = _("Nobody waits for a message.")
     list_display = ("who", "what", "says", "when", "state_badge")
     list_filter = (StateFilter, ("sequence", admin.RelatedOnlyFieldListFilter))
     list_filter_submit = True

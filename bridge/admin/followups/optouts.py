@@ -42,6 +42,7 @@ class PhoneForm(forms.Form):
 
 @admin.register(OptOut)
 class OptOutAdmin(ReadOnlyAdmin):
+    nothing_here = _("Nobody has opted out.")
     list_display = ("who", "since", "by", "said")
     search_fields = ("phone_key", "lead_name")
     search_help_text = _("Phone or name")

@@ -47,6 +47,7 @@ STATE_COLOURS = Tones(
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
+    nothing_here = _("No follow-up has been sent yet.")
     list_display = ("when", "who", "which", "excerpt", "state_badge", "why", "tries", "answered")
     list_filter = ("state", ("enrollment__sequence", admin.RelatedOnlyFieldListFilter), "step")
     list_filter_submit = True

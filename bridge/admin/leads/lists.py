@@ -79,6 +79,7 @@ class WaitingForAPerson(admin.SimpleListFilter):
 
 @admin.register(Lead)
 class LeadAdmin(LogAdmin):
+    nothing_here = _("No lead yet. The first comes with the agent's first report.")
     list_display = ("who", "standing", "worth", "last", "coming", "responsible")
     # Pipelines and stages are few; nothing here reads the table of leads for its choices.
     list_filter = (OnShelf, OfResponsible, InOrder, WaitingForAPerson, "card__state", "stage", "pipeline")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -170,17 +170,34 @@ def _facts(lead: Lead) -> list[dict[str, Any]]:
     objections = [objection.name for objection in lead.objections.all()]
     rows.append((str(_("objections")), objections, lead.provenance.get("objections")))
     rows += [(labels["meeting_status"], *_meeting(one)) for one in lead.meetings.all()]
-    actors, money_name = dict(Lead.Actor.choices), labels["bill_value"]
+    actors = dict(Lead.Actor.choices)
+    ways = {
+        labels["bill_value"]: lambda value: written(value, lead.pipeline),
+        labels["qualification_score"]: _scored(lead),
+    }
     return [
         {
             "name": name,
-            "value": written(value, lead.pipeline) if name == money_name else both_sides.text(value),
+            "value": ways.get(name, both_sides.text)(value),
             "by": actors.get(known["by"], known["by"]) if known else "",
             "at": datetime.fromisoformat(known["at"]) if known else None,
         }
         for name, value, known in rows
         if value not in (None, "", [])
     ]
+
+
+def _scored(lead: Lead) -> Callable[[Any], str]:
+    """Return how a score is told: with its scale, and what qualifies where the pipeline has a minimum."""
+    least = rulebook(lead.pipeline).rules.qualification.min_score
+
+    def told(score: Any) -> str:
+        words = {"score": both_sides.text(score), "least": both_sides.text(least)}
+        if least is None:
+            return _("%(score)s of 100") % words
+        return _("%(score)s of 100, minimum %(least)s") % words
+
+    return told
 
 
 def _address(address: Mapping[str, str], lead: Lead) -> tuple[str, str, dict[str, str] | None]:

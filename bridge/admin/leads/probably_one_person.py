@@ -52,6 +52,7 @@ def doubts(lead: Lead) -> list[Doubt]:
 
 @admin.register(ProbablySame)
 class ProbablySameAdmin(ReadOnlyAdmin):
+    nothing_here = _("No two leads look like one person.")
     list_display = ("the_older", "the_younger", "because", "first_seen_at", "last_seen_at", "are_two")
     list_display_links = None
     list_filter = ("are_two",)

@@ -129,6 +129,7 @@ class StageMappingAdmin(RawRulesAdmin):
 
 @admin.register(UnmappedConversationStage, UnmappedFlow)
 class UnmappedConversationStageAdmin(AdvancedAdmin):
+    nothing_here = _("Every name that the agent used means something.")
     list_display = ("text", "pipeline", "times_seen", "last_seen_at")
     list_select_related = ("pipeline",)
 

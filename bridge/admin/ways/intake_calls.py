@@ -23,6 +23,7 @@ from bridge.reasons import told
 
 @admin.register(IntakeCall)
 class IntakeCallAdmin(StaffAdmin):
+    nothing_here = _("No messenger and no calendar has called yet.")
     list_display = ("received_at", "intake", "state_badge", "what_it_told", "fault")
     list_filter = ("state", "intake")
     list_select_related = ("intake",)

@@ -22,6 +22,7 @@ State = Message.State
 class OutgoingAdmin(AboutLeads):
     lead_path = "lead"
     keyset = "created_at"
+    nothing_here = _("No message has left by a way out yet.")
     list_display = ("created_at", "whose", "excerpt", "channel", "state_badge", "why")
     list_filter = (("message__state", admin.ChoicesFieldListFilter), ("channel", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("lead", "message", "channel")

@@ -9,8 +9,12 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
+from bridge.demo import tables
 from bridge.demo.rules import hurried
+from bridge.home import SHARED
 
+# What migrations put into a new installation.
+SHIPPED = SHARED / "playbooks" / "solar.yaml"
 LOGIN, PASSWORD = "demo", "demo-only-here"
 # Messages leave by Kommo's chats; where somebody has none, it is the agent who says them.
 WAYS_OUT = ("kommo_chats", "agent")
@@ -19,10 +23,10 @@ WAYS_IN = ("evolution", "calcom")
 
 def begin(directory: Path, *, seconds: int) -> dict[str, Any]:
     """Fill an empty database; return the agent's key and the paths of the ways in. seconds: between two follow-ups."""
-    call_command("migrate", verbosity=0)
+    tables.make()
     User.objects.create_superuser(LOGIN, "demo@example.com", PASSWORD)
     rules = directory / "rules.yaml"
-    rules.write_text(hurried(_said("bridge_config", "export"), seconds=seconds), encoding="utf-8")
+    rules.write_text(hurried(SHIPPED.read_text(encoding="utf-8"), seconds=seconds), encoding="utf-8")
     _said("bridge_config", "import", str(rules))
     for kind in WAYS_OUT:
         _said("channel", kind, f"demo-{kind}")

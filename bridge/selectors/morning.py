@@ -14,7 +14,7 @@ from bridge.selectors.results import Period
 from leads import waiting_for_people
 from leads.models import Lead, Meeting, Message, Pipeline
 
-PEOPLE_SHOWN = 6
+PEOPLE_SHOWN, SERVED_SHOWN = 6, 3
 MEETINGS_SHOWN = 8
 # Of both days together: whoever meets more people in a day has a calendar for it.
 MEETINGS_READ = 100
@@ -47,7 +47,7 @@ def people(*, now: datetime) -> People:
     return People(
         waiting=list(shown.filter(is_served=False).order_by("waits_since", "pk")[:PEOPLE_SHOWN]),
         waiting_count=counts["waiting"],
-        served=list(shown.filter(is_served=True).order_by("-handoff_since", "pk")[:PEOPLE_SHOWN]),
+        served=list(shown.filter(is_served=True).order_by("-handoff_since", "pk")[:SERVED_SHOWN]),
         served_count=counts["served"],
     )
 

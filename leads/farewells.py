@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from common.names import name_key
+from common.name_spellings import name_key
 
 MAY_ASK_TO_STOP = "the lead may have asked for no more messages"
 # Whoever writes more than this says more than goodbye.

@@ -11,7 +11,7 @@ from django.core.management import call_command
 
 from bridge.demo import tables
 from bridge.demo.rules import hurried
-from bridge.home import SHARED
+from bridge.installed_paths import SHARED
 
 # What migrations put into a new installation.
 SHIPPED = SHARED / "playbooks" / "solar.yaml"

@@ -9,12 +9,12 @@ import subprocess
 from contextlib import closing
 
 import pytest
-from bridge.home import MANAGE
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from bridge.demo.beginning import SHIPPED
+from bridge.installed_paths import MANAGE
 
 pytestmark = pytest.mark.once
 

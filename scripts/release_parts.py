@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from running import run, uv
 
@@ -25,11 +26,28 @@ def image_sources(root: Path) -> list[str]:
     return ["Dockerfile", ".dockerignore", *sorted({source for line in copied for source in line})]
 
 
+def let_in(name: str, rules: list[str]) -> bool:
+    """Say whether the context has a file: the last rule of .dockerignore for it, or for a folder above it, holds."""
+    above = [name, *map(str, PurePosixPath(name).parents)]
+    is_out = False
+    for rule in rules:
+        pattern = rule.removeprefix("!")
+        # Behind **/ a name is one at any depth; any other is one of the checkout itself.
+        named = [PurePosixPath(path).name for path in above] if pattern.startswith("**/") else above
+        if any(fnmatchcase(path, pattern.removeprefix("**/")) for path in named):
+            is_out = not rule.startswith("!")
+    return not is_out
+
+
 def image_files(root: Path, at: Path, version: str) -> Path:
-    """Pack what an image is built of, `docker build - < it`: what Git has of it and nothing else."""
-    listed = subprocess.run(
+    """Pack what an image is built of, `docker build - < it`: what Git has of it and the context lets in."""
+    tracked = subprocess.run(
         ["git", "ls-files", *image_sources(root)], cwd=root, text=True, check=True, capture_output=True
     ).stdout.split()
+    lines = (root / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    # These two reach the builder whatever the rules say.
+    listed = [name for name in tracked if name in ("Dockerfile", ".dockerignore") or let_in(name, rules)]
     at.mkdir(parents=True, exist_ok=True)
     archive = at / f"kommo-bridge-image-{version}.tar.gz"
     with tarfile.open(archive, "w:gz") as packed:

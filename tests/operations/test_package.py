@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -10,11 +11,14 @@ import tarfile
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from bridge.version import VERSION
 from tests.repository import ROOT, text_of
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import check_newest
+import release
 import release_parts
 
 PROJECT = tomllib.loads(text_of(ROOT / "pyproject.toml"))
@@ -76,6 +80,72 @@ def test_each_package_has_the_version_its_changelog_tells_of():
     assert changelogs()
     for name, (version, changelog) in changelogs().items():
         assert version == (release_parts.newest_release(changelog) or "0.1.0"), name
+
+
+LOCAL_KOMMO = ROOT / "packages" / "kommo-sandbox" / "src"
+
+
+def folder_of(package: str) -> Path | None:
+    """Return where a top-level package of ours lies; None of somebody else's."""
+    places = (ROOT / package, LOCAL_KOMMO / package)
+    return next((place for place in places if (place / "__init__.py").is_file()), None)
+
+
+def imported(package: str) -> set[str]:
+    """Return the top-level names that a package's modules import, whatever they are."""
+    names: set[str] = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(text_of(path))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+def packages_of_the_code() -> set[str]:
+    """Return the top-level packages of ours that the bridge is made of: it, and what these import in turn."""
+    found, looked_at = {"bridge"}, set[str]()
+    while waiting := found - looked_at:
+        for package in waiting:
+            looked_at.add(package)
+            found |= {name for name in imported(package) if folder_of(name)}
+    return found
+
+
+def test_every_package_that_the_code_imports_is_in_wheel_and_sdist():
+    ours = {str(folder.relative_to(ROOT)) for name in packages_of_the_code() if (folder := folder_of(name))}
+    assert {"bridge", "common", "leads", "followups"} < ours
+    build = PROJECT["tool"]["hatch"]["build"]["targets"]
+    assert ours - set(build["wheel"]["packages"]) == set()
+    taken = [name.removeprefix("/") for name in build["sdist"]["include"]]
+    assert [name for name in ours if not any(f"{name}/".startswith(f"{one}/") for one in taken)] == []
+    # What a release is compared with.
+    assert {name for name in ours if "/" not in name} == set(release.PACKAGES)
+
+
+def test_every_package_that_the_code_imports_is_in_the_image_but_the_local_kommo(tmp_path):
+    with tarfile.open(release_parts.image_files(ROOT, tmp_path, "0.0.0")) as packed:
+        there = {name.split("/")[0] for name in packed.getnames()}
+    assert packages_of_the_code() - there == {"kommo_sandbox"}
+
+
+def test_every_package_that_the_code_imports_is_held_to_the_checks():
+    tools, ours = PROJECT["tool"], packages_of_the_code()
+    assert ours - set(tools["mypy"]["packages"]) == set()
+    assert ours - set(tools["importlinter"]["root_packages"]) == set()
+    assert ours - {"kommo_sandbox"} == set(tools["coverage"]["run"]["source"])
+
+
+@pytest.mark.parametrize(
+    ("name", "is_in"),
+    [("bridge/settings.py", True), ("bridge/__pycache__/settings.pyc", False), ("bridge/settings.pyc", False),
+     ("deploy/gunicorn.conf.py", True), ("deploy/nginx/bridge.conf", False), ("tests/bridge/test_roles.py", False),
+     (".env", False), ("somewhere/bridge/settings.py", False)],
+)  # fmt: skip
+def test_what_the_context_of_an_image_lets_in(name, is_in):
+    rules = ["*", "!bridge", "!deploy/gunicorn.conf.py", "**/__pycache__", "**/*.pyc"]
+    assert release_parts.let_in(name, rules) is is_in
 
 
 def test_the_files_of_an_image_are_what_the_dockerfile_copies_and_the_context_lets_in(tmp_path):

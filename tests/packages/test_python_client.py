@@ -91,6 +91,47 @@ def test_what_trying_again_does_not_mend_is_told_at_once(status, kind):
     assert len(fake.calls) == 1
 
 
+@pytest.mark.parametrize("nobody", [{}, {"phone": None}, {"phone": ""}, {"phone": "", "address": None}])
+def test_nobody_is_not_looked_for(nobody):
+    bridge, fake = fake_bridge()
+    with pytest.raises(ValueError, match="Name the person"):
+        bridge.find(**nobody)
+    assert fake.calls == []
+
+
+def answering(response):
+    return Bridge(
+        "http://bridge.test", "kb_test", transport=httpx.MockTransport(lambda _: response), sleep=lambda _: None
+    )
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_an_address_that_leads_elsewhere_is_told_with_where_it_leads(status):
+    elsewhere = httpx.Response(status, headers={"Location": "https://bridge.test/api/v1/interactions/"})
+    with pytest.raises(RefusedError, match=r"https://bridge\.test/"):
+        answering(elsewhere).record({"lead": {"phone": PHONE}})
+
+
+def test_a_page_that_is_not_the_bridges_is_no_answer_of_it():
+    bridge = answering(httpx.Response(200, html="<h1>Back soon</h1>"))
+    with pytest.raises(AwayError, match="is the address right"):
+        bridge.record({"lead": {"phone": PHONE}})
+    assert bridge.may_reply(PHONE)["may_reply"] is False
+    assert ConversationReporter(bridge, PHONE).heard("oi", id="1").is_away
+
+
+def test_the_bridge_in_memory_tells_people_apart_who_have_no_phone():
+    bridge, _ = fake_bridge()
+    leads = [
+        ConversationReporter(bridge, address=f"lid:{who}@lid").heard("oi", id=who).lead["id"] for who in ("1", "2", "1")
+    ]
+    assert len(set(leads)) == 2
+    statuses = [one["status"] for one in bridge.record_many([
+        {"lead": {"addresses": [{"kind": "lid", "value": f"{who}@lid"}]}} for who in ("1", "3", "3")
+    ])]  # fmt: skip
+    assert statuses == [200, 201, 200]
+
+
 @pytest.mark.parametrize("status", [409, 410])
 def test_a_reporter_takes_what_the_bridge_knows_for_known(status):
     bridge, fake = fake_bridge()

@@ -70,6 +70,8 @@ export class Bridge {
   }
 
   async find(who: { phone?: string; address?: string }): Promise<Lead | null> {
+    // A filter that is empty finds somebody else.
+    if (!who.phone && !who.address) throw new Error('Name the person: a phone, or an address such as lid:1234@lid.');
     for await (const lead of this.leads(who)) return lead;
     return null;
   }
@@ -129,15 +131,17 @@ export class Bridge {
       let asked = 0;
       try {
         const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
-        const response = await this.#options.fetch(String(url), { method, headers, body, signal });
+        const response = await this.#options.fetch(String(url), { method, headers, body, signal, redirect: 'manual' });
         const text = await response.text();
         if (response.ok) return (text ? JSON.parse(text) : undefined) as Answer;
-        away = errorOf(response.status, problemOf(text));
+        away = errorOf(response.status, problemOf(text), response.headers.get('Location'));
         if (!AGAIN.has(response.status)) throw away;
         asked = secondsOf(response.headers.get('Retry-After'), Date.now());
       } catch (error) {
         if (error === away) throw error;
-        away = new AwayError(`the bridge does not answer: ${String(error)}`);
+        // What can be read and is no JSON is a page of somebody else's, such as a proxy's while the bridge is away.
+        const isPage = error instanceof SyntaxError;
+        away = new AwayError(isPage ? 'what answers there is not the bridge: is the address right?' : `the bridge does not answer: ${String(error)}`);
       }
       if (tried < TRIES) {
         await this.#options.sleep(Math.min(LONGEST_WAIT, Math.max(asked, FIRST_WAIT * 2 ** (tried - 1))));

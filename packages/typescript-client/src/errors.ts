@@ -25,7 +25,8 @@ export class MayNotReplyError extends BridgeError {}
 /** 410: this person asked to be forgotten. */
 export class ErasedError extends BridgeError {}
 
-export function errorOf(status: number, problem: Record<string, unknown>): BridgeError {
+export function errorOf(status: number, problem: Record<string, unknown>, location: string | null = null): BridgeError {
+  if (status < 400 && location) return new RefusedError(`the address leads elsewhere: give the client ${location}`, status, problem);
   const detail = String(problem.detail ?? `the bridge answered ${status}`);
   if (status === 429 || status >= 500) return new AwayError(detail, status, problem);
   if (status === 409 && problem.code === 'may_not_reply') return new MayNotReplyError(detail, status, problem);

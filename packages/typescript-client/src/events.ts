@@ -127,7 +127,8 @@ class MemoryStore implements Store {
 }
 
 function answerOf(outcome: Outcome): Answer {
-  if (!outcome) return { status: 200, body: {}, headers: {} };
+  // What a handler happens to return of its own, such as how many there are now, says nothing of a follow-up.
+  if (typeof outcome !== 'object' || outcome === null) return { status: 200, body: {}, headers: {} };
   if ('gone' in outcome) return { status: 410, body: outcome.gone ? { reason: outcome.gone } : {}, headers: {} };
   return { status: 200, body: outcome, headers: {} };
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
-import { AwayError, ConversationReporter, ErasedError, Events, KeyRefusedError, KnownOtherwiseError, MayNotReplyError, NotFoundError, RefusedError } from '../dist/index.js';
+import { AwayError, Bridge, ConversationReporter, ErasedError, Events, KeyRefusedError, KnownOtherwiseError, MayNotReplyError, NotFoundError, RefusedError } from '../dist/index.js';
 import { secondsOf } from '../dist/client.js';
 import { SECRET, fakeBridge } from '../dist/testing.js';
 
@@ -44,6 +45,46 @@ for (const [asked, waited] of [['7', 7], ['2.5', 2.5], ['Sun, 29 Nov 2026 12:00:
   });
 }
 
+for (const nobody of [{}, { phone: '' }, { phone: undefined, address: '' }]) {
+  test(`nobody is not looked for: ${JSON.stringify(nobody)}`, async () => {
+    const { bridge, fake } = fakeBridge();
+    await assert.rejects(bridge.find(nobody), /Name the person/);
+    assert.deepEqual(fake.calls, []);
+  });
+}
+
+const answering = (answer) => new Bridge({ address: 'http://bridge.test', key: 'kb_test', fetch: async () => answer(), sleep: async () => {} });
+
+for (const status of [301, 302, 307, 308]) {
+  test(`an address that leads elsewhere is told with where it leads: ${status}`, async () => {
+    const headers = { Location: 'https://bridge.test/api/v1/interactions/' };
+    const bridge = answering(() => new Response(null, { status, headers }));
+    await assert.rejects(bridge.record(report), (error) => error instanceof RefusedError && error.message.includes(headers.Location));
+  });
+}
+
+test('it does not follow where it is led: the key stays', async () => {
+  const asked = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url);
+    response.writeHead(302, { Location: '/elsewhere/' }).end();
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  try {
+    const bridge = new Bridge({ address: `http://127.0.0.1:${server.address().port}`, key: 'kb_test' });
+    await assert.rejects(bridge.record(report), /leads elsewhere/);
+    assert.deepEqual(asked, ['/api/v1/interactions/']);
+  } finally {
+    server.close();
+  }
+});
+
+test("a page that is not the bridge's is no answer of it", async () => {
+  const bridge = answering(() => new Response('<h1>Back soon</h1>'));
+  await assert.rejects(bridge.record(report), (error) => error instanceof AwayError && /is the address right/.test(error.message));
+  assert.equal((await bridge.mayReply({ phone })).may_reply, false);
+});
+
 test('facts are told when they are new', async () => {
   const { bridge, fake } = fakeBridge();
   const maria = new ConversationReporter(bridge, { phone });
@@ -66,7 +107,7 @@ test('while a person has the lead nothing is sent', async () => {
 
 const due = (fake, id) => fake.event('followup.due', { lead: { id: '1', phone }, text: 'Oi!' }, id);
 
-for (const [outcome, status, body] of [[undefined, 200, {}], [{ text: 'Olá' }, 200, { text: 'Olá' }], [{ skip: true }, 200, { skip: true }], [{ gone: 'invalid_number' }, 410, { reason: 'invalid_number' }]]) {
+for (const [outcome, status, body] of [[undefined, 200, {}], [1, 200, {}], ['ok', 200, {}], [null, 200, {}], [{ text: 'Olá' }, 200, { text: 'Olá' }], [{ skip: true }, 200, { skip: true }], [{ gone: 'invalid_number' }, 410, { reason: 'invalid_number' }]]) {
   test(`a follow-up is acted on once and answered the same again: ${JSON.stringify(outcome)}`, async () => {
     const { fake } = fakeBridge();
     const acted = [];

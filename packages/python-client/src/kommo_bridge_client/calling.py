@@ -66,11 +66,17 @@ def call(
         asked = 0.0
         if isinstance(got, httpx.Response):
             if got.is_success:
-                return got.json() if got.content else None
-            away = errors.of(got.status_code, _problem(got))
-            if got.status_code not in AGAIN:
-                raise away
-            asked = seconds(got.headers.get("Retry-After"), now=datetime.now(UTC))
+                with suppress(ValueError):
+                    return got.json() if got.content else None
+                # A page of somebody else's, such as a proxy's while the bridge is away.
+                away = errors.AwayError("what answers there is not the bridge: is the address right?")
+            elif got.has_redirect_location:
+                raise errors.RefusedError(f"the address leads elsewhere: give the client {got.headers['Location']}")
+            else:
+                away = errors.of(got.status_code, _problem(got))
+                if got.status_code not in AGAIN:
+                    raise away
+                asked = seconds(got.headers.get("Retry-After"), now=datetime.now(UTC))
         else:
             # It may have arrived: only because it carries its key is it sent again.
             away = errors.AwayError(f"the bridge does not answer: {got}")

@@ -35,6 +35,9 @@ class _Calls:
         )
 
     def _person(self, phone: str | None, address: str | None) -> Json:
+        """Name a person in a query. Raises ValueError for nobody: a filter that is empty finds somebody else."""
+        if not (phone or address):
+            raise ValueError("Name the person: a phone, or an address such as lid:1234@lid.")
         return {"phone": phone, "address": address}
 
     def _leads(self, filters: Json) -> Call:

@@ -87,9 +87,9 @@ class FakeBridge:
         said = json.dumps(body, sort_keys=True)
         if key and self._known.setdefault(key, said) != said:
             return httpx.Response(409, json={"detail": "This idempotency key was used with another body."})
-        is_new = not any(one["lead"].get("phone") == lead.get("phone") for one in self.reports)
+        who = _person(lead)
+        is_new = not any(_person(one["lead"]) == who for one in self.reports)
         self.reports.append(body)
-        who = lead.get("phone") or json.dumps(lead.get("addresses"))
         answer = {
             "lead": {
                 "id": str(uuid5(NAMESPACE_URL, who)),
@@ -103,6 +103,10 @@ class FakeBridge:
             "ignored": [],
         }
         return httpx.Response(201 if is_new else 200, json=answer)
+
+
+def _person(lead: dict[str, Any]) -> str:
+    return lead.get("phone") or json.dumps(lead.get("addresses"))
 
 
 def fake_bridge(*, sleep: Callable[[float], None] = lambda seconds: None) -> tuple[Bridge, FakeBridge]:

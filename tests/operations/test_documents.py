@@ -47,7 +47,15 @@ def test_every_link_leads_somewhere(document):
 
 # What a decision named when it was taken may have moved since: those are dated papers.
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/architecture.md", "docs/integrating-an-agent.md", "docs/sandbox.md"]
+    "name",
+    [
+        "README.md",
+        "AGENTS.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/integrating-an-agent.md",
+        "docs/sandbox.md",
+    ],
 )
 def test_every_file_of_the_code_that_is_named_exists(name):
     missing = []
@@ -62,6 +70,23 @@ def test_every_file_of_the_code_that_is_named_exists(name):
                 named = found / path
                 folders.append(named if named.is_dir() else named.parent)
     assert missing == []
+
+
+# Django's own folders.
+NO_ROOMS = {"migrations", "static", "templatetags"}
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "AGENTS.md"])
+def test_every_room_of_the_house_stands_in_the_table_of_rooms(name):
+    rooms = {place.parent.name for place in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    rooms |= {f"bridge/{place.parent.name}" for place in ROOT.glob("bridge/*/__init__.py")} - {
+        f"bridge/{one}" for one in NO_ROOMS
+    }
+    # `bridge/` itself is its rooms.
+    table = "\n".join(line.split("|")[1] for line in text_of(ROOT / name).splitlines() if line.startswith("| `"))
+    named = {one.rstrip("/") for one in re.findall(r"`([\w/-]+)`", table)}
+    assert rooms - {"bridge"} - named == set()
+    assert [one for one in named if not ((ROOT / one).exists() or (ROOT / "bridge" / one).exists())] == []
 
 
 def wrong_commands(text: str) -> list[str]:
@@ -88,7 +113,7 @@ def test_every_command_that_the_product_tells_people_to_run_exists_with_its_opti
     """In remedies, errors and helps: whoever reads them types them."""
     said = [
         node.value
-        for room in ("bridge", "leads", "followups")
+        for room in ("bridge", "leads", "followups", "common")
         for path in (ROOT / room).rglob("*.py")
         for node in ast.walk(ast.parse(text_of(path)))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "manage.py " in node.value

@@ -76,9 +76,23 @@ def test_the_hooks_before_a_commit_call_what_is_installed_or_what_make_calls():
         assert f"\n{words[-1]}: ;" in targets if program == "make" else "ruff==" in pinned
 
 
-def test_the_container_of_editors_installs_by_a_target_that_is_there():
-    container = json.loads(text_of(ROOT / ".devcontainer" / "devcontainer.json"))
-    assert container["onCreateCommand"].endswith("make install")
+CONTAINER = json.loads(text_of(ROOT / ".devcontainer" / "devcontainer.json"))
+
+
+def test_the_container_of_editors_has_what_the_suite_can_use_and_installs_by_a_target_that_is_there():
+    command = CONTAINER["onCreateCommand"]
+    assert command.endswith("make install")
+    [listed] = re.findall(r"apt-get install -y -qq (.+?) &&", command)
+    assert set(listed.split()) == set(re.findall(r"missing\+=\(([\w-]+)\)", text_of(ROOT / ".ci" / "run")))
+
+
+def test_the_container_of_editors_is_the_oldest_python_we_serve_and_shows_what_the_demo_serves():
+    oldest = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["requires-python"].removeprefix(">=")
+    assert f"/python:{oldest}-" in CONTAINER["image"]
+    served = re.findall(
+        r'"--(?:sandbox-)?port", type=int, default=(\d+)', text_of(ROOT / "bridge/management/commands/demo.py")
+    )
+    assert sorted(map(str, CONTAINER["forwardPorts"])) == sorted(served) == sorted(CONTAINER["portsAttributes"])
 
 
 def test_every_package_for_node_is_published_by_its_tag_without_a_token():

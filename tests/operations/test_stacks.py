@@ -11,9 +11,11 @@ import pytest
 import yaml
 from django.core.management import get_commands
 
+from tests.operations.test_documents import wrong_commands
 from tests.repository import ROOT, text_of
 
 STACKS = sorted((ROOT / "deploy" / "stacks").glob("*.yml"))
+COMPOSE = ROOT / "compose.yaml"
 # What the stack itself asks for, and the bridge does not read.
 OWN = {"IMAGE", "HOST", "NETWORK", "POSTGRES_PASSWORD", "ENTRYPOINT", "CERTRESOLVER"}
 ASKED = re.compile(r"\$\{(\w+)")
@@ -23,6 +25,7 @@ SCHEMA = ROOT / "tests" / "operations" / "compose-spec.json"
 NOT_IN_A_SWARM = {"build", "container_name", "depends_on", "links", "restart", "security_opt", "tmpfs"}
 
 each_stack = pytest.mark.parametrize("path", STACKS, ids=lambda path: path.stem)
+each_file = pytest.mark.parametrize("path", [*STACKS, COMPOSE], ids=lambda path: path.stem)
 
 
 def known() -> set[str]:
@@ -34,7 +37,7 @@ def ours(path: Any) -> dict[str, Any]:
     return {name: one for name, one in services.items() if str(one["image"]).startswith("${IMAGE")}
 
 
-@pytest.mark.parametrize("path", [*STACKS, ROOT / "compose.yaml"], ids=lambda path: path.stem)
+@each_file
 def test_it_is_what_the_specification_allows(path):
     found = jsonschema.Draft7Validator(json.loads(text_of(SCHEMA))).iter_errors(yaml.safe_load(text_of(path)))
     assert [f"{list(error.path)}: {error.message}" for error in found] == []
@@ -51,11 +54,42 @@ def test_a_swarm_is_asked_for_nothing_it_refuses_or_forgets():
     assert {key for one in services.values() for key in one} & NOT_IN_A_SWARM == set()
 
 
-@each_stack
+@each_file
 def test_every_variable_is_one_the_bridge_reads(path):
     assert set(ASKED.findall(text_of(path))) <= known() | OWN
     for service in ours(path).values():
         assert set(service["environment"]) <= known()
+
+
+@each_stack
+def test_the_page_tells_of_every_variable_that_must_be_given(path):
+    asked = set(re.findall(r"\$\{(\w+):\?", text_of(path)))
+    assert {"IMAGE", "HOST", "SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "POSTGRES_PASSWORD"} <= asked
+    page = text_of(ROOT / "docs" / "stacks.md")
+    assert [name for name in asked if f"`{name}`" not in page] == []
+
+
+@each_file
+def test_every_command_exists_with_its_options(path):
+    services = ours(path)
+    commands = [one["command"] for one in services.values() if one.get("command")]
+    commands += [one["healthcheck"]["test"][1:] for one in services.values() if one.get("healthcheck", {}).get("test")]
+    assert len(commands) >= 3
+    for program, *words in commands:
+        assert program == "python"
+        assert wrong_commands(" ".join(words)) == []
+
+
+@pytest.mark.django_db
+def test_a_proxy_is_told_that_a_server_is_ready_by_the_name_it_asks(client, settings):
+    labels = yaml.safe_load(text_of(ROOT / "deploy" / "stacks" / "swarm-traefik.yml"))["services"]["web"]["deploy"][
+        "labels"
+    ]
+    said = dict(label.split("=", 1) for label in labels)
+    health = "traefik.http.services.kommo-bridge.loadbalancer.healthcheck"
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["bridge.example"], True
+    answer = client.get(said[f"{health}.path"], headers={"host": said[f"{health}.hostname"]})
+    assert (answer.status_code, client.get("/readyness", headers={"host": "127.0.0.1"}).status_code) == (200, 400)
 
 
 @each_stack

@@ -57,6 +57,18 @@ test('while the bridge is away the agent may not reply, and nothing else is pret
 	assert.equal(context.calls.length, 5);
 });
 
+test('a page that is not the bridge\'s is no answer of it', async () => {
+	const page = { statusCode: 200, body: '<h1>Back soon</h1>', headers: { 'retry-after': '0.01' } };
+	await assert.rejects(run(execution(REPORT, [page])), /is not the bridge/);
+	assert.equal((await run(execution(ASK, [page, ok({ may_reply: true })])))[0].may_reply, true);
+});
+
+test('an address that leads elsewhere is told with where it leads, and not followed', async () => {
+	const context = execution(REPORT, [{ statusCode: 301, body: '', headers: { location: 'https://bridge.example/api/v1/interactions/' } }]);
+	await assert.rejects(run(context), /leads elsewhere: give the credential https:/);
+	assert.deepEqual(context.calls.map((one) => one.disableFollowRedirect), [true]);
+});
+
 test('what is refused is not tried again, and each field is named', async () => {
 	const errors = [{ field: 'lead.phone', code: 'invalid', message: 'Unusable.' }];
 	const context = execution(REPORT, [{ statusCode: 400, body: { detail: 'Bad.', errors } }]);

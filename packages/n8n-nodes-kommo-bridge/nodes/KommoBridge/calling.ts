@@ -54,14 +54,18 @@ export async function ask(context: IExecuteFunctions, itemIndex: number, wanted:
 				timeout: ANSWER_WITHIN_MS,
 				returnFullResponse: true,
 				ignoreHttpStatusErrors: true,
+				// Led elsewhere, a report would become a question, and lose its key.
+				disableFollowRedirect: true,
 			})) as Full;
 		} catch (error) {
 			trouble = (error as Error).message;
 		}
 		if (answer) {
-			if (answer.statusCode < 300) return { answer: objectOf(answer.body) };
-			if (!AGAIN.has(answer.statusCode)) throw refusal(context, itemIndex, answer);
-			trouble = `it answered ${answer.statusCode}`;
+			const isPage = typeof answer.body === 'string' && answer.body.trim() !== '';
+			if (answer.statusCode < 300 && !isPage) return { answer: objectOf(answer.body) };
+			if (answer.statusCode >= 300 && !AGAIN.has(answer.statusCode)) throw refusal(context, itemIndex, answer);
+			// A page of somebody else's, such as a proxy's while the bridge is away.
+			trouble = answer.statusCode < 300 ? 'what answers there is not the bridge' : `it answered ${answer.statusCode}`;
 			asked = secondsOf(answer.headers['retry-after'], Date.now());
 		}
 		if (tried < TRIES) {
@@ -94,7 +98,10 @@ function refusal(context: IExecuteFunctions, itemIndex: number, answer: Full): N
 	const problem = objectOf(answer.body);
 	const errors = Array.isArray(problem.errors) ? (problem.errors as IDataObject[]) : [];
 	const fields = errors.map((one) => (one.field ? `${String(one.field)}: ${String(one.message)}` : String(one.message)));
-	const said = String(problem.detail ?? problem.title ?? `the bridge answered ${answer.statusCode}`);
+	const elsewhere = answer.statusCode < 400 && answer.headers.location;
+	const said = elsewhere
+		? `The address leads elsewhere: give the credential ${elsewhere}`
+		: String(problem.detail ?? problem.title ?? `the bridge answered ${answer.statusCode}`);
 	return new NodeApiError(context.getNode(), { ...problem, statusCode: answer.statusCode } as JsonObject, {
 		itemIndex,
 		httpCode: String(answer.statusCode),

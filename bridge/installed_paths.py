@@ -16,5 +16,7 @@ SHARED = CODE if IS_CHECKOUT else CODE / "bridge" / "shared"
 STARTED_BY = "make run" if IS_CHECKOUT else "kommo-bridge run"
 # What is made here: .env, data, collected static files.
 HOME = CODE if IS_CHECKOUT else Path.cwd()
-# How one of our commands is run as a process of its own. -P: a folder of yours that is called bridge is not ours.
-MANAGE = [sys.executable, str(CODE / "manage.py")] if IS_CHECKOUT else [sys.executable, "-P", "-m", "bridge"]
+# How a module of ours is run as a process of its own. -P: a folder of yours that is called bridge is not ours.
+MODULE = [sys.executable, "-m"] if IS_CHECKOUT else [sys.executable, "-P", "-m"]
+# And one of our commands.
+MANAGE = [sys.executable, str(CODE / "manage.py")] if IS_CHECKOUT else [*MODULE, "bridge"]

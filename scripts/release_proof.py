@@ -45,14 +45,20 @@ def by_pipx(wheel: Path, at: Path) -> None:
 
 
 def _demo(name: str, command: list[str | Path], at: Path) -> str:
-    """Play the demo from an empty folder with an empty home; it says itself whether the cards are right."""
+    """Play the demo beside an agent, with an empty home; it says itself whether the cards are right.
+
+    What lies in the agent's folder is called as ours is, and must not be taken for it.
+    """
     home, place = at / f"{name}-home", at / f"{name}-place"
     home.mkdir()
-    place.mkdir()
+    theirs = ("bridge", "common", "followups", "leads", "kommo_sandbox")
+    for package in theirs:
+        (place / package).mkdir(parents=True)
+        (place / package / "__init__.py").write_text("raise SystemExit('the agent's own')\n")
     began = time.monotonic()
     said = run([*command, "demo", "--once"], place, bare(home))
     print(f"{name}: the demo's cards are right after {time.monotonic() - began:.0f} s")
-    if made := sorted(path.name for path in place.iterdir() if path.name != "data"):
+    if made := sorted(path.name for path in place.iterdir() if path.name not in ("data", *theirs)):
         sys.exit(f"It left {made} where it was started.")
     return said
 

@@ -6,7 +6,6 @@ import fcntl
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from types import TracebackType
 import requests
 from cryptography.fernet import Fernet
 
+from bridge import web_server
 from bridge.installed_paths import MANAGE
 
 # What lives is waited for: a busy machine takes its time. Beyond this something is wrong that time does not cure.
@@ -136,14 +136,7 @@ class Stage:
         self.wait_for("sandbox", f"{self.sandbox_url}/_sandbox/statistics")
 
     def start_web(self, *, workers: int = 1, threads: int = 4, waits: bool = True) -> None:
-        gunicorn = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "bridge.wsgi:application",
-            "--bind",
-            f"127.0.0.1:{self._web_port}",
-        ]
+        gunicorn = [*web_server.COMMAND, "--bind", f"127.0.0.1:{self._web_port}"]
         sizes = [
             "--workers",
             str(workers),

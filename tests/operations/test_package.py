@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -56,6 +57,44 @@ def test_an_installed_package_keeps_ours_inside_and_yours_where_it_is_started(tm
     assert said[-1] == "True False"
     assert (home / ".env").stat().st_mode & 0o077 == 0
     assert re.search(r"^SECRET_KEY=\S{40,}$", text_of(home / ".env"), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The folder where the package is installed, as the wheel has it."""
+    site = tmp_path_factory.mktemp("site")
+    for name in sorted(packages_of_the_code()):
+        shutil.copytree(str(folder_of(name)), site / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for source, target in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].items():
+        (site / target).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, site / target)
+    return site
+
+
+@pytest.mark.parametrize(
+    ("code", "more"),
+    [
+        ("from bridge.installed_paths import MANAGE as command", ["check"]),
+        ("from bridge.management.commands.run import web_command\ncommand = web_command(0, '1')", ["--check-config"]),
+        ("from bridge.web_server import COMMAND as command", ["--check-config"]),
+        ("from bridge.installed_paths import MODULE\ncommand = [*MODULE, 'bridge.demo.agent']", ["--help"]),
+    ],
+    ids=["command", "run", "demo", "demo's agent"],
+)
+def test_what_lies_where_it_is_started_is_not_taken_for_ours(installed, tmp_path, code, more):
+    """Beside an agent that has packages, and a gunicorn, of the same names."""
+    for package in packages_of_the_code():
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise SystemExit('the agent's own')")
+    (tmp_path / "gunicorn.conf.py").write_text("raise SystemExit('the agent's own')")
+    environment = {"PYTHONPATH": str(installed), "PATH": "", "DEBUG": "true", "DATABASE_URL": "sqlite://:memory:"}
+    asked = f"import json\n{code}\nprint(json.dumps(command))"
+    python = {"cwd": tmp_path, "env": environment, "text": True, "capture_output": True, "check": False}
+    said = subprocess.run([sys.executable, "-P", "-c", asked], **python)
+    assert said.returncode == 0, said.stderr
+    done = subprocess.run([*json.loads(said.stdout), *more], **python)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_goes_into_the_package_is_there():

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from bridge.demo.beginning import LOGIN, PASSWORD
 from bridge.demo.checking import Agent, Verdict, card_of, check, said_in_chat
 from bridge.demo.conversations import CONVERSATIONS, KOMMO, Conversation, Said
 from bridge.demo.stage import TRIES, Stage, StageError, free_port
+from bridge.installed_paths import MODULE
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ class Command(BaseCommand):
         begun = json.loads(stage.manage("demo_begin", str(stage.directory), "--seconds", str(seconds)))
         key: str = begun["key"]
         self.ways_in = begun["ways_in"]
-        command = [sys.executable, "-m", agent.__name__, "--port", str(self.agent_port), "--secret", self.secret]
+        command = [*MODULE, agent.__name__, "--port", str(self.agent_port), "--secret", self.secret]
         stage.start("agent", [*command, "--bridge", stage.web_url, "--key", key])
         stage.wait_for_sandbox()
         stage.manage_patiently("kommo_connect", "--create-missing", "--webhook-url", stage.web_url)

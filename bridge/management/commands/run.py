@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from typing import Any
 
@@ -13,9 +12,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, connections
 
-from bridge.installed_paths import MANAGE, SHARED
+from bridge import web_server
+from bridge.installed_paths import MANAGE
 
-GUNICORN = SHARED / "deploy" / "gunicorn.conf.py"
 STOP_WITHIN_SECONDS = 30
 BACKLOG = 2048  # gunicorn's own
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -97,8 +96,7 @@ def web_command(listening_on: int, threads: str) -> list[str]:
     SQLite has one writer at a time, so fewer threads wait for it more fairly.
     """
     bind = f"fd://{listening_on}"
-    gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(GUNICORN), "bridge.wsgi:application"]
-    return [*gunicorn, "--bind", bind, "--workers", "2", "--threads", threads]
+    return [*web_server.COMMAND, "--bind", bind, "--workers", "2", "--threads", threads]
 
 
 def stop(children: list[subprocess.Popen[bytes]]) -> None:

@@ -114,7 +114,8 @@ def demo(wheel: Path, at: Path) -> Iterator[Place]:
             if board and key:
                 break
         else:
-            sys.exit(f"The demo said nothing of where it is:\n{told}")
+            logs = [f"{log.name}:\n{log.read_text()[-2000:]}" for log in sorted(home.glob("data/demo/*.log"))]
+            sys.exit("\n".join([f"The demo said nothing of where it is:\n{told}", *logs]))
         yield Place(key[1], board[1], key[2])
     finally:
         process.terminate()

@@ -17,7 +17,8 @@ from django.core.mail import send_mail
 from django.db.models import F
 
 from bridge.delivery import calls_for_a_person
-from bridge.doctor import Finding, examine
+from bridge.doctor import examine
+from bridge.doctor.finding import Finding
 from bridge.models import Alert
 from followups import signed_calls
 

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from bridge.doctor import WORKER_SILENT_AFTER
+from bridge.doctor.workers_and_queue import WORKER_SILENT_AFTER
 from bridge.metrics import families
 from bridge.models import Card, Heartbeat
 from bridge.selectors.backlog import backlog

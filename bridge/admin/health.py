@@ -14,7 +14,8 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from bridge.admin.dashboard import attention, standing
-from bridge.doctor import Finding, examine
+from bridge.doctor import examine
+from bridge.doctor.finding import Finding
 from bridge.models import Account
 from bridge.selectors import health_figures
 from followups.followups_of_a_day import today

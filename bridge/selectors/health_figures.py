@@ -11,7 +11,7 @@ from django.db.models import Case, Count, Min, Q, When
 from django.db.models.functions import TruncMinute
 
 from bridge.accounts import room_for_leads
-from bridge.doctor import WORKER_SILENT_AFTER
+from bridge.doctor.workers_and_queue import WORKER_SILENT_AFTER
 from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
 from bridge.selectors.backlog import MANY, Backlog, backlog
 from bridge.selectors.stuck_cards import STUCK

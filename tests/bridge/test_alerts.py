@@ -12,7 +12,7 @@ import responses
 from django.utils import timezone
 
 from bridge import alerts
-from bridge.doctor import Finding
+from bridge.doctor.finding import Finding
 from bridge.models import Alert
 
 NOW = timezone.now()

@@ -50,7 +50,7 @@ def test_doctor_tells_what_mends_the_error_it_met(db, monkeypatch):
         raise OperationalError("database or disk is full")
         yield
 
-    monkeypatch.setattr(doctor, "_queue", full)
+    monkeypatch.setattr(doctor, "check_queue", full)
 
     found = [one for one in doctor.examine(timezone.now(), ask_kommo=False) if "full" in one.message]
 

@@ -13,9 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone, translation
 
-from bridge import alerts, doctor, tasks
+from bridge import alerts, tasks
 from bridge.accounts import account_state, database_clock
-from bridge.doctor import examine, glance
+from bridge.doctor import examine, glance, kommo_accounts
 from bridge.errors import (
     KommoAccessError,
     KommoHeldError,
@@ -300,7 +300,7 @@ def test_a_token_is_looked_at_only_where_a_token_may_be_wrong(healthy, monkeypat
     def fails():
         raise error
 
-    monkeypatch.setattr(doctor, "client_for", lambda account: SimpleNamespace(account=fails))
+    monkeypatch.setattr(kommo_accounts, "client_for", lambda account: SimpleNamespace(account=fails))
 
     [found] = [one for one in examine(timezone.now()) if one.check == "kommo"]
 

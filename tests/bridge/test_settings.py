@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as chosen
 from hypothesis import strategies as st
 
-from bridge import checks, doctor
+from bridge import checks
+from bridge.doctor import installation
 from followups import channels
 from tests.operations.document import ROOT
 
@@ -254,7 +255,7 @@ def test_a_key_that_can_be_guessed_is_named(key):
 def test_what_is_weak_is_named_by_the_deploy_check_and_by_doctor(more, name):
     with override_settings(**GOOD | more):
         [warning] = checks.weak_settings()
-        [finding] = doctor._settings(None)
+        [finding] = installation.check_settings(None)
 
     assert warning.msg.startswith(name)
     assert (finding.message, finding.is_well) == (warning.msg, True)

@@ -19,7 +19,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from bridge.accounts import renamed_in_kommo
 from bridge.admin.dashboard.remedies import remedy
 from bridge.delivery import handoff_notes
-from bridge.doctor import CARD_WAITS_LONG_AFTER, INBOX_LATE_AFTER, Finding
+from bridge.doctor.finding import Finding
+from bridge.doctor.unread_webhooks import INBOX_LATE_AFTER
+from bridge.doctor.waiting_cards import CARD_WAITS_LONG_AFTER
 from bridge.kommo import token_expiry
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, WebhookEvent
 from bridge.reasons import told

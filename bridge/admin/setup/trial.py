@@ -19,7 +19,7 @@ from bridge.admin.setup.forms import TrialForm
 from bridge.admin.setup.page import show, step
 from bridge.admin.setup.steps import Progress
 from bridge.api.recording_reports import take_in
-from bridge.doctor import WORKER_SILENT_AFTER
+from bridge.doctor.workers_and_queue import WORKER_SILENT_AFTER
 from bridge.models import ApiKey, Card, Heartbeat
 from leads.models import Lead, Pipeline
 

@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from bridge.doctor import Finding, examine
+from bridge.doctor import examine
+from bridge.doctor.finding import Finding
 
 
 class Command(BaseCommand):

@@ -1,0 +1,70 @@
+"""What a check of the installation saw, and what a person does about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+TITLES = {
+    "database": gettext_noop("database"),
+    "queue": gettext_noop("queue"),
+    "worker": gettext_noop("worker"),
+    "kommo": "Kommo",
+    "account": gettext_noop("account"),
+    "token": gettext_noop("token"),
+    "bindings": gettext_noop("bindings"),
+    "backlog": gettext_noop("backlog"),
+    "cards": gettext_noop("cards"),
+    "webhook": gettext_noop("webhook"),
+    "drift": gettext_noop("drift"),
+    "follow-ups": gettext_noop("follow-ups"),
+    "messages": gettext_noop("messages"),
+    "agent": gettext_noop("agent"),
+    "static files": gettext_noop("static files"),
+    "comparison": gettext_noop("comparison"),
+    "feature": gettext_noop("feature"),
+    "handoffs": gettext_noop("handoffs"),
+    "clock": gettext_noop("clock"),
+    "erasures": gettext_noop("erasures"),
+    "settings": gettext_noop("settings"),
+    "rights": gettext_noop("rights"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check saw. `remedy` is what a person does about it; empty when all is well.
+
+    code: names the trouble for a page that tells it better. advice: all is well, and yet somebody may not want it so.
+    subject: what it stays the same trouble by, where its words are not enough.
+    """
+
+    check: str
+    message: str
+    remedy: str = ""
+    code: str = ""
+    advice: str = ""
+    subject: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return not self.remedy
+
+    @property
+    def title(self) -> str:
+        """Return the check's name in the active language; `check` itself never changes."""
+        return _(TITLES.get(self.check, self.check))
+
+
+Check = Callable[[datetime], Iterator[Finding]]
+
+
+def span_in_words(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

@@ -18,8 +18,8 @@ from followups.counts_as_answer import credit
 from followups.models import Attempt, Enrollment, Sequence
 from followups.who_may_be_written_to import MEETING, UNANSWERED
 from leads import announcements, optout
+from leads.falling_silent import is_farewell
 from leads.interaction_values import Direction, Recorded
-from leads.interactions import is_farewell
 from leads.models import Lead
 from leads.turns import CLOCK_TOLERANCE
 

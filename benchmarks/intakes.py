@@ -22,7 +22,7 @@ from django.utils import timezone
 from benchmarks import cards
 from benchmarks.figures import Figure, at_least, at_most, percentile
 from benchmarks.harness import POSTGRES, Bench, Broken, Progress, say
-from bridge.intakes import managing_intakes, processing
+from bridge.intakes import managing_intakes, reading_calls
 from bridge.models import IntakeCall
 from common.statements import insert
 from leads.models import Message
@@ -84,7 +84,7 @@ def _reading(bench: Bench, intake_id: int) -> Iterator[Figure]:
     connection.queries_limit = 10_000_000
     with CaptureQueriesContext(connection) as captured:
         while left:
-            processing.read_all()
+            reading_calls.read_all()
             before, left = left, IntakeCall.objects.filter(state=IntakeCall.State.RECEIVED).count()
             if left == before:
                 raise Broken(f"{left} calls stay unread")

@@ -27,7 +27,7 @@ from benchmarks.harness import POSTGRES, Bench, Broken, Progress, say
 from benchmarks.inprocess import Caller, in_turns, typical
 from bridge import tasks
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
-from bridge.webhooks import processing
+from bridge.webhooks import reading_webhooks
 
 # Of a hundred bodies: echoes of our own writes, changes by people; the rest is about messages.
 ECHOES, CHANGES = 60, 30
@@ -123,7 +123,7 @@ def _processing(bench: Bench, account: Account, echoed: int) -> Iterator[Figure]
     start, started, received = bench.journal_end(), time.perf_counter(), WebhookEvent.objects.count()
     progress, waiting = Progress("bodies", received), received
     while waiting:
-        processing.process_inbox(account.pk)
+        reading_webhooks.process_inbox(account.pk)
         before = waiting
         waiting = WebhookEvent.objects.filter(state=WebhookEvent.State.RECEIVED).count()
         if waiting == before:

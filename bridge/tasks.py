@@ -52,12 +52,12 @@ from bridge.delivery import meeting_result_tasks
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.errors import KommoError, KommoHeldError
 from bridge.inbound import chat_replies, events_feed, reconciliation, stages_bound_later
-from bridge.intakes import processing as intakes
+from bridge.intakes import reading_calls as intakes
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Action, purpose_of
 from bridge.kommo.parallel_calls import Abreast
 from bridge.models import Account
-from bridge.webhooks import processing
+from bridge.webhooks import reading_webhooks
 from followups import dispatch
 from leads import agent_or_person, meetings
 
@@ -132,7 +132,7 @@ def deliver(account_id: int) -> None:
 def read_inbox(account_id: int) -> None:
     """Process the webhooks received for one account."""
     heartbeat.progress()
-    processing.process_inbox(account_id)
+    reading_webhooks.process_inbox(account_id)
 
 
 @_beside_others

@@ -13,12 +13,12 @@ from bridge.admin import (
     dashboard,
     invitations,
     registered,  # noqa: F401
-    results,
+    results_page,
     search_box,
     second_factor_page,
-    shadow,
+    shadow_page,
 )
-from bridge.admin import health as health_page
+from bridge.admin import health_page as health_page
 from bridge.admin.dashboard import overview_buttons
 from bridge.admin.leads import by_card, undo_on_lead
 from bridge.api import error_answers
@@ -33,10 +33,10 @@ urlpatterns = [
     path("admin/overview/live/", admin.site.admin_view(dashboard.live), name="overview-live"),
     path("admin/overview/<slug:do>/", admin.site.admin_view(overview_buttons.act), name="overview-act"),
     path("admin/health/", admin.site.admin_view(health_page.health), name="health"),
-    path("admin/shadow/", admin.site.admin_view(shadow.page), name="shadow"),
-    path("admin/results/", admin.site.admin_view(results.page), name="results-page"),
-    path("admin/results/weekly/", admin.site.admin_view(results.weekly), name="results-weekly"),
-    path("admin/results/<slug:name>/", admin.site.admin_view(results.leads), name="results-leads"),
+    path("admin/shadow/", admin.site.admin_view(shadow_page.page), name="shadow"),
+    path("admin/results/", admin.site.admin_view(results_page.page), name="results-page"),
+    path("admin/results/weekly/", admin.site.admin_view(results_page.weekly), name="results-weekly"),
+    path("admin/results/<slug:name>/", admin.site.admin_view(results_page.leads), name="results-leads"),
     path("admin/leads/undo/", admin.site.admin_view(undo_on_lead.page), name="lead-undo"),
     path("admin/leads/card/<int:kommo_lead_id>/", admin.site.admin_view(by_card.page), name="lead-by-card"),
     path("admin/advanced/", admin.site.admin_view(advanced.page), name="advanced"),

@@ -6,7 +6,7 @@ from django.test import Client
 
 from bridge.configuration.connecting import destination_for
 from bridge.models import Account
-from bridge.webhooks.processing import process_inbox
+from bridge.webhooks.reading_webhooks import process_inbox
 from tests.conftest import drain, lead_of, record
 
 HANDOFF, QUALIFIED, NEW = 90421387, 89709467, 89709459

@@ -31,9 +31,9 @@ from bridge.channels.channel_kinds import WAYS, is_outside_only
 from bridge.channels.part_values import Outcome, Part, Person
 from bridge.configuration import document
 from bridge.errors import ConfigurationError
-from bridge.intakes import managing_intakes, processing, source_kinds
+from bridge.intakes import managing_intakes, reading_calls, source_kinds
 from bridge.models import ApiKey, Channel, Intake
-from bridge.webhooks.processing import process_inbox
+from bridge.webhooks.reading_webhooks import process_inbox
 from followups import dispatch, private_networks, signed_calls, texts
 from leads import booking_links, handoff
 from leads.models import Lead, Meeting
@@ -293,7 +293,7 @@ def test_addresses_of_this_machine_are_never_called_whoever_writes_them(
         ):  # fmt: skip
             assert client.post(way[kind], said, content_type="application/json").status_code == 200
         kept += 1
-    processing.read_all()
+    reading_calls.read_all()
     handoff_lead = Lead.objects.order_by("pk").first()
     handoff.pause(handoff_lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason=SPELLED[0], now=at)
     drain(account)

@@ -44,7 +44,7 @@ from bridge.configuration.connecting import destination_for
 from bridge.delivery import contacts
 from bridge.erasing_here import MESSAGES, sweep_again
 from bridge.inbound import chat_replies, reconciliation
-from bridge.intakes import managing_intakes, processing
+from bridge.intakes import managing_intakes, reading_calls
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import EventReply
 from bridge.models import (
@@ -64,7 +64,7 @@ from bridge.models import (
     WebhookItem,
 )
 from bridge.webhooks import erased_from_webhooks, parsing
-from bridge.webhooks.processing import process_inbox
+from bridge.webhooks.reading_webhooks import process_inbox
 from followups import attempt_outcomes, claiming, dispatch
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
@@ -384,10 +384,10 @@ def heard_by_ways_in(at):
 
 def read_ways():
     """Let the worker read what ways in have told, and look again at what it has waited for."""
-    processing.read_all()
+    reading_calls.read_all()
     before = timezone.now() - timedelta(minutes=5)
     IntakeCall.objects.update(received_at=before, due_at=before)
-    processing.read_all()
+    reading_calls.read_all()
     assert not IntakeCall.objects.filter(state=IntakeCall.State.RECEIVED).exists()
 
 

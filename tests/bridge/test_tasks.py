@@ -12,7 +12,7 @@ from django_q.models import OrmQ
 
 from bridge import account_threads, tasks
 from bridge.models import Account, Catalogue
-from bridge.webhooks import processing
+from bridge.webhooks import reading_webhooks
 from followups import dispatch
 from tests.conftest import due_calls
 
@@ -71,7 +71,7 @@ def test_accounts_that_have_nothing_to_do_cost_the_clock_no_statement_each():
 def test_what_is_about_an_account_is_done_by_the_crew_where_somebody_is_free(monkeypatch, is_free):
     jobs, done = [], []
     monkeypatch.setattr(account_threads, "take", lambda job: is_free and not jobs.append(job))
-    monkeypatch.setattr(processing, "process_inbox", done.append)
+    monkeypatch.setattr(reading_webhooks, "process_inbox", done.append)
     tasks.read_inbox(7)
     assert (len(jobs), done) == ((1, []) if is_free else (0, [7]))
     for job in jobs:

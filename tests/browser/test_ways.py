@@ -11,7 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from bridge.admin.ways.intake_guides import GUIDES
-from bridge.intakes import managing_intakes, processing
+from bridge.intakes import managing_intakes, reading_calls
 from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake
 from leads.models import Lead
@@ -23,7 +23,7 @@ def tell(server, intake, name="evolution/01"):
     """Let the other side call, and a worker read it."""
     answer = requests.post(f"{server.url}{managing_intakes.path_of(intake)}", json=body(name), timeout=10)
     assert answer.status_code == 200
-    processing.read_all()
+    reading_calls.read_all()
 
 
 def test_a_messenger_is_connected_in_the_first_run_and_heard_without_a_reload(

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from bridge.admin.ways.intake_guides import GUIDES
-from bridge.intakes import managing_intakes, processing
+from bridge.intakes import managing_intakes, reading_calls
 from bridge.intakes.source_kinds import SOURCES
 from bridge.models import Intake, IntakeCall
 from tests.bridge.intakes.bodies import body
@@ -136,7 +136,7 @@ def test_the_page_says_how_each_stands(admin_client, intake, client):
     assert stands() == {"calls with a wrong signature"}
     managing_intakes.establish("evolution", "zap", settings={"jwt_key": ""})
     client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
-    processing.read_all()
+    reading_calls.read_all()
     assert stands() == {">hears<"}
     admin_client.post(reverse("admin:bridge_intake_do", args=[intake.pk, "off"]))
     assert stands() == {"switched off"}
@@ -148,7 +148,7 @@ def test_the_page_says_how_each_stands(admin_client, intake, client):
 def test_what_was_heard_last_is_told_with_the_lead(admin_client, pipeline, client):
     intake = managing_intakes.establish("evolution", "zap")
     client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
-    processing.read_all()
+    reading_calls.read_all()
     assert "Maria Souza: a message" in text(admin_client, LIST)
     for name in ("admin:bridge_intake_way", "admin:bridge_intake_state"):
         page = text(admin_client, name, intake.pk)
@@ -165,13 +165,13 @@ def test_the_pages_cost_the_same_however_much_was_heard(admin_client, pipeline, 
         return len(queries)
 
     client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
-    processing.read_all()
+    reading_calls.read_all()
     cost()
     few = cost()
     for number in range(30):
         managing_intakes.establish("waha", f"more-{number}")
         client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
-    processing.read_all()
+    reading_calls.read_all()
     assert cost() == few
 
 
@@ -194,7 +194,7 @@ def test_a_new_address_ends_the_old_one(admin_client, intake, client):
 def test_what_was_told_is_shown_and_can_be_read_again(admin_client, pipeline, client):
     intake = managing_intakes.establish("evolution", "zap")
     client.post(managing_intakes.path_of(intake), body("evolution/01"), content_type="application/json")
-    processing.read_all()
+    reading_calls.read_all()
     call = IntakeCall.objects.get()
     page = admin_client.get(reverse("admin:bridge_intakecall_changelist")).content.decode()
     assert "Maria Souza" in page

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from bridge.erasing_here import UNNAMED, sweep_again
 from bridge.intakes import managing_intakes as ways_in
-from bridge.intakes import processing
+from bridge.intakes import reading_calls
 from bridge.models import Channel, IntakeCall, IntakeItem
 from followups import signed_calls
 from leads import erasure
@@ -56,7 +56,7 @@ def hear(kind, body):
     path = ways_in.path_of(ways_in.establish(kind, f"in-{kind}", settings={}))
     assert Client().post(path, json.dumps(body), content_type="application/json").status_code == 200
     for _ in range(2):
-        processing.read_all()
+        reading_calls.read_all()
         before = timezone.now() - timedelta(minutes=5)
         IntakeCall.objects.filter(state=IntakeCall.State.RECEIVED).update(received_at=before, due_at=before)
 

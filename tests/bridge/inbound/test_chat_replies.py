@@ -15,7 +15,7 @@ from kommo_sandbox import brackets
 from leads import handoff
 from leads.interaction_values import Direction, Message
 from leads.models import Lead
-from tests.bridge.webhooks import test_processing as processing
+from tests.bridge.webhooks import test_reading_webhooks as processing
 from tests.conftest import drain, record
 
 

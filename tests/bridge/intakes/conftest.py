@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from bridge.intakes import managing_intakes, processing
+from bridge.intakes import managing_intakes, reading_calls
 from bridge.models import Intake
 
 
@@ -30,7 +30,7 @@ class WayIn:
         """Call with each, and let the worker read them all."""
         for body in bodies:
             assert self.call(body) == 200
-        processing.read_all()
+        reading_calls.read_all()
 
 
 @pytest.fixture

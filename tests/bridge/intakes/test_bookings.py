@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.intakes import processing
+from bridge.intakes import reading_calls
 from bridge.models import IntakeCall, IntakeItem
 from leads import erasure
 from leads.models import Event, Lead, Meeting
@@ -133,7 +133,7 @@ def test_a_move_whose_other_half_never_comes_is_a_cancellation(way_in, maria, ti
     way.tell(marked("calendly/01", maria), marked("calendly/02", maria))
     assert shown()[0] == "scheduled"
     time_machine.shift(timedelta(seconds=61))
-    processing.read_all()
+    reading_calls.read_all()
     assert shown()[0] == "cancelled"
 
 
@@ -148,7 +148,7 @@ def test_the_end_of_a_booking_nobody_knows_waits_and_is_let_go(way_in, pipeline,
     way.tell(body("calcom/03"))
     assert IntakeCall.objects.get().state == "received"
     time_machine.shift(timedelta(seconds=61))
-    processing.read_all()
+    reading_calls.read_all()
     assert (IntakeCall.objects.get().state, results()) == ("processed", [Result.NOT_FOUND])
     assert not Lead.objects.exists()
 
@@ -195,6 +195,6 @@ def test_a_booking_of_a_person_who_was_erased_is_kept_by_nothing(way_in, maria, 
         late["payload"]["attendees"] = [{"name": "Maria Souza", "email": "Maria@Example.com"}]
         way.tell(late)
     time_machine.shift(timedelta(minutes=2))
-    processing.read_all()
+    reading_calls.read_all()
     assert set(results()) == {Result.FORGOTTEN}
     assert not IntakeCall.objects.exclude(body=b"").exists() and not Lead.objects.filter(erased_at=None).exists()

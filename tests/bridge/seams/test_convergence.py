@@ -39,8 +39,8 @@ from bridge.kommo.parallel_calls import Answer
 from bridge.kommo.replies import ContactReply, Created, LeadReply, NoteReply, Updated
 from bridge.kommo.throttle import Permit
 from bridge.models import Account, AccountPipeline, Briefing, Card, Trouble, WebhookEvent
-from bridge.webhooks import processing
-from bridge.webhooks.processing import process_inbox
+from bridge.webhooks import reading_webhooks
+from bridge.webhooks.reading_webhooks import process_inbox
 from leads.models import Lead, Pipeline, Stage
 from tests.conftest import record
 
@@ -303,13 +303,13 @@ class Delivering(RuleBasedStateMachine):
         # The name each person gave last, for as long as nobody of the staff gave them another.
         self.said: dict[str, str] = {}
         self.renamed: set[int] = set()
-        self._open_account, processing.open_account = processing.open_account, self._modelled
+        self._open_account, reading_webhooks.open_account = reading_webhooks.open_account, self._modelled
 
     def teardown(self):
         try:
             self.trouble_ends()
         finally:
-            processing.open_account = self._open_account
+            reading_webhooks.open_account = self._open_account
             transaction.set_rollback(True)
             self._all.__exit__(None, None, None)
 

@@ -13,7 +13,7 @@ from bridge.cards import outbox
 from bridge.configuration.connecting import Connection
 from bridge.inbound import chat_replies, reconciliation
 from bridge.models import Account, Card
-from bridge.webhooks.processing import process_inbox
+from bridge.webhooks.reading_webhooks import process_inbox
 from leads.models import Lead
 from tests.conftest import due_calls, lead_of, record
 from tests.heard import HANDOFF, carded, hear, hook

@@ -17,7 +17,7 @@ from bridge.accounts.connection import client_for
 from bridge.configuration.connecting import destination_for
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
 from bridge.webhooks import chat_items, parsing
-from bridge.webhooks.processing import process_inbox
+from bridge.webhooks.reading_webhooks import process_inbox
 from followups.models import Attempt, Enrollment, Sequence, SequenceVersion
 from kommo_sandbox import brackets
 from leads import erasure

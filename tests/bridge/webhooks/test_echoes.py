@@ -13,7 +13,7 @@ from bridge.cards import write_ahead
 from bridge.delivery import delivery_outcomes
 from bridge.kommo.client import KommoClient
 from bridge.models import WebhookEvent, WebhookItem
-from bridge.webhooks import processing
+from bridge.webhooks import reading_webhooks
 from bridge.webhooks.echoes import says_nothing_new
 from bridge.webhooks.parsing import parse
 from leads.models import Lead
@@ -61,7 +61,7 @@ def test_the_webhook_of_a_create_whose_answer_is_still_to_come_waits_for_it(acco
         waits.append(seconds)
         account.cards.update(kommo_lead_id=kommo_id, write_settles_at=None)
 
-    monkeypatch.setattr(processing.time, "sleep", answer_comes)
+    monkeypatch.setattr(reading_webhooks.time, "sleep", answer_comes)
     before = len(reads(kommo))
     hear(account, body)
     assert (len(waits), len(reads(kommo)) - before) == (1, 0)
@@ -122,8 +122,8 @@ def test_a_webhook_about_a_write_that_is_under_way_waits_for_its_answer_and_cost
         patch.setattr(delivery_outcomes, "updated", lambda *_, **__: [])
         drain(account)
     assert account.cards.filter(write_settles_at__gt=timezone.now()).count() == 30
-    monkeypatch.setattr(processing.time, "sleep", answer_comes)
-    processing.process_inbox(account.pk)
+    monkeypatch.setattr(reading_webhooks.time, "sleep", answer_comes)
+    reading_webhooks.process_inbox(account.pk)
     assert (len(reads(kommo)) - before, len(waits)) == (0, 1)
     assert set(WebhookItem.objects.filter(data__name__startswith="Ana").values_list("result", flat=True)) == {"echo"}
 
@@ -157,6 +157,6 @@ def test_while_one_waits_the_others_are_heard_at_once(account, under_way, kommo,
         seen.append(Lead.objects.get(pk=second.lead_id).in_handoff)
         account.cards.filter(pk=first.pk).update(write_settles_at=None)
 
-    monkeypatch.setattr(processing.time, "sleep", look)
+    monkeypatch.setattr(reading_webhooks.time, "sleep", look)
     hear(account, hook(first.kommo_lead_id, "update"), hook(second.kommo_lead_id, "status"))
     assert seen and seen[-1]

@@ -13,8 +13,8 @@ from django.utils import timezone
 from bridge.configuration.connecting import destination_for
 from bridge.inbound import adoption
 from bridge.models import Card, WebhookEvent, WebhookItem
-from bridge.webhooks import inbox, processing, views
-from bridge.webhooks.processing import process_inbox
+from bridge.webhooks import inbox, reading_webhooks, views
+from bridge.webhooks.reading_webhooks import process_inbox
 from tests.conftest import drain, lead_of, record
 from tests.heard import NEW, QUALIFIED, carded, hear, hook
 
@@ -103,7 +103,7 @@ def test_a_body_that_kills_its_worker_is_parked_alone(account, pipeline, monkeyp
             received_at=timezone.now(),
             body=b"deadly" if number == 17 else b"message[add][0][id]=1",
         )
-    parse = processing.parsing.parse
+    parse = reading_webhooks.parsing.parse
 
     class Killed(BaseException):
         pass
@@ -113,7 +113,7 @@ def test_a_body_that_kills_its_worker_is_parked_alone(account, pipeline, monkeyp
             raise Killed
         return parse(body)
 
-    monkeypatch.setattr(processing.parsing, "parse", parse_or_die)
+    monkeypatch.setattr(reading_webhooks.parsing, "parse", parse_or_die)
     for _ in range(12):
         try:
             process_inbox(account.pk)

@@ -13,7 +13,7 @@ from bridge.configuration.connecting import destination_for
 from bridge.inbound.reconciliation import Comparison
 from bridge.models import Card, WebhookEvent, WebhookItem
 from bridge.webhooks import erased_from_webhooks, parsing
-from bridge.webhooks.processing import process_inbox
+from bridge.webhooks.reading_webhooks import process_inbox
 from leads import erasure
 from leads.models import Event, Lead
 from tests.conftest import drain, lead_of, look_again, record

@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from bridge.intakes import inbox, processing
+from bridge.intakes import inbox, reading_calls
 from bridge.models import IntakeCall, IntakeItem
 from leads import erasure
 from leads.interaction_values import Direction
@@ -230,7 +230,7 @@ def test_a_status_that_overtakes_its_message_waits_for_it(way_in, time_machine):
     assert IntakeCall.objects.get().state == "received"
     way.tell(body("evolution/04"))
     time_machine.shift(timedelta(seconds=6))
-    processing.read_all()
+    reading_calls.read_all()
     assert Message.objects.get().state == "delivered"
     assert not IntakeCall.objects.exclude(state="processed").exists()
 
@@ -239,7 +239,7 @@ def test_a_status_of_a_message_nobody_knows_is_waited_for_a_minute(way_in, time_
     way = way_in()
     way.tell(body("evolution/06"))
     time_machine.shift(timedelta(seconds=61))
-    processing.read_all()
+    reading_calls.read_all()
     assert (IntakeCall.objects.get().state, results()) == ("processed", [Result.NOT_FOUND])
 
 
@@ -255,7 +255,7 @@ def test_what_was_read_can_be_read_again_and_changes_nothing(way_in):
     way.tell(*(body(f"evolution/{number:02d}") for number in range(1, 7)))
     before = (conversation(), conversation(JOAO), Event.objects.count())
     assert inbox.reprocess(IntakeCall.objects.all(), now=timezone.now()) == 6
-    processing.read_all()
+    reading_calls.read_all()
     assert (conversation(), conversation(JOAO), Event.objects.count()) == before
     assert Result.KNOWN in results()
 
@@ -264,25 +264,25 @@ def test_a_message_without_an_id_is_known_again_when_its_call_is_read_again(way_
     way = way_in()
     way.tell(body("evolution/01", data__key__id=None))
     inbox.reprocess(IntakeCall.objects.all(), now=timezone.now())
-    processing.read_all()
+    reading_calls.read_all()
     assert len(conversation()) == 1
 
 
 def test_a_call_that_always_fails_is_parked_and_costs_no_other(way_in, monkeypatch, time_machine):
-    real = processing._interaction
+    real = reading_calls._interaction
 
     def fail(one, now):
         if "mau" in one.told.text:
             raise ValueError("boom")
         return real(one, now)
 
-    monkeypatch.setattr(processing, "_interaction", fail)
+    monkeypatch.setattr(reading_calls, "_interaction", fail)
     way = way_in()
     way.tell(inbound(1), inbound(2, text="mau"), inbound(3))
     assert len(conversation()) == 2
     for _ in range(8):
         time_machine.shift(timedelta(seconds=31))
-        processing.read_all()
+        reading_calls.read_all()
     assert IntakeCall.objects.get(state="failed").error.startswith("parked")
 
 
@@ -295,10 +295,10 @@ def test_nothing_is_lost_when_the_database_goes_away_in_the_middle(way_in, monke
         def away(*_: object, **__: object) -> None:
             raise OperationalError("server closed the connection")
 
-        context.setattr(processing, "_settle", away)
-        processing.read_all()
+        context.setattr(reading_calls, "_settle", away)
+        reading_calls.read_all()
     time_machine.shift(timedelta(seconds=31))
-    processing.read_all()
+    reading_calls.read_all()
     assert len(conversation()) == 3
     assert not IntakeCall.objects.exclude(state="processed").exists()
 
@@ -318,7 +318,7 @@ def test_the_statements_do_not_grow_with_the_messages(way_in, account, django_as
         for one in bodies:
             way.call(one)
         with django_assert_max_num_queries(70) as captured:
-            processing.read_all()
+            reading_calls.read_all()
         counts.append(len(captured))
     # What is new in a larger round is the look at who is new to it.
     assert counts[1] <= counts[0] + 5
@@ -329,7 +329,7 @@ def test_the_statements_do_not_grow_with_the_messages(way_in, account, django_as
 
 def test_many_messages_of_one_person_in_a_call_cost_each_the_same_and_are_kept_as_they_are_read(way_in, monkeypatch):
     loaded = []
-    read, record_all = Message.from_db.__func__, processing.record_all
+    read, record_all = Message.from_db.__func__, reading_calls.record_all
     monkeypatch.setattr(Message, "from_db", classmethod(lambda cls, *args: loaded.append(1) or read(cls, *args)))
 
     def dying(interactions, **more):
@@ -337,17 +337,17 @@ def test_many_messages_of_one_person_in_a_call_cost_each_the_same_and_are_kept_a
             raise KeyboardInterrupt
         return record_all(interactions, **more)
 
-    monkeypatch.setattr(processing, "record_all", dying)
+    monkeypatch.setattr(reading_calls, "record_all", dying)
     told = [inbound(number, text=f"written {number}")["data"] for number in range(1, 41)]
     assert way_in().call({"event": "messages.upsert", "data": told}) == 200
     with pytest.raises(KeyboardInterrupt):
-        processing.read_all()
+        reading_calls.read_all()
     # The database was not held all the while, and the next one goes on from there.
     assert Message.objects.count() == 24
-    monkeypatch.setattr(processing, "record_all", record_all)
+    monkeypatch.setattr(reading_calls, "record_all", record_all)
     loaded.clear()
     IntakeCall.objects.update(due_at=timezone.now())
-    processing.read_all()
+    reading_calls.read_all()
     assert Message.objects.count() == 40
     assert len(loaded) < 3 * 40
 
@@ -452,7 +452,7 @@ def test_a_receipt_of_theirs_beside_a_message_of_somebody_else_is_not_kept(way_i
     cloud = way_in("whatsapp_cloud")
     cloud.tell(beside_a_message_of_somebody_else("wamid.BEFORE"))
     time_machine.shift(timedelta(minutes=2))
-    processing.read_all()
+    reading_calls.read_all()
     assert b"558191234567" in bytes(IntakeCall.objects.get(intake=cloud.intake).body)
 
     erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
@@ -460,7 +460,7 @@ def test_a_receipt_of_theirs_beside_a_message_of_somebody_else_is_not_kept(way_i
 
     cloud.tell(beside_a_message_of_somebody_else("wamid.AFTER"))
     time_machine.shift(timedelta(minutes=2))
-    processing.read_all()
+    reading_calls.read_all()
     assert not IntakeCall.objects.exclude(body=b"").exists()
     # The receipt was waited for, so the message was met again.
     assert results()[-2:] == [Result.KNOWN, Result.FORGOTTEN]
@@ -474,7 +474,7 @@ def test_what_names_somebody_who_is_back_is_kept(way_in, time_machine):
     time_machine.shift(timedelta(minutes=5))
     way.tell(inbound(9, at=int(timezone.now().timestamp())), body("evolution/06", data__keyId="3EB0SOMETHINGELSE"))
     time_machine.shift(timedelta(minutes=2))
-    processing.read_all()
+    reading_calls.read_all()
     assert results()[-2:] == [Result.TAKEN, Result.NOT_FOUND]
     assert IntakeCall.objects.exclude(body=b"").count() == 2
 

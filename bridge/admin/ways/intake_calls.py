@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from unfold.decorators import display
 
 from bridge.admin.base import StaffAdmin, Tones
-from bridge.admin.card_pages import lead_link
+from bridge.admin.pages_about_leads import lead_link
 from bridge.intakes import inbox
 from bridge.models import IntakeCall, IntakeItem
 from bridge.reasons import told

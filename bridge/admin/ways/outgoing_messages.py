@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from bridge.admin.base import Tones
-from bridge.admin.card_pages import AboutLeads, lead_link
+from bridge.admin.pages_about_leads import AboutLeads, lead_link
 from bridge.models import Outgoing
 from bridge.reasons import told
 from leads.models import Message

@@ -12,7 +12,7 @@ from bridge.accounts import account_state, catalogue, troubles, webhook_subscrip
 from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
 from bridge.cards import outbox
-from bridge.channels import sending_messages
+from bridge.channels import claiming_messages
 from bridge.configuration import reevaluation, stages_wanted_in_kommo
 from bridge.inbound import missing_leads
 from bridge.intakes import inbox as intake_inbox
@@ -103,7 +103,7 @@ def _followups(now: datetime) -> Iterable[TaskCall]:
 
 
 def _messages(now: datetime) -> Iterable[TaskCall]:
-    return [("bridge.tasks.send_messages", ())] if sending_messages.has_work(now) else []
+    return [("bridge.tasks.send_messages", ())] if claiming_messages.has_work(now) else []
 
 
 def _agent_events(now: datetime) -> Iterable[TaskCall]:

@@ -35,7 +35,7 @@ from bridge import process_identity
 from bridge.accounts import database_clock
 from bridge.agent import agent_events
 from bridge.cards import nudge, write_ahead
-from bridge.channels import sending_messages
+from bridge.channels import claiming_messages
 from bridge.due_work import TICKS, TaskCall
 from bridge.heartbeat import PIPE_VARIABLE, WORKER_VARIABLE
 from bridge.installed_paths import MANAGE
@@ -343,11 +343,11 @@ def free_dead_leases(now: datetime) -> None:
         dispatch.free(senders, now=now)
     carriers = [
         holder
-        for holder in sending_messages.holders()
+        for holder in claiming_messages.holders()
         if holder.startswith(machine) and process_identity.is_dead(holder)
     ]
     if carriers:
-        sending_messages.free(carriers)
+        claiming_messages.free(carriers)
     tellers = [
         holder for holder in agent_events.holders() if holder.startswith(machine) and process_identity.is_dead(holder)
     ]

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from leads import (
-    bot_loops,
-    handoff,
-    optout,
-)
+from leads import bot_loops, handoff, optout
 from leads.interaction_values import Direction, Message, Recorded
-from leads.models import (
-    Lead,
-)
+from leads.models import Lead
 
 
 def is_farewell(message: Message, lead: Lead) -> bool:

@@ -15,26 +15,14 @@ from django.db.models import F, Model
 
 from common.name_spellings import name_key
 from common.statements import insert, update
-from leads import (
-    announcements,
-    flows,
-    handoff,
-    meetings,
-    past_conversations,
-    same_message,
-)
+from leads import announcements, flows, handoff, meetings, past_conversations, same_message
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
 from leads.falling_silent import heed_a_bot, heed_a_colleague, heed_a_farewell, is_farewell
 from leads.interaction_events import events
 from leads.interaction_values import Direction, Interaction, Recorded
-from leads.models import (
-    Lead,
-    Pipeline,
-    UnmappedConversationStage,
-    UnmappedFlow,
-)
+from leads.models import Lead, Pipeline, UnmappedConversationStage, UnmappedFlow
 from leads.objections import merge_objections
 from leads.rulebook import Rulebook, rulebook
 from leads.staff_wanted import wants_staff

@@ -6,10 +6,7 @@ from datetime import datetime
 
 from common.name_spellings import name_key
 from common.statements import insert_missing
-from leads.models import (
-    Lead,
-    Objection,
-)
+from leads.models import Lead, Objection
 from leads.which_fact_stands import Change
 
 

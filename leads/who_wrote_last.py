@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from leads import (
-    bot_loops,
-    turns,
-)
+from leads import bot_loops, turns
 from leads.interaction_values import Direction, Interaction, Message
-from leads.models import (
-    Lead,
-)
+from leads.models import Lead
 from leads.which_fact_stands import Answered, Change
 
 MESSAGE_COLUMN = {

@@ -10,22 +10,11 @@ from uuid import UUID
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from common.statements import JsonArray, Select, insert, insert_missing
-from leads import (
-    address_owners,
-    erasure,
-    joining,
-    optout,
-)
+from leads import address_owners, erasure, joining, optout
 from leads.addresses import Address
 from leads.interaction_events import bridge_event
 from leads.interaction_values import Interaction, Recorded
-from leads.models import (
-    Event,
-    FurtherAddress,
-    Lead,
-    Objection,
-    Pipeline,
-)
+from leads.models import Event, FurtherAddress, Lead, Objection, Pipeline
 from leads.rulebook import Rulebook
 
 OBJECTIONS = Objection.objects.filter(lead_id=OuterRef("pk")).order_by().values("lead_id")

@@ -10,9 +10,7 @@ from django.utils.translation import ngettext
 
 from bridge.delivery import handoff_notes
 from bridge.doctor.finding import Finding
-from bridge.models import (
-    Forgetting,
-)
+from bridge.models import Forgetting
 
 ERASURE_LATE_AFTER = timedelta(hours=1)
 

@@ -17,9 +17,7 @@ from bridge.cards import outbox
 from bridge.doctor.finding import Finding, span_in_words
 from bridge.errors import KommoError, KommoHeldError, KommoRateLimitError, KommoServerError, KommoUnreachableError
 from bridge.kommo import token_expiry
-from bridge.models import (
-    Account,
-)
+from bridge.models import Account
 from bridge.reasons import told
 from leads.models import Pipeline
 

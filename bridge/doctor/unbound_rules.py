@@ -9,10 +9,7 @@ from django.utils.translation import gettext as _
 
 from bridge.account_traits import Trait
 from bridge.doctor.finding import Finding
-from bridge.models import (
-    Account,
-    Catalogue,
-)
+from bridge.models import Account, Catalogue
 from leads.models import FieldMapping, Pipeline, Stage
 
 

@@ -9,9 +9,7 @@ from django.db.models import Min
 from django.utils.translation import gettext as _
 
 from bridge.doctor.finding import Finding, span_in_words
-from bridge.models import (
-    WebhookEvent,
-)
+from bridge.models import WebhookEvent
 
 INBOX_LATE_AFTER = timedelta(minutes=5)
 

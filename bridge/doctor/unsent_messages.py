@@ -10,11 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bridge.doctor.finding import Finding, span_in_words
-from bridge.models import (
-    AgentEvent,
-    Channel,
-    Outgoing,
-)
+from bridge.models import AgentEvent, Channel, Outgoing
 from bridge.reasons import told
 from leads.models import Pipeline
 

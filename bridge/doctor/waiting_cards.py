@@ -13,10 +13,7 @@ from bridge.accounts import room_for_leads
 from bridge.doctor.finding import Finding, span_in_words
 from bridge.doctor.kommo_accounts import CONNECT
 from bridge.inbound import adoption, unreadable_leads
-from bridge.models import (
-    Card,
-    Drift,
-)
+from bridge.models import Card, Drift
 from leads.models import Lead
 
 CARD_WAITS_LONG_AFTER = timedelta(minutes=10)

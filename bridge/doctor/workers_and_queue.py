@@ -15,9 +15,7 @@ from redis.exceptions import RedisError
 from bridge import redis_clients
 from bridge.accounts import database_clock
 from bridge.doctor.finding import Finding, span_in_words
-from bridge.models import (
-    Heartbeat,
-)
+from bridge.models import Heartbeat
 
 WORKER_SILENT_AFTER = timedelta(minutes=1)
 CLOCKS_MAY_DIFFER_BY = timedelta(seconds=5)

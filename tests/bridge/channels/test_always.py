@@ -11,7 +11,14 @@ from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from bridge.channels import channel_kinds, managing_channels, queueing_messages, send_gate, sending_messages
+from bridge.channels import (
+    channel_kinds,
+    claiming_messages,
+    managing_channels,
+    queueing_messages,
+    send_gate,
+    sending_messages,
+)
 from bridge.models import Outgoing
 from followups.signed_calls import Answer
 from leads import handoff, interaction_values, interactions, message_parts, optout, same_message
@@ -88,10 +95,10 @@ class World:
                 same_message.note_news([message_parts.News((known.their_id,), state, self.now)])
         elif step == "die":
             # Claimed, stored as leaving, and killed: whether before or after the call, nobody knows.
-            for task in sending_messages.claim("dead:1", self.now, limit=8) or ():
+            for task in claiming_messages.claim("dead:1", self.now, limit=8) or ():
                 if not task.is_look and self.count % 2:
                     sending_messages.say(task, lambda: self.now)
-            sending_messages.free(["dead:1"])
+            claiming_messages.free(["dead:1"])
         elif step == "opt out":
             optout.opt_out(self.lead, by=Lead.Actor.LEAD, reason="pare", now=self.now)
 

@@ -24,8 +24,11 @@ from hypothesis.extra.django import TestCase
 from bridge.agent import agent_events
 from bridge.api import api_keys
 from bridge.channels import (
+    after_a_part,
     channel_kinds,
+    claiming_messages,
     kommo_salesbot,
+    leaving_part,
     managing_channels,
     proof_of_arrival,
     queueing_messages,
@@ -70,7 +73,7 @@ class OneByOne:
 class Call:
     """A part on its way, as one process has it: taken, handed over or not, noted or not."""
 
-    task: sending_messages.Task
+    task: leaving_part.Task
     answer: tuple[Sent, datetime] | None = None
 
 
@@ -195,7 +198,7 @@ class World:
 
     def take(self, holder: str = DEAD) -> None:
         shut = self.is_shut()
-        for task in sending_messages.claim(holder, self.now, limit=4) or ():
+        for task in claiming_messages.claim(holder, self.now, limit=4) or ():
             assert task.is_look or not shut, f"a part left: {shut}"
             self.under_way.append(Call(task))
 
@@ -205,7 +208,7 @@ class World:
 
     def note(self) -> None:
         for call in [one for one in self.under_way if one.answer]:
-            sending_messages.note(call.task, *call.answer)  # type: ignore[misc]
+            after_a_part.note(call.task, *call.answer)  # type: ignore[misc]
             self.under_way.remove(call)
 
     def carry(self) -> None:
@@ -214,7 +217,7 @@ class World:
             self.take("alive:1")
             self.call()
             self.note()
-            if before == len(self.under_way) and not sending_messages.has_work(self.now):
+            if before == len(self.under_way) and not claiming_messages.has_work(self.now):
                 return
 
     # --- What happens
@@ -251,10 +254,10 @@ class World:
             getattr(self, step)()
         elif step == "worker dies":
             self.under_way.clear()
-            sending_messages.free([DEAD])
+            claiming_messages.free([DEAD])
         elif step == "worker hangs":
             # Nobody hears of it for longer than it may hold anything; then it goes on as if nothing were.
-            Outgoing.objects.exclude(held_until=None).update(held_until=F("held_until") - sending_messages.HELD_FOR)
+            Outgoing.objects.exclude(held_until=None).update(held_until=F("held_until") - claiming_messages.HELD_FOR)
         elif step in ("bot speaks", "bot is told of"):
             self.bot_speaks(is_told=step == "bot is told of")
         elif step == "bot is off":

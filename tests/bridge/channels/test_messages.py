@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.channels import managing_channels, sending_messages
+from bridge.channels import claiming_messages, managing_channels, sending_messages
 from bridge.models import AgentEvent, Channel, Outgoing
 from leads import handoff, message_parts, optout, same_message
 from leads.interaction_values import Direction
@@ -353,9 +353,9 @@ def test_a_process_that_died_at_a_part_has_perhaps_said_it(agent, lead, way, mes
     way("evolution")
     answer = say(agent, lead)
     # Claimed and stored as leaving; then the process is killed.
-    [task] = sending_messages.claim("test:9", timezone.now(), limit=8)
+    [task] = claiming_messages.claim("test:9", timezone.now(), limit=8)
     assert task.part.state == MessagePart.State.SENDING
-    sending_messages.free(["test:9"])
+    claiming_messages.free(["test:9"])
 
     carry()
 
@@ -416,12 +416,12 @@ def test_a_way_in_that_shows_what_we_sent_takes_it_for_ours(agent, lead, way, me
     assert Message.objects.exclude(direction="inbound").count() == 1
     # Before its answer with the id has come, the words tell.
     say(agent, lead, "Tudo bem?")
-    [task] = sending_messages.claim("test:9", timezone.now(), limit=8)
+    [task] = claiming_messages.claim("test:9", timezone.now(), limit=8)
     sending_messages.say(task, timezone.now)
     other = Said(Direction.STAFF, id="false_5581999990000@c.us_OTHER", text="Tudo  bem?", sent_at=timezone.now())
     assert not record_interaction(pipeline, lead, other).in_handoff
     # Its process dies before it could note the answer: the echo has shown that it left.
-    sending_messages.free(["test:9"])
+    claiming_messages.free(["test:9"])
     carry()
     assert {one.state for one in Message.objects.filter(queued_at__isnull=False)} == {"sent"}
     assert len(messengers.said) == 2

@@ -12,15 +12,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Length
 
+from bridge import inbox_rounds
 from bridge.models import Intake, IntakeCall, IntakeItem
 
-CALLS_PER_ROUND = 500
-BYTES_PER_ROUND = 8 * 1024 * 1024
-# A round whose worker died is tried again in parts so much smaller, until the body that kills is alone.
-SMALLER = 8
-# A call that failed this often is left for a person to look at.
-MOST_ATTEMPTS = 5
-PARKED = f"parked: {MOST_ATTEMPTS} attempts ended without any outcome"
 REFUSALS_ARE_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -29,31 +23,20 @@ def has_mail(now: datetime) -> bool:
 
 
 def take(now: datetime) -> list[IntakeCall]:
-    """Return the oldest calls that are due, a bounded number of bytes; those before them that always fail are parked.
-
-    Attempts are counted before the work, so that a call that kills its worker is set aside in the end.
-    """
-    while sizes := _oldest(now):
-        attempts = sizes[0][1]
-        wanted: list[int] = []
-        total = 0
-        for pk, tried, size in sizes[: max(1, CALLS_PER_ROUND // SMALLER**attempts)]:
-            total += size or 0
-            if tried != attempts or (wanted and total > BYTES_PER_ROUND):
-                break
-            wanted.append(pk)
-        rows = IntakeCall.objects.filter(pk__in=wanted)
-        if attempts < MOST_ATTEMPTS:
-            rows.update(attempts=attempts + 1)
-            return list(rows.select_related("intake__pipeline").order_by("id"))
-        rows.update(state=IntakeCall.State.FAILED, error=PARKED, processed_at=now)
-    return []
+    """Return the oldest calls that are due, a bounded number of bytes; before them those that always fail are parked."""
+    taken = inbox_rounds.take(
+        lambda: _oldest(now),
+        count=lambda ids, attempts: IntakeCall.objects.filter(pk__in=ids).update(attempts=attempts),
+        park=lambda ids: IntakeCall.objects.filter(pk__in=ids).update(
+            state=IntakeCall.State.FAILED, error=inbox_rounds.PARKED, processed_at=now
+        ),
+    )
+    return list(IntakeCall.objects.filter(pk__in=taken).select_related("intake__pipeline").order_by("id"))
 
 
-def _oldest(now: datetime) -> list[tuple[int, int, int | None]]:
-    """Return id, attempts and size of the oldest calls that are due."""
+def _oldest(now: datetime) -> list[inbox_rounds.Size]:
     rows = _received(now).order_by("due_at", "id").annotate(size=Length("body"))
-    return list(rows.values_list("pk", "attempts", "size")[:CALLS_PER_ROUND])
+    return list(rows.values_list("pk", "attempts", "size")[: inbox_rounds.ROWS_PER_ROUND])
 
 
 def wait(calls: Collection[IntakeCall], why: str, *, until: datetime) -> None:

@@ -12,14 +12,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 
+from bridge import inbox_rounds
 from bridge.models import Account, WebhookEvent, WebhookItem
-
-EVENTS_PER_ROUND = 500
-BYTES_PER_ROUND = 8 * 1024 * 1024
-# A round whose worker died is tried again in parts so much smaller, until the body that kills is alone.
-SMALLER = 8
-# An event that failed this often is left for a person to look at.
-MOST_ATTEMPTS = 5
 
 
 def accounts_with_mail() -> list[int]:
@@ -30,29 +24,19 @@ def accounts_with_mail() -> list[int]:
 def take(account: Account, *, besides: Collection[int] = ()) -> list[WebhookEvent]:
     """Return the oldest unread events, a bounded number of bytes; those before them that always fail are parked.
 
-    besides: ids of events that the caller holds already. Attempts are counted before the work, so that an event that
-    kills its worker is set aside in the end.
+    besides: ids of events that the caller holds already.
     """
-    while sizes := _oldest(account, besides):
-        attempts = sizes[0][1]
-        wanted: list[int] = []
-        total = 0
-        for pk, tried, size in sizes[: max(1, EVENTS_PER_ROUND // SMALLER**attempts)]:
-            total += size or 0
-            if tried != attempts or (wanted and total > BYTES_PER_ROUND):
-                break
-            wanted.append(pk)
-        if attempts < MOST_ATTEMPTS:
-            WebhookEvent.objects.filter(pk__in=wanted).update(attempts=attempts + 1)
-            return list(WebhookEvent.objects.filter(pk__in=wanted).order_by("id"))
-        _park(wanted)
-    return []
+    taken = inbox_rounds.take(
+        lambda: _oldest(account, besides),
+        count=lambda ids, attempts: WebhookEvent.objects.filter(pk__in=ids).update(attempts=attempts),
+        park=_park,
+    )
+    return list(WebhookEvent.objects.filter(pk__in=taken).order_by("id"))
 
 
-def _oldest(account: Account, besides: Collection[int]) -> list[tuple[int, int, int | None]]:
-    """Return id, attempts and size of the oldest unread events."""
+def _oldest(account: Account, besides: Collection[int]) -> list[inbox_rounds.Size]:
     rows = _received().filter(account=account).exclude(pk__in=besides).order_by("id").annotate(size=Length("body"))
-    return list(rows.values_list("pk", "attempts", "size")[:EVENTS_PER_ROUND])
+    return list(rows.values_list("pk", "attempts", "size")[: inbox_rounds.ROWS_PER_ROUND])
 
 
 def put_back(events: Iterable[WebhookEvent], *, why: str) -> None:
@@ -77,5 +61,5 @@ def _park(ids: list[int]) -> None:
     WebhookEvent.objects.filter(pk__in=ids).update(
         state=WebhookEvent.State.FAILED,
         cause=WebhookEvent.Cause.PARKED,
-        error=f"parked: {MOST_ATTEMPTS} attempts ended without any outcome",
+        error=inbox_rounds.PARKED,
     )

@@ -10,6 +10,7 @@ from django.http import UnreadablePostError
 from django.test import Client
 from django.utils import timezone
 
+from bridge import inbox_rounds
 from bridge.configuration.connecting import destination_for
 from bridge.inbound import adoption
 from bridge.models import Card, WebhookEvent, WebhookItem
@@ -127,7 +128,7 @@ def test_a_body_that_kills_its_worker_is_parked_alone(account, pipeline, monkeyp
 
 
 def test_a_round_takes_no_more_bytes_than_it_can_hold(account, monkeypatch):
-    monkeypatch.setattr(inbox, "BYTES_PER_ROUND", 250)
+    monkeypatch.setattr(inbox_rounds, "BYTES_PER_ROUND", 250)
     for _ in range(4):
         WebhookEvent.objects.create(account=account, received_at=timezone.now(), body=b"x" * 100)
     assert [len(inbox.take(account)) for _ in range(1)] == [2]

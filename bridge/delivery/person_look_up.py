@@ -16,7 +16,7 @@ from bridge.account_traits import Trait
 from bridge.accounts import database_clock, refusals, troubles
 from bridge.cards.plan import CLOSED_STATUS_IDS
 from bridge.errors import KommoError
-from bridge.inbound import adoption, inbound_leads, people_on_cards
+from bridge.inbound import adoption, inbound_leads, people_on_cards, unreadable_cards
 from bridge.inbound.card_look_up import LEADS_PER_READ, SEARCHED_DIGITS, has_phone
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -69,7 +69,7 @@ def look_for_people(
         theirs += [
             reply for reply in _by_phone_field(client, card, catalogue, lane) if reply.id not in leads_of[card.pk]
         ]
-        with adoption.each_by_itself("look-up", card.pk) as failure:
+        with unreadable_cards.each_by_itself("look-up", card.pk) as failure:
             _decide(account, card, theirs, catalogue, asked_at, now)
         if failure.error:
             # Kept for a person to look at; made anew it would be a second card.
@@ -77,7 +77,7 @@ def look_for_people(
                 state=Card.State.RETRYING,
                 due_at=now + LOOK_AGAIN_AFTER,
                 waiting_reason="the person's lead in Kommo could not be read",
-                last_error=f"{adoption.UNREADABLE}: {failure.error}"[:1000],
+                last_error=f"{unreadable_cards.UNREADABLE}: {failure.error}"[:1000],
             )
 
 

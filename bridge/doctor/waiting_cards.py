@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop, ngettext, ngettext_lazy
 from bridge.accounts import room_for_leads
 from bridge.doctor.finding import Finding, span_in_words
 from bridge.doctor.kommo_accounts import CONNECT
-from bridge.inbound import adoption, unreadable_leads
+from bridge.inbound import unreadable_cards, unreadable_leads
 from bridge.models import Card, Drift
 from leads.models import Lead
 
@@ -63,7 +63,7 @@ def check_cards(now: datetime) -> Iterator[Finding]:
 
 
 def _unreadable() -> Iterator[Finding]:
-    odd = adoption.unreadable()
+    odd = unreadable_cards.unreadable()
     count = odd.count()
     if count:
         ids = ", ".join(

@@ -12,40 +12,41 @@ that is taken in, linked, merged into, or found where a create got no answer. Th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import InvalidOperation
 from typing import Any
 
 import structlog
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import QuerySet
+from django.db import IntegrityError, transaction
 
 from bridge.account_traits import Trait
 from bridge.cards import kept_forms, nudge, outbox, ownership, write_ahead
 from bridge.cards.desired import wanted_tags
-from bridge.cards.desired_values import Wishes, wishes
-from bridge.cards.observed import meet_contact, persons_name
+from bridge.cards.desired_values import wishes
+from bridge.cards.observed import meet_contact
 from bridge.cards.observed import observed as observed_of
-from bridge.cards.plan import MAX_NAME_LENGTH, unanswered
-from bridge.cards.value_mapping import is_adoptable, our_value
-from bridge.errors import KommoError
-from bridge.inbound import drifts, moved_by_automation
+from bridge.cards.plan import unanswered
+from bridge.inbound import drifts
+from bridge.inbound.adopted_stage import adopt_stage, place_of
+from bridge.inbound.adopted_values import (
+    Findings,
+    Reading,
+    _note_responsible,
+    remember_owners,
+    save_lead,
+    take_values_over,
+)
+from bridge.inbound.unreadable_cards import UNREADABLE, each_by_itself, note_unreadable, refuse_unreadable
 from bridge.kommo.replies import LeadReply
-from bridge.kommo.reply_values import ReplyShapeError
 from bridge.models import Account, Card, Catalogue
 from followups import enrollment
-from leads import announcements, stage_moves, which_fact_stands
-from leads.models import Event, Lead, Stage, TagRule
+from leads import announcements
+from leads.models import Event, Lead
 from leads.phone import PhoneError, parse
-from leads.rulebook import Rulebook, rulebook
+from leads.rulebook import rulebook
 
 log = structlog.get_logger(__name__)
 
-# How the error of a card begins whose lead could not be adopted.
-UNREADABLE = "what Kommo holds could not be adopted"
 
 CARD_COLUMNS = (
     "kommo_contact_id",
@@ -65,36 +66,6 @@ CARD_COLUMNS = (
     "last_error",
     "stages_to_visit",
 )
-
-
-@dataclass
-class Findings:
-    """What a comparison found on one card: subject -> (what we knew, what Kommo has)."""
-
-    changed: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-    # The reading is older than what we know by now and says nothing.
-    is_outdated: bool = False
-    # What went wrong with this one lead.
-    error: str = ""
-
-
-@dataclass
-class Reading:
-    """One lead as Kommo has it, on its way into card and lead."""
-
-    card: Card
-    lead: Lead
-    book: Rulebook
-    catalogue: Catalogue | None
-    changed: Mapping[str, tuple[Any, Any]]
-    by: Lead.Actor
-    set_at: datetime
-    now: datetime
-    first_sight: bool = False
-    # What the conversation has told of stays its own.
-    only_unspoken: bool = False
-    # Who changed the lead last: {"kommo_user_id": …}; nothing for ourselves, a program, and where Kommo does not say.
-    by_whom: Mapping[str, int] = field(default_factory=dict)
 
 
 def adopt_each(
@@ -122,36 +93,6 @@ def adopt_each(
     return found
 
 
-def note_unreadable(card_id: int, error: str) -> None:
-    """Keep with a card what of its lead could not be adopted, until the next reading is."""
-    Card.objects.filter(pk=card_id).update(last_error=f"{UNREADABLE}: {error}"[:1000])
-
-
-def unreadable() -> QuerySet[Card]:
-    """Return the cards of which something in Kommo could not be adopted."""
-    return Card.objects.filter(last_error__startswith=UNREADABLE)
-
-
-@dataclass
-class Failure:
-    """What went wrong with one lead, if anything did."""
-
-    error: str = ""
-
-
-@contextmanager
-def each_by_itself(found_by: str, kommo_id: int) -> Iterator[Failure]:
-    """Keep what goes wrong with one lead from all others. A database that is away is everybody's, and is raised."""
-    failure = Failure()
-    try:
-        yield failure
-    except (OperationalError, InterfaceError, KommoError):
-        raise
-    except Exception as error:
-        log.exception("lead_not_adopted", kommo_id=kommo_id, found_by=found_by)
-        failure.error = f"{type(error).__name__}: {error}"[:900]
-
-
 @transaction.atomic
 def adopt(
     card_id: int,
@@ -169,7 +110,7 @@ def adopt(
     than that and is left alone, as is a card that is closed or shows another lead by now. With `only_compare` nothing
     is stored.
     """
-    _refuse_unreadable(reply)
+    refuse_unreadable(reply)
     card = locked(card_id)
     if card.state == Card.State.CLOSED or card.kommo_lead_id != reply.id:
         return Findings()
@@ -202,7 +143,7 @@ def adopt(
     _note_responsible(reading.lead, now_held)
     save_lead(reading, columns)
     if "stage" in changed:
-        _adopt_stage(reading)
+        adopt_stage(reading)
     if "tags" in changed and not reading.first_sight:
         before, after = changed["tags"]
         announcements.tags_changed.send(Lead, lead=reading.lead, before=before, after=after, now=now)
@@ -213,11 +154,11 @@ def adopt(
 
 def take_in(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalogue | None, *, now: datetime) -> None:
     """Make a new lead, and its card, what was found in Kommo: all of it, in memory. The caller stores both."""
-    _refuse_unreadable(reply)
+    refuse_unreadable(reply)
     held = observed_of(reply)
     card.kommo_lead_id, card.observed = reply.id, {}
     reading = _reading(card, lead, reply, catalogue, {}, now=now)
-    stage, name = _place_of(reading, held)
+    stage, name = place_of(reading, held)
     lead.stage, lead.other_stage_name = stage, "" if stage else name[:250]
     # Found, not placed: nobody was seen to move it there, so rules may move it on. It has stood there at least since
     # the last change of anything on it.
@@ -244,7 +185,7 @@ def link(
     """
     try:
         with transaction.atomic():
-            _refuse_unreadable(reply)
+            refuse_unreadable(reply)
             card = locked(card_id)
             if card.state == Card.State.CLOSED:
                 return False
@@ -299,11 +240,6 @@ def _seen(card: Card, reply: LeadReply, account: Account) -> kept_forms.Reading:
         unread=card.unread,
         is_own=kept_forms.is_own_work(card.unread, reply, user_id=account.kommo_user_id, robots=robots),
     )
-
-
-def _refuse_unreadable(reply: LeadReply) -> None:
-    if reply.unreadable:
-        raise ReplyShapeError(reply.unreadable)
 
 
 def _reading(
@@ -413,146 +349,6 @@ def _send_again(reading: Reading) -> None:
         card.state, card.waiting_reason = Card.State.DUE, ""
         card.due_at = card.pending_since = reading.now
         nudge.send_on_commit(card.account_id)
-
-
-def take_values_over(reading: Reading) -> set[str]:
-    """Set on the lead, in memory, what it can hold of what people changed; return the columns to save."""
-    lead, columns = reading.lead, set[str]()
-    for subject, (before, after) in reading.changed.items():
-        if subject == "name":
-            name = persons_name(after, reading.card.kommo_lead_id or 0)[:MAX_NAME_LENGTH]
-            if reading.first_sight and not name:
-                continue
-            columns |= {
-                "provenance",
-                *(("name",) if which_fact_stands.adopt(lead, "name", name, at=reading.set_at) else ()),
-            }
-        elif subject.startswith("field:"):
-            columns |= _take_field_over(reading, int(subject.removeprefix("field:")), before, after)
-    return columns
-
-
-def _take_field_over(reading: Reading, field_id: int, before: Any, held: Any) -> set[str]:
-    mapping = next((one for one in reading.book.field_mappings if one.kommo_field_id == field_id), None)
-    if mapping is None or not is_adoptable(mapping.attribute):
-        return set()
-    if reading.only_unspoken and mapping.attribute in reading.lead.provenance:
-        return set()
-    try:
-        value = our_value(mapping, held, reading.catalogue, before)
-    except (ValueError, InvalidOperation):
-        return set()
-    changed = which_fact_stands.adopt(reading.lead, mapping.attribute, value, at=reading.set_at)
-    column = "custom" if mapping.attribute.startswith("custom.") else mapping.attribute
-    return {"provenance", column} if changed else {"provenance"}
-
-
-def remember_owners(reading: Reading, *, called_for: Sequence[str]) -> None:
-    """Note who set what; where the lead calls for something else even now, theirs is held against that.
-
-    `called_for`: the tags the lead called for before. What was found changes nothing in Kommo, so a tag that a found
-    fact calls for is not added either.
-    """
-    if not reading.changed:
-        return
-    card = reading.card
-    wanted = wishes(reading.lead, reading.book, reading.catalogue)
-    # Before the new owners are noted: until something is counted, those of before tell what is ours.
-    said = ownership.said_tags(card, reading.book.tag_rules) | set(wanted.tags)
-    card.said_tags = sorted(said & {*card.observed.get("tags", ()), *card.in_doubt.get("tags_to_add", ())})
-    for subject, (before, after) in reading.changed.items():
-        if subject == "name" and reading.first_sight and not persons_name(after, card.kommo_lead_id or 0):
-            continue
-        card.ownership[subject] = ownership.entry(reading.by, reading.set_at, after)
-        if subject == "stage":
-            card.stages_to_visit = []
-        elif subject == "tags":
-            _hold_families(reading, set(before) ^ set(after), after, wanted)
-        elif wanted.calls_for(subject, after):
-            card.ownership[subject]["ours"] = wanted.of(subject)
-    if reading.first_sight:
-        held = card.observed.get("tags", [])
-        _hold_families(reading, set(wanted.tags) ^ set(called_for), held, wanted)
-
-
-def _hold_families(reading: Reading, touched: set[str], after: list[str], wanted: Wishes) -> None:
-    for rule in reading.book.tag_rules:
-        if ownership.family(rule, touched) and not _is_spoken_for(reading, rule):
-            entry = ownership.entry(reading.by, reading.set_at, ownership.family(rule, after))
-            entry["ours"] = ownership.family(rule, wanted.tags)
-            reading.card.ownership[f"tags:{rule.template}"] = entry
-
-
-def _is_spoken_for(reading: Reading, rule: TagRule) -> bool:
-    """Say whether a family that has just come to be ours tells what the conversation has told."""
-    told = reading.lead.provenance.get(rule.attribute, {}).get("by") == Lead.Actor.AGENT
-    return reading.only_unspoken and told and not ownership.family(rule, reading.card.observed.get("tags", ()))
-
-
-def save_lead(reading: Reading, columns: set[str]) -> None:
-    lead = reading.lead
-    if columns and reading.only_unspoken:
-        # Without the signal: there is nothing to deliver of what was found there.
-        Lead.objects.filter(pk=lead.pk).update(**{column: getattr(lead, column) for column in columns})
-    elif columns:
-        lead.updated_at = reading.now
-        lead.save(update_fields={*columns, "updated_at"})
-    if reading.first_sight and not columns:
-        return
-    edits = {
-        ownership.label(subject, reading.book): {"from": before, "to": after}
-        for subject, (before, after) in reading.changed.items()
-        if subject != "stage"
-    }
-    if edits:
-        lead.events.create(
-            at=reading.set_at,
-            kind=Event.Kind.STAFF_EDIT,
-            actor=reading.by,
-            reason=f"{'found' if reading.first_sight else 'changed'} in Kommo: {', '.join(edits)}"[:500],
-            data={**edits, **reading.by_whom},
-        )
-
-
-def _note_responsible(lead: Lead, held: Mapping[str, Any]) -> None:
-    """Let lists know whose lead it is; nothing is delivered of that, so nobody is told."""
-    user_id = held["responsible_user_id"] or None
-    if lead.kommo_responsible_id != user_id:
-        lead.kommo_responsible_id = user_id
-        Lead.objects.filter(pk=lead.pk).update(kommo_responsible_id=user_id)
-
-
-def _adopt_stage(reading: Reading) -> None:
-    """Let the lead stand where a person put the card; a stage unknown to us is `other`, with Kommo's name."""
-    lead, book, now = reading.lead, reading.book, reading.now
-    stage, name = _place_of(reading, reading.card.observed)
-    if reading.first_sight:
-        stage_moves.found(lead, stage, name=name, reason=f"found in Kommo in {name}", now=now)
-        return
-    reason = f"moved in Kommo to {name}"
-    if reading.by is Lead.Actor.KOMMO:
-        reason = f"moved in Kommo to {name} by an automation or another program"
-        agreed = reading.changed["stage"][0]
-        moved_by_automation.tell_if_against_the_rules(
-            reading.card, lead, book, stage, name=name, agreed=agreed, now=now
-        )
-    by, moved_at, whom = reading.by, reading.set_at, reading.by_whom
-    if stage is None:
-        stage_moves.leave_our_stages(lead, name=name, reason=reason, now=now, by=by, moved_at=moved_at, by_whom=whom)
-    elif lead.stage_id == stage.pk:
-        # Where the rules had just put it as well: that somebody else did it is what counts from now on.
-        stage_moves.confirm(lead, by=by, reason=reason, now=now, by_whom=whom)
-    else:
-        stage_moves.move(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at, by_whom=whom)
-
-
-def _place_of(reading: Reading, held: Mapping[str, Any]) -> tuple[Stage | None, str]:
-    """Return our stage for where a lead stands in Kommo, None where none of ours is bound, and Kommo's name of it."""
-    place = (held["pipeline_id"], held["status_id"])
-    known = reading.book.stages_by_status_id if place[0] == reading.lead.pipeline.kommo_pipeline_id else {}
-    status = reading.catalogue.status(*place) if reading.catalogue else None
-    name = str(status["name"]) if status else str(place[1])
-    return known.get(place[1]), name
 
 
 def _bring_back(reading: Reading, gone_because: str) -> None:

@@ -19,6 +19,7 @@ from bridge.inbound import (
     people_on_cards,
     probe_lead,
     second_cards,
+    unreadable_cards,
     unreadable_leads,
 )
 from bridge.inbound.people_on_cards import Numbers
@@ -88,7 +89,7 @@ def take_in(
     for reply in strangers:
         if reply.id in waiting:
             continue
-        with adoption.each_by_itself("take-in", reply.id) as failure:
+        with unreadable_cards.each_by_itself("take-in", reply.id) as failure:
             pipeline = pipelines[reply.pipeline_id]
             theirs = people_on_cards.numbers_of(reply, contacts or {}, pipeline, catalogue)
             became = _link_or_make(account, reply, pipeline, theirs, catalogue, now)

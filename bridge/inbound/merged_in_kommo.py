@@ -14,7 +14,7 @@ import structlog
 
 from bridge.accounts.refusals import aside
 from bridge.errors import KommoError
-from bridge.inbound import adoption
+from bridge.inbound import adoption, unreadable_cards
 from bridge.inbound.card_look_up import LOOK_UP_SIZE, find_by_bridge_id
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
@@ -61,10 +61,10 @@ def relink(card: Card, reply: LeadReply, catalogue: Catalogue | None, *, now: da
         return False
     reason = f"lead {before} was merged into {reply.id} in Kommo"
     linked = False
-    with adoption.each_by_itself("merge", reply.id) as failure:
+    with unreadable_cards.each_by_itself("merge", reply.id) as failure:
         linked = adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="merge", reason=reason)
     if failure.error:
-        adoption.note_unreadable(card.pk, failure.error)
+        unreadable_cards.note_unreadable(card.pk, failure.error)
     return linked
 
 

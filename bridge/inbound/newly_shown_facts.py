@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 
 from bridge.cards import ownership
 from bridge.cards.desired import wanted_tags
-from bridge.inbound.adoption import Reading, locked, remember_owners, save_lead, take_values_over
+from bridge.inbound.adopted_values import Reading, remember_owners, save_lead, take_values_over
+from bridge.inbound.adoption import locked
 from bridge.models import Card, Catalogue
 from leads.models import FieldMapping, Lead, TagRule
 from leads.rulebook import rulebook

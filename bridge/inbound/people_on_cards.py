@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from bridge.accounts import refusals
-from bridge.inbound import adoption, unreadable_leads
+from bridge.inbound import unreadable_cards, unreadable_leads
 from bridge.kommo.client import KommoClient
 from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
@@ -164,11 +164,11 @@ def meet(
     learnt: set[int] = set()
     for card in cards:
         reply = by_lead.get(card.kommo_lead_id or 0)
-        with adoption.each_by_itself("contacts", card.kommo_lead_id or 0) as failure:
+        with unreadable_cards.each_by_itself("contacts", card.kommo_lead_id or 0) as failure:
             if _meet(card, reply, contacts, wanted[card.pk], catalogue, now):
                 learnt |= wanted[card.pk]
         if failure.error:
-            adoption.note_unreadable(card.pk, failure.error)
+            unreadable_cards.note_unreadable(card.pk, failure.error)
     return learnt
 
 

@@ -23,7 +23,7 @@ def has_mail(now: datetime) -> bool:
 
 
 def take(now: datetime) -> list[IntakeCall]:
-    """Return the oldest calls that are due, a bounded number of bytes; before them those that always fail are parked."""
+    """Return the oldest calls that are due, a bounded number of bytes; those that always fail are parked before."""
     taken = inbox_rounds.take(
         lambda: _oldest(now),
         count=lambda ids, attempts: IntakeCall.objects.filter(pk__in=ids).update(attempts=attempts),

@@ -16,7 +16,8 @@ from bridge.api.base import ApiView, key_of
 from bridge.api.error_answers import problem
 from bridge.api.key_throttle import one_at_a_time
 from bridge.api.recording_reports import Outcome, take_in
-from bridge.api.serializers import InteractionBody, Past
+from bridge.api.report_fields import Past
+from bridge.api.serializers import InteractionBody
 from followups import schedule
 
 MOST_IN_A_BATCH = 500

@@ -19,7 +19,8 @@ from bridge import metrics
 from bridge.api import idempotency, representation
 from bridge.api.error_answers import DatabaseAway, Erased
 from bridge.api.idempotency import Answer, RepeatedError
-from bridge.api.serializers import Past, pipeline_named, read_interaction
+from bridge.api.report_fields import Past
+from bridge.api.serializers import pipeline_named, read_interaction
 from bridge.inbound import people_on_cards
 from bridge.models import ApiKey, Card, Delivery
 from leads import address_owners

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from leads import addresses, served_leads
 from leads.addresses import LONGEST_KEY
-from leads.models.pipeline import Pipeline, Stage
+from leads.models.pipeline import Pipeline
+from leads.models.stage import Stage
 
 # What the agent may report of a lead by name; everything else travels in `custom`.
 ATTRIBUTES = (

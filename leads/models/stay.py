@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from leads.models.lead import Lead
-from leads.models.pipeline import Stage
+from leads.models.stage import Stage
 
 
 class Stay(models.Model):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from benchmarks.harness import UNLIMITED, Bench, Broken
 from bridge.accounts.connection import client_for, open_account
-from bridge.cards import outbox
+from bridge.cards import account_lease, outbox
 from bridge.configuration.account_from_environment import ensure_account
 from bridge.configuration.connecting import Connection
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
@@ -102,7 +102,7 @@ def deliver(account: Account) -> None:
 def drain(account: Account) -> None:
     """Deliver what is due, once. Raises Broken when Kommo did not answer as it should."""
     now = timezone.now()
-    lease = outbox.lease(account.pk, now=now)
+    lease = account_lease.lease(account.pk, now=now)
     if lease is None:
         raise Broken("the account rests: Kommo did not answer as it should")
     try:

@@ -45,7 +45,7 @@ from bridge.accounts import (
 from bridge.accounts.leases import alone
 from bridge.accounts.troubles import Subject
 from bridge.agent import agent_events
-from bridge.cards import nudge, outbox
+from bridge.cards import account_lease, nudge, outbox
 from bridge.channels import sending_messages
 from bridge.configuration import reevaluation, stages_wanted_in_kommo
 from bridge.delivery import meeting_result_tasks
@@ -106,7 +106,7 @@ def deliver(account_id: int) -> None:
     """Bring every due card of one account up to date, unless another worker is at it."""
     heartbeat.progress()
     now = database_clock.now()
-    lease = outbox.lease(account_id, now=now)
+    lease = account_lease.lease(account_id, now=now)
     if not lease:
         return
     try:

@@ -20,8 +20,8 @@ from hypothesis import settings
 from bridge import due_work, tasks
 from bridge.accounts import database_clock
 from bridge.accounts.connection import client_for
-from bridge.cards import outbox
-from bridge.cards.outbox import Lease
+from bridge.cards import account_lease, outbox
+from bridge.cards.account_lease import Lease
 from bridge.configuration.account_from_environment import ensure_account
 from bridge.configuration.connecting import Connection
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
@@ -238,7 +238,7 @@ def _drain_of(account: Account, lease: Lease, **more: Any) -> Drain:
 def drain(account: Account) -> bool:
     """Deliver everything that is due, as a worker would."""
     now = timezone.now()
-    lease = outbox.lease(account.pk, now=now)
+    lease = account_lease.lease(account.pk, now=now)
     assert lease is not None, "somebody else holds the lease, or the account rests"
     fresh = Account.objects.get(pk=account.pk)
     try:
@@ -255,7 +255,7 @@ def drain_later(account: Account, **span: float) -> None:
 
     Account.objects.filter(pk=account.pk).update(retry_at=None)
     account.refresh_from_db()
-    lease = outbox.lease(account.pk, now=clock())
+    lease = account_lease.lease(account.pk, now=clock())
     assert lease
     try:
         _drain_of(account, lease, clock=clock).run(until=clock() + LONGEST_DRAIN)

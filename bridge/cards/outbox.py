@@ -1,14 +1,12 @@
-"""The outbox is the set of due cards; this is how cards get into it, who may empty it, and how it never forgets one.
+"""The outbox is the set of due cards; this is how cards get into it, and how it never forgets one.
 
 A card's row is the truth, a task in the queue only a nudge to look. Whoever holds an account's lease is the only one to
-send for it, so order per card and the account's ceiling need no further care. A lease ends by itself when its holder
-dies.
+send for it (bridge/cards/account_lease.py), so order per card and the account's ceiling need no further care.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -17,14 +15,12 @@ from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, NullIf
 
-from bridge import correlation_id, process_identity
+from bridge import correlation_id
 from bridge.models import Account, AccountPipeline, Briefing, Card, Forgetting
 from common.statements import Select, Update, insert
 from leads.announcements import Saved
 from leads.models import Lead, Pipeline
 
-# Longer than the longest call (5 s to connect and 20 s to read), so that nobody takes over during one.
-LEASE = timedelta(seconds=27)
 # A nudge that nobody answered for this long was lost; the next one is sent again.
 NUDGE_EVERY = timedelta(seconds=2)
 # Cards that become due together travel together: a burst of messages is one call, and a single one is not delayed.
@@ -38,37 +34,6 @@ LEFT_OUT_BY = 50
 
 # States that a change of the lead makes due again; a retrying card keeps its time, a gone or closed one stays away.
 REOPENED = (Card.State.IN_SYNC, Card.State.SHOWN, Card.State.BLOCKED, Card.State.DEAD)
-
-
-@dataclass
-class Lease:
-    """The right to send for one account until `until`; lost when `renew` says so."""
-
-    account_id: int
-    holder: str
-
-    def renew(self, now: datetime) -> bool:
-        return bool(RENEW.run(account_id=self.account_id, holder=self.holder, until=now + LEASE))
-
-    def release(self) -> None:
-        RELEASE.run(account_id=self.account_id, holder=self.holder)
-
-
-def lease(account_id: int, *, now: datetime) -> Lease | None:
-    """Take the account for draining; None while another worker holds it, or it is paused or resting."""
-    holder = process_identity.signature()
-    # Compare-and-set: of all workers that try, exactly one changes the row.
-    taken = TAKE.run(account_id=account_id, now=now, holder=holder, until=now + LEASE)
-    return Lease(account_id, holder) if taken else None
-
-
-def _may_be_taken(account_id: int, now: datetime) -> models.QuerySet[Account]:
-    return (
-        Account.objects.filter(pk=account_id)
-        .exclude(state=Account.State.PAUSED)
-        .filter(Q(lease_until=None) | Q(lease_until__lt=now))
-        .filter(Q(retry_at=None) | Q(retry_at__lte=now))
-    )
 
 
 def mark_due(saved: Sequence[Saved], *, now: datetime) -> set[int]:
@@ -299,29 +264,6 @@ def _due_again(now: datetime, asked_by: str) -> dict[str, object]:
         # Last: the conditions above look at the state before the change.
         "state": Case(When(reopened, then=Value(Card.State.DUE)), default=F("state")),
     }
-
-
-TAKE = Update(
-    lambda account_id, now, holder, until: (
-        _may_be_taken(account_id, now),
-        {"lease_holder": holder, "lease_until": until, "nudged_at": None},
-    ),
-    returning=("id",),
-)
-RENEW = Update(
-    lambda account_id, holder, until: (
-        Account.objects.filter(pk=account_id, lease_holder=holder),
-        {"lease_until": until},
-    ),
-    returning=("id",),
-)
-RELEASE = Update(
-    lambda account_id, holder: (
-        Account.objects.filter(pk=account_id, lease_holder=holder),
-        {"lease_holder": "", "lease_until": None},
-    ),
-    returning=("id",),
-)
 
 
 @cache

@@ -27,11 +27,12 @@ from bridge import heartbeat
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts import database_clock, room_for_leads
 from bridge.cards import outbox, write_ahead
+from bridge.cards.account_lease import Lease
 from bridge.cards.backoff import batches
 from bridge.cards.batch_entry import Entry
 from bridge.cards.desired import desired
 from bridge.cards.ledger import Call
-from bridge.cards.outbox import Lease, due_cards
+from bridge.cards.outbox import due_cards
 from bridge.cards.plan import Desired, Observed, Operation, plan
 from bridge.delivery import (
     contacts,

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from bridge.accounts import database_clock, leases
-from bridge.cards import outbox
+from bridge.cards import account_lease
 from bridge.doctor import examine
 
 HALF_A_MINUTE = timedelta(seconds=30)
@@ -40,11 +40,11 @@ def test_a_lease_lasts_as_long_as_it_should_whoever_looks(db, monkeypatch):
 
 
 def test_an_account_that_is_drained_stays_so_for_a_host_whose_clock_is_ahead(account, monkeypatch):
-    held = outbox.lease(account.pk, now=database_clock.now())
+    held = account_lease.lease(account.pk, now=database_clock.now())
     assert held
     monkeypatch.setattr(database_clock, "skew", lambda: -HALF_A_MINUTE)
     monkeypatch.setattr(database_clock.timezone, "now", lambda now=timezone.now: now() + HALF_A_MINUTE)
-    assert outbox.lease(account.pk, now=database_clock.now()) is None
+    assert account_lease.lease(account.pk, now=database_clock.now()) is None
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'")

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bridge.accounts import account_state
-from bridge.cards import outbox
+from bridge.cards import account_lease
 from bridge.cards.why_cards_wait import Wait, wait_of
 from bridge.models import Account, Card
 from leads.models import Stage
@@ -67,6 +67,6 @@ def test_a_blocked_card_waits_for_a_person(account, pipeline, kommo):
 def test_accounts_are_drained_side_by_side(card, account):
     other = Account.objects.create(name="other", base_url="https://other.kommo.com")
     now = timezone.now()
-    assert outbox.lease(account.pk, now=now)
-    assert outbox.lease(other.pk, now=now)
-    assert outbox.lease(account.pk, now=now) is None
+    assert account_lease.lease(account.pk, now=now)
+    assert account_lease.lease(other.pk, now=now)
+    assert account_lease.lease(account.pk, now=now) is None

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge.accounts.connection import client_for
 from bridge.accounts.rate_limit import DatabasePace
-from bridge.cards import outbox
+from bridge.cards import account_lease, outbox
 from bridge.delivery.draining import LONGEST_DRAIN, MOST_UNSETTLED, Drain
 from bridge.errors import KommoHeldError
 from bridge.kommo import transport
@@ -134,7 +134,7 @@ def test_a_worker_that_dies_with_four_under_way_loses_and_doubles_nothing(crowd,
                 raise SystemExit
 
     kommo.fault("slow", count=4, path="/api/v4/leads", seconds=0.5)
-    lease = outbox.lease(crowd.pk, now=timezone.now())
+    lease = account_lease.lease(crowd.pk, now=timezone.now())
     client = client_for(crowd)
     with pytest.raises(SystemExit):
         Drain(crowd, lease, client, Dying(client, at_once=4)).run(until=timezone.now() + LONGEST_DRAIN)
@@ -164,7 +164,7 @@ def test_what_changes_while_its_card_is_under_way_leaves_after_that(crowd, pipel
                 record(pipeline, PHONES[0], name="Ana Lima")
             super().hear(seconds)
 
-    lease, client = outbox.lease(crowd.pk, now=timezone.now()), client_for(crowd)
+    lease, client = account_lease.lease(crowd.pk, now=timezone.now()), client_for(crowd)
     Drain(crowd, lease, client, Talking(client, at_once=4)).run(until=timezone.now() + LONGEST_DRAIN)
     lease.release()
 
@@ -248,7 +248,7 @@ def test_the_cards_of_a_call_that_stayed_are_due_and_nothing_of_them_is_in_doubt
 
 def test_a_process_that_ends_begins_nothing_more_and_hears_what_is_under_way(crowd, kommo):
     kommo.fault("slow", count=2, path="/api/v4/leads", seconds=0.3)
-    lease, client = outbox.lease(crowd.pk, now=timezone.now()), client_for(crowd)
+    lease, client = account_lease.lease(crowd.pk, now=timezone.now()), client_for(crowd)
     looks = iter([False, False, True])
     drain_ = Drain(crowd, lease, client, Abreast(client, at_once=4), is_over=lambda: next(looks, True))
 

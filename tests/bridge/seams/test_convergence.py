@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from bridge.cards import outbox, write_ahead
+from bridge.cards import account_lease, outbox, write_ahead
 from bridge.delivery.draining import LONGEST_DRAIN, Drain
 from bridge.errors import (
     Call,
@@ -439,7 +439,7 @@ class Delivering(RuleBasedStateMachine):
         self.kommo.moods, self.order = list(moods), list(order)
         Account.objects.update(batch_size=together)
         now = timezone.now()
-        lease = outbox.lease(self.account.pk, now=now)
+        lease = account_lease.lease(self.account.pk, now=now)
         if lease is None:
             return
         try:

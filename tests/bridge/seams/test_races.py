@@ -8,7 +8,7 @@ from django.utils import timezone
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts.connection import client_for
 from bridge.accounts.rate_limit import DatabasePace
-from bridge.cards import outbox
+from bridge.cards import account_lease, outbox
 from bridge.inbound import adoption
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Delivery
@@ -162,7 +162,7 @@ def test_what_becomes_due_while_the_lease_is_let_go_is_asked_for_again(account, 
 
     nudged: list[int] = []
     monkeypatch.setattr(nudge, "send", nudged.append)
-    original = outbox.Lease.release
+    original = account_lease.Lease.release
 
     def release(self):
         # Too late for this drain, and nudged for in vain: the lease is still held.
@@ -170,7 +170,7 @@ def test_what_becomes_due_while_the_lease_is_let_go_is_asked_for_again(account, 
         assert not outbox.claim_nudge(account.pk, now=timezone.now())
         original(self)
 
-    monkeypatch.setattr(outbox.Lease, "release", release)
+    monkeypatch.setattr(account_lease.Lease, "release", release)
     tasks.deliver(account.pk)
 
     assert nudged == [account.pk]

@@ -8,7 +8,7 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.accounts import account_state, leaving_shadow
 from bridge.api import representation
-from bridge.cards import outbox
+from bridge.cards import account_lease, outbox
 from bridge.cards.backoff import REST_CAP
 from bridge.cards.why_cards_wait import wait_of
 from bridge.delivery import draining
@@ -408,10 +408,10 @@ def test_a_card_that_keeps_killing_its_worker_is_parked(account, pipeline, kommo
 
 def test_one_drain_per_account_at_a_time(account):
     now = timezone.now()
-    first = outbox.lease(account.pk, now=now)
+    first = account_lease.lease(account.pk, now=now)
     assert first is not None
-    assert outbox.lease(account.pk, now=now) is None
-    assert outbox.lease(account.pk, now=now + outbox.LEASE * 1.01) is not None
+    assert account_lease.lease(account.pk, now=now) is None
+    assert account_lease.lease(account.pk, now=now + account_lease.LEASE * 1.01) is not None
     assert not first.renew(now)
 
 

@@ -21,7 +21,7 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
 
 from bridge import heartbeat, metrics
-from bridge.accounts.leases import alone
+from bridge.accounts.work_leases import alone
 from bridge.intakes import bookings, erased_from_calls, inbox, person_of_call, source_kinds
 from bridge.intakes.source_news import Booking, Ignored, Message, Status, Told, UnreadableError
 from bridge.models import Intake, IntakeCall, IntakeItem

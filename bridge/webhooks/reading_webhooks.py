@@ -24,7 +24,7 @@ from bridge import heartbeat, metrics
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts import database_clock, refusals, troubles
 from bridge.accounts.connection import open_account
-from bridge.accounts.leases import alone
+from bridge.accounts.work_leases import alone
 from bridge.errors import KommoError, KommoHeldError
 from bridge.inbound import chat_replies, inbound_leads, missing_leads, people_on_cards, second_cards
 from bridge.inbound.adoption import adopt_each

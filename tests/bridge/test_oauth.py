@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge import roles, tasks
-from bridge.accounts import connection, leases
+from bridge.accounts import connection, work_leases
 from bridge.admin.confirm import PASSWORD as CONFIRM
 from bridge.errors import KommoAccessError
 from bridge.models import Account, Card
@@ -193,7 +193,7 @@ def test_a_new_pair_is_stored_before_it_is_used(connected, pipeline, kommo, monk
 def test_who_waits_for_anothers_refresh_gets_its_token(connected, kommo):
     """The lock is no transaction: while one process asks Kommo, the account's row stays free."""
     rejected = connected.access_token
-    with leases.alone(f"token:{connected.pk}", now=timezone.now(), longest=timedelta(minutes=1)) as mine:
+    with work_leases.alone(f"token:{connected.pk}", now=timezone.now(), longest=timedelta(minutes=1)) as mine:
         assert mine
         Account.objects.filter(pk=connected.pk).update(access_token="from another process")
         assert connection.AccountToken(connected).refresh(rejected) == "from another process"

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from bridge.accounts import database_clock, leases
+from bridge.accounts import database_clock, work_leases
 from bridge.cards import account_lease
 from bridge.doctor import examine
 
@@ -30,12 +30,12 @@ def test_a_clock_that_is_right_is_left_alone(db):
 
 def test_a_lease_lasts_as_long_as_it_should_whoever_looks(db, monkeypatch):
     now = timezone.now()
-    with leases.alone("compare", now=now, longest=timedelta(seconds=20)) as mine:
+    with work_leases.alone("compare", now=now, longest=timedelta(seconds=20)) as mine:
         assert mine
         # Another host, half a minute ahead by its own clock, which it knows.
         with monkeypatch.context() as patch:
             patch.setattr(database_clock, "skew", lambda: -HALF_A_MINUTE)
-            with leases.alone("compare", now=now + HALF_A_MINUTE, longest=timedelta(seconds=20)) as too:
+            with work_leases.alone("compare", now=now + HALF_A_MINUTE, longest=timedelta(seconds=20)) as too:
                 assert not too
 
 

@@ -42,8 +42,8 @@ from bridge.accounts import (
     webhook_silence,
     webhook_subscription,
 )
-from bridge.accounts.work_leases import alone
 from bridge.accounts.troubles import Subject
+from bridge.accounts.work_leases import alone
 from bridge.agent import agent_events
 from bridge.cards import account_lease, nudge, outbox
 from bridge.channels import sending_messages

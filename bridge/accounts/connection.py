@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from bridge import account_traits, heartbeat, metrics
 from bridge.accounts import refusals
-from bridge.accounts.work_leases import alone
 from bridge.accounts.rate_limit import DatabasePace
+from bridge.accounts.work_leases import alone
 from bridge.errors import (
     Call,
     ConfigurationError,

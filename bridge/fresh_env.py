@@ -17,6 +17,8 @@ def write(target: Path) -> bool:
     fresh = {
         "SECRET_KEY": secrets.token_urlsafe(50),
         "FIELD_ENCRYPTION_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        # As Standard Webhooks have it: the agent is given the same, and only its address is missing then.
+        "AGENT_WEBHOOK_SECRET": f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}",
     }
     lines = []
     for line in (SHARED / ".env.example").read_text(encoding="utf-8").splitlines():

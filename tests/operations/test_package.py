@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook
 
 from bridge.version import VERSION
 from tests.repository import ROOT, text_of
@@ -57,6 +59,8 @@ def test_an_installed_package_keeps_ours_inside_and_yours_where_it_is_started(tm
     assert said[-1] == "True False"
     assert (home / ".env").stat().st_mode & 0o077 == 0
     assert re.search(r"^SECRET_KEY=\S{40,}$", text_of(home / ".env"), re.MULTILINE)
+    [signing] = re.findall(r"^AGENT_WEBHOOK_SECRET=(whsec_\S+)$", text_of(home / ".env"), re.MULTILINE)
+    assert Webhook(signing).sign("msg_1", datetime.now(UTC), "{}")
 
 
 @pytest.fixture(scope="module")

@@ -126,6 +126,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "bridge.admin.without_nul.WithoutNulMiddleware",
     "bridge.admin.audit_record.RecordMiddleware",
     "bridge.admin.second_factor_page.RequiredMiddleware",
     "bridge.admin.admin_time_zone.ZoneMiddleware",

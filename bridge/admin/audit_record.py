@@ -16,6 +16,7 @@ from django.db.models import Model
 from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase, QueryDict
+from django.views.generic import RedirectView
 
 from bridge.admin.is_admin_request import is_for_the_admin
 
@@ -89,7 +90,10 @@ def did_something(request: HttpRequest, response: HttpResponseBase) -> bool:
 
 
 def _only_looks(request: HttpRequest) -> bool:
-    return getattr(request.resolver_match, "url_name", "") in LOOKS
+    match = request.resolver_match
+    # An address of before, which leads to the one of now whatever is posted to it.
+    is_old = getattr(getattr(match, "func", None), "view_class", None) is RedirectView
+    return is_old or getattr(match, "url_name", "") in LOOKS
 
 
 class RecordMiddleware:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -15,6 +17,7 @@ from django.views.decorators.http import require_POST
 
 from bridge.accounts import account_state
 from bridge.admin import audit_record
+from bridge.admin.base import is_id
 from bridge.admin.leads import undo_on_lead
 from bridge.admin.leads.buttons import stands_with_people
 from bridge.admin.leads.staff_actions import NotDoneError
@@ -32,6 +35,7 @@ from leads.models import Lead
 REPLAYED_AT_ONCE = 1_000
 
 Doing = Callable[[HttpRequest, QueryDict], str]
+Row = TypeVar("Row", bound=Model)
 
 
 @require_POST
@@ -51,6 +55,13 @@ def act(request: HttpRequest, do: str) -> HttpResponse:
     return redirect("admin:index")
 
 
+def _named(rows: QuerySet[Row], text: str) -> Row:
+    """Return the row of this id. Raises Http404, for what can be none too."""
+    if not is_id(rows.model, text):
+        raise Http404
+    return get_object_or_404(rows, pk=text)
+
+
 def _requeue(request: HttpRequest, said: QueryDict) -> str:
     cards = stuck_cards.cards_of(said.get("state", ""), said.get("cause", ""))
     accounts = list(cards.values_list("account_id", flat=True).distinct())
@@ -61,7 +72,7 @@ def _requeue(request: HttpRequest, said: QueryDict) -> str:
 
 
 def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
-    lead = get_object_or_404(Lead.objects.select_related("stage"), pk=said.get("lead"))
+    lead = _named(Lead.objects.select_related("stage"), said.get("lead", ""))
     if stands_with_people(lead):
         words = {"lead": lead, "stage": lead.stage}
         raise NotDoneError(_("%(lead)s stands in %(stage)s: say on the lead's page where it goes.") % words)
@@ -89,7 +100,7 @@ def _did_not_ask(request: HttpRequest, said: QueryDict) -> str:
 
 
 def _resume_account(request: HttpRequest, said: QueryDict) -> str:
-    account = get_object_or_404(Account, pk=said.get("account"))
+    account = _named(Account.objects.all(), said.get("account", ""))
     account_state.resume(account, now=timezone.now())
     nudge.send(account.pk)
     return _("%(account)s: deliveries go on.") % {"account": account}

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver
 from django.utils import timezone
 
 from bridge.admin.paging import NEWER, OLDER
-from leads.models import Lead, Pipeline, UnmappedConversationStage
+from bridge.models import SavedView
+from leads.models import Event, Lead, Pipeline, UnmappedConversationStage
 
 NO_IDS = ["x", "9" * 30, "_00", "%7B%7D"]
 ID = re.compile(r"<(?:path:object_id|int:pk|id)>|\(\[\^/\]\+\)")
@@ -93,3 +96,33 @@ def test_a_page_that_begins_where_no_time_is_begins_at_the_newest(staff: Client,
     assert {path: code for path, query in asked if (code := staff.get(path, query).status_code) != 200} == {}
     now = "2026-11-22T13:00:00Z"
     assert staff.get("/admin/leads/event/", {OLDER: f"{now}~x"}).status_code == 200
+
+
+NO_LEAD_OR_ACCOUNT = [
+    {},
+    {"lead": "x", "account": "x"},
+    {"lead": "\0", "account": "9" * 30},
+    {"lead": "-1", "account": "-1"},
+]
+
+
+@pytest.mark.parametrize("said", NO_LEAD_OR_ACCOUNT)
+@pytest.mark.parametrize("do", ["resume-agent", "resume-account"])
+def test_a_button_of_the_overview_about_what_can_be_no_row_is_not_there(staff: Client, do: str, said: Any) -> None:
+    assert staff.post(f"/admin/overview/{do}/", said).status_code == 404
+
+
+def test_nothing_that_is_typed_is_stored_with_a_sign_that_a_database_refuses(staff: Client, full: Lead) -> None:
+    staff.post("/admin/leads/lead/views/save/", {"name": "Quentes\0", "query": "stage=new\0"})
+    staff.post(f"/admin/leads/lead/{full.pk}/do/pause/", {"reason": "liga\0da"})
+
+    view = SavedView.objects.get()
+    assert (view.name, view.query) == ("Quentes", "stage=new")
+    assert Event.objects.filter(kind=Event.Kind.HANDOFF).latest("at").reason == "ligada"
+
+
+def test_an_address_that_only_leads_to_another_puts_nothing_on_the_record(staff: Client, full: Lead) -> None:
+    before = LogEntry.objects.count()
+
+    assert staff.post(f"/admin/leads/lead/{full.pk}/").status_code == 302
+    assert LogEntry.objects.count() == before

@@ -85,7 +85,7 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
 
 
 def _opt_out(request: HttpRequest, said: QueryDict) -> str:
-    lead = get_object_or_404(Lead, pk=said.get("lead"))
+    lead = _named(Lead.objects.all(), said.get("lead", ""))
     before = undo_on_lead.standing(lead)
     if not optout.opt_out(lead, by=Lead.Actor.STAFF, reason=f"opted out by {request.user}", now=timezone.now()):
         return _("This person has opted out already.")
@@ -94,7 +94,7 @@ def _opt_out(request: HttpRequest, said: QueryDict) -> str:
 
 
 def _did_not_ask(request: HttpRequest, said: QueryDict) -> str:
-    lead = get_object_or_404(Lead, pk=said.get("lead"))
+    lead = _named(Lead.objects.all(), said.get("lead", ""))
     calls_for_a_person.dismiss(lead, now=timezone.now())
     return _("%(lead)s is written to as before.") % {"lead": lead}
 

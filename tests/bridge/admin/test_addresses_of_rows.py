@@ -107,7 +107,7 @@ NO_LEAD_OR_ACCOUNT = [
 
 
 @pytest.mark.parametrize("said", NO_LEAD_OR_ACCOUNT)
-@pytest.mark.parametrize("do", ["resume-agent", "resume-account"])
+@pytest.mark.parametrize("do", ["resume-agent", "resume-account", "did-not-ask", "opt-out"])
 def test_a_button_of_the_overview_about_what_can_be_no_row_is_not_there(staff: Client, do: str, said: Any) -> None:
     assert staff.post(f"/admin/overview/{do}/", said).status_code == 404
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 WIDTH, HEIGHT = 1280, 720
-BITS_PER_SECOND = 320_000
+BITS_PER_SECOND = 200_000
 # Draws picture after picture on a canvas while its stream is recorded; answers the film as base64.
 ENCODE = """async ({ width, height, rate, scenes }) => {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
@@ -74,6 +74,10 @@ class Film:
             self.page.evaluate("to => scrollTo({ top: to, behavior: 'instant' })", start + (to - start) * step // steps)
             self.show(caption, 0.1)
         self.show(caption, seconds)
+
+    def place_of(self, selector: str) -> int:
+        """Return how far down the page the first such element is."""
+        return int(self.page.locator(selector).first.evaluate("one => one.getBoundingClientRect().top + scrollY"))
 
     def type(self, caption: str, text: str) -> None:
         for letter in text:

@@ -68,7 +68,7 @@ def _converse(pipeline: Pipeline, number: int, at: datetime, chance: Random) -> 
         {"context": QUALIFYING, "qualification_score": score, "is_decision_maker": True},
     ]
     if score > 80:
-        begins = (NOW + timedelta(days=2 + number % 4)).replace(hour=14, minute=0, second=0)
+        begins = (NOW + timedelta(days=number % 4)).replace(hour=14 + number % 3, minute=0, second=0)
         steps.append(
             {"context": {**BOOKING, "meeting": Meeting(status="scheduled", id=f"evt_{number}", starts_at=begins)}}
         )

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -16,8 +18,8 @@ from playwright.sync_api import Page, expect
 from bridge import tasks
 from bridge.models import Card, Heartbeat, RulesRevision
 from followups.models import Enrollment, Step
-from leads import handoff, optout
-from leads.interaction_values import Direction, Message
+from leads import handoff, optout, stage_moves
+from leads.interaction_values import Direction, Meeting, Message
 from leads.models import Criterion, Lead, Qualification, Stage
 from tests.browser.hand import Hand
 from tests.browser.visits import fits
@@ -29,6 +31,8 @@ BEST = {
     "free what is stuck": 1,
     "a lower score: who moves, and publish": 5,
     "who waits for a person": 0,
+    "who is met today and tomorrow": 0,
+    "what the agent earned this month": 0,
     "rename a stage": 3,
     "add a stage that works": 4,
     "add a criterion": 6,
@@ -109,6 +113,26 @@ def test_who_waits_for_a_person_is_seen_without_a_press_with_what_they_said(hand
     seller.sees("Maria Souza", at_once=True)
     seller.sees("“Oi! Vi o anúncio.”", at_once=True)
     within("who waits for a person", seller)
+
+
+@everywhere
+@pytest.mark.parametrize("role", ["seller", "manager"])
+def test_who_is_met_and_what_was_earned_is_seen_without_a_press(hand, pipeline, maria, role):
+    soon = timezone.now() + timedelta(hours=2)
+    record(pipeline, bill_value=640, context={"meeting": Meeting("scheduled", id="evt", starts_at=soon)})
+    won = record(pipeline, "+5581999990001", name="João Reis", bill_value=14500).lead
+    stage_moves.move(won, pipeline.stages.get(kind="won"), by=Lead.Actor.STAFF, reason="", now=timezone.now())
+    somebody = hand(role)
+    at_a_glance = somebody.page.get_by_role("region", name=somebody.word("At a glance"))
+    tiles = at_a_glance.get_by_role("link")
+    expect(tiles).to_have_count(4)
+    for number, text in enumerate(["", "Maria Souza", "1", "14.500" if somebody.language != "en" else "14,500"]):
+        expect(tiles.nth(number)).to_be_in_viewport(ratio=1)
+        expect(tiles.nth(number)).to_contain_text(text)
+    if not somebody.is_phone:
+        somebody.sees(soon.astimezone(ZoneInfo(pipeline.time_zone)).strftime("%H:%M"), at_once=True)
+    within("who is met today and tomorrow", somebody)
+    within("what the agent earned this month", somebody)
 
 
 @everywhere

@@ -29,7 +29,7 @@ from leads.phone import parse
 DAYS, LEADS = 60, 300
 MINUTE = timedelta(minutes=1)
 FIRST = (
-    "Ana", "Bruno", "Camila", "Daniel", "Elisa", "Fábio", "Gabriela", "Hugo", "Íris", "João", "Karina", "Lucas",
+    "Ana", "Bruno", "Camila", "Daniel", "Elisa", "Fábio", "Gabriela", "Hugo", "Íris", "João", "Maria", "Lucas",
     "Marina",
     "Natália", "Otávio", "Priscila", "Rafael", "Sônia", "Tiago", "Vitória",
 )  # fmt: skip

@@ -11,6 +11,22 @@
       if (said || title) icon.setAttribute("aria-hidden", "true");
     }
   };
-  document.addEventListener("DOMContentLoaded", () => quiet(document));
+  // What scrolls by itself is a place of its own to whoever does not see it, so it has a name: before it begins to be
+  // one. A heading above nothing but buttons heads nothing.
+  const name = () => {
+    const words = document.getElementById("page")?.dataset;
+    if (!words) return;
+    document.getElementById("nav-sidebar-inner")?.setAttribute("aria-label", words.menu);
+    [...document.querySelectorAll("[data-simplebar]")].forEach((part, place) => {
+      const what = part.closest("nav") ? words.menu : part.querySelector("#result_list") ? words.list : `${words.part} ${place}`;
+      part.setAttribute("data-simplebar-aria-label", what);
+    });
+    for (const head of document.querySelectorAll("th:not([role])")) if (!head.textContent.trim()) head.setAttribute("role", "cell");
+  };
+  document.addEventListener("DOMContentLoaded", () => { quiet(document); name(); });
+  // Django's two boxes, which it makes once everything is there: their question mark is a picture with a name.
+  window.addEventListener("load", () => setTimeout(() => {
+    for (const mark of document.querySelectorAll(".help-tooltip[aria-label]:not([role])")) mark.setAttribute("role", "img");
+  }));
   document.addEventListener("htmx:afterSwap", (event) => quiet(event.target.parentElement || document));
 })();

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 WIDTH, HEIGHT = 1280, 720
-BITS_PER_SECOND = 200_000
+BITS_PER_SECOND = 175_000
 # Draws picture after picture on a canvas while its stream is recorded; answers the film as base64.
 ENCODE = """async ({ width, height, rate, scenes }) => {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
+from django.utils import timezone
+
 from bridge.models import Account, CallSlot, Card, Delivery, Drift, Heartbeat
-from followups.models import Attempt, Enrollment
-from leads import handoff, interactions
+from followups.models import Attempt, Enrollment, Sequence
+from leads import handoff, interactions, stage_moves
 from leads.interaction_values import Direction, Meeting, Message
-from leads.models import Lead, Pipeline
+from leads.models import Lead, Pipeline, Stage
 from tests.conftest import drain, report
 
 NOW = datetime(2026, 11, 24, 10, 42, 8, tzinfo=ZoneInfo("America/Sao_Paulo"))
@@ -31,6 +33,8 @@ def settle_in(pipeline: Pipeline, account: Account) -> list[Lead]:
     chance = Random(11)
     for number, at in enumerate(_arrivals(chance)):
         _converse(pipeline, number, at, chance)
+    _win(pipeline)
+    _remind(pipeline)
     while drain(account):
         pass
     _spread_deliveries(chance)
@@ -76,6 +80,34 @@ def _converse(pipeline: Pipeline, number: int, at: datetime, chance: Random) -> 
         then = at + timedelta(minutes=(0, 4, 11, 19, 26)[place])
         if then < NOW:
             interactions.record(report(phone, occurred_at=then, **said), pipeline=pipeline, now=then)
+
+
+def _win(pipeline: Pipeline) -> None:
+    """Let some of those who met somebody weeks ago have signed."""
+    met = Lead.objects.filter(pipeline=pipeline, stage__key="meeting_scheduled", created_at__lt=NOW - timedelta(days=5))
+    for lead in met.select_related("pipeline", "stage").order_by("created_at")[::4]:
+        signed_at = lead.created_at + timedelta(days=4)
+        stage = pipeline.stages.get(kind=Stage.Kind.WON)
+        stage_moves.move(lead, stage, by=Lead.Actor.STAFF, reason="contrato assinado", now=signed_at)
+
+
+def _remind(pipeline: Pipeline) -> None:
+    """Let the reminders that were due by now have gone out."""
+    waiting = Enrollment.objects.filter(state=Enrollment.State.WAITING, purpose=Sequence.StartsOn.MEETING_SCHEDULED)
+    for way in waiting.filter(lead__pipeline=pipeline, next_at__lte=NOW):
+        Attempt.objects.create(
+            enrollment=way,
+            step=way.step,
+            state=Attempt.State.SENT,
+            text="Nossa reunião é amanhã!",
+            due_at=way.next_at,
+            created_at=way.next_at,
+            ended_at=way.next_at,
+        )
+        assert way.meeting_starts_at is not None
+        Enrollment.objects.filter(pk=way.pk).update(
+            step=way.step + 1, next_at=max(way.meeting_starts_at - timedelta(hours=1), NOW + timedelta(hours=1))
+        )
 
 
 def _spread_deliveries(chance: Random) -> None:
@@ -138,7 +170,7 @@ def _trouble(leads: list[Lead], account: Account) -> None:
     interactions.record(unknown, pipeline=pipeline, now=at)
     drain(account)
     CallSlot.objects.update(free_at=NOW)
-    Heartbeat.objects.create(worker="one", at=NOW + timedelta(minutes=5))
+    Heartbeat.objects.create(worker="one", at=timezone.now())
     Account.objects.filter(pk=account.pk).update(webhook_heard_at=NOW - timedelta(seconds=27))
 
 

@@ -23,6 +23,7 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.reply_values import ReplyShapeError
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble
+from bridge.models.card import UNREADABLE
 from leads.models import Event, Lead
 
 # More than these are looked for together.
@@ -77,7 +78,7 @@ def look_for_people(
                 state=Card.State.RETRYING,
                 due_at=now + LOOK_AGAIN_AFTER,
                 waiting_reason="the person's lead in Kommo could not be read",
-                last_error=f"{unreadable_cards.UNREADABLE}: {failure.error}"[:1000],
+                last_error=f"{UNREADABLE}: {failure.error}"[:1000],
             )
 
 

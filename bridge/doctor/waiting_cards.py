@@ -13,10 +13,12 @@ from bridge.accounts import room_for_leads
 from bridge.doctor.finding import Finding, span_in_words
 from bridge.doctor.kommo_accounts import CONNECT
 from bridge.inbound import unreadable_cards, unreadable_leads
-from bridge.models import Card, Drift
+from bridge.models import Account, Card, Drift
 from leads.models import Lead
 
 CARD_WAITS_LONG_AFTER = timedelta(minutes=10)
+# By then everything was compared with Kommo as a whole, several times over.
+COMPARED_WITHIN = timedelta(days=2)
 # Leads that cannot be read, by Kommo's id: so many are named.
 ODD_SHOWN = 5
 # State of a card -> what is said of those in it, and the remedy.
@@ -52,7 +54,7 @@ def check_cards(now: datetime) -> Iterator[Finding]:
         if number := counts.get(state):
             yield Finding("cards", said % {"count": number}, _(remedy), "cards", subject=f"cards: {state}")
     yield from _unreadable()
-    without = Lead.objects.filter(pipeline__account_link__isnull=False, card=None, erased_at=None).count()
+    without = _leads_without_card(now)
     if without:
         yield Finding(
             "cards",
@@ -60,6 +62,18 @@ def check_cards(now: datetime) -> Iterator[Finding]:
             _(CONNECT),
             subject="cards: leads without one",
         )
+
+
+def _leads_without_card(now: datetime) -> int:
+    """Return how many leads of connected pipelines have no card: of the newest, or of all before a first comparison.
+
+    A whole comparison has given one to whoever is older; this is asked by each overview, and to be sure of those too
+    every lead there is would be read.
+    """
+    without = Lead.objects.filter(pipeline__account_link__isnull=False, card=None, erased_at=None)
+    if not Account.objects.filter(compared_at=None, pipeline_links__isnull=False).exists():
+        without = without.filter(created_at__gte=now - COMPARED_WITHIN)
+    return without.count()
 
 
 def _unreadable() -> Iterator[Finding]:

@@ -36,9 +36,10 @@ from bridge.inbound.adopted_values import (
     save_lead,
     take_values_over,
 )
-from bridge.inbound.unreadable_cards import UNREADABLE, each_by_itself, note_unreadable, refuse_unreadable
+from bridge.inbound.unreadable_cards import each_by_itself, note_unreadable, refuse_unreadable
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card, Catalogue
+from bridge.models.card import UNREADABLE
 from followups import enrollment
 from leads import announcements
 from leads.models import Event, Lead

@@ -14,11 +14,9 @@ from bridge.errors import KommoError
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.reply_values import ReplyShapeError
 from bridge.models import Card
+from bridge.models.card import UNREADABLE
 
 log = structlog.get_logger(__name__)
-
-# How the error of a card begins whose lead could not be adopted.
-UNREADABLE = "what Kommo holds could not be adopted"
 
 
 def note_unreadable(card_id: int, error: str) -> None:

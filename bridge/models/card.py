@@ -12,6 +12,8 @@ from leads.models import Lead
 
 # For rows that a version without the column still makes.
 NOTHING = Value({}, models.JSONField())
+# How the error of a card begins whose lead could not be adopted.
+UNREADABLE = "what Kommo holds could not be adopted"
 
 
 class Card(models.Model):
@@ -123,6 +125,7 @@ class Card(models.Model):
                 fields=["account", "contact_due_at"], condition=Q(contact_due_at__isnull=False), name="contact_due"
             ),
             models.Index(fields=["state"], condition=~Q(state="in_sync"), name="card_by_trouble"),
+            models.Index(fields=["id"], condition=Q(last_error__startswith=UNREADABLE), name="cards_unreadable"),
             models.Index(
                 fields=["account", "missing_since"], condition=Q(missing_since__isnull=False), name="cards_missing"
             ),

@@ -27,7 +27,7 @@ from bridge.errors import (
 from bridge.inbound import adoption, people_on_cards
 from bridge.models import Account, AgentEvent, Card, Heartbeat, WebhookEvent
 from followups.models import Sequence
-from leads.models import FieldMapping, Stage
+from leads.models import FieldMapping, Lead, Stage
 from tests.conftest import drain, record
 
 
@@ -317,3 +317,14 @@ def test_a_webhook_that_is_not_heard_is_told_with_the_address_to_try(healthy):
     assert "curl https://bridge.example:8443/healthz" in found[0].remedy
     assert "kommo_connect --webhook-url https://bridge.example:8443" in found[0].remedy
     assert "s3cr3t" not in found[0].remedy
+
+
+def test_leads_without_a_card_are_looked_for_among_the_newest_once_all_were_compared(healthy, pipeline):
+    record(pipeline, "+5581999990001")
+    old = record(pipeline, "+5581999990002").lead
+    Lead.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=3))
+    Card.objects.all().delete()
+
+    assert ("cards", "1 lead without a card") in wrong()
+    Account.objects.update(compared_at=None)
+    assert ("cards", "2 leads without a card") in wrong()

@@ -172,14 +172,14 @@ def test_a_pair_that_was_lost_on_its_way_is_had_again_with_the_token_before_it(c
 
 def test_a_new_pair_is_stored_before_it_is_used(connected, pipeline, kommo, monkeypatch):
     stored = []
-    original = connection.auth.refresh
+    original = connection.oauth_tokens.refresh
 
     def refresh(*arguments, **more):
         pair = original(*arguments, **more)
         stored.append(pair)
         return pair
 
-    monkeypatch.setattr(connection.auth, "refresh", refresh)
+    monkeypatch.setattr(connection.oauth_tokens, "refresh", refresh)
     kommo.post("tokens/expire")
 
     used = connection.AccountToken(connected).refresh(connected.access_token)

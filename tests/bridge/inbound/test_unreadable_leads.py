@@ -69,7 +69,7 @@ def cannot_be_stored(monkeypatch):
             raise KeyError("odd")
         return numbers_of(reply, *more)
 
-    monkeypatch.setattr(inbound_leads.people, "numbers_of", maybe)
+    monkeypatch.setattr(inbound_leads.people_on_cards, "numbers_of", maybe)
     return ids
 
 

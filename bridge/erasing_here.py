@@ -163,9 +163,11 @@ def _empty_rows(lead_ids: Collection[UUID]) -> None:
     Enrollment.objects.filter(lead__in=lead_ids).exclude(state=Enrollment.State.WAITING).update(
         reason="", next_reason=""
     )
-    for card in Card.objects.select_for_update().filter(lead__in=lead_ids).order_by("pk"):
-        ledger.forget(card)
-        card.save(update_fields=ledger.FORGOTTEN_COLUMNS)
+    # The sweep of afterwards is no transaction of its own, and without one PostgreSQL locks nothing.
+    with transaction.atomic():
+        for card in Card.objects.select_for_update().filter(lead__in=lead_ids).order_by("pk"):
+            ledger.forget(card)
+            card.save(update_fields=ledger.FORGOTTEN_COLUMNS)
 
 
 def _ways_out_to(lead: Lead) -> set[str]:

@@ -384,11 +384,14 @@ def prune() -> None:
     now = timezone.now()
     with alone("prune", now=now, longest=2 * LONGEST_PRUNING) as mine:
         if mine:
-            if erasing_here.sweep_again(now=now):
-                erasing_here.leave_no_pages()
-            forgotten = retention.prune(now=now, go_on=lambda: timezone.now() < now + LONGEST_PRUNING)
-            if forgotten:
-                log.info("pruned", **forgotten)
+            try:
+                if erasing_here.sweep_again(now=now):
+                    erasing_here.leave_no_pages()
+            finally:
+                # However that goes, no table keeps more than it may.
+                forgotten = retention.prune(now=now, go_on=lambda: timezone.now() < now + LONGEST_PRUNING)
+                if forgotten:
+                    log.info("pruned", **forgotten)
 
 
 @tracing.traced

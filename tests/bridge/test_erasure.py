@@ -39,7 +39,7 @@ from bridge import erasing_here, logs, tasks
 from bridge.accounts import connection as connections
 from bridge.admin.leads.undo_on_lead import SALT
 from bridge.api import api_keys
-from bridge.cards import nudge
+from bridge.cards import ledger, nudge
 from bridge.configuration.connecting import destination_for
 from bridge.delivery import contacts
 from bridge.erasing_here import MESSAGES, sweep_again
@@ -924,6 +924,35 @@ def test_what_was_stored_at_that_very_moment_is_swept_out_soon(account, maria):
     assert sweep_again(now=timezone.now()) == 1
     assert left(MARIAS) == []
     assert maria.events.filter(kind=Event.Kind.ERASED, reason="personal data erased").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sweep_of_afterwards_holds_cards_by_a_transaction_of_its_own(account, maria, monkeypatch):
+    """The pruning opens none; without one PostgreSQL refuses to lock, and nothing was swept and nothing pruned."""
+    erase(maria)
+    Event.objects.create(lead=maria, at=timezone.now(), kind=Event.Kind.DELIVERY, actor="bridge", reason="Maria Souza")
+    old = timezone.now() - timedelta(days=400)
+    WebhookEvent.objects.create(account=account, body=b"x", received_at=old, state="processed")
+    honest, locked = ledger.forget, []
+
+    def forget(card):
+        locked.append(connection.in_atomic_block)
+        honest(card)
+
+    monkeypatch.setattr(ledger, "forget", forget)
+    tasks.prune()
+    assert locked == [True]
+    assert left(MARIAS) == []
+    assert not WebhookEvent.objects.filter(received_at=old).exists()
+
+
+def test_a_sweep_that_fails_keeps_no_table_from_being_pruned(account, monkeypatch):
+    old = timezone.now() - timedelta(days=400)
+    WebhookEvent.objects.create(account=account, body=b"x", received_at=old, state="processed")
+    monkeypatch.setattr(erasing_here, "sweep_again", lambda now: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tasks.prune()
+    assert not WebhookEvent.objects.exists()
 
 
 # --- Whose chat it is

@@ -34,6 +34,11 @@ class Call:
 class BridgeError(Exception):
     """A failure whose message tells a colleague what to do."""
 
+    @property
+    def in_log(self) -> str:
+        """What a log line says of it: without words of others, which may quote whom they are about."""
+        return str(self)
+
 
 class ConfigurationError(BridgeError):
     """A setting contradicts the product or itself."""
@@ -68,6 +73,10 @@ class KommoError(BridgeError):
         self.request_id = request_id
         self.retry_after = retry_after
         self.call: Call | None = None
+
+    @property
+    def in_log(self) -> str:
+        return f"{self.operation}: Kommo answered {self.status_code}" if self.detail else str(self)
 
 
 class KommoUnreachableError(KommoError):
@@ -160,6 +169,13 @@ class KommoRejectedError(KommoError):
     def __init__(self, message: str, *, items: tuple[Rejection, ...] = (), **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.items = items
+
+    @property
+    def in_log(self) -> str:
+        if not self.items:
+            return super().in_log
+        named = {f"{item.path} {item.code}".strip()[:100] for item in self.items} - {""}
+        return f"{self.operation}: Kommo answered {self.status_code}: {', '.join(sorted(named)) or 'in words'}"
 
     @property
     def is_wordy(self) -> bool:

@@ -45,6 +45,8 @@ ODD_SECRET_PATH = re.compile(
     # To the quote around it; one within it is followed by more of the path.
     r"(?:[^\n\"']|[\"'](?=\S{0,200}/))*"
 )
+# As long as no name of a page is, and no id of a lead's.
+LONG_PART = re.compile(r"(?<=/)(?![0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?:/|$))[^/]{16,}")
 # What moves a terminal's cursor, turns its text around, or begins a line that looks like one of ours.
 INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 # What a line says of one thing; a message of 60 KB that stands in an exception helps nobody.
@@ -126,6 +128,19 @@ class OneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.exc_info = record.exc_text = None
         return True
+
+
+class NoLongParts(logging.Filter):
+    """Cut what is long out of the paths that Django names: a misspelled address of ours has its secret all the same."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_without_long_parts(one) for one in record.args)
+        return True
+
+
+def _without_long_parts(value: Any) -> Any:
+    return LONG_PART.sub("[…]", value) if isinstance(value, str) and value.startswith("/") else value
 
 
 SHARED: list[Any] = [

@@ -414,7 +414,7 @@ LOGGING = {
         "console": {"()": "bridge.logs.formatter", "kind": "console"},
         "json": {"()": "bridge.logs.formatter", "kind": "json"},
     },
-    "filters": {"one_line": {"()": "bridge.logs.OneLine"}},
+    "filters": {"one_line": {"()": "bridge.logs.OneLine"}, "no_long_parts": {"()": "bridge.logs.NoLongParts"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LOG_LEVELS, "info").upper()},
     "loggers": {
@@ -426,6 +426,8 @@ LOGGING = {
         # What it says of a call that went wrong names the path, where a secret may stand.
         "gunicorn.error": {"handlers": ["stderr"], "propagate": False},
         "django.security.DisallowedHost": {"filters": ["one_line"]},
+        "django.request": {"filters": ["no_long_parts"]},
+        "django.security.csrf": {"filters": ["no_long_parts"]},
     },
 }
 

@@ -259,9 +259,9 @@ def _asking(subject: Subject, account_id: int, *, share: float = 1.0) -> Iterato
             yield account, client
         except KommoHeldError as error:
             # Nothing was asked: whatever holds calls back says so itself.
-            log.info("asking_held", what=subject, account=account_id, error=str(error))
+            log.info("asking_held", what=subject, account=account_id, error=error.in_log)
         except KommoError as error:
-            log.info("asking_failed", what=subject, account=account_id, error=str(error))
+            log.info("asking_failed", what=subject, account=account_id, error=error.in_log)
             action = refusals.heed(account, error, now=now, client=client)
             if action is not Action.REST_FEATURE or purpose_of(error).value != subject:
                 troubles.begin(account_id, subject, str(error), now=now, refused=False)

@@ -92,7 +92,7 @@ def knock(account: Account, client: KommoClient, *, now: datetime) -> bool:
         for row in closed:
             wait = max(_patience(row.refusals), error.retry_after or timedelta(0))
             closed.update(refusals=F("refusals") + 1, paused_until=now + wait, state_reason=str(error)[:500])
-        log.info("door_still_closed", account=account.pk, error=str(error))
+        log.info("door_still_closed", account=account.pk, error=error.in_log)
         return False
     return _open(Q(pk=account.pk, paused_by=Account.PausedBy.KOMMO), now=now)
 

@@ -113,7 +113,7 @@ def _named(
     try:
         found = aside(account, client, purpose, ask, now=now)
     except KommoError as error:
-        log.info("catalogue_part_not_read", account=account.pk, part=purpose.value, error=str(error))
+        log.info("catalogue_part_not_read", account=account.pk, part=purpose.value, error=error.in_log)
         found = None
     return before if found is None else [asdict(one) for one in found]
 

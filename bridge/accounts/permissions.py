@@ -76,7 +76,7 @@ def _answer(account: Account, ask: Callable[[], T]) -> tuple[T | None, int | Non
     try:
         return ask(), 200
     except KommoError as error:
-        log.info("permission_not_read", account=account.pk, error=str(error))
+        log.info("permission_not_read", account=account.pk, error=error.in_log)
         return None, None if is_block(error) else error.status_code
 
 

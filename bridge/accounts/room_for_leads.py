@@ -55,7 +55,7 @@ def look(account: Account, client: KommoClient, *, now: datetime) -> None:
             people = _count(client, "contacts", limits.contacts)
             known["contacts"] = people + _count(client, "companies", limits.contacts), limits.contacts
     except KommoError as error:
-        log.info("room_not_read", account=account.pk, error=str(error))
+        log.info("room_not_read", account=account.pk, error=error.in_log)
     account_traits.remember(account, Trait.ROOM, {**known, "at": now.isoformat(timespec="minutes")})
     full = [f"{held} of {limit} {what} are used" for what, (held, limit) in known.items() if held >= WARN_FROM * limit]
     if full:

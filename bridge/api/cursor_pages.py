@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from django.utils import timezone
@@ -40,9 +41,10 @@ class OldestFirst(ByTime):
 def _is_moment(text: Any) -> bool:
     try:
         moment = parse_datetime(text)
-    except (TypeError, ValueError):
+        # The first and the last hours of the calendar have no UTC.
+        return moment is not None and timezone.is_aware(moment) and bool(moment.astimezone(UTC))
+    except (TypeError, ValueError, OverflowError):
         return False
-    return moment is not None and timezone.is_aware(moment)
 
 
 def _refused() -> Any:

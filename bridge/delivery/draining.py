@@ -236,7 +236,7 @@ class Drain:
         try:
             self.catalogue = catalogues.refresh(self.account, self.client, now=now)
         except KommoError as error:
-            log.info("catalogue_not_read", account=self.account.pk, error=str(error))
+            log.info("catalogue_not_read", account=self.account.pk, error=error.in_log)
             return False
         return True
 
@@ -430,7 +430,7 @@ class Drain:
                 reply = self.client.lead(card.kommo_lead_id)
             except KommoError as error:
                 # It was created; the comparison with Kommo finds what differs.
-                log.info("merged_lead_not_read", card=card.pk, error=str(error))
+                log.info("merged_lead_not_read", card=card.pk, error=error.in_log)
                 continue
             now = self.clock()
             adoption.adopt_each({card.pk: reply}, self.catalogue, read_at=now, now=now, found_by="merge")

@@ -113,7 +113,7 @@ DUE = Select(
 def _failed(row: Forgetting, account: Account, client: KommoClient, error: KommoError, now: datetime) -> bool:
     """Try again later, or leave it to a person; False when nothing more should be asked now."""
     action = refusals.heed(account, error, now=now, client=client)
-    log.info("forgetting_failed", card=row.card_id, error=str(error))
+    log.info("forgetting_failed", card=row.card_id, error=error.in_log)
     if action is Action.PAUSE_ACCOUNT:
         return False
     if action in ABOUT_THEM or now - row.asked_at > GIVEN_UP_AFTER:

@@ -77,7 +77,9 @@ class Setbacks:
         now, was_write = self.drain.clock(), again is not None
         action = refusals.heed(self.drain.account, error, now=now, client=self.drain.client)
         call = self.drain.newest_call(of=error)
-        log.info("call_failed", account=self.drain.account.pk, cards=len(entries), error=str(error), action=action.name)
+        log.info(
+            "call_failed", account=self.drain.account.pk, cards=len(entries), error=error.in_log, action=action.name
+        )
         if action is Action.SHRINK_BATCH and len(entries) > 1:
             self.drain.account.batch_limit = max(1, len(entries) // 2)
             Account.objects.filter(pk=self.drain.account.pk).update(batch_limit=self.drain.account.batch_limit)
@@ -234,7 +236,7 @@ class Setbacks:
         try:
             replies = list(self.drain.client.iterate_leads(ids=[one for one in unsure if one]))
         except KommoError as error:
-            log.info("refused_lead_not_read", account=self.drain.account.pk, error=str(error))
+            log.info("refused_lead_not_read", account=self.drain.account.pk, error=error.in_log)
             return unknown
         there = {reply.id for reply in replies if not reply.is_deleted}
         return unknown | {pk for kommo_id, pk in unsure.items() if kommo_id not in there}

@@ -158,7 +158,7 @@ def _failed(
 
 def _give_up(row: Briefing, part: Part, error: KommoError, now: datetime) -> None:
     row.given_up, row.given_up_at = f"{row.given_up} {part.operation.value}".strip(), now
-    log.error("briefing_given_up", lead=str(row.card.lead_id), part=part.operation.value, error=str(error))
+    log.error("briefing_given_up", lead=str(row.card.lead_id), part=part.operation.value, error=error.in_log)
     record(
         row,
         part.operation,

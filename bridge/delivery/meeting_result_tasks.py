@@ -78,7 +78,7 @@ def resolve(row: Briefing, account: Account, client: KommoClient, now: datetime)
                 row.due_at, row.error = now + max(RETRY_AFTER, error.retry_after or timedelta(0)), str(error)[:500]
                 row.save(update_fields=["due_at", "error"])
                 return action is Action.REST_FEATURE
-            log.info("task_not_ticked_off", lead=str(row.card.lead_id), error=str(error))
+            log.info("task_not_ticked_off", lead=str(row.card.lead_id), error=error.in_log)
     row.resolved_at, row.due_at, row.error = now, None, ""
     row.save(update_fields=["resolved_at", "due_at", "error", "task_id"])
     return True

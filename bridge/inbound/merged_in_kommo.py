@@ -73,7 +73,7 @@ def hints(account: Account, client: KommoClient, cards: Sequence[Card], *, now: 
     try:
         return aside(account, client, Purpose.CONTACTS, lambda: _hints(client, cards), now=now) or {}
     except KommoError as error:
-        log.info("no_hints", account=account.pk, error=str(error))
+        log.info("no_hints", account=account.pk, error=error.in_log)
         return {}
 
 

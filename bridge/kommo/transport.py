@@ -204,7 +204,8 @@ class Transport:
                 found.append(read(row))
             except (reply_values.ReplyShapeError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
                 kommo_id = row.get("id") if isinstance(row, dict) else None
-                log.warning("row_not_read", operation=operation, kommo_id=kommo_id, error=str(error))
+                # Its name alone: what it says quotes what could not be read.
+                log.warning("row_not_read", operation=operation, kommo_id=kommo_id, error=type(error).__name__)
         return found
 
     def _unreadable(self, operation: str, why: str) -> KommoReplyError:

@@ -117,7 +117,7 @@ def _process(current: Round, heard: Sequence[Heard]) -> bool:
     try:
         _observe(current, items)
     except KommoError as error:
-        log.info("inbox_waits", account=current.account.pk, error=str(error))
+        log.info("inbox_waits", account=current.account.pk, error=error.in_log)
         inbox.put_back(events, why=str(error))
         if not isinstance(error, KommoHeldError):
             refusals.heed(current.account, error, now=current.now, client=current.client)

@@ -9,10 +9,12 @@ import time
 
 import pytest
 import structlog
+from django.test import Client
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge import logs
+from bridge.kommo.errors import from_answer
 
 
 @pytest.fixture
@@ -173,6 +175,35 @@ def test_the_path_of_a_webhook_is_shown_without_its_secret(written):
 )
 def test_the_path_of_a_way_in_is_shown_without_its_secret_however_it_is_spelled(path):
     assert "s3cr3t" not in logs.tidy(f"Not Found: {path}")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path", ["/webhok/kommo/{}/", "/webhookskommo/{}", "/intak/messenger/{}/", "/{}/", "/admin/welcome/MQ/{}."]
+)
+def test_an_address_that_leads_nowhere_is_named_without_what_may_be_a_secret(path, caplog):
+    secret = "c0ffee-S3cr3t_of_thirty_two_signs"
+    Client(enforce_csrf_checks=True).post(path.format(secret))
+    lines = [line.getMessage() for line in caplog.records if line.name.startswith("django.")]
+    assert lines
+    assert not [line for line in lines if "S3cr3t" in line]
+
+
+@pytest.mark.django_db
+def test_an_address_that_leads_nowhere_is_named_with_the_id_in_it(caplog):
+    path = "/api/v1/lead/0d3b981a-0844-41e3-a1fe-75d8c1471927/"
+    Client().get(path)
+    assert f"Not Found: {path}" in caplog.text
+
+
+def test_a_refusal_of_kommos_is_logged_without_its_words():
+    wrong = {"code": "Odd", "path": "name", "detail": "Maria"}
+    body = json.dumps({"validation-errors": [{"request_id": "0", "errors": [wrong]}]}).encode()
+    refused = from_answer("update leads", 400, {}, body, "")
+    assert "Maria" in str(refused)
+    assert refused.in_log == "update leads: Kommo answered 400: name Odd"
+    worded = from_answer("update leads", 500, {}, b'{"title": "Maria Souza is odd"}', "")
+    assert worded.in_log == "update leads: Kommo answered 500"
 
 
 def test_nothing_is_written_by_another_way_than_ours():

@@ -63,7 +63,17 @@ def test_a_method_that_is_not_there_is_405_as_a_problem(agent):
     assert (answer.status_code, answer["content-type"], answer["allow"]) == (405, PROBLEM, "POST, OPTIONS")
 
 
-@pytest.mark.parametrize("text", ["nonsense", cursor("p=abc"), cursor("p=9999-99-99"), cursor("p=2026-01-01")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        cursor("p=abc"),
+        cursor("p=9999-99-99"),
+        cursor("p=2026-01-01"),
+        cursor("p=0001-01-01T00:00:00%2B14:00"),
+        cursor("p=9999-12-31T23:59:59-14:00"),
+    ],
+)
 def test_a_cursor_of_the_callers_own_is_named(agent, text):
     lead_id = agent.says().json()["lead"]["id"]
     for path in ("leads/", f"leads/{lead_id}/timeline/"):

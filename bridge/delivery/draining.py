@@ -371,7 +371,9 @@ class Drain:
         """
         goes_on, ahead = self._take_up(failed=True), self.planning_takes + READY_BEFORE_SECONDS
         while goes_on and (heard := self.calls.heard()):
-            if heard < MOST_UNSETTLED and self.client.has_slot(ahead=ahead):
+            # What shrank grows back by an answer: the next batch is larger for it.
+            is_whole = self.account.batch_limit >= self.account.batch_size
+            if is_whole and heard < MOST_UNSETTLED and self.client.has_slot(ahead=ahead):
                 break
             goes_on = self._take_up_one()
         return goes_on

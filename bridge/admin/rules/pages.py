@@ -78,8 +78,18 @@ def section(request: HttpRequest, row: Pipeline, section: str) -> HttpResponse:
 
 def sequence(request: HttpRequest, row: Pipeline, slug: str = "") -> HttpResponse:
     """Edit one sequence; without a slug, begin a new one."""
+    shown: dict[str, Any] = {}
+    if not may_change(request):
+        # Whoever only looks changes nothing that would have to be looked ahead at.
+        wanted = drafts.prepared(row).wanted
+        read = next((sequence for sequence in wanted.sequences if sequence.slug == slug), None)
+        shown["timeline"] = timelines.of(wanted, read, now=timezone.now()) if read else []
     return _edit(
-        request, row, lambda draft, data: SequenceEditor(row, draft.wanted, data, slug=slug or None), "edit_sequence"
+        request,
+        row,
+        lambda draft, data: SequenceEditor(row, draft.wanted, data, slug=slug or None),
+        "edit_sequence",
+        **shown,
     )
 
 
@@ -110,7 +120,9 @@ def _sequences(request: HttpRequest, row: Pipeline) -> HttpResponse:
     return show(request, "sequences", row, "sequences", prepared=draft, shown=shown, add=add, now=now)
 
 
-def _edit(request: HttpRequest, row: Pipeline, editor_of: Callable[..., Editor], template: str) -> HttpResponse:
+def _edit(
+    request: HttpRequest, row: Pipeline, editor_of: Callable[..., Editor], template: str, **shown: Any
+) -> HttpResponse:
     """Show a part of the draft as a form; a valid one becomes the draft."""
     draft = drafts.prepared(row)
     wrong: list[Mistake] = []
@@ -130,7 +142,7 @@ def _edit(request: HttpRequest, row: Pipeline, editor_of: Callable[..., Editor],
             wrong = form_mistakes.of_forms(editor.forms())
     else:
         editor = editor_of(draft, None)
-    context = editor.context() | {"mistakes": wrong, "editor": editor}
+    context = editor.context() | {"mistakes": wrong, "editor": editor} | shown
     return show(
         request, template, row, editor.key, prepared=draft, looking=looking_ahead.addresses(row, request), **context
     )

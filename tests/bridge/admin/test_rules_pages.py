@@ -9,6 +9,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from bridge import roles
+from tests.bridge.admin.people import client_of
 from tests.bridge.admin.rules_editing import SECTIONS, boxes, page, threshold
 from tests.conftest import record
 
@@ -82,6 +84,16 @@ def test_who_may_only_look_changes_nothing(pipeline, permission, changes):
     assert client.post(path, body).status_code == (302 if changes else 403)
     for name in ("discard", "stop", "map", "review"):
         assert client.post(page(name, pipeline)).status_code == (302 if changes else 403), name
+
+
+def test_who_may_only_look_sees_when_a_sequence_speaks_and_asks_for_nothing_more(pipeline):
+    """The page asked for a preview, which is for those who may change rules, and was refused it each time."""
+    slug = pipeline.sequences.earliest("pk").slug
+    answer = client_of(roles.READER).get(page("sequence", pipeline, slug=slug))
+
+    assert answer.status_code == 200
+    assert len(answer.context["timeline"]) > 1
+    assert page("timeline", pipeline) not in answer.content.decode()
 
 
 def test_nobody_sees_rules_without_a_right(client, pipeline):

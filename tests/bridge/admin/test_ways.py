@@ -104,7 +104,7 @@ def test_a_short_name_that_is_taken_is_refused_and_a_free_one_proposed(admin_cli
     assert Intake.objects.count() == 2
 
 
-@pytest.mark.parametrize("query", ["?kind=nobody", "?kind=", "?kind=evolution%00"])
+@pytest.mark.parametrize("query", ["?kind=nobody", "?kind=", "?kind=evolution%01"])
 def test_a_kind_that_there_is_not_is_asked_for_again(admin_client, pipeline, query):
     assert "?kind=evolution" in text(admin_client, ADD, query=query)
 

@@ -15,7 +15,10 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# An address of the older kind in the last four bytes: by NAT64, and translated (RFC 6052, RFC 2765).
+CARRIERS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::ffff:0:0:0/96"))
+# The protocols' own: 192.0.0.8 is a machine's own, and an older Python takes it for somebody's.
+PROTOCOLS = ipaddress.IPv4Network("192.0.0.0/24")
 
 
 class LeadsInsideError(NewConnectionError):
@@ -35,13 +38,14 @@ def is_inside(address: str) -> bool:
     except ValueError:
         return True
     if isinstance(found, ipaddress.IPv6Address):
-        # What reaches an address of the older kind by another name: mapped, compatible, 6to4, NAT64.
+        # What reaches an address of the older kind by another name: mapped, compatible, 6to4, NAT64, translated.
         tail = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        carried = found.ipv4_mapped or found.sixtofour or (tail if found in NAT64 or int(found) < 2**32 else None)
+        has_tail = int(found) < 2**32 or any(found in one for one in CARRIERS)
+        carried = found.ipv4_mapped or found.sixtofour or (tail if has_tail else None)
         if found.is_site_local:
             return True
         found = carried or found
-    return not found.is_global
+    return not found.is_global or found.is_multicast or (found.version == 4 and found in PROTOCOLS)
 
 
 class _OutsideOnly(HTTPConnection):

@@ -114,12 +114,13 @@ def test_every_place_that_takes_an_address_is_known():
 # Where these lead is the host's to say; what is not found there is not reached either.
 NAMES_OF_HOSTS = {"localhost.localdomain", "ip6-localhost", "127.0.0.1.nip.io"}
 OLDER_KIND = ["[2002:7f00:1::1]", "[64:ff9b::10.0.0.1]", "[::ffff:10.0.0.1]", "[::10.0.0.1]", "[fec0::1]", "100.64.0.1"]
+NOBODYS = ["[::ffff:0:127.0.0.1]", "192.0.0.8", "224.0.0.1", "[ff02::1]"]
 
 
 @pytest.mark.parametrize("kind", sorted(kind for kind, way in WAYS.items() if "url" in way.settings))
 def test_no_way_out_that_staff_make_leads_into_our_own_network(pipeline, kind):
     needed = dict.fromkeys(WAYS[kind].needs, "1")
-    inside = [host for host in LOOPBACKS if host not in NAMES_OF_HOSTS] + OLDER_KIND
+    inside = [host for host in LOOPBACKS if host not in NAMES_OF_HOSTS] + OLDER_KIND + NOBODYS
     for host, shape in product(inside, ("https://{}", "https://{}:9499/x", "https://acme.example@{}/", "http://{}")):
         with pytest.raises(ConfigurationError):
             channels.establish(kind, "out", settings=needed | {"url": shape.format(host)}, by_staff=True)

@@ -6,6 +6,7 @@ from smtplib import SMTPException
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.models import Group, User
@@ -31,6 +32,10 @@ from bridge.admin import audit_record
 def choices() -> list[tuple[str, Any]]:
     """Return the roles with what each may do, the least first."""
     return [(role, f"{roles.NAMES[role]}: {roles.MEANING[role]}") for role in roles.ROLES]
+
+
+# Mail of an installation without a mail server: it is written to the log.
+TO_THE_LOG = "django.core.mail.backends.console.EmailBackend"
 
 
 class RoleField(forms.ChoiceField):
@@ -73,8 +78,16 @@ def give_role(user: User, role: str) -> None:
 
 
 def invite(request: HttpRequest, user: User) -> None:
-    """Send the link by which somebody sets their password, and show it to who invites them: mail may not arrive."""
+    """Send the link by which somebody sets their password, and show it to who invites them: mail may not arrive.
+
+    Where mail goes to the log it is shown alone: whoever reads logs would choose the password.
+    """
     link = request.build_absolute_uri(link_of(user))
+    audit_record.note(request, "Invited", rows=[user])
+    if settings.EMAIL_BACKEND == TO_THE_LOG:
+        told = gettext("No e-mail is set up here (EMAIL_URL). Give the person this link yourself: %(link)s")
+        messages.warning(request, told % {"link": link})
+        return
     text = gettext(
         "You are invited to the Kommo bridge.\n\nYour user name: %(name)s\nChoose your password here: %(link)s\n\n"
         "The link works once, for three days."
@@ -92,7 +105,6 @@ def invite(request: HttpRequest, user: User) -> None:
     else:
         told = gettext("Invitation sent to %(email)s. If it does not arrive, give the person this link: %(link)s")
         messages.success(request, told % {"email": user.email, "link": link})
-    audit_record.note(request, "Invited", rows=[user])
 
 
 def link_of(user: User) -> str:

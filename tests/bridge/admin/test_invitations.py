@@ -61,6 +61,17 @@ def test_mail_that_cannot_be_sent_leaves_the_link_to_who_invites(db, settings):
     assert "/admin/welcome/" in answer.content.decode()
 
 
+def test_where_mail_is_written_to_the_log_the_link_is_shown_and_not_written_there(db, settings, capsys):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+    answer = client_of(roles.ADMINISTRATOR).post(ADD, {"email": "eve@example.com", "role": "reader"}, follow=True)
+
+    assert "/admin/welcome/" not in "".join(capsys.readouterr())
+    [link] = re.findall(r"http://testserver(/admin/welcome/[^\s<&]+)", answer.content.decode())
+    choose(link)
+    assert User.objects.get(email="eve@example.com").check_password(PASSWORD)
+
+
 class Broken:
     def __init__(self, **_):
         pass

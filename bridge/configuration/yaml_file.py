@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from io import StringIO
+from itertools import chain
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from bridge.configuration.document import (
@@ -113,7 +116,7 @@ def in_order(pipeline: Pipeline) -> Pipeline:
 def _compose(data: bytes) -> Any:
     try:
         text = data.decode("utf-8-sig")
-        return YAML().compose(text)
+        return _bounded(YAML().compose(text))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RefusedError([Problem(line, "the file is not in UTF-8")]) from error
@@ -128,3 +131,30 @@ def _compose(data: bytes) -> Any:
         raise RefusedError([Problem(1, f"this is not YAML: {error}")]) from error
     except RecursionError as error:
         raise RefusedError([Problem(1, "the file is nested too deeply")]) from error
+
+
+def _bounded(root: Node | None) -> Node | None:
+    """Return what was read unless its aliases (`*name`) say more than any file without them could.
+
+    Each part of a file takes a sign at least. Parts that name parts which name parts grow without bound.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(node: Node) -> int:
+        if id(node) not in sizes:
+            # What holds itself is read no deeper than a configuration goes.
+            sizes[id(node)] = 0
+            sizes[id(node)] = 1 + sum(map(size, _parts(node)))
+            if sizes[id(node)] > LARGEST_FILE:
+                raise RefusedError([Problem(int(node.start_mark.line) + 1, "aliases (*name) repeat too much here")])
+        return sizes[id(node)]
+
+    if root:
+        size(root)
+    return root
+
+
+def _parts(node: Node) -> Iterable[Node]:
+    if isinstance(node, MappingNode):
+        return chain.from_iterable(node.value)
+    return node.value if isinstance(node, SequenceNode) else ()

@@ -302,3 +302,20 @@ def test_any_text_is_written_so_that_it_reads_the_same(name, flows, options, val
     configuration = document.Configuration(pipelines=(pipeline,))
 
     assert yaml_file.parse(yaml_file.dump(configuration).encode()) == configuration
+
+
+def test_aliases_that_repeat_without_bound_are_refused():
+    text = "a: &a [" + "x," * 2000 + "]\nb: &b [" + "*a," * 2000 + "]\npipelines: [" + "*b," * 2000 + "]\n"
+
+    with pytest.raises(RefusedError, match=r"line 2: aliases .* repeat too much"):
+        yaml_file.parse(text.encode())
+
+
+def test_an_alias_that_names_a_part_once_more_is_read():
+    plain = SMALLEST.replace("slug: ", "slug: &slug ", 1)
+    [slug] = (pipeline.slug for pipeline in yaml_file.parse(SMALLEST.encode()).pipelines)
+    name = next(line for line in plain.splitlines() if line.strip().startswith("name: "))
+
+    aliased = plain.replace(name, name.partition("name: ")[0] + "name: *slug", 1)
+
+    assert yaml_file.parse(aliased.encode()).pipelines[0].name == slug

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef
 from rest_framework import exceptions
 
@@ -31,6 +31,8 @@ from leads.models import Pipeline
 
 # Of a request and of others like it at the same moment, somebody gets through.
 TRIES = 5
+# PostgreSQL's code for it.
+DEADLOCK = "40P01"
 
 # The status and the body, or why there is neither.
 Outcome = Answer | exceptions.APIException
@@ -154,7 +156,15 @@ def _alone(report: Report, now: datetime) -> dict[int, Outcome]:
             continue
         except ForgottenError:
             return {report.place: Erased()}
+        except OperationalError as error:
+            # Of those who wait for each other PostgreSQL lets one go, which has done nothing; the others go on.
+            if not _is_deadlock(error):
+                raise
     raise DatabaseAway
+
+
+def _is_deadlock(error: OperationalError) -> bool:
+    return getattr(error.__cause__, "sqlstate", None) == DEADLOCK
 
 
 def _rounds(reports: Iterable[Report]) -> Iterator[list[Report]]:

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from unittest.mock import patch
+from unittest.mock import DEFAULT, patch
 
 import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
+from psycopg.errors import DeadlockDetected
 
 from bridge import retention
-from bridge.api import api_keys
+from bridge.api import api_keys, representation
 from bridge.api.recording_reports import take_in
 from bridge.models import ApiKey, IdempotencyRecord
 from leads.models import Event, Lead, Pipeline, Stage
@@ -113,6 +114,24 @@ def test_an_effect_that_fails_leaves_nothing_behind(agent):
     assert (answer.status_code, answer["retry-after"]) == (503, "5")
     assert not Lead.objects.exists()
     assert not IdempotencyRecord.objects.exists()
+
+
+def test_a_report_that_the_database_lets_go_of_in_a_deadlock_is_tried_again(agent):
+    told, answers = OperationalError("deadlock detected"), representation.interaction_answers
+    told.__cause__ = DeadlockDetected()
+    with patch.object(representation, "interaction_answers", side_effect=[told, DEFAULT], wraps=answers):
+        answer = agent.post("interactions/", FULL)
+    assert answer.status_code == 201
+    assert Lead.objects.count() == 1
+
+
+def test_a_deadlock_that_does_not_end_is_said(agent):
+    told = OperationalError("deadlock detected")
+    told.__cause__ = DeadlockDetected()
+    with patch.object(representation, "interaction_answers", side_effect=told):
+        answer = agent.post("interactions/", FULL)
+    assert (answer.status_code, answer["retry-after"]) == (503, "5")
+    assert not Lead.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,10 @@ class Found:
     others: tuple[Lead, ...] = ()
 
 
+class ErasedMeanwhileError(Exception):
+    """Somebody else stored the person's lead at this moment, and it was erased in the next: it is to be tried again."""
+
+
 def leads_of(interactions: Sequence[Interaction], pipeline: Pipeline, book: Rulebook, now: datetime) -> list[Found]:
     """Return each person's lead, in order; those that are new are stored, and not yet announced."""
     # A phone alone is found at once, mostly. For all else it takes two looks.
@@ -76,6 +80,8 @@ def leads_of(interactions: Sequence[Interaction], pipeline: Pipeline, book: Rule
         # Somebody else stored one of them at this moment: theirs stands.
         theirs_by_key = _locked(pipeline, book, [str(lead.phone_key) for lead in new.values()], set())
         for place, lead in list(new.items()):
+            if not theirs_by_key.get(str(lead.phone_key)):
+                raise ErasedMeanwhileError
             stands = theirs_by_key[str(lead.phone_key)][0]
             if stands.pk != lead.pk:
                 leads[place] = stands

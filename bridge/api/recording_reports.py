@@ -28,6 +28,7 @@ from leads.erasure import ForgottenError
 from leads.interaction_values import Interaction, Recorded
 from leads.interactions import record_all
 from leads.models import Pipeline
+from leads.whose_interaction import ErasedMeanwhileError
 
 # Of a request and of others like it at the same moment, somebody gets through.
 TRIES = 5
@@ -133,7 +134,7 @@ def _together(reports: list[Report], now: datetime) -> dict[int, Outcome]:
             for some in _rounds(reports):
                 outcomes |= _act(some, now, look=True)
         return outcomes
-    except (DatabaseError, InterfaceError, RepeatedError, ForgottenError):
+    except (DatabaseError, InterfaceError, RepeatedError, ForgottenError, ErasedMeanwhileError):
         # A deadlock with another batch, say, or one of these reported by somebody else at this moment, or of somebody
         # who was erased.
         return {place: outcome for report in reports for place, outcome in _alone_or_away(report, now).items()}
@@ -152,7 +153,7 @@ def _alone(report: Report, now: datetime) -> dict[int, Outcome]:
         try:
             with transaction.atomic():
                 return _act([report], now, look=attempt > 0)
-        except RepeatedError:
+        except (RepeatedError, ErasedMeanwhileError):
             continue
         except ForgottenError:
             return {report.place: Erased()}

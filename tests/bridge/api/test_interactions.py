@@ -13,6 +13,7 @@ from bridge import retention
 from bridge.api import api_keys, representation
 from bridge.api.recording_reports import take_in
 from bridge.models import ApiKey, IdempotencyRecord
+from leads import whose_interaction
 from leads.models import Event, Lead, Pipeline, Stage
 from tests.bridge.api.conftest import Agent
 
@@ -120,6 +121,13 @@ def test_a_report_that_the_database_lets_go_of_in_a_deadlock_is_tried_again(agen
     told, answers = OperationalError("deadlock detected"), representation.interaction_answers
     told.__cause__ = DeadlockDetected()
     with patch.object(representation, "interaction_answers", side_effect=[told, DEFAULT], wraps=answers):
+        answer = agent.post("interactions/", FULL)
+    assert answer.status_code == 201
+    assert Lead.objects.count() == 1
+
+
+def test_a_person_whom_somebody_else_stored_and_who_was_erased_at_once_is_looked_for_again(agent):
+    with patch.object(whose_interaction, "insert", side_effect=[0, DEFAULT], wraps=whose_interaction.insert):
         answer = agent.post("interactions/", FULL)
     assert answer.status_code == 201
     assert Lead.objects.count() == 1

@@ -24,12 +24,12 @@ from django.db.models import (
     Sum,
     Value,
     When,
-    Window,
 )
-from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, RowNumber, TruncDate, TruncWeek
+from django.db.models.functions import ExtractHour, ExtractIsoWeekDay, TruncDate, TruncWeek
 
 from bridge.selectors import results
 from bridge.selectors.results import Period
+from common.percentiles import Percentile
 from leads.models import Lead, Meeting, Message, Milestone, Pipeline, Stage, Stay
 
 WEEKS = 12
@@ -38,9 +38,6 @@ PEOPLE_SHOWN = 20
 # When people are at work, on weekdays: what leads write outside it the agent alone answers at once.
 OFFICE = (8, 18)
 SECOND = Value(timedelta(seconds=1), DurationField())
-# Nine tenths, and a half, of so many rows in order: the first that is not exceeded by fewer than that.
-HALF = Q(twice__gte=F("of"), twice__lte=F("of") + 1)
-NINE_TENTHS = Q(tenfold__gte=9 * F("of"), tenfold__lte=9 * F("of") + 9)
 
 
 def cohorts(pipeline: Pipeline, *, today: date) -> list[dict[str, Any]]:
@@ -91,7 +88,7 @@ def arrivals(pipeline: Pipeline, period: Period) -> list[list[int]]:
 
 
 def stage_times(pipeline: Pipeline, period: Period) -> dict[int, dict[str, timedelta]]:
-    """Return by stage within what time half and nine tenths of those that left it then had done so. Three queries."""
+    """Return by stage within what time half and nine tenths of those that left it then had done so. Two queries."""
     stages = list(pipeline.stages.values_list("pk", flat=True))
     spent = ExpressionWrapper(F("left_at") - F("entered_at"), output_field=DurationField())
     stays = Stay.objects.filter(period.of("left_at"), stage__in=stages).annotate(spent=spent)
@@ -99,7 +96,7 @@ def stage_times(pipeline: Pipeline, period: Period) -> dict[int, dict[str, timed
 
 
 def waits_by_person(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
-    """Return by who answered how many leads waited for them, and how long; the busiest first. Three queries.
+    """Return by who answered how many leads waited for them, and how long; the busiest first. Two queries.
 
     Who is not known by name stands there without one.
     """
@@ -113,7 +110,7 @@ def waits_by_person(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
 def first_replies(pipeline: Pipeline, period: Period) -> dict[bool, dict[str, timedelta]]:
     """Return how long people waited for the first answer: those who first wrote while people are at work, and others.
 
-    Two queries.
+    One query.
     """
     found = _quantiles(_first_replies(pipeline, period), by=("in_office",), value="seconds")
     return {bool(key): _spans(shares) for (key,), shares in found.items()}
@@ -122,7 +119,7 @@ def first_replies(pipeline: Pipeline, period: Period) -> dict[bool, dict[str, ti
 def first_replies_by_week(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
     """Return by week, oldest first, within what time half of the first answers came: "in_office" and "outside".
 
-    Weeks begin on their Monday; one in which nobody was first answered is left out. Two queries.
+    Weeks begin on their Monday; one in which nobody was first answered is left out. One query.
     """
     zone = ZoneInfo(period.time_zone)
     rows = _first_replies(pipeline, period).annotate(week=TruncWeek("at", tzinfo=zone))
@@ -153,18 +150,10 @@ def _spans(shares: dict[str, int]) -> dict[str, timedelta]:
 
 
 def _quantiles(rows: QuerySet[Any], *, by: tuple[str, ...], value: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Return {group: {"p50", "p90"}}: the values that so large a share of each group do not exceed."""
-    group = [F(name) for name in by]
-    placed = rows.annotate(
-        twice=2 * Window(RowNumber(), partition_by=group, order_by=F(value).asc()),
-        tenfold=10 * Window(RowNumber(), partition_by=group, order_by=F(value).asc()),
-        of=Window(Count("*"), partition_by=group),
-    )
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for name, chosen in (("p50", HALF), ("p90", NINE_TENTHS)):
-        for *key, number in placed.filter(chosen).values_list(*by, value):
-            found.setdefault(tuple(key), {})[name] = number
-    return found
+    """Return {group: {"p50", "p90"}}: the values that so large a share of each group do not exceed. One query."""
+    shares = {name: Percentile(value, share) for name, share in results.SHARES}
+    grouped = rows.order_by().values(*by).annotate(**shares)
+    return {tuple(row[name] for name in by): {name: row[name] for name in shares} for row in grouped}
 
 
 def at_stake(pipeline: Pipeline) -> list[dict[str, Any]]:

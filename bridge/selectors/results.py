@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +18,7 @@ from django.db.models import Count, Exists, F, IntegerField, Max, OuterRef, Q, Q
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils.translation import gettext_lazy as _
 
+from common.percentiles import Percentile
 from followups.counts_as_answer import COUNTS_AS_ANSWER
 from followups.models import Attempt
 from leads.models import Lead, Meeting, Message, Milestone, Objection, Pipeline, Stage, Stay
@@ -302,8 +302,8 @@ def is_on_the_way(stage: Stage) -> bool:
 
 def _waits(pipeline: Pipeline, period: Period, kind: Milestone.Kind) -> dict[str, int | None]:
     rows = Milestone.objects.filter(period.of("at"), pipeline=pipeline, kind=kind)
-    seconds, number = rows.order_by("seconds").values_list("seconds", flat=True), rows.count()
-    return {name: seconds[ceil(share * number) - 1] if number else None for name, share in SHARES}
+    waits: dict[str, int | None] = rows.aggregate(**{name: Percentile("seconds", share) for name, share in SHARES})
+    return waits
 
 
 SHARES = (("p50", 0.5), ("p90", 0.9))

@@ -27,6 +27,11 @@ def of_report(name: str) -> str:
     return _pseudonym("report", name)
 
 
+def of_value(text: str) -> str:
+    """Return the pseudonym of a value that stood on a card, with whatever tells it from other people's."""
+    return _pseudonym("value", text)
+
+
 def of_lead(lead: Lead) -> set[str]:
     """Return the pseudonyms of the person's addresses, also after they were erased; none where none was known."""
     return set(of_leads([lead]))

@@ -174,7 +174,9 @@ def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply
     cards = _known(cards)
     for card in cards:
         reply = held.get(card.kommo_contact_id or 0)
-        read = reply.name if reply else ""
+        # Of somebody who was erased, and is back, it may be the name of before: kept once they have told it anew.
+        may_be_kept = reply and (card.lead.back_since_erasure_of is None or reply.name == _name(card))
+        read = reply.name if reply and may_be_kept else ""
         card.observed_contact = {"name": _name(card) if card.pk in sent_to else read}
         # Due again only if the name has changed once more since it was read.
         Card.objects.filter(pk=card.pk, contact_due_at=card.contact_due_at).update(contact_due_at=None)

@@ -26,7 +26,7 @@ from bridge.cards.desired_values import wishes
 from bridge.cards.observed import meet_contact
 from bridge.cards.observed import observed as observed_of
 from bridge.cards.plan import unanswered
-from bridge.inbound import drifts
+from bridge.inbound import drifts, values_of_before
 from bridge.inbound.adopted_stage import adopt_stage, place_of
 from bridge.inbound.adopted_values import (
     Findings,
@@ -58,6 +58,7 @@ CARD_COLUMNS = (
     "in_doubt",
     "unread",
     "kept_forms",
+    "of_before",
     "ownership",
     "said_tags",
     "state",
@@ -119,6 +120,7 @@ def adopt(
         return Findings(is_outdated=True)
     if kept_forms.is_stale(card, reply, read_at):
         return Findings(is_outdated=True)
+    reply, of_before = values_of_before.without(card, reply)
     seen = _seen(card, reply, catalogue.account if catalogue else card.account)
     now_held = seen.held
     findings = _compare(seen.known, card.in_doubt, now_held)
@@ -130,7 +132,7 @@ def adopt(
     if changed and not reading.first_sight and found_by != "webhook":
         drifts.note_adopted(card, changed, wishes(card.lead, reading.book, catalogue), found_by=found_by, now=now)
     _update_card(reading, reply, now_held, read_at)
-    card.unread, card.kept_forms = {}, seen.forms
+    card.unread, card.kept_forms, card.of_before = {}, seen.forms, of_before
     if card.last_error.startswith(UNREADABLE):
         card.last_error = ""
     if seen.dropped or (changed and card.refused_parts):
@@ -156,8 +158,9 @@ def adopt(
 def take_in(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalogue | None, *, now: datetime) -> None:
     """Make a new lead, and its card, what was found in Kommo: all of it, in memory. The caller stores both."""
     refuse_unreadable(reply)
+    card.kommo_lead_id, card.observed, card.of_before = reply.id, {}, None
+    reply, card.of_before = values_of_before.without(card, reply)
     held = observed_of(reply)
-    card.kommo_lead_id, card.observed = reply.id, {}
     reading = _reading(card, lead, reply, catalogue, {}, now=now)
     stage, name = place_of(reading, held)
     lead.stage, lead.other_stage_name = stage, "" if stage else name[:250]
@@ -197,7 +200,7 @@ def link(
             card.observed, card.agreed, card.ownership = {}, {}, {}
             card.in_doubt, card.create_intent_at, card.write_settles_at = {}, None, None
             card.observed_at, card.stages_to_visit = None, []
-            card.kept_forms, card.unread = {}, {}
+            card.kept_forms, card.unread, card.of_before = {}, {}, None
             gone_because = card.waiting_reason if card.state == Card.State.GONE else None
             if gone_because is not None:
                 card.state, card.waiting_reason = Card.State.IN_SYNC, ""
@@ -225,7 +228,7 @@ def is_as_known(card: Card, reply: LeadReply, read_at: datetime, account: Accoun
         return False
     if kept_forms.is_stale(card, reply, read_at):
         return True
-    seen = _seen(card, reply, account)
+    seen = _seen(card, values_of_before.without(card, reply)[0], account)
     return not seen.dropped and {**seen.known, "updated_at": 0} == {**seen.held, "updated_at": 0}
 
 

@@ -76,6 +76,8 @@ class Card(models.Model):
     # (bridge/cards/kept_forms.py).
     unread = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
     kept_forms = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
+    # By what a person who was erased, and is back, left on it: pseudonyms (bridge/inbound/values_of_before.py).
+    of_before = models.JSONField(null=True, blank=True, editable=False)
     # Parts of the card that Kommo refused: part -> {"reason", "cause", "at"} (bridge/cards/refused_parts.py).
     refused_parts = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
     ownership = models.JSONField(_("who set what"), default=dict, blank=True)

@@ -131,6 +131,18 @@ def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Trac
     return known | _with_their_address(account, items)
 
 
+def quoting_what_was_left(account: Account, items: Sequence[WebhookItem]) -> list[WebhookItem]:
+    """Return those that repeat the card, or the contact, which somebody who is back had left in Kommo before."""
+    ids = {item.kommo_id for item in items if item.entity in ("lead", "contact") and item.kommo_id}
+    if not ids or not erasure.was_anybody_erased():
+        return []
+    back = Card.objects.filter(account=account, of_before__isnull=False)
+    about = Q(kommo_lead_id__in=ids) | Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids)
+    left = Traces.of_cards(back.filter(about))
+    theirs = {"lead": left.leads, "contact": left.contacts}
+    return [item for item in items if item.kommo_id in theirs.get(item.entity, ())]
+
+
 def _with_their_address(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Traces:
     """Return the phones and chats in these of people who were erased and are not back, and whose contacts they are."""
     if not erasure.was_anybody_erased():

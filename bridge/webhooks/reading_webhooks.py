@@ -140,7 +140,7 @@ def _store_items(current: Round, events: Sequence[WebhookEvent]) -> list[Webhook
     with transaction.atomic():
         WebhookItem.objects.filter(event__in=events).delete()
         _forget(current, items)
-        _empty(events, items)
+        _empty(events, _forgotten(items))
         return WebhookItem.objects.bulk_create(items, batch_size=500)
 
 
@@ -330,7 +330,8 @@ def _learn_phones(current: Round, items: Iterable[WebhookItem]) -> None:
 def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[WebhookItem]) -> None:
     """Write down the outcome of each item, and of each event from its items."""
     by_event = {event.pk: event for event in events}
-    _empty(events, items)
+    emptied = [*_forgotten(items), *erased_from_webhooks.quoting_what_was_left(current.account, items)]
+    _empty(events, emptied)
     for item in items:
         if item.result == Result.FAILED:
             _fail(by_event[item.event_id], WebhookEvent.Cause.ITEM_FAILED, item.error)
@@ -340,7 +341,7 @@ def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[Webh
             event.state, event.cause = WebhookEvent.State.PROCESSED, ""
     with transaction.atomic():
         update([*items, *current.earlier], ("result", "error"))
-        update([item for item in items if item.result == Result.FORGOTTEN], ("data",))
+        update(emptied, ("data",))
         update(events, ("state", "cause", "error", "processed_at"))
         Account.objects.filter(pk=current.account.pk).update(webhook_heard_at=events[-1].received_at)
     for result, number in Counter(item.result for item in items).items():
@@ -351,9 +352,12 @@ def _is_among(marked: Collection[tuple[str, str, int | None]], item: parsing.Ite
     return (item.entity[:20], item.action[:20], item.kommo_id) in marked
 
 
-def _empty(events: Sequence[WebhookEvent], items: Sequence[WebhookItem]) -> None:
+def _forgotten(items: Iterable[WebhookItem]) -> list[WebhookItem]:
+    return [item for item in items if item.result == Result.FORGOTTEN]
+
+
+def _empty(events: Sequence[WebhookEvent], theirs: Sequence[WebhookItem]) -> None:
     """Keep of what was told of erased people their ids alone."""
-    theirs = [item for item in items if item.result == Result.FORGOTTEN]
     for item in theirs:
         erased_from_webhooks.empty_item(item)
     for event in events if theirs else ():

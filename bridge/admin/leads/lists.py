@@ -45,7 +45,7 @@ UNSEEN = (
     "concluded",
     "concluded_when_moved",
     *(f"card__{name}" for name in ("observed", "observed_contact", "agreed", "in_doubt", "unread", "kept_forms")),
-    *(f"card__{name}" for name in ("refused_parts", "ownership", "said_tags", "stages_to_visit")),
+    *(f"card__{name}" for name in ("of_before", "refused_parts", "ownership", "said_tags", "stages_to_visit")),
 )
 CURRENCY = "pipeline__account_link__account__currency"
 VIEWS: tuple[tuple[str, str, Callable[..., HttpResponse]], ...] = (

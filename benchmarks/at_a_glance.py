@@ -2,11 +2,15 @@
 
 A million leads are three years of a busy company: what is counted grows with the days that are looked at. Each page may
 cost so many queries whatever the tables hold, half a second at most, and its time is told beside that of an empty one.
+What the search needs is kept as people write: the part of an interaction's time that takes, in conversations of ten
+messages, the name told in the first.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection
@@ -19,12 +23,20 @@ from benchmarks.admin_pages import MOST_MS, PLAIN_FILES, Cost, _cost
 from benchmarks.copies import copy, copy_leads
 from benchmarks.figures import Figure, at_most, told
 from benchmarks.harness import Bench, say
-from bridge.models import Card
+from benchmarks.inprocess import Caller
+from benchmarks.interactions_rate import INTERACTIONS, interaction
+from bridge.api import api_keys
+from bridge.models import ApiKey, Card
+from leads import name_words
+from leads.announcements import leads_saved
 from leads.models import Event, Lead, Meeting, Message, Milestone, NameWord, Stage, Stay
 
 # Who came later stands further down, as where leads come one after the other.
 YEARS = "now() - (1 - n / {count}.0) * interval '1095 days'"
 EVENTS_PER_LEAD = 3
+MESSAGES, MOST_OF_AN_INTERACTION = 10, 0.02
+# Numbers of people whom nobody has heard of.
+NEWCOMERS = 5_000_000
 FIRST = ("ana", "bruno", "camila", "diego", "elisa", "fabio", "gabriela", "hugo", "iris", "joao")
 
 
@@ -43,6 +55,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         full = {name: _cost(browser, path, samples) for name, path in _pages().items()}
     for name in full:
         yield from _figures(name, empty[name], full[name], count)
+    yield _cost_of_the_search(bench.size(200, 20))
 
 
 # Nothing that is kept for a minute makes a page look cheaper than it is.
@@ -64,6 +77,26 @@ def _figures(name: str, empty: Cost, full: Cost, count: int) -> Iterator[Figure]
     yield at_most(empty.queries + 2, f"{name}: queries", full.queries, f"over an empty table ({empty.queries})")
     yield at_most(MOST_MS, f"{name}: p95 in ms", full.p95_ms, f"over {count:,} leads")
     yield told(f"{name}: p95", full.p95_ms / empty.p95_ms, f"over an empty table ({empty.p95_ms:.0f} ms)")
+
+
+def _cost_of_the_search(conversations: int) -> Figure:
+    caller = Caller(Authorization=f"Api-Key {api_keys.issue(ApiKey(name='benchmark'))}")
+    whole = spent = 0.0
+
+    def follow(saved: list[name_words.Saved], **more: Any) -> None:
+        nonlocal spent
+        started = time.perf_counter()
+        name_words.follow(saved, **more)
+        spent += time.perf_counter() - started
+
+    leads_saved.disconnect(name_words.follow)
+    leads_saved.connect(follow, weak=False)
+    for number in range(conversations):
+        for message in range(MESSAGES):
+            body = interaction(NEWCOMERS + number, bill_value=100 + message)
+            whole += caller.call("POST", INTERACTIONS, body)[0]
+    yardstick = f"{conversations} conversations of {MESSAGES} messages"
+    return at_most(MOST_OF_AN_INTERACTION, "keeping names findable, of an interaction", spent / whole, yardstick)
 
 
 def _add_one_of_each() -> None:

@@ -7,10 +7,9 @@ rest soon afterwards.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from functools import reduce
-from operator import or_
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 from uuid import UUID
@@ -36,6 +35,7 @@ from bridge.models import (
     Drift,
     IdempotencyRecord,
     Outgoing,
+    SavedView,
     Trouble,
     UnreadLead,
 )
@@ -57,6 +57,8 @@ TELLING = [kind.value for kind in Kind if kind not in (Kind.KOMMO_CONTACT, Kind.
 # Nothing that was under way when somebody was erased is still under way then.
 SWEPT_FOR = timedelta(hours=6)
 LONGEST_WAIT_MILLISECONDS = 500
+# One that is shorter is half of any text.
+SHORTEST_NAME = 3
 
 
 def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
@@ -215,13 +217,12 @@ def _unname(line: LogEntry, words: Collection[str]) -> None:
 
 def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
     """Forget failed jobs, and errors of reading leads, that name the person."""
-    words = _words(lead, names)
+    says_who = _says_who(lead, names, shortly=True)
     failed: Iterable[Any] = Task.objects.filter(success=False).only("pk", "result")
-    named = [task.pk for task in failed if any(word in str(task.result) for word in words)]
+    named = [task.pk for task in failed if says_who.search(str(task.result))]
     Task.objects.filter(Q(pk__in=named)).delete()
-    for row in UnreadLead.objects.all():
-        if any(word in row.error for word in words):
-            UnreadLead.objects.filter(pk=row.pk).update(error="")
+    unread = [row.pk for row in UnreadLead.objects.exclude(error="") if says_who.search(row.error)]
+    UnreadLead.objects.filter(pk__in=unread).update(error="")
 
 
 def _words(lead: Lead, names: Collection[str]) -> set[str]:
@@ -230,21 +231,36 @@ def _words(lead: Lead, names: Collection[str]) -> set[str]:
     return {*filter(erased_from_webhooks.is_telling, names), lead.email, *reached} - {""}
 
 
+def _says_who(lead: Lead, names: Collection[str], *, shortly: bool = False) -> re.Pattern[str]:
+    """Return what finds the person in a text; `shortly` also by a short name alone, as a whole word.
+
+    That may be somebody else's: it is for what is told of a trouble, of which it costs nobody anything to tell less.
+    """
+    words = {re.escape(word) for word in _words(lead, names)}
+    short = {name.strip() for name in names if len(name.strip()) >= SHORTEST_NAME} if shortly else set()
+    words |= {rf"(?<!\w){re.escape(name)}(?!\w)" for name in short}
+    return re.compile("|".join(words) or "(?!)", re.IGNORECASE)
+
+
 def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:
-    """Forget alarms and troubles that quote the person, and what waits for staff to open their next page."""
-    words = _words(lead, names)
-    for rows, columns in (
-        (Alert.objects.all(), ("subject", "message", "telling_failed")),
-        (Trouble.objects.all(), ("reason",)),
-        (Account.objects.all(), ("webhook_problem", "state_reason")),
+    """Forget alarms and troubles that quote the person, lists under their name, and what waits for staff to see.
+
+    Of all of these there are few: they are looked through one by one.
+    """
+    words, says_who, is_told = _words(lead, names), _says_who(lead, names), _says_who(lead, names, shortly=True)
+    for rows, columns, telling in (
+        # It is raised anew, in other words, as long as the trouble lasts.
+        (Alert.objects.all(), ("subject", "message", "telling_failed"), is_told),
+        (Trouble.objects.all(), ("reason",), is_told),
+        (Account.objects.all(), ("webhook_problem", "state_reason"), says_who),
+        (SavedView.objects.all(), ("name", "query"), says_who),
     ):
         for column in columns:
-            quoting = reduce(or_, (Q(**{f"{column}__icontains": word}) for word in words), Q(pk=None))
-            if rows.model is Alert:
-                # It is raised anew, in other words, as long as the trouble lasts.
-                rows.filter(quoting).delete()
+            quoting = [pk for pk, text in rows.values_list("pk", column) if telling.search(unquote_plus(text))]
+            if rows.model in (Alert, SavedView):
+                rows.filter(pk__in=quoting).delete()
             else:
-                rows.filter(quoting).update(**{column: UNNAMED})
+                rows.filter(pk__in=quoting).update(**{column: UNNAMED})
     for session in Session.objects.iterator():
         said = session.get_decoded()
         if any(word in str(said.get(MESSAGES, "")) for word in {*names, *words, UNDO}):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -19,11 +20,10 @@ from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.views.generic import RedirectView
 
 from bridge.admin.is_admin_request import is_for_the_admin
+from leads.models import Lead
 
-# Rows whose text is a person's name or phone.
-NAMED_AFTER_PEOPLE = frozenset(
-    {"leads.Lead", "leads.OptOut", "followups.Enrollment", "followups.Attempt", "followups.Unreachable"}
-)
+# Rows by a person's number, which lead to no lead.
+NUMBERS = frozenset({"leads.OptOut", "followups.Unreachable"})
 # Looking ahead is a POST, for a form travels with it, and does nothing.
 LOOKS = frozenset({"rules_what_if", "rules_parts", "rules_holidays", "rules_timeline", "set_language"})
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
@@ -50,7 +50,18 @@ def note(request: HttpRequest, what: str, *, rows: Iterable[Model] = (), about: 
 
 def named(row: Model) -> str:
     """Return how the record calls a row: people by their id alone, for the record outlives them."""
-    return f"{row._meta.verbose_name} {row.pk}" if row._meta.label in NAMED_AFTER_PEOPLE else str(row)
+    return f"{row._meta.verbose_name} {row.pk}" if is_about_people(type(row)) else str(row)
+
+
+@cache
+def is_about_people(model: type[Model]) -> bool:
+    """Say whether a table's rows are people, or hang on people however far away: their text may be somebody's name."""
+    reached, news = set[Any](), set[Any]({model._meta.concrete_model})
+    while news:
+        reached |= news
+        keys = [key for one in news for key in one._meta.concrete_fields if key.is_relation]
+        news = {key.related_model._meta.concrete_model for key in keys if key.related_model} - reached
+    return Lead in reached or model._meta.label in NUMBERS
 
 
 def narrowed_by(given: QueryDict) -> str:
@@ -64,7 +75,7 @@ def narrowed_by(given: QueryDict) -> str:
 def _name_nobody(instance: LogEntry, **_: Any) -> None:
     """What Django itself writes of such a row names nobody either."""
     model = instance.content_type.model_class() if instance.content_type else None
-    if model and model._meta.label in NAMED_AFTER_PEOPLE:
+    if model and is_about_people(model):
         instance.object_repr = f"{model._meta.verbose_name} {instance.object_id}"
 
 

@@ -45,7 +45,7 @@ def without(card: Card, reply: LeadReply) -> tuple[LeadReply, dict[str, str] | N
 
 
 def _meets_what_was_left(card: Card, reply: LeadReply) -> bool:
-    """Say whether somebody who is back sees this lead of Kommo for the first time, and it is older than their erasure."""
+    """Say whether somebody who is back sees this lead of Kommo first, and it is older than their erasure."""
     if card.observed:
         return False
     erased_at = card.lead.back_since_erasure_of

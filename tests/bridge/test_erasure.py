@@ -59,7 +59,9 @@ from bridge.models import (
     IdempotencyRecord,
     Intake,
     IntakeCall,
+    SavedView,
     Trouble,
+    UnreadLead,
     WebhookEvent,
     WebhookItem,
 )
@@ -729,6 +731,30 @@ def test_who_is_called_as_many_others_takes_nothing_of_theirs_along(account, pip
     process_inbox(account.pk)
     erase(lead)
     assert b"Ana" in bytes(WebhookEvent.objects.get().body)
+
+
+def test_of_a_short_name_nothing_is_left_in_what_troubles_were_told_by(account, pipeline):
+    now = timezone.now()
+    lead = record(pipeline, name="Zuzu").lead
+    quoted = {"message": "refused: “zuzu”", "first_seen_at": now, "last_seen_at": now}
+    Alert.objects.create(subject="notes", **quoted)
+    told = {"since": now, "next_at": now}
+    Trouble.objects.create(account=account, subject=Trouble.Subject.NOTES, reason="refused: Zuzu", **told)
+    Task.objects.create(
+        id="a" * 32, name="x", func="f", success=False, result="KeyError: 'Zuzu'", started=now, stopped=now
+    )
+    UnreadLead.objects.create(account=account, kommo_lead_id=5, error="“Zuzu” is no number", **told)
+    by = User.objects.create_superuser("ada", "ada@example.com", "a-password")
+    SavedView.objects.create(owner=by, name="Os de Zuzu")
+    SavedView.objects.create(owner=by, name="phone", query="phone__contains=%2B5581999990000")
+    Alert.objects.create(subject="zuzurra", **quoted | {"message": "Zuzurra"})
+
+    erase(lead)
+
+    assert (Trouble.objects.get().reason, UnreadLead.objects.get().error) == (erasing_here.UNNAMED, "")
+    assert not Task.objects.exists()
+    # A view may be called after a colleague of that name.
+    assert (Alert.objects.get().subject, SavedView.objects.get().name) == ("zuzurra", "Os de Zuzu")
 
 
 @pytest.mark.parametrize("written", ["ÂNGELA ÁVILA", "ângela ávila", "Ângela Ávila", "ângela Ávila 😀 (.*"])

@@ -47,8 +47,10 @@ def act(request: HttpRequest, do: str) -> HttpResponse:
         raise PermissionDenied
     try:
         said = ACTIONS[do](request, request.POST)
+        lead = Lead.objects.filter(pk=request.POST["lead"]).first() if "lead" in request.POST else None
         # Without the button that takes it back.
-        audit_record.note(request, said.partition(" <form")[0], about=_("overview"))
+        what = said.partition(" <form")[0]
+        audit_record.note(request, what, rows=[lead] if lead else (), about=_("overview"))
         messages.success(request, said)
     except NotDoneError as error:
         messages.warning(request, str(error))
@@ -96,7 +98,7 @@ def _opt_out(request: HttpRequest, said: QueryDict) -> str:
 def _did_not_ask(request: HttpRequest, said: QueryDict) -> str:
     lead = _named(Lead.objects.all(), said.get("lead", ""))
     calls_for_a_person.dismiss(lead, now=timezone.now())
-    return _("%(lead)s is written to as before.") % {"lead": lead}
+    return _("This person is written to as before.")
 
 
 def _resume_account(request: HttpRequest, said: QueryDict) -> str:

@@ -104,7 +104,7 @@ def test_what_staff_write_there_since_is_taken_over(account, pipeline, kommo, le
 
 
 def test_what_they_tell_anew_is_written_and_stands(account, pipeline, kommo, left_in_kommo):
-    kommo_id, field_id = left_in_kommo
+    kommo_id, _field_id = left_in_kommo
     # One as before, one otherwise.
     write_again(pipeline, name="Quitéria Sobral", custom={"text": "laje"})
     drain(rested(account))

@@ -43,12 +43,12 @@ SECOND = Value(timedelta(seconds=1), DurationField())
 def cohorts(pipeline: Pipeline, *, today: date) -> list[dict[str, Any]]:
     """Return by week of arrival, oldest first, how many came and how many of those qualified, booked and were won.
 
-    Twelve weeks, this one among them; each begins on its Monday. Six queries.
+    Twelve weeks, this one among them; each begins on its Monday. Eight queries.
     """
     monday = today - timedelta(days=today.weekday())
     period = Period(monday - timedelta(weeks=WEEKS - 1), monday + timedelta(days=6), pipeline.time_zone)
-    came = Lead.objects.filter(period.of("created_at"), pipeline=pipeline)
-    theirs = Q(period.of("lead__created_at"), lead__pipeline=pipeline)
+    came = results.new_leads(pipeline, period)
+    theirs = Q(period.of("lead__created_at"), results.of_pipeline(pipeline, "lead"))
     went = Stay.objects.filter(theirs)
     booked = Meeting.objects.filter(theirs, began_as=Lead.MeetingStatus.SCHEDULED)
     counted = {
@@ -141,7 +141,7 @@ def _first_replies(pipeline: Pipeline, period: Period) -> QuerySet[Any]:
     at_hours = rows.annotate(began_at=began_at).annotate(
         weekday=ExtractIsoWeekDay("began_at", tzinfo=zone), hour=ExtractHour("began_at", tzinfo=zone)
     )
-    at_work = Q(weekday__lte=5, hour__gte=OFFICE[0], hour__lt=OFFICE[1])
+    at_work = Q(weekday__in=range(1, 6), hour__in=range(*OFFICE))
     return at_hours.annotate(in_office=Case(When(at_work, then=True), default=False, output_field=BooleanField()))
 
 

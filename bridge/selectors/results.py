@@ -182,7 +182,7 @@ def _by_day(rows: QuerySet[Any], column: str, counted: str, period: Period) -> d
 
 
 def new_leads(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:
-    return Lead.objects.filter(period.of("created_at"), pipeline=pipeline)
+    return Lead.objects.filter(period.of("created_at"), of_pipeline(pipeline))
 
 
 def came_to(stages: Sequence[int], period: Period) -> QuerySet[Lead]:
@@ -229,10 +229,13 @@ def agents_messages(pipeline: Pipeline, period: Period) -> QuerySet[Message]:
     return rows.filter(of_pipeline(pipeline, "lead"))
 
 
-def of_pipeline(pipeline: Pipeline, lead: str) -> Q:
-    """Return what keeps rows of other pipelines out. Where there is no other, no row has to be looked at for it."""
+def of_pipeline(pipeline: Pipeline, lead: str = "") -> Q:
+    """Return what keeps leads of other pipelines out, or rows about them, which name theirs by `lead`.
+
+    Where there is no other, no row has to be looked at for it.
+    """
     is_only_one = not Pipeline.objects.exclude(pk=pipeline.pk).exists()
-    return Q() if is_only_one else Q(**{f"{lead}__pipeline": pipeline})
+    return Q() if is_only_one else Q(**{f"{lead}__pipeline" if lead else "pipeline": pipeline})
 
 
 def rescued(pipeline: Pipeline, period: Period) -> QuerySet[Lead]:

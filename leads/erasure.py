@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
+from common.deadlocks import tried_again
 from common.name_spellings import name_key
 from common.statements import Select, insert
 from leads import announcements, optout, pseudonyms, same_message
@@ -46,6 +47,7 @@ class ForgottenError(Exception):
     """A report tells of a person who was erased, and nothing that is newer than that."""
 
 
+@tried_again
 @transaction.atomic
 def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False) -> bool:
     """Erase the person from all their leads and timelines; False when that was done before.

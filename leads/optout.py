@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from common.deadlocks import tried_again
 from common.name_spellings import name_key
 from common.statements import Select
 from leads import announcements, pseudonyms
@@ -87,6 +88,7 @@ def asks_to_stop(text: str, pipeline: Pipeline) -> bool:
     return bool(said) and said in {name_key(word) for word in pipeline.opt_out_words}
 
 
+@tried_again
 @transaction.atomic
 def opt_out(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
     """Stop every follow-up of this person in every pipeline, for good; False when they had opted out already."""
@@ -101,6 +103,7 @@ def opt_out(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
     return is_new or bool(news)
 
 
+@tried_again
 @transaction.atomic
 def opt_out_number(phone: Phone, *, by: Lead.Actor, reason: str, now: datetime) -> bool:
     """Stop every follow-up to a number, whether or not anybody is known by it yet; False when it had opted out."""
@@ -108,6 +111,7 @@ def opt_out_number(phone: Phone, *, by: Lead.Actor, reason: str, now: datetime) 
     return opt_out(lead, by=by, reason=reason, now=now)
 
 
+@tried_again
 @transaction.atomic
 def take_back(lead: Lead, *, reason: str, now: datetime) -> bool:
     """Let a person of whom it was a mistake, or who asks for it, be written to again; False when nothing is to undo.

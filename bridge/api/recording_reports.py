@@ -23,6 +23,7 @@ from bridge.api.report_fields import Past
 from bridge.api.serializers import pipeline_named, read_interaction
 from bridge.inbound import people_on_cards
 from bridge.models import ApiKey, Card, Delivery
+from common.deadlocks import is_deadlock
 from leads import address_owners
 from leads.erasure import ForgottenError
 from leads.interaction_values import Interaction, Recorded
@@ -32,8 +33,6 @@ from leads.whose_interaction import ErasedMeanwhileError
 
 # Of a request and of others like it at the same moment, somebody gets through.
 TRIES = 5
-# PostgreSQL's code for it.
-DEADLOCK = "40P01"
 
 # The status and the body, or why there is neither.
 Outcome = Answer | exceptions.APIException
@@ -159,13 +158,9 @@ def _alone(report: Report, now: datetime) -> dict[int, Outcome]:
             return {report.place: Erased()}
         except OperationalError as error:
             # Of those who wait for each other PostgreSQL lets one go, which has done nothing; the others go on.
-            if not _is_deadlock(error):
+            if not is_deadlock(error):
                 raise
     raise DatabaseAway
-
-
-def _is_deadlock(error: OperationalError) -> bool:
-    return getattr(error.__cause__, "sqlstate", None) == DEADLOCK
 
 
 def _rounds(reports: Iterable[Report]) -> Iterator[list[Report]]:

@@ -40,7 +40,10 @@ class ApiView(APIView):
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         # One language for programs, whatever the site speaks: half of an error in another is read by nobody.
         with translation.override("en"):
-            return super().dispatch(request, *args, **kwargs)
+            answer = super().dispatch(request, *args, **kwargs)
+        # People's data: no proxy on the way, and no browser that calls, keeps it.
+        answer["Cache-Control"] = "no-store"
+        return answer
 
 
 class NoSuchAddress(ApiView):

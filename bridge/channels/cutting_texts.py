@@ -11,8 +11,9 @@ import unicodedata
 
 # Where to cut, the better first; what matches goes, but for the end of a sentence.
 PLACES = (
-    re.compile(r"[^\S\n]*\n[^\S\n]*\n\s*"),
-    re.compile(r"\s*\n\s*"),
+    # Each begins where a run of blanks begins, or blanks without end would be read from each of them.
+    re.compile(r"(?<![^\S\n])[^\S\n]*+\n[^\S\n]*+\n\s*+"),
+    re.compile(r"(?<!\s)\s*\n\s*+"),
     re.compile(r"(?<=[.!?…;:])\s+"),
     re.compile(r"\s+"),
 )

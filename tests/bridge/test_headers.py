@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from bridge.api import api_keys
+from bridge.models import ApiKey
+
 
 def policy(answer) -> dict[str, list[str]]:
     parts = (part.split() for part in answer["Content-Security-Policy"].split(";"))
@@ -32,6 +35,13 @@ def test_data_loads_and_runs_nothing(client, db, path):
     directives = policy(answer)
     assert directives["default-src"] == directives["frame-ancestors"] == directives["base-uri"] == ["'none'"]
     assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/leads/", "/api/v1/nothing/", "/api/v1/results/", "/mcp/"])
+def test_nobody_on_the_way_keeps_what_is_said_of_people(client, db, pipeline, path):
+    key = api_keys.issue(ApiKey(name="agent"))
+    for headers in ({}, {"HTTP_AUTHORIZATION": f"Api-Key {key}"}):
+        assert client.get(path, **headers)["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/api/docs/", "/admin/"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +76,18 @@ def test_a_pause_is_as_long_as_a_person_would_type():
     assert cutting_texts.pause("oi") == cutting_texts.SHORTEST_PAUSE
     assert cutting_texts.pause("a" * 90) == pytest.approx(5.0)
     assert cutting_texts.pause("a" * 4000) == cutting_texts.LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("run", ["\t", "\r", "\n", "\n\t", "\t\n", " \n \n", "a\t", "\u2003", ". ", "!"])
+def test_a_text_takes_time_by_its_length_whatever_it_is_made_of(run):
+    """Blanks without end took the square: who answers with tabs held a process for seconds."""
+    long = f"a{(run * 40_000)[:40_000]}b"
+    short = f"a{(run * 4_000)[:4_000]}b"
+
+    def seconds(text):
+        began = process_time()
+        cutting_texts.cut(text, len(text) - 1)
+        return process_time() - began
+
+    # Ten times the length: ten times the time, where the square is a hundred times.
+    assert min(seconds(long) for _ in range(3)) < 40 * max(min(seconds(short) for _ in range(3)), 0.0005)

@@ -116,9 +116,13 @@ class Cache(RedisCache):
     def add(self, *args: Any, **kwargs: Any) -> bool:
         return super().add(*args, **kwargs)
 
-    @_or(None)
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
-        return super().get(key, default, version)
+        found = self._found(key, version)
+        return default if found is None else found
+
+    @_or(None)
+    def _found(self, key: Any, version: int | None) -> Any:
+        return super().get(key, None, version)
 
     @_or(None)
     def set(self, *args: Any, **kwargs: Any) -> None:

@@ -35,6 +35,13 @@ def test_a_cache_without_its_redis_holds_nothing_and_fails_nobody(nobody):
     assert (cache.get("seen"), cache.delete("seen")) == (None, False)
 
 
+@pytest.mark.parametrize("default", [None, [], {}, 0, "nothing"])
+def test_what_is_not_there_is_what_the_asker_takes_for_nothing(nobody, default):
+    """The queue asks so for its list of clusters, and wrote an error twice a second while Redis was away."""
+    assert Cache(nobody, {}).get("clusters", default) == default
+    assert Cache(nobody, {}).get("clusters", default=default) == default
+
+
 @pytest.fixture
 def silent():
     """The address of a server that takes every connection and never answers, and how many it took."""

@@ -33,6 +33,13 @@ class StageError(Exception):
 _claims: dict[int, int] = {}
 
 
+# What an installation is told by its environment: its account and agent, and whom it writes to. A play is none of it.
+OF_OTHERS = (
+    "KOMMO_", "AGENT_WEBHOOK", "DJANGO_", "BRIDGE_", "TEST_", "ALERT_", "EMAIL_URL", "EVOLUTION_", "FOLLOWUP_CHANNEL",
+    "SENTRY_", "OTEL_", "REDIS_URL", "Q_", "SECURE", "SESSION_", "CSRF_", "TRUSTED_",
+)  # fmt: skip
+
+
 def free_port(preferred: int) -> int:
     """Return the preferred port, or any free one when it is taken or claimed by another demo."""
     for port in (preferred, 0):
@@ -86,11 +93,7 @@ class Stage:
         self.sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         self._web_port, self._sandbox_port = web_port, sandbox_port
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("KOMMO_", "AGENT_WEBHOOK", "DJANGO_", "BRIDGE_", "TEST_"))
-        } | {
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_OTHERS)} | {
             "ENV_FILE": os.devnull,
             "DEBUG": "true",
             "SECRET_KEY": "only-for-this-demo-" + os.urandom(16).hex(),
@@ -99,6 +102,8 @@ class Stage:
             "KOMMO_BASE_URL": self.sandbox_url,
             "KOMMO_LONG_LIVED_TOKEN": "sandbox-token",
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            # Beside a bridge of one's own on this machine: browsers keep cookies by host, whatever the port.
+            "SESSION_COOKIE_NAME": "demo_sessionid",
         }
         self.environment |= extra or {}
 

@@ -127,11 +127,11 @@ class Drain:
             heartbeat.progress()
             if not self._settle_meanwhile() or not self.lease.renew(self.clock()) or not self._may_send():
                 return False
-            while pause := outbox.gathers_for(
-                self.account.pk, now=self.clock(), enough=self._batch_size(), but=self._under_way()
-            ):
-                self._pause(pause.total_seconds())
+            if not self._gather():
+                return False
             self.client.wait(Lane.LIVE, ahead=self.planning_takes + READY_BEFORE_SECONDS)
+            if self.calls.has_failed():
+                continue
             began = time.monotonic()
             cards = due_cards(self.account.pk, now=self.clock(), limit=self._batch_size(), but=self._under_way())
             if not cards and self.calls.tickets():
@@ -150,6 +150,17 @@ class Drain:
     def _under_way(self) -> list[int]:
         """Return the cards whose answers were not taken up: whatever they call for now, it is planned after that."""
         return [entry.card.pk for batch in self.calls.tickets() for entry in batch.entries]
+
+    def _gather(self) -> bool:
+        """Wait while more cards are just becoming due, and settle meanwhile; False when the account has to rest."""
+        while pause := outbox.gathers_for(
+            self.account.pk, now=self.clock(), enough=self._batch_size(), but=self._under_way()
+        ):
+            if not self.calls.heard():
+                self._pause(pause.total_seconds())
+            elif not self._take_up_one():
+                return False
+        return True
 
     def _pause(self, seconds: float) -> None:
         if self.calls.tickets():
@@ -189,15 +200,16 @@ class Drain:
         unsure = [entry for entry in creates if entry.card.create_intent_at]
         if unsure:
             # An earlier create may have succeeded without our hearing of it: look before creating again.
-            return self.look_up(unsure)
+            return self._take_up() and self.look_up(unsure)
         if blind := self._blind_moves(updates):
-            return self._read_again(blind)
+            return self._take_up() and self._read_again(blind)
         if creates and (closed := room_for_leads.standing(self.account.pk)):
             creates = room_for_leads.let_in(creates, closed, now=self.clock())
         unknown = [entry for entry in creates if not person_look_up.is_looked_for(entry.card, now=self.clock())]
         if unknown:
             # Updates that are ready leave with this round; whoever is new is looked for, some at a time.
-            return self._send_in_groups(updates, self._batch_size(), self._update) and self._look_for_people(unknown)
+            sent = self._send_in_groups(updates, self._batch_size(), self._update)
+            return sent and self._take_up() and self._look_for_people(unknown)
         return self._send_in_groups(creates, MAX_CREATES, self._create) and self._send_in_groups(
             updates, self._batch_size(), self._update
         )
@@ -360,16 +372,16 @@ class Drain:
             return answers
 
         self.calls.start(batch, ask, permit)
-        return self._take_up_one(batch) if self.is_alone else self._take_up(failed=True)
+        return self._take_up_one(batch) if self.is_alone else self._heed_failures()
 
     # --- Answers
 
     def _settle_meanwhile(self) -> bool:
-        """Settle what failed at once, and the rest while no slot is near; False when the account has to rest.
+        """Settle at once when a call failed, else while no slot is near; False when the account has to rest.
 
         What is to be sent goes first: a slot that stands free is lost, and what was answered can be settled later.
         """
-        goes_on, ahead = self._take_up(failed=True), self.planning_takes + READY_BEFORE_SECONDS
+        goes_on, ahead = self._heed_failures(), self.planning_takes + READY_BEFORE_SECONDS
         while goes_on and (heard := self.calls.heard()):
             # What shrank grows back by an answer: the next batch is larger for it.
             is_whole = self.account.batch_limit >= self.account.batch_size
@@ -378,10 +390,14 @@ class Drain:
             goes_on = self._take_up_one()
         return goes_on
 
-    def _take_up(self, *, failed: bool = False) -> bool:
-        """Settle every batch whose answer was heard, or those that failed; False when the account has to rest."""
+    def _heed_failures(self) -> bool:
+        """Settle what was heard once a call has failed: what came before it first, for that tells nothing of after."""
+        return self._take_up() if self.calls.has_failed() else True
+
+    def _take_up(self) -> bool:
+        """Settle every batch whose answer was heard, in that order; False when the account has to rest."""
         goes_on = True
-        while answer := self.calls.answered(failed=failed):
+        while answer := self.calls.answered():
             goes_on = self._settle(answer) and goes_on
         return goes_on
 

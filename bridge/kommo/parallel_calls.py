@@ -65,14 +65,14 @@ class Calls(Protocol):
     def hear(self, seconds: float) -> None:
         """Wait for the next answer, so many seconds at most, and give its slot back."""
 
-    def answered(self, ticket: Any = None, *, failed: bool = False) -> Answer | None:
-        """Return the oldest answer that was heard and not taken up, or the one to a ticket; None for none.
-
-        With `failed`, only of those that brought nothing.
-        """
+    def answered(self, ticket: Any = None) -> Answer | None:
+        """Return the oldest answer that was heard and not taken up, or the one to a ticket; None for none."""
 
     def heard(self) -> int:
         """Return how many answers were heard and not taken up."""
+
+    def has_failed(self) -> bool:
+        """Say whether one of them tells of a call that brought nothing."""
 
     def tickets(self) -> list[Any]:
         """Return the tickets of all calls whose answers were not taken up."""
@@ -121,11 +121,9 @@ class Abreast:
         if answer.hold_until:
             pace.hold_all(answer.hold_until)
 
-    def answered(self, ticket: Any = None, *, failed: bool = False) -> Answer | None:
-        while not self._back.empty():
-            self.hear(0)
-        wanted = (answer for answer in self._heard if ticket is None or answer.ticket is ticket)
-        answer = next((answer for answer in wanted if answer.error is not None or not failed), None)
+    def answered(self, ticket: Any = None) -> Answer | None:
+        self._hear_all()
+        answer = next((answer for answer in self._heard if ticket is None or answer.ticket is ticket), None)
         if answer is None:
             return None
         self._heard.remove(answer)
@@ -135,7 +133,12 @@ class Abreast:
         return answer
 
     def heard(self) -> int:
+        self._hear_all()
         return len(self._heard)
+
+    def has_failed(self) -> bool:
+        self._hear_all()
+        return any(answer.error is not None for answer in self._heard)
 
     def tickets(self) -> list[Any]:
         return [answer.ticket for answer in (*self._heard, *self._under_way)]
@@ -143,6 +146,10 @@ class Abreast:
     def close(self) -> None:
         for _ in self._threads:
             self._orders.put(None)
+
+    def _hear_all(self) -> None:
+        while not self._back.empty():
+            self.hear(0)
 
     def _ask_again(self, answer: Answer, refusal: KommoAccessError) -> None:
         """Ask by the client itself where its token can be renewed: what was refused for that was not acted upon."""

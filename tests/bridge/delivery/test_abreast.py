@@ -8,9 +8,11 @@ import time
 import pytest
 from django.utils import timezone
 
+from bridge.accounts import room_for_leads
 from bridge.accounts.connection import client_for
 from bridge.accounts.rate_limit import DatabasePace
 from bridge.cards import account_lease, outbox
+from bridge.delivery import person_look_up
 from bridge.delivery.draining import LONGEST_DRAIN, MOST_UNSETTLED, Drain
 from bridge.errors import KommoHeldError
 from bridge.kommo import transport
@@ -21,6 +23,8 @@ from bridge.models import Account, Card, Delivery
 from tests.conftest import drain, record, rested
 
 pytestmark = pytest.mark.usefixtures("abreast")
+# As it is outside tests (see tests/conftest.py).
+GATHER_WHILE = outbox.GATHER_WHILE
 PHONES = [f"+5581988{number:06d}" for number in range(40)]
 
 
@@ -115,11 +119,75 @@ def test_while_no_slot_is_near_answers_are_settled(crowd, monkeypatch):
     assert sends_and_settlements(crowd, monkeypatch, has_slot=False) == ["send", "settle"] * 8
 
 
+def test_while_more_is_coming_what_was_answered_is_settled(account, pipeline, monkeypatch):
+    """People who talk one after the other become due all the time: nobody's answer waits for the last of them."""
+    monkeypatch.setattr(outbox, "GATHER_WHILE", GATHER_WHILE)
+    record(pipeline, PHONES[0])
+    Card.objects.update(looked_for_at=timezone.now(), due_at=timezone.now() - GATHER_WHILE)
+    send, others = Abreast.start, iter(PHONES[1:4])
+
+    def start(self, ticket, ask, permit):
+        send(self, ticket, ask, permit)
+        if phone := next(others, None):
+            record(pipeline, phone)
+            Card.objects.update(looked_for_at=timezone.now())
+
+    monkeypatch.setattr(Abreast, "start", start)
+    assert sends_and_settlements(account, monkeypatch, has_slot=True) == ["send", "settle"] * 4
+
+
+def test_before_kommo_is_asked_what_was_answered_is_settled(crowd, monkeypatch):
+    """Whoever is new is looked for one by one, and at a second a call that takes long."""
+    newest = Card.objects.order_by("-pk").first()
+    Card.objects.filter(pk=newest.pk).update(looked_for_at=None)
+    unsettled = []
+
+    def look_for_people(*_):
+        unsettled.append(Card.objects.filter(create_intent_at__isnull=False, kommo_lead_id=None).count())
+        Card.objects.filter(pk=newest.pk).update(looked_for_at=timezone.now())
+
+    monkeypatch.setattr(person_look_up, "look_for_people", look_for_people)
+    sends_and_settlements(crowd, monkeypatch, has_slot=True)
+    assert unsettled == [0]
+
+
 def test_a_failure_is_settled_before_anything_else_is_sent(crowd, kommo, monkeypatch):
     kommo.fault("400", path="/api/v4/leads", count=1)
     done = sends_and_settlements(crowd, monkeypatch, has_slot=True)
 
     assert done[:2] == ["send", "settle a failure"]
+
+
+@pytest.mark.parametrize("fault", ["500", "429"])
+def test_what_was_answered_before_a_failure_does_not_end_the_rest_that_it_calls_for(crowd, kommo, monkeypatch, fault):
+    monkeypatch.setattr(Abreast, "start", failing_from_the_third(kommo, fault))
+    done = sends_and_settlements(crowd, monkeypatch, has_slot=True)
+
+    assert done == ["send"] * 3 + ["settle"] * 2 + ["settle a failure"]
+    crowd.refresh_from_db()
+    assert crowd.failures == 1
+    assert crowd.retry_at > timezone.now()
+    assert not outbox.accounts_with_work(now=timezone.now())
+
+
+def test_what_was_made_before_kommo_took_no_more_leads_does_not_open_the_account_again(crowd, kommo, monkeypatch):
+    monkeypatch.setattr(Abreast, "start", failing_from_the_third(kommo, "402", "/complex"))
+    sends_and_settlements(crowd, monkeypatch, has_slot=True)
+
+    assert room_for_leads.standing(crowd.pk)
+    assert len([one for one in kommo.writes() if one["status"] == 402]) == 1
+
+
+def failing_from_the_third(kommo, fault, path=""):
+    send, left = Abreast.start, []
+
+    def start(self, ticket, ask, permit):
+        left.append(ticket)
+        if len(left) == 3:
+            kommo.fault(fault, path=f"/api/v4/leads{path}")
+        send(self, ticket, ask, permit)
+
+    return start
 
 
 def test_a_worker_that_dies_with_four_under_way_loses_and_doubles_nothing(crowd, kommo):
@@ -234,6 +302,8 @@ def test_the_cards_of_a_call_that_stayed_are_due_and_nothing_of_them_is_in_doubt
         return permit if len(taken) == 1 else Permit(permit.id, time.monotonic() + 60)
 
     monkeypatch.setattr(DatabasePace, "acquire", acquire)
+    # Its answer comes when others stand ready.
+    kommo.post("options", {"latency": 0.5})
     kommo.fault("429", count=1, path="/api/v4/leads")
     drain(crowd)
 

@@ -263,15 +263,17 @@ class Scattered:
             answer.error = error
         self.unsettled.append(answer)
 
-    def answered(self, ticket=None, *, failed=False):
-        wanted = [answer for answer in self.unsettled if ticket in (None, answer.ticket)]
-        answer = next((answer for answer in wanted if answer.error or not failed), None)
+    def answered(self, ticket=None):
+        answer = next((answer for answer in self.unsettled if ticket in (None, answer.ticket)), None)
         if answer:
             self.unsettled.remove(answer)
         return answer
 
     def heard(self):
         return len(self.unsettled)
+
+    def has_failed(self):
+        return any(answer.error for answer in self.unsettled)
 
     def tickets(self):
         return [answer.ticket for answer in (*self.unsettled, *self.waiting)]

@@ -51,6 +51,14 @@ def sent(unread: Mapping[str, Any], effect: Mapping[str, Any], updated_at: int =
     return after
 
 
+def of_several(unread: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `Card.unread` once somebody else wrote as well: what is read may be theirs, and is no proof.
+
+    Our last write may have come after theirs, and is all that a reading names.
+    """
+    return {"updated_at": unread.get("updated_at", 0)} if unread else {}
+
+
 def is_own_work(unread: Mapping[str, Any], reply: LeadReply, *, user_id: int | None, robots: bool) -> bool:
     """Say whether a reading shows our last write and nothing later.
 

@@ -25,6 +25,7 @@ from bridge.accounts import catalogue as catalogues
 from bridge.accounts import database_clock, refusals, troubles
 from bridge.accounts.connection import open_account
 from bridge.accounts.work_leases import alone
+from bridge.cards import kept_forms
 from bridge.errors import KommoError, KommoHeldError
 from bridge.inbound import chat_replies, inbound_leads, missing_leads, people_on_cards, second_cards
 from bridge.inbound.adoption import adopt_each
@@ -199,6 +200,7 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     talk = conversations.listen(current.account, current.client, current.catalogue, items, now=current.now)
     if talk is not None:
         to_read |= conversations.strangers(talk)
+    _notice_others(current.account, [item for item in items if item.result == Result.PENDING])
     _read_back(current, sorted(to_read), cards)
     for item in items:
         if item.result == Result.PENDING:
@@ -252,6 +254,21 @@ def _learn_responsible(told: Mapping[int, WebhookItem]) -> None:
             owned.append(Lead(pk=card.lead_id, kommo_responsible_id=user_id))
     update(cards, ("observed", "agreed"))
     update(owned, ("kommo_responsible_id",))
+
+
+@transaction.atomic
+def _notice_others(account: Account, items: Iterable[WebhookItem]) -> None:
+    """Let cards know that somebody else has written to their leads, before or after what we sent last."""
+    # 0 is a robot, as which some accounts name whatever comes by the API: ours as well.
+    ours = (None, 0, account.kommo_user_id)
+    ids = {item.kommo_id for item in items if parsing.number(item.data.get("modified_user_id")) not in ours}
+    if not ids or account.kommo_user_id is None:
+        return
+    rows = Card.objects.select_for_update(no_key=True).filter(account=account, kommo_lead_id__in=ids).order_by("pk")
+    cards = [card for card in rows if card.unread]
+    for card in cards:
+        card.unread = kept_forms.of_several(card.unread)
+    update(cards, ("unread",))
 
 
 def _is_elsewhere(item: WebhookItem, cards: Mapping[int | None, Card], pipelines: set[int]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import requests
 from django.db import connection
 from django.test import Client
@@ -14,6 +15,7 @@ from bridge.inbound.reconciliation import Comparison
 from bridge.models import Card, WebhookEvent, WebhookItem
 from bridge.webhooks import erased_from_webhooks, parsing
 from bridge.webhooks.reading_webhooks import process_inbox
+from kommo_sandbox.control.staff import STAFF_ID
 from leads import erasure
 from leads.models import Event, Lead
 from tests.conftest import drain, lead_of, look_again, record
@@ -62,6 +64,32 @@ def test_a_name_and_a_field_changed_by_staff_stand(account, pipeline, kommo):
     drain(account)
     held = kommo.lead(kommo_id)
     assert (held["name"], held["price"]) == ("Maria Lima Prado", 9000)
+
+
+@pytest.mark.parametrize(
+    ("subject", "theirs"),
+    [
+        ("name", {"name": "Maria Souza Lima"}),
+        ("bill_value", {"custom_fields_values": [{"field_id": 392804, "values": [{"value": "777"}]}]}),
+    ],
+)
+def test_what_staff_change_between_two_writes_of_ours_is_no_form_of_the_first(
+    account, pipeline, kommo, subject, theirs
+):
+    """Nothing was read between, and the second write is what Kommo names us for."""
+    record(pipeline, name="Maria", bill_value=500)
+    drain(account)
+    kommo_id = lead_of().card.kommo_lead_id
+    kommo.post(f"leads/{kommo_id}/edit", theirs)
+    record(pipeline, email="maria@example.com", chosen_flow="Aluguel de Lote")
+    drain(account)
+    assert kommo.lead(kommo_id)["updated_by"] == account.kommo_user_id
+
+    hear(account, hook(kommo_id, "update", modified_user_id=STAFF_ID))
+    assert {"name": lead_of().name, "bill_value": lead_of().bill_value}[subject] in ("Maria Souza Lima", 777)
+    assert lead_of().events.filter(kind=Event.Kind.STAFF_EDIT).count() == 1
+    drain(account)
+    assert lead_of().card.state == Card.State.IN_SYNC
 
 
 def test_the_card_in_human_care_silences_the_agent_and_moving_on_gives_it_back(account, pipeline, kommo):

@@ -19,6 +19,7 @@ from django.db.models import F
 from bridge.delivery import calls_for_a_person
 from bridge.doctor import examine
 from bridge.doctor.finding import Finding
+from bridge.logs import tidy
 from bridge.models import Alert
 from followups import signed_calls
 
@@ -65,7 +66,7 @@ def note(troubles: Iterable[Finding], now: datetime) -> None:
     for finding in troubles:
         subject = subject_of(finding)
         latest = {
-            "message": finding.message.replace("\0", " ")[:500],
+            "message": _outside(finding)[:500],
             "remedy": finding.remedy[:500],
             "last_seen_at": now,
         }
@@ -78,7 +79,12 @@ def subject_of(finding: Finding) -> str:
     """Return what stays the same from look to look: the message without its numbers, if nothing else is named."""
     if finding.subject:
         return finding.subject
-    return f"{finding.check}: {NUMBER.sub('#', finding.message)}".replace("\0", " ")[:200]
+    return f"{finding.check}: {NUMBER.sub('#', _outside(finding))}"[:200]
+
+
+def _outside(finding: Finding) -> str:
+    """Return what was found as it may leave the house: to chats, mailboxes and logs, which name nobody."""
+    return tidy(finding.in_our_words)
 
 
 def tell_due(now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,12 +36,26 @@ TITLES = {
 }
 
 
+# Behind these, in a reason of ours, stands what somebody else said of it: a server in refusing, or Python of a value.
+THEIRS = re.compile(
+    r"(?:answered \d{3}|refused by Kommo|cannot read Kommo's answer|\b\w*(?:Error|Exception)):\s+(?P<words>.+)",
+    re.DOTALL,
+)
+
+
+def their_words(reason: str) -> str:
+    """Return what of a reason are somebody else's words, which may quote a person; empty where there are none."""
+    found = THEIRS.search(reason)
+    return found["words"].strip() if found else ""
+
+
 @dataclass(frozen=True)
 class Finding:
     """What a check saw. `remedy` is what a person does about it; empty when all is well.
 
     code: names the trouble for a page that tells it better. advice: all is well, and yet somebody may not want it so.
-    subject: what it stays the same trouble by, where its words are not enough.
+    subject: what it stays the same trouble by, where its words are not enough. quotes: somebody else's words in the
+    message, which staff read on our pages, and no alert and no log line has.
     """
 
     check: str
@@ -49,6 +64,11 @@ class Finding:
     code: str = ""
     advice: str = ""
     subject: str = ""
+    quotes: str = ""
+
+    @property
+    def in_our_words(self) -> str:
+        return self.message.replace(self.quotes, "…") if self.quotes else self.message
 
     @property
     def is_well(self) -> bool:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 from bridge.accounts import permissions, rate_limit, room_for_leads, troubles
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
-from bridge.doctor.finding import Finding, span_in_words
+from bridge.doctor.finding import Finding, span_in_words, their_words
 from bridge.errors import KommoError, KommoHeldError, KommoRateLimitError, KommoServerError, KommoUnreachableError
 from bridge.kommo import token_expiry
 from bridge.models import Account
@@ -193,7 +193,7 @@ def check_troubles(now: datetime) -> Iterator[Finding]:
             if row.refused and row.subject not in troubles.SIGNS
             else _("%(account)s: %(what)s: %(reason)s")
         )
-        yield Finding("feature", said % words, _(troubles.remedy(row)))
+        yield Finding("feature", said % words, _(troubles.remedy(row)), quotes=their_words(row.reason))
 
 
 def check_polls(now: datetime) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from django.db.models import F, Min, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bridge.doctor.finding import Finding, span_in_words
+from bridge.doctor.finding import Finding, span_in_words, their_words
 from bridge.models import AgentEvent, Channel, Outgoing
 from bridge.reasons import told
 from leads.models import Pipeline
@@ -33,7 +33,10 @@ def check_messages(now: datetime) -> Iterator[Finding]:
             "name": channel.slug,
             "reason": told(channel.failure),
         }
-        yield Finding("messages", message, _("test it on its page"), "channel-fails", subject=channel.slug)
+        quotes = their_words(channel.failure)
+        yield Finding(
+            "messages", message, _("test it on its page"), "channel-fails", subject=channel.slug, quotes=quotes
+        )
     late = Outgoing.objects.filter(state=Outgoing.State.DUE, created_at__lt=now - MESSAGES_LATE_AFTER)
     if oldest := late.aggregate(at=Min("created_at"))["at"]:
         message = _("messages wait to be sent, the oldest for %(age)s") % {"age": span_in_words(now - oldest)}

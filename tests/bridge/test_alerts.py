@@ -9,11 +9,12 @@ from smtplib import SMTPException
 
 import pytest
 import responses
-from django.utils import timezone
+from django.utils import timezone, translation
 
-from bridge import alerts
+from bridge import alerts, doctor
 from bridge.doctor.finding import Finding
-from bridge.models import Alert
+from bridge.logs import tidy
+from bridge.models import Alert, Channel, Trouble, UnreadLead
 
 NOW = timezone.now()
 MINUTE = timedelta(minutes=1)
@@ -179,8 +180,8 @@ def test_what_somebody_else_wrote_calls_nobody_in_a_chat_and_hides_no_link(monke
     assert not set("<>") & set(text) and text.replace(alerts.NO_BREAK, "").isprintable()
     assert "&amp;lt;!channel" in text
     assert not re.search(r"(?<!\w)@\w", text)
-    # Programs get what was said.
-    assert body["data"]["message"] == message
+    # Programs get what was said, but for signs that turn a text around.
+    assert body["data"]["message"] == tidy(message)
 
 
 def test_what_somebody_else_wrote_makes_no_line_of_a_mail(monkeypatch, mailoutbox):
@@ -188,3 +189,54 @@ def test_what_somebody_else_wrote_makes_no_line_of_a_mail(monkeypatch, mailoutbo
 
     [body] = [mail.body for mail in mailoutbox]
     assert len(body.splitlines()) == 1 and "\u202e" not in body
+
+
+# As Kommo, a messenger's server and Python say it, each with a word of a lead's.
+QUOTING = [
+    "create notes: refused by Kommo: 0.params.text: “Zulmira quer gente” is too long",
+    "update contacts: Kommo answered 400: {'name': 'Zulmira'}",
+    "read leads: cannot read Kommo's answer: no number in “price”: 'Zulmira'",
+    "ValueError: 'Zulmira' is no day",
+    "Evolution answered 400: bad request: “Oi, Zulmira”",
+]
+
+
+def troubles_of(account, reason):
+    """Let everything that staff are told of be told with a reason."""
+    told = {"reason": reason, "since": NOW - timedelta(days=1), "next_at": NOW}
+    Trouble.objects.create(account=account, subject=Trouble.Subject.NOTES, refused=True, **told)
+    Channel.objects.create(kind="evolution", slug="zap", failed_at=NOW, failure=reason)
+    since = NOW - timedelta(days=1)
+    UnreadLead.objects.create(account=account, kommo_lead_id=7, error=reason, tries=99, since=since, next_at=NOW)
+
+
+@pytest.mark.parametrize("reason", QUOTING)
+@pytest.mark.parametrize("language", ["en", "pt-br", "es"])
+def test_an_alert_and_its_log_line_say_what_fails_and_not_whom_it_is_about(
+    account, settings, mailoutbox, caplog, reason, language
+):
+    """Staff read the words on our pages; chats, mailboxes and logs keep them for ever."""
+    settings.ALERT_AFTER_LOOKS, settings.ALERT_GRACE = 1, timedelta(0)
+    troubles_of(account, reason)
+
+    with translation.override(language), responses.RequestsMock() as chat:
+        settings.ALERT_WEBHOOK_URL = HOOK
+        chat.post(HOOK)
+        found = [one for one in doctor.examine(NOW, ask_kommo=False) if "Zulmira" in one.message]
+        alerts.note(found, NOW)
+        alerts.tell_due(NOW)
+        sent = [str(call.request.body) for call in chat.calls]
+
+    assert {one.code or one.check for one in found} == {"feature", "channel-fails", "not-taken-in"}
+    said = [*sent, *(f"{mail.subject} {mail.body}" for mail in mailoutbox), caplog.text, str(Alert.objects.values())]
+    assert len(mailoutbox) == len(sent) == 3
+    assert [one for one in said if "Zulmira" in one] == []
+
+
+def test_an_alert_holds_no_secret_address_of_ours_and_no_phone(account):
+    problem = (
+        "subscribe: destination: https://b.example/webhooks/kommo/s3cr3t-of-ours/ is not public; ask +55 81 99999-0000"
+    )
+    alerts.note([Finding("webhook", problem, "look")], NOW)
+    row = Alert.objects.get()
+    assert "s3cr3t" not in row.message + row.subject and "99999" not in row.message + row.subject

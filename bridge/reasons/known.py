@@ -16,6 +16,11 @@ TOLD_OTHERWISE = {
     # The only comparisons of a score are with the minimum; those of other facts go both ways.
     "qualification_score %(value)s < %(other)s": _("score %(value)s, minimum %(other)s"),
     "qualification_score %(value)s >= %(other)s": _("score %(value)s, minimum %(other)s"),
+    # Of many leads at once, without the value of each.
+    "%(attribute)s < %(other)s": _("%(attribute)s below %(other)s"),
+    "%(attribute)s <= %(other)s": _("%(attribute)s at most %(other)s"),
+    "%(attribute)s >= %(other)s": _("%(attribute)s at least %(other)s"),
+    "%(attribute)s > %(other)s": _("%(attribute)s above %(other)s"),
     "%(attribute)s %(value)s < %(other)s": _("%(attribute)s %(value)s, below %(other)s"),
     "%(attribute)s %(value)s <= %(other)s": _("%(attribute)s %(value)s, at most %(other)s"),
     "%(attribute)s %(value)s >= %(other)s": _("%(attribute)s %(value)s, at least %(other)s"),
@@ -103,6 +108,7 @@ PEOPLE = (
     _("sent again by %(a)s"),
     _("opted out by %(a)s"),
     _("opt-out taken back by %(a)s"),
+    _("undone by %(a)s"),
     _("the number may be written to again"),
     _("lifted by %(a)s"),
     _("closed by %(a)s"),

@@ -110,8 +110,12 @@ def between(start: datetime, end: datetime) -> str:
 
 @register.filter
 def day(at: datetime) -> str:
-    """Return the day of a time in the zone that is active, with its weekday."""
-    return date_format(timezone.localtime(at), "l, j F Y" if get_language() == "en" else "l, j \\d\\e F \\d\\e Y")
+    """Return the day of a time in the zone that is active, with its weekday: “Sunday, 29 November 2026”."""
+    if get_language() == "en":
+        return date_format(timezone.localtime(at), "l, j F Y")
+    # Portuguese and Spanish write months with a small letter, and Django's own of Portuguese with a capital one.
+    written = date_format(timezone.localtime(at), "l, j \\d\\e F \\d\\e Y")
+    return written[:1].upper() + written[1:].lower()
 
 
 @register.filter

@@ -14,6 +14,7 @@ from bridge.reasons.known import SENTENCES
 from leads.alternatives import alternatives
 from leads.decisions import Facts, decide
 from tests.leads.test_alternatives import RULES
+from tests.repository import ROOT
 
 ENGLISH = re.compile(r"\b(the|is|was|are|by|says|but|booked|person|lead who|has taken|automatic|or)\b")
 
@@ -129,3 +130,28 @@ def test_a_moment_in_a_reason_is_told_as_people_write_it():
     with translation.override("pt-br"):
         assert told(reason).endswith("24/11/2026 10:42")
     assert told("older than what is known of it, which is of yesterday").endswith("of yesterday")
+
+
+DEEDS_BY_NAME = re.compile(r"""f"([a-z -]+ by )\{(?:request\.user|who|author)\}""")
+
+
+def deeds_by_name():
+    """Every reason the code stores with the name of whoever did it, but for what is a comment of a revision."""
+    sources = (path for room in ("bridge", "leads", "followups") for path in (ROOT / room).rglob("*.py"))
+    return sorted({found for path in sources for found in DEEDS_BY_NAME.findall(path.read_text())} - {"published by "})
+
+
+@pytest.mark.parametrize("deed", deeds_by_name())
+@pytest.mark.parametrize("language", ["pt-br", "es"])
+def test_who_did_it_is_told_in_the_readers_language(deed, language):
+    # What is taken back is stored with what it was (leads/optout.py).
+    stored = f"opt-out {deed}ada" if deed == "taken back by " else f"{deed}ada"
+    with translation.override(language):
+        assert told(stored).endswith(" por ada")
+
+
+def test_what_counts_many_leads_as_one_is_told_in_words():
+    with translation.override("pt-br"):
+        assert told("bill_value < 400; qualification_score < 70") == (
+            "valor da conta abaixo de 400; pontuação abaixo de 70"
+        )

@@ -69,10 +69,12 @@ def buttons(
     """
     found: list[Button] = []
     is_known = lead.erased_at is None
+    if may_operate and is_known:
+        found += _of_the_conversation(lead, stages, came_from)
     if may_operate and card is not None and is_known:
         found += _of_the_card(card)
     if may_operate and is_known:
-        found += _of_the_person(lead, stages, came_from)
+        found += _of_the_persons_wishes(lead)
     if may_operate and card is not None and card.state == Card.State.GONE:
         ask = _("Nothing is written to Kommo for this lead any more.")
         found.append(Button("close", "archive", _("Do not make it again"), ask, is_danger=True))
@@ -84,7 +86,8 @@ def buttons(
         option = _("In Kommo too: the name of the card, and name, phone and e-mail of the contact that has this phone")
         erase = Button("erase", "delete_forever", _("Erase …"), ask, typed=str(lead), is_danger=True)
         found.append(replace(erase, option=option if card else ""))
-    return found
+    # What is asked for first stands first: on a phone only two or three are seen without scrolling.
+    return sorted(found, key=lambda button: not button.is_primary)
 
 
 def _of_the_card(card: Card) -> Iterator[Button]:
@@ -95,12 +98,12 @@ def _of_the_card(card: Card) -> Iterator[Button]:
     if card.state in STUCK:
         yield Button("send", "refresh", _("Send again"), is_primary=True)
     else:
-        yield Button("send", "send", _("Send now"))
+        yield Button("send", "send", _("Send to Kommo now"))
     if card.kommo_lead_id:
         yield Button("compare", "compare_arrows", _("Check against Kommo"))
 
 
-def _of_the_person(lead: Lead, stages: list[Stage], came_from: Stage | None) -> Iterator[Button]:
+def _of_the_conversation(lead: Lead, stages: list[Stage], came_from: Stage | None) -> Iterator[Button]:
     if not lead.in_handoff:
         ask = _("The agent stays silent for this lead until somebody gives it back.")
         yield Button("pause", "support_agent", _("Pause the agent"), ask, wants_reason=True)
@@ -120,6 +123,9 @@ def _of_the_person(lead: Lead, stages: list[Stage], came_from: Stage | None) -> 
         stage_label=_("Stage"),
         wants_reason=True,
     )
+
+
+def _of_the_persons_wishes(lead: Lead) -> Iterator[Button]:
     if not lead.opted_out_at:
         ask = _("This person gets no follow-up any more, in any pipeline. The page of opt-outs can take it back.")
         yield Button("opt-out", "do_not_disturb_on", _("Opt out"), ask, is_danger=True)

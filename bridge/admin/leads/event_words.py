@@ -58,6 +58,15 @@ NAMES = {
     "tags": gettext_lazy("tags"),
     "responsible": gettext_lazy("responsible"),
 }
+# What the agent is told, by the names its calls have (bridge/api/event_shapes.py).
+AGENT_EVENTS = {
+    "agent.paused": gettext_lazy("a person has the lead"),
+    "agent.resumed": gettext_lazy("the agent has the lead again"),
+    "lead.stage_changed": gettext_lazy("the stage has changed"),
+    "message.received": gettext_lazy("the lead has written"),
+    "message.delivered": gettext_lazy("a message has reached the chat"),
+    "message.not_delivered": gettext_lazy("a message has not reached the lead"),
+}
 CHOICES = {
     "source": Lead.HandoffSource,
     "operation": Delivery.Operation,

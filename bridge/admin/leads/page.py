@@ -31,6 +31,8 @@ from leads.explanation import why_not
 from leads.models import Event, Lead, Meeting
 from leads.rulebook import rulebook
 
+# A person who moved the lead is named instead.
+AUTOMATIC = (Lead.Actor.BRIDGE, Lead.Actor.AGENT, Lead.Actor.LEAD)
 STATE_TONES = {
     Card.State.IN_SYNC: "success",
     Card.State.SHOWN: "info",
@@ -97,6 +99,7 @@ def header(request: HttpRequest, lead: Lead, talk: conversation.Page) -> dict[st
         "state_tone": STATE_TONES[Card.State(card.state)] if card else "neutral",
         "card_url": _card_url(card),
         "moved": _moved(lead),
+        "moved_why": lead.decision_reason if lead.stage_set_by in AUTOMATIC else "",
         "enrollments": list(
             lead.enrollments.filter(state=Enrollment.State.WAITING).select_related("sequence").order_by("next_at")
         ),

@@ -163,10 +163,11 @@ def _agent(lead: Lead, show: str, before: datetime | None) -> Iterator[Entry]:
             at=row.created_at,
             icon="campaign",
             kind=_("told to the agent"),
-            title=f"{row.type}: {row.get_state_display()}",
+            title=f"{event_words.AGENT_EVENTS.get(row.type, row.type)}: {row.get_state_display()}",
             actor=str(Lead.Actor.BRIDGE.label),
             facts=more,
             raw=_json(row.data),
+            support=[(_("type"), row.type)],
             tone=tones.get(AgentEvent.State(row.state), "neutral"),
             key=(1, str(row.pk)),
         )

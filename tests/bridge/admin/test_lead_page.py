@@ -418,3 +418,36 @@ def test_the_head_of_the_page_is_answered_alone(staff, lead):
     assert str(lead) in head
     assert 'name="csrfmiddlewaretoken"' in head
     assert staff.get(reverse("admin:leads_lead_header", args=[uuid4()])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("by", "is_told"), [(Lead.Actor.BRIDGE, True), (Lead.Actor.AGENT, True), (Lead.Actor.STAFF, False)]
+)
+def test_the_first_thing_told_of_an_automatic_move_is_why(staff, full, by, is_told):
+    Lead.objects.filter(pk=full.pk).update(stage_set_by=by, decision_reason="qualification_score 82 >= 70")
+
+    head = staff.get(reverse("admin:leads_lead_header", args=[full.pk])).content.decode()
+
+    assert ('<a class="kb-link" href="#why">score 82, minimum 70</a>' in head) is is_told
+
+
+def test_what_is_asked_for_first_stands_first(staff, full):
+    def order():
+        return [button.do for button in opened(staff, full).context["buttons"]]
+
+    assert order()[:2] == ["pause", "move"]
+    handoff.pause(
+        full, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="quer uma pessoa", now=timezone.now()
+    )
+    assert order()[0] == "resume"
+    Card.objects.filter(lead=full).update(state=Card.State.DEAD)
+    assert set(order()[:2]) == {"resume", "send"}
+
+
+def test_what_the_agent_was_told_is_said_in_words(staff, full):
+    AgentEvent.objects.create(lead=full, type="agent.paused", data={}, created_at=timezone.now(), due_at=timezone.now())
+
+    [entry] = opened(staff, full, "?show=agent").context["timeline"].entries
+
+    assert entry.title == "a person has the lead: due"
+    assert ("type", "agent.paused") in entry.support

@@ -10,7 +10,7 @@ import time_machine
 from django.utils import timezone, translation
 
 from bridge.admin import moments_shown
-from bridge.templatetags.overview import ago, soon
+from bridge.templatetags.overview import ago, day, soon
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 # A Wednesday.
@@ -65,3 +65,16 @@ def test_whoever_points_at_it_reads_the_whole_date():
         assert 'title="11/03/2026 09:25:00"' in moments_shown.cell(NOW - timedelta(minutes=5))
         assert ">há 5 min<" in moments_shown.cell(NOW - timedelta(minutes=5))
     assert moments_shown.cell(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Wednesday, 11 March 2026"),
+        ("pt-br", "Quarta, 11 de março de 2026"),
+        ("es", "Miércoles, 11 de marzo de 2026"),
+    ],
+)
+def test_a_day_is_written_as_its_language_writes_it(language, said):
+    with translation.override(language):
+        assert day(NOW) == said

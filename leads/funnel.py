@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Sum
 
 from leads.models import Lead, Pipeline, Stage, Stay
 
-# What "lately" is: long enough for most leads to reach the end of the way, short enough to notice a change.
+# What "lately" is: long enough for most leads to reach the end of the way, short enough to notice a change. Whole days,
+# today among them, so that it counts what the results count.
 LATELY = timedelta(days=30)
 
 
@@ -43,7 +45,9 @@ class Place:
 
 def lately(pipeline: Pipeline, *, now: datetime) -> Lately:
     """Return what the last weeks saw. Four queries, each answered by an index alone."""
-    since = now - LATELY
+    zone = ZoneInfo(pipeline.time_zone)
+    first = now.astimezone(zone).date() - LATELY + timedelta(days=1)
+    since = datetime.combine(first, time.min, zone)
     ids = list(pipeline.stages.values_list("pk", flat=True))
     stays = Stay.objects.filter(entered_at__gte=since, stage__in=ids)
     spent = ExpressionWrapper(F("left_at") - F("entered_at"), output_field=DurationField())

@@ -135,6 +135,9 @@ def _called(name: str, of: str, pipeline: Pipeline) -> str:
         return pipeline.stages.filter(key=of).values_list("name", flat=True).first() or of
     if name == "because":
         return told(of) if of else _("personal data erased")
+    if name == "answered":
+        slug, _colon, step = of.rpartition(":")
+        return f"{_sequences(pipeline).get(slug, slug)}, {_('step %(step)s') % {'step': step}}"
     return of
 
 
@@ -159,14 +162,17 @@ def _period(request: HttpRequest, pipeline: Pipeline) -> Period:
 
 def _spans(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
     today = results.usual(pipeline, now=timezone.now()).last
-    spans = [Period(today - timedelta(days=days - 1), today, period.time_zone) for days in SPANS]
+    starts = {
+        _("this month"): today.replace(day=1),
+        **{_("%(days)s days") % {"days": days}: today - timedelta(days=days - 1) for days in SPANS},
+    }
     return [
         {
-            "days": one.days,
-            "asked": _asked(pipeline, one),
-            "is_shown": (one.first, one.last) == (period.first, period.last),
+            "label": label,
+            "asked": _asked(pipeline, Period(first, today, period.time_zone)),
+            "is_shown": (first, today) == (period.first, period.last),
         }
-        for one in spans
+        for label, first in starts.items()
     ]
 
 
@@ -186,7 +192,7 @@ def _told(pipeline: Pipeline, period: Period) -> dict[str, Any]:
         "replies_by_week": pictures.first_replies_by_week(pipeline, period) if period.days >= WEEKS_FROM_DAYS else [],
         "reasons": _doors("because", _shares(reasons, "reason"), "name", asked),
         "objections": _doors("objected", _shares(objections, "name"), "key", asked),
-        "followups": _steps(now["followups"], asked),
+        "followups": _steps(now["followups"], _sequences(pipeline) if now["followups"] else {}, asked),
         "chart": _chart(pipeline, period) if period.days <= MOST_DRAWN else None,
         **_pictures(pipeline, period),
         "nothing_yet": not any(now[name] for name in NAMED),
@@ -231,12 +237,23 @@ def _doors(name: str, rows: list[dict[str, Any]], of: str, asked: str) -> list[d
     return [{**row, "link": f"{page}?{asked}&{urlencode({'of': row[of]})}"} for row in rows]
 
 
-def _steps(rows: list[dict[str, Any]], asked: str) -> list[dict[str, Any]]:
+def _sequences(pipeline: Pipeline) -> dict[str, str]:
+    """Return what the sequences are called to people, by what the API calls them."""
+    return dict(pipeline.sequences.values_list("slug", "name"))
+
+
+def _steps(rows: list[dict[str, Any]], names: dict[str, str], asked: str) -> list[dict[str, Any]]:
     """Return the steps with the share that answered each, the best of those often sent marked."""
     shares = [row["answered"] / row["sent"] for row in rows]
     best = max((share for share, row in zip(shares, rows, strict=True) if row["sent"] >= OFTEN_SENT), default=None)
     named = [
-        {**row, "of": f"{row['sequence']}:{row['step']}", "share": share, "is_best": share == best and len(rows) > 1}
+        {
+            **row,
+            "name": names.get(row["sequence"], row["sequence"]),
+            "of": f"{row['sequence']}:{row['step']}",
+            "share": share,
+            "is_best": share == best and len(rows) > 1,
+        }
         for row, share in zip(rows, shares, strict=True)
     ]
     return _doors("answered", named, "of", asked)

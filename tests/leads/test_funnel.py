@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -75,3 +76,13 @@ def test_the_funnel_costs_the_same_for_any_number_of_leads(pipeline, django_asse
         record(pipeline, f"+558199999000{number}", **QUALIFIED)
     with django_assert_num_queries(6):
         shown(pipeline, timezone.now())
+
+
+@pytest.mark.parametrize(("hours_before_midnight", "entered"), [(1, 0), (-1, 1)])
+def test_whole_days_count_as_the_results_count_them(pipeline, hours_before_midnight, entered):
+    record(pipeline)
+    now = timezone.now()
+    today = timezone.localtime(now, ZoneInfo(pipeline.time_zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = today - funnel.LATELY + timedelta(days=1)
+    Stay.objects.update(entered_at=first - timedelta(hours=hours_before_midnight))
+    assert shown(pipeline, now)[0].entered == entered

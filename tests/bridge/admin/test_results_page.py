@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from bridge.selectors.results import Period
 from followups.models import Attempt, Enrollment, Sequence
 from followups.sequence_versions import pin
 from leads import handoff
@@ -135,6 +137,9 @@ def test_a_step_leads_to_those_who_answered_it_and_the_best_is_marked(staff, pip
     first, second = page(staff).context["followups"]
     assert (behind(staff, first), behind(staff, second)) == ({"Lead 0"}, {"Lead 12", "Lead 13"})
     assert (first["is_best"], second["is_best"]) == (False, True)
+    # By the name that people gave it, on the page and above its leads.
+    assert first["name"] == sequence.name != sequence.slug
+    assert f"{sequence.name}, step 1" in page(staff, first["link"]).content.decode()
 
 
 @pytest.mark.parametrize("of", ["", "x", "'", "reengagement:99999999999", "a:²", "\0", "x" * 3000])
@@ -152,3 +157,17 @@ def test_whoever_answered_after_a_handover_stands_there_by_name(staff, pipeline)
     [row] = page(staff).context["by_person"]
     assert (row["name"], row["count"]) == ("Ana Ribeiro", 1)
     assert timedelta(minutes=29) < row["p50"] < timedelta(minutes=31)
+
+
+def test_the_leads_behind_a_number_stand_there_with_what_they_are_worth(staff, pipeline):
+    record(pipeline, "+5581999990002", name="Ana Prado", bill_value=4500, **QUALIFIED)
+    [link] = [one["link"] for one in page(staff).context["figures"] if one["name"] == "qualified"]
+    assert "R$" in page(staff, link).content.decode()
+
+
+def test_this_month_is_asked_for_by_one_press(staff, pipeline):
+    today = timezone.localtime(timezone.now(), ZoneInfo(pipeline.time_zone)).date()
+    month = page(staff).context["spans"][0]
+    shown = page(staff, f"{PAGE}?{month['asked']}").context
+    assert shown["period"] == Period(today.replace(day=1), today, pipeline.time_zone)
+    assert shown["spans"][0]["is_shown"]

@@ -52,6 +52,10 @@ INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u
 # What a line says of one thing; a message of 60 KB that stands in an exception helps nobody.
 LONGEST_VALUE = 2_000
 LONGEST_TRACEBACK = 20_000
+# Where PostgreSQL says more of an error, it quotes the row: all that a lead told may stand in it.
+OF_THE_ROW = re.compile(
+    r"(DETAIL:\s+)(?!Process \d)(?:(?!\n(?:HINT|CONTEXT|LINE|Traceback|The above|During)\b|\n\n)[\s\S])++"
+)
 # Ids of ours and of Kommo: a row of digits in them is no phone, and shortened they would find nothing.
 IDS = frozenset({"timestamp", "correlation_id", "request_id", "lead", "worker"})
 
@@ -80,6 +84,7 @@ def _digits(found: re.Match[str]) -> str:
 def tidy(text: str, longest: int = LONGEST_VALUE) -> str:
     """Return a text without what is personal or secret in it, and without the middle of what is very long."""
     text = shortened(text, longest)
+    text = OF_THE_ROW.sub(r"\1…", text)
     text = ODD_SECRET_PATH.sub(r"\1/[secret]", SECRET_PATH.sub(r"\1[secret]", text))
     return INVISIBLE.sub("\ufffd", shorten_phone(EMAIL.sub(r"…@\1", text)))
 

@@ -305,6 +305,8 @@ RUNS = [
     "/webhooks",
     "webhooks/kommo/",
     "%2f",
+    "DETAIL: ",
+    "DETAIL:\n",
     " ",
     "\\",
     '"',
@@ -347,3 +349,24 @@ def cost(text: str) -> float:
     started = time.thread_time()
     logs.tidy(text, longest=len(text))
     return max(time.thread_time() - started, 0.000_05)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'null value in column "x" violates not-null constraint\nDETAIL:  Failing row contains (1, Zulmira, 900, {}).',
+        "duplicate key\nDETAIL:  Key (name)=(Zulmira\nXavantina) already exists.\nCONTEXT:  SQL statement",
+        "duplicate key DETAIL: Key (name)=(Zulmira) already exists.",
+        "IntegrityError\nDETAIL:  Key (name)=(Zulmira) exists.\n\nThe above exception was a cause\nTraceback: kept",
+    ],
+)
+def test_of_a_row_that_the_database_quotes_nothing_is_logged(said):
+    tidied = logs.tidy(said)
+    assert "Zulmira" not in tidied and "Xavantina" not in tidied
+    assert tidied.startswith(said[:9])
+    assert ("kept" in said) == ("kept" in tidied) and ("CONTEXT" in said) == ("CONTEXT" in tidied)
+
+
+def test_who_waits_for_whom_in_a_deadlock_is_logged():
+    said = "deadlock detected DETAIL: Process 7 waits for ShareLock on transaction 50; blocked by process 8."
+    assert logs.tidy(said) == said

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
@@ -71,9 +72,12 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     # Of a person who asked to be forgotten there is no more news to tell.
     AgentEvent.objects.filter(lead=lead, state=AgentEvent.State.DUE).delete()
     traces = Traces.of(lead, cards, names) | Traces.of_joined([lead.pk])
-    accounts = {card.account_id for card in cards}
+    every_account = set(Account.objects.values_list("pk", flat=True))
     # The card that a joined lead has left behind is of whichever account.
-    erased_from_webhooks.sweep(accounts or set(Account.objects.values_list("pk", flat=True)), traces)
+    accounts = {card.account_id for card in cards} or every_account
+    erased_from_webhooks.sweep(accounts, traces)
+    # To other accounts the person is known by number and name: what is theirs by an id here is somebody else's there.
+    erased_from_webhooks.sweep(every_account - accounts, replace(traces, leads=frozenset(), contacts=frozenset()))
     region = lead.pipeline.phone_region
     intakes.forget([lead.pk], traces.words, keys=_keys(lead), region=region)
     _forget_jobs(lead, names)

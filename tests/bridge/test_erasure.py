@@ -40,6 +40,7 @@ from bridge.accounts import connection as connections
 from bridge.admin.leads.undo_on_lead import SALT
 from bridge.api import api_keys
 from bridge.cards import ledger, nudge
+from bridge.configuration.account_from_environment import hash_secret
 from bridge.configuration.connecting import destination_for
 from bridge.delivery import contacts
 from bridge.erasing_here import MESSAGES, sweep_again
@@ -731,6 +732,40 @@ def test_who_is_called_as_many_others_takes_nothing_of_theirs_along(account, pip
     process_inbox(account.pk)
     erase(lead)
     assert b"Ana" in bytes(WebhookEvent.objects.get().body)
+
+
+def test_what_another_account_told_of_the_person_goes_too_and_nothing_of_whom_it_calls_by_the_same_number(
+    account, pipeline, maria
+):
+    other = Account.objects.create(name="other", base_url="https://other.kommo.com", webhook_secret="s")
+    other.webhook_secret_hash = hash_secret("s")
+    other.save()
+    kommo_id, contact_id = maria.card.kommo_lead_id, maria.card.kommo_contact_id
+    told = [
+        # She, as the other company knows her.
+        hook_of_contact(555_001, "Maria Souza de lá", MARIA),
+        hook_of_lead(555_002, "Maria Souza"),
+        # Others, whom that account gave the very numbers of her lead and her contact here.
+        hook_of_lead(kommo_id, "Outra Cliente"),
+        hook_of_contact(contact_id, "Outra Cliente", "+5511955554444"),
+    ]
+    for body in told:
+        assert (
+            Client().post("/webhooks/kommo/s/", body, content_type="application/x-www-form-urlencoded").status_code
+            == 200
+        )
+    events = list(WebhookEvent.objects.filter(account=other).order_by("pk"))
+    for event in events[:3]:
+        for item in parsing.parse(bytes(event.body)).items:
+            kept = {"entity": item.entity, "action": item.action, "kommo_id": item.kommo_id, "data": item.data}
+            WebhookItem.objects.create(event=event, **kept)
+
+    erase(maria)
+
+    assert left((*MARIAS, "de lá")) == []
+    bodies = [bytes(event.body) for event in WebhookEvent.objects.filter(account=other).order_by("pk")]
+    assert [b"Outra" in body for body in bodies] == [False, False, True, True]
+    assert "Outra" in str(WebhookItem.objects.get(event=events[2]).data)
 
 
 def test_of_a_short_name_nothing_is_left_in_what_troubles_were_told_by(account, pipeline):

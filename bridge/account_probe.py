@@ -65,7 +65,7 @@ class Probe:
     account: Account
     client: KommoClient
     create_fields: bool = False
-    tell: Callable[[str], None] = lambda said: None
+    tell: Callable[[str], None] = lambda line: None
     findings: list[Finding] = field(default_factory=list)
     learnt: dict[str, Any] = field(default_factory=dict)
 
@@ -116,16 +116,20 @@ class Probe:
 
     def _fields(self) -> dict[str, int]:
         """Return a field of each type there is; with `create_fields` those that are missing are made."""
-        found = {one["type"]: one["id"] for one in reversed(self.catalogue.lead_fields) if one["type"] in TYPES}
+        found = {
+            lead_field["type"]: lead_field["id"]
+            for lead_field in reversed(self.catalogue.lead_fields)
+            if lead_field["type"] in TYPES
+        }
         missing = [type_ for type_ in TYPES if type_ not in found]
         if missing and self.create_fields:
             bodies = [{"name": f"{NAME} ({type_})", "type": type_} for type_ in missing]
-            found |= {one.type: one.id for one in self.client.create_custom_fields("leads", bodies)}
+            found |= {created.type: created.id for created in self.client.create_custom_fields("leads", bodies)}
         return found
 
     def _make_lead(self) -> None:
         """Make the lead, closed, with two tags: a complex create may keep the first only."""
-        pipeline = next((one for one in self.catalogue.pipelines if not one["is_archive"]), None)
+        pipeline = next((candidate for candidate in self.catalogue.pipelines if not candidate["is_archive"]), None)
         if pipeline is None:
             raise ProbeError("the account has no pipeline")
         body = {
@@ -164,9 +168,9 @@ class Probe:
     def _closed(self) -> None:
         found = self.client.ask("GET", f"/api/v4/leads/{self.lead_id}")[1]
         status = found.get("status_id") if isinstance(found, dict) else None
-        said = "closed" if status == LOST_STATUS_ID else "not shown to us" if status is None else "open"
-        self._note("a lead that is made closed", "closed", said, said == "closed")
-        if said == "open":
+        standing = "closed" if status == LOST_STATUS_ID else "not shown to us" if status is None else "open"
+        self._note("a lead that is made closed", "closed", standing, standing == "closed")
+        if standing == "open":
             self._close(self.lead_id)
 
     def _author(self) -> None:
@@ -178,8 +182,8 @@ class Probe:
         self._note("`updated_by` of our own write", "our user", found, found == "user")
 
     def _tags(self) -> None:
-        held = set(self.client.lead(self.lead_id).tags)
-        keeps_one = "bridge_probe_2" not in held
+        tags = set(self.client.lead(self.lead_id).tags)
+        keeps_one = "bridge_probe_2" not in tags
         self.learnt[Trait.FIRST_TAG_ONLY] = keeps_one
         self._note("two tags with a complex create", "both", "the first" if keeps_one else "both", not keeps_one)
         self._write(tags_to_add=[{"name": "Bridge_Probe"}])
@@ -192,9 +196,9 @@ class Probe:
         noon = datetime.combine(timezone.now().date() + timedelta(days=30), datetime.min.time(), zone).replace(hour=12)
         if self._asks("date", "a `date` at noon", "midnight of its day in the account's zone"):
             self._write_field("date", noon.isoformat())
-            held = datetime.fromtimestamp(int(self._held("date") or 0), UTC).astimezone(zone)
-            is_midnight = held == noon.replace(hour=0)
-            found = "midnight of its day" if is_midnight else "as sent" if held == noon else "another moment"
+            moment = datetime.fromtimestamp(int(self._held("date") or 0), UTC).astimezone(zone)
+            is_midnight = moment == noon.replace(hour=0)
+            found = "midnight of its day" if is_midnight else "as sent" if moment == noon else "another moment"
             self.learnt[Trait.DATES] = "midnight" if is_midnight else "as_sent"
             self._note("a `date` at noon", "midnight of its day in the account's zone", found, is_midnight)
         if self._asks("date_time", "a `date_time`", "as sent"):
@@ -234,16 +238,18 @@ class Probe:
     def _boxes(self) -> None:
         if self._asks("checkbox", "a box set to no", "no"):
             self._write_field("checkbox", False)
-            held = self._held("checkbox")
-            self.learnt[Trait.EMPTY_BOX] = "empty" if held is None else "no"
-            self._note("a box set to no", "no", "empty" if held is None else "no", held is not None)
+            box = self._held("checkbox")
+            self.learnt[Trait.EMPTY_BOX] = "empty" if box is None else "no"
+            self._note("a box set to no", "no", "empty" if box is None else "no", box is not None)
 
     def _numbers(self) -> None:
         if self._asks("numeric", "a number", "read as text"):
             self._write_field("numeric", "1234.5")
-            held = self._held("numeric")
-            said = "read as text" if held == "1234.5" else "read as a number" if held == 1234.5 else "another value"
-            self._note("a number", "read as text", said, said == "read as text")
+            number = self._held("numeric")
+            how_read = (
+                "read as text" if number == "1234.5" else "read as a number" if number == 1234.5 else "another value"
+            )
+            self._note("a number", "read as text", how_read, how_read == "read as text")
 
     def _links(self) -> None:
         if self._asks("url", "a link without https://", "taken"):
@@ -267,13 +273,13 @@ class Probe:
         ends = not (isinstance(data, dict) and data.get("_links", {}).get("next"))
         self._note("a next page after the last", "none", "none" if ends else "named", ends)
         rows = data.get("_embedded", {}).get("leads", []) if isinstance(data, dict) else []
-        odd = sum(one.get("id") != self.lead_id or not isinstance(one.get("price"), int) for one in rows)
+        odd = sum(row.get("id") != self.lead_id or not isinstance(row.get("price"), int) for row in rows)
         self._note("rows that nobody asked for", "none", str(odd) if odd else "none", not odd)
-        told = any("price_with_minor_units" in one for one in rows)
-        self._note("minor units of prices", "told", "told" if told else "not told", told)
+        in_minor_units = any("price_with_minor_units" in row for row in rows)
+        self._note("minor units of prices", "told", "told" if in_minor_units else "not told", in_minor_units)
         _, trash = self.client.ask("GET", "/api/v4/leads", query=[("with", "only_deleted"), ("limit", "250")])
         deleted = trash.get("_embedded", {}).get("leads", []) if isinstance(trash, dict) else []
-        honest = all(one.get("is_deleted") for one in deleted if isinstance(one.get("price"), int | None))
+        honest = all(row.get("is_deleted") for row in deleted if isinstance(row.get("price"), int | None))
         found = "ignored" if not honest else f"{'many' if len(deleted) >= MANY_IDS else len(deleted)} in the trash"
         self._note("`with=only_deleted`", "deleted leads alone", found, honest)
 
@@ -310,8 +316,8 @@ class Probe:
 
     def _rights(self) -> None:
         scopes = token_expiry.claims(self.account.access_token).get("scopes")
-        told = ", ".join(map(str, scopes)) if isinstance(scopes, list) else "not told"
-        self._note("scopes of the token", "crm", told, not isinstance(scopes, list) or "crm" in scopes)
+        scopes_told = ", ".join(map(str, scopes)) if isinstance(scopes, list) else "not told"
+        self._note("scopes of the token", "crm", scopes_told, not isinstance(scopes, list) or "crm" in scopes)
         for asked, path in (
             ("users", "/api/v4/users"),
             ("loss reasons", "/api/v4/leads/loss_reasons"),
@@ -323,8 +329,12 @@ class Probe:
             status, _ = self.client.ask("GET", path, query=[("limit", "1")])
             self._note(f"reading {asked}", "answered", "answered" if status < 300 else str(status), status < 300)
         self._users()
-        kinds = [one.get("enums") or () for one in self.catalogue.contact_fields if one.get("code") == "PHONE"]
-        has = any(str(one["value"]).upper() == "MOB" for enums in kinds for one in enums)
+        kinds = [
+            contact_field.get("enums") or ()
+            for contact_field in self.catalogue.contact_fields
+            if contact_field.get("code") == "PHONE"
+        ]
+        has = any(str(enum["value"]).upper() == "MOB" for enums in kinds for enum in enums)
         self._note("the phone kind MOB", "there", "there" if has else "missing", has)
         if self.account.webhook_destination:
             webhook_subscription.subscribe(self.account, self.client, self.account.webhook_destination)
@@ -339,11 +349,14 @@ class Probe:
         if status == 200:
             user = UserReply.read(found)
             lacks = [] if user.is_admin else ["administrator", *user.denied]
-            said = f"not {', '.join(lacks)}" if lacks else "all"
+            summary = f"not {', '.join(lacks)}" if lacks else "all"
         else:
-            said = str(status)
-        self._note("rights of our user", "all", said, said == "all")
-        other = next((one["id"] for one in self.catalogue.users if one["id"] != self.account.kommo_user_id), None)
+            summary = str(status)
+        self._note("rights of our user", "all", summary, summary == "all")
+        other = next(
+            (colleague["id"] for colleague in self.catalogue.users if colleague["id"] != self.account.kommo_user_id),
+            None,
+        )
         if other is not None:
             with self.client.in_the_name_of(other):
                 status, _ = self.client.ask("GET", "/api/v4/account")
@@ -364,8 +377,8 @@ class Probe:
 
 def table(findings: list[Finding]) -> Iterator[str]:
     """Yield the lines of the table, its columns as wide as they need to be."""
-    rows = [("asked", "expected", "found"), *((one.asked, one.expected, one.found) for one in findings)]
+    rows = [("asked", "expected", "found"), *((finding.asked, finding.expected, finding.found) for finding in findings)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     marks = {None: " ", True: "✓", False: "≠"}
-    for row, mark in zip(rows, [" ", *(marks[one.is_as_expected] for one in findings)], strict=True):
+    for row, mark in zip(rows, [" ", *(marks[finding.is_as_expected] for finding in findings)], strict=True):
         yield f"{mark} " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -50,8 +50,8 @@ def comparison(account: Account) -> str:
     if account.compared_at is not None:
         return f"through; last compared {_moment(account.compared_at)}"
     found = account.first_comparison
-    held = outbox.held_back(account).count()
-    waits = f"; {held:,} new cards wait for it" if held else ""
+    held_back = outbox.held_back(account).count()
+    waits = f"; {held_back:,} new cards wait for it" if held_back else ""
     if account.comparing_since is None:
         return f"not begun: a worker begins it, or manage.py kommo_connect --wait{waits}"
     return f"under way since {_moment(account.comparing_since)}, {found.get('read', 0):,} leads read{waits}"
@@ -73,7 +73,7 @@ def waiting(account: Account, *, now: datetime) -> str:
     if many.is_many and many.takes is not None:
         parts.append(f"{many.a_second:,.0f} leave a second: done {_moment(now + many.takes)}")
     words = {"shown": "only shown (shadow)", "blocked": "blocked", "dead": "refused for good"}
-    parts += [f"{stuck[name]:,} {said}" for name, said in words.items() if stuck[name]]
+    parts += [f"{stuck[name]:,} {noun}" for name, noun in words.items() if stuck[name]]
     return "; ".join(parts)
 
 

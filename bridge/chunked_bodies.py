@@ -40,8 +40,8 @@ class WholeBodies:
 
 
 def _length(environ: Environ) -> int:
-    said = environ.get("CONTENT_LENGTH") or ""
-    return int(said) if said.isdecimal() else 0
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else 0
 
 
 def _refuse(start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -42,8 +42,8 @@ REMEDIES: tuple[tuple[str, str], ...] = (
 
 def remedy(error: Exception) -> str:
     """Return what to do about an error of the database, in English."""
-    said = str(error)
-    return next((what for words, what in REMEDIES if re.search(words, said, re.IGNORECASE | re.DOTALL)), OTHERWISE)
+    message = str(error)
+    return next((what for words, what in REMEDIES if re.search(words, message, re.IGNORECASE | re.DOTALL)), OTHERWISE)
 
 
 def first_line(error: Exception) -> str:

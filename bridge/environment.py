@@ -108,9 +108,9 @@ class Environment:
 
     def emails(self, name: str) -> list[str]:
         given = self.names(name)
-        for one in given:
-            if not _is_email(one):
-                raise _refused(name, one, "e-mail addresses with a comma between them", "nobody")
+        for address in given:
+            if not _is_email(address):
+                raise _refused(name, address, "e-mail addresses with a comma between them", "nobody")
         return given
 
     def sender(self, name: str, default: str) -> str:
@@ -171,7 +171,7 @@ class Environment:
 
     def origins(self, name: str) -> list[str]:
         """Return origins as browsers send them; a slash behind one is none of it."""
-        given = [one.removesuffix("/") for one in self.names(name)]
+        given = [address.removesuffix("/") for address in self.names(name)]
         for origin in given:
             parts = _parts(origin)
             named = parts is not None and HOST.fullmatch((parts.hostname or "").removeprefix("*"))

@@ -134,13 +134,13 @@ def _keys(lead: Lead) -> set[str]:
 def _names(lead: Lead, cards: Iterable[Card]) -> set[str]:
     """Return how the person was called so far, here and in Kommo."""
     names = {lead.name}
-    told = lead.events.filter(kind=Event.Kind.INTERACTION).values_list("data__changed__name", flat=True)
-    names |= {name for name in told.distinct() if isinstance(name, str)}
+    told_names = lead.events.filter(kind=Event.Kind.INTERACTION).values_list("data__changed__name", flat=True)
+    names |= {name for name in told_names.distinct() if isinstance(name, str)}
     edits = lead.events.filter(kind=Event.Kind.STAFF_EDIT).values_list("data__name", flat=True)
     names |= {name for edit in edits if isinstance(edit, dict) for name in edit.values() if isinstance(name, str)}
     for card in cards:
-        held = (card.observed, card.agreed, card.in_doubt, card.observed_contact)
-        names |= {one["name"] for one in held if isinstance(one.get("name"), str)}
+        snapshots = (card.observed, card.agreed, card.in_doubt, card.observed_contact)
+        names |= {snapshot["name"] for snapshot in snapshots if isinstance(snapshot.get("name"), str)}
         names |= {name for name in card.observed_contact.get("sent", ()) if isinstance(name, str)}
     return names - {""}
 
@@ -164,8 +164,8 @@ def _empty_rows(lead_ids: Collection[UUID]) -> None:
     # What is on its way finds nothing to say any more.
     Outgoing.objects.filter(lead__in=lead_ids).update(reason="", tried=[], changes=[])
     Drift.objects.filter(card__lead__in=lead_ids).delete()
-    said = Attempt.objects.filter(enrollment__lead__in=lead_ids).exclude(text="", reason="", instruction="")
-    said.update(text="", reason="", instruction="")
+    attempts = Attempt.objects.filter(enrollment__lead__in=lead_ids).exclude(text="", reason="", instruction="")
+    attempts.update(text="", reason="", instruction="")
     Enrollment.objects.filter(lead__in=lead_ids).exclude(state=Enrollment.State.WAITING).update(
         reason="", next_reason=""
     )
@@ -180,7 +180,7 @@ def _ways_out_to(lead: Lead) -> set[str]:
     """Return the slugs of the ways by which anything was said to them, or was to be."""
     slugs: set[str] = set()
     for slug, tried in Outgoing.objects.filter(lead=lead).values_list("channel__slug", "tried"):
-        slugs |= {slug or "", *(one.get("channel", "") for one in tried)}
+        slugs |= {slug or "", *(attempt.get("channel", "") for attempt in tried)}
     return slugs
 
 
@@ -213,8 +213,8 @@ def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) ->
 def _unname(line: LogEntry, words: Collection[str]) -> None:
     """What was done, and by whom, stays; to whom, the id says where there is one."""
     line.object_repr = line.object_id or "–"
-    said = unquote_plus(line.change_message).casefold()
-    if any(word.casefold() in said for word in words):
+    message = unquote_plus(line.change_message).casefold()
+    if any(word.casefold() in message for word in words):
         line.change_message = ""
     line.save(update_fields=["object_repr", "change_message"])
 
@@ -231,7 +231,9 @@ def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
 
 def _words(lead: Lead, names: Collection[str]) -> set[str]:
     """Return what tells of the person in a text: names that are no common words, and addresses."""
-    reached = {one["value"].partition("@lid")[0].lstrip("+") for one in lead.addresses if one["kind"] in TELLING}
+    reached = {
+        address["value"].partition("@lid")[0].lstrip("+") for address in lead.addresses if address["kind"] in TELLING
+    }
     return {*filter(erased_from_webhooks.is_telling, names), lead.email, *reached} - {""}
 
 
@@ -266,8 +268,8 @@ def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:
             else:
                 rows.filter(pk__in=quoting).update(**{column: UNNAMED})
     for session in Session.objects.iterator():
-        said = session.get_decoded()
-        if any(word in str(said.get(MESSAGES, "")) for word in {*names, *words, UNDO}):
-            del said[MESSAGES]
-            session.session_data = Session.objects.encode(said)
+        session_data = session.get_decoded()
+        if any(word in str(session_data.get(MESSAGES, "")) for word in {*names, *words, UNDO}):
+            del session_data[MESSAGES]
+            session.session_data = Session.objects.encode(session_data)
             session.save(update_fields=["session_data"])

@@ -83,10 +83,10 @@ def _stages(cards: object, catalogue: Catalogue | None) -> list[tuple[str, int]]
     for pipeline_id, status_id, number in places.order_by():
         standing[pipeline_id, status_id] += number
     rows: list[tuple[str, int]] = []
-    for one in catalogue.pipelines if catalogue else ():
-        for status in one["statuses"]:
-            if number := standing.pop((one["id"], status["id"]), 0):
-                rows.append((f"{one['name']} / {status['name']}", number))
+    for pipeline in catalogue.pipelines if catalogue else ():
+        for status in pipeline["statuses"]:
+            if number := standing.pop((pipeline["id"], status["id"]), 0):
+                rows.append((f"{pipeline['name']} / {status['name']}", number))
     return rows + [(f"pipeline {place[0]} / stage {place[1]}", number) for place, number in standing.items()]
 
 
@@ -103,16 +103,16 @@ def _plan(account: Account, catalogue: Catalogue | None, found: Found) -> None:
     rows = waiting.select_related("lead__pipeline", "lead__stage").prefetch_related("lead__objections").order_by("pk")
     for card in rows[:PLANNED]:
         wanted = desired(card, rulebook(card.lead.pipeline), account, catalogue)
-        one = plan(wanted, Observed(card.kommo_lead_id, card.observed, card.in_doubt))
-        if one.is_empty:
+        planned = plan(wanted, Observed(card.kommo_lead_id, card.observed, card.in_doubt))
+        if planned.is_empty:
             continue
-        if one.operation is Operation.CREATE:
+        if planned.operation is Operation.CREATE:
             found.would_create += 1
         else:
             found.would_change += 1
         if len(found.would_write) < NAMED:
             number = f"lead {card.kommo_lead_id}" if card.kommo_lead_id else "a new card"
-            found.would_write.append(f"{number} ({card.lead}): {', '.join(sorted(one.effect))}")
+            found.would_write.append(f"{number} ({card.lead}): {', '.join(sorted(planned.effect))}")
 
 
 def lines(found: Found) -> Iterator[str]:

@@ -140,7 +140,7 @@ class NoLongParts(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(_without_long_parts(one) for one in record.args)
+            record.args = tuple(_without_long_parts(argument) for argument in record.args)
         return True
 
 

@@ -87,10 +87,10 @@ def families() -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
             counter.add_metric(values.split("\n") if labels else [], value)
         yield counter
     for name, (text, bounds) in HISTOGRAMS.items():
-        held = totals.get(name, {})
-        buckets = [(str(bound), held.get(f"le\n{bound}", 0.0)) for bound in (*bounds, "+Inf")]
+        counted = totals.get(name, {})
+        buckets = [(str(bound), counted.get(f"le\n{bound}", 0.0)) for bound in (*bounds, "+Inf")]
         histogram = HistogramMetricFamily(name, text)
-        histogram.add_metric([], buckets=buckets, sum_value=held.get("sum", 0.0))
+        histogram.add_metric([], buckets=buckets, sum_value=counted.get("sum", 0.0))
         yield histogram
 
 

@@ -24,11 +24,11 @@ def currency_of(pipeline: Pipeline) -> str:
 
 def learn(pipelines: Iterable[Pipeline]) -> None:
     """Look up the currencies of several pipelines, for `currency_of` to know. One query."""
-    of = {one.pk: one for one in pipelines}
+    of = {known_pipeline.pk: known_pipeline for known_pipeline in pipelines}
     rows = AccountPipeline.objects.filter(pipeline__in=list(of)).values_list("pipeline_id", "account__currency")
-    told = dict(rows)
+    known = dict(rows)
     for pk, pipeline in of.items():
-        pipeline.__dict__[KEPT] = told.get(pk) or money.of_region(pipeline.phone_region)
+        pipeline.__dict__[KEPT] = known.get(pk) or money.of_region(pipeline.phone_region)
 
 
 def written(amount: Decimal, pipeline: Pipeline, *, with_cents: bool | None = None) -> str:

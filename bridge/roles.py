@@ -54,10 +54,10 @@ PEOPLE = frozenset({"auth.user", "auth.group", "admin.logentry", "axes.accessatt
 
 def permissions(role: str) -> frozenset[str]:
     """Return what a role may do, as `app.codename`."""
-    held: set[str] = set()
+    codenames: set[str] = set()
     for each in ROLES[: ROLES.index(role) + 1]:
-        held |= set(_own(each))
-    return frozenset(held)
+        codenames |= set(_own(each))
+    return frozenset(codenames)
 
 
 def _own(role: str) -> Iterator[str]:
@@ -102,5 +102,5 @@ def role_of(user: Any) -> str:
     """Return the highest shipped role of a member of staff, or an empty text."""
     if user.is_superuser:
         return ADMINISTRATOR
-    held = set(user.groups.values_list("name", flat=True))
-    return next((role for role in reversed(ROLES) if role in held), "")
+    group_names = set(user.groups.values_list("name", flat=True))
+    return next((role for role in reversed(ROLES) if role in group_names), "")

@@ -82,11 +82,11 @@ def compare(account: Account, *, values_of: int | None = VALUES_OF) -> Report:
     hands = _hands(account, account.shadow_since)
     places = _places(account)
     for card in _cards(account, list(hands)):
-        one = hands[card.lead_id]
+        hand = hands[card.lead_id]
         place = places.get((card.observed.get("pipeline_id"), card.observed.get("status_id")), "other")
-        verdict = _verdict(one, place if card.kommo_lead_id else "")
+        verdict = _verdict(hand, place if card.kommo_lead_id else "")
         report.counts[verdict] += 1
-        row = Row(verdict, card.kommo_lead_id, card.lead_id, named(card.lead), one.ours, one.reason, one.theirs)
+        row = Row(verdict, card.kommo_lead_id, card.lead_id, named(card.lead), hand.ours, hand.reason, hand.theirs)
         report.rows.append(row)
     order = list(Verdict)
     report.rows.sort(key=lambda row: (row.verdict is Verdict.AGREE, order.index(row.verdict), row.kommo_id or 0))
@@ -94,8 +94,8 @@ def compare(account: Account, *, values_of: int | None = VALUES_OF) -> Report:
     _compare_values(report, account, account.shadow_since.replace(microsecond=0), values_of)
     since = {"created_at__gte": account.shadow_since}
     report.would_create = Card.objects.filter(account=account, kommo_lead_id=None, state=Card.State.SHOWN).count()
-    said = Attempt.objects.filter(enrollment__lead__pipeline__account_link__account=account, **since)
-    report.would_say = said.filter(state=Attempt.State.WOULD_SEND).count()
+    attempts = Attempt.objects.filter(enrollment__lead__pipeline__account_link__account=account, **since)
+    report.would_say = attempts.filter(state=Attempt.State.WOULD_SEND).count()
     return report
 
 
@@ -130,8 +130,8 @@ def _hands(account: Account, since: datetime) -> dict[UUID, _Hands]:
         if kind == Event.Kind.STAFF_MOVE:
             hands.setdefault(lead_id, _Hands()).theirs = str(data.get("to", ""))
         elif actor == Lead.Actor.BRIDGE and data.get("rule") != BEGINNING and (target := _target(data)):
-            one = hands.setdefault(lead_id, _Hands())
-            one.ours, one.reason = target, reason
+            hand = hands.setdefault(lead_id, _Hands())
+            hand.ours, hand.reason = target, reason
     return hands
 
 

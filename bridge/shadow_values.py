@@ -64,7 +64,7 @@ def of_card(
 _Line = tuple[str, Verdict | None, str, str]
 
 
-def said(lead: Lead, attribute: str) -> Any:
+def last_said(lead: Lead, attribute: str) -> Any:
     """Return what the conversation said last of a thing; None for nothing, also where it took that back."""
     if attribute == "objections":
         return [objection.name for objection in lead.objections.all()] or None
@@ -77,7 +77,7 @@ def said(lead: Lead, attribute: str) -> Any:
 
 
 def _name(card: Card, account: Account, since: datetime) -> Iterator[_Line]:
-    ours = shown_name(str(said(card.lead, "name") or ""), form_of(account))
+    ours = shown_name(str(last_said(card.lead, "name") or ""), form_of(account))
     theirs = persons_name(card.observed.get("name") or "", card.kommo_lead_id or 0)
     agrees = custom_field_values.same_name(theirs, ours)
     yield "name", _verdict(bool(ours), bool(theirs), agrees, _is_theirs(card, "name", since)), ours, theirs
@@ -89,26 +89,26 @@ def _fields(
     for mapping in book.field_mappings:
         if mapping.kommo_field_id is None:
             continue
-        subject, value = f"field:{mapping.kommo_field_id}", said(card.lead, mapping.attribute)
+        subject, value = f"field:{mapping.kommo_field_id}", last_said(card.lead, mapping.attribute)
         took_back = value is None and was_taken_back(card.lead, mapping.attribute)
-        held = card.observed.get("fields", {}).get(str(mapping.kommo_field_id))
+        observed_value = card.observed.get("fields", {}).get(str(mapping.kommo_field_id))
         back = (mapping.attribute,) if took_back else ()
         facts = {mapping.attribute: value}
         wanted = wanted_fields([mapping], facts, catalogue, Gaps(), form_of(account), taken_back=back)
-        is_there = held not in (None, [])
+        is_there = observed_value not in (None, [])
         # No wish: nothing was said, or it cannot be said in Kommo's words, which the list of what is unbound tells.
-        agrees = bool(wanted) and wanted[0].agrees(held)
+        agrees = bool(wanted) and wanted[0].agrees(observed_value)
         verdict = _verdict(bool(wanted) and value is not None, is_there, agrees, _is_theirs(card, subject, since))
         if took_back and is_there:
             verdict = Verdict.DIFFER
-        yield subject, verdict, _words(value), _in_our_words(mapping, held, catalogue)
+        yield subject, verdict, _words(value), _in_our_words(mapping, observed_value, catalogue)
 
 
 def _families(card: Card, book: Rulebook, since: datetime) -> Iterator[_Line]:
     for rule in book.tag_rules:
-        value = said(card.lead, rule.attribute)
+        value = last_said(card.lead, rule.attribute)
         values = value if isinstance(value, list) else [] if value is None else [value]
-        ours = sorted({tag(rule.template, one) for one in values})
+        ours = sorted({tag(rule.template, part) for part in values})
         theirs = ownership.family(rule, card.observed.get("tags", ()))
         subject = f"tags:{rule.template}"
         is_theirs = _is_theirs(card, subject, since) or _is_theirs(card, "tags", since)
@@ -130,11 +130,11 @@ def _is_theirs(card: Card, subject: str, since: datetime) -> bool:
     return bool(entry and entry["by"] in ownership.THEIRS and datetime.fromisoformat(entry["at"]) >= since)
 
 
-def _in_our_words(mapping: FieldMapping, held: Any, catalogue: Catalogue | None) -> str:
+def _in_our_words(mapping: FieldMapping, kommo_value: Any, catalogue: Catalogue | None) -> str:
     try:
-        return _words(our_value(mapping, held, catalogue))
+        return _words(our_value(mapping, kommo_value, catalogue))
     except (ValueError, ArithmeticError):
-        return _words(held)
+        return _words(kommo_value)
 
 
 def _words(value: Any) -> str:

@@ -50,13 +50,15 @@ silenced_pipelines.ask(account_state.silent)
 may_speak.ask_tags(serving_tags.tags_of)
 address_owners.ask_elsewhere(people_on_cards.owners_of_contacts)
 channels.carried_by(ByTheirChannels())
-handoff_note_texts.in_words = reasons.told
+handoff_note_texts.in_words = reasons.in_words
 
 
 @receiver(announcements.leads_saved)
 def leads_saved(saved: list[Saved], now: datetime, **_: object) -> None:
-    shown = [one for one in saved if one.touches(SHOWN)]
-    if called := [one.lead.pk for one in saved if not one.created and one.changed and "phone" in one.changed]:
+    shown = [change for change in saved if change.touches(SHOWN)]
+    if called := [
+        change.lead.pk for change in saved if not change.created and change.changed and "phone" in change.changed
+    ]:
         # The contact that was made without a number gets it.
         Card.objects.filter(lead__in=called).update(contact_due_at=now)
     for account_id in outbox.mark_due(shown, now=now):

@@ -64,24 +64,26 @@ class _Statement:
 
         def mark(value: Any) -> Any:
             kind = next(kind for kind in _MARKS if isinstance(value, kind))
-            one = _MARKS[kind](len(places))
-            places[_adapted(one, connections[alias])] = len(places)
-            return one
+            placeholder = _MARKS[kind](len(places))
+            places[_adapted(placeholder, connections[alias])] = len(places)
+            return placeholder
 
         for name, value in values.items():
-            marked[name] = [mark(one) for one in value] if isinstance(value, (list, tuple)) else mark(value)
+            marked[name] = [mark(member) for member in value] if isinstance(value, (list, tuple)) else mark(value)
         sql, parameters, read = self._build_sql(alias, marked)
-        held = tuple(
-            (True, places[one]) if isinstance(one, (int, str, datetime, UUID)) and one in places else (False, one)
-            for one in parameters
+        bindings = tuple(
+            (True, places[parameter])
+            if isinstance(parameter, (int, str, datetime, UUID)) and parameter in places
+            else (False, parameter)
+            for parameter in parameters
         )
-        lost = set(places.values()) - {place for is_place, place in held if is_place}
+        lost = set(places.values()) - {place for is_place, place in bindings if is_place}
         if lost:
             # A look-up that changes its value (icontains, startswith) would look for the mark ever after.
             raise ValueError(f"values {sorted(lost)} of {sorted(values)} are not handed to the database as they are")
         if connections[alias].vendor == "sqlite":
-            sql, held = _with_literals(sql, held)
-        return _Compiled(sql, held, read)
+            sql, bindings = _with_literals(sql, bindings)
+        return _Compiled(sql, bindings, read)
 
     def _build_sql(self, alias: str, marked: dict[str, Any]) -> tuple[str, Sequence[Any], Callable[..., Any]]:
         raise NotImplementedError
@@ -97,29 +99,29 @@ class _Statement:
         flat: list[Any] = []
         for value in values.values():
             if isinstance(value, (list, tuple)):
-                flat += [_adapted(one, connection) for one in value]
+                flat += [_adapted(member, connection) for member in value]
             else:
                 flat.append(_adapted(value, connection))
-        return [flat[one] if is_place else one for is_place, one in compiled.parameters]
+        return [flat[parameter] if is_place else parameter for is_place, parameter in compiled.parameters]
 
 
-def _with_literals(sql: str, held: Sequence[tuple[bool, Any]]) -> tuple[str, tuple[tuple[bool, Any], ...]]:
+def _with_literals(sql: str, parameters: Sequence[tuple[bool, Any]]) -> tuple[str, tuple[tuple[bool, Any], ...]]:
     """Return SQL that has constant texts and whole numbers in itself, and the parameters that are left.
 
     SQLite takes an index with a condition only for a statement whose text has the condition: what is due was sorted
     anew for each batch of a backlog.
     """
-    left, constants = [], iter(held)
+    left, constants = [], iter(parameters)
 
     def in_place(found: re.Match[str]) -> str:
         if found[0] != "%s":
             return found[0]
-        is_place, value = one = next(constants)
+        is_place, value = parameter = next(constants)
         if not is_place and isinstance(value, str):
             return "'" + str(value).replace("'", "''").replace("%", "%%") + "'"
         if not is_place and type(value) is int:
             return str(value)
-        left.append(one)
+        left.append(parameter)
         return "%s"
 
     return re.sub("%[%s]", in_place, sql), tuple(left)
@@ -148,7 +150,9 @@ class Select(_Statement):
         sql, parameters = compiler.as_sql()
         converters = [
             (place, converter, expression)
-            for place, (found, expression) in compiler.get_converters([one[0] for one in compiler.select]).items()
+            for place, (found, expression) in compiler.get_converters(
+                [selected[0] for selected in compiler.select]
+            ).items()
             for converter in found
         ]
         make = _model_maker(compiler, alias, queryset) if queryset._iterable_class is ModelIterable else tuple
@@ -168,7 +172,7 @@ def _model_maker(compiler: Any, alias: str, queryset: Any) -> Callable[[Sequence
     info, select = compiler.klass_info, compiler.select
     model, places = info["model"], info["select_fields"]
     start, end = places[0], places[-1] + 1
-    names = [one[0].target.attname for one in select[start:end]]
+    names = [column[0].target.attname for column in select[start:end]]
     annotated = list(compiler.annotation_col_map.items())
     populators = cast(Any, get_related_populators)(info, select, alias, *_fetch_mode(queryset))
 
@@ -247,8 +251,8 @@ def insert_missing(rows: Sequence[models.Model], *, returning: str) -> set[Any]:
     if not rows:
         return set()
     field: Any = rows[0]._meta.get_field(returning)
-    told = _columns(connections[router.db_for_write(type(rows[0]))], [field])
-    with _inserted(rows, f" ON CONFLICT DO NOTHING RETURNING {told}") as cursor:
+    columns = _columns(connections[router.db_for_write(type(rows[0]))], [field])
+    with _inserted(rows, f" ON CONFLICT DO NOTHING RETURNING {columns}") as cursor:
         return {field.to_python(value) for (value,) in cursor.fetchall()}
 
 
@@ -262,9 +266,9 @@ def _inserted(rows: Sequence[models.Model], ending: str) -> Iterator[Any]:
     sql = f"INSERT INTO {_quoted(connection, model)} ({_columns(connection, fields)}) VALUES "
     sql += ", ".join([row] * len(rows)) + ending
     with connection.cursor() as cursor:
-        cursor.execute(sql, [value for one in rows for value in _values(one, fields, connection)])
-        for one in rows:
-            one._state.adding, one._state.db = False, alias
+        cursor.execute(sql, [value for instance in rows for value in _values(instance, fields, connection)])
+        for instance in rows:
+            instance._state.adding, instance._state.db = False, alias
         yield cursor
 
 
@@ -282,7 +286,7 @@ def update(rows: Iterable[models.Model], columns: Collection[str]) -> None:
     fields: list[Any] = [model._meta.get_field(name) for name in sorted(columns)]
     changes = ", ".join(f"{connection.ops.quote_name(field.column)} = %s" for field in fields)
     sql = f"UPDATE {_quoted(connection, model)} SET {changes} WHERE {connection.ops.quote_name(key.column)} = %s"
-    values = [[*_values(one, fields, connection), *_values(one, [key], connection)] for one in rows]
+    values = [[*_values(row, fields, connection), *_values(row, [key], connection)] for row in rows]
     with connection.cursor() as cursor:
         if len(values) == 1:
             cursor.execute(sql, values[0])

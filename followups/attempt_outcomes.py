@@ -11,8 +11,9 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from common.statements import insert, update
-from followups import enrollment, sequence_versions, stopping, unreachable_numbers
+from followups import sequence_versions, stopping, unreachable_numbers
 from followups.channels import Gone, Outcome, Result
+from followups.enrollment import advance
 from followups.models import Attempt, Enrollment
 from leads import optout
 from leads.models import Event, Lead
@@ -54,8 +55,8 @@ def record(done: Sequence[Done], *, now: datetime) -> None:
     list(leads.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     ids = [each.attempt.enrollment_id for each in done]
     fresh = {
-        one.pk: one
-        for one in Enrollment.objects.filter(pk__in=ids)
+        enrollment.pk: enrollment
+        for enrollment in Enrollment.objects.filter(pk__in=ids)
         .select_related("lead__pipeline", "lead__stage", "sequence", "version")
         .select_for_update(of=("self",))
     }
@@ -71,9 +72,9 @@ def record(done: Sequence[Done], *, now: datetime) -> None:
     transaction.on_commit(lambda: followups_sent.send(Attempt, outcomes=outcomes, lateness=latenesses))
 
 
-def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[Event]) -> None:
+def _settle(each: Done, enrollment: Enrollment, moved: list[Enrollment], events: list[Event]) -> None:
     attempt, result, at = each.attempt, each.result, each.at
-    if one.lead.erased_at:
+    if enrollment.lead.erased_at:
         # While it was under way: nothing is kept of what was said.
         result, attempt.text = replace(result, reason="", text=""), ""
     if result.outcome is Outcome.RETRY:
@@ -85,20 +86,20 @@ def _settle(each: Done, one: Enrollment, moved: list[Enrollment], events: list[E
         return
     attempt.end(Attempt.State(result.outcome), result.reason, now=at)
     asked, attempt.text = attempt.text, result.text or attempt.text
-    reason = f"step {attempt.step} of {one.sequence} {SAID[result.outcome]}"
+    reason = f"step {attempt.step} of {enrollment.sequence} {SAID[result.outcome]}"
     data: dict[str, Any] = {"attempt_id": str(attempt.pk), "outcome": str(result.outcome)}
     if each.begun and attempt.text:
         data["text"] = attempt.text
     if attempt.text != asked:
         data["asked_to_say"] = asked
-    note = stopping.note(one, f"{reason}: {result.reason}" if result.reason else reason, at, **data)
+    note = stopping.note(enrollment, f"{reason}: {result.reason}" if result.reason else reason, at, **data)
     note.data["step"] = attempt.step
     events.append(note)
     if result.outcome is Outcome.UNREACHABLE:
-        _never_again(one.lead, result, at)
-    elif one.state == Enrollment.State.WAITING and one.step == attempt.step:
-        _move_on(one, result.outcome, at)
-        moved.append(one)
+        _never_again(enrollment.lead, result, at)
+    elif enrollment.state == Enrollment.State.WAITING and enrollment.step == attempt.step:
+        _move_on(enrollment, result.outcome, at)
+        moved.append(enrollment)
 
 
 def _never_again(lead: Lead, result: Result, at: datetime) -> None:
@@ -116,13 +117,13 @@ def _never_again(lead: Lead, result: Result, at: datetime) -> None:
     stopping.stop_elsewhere(lead, result.reason, now=at)
 
 
-def _move_on(one: Enrollment, outcome: Outcome, at: datetime) -> None:
+def _move_on(enrollment: Enrollment, outcome: Outcome, at: datetime) -> None:
     if outcome is Outcome.SENT:
-        one.last_sent_at = at
+        enrollment.last_sent_at = at
     else:
         # What nobody heard is no contact: whoever stays silent after it has not refused to answer.
-        one.complete = False
-    enrollment.advance(one, sequence_versions.read(one.version), at)
+        enrollment.complete = False
+    advance(enrollment, sequence_versions.read(enrollment.version), at)
 
 
 def wait(tries: int, asked_seconds: float | None) -> timedelta:

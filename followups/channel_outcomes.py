@@ -34,11 +34,11 @@ def _take_back(attempt: Attempt, reason: str, now: datetime) -> None:
     """Count what was taken for sent as what nobody heard: the lead is not given up on by it."""
     attempt.state, attempt.reason = Attempt.State.NOT_DELIVERED, reason[:500]
     attempt.save(update_fields=["state", "reason"])
-    one = attempt.enrollment
-    one.complete = False
-    one.save(update_fields=["complete"])
-    words = f"step {attempt.step} of {one.sequence}: {LATE}: {reason}"
-    note = stopping.note(one, words, now, attempt_id=str(attempt.pk), outcome=str(Outcome.NOT_DELIVERED))
+    enrollment = attempt.enrollment
+    enrollment.complete = False
+    enrollment.save(update_fields=["complete"])
+    words = f"step {attempt.step} of {enrollment.sequence}: {LATE}: {reason}"
+    note = stopping.note(enrollment, words, now, attempt_id=str(attempt.pk), outcome=str(Outcome.NOT_DELIVERED))
     note.data["step"] = attempt.step
     Event.objects.bulk_create([note])
 

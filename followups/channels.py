@@ -145,11 +145,11 @@ class AgentWebhook:
         if answer.is_success and answer.error:
             # It may have declined. The agent acts once per id, so asking again is safe.
             return Result(Outcome.RETRY, f"the agent's answer did not arrive whole ({answer.error})")
-        said = answer.body if isinstance(answer.body, dict) else {}
-        if answer.is_success and said.get("skip") is True:
-            return Result(Outcome.DECLINED, _words(said.get("reason"))[:LONGEST_REASON] or "the agent declined")
+        reply = answer.body if isinstance(answer.body, dict) else {}
+        if answer.is_success and reply.get("skip") is True:
+            return Result(Outcome.DECLINED, _words(reply.get("reason"))[:LONGEST_REASON] or "the agent declined")
         if answer.is_success:
-            return Result(Outcome.SENT, text=_words(said.get("text"))[:LONGEST_SAID])
+            return Result(Outcome.SENT, text=_words(reply.get("text"))[:LONGEST_SAID])
         return read(answer, who="the agent")
 
 
@@ -187,8 +187,8 @@ def has_no_whatsapp(body: Any) -> bool:
     Any other 400 is a fault of ours or the server's, for which nobody may be written off.
     """
     response = body.get("response") if isinstance(body, dict) else None
-    said = response.get("message") if isinstance(response, dict) else None
-    return isinstance(said, list) and any(isinstance(each, dict) and each.get("exists") is False for each in said)
+    message = response.get("message") if isinstance(response, dict) else None
+    return isinstance(message, list) and any(isinstance(each, dict) and each.get("exists") is False for each in message)
 
 
 def read(answer: Answer, *, who: str) -> Result:
@@ -197,25 +197,25 @@ def read(answer: Answer, *, who: str) -> Result:
         return Result(Outcome.SENT)
     if answer.status == 410:
         return _gone(answer.body, who)
-    said = f"{who} answered {answer.status}" if answer.status else f"{who} did not answer ({answer.error})"
-    return Result(Outcome.RETRY, said, answer.retry_after_seconds)
+    summary = f"{who} answered {answer.status}" if answer.status else f"{who} did not answer ({answer.error})"
+    return Result(Outcome.RETRY, summary, answer.retry_after_seconds)
 
 
 def _gone(body: Any, who: str) -> Result:
     """Return what a 410 says: which of the two it is, where the answer names it, and no more than that."""
     because = _words(body.get("reason")) if isinstance(body, dict) else ""
     gone = Gone(GONE_BECAUSE.get(name_key(because), "unclear"))
-    said = {
+    sentences = {
         Gone.INVALID: "the number is invalid",
         Gone.OPTED_OUT: "the person opted out",
         Gone.UNCLEAR: "the number is invalid or the person opted out",
     }
-    return Result(Outcome.UNREACHABLE, f"{who} says {said[gone]}", gone=gone)
+    return Result(Outcome.UNREACHABLE, f"{who} says {sentences[gone]}", gone=gone)
 
 
-def _words(said: Any) -> str:
+def _words(text: Any) -> str:
     """Return a text of the other side as one that any database takes; empty for anything else."""
-    return said.replace("\0", "").strip() if isinstance(said, str) else ""
+    return text.replace("\0", "").strip() if isinstance(text, str) else ""
 
 
 class Road(Protocol):

@@ -20,7 +20,6 @@ from common.statements import Select, insert, update
 from followups import (
     channels,
     distance_between_pipelines,
-    enrollment,
     giving_up,
     next_step,
     schedule,
@@ -29,6 +28,7 @@ from followups import (
     texts,
     who_may_be_written_to,
 )
+from followups.enrollment import SWITCHED_OFF, advance, enroll
 from followups.models import Attempt, Enrollment
 from followups.sequence_versions import SequencePlan
 from leads import silenced_pipelines
@@ -68,8 +68,8 @@ def claim(holder: str, now: datetime, *, limit: int = BATCH) -> list[Attempt] | 
         return None
     prefetch_related_objects(rows, "lead__objections", "lead__further_addresses")
     batch = _Batch(holder, now, rows)
-    for one in rows:
-        batch.take(one)
+    for row in rows:
+        batch.take(row)
     batch.store()
     return batch.attempts
 
@@ -93,60 +93,62 @@ class _Batch:
 
     def __init__(self, holder: str, now: datetime, rows: Sequence[Enrollment]) -> None:
         self._holder, self._now = holder, now
-        self._vetoes = who_may_be_written_to.vetoes([one.lead for one in rows])
+        self._vetoes = who_may_be_written_to.vetoes([row.lead for row in rows])
         self._begun_unsaid = _begun_unsaid(rows)
         self._near = distance_between_pipelines.of(
-            [one.lead for one in rows if one.purpose == who_may_be_written_to.UNANSWERED], now
+            [row.lead for row in rows if row.purpose == who_may_be_written_to.UNANSWERED], now
         )
         self.attempts: list[Attempt] = []
         self._settled: list[Attempt] = []
         self._moved: list[Enrollment] = []
         self._events: list[Event] = []
 
-    def take(self, one: Enrollment) -> None:
+    def take(self, enrollment: Enrollment) -> None:
         """Decide one enrollment; whatever is wrong with it alone puts off nobody else."""
-        before = (one.step, one.anchor_at, one.complete)
+        before = (enrollment.step, enrollment.anchor_at, enrollment.complete)
         try:
-            self._decide(one, sequence_versions.read(one.version))
+            self._decide(enrollment, sequence_versions.read(enrollment.version))
         except DatabaseError:
             # The transaction is lost, and with it the whole claim.
             raise
         except Exception as error:
-            log.exception("followup_not_prepared", enrollment=one.pk)
-            one.step, one.anchor_at, one.complete = before
-            self._put_off(one, self._now + STUMBLED_FOR, f"it could not be prepared: {error}")
+            log.exception("followup_not_prepared", enrollment=enrollment.pk)
+            enrollment.step, enrollment.anchor_at, enrollment.complete = before
+            self._put_off(enrollment, self._now + STUMBLED_FOR, f"it could not be prepared: {error}")
 
-    def _decide(self, one: Enrollment, plan: SequencePlan) -> None:
+    def _decide(self, enrollment: Enrollment, plan: SequencePlan) -> None:
         now = self._now
-        if not one.sequence.is_active and not one.sent_by_hand:
+        if not enrollment.sequence.is_active and not enrollment.sent_by_hand:
             # Whoever waits keeps their place, and a step that grows stale meanwhile is stale.
-            one.held, one.next_reason = True, enrollment.SWITCHED_OFF
-            self._moved.append(one)
-        elif reason := self._vetoes.get(one.lead_id) or who_may_be_written_to.why_not(one.lead, one.sequence, plan):
-            stopping.cancel([one], reason, now=now)
-        elif one.meeting_starts_at != (
-            one.lead.meeting_starts_at if one.purpose == who_may_be_written_to.MEETING else None
+            enrollment.held, enrollment.next_reason = True, SWITCHED_OFF
+            self._moved.append(enrollment)
+        elif reason := self._vetoes.get(enrollment.lead_id) or who_may_be_written_to.why_not(
+            enrollment.lead, enrollment.sequence, plan
         ):
-            stopping.cancel([one], "the meeting was moved", now=now)
-            enrollment.enroll(one.lead, who_may_be_written_to.MEETING, now=now)
-        elif one.pk in self._begun_unsaid:
-            stopping.cancel([one], BEGUN_UNSAID, now=now)
-        elif one.step > len(plan.steps):
-            giving_up.give_up(one, plan, now)
-        elif one.meeting_starts_at and one.meeting_starts_at <= now:
-            self._miss(one, plan, "the meeting had begun")
-        elif schedule.is_too_late(_due_at_first(one, now), now, next_step.max_lateness(one, plan)):
-            self._miss(one, plan, TOO_LATE)
-        elif not one.sent_by_hand and (until := self._near.until(one)):
+            stopping.cancel([enrollment], reason, now=now)
+        elif enrollment.meeting_starts_at != (
+            enrollment.lead.meeting_starts_at if enrollment.purpose == who_may_be_written_to.MEETING else None
+        ):
+            stopping.cancel([enrollment], "the meeting was moved", now=now)
+            enroll(enrollment.lead, who_may_be_written_to.MEETING, now=now)
+        elif enrollment.pk in self._begun_unsaid:
+            stopping.cancel([enrollment], BEGUN_UNSAID, now=now)
+        elif enrollment.step > len(plan.steps):
+            giving_up.give_up(enrollment, plan, now)
+        elif enrollment.meeting_starts_at and enrollment.meeting_starts_at <= now:
+            self._miss(enrollment, plan, "the meeting had begun")
+        elif schedule.is_too_late(_due_at_first(enrollment, now), now, next_step.max_lateness(enrollment, plan)):
+            self._miss(enrollment, plan, TOO_LATE)
+        elif not enrollment.sent_by_hand and (until := self._near.until(enrollment)):
             # Its moment is another one from now on, so the wait is no lateness.
-            one.late_so_far = None
-            self._put_off(one, until, distance_between_pipelines.REASON)
-        elif not one.sent_by_hand and not next_step.hours_allow(one, plan, now):
-            self._put_off_to_hours(one, plan)
-        elif not one.sent_by_hand and (why := next_step.left_out(one, plan, now)):
-            self._settle(one, plan, Attempt.State.SKIPPED, why)
+            enrollment.late_so_far = None
+            self._put_off(enrollment, until, distance_between_pipelines.REASON)
+        elif not enrollment.sent_by_hand and not next_step.hours_allow(enrollment, plan, now):
+            self._put_off_to_hours(enrollment, plan)
+        elif not enrollment.sent_by_hand and (why := next_step.left_out(enrollment, plan, now)):
+            self._settle(enrollment, plan, Attempt.State.SKIPPED, why)
         else:
-            self._attempt(one, plan)
+            self._attempt(enrollment, plan)
 
     def store(self) -> None:
         Attempt.objects.bulk_create([*self.attempts, *self._settled])
@@ -156,70 +158,70 @@ class _Batch:
         )
         insert(self._events)
 
-    def _put_off_to_hours(self, one: Enrollment, plan: SequencePlan) -> None:
-        allowed = next_step.next_allowed(one, plan, self._now)
+    def _put_off_to_hours(self, enrollment: Enrollment, plan: SequencePlan) -> None:
+        allowed = next_step.next_allowed(enrollment, plan, self._now)
         if allowed is None:
-            stopping.cancel([one], "the hours allow no messages at all", now=self._now)
-        elif one.meeting_starts_at and allowed.at >= one.meeting_starts_at:
-            self._miss(one, plan, TOO_LATE)
-        elif why := next_step.left_out(one, plan, allowed.at, is_moved=True):
-            self._settle(one, plan, Attempt.State.SKIPPED, why)
+            stopping.cancel([enrollment], "the hours allow no messages at all", now=self._now)
+        elif enrollment.meeting_starts_at and allowed.at >= enrollment.meeting_starts_at:
+            self._miss(enrollment, plan, TOO_LATE)
+        elif why := next_step.left_out(enrollment, plan, allowed.at, is_moved=True):
+            self._settle(enrollment, plan, Attempt.State.SKIPPED, why)
         else:
             # A worker that comes late every day must not put a step off for ever.
-            one.late_so_far = self._now - _due_at_first(one, self._now)
-            self._put_off(one, allowed.at, allowed.reason.partition("; ")[2] or allowed.reason)
+            enrollment.late_so_far = self._now - _due_at_first(enrollment, self._now)
+            self._put_off(enrollment, allowed.at, allowed.reason.partition("; ")[2] or allowed.reason)
 
-    def _put_off(self, one: Enrollment, at: datetime, reason: str) -> None:
-        one.next_at, one.next_reason = at, reason[:200]
-        self._moved.append(one)
+    def _put_off(self, enrollment: Enrollment, at: datetime, reason: str) -> None:
+        enrollment.next_at, enrollment.next_reason = at, reason[:200]
+        self._moved.append(enrollment)
 
-    def _miss(self, one: Enrollment, plan: SequencePlan, reason: str) -> None:
-        one.complete = False
-        self._settle(one, plan, Attempt.State.MISSED, reason)
+    def _miss(self, enrollment: Enrollment, plan: SequencePlan, reason: str) -> None:
+        enrollment.complete = False
+        self._settle(enrollment, plan, Attempt.State.MISSED, reason)
 
-    def _settle(self, one: Enrollment, plan: SequencePlan, state: Attempt.State, reason: str) -> None:
+    def _settle(self, enrollment: Enrollment, plan: SequencePlan, state: Attempt.State, reason: str) -> None:
         """Leave the step out with its reason on record, and aim at the next."""
-        step, due_at = one.step, one.next_at or self._now
-        enrollment.advance(one, plan, self._now)
-        self._moved.append(one)
-        attempt = Attempt(enrollment=one, step=step, state=state, reason=reason, due_at=due_at)
+        step, due_at = enrollment.step, enrollment.next_at or self._now
+        advance(enrollment, plan, self._now)
+        self._moved.append(enrollment)
+        attempt = Attempt(enrollment=enrollment, step=step, state=state, reason=reason, due_at=due_at)
         attempt.created_at = attempt.ended_at = self._now
         self._settled.append(attempt)
-        note = stopping.note(one, f"step {step} {state.value}: {reason}", self._now, outcome=str(state))
+        note = stopping.note(enrollment, f"step {step} {state.value}: {reason}", self._now, outcome=str(state))
         note.data["step"] = step
         self._events.append(note)
 
-    def _attempt(self, one: Enrollment, plan: SequencePlan) -> None:
-        step = plan.steps[one.step - 1]
+    def _attempt(self, enrollment: Enrollment, plan: SequencePlan) -> None:
+        step = plan.steps[enrollment.step - 1]
         words = step.instruction or step.text
         try:
-            text = texts.render(words, texts.facts_of(one.lead, at=self._now))
+            text = texts.render(words, texts.facts_of(enrollment.lead, at=self._now))
         except texts.BrokenTextError as error:
             # Checked when it was saved; what breaks on this lead alone must not hold the others.
-            stopping.cancel([one], f"the text of step {one.step} is broken: {error}", now=self._now)
+            stopping.cancel([enrollment], f"the text of step {enrollment.step} is broken: {error}", now=self._now)
             return
         if not text:
-            self._settle(one, plan, Attempt.State.SKIPPED, "its text has nothing to say to this lead")
+            self._settle(enrollment, plan, Attempt.State.SKIPPED, "its text has nothing to say to this lead")
             return
         attempt = Attempt(
-            enrollment=one,
-            step=one.step,
+            enrollment=enrollment,
+            step=enrollment.step,
             text="" if step.instruction else text,
             instruction=text if step.instruction else "",
             rendered_at=self._now,
             template_id=step.template_id,
-            due_at=one.next_at or self._now,
+            due_at=enrollment.next_at or self._now,
             created_at=self._now,
             tries=1,
             holder=self._holder,
             retry_at=self._now + HELD_FOR,
-            by_hand=one.sent_by_hand,
+            by_hand=enrollment.sent_by_hand,
         )
         # Nothing is due for the lead while its attempt is on its way.
-        one.next_at, one.next_reason, one.sent_by_hand = None, "", False
+        enrollment.next_at, enrollment.next_reason, enrollment.sent_by_hand = None, "", False
         self.attempts.append(attempt)
-        self._moved.append(one)
-        self._near.took(one.lead)
+        self._moved.append(enrollment)
+        self._near.took(enrollment.lead)
 
 
 def _begun_unsaid(rows: Sequence[Enrollment]) -> set[int]:
@@ -227,20 +229,20 @@ def _begun_unsaid(rows: Sequence[Enrollment]) -> set[int]:
 
     Their story was told to nobody, and its end must not be the first that a person hears.
     """
-    doubtful = [one for one in rows if one.purpose == who_may_be_written_to.UNANSWERED and not one.complete]
-    mute = {pk for pk in {one.lead.pipeline_id for one in doubtful} if channels.why_mute(pk)}
-    doubtful = [one for one in doubtful if one.lead.pipeline_id not in mute]
+    doubtful = [row for row in rows if row.purpose == who_may_be_written_to.UNANSWERED and not row.complete]
+    mute = {pk for pk in {row.lead.pipeline_id for row in doubtful} if channels.why_mute(pk)}
+    doubtful = [row for row in doubtful if row.lead.pipeline_id not in mute]
     if not doubtful:
         return set()
-    quiet = silenced_pipelines.reasons(one.lead.pipeline_id for one in doubtful)
-    speaking = [one.pk for one in doubtful if one.lead.pipeline_id not in quiet]
+    quiet = silenced_pipelines.reasons(row.lead.pipeline_id for row in doubtful)
+    speaking = [row.pk for row in doubtful if row.lead.pipeline_id not in quiet]
     unsaid = Attempt.objects.filter(enrollment__in=speaking, state__in=Attempt.UNSAID)
     return set(unsaid.values_list("enrollment_id", flat=True))
 
 
-def _due_at_first(one: Enrollment, now: datetime) -> datetime:
+def _due_at_first(enrollment: Enrollment, now: datetime) -> datetime:
     """Return when the step would have been due, had it slept through none of its hours."""
-    return (one.next_at or now) - (one.late_so_far or timedelta(0))
+    return (enrollment.next_at or now) - (enrollment.late_so_far or timedelta(0))
 
 
 # --- Trying again
@@ -280,21 +282,23 @@ def _to_retry(limit: int) -> Select:
 
 def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *, acts_once: bool) -> bool:
     """Say whether to send it now; what ends, waits for its hours or is held back is settled here."""
-    one, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
-    if one.state != Enrollment.State.WAITING:
-        _end(attempt, Attempt.State.DROPPED, one.reason or "the sequence ended", now)
-    elif reason := vetoes.get(one.lead_id) or who_may_be_written_to.why_not(one.lead, one.sequence, plan):
+    enrollment, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
+    if enrollment.state != Enrollment.State.WAITING:
+        _end(attempt, Attempt.State.DROPPED, enrollment.reason or "the sequence ended", now)
+    elif reason := vetoes.get(enrollment.lead_id) or who_may_be_written_to.why_not(
+        enrollment.lead, enrollment.sequence, plan
+    ):
         _end(attempt, Attempt.State.DROPPED, reason, now)
-        stopping.cancel([one], reason, now=now)
-    elif one.held or not (one.sequence.is_active or attempt.by_hand):
+        stopping.cancel([enrollment], reason, now=now)
+    elif enrollment.held or not (enrollment.sequence.is_active or attempt.by_hand):
         _park(attempt)
     elif attempt.is_in_doubt and not acts_once:
         _leave_out(attempt, plan, Attempt.State.UNCONFIRMED, MAY_HAVE_GONE_OUT, now)
     elif _has_passed(attempt, plan, now):
         _leave_out(attempt, plan, Attempt.State.MISSED, TOO_LATE, now)
-    elif not attempt.by_hand and not next_step.hours_allow(one, plan, now):
+    elif not attempt.by_hand and not next_step.hours_allow(enrollment, plan, now):
         _put_off_to_hours(attempt, plan, now)
-    elif not attempt.by_hand and (why := next_step.left_out(one, plan, now)):
+    elif not attempt.by_hand and (why := next_step.left_out(enrollment, plan, now)):
         _leave_out(attempt, plan, Attempt.State.SKIPPED, why, now)
     else:
         return _speaks_of_today(attempt, now) or _said_anew(attempt, plan, now)
@@ -327,27 +331,27 @@ def _said_anew(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
 
 def is_their_moment(attempt: Attempt, now: datetime) -> bool:
     """Say whether the day, the hours and the meeting it reminds of still allow what was claimed a moment ago."""
-    one, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
-    if one.meeting_starts_at and one.meeting_starts_at <= now:
+    enrollment, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
+    if enrollment.meeting_starts_at and enrollment.meeting_starts_at <= now:
         return False
     if not _speaks_of_today(attempt, now):
         return False
-    return attempt.by_hand or next_step.hours_allow(one, plan, now)
+    return attempt.by_hand or next_step.hours_allow(enrollment, plan, now)
 
 
 def _has_passed(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
-    one = attempt.enrollment
-    if one.meeting_starts_at and one.meeting_starts_at <= now:
+    enrollment = attempt.enrollment
+    if enrollment.meeting_starts_at and enrollment.meeting_starts_at <= now:
         return True
-    return schedule.is_too_late(attempt.due_at, now, next_step.max_lateness(one, plan) or TRIED_FOR)
+    return schedule.is_too_late(attempt.due_at, now, next_step.max_lateness(enrollment, plan) or TRIED_FOR)
 
 
 def _park(attempt: Attempt) -> None:
     """Keep it back until staff let it go on (see staff.let_go_on), or switch its sequence on again."""
-    one = attempt.enrollment
-    if not one.held:
-        one.held, one.next_reason = True, enrollment.SWITCHED_OFF
-        one.save(update_fields=["held", "next_reason"])
+    enrollment = attempt.enrollment
+    if not enrollment.held:
+        enrollment.held, enrollment.next_reason = True, SWITCHED_OFF
+        enrollment.save(update_fields=["held", "next_reason"])
     attempt.holder, attempt.retry_at = "", None
     attempt.save(update_fields=["holder", "retry_at"])
 
@@ -366,10 +370,10 @@ def _put_off_to_hours(attempt: Attempt, plan: SequencePlan, now: datetime) -> No
 def _leave_out(attempt: Attempt, plan: SequencePlan, state: Attempt.State, reason: str, now: datetime) -> None:
     """End an attempt that reached nobody for sure, and aim at the step after it."""
     _end(attempt, state, reason, now)
-    one = attempt.enrollment
-    one.complete = False
-    enrollment.advance(one, plan, now)
-    one.save()
+    enrollment = attempt.enrollment
+    enrollment.complete = False
+    advance(enrollment, plan, now)
+    enrollment.save()
 
 
 def _end(attempt: Attempt, state: Attempt.State, reason: str, now: datetime) -> None:

@@ -107,7 +107,9 @@ def send(
         going = [attempt for attempt in waiting if claiming.is_their_moment(attempt, at)]
         done += _given_back([attempt for attempt in waiting if attempt not in going], "its moment has passed", at)
         roads = channels.road_of({attempt.enrollment.lead.pipeline_id for attempt in going})
-        carried = [one for one in going if not one.instruction and one.enrollment.lead.pipeline_id in roads]
+        carried = [
+            followup for followup in going if not followup.instruction and followup.enrollment.lead.pipeline_id in roads
+        ]
         done += _handed_over(carried, roads, at)
         going = [attempt for attempt in going if attempt not in carried]
         results = pool.map(lambda message: _dare(_who_says(channel, message), message, clock), _outgoing(going))
@@ -170,7 +172,7 @@ def _stopped(attempts: Sequence[Attempt]) -> dict[int, str]:
     ended = Enrollment.objects.filter(pk__in=[attempt.enrollment_id for attempt in attempts])
     ended = ended.exclude(state=Enrollment.State.WAITING)
     opted_out = optout.since(attempt.enrollment.lead for attempt in attempts)
-    unwanted = {one.enrollment_id: optout.SAID for one in attempts if one.enrollment.lead_id in opted_out}
+    unwanted = {attempt.enrollment_id: optout.SAID for attempt in attempts if attempt.enrollment.lead_id in opted_out}
     return unwanted | {pk: reason or "the sequence ended" for pk, reason in ended.values_list("pk", "reason")}
 
 

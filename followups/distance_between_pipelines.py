@@ -29,14 +29,14 @@ class Neighbours:
         self._last: dict[UUID, datetime] = {}
         self._busy: set[UUID] = set()
 
-    def until(self, one: Enrollment) -> datetime | None:
+    def until(self, enrollment: Enrollment) -> datetime | None:
         """Return when the lead's next message may leave for the sake of the others; None when now."""
-        others = self._people.get(one.lead_id, frozenset()) - {one.lead_id}
+        others = self._people.get(enrollment.lead_id, frozenset()) - {enrollment.lead_id}
         if self._busy & others:
             return self._now + LOOK_AGAIN_AFTER
-        told = [self._last[pk] for pk in others if pk in self._last]
-        until = max(told, default=self._now) + (one.lead.pipeline.followup_distance or timedelta(0))
-        return until if told and until > self._now else None
+        last_times = [self._last[pk] for pk in others if pk in self._last]
+        until = max(last_times, default=self._now) + (enrollment.lead.pipeline.followup_distance or timedelta(0))
+        return until if last_times and until > self._now else None
 
     def took(self, lead: Lead) -> None:
         """Remember that a message to this lead is on its way."""

@@ -169,8 +169,8 @@ def _why_finished(enrollment: Enrollment, plan: SequencePlan) -> str:
     nothing, some = "no message was sent", "not every message was sent"
     if enrollment.complete and enrollment.last_sent_at:
         return "every message was given"
-    said = some if enrollment.last_sent_at else nothing
-    return f"{said}, so nobody gives the lead up" if plan.give_up_after else said
+    ending = some if enrollment.last_sent_at else nothing
+    return f"{ending}, so nobody gives the lead up" if plan.give_up_after else ending
 
 
 def go_on(lead: Lead, *, stopped_for: str, reason: str, now: datetime) -> int:

@@ -56,6 +56,6 @@ def today(zone: str, *, now: datetime) -> Today:
         **done,
         **due,
         held=waiting.filter(held=True).count(),
-        next=[one for one in coming if one.next_at is not None and one.next_at < end],
-        later=[one for one in coming if one.next_at is not None and one.next_at >= end],
+        next=[enrollment for enrollment in coming if enrollment.next_at is not None and enrollment.next_at < end],
+        later=[enrollment for enrollment in coming if enrollment.next_at is not None and enrollment.next_at >= end],
     )

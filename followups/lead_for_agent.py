@@ -61,7 +61,7 @@ def _meeting(lead: Lead) -> dict[str, Any] | None:
 def _particulars(lead_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
     found: dict[UUID, dict[str, Any]] = {}
     answers: list[tuple[Any, Any]] = particulars_wanted.send(Lead, lead_ids=lead_ids)
-    for _, told in answers:
-        for lead_id, values in told.items():
+    for _, values_by_lead in answers:
+        for lead_id, values in values_by_lead.items():
             found.setdefault(lead_id, {}).update(values)
     return found

@@ -17,19 +17,23 @@ def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
         "enrollment__lead__pipeline", "enrollment__lead__stage", "enrollment__sequence", "enrollment__version"
     )
     attempts = list(rows)
-    leads = [one.enrollment.lead for one in attempts]
+    leads = [candidate.enrollment.lead for candidate in attempts]
     vetoes = who_may_be_written_to.vetoes(leads) | dict.fromkeys(optout.since(leads), optout.SAID)
     quiet = silenced_pipelines.reasons(lead.pipeline_id for lead in leads)
     found: dict[UUID, str] = {}
     for attempt in attempts:
-        one = attempt.enrollment
-        plan = sequence_versions.read(one.version)
-        if one.state != Enrollment.State.WAITING:
-            found[attempt.pk] = one.reason or "the sequence ended"
+        enrollment = attempt.enrollment
+        plan = sequence_versions.read(enrollment.version)
+        if enrollment.state != Enrollment.State.WAITING:
+            found[attempt.pk] = enrollment.reason or "the sequence ended"
             continue
-        reason = vetoes.get(one.lead_id) or who_may_be_written_to.why_not(one.lead, one.sequence, plan)
-        if reason := reason or quiet.get(one.lead.pipeline_id):
+        reason = vetoes.get(enrollment.lead_id) or who_may_be_written_to.why_not(
+            enrollment.lead, enrollment.sequence, plan
+        )
+        if reason := reason or quiet.get(enrollment.lead.pipeline_id):
             found[attempt.pk] = reason
         elif not claiming.is_their_moment(attempt, now):
             found[attempt.pk] = "its moment has passed"
-    return found | dict.fromkeys(set(attempt_ids) - {one.pk for one in attempts}, "the follow-up is no more")
+    return found | dict.fromkeys(
+        set(attempt_ids) - {candidate.pk for candidate in attempts}, "the follow-up is no more"
+    )

@@ -54,7 +54,7 @@ class Told:
     clock: str
 
 
-def told(moment: datetime, *, at: datetime, clock: ZoneInfo, others: Collection[str], locale: str) -> Told:
+def words_for(moment: datetime, *, at: datetime, clock: ZoneInfo, others: Collection[str], locale: str) -> Told:
     """Return how the moment is said at another one, `at`.
 
     clock: by which it is told. others: zones whose clocks whoever reads it may look at instead; where one of them shows

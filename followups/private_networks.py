@@ -28,7 +28,7 @@ class LeadsInsideError(NewConnectionError):
 def addresses(host: str, port: int | None) -> list[str]:
     """Return the addresses of a host, in the order in which they are to be tried. Raises OSError, UnicodeError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
+    return list(dict.fromkeys(str(address_info[4][0]) for address_info in found))
 
 
 def is_inside(address: str) -> bool:
@@ -40,7 +40,7 @@ def is_inside(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         # What reaches an address of the older kind by another name: mapped, compatible, 6to4, NAT64, translated.
         tail = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        has_tail = int(found) < 2**32 or any(found in one for one in CARRIERS)
+        has_tail = int(found) < 2**32 or any(found in network for network in CARRIERS)
         carried = found.ipv4_mapped or found.sixtofour or (tail if has_tail else None)
         if found.is_site_local:
             return True

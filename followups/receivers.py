@@ -26,16 +26,16 @@ from leads.turns import CLOCK_TOLERANCE
 
 @receiver(announcements.interactions_recorded)
 def interactions_recorded(recorded: list[Recorded], now: datetime, **_: object) -> None:
-    spoken = [one for one in recorded if one.interaction.message is not None or _is_of_meetings(one)]
+    spoken = [record for record in recorded if record.interaction.message is not None or _is_of_meetings(record)]
     # Whoever is new to this pipeline may be known in another, and answer what was said there.
-    known = enrollments.of_people([one.lead for one in spoken if not one.created or _is_inbound(one)])
-    for one in spoken:
-        _interaction_recorded(one, known.get(one.lead.pk, []), now)
+    known = enrollments.of_people([record.lead for record in spoken if not record.created or _is_inbound(record)])
+    for record in spoken:
+        _interaction_recorded(record, known.get(record.lead.pk, []), now)
 
 
-def _is_of_meetings(one: Recorded) -> bool:
-    told = one.interaction.context.get("meeting") is not None and one.lead.has_standing_meeting
-    return told or one.changes.meeting_changed or one.changes.meeting_booked is not None
+def _is_of_meetings(record: Recorded) -> bool:
+    speaks_of_meeting = record.interaction.context.get("meeting") is not None and record.lead.has_standing_meeting
+    return speaks_of_meeting or record.changes.meeting_changed or record.changes.meeting_booked is not None
 
 
 def _is_followed(lead: Lead, known: list[Any]) -> bool:
@@ -43,18 +43,18 @@ def _is_followed(lead: Lead, known: list[Any]) -> bool:
     return any(row.purpose == MEETING and row.meeting_starts_at == lead.meeting_starts_at for row in known)
 
 
-def _is_inbound(one: Recorded) -> bool:
-    message = one.interaction.message
+def _is_inbound(record: Recorded) -> bool:
+    message = record.interaction.message
     return message is not None and message.direction is Direction.INBOUND
 
 
-def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) -> None:
-    lead, message = one.lead, one.interaction.message
+def _interaction_recorded(record: Recorded, of_person: list[Any], now: datetime) -> None:
+    lead, message = record.lead, record.interaction.message
     known = [row for row in of_person if row.lead_id == lead.pk]
     live = {row.purpose: row for row in known if row.state == Enrollment.State.WAITING}
     if message is not None and message.direction is Direction.INBOUND:
         # Where it counts among the others, not where a clock puts it.
-        written_at = lead.last_inbound_at or one.interaction.occurred_at
+        written_at = lead.last_inbound_at or record.interaction.occurred_at
         if known:
             credit(lead, "answered_at", written_at, now)
         if any(row.is_unreachable for row in of_person):
@@ -63,9 +63,9 @@ def _interaction_recorded(one: Recorded, of_person: list[Any], now: datetime) ->
         if is_farewell(message, lead):
             optout.opt_out(lead, by=Lead.Actor.LEAD, reason=f"the lead wrote “{message.text.strip()[:40]}”", now=now)
             return
-    if one.changes.meeting_booked and one.changes.meeting_reported == Lead.MeetingStatus.SCHEDULED:
+    if record.changes.meeting_booked and record.changes.meeting_reported == Lead.MeetingStatus.SCHEDULED:
         credit(lead, "booked_at", now, now)
-    if one.changes.meeting_changed or (_is_of_meetings(one) and not _is_followed(lead, known)):
+    if record.changes.meeting_changed or (_is_of_meetings(record) and not _is_followed(lead, known)):
         _follow_meeting(lead, live.pop(MEETING, None), now)
     waiting = live.get(UNANSWERED)
     if waiting is not None and (reason := _stop_reason(lead, waiting)):
@@ -120,8 +120,8 @@ def meeting_passed(lead: Lead, now: datetime, **_: object) -> None:
 @receiver(announcements.leads_joining)
 def leads_joining(lead: Lead, other: Lead, now: datetime, **_: object) -> None:
     """One person is on one way for each purpose: the lead that stays keeps its own."""
-    own = {one.purpose for one in stopping.live(lead)}
-    twice = [one for one in stopping.live(other) if one.purpose in own]
+    own = {enrollment.purpose for enrollment in stopping.live(lead)}
+    twice = [enrollment for enrollment in stopping.live(other) if enrollment.purpose in own]
     stopping.cancel(twice, "the person is known as one lead now", now=now)
 
 

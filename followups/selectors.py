@@ -15,24 +15,26 @@ NOTHING: dict[str, Any] = {"state": "none", "next_at": None, "step": None}
 
 
 def place(lead_id: Any) -> tuple[Subquery, Subquery, Subquery, Subquery]:
-    """Return what a query over leads selects to tell where each is in its follow-ups; `told` puts it in words.
+    """Return what a query over leads selects to tell where each is in its follow-ups, for `place_as_json`.
 
     Of what is waiting the nearest counts; of what is over, the latest.
     """
     rows = Enrollment.objects.filter(lead_id=lead_id).order_by(
         Case(When(state=Enrollment.State.WAITING, then=0), default=1), "next_at", "-pk"
     )
-    state, next_at, step, held = (Subquery(rows.values(name)[:1]) for name in ("state", "next_at", "step", "held"))
-    return state, next_at, step, held
+    state, next_at, step, is_held = (Subquery(rows.values(name)[:1]) for name in ("state", "next_at", "step", "held"))
+    return state, next_at, step, is_held
 
 
-def told(state: str | None, next_at: datetime | None, step: int | None, held: bool | None) -> dict[str, Any]:
+def place_as_json(
+    state: str | None, next_at: datetime | None, step: int | None, is_held: bool | None
+) -> dict[str, Any]:
     """Return where a lead is in its follow-ups, as the agent is told. While it is held nothing is due."""
     if state is None:
         return dict(NOTHING)
     waiting = state == Enrollment.State.WAITING
-    at = next_at.isoformat() if next_at and not held else None
-    return {"state": state, "next_at": at, "step": step if waiting else None} | ({"held": True} if held else {})
+    at = next_at.isoformat() if next_at and not is_held else None
+    return {"state": state, "next_at": at, "step": step if waiting else None} | ({"held": True} if is_held else {})
 
 
 PLACE = Select(lambda lead_id: Lead.objects.filter(pk=lead_id).order_by().values_list(*place(OuterRef("pk"))))
@@ -40,7 +42,7 @@ PLACE = Select(lambda lead_id: Lead.objects.filter(pk=lead_id).order_by().values
 
 def summary(lead: Lead) -> dict[str, Any]:
     """Return where the lead is in its follow-ups, as the agent is told: {"state", "next_at", "step"}. One query."""
-    return told(*PLACE.first(lead_id=lead.pk))
+    return place_as_json(*PLACE.first(lead_id=lead.pk))
 
 
 def outcomes(sequence: Sequence, *, since: datetime | None = None) -> list[dict[str, Any]]:

@@ -10,16 +10,17 @@ from datetime import datetime
 
 from django.db import transaction
 
-from followups import enrollment, sequence_versions, stopping
+from followups import sequence_versions, stopping
+from followups.enrollment import advance
 from followups.models import Attempt, Enrollment
 from leads.models import Event, Lead
 
 
-def _waiting(one: Enrollment) -> Enrollment | None:
+def _waiting(enrollment: Enrollment) -> Enrollment | None:
     """Return the row under the locks of its lead and its own; None when nothing waits in it any more."""
-    Lead.objects.select_for_update().filter(pk=one.lead_id).first()
+    Lead.objects.select_for_update().filter(pk=enrollment.lead_id).first()
     rows = Enrollment.objects.select_related("lead__pipeline", "lead__stage", "sequence", "version")
-    return rows.select_for_update(of=("self",)).filter(pk=one.pk, state=Enrollment.State.WAITING).first()
+    return rows.select_for_update(of=("self",)).filter(pk=enrollment.pk, state=Enrollment.State.WAITING).first()
 
 
 def _put_off(row: Enrollment) -> Attempt | None:
@@ -28,15 +29,15 @@ def _put_off(row: Enrollment) -> Attempt | None:
     return rows.first()
 
 
-def _tell(one: Enrollment, what: str, who: str, now: datetime) -> None:
-    said = f"{one.sequence}: {what} by {who}"
-    Event.objects.bulk_create([stopping.note(one, said, now, actor=Lead.Actor.STAFF, outcome=what)])
+def _tell(enrollment: Enrollment, what: str, who: str, now: datetime) -> None:
+    line = f"{enrollment.sequence}: {what} by {who}"
+    Event.objects.bulk_create([stopping.note(enrollment, line, now, actor=Lead.Actor.STAFF, outcome=what)])
 
 
 @transaction.atomic
-def send_now(one: Enrollment, *, who: str, now: datetime) -> bool:
+def send_now(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
     """Make the next step due at once, whatever the hours; False when no step waits."""
-    row = _waiting(one)
+    row = _waiting(enrollment)
     if row is None or row.step > len(sequence_versions.read(row.version).steps):
         return False
     row.held = False
@@ -54,9 +55,9 @@ def send_now(one: Enrollment, *, who: str, now: datetime) -> bool:
 
 
 @transaction.atomic
-def hold(one: Enrollment, *, who: str, now: datetime) -> bool:
+def hold(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
     """Keep everything of this enrollment back until it is let go on; False when nothing waits."""
-    row = _waiting(one)
+    row = _waiting(enrollment)
     if row is None or row.held:
         return False
     row.held = True
@@ -65,16 +66,16 @@ def hold(one: Enrollment, *, who: str, now: datetime) -> bool:
     return True
 
 
-def holding(one: Enrollment) -> Event | None:
+def holding(enrollment: Enrollment) -> Event | None:
     """Return the line of the timeline that says who has held this enrollment, and when."""
-    told = Event.objects.filter(lead=one.lead_id, kind=Event.Kind.FOLLOW_UP, data__outcome="held")
-    return told.filter(data__sequence=one.sequence.slug).order_by("-at", "-pk").first()
+    hold_events = Event.objects.filter(lead=enrollment.lead_id, kind=Event.Kind.FOLLOW_UP, data__outcome="held")
+    return hold_events.filter(data__sequence=enrollment.sequence.slug).order_by("-at", "-pk").first()
 
 
 @transaction.atomic
-def let_go_on(one: Enrollment, *, who: str, now: datetime) -> bool:
+def let_go_on(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
     """Take the enrollment up where it was held: a step whose moment passed meanwhile counts from now."""
-    row = _waiting(one)
+    row = _waiting(enrollment)
     if row is None or not row.held:
         return False
     row.held = False
@@ -90,9 +91,9 @@ def let_go_on(one: Enrollment, *, who: str, now: datetime) -> bool:
 
 
 @transaction.atomic
-def skip(one: Enrollment, *, who: str, now: datetime) -> bool:
+def skip(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
     """Leave the next step out and aim at the one after it; False when no step waits."""
-    row = _waiting(one)
+    row = _waiting(enrollment)
     plan = sequence_versions.read(row.version) if row else None
     if row is None or plan is None or row.step > len(plan.steps):
         return False
@@ -105,15 +106,15 @@ def skip(one: Enrollment, *, who: str, now: datetime) -> bool:
     attempt.end(Attempt.State.SKIPPED, f"skipped by {who}", now=now)
     attempt.save()
     _tell(row, "skipped", who, now)
-    enrollment.advance(row, plan, now)
+    advance(row, plan, now)
     row.save()
     return True
 
 
 @transaction.atomic
-def cancel(one: Enrollment, *, who: str, now: datetime) -> bool:
+def cancel(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
     """End the enrollment; False when it has ended. The lead is taken in again once they have written."""
-    row = _waiting(one)
+    row = _waiting(enrollment)
     if row is None:
         return False
     stopping.cancel([row], f"cancelled by {who}", now=now, by=Lead.Actor.STAFF)

@@ -34,8 +34,8 @@ def cancel_unlocked(enrollments: Iterable[Enrollment], reason: str, *, now: date
     Two leads of one person, each waiting for the other's lock, would wait for ever. What is claimed at this moment is
     seen to have ended before it leaves.
     """
-    for one in enrollments:
-        ended = Enrollment.objects.filter(pk=one.pk, state=Enrollment.State.WAITING).update(
+    for enrollment in enrollments:
+        ended = Enrollment.objects.filter(pk=enrollment.pk, state=Enrollment.State.WAITING).update(
             state=Enrollment.State.CANCELLED,
             reason=reason[:500],
             ended_at=now,
@@ -45,7 +45,9 @@ def cancel_unlocked(enrollments: Iterable[Enrollment], reason: str, *, now: date
             held=False,
         )
         if ended:
-            Event.objects.bulk_create([note(one, f"{one.sequence} stopped: {reason}", now, outcome="cancelled")])
+            Event.objects.bulk_create(
+                [note(enrollment, f"{enrollment.sequence} stopped: {reason}", now, outcome="cancelled")]
+            )
 
 
 def cancel(enrollments: list[Enrollment], reason: str, *, now: datetime, by: Lead.Actor = Lead.Actor.BRIDGE) -> None:

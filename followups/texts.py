@@ -152,14 +152,14 @@ def unknown_names(text: str) -> list[str]:
         names = _template(text).analyze().globals
     spoken = [(variable.segments, variable.span.line_col(text)[0]) for places in names.values() for variable in places]
     found = {name: line for segments, line in reversed(spoken) if (name := _unknown(segments))}
-    return [_at_line(_unknown_in_words(name), line) for name, line in sorted(found.items(), key=lambda one: one[1])]
+    return [_at_line(_unknown_in_words(name), line) for name, line in sorted(found.items(), key=lambda entry: entry[1])]
 
 
 def _unknown(segments: Sequence[Any]) -> str | None:
     """Return the name, as far as it goes wrong; None when a lead may have it. What is computed is let pass."""
     first, *rest = segments
     if first not in SAMPLE:
-        return ".".join([str(first), *(one for one in rest if isinstance(one, str))])
+        return ".".join([str(first), *(part for part in rest if isinstance(part, str))])
     value = SAMPLE[first]
     if not rest or not isinstance(rest[0], str) or first == "custom":
         return None
@@ -168,7 +168,7 @@ def _unknown(segments: Sequence[Any]) -> str | None:
 
 
 def _unknown_in_words(name: str) -> str:
-    known = [one for one in SAMPLE if one != "meeting"] + [f"meeting.{part}" for part in SAMPLE["meeting"]]
+    known = [key for key in SAMPLE if key != "meeting"] + [f"meeting.{part}" for part in SAMPLE["meeting"]]
     near = get_close_matches(name, known, n=1) or get_close_matches(name.partition(".")[2], known, n=1)
     if near:
         words = _("“%(name)s” does not exist; did you mean “%(near)s”?")
@@ -189,10 +189,10 @@ def holes(text: str, *, has_meeting: bool = True) -> list[str]:
     if HOLE.search(text):
         # Whoever writes so wants it so.
         return []
-    for one in people:
+    for person in people:
         with suppress(BrokenTextError):
-            if HOLE.search(said := render(text, one)):
-                return [said]
+            if HOLE.search(rendered := render(text, person)):
+                return [rendered]
     return []
 
 
@@ -267,14 +267,14 @@ def _meeting(lead: Lead, at: datetime) -> dict[str, str | None] | None:
 def meeting_told(
     starts_at: datetime, *, at: datetime, clock: ZoneInfo, others: Collection[str] = (), locale: str, link: str
 ) -> dict[str, str | None]:
-    """Return what a text that leaves at a moment says of a meeting; see `moments_in_words.told`."""
-    said = moments_in_words.told(starts_at, at=at, clock=clock, others=others, locale=locale)
+    """Return what a text that leaves at a moment says of a meeting; see `moments_in_words.words_for`."""
+    words = moments_in_words.words_for(starts_at, at=at, clock=clock, others=others, locale=locale)
     return {
-        "when": said.when,
-        "date": said.date,
-        "time": said.time,
-        "starts_at": said.date_and_time,
-        "zone": said.clock or None,
+        "when": words.when,
+        "date": words.date,
+        "time": words.time,
+        "starts_at": words.date_and_time,
+        "zone": words.clock or None,
         "link": link or None,
     }
 

@@ -31,8 +31,8 @@ def reasons(leads: Collection[Lead]) -> dict[UUID, str]:
     further = FurtherAddress.objects.filter(lead__in=[lead.pk for lead in rows])
     for pk, key in further.values_list("lead_id", "key"):
         owners.setdefault(key, []).append(pk)
-    said = Unreachable.objects.filter(phone_key__in=owners).values_list("phone_key", "reason")
-    return {pk: reason for key, reason in said for pk in owners[key]}
+    found = Unreachable.objects.filter(phone_key__in=owners).values_list("phone_key", "reason")
+    return {pk: reason for key, reason in found for pk in owners[key]}
 
 
 def heard_from(lead: Lead) -> bool:

@@ -183,7 +183,7 @@ def learn(lead: Lead, phones: Sequence[Phone], *, seen_in: str, now: datetime, c
 
 def introduce(lead: Lead, addresses: Sequence[Address], *, now: datetime) -> None:
     """Give a lead that has no address yet its first ones, which are nobody's; a number goes on its row."""
-    first, *others = sorted(addresses, key=lambda one: one.phone is None)
+    first, *others = sorted(addresses, key=lambda address: address.phone is None)
     if first.phone:
         call_by(lead, first.phone, now)
     else:
@@ -192,7 +192,11 @@ def introduce(lead: Lead, addresses: Sequence[Address], *, now: datetime) -> Non
                 Lead.objects.filter(pk=lead.pk, phone_key=None).update(phone_key=first.key, updated_at=now)
         except IntegrityError:
             return
-    rows = [row(lead, one.key, one.value, seen_in="report", at=now) for one in others if one.key != first.key]
+    rows = [
+        row(lead, address.key, address.value, seen_in="report", at=now)
+        for address in others
+        if address.key != first.key
+    ]
     FurtherAddress.objects.bulk_create(rows, ignore_conflicts=True)
 
 

@@ -61,7 +61,7 @@ class Address:
     phone: Phone | None = None
 
     @property
-    def told(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, str]:
         return {"kind": self.kind.value, "value": self.value}
 
 
@@ -106,19 +106,22 @@ def in_order(keys: Sequence[str], first: str) -> list[Address]:
     """Return the addresses that have these keys: that of `first`, then the one that is named first, then by kind."""
     places = {kind: place for place, kind in enumerate(Kind)}
     own, others = keys[:1], [of_key(key) for key in keys[1:]]
-    found = [*map(of_key, own), *sorted(others, key=lambda one: (places[one.kind], one.value))]
-    return sorted(found, key=lambda one: one.key != first)
+    found = [*map(of_key, own), *sorted(others, key=lambda address: (places[address.kind], address.value))]
+    return sorted(found, key=lambda address: address.key != first)
 
 
 def with_jid(known: Sequence[Address], jid: str, *, own: str) -> list[Address]:
     """Return addresses with a WhatsApp id before its number; `own` is how the first number is written."""
-    found = [replace(one, value=own) if one.phone and own and key_of(own) == one.key else one for one in known]
+    found = [
+        replace(address, value=own) if address.phone and own and key_of(own) == address.key else address
+        for address in known
+    ]
     if not jid:
         return found
     number = ""
     with suppress(PhoneError):
         number = phones.parse(jid, region="ZZ").key
-    place = next((place for place, one in enumerate(found) if one.key == number), len(found))
+    place = next((place for place, address in enumerate(found) if address.key == number), len(found))
     return [*found[:place], Address(Kind.WHATSAPP, jid, number), *found[place:]]
 
 
@@ -139,7 +142,7 @@ def is_nobody(text: str) -> bool:
 
 def _plain(value: str) -> str:
     normalized = unicodedata.normalize("NFKC", value)
-    return "".join(one for one in normalized if unicodedata.category(one) != "Cf").strip()
+    return "".join(character for character in normalized if unicodedata.category(character) != "Cf").strip()
 
 
 def _plainly(kind: Kind, value: str) -> Address:

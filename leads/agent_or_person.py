@@ -33,8 +33,10 @@ def hand_over(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool
         return paused
     if refusal:
         data = {"would_be": target.key, "rule": "handoff_stage"}
-        said = f"{reason}, but {refusal}"[:500]
-        row.events.create(at=now, kind=Event.Kind.MOVE_SUPPRESSED, actor=Lead.Actor.BRIDGE, reason=said, data=data)
+        explanation = f"{reason}, but {refusal}"[:500]
+        row.events.create(
+            at=now, kind=Event.Kind.MOVE_SUPPRESSED, actor=Lead.Actor.BRIDGE, reason=explanation, data=data
+        )
         return paused
     row.handoff_source = lead.handoff_source
     stage_moves.enter(row, target, by=by, reason=reason, now=now)
@@ -97,7 +99,10 @@ def place_after(lead: Lead) -> Stage | None:
         return before.on_reply if before.on_reply and not before.on_reply.pauses_agent else before
     book = rulebook(lead.pipeline)
     usual = book.stages_by_key.get(book.rules.qualification.undecided_stage or "")
-    return next((one for one in (usual, *book.stages_by_key.values()) if one and _agent_speaks_in(one)), None)
+    return next(
+        (candidate for candidate in (usual, *book.stages_by_key.values()) if candidate and _agent_speaks_in(candidate)),
+        None,
+    )
 
 
 def _agent_speaks_in(stage: Stage) -> bool:

@@ -64,14 +64,14 @@ def _meeting(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
 
 
 def _mappings(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
-    said = name_key(facts.conversation_stage or "")
+    conversation_stage = name_key(facts.conversation_stage or "")
     leading = [
         mapping for mapping in rules.mappings if mapping.action is MappingAction.MOVE and mapping.move_to == stage.key
     ]
-    if any(name_key(mapping.conversation_stage) == said and holds(mapping, facts) for mapping in leading):
+    if any(name_key(mapping.conversation_stage) == conversation_stage and holds(mapping, facts) for mapping in leading):
         # It matches, and was not chosen: an earlier mapping was.
         return ["an earlier rule for this conversation stage comes first"]
-    if any(name_key(mapping.conversation_stage) == said for mapping in leading):
+    if any(name_key(mapping.conversation_stage) == conversation_stage for mapping in leading):
         return ["talk of a meeting; none is booked"]
     names = dict.fromkeys(f"“{mapping.conversation_stage}”" for mapping in leading)
     return [f"the agent would have to report the conversation stage {' or '.join(names)}"] if names else []
@@ -100,7 +100,7 @@ def _qualification(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
 
 
 def _reply(stage: StageRule, rules: Rules) -> list[str]:
-    sources = [one.name for one in rules.stages if one.on_reply == stage.key]
+    sources = [source.name for source in rules.stages if source.on_reply == stage.key]
     return [f"a lead who writes again from {' or '.join(sources)} is taken up here"] if sources else []
 
 

@@ -35,6 +35,6 @@ def link(booking_url: str, lead_id: UUID) -> str | None:
         marks = {CALENDLY}
     elif host == "cal.com" or host.endswith(".cal.com"):
         marks = {CALCOM}
-    said = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key not in marks]
-    said += [(mark, str(lead_id)) for mark in (CALCOM, CALENDLY) if mark in marks]
-    return urlunsplit(parts._replace(query=urlencode(said, safe="[]")))
+    query = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key not in marks]
+    query += [(mark, str(lead_id)) for mark in (CALCOM, CALENDLY) if mark in marks]
+    return urlunsplit(parts._replace(query=urlencode(query, safe="[]")))

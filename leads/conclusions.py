@@ -34,14 +34,14 @@ def ground_of_meeting(meeting_id: str | None, starts_at: object) -> str:
     return f"meeting:{meeting_id or ''}@{at}"
 
 
-def is_verdict(one: str) -> bool:
+def is_verdict(code: str) -> bool:
     """Say whether a conclusion is a verdict that can turn."""
-    return one.partition(">")[0].partition(":")[0] in VERDICTS
+    return code.partition(">")[0].partition(":")[0] in VERDICTS
 
 
 def remember(known: Sequence[str], drawn: Iterable[str]) -> tuple[str, ...]:
     """Return what has been concluded once this was concluded as well, oldest first; the same when it was known."""
     drawn = tuple(dict.fromkeys(drawn))
     has_verdict = any(map(is_verdict, drawn))
-    kept = tuple(one for one in known if one in drawn or not (has_verdict and is_verdict(one)))
-    return (*kept, *(one for one in drawn if one not in kept))[-MOST:]
+    kept = tuple(code for code in known if code in drawn or not (has_verdict and is_verdict(code)))
+    return (*kept, *(code for code in drawn if code not in kept))[-MOST:]

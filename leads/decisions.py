@@ -143,7 +143,7 @@ def concluded_until_now(facts: Facts, rules: Rules) -> tuple[str, ...]:
     For a lead of which nobody wrote down what its conversation had concluded.
     """
     candidates = (_booked(facts, rules), _conversation(facts, rules), _qualification(facts, rules))
-    return conclusions.remember((), [one for candidate in candidates if candidate for one in candidate.drawn])
+    return conclusions.remember((), [code for candidate in candidates if candidate for code in candidate.drawn])
 
 
 class _Course:
@@ -202,14 +202,14 @@ class _Course:
             if not self._is_news_to_mover(candidate):
                 who = "a person" if is_person else "another program"
                 return f"{who} moved the card to {start.name} and nothing new was concluded since"
-        is_taken_up = any(one.rule == "on_reply" for one in (*self.taken, candidate))
+        is_taken_up = any(step.rule == "on_reply" for step in (*self.taken, candidate))
         if is_person and candidate.target.rank <= start.rank and not is_taken_up:
             return f"a person moved the card to {start.name}, and nothing moves it back over them"
         return None
 
     def _is_news_to_mover(self, candidate: _Candidate) -> bool:
         known = self.facts.concluded_when_moved
-        return not candidate.grounds or any(one not in known for one in candidate.drawn)
+        return not candidate.grounds or any(code not in known for code in candidate.drawn)
 
     def _direction_refusal(self, candidate: _Candidate) -> str | None:
         """Return why the move is not one forward; None when it is, or when it need not be."""
@@ -230,7 +230,7 @@ class _Course:
             self.standing is not None
             and {self.standing.key, candidate.target.key} <= verdict_stages
             and all(map(conclusions.is_verdict, candidate.drawn))
-            and any(one not in known for one in candidate.drawn)
+            and any(code not in known for code in candidate.drawn)
         )
 
     def _meeting_holds(self, target: StageRule) -> bool:
@@ -252,7 +252,7 @@ class _Course:
     def decision(self) -> Decision:
         changed = self.standing != self.start
         if changed:
-            reason, rule = "; ".join(one.reason for one in self.taken), self.taken[-1].rule
+            reason, rule = "; ".join(step.reason for step in self.taken), self.taken[-1].rule
         else:
             reason, rule = self._why_it_stays()
         return Decision(
@@ -362,14 +362,14 @@ def _without_meeting(facts: Facts, rules: Rules) -> _Candidate | None:
     if not earned or not earned.target.reachable_from_anywhere:
         options = [earned, _qualified_in_any_stage(facts, rules), _before_meeting(facts, rules)]
         # The first of equals: what is known now says more than where the lead once stood.
-        earned = max((one for one in options if one), key=lambda one: one.target.rank, default=None)
+        earned = max((option for option in options if option), key=lambda option: option.target.rank, default=None)
     if earned is None:
         undecided = rules.stage(rules.qualification.undecided_stage)
         # Nor into a stage that a reply leads out of: the lead would be sent to and fro with every message.
         places = [
-            one
-            for one in (undecided, *rules.stages[1:], *rules.stages)
-            if one and _is_open_place(one, rules) and not one.on_reply
+            stage
+            for stage in (undecided, *rules.stages[1:], *rules.stages)
+            if stage and _is_open_place(stage, rules) and not stage.on_reply
         ]
         if not places:
             return None
@@ -447,7 +447,7 @@ def _qualification(facts: Facts, rules: Rules) -> _Candidate | None:
 
 def _grounds(assessment: Assessment) -> tuple[str, ...]:
     if assessment.outcome is Outcome.DISQUALIFIED:
-        return tuple(f"{conclusions.DISQUALIFIED}:{one.criterion.field}" for one in assessment.fatal)
+        return tuple(f"{conclusions.DISQUALIFIED}:{result.criterion.field}" for result in assessment.fatal)
     return (conclusions.QUALIFIED if assessment.outcome is Outcome.QUALIFIED else conclusions.UNDECIDED,)
 
 

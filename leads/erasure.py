@@ -153,16 +153,16 @@ def check_reports(reports: Iterable[tuple[Interaction, Lead]]) -> None:
     Anything newer begins anew: the person is back, and what they wanted of follow-ups still holds. Each report comes
     with its person's lead, which has met what is known of them.
     """
-    for one, lead in reports:
+    for interaction, lead in reports:
         at = lead.back_since_erasure_of
-        if at is not None and (one.told_at <= at or _is_repeated(one)):
+        if at is not None and (interaction.told_at <= at or _is_repeated(interaction)):
             raise ForgottenError
 
 
 def _is_repeated(interaction: Interaction) -> bool:
     message = interaction.message
-    told = (message.id, message.other_id) if message else ()
-    names = {f"message:{name}" for text in told if text for name in (text, same_message.plain_id(text))}
+    message_ids = (message.id, message.other_id) if message else ()
+    names = {f"message:{name}" for text in message_ids if text for name in (text, same_message.plain_id(text))}
     return _are_forgotten({*names, *interaction.known_as})
 
 
@@ -192,9 +192,9 @@ def _keys_of_person(lead: Lead) -> set[str]:
     keys, news = set(lead.address_keys), set(lead.address_keys)
     while news:
         found = Lead.objects.filter(_has(*news))
-        told = set(found.values_list("phone_key", flat=True)) - {None}
-        told |= set(FurtherAddress.objects.filter(lead__in=found.values("pk")).values_list("key", flat=True))
-        news = {key for key in told if key} - keys
+        found_keys = set(found.values_list("phone_key", flat=True)) - {None}
+        found_keys |= set(FurtherAddress.objects.filter(lead__in=found.values("pk")).values_list("key", flat=True))
+        news = {key for key in found_keys if key} - keys
         keys |= news
     return keys
 
@@ -207,9 +207,9 @@ def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:
     for email in {lead.email.casefold() for lead in leads if lead.email}:
         # By it a calendar knows them.
         Forgotten.objects.update_or_create(address=pseudonyms.of_address(OF_EMAIL + email), defaults={"at": now})
-    told = Event.objects.filter(lead__in=leads, kind=Event.Kind.INTERACTION).values_list("data", flat=True)
-    said = (data.get("message") for data in told.iterator(EVENTS_AT_ONCE))
-    remember_reports((f"message:{one['id']}" for one in said if one and one.get("id")), now=now)
+    events_data = Event.objects.filter(lead__in=leads, kind=Event.Kind.INTERACTION).values_list("data", flat=True)
+    messages = (data.get("message") for data in events_data.iterator(EVENTS_AT_ONCE))
+    remember_reports((f"message:{message['id']}" for message in messages if message and message.get("id")), now=now)
     remember_reports((f"message:{name}" for name in same_message.names_of(leads)), now=now)
 
 
@@ -222,12 +222,12 @@ def _forget_unmapped_words(lead: Lead) -> None:
 def _forget_words(
     lead: Lead, attribute: str, words: type[UnmappedConversationStage] | type[UnmappedFlow], places: list[str]
 ) -> None:
-    said = {getattr(lead, attribute)}
+    texts = {getattr(lead, attribute)}
     for place in places:
-        told = lead.events.filter(kind=Event.Kind.INTERACTION).values_list(place, flat=True)
-        said |= {text for text in told.distinct() if isinstance(text, str)}
-    others = Lead.objects.filter(**{"pipeline": lead.pipeline_id, f"{attribute}__in": said}).exclude(pk=lead.pk)
-    keys = [name_key(text) for text in said - set(others.values_list(attribute, flat=True)) if text]
+        reported = lead.events.filter(kind=Event.Kind.INTERACTION).values_list(place, flat=True)
+        texts |= {text for text in reported.distinct() if isinstance(text, str)}
+    others = Lead.objects.filter(**{"pipeline": lead.pipeline_id, f"{attribute}__in": texts}).exclude(pk=lead.pk)
+    keys = [name_key(text) for text in texts - set(others.values_list(attribute, flat=True)) if text]
     words.objects.filter(pipeline=lead.pipeline_id, key__in=keys).delete()
 
 

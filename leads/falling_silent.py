@@ -14,35 +14,35 @@ def is_farewell(message: Message, lead: Lead) -> bool:
     return message.direction is Direction.INBOUND and optout.asks_to_stop(message.text, lead.pipeline)
 
 
-def heed_a_farewell(one: Recorded, now: datetime) -> None:
-    message = one.interaction.message
-    if message and is_farewell(message, one.lead):
+def heed_a_farewell(record: Recorded, now: datetime) -> None:
+    message = record.interaction.message
+    if message and is_farewell(message, record.lead):
         reason = f"the lead wrote “{message.text.strip()[:40]}”"
-        optout.opt_out(one.lead, by=Lead.Actor.LEAD, reason=reason, now=now)
+        optout.opt_out(record.lead, by=Lead.Actor.LEAD, reason=reason, now=now)
 
 
-def heed_a_colleague(one: Recorded, now: datetime) -> None:
+def heed_a_colleague(record: Recorded, now: datetime) -> None:
     """Let the agent fall silent where a person wrote, as it does when they reply in Kommo's chat."""
-    lead, message = one.lead, one.interaction.message
+    lead, message = record.lead, record.interaction.message
     if message is None or message.direction is not Direction.STAFF or not lead.pipeline.chat_reply_pauses:
         return
-    wrote_at = min(message.sent_at or one.interaction.occurred_at, now)
+    wrote_at = min(message.sent_at or record.interaction.occurred_at, now)
     if lead.resumed_at is not None and lead.resumed_at >= wrote_at:
         return
     reason = "a person wrote to the lead"
     handoff.pause(lead, source=Lead.HandoffSource.CHAT, by=Lead.Actor.STAFF, reason=reason, now=wrote_at)
 
 
-def heed_a_bot(one: Recorded, now: datetime) -> None:
+def heed_a_bot(record: Recorded, now: datetime) -> None:
     """Let the agent fall silent where it talks with a bot, or where the pipeline yields to one that answers leads."""
-    lead, message = one.lead, one.interaction.message
+    lead, message = record.lead, record.interaction.message
     if message is None or lead.in_handoff:
         return
     at, reason = now, ""
     if message.direction is Direction.INBOUND:
         reason = bot_loops.loop(bot_loops.Turns(lead.quick_turns, lead.turns))
     elif message.direction is Direction.BOT and lead.pipeline.yields_to_bots:
-        at = min(message.sent_at or one.interaction.occurred_at, now)
+        at = min(message.sent_at or record.interaction.occurred_at, now)
         if lead.resumed_at is None or lead.resumed_at < at:
             reason = f"another bot answers the lead: “{' '.join(message.text.split())[:60]}”"
     if reason:

@@ -16,16 +16,16 @@ from leads.which_fact_stands import Change
 Flows = Mapping[str, str]
 
 
-def settled(lead: Lead, said: str, flows: Flows, changes: Change) -> str | None:
+def settled(lead: Lead, flow: str, flows: Flows, changes: Change) -> str | None:
     """Return the flow that is meant, in staff's spelling; None where a known one stands. What it is not is told."""
-    if not flows or (name := flows.get(name_key(said))):
-        return name if flows else said
-    changes.unmapped_flow = said
+    if not flows or (name := flows.get(name_key(flow))):
+        return name if flows else flow
+    changes.unmapped_flow = flow
     if name_key(lead.chosen_flow) in flows:
-        changes.ignored["chosen_flow"] = f"“{said}” is not mapped yet, and “{lead.chosen_flow}” is known"
+        changes.ignored["chosen_flow"] = f"“{flow}” is not mapped yet, and “{lead.chosen_flow}” is known"
         return None
-    changes.ignored["chosen_flow"] = f"“{said}” is not mapped yet: no card shows it"
-    return said
+    changes.ignored["chosen_flow"] = f"“{flow}” is not mapped yet: no card shows it"
+    return flow
 
 
 def is_unmapped(lead: Lead, flows: Flows) -> bool:

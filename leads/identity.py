@@ -15,7 +15,7 @@ def find(pipeline: Pipeline, addresses: Iterable[Address]) -> Lead | None:
     To find or to make one, and to remember what is new of the addresses, record an interaction that names them
     (leads/interactions.py).
     """
-    keys = [one.key for one in addresses]
+    keys = [address.key for address in addresses]
     owners = address_owners.owners(pipeline, keys)
     first = next((owners[key] for key in keys if key in owners), None)
     return Lead.objects.filter(pk=first).first() if first else None

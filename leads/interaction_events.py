@@ -22,13 +22,19 @@ AUTHORS = {
 }
 
 
-def events(one: Recorded, now: datetime) -> list[Event]:
-    interaction, lead, previous, decision, changes = one.interaction, one.lead, one.previous, one.decision, one.changes
+def events(record: Recorded, now: datetime) -> list[Event]:
+    interaction, lead, previous, decision, changes = (
+        record.interaction,
+        record.lead,
+        record.previous,
+        record.decision,
+        record.changes,
+    )
     message = interaction.message
     actor = AUTHORS.get(message.direction, Lead.Actor.AGENT) if message else interaction.actor or Lead.Actor.AGENT
     data: dict[str, Any] = {"changed": changes.told}
-    if one.ignored:
-        data["ignored"] = one.ignored
+    if record.ignored:
+        data["ignored"] = record.ignored
     if changes.unmapped_flow:
         data["unmapped_flow"] = changes.unmapped_flow
     if message:
@@ -40,7 +46,7 @@ def events(one: Recorded, now: datetime) -> list[Event]:
     # A message stands where it was written; what was concluded with it, when that was.
     at = message.sent_at if message and message.sent_at else interaction.occurred_at
     events = []
-    if not (interaction.is_told_before or interaction.via) or message or changes.told or one.ignored:
+    if not (interaction.is_told_before or interaction.via) or message or changes.told or record.ignored:
         events.append(Event(lead_id=lead.pk, at=at, kind=Event.Kind.INTERACTION, actor=actor, data=data))
     if decision.changed:
         data = {
@@ -56,7 +62,7 @@ def events(one: Recorded, now: datetime) -> list[Event]:
         events.append(bridge_event(lead, now, Event.Kind.MOVE_SUPPRESSED, decision.suppressed.reason, data))
     if changes.gone_by:
         events.append(meetings.gone_by(lead, changes, now))
-    if reason := wants_staff(one):
+    if reason := wants_staff(record):
         events.append(bridge_event(lead, now, Event.Kind.STAFF_TOLD, reason, {}))
     return events
 

@@ -106,20 +106,20 @@ class Interaction:
         """Return each address once: those with a number before all others, for it is what cards and people know."""
         phone = (addresses.of_phone(self.phone),) if self.phone else ()
         named: dict[str, Address] = {}
-        for one in sorted((*phone, *self.addresses), key=lambda one: one.phone is None):
-            named.setdefault(one.key, one)
+        for address in sorted((*phone, *self.addresses), key=lambda address: address.phone is None):
+            named.setdefault(address.key, address)
         return tuple(named.values())
 
     @property
     def jid(self) -> str:
         """The WhatsApp id it names, in WhatsApp's own spelling; empty for none."""
-        named = (one.value for one in self.addresses if one.kind is Kind.WHATSAPP)
+        named = (address.value for address in self.addresses if address.kind is Kind.WHATSAPP)
         return next(named, self.phone.jid if self.phone else "")
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Return by what the person is found; at least one."""
-        return tuple(one.key for one in self.all_addresses)
+        return tuple(address.key for address in self.all_addresses)
 
     @property
     def written_from(self) -> Address:

@@ -49,44 +49,49 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
     """
     book = rulebook(pipeline)
     leads = leads_of(interactions, pipeline, book, now)
-    met = same_message.meet([(one, found.lead) for one, found in zip(interactions, leads, strict=True)], now=now)
+    met = same_message.meet(
+        [(interaction, found.lead) for interaction, found in zip(interactions, leads, strict=True)], now=now
+    )
     recorded = [
-        _take_in(one, found.lead, found.created, book, now) for one, found in zip(met.interactions, leads, strict=True)
+        _take_in(interaction, found.lead, found.created, book, now)
+        for interaction, found in zip(met.interactions, leads, strict=True)
     ]
     seen = remember_addresses(recorded, leads, now)
     _store(recorded, now)
     told_before = past_conversations.already_told(recorded)
-    same_message.keep_past([one for place, one in enumerate(recorded) if place not in told_before], now=now)
-    told = [event for place, one in enumerate(recorded) if place not in told_before for event in events(one, now)]
-    insert([*told, *seen])
-    for one in recorded:
-        if one.decision.unmapped_conversation_stage:
-            _collect_unmapped(UnmappedConversationStage, pipeline, one.lead.conversation_stage, now)
-        if one.changes.unmapped_flow:
-            _collect_unmapped(UnmappedFlow, pipeline, one.changes.unmapped_flow, now)
-    for place, one in enumerate(recorded):
-        if one.interaction.history and place not in told_before:
-            heed_a_farewell(one, now)
+    same_message.keep_past([result for place, result in enumerate(recorded) if place not in told_before], now=now)
+    new_events = [
+        event for place, result in enumerate(recorded) if place not in told_before for event in events(result, now)
+    ]
+    insert([*new_events, *seen])
+    for result in recorded:
+        if result.decision.unmapped_conversation_stage:
+            _collect_unmapped(UnmappedConversationStage, pipeline, result.lead.conversation_stage, now)
+        if result.changes.unmapped_flow:
+            _collect_unmapped(UnmappedFlow, pipeline, result.changes.unmapped_flow, now)
+    for place, result in enumerate(recorded):
+        if result.interaction.history and place not in told_before:
+            heed_a_farewell(result, now)
     # The past announces nothing to anybody.
-    fresh = [one for one in recorded if not one.interaction.history]
+    fresh = [result for result in recorded if not result.interaction.history]
     announcements.interactions_recorded.send(Lead, recorded=fresh, now=now)
-    for one in fresh:
-        heed_a_colleague(one, now)
-        heed_a_bot(one, now)
-        if reason := wants_staff(one):
-            announcements.staff_wanted.send(Lead, lead=one.lead, reason=reason, now=now)
-    for one in fresh:
-        if one.decision.changed and not one.created:
-            reason = one.decision.reason
+    for result in fresh:
+        heed_a_colleague(result, now)
+        heed_a_bot(result, now)
+        if reason := wants_staff(result):
+            announcements.staff_wanted.send(Lead, lead=result.lead, reason=reason, now=now)
+    for result in fresh:
+        if result.decision.changed and not result.created:
+            reason = result.decision.reason
             announcements.stage_changed.send(
-                Lead, lead=one.lead, previous=one.previous, by=Lead.Actor.BRIDGE, reason=reason, now=now
+                Lead, lead=result.lead, previous=result.previous, by=Lead.Actor.BRIDGE, reason=reason, now=now
             )
-        if one.decision.changed:
-            handoff.follow_stage(one.lead, previous=one.previous, by=Lead.Actor.BRIDGE, now=now)
-        elif one.created:
+        if result.decision.changed:
+            handoff.follow_stage(result.lead, previous=result.previous, by=Lead.Actor.BRIDGE, now=now)
+        elif result.created:
             # Born into a stage that pauses the agent, if staff have put such a one first.
-            handoff.follow_stage(one.lead, by=Lead.Actor.BRIDGE, now=now)
-    same_message.give_back(met.mistaken, {one.lead.pk: one.lead for one in recorded}, now=now)
+            handoff.follow_stage(result.lead, by=Lead.Actor.BRIDGE, now=now)
+    same_message.give_back(met.mistaken, {result.lead.pk: result.lead for result in recorded}, now=now)
     return recorded
 
 
@@ -103,8 +108,8 @@ def _take_in(interaction: Interaction, lead: Lead, created: bool, book: Rulebook
 
 def _apply(interaction: Interaction, lead: Lead, book: Rulebook, now: datetime) -> Change:
     changes, facts = Change(), dict(interaction.facts)
-    if said := facts.get("chosen_flow"):
-        facts["chosen_flow"] = flows.settled(lead, said, book.flows, changes)
+    if flow := facts.get("chosen_flow"):
+        facts["chosen_flow"] = flows.settled(lead, flow, book.flows, changes)
         if facts["chosen_flow"] is None:
             del facts["chosen_flow"]
     apply_facts(
@@ -177,13 +182,13 @@ def _store(recorded: Sequence[Recorded], now: datetime) -> None:
     """Save each lead once, with the columns that changed, and announce them: the outbox listens, and judges by them."""
     saved: list[Saved] = []
     by_columns: dict[frozenset[str], list[Lead]] = {}
-    for one in recorded:
-        columns = frozenset(one.changes.columns)
-        if columns or one.created:
-            one.lead.updated_at = now
-            by_columns.setdefault(columns | {"updated_at"}, []).append(one.lead)
-            said = {"objections"} if "objections" in one.changes.told else set()
-            saved.append(Saved(one.lead, one.created, columns | said))
+    for result in recorded:
+        columns = frozenset(result.changes.columns)
+        if columns or result.created:
+            result.lead.updated_at = now
+            by_columns.setdefault(columns | {"updated_at"}, []).append(result.lead)
+            touched = {"objections"} if "objections" in result.changes.told else set()
+            saved.append(Saved(result.lead, result.created, columns | touched))
     for columns, leads in by_columns.items():
         update(leads, columns)
     if saved:

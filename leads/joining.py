@@ -125,7 +125,13 @@ def join(lead: Lead, other: Lead, *, by: Lead.Actor, reason: str, now: datetime)
 
 def _addresses(lead: Lead, other: Lead) -> list[FurtherAddress]:
     """Let the lead be called as either was, a phone before all else; return the row of the key that has to yield."""
-    last = max((lead, other), key=lambda one: (one.last_inbound_at is not None, one.last_inbound_at or one.created_at))
+    last = max(
+        (lead, other),
+        key=lambda candidate: (
+            candidate.last_inbound_at is not None,
+            candidate.last_inbound_at or candidate.created_at,
+        ),
+    )
     written_from = last.written_from or last.phone_key or ""
     yielding, value, at = other.phone_key, other.phone, other.created_at
     if lead.phone is None and (other.phone or not lead.phone_key):
@@ -180,8 +186,8 @@ def _is_newer(lead: Lead, other: Lead, attribute: str) -> bool:
         return datetime.fromisoformat(theirs["at"]) > datetime.fromisoformat(mine["at"])
     # What was said stands over what was found, also where it was that there is nothing.
     speaks = [
-        _value(one, attribute) not in (None, "") or which_fact_stands.was_taken_back(one, attribute)
-        for one in (lead, other)
+        _value(candidate, attribute) not in (None, "") or which_fact_stands.was_taken_back(candidate, attribute)
+        for candidate in (lead, other)
     ]
     if theirs and speaks[1]:
         return True
@@ -205,7 +211,7 @@ def _take(lead: Lead, other: Lead, attribute: str) -> None:
 
 def _merge_place(lead: Lead, other: Lead, has_cards: set[UUID], now: datetime) -> None:
     """Let the lead stand where a person put either of them, else further ahead; it leaves the other place now."""
-    stands = max((lead, other), key=lambda one: _claim(one, has_cards))
+    stands = max((lead, other), key=lambda candidate: _claim(candidate, has_cards))
     yields = other if stands is lead else lead
     yields.stays.filter(left_at=None).update(left_at=now)
     if stands is other:
@@ -252,9 +258,9 @@ def _move_doubts(lead: Lead, other: Lead) -> None:
         row.delete()
         if third.pk == lead.pk:
             continue
-        older, younger = sorted((lead, third), key=lambda one: (one.created_at, one.pk))
-        said = {"evidence": row.evidence, "first_seen_at": row.first_seen_at, "last_seen_at": row.last_seen_at}
-        ProbablySame.objects.get_or_create(older=older, younger=younger, defaults={**said, "are_two": row.are_two})
+        older, younger = sorted((lead, third), key=lambda candidate: (candidate.created_at, candidate.pk))
+        defaults = {"evidence": row.evidence, "first_seen_at": row.first_seen_at, "last_seen_at": row.last_seen_at}
+        ProbablySame.objects.get_or_create(older=older, younger=younger, defaults={**defaults, "are_two": row.are_two})
 
 
 def _merge_meetings(lead: Lead, other: Lead, now: datetime) -> None:

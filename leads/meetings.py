@@ -55,8 +55,16 @@ def next_one(meetings: Iterable[Meeting], now: datetime) -> Meeting | None:
     """Return the meeting that stands: the first of those that are booked, lie ahead and were not moved elsewhere."""
     meetings = list(meetings)
     moved = moved_away(meetings)
-    standing = [one for one in meetings if one.is_booked and one.meeting_id not in moved and not has_begun(one, now)]
-    return min(standing, key=lambda one: (one.starts_at or FAR_AWAY, one.first_told_at, one.meeting_id), default=None)
+    standing = [
+        meeting
+        for meeting in meetings
+        if meeting.is_booked and meeting.meeting_id not in moved and not has_begun(meeting, now)
+    ]
+    return min(
+        standing,
+        key=lambda meeting: (meeting.starts_at or FAR_AWAY, meeting.first_told_at, meeting.meeting_id),
+        default=None,
+    )
 
 
 def has_begun(meeting: Meeting, now: datetime) -> bool:
@@ -65,18 +73,21 @@ def has_begun(meeting: Meeting, now: datetime) -> bool:
 
 def moved_away(meetings: Iterable[Meeting]) -> set[str]:
     """Return the ids of meetings whose place others have taken that were never booked, only moved."""
-    in_order = sorted(meetings, key=lambda one: (one.first_told_at, one.began_as == STATUS.RESCHEDULED, one.meeting_id))
+    in_order = sorted(
+        meetings,
+        key=lambda meeting: (meeting.first_told_at, meeting.began_as == STATUS.RESCHEDULED, meeting.meeting_id),
+    )
     gone: set[str] = set()
     for place, new in enumerate(in_order):
         if new.began_as != STATUS.RESCHEDULED:
             continue
         # One that was cancelled may be the one that was moved.
         before = [
-            one
-            for one in in_order[:place]
-            if one.meeting_id not in gone
-            and one.began_as in Lead.BOOKED
-            and (one.is_booked or one.status == STATUS.CANCELLED)
+            meeting
+            for meeting in in_order[:place]
+            if meeting.meeting_id not in gone
+            and meeting.began_as in Lead.BOOKED
+            and (meeting.is_booked or meeting.status == STATUS.CANCELLED)
         ]
         if len(before) == 1 and before[0].is_booked and before[0].told_at <= new.first_told_at:
             gone.add(before[0].meeting_id)
@@ -86,7 +97,7 @@ def moved_away(meetings: Iterable[Meeting]) -> set[str]:
 # --- What is told of one
 
 
-def merge(lead: Lead, told: Told | None, changes: Change, *, at: datetime, now: datetime) -> None:
+def merge(lead: Lead, news: Told | None, changes: Change, *, at: datetime, now: datetime) -> None:
     """Take in news of a meeting and show the one that stands by then on the lead; None forgets them all."""
     if not changes.may_fill_in(lead, "meeting"):
         return
@@ -95,11 +106,11 @@ def merge(lead: Lead, told: Told | None, changes: Change, *, at: datetime, now: 
         changes.is_stale("meeting", cleared_at)
         return
     book = _Book(lead, changes, at, now)
-    if told is None:
+    if news is None:
         book.forget()
         cleared_at = at.isoformat()
     else:
-        book.tell(told)
+        book.tell(news)
     book.store()
     if cleared_at and lead.provenance.get("meeting", {}).get("cleared_at") != cleared_at:
         lead.provenance.setdefault("meeting", {})["cleared_at"] = cleared_at
@@ -166,31 +177,31 @@ class _Book:
         self._changes.told["meeting"] = None
         self.show()
 
-    def tell(self, told: Told) -> None:
-        if told.replaces and told.replaces != told.id:
-            self._leave(told.replaces)
-        row = self._row_of(told)
-        self._at = self._in_turn(row, told)
-        if row and (row.told_at > self._at or self._was_overtaken(row, told)):
-            self._note_older(row, told)
-        elif self._lies_in_the_past(row, told):
-            assert told.starts_at is not None
-            when = f"{told.starts_at.astimezone(ZoneInfo(self._lead.pipeline.time_zone)):%d/%m/%Y %H:%M}"
+    def tell(self, news: Told) -> None:
+        if news.replaces and news.replaces != news.id:
+            self._leave(news.replaces)
+        row = self._row_of(news)
+        self._at = self._in_turn(row, news)
+        if row and (row.told_at > self._at or self._was_overtaken(row, news)):
+            self._note_older(row, news)
+        elif self._lies_in_the_past(row, news):
+            assert news.starts_at is not None
+            when = f"{news.starts_at.astimezone(ZoneInfo(self._lead.pipeline.time_zone)):%d/%m/%Y %H:%M}"
             self._changes.ignored["meeting"] = f"{when} lies in the past: nothing is booked by it"
-            if not told.replaces:
+            if not news.replaces:
                 return
         else:
-            self._set(row, told)
+            self._set(row, news)
         self.show()
 
-    def _in_turn(self, row: Meeting | None, told: Told) -> datetime:
+    def _in_turn(self, row: Meeting | None, news: Told) -> datetime:
         """Return when this news counts among what is known, by clocks that differ (leads/turns.py)."""
         known, follows = None, True
-        if row and (not told.id or row.meeting_id == told.id):
-            known, follows = row.told_at, RANK[STATUS(told.status)] > RANK[STATUS(row.status)]
-        elif told.status == STATUS.RESCHEDULED:
+        if row and (not news.id or row.meeting_id == news.id):
+            known, follows = row.told_at, RANK[STATUS(news.status)] > RANK[STATUS(row.status)]
+        elif news.status == STATUS.RESCHEDULED:
             # One that begins as moved takes the place of what was booked before.
-            booked = [one.told_at for one in self._rows if one.is_booked]
+            booked = [meeting.told_at for meeting in self._rows if meeting.is_booked]
             known = booked[0] if len(booked) == 1 else None
         return turns.of_a_meeting(self._at, known=known, follows=follows, is_timed=self._is_timed)
 
@@ -199,9 +210,9 @@ class _Book:
         """Say whether somebody said when it was; what nobody did dates from its report."""
         return self._at != self._now
 
-    def _was_overtaken(self, row: Meeting, told: Told) -> bool:
+    def _was_overtaken(self, row: Meeting, news: Told) -> bool:
         """Say whether this is how a meeting began of which only the later news was heard, told by another clock."""
-        rank = RANK[STATUS(told.status)]
+        rank = RANK[STATUS(news.status)]
         if rank >= RANK[STATUS(row.status)] or not self._is_timed or self._at > row.told_at + CLOCK_TOLERANCE:
             return False
         # Where it was heard before, and is only said again, both moments are one: see `_note_older`.
@@ -219,47 +230,47 @@ class _Book:
         elif row.is_booked and row.told_at <= self._at + CLOCK_TOLERANCE:
             row.status, row.told_at = STATUS.CANCELLED, max(row.told_at, self._at)
 
-    def _row_of(self, told: Told) -> Meeting | None:
+    def _row_of(self, news: Told) -> Meeting | None:
         by_id = {row.meeting_id: row for row in self._rows}
-        if told.id:
+        if news.id:
             nameless = by_id.get("")
             # The one without an id has come to have one.
-            takes_place = told.status in Lead.BOOKED and nameless and nameless.is_booked
-            return by_id.get(told.id) or (nameless if takes_place else None)
+            takes_place = news.status in Lead.BOOKED and nameless and nameless.is_booked
+            return by_id.get(news.id) or (nameless if takes_place else None)
         shown = self._shown
         is_over = shown is not None and (
             shown.status in (STATUS.COMPLETED, STATUS.NO_SHOW) or (shown.is_booked and has_begun(shown, self._now))
         )
-        return by_id.get("") if shown is None or (is_over and self._books_anew(told, shown)) else shown
+        return by_id.get("") if shown is None or (is_over and self._books_anew(news, shown)) else shown
 
     @staticmethod
-    def _books_anew(told: Told, shown: Meeting) -> bool:
-        return told.status in Lead.BOOKED and told.starts_at not in (None, shown.starts_at)
+    def _books_anew(news: Told, shown: Meeting) -> bool:
+        return news.status in Lead.BOOKED and news.starts_at not in (None, shown.starts_at)
 
-    def _lies_in_the_past(self, row: Meeting | None, told: Told) -> bool:
-        if told.status not in Lead.BOOKED or told.starts_at is None or told.starts_at > self._now:
+    def _lies_in_the_past(self, row: Meeting | None, news: Told) -> bool:
+        if news.status not in Lead.BOOKED or news.starts_at is None or news.starts_at > self._now:
             return False
         # What was booked when it lay ahead is only said again.
-        return not (row and row.is_booked and row.starts_at == told.starts_at)
+        return not (row and row.is_booked and row.starts_at == news.starts_at)
 
-    def _note_older(self, row: Meeting, told: Told) -> None:
+    def _note_older(self, row: Meeting, news: Told) -> None:
         """Keep of older news how the meeting began."""
         if self._at < row.first_told_at:
-            row.began_as, row.first_told_at = told.status, self._at
-        elif RANK[STATUS(row.began_as)] > RANK[STATUS(told.status)]:
-            row.began_as, row.first_told_at = told.status, row.told_at
+            row.began_as, row.first_told_at = news.status, self._at
+        elif RANK[STATUS(row.began_as)] > RANK[STATUS(news.status)]:
+            row.began_as, row.first_told_at = news.status, row.told_at
         self._changes.is_stale("meeting", row.told_at.isoformat())
 
-    def _set(self, row: Meeting | None, told: Told) -> None:
+    def _set(self, row: Meeting | None, news: Told) -> None:
         was_booked = bool(row and row.is_booked)
-        if row is None or (told.id and row.meeting_id != told.id):
-            row = self._begun(row, told)
+        if row is None or (news.id and row.meeting_id != news.id):
+            row = self._begun(row, news)
         before = _parts(row)
-        if "id" in told.cleared and all(one.meeting_id for one in self._rows):
+        if "id" in news.cleared and all(meeting.meeting_id for meeting in self._rows):
             row.meeting_id = ""
-        row.status, row.told_at = told.status, self._at
-        row.starts_at = told.starts_at or (None if "starts_at" in told.cleared else row.starts_at)
-        row.link = told.link or ("" if "link" in told.cleared else row.link)
+        row.status, row.told_at = news.status, self._at
+        row.starts_at = news.starts_at or (None if "starts_at" in news.cleared else row.starts_at)
+        row.link = news.link or ("" if "link" in news.cleared else row.link)
         is_new = row not in self._rows
         if is_new:
             self._rows.append(row)
@@ -275,11 +286,11 @@ class _Book:
         if self._shown is None:
             self._shown = row
 
-    def _begun(self, row: Meeting | None, told: Told) -> Meeting:
+    def _begun(self, row: Meeting | None, news: Told) -> Meeting:
         """Return a meeting of which nothing was known; in the row of the one without an id, if that was it."""
         row = row or Meeting(lead_id=self._lead.pk)
-        row.meeting_id, row.status, row.starts_at, row.link = told.id, told.status, None, ""
-        row.began_as, row.first_told_at, row.told_at = told.status, self._at, self._at
+        row.meeting_id, row.status, row.starts_at, row.link = news.id, news.status, None, ""
+        row.began_as, row.first_told_at, row.told_at = news.status, self._at, self._at
         if row.is_by_agent is None:
             row.is_by_agent = _is_with_agent_alone(self._lead)
         return row

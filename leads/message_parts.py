@@ -56,19 +56,19 @@ class Sum:
 
 def summed(parts: Sequence[MessagePart]) -> Sum:
     """Return what the parts come to: the worst of them, as long as that is for good."""
-    sent_at = min((one.sent_at for one in parts if one.sent_at), default=None)
+    sent_at = min((part.sent_at for part in parts if part.sent_at), default=None)
     for bad, state in (
         (State.NOT_DELIVERED, Message.State.NOT_DELIVERED),
         (State.UNCONFIRMED, Message.State.NOT_DELIVERED),
         (State.REFUSED, Message.State.REFUSED),
     ):
-        if found := next((one for one in parts if one.state == bad), None):
+        if found := next((part for part in parts if part.state == bad), None):
             return Sum(state, found.reason, sent_at)
-    states = {one.state for one in parts}
+    states = {part.state for part in parts}
     if not states or states & {State.QUEUED, State.SENDING}:
         return Sum(Message.State.QUEUED, "", sent_at)
     if states == {State.DELIVERED}:
-        return Sum(Message.State.DELIVERED, "", sent_at, max(filter(None, (one.delivered_at for one in parts))))
+        return Sum(Message.State.DELIVERED, "", sent_at, max(filter(None, (part.delivered_at for part in parts))))
     return Sum(Message.State.SENT, "", sent_at)
 
 
@@ -106,16 +106,16 @@ def recognize(spoken: Sequence[tuple[int, Interaction, Lead]], *, now: datetime)
     found: list[int] = []
     changed: dict[Any, MessagePart] = {}
     for place, interaction, lead in asking:
-        said = interaction.message
-        assert said is not None
-        names = {plain_id(said.id), plain_id(said.other_id)} - {""}
-        if part := _which(known.get(lead.pk, ()), names, said.text):
+        message = interaction.message
+        assert message is not None
+        names = {plain_id(message.id), plain_id(message.other_id)} - {""}
+        if part := _which(known.get(lead.pk, ()), names, message.text):
             part.their_id = part.their_id or next(iter(sorted(names)), "")
             if ORDER.get(State(part.state), 9) < ORDER[State.SENT]:
                 part.state, part.reason = State.SENT, ""
             part.sent_at = part.sent_at or now
             if interaction.via == KOMMO:
-                tell(part, State.DELIVERED, at=min(said.sent_at or now, now))
+                tell(part, State.DELIVERED, at=min(message.sent_at or now, now))
             changed[part.pk] = part
             found.append(place)
     if told_of := _store(changed.values(), (*TOLD, "their_id")):
@@ -136,10 +136,10 @@ def _under_way(lead_ids: Collection[Any], now: datetime) -> dict[Any, list[Messa
 def _which(known: Iterable[MessagePart], names: Collection[str], text: str) -> MessagePart | None:
     """Return the part a told message is: by its id, else the first with these words that has no other id."""
     known = list(known)
-    if by_id := next((one for one in known if one.their_id and one.their_id in names), None):
+    if by_id := next((part for part in known if part.their_id and part.their_id in names), None):
         return by_id
     words = plainly(text)
-    alike = (one for one in known if plainly(one.text) == words and not (one.their_id and names))
+    alike = (part for part in known if plainly(part.text) == words and not (part.their_id and names))
     return next(alike, None) if words else None
 
 
@@ -169,17 +169,17 @@ def arrived(lead_ids: Collection[Any], text: str, *, their_id: str, at: datetime
 
 def note_news(news: Sequence[News], known: list[bool]) -> list[Message]:
     """Note on parts what became of them; return their messages. `known` learns which news were of ours."""
-    names = {plain_id(text) for one in news for text in one.ids} - {""}
+    names = {plain_id(text) for notice in news for text in notice.ids} - {""}
     rows = MessagePart.objects.filter(their_id__in=names).select_related("message")
     by_name: dict[str, list[MessagePart]] = {}
     for part in rows.select_for_update(of=("self",)).order_by("pk"):
         by_name.setdefault(part.their_id, []).append(part)
     changed: dict[Any, MessagePart] = {}
-    for place, one in enumerate(news):
-        about = [part for text in one.ids for part in by_name.get(plain_id(text), ())]
+    for place, notice in enumerate(news):
+        about = [part for text in notice.ids for part in by_name.get(plain_id(text), ())]
         known[place] = known[place] or bool(about)
         for part in about:
-            if tell(part, one.state, at=one.at, reason=one.reason):
+            if tell(part, notice.state, at=notice.at, reason=notice.reason):
                 changed[part.pk] = part
     return _store(changed.values(), TOLD)
 
@@ -189,13 +189,13 @@ TOLD = ("state", "reason", "sent_at", "delivered_at")
 
 def tell(part: MessagePart, state: str, *, at: datetime, reason: str = "") -> bool:
     """Let a part know what became of it, in memory; False when it knew, or knows better."""
-    told = State(state)
-    if ORDER.get(State(part.state), 9) >= ORDER[told]:
+    new_state = State(state)
+    if ORDER.get(State(part.state), 9) >= ORDER[new_state]:
         return False
-    part.state, part.reason = told, reason[:500]
-    if told is not State.NOT_DELIVERED:
+    part.state, part.reason = new_state, reason[:500]
+    if new_state is not State.NOT_DELIVERED:
         part.sent_at = part.sent_at or at
-    if told is State.DELIVERED:
+    if new_state is State.DELIVERED:
         part.delivered_at = part.delivered_at or at
     return True
 
@@ -211,5 +211,5 @@ def _store(parts: Collection[MessagePart], columns: Sequence[str]) -> list[Messa
         together.setdefault(part.message_id, []).append(part)
     rows = Message.objects.filter(pk__in=ids).select_for_update(of=("self",)).select_related("lead__pipeline")
     messages = list(rows.order_by("pk"))
-    update([one for one in messages if sum_up(one, together[one.pk])], SUMMED)
+    update([message for message in messages if sum_up(message, together[message.pk])], SUMMED)
     return messages

@@ -48,12 +48,12 @@ def _general_piece(text: str) -> str:
 def note_replies(recorded: list[Recorded], now: datetime, **_: object) -> None:
     """Keep how long people waited for the first answer, and for a person. No statement where nobody's wait ended."""
     rows: list[Milestone] = []
-    for one in recorded:
-        answered = one.changes.answered
+    for record in recorded:
+        answered = record.changes.answered
         if answered is not None and answered.is_first:
-            rows += _first_reply(one.lead, answered.at)
+            rows += _first_reply(record.lead, answered.at)
         if answered is not None and answered.handed_over_at is not None:
-            waited = _row(one.lead, Kind.HANDOFF_WAIT, answered.at, since=answered.handed_over_at)
+            waited = _row(record.lead, Kind.HANDOFF_WAIT, answered.at, since=answered.handed_over_at)
             # Who of ours it was: what a person is called whose work this is, never the lead.
             waited.detail = answered.by[:500]
             rows.append(waited)
@@ -63,7 +63,7 @@ def note_replies(recorded: list[Recorded], now: datetime, **_: object) -> None:
 @receiver(announcements.leads_saved)
 def note_disqualified(saved: list[Saved], now: datetime, **_: object) -> None:
     """Keep of leads that begin to stand where the disqualified stand why they do."""
-    moved = [one.lead for one in saved if one.touches(STAGE) and one.lead.stage_id]
+    moved = [change.lead for change in saved if change.touches(STAGE) and change.lead.stage_id]
     insert(
         [
             Milestone(

@@ -35,8 +35,8 @@ def named(leads: QuerySet[Lead], text: str) -> QuerySet[Lead]:
 @receiver(announcements.leads_saved)
 def follow(saved: list[Saved], **_: object) -> None:
     """Keep the words of names that were learned or changed. No statement where no name was."""
-    renamed = [one for one in saved if one.touches(NAME)]
-    if before := [one.lead.pk for one in renamed if not one.created]:
+    renamed = [change for change in saved if change.touches(NAME)]
+    if before := [change.lead.pk for change in renamed if not change.created]:
         NameWord.objects.filter(lead__in=before).delete()
-    rows = [NameWord(lead_id=one.lead.pk, word=word) for one in renamed for word in words(one.lead.name)]
+    rows = [NameWord(lead_id=change.lead.pk, word=word) for change in renamed for word in words(change.lead.name)]
     insert(rows, ignore_conflicts=True)

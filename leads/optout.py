@@ -84,8 +84,8 @@ def asks_to_stop(text: str, pipeline: Pipeline) -> bool:
     """
     if len(text) > LONGEST_FAREWELL:
         return False
-    said = name_key("".join(sign for sign in text if sign.isalnum() or sign.isspace()))
-    return bool(said) and said in {name_key(word) for word in pipeline.opt_out_words}
+    wording = name_key("".join(sign for sign in text if sign.isalnum() or sign.isspace()))
+    return bool(wording) and wording in {name_key(word) for word in pipeline.opt_out_words}
 
 
 @tried_again
@@ -165,6 +165,6 @@ def keep(lead: Lead, *, by: Lead.Actor, reason: str, at: datetime) -> bool:
     addresses |= {address: "" for address in (lead.erased_address, *lead.erased_further) if address}
     is_new = False
     for address, phone_key in addresses.items():
-        said = {"phone_key": phone_key, "opted_out_at": at, "by": by, "reason": reason[:500]}
-        is_new |= OptOut.objects.get_or_create(address=address, defaults=said)[1]
+        values = {"phone_key": phone_key, "opted_out_at": at, "by": by, "reason": reason[:500]}
+        is_new |= OptOut.objects.get_or_create(address=address, defaults=values)[1]
     return is_new

@@ -38,20 +38,20 @@ def settle(decision: Decision, lead: Lead, interaction: Interaction, book: Ruleb
 
 def already_told(recorded: Iterable[Recorded]) -> set[int]:
     """Return the places of those whose interaction stands on the timeline already, whoever told it. One query."""
-    past = [(place, one) for place, one in enumerate(recorded) if one.interaction.history]
+    past = [(place, record) for place, record in enumerate(recorded) if record.interaction.history]
     if not past:
         return set()
-    rows = Event.objects.filter(lead__in=[one.lead.pk for _, one in past], kind=Event.Kind.INTERACTION)
+    rows = Event.objects.filter(lead__in=[record.lead.pk for _, record in past], kind=Event.Kind.INTERACTION)
     times, ids = set(), set()
     for lead_id, at, message in rows.values_list("lead_id", "at", "data__message"):
-        told = message if isinstance(message, dict) else {}
-        times.add((lead_id, at, told.get("text")))
-        ids.add((lead_id, told.get("id")))
+        fields = message if isinstance(message, dict) else {}
+        times.add((lead_id, at, fields.get("text")))
+        ids.add((lead_id, fields.get("id")))
     found = set()
-    for place, one in past:
-        message = one.interaction.message
-        at = message.sent_at if message and message.sent_at else one.interaction.occurred_at
-        same_time = (one.lead.pk, at, message.text if message else None)
-        if same_time in times or (message and message.id and (one.lead.pk, message.id) in ids):
+    for place, record in past:
+        message = record.interaction.message
+        at = message.sent_at if message and message.sent_at else record.interaction.occurred_at
+        same_time = (record.lead.pk, at, message.text if message else None)
+        if same_time in times or (message and message.id and (record.lead.pk, message.id) in ids):
             found.add(place)
     return found

@@ -77,7 +77,7 @@ def key_of(e164: str) -> str:
 def _plain(text: str) -> str:
     """Return the text with full-width digits and odd spaces as plain ones, without the marks a copied number brings."""
     normalized = unicodedata.normalize("NFKC", text)
-    return "".join(one for one in normalized if unicodedata.category(one) != "Cf").strip()
+    return "".join(character for character in normalized if unicodedata.category(character) != "Cf").strip()
 
 
 def _parts_of_jid(jid: str) -> tuple[str, str]:
@@ -109,7 +109,7 @@ def _number(spelled: str, region: str) -> phonenumbers.PhoneNumber:
 
 def _readings(spelled: str) -> list[str]:
     """Return what the text may mean, likeliest first: as it is written, or as digits that carry a country code."""
-    digits = "".join(str(unicodedata.digit(one)) for one in spelled if one.isdigit())
+    digits = "".join(str(unicodedata.digit(character)) for character in spelled if character.isdigit())
     if spelled.startswith("+"):
         return ["+" + digits]
     if digits.startswith("00"):

@@ -48,7 +48,9 @@ class Assessment:
     @property
     def fatal(self) -> tuple[CriterionResult, ...]:
         """Return the failed criteria that disqualify, each a ground of its own."""
-        return tuple(one for one in self.criteria if one.verdict is Verdict.FAILED and one.criterion.disqualifies)
+        return tuple(
+            result for result in self.criteria if result.verdict is Verdict.FAILED and result.criterion.disqualifies
+        )
 
 
 SCORE_FIELD = "qualification_score"
@@ -75,11 +77,11 @@ def assess(attributes: Mapping[str, object], rule: QualificationRule, flow: str 
     is one for certain flows while the lead has chosen none. Never raises.
     """
     results = tuple(check(criterion, attributes) for criterion in _applying(rule, flow))
-    fatal = [one for one in results if one.verdict is Verdict.FAILED and one.criterion.disqualifies]
+    fatal = [result for result in results if result.verdict is Verdict.FAILED and result.criterion.disqualifies]
     if fatal:
         return _assessment(Outcome.DISQUALIFIED, fatal, results)
-    required = [one for one in results if one.criterion.required]
-    not_met = [one for one in required if one.verdict is not Verdict.MET]
+    required = [result for result in results if result.criterion.required]
+    not_met = [result for result in required if result.verdict is not Verdict.MET]
     if not_met:
         return _assessment(Outcome.UNDECIDED, not_met, results)
     if required:
@@ -112,7 +114,11 @@ def check(criterion: Criterion, attributes: Mapping[str, object]) -> CriterionRe
 
 def _applying(rule: QualificationRule, flow: str | None) -> list[Criterion]:
     chosen = name_key(flow) if flow else None
-    applying = [one for one in rule.criteria if not one.flows or chosen in {name_key(name) for name in one.flows}]
+    applying = [
+        criterion
+        for criterion in rule.criteria
+        if not criterion.flows or chosen in {name_key(name) for name in criterion.flows}
+    ]
     if rule.min_score is not None:
         applying.append(Criterion(0, SCORE_FIELD, "gte", rule.min_score, required=True, disqualifies=True))
     return applying
@@ -134,7 +140,7 @@ def _holds(asked: str, value: object, wanted: object) -> bool | None:
 
 def _any_same(value: object, wanted: list[object] | tuple[object, ...]) -> bool | None:
     """Say whether one of the wanted is the value; None when it can be compared with none of them."""
-    comparable = [same for one in wanted if (same := _same(value, one)) is not None]
+    comparable = [same for accepted in wanted if (same := _same(value, accepted)) is not None]
     return any(comparable) if comparable else None
 
 
@@ -179,5 +185,5 @@ def _result(criterion: Criterion, met: bool, text: str) -> CriterionResult:
 
 
 def _assessment(outcome: Outcome, decisive: list[CriterionResult], every: tuple[CriterionResult, ...]) -> Assessment:
-    reason = "; ".join(one.text for one in decisive)
+    reason = "; ".join(result.text for result in decisive)
     return Assessment(outcome, reason, f"qualification:{decisive[0].criterion.field}", every)

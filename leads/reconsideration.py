@@ -56,10 +56,15 @@ def destination(decision: Decision, former: Decision | None = None) -> str | Non
     """
     if decision.changed:
         return decision.stage
-    held, before = decision.suppressed, former and former.suppressed
-    if former is None or held is None or not held.against_order or (before and before.stage == held.stage):
+    suppressed, before = decision.suppressed, former and former.suppressed
+    if (
+        former is None
+        or suppressed is None
+        or not suppressed.against_order
+        or (before and before.stage == suppressed.stage)
+    ):
         return None
-    return held.stage
+    return suppressed.stage
 
 
 def consider(lead: Lead, book: Rulebook, rules: Rules) -> Decision:
@@ -87,7 +92,7 @@ def move(pk: UUID, *, why: str, former: Rules | None, now: datetime) -> tuple[Le
         lead.stage_before_meeting = previous
     lead.concluded = list(decision.concluded)
     lead.save(update_fields=["stage_before_meeting", "concluded"])
-    held = decision.suppressed
-    reason = decision.reason if decision.changed or held is None else held.against_order
+    suppressed = decision.suppressed
+    reason = decision.reason if decision.changed or suppressed is None else suppressed.against_order
     stage_moves.enter(lead, target, by=Lead.Actor.BRIDGE, reason=f"{why}: {reason}", now=now)
     return lead, previous

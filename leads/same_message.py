@@ -57,16 +57,16 @@ class Met:
     mistaken: list[Row] = field(default_factory=list)
 
 
-def meet(told: Sequence[tuple[Interaction, Lead]], *, now: datetime) -> Met:
+def meet(reports: Sequence[tuple[Interaction, Lead]], *, now: datetime) -> Met:
     """Store the messages that are new, and return what is left to act on. Two statements, or one, or none.
 
     Runs under the locks of the leads' rows. The past, told afterwards, is kept by `keep_past`.
     """
-    met = Met([interaction for interaction, _ in told])
+    met = Met([interaction for interaction, _ in reports])
     spoken = [
-        (place, one, lead)
-        for place, (one, lead) in enumerate(told)
-        if one.message and not one.history and not one.is_stored
+        (place, heard, lead)
+        for place, (heard, lead) in enumerate(reports)
+        if heard.message and not heard.history and not heard.is_stored
     ]
     for place in message_parts.recognize(spoken, now=now) if spoken else ():
         met.interactions[place] = replace(met.interactions[place], message=None, is_told_before=True)
@@ -97,8 +97,8 @@ def meet(told: Sequence[tuple[Interaction, Lead]], *, now: datetime) -> Met:
 
 def keep_past(recorded: Iterable[Recorded], *, now: datetime) -> None:
     """Store the messages of a conversation's past, told afterwards."""
-    past = [one for one in recorded if one.interaction.history and one.interaction.message]
-    insert_missing([_row(one.interaction, one.lead, now) for one in past], returning="id")
+    past = [record for record in recorded if record.interaction.history and record.interaction.message]
+    insert_missing([_row(record.interaction, record.lead, now) for record in past], returning="id")
 
 
 def give_back(mistaken: Iterable[Row], leads: Mapping[Any, Lead], *, now: datetime) -> None:
@@ -128,7 +128,7 @@ ORDER = {State.QUEUED: 0, State.SENT: 1, State.NOT_DELIVERED: 2, State.DELIVERED
 @transaction.atomic
 def note_news(news: Sequence[News]) -> list[bool]:
     """Note on messages what became of them; say of each news whether any of ours was meant. Three statements."""
-    names = {plain_id(text) for one in news for text in one.ids} - {""}
+    names = {plain_id(text) for notice in news for text in notice.ids} - {""}
     if not names:
         return [False] * len(news)
     rows = Row.objects.filter(Q(message_id__in=names) | Q(other_id__in=names))
@@ -138,16 +138,16 @@ def note_news(news: Sequence[News]) -> list[bool]:
             by_name.setdefault(name, []).append(row)
     changed: dict[Any, Row] = {}
     known: list[bool] = []
-    for one in news:
-        about = [row for text in one.ids for row in by_name.get(plain_id(text), ())]
+    for notice in news:
+        about = [row for text in notice.ids for row in by_name.get(plain_id(text), ())]
         known.append(bool(about))
         for row in about:
-            if _note(row, one):
+            if _note(row, notice):
                 changed[row.pk] = row
     update(changed.values(), ("state", "reason", "sent_at", "delivered_at", "read_at"))
     told_of = message_parts.note_news(news, known)
     if told_of or changed:
-        at = max(one.at for one in news)
+        at = max(notice.at for notice in news)
         announcements.messages_told_of.send(Row, messages=[*changed.values(), *told_of], now=at)
     return known
 
@@ -200,7 +200,7 @@ def _row(interaction: Interaction, lead: Lead, now: datetime) -> Row:
         channel=interaction.via,
         kind=message.kind,
         text=message.text,
-        attachments=[dict(one) for one in message.attachments],
+        attachments=[dict(attachment) for attachment in message.attachments],
         state=State.SENT if is_ours else State.RECEIVED,
         at=at,
         sent_at=at if is_ours else None,
@@ -214,13 +214,22 @@ def _row(interaction: Interaction, lead: Lead, now: datetime) -> Row:
 
 def _near(spoken: Sequence[tuple[int, Interaction, Lead]], now: datetime) -> dict[Any, list[Row]]:
     """Return the messages, by lead, that one of these may be told of again. No query where an id says it all."""
-    asking = [(one, lead) for _, one, lead in spoken if _must_look(one, lead, now)]
+    asking = [(interaction, lead) for _, interaction, lead in spoken if _must_look(interaction, lead, now)]
     if not asking:
         return {}
-    names = {plain_id(text) for one, _ in asking if one.message for text in (one.message.id, one.message.other_id)}
-    times = [at for one, _ in asking if one.message and (at := min(one.message.sent_at or one.occurred_at, now))]
+    names = {
+        plain_id(text)
+        for interaction, _ in asking
+        if interaction.message
+        for text in (interaction.message.id, interaction.message.other_id)
+    }
+    times = [
+        at
+        for interaction, _ in asking
+        if interaction.message and (at := min(interaction.message.sent_at or interaction.occurred_at, now))
+    ]
     same = Q(at__range=(min(times) - NEAR, max(times) + NEAR))
-    roads = {bool(one.via) for one, _ in asking}
+    roads = {bool(interaction.via) for interaction, _ in asking}
     if len(roads) == 1:
         # By its words a message is known only where the other road told of it: whoever writes a thousand within a
         # minute has not all of them read again with each.
@@ -258,11 +267,11 @@ def _match(row: Row, interaction: Interaction, near: Iterable[Row]) -> Row | Non
     """Return the stored message that this one is, if it is one: by its ids, or by its words."""
     near = list(near)
     names = {row.message_id, row.other_id} - {""}
-    for one in near:
-        if names & {one.message_id, one.other_id, str(one.pk)}:
-            return one
-    alike = [one for one in near if _is_alike(one, row)]
-    return min(alike, key=lambda one: abs(one.at - row.at), default=None)
+    for message in near:
+        if names & {message.message_id, message.other_id, str(message.pk)}:
+            return message
+    alike = [message for message in near if _is_alike(message, row)]
+    return min(alike, key=lambda message: abs(message.at - row.at), default=None)
 
 
 def _is_alike(known: Row, row: Row) -> bool:
@@ -297,16 +306,18 @@ def _join(known: Row, row: Row, interaction: Interaction, met: Met) -> Interacti
     known.text = known.text or row.text
     if not known.message_id:
         known.message_id = row.message_id
-    names = [one for one in (row.message_id, row.other_id) if one and one != known.message_id]
+    names = [
+        message_id for message_id in (row.message_id, row.other_id) if message_id and message_id != known.message_id
+    ]
     known.other_id = known.other_id or next(iter(names), "")
-    told = replace(interaction, message=None, is_told_before=True)
+    repeated = replace(interaction, message=None, is_told_before=True)
     if known.direction in UNSURE and row.direction == Row.Direction.OUTBOUND:
         # What the agent, or its messenger, calls the agent's is the agent's.
         known.direction = Row.Direction.OUTBOUND
         known.author = ""
         met.mistaken.append(known)
-        told = interaction
-    return told
+        repeated = interaction
+    return repeated
 
 
 def _words(text: str) -> str:

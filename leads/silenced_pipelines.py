@@ -29,7 +29,7 @@ def reasons(pipeline_ids: Iterable[int]) -> dict[int, str]:
         return {}
     found = {pk: why for about in _asked for pk, why in about(wanted).items()}
     switched_off = Pipeline.objects.filter(pk__in=wanted, silenced_at__isnull=False)
-    return found | {one.pk: may_speak.switched_off(one) for one in switched_off.only("silenced_reason")}
+    return found | {pipeline.pk: may_speak.switched_off(pipeline) for pipeline in switched_off.only("silenced_reason")}
 
 
 def reason(pipeline: Pipeline) -> str:

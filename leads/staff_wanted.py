@@ -7,11 +7,11 @@ from leads.falling_silent import is_farewell
 from leads.interaction_values import Direction, Recorded
 
 
-def wants_staff(one: Recorded) -> str | None:
+def wants_staff(record: Recorded) -> str | None:
     """Return why somebody should look at the lead after this interaction, or None."""
-    message, lead = one.interaction.message, one.lead
+    message, lead = record.interaction.message, record.lead
     if message is None or message.direction is not Direction.INBOUND or not farewells.may_ask_to_stop(message.text):
-        return one.decision.notify_staff
+        return record.decision.notify_staff
     # Whom a person has, a person reads; and nobody is asked about what was long ago.
-    is_settled = lead.in_handoff or lead.opted_out_at or one.interaction.history or is_farewell(message, lead)
-    return one.decision.notify_staff if is_settled else farewells.MAY_ASK_TO_STOP
+    is_settled = lead.in_handoff or lead.opted_out_at or record.interaction.history or is_farewell(message, lead)
+    return record.decision.notify_staff if is_settled else farewells.MAY_ASK_TO_STOP

@@ -16,15 +16,15 @@ MOVES_LOOKED_AT = 10
 @receiver(announcements.leads_saved)
 def follow(saved: list[Saved], **_: object) -> None:
     """Close the stays that leads have left and open those they have begun; nothing for who stands where they stood."""
-    moved = [one for one in saved if one.touches(STAGE)]
-    for lead in (one.lead for one in moved if not one.created):
+    moved = [change for change in saved if change.touches(STAGE)]
+    for lead in (change.lead for change in moved if not change.created):
         left = Stay.objects.filter(lead=lead, left_at=None)
         # Excluding by stage: a save that did not move the lead leaves its stay as it is.
         (left.exclude(stage=lead.stage_id) if lead.stage_id else left).update(left_at=lead.stage_set_at)
     stays = [
-        Stay(lead_id=one.lead.pk, stage_id=one.lead.stage_id, entered_at=one.lead.stage_set_at)
-        for one in moved
-        if one.lead.stage_id
+        Stay(lead_id=change.lead.pk, stage_id=change.lead.stage_id, entered_at=change.lead.stage_set_at)
+        for change in moved
+        if change.lead.stage_id
     ]
     insert(stays, ignore_conflicts=True)
 

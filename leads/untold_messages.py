@@ -71,11 +71,11 @@ def release(leads: QuerySet[Lead], *, now: datetime) -> None:
 
     leads: those with whom the agent may speak again.
     """
-    held = Message.objects.filter(telling=Telling.HELD, lead__in=leads)
+    messages = Message.objects.filter(telling=Telling.HELD, lead__in=leads)
     later = Message.objects.filter(NOT_THEIRS, lead=OuterRef("lead"), at__gt=OuterRef("at"))
-    cared_for = held.filter(Q(at__lte=now - NEWS_FOR) | Exists(later))
+    cared_for = messages.filter(Q(at__lte=now - NEWS_FOR) | Exists(later))
     Message.objects.filter(pk__in=list(cared_for.values_list("pk", flat=True))).update(telling=Telling.LEFT)
-    held.update(telling=Telling.WAITING, untold_since=now)
+    messages.update(telling=Telling.WAITING, untold_since=now)
 
 
 def release_pipeline(pipeline: Pipeline, *, now: datetime) -> None:

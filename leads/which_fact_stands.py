@@ -90,12 +90,12 @@ class Change:
 
         What was known and is nothing now was taken back, and so is what the agent goes on to call nothing.
         """
-        said = {"at": at.isoformat(), "by": Lead.Actor.AGENT, "said": plain(value)}
+        origin = {"at": at.isoformat(), "by": Lead.Actor.AGENT, "said": plain(value)}
         is_nothing = took_back or (changed and value in (None, ""))
         if is_nothing or (value in (None, "") and was_taken_back(lead, attribute)):
-            said["taken_back"] = True
-        if lead.provenance.get(attribute) != said:
-            lead.provenance[attribute] = said
+            origin["taken_back"] = True
+        if lead.provenance.get(attribute) != origin:
+            lead.provenance[attribute] = origin
             self.columns.add("provenance")
         if changed:
             self.told[attribute] = plain(value)
@@ -190,8 +190,8 @@ def adopt(lead: Lead, attribute: str, value: Any, *, at: datetime) -> bool:
     if known:
         # Kommo's clock may be behind ours; what is heard last is the newest all the same.
         at = max(at, datetime.fromisoformat(known["at"]))
-    said = known.get("said", plain(_value_of(lead, attribute)))
-    lead.provenance[attribute] = {"at": at.isoformat(), "by": Lead.Actor.STAFF, "said": said}
+    reported = known.get("said", plain(_value_of(lead, attribute)))
+    lead.provenance[attribute] = {"at": at.isoformat(), "by": Lead.Actor.STAFF, "said": reported}
     if _value_of(lead, attribute) == value:
         return False
     if attribute.startswith("custom."):
@@ -210,7 +210,7 @@ def forget_found(lead: Lead) -> set[str]:
             lead.custom.pop(attribute.removeprefix("custom."), None)
         else:
             setattr(lead, attribute, EMPTY.get(attribute))
-    return {"provenance", *("custom" if one.startswith("custom.") else one for one in found)}
+    return {"provenance", *("custom" if name.startswith("custom.") else name for name in found)}
 
 
 def _merge(lead: Lead, attribute: str, value: Any, changes: Change, at: datetime) -> None:
@@ -246,11 +246,11 @@ def _repeats_over_a_person(lead: Lead, attribute: str, value: Any) -> bool:
     return bool(known and known["by"] == Lead.Actor.STAFF and _is_the_same(known.get("said"), value))
 
 
-def _is_the_same(said: Any, value: Any) -> bool:
+def _is_the_same(former: Any, value: Any) -> bool:
     """Compare what was said with what is said now; an amount by its size, for it was written 4E+3 once."""
-    if isinstance(value, Decimal) and isinstance(said, str):
-        return Decimal(said) == value
-    return bool(said == plain(value))
+    if isinstance(value, Decimal) and isinstance(former, str):
+        return Decimal(former) == value
+    return bool(former == plain(value))
 
 
 def _value_of(lead: Lead, attribute: str) -> Any:

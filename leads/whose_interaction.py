@@ -60,14 +60,22 @@ class ErasedMeanwhileError(Exception):
 def leads_of(interactions: Sequence[Interaction], pipeline: Pipeline, book: Rulebook, now: datetime) -> list[Found]:
     """Return each person's lead, in order; those that are new are stored, and not yet announced."""
     # A phone alone is found at once, mostly. For all else it takes two looks.
-    further = {key for one in interactions if len(one.keys) > 1 or one.phone is None for key in one.keys}
+    further = {
+        key
+        for interaction in interactions
+        if len(interaction.keys) > 1 or interaction.phone is None
+        for key in interaction.keys
+    }
     address_owners.hold(pipeline.pk, further)
-    owners = _locked(pipeline, book, [key for one in interactions for key in one.keys], further)
-    found = [list(dict.fromkeys(lead for key in one.keys for lead in owners.get(key, ()))) for one in interactions]
+    owners = _locked(pipeline, book, [key for interaction in interactions for key in interaction.keys], further)
+    found = [
+        list(dict.fromkeys(lead for key in interaction.keys for lead in owners.get(key, ())))
+        for interaction in interactions
+    ]
     found = _one_lead_a_person(found, interactions, now)
     new = {
-        place: _new_lead(one, pipeline, book, now)
-        for place, (one, leads) in enumerate(zip(interactions, found, strict=True))
+        place: _new_lead(interaction, pipeline, book, now)
+        for place, (interaction, leads) in enumerate(zip(interactions, found, strict=True))
         if not leads
     }
     if new:
@@ -158,29 +166,29 @@ def remember_addresses(recorded: Sequence[Recorded], found: Sequence[Found], now
     An address that is somebody else's stays theirs.
     """
     rows: dict[str, FurtherAddress] = {}
-    for one, of in zip(recorded, found, strict=True):
-        lead, interaction = one.lead, one.interaction
-        known = {interaction.keys[0]} if one.created else set(lead.address_keys)
+    for record, of in zip(recorded, found, strict=True):
+        lead, interaction = record.lead, record.interaction
+        known = {interaction.keys[0]} if record.created else set(lead.address_keys)
         known |= {key for other in of.others for key in other.address_keys}
         for address in interaction.all_addresses:
             if address.key in known:
                 continue
             if address.phone and lead.phone is None and address_owners.call_by(lead, address.phone, now):
-                one.changes.columns.add("phone")
+                record.changes.columns.add("phone")
             rows[address.key] = address_owners.row(
                 lead, address.key, _value(address), seen_in=interaction.via or "report", at=now
             )
     if not rows:
         return []
     stored = insert_missing(list(rows.values()), returning="key")
-    by_id = {one.lead.pk: one for one in recorded}
+    by_id = {record.lead.pk: record for record in recorded}
     events = []
     for key in (key for key in rows if key in stored):
-        one = by_id[rows[key].lead_id]
-        one.lead.__dict__["read_keys"] = [*(known for known in one.lead.further_keys if known != key), key]
-        if not one.created:
+        record = by_id[rows[key].lead_id]
+        record.lead.__dict__["read_keys"] = [*(known for known in record.lead.further_keys if known != key), key]
+        if not record.created:
             data = {"address": key, "channel": rows[key].seen_in}
-            events.append(bridge_event(one.lead, now, Event.Kind.ADDRESS, "a new address of this person", data))
+            events.append(bridge_event(record.lead, now, Event.Kind.ADDRESS, "a new address of this person", data))
     changed = optout.meet([by_id[pk].lead for pk in {row.lead_id for row in rows.values()}], now=now, further=True)
     for pk in changed:
         # A wish is the person's, by whichever of their addresses it was told.

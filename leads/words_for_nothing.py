@@ -93,7 +93,9 @@ def is_worse(name: str, known: str) -> bool:
         return name != known and (is_shouted or _signs(name) > _signs(known))
     left = list(old)
     for word in new:
-        match = next((one for one in left if one == word or (len(word) == 1 and one.startswith(word))), None)
+        match = next(
+            (leftover for leftover in left if leftover == word or (len(word) == 1 and leftover.startswith(word))), None
+        )
         if match is None:
             return False
         left.remove(match)

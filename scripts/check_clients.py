@@ -55,10 +55,10 @@ def python(at: Path, environment: dict[str, str]) -> None:
         "--meta",
         "none",
     ]
-    said = run(made, at, environment | {"PATH": f"{tools}:{environment['PATH']}"})
+    output = run(made, at, environment | {"PATH": f"{tools}:{environment['PATH']}"})
     # It warns of what it leaves out, and goes on.
-    if "warning" in said.lower():
-        sys.exit(said)
+    if "warning" in output.lower():
+        sys.exit(output)
     print(run([tools / "python", CALLERS / "calls.py"], at, environment | {"PYTHONPATH": str(at)}), end="")
 
 

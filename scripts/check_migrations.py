@@ -79,32 +79,34 @@ def without_indexes_of_new_tables(statements: list[str]) -> list[str]:
 
     The linter knows that of plain indexes, and loses the table's name where an index has a condition.
     """
-    made = [found[1] for one in statements if (found := re.match(r'CREATE TABLE ("\w+")', one))]
+    made = [found[1] for statement in statements if (found := re.match(r'CREATE TABLE ("\w+")', statement))]
     of_made = re.compile(rf"CREATE (UNIQUE )?INDEX .* ON ({'|'.join(map(re.escape, made))}) ")
-    return [one for one in statements if not (made and of_made.match(one))]
+    return [statement for statement in statements if not (made and of_made.match(statement))]
 
 
 def demands(migration: Any, before: Any) -> Iterator[str]:
     """Tell each column and constraint that rows written by the version before would not satisfy."""
     from django.db import migrations, models
 
-    made = {one.name_lower for one in migration.operations if isinstance(one, migrations.CreateModel)}
-    for one in migration.operations:
-        if getattr(one, "model_name_lower", None) in made:
+    made = {operation.name_lower for operation in migration.operations if isinstance(operation, migrations.CreateModel)}
+    for operation in migration.operations:
+        if getattr(operation, "model_name_lower", None) in made:
             # Older code does not write to it.
             continue
-        if isinstance(one, migrations.AddConstraint) and isinstance(one.constraint, models.UniqueConstraint):
-            yield f"UNIQUE constraint {one.constraint.name} on {one.model_name}"
-        if isinstance(one, (migrations.AddField, migrations.AlterField)):
-            fields = before.models[migration.app_label, one.model_name_lower].fields
-            was, is_now = fields.get(one.name), one.field
+        if isinstance(operation, migrations.AddConstraint) and isinstance(
+            operation.constraint, models.UniqueConstraint
+        ):
+            yield f"UNIQUE constraint {operation.constraint.name} on {operation.model_name}"
+        if isinstance(operation, (migrations.AddField, migrations.AlterField)):
+            fields = before.models[migration.app_label, operation.model_name_lower].fields
+            was, is_now = fields.get(operation.name), operation.field
             filled = is_now.null or is_now.has_db_default() or is_now.many_to_many
             if not filled and (was is None or was.null):
-                yield f"NOT NULL column {one.name} on {one.model_name} without a db_default"
+                yield f"NOT NULL column {operation.name} on {operation.model_name} without a db_default"
             if was and is_altered(was, is_now):
-                yield f"ALTERED column {one.name} on {one.model_name}"
+                yield f"ALTERED column {operation.name} on {operation.model_name}"
             if is_now.unique and not (was and was.unique):
-                yield f"UNIQUE column {one.name} on {one.model_name}"
+                yield f"UNIQUE column {operation.name} on {operation.model_name}"
 
 
 def is_altered(was: Any, is_now: Any) -> bool:

@@ -167,7 +167,7 @@ def read(name: str) -> dict[str, Any]:
 
 def heard(workflow: dict[str, Any]) -> dict[str, Any]:
     """The example, with what a messenger would be told reported as a fact: it can then be seen in the bridge."""
-    [place] = [one for one in workflow["nodes"] if one["name"] == "Say it with your messenger"]
+    [place] = [node for node in workflow["nodes"] if node["name"] == "Say it with your messenger"]
     place |= {
         "type": "n8n-nodes-kommo-bridge.kommoBridge",
         "credentials": {"kommoBridgeApi": {"id": "kommoBridge", "name": "Kommo Bridge"}},
@@ -218,7 +218,7 @@ def cards(stage: Stage) -> list[Any]:
 
 def messages(stage: Stage, lead_id: str) -> list[tuple[str, str]]:
     """The lead's conversation, as text and state."""
-    return [(one["text"], one["state"]) for one in ask(stage, f"leads/{lead_id}/messages/")["results"]]
+    return [(message["text"], message["state"]) for message in ask(stage, f"leads/{lead_id}/messages/")["results"]]
 
 
 def run(command: list[Any], at: Path, environment: dict[str, str] | None = None) -> str:

@@ -83,7 +83,7 @@ def main() -> int:
         at = Path(folder)
         began = time.monotonic()
         with demo(wheel, at) as place:
-            said("demo by uvx, with a key", began)
+            report("demo by uvx, with a key", began)
             environment = bare(at) | {"BRIDGE": place.bridge, "KEY": place.key}
             by_curl(place, at, environment)
             by_python(place, client, at, environment)
@@ -105,17 +105,17 @@ def demo(wheel: Path, at: Path) -> Iterator[Place]:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
-    told = ""
+    output = ""
     try:
         for line in process.stdout:
-            told += line
-            board = re.search(r"Board in the local Kommo +(\S+?)/?\n", told)
-            key = re.search(r"curl (\S+)/api/v1/interactions/ -H 'Authorization: Api-Key (\S+)'", told)
+            output += line
+            board = re.search(r"Board in the local Kommo +(\S+?)/?\n", output)
+            key = re.search(r"curl (\S+)/api/v1/interactions/ -H 'Authorization: Api-Key (\S+)'", output)
             if board and key:
                 break
         else:
             logs = [f"{log.name}:\n{log.read_text()[-2000:]}" for log in sorted(home.glob("data/demo/*.log"))]
-            sys.exit("\n".join([f"The demo said nothing of where it is:\n{told}", *logs]))
+            sys.exit("\n".join([f"The demo said nothing of where it is:\n{output}", *logs]))
         yield Place(key[1], board[1], key[2])
     finally:
         process.terminate()
@@ -154,16 +154,16 @@ def by_mcp(at: Path, environment: dict[str, str]) -> None:
     program = at / "ask.py"
     program.write_text(MCP.replace("PHONE", "+5581999990002"), encoding="utf-8")
     run([uv(), "run", "--no-project", "--with", MCP_CLIENT, program], at, environment)
-    said("MCP, by the official client", began)
+    report("MCP, by the official client", began)
 
 
 def seen(way: str, place: Place, phone: str, began: float) -> None:
     while not place.has_card(phone):
         time.sleep(0.2)
-    said(f"{way}: the card is on the board", began)
+    report(f"{way}: the card is on the board", began)
 
 
-def said(what: str, began: float) -> None:
+def report(what: str, began: float) -> None:
     print(f"{time.monotonic() - began:6.1f} s  {what}", flush=True)
 
 

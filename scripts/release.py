@@ -32,13 +32,13 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     from bridge.version import VERSION
 
-    told = parts.newest_release(ROOT / "CHANGELOG.md") == VERSION
+    is_told = parts.newest_release(ROOT / "CHANGELOG.md") == VERSION
     tag = sys.argv[2] if sys.argv[1:2] == ["--tag"] else ""
-    if tag and (tag != f"v{VERSION}" or not told):
+    if tag and (tag != f"v{VERSION}" or not is_told):
         sys.exit(
-            f"{tag} cannot be released: this is {VERSION}, and the changelog has {'a' if told else 'no'} part of it."
+            f"{tag} cannot be released: this is {VERSION}, and the changelog has {'a' if is_told else 'no'} part of it."
         )
-    if not told:
+    if not is_told:
         print(f"CHANGELOG.md has no part {VERSION} yet: this is a trial.")
     shutil.rmtree(DIST, ignore_errors=True)
     run([uv(), "build", "--quiet", "--out-dir", DIST / "pypi"], ROOT)

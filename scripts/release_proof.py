@@ -56,11 +56,11 @@ def _demo(name: str, command: list[str | Path], at: Path) -> str:
         (place / package).mkdir(parents=True)
         (place / package / "__init__.py").write_text("raise SystemExit('the agent's own')\n")
     began = time.monotonic()
-    said = run([*command, "demo", "--once"], place, bare(home))
+    output = run([*command, "demo", "--once"], place, bare(home))
     print(f"{name}: the demo's cards are right after {time.monotonic() - began:.0f} s")
     if made := sorted(path.name for path in place.iterdir() if path.name not in ("data", *theirs)):
         sys.exit(f"It left {made} where it was started.")
-    return said
+    return output
 
 
 def of_image_files(archive: Path, at: Path) -> None:

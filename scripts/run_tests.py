@@ -46,7 +46,7 @@ class Run:
 
 def main(arguments: list[str]) -> int:
     hostile = AND_HOSTILE in arguments
-    arguments = [one for one in arguments if one != AND_HOSTILE]
+    arguments = [argument for argument in arguments if argument != AND_HOSTILE]
     runs = _runs(arguments, _environment(), hostile=hostile)
     command = [sys.executable, "-m", "pytest", *_workers(arguments, len(runs)), *arguments]
     if len(runs) == 1:

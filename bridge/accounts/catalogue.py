@@ -90,9 +90,9 @@ def _follow_renamed_phone_fields(account: Account, before: list[dict[str, Any]],
 
     Together with the catalogue that brings the new name, or the old one would be forgotten by a process that dies.
     """
-    names = {one["id"]: one["name"] for one in after}
+    names = {field["id"]: field["name"] for field in after}
     known = {name_key(name) for name in names.values()}
-    ids = {name_key(one["name"]): one["id"] for one in before}
+    ids = {name_key(field["name"]): field["id"] for field in before}
     for pipeline in Pipeline.objects.filter(account_link__account=account).exclude(phone_field=""):
         was = name_key(pipeline.phone_field)
         if was not in known and (new := names.get(ids.get(was, 0))):
@@ -115,7 +115,7 @@ def _named(
     except KommoError as error:
         log.info("catalogue_part_not_read", account=account.pk, part=purpose.value, error=error.in_log)
         found = None
-    return before if found is None else [asdict(one) for one in found]
+    return before if found is None else [asdict(answer) for answer in found]
 
 
 def look_again(account: Account, client: KommoClient, *, now: datetime) -> int:

@@ -44,8 +44,8 @@ def leave(account: Account, *, now: datetime) -> bool:
             requeue(Card.objects.filter(Q(state=Card.State.SHOWN) | ~Q(shadow_plan=""), account=account), now=now)
             Card.objects.filter(account=account).exclude(shadow_plan="").update(shadow_plan="")
             # A seller who took the lead over weeks ago is not told of it today.
-            told = Briefing.objects.filter(card__account=account, since__lt=now - STALE_AFTER)
-            told.filter(due_at__isnull=False).update(due_at=None)
+            briefings = Briefing.objects.filter(card__account=account, since__lt=now - STALE_AFTER)
+            briefings.filter(due_at__isnull=False).update(due_at=None)
             nudge.send_on_commit(account.pk)
     return bool(left)
 

@@ -56,9 +56,9 @@ _distances: dict[tuple[int, str], Distance] = {}
 def _distance_of(account: Account) -> Distance:
     """Return what this process knows of the way to an account, and what others of its machine have told of it."""
     distance = _distances.setdefault((account.pk, account.base_url), Distance())
-    told = account.distances.get(process_identity.machine())
-    if told and told["address"] == account.base_url and _is_young(told):
-        distance.learn(told["kinds"])
+    known = account.distances.get(process_identity.machine())
+    if known and known["address"] == account.base_url and _is_young(known):
+        distance.learn(known["kinds"])
     return distance
 
 
@@ -66,19 +66,19 @@ def tell_distance(account: Account) -> None:
     """Tell the other processes of this machine how far the account is, once there is news. For who holds its lease."""
     if kinds := _distance_of(account).news():
         account.refresh_from_db(fields=["distances"])
-        known = {machine: told for machine, told in account.distances.items() if _is_young(told)}
+        known = {machine: distance for machine, distance in account.distances.items() if _is_young(distance)}
         known[process_identity.machine()] = {"address": account.base_url, "at": time.time(), "kinds": kinds}
         Account.objects.filter(pk=account.pk).update(distances=known)
 
 
 def usual_seconds(account: Account) -> float:
     """Return how long a write of leads usually took in the last hour, from wherever it took longest; 0: not known."""
-    told = [one["kinds"] for one in account.distances.values() if _is_young(one)]
-    return max((kinds[kind][2] for kinds in told for kind in LEAD_WRITES if kind in kinds), default=0.0)
+    known_kinds = [distance["kinds"] for distance in account.distances.values() if _is_young(distance)]
+    return max((kinds[kind][2] for kinds in known_kinds for kind in LEAD_WRITES if kind in kinds), default=0.0)
 
 
-def _is_young(told: dict[str, Any]) -> bool:
-    return bool(time.time() - told["at"] < KNOWN_FOR.total_seconds())
+def _is_young(distance: dict[str, Any]) -> bool:
+    return bool(time.time() - distance["at"] < KNOWN_FOR.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -236,9 +236,9 @@ class DatabasePace:
         account = Account.objects.filter(pk=self._account_id, state=Account.State.PAUSED)
         if self._heeds_pause and (reason := account.values_list("state_reason", flat=True).first()) is not None:
             raise KommoHeldError(f"the account is paused: {reason}", operation="take a slot")
-        if held := self._held_for():
-            said = f"Kommo asked to wait another {held.total_seconds():.0f} s"
-            raise KommoHeldError(said, operation="take a slot", retry_after=held)
+        if wait := self._held_for():
+            refusal = f"Kommo asked to wait another {wait.total_seconds():.0f} s"
+            raise KommoHeldError(refusal, operation="take a slot", retry_after=wait)
 
     def _ensure_slots(self) -> None:
         if CallSlot.objects.filter(account_id=self._ceiling_id).count() >= self._slots:

@@ -54,7 +54,9 @@ def is_known(stage: Stage, name: str) -> None:
 
 def _bound(account: Account, pipelines: Iterable[dict[str, Any]]) -> Iterator[tuple[Stage, str]]:
     """Yield our bound stages with what Kommo calls them. Won and lost are fixed, and their names nobody's affair."""
-    names = {(one["id"], status["id"]): status["name"] for one in pipelines for status in one["statuses"]}
+    names = {
+        (pipeline["id"], status["id"]): status["name"] for pipeline in pipelines for status in pipeline["statuses"]
+    }
     stages = Stage.objects.filter(pipeline__account_link__account=account, kind=Stage.Kind.OPEN)
     for stage in stages.exclude(kommo_status_id=None).select_related("pipeline").order_by("pipeline", "rank"):
         name = names.get((stage.pipeline.kommo_pipeline_id, stage.kommo_status_id))

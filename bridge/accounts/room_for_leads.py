@@ -57,7 +57,7 @@ def look(account: Account, client: KommoClient, *, now: datetime) -> None:
     except KommoError as error:
         log.info("room_not_read", account=account.pk, error=error.in_log)
     account_traits.remember(account, Trait.ROOM, {**known, "at": now.isoformat(timespec="minutes")})
-    full = [f"{held} of {limit} {what} are used" for what, (held, limit) in known.items() if held >= WARN_FROM * limit]
+    full = [f"{used} of {limit} {what} are used" for what, (used, limit) in known.items() if used >= WARN_FROM * limit]
     if full:
         troubles.begin(account.pk, Trouble.Subject.PLAN, "; ".join(full), now=now, refused=True)
     else:
@@ -67,7 +67,7 @@ def look(account: Account, client: KommoClient, *, now: datetime) -> None:
 def _open_leads(account: Account, client: KommoClient, limit: int) -> int:
     """Return how many leads are open: the ceiling is one of open ones. All of them where nobody can tell."""
     catalogue = Catalogue.objects.filter(account=account).first()
-    pipelines = [one["id"] for one in catalogue.pipelines][:MOST_PIPELINES] if catalogue else []
+    pipelines = [pipeline["id"] for pipeline in catalogue.pipelines][:MOST_PIPELINES] if catalogue else []
     # Counted a little beyond the ceiling: closed ones stand on top of it.
     total = _count(client, "leads", limit * 10)
     closed = _count(client, "leads", total, closed_in=pipelines) if pipelines and total else 0

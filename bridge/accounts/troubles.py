@@ -137,9 +137,9 @@ def wake(account_id: int, *, now: datetime) -> None:
 
 def to_tell(*, now: datetime) -> list[Trouble]:
     """Return what staff have to know: every refusal, and what has failed for a while."""
-    told = Trouble.objects.filter(Q(refused=True) | Q(since__lt=now - LASTS_AFTER))
+    troubles = Trouble.objects.filter(Q(refused=True) | Q(since__lt=now - LASTS_AFTER))
     # What follows from a pause is told by the pause.
-    return list(told.exclude(account__state="paused").select_related("account").order_by("since", "pk"))
+    return list(troubles.exclude(account__state="paused").select_related("account").order_by("since", "pk"))
 
 
 def remedy(row: Trouble) -> str:

@@ -48,7 +48,7 @@ def check(account: Account, client: KommoClient, *, now: datetime) -> str:
     problem = ""
     hooks = aside(account, client, Purpose.WEBHOOKS, client.webhooks, now=now) if account.webhook_destination else None
     if hooks is not None:
-        hook = next((one for one in hooks if one.destination == account.webhook_destination), None)
+        hook = next((candidate for candidate in hooks if candidate.destination == account.webhook_destination), None)
         lacks = hook is not None and bool(set(wanted(account)) - set(hook.settings))
         others = hook.settings if hook is not None else ()
         if (hook is None or hook.disabled or lacks) and _subscribe(account, client, others, now):

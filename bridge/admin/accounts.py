@@ -24,7 +24,7 @@ from bridge.configuration.account_addresses import given_by_staff
 from bridge.configuration.account_from_environment import begin_as_told
 from bridge.errors import ConfigurationError
 from bridge.models import Account, AccountPipeline
-from bridge.reasons import told
+from bridge.reasons import in_words
 
 
 class SecretInput(UnfoldAdminPasswordWidget):
@@ -139,7 +139,7 @@ class AccountAdmin(AsksAgain, StaffAdmin):
 
     @admin.display(description=_("reason"))
     def why(self, account: Account) -> str:
-        return told(account.state_reason)
+        return in_words(account.state_reason)
 
     @admin.action(description=_("Pause deliveries"))
     def pause(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:

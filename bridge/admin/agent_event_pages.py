@@ -21,7 +21,7 @@ from bridge.admin.base import Tones
 from bridge.admin.pages_about_leads import AboutLeads, lead_link, pretty
 from bridge.agent import agent_events
 from bridge.models import AgentEvent
-from bridge.reasons import told
+from bridge.reasons import in_words
 
 
 @admin.register(AgentEvent)
@@ -69,12 +69,12 @@ class AgentEventAdmin(AboutLeads):
     def each_try(self, event: AgentEvent) -> SafeString | str:
         rows = [
             (
-                date_format(localtime(datetime.fromisoformat(one["at"])), "SHORT_DATETIME_FORMAT"),
-                one["status"] or "–",
-                f"{one['seconds']:.1f} s",
-                told(one["error"]) or _("taken"),
+                date_format(localtime(datetime.fromisoformat(attempt["at"])), "SHORT_DATETIME_FORMAT"),
+                attempt["status"] or "–",
+                f"{attempt['seconds']:.1f} s",
+                in_words(attempt["error"]) or _("taken"),
             )
-            for one in reversed(event.tries or ())
+            for attempt in reversed(event.tries or ())
         ]
         lines = format_html_join("", "<li>{} · HTTP {} · {} · {}</li>", rows)
         return format_html('<ol class="kb-page" reversed>{}</ol>', lines) if rows else "–"

@@ -60,7 +60,8 @@ def _keep_ids(request: HttpRequest, model: type[Model]) -> None:
     """Let a list's form choose nothing by what can be no row's id: looking for it would raise."""
     chosen = request.POST.copy()
     chosen.setlist(
-        ACTION_CHECKBOX_NAME, [one for one in chosen.getlist(ACTION_CHECKBOX_NAME) if is_id(model, str(one))]
+        ACTION_CHECKBOX_NAME,
+        [chosen_id for chosen_id in chosen.getlist(ACTION_CHECKBOX_NAME) if is_id(model, str(chosen_id))],
     )
     request.POST = chosen  # type: ignore[assignment]
 
@@ -74,8 +75,8 @@ class StaffAdmin(ModelAdmin):
     @property
     def urls(self) -> list[URLPattern]:
         found: list[URLPattern] = super().urls
-        for one in found:
-            one.callback = self._about_a_row(one.callback)
+        for pattern in found:
+            pattern.callback = self._about_a_row(pattern.callback)
         return found
 
     def _about_a_row(self, view: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,7 +86,7 @@ class StaffAdmin(ModelAdmin):
         def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             # By place: a row and one of its versions, whose ids are of one kind.
             named = [*args, *(kwargs[name] for name in ("object_id",) if name in kwargs)]
-            if not all(is_id(self.model, unquote(str(one))) for one in named):
+            if not all(is_id(self.model, unquote(str(argument))) for argument in named):
                 raise Http404
             return view(request, *args, **kwargs)
 
@@ -107,14 +108,14 @@ class StaffAdmin(ModelAdmin):
         found: dict[str, Any] = super().get_actions(request, *more, **named)
         if self.has_operate_permission(request):
             return found
-        return {name: one for name, one in found.items() if hasattr(one[0], "allowed_permissions")}
+        return {name: action for name, action in found.items() if hasattr(action[0], "allowed_permissions")}
 
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *more: Any, **named: Any
     ) -> HttpResponse | None:
         _keep_ids(request, self.model)
         name = chosen_action(request)
-        description = next((str(one[2]) for key, one in self.get_actions(request).items() if key == name), name)
+        description = next((str(action[2]) for key, action in self.get_actions(request).items() if key == name), name)
         whole_list = request.POST.get("select_across") == "1"
         chosen = [] if whole_list else list(queryset.filter(pk__in=request.POST.getlist("_selected_action")))
         response: HttpResponse | None = super().response_action(request, queryset, *more, **named)

@@ -17,7 +17,7 @@ from bridge.cards import nudge, outbox
 from bridge.cards.why_cards_wait import wait_of
 from bridge.inbound import missing_leads
 from bridge.models import Card
-from bridge.reasons import told
+from bridge.reasons import in_words
 
 
 @admin.register(Card)
@@ -64,7 +64,7 @@ class CardAdmin(AboutLeads):
     @admin.display(description=_("waiting for"))
     def waits_for(self, card: Card) -> str:
         wait = wait_of(card, now=timezone.now())
-        return told(wait.reason) if wait else ""
+        return in_words(wait.reason) if wait else ""
 
     @admin.display(description=_("what Kommo holds"))
     def observed_as_text(self, card: Card) -> SafeString:

@@ -112,7 +112,7 @@ def asks_again(view: Callable[..., Any] | None = None, *, always: bool = False) 
 
     @wraps(view)
     def asking(*args: Any, **kwargs: Any) -> Any:
-        request = next(one for one in args if isinstance(one, HttpRequest))
+        request = next(argument for argument in args if isinstance(argument, HttpRequest))
         if always or request.method == "POST":
             asked = question(request)
             if asked is not None:

@@ -10,7 +10,7 @@ from unfold.decorators import display
 from bridge.admin.base import Tones
 from bridge.admin.pages_about_leads import AboutLeads, lead_link, pretty
 from bridge.models import Delivery
-from bridge.reasons import told
+from bridge.reasons import in_words
 
 
 @admin.register(Delivery)
@@ -49,11 +49,11 @@ class DeliveryAdmin(AboutLeads):
 
     @admin.display(description=_("reason"))
     def why(self, delivery: Delivery) -> str:
-        return told(delivery.reason)
+        return in_words(delivery.reason)
 
     @admin.display(description=_("error"))
     def fault(self, delivery: Delivery) -> str:
-        return told(delivery.error)
+        return in_words(delivery.error)
 
     @admin.display(description=_("sent"))
     def sent_as_text(self, delivery: Delivery) -> SafeString:

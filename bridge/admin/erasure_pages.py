@@ -17,7 +17,7 @@ from bridge.admin.paging import LogAdmin
 from bridge.cards import nudge
 from bridge.delivery import erasing_in_kommo
 from bridge.models import Forgetting
-from bridge.reasons import told
+from bridge.reasons import in_words
 
 
 @admin.register(Forgetting)
@@ -46,7 +46,7 @@ class ForgettingAdmin(LogAdmin):
 
     @admin.display(description=_("what is left"))
     def left(self, row: Forgetting) -> str:
-        return told(row.problem) or "–"
+        return in_words(row.problem) or "–"
 
     @admin.action(description=_("It is erased in Kommo now, by hand"))
     def done_by_hand(self, request: HttpRequest, rows: QuerySet[Forgetting]) -> None:

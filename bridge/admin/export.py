@@ -27,7 +27,7 @@ from django.utils.formats import get_format
 from django.utils.text import slugify
 from django.utils.translation import get_language, gettext
 
-from bridge.reasons import told
+from bridge.reasons import in_words
 from leads.encryption import EncryptedTextField
 
 CHUNK = 2000
@@ -74,13 +74,13 @@ MACHINE = Reader("")
 
 def _telling(model: type[Model], lookup: str) -> Callable[[Any], Any] | None:
     """Return how a column's values are told to people; None where they are what they are."""
-    one = _field(model, lookup)
-    if choices := getattr(one, "choices", None):
+    model_field = _field(model, lookup)
+    if choices := getattr(model_field, "choices", None):
         labels = dict(choices)
         return lambda value: str(labels.get(value, value))
-    if isinstance(one, BooleanField):
+    if isinstance(model_field, BooleanField):
         return lambda value: gettext("yes") if value else gettext("no")
-    return told if lookup.rpartition("__")[2] in REASONS else None
+    return in_words if lookup.rpartition("__")[2] in REASONS else None
 
 
 def _field(model: type[Model], lookup: str) -> Any:

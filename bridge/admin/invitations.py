@@ -85,8 +85,8 @@ def invite(request: HttpRequest, user: User) -> None:
     link = request.build_absolute_uri(link_of(user))
     audit_record.note(request, "Invited", rows=[user])
     if settings.EMAIL_BACKEND == TO_THE_LOG:
-        told = gettext("No e-mail is set up here (EMAIL_URL). Give the person this link yourself: %(link)s")
-        messages.warning(request, told % {"link": link})
+        message = gettext("No e-mail is set up here (EMAIL_URL). Give the person this link yourself: %(link)s")
+        messages.warning(request, message % {"link": link})
         return
     text = gettext(
         "You are invited to the Kommo bridge.\n\nYour user name: %(name)s\nChoose your password here: %(link)s\n\n"
@@ -100,11 +100,11 @@ def invite(request: HttpRequest, user: User) -> None:
             [user.email],
         )
     except (OSError, SMTPException) as error:
-        told = gettext("The e-mail could not be sent (%(error)s). Give the person this link yourself: %(link)s")
-        messages.warning(request, told % {"error": error, "link": link})
+        message = gettext("The e-mail could not be sent (%(error)s). Give the person this link yourself: %(link)s")
+        messages.warning(request, message % {"error": error, "link": link})
     else:
-        told = gettext("Invitation sent to %(email)s. If it does not arrive, give the person this link: %(link)s")
-        messages.success(request, told % {"email": user.email, "link": link})
+        message = gettext("Invitation sent to %(email)s. If it does not arrive, give the person this link: %(link)s")
+        messages.success(request, message % {"email": user.email, "link": link})
 
 
 def link_of(user: User) -> str:

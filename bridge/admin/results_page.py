@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST
 from bridge.admin import audit_record
 from bridge.admin.dashboard import charts
 from bridge.models import WeeklyMail
-from bridge.reasons import told
+from bridge.reasons import in_words
 from bridge.selectors import pictures, results
 from bridge.selectors.results import Period
 from bridge.weekly_mail import week_due
@@ -103,7 +103,7 @@ def weekly(request: HttpRequest) -> HttpResponse:
         raise Http404
     if request.POST.get("wanted") != "1":
         WeeklyMail.objects.filter(user_id=_reader(request)).delete()
-        said = _("No e-mail is sent to you any more.")
+        message = _("No e-mail is sent to you any more.")
     elif not getattr(request.user, "email", ""):
         messages.warning(request, _("Your user has no e-mail address: ask an administrator to write it there."))
         return redirect("results-page")
@@ -113,9 +113,9 @@ def weekly(request: HttpRequest) -> HttpResponse:
         begun = {"sent_for": week_due(pipeline, timezone.now())}
         kept = {"pipeline": pipeline, "language": language}
         WeeklyMail.objects.update_or_create(user_id=_reader(request), defaults=kept, create_defaults=kept | begun)
-        said = _("You get last week's numbers each Monday at 8 h.")
-    audit_record.note(request, said, about=_("results"))
-    messages.success(request, said)
+        message = _("You get last week's numbers each Monday at 8 h.")
+    audit_record.note(request, message, about=_("results"))
+    messages.success(request, message)
     return redirect("results-page")
 
 
@@ -134,7 +134,7 @@ def _called(name: str, of: str, pipeline: Pipeline) -> str:
     if name == "entered":
         return pipeline.stages.filter(key=of).values_list("name", flat=True).first() or of
     if name == "because":
-        return told(of) if of else _("personal data erased")
+        return in_words(of) if of else _("personal data erased")
     if name == "answered":
         slug, _colon, step = of.rpartition(":")
         return f"{_sequences(pipeline).get(slug, slug)}, {_('step %(step)s') % {'step': step}}"
@@ -146,7 +146,9 @@ def _pipelines(request: HttpRequest) -> tuple[list[Pipeline], Pipeline | None]:
         raise PermissionDenied
     pipelines = list(Pipeline.objects.order_by("-is_default", "name"))
     asked = request.GET.get("pipeline", "")
-    return pipelines, next((one for one in pipelines if one.slug == asked), pipelines[0] if pipelines else None)
+    return pipelines, next(
+        (pipeline for pipeline in pipelines if pipeline.slug == asked), pipelines[0] if pipelines else None
+    )
 
 
 def _period(request: HttpRequest, pipeline: Pipeline) -> Period:
@@ -270,7 +272,10 @@ def _pictures(pipeline: Pipeline, period: Period) -> dict[str, Any]:
             week | {name: _share(week, name) for name in ("qualified", "meetings_booked", "won")} for week in weeks
         ],
         "arrivals": [
-            {"day": date_format(MONDAY + timedelta(days=number), "D"), "hours": [_shade(one, busiest) for one in hours]}
+            {
+                "day": date_format(MONDAY + timedelta(days=number), "D"),
+                "hours": [_shade(hour, busiest) for hour in hours],
+            }
             for number, hours in enumerate(table)
         ],
         "arrivals_count": sum(map(sum, table)),

@@ -105,4 +105,6 @@ def _actions(request: HttpRequest, text: str) -> list[Found]:
 def _is_meant(title: str, text: str) -> bool:
     """Say whether each word of a text begins a word of a title, in any order."""
     theirs = words(title)
-    return bool(asked := words(text)) and all(any(one.startswith(word) for one in theirs) for word in asked)
+    return bool(asked := words(text)) and all(
+        any(title_word.startswith(word) for title_word in theirs) for word in asked
+    )

@@ -38,7 +38,9 @@ def page(request: HttpRequest) -> HttpResponse:
     observed = Q(state=Account.State.SHADOW) | Q(state_before_pause=Account.State.SHADOW, state=Account.State.PAUSED)
     accounts = list(Account.objects.filter(observed).order_by("pk"))
     asked = request.GET.get("account", "")
-    account = next((one for one in accounts if str(one.pk) == asked), accounts[0] if accounts else None)
+    account = next(
+        (candidate for candidate in accounts if str(candidate.pk) == asked), accounts[0] if accounts else None
+    )
     context = {
         **admin.site.each_context(request),
         "title": _("In shadow"),
@@ -67,15 +69,15 @@ def _told(account: Account) -> dict[str, Any]:
     ]
     values = [
         {
-            "badge": _badge(one.verdict),
-            "kommo_id": one.kommo_id,
-            "lead": shadow_report.named(one.lead),
-            "lead_id": one.lead.pk,
-            "subject": one.subject,
-            "ours": one.ours,
-            "theirs": one.theirs,
+            "badge": _badge(value.verdict),
+            "kommo_id": value.kommo_id,
+            "lead": shadow_report.named(value.lead),
+            "lead_id": value.lead.pk,
+            "subject": value.subject,
+            "ours": value.ours,
+            "theirs": value.theirs,
         }
-        for one in report.values[:SHOWN]
+        for value in report.values[:SHOWN]
     ]
     return {
         "report": report,

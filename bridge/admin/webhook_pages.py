@@ -73,7 +73,7 @@ class WebhookEventAdmin(LogAdmin):
         """Show every entity of the body with what became of it; of a body not read yet, what it would tell."""
         items = list(event.items.order_by("pk")[:ITEMS_SHOWN])
         labels = dict(WebhookItem.Result.choices)
-        told = [
+        rows = [
             {
                 "what": f"{item.entity} {item.action} {item.kommo_id or ''}".strip(),
                 "result": str(labels.get(item.result, item.result)) + (f": {item.error}" if item.error else ""),
@@ -81,13 +81,13 @@ class WebhookEventAdmin(LogAdmin):
             }
             for item in items
         ]
-        if not told:
+        if not rows:
             read = parsing.parse(bytes(event.body))
-            told = [
+            rows = [
                 {"what": f"{item.entity} {item.action} {item.kommo_id or ''}".strip(), "data": item.data}
                 for item in read.items[:ITEMS_SHOWN]
             ] or [{"problem": parsing.SAID[read.problem] if read.problem else ""}]
-        return pretty(told)
+        return pretty(rows)
 
     @admin.action(description=_("Process again"))
     def process_again(self, request: HttpRequest, events: QuerySet[WebhookEvent]) -> None:

@@ -28,10 +28,10 @@ class WithoutNulMiddleware:
                 request.POST = _without_nul(request.POST)  # type: ignore[assignment]
 
 
-def _without_nul(said: QueryDict) -> QueryDict:
-    if not any("\0" in value for _, values in said.lists() for value in values):
-        return said
-    kept = said.copy()
-    for name, values in said.lists():
+def _without_nul(posted: QueryDict) -> QueryDict:
+    if not any("\0" in value for _, values in posted.lists() for value in values):
+        return posted
+    kept = posted.copy()
+    for name, values in posted.lists():
         kept.setlist(name, [value.replace("\0", "") for value in values])
     return kept

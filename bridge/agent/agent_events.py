@@ -56,14 +56,14 @@ def has_work(now: datetime) -> bool:
 
 
 def holders() -> list[str]:
-    held = AgentEvent.objects.filter(state=AgentEvent.State.DUE).exclude(holder="")
-    return list(held.values_list("holder", flat=True).distinct())
+    taken = AgentEvent.objects.filter(state=AgentEvent.State.DUE).exclude(holder="")
+    return list(taken.values_list("holder", flat=True).distinct())
 
 
 def free(dead: Sequence[str], *, now: datetime) -> int:
     """Let others send at once what processes that died were at: told twice under one id, the agent acts once."""
-    held = AgentEvent.objects.filter(state=AgentEvent.State.DUE, holder__in=dead)
-    return held.update(due_at=now, holder="")
+    taken = AgentEvent.objects.filter(state=AgentEvent.State.DUE, holder__in=dead)
+    return taken.update(due_at=now, holder="")
 
 
 def deliver_due(
@@ -106,8 +106,8 @@ def _due(now: datetime) -> QuerySet[AgentEvent]:
     pauses = Q(type__in=PAUSES)
     older_pause, older_of_type = Exists(older.filter(pauses)), Exists(older.filter(type=OuterRef("type")))
     shut = ~Q(lead__handoff_source="") | Q(lead__pipeline__silenced_at__isnull=False)
-    told = due.filter(due_at__lte=now).exclude(pauses & Q(older_pause)).exclude(~pauses & Q(older_of_type))
-    return told.exclude(Q(type=RECEIVED) & shut)
+    next_events = due.filter(due_at__lte=now).exclude(pauses & Q(older_pause)).exclude(~pauses & Q(older_of_type))
+    return next_events.exclude(Q(type=RECEIVED) & shut)
 
 
 def drop_answered(lead: Lead, *, now: datetime) -> int:
@@ -126,12 +126,12 @@ def _claim(now: datetime) -> list[AgentEvent] | None:
     Compare-and-set: of all workers that see a row, one sends it.
     """
     found = _due(now).order_by("due_at").select_related("lead__pipeline")[:AT_ONCE]
-    held: dict[str, Any] = {
+    claim: dict[str, Any] = {
         "due_at": now + HELD_FOR,
         "holder": process_identity.process(),
         "attempts": F("attempts") + 1,
     }
-    taken = [row for row in found if _due(now).filter(pk=row.pk).update(**held)]
+    taken = [row for row in found if _due(now).filter(pk=row.pk).update(**claim)]
     for row in taken:
         row.attempts += 1
     return _withhold(taken) if taken else None
@@ -154,13 +154,13 @@ def _ask(row: AgentEvent, now: datetime) -> signed_calls.Answer:
 def _settle(row: AgentEvent, answer: signed_calls.Answer, asked_at: datetime, now: datetime) -> None:
     row.status_code = answer.status
     row.error = "" if answer.is_success else (answer.error or f"the agent answered {answer.status}")[:1000]
-    one = {
+    attempt = {
         "at": asked_at.isoformat(),
         "status": answer.status,
         "error": row.error[:LONGEST_ERROR_OF_A_TRY],
         "seconds": round((now - asked_at).total_seconds(), 3),
     }
-    row.tries = [*(row.tries or ()), one][-TRIES_KEPT:]
+    row.tries = [*(row.tries or ()), attempt][-TRIES_KEPT:]
     if answer.is_success:
         row.state, row.delivered_at = AgentEvent.State.DELIVERED, now
     else:

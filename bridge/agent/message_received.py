@@ -51,32 +51,34 @@ def _gather(ids: Sequence[UUID], now: datetime) -> int:
     leads = {lead.pk: lead for lead in rows.select_related("pipeline", "stage").order_by("pk")}
     # Asked again under the lock: somebody else may have told of them, or another message come.
     paused = {lead_id for lead_id, _ in _due(now).filter(lead__in=list(leads))}
-    said = [row for row in untold_messages.waiting(list(paused)) if row.lead_id in leads]
+    messages = [row for row in untold_messages.waiting(list(paused)) if row.lead_id in leads]
     # Who opted out is heard all the same: they may have asked for something.
     refusals = {
         pk: why for pk, why in may_speak.refusals(leads.values()).items() if why.shut is not may_speak.Shut.OPTED_OUT
     }
     # Of those the agent does not serve people take care, also once it does.
     left = {pk for pk, why in refusals.items() if why.shut is may_speak.Shut.UNSERVED}
-    untold_messages.settle([row for row in said if row.lead_id in left], untold_messages.Telling.LEFT)
-    untold_messages.settle([row for row in said if row.lead_id in refusals.keys() - left], untold_messages.Telling.HELD)
-    told = [row for row in said if row.lead_id not in refusals]
-    if told:
-        _tell([leads[pk] for pk in dict.fromkeys(row.lead_id for row in told)], told, now)
-        untold_messages.settle(told, untold_messages.Telling.TOLD)
+    untold_messages.settle([row for row in messages if row.lead_id in left], untold_messages.Telling.LEFT)
+    untold_messages.settle(
+        [row for row in messages if row.lead_id in refusals.keys() - left], untold_messages.Telling.HELD
+    )
+    to_tell = [row for row in messages if row.lead_id not in refusals]
+    if to_tell:
+        _tell([leads[pk] for pk in dict.fromkeys(row.lead_id for row in to_tell)], to_tell, now)
+        untold_messages.settle(to_tell, untold_messages.Telling.TOLD)
     return len(paused)
 
 
-def _tell(leads: Sequence[Lead], said: Sequence[Message], now: datetime) -> None:
+def _tell(leads: Sequence[Lead], messages: Sequence[Message], now: datetime) -> None:
     people = lead_for_agent.people(leads)
     cards = Card.objects.filter(lead__in=leads).select_related("account")
     in_doubt = {
         card.lead_id for card in cards if card.kommo_lead_id and handoff_unknown.unknown_since(card.account, now)
     }
-    answers = _answered_by_bots(said)
+    answers = _answered_by_bots(messages)
     by_id = {lead.pk: lead for lead in leads}
     events = []
-    for number, ((lead_id, channel), rows) in enumerate(groupby(said, key=lambda row: (row.lead_id, row.channel))):
+    for number, ((lead_id, channel), rows) in enumerate(groupby(messages, key=lambda row: (row.lead_id, row.channel))):
         together, lead = list(rows), by_id[lead_id]
         data = {
             "lead": people[lead_id],
@@ -101,17 +103,17 @@ def _message(row: Message) -> dict[str, Any]:
     }
 
 
-def _answered_by_bots(said: Sequence[Message]) -> dict[UUID, dict[str, Any]]:
+def _answered_by_bots(messages: Sequence[Message]) -> dict[UUID, dict[str, Any]]:
     """Return by message what another bot has answered since: the agent may want to add nothing to it. One query."""
-    first = min(row.at for row in said)
+    first = min(row.at for row in messages)
     bots = Message.objects.filter(
-        lead__in={row.lead_id for row in said}, direction=Message.Direction.BOT, at__gte=first
+        lead__in={row.lead_id for row in messages}, direction=Message.Direction.BOT, at__gte=first
     ).order_by("at", "id")
     by_lead: dict[UUID, list[Message]] = {}
     for bot in bots:
         by_lead.setdefault(bot.lead_id, []).append(bot)
     found = {}
-    for row in said:
+    for row in messages:
         if answers := [bot for bot in by_lead.get(row.lead_id, ()) if bot.at >= row.at]:
             found[row.pk] = {"text": answers[-1].text, "at": answers[-1].at.isoformat(), "name": answers[-1].author}
     return found

@@ -23,15 +23,15 @@ def without_what_is_dispensable(body: dict[str, Any], detail: Any) -> tuple[dict
     """
     if not isinstance(body.get("message"), dict) or not isinstance(detail, dict):
         return None
-    told, unread, wrong = dict(body), Unread(), dict(detail)
+    report, unread, wrong = dict(body), Unread(), dict(detail)
     for path, left_out in DISPENSABLE.items():
         errors = _at(wrong, path)
         # A number in the place of a text is a mistake of the caller's program, which it has to hear of.
         if not isinstance(errors, list) or not isinstance(_at(body, path), str):
             continue
         unread[".".join(path)] = quoted(" ".join(map(str, errors)), LONGEST_REASON)
-        told, wrong = _without(told, left_out), _without(wrong, path)
-    return (told, unread) if unread and not _is_anything(wrong) else None
+        report, wrong = _without(report, left_out), _without(wrong, path)
+    return (report, unread) if unread and not _is_anything(wrong) else None
 
 
 def _at(tree: Any, path: tuple[str, ...]) -> Any:

@@ -124,7 +124,9 @@ def problem(error: exceptions.APIException) -> dict[str, Any]:
     title = HTTPStatus(error.status_code).phrase
     if isinstance(error, exceptions.ValidationError):
         errors = list(_fields(error.detail))
-        detail = "; ".join(f"{one['field']}: {one['message']}" if one["field"] else one["message"] for one in errors)
+        detail = "; ".join(
+            f"{entry['field']}: {entry['message']}" if entry["field"] else entry["message"] for entry in errors
+        )
     else:
         errors, detail = [], str(error.detail)
     return {

@@ -30,16 +30,16 @@ def heard(body: dict[str, Any], pipeline: Pipeline) -> tuple[dict[str, Any], Unr
     """Return the report without what stands for nothing, and what was left out and why. The body stays as it is."""
     unread: Unread = {}
     hearing = _Hearing(pipeline.nothing, pipeline.null_means_unknown, unread)
-    told = dict(body)
+    report = dict(body)
     if isinstance(body.get("lead"), dict):
-        told["lead"] = hearing.lead(body["lead"])
+        report["lead"] = hearing.lead(body["lead"])
     if isinstance(body.get("message"), dict) and body["message"] and not any(body["message"].values()):
         # A form that was filled in where there was no message.
-        told["message"] = None
+        report["message"] = None
     if isinstance(body.get("context"), dict):
-        told["context"] = hearing.context(body["context"])
+        report["context"] = hearing.context(body["context"])
     # Its own facts may be called anything: names are told back and kept as words are.
-    return told, {quoted(place, LONGEST_PLACE): why for place, why in unread.items()}
+    return report, {quoted(place, LONGEST_PLACE): why for place, why in unread.items()}
 
 
 class _Hearing:
@@ -47,17 +47,17 @@ class _Hearing:
         self._words, self._null_means_unknown, self._unread = words, null_means_unknown, unread
 
     def lead(self, facts: dict[str, Any]) -> dict[str, Any]:
-        told: dict[str, Any] = {}
+        kept: dict[str, Any] = {}
         for name, value in facts.items():
             if name == "addresses" and isinstance(value, list):
-                told[name] = [one for place, one in enumerate(value) if self._is_somebody(place, one)]
+                kept[name] = [entry for place, entry in enumerate(value) if self._is_somebody(place, entry)]
             elif name == "phone" and facts.get("addresses") and (value is None or self._is_no_text(value)):
                 self._unread["lead.phone"] = WORD.format(word=quoted(value or ""))
             elif name == "custom" and isinstance(value, dict):
-                told[name] = {key: one for key, one in value.items() if self._is_custom(key, one)}
+                kept[name] = {key: entry for key, entry in value.items() if self._is_custom(key, entry)}
             elif name in ("phone", "addresses", "kommo_lead_id") or self._is_fact(name, value):
-                told[name] = value
-        return told
+                kept[name] = value
+        return kept
 
     def _is_custom(self, key: str, value: Any) -> bool:
         if key == "time_zone" and value and not (isinstance(value, str) and schedule.is_zone(value)):
@@ -86,24 +86,24 @@ class _Hearing:
         return self._says_something(f"lead.{name}", value)
 
     def context(self, context: dict[str, Any]) -> dict[str, Any]:
-        told: dict[str, Any] = {}
+        kept: dict[str, Any] = {}
         for name, value in context.items():
             if name == "objections_raised" and isinstance(value, list):
-                said = [one for one in value if self._says_something(f"context.{name}", one)]
-                if said or not value:
-                    told[name] = said
+                entries = [entry for entry in value if self._says_something(f"context.{name}", entry)]
+                if entries or not value:
+                    kept[name] = entries
             elif name == "meeting" and isinstance(value, dict):
                 if "status" in value and not self._names_something(f"context.{name}.status", value["status"]):
                     continue
-                told[name] = {
+                kept[name] = {
                     # A blank is no time; it is one more way to write null.
-                    part: None if (part, one) == ("starts_at", "") else one
-                    for part, one in value.items()
-                    if part not in ("id", "link", "starts_at") or self._says_something(f"context.meeting.{part}", one)
+                    part: None if (part, entry) == ("starts_at", "") else entry
+                    for part, entry in value.items()
+                    if part not in ("id", "link", "starts_at") or self._says_something(f"context.meeting.{part}", entry)
                 }
             elif self._says_something(f"context.{name}", value):
-                told[name] = value
-        return told
+                kept[name] = value
+        return kept
 
     def _names_something(self, place: str, value: Any) -> bool:
         """Say whether something is named that cannot be cleared: a null there is no wish."""

@@ -77,7 +77,7 @@ class Messages(ApiView):
         raise DatabaseAway
 
 
-def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any, pipeline: Pipeline | None) -> Response:
+def _take(lead: Lead, posted: dict[str, Any], name: str | None, body: Any, pipeline: Pipeline | None) -> Response:
     """Take a message on, or give the first answer again. Raises RepeatedError when the key was used meanwhile."""
     now = timezone.now()
     if name:
@@ -94,11 +94,11 @@ def _take(lead: Lead, said: dict[str, Any], name: str | None, body: Any, pipelin
     try:
         row = queueing_messages.take(
             lead,
-            said["text"],
+            posted["text"],
             pipeline=lead.pipeline,
             card=representation.card_of(lead),
-            named=said.get("channel") or "",
-            template_id=said.get("template_id") or "",
+            named=posted.get("channel") or "",
+            template_id=posted.get("template_id") or "",
             now=now,
         )
     except queueing_messages.NoWayError as error:

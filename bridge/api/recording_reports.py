@@ -77,8 +77,8 @@ def take_in(
 def _moving_nobody_elses(reports: list[Report]) -> list[Report]:
     """Let the past move no lead whose card was found in Kommo: whoever put it there did so since."""
     keys_by_pipeline: dict[int, set[str]] = {}
-    for one in reports:
-        keys_by_pipeline.setdefault(one.pipeline.pk, set()).update(one.interaction.keys)
+    for report in reports:
+        keys_by_pipeline.setdefault(report.pipeline.pk, set()).update(report.interaction.keys)
     ours = Delivery.objects.filter(card=OuterRef("pk"), operation=Delivery.Operation.CREATE)
     found: set[tuple[int, str]] = set()
     for pipeline_id, keys in keys_by_pipeline.items():
@@ -87,10 +87,10 @@ def _moving_nobody_elses(reports: list[Report]) -> list[Report]:
         theirs = set(cards.filter(~Exists(ours), kommo_lead_id__isnull=False).values_list("lead_id", flat=True))
         found |= {(pipeline_id, key) for key, lead_id in owners.items() if lead_id in theirs}
     return [
-        replace(one, interaction=replace(one.interaction, may_move=False))
-        if found & {(one.pipeline.pk, key) for key in one.interaction.keys}
-        else one
-        for one in reports
+        replace(report, interaction=replace(report.interaction, may_move=False))
+        if found & {(report.pipeline.pk, key) for key in report.interaction.keys}
+        else report
+        for report in reports
     ]
 
 
@@ -184,24 +184,26 @@ def _act(reports: list[Report], now: datetime, *, look: bool) -> dict[int, Outco
     """Act on reports of different people, in the running transaction. `look` for answers given before."""
     outcomes: dict[int, Outcome] = {}
     if look:
-        earlier = idempotency.earlier([(one.key, one.body) for one in reports if one.key], now=now)
-        outcomes = {one.place: earlier[one.key] for one in reports if one.key in earlier}
-        reports = [one for one in reports if one.place not in outcomes]
-    for pipeline in {one.pipeline.pk: one.pipeline for one in reports}.values():
-        mine = [one for one in reports if one.pipeline.pk == pipeline.pk]
-        for one in mine:
-            if one.interaction.kommo_lead_id:
+        earlier = idempotency.earlier([(report.key, report.body) for report in reports if report.key], now=now)
+        outcomes = {report.place: earlier[report.key] for report in reports if report.key in earlier}
+        reports = [report for report in reports if report.place not in outcomes]
+    for pipeline in {report.pipeline.pk: report.pipeline for report in reports}.values():
+        mine = [report for report in reports if report.pipeline.pk == pipeline.pk]
+        for report in mine:
+            if report.interaction.kommo_lead_id:
                 people_on_cards.introduce(
-                    pipeline, one.interaction.all_addresses, one.interaction.kommo_lead_id, now=now
+                    pipeline, report.interaction.all_addresses, report.interaction.kommo_lead_id, now=now
                 )
-        recorded = record_all([one.interaction for one in mine], pipeline=pipeline, now=now)
+        recorded = record_all([report.interaction for report in mine], pipeline=pipeline, now=now)
         for result in recorded:
             if result.interaction.kommo_lead_id:
                 _name_card(result, result.interaction.kommo_lead_id)
         transaction.on_commit(partial(metrics.count, "bridge_interactions", by=len(mine)))
         answers = representation.interaction_answers(recorded, now)
-        outcomes |= {one.place: answer for one, answer in zip(mine, answers, strict=True)}
-        idempotency.remember([(one.key, one.body, outcomes[one.place]) for one in mine if one.key], now=now)
+        outcomes |= {report.place: answer for report, answer in zip(mine, answers, strict=True)}
+        idempotency.remember(
+            [(report.key, report.body, outcomes[report.place]) for report in mine if report.key], now=now
+        )
     return outcomes
 
 

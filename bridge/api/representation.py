@@ -74,8 +74,8 @@ GLANCES = Select(
 def glances(lead_ids: list[UUID]) -> tuple[dict[UUID, Glance], dict[UUID, dict[str, Any]]]:
     """Return the cards of leads, of those that have one, and where they are in their follow-ups. One query."""
     cards, places = {}, {}
-    for lead_id, state, next_at, step, held, kommo_id, card_state, *looks in GLANCES.all(lead_ids=lead_ids):
-        places[lead_id] = followups.told(state, next_at, step, held)
+    for lead_id, state, next_at, step, is_held, kommo_id, card_state, *looks in GLANCES.all(lead_ids=lead_ids):
+        places[lead_id] = followups.place_as_json(state, next_at, step, is_held)
         if card_state is not None:
             cards[lead_id] = Glance(kommo_id, card_state, Looks(*looks))
     return cards, places
@@ -101,24 +101,24 @@ def lead_summary(lead: Lead, card: Card | Glance | None) -> dict[str, Any]:
 
 def interaction_answers(recorded: Sequence[Recorded], now: datetime) -> list[tuple[int, dict[str, Any]]]:
     """Return the status and body each interaction is answered with. Few queries, whatever their number."""
-    cards, places = glances([one.lead.pk for one in recorded])
-    refusals = may_speak.refusals([one.lead for one in recorded])
+    cards, places = glances([record.lead.pk for record in recorded])
+    refusals = may_speak.refusals([record.lead for record in recorded])
     return [
         (
-            201 if one.created else 200,
+            201 if record.created else 200,
             {
-                "lead": lead_summary(one.lead, cards.get(one.lead.pk)),
+                "lead": lead_summary(record.lead, cards.get(record.lead.pk)),
                 "decision": {
-                    "stage": one.decision.stage or "other",
-                    "changed": one.decision.changed,
-                    "reason": one.decision.reason,
+                    "stage": record.decision.stage or "other",
+                    "changed": record.decision.changed,
+                    "reason": record.decision.reason,
                 },
-                "agent": agent(one.lead, cards.get(one.lead.pk), now, refusals),
-                "followup": places[one.lead.pk],
-                "ignored": one.ignored,
+                "agent": agent(record.lead, cards.get(record.lead.pk), now, refusals),
+                "followup": places[record.lead.pk],
+                "ignored": record.ignored,
             },
         )
-        for one in recorded
+        for record in recorded
     ]
 
 
@@ -187,10 +187,10 @@ def may_reply(key: str, pipeline: Pipeline | None, now: datetime) -> dict[str, A
     asked = [(lead, card) for lead, card in rows if not pipeline or lead.pipeline_id == pipeline.pk]
     refusals = may_speak.refusals([lead for lead, _ in asked])
     for lead, card in asked:
-        said = agent(lead, card, now, refusals)
+        answer = agent(lead, card, now, refusals)
         # Several pipelines may know the person: one reason is enough to stay silent.
-        if not said["may_reply"]:
-            return said
+        if not answer["may_reply"]:
+            return answer
     for lead, _ in rows:
         if shut := may_speak.by_people(lead):
             return _refused(may_speak.of_another_pipeline(shut))

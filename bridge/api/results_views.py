@@ -48,8 +48,10 @@ def _pipeline(request: Request) -> Pipeline:
         rows = Pipeline.objects.filter(pk=key.pipeline_id) if key.pipeline_id else Pipeline.objects.all()
         found = None if "\0" in slug else rows.filter(slug=slug).first()
     if found is None:
-        said = "Unknown; `manage.py bridge_config export` names all." if slug else "There is no default; name one."
-        raise exceptions.ValidationError({"pipeline": [said]})
+        explanation = (
+            "Unknown; `manage.py bridge_config export` names all." if slug else "There is no default; name one."
+        )
+        raise exceptions.ValidationError({"pipeline": [explanation]})
     return found
 
 

@@ -28,7 +28,7 @@ class Description(SpectacularAPIView):
 
 @cache
 def _written(media_type: str) -> bytes:
-    renderer = next(one for one in Description.renderer_classes if one.media_type == media_type)
+    renderer = next(candidate for candidate in Description.renderer_classes if candidate.media_type == media_type)
     # One language for programs, as their answers have.
     with translation.override("en"):
         generator = SchemaGenerator()  # type: ignore[no-untyped-call]

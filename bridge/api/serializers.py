@@ -34,7 +34,7 @@ from leads.interaction_values import REPORTED, Direction, Interaction, Meeting, 
 from leads.models import Lead, Pipeline
 from leads.words_for_nothing import USUAL_WORDS, is_nothing
 
-DIRECTIONS = [one.value for one in REPORTED]
+DIRECTIONS = [attribute.value for attribute in REPORTED]
 MEETING_STATUSES = Lead.MeetingStatus.values
 MOST_ADDRESSES = 20
 MOST_OBJECTIONS = 50
@@ -157,8 +157,8 @@ def _reader(locale: str, phone_region: str, time_zone: str) -> InteractionBody:
 def _all_fields(field: Any) -> Iterator[Any]:
     yield field
     inner = [*field.fields.values()] if hasattr(field, "fields") else [field.child] if hasattr(field, "child") else []
-    for one in inner:
-        yield from _all_fields(one)
+    for inner_field in inner:
+        yield from _all_fields(inner_field)
 
 
 def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past | None = None) -> Interaction:
@@ -178,13 +178,13 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past
     named = tuple(facts.pop("addresses", None) or ())
     kommo_lead_id = facts.pop("kommo_lead_id", None)
     context = data.get("context") or {}
-    said: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if "conversation_stage" in context:
-        said["conversation_stage"] = context["conversation_stage"]
+        values["conversation_stage"] = context["conversation_stage"]
     if "objections_raised" in context:
-        said["objections"] = context["objections_raised"]
+        values["objections"] = context["objections_raised"]
     if "meeting" in context:
-        said["meeting"] = _meeting(context["meeting"])
+        values["meeting"] = _meeting(context["meeting"])
     message = data.get("message")
     sent_at = message.get("sent_at") if message else None
     if past and not (data.get("occurred_at") or sent_at):
@@ -197,7 +197,7 @@ def read_interaction(body: Any, pipeline: Pipeline, *, now: datetime, past: Past
         occurred_at=min(occurred_at, now + CLOCK_TOLERANCE),
         facts=facts,
         custom=custom,
-        context=said,
+        context=values,
         message=_message(message, now) if message else None,
         unread=unread,
         history=past is not None,

@@ -42,7 +42,7 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
     mappings = shown_mappings(lead, book)
     field_values = wanted_fields(mappings, facts, catalogue, gaps, form, taken_back=taken_back(lead))
     name = shown_name(lead.name, form)
-    status_id, held = _place(card, book, catalogue, gaps)
+    status_id, refusal = _place(card, book, catalogue, gaps)
     wanted = Desired(
         lead_id=str(lead.pk),
         name="" if _stands(card, "name", name) else name,
@@ -51,12 +51,16 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
         pipeline_id=lead.pipeline.kommo_pipeline_id,
         status_id=status_id,
         loss_reason_id=_loss_reason(lead, catalogue) if status_id == LOST_STATUS_ID else None,
-        fields=tuple(one for one in field_values if not _stands(card, f"field:{one.field_id}", one.comparable)),
+        fields=tuple(
+            field_value
+            for field_value in field_values
+            if not _stands(card, f"field:{field_value.field_id}", field_value.comparable)
+        ),
         families=tuple(_family(rule, facts, card) for rule in shown_tags(lead, book)),
         bridge_id_field_id=proof_field(account, catalogue),
         statuses_to_visit=_visits(card, catalogue),
         unmapped=tuple(gaps.said),
-        held=held,
+        held=refusal,
         loss_reason_after_move=card.loss_reason_after_move,
         knows_too_little=gaps.knows_too_little,
         phone_kind=_kind(catalogue, "PHONE", ("MOB", "WORK")),
@@ -77,12 +81,12 @@ def shown_facts(lead: Lead, book: Rulebook) -> dict[str, Any]:
 def shown_mappings(lead: Lead, book: Rulebook) -> list[FieldMapping]:
     """Return the fields that show something of the lead: not that of a flow which is none, and it stays as it is."""
     hidden = _hidden(lead, book)
-    return [one for one in book.field_mappings if one.attribute not in hidden]
+    return [field_mapping for field_mapping in book.field_mappings if field_mapping.attribute not in hidden]
 
 
 def shown_tags(lead: Lead, book: Rulebook) -> list[TagRule]:
     hidden = _hidden(lead, book)
-    return [one for one in book.tag_rules if one.attribute not in hidden]
+    return [tag_rule for tag_rule in book.tag_rules if tag_rule.attribute not in hidden]
 
 
 def _hidden(lead: Lead, book: Rulebook) -> Container[str]:
@@ -92,15 +96,15 @@ def _hidden(lead: Lead, book: Rulebook) -> Container[str]:
 def proof_field(account: Account, catalogue: Catalogue | None) -> int | None:
     """Return the id of “Bridge ID”, if the account has it still: without it a lead is known by its phone alone."""
     field_id = account.bridge_id_field_id
-    is_there = catalogue is None or any(one["id"] == field_id for one in catalogue.lead_fields)
+    is_there = catalogue is None or any(lead_field["id"] == field_id for lead_field in catalogue.lead_fields)
     return field_id if is_there else None
 
 
 def _kind(catalogue: Catalogue | None, code: str, wanted: tuple[str, ...]) -> str:
     """Return the kind of phone or e-mail to say: the first wanted one that the account has; empty when it has none."""
-    for one in catalogue.contact_fields if catalogue else ():
-        if one.get("code") == code and one.get("enums"):
-            has = {str(enum["value"]).upper() for enum in one["enums"]}
+    for contact_field in catalogue.contact_fields if catalogue else ():
+        if contact_field.get("code") == code and contact_field.get("enums"):
+            has = {str(enum["value"]).upper() for enum in contact_field["enums"]}
             return next((kind for kind in wanted if kind in has), "")
     return wanted[0]
 
@@ -152,7 +156,9 @@ def _missing_place(name: str, pipeline_id: int, status_id: int | None, catalogue
 def _visits(card: Card, catalogue: Catalogue | None) -> tuple[int, ...]:
     """Return the stages still to be entered, without those that Kommo does not have any more: nothing happens there."""
     pipeline_id = card.lead.pipeline.kommo_pipeline_id
-    return tuple(one for one in card.stages_to_visit if catalogue is None or catalogue.status(pipeline_id, one))
+    return tuple(
+        status_id for status_id in card.stages_to_visit if catalogue is None or catalogue.status(pipeline_id, status_id)
+    )
 
 
 def _stands_in_incoming(card: Card, catalogue: Catalogue | None) -> bool:
@@ -203,13 +209,13 @@ def wanted_fields(
         enum_ids: list[int] = []
         if value is not None and mapping.type in (FieldMapping.Type.SELECT, FieldMapping.Type.MULTISELECT):
             chosen = value if isinstance(value, list) else [value]
-            found = [enum_id(mapping, str(one), catalogue) for one in chosen]
+            found = [enum_id(mapping, str(chosen_value), catalogue) for chosen_value in chosen]
             if None in found:
                 option = mapping.options.get(str(chosen[found.index(None)]), chosen[found.index(None)])
                 gaps.knows_too_little = True
                 gaps.said.append(f"“{mapping.kommo_field}” has no option “{option}” in Kommo")
                 continue
-            enum_ids = [one for one in found if one is not None]
+            enum_ids = [bound for bound in found if bound is not None]
         type_ = field_type(mapping, catalogue)
         try:
             values = custom_field_values.to_kommo(type_, value, enum_ids, form)
@@ -247,7 +253,7 @@ def field_type(mapping: FieldMapping, catalogue: Catalogue | None) -> str:
 
 def _field(mapping: FieldMapping, catalogue: Catalogue | None) -> dict[str, Any] | None:
     fields_there = catalogue.lead_fields if catalogue else ()
-    return next((one for one in fields_there if one["id"] == mapping.kommo_field_id), None)
+    return next((kommo_field for kommo_field in fields_there if kommo_field["id"] == mapping.kommo_field_id), None)
 
 
 def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:
@@ -258,7 +264,7 @@ def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:
     return TagFamily(
         prefix=prefix,
         suffix=suffix,
-        tags=frozenset(tag(rule.template, one) for one in values),
+        tags=frozenset(tag(rule.template, shown_value) for shown_value in values),
         held_against=frozenset(ours) if is_held else None,
         said=frozenset(said_tags(card, [rule])),
     )
@@ -279,4 +285,4 @@ def wanted_tags(lead: Lead, book: Rulebook) -> list[str]:
     """Return the tags the rules call for, sorted, as the API shows them."""
     facts = shown_facts(lead, book)
     unowned = Card()
-    return sorted({one for rule in shown_tags(lead, book) for one in _family(rule, facts, unowned).tags})
+    return sorted({name for rule in shown_tags(lead, book) for name in _family(rule, facts, unowned).tags})

@@ -33,12 +33,12 @@ class Wishes:
         wanted = self.fields.get(subject.removeprefix("field:"))
         return wanted.comparable if wanted else None
 
-    def calls_for(self, subject: str, held: Any) -> bool:
+    def calls_for(self, subject: str, kommo_value: Any) -> bool:
         """Say whether the next plan would write over what Kommo holds there."""
         if subject == "name":
-            return bool(self.name) and not same_name(self.name, held or "")
+            return bool(self.name) and not same_name(self.name, kommo_value or "")
         wanted = self.fields.get(subject.removeprefix("field:"))
-        return wanted is not None and not wanted.agrees(held)
+        return wanted is not None and not wanted.agrees(kommo_value)
 
 
 def wishes(lead: Lead, book: Rulebook, catalogue: Catalogue | None) -> Wishes:
@@ -48,6 +48,6 @@ def wishes(lead: Lead, book: Rulebook, catalogue: Catalogue | None) -> Wishes:
     fields = wanted_fields(mappings, facts, catalogue, Gaps(), form, taken_back=taken_back(lead))
     return Wishes(
         name=shown_name(lead.name, form),
-        fields={str(one.field_id): one for one in fields},
+        fields={str(field.field_id): field for field in fields},
         tags=wanted_tags(lead, book),
     )

@@ -67,13 +67,13 @@ def is_own_work(unread: Mapping[str, Any], reply: LeadReply, *, user_id: int | N
     """
     if not unread:
         return False
-    told = unread.get("updated_at")
+    known_at = unread.get("updated_at")
     if reply.updated_by is None:
         # Nobody says whose work it is: only the very second of our write speaks for us.
-        return bool(told) and reply.updated_at == told
+        return bool(known_at) and reply.updated_at == known_at
     if reply.updated_by != user_id and not (reply.updated_by == 0 and robots):
         return False
-    return reply.updated_at <= (told or reply.created_at + CREATION_TAKES)
+    return reply.updated_at <= (known_at or reply.created_at + CREATION_TAKES)
 
 
 def is_stale(card: Card, reply: LeadReply, read_at: datetime) -> bool:
@@ -81,13 +81,13 @@ def is_stale(card: Card, reply: LeadReply, read_at: datetime) -> bool:
 
     Only just after the write: a time that another program set back must not blind us for good.
     """
-    told = card.unread.get("updated_at") or 0
+    known_at = card.unread.get("updated_at") or 0
     is_just_after = card.observed_at is not None and read_at - card.observed_at < LISTS_LAG
-    return is_just_after and reply.updated_at < told
+    return is_just_after and reply.updated_at < known_at
 
 
 def read(
-    held: Mapping[str, Any],
+    observed: Mapping[str, Any],
     reply: LeadReply,
     *,
     known: Mapping[str, Any],
@@ -97,15 +97,15 @@ def read(
     is_own: bool,
 ) -> Reading:
     """Return the reading in the form of what we sent. `is_own`: it shows our last write and nothing later."""
-    reading = Reading(deepcopy(dict(held)), deepcopy(dict(known)), deepcopy(dict(forms)))
+    reading = Reading(deepcopy(dict(observed)), deepcopy(dict(known)), deepcopy(dict(forms)))
     if not known:
         return reading
-    types = {str(one.field_id): one.field_type for one in reply.custom_fields}
+    types = {str(custom_field.field_id): custom_field.field_type for custom_field in reply.custom_fields}
     theirs = reading.held["fields"]
     ours, doubted = known.get("fields", {}), doubts.get("fields", {})
     for field_id in {*ours, *theirs, *doubted}:
         expected = [side[field_id] for side in (doubted, ours) if field_id in side]
-        said = _said(
+        our_value = _said(
             types.get(field_id, ""),
             theirs.get(field_id),
             expected,
@@ -113,10 +113,10 @@ def read(
             field_id,
             unread.get("fields", {}) if is_own else {},
         )
-        if said is None and field_id not in ours:
+        if our_value is None and field_id not in ours:
             theirs.pop(field_id, None)
         else:
-            theirs[field_id] = said
+            theirs[field_id] = our_value
     names = [side["name"] for side in (doubts, known) if "name" in side]
     said_name = _said("text", reading.held["name"], names, reading.forms, "name", unread if is_own else {})
     if said_name is not None:
@@ -129,42 +129,42 @@ def read(
 
 
 def _said(
-    type_: str, held: Any, expected: list[Any], forms: dict[str, Any], subject: str, unread: Mapping[str, Any]
+    type_: str, kommo_value: Any, expected: list[Any], forms: dict[str, Any], subject: str, unread: Mapping[str, Any]
 ) -> Any:
     """Return which of the expected values Kommo's is a form of; Kommo's own when it is none of them."""
-    if held in expected:
-        return held
+    if kommo_value in expected:
+        return kommo_value
     for value in expected:
-        if custom_field_values.is_form_of(type_, held, value):
+        if custom_field_values.is_form_of(type_, kommo_value, value):
             return value
     form = forms.get(subject)
     for value in expected:
-        if form and form["held"] == held and form["sent"] == value:
+        if form and form["held"] == kommo_value and form["sent"] == value:
             return value
     if subject in unread and unread[subject] in expected:
-        forms[subject] = {"sent": unread[subject], "held": held}
+        forms[subject] = {"sent": unread[subject], "held": kommo_value}
         return unread[subject]
-    return held
+    return kommo_value
 
 
 def _read_tags(reading: Reading, doubts: Mapping[str, Any], unread: Mapping[str, Any]) -> None:
-    held, known = set(reading.held["tags"]), set(reading.known.get("tags", ()))
+    their_tags, known = set(reading.held["tags"]), set(reading.known.get("tags", ()))
     expected = known | set(doubts.get("tags_to_add", ()))
-    spelt = {name.casefold(): name for name in sorted(held - expected)}
-    for tag in sorted(expected - held):
+    spelt = {name.casefold(): name for name in sorted(their_tags - expected)}
+    for tag in sorted(expected - their_tags):
         # The same tag in the spelling it was first made in.
         if other := spelt.pop(tag.casefold(), None):
-            held = held - {other} | {tag}
+            their_tags = their_tags - {other} | {tag}
     kept_by_nobody = set(reading.forms.get("tags", ()))
-    held |= (known - held) & kept_by_nobody
-    dropped = (known - held) & set(unread.get("tags", ()))
+    their_tags |= (known - their_tags) & kept_by_nobody
+    dropped = (known - their_tags) & set(unread.get("tags", ()))
     again = dropped & set(reading.forms.get("tags_sent_again", ()))
     # Sent twice, kept never: that is how it is.
-    held |= again
+    their_tags |= again
     if again:
         reading.forms["tags"] = sorted(kept_by_nobody | again)
     if new := sorted(dropped - again):
         reading.dropped = new
         reading.known["tags"] = sorted(known - set(new))
         reading.forms["tags_sent_again"] = sorted({*reading.forms.get("tags_sent_again", ()), *new})
-    reading.held["tags"] = sorted(held)
+    reading.held["tags"] = sorted(their_tags)

@@ -102,13 +102,13 @@ def _log(deliveries: Sequence[Delivery]) -> None:
         call = (delivery.operation, delivery.outcome, delivery.status_code, delivery.request_id)
         alike.setdefault(call, []).append(delivery)
     for (operation, outcome, status, request_id), theirs in alike.items():
-        told = {"operation": operation, "outcome": outcome, "status": status, "request_id": request_id}
+        details = {"operation": operation, "outcome": outcome, "status": status, "request_id": request_id}
         if len(theirs) > 1:
-            log.info("delivery", cards=len(theirs), **told)
+            log.info("delivery", cards=len(theirs), **details)
         tell = log.info if len(theirs) == 1 else log.debug
         for delivery in theirs:
             about = {"lead": str(delivery.card.lead_id), "card": delivery.card_id}
-            tell("delivery", **about, **told, correlation_id=delivery.correlation_id)
+            tell("delivery", **about, **details, correlation_id=delivery.correlation_id)
 
 
 def erased(card_ids: Iterable[int]) -> set[int]:

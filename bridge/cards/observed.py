@@ -20,8 +20,10 @@ def observed(reply: LeadReply) -> dict[str, Any]:
         "responsible_user_id": reply.responsible_user_id,
         "loss_reason_id": reply.loss_reason_id,
         "fields": {
-            str(one.field_id): custom_field_values.from_kommo(one.field_type, one.values, reply.zone)
-            for one in reply.custom_fields
+            str(custom_field.field_id): custom_field_values.from_kommo(
+                custom_field.field_type, custom_field.values, reply.zone
+            )
+            for custom_field in reply.custom_fields
         },
         "tags": sorted(reply.tags),
         "updated_at": reply.updated_at,

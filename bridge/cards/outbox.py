@@ -38,11 +38,11 @@ REOPENED = (Card.State.IN_SYNC, Card.State.SHOWN, Card.State.BLOCKED, Card.State
 
 def mark_due(saved: Sequence[Saved], *, now: datetime) -> set[int]:
     """Make the cards of saved leads due, in the transaction that saved them; return the accounts to nudge."""
-    known = [one.lead for one in saved if not one.created]
+    known = [change.lead for change in saved if not change.created]
     asked_by = correlation_id.current()
     rows = MARK_DUE.run(lead_ids=[lead.pk for lead in known], now=now, asked_by=asked_by) if known else []
     with_card = {lead_id for lead_id, _ in rows}
-    fresh = [one.lead for one in saved if one.lead.pk not in with_card]
+    fresh = [change.lead for change in saved if change.lead.pk not in with_card]
     return {account_id for _, account_id in rows} | _new_cards(fresh, now)
 
 
@@ -183,7 +183,7 @@ def _with_work(now: datetime, named_by: datetime) -> models.QuerySet[Account, An
     cards = due(now).filter(_may_leave(), account=models.OuterRef("pk"))
     contacts = Card.objects.filter(account=models.OuterRef("pk"), contact_due_at__lte=named_by)
     # From the few that are due to their accounts: an account has many cards of which nothing is to be told.
-    told = Briefing.objects.filter(card__kommo_lead_id__isnull=False, due_at__lte=now).values("card__account")
+    briefings = Briefing.objects.filter(card__kommo_lead_id__isnull=False, due_at__lte=now).values("card__account")
     forgotten = Forgetting.objects.filter(
         card__account__state=Account.State.ACTIVE, state=Forgetting.State.DUE, due_at__lte=now
     ).values("card__account")
@@ -192,7 +192,7 @@ def _with_work(now: datetime, named_by: datetime) -> models.QuerySet[Account, An
         .filter(Q(lease_until=None) | Q(lease_until__lt=now))
         .filter(Q(retry_at=None) | Q(retry_at__lte=now))
     )
-    waiting = models.Exists(cards) | models.Exists(contacts) | Q(pk__in=told) | Q(pk__in=forgotten)
+    waiting = models.Exists(cards) | models.Exists(contacts) | Q(pk__in=briefings) | Q(pk__in=forgotten)
     return free.filter(waiting).values_list("pk")
 
 

@@ -53,7 +53,11 @@ def label(subject: str, book: Rulebook) -> str:
     """Return a subject's name for people."""
     kind, _, rest = subject.partition(":")
     if kind == "field":
-        mapped = (one.kommo_field for one in book.field_mappings if str(one.kommo_field_id) == rest)
+        mapped = (
+            field_mapping.kommo_field
+            for field_mapping in book.field_mappings
+            if str(field_mapping.kommo_field_id) == rest
+        )
         return next(mapped, f"field {rest}")
     if kind == "tags" and rest:
         return f"tags {rest}"
@@ -66,8 +70,8 @@ def entry(by: str, at: datetime, value: Any) -> dict[str, Any]:
 
 def held_against(ownership: Mapping[str, Any], subject: str) -> tuple[bool, Any]:
     """Say whether somebody's value stands there, and against which wish of ours."""
-    held = ownership.get(subject)
-    return (True, held["ours"]) if held and "ours" in held and held["by"] in THEIRS else (False, None)
+    owned = ownership.get(subject)
+    return (True, owned["ours"]) if owned and "ours" in owned and owned["by"] in THEIRS else (False, None)
 
 
 def after_write(card: Card, effect: Mapping[str, Any], lead: Lead, rules: Iterable[TagRule], at: datetime) -> Ownership:
@@ -95,7 +99,7 @@ def said_tags(card: Card, rules: Iterable[TagRule]) -> set[str]:
         return set(card.said_tags)
     # Not counted yet when this card was last written: what a family was then is what we made of it.
     entries = [card.ownership.get(f"tags:{rule.template}", {}) for rule in rules]
-    return {tag for one in entries if one.get("by") == Lead.Actor.AGENT for tag in one["value"]}
+    return {tag for owned in entries if owned.get("by") == Lead.Actor.AGENT for tag in owned["value"]}
 
 
 def said_before_write(card: Card, effect: Mapping[str, Any], rules: Iterable[TagRule]) -> list[str]:

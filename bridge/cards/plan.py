@@ -40,9 +40,9 @@ class DesiredField:
     type: str = ""
     form: custom_field_values.Form = custom_field_values.CAREFUL
 
-    def agrees(self, held: Any) -> bool:
+    def agrees(self, kommo_value: Any) -> bool:
         """Say whether the field shows it, if only in another form."""
-        return custom_field_values.agrees(self.type, self.comparable, held, self.form)
+        return custom_field_values.agrees(self.type, self.comparable, kommo_value, self.form)
 
 
 @dataclass(frozen=True)
@@ -299,7 +299,11 @@ def contested(effect: Mapping[str, Any], before: Mapping[str, Any], now: Mapping
     for key, value in effect.items():
         if key == "fields":
             old, new = before.get("fields", {}), now.get("fields", {})
-            moved = {one: wanted for one, wanted in value.items() if new.get(one) not in (old.get(one), wanted)}
+            moved = {
+                field_id: wanted
+                for field_id, wanted in value.items()
+                if new.get(field_id) not in (old.get(field_id), wanted)
+            }
             if moved:
                 doubts["fields"] = moved
         elif key in ("tags_to_add", "tags_to_delete"):
@@ -312,13 +316,17 @@ def contested(effect: Mapping[str, Any], before: Mapping[str, Any], now: Mapping
     return doubts
 
 
-def unanswered(doubts: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what stays in doubt of writes that may still be under way, once Kommo was seen to hold `held`."""
+def unanswered(doubts: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stays in doubt of writes that may still be under way, once Kommo was `observed`."""
     left: dict[str, Any] = {}
-    tags = set(held.get("tags", ()))
+    tags = set(observed.get("tags", ()))
     for key, value in doubts.items():
         if key == "fields":
-            others = {one: wanted for one, wanted in value.items() if held.get("fields", {}).get(one) != wanted}
+            others = {
+                field_id: wanted
+                for field_id, wanted in value.items()
+                if observed.get("fields", {}).get(field_id) != wanted
+            }
             if others:
                 left["fields"] = others
         elif key == "tags_to_add":
@@ -327,7 +335,7 @@ def unanswered(doubts: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, 
         elif key == "tags_to_delete":
             if remaining := sorted(set(value) & tags):
                 left[key] = remaining
-        elif held.get(key) != value:
+        elif observed.get(key) != value:
             left[key] = value
     if "status_id" in left or "pipeline_id" in left:
         # 142 and 143 exist in every pipeline: a status is only a place together with its pipeline.

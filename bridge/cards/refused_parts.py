@@ -46,15 +46,15 @@ def cause(part: str, desired: Desired, catalogue: Catalogue | None, observed: Ma
     kind, _, name = part.partition(":")
     about: list[Any] = [part]
     if kind == "field":
-        about += [[one.values for one in desired.fields if str(one.field_id) == name], _field(catalogue, name)]
+        about += [[field.values for field in desired.fields if str(field.field_id) == name], _field(catalogue, name)]
     elif kind == "stage":
         pipelines = catalogue.pipelines if catalogue else ()
         about += [desired.pipeline_id, desired.status_id, desired.statuses_to_visit]
-        about += [one for one in pipelines if one["id"] == desired.pipeline_id]
+        about += [pipeline for pipeline in pipelines if pipeline["id"] == desired.pipeline_id]
         # A stage may ask for a field, which staff fill in, or which a later fact does.
         about += [observed.get("fields"), observed.get("status_id")]
-        about += [one.get("required_statuses") for one in (catalogue.lead_fields if catalogue else ())]
-        about += [[one.field_id, one.values] for one in desired.fields]
+        about += [lead_field.get("required_statuses") for lead_field in (catalogue.lead_fields if catalogue else ())]
+        about += [[field.field_id, field.values] for field in desired.fields]
     elif kind == "name":
         about += [desired.name, desired.phone]
     elif kind in ("kind", "contact"):
@@ -115,7 +115,14 @@ def _contact_part(contact: Mapping[str, Any], rest: list[str]) -> str:
 
 
 def _field(catalogue: Catalogue | None, field_id: str) -> Any:
-    return next((one for one in (catalogue.lead_fields if catalogue else ()) if str(one["id"]) == field_id), None)
+    return next(
+        (
+            lead_field
+            for lead_field in (catalogue.lead_fields if catalogue else ())
+            if str(lead_field["id"]) == field_id
+        ),
+        None,
+    )
 
 
 def _without(desired: Desired, part: str, reason: str, *, is_new: bool) -> Desired:
@@ -125,13 +132,13 @@ def _without(desired: Desired, part: str, reason: str, *, is_new: bool) -> Desir
         if name == str(desired.bridge_id_field_id):
             # It proves whose lead it is, and shows nothing of the person: its loss blocks nothing.
             return replace(desired, bridge_id_field_id=None)
-        changes["fields"] = tuple(one for one in desired.fields if str(one.field_id) != name)
+        changes["fields"] = tuple(field for field in desired.fields if str(field.field_id) != name)
     elif kind == "stage":
         # A new card needs a place, and never gets another one instead.
         changes |= {"held": reason} if is_new else {"status_id": None, "statuses_to_visit": ()}
     elif kind in ("tag", "tags"):
         changes["families"] = tuple(
-            replace(family, tags=frozenset(one for one in family.tags if kind == "tag" and one != name))
+            replace(family, tags=frozenset(tag for tag in family.tags if kind == "tag" and tag != name))
             for family in desired.families
         )
     elif kind == "kind":

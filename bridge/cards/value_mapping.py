@@ -38,93 +38,102 @@ def is_adoptable(attribute: str) -> bool:
     )
 
 
-def our_value(mapping: FieldMapping, held: Any, catalogue: Catalogue | None, before: Any = None) -> Any:
+def our_value(mapping: FieldMapping, kommo_value: Any, catalogue: Catalogue | None, before: Any = None) -> Any:
     """Return Kommo's value in our words, `before` being what it held. Raises ValueError when we have none for it."""
     attribute, type_ = mapping.attribute, mapping.type
     if attribute in ("bill_value", "qualification_score"):
-        return _amount(attribute, held)
+        return _amount(attribute, kommo_value)
     if type_ == Type.CHECKBOX:
-        held = _box(held, catalogue, before)
-    elif type_ == Type.SELECT and held is not None:
-        held = _our_option(mapping, held, catalogue)
+        kommo_value = _box(kommo_value, catalogue, before)
+    elif type_ == Type.SELECT and kommo_value is not None:
+        kommo_value = _our_option(mapping, kommo_value, catalogue)
     elif type_ == Type.MULTISELECT:
-        held = _our_options(mapping, held, catalogue)
+        kommo_value = _our_options(mapping, kommo_value, catalogue)
     elif type_ in (Type.NUMERIC, Type.MONETARY):
-        held = _number(held)
-    elif type_ in (Type.DATE, Type.DATE_TIME) and held is not None and field_type(mapping, catalogue) == "date_time":
-        held = _moment(held, mapping, form_of(catalogue.account if catalogue else None))
+        kommo_value = _number(kommo_value)
+    elif (
+        type_ in (Type.DATE, Type.DATE_TIME)
+        and kommo_value is not None
+        and field_type(mapping, catalogue) == "date_time"
+    ):
+        kommo_value = _moment(kommo_value, mapping, form_of(catalogue.account if catalogue else None))
     if attribute in ADOPTABLE_BOOLEANS:
-        return held if isinstance(held, bool) else None
+        return kommo_value if isinstance(kommo_value, bool) else None
     if attribute in ("chosen_flow", "email"):
-        return _word(held)
-    return held
+        return _word(kommo_value)
+    return kommo_value
 
 
-def _amount(attribute: str, held: Any) -> Decimal | None:
-    if held is None:
+def _amount(attribute: str, kommo_value: Any) -> Decimal | None:
+    if kommo_value is None:
         return None
-    value = Decimal(str(held))
+    value = Decimal(str(kommo_value))
     if not 0 <= value < MOST or (attribute == "qualification_score" and value > 100):
-        raise ValueError(f"{attribute} cannot be {held}")
+        raise ValueError(f"{attribute} cannot be {kommo_value}")
     return value.quantize(Decimal("0.01"))
 
 
-def _number(held: Any) -> int | float | None:
-    if held is None:
+def _number(kommo_value: Any) -> int | float | None:
+    if kommo_value is None:
         return None
-    value = Decimal(str(held))
+    value = Decimal(str(kommo_value))
     digits = len(value.normalize().as_tuple().digits)
     if abs(value) >= MOST or digits > MOST_DIGITS:
-        raise ValueError(f"{held} is beyond what a fact can be")
+        raise ValueError(f"{kommo_value} is beyond what a fact can be")
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _box(held: Any, catalogue: Catalogue | None, before: Any) -> bool | None:
+def _box(kommo_value: Any, catalogue: Catalogue | None, before: Any) -> bool | None:
     """Return what a box says. Empty is no where the account knows no other no, and somebody took the tick away."""
-    if held is None and before is True and catalogue and catalogue.account.traits.get(Trait.EMPTY_BOX) == "empty":
+    if (
+        kommo_value is None
+        and before is True
+        and catalogue
+        and catalogue.account.traits.get(Trait.EMPTY_BOX) == "empty"
+    ):
         return False
-    return held if isinstance(held, bool) else None
+    return kommo_value if isinstance(kommo_value, bool) else None
 
 
-def _moment(held: Any, mapping: FieldMapping, form: Form) -> str:
+def _moment(kommo_value: Any, mapping: FieldMapping, form: Form) -> str:
     """Return a moment as ISO text in the pipeline's zone; of what we call a date the start of a day is the day."""
     try:
-        moment = datetime.fromtimestamp(int(held), UTC)
+        moment = datetime.fromtimestamp(int(kommo_value), UTC)
     except (TypeError, OverflowError, OSError) as error:
-        raise ValueError(f"{held!r} is not a time") from error
+        raise ValueError(f"{kommo_value!r} is not a time") from error
     there = moment.astimezone(form.zone)
     if mapping.type == Type.DATE and there.time() == time():
         return there.date().isoformat()
     return moment.astimezone(ZoneInfo(mapping.pipeline.time_zone)).isoformat()
 
 
-def _word(held: Any) -> str:
-    if isinstance(held, list):
-        if len(held) > 1:
+def _word(kommo_value: Any) -> str:
+    if isinstance(kommo_value, list):
+        if len(kommo_value) > 1:
             raise ValueError("several values do not fit into one")
-        held = held[0] if held else None
-    return "" if held is None else str(held)[:MAX_TEXT]
+        kommo_value = kommo_value[0] if kommo_value else None
+    return "" if kommo_value is None else str(kommo_value)[:MAX_TEXT]
 
 
-def _our_options(mapping: FieldMapping, held: Any, catalogue: Catalogue | None) -> list[str] | None:
-    return [_our_option(mapping, one, catalogue) for one in held] if held else None
+def _our_options(mapping: FieldMapping, kommo_value: Any, catalogue: Catalogue | None) -> list[str] | None:
+    return [_our_option(mapping, option, catalogue) for option in kommo_value] if kommo_value else None
 
 
-def _our_option(mapping: FieldMapping, held: Any, catalogue: Catalogue | None) -> str:
+def _our_option(mapping: FieldMapping, kommo_value: Any, catalogue: Catalogue | None) -> str:
     """Return our value for an option of Kommo's: the mapped one, else the option's own name."""
-    for ours in _names(mapping, held, catalogue):
+    for ours in _names(mapping, kommo_value, catalogue):
         # Two of ours may share a name: only what leads back there is the same.
-        if enum_id(mapping, ours, catalogue) == held:
+        if enum_id(mapping, ours, catalogue) == kommo_value:
             return ours
-    raise ValueError(f"option {held} has no name here")
+    raise ValueError(f"option {kommo_value} has no name here")
 
 
-def _names(mapping: FieldMapping, held: Any, catalogue: Catalogue | None) -> list[str]:
-    found = [str(ours) for ours, bound in mapping.enum_ids.items() if bound == held]
-    for one in catalogue.lead_fields if catalogue else ():
-        if one["id"] == mapping.kommo_field_id:
-            for option in one.get("enums") or ():
-                if option["id"] == held:
+def _names(mapping: FieldMapping, kommo_value: Any, catalogue: Catalogue | None) -> list[str]:
+    found = [str(ours) for ours, bound in mapping.enum_ids.items() if bound == kommo_value]
+    for lead_field in catalogue.lead_fields if catalogue else ():
+        if lead_field["id"] == mapping.kommo_field_id:
+            for option in lead_field.get("enums") or ():
+                if option["id"] == kommo_value:
                     key = name_key(option["value"])
                     found += [str(ours) for ours, theirs in mapping.options.items() if name_key(theirs) == key]
                     found.append(str(option["value"]))

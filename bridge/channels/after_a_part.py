@@ -36,7 +36,7 @@ def note(task: Task, sent: Sent, at: datetime) -> None:
         row = in_full(Outgoing.objects.select_for_update(of=("self",)).filter(pk=task.outgoing.pk)).first()
         if row is None or row.state != Outgoing.State.DUE:
             return
-        part = next((one for one in parts if one.pk == task.part.pk), None)
+        part = next((candidate for candidate in parts if candidate.pk == task.part.pk), None)
         if part is not None:
             if row.lead.erased_at:
                 # While it was under way: what the other side says of it may name them.
@@ -113,7 +113,7 @@ def _note_channel(channel: Channel, sent: Sent, at: datetime) -> None:
 def _handed_over(task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart, at: datetime) -> None:
     """Go on after a part that has left: wait for its proof, type the next one, or end."""
     way = task.route.way
-    left = [one for one in parts if one.state == P.QUEUED]
+    left = [other for other in parts if other.state == P.QUEUED]
     if way.proves and part.state == P.SENT:
         row.proof_until = at + way.proves
         row.save(update_fields=["tries", "proof_until"])
@@ -153,11 +153,11 @@ def _others(row: Outgoing, now: datetime) -> list[Route]:
     if row.is_fixed:
         return []
     card = getattr(row.lead, "card", None)
-    tried = {one["channel"] for one in row.tried} | {row.channel.slug if row.channel else ""}
+    tried = {attempt["channel"] for attempt in row.tried} | {row.channel.slug if row.channel else ""}
     chain = [
-        one
-        for one in managing_channels.chain(row.lead.pipeline)
-        if one.slug not in tried and one.kind != Channel.Kind.LOG
+        channel
+        for channel in managing_channels.chain(row.lead.pipeline)
+        if channel.slug not in tried and channel.kind != Channel.Kind.LOG
     ]
     return queueing_messages.routes(row.lead, card, chain, template_id=row.template_id, now=now)[0]
 
@@ -166,8 +166,8 @@ def after_failure(
     row: Outgoing, parts: list[MessagePart], part: MessagePart, reason: str, now: datetime, *, gone: Any = None
 ) -> Task | None:
     """Let the next way try what this one could not, or end."""
-    left = "\n".join(one.text for one in parts if one is part or one.state == P.QUEUED)
-    others = [one for one in _others(row, now) if queueing_messages.says_something(one, left)]
+    left = "\n".join(other.text for other in parts if other is part or other.state == P.QUEUED)
+    others = [channel for channel in _others(row, now) if queueing_messages.says_something(channel, left)]
     if not others:
         part.state, part.reason = P.NOT_DELIVERED, reason[:500]
         part.save(update_fields=["state", "reason"])
@@ -192,10 +192,10 @@ def after_failure(
 
 def _recut(row: Outgoing, parts: list[MessagePart], route: Route) -> None:
     """Cut what has not left as the new way takes it; where nothing has, all of it as it was written."""
-    left = [one for one in parts if one.state == P.QUEUED]
-    kept = [one for one in parts if one.state != P.QUEUED]
+    left = [part for part in parts if part.state == P.QUEUED]
+    kept = [part for part in parts if part.state != P.QUEUED]
     if kept:
-        cut = [queueing_messages.parts_of(one.text, route) for one in left]
+        cut = [queueing_messages.parts_of(part.text, route) for part in left]
         texts = [text for some, _ in cut for text in some if text.strip()]
         notes = list(dict.fromkeys([*row.changes, *(note for _, some in cut for note in some)]))
     else:
@@ -203,10 +203,10 @@ def _recut(row: Outgoing, parts: list[MessagePart], route: Route) -> None:
     if notes != row.changes:
         row.changes = notes
         row.save(update_fields=["changes"])
-    if texts != [one.text for one in left]:
-        MessagePart.objects.filter(pk__in=[one.pk for one in left]).delete()
+    if texts != [part.text for part in left]:
+        MessagePart.objects.filter(pk__in=[part.pk for part in left]).delete()
         fresh = queueing_messages.store_parts(
-            row.message, texts, first=max((one.position for one in kept), default=0) + 1
+            row.message, texts, first=max((part.position for part in kept), default=0) + 1
         )
         parts[:] = [*kept, *fresh]
 

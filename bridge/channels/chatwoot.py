@@ -18,7 +18,7 @@ MARK = "chatwoot:"
 
 
 def why_not(person: Person) -> str:
-    known = person.number or person.value(Kind.EMAIL) or any(_contact(one) for one in person.addresses)
+    known = person.number or person.value(Kind.EMAIL) or any(_contact(address) for address in person.addresses)
     return "" if known else "Chatwoot knows no contact of this person"
 
 
@@ -26,8 +26,8 @@ def search(settings: dict[str, str], person: Person) -> Request | None:
     """Return the call that finds the contact by its number or e-mail; None where its id is known."""
     if contact_of(settings, person):
         return None
-    said = f"+{person.number}" if person.number else person.value(Kind.EMAIL)
-    return _get(settings, f"/contacts/search?{urlencode({'q': said})}")
+    term = f"+{person.number}" if person.number else person.value(Kind.EMAIL)
+    return _get(settings, f"/contacts/search?{urlencode({'q': term})}")
 
 
 def found(answer: Answer) -> str:
@@ -42,7 +42,7 @@ def conversations(settings: dict[str, str], contact: str) -> Request:
 def newest(answer: Answer) -> str:
     """Return the id of the conversation that was alive last, open ones before all others; empty for none."""
     rows = at(answer.body, "payload")
-    known = [one for one in rows if isinstance(one, dict) and named(one.get("id"))] if isinstance(rows, list) else []
+    known = [row for row in rows if isinstance(row, dict) and named(row.get("id"))] if isinstance(rows, list) else []
     best = max(known, key=_how_alive, default={})
     return named(best.get("id"))
 
@@ -58,8 +58,8 @@ def read(answer: Answer) -> Sent:
 
 def contact_of(settings: dict[str, str], person: Person) -> str:
     """Return the contact's id in this account, as the way in has learnt it; empty where it has not."""
-    for one in person.addresses:
-        account, _, contact = _contact(one).partition(":")
+    for address in person.addresses:
+        account, _, contact = _contact(address).partition(":")
         if contact and account == settings["account_id"]:
             return contact
     return ""
@@ -74,9 +74,9 @@ def _contact(address: Any) -> str:
     return str(address["value"].removeprefix(MARK)) if is_one else ""
 
 
-def _how_alive(one: dict[str, Any]) -> tuple[bool, float]:
-    last = one.get("last_activity_at") or one.get("timestamp") or 0
-    return one.get("status") == "open", float(last) if isinstance(last, (int, float)) else 0.0
+def _how_alive(conversation: dict[str, Any]) -> tuple[bool, float]:
+    last = conversation.get("last_activity_at") or conversation.get("timestamp") or 0
+    return conversation.get("status") == "open", float(last) if isinstance(last, (int, float)) else 0.0
 
 
 def _get(settings: dict[str, str], path: str) -> Request:

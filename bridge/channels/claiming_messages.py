@@ -44,8 +44,8 @@ def has_work(now: datetime) -> bool:
 
 
 def holders() -> list[str]:
-    held = Outgoing.objects.filter(state=Outgoing.State.DUE).exclude(holder="")
-    return list(held.values_list("holder", flat=True).distinct())
+    taken = Outgoing.objects.filter(state=Outgoing.State.DUE).exclude(holder="")
+    return list(taken.values_list("holder", flat=True).distinct())
 
 
 def free(dead: Sequence[str]) -> int:
@@ -84,23 +84,25 @@ def _take(row: Outgoing, now: datetime) -> Task | None:
 
 
 def _step(row: Outgoing, parts: list[MessagePart], now: datetime) -> Task | None:
-    if lost := [one for one in parts if one.state == P.SENDING]:
+    if lost := [candidate for candidate in parts if candidate.state == P.SENDING]:
         _settle_lost(row, lost[0], now)
         sum_parts(row, parts)
-    awaited = next((one for one in parts if one.state == P.SENT), None) if row.proof_until else None
+    awaited = next((candidate for candidate in parts if candidate.state == P.SENT), None) if row.proof_until else None
     if awaited and row.proof_until:
         if not awaited.their_id and now < row.proof_until:
             release(row, row.proof_until, PROOF)
             return None
         # Kommo may have told of it, and its webhook is late or lost: looked for before it is said once more.
         return _looking(row, awaited, now)
-    bad = next((one for one in parts if one.state in (P.NOT_DELIVERED, P.REFUSED, P.UNCONFIRMED)), None)
+    bad = next(
+        (candidate for candidate in parts if candidate.state in (P.NOT_DELIVERED, P.REFUSED, P.UNCONFIRMED)), None
+    )
     if bad is not None and bad.state == P.NOT_DELIVERED and row.told not in TOLD_OF and _may_go_on(row, now):
         return after_failure(row, parts, bad, bad.reason, now)
     if bad is not None:
         message_outcomes.end(row, parts, now)
         return None
-    part = next((one for one in parts if one.state == P.QUEUED), None)
+    part = next((candidate for candidate in parts if candidate.state == P.QUEUED), None)
     if part is None:
         message_outcomes.end(row, parts, now)
         return None
@@ -172,7 +174,7 @@ def _leaving(row: Outgoing, parts: list[MessagePart], part: MessagePart, route: 
     person = queueing_messages.person_of(row.lead, card)
     # Words while they may leave; a template where nothing else does.
     template_id = row.template_id if route.way.why_not_now(person, "", now) else ""
-    said = Part(
+    leaving = Part(
         event_id=f"{row.pk}.{part.position}" if row.attempt_id is None else str(row.attempt_id),
         text=part.text,
         is_first=part.position == parts[0].position,
@@ -180,7 +182,7 @@ def _leaving(row: Outgoing, parts: list[MessagePart], part: MessagePart, route: 
         template_id=template_id,
         event=_event(row, part),
     )
-    return Task(row, part, route, person, said)
+    return Task(row, part, route, person, leaving)
 
 
 def _event(row: Outgoing, part: MessagePart) -> tuple[str, dict[str, Any]]:

@@ -34,7 +34,7 @@ def cut(text: str, limit: int) -> list[str]:
         end, begin = _place(left, limit)
         parts.append(left[:end])
         left = left[begin:]
-    return [one for one in (*parts, left) if one] or [text]
+    return [part for part in (*parts, left) if part] or [text]
 
 
 def _place(text: str, limit: int) -> tuple[int, int]:
@@ -42,7 +42,11 @@ def _place(text: str, limit: int) -> tuple[int, int]:
     least = int(limit * LEAST)
     for place in PLACES:
         # With what stands right behind the limit: a part may end where a space begins.
-        found = [one for one in place.finditer(text, 0, limit + 1) if least <= one.start() <= limit and one.start() > 0]
+        found = [
+            boundary
+            for boundary in place.finditer(text, 0, limit + 1)
+            if least <= boundary.start() <= limit and boundary.start() > 0
+        ]
         if found:
             end = found[-1].start()
             return end, end + len(text[end:]) - len(text[end:].lstrip())

@@ -55,13 +55,13 @@ def send(account: Account, person: Person, part: Part, *, now: datetime) -> Sent
 
 def open_talk(talks: list[TalkReply], person: Person) -> TalkReply | None:
     """Return the chat to write into: of this card before others of the contact, the one alive last."""
-    mine = [one for one in talks if one.is_open and one.contact_id in (0, person.kommo_contact_id)]
-    of_card = [one for one in mine if one.lead_id == person.kommo_lead_id]
-    return max(of_card or mine, key=lambda one: (one.updated_at, one.id), default=None)
+    mine = [talk for talk in talks if talk.is_open and talk.contact_id in (0, person.kommo_contact_id)]
+    of_card = [talk for talk in mine if talk.lead_id == person.kommo_lead_id]
+    return max(of_card or mine, key=lambda talk: (talk.updated_at, talk.id), default=None)
 
 
 def _refused(account: Account, client: KommoClient, error: KommoError, now: datetime) -> Sent:
-    said = words(str(error))
+    explanation = words(str(error))
     if error.status_code == 402:
         return Sent(Outcome.FAILED, "the quota of Kommo's chats add-on is used up", rests=QUOTA_RESTS)
     if error.status_code == 422:
@@ -70,8 +70,8 @@ def _refused(account: Account, client: KommoClient, error: KommoError, now: date
     if action is Action.PAUSE_ACCOUNT:
         refusals.heed(account, error, now=now, purpose=Purpose.CHATS, client=client)
     if action is Action.REST_FEATURE:
-        return Sent(Outcome.FAILED, f"Kommo's chats are refused to us: {said}", rests=RIGHT_RESTS)
+        return Sent(Outcome.FAILED, f"Kommo's chats are refused to us: {explanation}", rests=RIGHT_RESTS)
     if action in (Action.RETRY, Action.RETRY_LATER):
         asked = error.retry_after.total_seconds() if error.retry_after else None
-        return Sent(Outcome.RETRY, said, retry_after_seconds=asked)
-    return Sent(Outcome.FAILED, said)
+        return Sent(Outcome.RETRY, explanation, retry_after_seconds=asked)
+    return Sent(Outcome.FAILED, explanation)

@@ -64,12 +64,12 @@ def field_of(account: Account, settings: dict[str, str]) -> tuple[dict[str, Any]
     if found is None:
         return None, "the account's fields were never read: run kommo_connect"
     named = settings.get("field", "").strip()
-    fit = [one for one in found.lead_fields if one["type"] in HOLDS]
-    fit.sort(key=lambda one: one["type"] != LONG_TEXT)
+    fit = [lead_field for lead_field in found.lead_fields if lead_field["type"] in HOLDS]
+    fit.sort(key=lambda field: field["type"] != LONG_TEXT)
     wanted = name_key(named or FIELD)
-    match = [one for one in fit if str(one["id"]) == named or name_key(one["name"]) == wanted]
+    match = [field for field in fit if str(field["id"]) == named or name_key(field["name"]) == wanted]
     if not match and not named:
-        match = [one for one in fit if one["type"] == LONG_TEXT]
+        match = [field for field in fit if field["type"] == LONG_TEXT]
         match = match if len(match) == 1 else []
     if match:
         return match[0], ""

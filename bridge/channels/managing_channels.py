@@ -116,10 +116,10 @@ def chain(pipeline: Pipeline) -> list[Channel]:
 
 
 def _chain(pipeline: Pipeline, rows: list[Channel]) -> list[Channel]:
-    named = [one for one in rows if pipeline.channel and one.slug == pipeline.channel]
+    named = [row for row in rows if pipeline.channel and row.slug == pipeline.channel]
     own = [
-        one
-        for one in rows
-        if one not in named and (one.pipeline_id == pipeline.pk or (one.pipeline_id is None and pipeline.is_default))
+        row
+        for row in rows
+        if row not in named and (row.pipeline_id == pipeline.pk or (row.pipeline_id is None and pipeline.is_default))
     ]
     return [*named, *own]

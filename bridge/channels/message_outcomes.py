@@ -40,7 +40,7 @@ def end(
     gone: Gone | None = None,
 ) -> None:
     """End a message as its parts stand; what has not left will not. May be called again when news come late."""
-    for part in (one for one in parts if one.state == P.QUEUED):
+    for part in (candidate for candidate in parts if candidate.state == P.QUEUED):
         part.state, part.reason = P.REFUSED, (refused or BEFORE_IT)[:500]
         part.save(update_fields=["state", "reason"])
     message = row.message
@@ -51,11 +51,11 @@ def end(
     if sum_up(message, parts):
         update([message], SUMMED)
     row.state, row.reason, row.holder, row.held_until = Outgoing.State.ENDED, "", "", None
-    told, row.told = row.told, message.state
+    told_before, row.told = row.told, message.state
     row.save(update_fields=["state", "reason", "holder", "held_until", "told"])
-    if row.lead.erased_at or told == message.state:
+    if row.lead.erased_at or told_before == message.state:
         return
-    if not row.is_counted and row.attempt_id is None and any(one.state in LEFT for one in parts):
+    if not row.is_counted and row.attempt_id is None and any(candidate.state in LEFT for candidate in parts):
         _count(row, parts, now)
     if row.attempt_id:
         _settle_followup(row, parts, outcome, gone, now)
@@ -81,8 +81,8 @@ def _count(row: Outgoing, parts: list[MessagePart], now: datetime) -> None:
     row.is_counted = True
     row.save(update_fields=["is_counted"])
     lead, message = row.lead, row.message
-    said = "\n".join(one.text for one in parts if one.state in LEFT)
-    whole = all(one.state in LEFT for one in parts)
+    text = "\n".join(part.text for part in parts if part.state in LEFT)
+    whole = all(part.state in LEFT for part in parts)
     if not lead.phone_key:
         # Found in Kommo, and without an address of any kind.
         Lead.objects.filter(pk=lead.pk).update(last_outbound_at=message.sent_at or now)
@@ -95,7 +95,7 @@ def _count(row: Outgoing, parts: list[MessagePart], now: datetime) -> None:
             direction=Direction.OUTBOUND,
             id=str(message.pk),
             sent_at=message.sent_at or now,
-            text=message.text if whole else said,
+            text=message.text if whole else text,
         ),
         via=message.channel,
         is_stored=True,
@@ -130,9 +130,9 @@ def _settle_followup(
         kind = channel_outcomes.Came.NOT_SENT
     elif message.state == Message.State.REFUSED:
         kind = channel_outcomes.Came.DROPPED
-    elif any(one.state == P.UNCONFIRMED for one in parts):
+    elif any(part.state == P.UNCONFIRMED for part in parts):
         kind = channel_outcomes.Came.UNCONFIRMED
     elif message.state == Message.State.NOT_DELIVERED:
         kind = channel_outcomes.Came.UNREACHABLE if gone else channel_outcomes.Came.NOT_DELIVERED
-    said = message.text if kind is channel_outcomes.Came.SENT else ""
-    channel_outcomes.settle(row.attempt_id, kind, message.reason, text=said, gone=gone, now=now)
+    text = message.text if kind is channel_outcomes.Came.SENT else ""
+    channel_outcomes.settle(row.attempt_id, kind, message.reason, text=text, gone=gone, now=now)

@@ -65,13 +65,13 @@ class Person:
 
     def value(self, *kinds: Kind) -> str:
         """Return the first address of one of these kinds; empty for none."""
-        return next((one["value"] for one in self.addresses if one["kind"] in kinds), "")
+        return next((address["value"] for address in self.addresses if address["kind"] in kinds), "")
 
     @property
     def number(self) -> str:
         """The digits of their number, as WhatsApp's id has them where it is known; empty for none."""
-        said = self.value(Kind.WHATSAPP) or self.value(Kind.PHONE)
-        return said.partition("@")[0].lstrip("+")
+        number = self.value(Kind.WHATSAPP) or self.value(Kind.PHONE)
+        return number.partition("@")[0].lstrip("+")
 
 
 @dataclass(frozen=True)
@@ -105,21 +105,21 @@ def judged(answer: Answer, *, who: str, their_id: str = "") -> Sent:
         return Sent(Outcome.UNCONFIRMED, f"{who}'s answer was lost ({answer.error or answer.status})")
     if answer.status is None:
         return Sent(Outcome.RETRY, f"{who} cannot be reached ({answer.error})")
-    said = words(f"{who} answered {answer.status}: {detail(answer.body)}")
+    explanation = words(f"{who} answered {answer.status}: {detail(answer.body)}")
     if answer.status == 429 or answer.status >= 500:
-        return Sent(Outcome.RETRY, said, retry_after_seconds=answer.retry_after_seconds)
+        return Sent(Outcome.RETRY, explanation, retry_after_seconds=answer.retry_after_seconds)
     if answer.status in (401, 403):
         # About the key, and hence about everybody's messages.
-        return Sent(Outcome.FAILED, said, rests=REFUSED_FOR)
-    return Sent(Outcome.FAILED, said)
+        return Sent(Outcome.FAILED, explanation, rests=REFUSED_FOR)
+    return Sent(Outcome.FAILED, explanation)
 
 
 def detail(body: Any) -> str:
     """Return what an error says of itself, wherever servers put it."""
     if isinstance(body, dict):
         for key in ("message", "error_description", "detail", "error", "response", "errors", "title"):
-            if said := detail(body.get(key)):
-                return said
+            if explanation := detail(body.get(key)):
+                return explanation
     if isinstance(body, list):
         return "; ".join(filter(None, map(detail, body[:3])))
     return words(body) if isinstance(body, str) else ""

@@ -53,17 +53,17 @@ def _was_said(client: KommoClient, person: Person, part: MessagePart, *, by_othe
     since = part.sent_at - SKEW
     events = client.events(types=[STAFF_REPLY], since=since, lane=Lane.LIVE)
     theirs = {("lead", person.kommo_lead_id), ("contact", person.kommo_contact_id)}
-    said = [
-        one
-        for one in events
-        if one.created_by == 0
-        and (one.entity_type, one.entity_id) in theirs
-        and one.created_at >= int(since.timestamp())
+    matching = [
+        event
+        for event in events
+        if event.created_by == 0
+        and (event.entity_type, event.entity_id) in theirs
+        and event.created_at >= int(since.timestamp())
     ]
     others = MessagePart.objects.filter(message__lead=UUID(person.lead_id), state=MessagePart.State.DELIVERED)
     # With what left a moment before, and was shown only after that.
     known = others.filter(delivered_at__gte=since - SKEW).exclude(pk=part.pk).count()
-    return len(said) > known + by_others
+    return len(matching) > known + by_others
 
 
 def _said_by_other_bots(account: Account, person: Person, part: MessagePart) -> int:
@@ -72,10 +72,10 @@ def _said_by_other_bots(account: Account, person: Person, part: MessagePart) -> 
     since = part.sent_at - SKEW
     heard = Account.objects.values_list("traits", flat=True).get(pk=account.pk).get(Trait.BOT_MESSAGES, [])
     theirs = {person.kommo_lead_id or 0, person.kommo_contact_id or 0} - {0}
-    noted = sum(bool({one[0], one[1]} & theirs and one[2] >= int(since.timestamp())) for one in heard)
-    told = Message.objects.filter(lead=UUID(person.lead_id), direction=Message.Direction.BOT, at__gte=since).count()
+    noted = sum(bool({entry[0], entry[1]} & theirs and entry[2] >= int(since.timestamp())) for entry in heard)
+    count = Message.objects.filter(lead=UUID(person.lead_id), direction=Message.Direction.BOT, at__gte=since).count()
     # The same messages, told in two places: where conversations are read from Kommo, and for the look at robots.
-    return max(noted, told)
+    return max(noted, count)
 
 
 def _likeliest(client: KommoClient, person: Person, now: datetime) -> str:
@@ -83,9 +83,11 @@ def _likeliest(client: KommoClient, person: Person, now: datetime) -> str:
         return WINDOW_CLOSED
     if person.kommo_contact_id:
         try:
-            talks = [one for one in client.talks(person.kommo_contact_id) if one.contact_id == person.kommo_contact_id]
+            talks = [
+                talk for talk in client.talks(person.kommo_contact_id) if talk.contact_id == person.kommo_contact_id
+            ]
         except KommoError:
             return SILENT
-        if not any(one.is_open for one in talks):
+        if not any(talk.is_open for talk in talks):
             return CLOSED
     return SILENT

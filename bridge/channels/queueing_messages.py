@@ -60,9 +60,9 @@ def routes(
     """Return the ways of a chain that lead to a person at this moment, and why each of the others does not."""
     person, found, against = person_of(lead, card), [], []
     for channel in chain:
-        one = route(channel, card)
-        why = one.way.why_not(person) or one.way.why_not_now(person, template_id, now)
-        if not why and one.way.is_kommos and (card is None or card.account.state != Account.State.ACTIVE):
+        routed = route(channel, card)
+        why = routed.way.why_not(person) or routed.way.why_not_now(person, template_id, now)
+        if not why and routed.way.is_kommos and (card is None or card.account.state != Account.State.ACTIVE):
             # In shadow nothing of ours may reach Kommo; while it is paused nothing would.
             why = "the account in Kommo is not active"
         if not why and channel.rests_until and channel.rests_until > now:
@@ -71,7 +71,7 @@ def routes(
         if why:
             against.append(f"{channel.slug}: {why}")
         else:
-            found.append(one)
+            found.append(routed)
     return found, against
 
 
@@ -105,19 +105,19 @@ def take(
     chain = managing_channels.chain(pipeline)
     if named:
         # Of the pipeline's own alone: a key made for one does not speak by another's number.
-        chain = [one for one in chain if one.slug == named]
+        chain = [channel for channel in chain if channel.slug == named]
         if not chain:
             raise NoWayError(f"there is no channel “{named[:50]}” here")
     # What only rests, or waits for the lead to write, is still a way: the message ends as not delivered, and says so.
     found, against = routes(lead, card, chain, template_id=template_id, now=now)
     if not found:
         person = person_of(lead, card)
-        found = [one for one in (route(channel, card) for channel in chain) if not one.way.why_not(person)]
+        found = [routed for routed in (route(channel, card) for channel in chain) if not routed.way.why_not(person)]
     if not found:
         raise NoWayError("; ".join(against) or "the pipeline has no channel: make one with manage.py channel")
-    able = [one for one in found if says_something(one, text)]
+    able = [routed for routed in found if says_something(routed, text)]
     if not able:
-        raise NoWayError("; ".join(f"{one.channel.slug}: {NOTHING_LEFT}" for one in found))
+        raise NoWayError("; ".join(f"{routed.channel.slug}: {NOTHING_LEFT}" for routed in found))
     first = able[0]
     texts, notes = parts_of(text, first)
     message = Message.objects.create(
@@ -174,8 +174,8 @@ def shown(
         "direction": message.direction,
         "text": message.text,
         "parts": [
-            {"text": one.text, "state": PART_STATES.get(one.state, one.state), "reason": one.reason or None}
-            for one in parts
+            {"text": part.text, "state": PART_STATES.get(part.state, part.state), "reason": part.reason or None}
+            for part in parts
         ],
         "channel": message.channel or None,
         "state": Message.State.DELIVERED if is_theirs else message.state,

@@ -19,10 +19,10 @@ def refusal(lead: Lead, pipeline: Pipeline | None, now: datetime) -> tuple[str, 
 
     pipeline: the only one whose rules are asked, if any (a key's own); people decide for all of them.
     """
-    said = representation.may_reply_to(lead, pipeline, now)
-    if not said["may_reply"]:
-        since_text = said["since"]
-        return said["reason"], datetime.fromisoformat(since_text) if since_text else None
+    answer = representation.may_reply_to(lead, pipeline, now)
+    if not answer["may_reply"]:
+        since_text = answer["since"]
+        return answer["reason"], datetime.fromisoformat(since_text) if since_text else None
     # By one of their other addresses, say.
     if since := optout.since([lead]).get(lead.pk):
         return optout.SAID, since

@@ -34,11 +34,11 @@ def is_heard_of(person: Person, account: Account | None, now: datetime) -> bool:
 
 def _names(person: Person) -> list[bytes]:
     """Return what a body that is about a person has of them in it."""
-    found = {str(one) for one in (person.kommo_lead_id, person.kommo_contact_id) if one}
+    found = {str(kommo_id) for kommo_id in (person.kommo_lead_id, person.kommo_contact_id) if kommo_id}
     for address in person.addresses:
         kind, value = address["kind"], address["value"].partition("@")[0]
         found.add("".join(filter(str.isdigit, value))[-DIGITS:] if kind in BY_NUMBER else value)
-    return [one.encode() for one in found if len(one) >= 4]
+    return [name.encode() for name in found if len(name) >= 4]
 
 
 def _bodies(account: Account | None, now: datetime) -> Iterable[bytes]:

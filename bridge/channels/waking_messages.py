@@ -16,9 +16,9 @@ FOR_GOOD = (Message.State.DELIVERED, Message.State.NOT_DELIVERED)
 
 def wake(messages: Collection[Message], *, now: datetime) -> None:
     """Let what is under way go on at once, and what had ended be told of anew where it came to something else."""
-    ids = [one.pk for one in messages]
+    ids = [message.pk for message in messages]
     rows = Outgoing.objects.filter(message__in=ids, state=Outgoing.State.DUE).update(due_at=now)
-    known = [one.pk for one in messages if one.state in FOR_GOOD]
+    known = [message.pk for message in messages if message.state in FOR_GOOD]
     if known:
         ended = Outgoing.objects.filter(message__in=known, state=Outgoing.State.ENDED)
         rows += ended.update(state=Outgoing.State.DUE, due_at=now)

@@ -40,11 +40,11 @@ def request(settings: dict[str, str], person: Person, part: Part) -> Request:
     base = (settings.get("url") or HOST).rstrip("/")
     # A number is sent `to`, a hidden id to a `recipient`.
     whom = {"to": person.number} if person.number else {"recipient": person.value(Kind.BSUID)}
-    said: dict[str, Any] = {"type": "text", "text": {"preview_url": True, "body": part.text}}
+    content: dict[str, Any] = {"type": "text", "text": {"preview_url": True, "body": part.text}}
     if part.template_id:
         name, _, language = part.template_id.partition("/")
-        said = {"type": "template", "template": {"name": name, "language": {"code": language or person.locale}}}
-    body = {"messaging_product": "whatsapp", "recipient_type": "individual", **whom, **said}
+        content = {"type": "template", "template": {"name": name, "language": {"code": language or person.locale}}}
+    body = {"messaging_product": "whatsapp", "recipient_type": "individual", **whom, **content}
     return Request(
         f"{base}/{settings['phone_number_id']}/messages", body, {"Authorization": f"Bearer {settings['token']}"}
     )
@@ -53,7 +53,7 @@ def request(settings: dict[str, str], person: Person, part: Part) -> Request:
 def read(answer: Answer) -> Sent:
     code = at(answer.body, "error", "code")
     if not answer.is_success and isinstance(code, int):
-        said = words(f"WhatsApp {code}: {at(answer.body, 'error', 'message') or ''}")
+        explanation = words(f"WhatsApp {code}: {at(answer.body, 'error', 'message') or ''}")
         if code in WINDOW_CLOSED:
             return Sent(Outcome.FAILED, CLOSED)
         if code in NO_SUCH_NUMBER:
@@ -61,8 +61,8 @@ def read(answer: Answer) -> Sent:
                 Outcome.FAILED, f"no such number on WhatsApp, or it takes no messages ({code})", gone=Gone.INVALID
             )
         if code in LATER:
-            return Sent(Outcome.RETRY, said, retry_after_seconds=answer.retry_after_seconds)
+            return Sent(Outcome.RETRY, explanation, retry_after_seconds=answer.retry_after_seconds)
         if code in OUR_KEY:
-            return Sent(Outcome.FAILED, said, rests=timedelta(minutes=1))
-        return Sent(Outcome.FAILED, said)
+            return Sent(Outcome.FAILED, explanation, rests=timedelta(minutes=1))
+        return Sent(Outcome.FAILED, explanation)
     return judged(answer, who="WhatsApp", their_id=named(at(answer.body, "messages", 0, "id")))

@@ -47,12 +47,12 @@ def _fill(account: Account) -> None:
 
 def differs_from_settings(account: Account) -> list[str]:
     """Return the variables that say something else than the account does by now: the account holds."""
-    said = {
+    pairs = {
         "KOMMO_BASE_URL": (settings.KOMMO_BASE_URL.rstrip("/"), account.base_url),
         "KOMMO_LONG_LIVED_TOKEN": (settings.KOMMO_LONG_LIVED_TOKEN, account.access_token),
         "KOMMO_CLIENT_SECRET": (settings.KOMMO_CLIENT_SECRET, account.client_secret),
     }
-    return [name for name, (named, held) in said.items() if named and named != held]
+    return [name for name, (named, stored) in pairs.items() if named and named != stored]
 
 
 def begin_as_told(account: Account) -> None:

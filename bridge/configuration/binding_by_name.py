@@ -25,14 +25,20 @@ def pipeline(
     taken: Collection[int | None],
 ) -> Found | None:
     """Return the pipeline that holds our cards: kept, configured, of our name, or the main one."""
-    by_id = {one["id"]: one for one in pipelines}
+    by_id = {kommo_pipeline["id"]: kommo_pipeline for kommo_pipeline in pipelines}
     if kept in by_id:
         return by_id[kept]
     if is_default and configured:
         return by_id.get(configured)
-    free = [one for one in pipelines if one["id"] not in taken and not one.get("is_archive")]
-    named = next((one for one in free if name_key(one["name"]) == name_key(name)), None)
-    main = next((one for one in free if one["is_main"]), None)
+    free = [
+        kommo_pipeline
+        for kommo_pipeline in pipelines
+        if kommo_pipeline["id"] not in taken and not kommo_pipeline.get("is_archive")
+    ]
+    named = next(
+        (kommo_pipeline for kommo_pipeline in free if name_key(kommo_pipeline["name"]) == name_key(name)), None
+    )
+    main = next((kommo_pipeline for kommo_pipeline in free if kommo_pipeline["is_main"]), None)
     return named or (main if is_default else None)
 
 
@@ -41,14 +47,22 @@ def statuses(found: Found) -> list[Found]:
 
     The incoming stage cannot be written to, and won and lost are known by their ids, never by name.
     """
-    return [one for one in found["statuses"] if one["type"] != 1 and one["id"] not in (WON, LOST)]
+    return [
+        kommo_status
+        for kommo_status in found["statuses"]
+        if kommo_status["type"] != 1 and kommo_status["id"] not in (WON, LOST)
+    ]
 
 
 def status(found: Found, *, kept: int | None, name: str, kind: str, taken: Collection[int | None] = ()) -> Found | None:
     """Return the status of a stage; `taken` are those of other stages, which no name may take from them."""
     fixed = {"won": WON, "lost": LOST}.get(kind)
-    by_id = {one["id"]: one for one in found["statuses"]}
-    by_name = {name_key(one["name"]): one for one in statuses(found) if one["id"] not in taken}
+    by_id = {kommo_status["id"]: kommo_status for kommo_status in found["statuses"]}
+    by_name = {
+        name_key(kommo_status["name"]): kommo_status
+        for kommo_status in statuses(found)
+        if kommo_status["id"] not in taken
+    }
     return by_id.get(fixed or kept or 0) or by_name.get(name_key(name))
 
 
@@ -57,17 +71,17 @@ def place_behind(found: Found, previous: int | None) -> int:
 
     Kommo leaves gaps of ten; where there is none left, two stages share a place, which Kommo allows.
     """
-    places: dict[int, int] = {one["id"]: one["sort"] for one in statuses(found)}
+    places: dict[int, int] = {kommo_status["id"]: kommo_status["sort"] for kommo_status in statuses(found)}
     before = places.get(previous or 0, 0)
     behind = min((place for place in places.values() if place > before), default=before + 20)
     return max(before + 1, (before + behind) // 2)
 
 
 def field(fields: list[Found], *, kept: int | None, name: str) -> Found | None:
-    by_id = {one["id"]: one for one in fields}
+    by_id = {kommo_field["id"]: kommo_field for kommo_field in fields}
     if kept in by_id:
         return by_id[kept]
-    return next((one for one in fields if name_key(one["name"]) == name_key(name)), None)
+    return next((kommo_field for kommo_field in fields if name_key(kommo_field["name"]) == name_key(name)), None)
 
 
 def options(

@@ -25,15 +25,15 @@ class Preview:
     @property
     def homeless(self) -> list[str]:
         """Return the pipelines that have none in Kommo: people alone make those."""
-        return [one.pipeline.name for one in self.survey.bindings if not one.found] if self.survey else []
+        return [binding.pipeline.name for binding in self.survey.bindings if not binding.found] if self.survey else []
 
     def missing(self, kind: str) -> list[Place]:
         """Return what would be made in Kommo: `stages` or `fields`."""
         bindings = self.survey.bindings if self.survey else ()
-        places = [place for one in bindings for place in (one.stages if kind == "stages" else one.fields)]
+        places = [place for binding in bindings for place in (binding.stages if kind == "stages" else binding.fields)]
         if kind == "fields" and self.survey:
             places.append(self.survey.bridge_id)
-        return [one for one in places if one.can_create and one.fit is Fit.MISSING]
+        return [place for place in places if place.can_create and place.fit is Fit.MISSING]
 
 
 def preview(data: bytes, *, account: Account | None, catalogue: Catalogue | None) -> Preview:

@@ -23,12 +23,12 @@ def rules(pipeline: document.Pipeline) -> Rules:
         mappings=tuple(
             MappingRule(
                 id=place,
-                conversation_stage=one.conversation_stage,
-                action=ACTIONS[one.decide],
-                move_to=one.move_to,
-                only_if=OnlyIf(one.only_if),
+                conversation_stage=mapping.conversation_stage,
+                action=ACTIONS[mapping.decide],
+                move_to=mapping.move_to,
+                only_if=OnlyIf(mapping.only_if),
             )
-            for place, one in enumerate(pipeline.stage_mappings, start=1)
+            for place, mapping in enumerate(pipeline.stage_mappings, start=1)
         ),
         qualification=_qualification(pipeline.qualification),
         meeting_stage=pipeline.meeting_stage,
@@ -84,24 +84,24 @@ def _stages(stages: tuple[document.Stage, ...]) -> tuple[StageRule, ...]:
     return tuple(ranked)
 
 
-def _qualification(said: document.Qualification | None) -> QualificationRule:
-    if said is None:
+def _qualification(qualification: document.Qualification | None) -> QualificationRule:
+    if qualification is None:
         return QualificationRule(min_score=None, criteria=())
     return QualificationRule(
-        min_score=said.min_score,
+        min_score=qualification.min_score,
         criteria=tuple(
             Criterion(
                 id=place,
-                field=one.field,
-                operator=one.operator,
-                value=one.value,
-                flows=one.flows,
-                required=one.required,
-                disqualifies=one.disqualifies,
+                field=criterion.field,
+                operator=criterion.operator,
+                value=criterion.value,
+                flows=criterion.flows,
+                required=criterion.required,
+                disqualifies=criterion.disqualifies,
             )
-            for place, one in enumerate(said.criteria, start=1)
+            for place, criterion in enumerate(qualification.criteria, start=1)
         ),
-        qualified_stage=said.qualified_stage,
-        disqualified_stage=said.disqualified_stage,
-        undecided_stage=said.undecided_stage,
+        qualified_stage=qualification.qualified_stage,
+        disqualified_stage=qualification.disqualified_stage,
+        undecided_stage=qualification.undecided_stage,
     )

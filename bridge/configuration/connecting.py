@@ -91,7 +91,9 @@ class Connection:
             reply = self.client.account()
         except KommoAccessError as error:
             with translation.override("en"):
-                lack = next((one for one in permissions.of_token(self.account) if one.remedy), None)
+                lack = next(
+                    (permission for permission in permissions.of_token(self.account) if permission.remedy), None
+                )
             if lack is None:
                 raise
             # The token itself says why, better than Kommo does.
@@ -138,11 +140,11 @@ class Connection:
                     "Name another in the pipeline's rules, or none"
                 )
         elif guess := phone_fields.look(self.client, self.catalogue, pipeline):
-            held = f"holds a phone on {guess.phones} of the newest {guess.looked_at} leads"
-            held += f", {guess.without_contact} of them without a contact" if guess.without_contact else ""
+            evidence = f"holds a phone on {guess.phones} of the newest {guess.looked_at} leads"
+            evidence += f", {guess.without_contact} of them without a contact" if guess.without_contact else ""
             self.report.advice.append(
-                f"field “{guess.name}” of leads {held if guess.phones else 'is called like a phone'}: if people are to "
-                f"be known by it where a card has no contact, set phone_field of the pipeline “{pipeline.slug}”"
+                f"field “{guess.name}” of leads {evidence if guess.phones else 'is called like a phone'}: if people "
+                f"are to be known by it where a card has no contact, set phone_field of the pipeline “{pipeline.slug}”"
             )
 
     def _find_pipeline(self, pipeline: Pipeline) -> dict[str, Any] | None:
@@ -179,7 +181,11 @@ class Connection:
         if found is None:
             return False
         stages = list(stage.pipeline.stages.order_by("rank", "pk"))
-        before = [one for one in stages[: stages.index(stage)] if one.kind == Stage.Kind.OPEN and one.kommo_status_id]
+        before = [
+            earlier
+            for earlier in stages[: stages.index(stage)]
+            if earlier.kind == Stage.Kind.OPEN and earlier.kommo_status_id
+        ]
         status = status_of(stage, stages, found)
         if status is None:
             status = self._create_status(stage, found, before[-1].kommo_status_id if before else None)
@@ -263,7 +269,11 @@ class Connection:
         return bound
 
     def _bind_bridge_id(self) -> None:
-        fields = {name_key(one["name"]): one["id"] for one in self.catalogue.lead_fields if one["type"] == "text"}
+        fields = {
+            name_key(lead_field["name"]): lead_field["id"]
+            for lead_field in self.catalogue.lead_fields
+            if lead_field["type"] == "text"
+        }
         field_id = fields.get(name_key(BRIDGE_ID_FIELD))
         if field_id is None and self._may_create(BRIDGE_ID):
             # Only the bridge may write it: `is_api_only` hides it from the card's form.

@@ -86,7 +86,7 @@ class Survey:
 
 def survey(account: Account, catalogue: Catalogue) -> Survey:
     pipelines = Pipeline.objects.filter(account_link__account=account).order_by("-is_default", "slug")
-    return Survey(tuple(_binding(one, catalogue) for one in pipelines), _bridge_id(account, catalogue))
+    return Survey(tuple(_binding(pipeline, catalogue) for pipeline in pipelines), _bridge_id(account, catalogue))
 
 
 def _binding(pipeline: Pipeline, catalogue: Catalogue) -> Binding:
@@ -95,7 +95,7 @@ def _binding(pipeline: Pipeline, catalogue: Catalogue) -> Binding:
         return Binding(pipeline, None)
     stages = list(pipeline.stages.order_by("rank"))
     fields = [_field(mapping, catalogue.lead_fields) for mapping in pipeline.field_mappings.all()]
-    return Binding(pipeline, found, tuple(_stage(one, stages, found) for one in stages), tuple(fields))
+    return Binding(pipeline, found, tuple(_stage(stage, stages, found) for stage in stages), tuple(fields))
 
 
 def _stage(stage: Stage, stages: list[Stage], found: dict[str, Any]) -> Place:
@@ -109,7 +109,7 @@ def _stage(stage: Stage, stages: list[Stage], found: dict[str, Any]) -> Place:
         theirs=status["name"] if status else "",
         theirs_id=status["id"] if status else None,
         kind=stage.kind,
-        choices=tuple((one["id"], one["name"]) for one in offered),
+        choices=tuple((kommo_status["id"], kommo_status["name"]) for kommo_status in offered),
         can_create=open_stage,
     )
 
@@ -124,7 +124,7 @@ def _field(mapping: FieldMapping, fields: list[dict[str, Any]]) -> Place:
             found, kept=mapping.enum_ids, names=mapping.options, values=list(new_options)
         )
         new_options = tuple(unknown)
-    fitting = [one for one in fields if same_kind(mapping.type, one["type"])]
+    fitting = [kommo_field for kommo_field in fields if same_kind(mapping.type, kommo_field["type"])]
     return Place(
         key=f"field:{mapping.pk}",
         ours=mapping.kommo_field,
@@ -132,15 +132,17 @@ def _field(mapping: FieldMapping, fields: list[dict[str, Any]]) -> Place:
         theirs=found["name"] if found else "",
         theirs_id=found["id"] if found else None,
         kind=mapping.type,
-        choices=tuple((one["id"], one["name"]) for one in fitting),
+        choices=tuple((kommo_field["id"], kommo_field["name"]) for kommo_field in fitting),
         can_create=found is None,
         new_options=tuple(mapping.options.get(value, value) for value in new_options),
     )
 
 
 def _bridge_id(account: Account, catalogue: Catalogue) -> Place:
-    texts = (one for one in catalogue.lead_fields if one["type"] == "text")
-    found = next((one for one in texts if name_key(one["name"]) == name_key(BRIDGE_ID_FIELD)), None)
+    texts = (lead_field for lead_field in catalogue.lead_fields if lead_field["type"] == "text")
+    found = next(
+        (kommo_field for kommo_field in texts if name_key(kommo_field["name"]) == name_key(BRIDGE_ID_FIELD)), None
+    )
     return Place(
         key=BRIDGE_ID,
         ours=BRIDGE_ID_FIELD,

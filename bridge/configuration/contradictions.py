@@ -41,7 +41,10 @@ def find(configuration: Configuration) -> list[Problem]:
         *_twice(pipelines, "slug"),
         *_twice(pipelines, "kommo_pipeline_id"),
         *_twice(
-            [one for one in pipelines if one.is_default], "is_default", key="default", say="another default pipeline"
+            [candidate for candidate in pipelines if candidate.is_default],
+            "is_default",
+            key="default",
+            say="another default pipeline",
         ),
     ]
     for pipeline in pipelines:
@@ -51,7 +54,7 @@ def find(configuration: Configuration) -> list[Problem]:
 
 def unknown_names(configuration: Configuration, *, in_force: Collection[str]) -> list[Problem]:
     """Return a problem for every text that speaks of what no lead has; texts that are in force already are let be."""
-    steps = [step for pipeline in configuration.pipelines for one in pipeline.sequences for step in one.steps]
+    steps = [step for pipeline in configuration.pipelines for sequence in pipeline.sequences for step in sequence.steps]
     with translation.override("en"):
         return [
             step.problem(key, f"the text cannot be rendered: {words}")
@@ -169,28 +172,28 @@ def _of_fields(pipeline: Pipeline) -> Iterator[Problem]:
     yield from _twice(pipeline.fields, "attribute")
     yield from _twice(pipeline.fields, "kommo_field_id")
     names: dict[str, Any] = {}
-    for one in pipeline.fields:
-        yield from _attribute(one, "attribute", one.attribute, SHOWN)
-        if one.options and one.type not in CHOICES:
-            yield one.problem(
-                "options", f"a field of type {one.type} has no options; only {' and '.join(CHOICES)} have"
+    for field in pipeline.fields:
+        yield from _attribute(field, "attribute", field.attribute, SHOWN)
+        if field.options and field.type not in CHOICES:
+            yield field.problem(
+                "options", f"a field of type {field.type} has no options; only {' and '.join(CHOICES)} have"
             )
-        yield from _options(one, pipeline)
-        same = names.setdefault(name_key(one.kommo_field), one)
-        if same is not one and None in (same.kommo_field_id, one.kommo_field_id):
-            yield one.problem("kommo_field", f"{same.attribute} is shown in “{one.kommo_field}” already")
+        yield from _options(field, pipeline)
+        same = names.setdefault(name_key(field.kommo_field), field)
+        if same is not field and None in (same.kommo_field_id, field.kommo_field_id):
+            yield field.problem("kommo_field", f"{same.attribute} is shown in “{field.kommo_field}” already")
 
 
-def _options(one: Field, pipeline: Pipeline) -> Iterator[Problem]:
+def _options(field: Field, pipeline: Pipeline) -> Iterator[Problem]:
     """Yield the options that show what no lead can ever have."""
-    if one.type not in CHOICES or one.attribute not in {"chosen_flow", *BOOLEANS}:
+    if field.type not in CHOICES or field.attribute not in {"chosen_flow", *BOOLEANS}:
         return
-    is_flow = one.attribute == "chosen_flow"
+    is_flow = field.attribute == "chosen_flow"
     can_be, what = (pipeline.flows, "no flow") if is_flow else (YES_AND_NO, "neither yes nor no")
     known = set(map(name_key, can_be))
-    for option in one.options:
+    for option in field.options:
         if name_key(option) not in known:
-            yield one.problem(f"options.{option}", f"an option is named like {what}: {unknown(option, can_be)}")
+            yield field.problem(f"options.{option}", f"an option is named like {what}: {unknown(option, can_be)}")
 
 
 def _of_tags(pipeline: Pipeline) -> Iterator[Problem]:
@@ -241,9 +244,11 @@ def _references(record: Record, name: str, known: Iterable[str]) -> Iterator[Pro
 
 
 def _each_reference(record: Record, name: str, known: Iterable[str]) -> Iterator[Problem]:
-    for index, one in enumerate(getattr(record, name)):
-        if one not in known:
-            yield record.problem(f"{name}.{index}", f"{name} names what the pipeline has not: {unknown(one, known)}")
+    for index, reference in enumerate(getattr(record, name)):
+        if reference not in known:
+            yield record.problem(
+                f"{name}.{index}", f"{name} names what the pipeline has not: {unknown(reference, known)}"
+            )
 
 
 def _attribute(record: Record, key: str, attribute: str, known: frozenset[str]) -> Iterator[Problem]:

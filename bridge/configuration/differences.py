@@ -93,12 +93,12 @@ def _told(record: Record) -> str:
     if not record.on_one_line:
         return ""
     keys = keys_of(type(record))[len(record.identity) :]
-    said = [
+    parts = [
         f"{key.name}: {_shown(key.kind, getattr(record, key.attribute))}"
         for key in keys
         if key.default is None or getattr(record, key.attribute) != key.default()
     ]
-    return f" ({', '.join(said)})" if said else ""
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _shown(kind: Any, value: Any) -> str:
@@ -106,7 +106,7 @@ def _shown(kind: Any, value: Any) -> str:
         return "nothing"
     shown = kind.show(value)
     if isinstance(shown, dict):
-        text = ", ".join(f"{name}: {one}" for name, one in shown.items()) or "nothing"
+        text = ", ".join(f"{name}: {part}" for name, part in shown.items()) or "nothing"
     elif isinstance(shown, list):
         text = ", ".join(map(str, shown)) or "nothing"
     elif isinstance(value, bool):
@@ -120,7 +120,7 @@ def _cut(old: str, new: str) -> tuple[str, str]:
     """Return two long texts around the place where they begin to differ."""
     start = 0
     if max(len(old), len(new)) > LONGEST_SHOWN:
-        same = next((place for place, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), 0)
+        same = next((place for place, (former, other) in enumerate(zip(old, new, strict=False)) if former != other), 0)
         start = max(0, same - BEFORE_DIFFERENCE)
     return _shortened(old, start), _shortened(new, start)
 

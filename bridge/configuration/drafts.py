@@ -105,7 +105,7 @@ def merge(
     taken: dict[str, Any] = {}
     conflicts = []
     for key in keys_of(document.Pipeline):
-        was, holds, wanted = (getattr(one, key.attribute) for one in (base, live, draft))
+        was, holds, wanted = (getattr(version, key.attribute) for version in (base, live, draft))
         if key.attribute in FIXED or wanted == was:
             taken[key.attribute] = holds
         elif holds not in (was, wanted):
@@ -119,9 +119,9 @@ def problems(wanted: document.Pipeline) -> list[Problem]:
         yaml_file.parse(text_of(wanted).encode())
     except RefusedError as error:
         return list(error.problems)
-    said = document.Configuration(pipelines=(wanted,))
+    configuration = document.Configuration(pipelines=(wanted,))
     in_force = exporting.texts_in_force()
-    return [*contradictions.find(said), *contradictions.unknown_names(said, in_force=in_force)]
+    return [*contradictions.find(configuration), *contradictions.unknown_names(configuration, in_force=in_force)]
 
 
 def text_of(pipeline: document.Pipeline) -> str:

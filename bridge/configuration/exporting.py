@@ -64,7 +64,7 @@ def read() -> document.Configuration:
 
 def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
     stages = list(row.stages.select_related("on_reply"))
-    tied = {one.pk for before, one in pairwise(stages) if one.rank == before.rank}
+    tied = {stage.pk for before, stage in pairwise(stages) if stage.rank == before.rank}
     pipeline = document.Pipeline(
         **_columns(row, PIPELINE_COLUMNS),
         meeting_stage=_key(row.meeting_stage),
@@ -77,11 +77,13 @@ def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
             )
             for stage in stages
         ),
-        stage_mappings=tuple(_mapping(one) for one in row.stage_mappings.select_related("move_to")),
+        stage_mappings=tuple(_mapping(stage_mapping) for stage_mapping in row.stage_mappings.select_related("move_to")),
         qualification=_qualification(leads.Qualification.objects.filter(pipeline=row).first()),
         flows=tuple(flow.name for flow in row.flows.all()),
-        fields=tuple(document.Field(**_columns(one, FIELD_COLUMNS)) for one in row.field_mappings.all()),
-        tags=tuple(document.Tag(**_columns(one, TAG_COLUMNS)) for one in row.tag_rules.all()),
+        fields=tuple(
+            document.Field(**_columns(field_mapping, FIELD_COLUMNS)) for field_mapping in row.field_mappings.all()
+        ),
+        tags=tuple(document.Tag(**_columns(tag_rule, TAG_COLUMNS)) for tag_rule in row.tag_rules.all()),
         sequences=tuple(map(_sequence, row.sequences.select_related("give_up_stage"))),
         quiet_hours=document.QuietHours(
             quiet_from=row.quiet_from, quiet_to=row.quiet_to, sending_weekdays=tuple(row.sending_weekdays)
@@ -92,13 +94,13 @@ def read_pipeline(row: leads.Pipeline) -> document.Pipeline:
         agent_serves=document.AgentServes(**_columns(row, SERVES_COLUMNS)),
         opt_out_words=tuple(row.opt_out_words),
         words_for_nothing=tuple(row.nothing),
-        without=tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages)),
+        without=tuple(kind for kind in document.STATUS_IDS if all(stage.kind != kind for stage in stages)),
     )
     return yaml_file.complete(pipeline)
 
 
 def texts_in_force() -> set[str]:
-    return {said for row in followups.Step.objects.values_list("text", "instruction") for said in row if said}
+    return {text for row in followups.Step.objects.values_list("text", "instruction") for text in row if text}
 
 
 def _mapping(row: leads.StageMapping) -> document.StageMapping:
@@ -119,8 +121,10 @@ def _qualification(row: leads.Qualification | None) -> document.Qualification | 
         disqualified_stage=_key(row.disqualified_stage),
         undecided_stage=_key(row.undecided_stage),
         criteria=tuple(
-            document.Criterion(**_columns(one, CRITERION_COLUMNS), flows=tuple(flow.name for flow in one.flows.all()))
-            for one in row.criteria.prefetch_related("flows")
+            document.Criterion(
+                **_columns(criterion, CRITERION_COLUMNS), flows=tuple(flow.name for flow in criterion.flows.all())
+            )
+            for criterion in row.criteria.prefetch_related("flows")
         ),
     )
 

@@ -13,7 +13,7 @@ from leads import models as leads
 
 def find(current: Configuration, wanted: Configuration) -> list[Problem]:
     """Return what stands against making `current` into `wanted`, each with its remedy; nothing when it may be done."""
-    known = {one.slug: one for one in wanted.pipelines}
+    known = {pipeline.slug: pipeline for pipeline in wanted.pipelines}
     problems = []
     for old in current.pipelines:
         new = known.get(old.slug)
@@ -33,7 +33,7 @@ def _pipeline_in_use(old: document.Pipeline, wanted: Configuration) -> list[Prob
 
 
 def _stages_in_use(old: document.Pipeline, new: document.Pipeline) -> list[Problem]:
-    gone = {one.key for one in old.stages} - {one.key for one in new.stages}
+    gone = {stage.key for stage in old.stages} - {stage.key for stage in new.stages}
     rows = leads.Lead.objects.filter(pipeline__slug=old.slug, stage__key__in=gone)
     counts = rows.values_list("stage__key").annotate(Count("pk")).order_by("stage__key")
     return [
@@ -47,7 +47,7 @@ def _stages_in_use(old: document.Pipeline, new: document.Pipeline) -> list[Probl
 
 
 def _sequences_in_use(old: document.Pipeline, new: document.Pipeline) -> list[Problem]:
-    gone = {one.slug for one in old.sequences} - {one.slug for one in new.sequences}
+    gone = {sequence.slug for sequence in old.sequences} - {sequence.slug for sequence in new.sequences}
     rows = followups.Sequence.objects.filter(pipeline__slug=old.slug, slug__in=gone)
     used = rows.exclude(enrollments=None).order_by("slug").distinct().values_list("slug", flat=True)
     return [
@@ -67,9 +67,9 @@ def _sequence_order(old: document.Pipeline, new: document.Pipeline) -> list[Prob
         range(len(places)), key=lambda number: len(places) + number if (place := places[number]) is None else place
     )
     problems = []
-    for purpose in {one.starts_on for one in new.sequences}:
-        meant = [one for one in new.sequences if one.is_active and one.starts_on == purpose]
-        used = [one for number in by_age if (one := new.sequences[number]) in meant]
+    for purpose in {sequence.starts_on for sequence in new.sequences}:
+        meant = [sequence for sequence in new.sequences if sequence.is_active and sequence.starts_on == purpose]
+        used = [sequence for number in by_age if (sequence := new.sequences[number]) in meant]
         if meant and meant[0] != used[0]:
             text = f"“{used[0].slug}” was there first and would be used instead: write active: false there"
             problems.append(meant[0].problem("slug", text))

@@ -38,16 +38,19 @@ def bring_in(data: bytes, *, reason: str, dry_run: bool = False) -> Import:
 
     `reason` is kept with every change on the history pages. Raises RefusedError, and then nothing has changed.
     """
-    said = yaml_file.parse(data)
+    configuration = yaml_file.parse(data)
     in_force = exporting.texts_in_force()
-    if problems := [*contradictions.find(said), *contradictions.unknown_names(said, in_force=in_force)]:
+    if problems := [
+        *contradictions.find(configuration),
+        *contradictions.unknown_names(configuration, in_force=in_force),
+    ]:
         raise RefusedError(problems)
     # Whoever else imports or edits a pipeline waits here.
     list(leads.Pipeline.objects.select_for_update().order_by("pk"))
     current = exporting.read()
     wanted = replace(
-        said,
-        pipelines=tuple(map(yaml_file.in_order, kept_bindings.keep(current.pipelines, said.pipelines))),
+        configuration,
+        pipelines=tuple(map(yaml_file.in_order, kept_bindings.keep(current.pipelines, configuration.pipelines))),
     )
     if problems := import_obstacles.find(current, wanted):
         raise RefusedError(problems)

@@ -17,35 +17,35 @@ def keep(current: Iterable[document.Pipeline], wanted: Iterable[document.Pipelin
     An id that the file gives to something else is not kept, nor are stages of another pipeline of Kommo's, nor the id
     of a field whose name in Kommo has changed.
     """
-    known = {one.slug: one for one in current}
+    known = {pipeline.slug: pipeline for pipeline in current}
     wanted = list(wanted)
-    taken = {one.kommo_pipeline_id for one in wanted}
-    return [_keep(known[one.slug], one, taken) if one.slug in known else one for one in wanted]
+    taken = {pipeline.kommo_pipeline_id for pipeline in wanted}
+    return [_keep(known[pipeline.slug], pipeline, taken) if pipeline.slug in known else pipeline for pipeline in wanted]
 
 
 def _keep(old: document.Pipeline, new: document.Pipeline, taken_pipelines: set[int | None]) -> document.Pipeline:
     pipeline_id = new.kommo_pipeline_id
     if pipeline_id is None and old.kommo_pipeline_id not in taken_pipelines:
         pipeline_id = old.kommo_pipeline_id
-    stages = {one.key: one for one in old.stages} if pipeline_id == old.kommo_pipeline_id else {}
-    taken = {one.kommo_status_id for one in new.stages} | set(STATUS_IDS.values())
-    fields = {(one.attribute, name_key(one.kommo_field)): one for one in old.fields}
-    taken_fields = {one.kommo_field_id for one in new.fields}
+    stages = {stage.key: stage for stage in old.stages} if pipeline_id == old.kommo_pipeline_id else {}
+    taken = {stage.kommo_status_id for stage in new.stages} | set(STATUS_IDS.values())
+    fields = {(field.attribute, name_key(field.kommo_field)): field for field in old.fields}
+    taken_fields = {field.kommo_field_id for field in new.fields}
 
-    def stage_id(one: document.Stage) -> int | None:
-        bound = stages[one.key].kommo_status_id if one.key in stages else None
-        return one.kommo_status_id or (bound if bound not in taken else None)
+    def stage_id(stage: document.Stage) -> int | None:
+        bound = stages[stage.key].kommo_status_id if stage.key in stages else None
+        return stage.kommo_status_id or (bound if bound not in taken else None)
 
-    def field_id(one: document.Field) -> int | None:
-        same = fields.get((one.attribute, name_key(one.kommo_field)))
+    def field_id(field: document.Field) -> int | None:
+        same = fields.get((field.attribute, name_key(field.kommo_field)))
         bound = same.kommo_field_id if same else None
-        return one.kommo_field_id or (bound if bound not in taken_fields else None)
+        return field.kommo_field_id or (bound if bound not in taken_fields else None)
 
     return replace(
         new,
         kommo_pipeline_id=pipeline_id,
-        stages=tuple(replace(one, kommo_status_id=stage_id(one)) for one in new.stages),
-        fields=tuple(replace(one, kommo_field_id=field_id(one)) for one in new.fields),
+        stages=tuple(replace(stage, kommo_status_id=stage_id(stage)) for stage in new.stages),
+        fields=tuple(replace(field, kommo_field_id=field_id(field)) for field in new.fields),
     )
 
 
@@ -63,11 +63,11 @@ def options_kept(row: leads.FieldMapping | None, new: document.Field) -> dict[st
 def unbound(configuration: Configuration) -> int:
     ids = [
         bound
-        for one in configuration.pipelines
+        for pipeline in configuration.pipelines
         for bound in (
-            one.kommo_pipeline_id,
-            *(stage.kommo_status_id for stage in one.stages),
-            *(field.kommo_field_id for field in one.fields),
+            pipeline.kommo_pipeline_id,
+            *(stage.kommo_status_id for stage in pipeline.stages),
+            *(field.kommo_field_id for field in pipeline.fields),
         )
     ]
     return ids.count(None)

@@ -40,7 +40,7 @@ class Guess:
 
 def fields_of(catalogue: Catalogue) -> list[dict[str, Any]]:
     """Return the fields of leads that can hold a phone."""
-    return [one for one in catalogue.lead_fields if one["type"] in TYPES]
+    return [lead_field for lead_field in catalogue.lead_fields if lead_field["type"] in TYPES]
 
 
 def look(client: KommoClient, catalogue: Catalogue, pipeline: Pipeline) -> Guess | None:
@@ -57,11 +57,14 @@ def look(client: KommoClient, catalogue: Catalogue, pipeline: Pipeline) -> Guess
 
 def guess(fields: Iterable[Mapping[str, Any]], leads: Sequence[LeadReply], *, region: str) -> Guess | None:
     """Return the field that holds most phones; else one that is called so and holds nothing else; else None. Pure."""
-    held = [(one, _of(one, leads, region)) for one in fields]
-    with_phones = [found for _, (found, filled) in held if found.phones and found.phones >= MOST_OF_THEM * filled]
+    candidates = [(field, _of(field, leads, region)) for field in fields]
+    with_phones = [found for _, (found, filled) in candidates if found.phones and found.phones >= MOST_OF_THEM * filled]
     if with_phones:
-        return max(with_phones, key=lambda one: (one.without_contact, one.phones, is_called_so(one.name)))
-    return next((found for _, (found, filled) in held if not filled and is_called_so(found.name)), None)
+        return max(
+            with_phones,
+            key=lambda candidate: (candidate.without_contact, candidate.phones, is_called_so(candidate.name)),
+        )
+    return next((found for _, (found, filled) in candidates if not filled and is_called_so(found.name)), None)
 
 
 def is_called_so(name: str) -> bool:

@@ -92,14 +92,18 @@ def keys_of(record: type[Record]) -> tuple[Key, ...]:
     """Return the keys of a record in the order in which the file has them."""
     if record not in _keys:
         hints = get_type_hints(record, include_extras=True)
-        _keys[record] = tuple(_key(one, hints[one.name]) for one in dataclasses.fields(record) if one.name != "lines")
+        _keys[record] = tuple(
+            _key(attribute, hints[attribute.name])
+            for attribute in dataclasses.fields(record)
+            if attribute.name != "lines"
+        )
     return _keys[record]
 
 
 def _key(declared: dataclasses.Field[Any], hint: Any) -> Key:
     kind, *more = hint.__metadata__
-    named = [one.name for one in more if isinstance(one, Named)]
-    said = [one.meaning for one in more if isinstance(one, Says)]
+    named = [mark.name for mark in more if isinstance(mark, Named)]
+    meanings = [mark.meaning for mark in more if isinstance(mark, Says)]
     default: Callable[[], Any] | None = None
     if declared.default_factory is not MISSING:
         default = declared.default_factory
@@ -111,7 +115,7 @@ def _key(declared: dataclasses.Field[Any], hint: Any) -> Key:
         kind=kind,
         nullable=NoneType in get_args(hint.__origin__),
         default=default,
-        meaning=said[0] if said else "",
+        meaning=meanings[0] if meanings else "",
     )
 
 

@@ -131,7 +131,7 @@ def take_back(done: RulesRevision, *, former: RulesRevision, author: Any, now: d
 
 def _bring_in(wanted: document.Pipeline, *, reason: str) -> None:
     everything = exporting.read()
-    pipelines = tuple(wanted if one.slug == wanted.slug else one for one in everything.pipelines)
+    pipelines = tuple(wanted if pipeline.slug == wanted.slug else pipeline for pipeline in everything.pipelines)
     data = yaml_file.dump(document.Configuration(pipelines=pipelines)).encode()
     # The histories' column is this long.
     importing.bring_in(data, reason=reason[:100])

@@ -92,10 +92,10 @@ def of(pipeline: document.Pipeline, statuses: Mapping[int, str] | None = None) -
     names = {stage.key: stage.name for stage in pipeline.stages}
     return {
         "stages": list(_stages(pipeline, names, statuses or {})),
-        "conversation": [mapping(one, names) for one in pipeline.stage_mappings],
+        "conversation": [mapping(stage_mapping, names) for stage_mapping in pipeline.stage_mappings],
         "qualification": list(_qualification(pipeline.qualification, names)),
         "fields": list(_fields(pipeline)),
-        "sequences": [text for one in pipeline.sequences for text in _sequence(one, names)],
+        "sequences": [text for sequence in pipeline.sequences for text in _sequence(sequence, names)],
         "hours": list(_hours(pipeline)),
     }
 
@@ -113,11 +113,11 @@ def changes(
     before, after = of(old, statuses), of(new, statuses)
     found = []
     for key, title in SECTIONS:
-        told = list(
+        changed = list(
             _of_stages(old, new, statuses or {}, made) if key == "stages" else _differing(before[key], after[key])
         )
-        if told:
-            found.append((key, str(title), told))
+        if changed:
+            found.append((key, str(title), changed))
     if not found and old != new:
         lines = differences.between(_alone(old), _alone(new))
         found.append(("", _("Other"), [Change("", line) for line in lines]))
@@ -130,26 +130,26 @@ def sections_of(keys: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(str(titles[SECTION_OF.get(key, "hours")]) for key in keys))
 
 
-def mapping(one: document.StageMapping, names: Mapping[str, str]) -> str:
-    words = {"stage": one.conversation_stage, "target": names.get(one.move_to or "", "?")}
-    if one.decide == "qualification":
+def mapping(stage_mapping: document.StageMapping, names: Mapping[str, str]) -> str:
+    words = {"stage": stage_mapping.conversation_stage, "target": names.get(stage_mapping.move_to or "", "?")}
+    if stage_mapping.decide == "qualification":
         text = _("In “%(stage)s”: decide by qualification") % words
-    elif one.decide == "nothing":
+    elif stage_mapping.decide == "nothing":
         text = _("In “%(stage)s”: leave the card where it is") % words
-    elif one.only_if == "meeting":
+    elif stage_mapping.only_if == "meeting":
         return _("In “%(stage)s”, once a meeting is booked: move to %(target)s") % words
     else:
         return _("In “%(stage)s”: move to %(target)s") % words
-    return f"{text} ({_('only with a booked meeting')})" if one.only_if == "meeting" else text
+    return f"{text} ({_('only with a booked meeting')})" if stage_mapping.only_if == "meeting" else text
 
 
-def criterion(one: document.Criterion) -> str:
-    operator = leads.Criterion.Operator(one.operator).label
-    text = f"{attribute(one.field)} {operator} {'' if one.value is None else value(one.value)}".strip()
-    effects = [_("required")] if one.required else []
-    effects += [_("disqualifies if not met")] if one.disqualifies else []
+def criterion(rule: document.Criterion) -> str:
+    operator = leads.Criterion.Operator(rule.operator).label
+    text = f"{attribute(rule.field)} {operator} {'' if rule.value is None else value(rule.value)}".strip()
+    effects = [_("required")] if rule.required else []
+    effects += [_("disqualifies if not met")] if rule.disqualifies else []
     text = f"{text}: {_(' and ').join(effects) or _('is only noted')}"
-    return f"{text} ({_('only for')} {', '.join(one.flows)})" if one.flows else text
+    return f"{text} ({_('only for')} {', '.join(rule.flows)})" if rule.flows else text
 
 
 def attribute(name: str) -> str:
@@ -163,12 +163,12 @@ def attribute(name: str) -> str:
     return str(field.verbose_name)
 
 
-def value(said: Any) -> str:
-    if isinstance(said, list):
-        return ", ".join(map(value, said))
-    if isinstance(said, bool):
-        return _("yes") if said else _("no")
-    return said if isinstance(said, str) else formats.number_format(said, use_l10n=True, force_grouping=True)
+def value(content: Any) -> str:
+    if isinstance(content, list):
+        return ", ".join(map(value, content))
+    if isinstance(content, bool):
+        return _("yes") if content else _("no")
+    return content if isinstance(content, str) else formats.number_format(content, use_l10n=True, force_grouping=True)
 
 
 def duration(length: timedelta) -> str:
@@ -268,33 +268,35 @@ def _destinations(pipeline: document.Pipeline, names: Mapping[str, str]) -> Iter
         yield _("When the agent asks for a person, the card goes to %(stage)s") % where
 
 
-def _qualification(said: document.Qualification | None, names: Mapping[str, str]) -> Iterator[str]:
-    if said is None:
+def _qualification(qualification: document.Qualification | None, names: Mapping[str, str]) -> Iterator[str]:
+    if qualification is None:
         yield _("Nobody is qualified by rules")
         return
-    if said.min_score is None:
+    if qualification.min_score is None:
         yield _("No minimum score")
     else:
         yield _("The score must be at least %(score)s; below it the lead is disqualified") % {
-            "score": value(said.min_score.normalize() if said.min_score % 1 else int(said.min_score))
+            "score": value(
+                qualification.min_score.normalize() if qualification.min_score % 1 else int(qualification.min_score)
+            )
         }
-    yield from map(criterion, said.criteria)
+    yield from map(criterion, qualification.criteria)
     verdicts = {
-        _("Qualified leads go to %(stage)s"): said.qualified_stage,
-        _("Disqualified leads go to %(stage)s"): said.disqualified_stage,
-        _("Leads with missing facts go to %(stage)s"): said.undecided_stage,
+        _("Qualified leads go to %(stage)s"): qualification.qualified_stage,
+        _("Disqualified leads go to %(stage)s"): qualification.disqualified_stage,
+        _("Leads with missing facts go to %(stage)s"): qualification.undecided_stage,
     }
     for text, key in verdicts.items():
         yield text % {"stage": _named(names, key)}
 
 
 def _fields(pipeline: document.Pipeline) -> Iterator[str]:
-    for one in pipeline.fields:
-        kind = leads.FieldMapping.Type(one.type).label
-        bound = f"{_('field')} {one.kommo_field_id}" if one.kommo_field_id else _("not bound to Kommo")
-        yield f"{attribute(one.attribute)} → {one.kommo_field} ({kind}, {bound})"
-        for ours, theirs in one.options.items():
-            yield f"{attribute(one.attribute)}: “{ours}” → “{theirs}”"
+    for field in pipeline.fields:
+        kind = leads.FieldMapping.Type(field.type).label
+        bound = f"{_('field')} {field.kommo_field_id}" if field.kommo_field_id else _("not bound to Kommo")
+        yield f"{attribute(field.attribute)} → {field.kommo_field} ({kind}, {bound})"
+        for ours, theirs in field.options.items():
+            yield f"{attribute(field.attribute)}: “{ours}” → “{theirs}”"
     for tag in pipeline.tags:
         yield _("Tags “%(template)s” show %(attribute)s") % {
             "template": tag.template,
@@ -304,18 +306,22 @@ def _fields(pipeline: document.Pipeline) -> Iterator[str]:
         yield f"{_('Flows')}: {', '.join(pipeline.flows)}"
 
 
-def _sequence(one: document.Sequence, names: Mapping[str, str]) -> Iterator[str]:
-    title = one.name or one.slug
-    starts = Sequence.StartsOn(one.starts_on).label
-    state = "" if one.is_active else f" ({_('inactive')})"
+def _sequence(sequence: document.Sequence, names: Mapping[str, str]) -> Iterator[str]:
+    title = sequence.name or sequence.slug
+    starts = Sequence.StartsOn(sequence.starts_on).label
+    state = "" if sequence.is_active else f" ({_('inactive')})"
     yield _("“%(title)s” starts when %(starts)s") % {"title": title, "starts": starts} + state
-    for number, step in enumerate(one.steps, start=1):
+    for number, step in enumerate(sequence.steps, start=1):
         yield f"{title}, {number}: {step_sentence(step)}"
-    if one.give_up_after:
-        words = {"title": title, "time": duration(one.give_up_after), "stage": _named(names, one.give_up_stage)}
+    if sequence.give_up_after:
+        words = {
+            "title": title,
+            "time": duration(sequence.give_up_after),
+            "stage": _named(names, sequence.give_up_stage),
+        }
         yield _("“%(title)s” ends after %(time)s without an answer: %(stage)s") % words
-    if one.stop_stages:
-        stops = ", ".join(_named(names, key) for key in one.stop_stages)
+    if sequence.stop_stages:
+        stops = ", ".join(_named(names, key) for key in sequence.stop_stages)
         yield _("“%(title)s” also stops in %(stages)s") % {"title": title, "stages": stops}
 
 
@@ -326,8 +332,8 @@ def step_sentence(step: document.Step) -> str:
         else _("%(time)s after our last message") % {"time": duration(step.delay or timedelta())}
     )
     text = text_chips.readable(step.instruction or step.text)
-    said = _("the agent says it: “%(what)s”") % {"what": text} if step.instruction else f"“{text}”"
-    parts = [f"{when}: {said}"]
+    sentence = _("the agent says it: “%(what)s”") % {"what": text} if step.instruction else f"“{text}”"
+    parts = [f"{when}: {sentence}"]
     parts += [_("template %(id)s") % {"id": step.template_id}] if step.template_id else []
     parts += [_("at most %(time)s late") % {"time": duration(step.max_lateness)}] if step.max_lateness else []
     parts += [_("left out when the hours do not allow it on time")] if step.only_on_time else []
@@ -409,16 +415,16 @@ def _hours(pipeline: document.Pipeline) -> Iterator[str]:
     }
 
 
-def _served(said: document.AgentServes) -> Iterator[str]:
-    if said.serves_only_with_tag:
-        yield _("The agent serves only leads with the tag “%(tag)s”") % {"tag": said.serves_only_with_tag}
-    if said.serves_never_with_tag:
-        yield _("The agent serves no leads with the tag “%(tag)s”") % {"tag": said.serves_never_with_tag}
-    if said.serves_only_new_leads:
+def _served(agent_serves: document.AgentServes) -> Iterator[str]:
+    if agent_serves.serves_only_with_tag:
+        yield _("The agent serves only leads with the tag “%(tag)s”") % {"tag": agent_serves.serves_only_with_tag}
+    if agent_serves.serves_never_with_tag:
+        yield _("The agent serves no leads with the tag “%(tag)s”") % {"tag": agent_serves.serves_never_with_tag}
+    if agent_serves.serves_only_new_leads:
         yield _("The agent serves only leads who came after this was set")
-    if said.serves_share < 1:
+    if agent_serves.serves_share < 1:
         yield _("The agent serves %(share)s of the leads, by a draw") % {
-            "share": served_leads.percent(said.serves_share)
+            "share": served_leads.percent(agent_serves.serves_share)
         }
 
 

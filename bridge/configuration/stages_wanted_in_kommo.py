@@ -47,10 +47,10 @@ def stored(wishes: Wishes) -> dict[str, Any]:
     return {key: asdict(wish) for key, wish in wishes.items()}
 
 
-def read(said: Mapping[str, Any], wanted: document.Pipeline) -> dict[str, Wish]:
+def read(posted: Mapping[str, Any], wanted: document.Pipeline) -> dict[str, Wish]:
     """Return the wishes that still make sense for what a draft wants. Pure."""
     bound = {stage.key: bool(stage.kommo_status_id) for stage in wanted.stages if stage.kind == "open"}
-    wishes = {key: Wish(**wish) for key, wish in said.items() if key in bound}
+    wishes = {key: Wish(**wish) for key, wish in posted.items() if key in bound}
     return {key: wish for key, wish in wishes.items() if bound[key] == (wish.do == RENAME)}
 
 

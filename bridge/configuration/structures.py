@@ -55,9 +55,9 @@ class One(Kind):
     def show(self, value: Record) -> CommentedMap:
         shown = CommentedMap()
         for key in keys_of(type(value)):
-            held = getattr(value, key.attribute)
-            if key.default is None or held != key.default():
-                shown[key.name] = None if held is None else key.kind.show(held)
+            content = getattr(value, key.attribute)
+            if key.default is None or content != key.default():
+                shown[key.name] = None if content is None else key.kind.show(content)
         if value.on_one_line:
             shown.fa.set_flow_style()
         return shown
@@ -97,8 +97,8 @@ class Texts(Kind):
             raise refused(node, f"here stands a list such as [one, two], not {described(node)}")
         texts = read_each(node.value, self.text)
         twice = [
-            Problem(line_of(one), f"“{text}” is twice in the list")
-            for index, (one, text) in enumerate(zip(node.value, texts, strict=True))
+            Problem(line_of(child), f"“{text}” is twice in the list")
+            for index, (child, text) in enumerate(zip(node.value, texts, strict=True))
             if text in texts[:index]
         ]
         if twice:
@@ -150,7 +150,7 @@ def _value(key: Key, node: Node) -> Any:
 
 def _lines_below(name: str, node: Node) -> dict[str, int]:
     if isinstance(node, SequenceNode):
-        return {f"{name}.{index}": line_of(one) for index, one in enumerate(node.value)}
+        return {f"{name}.{index}": line_of(child) for index, child in enumerate(node.value)}
     if isinstance(node, MappingNode):
         return {f"{name}.{key.value}": line_of(key) for key, _ in node.value if isinstance(key, ScalarNode)}
     return {}

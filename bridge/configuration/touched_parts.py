@@ -35,8 +35,8 @@ def stage(key: str) -> str:
     return f"stage:{key}"
 
 
-def conversation(said: str) -> str:
-    return f"conversation:{name_key(said)}"
+def conversation(wording: str) -> str:
+    return f"conversation:{name_key(wording)}"
 
 
 def attribute(name: str) -> str:
@@ -48,38 +48,42 @@ def sequence(slug: str) -> str:
 
 
 def _touched(old: document.Pipeline, new: document.Pipeline) -> Iterator[str]:
-    yield from (stage(one.key) for one in _differing(old.stages, new.stages))
+    yield from (stage(differing.key) for differing in _differing(old.stages, new.stages))
     if _order(old, new) != _order(new, old):
         # What is “further along” changed for everyone who may still move.
         yield EVERYBODY
-    yield from (conversation(one.conversation_stage) for one in _differing(old.stage_mappings, new.stage_mappings))
+    yield from (
+        conversation(differing.conversation_stage) for differing in _differing(old.stage_mappings, new.stage_mappings)
+    )
     if old.qualification != new.qualification:
         yield from _asked(old)
         yield from _asked(new)
-    yield from (attribute(one.attribute) for one in _differing(old.fields, new.fields))
-    yield from (attribute(one.attribute) for one in _differing(old.tags, new.tags))
-    yield from (sequence(one.slug) for one in _differing(old.sequences, new.sequences))
-    told = {"stages", "stage_mappings", "qualification", "fields", "tags", "sequences"}
-    for name in {key.attribute for key in keys_of(document.Pipeline)} - told:
+    yield from (attribute(differing.attribute) for differing in _differing(old.fields, new.fields))
+    yield from (attribute(differing.attribute) for differing in _differing(old.tags, new.tags))
+    yield from (sequence(differing.slug) for differing in _differing(old.sequences, new.sequences))
+    compared = {"stages", "stage_mappings", "qualification", "fields", "tags", "sequences"}
+    for name in {key.attribute for key in keys_of(document.Pipeline)} - compared:
         if getattr(old, name) != getattr(new, name):
             yield GROUPS.get(name, EVERYBODY)
 
 
 def _differing(old: Sequence[R], new: Sequence[R]) -> list[R]:
-    return [one for one in old if one not in new] + [one for one in new if one not in old]
+    return [part for part in old if part not in new] + [part for part in new if part not in old]
 
 
-def _order(one: document.Pipeline, other: document.Pipeline) -> list[str]:
+def _order(pipeline: document.Pipeline, other: document.Pipeline) -> list[str]:
     """Return the stages both have in the order of the first."""
     shared = {stage.key for stage in other.stages}
-    return [stage.key for stage in one.stages if stage.key in shared]
+    return [stage.key for stage in pipeline.stages if stage.key in shared]
 
 
 def _asked(pipeline: document.Pipeline) -> Iterator[str]:
     """Yield where qualification is asked and where its verdicts lead: whoever was never there, it never judged."""
     yield from (
-        conversation(one.conversation_stage) for one in pipeline.stage_mappings if one.decide == "qualification"
+        conversation(stage_mapping.conversation_stage)
+        for stage_mapping in pipeline.stage_mappings
+        if stage_mapping.decide == "qualification"
     )
-    if said := pipeline.qualification:
-        verdicts = (said.qualified_stage, said.disqualified_stage, said.undecided_stage)
+    if qualification := pipeline.qualification:
+        verdicts = (qualification.qualified_stage, qualification.disqualified_stage, qualification.undecided_stage)
         yield from (stage(key) for key in verdicts if key)

@@ -97,7 +97,7 @@ def cost(pipeline: Pipeline, moves: int) -> Cost:
 
 def shown_differently(former: document.Pipeline, wanted: document.Pipeline) -> bool:
     """Say whether cards would show something else of the same leads: fields, tags, or the places of the stages."""
-    places = [{stage.key: stage.kommo_status_id for stage in one.stages} for one in (former, wanted)]
+    places = [{stage.key: stage.kommo_status_id for stage in pipeline.stages} for pipeline in (former, wanted)]
     return (former.fields, former.tags, places[0]) != (wanted.fields, wanted.tags, places[1])
 
 
@@ -108,7 +108,7 @@ def cards(pipeline: Pipeline) -> int:
 
 
 def _look_at(page: Iterable[Lead], outlook: Outlook, book: Rulebook, former: Rules, wanted: Rules) -> None:
-    moves, held = Counter(outlook.moves), Counter(outlook.held)
+    moves, held_back = Counter(outlook.moves), Counter(outlook.held)
     for lead in page:
         decision = reconsideration.consider(lead, book, wanted)
         if not decision.changed and not (decision.suppressed and decision.suppressed.against_order):
@@ -120,13 +120,13 @@ def _look_at(page: Iterable[Lead], outlook: Outlook, book: Rulebook, former: Rul
             outlook.waiting += before.stage == target
         elif target := reconsideration.destination(decision, before):
             key = f"{_place(lead)}>{target}"
-            held[key] += 1
+            held_back[key] += 1
         else:
             continue
         shown = outlook.examples.setdefault(key, [])
         if len(shown) < EXAMPLES:
             shown.append([str(lead.pk), str(lead), _why(decision)])
-    outlook.moves, outlook.held = dict(moves), dict(held)
+    outlook.moves, outlook.held = dict(moves), dict(held_back)
 
 
 def _place(lead: Lead) -> str:
@@ -134,5 +134,5 @@ def _place(lead: Lead) -> str:
 
 
 def _why(decision: Decision) -> str:
-    held = decision.suppressed
-    return decision.reason if decision.changed or held is None else held.against_order
+    suppressed = decision.suppressed
+    return decision.reason if decision.changed or suppressed is None else suppressed.against_order

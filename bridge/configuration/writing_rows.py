@@ -24,27 +24,27 @@ class Writer:
     """One writing of a whole configuration, in an order in which every reference finds its row."""
 
     def __init__(self, current: Configuration, wanted: Configuration, reason: str) -> None:
-        self.current = {one.slug: one for one in current.pipelines}
+        self.current = {pipeline.slug: pipeline for pipeline in current.pipelines}
         self.wanted = wanted.pipelines
         self.reason = reason
 
     def write(self) -> None:
-        slugs = [one.slug for one in self.wanted]
+        slugs = [pipeline.slug for pipeline in self.wanted]
         for row in leads.Pipeline.objects.exclude(slug__in=slugs):
             self._delete([row])
         rows = {row.slug: row for row in leads.Pipeline.objects.all()}
         # Two pipelines may change places: each of these can be one pipeline's at a time.
         _vacate(
             leads.Pipeline,
-            {rows[one.slug].pk: one.kommo_pipeline_id for one in self.wanted if one.slug in rows},
+            {rows[pipeline.slug].pk: pipeline.kommo_pipeline_id for pipeline in self.wanted if pipeline.slug in rows},
             "kommo_pipeline_id",
         )
-        default = [one.slug for one in self.wanted if one.is_default]
+        default = [pipeline.slug for pipeline in self.wanted if pipeline.is_default]
         leads.Pipeline.objects.filter(is_default=True).exclude(slug__in=default).update(is_default=False)
-        for one in self.wanted:
-            old = self.current.get(one.slug, document.Pipeline(slug=one.slug, name="", stages=()))
-            if one != old:
-                self._write_pipeline(rows.get(one.slug), old, one)
+        for pipeline in self.wanted:
+            old = self.current.get(pipeline.slug, document.Pipeline(slug=pipeline.slug, name="", stages=()))
+            if pipeline != old:
+                self._write_pipeline(rows.get(pipeline.slug), old, pipeline)
 
     def _write_pipeline(self, row: leads.Pipeline | None, old: document.Pipeline, new: document.Pipeline) -> None:
         columns = {name: getattr(new, name) for name in exporting.PIPELINE_COLUMNS} | {
@@ -61,7 +61,7 @@ class Writer:
             row = leads.Pipeline()
             self._save(row, columns)
         kept, gone = self._write_stages(row, old, new)
-        stages = {one.key: one for one in kept}
+        stages = {stage.key: stage for stage in kept}
         named = {name: _of(stages, getattr(new, name)) for name in ("meeting_stage", "handoff_stage")}
         self._save(row, columns | named)
         flows = self._write_flows(row, new)
@@ -69,15 +69,15 @@ class Writer:
             row.stage_mappings.all(),
             old.stage_mappings,
             new.stage_mappings,
-            lambda one: {
+            lambda stage_mapping: {
                 "pipeline": row,
-                "conversation_stage": one.conversation_stage,
-                "action": ACTIONS.get(one.decide or "", leads.StageMapping.Action.MOVE),
-                "move_to": _of(stages, one.move_to),
-                "only_if": one.only_if,
+                "conversation_stage": stage_mapping.conversation_stage,
+                "action": ACTIONS.get(stage_mapping.decide or "", leads.StageMapping.Action.MOVE),
+                "move_to": _of(stages, stage_mapping.move_to),
+                "only_if": stage_mapping.only_if,
             },
         )
-        mapped = {name_key(one.conversation_stage) for one in new.stage_mappings}
+        mapped = {name_key(stage_mapping.conversation_stage) for stage_mapping in new.stage_mappings}
         leads.UnmappedConversationStage.objects.filter(pipeline=row, key__in=mapped).delete()
         leads.UnmappedFlow.objects.filter(pipeline=row, key__in=set(map(name_key, new.flows))).delete()
         self._write_qualification(row, old.qualification, new.qualification, stages, flows)
@@ -86,7 +86,7 @@ class Writer:
             row.tag_rules.all(),
             old.tags,
             new.tags,
-            lambda one: {"pipeline": row, "attribute": one.attribute, "template": one.template},
+            lambda tag: {"pipeline": row, "attribute": tag.attribute, "template": tag.template},
         )
         self._write_sequences(row, old, new, stages)
         # Last, when nothing refers to them any more.
@@ -101,22 +101,22 @@ class Writer:
         found, gone = _pair(pipeline.stages.all(), old.stages, new.stages)
         _vacate(
             leads.Stage,
-            {row.pk: one.kommo_status_id for row, one in zip(found, new.stages, strict=True) if row}
+            {row.pk: stage.kommo_status_id for row, stage in zip(found, new.stages, strict=True) if row}
             | {row.pk: None for row in gone},
             "kommo_status_id",
         )
-        ranks = _places([row and row.rank for row in found], [one.same_rank_as_previous for one in new.stages])
+        ranks = _places([row and row.rank for row in found], [stage.same_rank_as_previous for stage in new.stages])
         stages = [row or leads.Stage(pipeline=pipeline) for row in found]
         columns = [
-            {name: getattr(one, name) for name in exporting.STAGE_COLUMNS} | {"rank": rank}
-            for one, rank in zip(new.stages, ranks, strict=True)
+            {name: getattr(stage, name) for name in exporting.STAGE_COLUMNS} | {"rank": rank}
+            for stage, rank in zip(new.stages, ranks, strict=True)
         ]
         for row, values in zip(stages, columns, strict=True):
             if row.pk is None:
                 self._save(row, values)
         by_key = {values["key"]: row for row, values in zip(stages, columns, strict=True)}
-        for row, one, values in zip(stages, new.stages, columns, strict=True):
-            self._save(row, values | {"on_reply": _of(by_key, one.on_reply)})
+        for row, stage, values in zip(stages, new.stages, columns, strict=True):
+            self._save(row, values | {"on_reply": _of(by_key, stage.on_reply)})
         return stages, gone
 
     def _write_flows(self, pipeline: leads.Pipeline, new: document.Pipeline) -> dict[str, leads.Flow]:
@@ -148,26 +148,26 @@ class Writer:
             row.criteria.all(),
             old.criteria if old else (),
             new.criteria,
-            lambda one: {"qualification": row} | {name: getattr(one, name) for name in exporting.CRITERION_COLUMNS},
+            lambda entry: {"qualification": row} | {name: getattr(entry, name) for name in exporting.CRITERION_COLUMNS},
         )
-        for criterion, one in zip(criteria, new.criteria, strict=True):
-            self._set(criterion, "flows", [flows[name] for name in one.flows])
+        for criterion, wanted in zip(criteria, new.criteria, strict=True):
+            self._set(criterion, "flows", [flows[name] for name in wanted.flows])
 
     def _write_fields(self, pipeline: leads.Pipeline, old: document.Pipeline, new: document.Pipeline) -> None:
         found, _ = _pair(pipeline.field_mappings.all(), old.fields, new.fields)
-        rows = dict(zip((one.attribute for one in new.fields), found, strict=True))
+        rows = dict(zip((field.attribute for field in new.fields), found, strict=True))
         _vacate(
             leads.FieldMapping,
-            {row.pk: one.kommo_field_id for row, one in zip(found, new.fields, strict=True) if row},
+            {row.pk: field.kommo_field_id for row, field in zip(found, new.fields, strict=True) if row},
             "kommo_field_id",
         )
         self._write_list(
             pipeline.field_mappings.all(),
             old.fields,
             new.fields,
-            lambda one: (
-                {"pipeline": pipeline, "enum_ids": kept_bindings.options_kept(rows[one.attribute], one)}
-                | {name: getattr(one, name) for name in exporting.FIELD_COLUMNS}
+            lambda field: (
+                {"pipeline": pipeline, "enum_ids": kept_bindings.options_kept(rows[field.attribute], field)}
+                | {name: getattr(field, name) for name in exporting.FIELD_COLUMNS}
             ),
         )
 
@@ -180,13 +180,13 @@ class Writer:
     ) -> None:
         found, gone = _pair(followups.Sequence.objects.filter(pipeline=pipeline), old.sequences, new.sequences)
         self._delete(gone)
-        before = {one.slug: one.steps for one in old.sequences}
-        for row, one in zip(found, new.sequences, strict=True):
+        before = {old_sequence.slug: old_sequence.steps for old_sequence in old.sequences}
+        for row, wanted in zip(found, new.sequences, strict=True):
             sequence = row or followups.Sequence(pipeline=pipeline)
-            columns = {name: getattr(one, name) for name in exporting.SEQUENCE_COLUMNS}
-            self._save(sequence, columns | {"give_up_stage": _of(stages, one.give_up_stage)})
-            self._set(sequence, "stop_stages", [stages[key] for key in one.stop_stages])
-            self._write_steps(sequence, before.get(one.slug, ()), one.steps)
+            columns = {name: getattr(wanted, name) for name in exporting.SEQUENCE_COLUMNS}
+            self._save(sequence, columns | {"give_up_stage": _of(stages, wanted.give_up_stage)})
+            self._set(sequence, "stop_stages", [stages[key] for key in wanted.stop_stages])
+            self._write_steps(sequence, before.get(wanted.slug, ()), wanted.steps)
 
     def _write_steps(
         self, sequence: followups.Sequence, old: Sequence[document.Step], new: Sequence[document.Step]
@@ -195,9 +195,9 @@ class Writer:
             sequence.steps.all(),
             old,
             new,
-            lambda one: (
-                {"sequence": sequence, "weekdays": list(one.weekdays)}
-                | {name: getattr(one, name) for name in exporting.STEP_COLUMNS}
+            lambda step: (
+                {"sequence": sequence, "weekdays": list(step.weekdays)}
+                | {name: getattr(step, name) for name in exporting.STEP_COLUMNS}
             ),
             first=1,
         )
@@ -218,8 +218,8 @@ class Writer:
         self._delete(gone)
         places = _places([row and row.position for row in found], first=first)
         written = [row or rows.model() for row in found]
-        for row, one, place in zip(written, new, places, strict=True):
-            self._save(row, columns(one) | {"position": place})
+        for row, wanted, place in zip(written, new, places, strict=True):
+            self._save(row, columns(wanted) | {"position": place})
         return written
 
     def _save(self, row: Any, values: dict[str, Any]) -> None:
@@ -252,14 +252,14 @@ def _pair(rows: Any, old: Sequence[Record], new: Sequence[Record]) -> tuple[list
     return [None if place is None else existing[place] for place in places], gone
 
 
-def _places(held: list[int | None], ties: list[bool] | None = None, *, first: int = 0) -> list[int]:
+def _places(known_places: list[int | None], ties: list[bool] | None = None, *, first: int = 0) -> list[int]:
     """Return a place for everything in a list: those held, as long as they say the order; all of them anew otherwise.
 
-    held: None for what is new. ties: whether one shares the place of the one before it.
+    known_places: None for what is new. ties: whether one shares the place of the one before it.
     """
-    ties = ties or [False] * len(held)
+    ties = ties or [False] * len(known_places)
     kept: list[int] = []
-    for place, tied in zip(held, ties, strict=True):
+    for place, tied in zip(known_places, ties, strict=True):
         least = first if not kept else kept[-1] + (not tied)
         chosen = least if place is None else place
         if chosen < least or (tied and chosen != least):
@@ -277,8 +277,8 @@ def _anew(ties: list[bool], first: int) -> list[int]:
 
 def _vacate(model: type[models.Model], wanted: dict[int, int | None], column: str) -> None:
     """Empty a unique column where it is to change, so that two rows can exchange what they hold."""
-    held = dict(model._default_manager.filter(pk__in=wanted).values_list("pk", column))
-    changing = [pk for pk, value in held.items() if value is not None and value != wanted[pk]]
+    taken = dict(model._default_manager.filter(pk__in=wanted).values_list("pk", column))
+    changing = [pk for pk, value in taken.items() if value is not None and value != wanted[pk]]
     model._default_manager.filter(pk__in=changing).update(**{column: None})
 
 

@@ -57,19 +57,23 @@ def dump(configuration: Configuration) -> str:
 
 def complete(pipeline: Pipeline) -> Pipeline:
     """Fill in what a file may leave out."""
-    stages = [replace(one, kommo_status_id=one.kommo_status_id or STATUS_IDS.get(one.kind)) for one in pipeline.stages]
+    stages = [
+        replace(stage, kommo_status_id=stage.kommo_status_id or STATUS_IDS.get(stage.kind)) for stage in pipeline.stages
+    ]
     for kind, usual in USUAL_ENDS.items():
-        if kind not in pipeline.without and all(kind not in (one.kind, one.key) for one in stages):
+        if kind not in pipeline.without and all(kind not in (stage.kind, stage.key) for stage in stages):
             stages.append(replace(usual, kommo_status_id=STATUS_IDS[kind], lines={"": pipeline.lines.get("stages", 1)}))
     qualification = pipeline.qualification
     if qualification:
-        keys = {one.key for one in stages}
-        said = {name: getattr(qualification, name) for name in VERDICTS}
+        keys = {stage.key for stage in stages}
+        verdicts = {name: getattr(qualification, name) for name in VERDICTS}
         usual_stages: dict[str, Any] = {
-            name: (VERDICTS[name] if VERDICTS[name] in keys else None) for name, stage in said.items() if stage == USUAL
+            name: (VERDICTS[name] if VERDICTS[name] in keys else None)
+            for name, stage in verdicts.items()
+            if stage == USUAL
         }
         qualification = replace(qualification, **usual_stages)
-    absent = tuple(kind for kind in STATUS_IDS if all(one.kind != kind for one in stages))
+    absent = tuple(kind for kind in STATUS_IDS if all(stage.kind != kind for stage in stages))
     # What contradicts itself stays, to be refused with its line.
     absent += tuple(kind for kind in pipeline.without if kind not in absent)
     return replace(pipeline, stages=tuple(stages), qualification=qualification, without=absent)
@@ -78,13 +82,13 @@ def complete(pipeline: Pipeline) -> Pipeline:
 def shorten(pipeline: Pipeline) -> Pipeline:
     """Leave out what `complete` fills in."""
     stages = [
-        replace(one, kommo_status_id=None) if one.kommo_status_id == STATUS_IDS.get(one.kind) else one
-        for one in pipeline.stages
+        replace(stage, kommo_status_id=None) if stage.kommo_status_id == STATUS_IDS.get(stage.kind) else stage
+        for stage in pipeline.stages
     ]
     short = replace(pipeline, stages=tuple(stages))
     for without_ends in (("won", "lost"), ("lost",), ("won",)):
         usual = [USUAL_ENDS[kind] for kind in without_ends]
-        fewer = replace(pipeline, stages=tuple(one for one in stages if one not in usual))
+        fewer = replace(pipeline, stages=tuple(stage for stage in stages if stage not in usual))
         if complete(fewer) == pipeline:
             short = fewer
             break
@@ -103,12 +107,13 @@ def in_order(pipeline: Pipeline) -> Pipeline:
     qualification = pipeline.qualification and replace(
         pipeline.qualification,
         criteria=tuple(
-            replace(one, flows=tuple(sorted(one.flows, key=pipeline.flows.index)))
-            for one in pipeline.qualification.criteria
+            replace(criterion, flows=tuple(sorted(criterion.flows, key=pipeline.flows.index)))
+            for criterion in pipeline.qualification.criteria
         ),
     )
     sequences = tuple(
-        replace(one, stop_stages=tuple(sorted(one.stop_stages, key=places.__getitem__))) for one in pipeline.sequences
+        replace(sequence, stop_stages=tuple(sorted(sequence.stop_stages, key=places.__getitem__)))
+        for sequence in pipeline.sequences
     )
     return replace(pipeline, qualification=qualification, sequences=sequences)
 

@@ -22,10 +22,10 @@ def call(lead: Lead, reason: str, *, now: datetime) -> int | None:
     asked for no more messages is told of whatever else was that day.
     """
     card = Card.objects.filter(lead=lead).exclude(state__in=[Card.State.GONE, Card.State.CLOSED]).first()
-    told = Briefing.objects.filter(card=card, since__gt=now - ONE_CALL_IN, asks_result=False)
+    briefings = Briefing.objects.filter(card=card, since__gt=now - ONE_CALL_IN, asks_result=False)
     if reason == MAY_ASK_TO_STOP:
-        told = told.filter(call=reason)
-    if card is None or told.exists():
+        briefings = briefings.filter(call=reason)
+    if card is None or briefings.exists():
         return None
     pipeline = lead.pipeline
     is_told = bool(pipeline.handoff_note or pipeline.handoff_task)

@@ -45,8 +45,8 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     bodies: dict[int, dict[str, Any]] = {}
     try:
         ids = [card.kommo_contact_id for card in cards]
-        held = {reply.id: reply for reply in client.contacts(ids=ids, lane=Lane.BULK)}
-        bodies = {card.pk: body for card in cards if (body := _wanted(card, held.get(card.kommo_contact_id or 0)))}
+        replies = {reply.id: reply for reply in client.contacts(ids=ids, lane=Lane.BULK)}
+        bodies = {card.pk: body for card in cards if (body := _wanted(card, replies.get(card.kommo_contact_id or 0)))}
         renamed = [card for card in cards if card.pk in bodies]
         _declare([card for card in renamed if "name" in bodies[card.pk]])
         refused = _rename(renamed, bodies, client)
@@ -62,7 +62,7 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
         return False
     troubles.over(account.pk, Trouble.Subject.CONTACTS)
     written = [card for card in renamed if card.pk not in refused]
-    _settle(cards, [card for card in written if "name" in bodies[card.pk]], held)
+    _settle(cards, [card for card in written if "name" in bodies[card.pk]], replies)
     _tell(written, bodies, Delivery.Outcome.DELIVERED, "", now)
     for card in renamed:
         if card.pk in refused:
@@ -123,7 +123,7 @@ def _rename(
             return {cards[0].pk: error}
         named = _named(cards, error) if isinstance(error, KommoRejectedError) else []
         half = named if 0 < len(named) < len(cards) else cards[: len(cards) // 2]
-        return _rename(half, bodies, client) | _rename([one for one in cards if one not in half], bodies, client)
+        return _rename(half, bodies, client) | _rename([card for card in cards if card not in half], bodies, client)
     return {}
 
 
@@ -169,11 +169,11 @@ def _needs_our_name(card: Card, reply: ContactReply) -> bool:
 
 
 @transaction.atomic
-def _settle(cards: list[Card], renamed: list[Card], held: dict[int, ContactReply]) -> None:
+def _settle(cards: list[Card], renamed: list[Card], replies: dict[int, ContactReply]) -> None:
     sent_to = {card.pk for card in renamed}
     cards = _known(cards)
     for card in cards:
-        reply = held.get(card.kommo_contact_id or 0)
+        reply = replies.get(card.kommo_contact_id or 0)
         # Of somebody who was erased, and is back, it may be the name of before: kept once they have told it anew.
         may_be_kept = reply and (card.lead.back_since_erasure_of is None or reply.name == _name(card))
         read = reply.name if reply and may_be_kept else ""

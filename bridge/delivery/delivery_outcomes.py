@@ -204,15 +204,15 @@ def leave_out(
     def settle(card: Card, entry: Entry) -> Delivery:
         card.in_doubt, card.create_intent_at, card.write_settles_at = {}, None, None
         delivery = _still_due(card, entry, Delivery.Outcome.REFUSED, call, now, due_at=now)
-        said = []
+        texts = []
         for part, item in parts_by_card[card.pk].items():
-            said.append(sentence := _left_out_because(entry, part, item))
+            texts.append(sentence := _left_out_because(entry, part, item))
             card.refused_parts[part] = {
                 "reason": sentence,
                 "cause": refused_parts.cause(part, entry.wanted, catalogue, entry.card.observed),
                 "on": now.date().isoformat(),
             }
-        delivery.error = f"{'; '.join(said)}: everything else is sent without it"[:1000]
+        delivery.error = f"{'; '.join(texts)}: everything else is sent without it"[:1000]
         card.last_error = card.waiting_reason = delivery.error[:500]
         return delivery
 
@@ -231,7 +231,9 @@ def _left_out_because(entry: Entry, part: str, item: Rejection) -> str:
     label = name or kind
     if kind == "field":
         mappings = rulebook(entry.card.lead.pipeline).field_mappings
-        label = next((one.kommo_field for one in mappings if str(one.kommo_field_id) == name), f"field {name}")
+        label = next(
+            (mapping.kommo_field for mapping in mappings if str(mapping.kommo_field_id) == name), f"field {name}"
+        )
     return f"Kommo refuses “{label}”: {item.detail or item.code}"
 
 

@@ -218,10 +218,10 @@ class Drain:
 
     def plan_all(self, cards: Sequence[Card]) -> list[Entry]:
         wanted = [(card, self._desired(card)) for card in cards]
-        too_little = any(one and one.knows_too_little for _, one in wanted)
+        too_little = any(wish and wish.knows_too_little for _, wish in wanted)
         if too_little and self.renew_catalogue(if_older_than=CATALOGUE_IS_NEW_FOR):
             wanted = [(card, self._desired(card)) for card in cards]
-        return [self._entry(card, one) for card, one in wanted if one]
+        return [self._entry(card, wish) for card, wish in wanted if wish]
 
     def _desired(self, card: Card) -> Desired | None:
         """Return what the card should show; None for one that cannot be computed, which is parked."""

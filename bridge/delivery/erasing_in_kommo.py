@@ -222,7 +222,7 @@ def _theirs(row: Forgetting, lead: LeadReply | None, client: KommoClient) -> lis
     """Return the contacts that are the person's by their number; searched for by it when none we know of is."""
     card = row.card
     known = {card.kommo_contact_id, card.own_contact_id, *(lead.contact_ids if lead else ()), *row.contacts}
-    ids = sorted(one for one in known if one)
+    ids = sorted(kommo_id for kommo_id in known if kommo_id)
     read = client.contacts(ids=ids, lane=Lane.BULK) if ids else []
     theirs = [contact for contact in read if contact.id in ids and _is_theirs(row, contact)]
     return theirs or [contact for contact in _search(row, client) if _is_theirs(row, contact)]
@@ -250,11 +250,15 @@ def _is_their_number(row: Forgetting, number: str) -> bool:
 
 def _empty(row: Forgetting, contact: ContactReply, client: KommoClient) -> int:
     """Take what is theirs from a contact; return how many numbers and addresses were left there as somebody else's."""
-    phones = [one for one in contact.phone_values if not _is_their_number(row, str(one.get("value") or ""))]
+    phones = [
+        phone_value
+        for phone_value in contact.phone_values
+        if not _is_their_number(row, str(phone_value.get("value") or ""))
+    ]
     # Alone on their contact, everything there is theirs; beside others, what we know to be theirs.
-    emails = [one for one in contact.email_values if phones and not _is_their_email(row, one)]
+    emails = [email_value for email_value in contact.email_values if phones and not _is_their_email(row, email_value)]
     fields = [
-        {"field_code": code, "values": [_written(one) for one in rest] or None}
+        {"field_code": code, "values": [_written(value) for value in rest] or None}
         for code, rest, had in (("PHONE", phones, contact.phone_values), ("EMAIL", emails, contact.email_values))
         if len(rest) < len(had)
     ]
@@ -282,8 +286,8 @@ def _end(row: Forgetting, state: Forgetting.State, done: list[str], now: datetim
     row.phone = row.email = ""
     row.contacts = []
     row.save()
-    said = [*done, problem] if problem else done
+    lines = [*done, problem] if problem else done
     Event.objects.bulk_create(
-        Event(lead_id=row.card.lead_id, at=now, kind=Event.Kind.ERASED, actor=Lead.Actor.BRIDGE, reason=one[:500])
-        for one in said
+        Event(lead_id=row.card.lead_id, at=now, kind=Event.Kind.ERASED, actor=Lead.Actor.BRIDGE, reason=line[:500])
+        for line in lines
     )

@@ -150,12 +150,14 @@ class Setbacks:
             delivery_outcomes.put_back(entries, reason=str(error), call=call, now=now)
             return True
         partly = delivery_outcomes.leave_out(verdicts, self.drain.catalogue, call=call, now=now)
-        verdicts = [one for one in verdicts if one[0] not in partly]
+        verdicts = [verdict for verdict in verdicts if verdict[0] not in partly]
         unknown = self._not_there(verdicts)
         missing = [entry for entry, *_ in verdicts if entry.card.pk in unknown]
         delivery_outcomes.put_back(missing, reason=str(error), call=call, now=now)
         self.drain.miss(missing, str(error))
-        delivery_outcomes.refused([one for one in verdicts if one[0].card.pk not in unknown], call=call, now=now)
+        delivery_outcomes.refused(
+            [verdict for verdict in verdicts if verdict[0].card.pk not in unknown], call=call, now=now
+        )
         if innocent:
             reason = f"refused together with another card, and sent again without it ({error.status_code})"
             delivery_outcomes.put_back(innocent, reason=reason, call=call, now=now)
@@ -234,7 +236,7 @@ class Setbacks:
         if not unsure:
             return unknown
         try:
-            replies = list(self.drain.client.iterate_leads(ids=[one for one in unsure if one]))
+            replies = list(self.drain.client.iterate_leads(ids=[entry for entry in unsure if entry]))
         except KommoError as error:
             log.info("refused_lead_not_read", account=self.drain.account.pk, error=error.in_log)
             return unknown

@@ -31,8 +31,8 @@ def summary(lead: Lead, call: str = "", currency: str = "") -> str:
         _("Stage"): lead.stage.name if lead.stage else lead.other_stage_name,
     }
     lines += [f"{label}: {value}" for label, value in known.items() if value]
-    if said := _last_messages(lead):
-        lines += ["", _("Last messages:"), *said]
+    if last_messages := _last_messages(lead):
+        lines += ["", _("Last messages:"), *last_messages]
     return "\n".join(lines)
 
 
@@ -50,8 +50,8 @@ def _meeting(lead: Lead) -> str:
 
 
 def _last_messages(lead: Lead) -> list[str]:
-    told = lead.events.filter(kind=Event.Kind.INTERACTION, data__has_key="message").order_by("-at", "-id")
-    messages = [event.data["message"] for event in told[:LAST_MESSAGES]]
+    events = lead.events.filter(kind=Event.Kind.INTERACTION, data__has_key="message").order_by("-at", "-id")
+    messages = [event.data["message"] for event in events[:LAST_MESSAGES]]
     who = {"inbound": _("Lead"), "outbound": _("Agent"), "staff": _("Team")}
     return [
         f"{who.get(message['direction'], '?')}: {message['text'][:LONGEST_QUOTE]}"

@@ -51,9 +51,9 @@ def _to_ask(pipeline: Pipeline, now: datetime) -> list[Briefing]:
     rows = rows.filter(~Exists(asked), lead__pipeline=pipeline, lead__card__account__state=Account.State.ACTIVE)
     rows = rows.exclude(lead__card__state__in=[Card.State.GONE, Card.State.CLOSED]).select_related("lead__card")
     return [
-        Briefing(card=one.lead.card, since=one.starts_at, asks_result=True, due_at=now)
-        for one in rows[:MOST_ASKED]
-        if one.starts_at
+        Briefing(card=row.lead.card, since=row.starts_at, asks_result=True, due_at=now)
+        for row in rows[:MOST_ASKED]
+        if row.starts_at
     ]
 
 

@@ -62,11 +62,11 @@ def look_for_people(
     for card in cards:
         if card.named_lead_id:
             leads_of[card.pk] = [card.named_lead_id, *leads_of[card.pk]]
-    replies = _read_leads(client, lane, {one for ids in leads_of.values() for one in ids})
+    replies = _read_leads(client, lane, {lead_id for ids in leads_of.values() for lead_id in ids})
     for card in cards:
         if card.named_lead_id and (card.named_lead_id not in replies or replies[card.named_lead_id].is_deleted):
             _tell_absent(card, card.named_lead_id, now)
-        theirs = [replies[one] for one in leads_of[card.pk] if one in replies]
+        theirs = [replies[lead_id] for lead_id in leads_of[card.pk] if lead_id in replies]
         theirs += [
             reply for reply in _by_phone_field(client, card, catalogue, lane) if reply.id not in leads_of[card.pk]
         ]
@@ -106,15 +106,15 @@ def _look_for_crowd(
     if changed is None:
         return False
     known = set(
-        Card.objects.filter(account=account, kommo_lead_id__in=[one.id for one in changed]).values_list(
+        Card.objects.filter(account=account, kommo_lead_id__in=[lead.id for lead in changed]).values_list(
             "kommo_lead_id", flat=True
         )
     )
-    strangers = [one for one in changed if one.id not in known and one.status_id not in CLOSED_STATUS_IDS]
+    strangers = [lead for lead in changed if lead.id not in known and lead.status_id not in CLOSED_STATUS_IDS]
     incoming = _incoming(account, client, catalogue, lane)
     inbound_leads.take_in(account, strangers, client, catalogue, now=now, lane=lane)
     contacts = people_on_cards.ask(
-        account, client, (one for reply in incoming for one in reply.contact_ids), lane, now=now
+        account, client, (contact_id for reply in incoming for contact_id in reply.contact_ids), lane, now=now
     )
     if contacts is None or _contacts_rest(account, now):
         return False
@@ -185,7 +185,7 @@ def _decide(
         if reply.pipeline_id == card.lead.pipeline.kommo_pipeline_id and not reply.is_deleted
     ]
     taken = dict(
-        Card.objects.filter(account=account, kommo_lead_id__in=[one.id for one in here]).values_list(
+        Card.objects.filter(account=account, kommo_lead_id__in=[lead.id for lead in here]).values_list(
             "kommo_lead_id", "lead_id"
         )
     )
@@ -235,7 +235,7 @@ def _leads_of_people(
 
 def _leads_of_contacts(client: KommoClient, card: Card, lane: Lane) -> list[int]:
     """Return the leads of the contacts that have the person's phone: the text search finds others as well."""
-    digits = "".join(one for one in card.lead.phone or "" if one.isdigit())[-SEARCHED_DIGITS:]
+    digits = "".join(digit for digit in card.lead.phone or "" if digit.isdigit())[-SEARCHED_DIGITS:]
     contacts = client.find_contacts(digits, lane=lane) if digits else []
     return [lead_id for contact in contacts if has_phone(card, contact.phones) for lead_id in contact.lead_ids]
 
@@ -265,7 +265,7 @@ def _by_phone_field(client: KommoClient, card: Card, catalogue: Catalogue | None
     pipeline = card.lead.pipeline
     if people_on_cards.phone_field_id(pipeline, catalogue) is None:
         return []
-    digits = "".join(one for one in card.lead.phone or "" if one.isdigit())[-SEARCHED_DIGITS:]
+    digits = "".join(digit for digit in card.lead.phone or "" if digit.isdigit())[-SEARCHED_DIGITS:]
     replies = islice(
         client.iterate_leads(query=digits, with_=("contacts",), limit=LEADS_PER_READ, lane=lane), LEADS_PER_READ
     )

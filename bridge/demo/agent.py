@@ -40,7 +40,7 @@ class Reply:
 
 def answer(messages: list[dict[str, Any]]) -> Reply:
     """Return what to say to somebody who wrote this. A model would be asked here."""
-    if found := MONEY.search(" ".join(one["text"] for one in messages)):
+    if found := MONEY.search(" ".join(message["text"] for message in messages)):
         return Reply("Com essa conta compensa muito. Marquei nossa conversa para terça às 14h!", found[0])
     return Reply()
 
@@ -53,20 +53,20 @@ class Mouth:
 
     def reply(self, event_id: str, data: dict[str, Any]) -> None:
         """Answer the messages of an event; told again, it does nothing more. Raises requests.RequestException."""
-        lead, said = data["lead"], answer(data["messages"])
-        if said.bill:
-            facts = {"phone": lead["phone"], "bill_value": said.bill, "qualification_score": 82}
+        lead, words = data["lead"], answer(data["messages"])
+        if words.bill:
+            facts = {"phone": lead["phone"], "bill_value": words.bill, "qualification_score": 82}
             context = {"conversation_stage": "agendamento", "meeting": SCHEDULED | {"id": "evt_demo_kommo"}}
             self._post("interactions/", {"lead": facts, "context": context}, event_id)
-        if said.text:
-            self._post(f"leads/{lead['id']}/messages/", {"text": said.text}, f"{event_id}-reply")
+        if words.text:
+            self._post(f"leads/{lead['id']}/messages/", {"text": words.text}, f"{event_id}-reply")
 
     def _post(self, path: str, body: dict[str, Any], key: str) -> None:
         headers = self._headers | {"Idempotency-Key": key}
-        told = requests.post(f"{self._api}/{path}", json=body, headers=headers, timeout=30)
+        response = requests.post(f"{self._api}/{path}", json=body, headers=headers, timeout=30)
         # 409: a person has the lead by now. 422: no way leads to them.
-        if told.status_code not in (409, 422):
-            told.raise_for_status()
+        if response.status_code not in (409, 422):
+            response.raise_for_status()
 
 
 class Mailbox:
@@ -138,10 +138,10 @@ def main() -> None:
     parser.add_argument("--secret", required=True)
     parser.add_argument("--bridge", help="where to answer what is written in Kommo's chats; with --key")
     parser.add_argument("--key", default="")
-    said = parser.parse_args()
-    reply = Mouth(said.bridge, said.key).reply if said.bridge else None
+    arguments = parser.parse_args()
+    reply = Mouth(arguments.bridge, arguments.key).reply if arguments.bridge else None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with server(said.port, Mailbox(said.secret, reply)) as serving:
+    with server(arguments.port, Mailbox(arguments.secret, reply)) as serving:
         serving.serve_forever()
 
 

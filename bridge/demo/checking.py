@@ -49,10 +49,12 @@ def check(sandbox_url: str, agent: Agent | None = None) -> list[Verdict]:
     stages = _stage_names(sandbox_url)
     contacts = {contact["id"]: contact for contact in state["contacts"]}
     leads = {_phone(lead, contacts): lead for lead in state["leads"]}
-    verdicts = [_verdict(one, leads, contacts, stages, sandbox_url) for one in CONVERSATIONS]
+    verdicts = [_verdict(conversation, leads, contacts, stages, sandbox_url) for conversation in CONVERSATIONS]
     if agent is None:
         return verdicts
-    return [replace(one, problems=(*one.problems, *agent.problems(one.conversation))) for one in verdicts]
+    return [
+        replace(verdict, problems=(*verdict.problems, *agent.problems(verdict.conversation))) for verdict in verdicts
+    ]
 
 
 def card_of(sandbox_url: str, conversation: Conversation) -> int | None:
@@ -94,16 +96,16 @@ def _verdict(
     contact = contacts[lead["_embedded"]["contacts"][0]["id"]]
     if contact["name"] != name:
         problems.append(f"its contact is called {contact['name']}, not {name}")
-    held = {field["field_name"]: field["values"][0]["value"] for field in lead["custom_fields_values"] or ()}
-    held.pop("Bridge ID", None)
-    if held != conversation.fields:
-        problems.append(f"fields {held}, not {conversation.fields}")
+    field_values = {field["field_name"]: field["values"][0]["value"] for field in lead["custom_fields_values"] or ()}
+    field_values.pop("Bridge ID", None)
+    if field_values != conversation.fields:
+        problems.append(f"fields {field_values}, not {conversation.fields}")
     tags = sorted(tag["name"] for tag in lead["_embedded"]["tags"])
     if tags != sorted(conversation.tags):
         problems.append(f"tags {tags}, not {sorted(conversation.tags)}")
-    if conversation.chat and (said := tuple(said_in_chat(sandbox_url, lead["id"]))) != conversation.chat:
-        problems.append(f"its chat says {said}, not {conversation.chat}")
-    shown = ", ".join([*(f"{name} {value}" for name, value in held.items()), *(f"#{tag}" for tag in tags)])
+    if conversation.chat and (in_chat := tuple(said_in_chat(sandbox_url, lead["id"]))) != conversation.chat:
+        problems.append(f"its chat says {in_chat}, not {conversation.chat}")
+    shown = ", ".join([*(f"{name} {value}" for name, value in field_values.items()), *(f"#{tag}" for tag in tags)])
     return Verdict(conversation, stage, f"{lead['name']}" + (f" ({shown})" if shown else ""), tuple(problems))
 
 

@@ -59,24 +59,24 @@ class Way:
     lead: Lead | None = None
     sequel: int = 0
 
-    def tell(self, direction: Direction, text: str, after: timedelta, author: str = "", **said: Any) -> bool:
+    def tell(self, direction: Direction, text: str, after: timedelta, author: str = "", **facts: Any) -> bool:
         """Report a message and what came with it; False when it would lie ahead."""
         if self.at + after >= self.now:
             return False
         self.at += after
         self.sequel += 1
-        context = said.pop("context", {})
+        context = facts.pop("context", {})
         message = Message(direction, id=f"history-{self.number}-{self.sequel}", text=text, author=author)
-        report = Interaction(parse(self.phone, region="BR"), self.at, said, context=context, message=message)
+        report = Interaction(parse(self.phone, region="BR"), self.at, facts, context=context, message=message)
         self.lead = interactions.record(report, pipeline=self.pipeline, now=self.at).lead
         return True
 
-    def writes(self, text: str, minutes: int, **said: Any) -> bool:
-        return self.tell(Direction.INBOUND, text, minutes * MINUTE, **said)
+    def writes(self, text: str, minutes: int, **facts: Any) -> bool:
+        return self.tell(Direction.INBOUND, text, minutes * MINUTE, **facts)
 
-    def hears(self, text: str, **said: Any) -> bool:
+    def hears(self, text: str, **facts: Any) -> bool:
         """Let the agent answer, within seconds."""
-        return self.tell(Direction.OUTBOUND, text, timedelta(seconds=self.chance.randrange(4, 50)), **said)
+        return self.tell(Direction.OUTBOUND, text, timedelta(seconds=self.chance.randrange(4, 50)), **facts)
 
     def is_served(self, text: str, minutes: int, author: str) -> bool:
         return self.tell(Direction.STAFF, text, minutes * MINUTE, author=author)
@@ -141,11 +141,13 @@ def _is_won_back(way: Way) -> bool:
     """Let the person fall silent and a follow-up go out; say whether they answered it."""
     sent_at = way.at + timedelta(minutes=30 + way.chance.randrange(4))
     waiting = Enrollment.objects.filter(lead=way.lead, state=Enrollment.State.WAITING, next_at__isnull=False)
-    one = waiting.select_related("lead", "sequence").first()
-    if one is None or sent_at >= way.now:
+    enrollment = waiting.select_related("lead", "sequence").first()
+    if enrollment is None or sent_at >= way.now:
         return False
     text = "Oi! Ficou alguma dúvida? Posso te ajudar por aqui."
-    attempt = Attempt.objects.create(enrollment=one, step=one.step, text=text, due_at=sent_at, created_at=sent_at)
+    attempt = Attempt.objects.create(
+        enrollment=enrollment, step=enrollment.step, text=text, due_at=sent_at, created_at=sent_at
+    )
     attempt_outcomes.record([Done(attempt, Result(Outcome.SENT), sent_at)], now=sent_at)
     way.at = sent_at
     answers = way.chance.random() < 0.55
@@ -190,8 +192,8 @@ def _ends(lead: Lead, key: str, at: datetime, by: Lead.Actor, reason: str) -> No
 def _close_what_is_past(pipeline: Pipeline, now: datetime) -> None:
     """End what a worker would have ended by now: nothing of the past is sent when the demo begins."""
     waiting = Enrollment.objects.filter(state=Enrollment.State.WAITING, lead__pipeline=pipeline)
-    for one in waiting.filter(purpose="agent_unanswered").select_related("lead__pipeline", "lead__stage"):
-        lead, silent_since = one.lead, one.anchor_at
+    for enrollment in waiting.filter(purpose="agent_unanswered").select_related("lead__pipeline", "lead__stage"):
+        lead, silent_since = enrollment.lead, enrollment.anchor_at
         stopping.stop(lead, "no answer", now=min(now, silent_since + timedelta(days=4)))
         if now - silent_since > timedelta(days=4) and lead.stage and lead.stage.key in ("new", "qualifying"):
             _ends(lead, "not_interested", silent_since + timedelta(days=4), Lead.Actor.BRIDGE, "no answer")

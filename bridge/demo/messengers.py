@@ -11,13 +11,13 @@ from leads.phone import parse
 COMPANY = "558134567800@s.whatsapp.net"
 
 
-def body(conversation: Conversation, said: Said, number: int) -> dict[str, Any]:
+def body(conversation: Conversation, turn: Said, number: int) -> dict[str, Any]:
     """Return the call by which one thing of a conversation is told; `number` is its place."""
-    return _booked(conversation) if said.heard_by == "calcom" else _written(conversation, said, number)
+    return _booked(conversation) if turn.heard_by == "calcom" else _written(conversation, turn, number)
 
 
-def _written(conversation: Conversation, said: Said, number: int) -> dict[str, Any]:
-    is_ours, now = said.direction == "outbound", datetime.now(UTC)
+def _written(conversation: Conversation, turn: Said, number: int) -> dict[str, Any]:
+    is_ours, now = turn.direction == "outbound", datetime.now(UTC)
     digits = parse(conversation.phone, region="BR").e164.lstrip("+")
     return {
         "event": "send.message" if is_ours else "messages.upsert",
@@ -25,7 +25,7 @@ def _written(conversation: Conversation, said: Said, number: int) -> dict[str, A
         "data": {
             "key": {"remoteJid": f"{digits}@s.whatsapp.net", "fromMe": is_ours, "id": f"3EB0DEMO{digits}{number:04d}"},
             "pushName": "Você" if is_ours else conversation.name,
-            "message": {"conversation": said.text},
+            "message": {"conversation": turn.text},
             "messageType": "conversation",
             "messageTimestamp": int(now.timestamp()),
         },

@@ -12,8 +12,8 @@ def hurried(document: str, *, seconds: int) -> str:
 
     All else stays as it is.
     """
-    said: dict[str, Any] = yaml.safe_load(document)
-    for pipeline in said["pipelines"]:
+    rules: dict[str, Any] = yaml.safe_load(document)
+    for pipeline in rules["pipelines"]:
         # The demo is played in the evening too.
         pipeline.pop("quiet_hours", None)
         pipeline["conversations"] = "kommo"
@@ -23,4 +23,4 @@ def hurried(document: str, *, seconds: int) -> str:
                     step["delay"] = f"PT{seconds}S"
             if "give_up_after" in sequence:
                 sequence["give_up_after"] = f"PT{seconds}S"
-    return yaml.safe_dump(said, allow_unicode=True, sort_keys=False)
+    return yaml.safe_dump(rules, allow_unicode=True, sort_keys=False)

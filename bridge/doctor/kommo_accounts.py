@@ -18,7 +18,7 @@ from bridge.doctor.finding import Finding, span_in_words, their_words
 from bridge.errors import KommoError, KommoHeldError, KommoRateLimitError, KommoServerError, KommoUnreachableError
 from bridge.kommo import token_expiry
 from bridge.models import Account
-from bridge.reasons import told
+from bridge.reasons import in_words
 from leads.models import Pipeline
 
 # A hundred thousand leads, at half of the usual ceiling, take some ten minutes.
@@ -44,7 +44,7 @@ def ask_kommo_itself(now: datetime) -> Iterator[Finding]:
                 hooks = client.webhooks()
             except KommoError as error:
                 yield Finding(
-                    "webhook", f"{account}: {told(str(error))}", _(troubles.REMEDIES[troubles.Subject.WEBHOOKS])
+                    "webhook", f"{account}: {in_words(str(error))}", _(troubles.REMEDIES[troubles.Subject.WEBHOOKS])
                 )
                 continue
             ours = next((hook for hook in hooks if hook.destination == account.webhook_destination), None)
@@ -103,7 +103,7 @@ def _account(account: Account, now: datetime) -> Iterator[Finding]:
     yield from _distance(account)
     yield from _token(account, now)
     if account.webhook_problem:
-        message = f"{account}: {told(account.webhook_problem)}"
+        message = f"{account}: {in_words(account.webhook_problem)}"
         remedy = _(
             "from outside, curl %(address)s/healthz must answer, with a certificate in force; then run manage.py "
             "kommo_connect --webhook-url %(address)s"
@@ -112,7 +112,7 @@ def _account(account: Account, now: datetime) -> Iterator[Finding]:
 
 
 def _pause(account: Account) -> Finding:
-    words = {"account": account, "reason": told(account.state_reason)}
+    words = {"account": account, "reason": in_words(account.state_reason)}
     if account.paused_by == Account.PausedBy.KOMMO and account.paused_until:
         words["time"] = f"{timezone.localtime(account.paused_until):%H:%M:%S}"
         message = _("%(account)s: paused, Kommo refuses us: %(reason)s; it is asked again at %(time)s") % words
@@ -182,18 +182,18 @@ def _token(account: Account, now: datetime) -> Iterator[Finding]:
 
 def check_troubles(now: datetime) -> Iterator[Finding]:
     for row in troubles.to_tell(now=now):
-        reason = told(row.reason)
+        reason = in_words(row.reason)
         if row.subject == troubles.Subject.CREATES:
             reason = _("%(reason)s (%(count)d new leads wait)") % {
                 "reason": reason, "count": room_for_leads.parked(row.account_id),
             }  # fmt: skip
         words = {"account": row.account, "what": row.get_subject_display(), "reason": reason}
-        said = (
+        sentence = (
             _("%(account)s: %(what)s: refused: %(reason)s")
             if row.refused and row.subject not in troubles.SIGNS
             else _("%(account)s: %(what)s: %(reason)s")
         )
-        yield Finding("feature", said % words, _(troubles.remedy(row)), quotes=their_words(row.reason))
+        yield Finding("feature", sentence % words, _(troubles.remedy(row)), quotes=their_words(row.reason))
 
 
 def check_polls(now: datetime) -> Iterator[Finding]:

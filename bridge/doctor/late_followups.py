@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from bridge.doctor.finding import Finding
-from bridge.reasons import told
+from bridge.reasons import in_words
 from followups import channels
 from followups.followups_of_a_day import LATE_AFTER
 from followups.models import Attempt, Enrollment, Sequence
@@ -31,8 +31,8 @@ def check_followups(now: datetime) -> Iterator[Finding]:
         yield Finding("follow-ups", message, remedy, "follow-ups-late")
     elif why := _why_mute():
         unsent = Attempt.objects.filter(state=Attempt.State.NOT_SENT, created_at__gt=now - timedelta(days=1)).count()
-        words = {"reason": told(why), "count": unsent}
-        said = (
+        words = {"reason": in_words(why), "count": unsent}
+        sentence = (
             _("not sent, %(reason)s") if not unsent else _("not sent, %(reason)s: %(count)d messages of the last day")
         )
         if settings.FOLLOWUP_CHANNEL:
@@ -42,6 +42,6 @@ def check_followups(now: datetime) -> Iterator[Finding]:
                 "set AGENT_WEBHOOK_URL and AGENT_WEBHOOK_SECRET: until then no message reaches anybody, and nobody is "
                 "given up on"
             )
-        yield Finding("follow-ups", said % words, code="unsent", advice=advice)
+        yield Finding("follow-ups", sentence % words, code="unsent", advice=advice)
     else:
         yield Finding("follow-ups", _("none is late"))

@@ -34,7 +34,7 @@ def check_bindings(now: datetime) -> Iterator[Finding]:
         message = _("%(account)s: how it behaves was not measured yet; manage.py kommo_probe does it")
         yield Finding("bindings", message % {"account": account})
     for row in Catalogue.objects.exclude(account__bridge_id_field_id=None).select_related("account"):
-        if all(one["id"] != row.account.bridge_id_field_id for one in row.lead_fields):
+        if all(lead_field["id"] != row.account.bridge_id_field_id for lead_field in row.lead_fields):
             unbound += 1
             message = _("%(account)s: the field “Bridge ID” is not in Kommo any more; leads are known by phone alone")
             remedy = _("run manage.py kommo_connect --create-missing")

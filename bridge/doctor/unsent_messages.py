@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from bridge.doctor.finding import Finding, span_in_words, their_words
 from bridge.models import AgentEvent, Channel, Outgoing
-from bridge.reasons import told
+from bridge.reasons import in_words
 from leads.models import Pipeline
 
 # An agent that restarts is back sooner; one that refuses would be known only days later, when an event is given up.
@@ -31,7 +31,7 @@ def check_messages(now: datetime) -> Iterator[Finding]:
     for channel in failing.filter(Q(sent_at=None) | Q(sent_at__lt=F("failed_at"))).order_by("slug"):
         message = _("the way out “%(name)s” fails: %(reason)s") % {
             "name": channel.slug,
-            "reason": told(channel.failure),
+            "reason": in_words(channel.failure),
         }
         quotes = their_words(channel.failure)
         yield Finding(
@@ -68,5 +68,5 @@ def check_agent(now: datetime) -> Iterator[Finding]:
             "%(count)d events are not taken, the oldest for %(minutes)d min: %(answer)s",
             count,
         )
-        told = message % {"count": count, "minutes": minutes, "answer": answer}
-        yield Finding("agent", told, remedy, "agent-unheard", subject="agent: events not taken")
+        sentence = message % {"count": count, "minutes": minutes, "answer": answer}
+        yield Finding("agent", sentence, remedy, "agent-unheard", subject="agent: events not taken")

@@ -50,9 +50,9 @@ def check_cards(now: datetime) -> Iterator[Finding]:
     remedy = _("see what they wait for on the cards' page") if late else ""
     yield Finding("backlog", message, remedy, "backlog", subject="backlog: cards wait")
     counts = dict(Card.objects.filter(state__in=STUCK).values_list("state").annotate(Count("id")))
-    for state, (said, remedy) in STUCK.items():
+    for state, (sentence, remedy) in STUCK.items():
         if number := counts.get(state):
-            yield Finding("cards", said % {"count": number}, _(remedy), "cards", subject=f"cards: {state}")
+            yield Finding("cards", sentence % {"count": number}, _(remedy), "cards", subject=f"cards: {state}")
     yield from _unreadable()
     without = _leads_without_card(now)
     if without:
@@ -81,7 +81,9 @@ def _unreadable() -> Iterator[Finding]:
     count = odd.count()
     if count:
         ids = ", ".join(
-            str(one) for one in odd.order_by("pk").values_list("kommo_lead_id", flat=True)[:ODD_SHOWN] if one
+            str(kommo_lead_id)
+            for kommo_lead_id in odd.order_by("pk").values_list("kommo_lead_id", flat=True)[:ODD_SHOWN]
+            if kommo_lead_id
         )
         message = _("%(count)d leads in Kommo could not be read, and are as they were here: %(leads)s")
         remedy = _("see the last error on the card's page and fix in Kommo what it names; it is read again by itself")
@@ -90,7 +92,7 @@ def _unreadable() -> Iterator[Finding]:
     if count := strangers.count():
         first = strangers[0]
         message = _("%(count)d leads in Kommo could not be taken in: %(leads)s; the first for: %(error)s")
-        ids = ", ".join(str(one.kommo_lead_id) for one in strangers[:ODD_SHOWN])
+        ids = ", ".join(str(card.kommo_lead_id) for card in strangers[:ODD_SHOWN])
         remedy = _("fix in Kommo what the error names; they are read again by themselves, at least every hour")
         told = message % {"count": count, "leads": ids, "error": first.error}
         yield Finding("cards", told, remedy, "not-taken-in", quotes=first.error)

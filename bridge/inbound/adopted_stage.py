@@ -37,9 +37,9 @@ def adopt_stage(reading: Reading) -> None:
         stage_moves.move(lead, stage, by=by, reason=reason, now=now, moved_at=moved_at, by_whom=whom)
 
 
-def place_of(reading: Reading, held: Mapping[str, Any]) -> tuple[Stage | None, str]:
+def place_of(reading: Reading, observed: Mapping[str, Any]) -> tuple[Stage | None, str]:
     """Return our stage for where a lead stands in Kommo, None where none of ours is bound, and Kommo's name of it."""
-    place = (held["pipeline_id"], held["status_id"])
+    place = (observed["pipeline_id"], observed["status_id"])
     known = reading.book.stages_by_status_id if place[0] == reading.lead.pipeline.kommo_pipeline_id else {}
     status = reading.catalogue.status(*place) if reading.catalogue else None
     name = str(status["name"]) if status else str(place[1])

@@ -66,14 +66,17 @@ def take_values_over(reading: Reading) -> set[str]:
     return columns
 
 
-def _take_field_over(reading: Reading, field_id: int, before: Any, held: Any) -> set[str]:
-    mapping = next((one for one in reading.book.field_mappings if one.kommo_field_id == field_id), None)
+def _take_field_over(reading: Reading, field_id: int, before: Any, kommo_value: Any) -> set[str]:
+    mapping = next(
+        (field_mapping for field_mapping in reading.book.field_mappings if field_mapping.kommo_field_id == field_id),
+        None,
+    )
     if mapping is None or not is_adoptable(mapping.attribute):
         return set()
     if reading.only_unspoken and mapping.attribute in reading.lead.provenance:
         return set()
     try:
-        value = our_value(mapping, held, reading.catalogue, before)
+        value = our_value(mapping, kommo_value, reading.catalogue, before)
     except (ValueError, InvalidOperation):
         return set()
     changed = which_fact_stands.adopt(reading.lead, mapping.attribute, value, at=reading.set_at)
@@ -92,8 +95,8 @@ def remember_owners(reading: Reading, *, called_for: Sequence[str]) -> None:
     card = reading.card
     wanted = wishes(reading.lead, reading.book, reading.catalogue)
     # Before the new owners are noted: until something is counted, those of before tell what is ours.
-    said = ownership.said_tags(card, reading.book.tag_rules) | set(wanted.tags)
-    card.said_tags = sorted(said & {*card.observed.get("tags", ()), *card.in_doubt.get("tags_to_add", ())})
+    agent_tags = ownership.said_tags(card, reading.book.tag_rules) | set(wanted.tags)
+    card.said_tags = sorted(agent_tags & {*card.observed.get("tags", ()), *card.in_doubt.get("tags_to_add", ())})
     for subject, (before, after) in reading.changed.items():
         if subject == "name" and reading.first_sight and not persons_name(after, card.kommo_lead_id or 0):
             continue
@@ -105,8 +108,8 @@ def remember_owners(reading: Reading, *, called_for: Sequence[str]) -> None:
         elif wanted.calls_for(subject, after):
             card.ownership[subject]["ours"] = wanted.of(subject)
     if reading.first_sight:
-        held = card.observed.get("tags", [])
-        _hold_families(reading, set(wanted.tags) ^ set(called_for), held, wanted)
+        observed_tags = card.observed.get("tags", [])
+        _hold_families(reading, set(wanted.tags) ^ set(called_for), observed_tags, wanted)
 
 
 def _hold_families(reading: Reading, touched: set[str], after: list[str], wanted: Wishes) -> None:
@@ -119,8 +122,8 @@ def _hold_families(reading: Reading, touched: set[str], after: list[str], wanted
 
 def _is_spoken_for(reading: Reading, rule: TagRule) -> bool:
     """Say whether a family that has just come to be ours tells what the conversation has told."""
-    told = reading.lead.provenance.get(rule.attribute, {}).get("by") == Lead.Actor.AGENT
-    return reading.only_unspoken and told and not ownership.family(rule, reading.card.observed.get("tags", ()))
+    by_agent = reading.lead.provenance.get(rule.attribute, {}).get("by") == Lead.Actor.AGENT
+    return reading.only_unspoken and by_agent and not ownership.family(rule, reading.card.observed.get("tags", ()))
 
 
 def save_lead(reading: Reading, columns: set[str]) -> None:
@@ -148,9 +151,9 @@ def save_lead(reading: Reading, columns: set[str]) -> None:
         )
 
 
-def _note_responsible(lead: Lead, held: Mapping[str, Any]) -> None:
+def _note_responsible(lead: Lead, observed: Mapping[str, Any]) -> None:
     """Let lists know whose lead it is; nothing is delivered of that, so nobody is told."""
-    user_id = held["responsible_user_id"] or None
+    user_id = observed["responsible_user_id"] or None
     if lead.kommo_responsible_id != user_id:
         lead.kommo_responsible_id = user_id
         Lead.objects.filter(pk=lead.pk).update(kommo_responsible_id=user_id)

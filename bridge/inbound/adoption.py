@@ -160,15 +160,15 @@ def take_in(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalogue | Non
     refuse_unreadable(reply)
     card.kommo_lead_id, card.observed, card.of_before = reply.id, {}, None
     reply, card.of_before = values_of_before.without(card, reply)
-    held = observed_of(reply)
+    observed = observed_of(reply)
     reading = _reading(card, lead, reply, catalogue, {}, now=now)
-    stage, name = place_of(reading, held)
+    stage, name = place_of(reading, observed)
     lead.stage, lead.other_stage_name = stage, "" if stage else name[:250]
     # Found, not placed: nobody was seen to move it there, so rules may move it on. It has stood there at least since
     # the last change of anything on it.
     lead.stage_set_by, lead.stage_set_at = Lead.Actor.KOMMO, reading.set_at
-    lead.kommo_responsible_id = held["responsible_user_id"] or None
-    _update_card(reading, reply, held, now)
+    lead.kommo_responsible_id = observed["responsible_user_id"] or None
+    _update_card(reading, reply, observed, now)
     take_values_over(reading)
     remember_owners(reading, called_for=[])
 
@@ -275,14 +275,14 @@ def _whom(reply: LeadReply, account: Account) -> dict[str, int]:
     return {"kommo_user_id": user_id} if user_id and user_id != account.kommo_user_id else {}
 
 
-def _everything(held: dict[str, Any], lead: Lead) -> dict[str, tuple[Any, Any]]:
+def _everything(observed: dict[str, Any], lead: Lead) -> dict[str, tuple[Any, Any]]:
     """Return all that stands on a lead seen for the first time. What is empty there, nobody has emptied."""
-    found: dict[str, tuple[Any, Any]] = {"stage": (None, [held["pipeline_id"], held["status_id"]])}
-    found |= {f"field:{key}": (None, value) for key, value in held["fields"].items() if value not in (None, [])}
-    if held["name"] and not _is_the_phone(held["name"], lead):
-        found["name"] = ("", held["name"])
-    if held["tags"]:
-        found["tags"] = ([], held["tags"])
+    found: dict[str, tuple[Any, Any]] = {"stage": (None, [observed["pipeline_id"], observed["status_id"]])}
+    found |= {f"field:{key}": (None, value) for key, value in observed["fields"].items() if value not in (None, [])}
+    if observed["name"] and not _is_the_phone(observed["name"], lead):
+        found["name"] = ("", observed["name"])
+    if observed["tags"]:
+        found["tags"] = ([], observed["tags"])
     return found
 
 
@@ -306,22 +306,22 @@ def locked(card_id: int) -> Card:
     return card
 
 
-def _compare(known: Mapping[str, Any], doubts: Mapping[str, Any], held: Mapping[str, Any]) -> Findings:
+def _compare(known: Mapping[str, Any], doubts: Mapping[str, Any], observed: Mapping[str, Any]) -> Findings:
     findings = Findings()
     for subject in ("name", "price", "responsible_user_id"):
-        if subject in known and held[subject] not in (known[subject], doubts.get(subject, known[subject])):
-            findings.changed[subject] = (known[subject], held[subject])
-    place = (held["pipeline_id"], held["status_id"])
+        if subject in known and observed[subject] not in (known[subject], doubts.get(subject, known[subject])):
+            findings.changed[subject] = (known[subject], observed[subject])
+    place = (observed["pipeline_id"], observed["status_id"])
     known_place = (known.get("pipeline_id"), known.get("status_id"))
     doubted_place = (doubts.get("pipeline_id"), doubts.get("status_id"))
     if known_place[1] is not None and place not in (known_place, doubted_place):
         findings.changed["stage"] = (list(known_place), list(place))
-    for field_id in {*known.get("fields", {}), *held["fields"]}:
-        theirs = held["fields"].get(field_id)
+    for field_id in {*known.get("fields", {}), *observed["fields"]}:
+        theirs = observed["fields"].get(field_id)
         ours = known.get("fields", {}).get(field_id)
         if theirs != ours and theirs != doubts.get("fields", {}).get(field_id, ours):
             findings.changed[f"field:{field_id}"] = (ours, theirs)
-    tags, known_tags = set(held["tags"]), set(known.get("tags", ()))
+    tags, known_tags = set(observed["tags"]), set(known.get("tags", ()))
     explained = set(doubts.get("tags_to_add", ())) | set(doubts.get("tags_to_delete", ()))
     # What was known together with what an unanswered write of ours accounts for: the rest is somebody else's work.
     ours_by_now = known_tags ^ ((tags ^ known_tags) & explained)
@@ -330,13 +330,13 @@ def _compare(known: Mapping[str, Any], doubts: Mapping[str, Any], held: Mapping[
     return findings
 
 
-def _update_card(reading: Reading, reply: LeadReply, held: dict[str, Any], read_at: datetime) -> None:
+def _update_card(reading: Reading, reply: LeadReply, observed: dict[str, Any], read_at: datetime) -> None:
     card = reading.card
-    card.observed, card.observed_at, card.agreed = held, read_at, held
+    card.observed, card.observed_at, card.agreed = observed, read_at, observed
     meet_contact(card, reply)
     has_ended = card.write_settles_at is None or card.write_settles_at <= read_at
     # With no write of ours under way, a reading answers every doubt.
-    card.in_doubt = {} if has_ended else unanswered(card.in_doubt, held)
+    card.in_doubt = {} if has_ended else unanswered(card.in_doubt, observed)
     if card.state == Card.State.GONE:
         # Restored in Kommo: the card is back.
         card.state, card.waiting_reason = Card.State.IN_SYNC, ""

@@ -61,7 +61,9 @@ def find_by_bridge_id(account: Account, client: KommoClient, cards: Sequence[Car
         elif card is None:
             # A filter that Kommo does not know it ignores: going on would read the whole account.
             account_traits.remember(account, Trait.VALUE_FILTER, "ignored")
-            return found | _search_bridge_ids(client, field_id, [one for one in cards if one.pk not in found.leads])
+            return found | _search_bridge_ids(
+                client, field_id, [candidate for candidate in cards if candidate.pk not in found.leads]
+            )
         else:
             found.leads.setdefault(card.pk, reply)
     found.unsure |= {card.pk for card in cards if is_odd and card.pk not in found.leads}

@@ -45,4 +45,6 @@ def _is_in_kommo(card: Card) -> bool:
 def left_behind(kommo_ids: Collection[int]) -> set[int]:
     """Return which leads of Kommo are cards that joined leads have left behind: they show nobody any more."""
     rows = JoinedLead.objects.filter(kommo_lead_id__in=kommo_ids)
-    return {one for one in rows.values_list("kommo_lead_id", flat=True) if one is not None}
+    return {
+        kommo_lead_id for kommo_lead_id in rows.values_list("kommo_lead_id", flat=True) if kommo_lead_id is not None
+    }

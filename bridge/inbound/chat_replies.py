@@ -54,7 +54,7 @@ def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
             Account.objects.filter(pk=account.pk).update(takeovers_looked_at=now)
         raise
     robots = _robots(account)
-    written = (one for one in events if one.created_by > 0 and one.created_by not in robots)
+    written = (event for event in events if event.created_by > 0 and event.created_by not in robots)
     replies = sorted(written, key=lambda reply: reply.created_at)
     paused = sum(_pause(account, reply, now) for reply in replies)
     newest = min(max((datetime.fromtimestamp(event.created_at, UTC) for event in events), default=read_until), now)
@@ -81,35 +81,35 @@ class Said:
 def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
     """Act on what webhooks tell of messages; False when one does not say who wrote, so that the feed must be asked."""
     says_all = True
-    for said in messages:
-        if said.author not in (PERSON, BOT) or not (said.lead_id or said.contact_id):
+    for message in messages:
+        if message.author not in (PERSON, BOT) or not (message.lead_id or message.contact_id):
             says_all = False
-        elif said.author == BOT and _is_ours(account, said, now):
+        elif message.author == BOT and _is_ours(account, message, now):
             continue
-        elif said.author == BOT:
-            _remember_robot(account, said.user_id)
-            if said.user_id != account.kommo_user_id:
-                at = said.at or int(now.timestamp())
+        elif message.author == BOT:
+            _remember_robot(account, message.user_id)
+            if message.user_id != account.kommo_user_id:
+                at = message.at or int(now.timestamp())
                 other_robots.note_message(
-                    account, lead_id=said.lead_id, contact_id=said.contact_id, at=at, text=said.text
+                    account, lead_id=message.lead_id, contact_id=message.contact_id, at=at, text=message.text
                 )
-        elif said.user_id not in _robots(account):
-            entity = ("lead", said.lead_id) if said.lead_id else ("contact", said.contact_id)
-            at = said.at or int(now.timestamp())
-            reply = EventReply("", STAFF_REPLY, entity[1], entity[0], said.user_id, at)
-            _pause(account, reply, now, text=said.text, contact_id=said.contact_id)
+        elif message.user_id not in _robots(account):
+            entity = ("lead", message.lead_id) if message.lead_id else ("contact", message.contact_id)
+            at = message.at or int(now.timestamp())
+            reply = EventReply("", STAFF_REPLY, entity[1], entity[0], message.user_id, at)
+            _pause(account, reply, now, text=message.text, contact_id=message.contact_id)
     return says_all
 
 
-def _is_ours(account: Account, said: Said, now: datetime) -> bool:
+def _is_ours(account: Account, message: Said, now: datetime) -> bool:
     """Say whether a bot's words are a message of ours on its way, which has arrived with that."""
     return our_words_in_chats.shown(
         account,
-        lead_id=said.lead_id,
-        contact_id=said.contact_id,
-        text=said.text,
-        message_id=said.id,
-        at=said.at,
+        lead_id=message.lead_id,
+        contact_id=message.contact_id,
+        text=message.text,
+        message_id=message.id,
+        at=message.at,
         now=now,
     )
 
@@ -151,8 +151,8 @@ def _agent_said(lead: Lead, text: str, at: datetime) -> bool:
     for data in near.values_list("data", flat=True):
         message = data.get("message") if isinstance(data, dict) else None
         if isinstance(message, dict) and message.get("direction") == "outbound":
-            said = message.get("text") or data.get("text") or ""
-            if " ".join(str(said).split()) == wanted:
+            words = message.get("text") or data.get("text") or ""
+            if " ".join(str(words).split()) == wanted:
                 return True
     return False
 

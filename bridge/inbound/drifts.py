@@ -145,7 +145,9 @@ def _stage(lead: Lead, book: Rulebook, place: Any) -> Stage:
 def _set_field(
     lead: Lead, book: Rulebook, catalogue: Catalogue | None, field_id: int, value: Any, now: datetime
 ) -> None:
-    mapping = next((one for one in book.field_mappings if one.kommo_field_id == field_id), None)
+    mapping = next(
+        (field_mapping for field_mapping in book.field_mappings if field_mapping.kommo_field_id == field_id), None
+    )
     if mapping is None:
         raise DriftError(_("No fact of the lead is mapped to this field."))
     if not is_adoptable(mapping.attribute):
@@ -190,10 +192,10 @@ def _agreed(card: Card, subject: str, known: Any) -> Any:
     return _part(card.agreed, subject) if card.agreed else known
 
 
-def _part(held: Mapping[str, Any], subject: str) -> Any:
+def _part(observed: Mapping[str, Any], subject: str) -> Any:
     """Return one subject's value out of what a card holds."""
     if subject == "stage":
-        return [held.get("pipeline_id"), held.get("status_id")]
+        return [observed.get("pipeline_id"), observed.get("status_id")]
     if subject.startswith("field:"):
-        return held.get("fields", {}).get(subject.removeprefix("field:"))
-    return held.get(subject)
+        return observed.get("fields", {}).get(subject.removeprefix("field:"))
+    return observed.get(subject)

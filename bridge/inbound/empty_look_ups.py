@@ -78,19 +78,21 @@ def _told_of(account: Account, cards: Sequence[Card]) -> set[int]:
     named = {str(card.lead_id).encode(): card.pk for card in cards}
     left = [card.create_intent_at for card in cards if card.create_intent_at]
     events = WebhookEvent.objects.filter(account=account, received_at__gte=min(left)) if left else ()
-    told: set[int] = set()
+    told_of: set[int] = set()
     for event in events.only("body").iterator() if events else ():
         body = bytes(event.body)
         if NEW_LEAD.search(body):
-            told |= {named[one.lower()] for one in UUID.findall(body) if one.lower() in named}
-    return told
+            told_of |= {named[uuid.lower()] for uuid in UUID.findall(body) if uuid.lower() in named}
+    return told_of
 
 
 def _shows_leads(account: Account, client: KommoClient) -> bool:
     """Say whether our user sees leads as it should: one of our newest cards; any at all, where none stands any more."""
     cards = Card.objects.filter(account=account, kommo_lead_id__isnull=False)
     standing = cards.exclude(state__in=[Card.State.GONE, Card.State.CLOSED]).order_by("-pk")
-    ids = [one for one in standing.values_list("kommo_lead_id", flat=True)[:WITNESSES] if one]
+    ids = [
+        kommo_lead_id for kommo_lead_id in standing.values_list("kommo_lead_id", flat=True)[:WITNESSES] if kommo_lead_id
+    ]
     if ids:
         shown = islice(client.iterate_leads(ids=ids, lane=Lane.LIVE), LEADS_PER_READ)
         return any(reply.id in ids for reply in shown)

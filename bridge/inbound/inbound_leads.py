@@ -81,7 +81,7 @@ def take_in(
         else:
             results[reply.id] = (_known_by_our_id(card, reply, catalogue, now), "")
     contacts = people_on_cards.ask(
-        account, client, (one for reply in strangers for one in reply.contact_ids), lane, now=now
+        account, client, (contact_id for reply in strangers for contact_id in reply.contact_ids), lane, now=now
     )
     # Without contacts nobody can say whose they are: they wait, and nobody else does.
     waiting = {reply.id: people_on_cards.NO_CONTACTS for reply in strangers if contacts is None and reply.contact_ids}
@@ -129,9 +129,9 @@ def places_of_incoming(account: Account, catalogue: Catalogue | None) -> list[tu
 
 def _bridge_id(account: Account, reply: LeadReply) -> UUID | None:
     """Return the id of ours that a lead carries; None for none, and for whatever else stands in that field."""
-    held = reply.field_value(account.bridge_id_field_id) if account.bridge_id_field_id else None
+    bridge_id = reply.field_value(account.bridge_id_field_id) if account.bridge_id_field_id else None
     try:
-        return UUID(str(held)) if held else None
+        return UUID(str(bridge_id)) if bridge_id else None
     except ValueError:
         return None
 
@@ -195,8 +195,8 @@ def _link_or_make(
 
 def _contacts(reply: LeadReply) -> list[str]:
     """Return the contacts of a lead as addresses: somebody may be known by their chat alone."""
-    ids = sorted(reply.contact_ids, key=lambda one: one != reply.main_contact_id)
-    return [addresses.parse("kommo_contact", str(one), region="").key for one in ids]
+    ids = sorted(reply.contact_ids, key=lambda contact_id: contact_id != reply.main_contact_id)
+    return [addresses.parse("kommo_contact", str(contact_id), region="").key for contact_id in ids]
 
 
 def _known(pipeline: Pipeline, keys: Sequence[str]) -> list[Lead]:

@@ -41,7 +41,7 @@ def follow(
     for start in range(0, len(cards), LOOK_UP_SIZE):
         part = cards[start : start + LOOK_UP_SIZE]
         for pk, reply in find_by_bridge_id(account, client, part).leads.items():
-            card = next(one for one in part if one.pk == pk)
+            card = next(candidate for candidate in part if candidate.pk == pk)
             lives = not reply.unreadable and not reply.is_deleted and reply.id != card.kommo_lead_id
             if lives and relink(card, reply, catalogue, now=now):
                 followed.add(pk)

@@ -25,9 +25,9 @@ def first_sight_of_field(mapping: FieldMapping, *, now: datetime) -> int:
     key = str(mapping.kommo_field_id)
 
     def changed(card: Card) -> dict[str, tuple[Any, Any]]:
-        held = card.observed.get("fields", {}).get(key)
+        observed_value = card.observed.get("fields", {}).get(key)
         found_elsewhere = card.lead.provenance.get(mapping.attribute, {}).get("by") == Lead.Actor.STAFF
-        return {subject: (None, held)} if held not in (None, []) or found_elsewhere else {}
+        return {subject: (None, observed_value)} if observed_value not in (None, []) or found_elsewhere else {}
 
     return _first_sight_of(cards.exclude(state=Card.State.CLOSED), changed, now)
 

@@ -59,8 +59,8 @@ def look(account: Account, events: Iterable[EventReply], *, now: datetime) -> No
         return
     before = Trouble.objects.filter(account=account, subject=subject).values_list("reason", flat=True).first()
     # The same words for as long as it lasts: who was told is not told again because another kind of event came.
-    told = set(before.split("; ") if before else ())
-    reason = "; ".join(sorted(told | {ANSWERS.format(name) for name in seen}))
+    told_before = set(before.split("; ") if before else ())
+    reason = "; ".join(sorted(told_before | {ANSWERS.format(name) for name in seen}))
     troubles.begin(account.pk, subject, reason, now=now, refused=True)
 
 
@@ -87,17 +87,17 @@ def _cards(account: Account, lead_id: int, contact_id: int) -> models.QuerySet[C
 def _of_messages(account: Account, now: datetime) -> set[str]:
     """Return the pipelines in which a bot said what none of ours did; what is too new waits for the next look."""
     heard = Account.objects.values_list("traits", flat=True).get(pk=account.pk).get(Trait.BOT_MESSAGES, [])
-    old = [one for one in heard if datetime.fromtimestamp(one[2], UTC) <= now - LOOKED_AT_AFTER]
+    old = [entry for entry in heard if datetime.fromtimestamp(entry[2], UTC) <= now - LOOKED_AT_AFTER]
     seen = {
         card.lead.pipeline.name
-        for lead_id, contact_id, at, said in old
+        for lead_id, contact_id, at, text in old
         for card in _cards(account, lead_id, contact_id).select_related("lead__pipeline")
-        if _reports(card.lead, now) and said not in _ours(card, datetime.fromtimestamp(at, UTC))
+        if _reports(card.lead, now) and text not in _ours(card, datetime.fromtimestamp(at, UTC))
     }
     if old:
         with transaction.atomic():
             row = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-            left = [one for one in row.traits.get(Trait.BOT_MESSAGES, []) if one not in old]
+            left = [entry for entry in row.traits.get(Trait.BOT_MESSAGES, []) if entry not in old]
             row.traits = account.traits = {**row.traits, Trait.BOT_MESSAGES: left}
             row.save(update_fields=["traits"])
     return seen
@@ -105,17 +105,17 @@ def _of_messages(account: Account, now: datetime) -> set[str]:
 
 def _reports(lead: Lead, now: datetime) -> bool:
     """Say whether the agent of this lead's pipeline tells what it says."""
-    said = Message.objects.filter(lead__pipeline_id=lead.pipeline_id, direction=Message.Direction.OUTBOUND)
-    return said.filter(at__gt=now - REPORTS_WITHIN).exists()
+    messages = Message.objects.filter(lead__pipeline_id=lead.pipeline_id, direction=Message.Direction.OUTBOUND)
+    return messages.filter(at__gt=now - REPORTS_WITHIN).exists()
 
 
 def _ours(card: Card, at: datetime) -> set[str]:
     """Return the digests of what our side said to a lead around a time: the agent, follow-ups, our Salesbot's field."""
     near = (at - AROUND, at + AROUND)
     messages = Message.objects.filter(lead_id=card.lead_id, at__range=near)
-    said = list(messages.filter(direction__in=OURS).values_list("text", flat=True))
+    texts = list(messages.filter(direction__in=OURS).values_list("text", flat=True))
     attempts = Attempt.objects.filter(enrollment__lead_id=card.lead_id, created_at__range=near)
-    said += attempts.values_list("text", flat=True)
+    texts += attempts.values_list("text", flat=True)
     fields = {**card.observed.get("fields", {}), **card.in_doubt.get("fields", {})}
-    said += [str(value) for value in fields.values()]
-    return {digest(text) for text in said}
+    texts += [str(value) for value in fields.values()]
+    return {digest(text) for text in texts}

@@ -55,7 +55,7 @@ class Numbers:
 
 def read(client: KommoClient, ids: Iterable[int | None], lane: Lane) -> dict[int, ContactReply]:
     """Return contacts by id. Raises KommoError."""
-    wanted = sorted({one for one in ids if one})
+    wanted = sorted({contact_id for contact_id in ids if contact_id})
     found: dict[int, ContactReply] = {}
     for start in range(0, len(wanted), CONTACTS_PER_READ):
         part = wanted[start : start + CONTACTS_PER_READ]
@@ -71,7 +71,7 @@ def ask(
 
     Raises KommoError for what may pass at the next try.
     """
-    wanted = {one for one in ids if one}
+    wanted = {contact_id for contact_id in ids if contact_id}
     if not wanted:
         return {}
     return refusals.aside(
@@ -89,8 +89,14 @@ def numbers_of(
     reply: LeadReply, contacts: Mapping[int, ContactReply], pipeline: Pipeline, catalogue: Catalogue | None
 ) -> Numbers:
     """Return the numbers on a lead, of those of its contacts that were read."""
-    in_order = sorted(reply.contact_ids, key=lambda one: one != reply.main_contact_id)
-    found = Numbers({one: phones_of(contacts[one].phones, pipeline) for one in in_order if one in contacts})
+    in_order = sorted(reply.contact_ids, key=lambda contact_id: contact_id != reply.main_contact_id)
+    found = Numbers(
+        {
+            contact_id: phones_of(contacts[contact_id].phones, pipeline)
+            for contact_id in in_order
+            if contact_id in contacts
+        }
+    )
     found.by_place[FIELD] = phones_of(_in_field(reply, pipeline, catalogue), pipeline)
     return found
 
@@ -110,7 +116,7 @@ def keep(card: Card, reply: LeadReply, theirs: Numbers, *, now: datetime) -> boo
     lead = card.lead
     known = {lead.phone_key} if lead.phone else set(theirs.keys[:1])
     proven = [
-        one for one, phones in theirs.by_place.items() if one != FIELD and known & {phone.key for phone in phones}
+        place for place, phones in theirs.by_place.items() if place != FIELD and known & {phone.key for phone in phones}
     ]
     if proven and not {card.kommo_contact_id, card.own_contact_id} & set(proven):
         # The main contact of today is somebody else.
@@ -119,7 +125,7 @@ def keep(card: Card, reply: LeadReply, theirs: Numbers, *, now: datetime) -> boo
     others = set(reply.contact_ids) - {card.own_contact_id or card.kommo_contact_id}
     card.other_contacts.exclude(kommo_contact_id__in=others).delete()
     CardContact.objects.bulk_create(
-        [CardContact(card=card, kommo_contact_id=one) for one in others], ignore_conflicts=True
+        [CardContact(card=card, kommo_contact_id=contact_id) for contact_id in others], ignore_conflicts=True
     )
     return _learn(card, theirs, now)
 
@@ -156,7 +162,7 @@ def meet(
         card.pk: _to_read(card, by_lead.get(card.kommo_lead_id or 0), changed, all_of_them=card.kommo_lead_id in late)
         for card in cards
     }
-    contacts = ask(account, client, (one for ids in wanted.values() for one in ids), lane, now=now)
+    contacts = ask(account, client, (contact_id for ids in wanted.values() for contact_id in ids), lane, now=now)
     if contacts is None:
         waiting = [card.kommo_lead_id for card in cards if wanted[card.pk] and card.kommo_lead_id]
         unreadable_leads.note(account, dict.fromkeys(waiting, NO_CONTACTS), now=now)
@@ -181,10 +187,12 @@ def owners_of_contacts(keys: Collection[str]) -> list[tuple[str, UUID]]:
     rows = Card.objects.filter(lead__erased_at=None).exclude(state__in=(Card.State.GONE, Card.State.CLOSED))
     main = rows.filter(Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids))
     beside = rows.filter(other_contacts__kommo_contact_id__in=ids)
-    told = ("lead_id", "lead__pipeline_id", "lead__last_inbound_at", "lead__created_at")
+    columns = ("lead_id", "lead__pipeline_id", "lead__last_inbound_at", "lead__created_at")
     found = [
-        (one, row) for *contacts, row in _last(main, "kommo_contact_id", "own_contact_id", *told) for one in contacts
-    ] + [(contact, row) for contact, row in _last(beside, "other_contacts__kommo_contact_id", *told)]
+        (contact_id, row)
+        for *contacts, row in _last(main, "kommo_contact_id", "own_contact_id", *columns)
+        for contact_id in contacts
+    ] + [(contact, row) for contact, row in _last(beside, "other_contacts__kommo_contact_id", *columns)]
     chosen: dict[tuple[int, int], tuple[Any, UUID]] = {}
     for contact, (lead_id, pipeline_id, spoken_at, made_at) in found:
         if contact in ids:
@@ -203,7 +211,11 @@ def _last(cards: QuerySet[Card], *columns: str) -> list[Any]:
 def introduce(pipeline: Pipeline, addresses: Sequence[Address], kommo_lead_id: int, *, now: datetime) -> None:
     """Let the person of a card nobody has an address for be found by these: somebody's own tables know the card."""
     card = _card_of(pipeline, kommo_lead_id)
-    if card and card.lead.phone_key is None and not address_owners.owners(pipeline, [one.key for one in addresses]):
+    if (
+        card
+        and card.lead.phone_key is None
+        and not address_owners.owners(pipeline, [address.key for address in addresses])
+    ):
         address_owners.introduce(card.lead, addresses, now=now)
 
 
@@ -252,31 +264,39 @@ def _card_of(pipeline: Pipeline, kommo_lead_id: int) -> Card | None:
 def _contacts_of(card: Card) -> set[int]:
     """Return the contacts whose numbers were read: the person's own, and those kept beside it."""
     own = card.own_contact_id or card.kommo_contact_id
-    return {one for one in (own, *(one.kommo_contact_id for one in card.other_contacts.all())) if one}
+    return {
+        contact_id
+        for contact_id in (own, *(contact.kommo_contact_id for contact in card.other_contacts.all()))
+        if contact_id
+    }
 
 
-def as_known(account: Account, told: Mapping[int, Sequence[str] | None]) -> set[int]:
+def as_known(account: Account, numbers_told: Mapping[int, Sequence[str] | None]) -> set[int]:
     """Return the contacts whose numbers, as somebody told them, are those we know: they need not be read.
 
     The echo of a contact we made ourselves is one.
     """
-    about = Q(kommo_contact_id__in=told) | Q(own_contact_id__in=told) | Q(other_contacts__kommo_contact_id__in=told)
+    about = (
+        Q(kommo_contact_id__in=numbers_told)
+        | Q(own_contact_id__in=numbers_told)
+        | Q(other_contacts__kommo_contact_id__in=numbers_told)
+    )
     rows = Card.objects.filter(about, account=account).select_related("lead__pipeline").distinct()
-    cards = list(rows.prefetch_related("other_contacts", "lead__further_addresses")) if told else []
+    cards = list(rows.prefetch_related("other_contacts", "lead__further_addresses")) if numbers_told else []
     unknown: set[int] = set()
     for card in cards:
-        for contact_id in _contacts_of(card) & told.keys():
-            if not _holds(card, contact_id, told[contact_id]):
+        for contact_id in _contacts_of(card) & numbers_told.keys():
+            if not _holds(card, contact_id, numbers_told[contact_id]):
                 unknown.add(contact_id)
-    return told.keys() - unknown
+    return numbers_told.keys() - unknown
 
 
-def _holds(card: Card, contact_id: int, told: Sequence[str] | None) -> bool:
-    if told is None:
+def _holds(card: Card, contact_id: int, numbers_told: Sequence[str] | None) -> bool:
+    if numbers_told is None:
         return False
-    keys = {phone.key for phone in phones_of(told, card.lead.pipeline)}
+    keys = {phone.key for phone in phones_of(numbers_told, card.lead.pipeline)}
     further = list(card.lead.further_addresses.all())
-    stood = {one.key for one in further if one.seen_in == str(contact_id)}
+    stood = {address.key for address in further if address.seen_in == str(contact_id)}
     if contact_id in (card.kommo_contact_id, card.own_contact_id) and card.lead.phone_key in keys:
         return stood <= keys and keys == stood | {card.lead.phone_key}
     return stood == keys - {card.lead.phone_key} and bool(card.lead.phone)
@@ -287,7 +307,7 @@ def _to_read(card: Card, reply: LeadReply | None, changed: set[int], *, all_of_t
     here = set(reply.contact_ids) if reply else set(known)
     # A card that lost a contact needs no reading; one without a number asks for all it may have one in.
     new = here if card.lead.phone is None or all_of_them else here - known
-    return {one for one in new | (here & changed) if one}
+    return {contact_id for contact_id in new | (here & changed) if contact_id}
 
 
 def _meet(
@@ -301,11 +321,22 @@ def _meet(
     pipeline = card.lead.pipeline
     if reply is not None:
         known = _contacts_of(card)
-        theirs = numbers_of(reply, {one: contacts[one] for one in wanted if one in contacts}, pipeline, catalogue)
+        theirs = numbers_of(
+            reply,
+            {contact_id: contacts[contact_id] for contact_id in wanted if contact_id in contacts},
+            pipeline,
+            catalogue,
+        )
         if theirs.all or set(reply.contact_ids) != known:
             return keep(card, reply, theirs, now=now)
         return False
-    theirs = Numbers({one: phones_of(contacts[one].phones, pipeline) for one in wanted if one in contacts})
+    theirs = Numbers(
+        {
+            contact_id: phones_of(contacts[contact_id].phones, pipeline)
+            for contact_id in wanted
+            if contact_id in contacts
+        }
+    )
     return _learn(card, theirs, now)
 
 
@@ -322,8 +353,8 @@ def _learn(card: Card, theirs: Numbers, now: datetime) -> bool:
         welcome = [phone for phone in phones if phone.key not in unwelcome]
         changed |= address_owners.learn(lead, welcome, seen_in=str(place), now=now, corrects=corrects)
     if changed:
-        said = "its numbers changed in Kommo" if before else "its contact in Kommo has a phone now"
-        reason = f"{said}: {(lead.phone or '')[:6]}…"
+        explanation = "its numbers changed in Kommo" if before else "its contact in Kommo has a phone now"
+        reason = f"{explanation}: {(lead.phone or '')[:6]}…"
         lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.STAFF, reason=reason)
     return changed
 
@@ -332,7 +363,7 @@ def _in_field(reply: LeadReply, pipeline: Pipeline, catalogue: Catalogue | None)
     field_id = phone_field_id(pipeline, catalogue)
     if field_id is None:
         return []
-    values = [one.values for one in reply.custom_fields if one.field_id == field_id]
+    values = [custom_field.values for custom_field in reply.custom_fields if custom_field.field_id == field_id]
     return [str(value.get("value") or "") for found in values for value in found]
 
 
@@ -341,4 +372,6 @@ def phone_field_id(pipeline: Pipeline, catalogue: Catalogue | None) -> int | Non
     wanted = name_key(pipeline.phone_field)
     if not wanted or catalogue is None:
         return None
-    return next((int(one["id"]) for one in catalogue.lead_fields if name_key(one["name"]) == wanted), None)
+    return next(
+        (int(lead_field["id"]) for lead_field in catalogue.lead_fields if name_key(lead_field["name"]) == wanted), None
+    )

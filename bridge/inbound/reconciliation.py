@@ -180,12 +180,12 @@ class Comparison:
         account = self.account
         found: dict[str, Any] = {"comparing_at": at}
         if account.compared_at is None:
-            told = account.first_comparison
+            comparison = account.first_comparison
             account.first_comparison = {
-                "read": told.get("read", 0) + read,
-                "taken_in": told.get("taken_in", 0) + taken_in,
+                "read": comparison.get("read", 0) + read,
+                "taken_in": comparison.get("taken_in", 0) + taken_in,
                 # Once each: the edge of a page is read again with the next.
-                "seconds": list(dict.fromkeys([*told.get("seconds", ()), *self._seconds]))[:SECONDS_KEPT],
+                "seconds": list(dict.fromkeys([*comparison.get("seconds", ()), *self._seconds]))[:SECONDS_KEPT],
             }
             self._seconds.clear()
             found["first_comparison"] = account.first_comparison
@@ -246,7 +246,7 @@ class Comparison:
         its_second = [reply.id for reply in replies if reply.unreadable or reply.created_at == oldest_here]
         return {**at, "page": 1, "oldest": oldest_here, "edge": its_second}
 
-    def one(self, card: Card) -> Report:
+    def of_card(self, card: Card) -> Report:
         """Compare one card with its lead. Raises KommoError."""
         if card.kommo_lead_id:
             self._compare_ids([card.kommo_lead_id])
@@ -268,7 +268,9 @@ class Comparison:
             found = self._compare_ids(ids)
             shown = Card.objects.filter(account=self.account, kommo_lead_id__in=ids)
             # Deleted, or hidden from us, there is nothing to read; and what a card shows is told with the card.
-            told_elsewhere = {one for one in shown.values_list("kommo_lead_id", flat=True) if one}
+            told_elsewhere = {
+                kommo_lead_id for kommo_lead_id in shown.values_list("kommo_lead_id", flat=True) if kommo_lead_id
+            }
             # What was noted again just now waits on.
             told_elsewhere &= set(unreadable_leads.due(self.account, now=timezone.now(), most=PAGE))
             unreadable_leads.over(self.account, set(ids) - found | told_elsewhere)
@@ -280,7 +282,7 @@ class Comparison:
         self._compare(there, asked_at)
         gone = Card.objects.filter(pk__in=settled.gone).values_list("lead_id", flat=True)
         self.report.gone += map(str, gone)
-        self.report.missing = [one for one in self.report.missing if one not in self.report.gone]
+        self.report.missing = [missing for missing in self.report.missing if missing not in self.report.gone]
         return self.report
 
     def _look_for_deleted(self, until: datetime | None) -> None:
@@ -403,7 +405,7 @@ class Comparison:
 def compare_card(card: Card) -> Report:
     """Compare one card with Kommo now, because somebody asks; what people did is adopted. Raises KommoError."""
     account, client = open_account(card.account_id)
-    return Comparison(account, client, catalogues.stored(account), "by hand", lane=Lane.LIVE).one(card)
+    return Comparison(account, client, catalogues.stored(account), "by hand", lane=Lane.LIVE).of_card(card)
 
 
 def _changed_at(reply: LeadReply) -> datetime:

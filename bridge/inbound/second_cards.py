@@ -28,8 +28,8 @@ def takes_its_place(card: Card, lead: Lead, reply: LeadReply, catalogue: Catalog
 
     Called with lead and card locked, in a transaction. The other stays in Kommo as it is, and its numbers the person's.
     """
-    held = card.observed
-    stands = _precedence(lead.pipeline, held.get("pipeline_id"), held.get("status_id"))
+    observed = card.observed
+    stands = _precedence(lead.pipeline, observed.get("pipeline_id"), observed.get("status_id"))
     if _precedence(lead.pipeline, reply.pipeline_id, reply.status_id) <= stands or not _is_only_its_card(card, lead):
         return False
     # What was found on the other card is no word of this person's about this deal.

@@ -58,9 +58,9 @@ def _bound_stages(strangers: QuerySet[Lead]) -> QuerySet[Stage]:
 @transaction.atomic
 def _enter(lead_id: UUID, stage: Stage, now: datetime) -> bool:
     lead = Lead.objects.select_for_update(no_key=True).get(pk=lead_id)
-    held = Card.objects.values_list("observed", flat=True).get(lead=lead)
+    observed = Card.objects.values_list("observed", flat=True).get(lead=lead)
     # A webhook may have come in between.
-    if lead.erased_at or (held.get("pipeline_id"), held.get("status_id")) != (
+    if lead.erased_at or (observed.get("pipeline_id"), observed.get("status_id")) != (
         stage.pipeline.kommo_pipeline_id,
         stage.kommo_status_id,
     ):

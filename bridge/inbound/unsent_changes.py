@@ -61,17 +61,17 @@ def _repair(card: Card, owed: Plan, found_by: str, now: datetime) -> None:
 
 def _subjects(card: Card, effect: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     """Return (subject, ours, theirs) for everything a write would change."""
-    held = card.observed
+    observed = card.observed
     parts = [
-        (f"field:{key}", value, held.get("fields", {}).get(key)) for key, value in effect.get("fields", {}).items()
+        (f"field:{key}", value, observed.get("fields", {}).get(key)) for key, value in effect.get("fields", {}).items()
     ]
     if "name" in effect:
-        parts.append(("name", effect["name"], held.get("name")))
+        parts.append(("name", effect["name"], observed.get("name")))
     if "status_id" in effect:
-        place = [held.get("pipeline_id"), held.get("status_id")]
+        place = [observed.get("pipeline_id"), observed.get("status_id")]
         parts.append(("stage", [effect["pipeline_id"], effect["status_id"]], place))
     if "tags_to_add" in effect or "tags_to_delete" in effect:
-        tags = set(held.get("tags", ()))
+        tags = set(observed.get("tags", ()))
         wanted = (tags | set(effect.get("tags_to_add", ()))) - set(effect.get("tags_to_delete", ()))
         parts.append(("tags", sorted(wanted), sorted(tags)))
     return parts

@@ -36,42 +36,44 @@ class NotYetError(Exception):
 
 
 def take(
-    told: Booking, intake: Intake, *, received_at: datetime, now: datetime
+    booking: Booking, intake: Intake, *, received_at: datetime, now: datetime
 ) -> tuple[IntakeItem.Result, str, Lead | None]:
     """Act on news of a booking; return what became of it, and whose it is. Raises NotYetError."""
     pipeline = person_of_call.pipeline_of(intake)
     if pipeline is None:
         return Result.NOT_FOUND, NO_PIPELINE, None
-    lead = find(told, pipeline)
+    lead = find(booking, pipeline)
     is_new = now < received_at + MAY_STILL_COME
-    if lead is None and told.status not in BOOKED:
+    if lead is None and booking.status not in BOOKED:
         if is_new:
             raise NotYetError("the booking it is about is not known yet")
         return Result.NOT_FOUND, NOBODY, None
-    known = Meeting.objects.filter(lead=lead, meeting_id=told.id).first() if lead else None
-    if told.is_moved_away:
+    known = Meeting.objects.filter(lead=lead, meeting_id=booking.id).first() if lead else None
+    if booking.is_moved_away:
         if known is not None and not known.is_booked:
             return Result.KNOWN, "", lead
         if is_new:
             raise NotYetError("where it was moved to is not known yet")
-    if told.is_taken_back and (known is None or known.status != Lead.MeetingStatus.NO_SHOW):
+    if booking.is_taken_back and (known is None or known.status != Lead.MeetingStatus.NO_SHOW):
         return Result.KNOWN, "", lead
-    status = told.status
-    if told.is_taken_back and known is not None:
+    status = booking.status
+    if booking.is_taken_back and known is not None:
         # They came, unless it is yet to be.
         is_over = known.starts_at is not None and known.starts_at <= now
         status = "completed" if is_over else "scheduled"
-    at = min(told.at or received_at, now)
-    meeting = Told(status=status, id=told.id, starts_at=told.starts_at, link=told.link, replaces=told.replaces)
+    at = min(booking.at or received_at, now)
+    meeting = Told(
+        status=status, id=booking.id, starts_at=booking.starts_at, link=booking.link, replaces=booking.replaces
+    )
     interaction = person_of_call.speak_of(
         lead,
-        told,
+        booking,
         pipeline,
         occurred_at=at,
         context={"meeting": meeting},
         hints={
             key: value
-            for key, value in (("name", told.name), ("email", next(iter(told.emails), "")))
+            for key, value in (("name", booking.name), ("email", next(iter(booking.emails), "")))
             if value and status in BOOKED
         },
         actor=Lead.Actor.LEAD,
@@ -93,13 +95,13 @@ def _record(interaction: Interaction, pipeline: Pipeline, now: datetime) -> tupl
     return Result.TAKEN if changed else Result.KNOWN, reason, recorded.lead
 
 
-def find(told: Booking, pipeline: Pipeline) -> Lead | None:
+def find(booking: Booking, pipeline: Pipeline) -> Lead | None:
     """Return whose booking it is; of several leads with the address, one of the pipeline's, the newest spoken to."""
     return (
-        _marked(told.mark)
-        or _with_booking(told)
-        or _by_phone(told.phones, pipeline)
-        or _by_email(told.emails, pipeline)
+        _marked(booking.mark)
+        or _with_booking(booking)
+        or _by_phone(booking.phones, pipeline)
+        or _by_email(booking.emails, pipeline)
     )
 
 
@@ -112,14 +114,16 @@ def _marked(mark: str) -> Lead | None:
     return _living().filter(Q(pk=pk) | Q(joined__former_id=pk)).first()
 
 
-def _with_booking(told: Booking) -> Lead | None:
-    ids = [one for one in (told.id, told.replaces) if one]
+def _with_booking(booking: Booking) -> Lead | None:
+    ids = [booking_id for booking_id in (booking.id, booking.replaces) if booking_id]
     found = list(_living().filter(meetings__meeting_id__in=ids).distinct()[:2])
     return found[0] if len(found) == 1 else None
 
 
 def _by_phone(phones: Iterable[str], pipeline: Pipeline) -> Lead | None:
-    keys = [one.key for one in person_of_call.addresses_of((Address("phone", one) for one in phones), pipeline)]
+    keys = [
+        address.key for address in person_of_call.addresses_of((Address("phone", phone) for phone in phones), pipeline)
+    ]
     return _nearest(_living().filter(address_owners.of_any(keys)), pipeline) if keys else None
 
 

@@ -61,7 +61,7 @@ def read(body: Any) -> list[Told]:
         "rescheduled",
     ):
         return [Ignored(event, "asked for, and not booked yet")]
-    attendees = [mapping(one) for one in items(payload.get("attendees"))]
+    attendees = [mapping(attendee) for attendee in items(payload.get("attendees"))]
     first = attendees[0] if attendees else {}
     return [
         Booking(
@@ -75,13 +75,14 @@ def read(body: Any) -> list[Told]:
             starts_at=moment(payload.get("startTime")),
             link=_link(payload),
             replaces=text(payload.get("rescheduleUid"), LONGEST_ID) if status == "rescheduled" else "",
-            is_taken_back=event == "BOOKING_NO_SHOW_UPDATED" and not any(yes(one.get("noShow")) for one in attendees),
+            is_taken_back=event == "BOOKING_NO_SHOW_UPDATED"
+            and not any(yes(attendee.get("noShow")) for attendee in attendees),
         )
     ]
 
 
 def _phones(payload: Mapping[str, Any], first: Mapping[str, Any]) -> tuple[str, ...]:
-    told = (
+    candidates = (
         at(payload, "responses", "attendeePhoneNumber", "value"),
         first.get("phoneNumber"),
         payload.get("smsReminderNumber"),
@@ -89,15 +90,15 @@ def _phones(payload: Mapping[str, Any], first: Mapping[str, Any]) -> tuple[str, 
     )
     email = text(first.get("email"), 254)
     by_email = f"+{email.removesuffix(NO_EMAIL)}" if email.endswith(NO_EMAIL) else ""
-    return tuple(dict.fromkeys(filter(None, (*(line(one, 40) for one in told), by_email))))
+    return tuple(dict.fromkeys(filter(None, (*(line(candidate, 40) for candidate in candidates), by_email))))
 
 
 def _emails(payload: Mapping[str, Any], first: Mapping[str, Any]) -> tuple[str, ...]:
-    told = (first.get("email"), at(payload, "responses", "email", "value"))
-    found = (text(one, 254).strip().lower() for one in told)
-    return tuple(dict.fromkeys(one for one in found if "@" in one and not one.endswith(NO_EMAIL)))
+    candidates = (first.get("email"), at(payload, "responses", "email", "value"))
+    found = (text(candidate, 254).strip().lower() for candidate in candidates)
+    return tuple(dict.fromkeys(email for email in found if "@" in email and not email.endswith(NO_EMAIL)))
 
 
 def _link(payload: Mapping[str, Any]) -> str:
-    told = (at(payload, "metadata", "videoCallUrl"), at(payload, "videoCallData", "url"), payload.get("location"))
-    return next(filter(None, map(web_address, told)), "")
+    candidates = (at(payload, "metadata", "videoCallUrl"), at(payload, "videoCallData", "url"), payload.get("location"))
+    return next(filter(None, map(web_address, candidates)), "")

@@ -64,7 +64,7 @@ def read(body: Any) -> list[Told]:
             at=moment(at(body, "created_at")),
             mark=text(at(invitee, "tracking", "utm_content"), 100).strip(),
             phones=_phones(invitee),
-            emails=tuple(one for one in [text(invitee.get("email"), 254).strip().lower()] if "@" in one),
+            emails=tuple(email for email in [text(invitee.get("email"), 254).strip().lower()] if "@" in email),
             name=line(invitee.get("name")),
             starts_at=moment(at(invitee, "scheduled_event", "start_time")),
             link=_link(mapping(invitee.get("scheduled_event"))),
@@ -76,13 +76,13 @@ def read(body: Any) -> list[Told]:
 
 
 def _phones(invitee: Mapping[str, Any]) -> tuple[str, ...]:
-    told = [line(invitee.get("text_reminder_number"), 40)]
+    numbers = [line(invitee.get("text_reminder_number"), 40)]
     # What was answered to a question; a number among other words is nobody's for sure.
-    answers = (line(at(one, "answer"), 40) for one in items(invitee.get("questions_and_answers")))
-    told += [one for one in answers if LOOKS_LIKE_A_PHONE.fullmatch(one)]
-    return tuple(dict.fromkeys(filter(None, told)))
+    answers = (line(at(answer, "answer"), 40) for answer in items(invitee.get("questions_and_answers")))
+    numbers += [answer for answer in answers if LOOKS_LIKE_A_PHONE.fullmatch(answer)]
+    return tuple(dict.fromkeys(filter(None, numbers)))
 
 
 def _link(event: Mapping[str, Any]) -> str:
-    told = (at(event, "location", "join_url"), at(event, "location", "location"))
-    return next(filter(None, map(web_address, told)), "")
+    candidates = (at(event, "location", "join_url"), at(event, "location", "location"))
+    return next(filter(None, map(web_address, candidates)), "")

@@ -108,19 +108,19 @@ def _message(body: Mapping[str, Any]) -> Told:
     if isinstance(addresses, str):
         return Ignored(what, addresses)
     is_anybody = text(at(body, "conversation", "channel"), 60) == ANYBODYS
-    proven = tuple(one for one in addresses if one.kind == "external") if is_anybody else ()
+    proven = tuple(address for address in addresses if address.kind == "external") if is_anybody else ()
     email = text(contact.get("email"), 254).strip().lower()
     words, (file_kind, files) = text(body.get("content")), _files(body)
     if not words.strip() and not files:
         return Ignored(what, "nothing in it that could be read")
     # The messenger's id, where there is one, and Chatwoot's own.
     names = [text(body.get("source_id"), LONGEST_ID).strip(), text(body.get("id"), LONGEST_ID)]
-    names = [one for one in names if one]
+    names = [part for part in names if part]
     name = line(contact.get("name"))
     return Message(
         direction=direction,
         addresses=proven or addresses,
-        claimed=tuple(one for one in addresses if one not in proven) if proven else (),
+        claimed=tuple(address for address in addresses if address not in proven) if proven else (),
         id=names[0] if names else "",
         other_id=names[1] if len(names) > 1 else "",
         at=moment(body.get("created_at")),
@@ -141,11 +141,11 @@ def _addresses(contact: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[Add
         found.append(Address("phone", phone))
     identifier = text(contact.get("identifier"), 200).strip()
     source = text(at(body, "conversation", "contact_inbox", "source_id"), 200).strip()
-    for one in (identifier, source):
-        if reason := whatsapp_bodies.why_no_chat(one):
+    for given in (identifier, source):
+        if reason := whatsapp_bodies.why_no_chat(given):
             return reason
         # Evolution and others put WhatsApp's ids there.
-        found += whatsapp_bodies.who(one)
+        found += whatsapp_bodies.who(given)
     channel = text(at(body, "conversation", "channel"), 60)
     kind = CHANNELS.get(channel, "")
     plain = source.removeprefix(WHATSAPP_PREFIX)
@@ -171,19 +171,19 @@ def _addresses(contact: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[Add
 
 def _files(body: Mapping[str, Any]) -> tuple[str, tuple[Attachment, ...]]:
     files = []
-    for one in map(mapping, items(body.get("attachments"))):
-        kind = KINDS.get(text(one.get("file_type"), 20).lower(), "other")
-        place = text(one.get("data_url") or one.get("external_url"), LONGEST_REFERENCE)
-        name = line(one.get("fallback_title")) or line(place.rpartition("/")[2].partition("?")[0])
-        files.append(Attachment(kind, line(one.get("content_type"), 100), name, place))
+    for attachment in map(mapping, items(body.get("attachments"))):
+        kind = KINDS.get(text(attachment.get("file_type"), 20).lower(), "other")
+        place = text(attachment.get("data_url") or attachment.get("external_url"), LONGEST_REFERENCE)
+        name = line(attachment.get("fallback_title")) or line(place.rpartition("/")[2].partition("?")[0])
+        files.append(Attachment(kind, line(attachment.get("content_type"), 100), name, place))
     return (files[0].kind if files else "text"), tuple(files)
 
 
 def _status(body: Mapping[str, Any]) -> Told:
-    told = text(body.get("status"), 20).lower()
+    reported = text(body.get("status"), 20).lower()
     ids = tuple(filter(None, (text(body.get(key), LONGEST_ID).strip() for key in ("source_id", "id"))))
     kind = text(body.get("message_type"), 20)
-    if TYPES.get(kind, kind) != "outgoing" or yes(body.get("private")) or told not in STATUSES or not ids:
-        return Ignored("message_updated", f"status {told or '?'}")
-    state, is_read = STATUSES[told]
+    if TYPES.get(kind, kind) != "outgoing" or yes(body.get("private")) or reported not in STATUSES or not ids:
+        return Ignored("message_updated", f"status {reported or '?'}")
+    state, is_read = STATUSES[reported]
     return Status(ids, state, None, is_read, line(at(body, "content_attributes", "external_error"), 400))

@@ -38,14 +38,14 @@ def forget(
     ends = {key[-4:].casefold() for key in keys}
     if marks or ends:
         # What is unread is let go of when it is read, by the same rule as everything that is told of them later.
-        told = IntakeItem.objects.filter(call=OuterRef("pk"))
+        call_items = IntakeItem.objects.filter(call=OuterRef("pk"))
         # What is about others alone is theirs; beside it may stand a receipt of this person's.
-        of_others = Exists(told) & ~Exists(told.filter(lead=None))
+        of_others = Exists(call_items) & ~Exists(call_items.filter(lead=None))
         others = IntakeCall.objects.exclude(state=IntakeCall.State.RECEIVED).exclude(of_others).exclude(body=b"")
         for pk, body in others.values_list("pk", "body").iterator(AT_ONCE):
-            said = bytes(body).decode(errors="replace").casefold()
-            if any(mark in said for mark in marks) or (
-                any(end in said for end in ends) and not keys_in(said, region).isdisjoint(keys)
+            text = bytes(body).decode(errors="replace").casefold()
+            if any(mark in text for mark in marks) or (
+                any(end in text for end in ends) and not keys_in(text, region).isdisjoint(keys)
             ):
                 theirs.append(pk)
     # Why nothing came of it may name their booking.
@@ -55,9 +55,9 @@ def forget(
 
 def naming_erased(bodies: Mapping[int, tuple[bytes, str]]) -> set[int]:
     """Return which of these bodies, each with its region, name somebody who was erased and is not back. Two queries."""
-    told = {pk: keys_in(bytes(body).decode(errors="replace"), region) for pk, (body, region) in bodies.items()}
-    unwelcome = erasure.unwelcome(set().union(*told.values()))
-    return {pk for pk, keys in told.items() if not unwelcome.isdisjoint(keys)}
+    keys_by_call = {pk: keys_in(bytes(body).decode(errors="replace"), region) for pk, (body, region) in bodies.items()}
+    unwelcome = erasure.unwelcome(set().union(*keys_by_call.values()))
+    return {pk for pk, keys in keys_by_call.items() if not unwelcome.isdisjoint(keys)}
 
 
 def keys_in(text: str, region: str) -> set[str]:

@@ -49,8 +49,8 @@ def read(body: Any) -> list[Told]:
     data = at(body, "data")
     if event in ("messages.upsert", "send.message"):
         rows = items(at(data, "messages")) or items(data)
-        told = [_message(event, mapping(row), ours=_own(body)) for row in rows]
-        return told or [Ignored(event, "nothing in it")]
+        news = [_message(event, mapping(row), ours=_own(body)) for row in rows]
+        return news or [Ignored(event, "nothing in it")]
     if event == "messages.update":
         return list(_statuses(items(data))) or [Ignored(event, "nothing in it")]
     return [Ignored(event or "?", "no news of a conversation")]
@@ -94,12 +94,12 @@ def _message(event: str, data: Mapping[str, Any], *, ours: Iterable[Any]) -> Tol
 
 def _statuses(rows: Iterable[Any]) -> Iterable[Told]:
     for row in map(mapping, rows):
-        told = text(row.get("status"), 40).upper() or text(at(row, "update", "status"), 40).upper()
-        state = STATUSES.get(told)
+        reported = text(row.get("status"), 40).upper() or text(at(row, "update", "status"), 40).upper()
+        state = STATUSES.get(reported)
         message_id = text(row.get("keyId") or at(row, "key", "id"), LONGEST_ID)
         from_us = yes(row.get("fromMe")) or yes(at(row, "key", "fromMe"))
         if state is None or not message_id or not from_us:
-            yield Ignored("messages.update", f"status {told or '?'}")
+            yield Ignored("messages.update", f"status {reported or '?'}")
         else:
             outcome, is_read = state
             reason = "WhatsApp could not deliver it" if outcome == "not_delivered" else ""

@@ -51,7 +51,7 @@ class Heard:
     """One thing a call told, and what became of it."""
 
     call: IntakeCall
-    told: Told
+    news: Told
     place: int
     lead: Lead | None = None
     result: str = ""
@@ -98,12 +98,12 @@ def _process_safely(calls: Sequence[IntakeCall]) -> None:
             for call in calls:
                 _process_safely([call])
             return
-        told = f"{type(error).__name__}: {error}"
+        failure = f"{type(error).__name__}: {error}"
         log.warning("intake_call_failed", call=calls[0].pk, error=type(error).__name__)
         with suppress(DatabaseError):
             # It stays, with the attempt that was counted, and is tried again.
             due_at = timezone.now() + FAILED_WAITS
-            IntakeCall.objects.filter(pk=calls[0].pk).update(error=told.replace("\0", "")[:1000], due_at=due_at)
+            IntakeCall.objects.filter(pk=calls[0].pk).update(error=failure.replace("\0", "")[:1000], due_at=due_at)
 
 
 def process(calls: Sequence[IntakeCall]) -> None:
@@ -115,46 +115,46 @@ def process(calls: Sequence[IntakeCall]) -> None:
     _take_statuses(current)
     _take_bookings(current)
     for heard in current.heard:
-        if isinstance(heard.told, Ignored):
-            heard.becomes(Result.IGNORED, heard.told.reason)
+        if isinstance(heard.news, Ignored):
+            heard.becomes(Result.IGNORED, heard.news.reason)
     _settle(current)
 
 
 def _read(current: Round, call: IntakeCall) -> None:
     try:
-        told = source_kinds.read(call.intake.kind, orjson.loads(bytes(call.body)))
+        news = source_kinds.read(call.intake.kind, orjson.loads(bytes(call.body)))
     except orjson.JSONDecodeError:
         current.failed[call.pk] = "the body is no JSON"
     except UnreadableError as error:
         current.failed[call.pk] = str(error)
     else:
-        current.heard += (Heard(call, one, place) for place, one in enumerate(told))
+        current.heard += (Heard(call, piece, place) for place, piece in enumerate(news))
 
 
 # --- Messages
 
 
 def _take_messages(current: Round) -> None:
-    spoken = [one for one in current.heard if isinstance(one.told, Message)]
-    intakes = {one.call.intake_id: one.call.intake for one in spoken}
+    spoken = [heard for heard in current.heard if isinstance(heard.news, Message)]
+    intakes = {heard.call.intake_id: heard.call.intake for heard in spoken}
     by_intake = {pk: person_of_call.pipeline_of(intake) for pk, intake in intakes.items()}
-    for one in spoken:
-        one.pipeline = by_intake[one.call.intake_id]
-        assert isinstance(one.told, Message)
-        if one.pipeline is None:
-            one.becomes(Result.NOT_FOUND, NO_PIPELINE)
+    for heard in spoken:
+        heard.pipeline = by_intake[heard.call.intake_id]
+        assert isinstance(heard.news, Message)
+        if heard.pipeline is None:
+            heard.becomes(Result.NOT_FOUND, NO_PIPELINE)
         else:
-            one.addresses = person_of_call.addresses_of(one.told.addresses, one.pipeline)
-            if not one.addresses:
-                one.becomes(Result.NOT_FOUND, NO_ADDRESS)
+            heard.addresses = person_of_call.addresses_of(heard.news.addresses, heard.pipeline)
+            if not heard.addresses:
+                heard.becomes(Result.NOT_FOUND, NO_ADDRESS)
     _believe(spoken)
-    ready = sorted((one for one in spoken if one.addresses), key=lambda one: _written_at(one, current.now))
+    ready = sorted((heard for heard in spoken if heard.addresses), key=lambda heard: _written_at(heard, current.now))
     # Each round by itself: a call that tells a thousand things of one person would hold the database all the while, and
     # whoever dies in the middle of it finds the first ones known.
     for some in _rounds(ready):
         heartbeat.progress()
-        for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
-            _record([one for one in some if one.pipeline == pipeline], pipeline, current.now)
+        for pipeline in {heard.pipeline.pk: heard.pipeline for heard in some if heard.pipeline}.values():
+            _record([heard for heard in some if heard.pipeline == pipeline], pipeline, current.now)
 
 
 def _believe(spoken: Sequence[Heard]) -> None:
@@ -164,24 +164,24 @@ def _believe(spoken: Sequence[Heard]) -> None:
     their place. Two queries, none where nobody claims anything.
     """
     claiming = [
-        (one, person_of_call.addresses_of(one.told.claimed, one.pipeline))
-        for one in spoken
-        if isinstance(one.told, Message) and one.told.claimed and one.addresses and one.pipeline
+        (heard, person_of_call.addresses_of(heard.news.claimed, heard.pipeline))
+        for heard in spoken
+        if isinstance(heard.news, Message) and heard.news.claimed and heard.addresses and heard.pipeline
     ]
     if not claiming:
         return
     leads = address_owners.leads_with(
-        {address.key for one, claimed in claiming for address in (*one.addresses, *claimed)}
+        {address.key for heard, claimed in claiming for address in (*heard.addresses, *claimed)}
     )
     whose: dict[str, set[Any]] = {key: set(found) for key, found in leads.items()}
-    for one, claimed in claiming:
+    for heard, claimed in claiming:
         # Who is nobody's lead yet is known by what is proven of them, and so to the next message of this round.
-        own = {address.key for address in one.addresses}
+        own = {address.key for address in heard.addresses}
         own_leads = {pk for key in own for pk in leads.get(key, ())}
         free = [address for address in claimed if whose.get(address.key, set()) <= own | own_leads]
         for address in free:
             whose.setdefault(address.key, set()).update(own)
-        one.addresses = (*one.addresses, *free)
+        heard.addresses = (*heard.addresses, *free)
 
 
 def _rounds(left: list[Heard]) -> Iterator[list[Heard]]:
@@ -190,9 +190,9 @@ def _rounds(left: list[Heard]) -> Iterator[list[Heard]]:
         seen: set[tuple[int | None, str]] = set()
         now_on: list[Heard] = []
         later: list[Heard] = []
-        for one in left:
-            who = {(one.pipeline.pk if one.pipeline else None, address.key) for address in one.addresses}
-            (later if who & seen else now_on).append(one)
+        for heard in left:
+            who = {(heard.pipeline.pk if heard.pipeline else None, address.key) for address in heard.addresses}
+            (later if who & seen else now_on).append(heard)
             # Also of those put off: what comes after them must not pass them.
             seen |= who
         yield now_on
@@ -200,7 +200,7 @@ def _rounds(left: list[Heard]) -> Iterator[list[Heard]]:
 
 
 def _record(some: Sequence[Heard], pipeline: Pipeline, now: datetime) -> None:
-    interactions = [_interaction(one, now) for one in some]
+    interactions = [_interaction(heard, now) for heard in some]
     try:
         with transaction.atomic():
             recorded = record_all(interactions, pipeline=pipeline, now=now)
@@ -208,51 +208,51 @@ def _record(some: Sequence[Heard], pipeline: Pipeline, now: datetime) -> None:
         if len(some) == 1:
             some[0].becomes(Result.FORGOTTEN)
             return
-        for one in some:
-            _record([one], pipeline, now)
+        for heard in some:
+            _record([heard], pipeline, now)
         return
-    for one, result in zip(some, recorded, strict=True):
+    for heard, result in zip(some, recorded, strict=True):
         known = result.interaction.is_told_before
-        one.becomes(Result.KNOWN if known else Result.TAKEN, lead=result.lead)
+        heard.becomes(Result.KNOWN if known else Result.TAKEN, lead=result.lead)
 
 
-def _interaction(one: Heard, now: datetime) -> Interaction:
-    told, pipeline = one.told, one.pipeline
-    assert isinstance(told, Message) and pipeline is not None
-    at = _written_at(one, now)
-    hints = {"name": told.name, "email": told.email} if told.direction == "inbound" else {}
+def _interaction(heard: Heard, now: datetime) -> Interaction:
+    news, pipeline = heard.news, heard.pipeline
+    assert isinstance(news, Message) and pipeline is not None
+    at = _written_at(heard, now)
+    hints = {"name": news.name, "email": news.email} if news.direction == "inbound" else {}
     return Interaction(
         phone=None,
-        addresses=one.addresses,
+        addresses=heard.addresses,
         occurred_at=at,
         hints={key: value for key, value in hints.items() if value},
         message=Said(
-            direction=Direction(told.direction),
-            id=told.id or _own_name(one, at),
+            direction=Direction(news.direction),
+            id=news.id or _own_name(heard, at),
             sent_at=at,
-            text=told.text if told.text.strip() else shown(told.kind, pipeline.locale),
-            other_id=told.other_id,
-            author=told.author,
-            kind=told.kind,
-            attachments=tuple(file.as_json() for file in told.attachments),
+            text=news.text if news.text.strip() else shown(news.kind, pipeline.locale),
+            other_id=news.other_id,
+            author=news.author,
+            kind=news.kind,
+            attachments=tuple(file.as_json() for file in news.attachments),
         ),
-        via=one.call.intake.slug,
+        via=heard.call.intake.slug,
         # Several of one call keep their order.
-        heard_at=one.call.received_at + timedelta(microseconds=one.place),
+        heard_at=heard.call.received_at + timedelta(microseconds=heard.place),
     )
 
 
-def _written_at(one: Heard, now: datetime) -> datetime:
+def _written_at(heard: Heard, now: datetime) -> datetime:
     """Return when a message was written; where nobody says it, when it came. Nobody has written in the future."""
-    assert isinstance(one.told, Message)
-    return min(one.told.at or one.call.received_at, now)
+    assert isinstance(heard.news, Message)
+    return min(heard.news.at or heard.call.received_at, now)
 
 
-def _own_name(one: Heard, at: datetime) -> str:
+def _own_name(heard: Heard, at: datetime) -> str:
     """Return by what a message that has no id is known when its call is read again."""
-    told = one.told
-    assert isinstance(told, Message)
-    parts = (one.call.intake_id, at.isoformat(), told.direction, told.addresses, told.text, one.place)
+    news = heard.news
+    assert isinstance(news, Message)
+    parts = (heard.call.intake_id, at.isoformat(), news.direction, news.addresses, news.text, heard.place)
     return f"~{hashlib.sha256(repr(parts).encode()).hexdigest()[:40]}"
 
 
@@ -260,17 +260,17 @@ def _own_name(one: Heard, at: datetime) -> str:
 
 
 def _take_statuses(current: Round) -> None:
-    told = [(one, one.told) for one in current.heard if isinstance(one.told, Status)]
+    statuses = [(piece, piece.news) for piece in current.heard if isinstance(piece.news, Status)]
     news = [
-        message_parts.News(said.ids, said.state, said.at or heard.call.received_at, said.is_read, said.reason)
-        for heard, said in told
+        message_parts.News(status.ids, status.state, status.at or heard.call.received_at, status.is_read, status.reason)
+        for heard, status in statuses
     ]
-    for (heard, _), known in zip(told, same_message.note_news(news), strict=True):
+    for (heard, _), known in zip(statuses, same_message.note_news(news), strict=True):
         if known:
             heard.becomes(Result.TAKEN)
         elif heard.call.received_at > current.now - STATUS_WAITS:
             current.waiting[heard.call.pk] = "the message it is about is not known yet"
-        elif erasure.are_forgotten(heard.told.ids if isinstance(heard.told, Status) else ()):
+        elif erasure.are_forgotten(heard.news.ids if isinstance(heard.news, Status) else ()):
             heard.becomes(Result.FORGOTTEN)
         else:
             heard.becomes(Result.NOT_FOUND, "no message of ours has this id")
@@ -278,11 +278,11 @@ def _take_statuses(current: Round) -> None:
 
 def _take_bookings(current: Round) -> None:
     """Act on what became of meetings, in the order in which it came to be."""
-    booked = [(one, one.told) for one in current.heard if isinstance(one.told, Booking)]
-    for heard, told in sorted(booked, key=lambda pair: pair[1].at or pair[0].call.received_at):
+    booked = [(piece, piece.news) for piece in current.heard if isinstance(piece.news, Booking)]
+    for heard, booking in sorted(booked, key=lambda pair: pair[1].at or pair[0].call.received_at):
         try:
             result, reason, lead = bookings.take(
-                told, heard.call.intake, received_at=heard.call.received_at, now=current.now
+                booking, heard.call.intake, received_at=heard.call.received_at, now=current.now
             )
         except bookings.NotYetError as error:
             current.waiting[heard.call.pk] = str(error)
@@ -296,7 +296,7 @@ def _settle(current: Round) -> None:
     done: list[int] = []
     failed: list[int] = []
     inbox.wait(
-        [one for one in current.calls if one.pk in current.waiting],
+        [candidate for candidate in current.calls if candidate.pk in current.waiting],
         next(iter(current.waiting.values()), ""),
         until=now + STATUS_LOOKED_AT_EVERY,
     )
@@ -306,11 +306,11 @@ def _settle(current: Round) -> None:
         call.processed_at, call.error = now, current.failed.get(call.pk, "")
         call.state = IntakeCall.State.FAILED if call.pk in current.failed else IntakeCall.State.PROCESSED
         (failed if call.error else done).append(call.pk)
-    told = [one for one in current.heard if one.call.pk not in current.waiting]
-    forgotten = _let_go(current, told)
+    settled = [heard for heard in current.heard if heard.call.pk not in current.waiting]
+    forgotten = _let_go(current, settled)
     with transaction.atomic():
         IntakeItem.objects.filter(call__in=[*done, *failed]).delete()
-        IntakeItem.objects.bulk_create(map(_item, told), batch_size=500)
+        IntakeItem.objects.bulk_create(map(_item, settled), batch_size=500)
         IntakeCall.objects.filter(pk__in=done).update(
             state=IntakeCall.State.PROCESSED, error="", processed_at=now, attempts=0
         )
@@ -322,18 +322,18 @@ def _settle(current: Round) -> None:
         if forgotten:
             IntakeCall.objects.filter(pk__in=forgotten).update(body=b"")
         _note_heard(current.calls)
-    for result, number in Counter(one.result for one in told).items():
+    for result, number in Counter(heard.result for heard in settled).items():
         metrics.count("bridge_intakes", result, by=number)
 
 
-def _let_go(current: Round, told: Sequence[Heard]) -> set[int]:
+def _let_go(current: Round, settled: Sequence[Heard]) -> set[int]:
     """Return the calls of which nothing is kept, because they are about a person who was erased.
 
     What is about no lead is looked through for their addresses: a receipt, or a booking undone, has the number in it.
     """
-    unknown = [one for one in told if not _is_known(one)]
+    unknown = [heard for heard in settled if not _is_known(heard)]
     # One call may tell of many: a receipt of somebody's stands beside a message of somebody else's.
-    known = {one.call.pk for one in told} - {one.call.pk for one in unknown}
+    known = {heard.call.pk for heard in settled} - {heard.call.pk for heard in unknown}
     others = [call for call in current.calls if call.pk not in known and call.pk not in current.waiting]
     regions = {call.intake_id: call.intake for call in others}
     found = {pk: person_of_call.pipeline_of(intake) for pk, intake in regions.items()}
@@ -342,20 +342,20 @@ def _let_go(current: Round, told: Sequence[Heard]) -> set[int]:
         for call in others
     }
     named = erased_from_calls.naming_erased(bodies)
-    for one in unknown:
-        if one.call.pk in named:
-            one.becomes(Result.FORGOTTEN)
-    return named | {one.call.pk for one in told if one.result == Result.FORGOTTEN}
+    for heard in unknown:
+        if heard.call.pk in named:
+            heard.becomes(Result.FORGOTTEN)
+    return named | {heard.call.pk for heard in settled if heard.result == Result.FORGOTTEN}
 
 
-def _is_known(one: Heard) -> bool:
+def _is_known(heard: Heard) -> bool:
     """Say whether it is about somebody of ours, of whom we keep what is told."""
-    return bool(one.lead) or (isinstance(one.told, Status) and one.result == Result.TAKEN)
+    return bool(heard.lead) or (isinstance(heard.news, Status) and heard.result == Result.TAKEN)
 
 
 def _item(heard: Heard) -> IntakeItem:
-    told = heard.told
-    what = told.what if isinstance(told, Ignored) else type(told).__name__.lower()
+    news = heard.news
+    what = news.what if isinstance(news, Ignored) else type(news).__name__.lower()
     lead_id = heard.lead.pk if heard.lead else None
     return IntakeItem(
         call_id=heard.call.pk, what=what[:60], lead_id=lead_id, result=heard.result, reason=heard.reason[:300]

@@ -27,11 +27,11 @@ def is_token_of(token: str, key: str, now: datetime) -> bool:
     wanted = hmac.digest(key.encode(), f"{head}.{claims}".encode(), "sha256")
     if not hmac.compare_digest(_bytes(signature), wanted):
         return False
-    header, said = _object(head), _object(claims)
-    if header is None or said is None or header.get("alg") != "HS256":
+    header, payload = _object(head), _object(claims)
+    if header is None or payload is None or header.get("alg") != "HS256":
         return False
     seconds = now.timestamp()
-    begins, ends = said.get("nbf", said.get("iat", 0)), said.get("exp")
+    begins, ends = payload.get("nbf", payload.get("iat", 0)), payload.get("exp")
     return (
         _is_number(begins)
         and begins <= seconds + LEEWAY_SECONDS

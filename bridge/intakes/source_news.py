@@ -157,9 +157,9 @@ def yes(value: Any) -> bool:
 
 def web_address(value: Any) -> str:
     """Return an address that a browser opens, as short as a column takes it; empty for everything else."""
-    said = text(value, 2000).strip()
-    is_one = said.startswith(("https://", "http://")) and len(said) <= 1000 and not any(map(str.isspace, said))
-    return said if is_one else ""
+    address = text(value, 2000).strip()
+    is_one = address.startswith(("https://", "http://")) and len(address) <= 1000 and not any(map(str.isspace, address))
+    return address if is_one else ""
 
 
 def moment(value: Any) -> datetime | None:

@@ -47,15 +47,15 @@ def receive(request: HttpRequest, slug: str, secret: str) -> HttpResponse:
         way = _way_of(slug, secret)
         if way is None:
             return HttpResponse(status=404)
-        said = read_settings(way.settings)
+        way_settings = read_settings(way.settings)
         if request.method != "POST":
-            return _greet(request, way, said)
+            return _greet(request, way, way_settings)
         body = _body(request)
         if body is None:
             return HttpResponse(status=413)
         headers = {name.lower(): value for name, value in request.headers.items()}
         now = timezone.now()
-        if not source_kinds.may_call(way.kind, said, Call(body, headers, now)):
+        if not source_kinds.may_call(way.kind, way_settings, Call(body, headers, now)):
             inbox.note_refused(way.pk, now=now)
             return HttpResponse(status=401)
         insert([IntakeCall(intake_id=way.pk, received_at=now, due_at=now, body=without_secrets(body))])
@@ -71,12 +71,12 @@ def _way_of(slug: str, secret: str) -> Way | None:
     return Way(*found) if found and compare_digest(found[2], hash_secret(secret)) else None
 
 
-def _greet(request: HttpRequest, way: Way, said: dict[str, str]) -> HttpResponse:
+def _greet(request: HttpRequest, way: Way, way_settings: dict[str, str]) -> HttpResponse:
     """Answer the question by which Meta finds out whether the address is ours; to everybody else, that it is there."""
     challenge = request.GET.get("hub.challenge")
     if way.kind != Intake.Kind.WHATSAPP_CLOUD or challenge is None:
         return HttpResponse(status=200)
-    wanted = said.get("verify_token", "")
+    wanted = way_settings.get("verify_token", "")
     is_right = compare_digest(request.GET.get("hub.verify_token", "").encode(), wanted.encode()) and wanted
     if request.GET.get("hub.mode") != "subscribe" or not is_right:
         return HttpResponse(status=403)

@@ -147,8 +147,8 @@ def _content(payload: Mapping[str, Any], raw: Mapping[str, Any]) -> whatsapp_bod
             return whatsapp_bodies.Content(words)
         if isinstance(payload.get("location"), Mapping):
             place = mapping(payload["location"])
-            said = ", ".join(filter(None, (line(place.get("name")), line(place.get("address")))))
-            return whatsapp_bodies.Content(said or line(place.get("description")), "location")
+            place_words = ", ".join(filter(None, (line(place.get("name")), line(place.get("address")))))
+            return whatsapp_bodies.Content(place_words or line(place.get("description")), "location")
         if payload.get("vCards"):
             return whatsapp_bodies.Content("", "contact")
         return inner
@@ -160,9 +160,9 @@ def _content(payload: Mapping[str, Any], raw: Mapping[str, Any]) -> whatsapp_bod
     return whatsapp_bodies.Content(words if words.strip() else inner.text, kind, files)
 
 
-def _kind(mime: str, told: str, inner: whatsapp_bodies.Content) -> str:
-    if told in KINDS:
-        return KINDS[told]
+def _kind(mime: str, claimed_kind: str, inner: whatsapp_bodies.Content) -> str:
+    if claimed_kind in KINDS:
+        return KINDS[claimed_kind]
     if inner.kind != "text":
         return inner.kind
     top = mime.partition("/")[0]
@@ -171,12 +171,12 @@ def _kind(mime: str, told: str, inner: whatsapp_bodies.Content) -> str:
 
 def _status(payload: Mapping[str, Any]) -> Told:
     number = payload.get("ack")
-    told = text(payload.get("ackName"), 20).upper() or BY_NUMBER.get(number if isinstance(number, int) else 0, "")
+    reported = text(payload.get("ackName"), 20).upper() or BY_NUMBER.get(number if isinstance(number, int) else 0, "")
     parts = ID.fullmatch(text(payload.get("id"), LONGEST_ID))
     from_us = yes(payload.get("fromMe")) or bool(parts and parts["ours"] == "true")
-    if told not in STATUSES or not from_us:
-        return Ignored("message.ack", f"status {told or '?'}")
-    state, is_read = STATUSES[told]
+    if reported not in STATUSES or not from_us:
+        return Ignored("message.ack", f"status {reported or '?'}")
+    state, is_read = STATUSES[reported]
     message_id = parts["id"] if parts else text(payload.get("id"), LONGEST_ID)
     reason = "WhatsApp could not deliver it" if state == "not_delivered" else ""
     return Status((message_id,), state, None, is_read, reason) if message_id else Ignored("message.ack", "no id")

@@ -85,10 +85,10 @@ class Content:
 
 def who(*jids: Any, ours: Iterable[Any] = ()) -> tuple[Address, ...]:
     """Return the addresses among WhatsApp's ids, a number before a hidden one; those of the company's are left out."""
-    own = {plain_jid(one) for one in ours} - {""}
-    found = [one for one in dict.fromkeys(map(plain_jid, jids)) if one and one not in own]
-    numbers = [Address("whatsapp", one) for one in found if not one.endswith("@lid")]
-    return (*numbers, *(Address("lid", one) for one in found if one.endswith("@lid")))
+    own = {plain_jid(jid) for jid in ours} - {""}
+    found = [jid for jid in dict.fromkeys(map(plain_jid, jids)) if jid and jid not in own]
+    numbers = [Address("whatsapp", jid) for jid in found if not jid.endswith("@lid")]
+    return (*numbers, *(Address("lid", jid) for jid in found if jid.endswith("@lid")))
 
 
 def plain_jid(value: Any) -> str:
@@ -112,14 +112,14 @@ def why_no_chat(jid: Any) -> str:
 def is_hidden_number(name: str, addresses: Iterable[Address]) -> bool:
     """Say whether a name is only the digits of an address, which stand there when nobody gave one."""
     digits = "".join(sign for sign in name if sign.isdigit())
-    return bool(digits) and any(one.value.partition("@")[0] == digits for one in addresses)
+    return bool(digits) and any(address.value.partition("@")[0] == digits for address in addresses)
 
 
 def content(message: Any) -> Content:
     """Return what one of WhatsApp's messages holds; of what it quotes, nothing."""
     body = mapping(message)
     for _ in range(DEEPEST):
-        inner = next((one for key in WRAPPERS if (one := at(body, key, "message"))), None)
+        inner = next((wrapped for key in WRAPPERS if (wrapped := at(body, key, "message"))), None)
         if not isinstance(inner, Mapping):
             break
         body = inner
@@ -130,15 +130,15 @@ def content(message: Any) -> Content:
         if isinstance(body.get(key), Mapping):
             return _media(body, mapping(body[key]), kind)
     for path in CHOICES:
-        if (said := text(at(body, *path))).strip():
-            return Content(of_json(said))
+        if (answer := text(at(body, *path))).strip():
+            return Content(of_json(answer))
     return _place_or_person(body) or _nothing(body)
 
 
 def _media(body: Mapping[str, Any], file: Mapping[str, Any], kind: str) -> Content:
     name = line(file.get("fileName") or file.get("title"))
     reference = next(
-        (one for one in (body.get("mediaUrl"), file.get("mediaUrl"), file.get("url")) if isinstance(one, str) and one),
+        (url for url in (body.get("mediaUrl"), file.get("mediaUrl"), file.get("url")) if isinstance(url, str) and url),
         "",
     )
     attachment = Attachment(kind, line(file.get("mimetype"), 100), name, text(reference, LONGEST_REFERENCE))
@@ -149,8 +149,8 @@ def _place_or_person(body: Mapping[str, Any]) -> Content | None:
     for key in ("locationMessage", "liveLocationMessage"):
         if isinstance(body.get(key), Mapping):
             place = mapping(body[key])
-            said = ", ".join(filter(None, (line(place.get("name")), line(place.get("address")))))
-            return Content(said or text(place.get("caption")), "location")
+            words = ", ".join(filter(None, (line(place.get("name")), line(place.get("address")))))
+            return Content(words or text(place.get("caption")), "location")
     if isinstance(body.get("contactMessage"), Mapping):
         return Content(line(at(body, "contactMessage", "displayName")), "contact")
     if isinstance(body.get("contactsArrayMessage"), Mapping):
@@ -170,13 +170,13 @@ def _nothing(body: Mapping[str, Any]) -> Content:
     return Content(no_message="nothing in it that could be read")
 
 
-def of_json(said: str) -> str:
+def of_json(answer: str) -> str:
     """Return the words of an answer to a flow, which comes as JSON."""
-    if not said.startswith("{"):
-        return said
+    if not answer.startswith("{"):
+        return answer
     try:
-        answers = json.loads(said)
+        answers = json.loads(answer)
     except ValueError:
-        return said
-    told = [line(value) for key, value in mapping(answers).items() if key not in ("flow_token", "id")]
-    return ", ".join(filter(None, told)) or said
+        return answer
+    words = [line(value) for key, value in mapping(answers).items() if key not in ("flow_token", "id")]
+    return ", ".join(filter(None, words)) or answer

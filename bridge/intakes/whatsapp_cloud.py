@@ -67,8 +67,8 @@ def is_signed(call: Call, settings: Mapping[str, str]) -> bool:
 
 
 def read(body: Any) -> list[Told]:
-    told = [one for value in _values(body) for one in _of_value(value)]
-    return told or [Ignored("?", "no news of a conversation")]
+    news = [piece for value in _values(body) for piece in _of_value(value)]
+    return news or [Ignored("?", "no news of a conversation")]
 
 
 def _values(body: Any) -> Iterator[Mapping[str, Any]]:
@@ -79,7 +79,7 @@ def _values(body: Any) -> Iterator[Mapping[str, Any]]:
 
 def _of_value(value: Mapping[str, Any]) -> Iterator[Told]:
     own = _digits(at(value, "metadata", "display_phone_number"))
-    contacts = [mapping(one) for one in items(value.get("contacts"))]
+    contacts = [mapping(contact) for contact in items(value.get("contacts"))]
     for message in map(mapping, items(value.get("messages"))):
         yield _message(message, contacts, own, by_staff=False)
     for message in map(mapping, items(value.get("message_echoes"))):
@@ -99,7 +99,7 @@ def _message(message: Mapping[str, Any], contacts: list[Mapping[str, Any]], own:
     user_id = text(message.get("to_user_id" if by_staff else "from_user_id"), 100).strip()
     if not (number or user_id) and len(contacts) == 1:
         number, user_id = _digits(contacts[0].get("wa_id")), text(contacts[0].get("user_id"), 100).strip()
-    contact = next((one for one in contacts if _is_of(one, number, user_id)), {})
+    contact = next((candidate for candidate in contacts if _is_of(candidate, number, user_id)), {})
     number = number or _digits(contact.get("wa_id"))
     user_id = user_id or text(contact.get("user_id"), 100).strip()
     addresses = (
@@ -108,17 +108,17 @@ def _message(message: Mapping[str, Any], contacts: list[Mapping[str, Any]], own:
     )
     if not addresses:
         return Ignored(what, "no chat with a person")
-    said = _content(message, kind)
-    if said.no_message:
-        return Ignored(what, said.no_message)
+    content = _content(message, kind)
+    if content.no_message:
+        return Ignored(what, content.no_message)
     return Message(
         direction="staff" if by_staff else "inbound",
         addresses=addresses,
         id=text(message.get("id"), LONGEST_ID),
         at=moment(message.get("timestamp")),
-        text=said.text,
-        kind=said.kind,
-        attachments=said.attachments,
+        text=content.text,
+        kind=content.kind,
+        attachments=content.attachments,
         name="" if by_staff else line(at(contact, "profile", "name")),
     )
 
@@ -149,7 +149,9 @@ def _content(message: Mapping[str, Any], kind: str) -> whatsapp_bodies.Content:
     if kind == "contacts":
         return whatsapp_bodies.Content(
             ", ".join(
-                filter(None, (line(at(one, "name", "formatted_name")) for one in items(message.get("contacts"))))
+                filter(
+                    None, (line(at(contact, "name", "formatted_name")) for contact in items(message.get("contacts")))
+                )
             ),
             "contact",
         )
@@ -159,11 +161,11 @@ def _content(message: Mapping[str, Any], kind: str) -> whatsapp_bodies.Content:
 
 
 def _status(status: Mapping[str, Any]) -> Told:
-    told, message_id = text(status.get("status"), 20).lower(), text(status.get("id"), LONGEST_ID)
-    if told not in STATUSES or not message_id:
-        return Ignored("statuses", f"status {told or '?'}")
-    state, is_read = STATUSES[told]
+    reported, message_id = text(status.get("status"), 20).lower(), text(status.get("id"), LONGEST_ID)
+    if reported not in STATUSES or not message_id:
+        return Ignored("statuses", f"status {reported or '?'}")
+    state, is_read = STATUSES[reported]
     error: Any = next(iter(items(status.get("errors"))), {})
     words = (at(error, "code"), at(error, "error_data", "details") or at(error, "title") or at(error, "message"))
-    reason = " ".join(filter(None, (line(one, 400) for one in words))) if state == "not_delivered" else ""
+    reason = " ".join(filter(None, (line(word, 400) for word in words))) if state == "not_delivered" else ""
     return Status((message_id,), state, moment(status.get("timestamp")), is_read, reason)

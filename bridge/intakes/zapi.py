@@ -85,8 +85,8 @@ def _message(kind: str, body: Mapping[str, Any]) -> Told:
     addresses = _addresses(chat, body)
     if not addresses:
         return Ignored(kind, "no chat with a person")
-    if (said := _content(body)).no_message:
-        return Ignored(kind, said.no_message)
+    if (content := _content(body)).no_message:
+        return Ignored(kind, content.no_message)
     from_us = yes(body.get("fromMe"))
     name = "" if from_us else line(body.get("senderName")) or line(body.get("chatName"))
     return Message(
@@ -94,9 +94,9 @@ def _message(kind: str, body: Mapping[str, Any]) -> Told:
         addresses=addresses,
         id=text(body.get("messageId"), LONGEST_ID),
         at=moment(body.get("momment")),
-        text=said.text,
-        kind=said.kind,
-        attachments=said.attachments,
+        text=content.text,
+        kind=content.kind,
+        attachments=content.attachments,
         name="" if whatsapp_bodies.is_hidden_number(name, addresses) else name,
     )
 
@@ -135,10 +135,10 @@ def _content(body: Mapping[str, Any]) -> whatsapp_bodies.Content:
 
 
 def _status(body: Mapping[str, Any]) -> Told:
-    told = text(body.get("status"), 20).upper()
+    reported = text(body.get("status"), 20).upper()
     ids = body.get("ids")
-    names = tuple(filter(None, (text(one, LONGEST_ID) for one in ids))) if isinstance(ids, list) else ()
-    if yes(body.get("isGroup")) or told not in STATUSES or not names:
-        return Ignored("MessageStatusCallback", f"status {told or '?'}")
-    state, is_read = STATUSES[told]
+    names = tuple(filter(None, (text(message_id, LONGEST_ID) for message_id in ids))) if isinstance(ids, list) else ()
+    if yes(body.get("isGroup")) or reported not in STATUSES or not names:
+        return Ignored("MessageStatusCallback", f"status {reported or '?'}")
+    state, is_read = STATUSES[reported]
     return Status(names, state, moment(body.get("momment")), is_read)

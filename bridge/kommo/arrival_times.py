@@ -81,10 +81,10 @@ class Distance:
             self._news = 0
             return {kind: (len(seen), min(seen), statistics.median(seen)) for kind, seen in self._seen.items()}
 
-    def learn(self, told: Mapping[str, Sequence[float]]) -> None:
+    def learn(self, news: Mapping[str, Sequence[float]]) -> None:
         """Go on from another's news, where it has seen more calls of a kind than were seen here."""
         with self._lock:
-            for kind, (count, quickest, middle) in told.items():
+            for kind, (count, quickest, middle) in news.items():
                 own = self._seen.get(kind, ())
                 if count > len(own):
                     # The quickest last: the oldest are forgotten first.

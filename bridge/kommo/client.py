@@ -103,11 +103,11 @@ class KommoClient(Transport):
             params.append((f"filter[statuses][{index}][status_id]", str(status_id)))
         params += [("page", str(page)), ("limit", str(LIST_LIMIT))]
         data = self._request("count records", "GET", f"/api/v4/{entity}", query=params, lane=Lane.BULK)
-        rows = {one["id"]: one for one in reply_values.embedded(data, entity) if isinstance(one.get("id"), int)}
+        rows = {row["id"]: row for row in reply_values.embedded(data, entity) if isinstance(row.get("id"), int)}
         if entity == "leads":
             # Rows of another shape are nobody's leads.
-            rows = {kommo_id: one for kommo_id, one in rows.items() if not self._lead(one).unreadable}
-        if closed_in and any(one.get("status_id") not in CLOSED for one in rows.values()):
+            rows = {kommo_id: row for kommo_id, row in rows.items() if not self._lead(row).unreadable}
+        if closed_in and any(row.get("status_id") not in CLOSED for row in rows.values()):
             return 0
         return len(rows)
 
@@ -191,7 +191,7 @@ class KommoClient(Transport):
 
         ids: at most 250, one page. custom_field: (field id, values), any of which matches.
         """
-        params: list[tuple[str, str]] = [("filter[id][]", str(one)) for one in ids]
+        params: list[tuple[str, str]] = [("filter[id][]", str(lead_id)) for lead_id in ids]
         if updated_since:
             params.append(("filter[updated_at][from]", str(int(updated_since.timestamp()))))
             params.append(("order[updated_at]", "asc"))
@@ -221,7 +221,7 @@ class KommoClient(Transport):
         With `updated_since` the oldest change comes first, without it the newest lead, from `created_until` on (Unix
         seconds, that second included). Rows that change while pages are read move between them.
         """
-        params = [("filter[pipeline_id][]", str(one)) for one in pipeline_ids]
+        params = [("filter[pipeline_id][]", str(wanted_id)) for wanted_id in pipeline_ids]
         for index, (pipeline_id, status_id) in enumerate(places):
             params.append((f"filter[statuses][{index}][pipeline_id]", str(pipeline_id)))
             params.append((f"filter[statuses][{index}][status_id]", str(status_id)))
@@ -261,7 +261,7 @@ class KommoClient(Transport):
         self, *, ids: Sequence[int | None] = (), query: str = "", with_leads: bool = False, lane: Lane = Lane.LIVE
     ) -> list[ContactReply]:
         """Return contacts by id or by a text search; the search also finds others, so compare what comes back."""
-        params = [("filter[id][]", str(one)) for one in ids if one is not None]
+        params = [("filter[id][]", str(contact_id)) for contact_id in ids if contact_id is not None]
         if query:
             params.append(("query", query))
         if with_leads:

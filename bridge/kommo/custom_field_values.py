@@ -92,14 +92,14 @@ def from_kommo(type_: str, values: Sequence[Any] | None, zone: tzinfo = UTC) -> 
 
     A type we do not know compares by its first value's text, so that a change in it is still seen.
     """
-    entries = [one for one in values or () if isinstance(one, dict)]
+    entries = [value for value in values or () if isinstance(value, dict)]
     if not entries:
         return None
     first = entries[0].get("value")
     if type_ in CHOICES:
         return entries[0].get("enum_id", first)
     if type_ == "multiselect":
-        return sorted((one.get("enum_id") or one.get("value") for one in entries), key=str)
+        return sorted((entry.get("enum_id") or entry.get("value") for entry in entries), key=str)
     if first is None or first == "":
         return None
     if type_ in NUMBERS:
@@ -119,19 +119,19 @@ def from_kommo(type_: str, values: Sequence[Any] | None, zone: tzinfo = UTC) -> 
     return normal_text(first) if isinstance(first, str) else str(first)
 
 
-def looks_like(held: Any, said: Sequence[Any]) -> bool:
+def looks_like(value: Any, values: Sequence[Any]) -> bool:
     """Say whether a webhook's bare values (texts, without types) tell the same as a comparable value.
 
     Choices carry only their text in some bodies and cannot be compared: that counts as different, and is read back.
     """
-    if isinstance(held, list) or len(said) != 1:
+    if isinstance(value, list) or len(values) != 1:
         return False
-    text = normal_text(str(said[0]))
-    if isinstance(held, bool):
-        return held is (text.lower() in ("1", "true"))
-    if isinstance(held, str) and text.lstrip("-").isdigit() and _is_day(held):
-        return held == _nearest_day(int(text))
-    return str(held) == text or _equal_numbers(str(held), text)
+    text = normal_text(str(values[0]))
+    if isinstance(value, bool):
+        return value is (text.lower() in ("1", "true"))
+    if isinstance(value, str) and text.lstrip("-").isdigit() and _is_day(value):
+        return value == _nearest_day(int(text))
+    return str(value) == text or _equal_numbers(str(value), text)
 
 
 def fit(type_: str, text: str, form: Form = CAREFUL) -> str:
@@ -154,48 +154,48 @@ def without_emoji(text: str) -> str:
     return re.sub(" {2,}", " ", unicodedata.normalize("NFC", text)).strip()
 
 
-def is_form_of(type_: str, held: Any, known: Any) -> bool:
+def is_form_of(type_: str, kommo_value: Any, known: Any) -> bool:
     """Say whether what Kommo holds is only another form of what it was known to hold, whoever touched the card last."""
-    if held == known:
+    if kommo_value == known:
         return True
     if known is False:
-        return held is None
+        return kommo_value is None
     if type_ in DATES and isinstance(known, int):
         # As it was remembered before days were.
-        return bool(held == _nearest_day(known))
+        return bool(kommo_value == _nearest_day(known))
     if not isinstance(known, str):
         return False
-    if held is None:
+    if kommo_value is None:
         # Nothing is left of a text that begins with an emoji.
         return not _key(type_, known[: _first_beyond(known)])
     forms = (known, known[: _first_beyond(known)])
-    return isinstance(held, str) and _key(type_, held) in {_key(type_, one) for one in forms}
+    return isinstance(kommo_value, str) and _key(type_, kommo_value) in {_key(type_, form) for form in forms}
 
 
-def agrees(type_: str, wanted: Any, held: Any, form: Form = CAREFUL) -> bool:
+def agrees(type_: str, wanted: Any, kommo_value: Any, form: Form = CAREFUL) -> bool:
     """Say whether a field shows what it should, if only in another form: writing it again would change nothing.
 
     A text that people typed is as it should be when it would be sent as what is wanted, cut and without its emoji.
     """
-    if wanted == held:
+    if wanted == kommo_value:
         return True
-    if type_ not in TEXTS or not isinstance(held, str):
+    if type_ not in TEXTS or not isinstance(kommo_value, str):
         return False
     try:
-        fitting = fit(type_, held, form)
+        fitting = fit(type_, kommo_value, form)
     except ValueError:
         return False
     return _key(type_, fitting) == _key(type_, wanted or "")
 
 
-def same_kind(one: str, other: str) -> bool:
+def same_kind(type_: str, other: str) -> bool:
     """Say whether a field of the one type shows what one of the other does."""
-    return one == other or any({one, other} <= kind for kind in SAME_KIND)
+    return type_ == other or any({type_, other} <= kind for kind in SAME_KIND)
 
 
-def same_name(one: str, other: str) -> bool:
+def same_name(name: str, other: str) -> bool:
     """Say whether two names are one, in any form."""
-    return _key("text", one) == _key("text", other)
+    return _key("text", name) == _key("text", other)
 
 
 def normal_text(text: str) -> str:
@@ -279,13 +279,16 @@ def _plain(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(timespec="minutes")
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(str(part) for part in value)
     return str(value)
 
 
 def _link(text: str) -> str:
     """Return a link with its scheme, fit for a strict account; Kommo's own check is on the rest."""
-    text = "".join(quote(one, errors="replace") if one.isspace() or BEYOND.match(one) else one for one in text)
+    text = "".join(
+        quote(character, errors="replace") if character.isspace() or BEYOND.match(character) else character
+        for character in text
+    )
     if text and "://" not in text and not text.startswith(("mailto:", "tel:")):
         text = f"https://{text}"
     if len(text) > LONGEST_URL:

@@ -221,22 +221,22 @@ def from_answer(operation: str, status: int, headers: Any, body: bytes, request_
         "detail": detail,
         "request_id": request_id,
     }
-    said = f"{operation}: Kommo answered {status}" + (f": {detail}" if detail else "")
+    message = f"{operation}: Kommo answered {status}" + (f": {detail}" if detail else "")
     if status == 429:
-        return KommoRateLimitError(said, retry_after=_retry_after(headers, problem), **facts)
+        return KommoRateLimitError(message, retry_after=_retry_after(headers, problem), **facts)
     if status in (401, 402, 403):
         is_block = status == 403 and data is None
-        return KommoAccessError(_access_message(status, said, is_block), is_block=is_block, **facts)
+        return KommoAccessError(_access_message(status, message, is_block), is_block=is_block, **facts)
     if status == 404:
-        return KommoNotFoundError(f"{said}; check the account's address in the admin", **facts)
+        return KommoNotFoundError(f"{message}; check the account's address in the admin", **facts)
     if status < 400:
-        return KommoRejectedError(f"{said}; {_redirect_message(headers)}", **facts)
+        return KommoRejectedError(f"{message}; {_redirect_message(headers)}", **facts)
     if status >= 500:
-        return KommoServerError(said, retry_after=_retry_after(headers, problem, default=None), **facts)
+        return KommoServerError(message, retry_after=_retry_after(headers, problem, default=None), **facts)
     items = _rejections(problem)
     if items:
-        said = f"{operation}: refused by Kommo: " + "; ".join(map(str, items))
-    return KommoRejectedError(said[: MAX_DETAIL * 2], items=items, **facts)
+        message = f"{operation}: refused by Kommo: " + "; ".join(map(str, items))
+    return KommoRejectedError(message[: MAX_DETAIL * 2], items=items, **facts)
 
 
 def read_json(body: bytes) -> Any:
@@ -247,7 +247,7 @@ def read_json(body: bytes) -> Any:
         return None
 
 
-def _access_message(status: int, said: str, is_block: bool) -> str:
+def _access_message(status: int, message: str, is_block: bool) -> str:
     remedy = {
         401: "the token was refused: put a new one into the account's page",
         402: "the account or its plan is not paid for, or its quota is used up: settle it in Kommo",
@@ -255,7 +255,7 @@ def _access_message(status: int, said: str, is_block: bool) -> str:
     }[status]
     if is_block:
         remedy = "Kommo blocks this address, as it does after too many calls: wait, then ask Kommo's support"
-    return f"{said}; {remedy}"
+    return f"{message}; {remedy}"
 
 
 def _redirect_message(headers: Any) -> str:

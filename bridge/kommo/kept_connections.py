@@ -28,8 +28,8 @@ class Sessions:
         """Return the session used last; None for none that is young enough."""
         with self._lock:
             self._forget_old()
-            held = self._idle.get(address)
-            return held.pop()[1] if held else None
+            kept = self._idle.get(address)
+            return kept.pop()[1] if kept else None
 
     def give(self, address: str, session: requests.Session) -> None:
         with self._lock:
@@ -38,10 +38,10 @@ class Sessions:
 
     def _forget_old(self) -> None:
         before = self._clock() - KEPT_SECONDS
-        for address, held in list(self._idle.items()):
-            while held and held[0][0] < before:
-                held.pop(0)[1].close()
-            if not held:
+        for address, kept in list(self._idle.items()):
+            while kept and kept[0][0] < before:
+                kept.pop(0)[1].close()
+            if not kept:
                 del self._idle[address]
 
 

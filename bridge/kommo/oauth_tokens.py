@@ -61,7 +61,7 @@ def shop_window(base_url: str) -> str:
     """Return the address of the brand's own pages, where consent is given and accounts are asked for by name."""
     if is_loopback(base_url):
         return base_url
-    brand = next((one for one in SHOP_WINDOWS if base_url.endswith(one)), ".kommo.com")
+    brand = next((window for window in SHOP_WINDOWS if base_url.endswith(window)), ".kommo.com")
     return f"https://www{brand}"
 
 

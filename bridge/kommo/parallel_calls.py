@@ -112,8 +112,8 @@ class Abreast:
         self._under_way.remove(answer)
         self._heard.append(answer)
         if answer.stops_all:
-            for one in self._under_way:
-                one.stay.set()
+            for call in self._under_way:
+                call.stay.set()
         pace = self._client.pace
         if answer.too_many:
             pace.refused()

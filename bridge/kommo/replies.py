@@ -93,7 +93,7 @@ class PipelineReply:
 
     @classmethod
     def read(cls, data: Any) -> PipelineReply:
-        statuses = (StatusReply.read(one) for one in embedded(data, "statuses"))
+        statuses = (StatusReply.read(status) for status in embedded(data, "statuses"))
         return cls(
             integer(data, "id"),
             text(data, "name"),
@@ -123,8 +123,11 @@ class FieldReply:
     @classmethod
     def read(cls, data: Any) -> FieldReply:
         options = rows(data.get("enums"))
-        enums = tuple(EnumReply(integer(one, "id"), str(one.get("value", "")), one.get("sort") or 0) for one in options)
-        required = tuple(one for one in rows(data.get("required_statuses")) if isinstance(one, dict))
+        enums = tuple(
+            EnumReply(integer(option, "id"), str(option.get("value", "")), option.get("sort") or 0)
+            for option in options
+        )
+        required = tuple(row for row in rows(data.get("required_statuses")) if isinstance(row, dict))
         return cls(integer(data, "id"), text(data, "name"), text(data, "type"), data.get("code"), enums, required)
 
 
@@ -177,9 +180,9 @@ class UserReply:
         of = {kind: found for kind in RIGHTS_OF if isinstance(found := rights.get(kind), dict)}
         denied = [
             f"{kind}.{right}"
-            for kind, held in of.items()
+            for kind, permitted in of.items()
             for right in RIGHTS
-            if held.get(right) == DENIED or (right == "view" and held.get(right) in IN_PART)
+            if permitted.get(right) == DENIED or (right == "view" and permitted.get(right) in IN_PART)
         ]
         admin, active = rights.get("is_admin"), rights.get("is_active")
         return cls(
@@ -263,8 +266,10 @@ class LeadReply:
 
     @classmethod
     def _read(cls, data: Any, zone: tzinfo) -> LeadReply:
-        contacts = [one for one in embedded(data, "contacts") if isinstance(one.get("id"), int)]
-        main = next((one["id"] for one in contacts if one.get("is_main")), contacts[0]["id"] if contacts else None)
+        contacts = [contact for contact in embedded(data, "contacts") if isinstance(contact.get("id"), int)]
+        main = next(
+            (contact["id"] for contact in contacts if contact.get("is_main")), contacts[0]["id"] if contacts else None
+        )
         return cls(
             id=integer(data, "id"),
             name=str(data.get("name") or ""),
@@ -276,9 +281,9 @@ class LeadReply:
             created_at=seconds(data.get("created_at")),
             updated_at=seconds(data.get("updated_at")),
             is_deleted=is_said(data.get("is_deleted")),
-            tags=tuple(_tag(one) for one in listed(data.get("_embedded") or {}, "tags")),
+            tags=tuple(_tag(tag) for tag in listed(data.get("_embedded") or {}, "tags")),
             custom_fields=tuple(field_values(data)),
-            contact_ids=tuple(one["id"] for one in contacts),
+            contact_ids=tuple(contact["id"] for contact in contacts),
             main_contact_id=main,
             updated_by=data.get("updated_by") if isinstance(data.get("updated_by"), int) else None,
             zone=zone,
@@ -286,9 +291,9 @@ class LeadReply:
 
     def field_value(self, field_id: int) -> Any:
         """Return the first value of a custom field; None when it is empty."""
-        for one in self.custom_fields:
-            if one.field_id == field_id and one.values:
-                return one.values[0].get("value")
+        for custom_field in self.custom_fields:
+            if custom_field.field_id == field_id and custom_field.values:
+                return custom_field.values[0].get("value")
         return None
 
 
@@ -316,7 +321,7 @@ class ContactReply:
             integer(data, "id"),
             str(data.get("name") or ""),
             _coded_values(data, "PHONE"),
-            tuple(one["id"] for one in embedded(data, "leads") if isinstance(one.get("id"), int)),
+            tuple(lead["id"] for lead in embedded(data, "leads") if isinstance(lead.get("id"), int)),
             _coded_entries(data, "PHONE"),
             _coded_entries(data, "EMAIL"),
         )
@@ -451,9 +456,9 @@ def _tag(given: Any) -> str:
 
 
 def field_values(data: Any) -> Iterable[FieldValuesReply]:
-    for one in listed(data, "custom_fields_values"):
-        values = [value for value in listed(one, "values") if isinstance(value, dict)]
-        yield FieldValuesReply(integer(one, "field_id"), str(one.get("field_type") or ""), values)
+    for row in listed(data, "custom_fields_values"):
+        values = [value for value in listed(row, "values") if isinstance(value, dict)]
+        yield FieldValuesReply(integer(row, "field_id"), str(row.get("field_type") or ""), values)
 
 
 def _coded_values(data: Any, code: str) -> tuple[str, ...]:
@@ -461,7 +466,7 @@ def _coded_values(data: Any, code: str) -> tuple[str, ...]:
 
 
 def _coded_entries(data: Any, code: str) -> tuple[dict[str, Any], ...]:
-    for one in listed(data, "custom_fields_values"):
-        if one.get("field_code") == code:
-            return tuple(entry for entry in listed(one, "values") if isinstance(entry, dict))
+    for row in listed(data, "custom_fields_values"):
+        if row.get("field_code") == code:
+            return tuple(entry for entry in listed(row, "values") if isinstance(entry, dict))
     return ()

@@ -19,7 +19,7 @@ def embedded(data: Any, key: str) -> list[Any]:
     """Return `_embedded[key]` as a list."""
     inner = data.get("_embedded") if isinstance(data, dict) else None
     found = inner.get(key) if isinstance(inner, dict) else None
-    return [one for one in rows(found) if isinstance(one, dict)]
+    return [row for row in rows(found) if isinstance(row, dict)]
 
 
 def rows(given: Any) -> list[Any]:
@@ -32,8 +32,8 @@ def rows(given: Any) -> list[Any]:
 
 def texts(given: Any) -> tuple[str, ...]:
     """Return ids of ours that come back: as a text, a number, or a list of those."""
-    held = rows(given) if isinstance(given, list | dict) else [given]
-    return tuple(str(one) for one in held if isinstance(one, str | int) and str(one))
+    values = rows(given) if isinstance(given, list | dict) else [given]
+    return tuple(str(value) for value in values if isinstance(value, str | int) and str(value))
 
 
 def is_said(given: Any) -> bool:

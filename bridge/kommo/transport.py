@@ -318,8 +318,8 @@ class Transport:
             raise _unreachable(operation, error) from error
         except UnicodeEncodeError as error:
             # It never left: no header holds such a token, and to Kommo it would be a wrong one.
-            said = f"{operation}: the token has a sign in it that no token has"
-            raise KommoAccessError(said, operation=operation, status_code=401) from error
+            explanation = f"{operation}: the token has a sign in it that no token has"
+            raise KommoAccessError(explanation, operation=operation, status_code=401) from error
         finally:
             self.pace.release(permit, trip)
             self._tell(method, operation, answer, time.monotonic() - started)

@@ -24,7 +24,7 @@ def add_to(parser: CommandParser, meaning: str) -> None:
 
 def read(pairs: Iterable[str]) -> dict[str, str]:
     """Return the settings by their keys. Raises CommandError, exit code 2."""
-    return dict(_pair(one) for one in pairs)
+    return dict(_pair(pair) for pair in pairs)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -35,9 +35,9 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _asked(key: str) -> str:
-    said = getpass(f"{key}: ") if sys.stdin.isatty() else sys.stdin.readline()
-    if not said.strip():
+    answer = getpass(f"{key}: ") if sys.stdin.isatty() else sys.stdin.readline()
+    if not answer.strip():
         raise CommandError(
             f"Nothing was given for “{key[:40]}”; to take it away, write {key[:40]}= alone.", returncode=2
         )
-    return said.strip()
+    return answer.strip()

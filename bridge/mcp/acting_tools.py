@@ -30,16 +30,16 @@ def give_back(asked: Asked) -> dict[str, Any]:
 def hold_followup(asked: Asked) -> dict[str, Any]:
     lead, now = lead_of(asked), timezone.now()
     waiting = Enrollment.objects.filter(lead=lead, state=Enrollment.State.WAITING, held=False)
-    held = [
-        str(one.sequence)
-        for one in waiting.select_related("sequence")
-        if staff_actions.hold(one, who=asked.key.name, now=now)
+    held_back = [
+        str(enrollment.sequence)
+        for enrollment in waiting.select_related("sequence")
+        if staff_actions.hold(enrollment, who=asked.key.name, now=now)
     ]
-    return {"lead": str(lead.pk), "changed": bool(held), "held": held}
+    return {"lead": str(lead.pk), "changed": bool(held_back), "held": held_back}
 
 
 def _now(lead: Lead, changed: bool) -> dict[str, Any]:
     lead = Lead.objects.select_related("pipeline", "stage", "card__account").get(pk=lead.pk)
     card = representation.card_of(lead)
-    said = representation.agent(lead, card, timezone.now())
-    return {"lead": representation.lead_summary(lead, card), "changed": changed, "agent": said}
+    answer = representation.agent(lead, card, timezone.now())
+    return {"lead": representation.lead_summary(lead, card), "changed": changed, "agent": answer}

@@ -49,12 +49,12 @@ def why_here(asked: Asked) -> dict[str, Any]:
         "since": moment(lead.stage_set_at),
         "stages": [
             {
-                "stage": one.stage,
-                "name": names.get(one.stage, one.stage),
-                "standing": one.standing.value,
-                "reasons": list(one.reasons),
+                "stage": alternative.stage,
+                "name": names.get(alternative.stage, alternative.stage),
+                "standing": alternative.standing.value,
+                "reasons": list(alternative.reasons),
             }
-            for one in explanation.why_not(lead)
+            for alternative in explanation.why_not(lead)
         ],
     }
 
@@ -71,13 +71,13 @@ def why_waiting(asked: Asked) -> dict[str, Any]:
         "agent": representation.agent(lead, card, now),
         "followups": [
             {
-                "sequence": one.sequence.slug,
-                "step": one.step,
-                "next_at": None if one.held else moment(one.next_at),
-                "held": one.held,
-                "reason": one.next_reason,
+                "sequence": enrollment.sequence.slug,
+                "step": enrollment.step,
+                "next_at": None if enrollment.held else moment(enrollment.next_at),
+                "held": enrollment.held,
+                "reason": enrollment.next_reason,
             }
-            for one in waiting
+            for enrollment in waiting
         ],
     }
 
@@ -110,13 +110,13 @@ def _place(text: str) -> tuple[datetime, int]:
 
 
 def may_reply(asked: Asked) -> dict[str, Any]:
-    now, said = timezone.now(), asked.get("lead").strip()
+    now, wanted = timezone.now(), asked.get("lead").strip()
     try:
         # Of several pipelines that know somebody, one reason is enough to stay silent.
         return representation.may_reply_to(lead_of(asked), asked.key.pipeline, now)
     except AskedWronglyError:
         # Somebody new may be answered.
-        return representation.may_reply(person_of(asked, said), asked.key.pipeline, now)
+        return representation.may_reply(person_of(asked, wanted), asked.key.pipeline, now)
 
 
 def funnel_now(asked: Asked) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def preview_threshold(asked: Asked) -> dict[str, Any]:
 
 
 def _moves(counted: dict[str, int]) -> list[dict[str, Any]]:
-    pairs = [(key.split(">"), number) for key, number in sorted(counted.items(), key=lambda one: -one[1])]
+    pairs = [(key.split(">"), number) for key, number in sorted(counted.items(), key=lambda pair: -pair[1])]
     return [{"from": places[0] or "other", "to": places[1], "leads": number} for places, number in pairs]
 
 

@@ -55,8 +55,8 @@ class _Refused(Exception):
         self.error: dict[str, Any] = {"code": code, "message": message} | ({} if data is None else {"data": data})
 
 
-def not_json(said: str) -> Answer:
-    return Answer(400, _error(None, {"code": NOT_JSON, "message": said}))
+def not_json(message: str) -> Answer:
+    return Answer(400, _error(None, {"code": NOT_JSON, "message": message}))
 
 
 def answer(message: Any, headers: Mapping[str, str], server: Server) -> Answer:
@@ -97,10 +97,10 @@ def _hold_together(message: dict[str, Any], params: dict[str, Any], headers: Map
     meta = params.get("_meta")
     if not isinstance(meta, dict) or VERSION_KEY not in meta or CAPABILITIES_KEY not in meta:
         raise _Refused(INVALID_PARAMS, f"params._meta needs {VERSION_KEY} and {CAPABILITIES_KEY}.")
-    said = {VERSION_HEADER: meta[VERSION_KEY], METHOD_HEADER: message["method"]}
+    stated = {VERSION_HEADER: meta[VERSION_KEY], METHOD_HEADER: message["method"]}
     if message["method"] == "tools/call" and params.get("name") is not None:
-        said[NAME_HEADER] = params["name"]
-    for name, value in said.items():
+        stated[NAME_HEADER] = params["name"]
+    for name, value in stated.items():
         if headers.get(name) != value:
             raise _Refused(HEADER_MISMATCH, f"The header {name} does not match the body.")
 

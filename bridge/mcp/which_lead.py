@@ -21,13 +21,13 @@ def leads_of(key: ApiKey) -> QuerySet[Lead]:
 
 def lead_of(asked: Asked) -> Lead:
     """Return the lead that is meant. Raises Http404, AskedWronglyError."""
-    said = asked.get("lead").strip()
+    wanted = asked.get("lead").strip()
     try:
-        return base.lead_or_404(leads_of(asked.key), UUID(said))
+        return base.lead_or_404(leads_of(asked.key), UUID(wanted))
     except ValueError:
         pass
     found = list(
-        leads_of(asked.key).filter(address_owners.of_anybody(person_of(asked, said))).order_by("-created_at")[:10]
+        leads_of(asked.key).filter(address_owners.of_anybody(person_of(asked, wanted))).order_by("-created_at")[:10]
     )
     if not found:
         raise AskedWronglyError("Nobody is known by this. find_lead finds leads by part of a name, too.")
@@ -37,15 +37,15 @@ def lead_of(asked: Asked) -> Lead:
     return found[0]
 
 
-def person_of(asked: Asked, said: str) -> str:
+def person_of(asked: Asked, wanted: str) -> str:
     """Return the key of the person a phone or another address names. Raises AskedWronglyError."""
     pipeline = api_keys.pipeline_of(asked.key)
     region = pipeline.phone_region if pipeline else "BR"
     try:
         try:
-            return phone.parse(said, region=region).key
+            return phone.parse(wanted, region=region).key
         except phone.PhoneError:
-            kind, value = addresses.split(said)
+            kind, value = addresses.split(wanted)
             return addresses.parse(kind, value, region=region).key
     except addresses.AddressError as error:
         raise AskedWronglyError(f"This is neither a lead's id nor a phone nor an address: {error}") from error

@@ -38,7 +38,7 @@ IN_PROBLEMS = {**SHAPES, "key": "[^”]*", "other": "[^”]*", "rest": ".*"}
 NAMED = re.compile(rf"\b(?:{'|'.join(name for name in ATTRIBUTES if '_' in name)}|custom\.\w+)\b")
 
 
-def told(reason: str) -> str:
+def in_words(reason: str) -> str:
     """Return a reason in the active language."""
     return "; ".join(map(_piece, reason.split("; "))) if reason else ""
 
@@ -90,8 +90,8 @@ def _moment(text: str) -> str:
 
 # How a part is told; names as they are, when it is not among these.
 TELLING: dict[str, Callable[[str], str]] = {
-    "why": told,
-    "but": told,
+    "why": in_words,
+    "but": in_words,
     "rest": _piece,
     "attribute": sentences.attribute,
     "span": _span,
@@ -111,4 +111,4 @@ def _pattern(sentence: str, shapes: Mapping[str, str] = SHAPES) -> re.Pattern[st
 
 PLAIN = {sentence for sentence in SENTENCES if "%(" not in sentence} | TOLD_OTHERWISE.keys()
 PATTERNS = [(_pattern(sentence), sentence) for sentence in (*SENTENCES, *TOLD_OTHERWISE) if "%(" in sentence]
-PROBLEM_PATTERNS = [(_pattern(said, IN_PROBLEMS), sentence) for said, sentence in PROBLEMS.items()]
+PROBLEM_PATTERNS = [(_pattern(english, IN_PROBLEMS), sentence) for english, sentence in PROBLEMS.items()]

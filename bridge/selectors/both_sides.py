@@ -124,28 +124,30 @@ class _Comparison:
     def _field(self, mapping: FieldMapping) -> Side:
         key = str(mapping.kommo_field_id)
         ours = self.facts.get(mapping.attribute)
-        held = self.card.observed.get("fields", {}).get(key)
+        observed_value = self.card.observed.get("fields", {}).get(key)
         agreed = self.card.agreed.get("fields", {}).get(key)
         owners = (self.lead.provenance.get(mapping.attribute), self.card.ownership.get(f"field:{key}"))
-        owner = max((one for one in owners if one), key=lambda one: str(one["at"]), default=None)
+        owner = max(
+            (candidate for candidate in owners if candidate), key=lambda candidate: str(candidate["at"]), default=None
+        )
         is_sent = key in self.plan.effect.get("fields", {})
         return self._side(
             mapping.kommo_field,
             self._ours(mapping, ours),
-            self._value(mapping, held),
+            self._value(mapping, observed_value),
             self._value(mapping, agreed),
             owner=owner,
             is_sent=is_sent,
             in_doubt=key in self.card.in_doubt.get("fields", {}),
             # As the plan compares: names of options differ between the two sides.
-            is_theirs=held is not None and ours is None,
+            is_theirs=observed_value is not None and ours is None,
         )
 
     def _tags(self) -> Side:
         wanted = wanted_tags(self.lead, self.book)
-        held, agreed = self.card.observed.get("tags", ()), self.card.agreed.get("tags", ())
+        observed, agreed = self.card.observed.get("tags", ()), self.card.agreed.get("tags", ())
         changes = ("tags", "tags_to_add", "tags_to_delete")
-        wanted_text, held_text, agreed_text = (", ".join(sorted(tags)) for tags in (wanted, held, agreed))
+        wanted_text, held_text, agreed_text = (", ".join(sorted(tags)) for tags in (wanted, observed, agreed))
         return self._side(
             _("Tags"),
             wanted_text,
@@ -153,19 +155,19 @@ class _Comparison:
             agreed_text,
             is_sent=any(key in self.plan.effect for key in changes),
             in_doubt=any(key in self.card.in_doubt for key in changes),
-            is_theirs=bool(set(held) - set(wanted)),
+            is_theirs=bool(set(observed) - set(wanted)),
         )
 
-    def _status(self, held: Mapping[str, Any]) -> str:
-        if held.get("status_id") is None:
+    def _status(self, observed: Mapping[str, Any]) -> str:
+        if observed.get("status_id") is None:
             return ""
-        place = (held.get("pipeline_id"), held["status_id"])
+        place = (observed.get("pipeline_id"), observed["status_id"])
         status = self.catalogue.status(*place) if self.catalogue else None
         return str(status["name"]) if status else str(place[1])
 
-    def _price(self, held: Any) -> str:
+    def _price(self, price: Any) -> str:
         """Return Kommo's own sale value; it has none at nought."""
-        return written(Decimal(str(held)), self.lead.pipeline) if held else ""
+        return written(Decimal(str(price)), self.lead.pipeline) if price else ""
 
     def _user(self, user_id: Any) -> str:
         users = self.catalogue.users if self.catalogue else []
@@ -175,26 +177,29 @@ class _Comparison:
     def _ours(self, mapping: FieldMapping, value: Any) -> str:
         if mapping.type in CHOICES and value not in (None, []):
             values = value if isinstance(value, list) else [value]
-            return ", ".join(mapping.options.get(str(one), str(one)) for one in values)
+            return ", ".join(mapping.options.get(str(part), str(part)) for part in values)
         if mapping.type == FieldMapping.Type.MONETARY and isinstance(value, Decimal):
             return written(value, self.lead.pipeline)
         return text(value)
 
-    def _value(self, mapping: FieldMapping, held: Any) -> str:
-        if held is None:
+    def _value(self, mapping: FieldMapping, kommo_value: Any) -> str:
+        if kommo_value is None:
             return ""
         if mapping.type in CHOICES:
             names = self._options(mapping)
-            return ", ".join(str(names.get(one, one)) for one in (held if isinstance(held, list) else [held]))
-        if mapping.type in TIMES and isinstance(held, int):
-            return text(datetime.fromtimestamp(held, UTC))
+            return ", ".join(
+                str(names.get(option, option))
+                for option in (kommo_value if isinstance(kommo_value, list) else [kommo_value])
+            )
+        if mapping.type in TIMES and isinstance(kommo_value, int):
+            return text(datetime.fromtimestamp(kommo_value, UTC))
         if mapping.type in (FieldMapping.Type.NUMERIC, FieldMapping.Type.MONETARY):
             try:
-                amount = Decimal(str(held))
+                amount = Decimal(str(kommo_value))
             except InvalidOperation:
-                return str(held)
+                return str(kommo_value)
             return written(amount, self.lead.pipeline) if mapping.type == FieldMapping.Type.MONETARY else text(amount)
-        return text(held)
+        return text(kommo_value)
 
     def _options(self, mapping: FieldMapping) -> dict[Any, str]:
         for field in self.catalogue.lead_fields if self.catalogue else ():
@@ -215,5 +220,5 @@ def text(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{localtime(value):%d/%m/%Y %H:%M}"
     if isinstance(value, list):
-        return ", ".join(text(one) for one in value)
+        return ", ".join(text(part) for part in value)
     return str(value)

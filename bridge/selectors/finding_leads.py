@@ -52,9 +52,9 @@ def _as_addresses(text: str) -> Iterator[tuple[Kind, str]]:
     """Yield what was typed as every kind of address that it may be."""
     for kind in Kind:
         with suppress(AddressError):
-            one = addresses.parse(kind, text, region="ZZ")
-            if not one.phone:
-                yield one.kind, one.value
+            address = addresses.parse(kind, text, region="ZZ")
+            if not address.phone:
+                yield address.kind, address.value
 
 
 def _with_phone(text: str) -> list[UUID]:

@@ -55,8 +55,8 @@ def colleagues() -> Iterator[tuple[int, str]]:
 def id_of(email: str, name: str) -> int | None:
     """Return who in Kommo is called by this e-mail or, where Kommo shows none, by this name; None for nobody."""
     users = list(_users())
-    same = [one["id"] for one in users if email and one.get("email", "").casefold() == email.casefold()]
-    same += [one["id"] for one in users if name and one["name"].casefold() == name.casefold()]
+    same = [user["id"] for user in users if email and user.get("email", "").casefold() == email.casefold()]
+    same += [user["id"] for user in users if name and user["name"].casefold() == name.casefold()]
     return next(iter(same), None)
 
 

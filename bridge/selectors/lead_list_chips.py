@@ -113,7 +113,7 @@ def _is_given_up(stage: Stage) -> bool:
 
 
 def _those(stages: Callable[[Stage], bool]) -> list[int]:
-    return [one.pk for one in Stage.objects.all() if stages(one)]
+    return [stage.pk for stage in Stage.objects.all() if stages(stage)]
 
 
 SHELVES = {
@@ -136,8 +136,12 @@ def parts(leads: QuerySet[Lead], shelf: Shelf | None, order: Order, among: Itera
     stages = [stage for stage in among if shelf is None or shelf.stages is None or shelf.stages(stage)]
     if order is Order.WORTH and (shelf is None or shelf.stages):
         # Leads that stand where no stage of ours is bound are in none of them.
-        elsewhere = [] if shelf else [{"pipeline": one, "stage": None} for one in {one.pipeline_id for one in stages}]
-        places = [{"pipeline": one.pipeline_id, "stage": one} for one in stages] + elsewhere
+        elsewhere = (
+            []
+            if shelf
+            else [{"pipeline": pipeline_id, "stage": None} for pipeline_id in {stage.pipeline_id for stage in stages}]
+        )
+        places = [{"pipeline": stage.pipeline_id, "stage": stage} for stage in stages] + elsewhere
         return [leads.filter(bill_value__isnull=False, **place) for place in places]
     if order is Order.WORTH:
         return [leads.filter(bill_value__isnull=False)]

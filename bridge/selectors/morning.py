@@ -111,8 +111,8 @@ def meetings(pipeline: Pipeline, *, now: datetime) -> tuple[Day, Day]:
     )
     read = rows.select_related("lead__stage").order_by("starts_at", "pk")[:MEETINGS_READ]
     by_day: dict[bool, list[Meeting]] = {True: [], False: []}
-    for one in read:
-        by_day[one.starts_at is not None and one.starts_at < days[0].ends_at].append(one)
+    for meeting in read:
+        by_day[meeting.starts_at is not None and meeting.starts_at < days[0].ends_at].append(meeting)
     return (
         Day(by_day[True][:MEETINGS_SHOWN], counts["today"]),
         Day(by_day[False][:MEETINGS_SHOWN], counts["tomorrow"]),

@@ -12,7 +12,7 @@ from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext as _
 
 from bridge import money_shown as amounts
-from bridge.reasons import told
+from bridge.reasons import in_words
 from leads.models import Lead, Pipeline
 
 register = template.Library()
@@ -127,7 +127,7 @@ def actor(value: str) -> str:
 @register.filter
 def reason(text: str) -> str:
     """Return a stored reason in the active language."""
-    return told(text)
+    return in_words(text)
 
 
 @register.filter

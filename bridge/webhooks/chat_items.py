@@ -68,7 +68,7 @@ def read(action: str, data: Mapping[str, Any]) -> Chat | None:
         return None
     attachment = _attachment(data.get("attachment"))
     is_lead = word(data.get("entity_type") or data.get("element_type")) in LEAD_TYPES
-    said = word(data.get("message_type"))
+    message_type = word(data.get("message_type"))
     return Chat(
         id=id_,
         author=author,
@@ -76,8 +76,8 @@ def read(action: str, data: Mapping[str, Any]) -> Chat | None:
         name=name,
         text=_text(data.get("text"), LONGEST_TEXT),
         kind=attachment["kind"]
-        if attachment and said in ("", "text")
-        else KINDS.get(said, "other" if said else "text"),
+        if attachment and message_type in ("", "text")
+        else KINDS.get(message_type, "other" if message_type else "text"),
         attachment=attachment,
         at=moment(data.get("created_at")),
         lead_id=(number(data.get("entity_id")) or number(data.get("element_id")) or 0) if is_lead else 0,

@@ -77,9 +77,9 @@ def listen(
 
     One query where none does, and no message among the items; two otherwise.
     """
-    told = [item for item in items if item.entity in ("message", "talk", "unsorted", "lead", "contact")]
+    talk_items = [item for item in items if item.entity in ("message", "talk", "unsorted", "lead", "contact")]
     rows = Pipeline.objects.filter(account_link__account=account, conversations=Pipeline.Conversations.KOMMO)
-    pipelines = {row.pk: row for row in rows} if told else {}
+    pipelines = {row.pk: row for row in rows} if talk_items else {}
     if not pipelines:
         return None
     current = Round(account, client, catalogue, now, pipelines)
@@ -87,7 +87,7 @@ def listen(
         result=Result.UNLINKED, event__account=account, event__received_at__gt=now - LOOKED_AT_FOR
     )
     waiting = unlinked.select_related("event").order_by("pk")[:MOST_UNLINKED]
-    messages = [item for item in told if item.entity == "message" and item.result != Result.FORGOTTEN]
+    messages = [item for item in talk_items if item.entity == "message" and item.result != Result.FORGOTTEN]
     for place, item in enumerate([*waiting, *messages]):
         if chat := chat_items.read(item.action, item.data):
             # Messages of one body keep their order.
@@ -98,11 +98,13 @@ def listen(
 
 def strangers(current: Round) -> set[int]:
     """Return the leads of Kommo's that must be read to know whether these messages are of ours. One query."""
-    ids = {one.chat.lead_id for one in current.said if one.chat.lead_id}
+    ids = {chat_message.chat.lead_id for chat_message in current.said if chat_message.chat.lead_id}
     known = Card.objects.filter(account=current.account, kommo_lead_id__in=ids) if ids else Card.objects.none()
     unknown = ids - set(known.values_list("kommo_lead_id", flat=True)) if ids else set()
-    elsewhere = cache.get_many([_stranger(current.account, one) for one in unknown]) if unknown else {}
-    return {one for one in unknown if _stranger(current.account, one) not in elsewhere}
+    elsewhere = (
+        cache.get_many([_stranger(current.account, chat_message) for chat_message in unknown]) if unknown else {}
+    )
+    return {chat_message for chat_message in unknown if _stranger(current.account, chat_message) not in elsewhere}
 
 
 def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
@@ -115,7 +117,7 @@ def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
         return
     _by_cards(current)
     _by_address(current)
-    unknown = [one for one in current.said if one.lead is None]
+    unknown = [chat_message for chat_message in current.said if chat_message.lead is None]
     readings = {**readings, **_of_contacts(current, unknown)}
     if unknown and readings:
         # What was read was taken in meanwhile, where it could be.
@@ -123,35 +125,37 @@ def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
     _by_incoming(current, readings)
     _by_chat(current)
     _note_strangers(current, readings)
-    ready = [one for one in current.said if one.pipeline]
-    for one in current.said:
-        if not one.pipeline:
-            waits = not one.chat.lead_id and one.heard_at > current.now - LOOKED_AT_FOR
-            one.item.result = Result.UNLINKED if waits else Result.IGNORED
-    for one in ready:
-        if _is_ours(one, current.now):
-            one.item.result = Result.ECHO
-    ready = [one for one in ready if one.item.result != Result.ECHO]
-    for one in ready:
-        one.chat = _with_author(current.account, one.chat)
-        if one.chat.author == UNSAID:
+    ready = [chat_message for chat_message in current.said if chat_message.pipeline]
+    for chat_message in current.said:
+        if not chat_message.pipeline:
+            waits = not chat_message.chat.lead_id and chat_message.heard_at > current.now - LOOKED_AT_FOR
+            chat_message.item.result = Result.UNLINKED if waits else Result.IGNORED
+    for chat_message in ready:
+        if _is_ours(chat_message, current.now):
+            chat_message.item.result = Result.ECHO
+    ready = [chat_message for chat_message in ready if chat_message.item.result != Result.ECHO]
+    for chat_message in ready:
+        chat_message.chat = _with_author(current.account, chat_message.chat)
+        if chat_message.chat.author == UNSAID:
             # Told again with its author, or by the events feed, which is asked for it: nobody is blamed for it here.
-            one.pipeline, one.item.result = None, Result.IGNORED
-    ready = [one for one in ready if one.pipeline]
-    in_order = sorted(ready, key=lambda one: (_at(one), one.heard_at))
+            chat_message.pipeline, chat_message.item.result = None, Result.IGNORED
+    ready = [chat_message for chat_message in ready if chat_message.pipeline]
+    in_order = sorted(ready, key=lambda chat_message: (_at(chat_message), chat_message.heard_at))
     for some in _rounds(in_order):
-        for pipeline in {one.pipeline.pk: one.pipeline for one in some if one.pipeline}.values():
-            _record(current, [one for one in some if one.pipeline == pipeline], pipeline)
+        for pipeline in {
+            chat_message.pipeline.pk: chat_message.pipeline for chat_message in some if chat_message.pipeline
+        }.values():
+            _record(current, [chat_message for chat_message in some if chat_message.pipeline == pipeline], pipeline)
 
 
 # --- Whose message it is
 
 
 def _by_cards(current: Round) -> None:
-    missing = [one for one in current.said if one.lead is None]
-    lead_ids = {one.chat.lead_id for one in missing if one.chat.lead_id}
+    missing = [chat_message for chat_message in current.said if chat_message.lead is None]
+    lead_ids = {chat_message.chat.lead_id for chat_message in missing if chat_message.chat.lead_id}
     # Of a chat that is no lead's, or of a second deal of the same person, whose contact is known.
-    contact_ids = {one.chat.contact_id for one in missing if one.chat.contact_id}
+    contact_ids = {chat_message.chat.contact_id for chat_message in missing if chat_message.chat.contact_id}
     if not missing or not (lead_ids or contact_ids):
         return
     about = (
@@ -174,45 +178,51 @@ def _by_cards(current: Round) -> None:
         contacts = (
             card.kommo_contact_id,
             card.own_contact_id,
-            *(one.kommo_contact_id for one in card.other_contacts.all()),
+            *(contact.kommo_contact_id for contact in card.other_contacts.all()),
         )
         for contact_id in contacts:
             by_contact.setdefault(contact_id or 0, card)
-    for one in missing:
-        found = by_lead.get(one.chat.lead_id) or (by_contact.get(one.chat.contact_id) if one.chat.contact_id else None)
+    for chat_message in missing:
+        found = by_lead.get(chat_message.chat.lead_id) or (
+            by_contact.get(chat_message.chat.contact_id) if chat_message.chat.contact_id else None
+        )
         if found is not None:
-            _is_of(current, one, found.lead)
+            _is_of(current, chat_message, found.lead)
 
 
 def _by_address(current: Round) -> None:
     """Find who is known by the chat or the contact alone: leads whose card is still to be accepted or made."""
-    missing = [one for one in current.said if one.lead is None]
-    keys = {address.key for one in missing for address in _addresses(one.chat, "")}
+    missing = [chat_message for chat_message in current.said if chat_message.lead is None]
+    keys = {address.key for chat_message in missing for address in _addresses(chat_message.chat, "")}
     if not keys:
         return
     further = FurtherAddress.objects.filter(pipeline__in=list(current.pipelines), key__in=keys).select_related("lead")
     owners = {row.key: row.lead for row in further}
     first = Lead.objects.filter(pipeline__in=list(current.pipelines), phone_key__in=keys)
     owners |= {str(lead.phone_key): lead for lead in first}
-    for one in missing:
-        found = (owners.get(address.key) for address in _addresses(one.chat, ""))
+    for chat_message in missing:
+        found = (owners.get(address.key) for address in _addresses(chat_message.chat, ""))
         if lead := next(filter(None, found), None):
-            _is_of(current, one, lead)
+            _is_of(current, chat_message, lead)
 
 
-def _is_of(current: Round, one: Said, lead: Lead) -> None:
+def _is_of(current: Round, chat_message: Said, lead: Lead) -> None:
     pipeline = current.pipelines[lead.pipeline_id]
     own = (of_key(lead.phone_key, value=lead.phone or ""),) if lead.phone_key else ()
-    theirs = _addresses(one.chat, pipeline.phone_region)
+    theirs = _addresses(chat_message.chat, pipeline.phone_region)
     if not own and theirs:
         # Found in Kommo without a number: by its chat it is somebody.
         address_owners.introduce(lead, theirs, now=current.now)
-    one.lead, one.pipeline, one.addresses = lead, pipeline, (*own, *theirs)
+    chat_message.lead, chat_message.pipeline, chat_message.addresses = lead, pipeline, (*own, *theirs)
 
 
 def _of_contacts(current: Round, unknown: Sequence[Said]) -> dict[int, LeadReply]:
     """Return the leads of contacts whose chat is no lead's yet, once they have one; what can be is taken in."""
-    ids = {one.chat.contact_id for one in unknown if not one.chat.lead_id and one.chat.contact_id}
+    ids = {
+        chat_message.chat.contact_id
+        for chat_message in unknown
+        if not chat_message.chat.lead_id and chat_message.chat.contact_id
+    }
     if not ids:
         return {}
     found = refusals.aside(
@@ -242,35 +252,48 @@ def _by_incoming(current: Round, readings: Mapping[int, LeadReply]) -> None:
         if reply.pipeline_id in by_kommo_id and inbound_leads.is_incoming(reply, current.catalogue)
     }
     by_contact = {contact: reply for reply in incoming.values() for contact in reply.contact_ids}
-    missing = [one for one in current.said if one.lead is None]
-    for one in missing:
-        one.incoming = incoming.get(one.chat.lead_id)
-        if one.incoming is None and not one.chat.lead_id:
-            one.incoming = by_contact.get(one.chat.contact_id)
-    waiting = [one for one in missing if one.incoming]
-    contact_ids = {contact for one in waiting if one.incoming for contact in one.incoming.contact_ids}
+    missing = [chat_message for chat_message in current.said if chat_message.lead is None]
+    for chat_message in missing:
+        chat_message.incoming = incoming.get(chat_message.chat.lead_id)
+        if chat_message.incoming is None and not chat_message.chat.lead_id:
+            chat_message.incoming = by_contact.get(chat_message.chat.contact_id)
+    waiting = [chat_message for chat_message in missing if chat_message.incoming]
+    contact_ids = {
+        contact for chat_message in waiting if chat_message.incoming for contact in chat_message.incoming.contact_ids
+    }
     contacts = (
         people_on_cards.ask(current.account, current.client, contact_ids, Lane.LIVE, now=current.now) if waiting else {}
     )
-    for one in waiting:
-        assert one.incoming is not None
-        one.pipeline = by_kommo_id[one.incoming.pipeline_id]
-        one.addresses = (*_numbers(one.incoming, contacts or {}, one.pipeline), *_addresses(one.chat, ""))
-        if not one.addresses:
-            one.pipeline = None
+    for chat_message in waiting:
+        assert chat_message.incoming is not None
+        chat_message.pipeline = by_kommo_id[chat_message.incoming.pipeline_id]
+        chat_message.addresses = (
+            *_numbers(chat_message.incoming, contacts or {}, chat_message.pipeline),
+            *_addresses(chat_message.chat, ""),
+        )
+        if not chat_message.addresses:
+            chat_message.pipeline = None
 
 
 def _by_chat(current: Round) -> None:
     """Give a message the lead of another one of the same chat, which says whose it is."""
-    known = {one.chat.chat_id: one for one in current.said if one.pipeline and one.chat.chat_id}
-    for one in current.said:
-        if one.pipeline is None and not one.chat.lead_id and (other := known.get(one.chat.chat_id)):
-            one.lead, one.incoming, one.pipeline = other.lead, other.incoming, other.pipeline
-            one.addresses = other.addresses
+    known = {
+        chat_message.chat.chat_id: chat_message
+        for chat_message in current.said
+        if chat_message.pipeline and chat_message.chat.chat_id
+    }
+    for chat_message in current.said:
+        if (
+            chat_message.pipeline is None
+            and not chat_message.chat.lead_id
+            and (other := known.get(chat_message.chat.chat_id))
+        ):
+            chat_message.lead, chat_message.incoming, chat_message.pipeline = other.lead, other.incoming, other.pipeline
+            chat_message.addresses = other.addresses
 
 
 def _numbers(reply: LeadReply, contacts: Mapping[int, ContactReply], pipeline: Pipeline) -> tuple[Address, ...]:
-    texts = [text for one in reply.contact_ids if one in contacts for text in contacts[one].phones]
+    texts = [text for contact_id in reply.contact_ids if contact_id in contacts for text in contacts[contact_id].phones]
     return tuple(of_phone(phone) for phone in people_on_cards.phones_of(texts, pipeline))
 
 
@@ -278,7 +301,9 @@ def _note_strangers(current: Round, readings: Mapping[int, LeadReply]) -> None:
     ours = {row.kommo_pipeline_id for row in current.pipelines.values()}
     elsewhere = {reply.id for reply in readings.values() if reply.pipeline_id not in ours}
     if elsewhere:
-        cache.set_many({_stranger(current.account, one): 1 for one in elsewhere}, STRANGER_FOR_SECONDS)
+        cache.set_many(
+            {_stranger(current.account, chat_message): 1 for chat_message in elsewhere}, STRANGER_FOR_SECONDS
+        )
 
 
 def _stranger(account: Account, kommo_lead_id: int) -> str:
@@ -296,14 +321,16 @@ def _addresses(chat: Chat, region: str) -> tuple[Address, ...]:
 # --- Recording it
 
 
-def _is_ours(one: Said, now: datetime) -> bool:
+def _is_ours(chat_message: Said, now: datetime) -> bool:
     """Say whether a bot's words are a message of ours on its way, which has arrived with that, or a follow-up."""
-    if one.chat.author not in (BOT, UNSAID) or one.lead is None:
+    if chat_message.chat.author not in (BOT, UNSAID) or chat_message.lead is None:
         return False
-    at = min(_at(one), now)
-    if message_parts.arrived([one.lead.pk], one.chat.text, their_id=one.chat.id, at=at, now=now):
+    at = min(_at(chat_message), now)
+    if message_parts.arrived(
+        [chat_message.lead.pk], chat_message.chat.text, their_id=chat_message.chat.id, at=at, now=now
+    ):
         return True
-    return followups_in_chats.note_said(one.lead, one.chat, via=VIA, at=at, now=now)
+    return followups_in_chats.note_said(chat_message.lead, chat_message.chat, via=VIA, at=at, now=now)
 
 
 def _with_author(account: Account, chat: Chat) -> Chat:
@@ -320,9 +347,12 @@ def _rounds(left: list[Said]) -> Iterator[list[Said]]:
         seen: set[tuple[int, str]] = set()
         now_on: list[Said] = []
         later: list[Said] = []
-        for one in left:
-            who = {(one.pipeline.pk if one.pipeline else 0, address.key) for address in one.addresses}
-            (later if who & seen else now_on).append(one)
+        for chat_message in left:
+            who = {
+                (chat_message.pipeline.pk if chat_message.pipeline else 0, address.key)
+                for address in chat_message.addresses
+            }
+            (later if who & seen else now_on).append(chat_message)
             seen |= who
         yield now_on
         left = later
@@ -332,43 +362,45 @@ def _record(current: Round, some: Sequence[Said], pipeline: Pipeline) -> None:
     try:
         with transaction.atomic():
             recorded = record_all(
-                [_interaction(current, one, pipeline) for one in some], pipeline=pipeline, now=current.now
+                [_interaction(current, chat_message, pipeline) for chat_message in some],
+                pipeline=pipeline,
+                now=current.now,
             )
-            for one, result in zip(some, recorded, strict=True):
-                if one.incoming is not None:
+            for chat_message, result in zip(some, recorded, strict=True):
+                if chat_message.incoming is not None:
                     # Theirs is there: it is linked once it is accepted, and nothing is made beside it.
-                    people_on_cards.name_card(result.lead, one.incoming.id)
+                    people_on_cards.name_card(result.lead, chat_message.incoming.id)
     except ForgottenError:
         if len(some) == 1:
             some[0].item.result = Result.FORGOTTEN
             return
-        for one in some:
-            _record(current, [one], pipeline)
+        for chat_message in some:
+            _record(current, [chat_message], pipeline)
         return
-    for one, result in zip(some, recorded, strict=True):
-        one.item.result = Result.UNCHANGED if result.interaction.is_told_before else Result.ADOPTED
-        _tell_of_bots(current, one, result)
+    for chat_message, result in zip(some, recorded, strict=True):
+        chat_message.item.result = Result.UNCHANGED if result.interaction.is_told_before else Result.ADOPTED
+        _tell_of_bots(current, chat_message, result)
 
 
-def _tell_of_bots(current: Round, one: Said, result: Recorded) -> None:
+def _tell_of_bots(current: Round, chat_message: Said, result: Recorded) -> None:
     """Let staff be told of a bot that answers their leads."""
     message = result.interaction.message
     if message and message.direction is Direction.BOT:
         other_robots.note_message(
             current.account,
-            lead_id=one.chat.lead_id,
-            contact_id=one.chat.contact_id,
-            at=int(_at(one).timestamp()),
+            lead_id=chat_message.chat.lead_id,
+            contact_id=chat_message.chat.contact_id,
+            at=int(_at(chat_message).timestamp()),
             text=message.text,
         )
 
 
-def _interaction(current: Round, one: Said, pipeline: Pipeline) -> Interaction:
-    chat, at = one.chat, min(_at(one), current.now)
+def _interaction(current: Round, chat_message: Said, pipeline: Pipeline) -> Interaction:
+    chat, at = chat_message.chat, min(_at(chat_message), current.now)
     direction = _direction(current.account, chat)
     return Interaction(
         phone=None,
-        addresses=one.addresses,
+        addresses=chat_message.addresses,
         occurred_at=at,
         hints={"name": chat.name} if direction is Direction.INBOUND and chat.name else {},
         message=Message(
@@ -381,7 +413,7 @@ def _interaction(current: Round, one: Said, pipeline: Pipeline) -> Interaction:
             attachments=(chat.attachment,) if chat.attachment else (),
         ),
         via=VIA,
-        heard_at=one.heard_at,
+        heard_at=chat_message.heard_at,
     )
 
 
@@ -394,12 +426,16 @@ def _direction(account: Account, chat: Chat) -> Direction:
     return Direction.BOT if chat.author == BOT else Direction.STAFF
 
 
-def _at(one: Said) -> datetime:
-    return min(datetime.fromtimestamp(one.chat.at, UTC), one.heard_at) if one.chat.at else one.heard_at
+def _at(chat_message: Said) -> datetime:
+    return (
+        min(datetime.fromtimestamp(chat_message.chat.at, UTC), chat_message.heard_at)
+        if chat_message.chat.at
+        else chat_message.heard_at
+    )
 
 
 def heard_here(current: Round | None) -> Collection[int]:
     """Return which items were conversation: whoever wrote in it has been heard."""
     if current is None:
         return ()
-    return {one.item.pk for one in current.said if one.pipeline}
+    return {chat_message.item.pk for chat_message in current.said if chat_message.pipeline}

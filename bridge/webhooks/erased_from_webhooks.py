@@ -56,7 +56,7 @@ class Traces:
         named = cls(
             words=frozenset(word.casefold() for word in words if word),
             phones=frozenset(key for key in lead.address_keys if key.startswith("+")),
-            chats=frozenset(one["value"] for one in lead.addresses if one["kind"] == Kind.KOMMO_CHAT),
+            chats=frozenset(entry["value"] for entry in lead.addresses if entry["kind"] == Kind.KOMMO_CHAT),
             region=lead.pipeline.phone_region,
         )
         return named | cls.of_cards(cards)
@@ -64,18 +64,20 @@ class Traces:
     @classmethod
     def of_cards(cls, cards: Iterable[Card]) -> Traces:
         rows = list(cards)
-        contacts = {one for card in rows for one in (card.kommo_contact_id, card.own_contact_id) if one}
+        contacts = {
+            contact_id for card in rows for contact_id in (card.kommo_contact_id, card.own_contact_id) if contact_id
+        }
         # Whose contact it is today may have written again, and is known anew.
         shared = Card.objects.filter(kommo_contact_id__in=contacts, lead__erased_at=None)
         shared = shared.exclude(pk__in=[card.pk for card in rows])
-        contacts -= {one or 0 for one in shared.values_list("kommo_contact_id", flat=True)}
+        contacts -= {contact_id or 0 for contact_id in shared.values_list("kommo_contact_id", flat=True)}
         return cls(frozenset(card.kommo_lead_id for card in rows if card.kommo_lead_id), frozenset(contacts))
 
     @classmethod
     def of_joined(cls, lead_ids: Collection[UUID]) -> Traces:
         """Return the leads in Kommo that were left behind there when others turned out to be these."""
         left = JoinedLead.objects.filter(lead__in=lead_ids, kommo_lead_id__isnull=False)
-        return cls(frozenset(one or 0 for one in left.values_list("kommo_lead_id", flat=True)))
+        return cls(frozenset(lead_id or 0 for lead_id in left.values_list("kommo_lead_id", flat=True)))
 
     def __or__(self, other: Traces) -> Traces:
         return Traces(
@@ -121,7 +123,12 @@ def _spellings(phone: str) -> set[str]:
 
 def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Traces:
     """Return the traces of erased people that these entities may hold: whom we knew, and new contacts of theirs."""
-    ids = {one for item in items for one in (item.kommo_id, *parsing.references(item.data)) if one is not None}
+    ids = {
+        reference
+        for item in items
+        for reference in (item.kommo_id, *parsing.references(item.data))
+        if reference is not None
+    }
     erased = Card.objects.filter(account=account, lead__erased_at__isnull=False)
     named = Q(kommo_lead_id__in=ids) | Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids)
     cards = list(erased.filter(named)) if ids else []
@@ -147,16 +154,16 @@ def _with_their_address(account: Account, items: Sequence[parsing.Item | Webhook
     """Return the phones and chats in these of people who were erased and are not back, and whose contacts they are."""
     if not erasure.was_anybody_erased():
         return Traces()
-    told = [(item, parsing.phones(item.data)) for item in items]
+    with_phones = [(item, parsing.phones(item.data)) for item in items]
     chats = {chat: f"{Kind.KOMMO_CHAT}:{chat}" for item in items if (chat := _chat_of(item))}
-    if not chats and not any(phones for _, phones in told):
+    if not chats and not any(phones for _, phones in with_phones):
         return Traces()
     region = region_of(account)
-    keys = [(item, _keys(phones, region)) for item, phones in told if phones]
+    keys = [(item, _keys(phones, region)) for item, phones in with_phones if phones]
     gone = frozenset(erasure.unwelcome({*chats.values(), *(key for _, found in keys for key in found)}))
     contacts = (item.kommo_id for item, found in keys if item.entity == "contact" and not gone.isdisjoint(found))
     return Traces(
-        contacts=frozenset(one for one in contacts if one),
+        contacts=frozenset(contact_id for contact_id in contacts if contact_id),
         phones=gone - set(chats.values()),
         chats=frozenset(chat for chat, key in chats.items() if key in gone),
         region=region,
@@ -165,11 +172,11 @@ def _with_their_address(account: Account, items: Sequence[parsing.Item | Webhook
 
 def _chat_of(item: parsing.Item | WebhookItem) -> str:
     """Return the id of the chat a message or talk stands in, as an address tells it; empty for what stands in none."""
-    said = item.data.get("chat_id")
-    if not isinstance(said, str):
+    chat_id = item.data.get("chat_id")
+    if not isinstance(chat_id, str):
         return ""
     try:
-        return parse_address(Kind.KOMMO_CHAT, said, region="ZZ").value
+        return parse_address(Kind.KOMMO_CHAT, chat_id, region="ZZ").value
     except AddressError:
         return ""
 
@@ -228,21 +235,21 @@ def _with_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterator[Webh
     # In parts, each far below the longest that a statement may take, however many are kept.
     for start in range(first, last + 1, EVENTS_IN_A_PART) if first and last else ():
         part = range(start, start + EVENTS_IN_A_PART)
-        told = WebhookItem.objects.filter(event__gte=part.start, event__lt=part.stop)
-        told = told.annotate(told=Cast("data", TextField())).filter(about)
-        found = set(told.values_list("event", flat=True))
+        items_of_part = WebhookItem.objects.filter(event__gte=part.start, event__lt=part.stop)
+        items_of_part = items_of_part.annotate(told=Cast("data", TextField())).filter(about)
+        found = set(items_of_part.values_list("event", flat=True))
         yield from events.filter(pk__in=found).order_by("pk").prefetch_related("items") if found else ()
 
 
 def _about(traces: Traces) -> Q:
     """Return what finds their items, and some more: the items are looked at."""
     ids = traces.leads | traces.contacts
-    texts = [str(one) for one in ids]
+    texts = [str(kommo_id) for kommo_id in ids]
     about = Q(kommo_id__in=ids)
     for key in ("element_id", "entity_id", "lead_id", "contact_id"):
         about |= Q(**{f"data__{key}__in": texts})
-    for one in texts:
-        about |= Q(data__linked_leads_id__has_key=one)
+    for text in texts:
+        about |= Q(data__linked_leads_id__has_key=text)
     # One pattern for all: a comparison for each word takes minutes of a large account.
     words = sorted({*traces.words, *traces.marks, *traces.chats})
     return about | Q(told__iregex="|".join(map(_spelled, words))) if words else about
@@ -262,8 +269,8 @@ def _sign(sign: str) -> str:
 
 def _without_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[WebhookEvent]:
     """What was not read yet, or could not be, or not all of it."""
-    told = Exists(WebhookItem.objects.filter(event=OuterRef("pk")))
-    unread = events.filter(Q(error=parsing.PARTLY) | (~Q(state=WebhookEvent.State.PROCESSED) & ~told))
+    has_items = Exists(WebhookItem.objects.filter(event=OuterRef("pk")))
+    unread = events.filter(Q(error=parsing.PARTLY) | (~Q(state=WebhookEvent.State.PROCESSED) & ~has_items))
     marks = {*map(str, traces.leads | traces.contacts), *traces.words, *traces.marks}
     marks |= {chat.casefold() for chat in traces.chats}
     return (event for event in unread.iterator(AT_ONCE) if _has_any(event, marks))

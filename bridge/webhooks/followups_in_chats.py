@@ -29,15 +29,15 @@ def note_said(lead: Lead, chat: Chat, *, via: str, at: datetime, now: datetime) 
     words = plainly(chat.text)
     recent = Q(ended_at=None) | Q(ended_at__gt=now - RECOGNIZED_FOR)
     theirs = Attempt.objects.filter(recent, enrollment__lead=lead, state__in=MAY_BE_SAID).exclude(text="")
-    said = words and next((text for text in theirs.values_list("text", flat=True) if plainly(text) == words), "")
-    if not said:
+    matching = words and next((text for text in theirs.values_list("text", flat=True) if plainly(text) == words), "")
+    if not matching:
         return False
     row = Message(
         lead=lead,
         direction=Message.Direction.OUTBOUND,
         message_id=chat.id,
         channel=via,
-        text=said,
+        text=matching,
         state=Message.State.DELIVERED,
         at=at,
         sent_at=at,

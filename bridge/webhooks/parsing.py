@@ -168,12 +168,12 @@ def _decode(pairs: list[str]) -> Any:
 
 def _decode_plain(pairs: list[str]) -> dict[str, Any] | None:
     """Return an entity as Kommo writes it; None for one that is spelled otherwise, whose decoding takes longer."""
-    held: dict[str, Any] = {}
+    decoded: dict[str, Any] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
         if len(key) > LONGEST_KNOWN_KEY or not (path := _path(key)) or ODD_VALUE.search(value):
             return None
-        parent = held
+        parent = decoded
         for name in path[:-1]:
             inner = parent.setdefault(name, {})
             if not isinstance(inner, dict):
@@ -185,7 +185,7 @@ def _decode_plain(pairs: list[str]) -> dict[str, Any] | None:
             parent[path[-1]] = unquote_to_bytes(value.replace("+", " ")).decode()
         except UnicodeDecodeError:
             return None
-    return held or None
+    return decoded or None
 
 
 @lru_cache(maxsize=KNOWN_KEYS)
@@ -199,12 +199,12 @@ def _decode_any(pairs: list[str]) -> Any:
     # What has no number is numbered by counting what stands before it; Kommo numbers all.
     unnumbered = [pair for pair in pairs if "[]" in pair.partition("=")[0]]
     if len(unnumbered) > MOST_UNNUMBERED:
-        pairs = unnumbered[:MOST_UNNUMBERED] + [one for one in pairs if "[]" not in one.partition("=")[0]]
-    held = _without_nul(qs_codec.decode("&".join(pairs), OPTIONS).get(ROOT))
-    if isinstance(held, list):
-        parts = [part for part in held if isinstance(part, dict)]
-        return {key: value for part in parts for key, value in part.items()} if parts else held[-1]
-    return held
+        pairs = unnumbered[:MOST_UNNUMBERED] + [pair for pair in pairs if "[]" not in pair.partition("=")[0]]
+    decoded = _without_nul(qs_codec.decode("&".join(pairs), OPTIONS).get(ROOT))
+    if isinstance(decoded, list):
+        parts = [part for part in decoded if isinstance(part, dict)]
+        return {key: value for part in parts for key, value in part.items()} if parts else decoded[-1]
+    return decoded
 
 
 def _without_nul(value: Any) -> Any:
@@ -301,9 +301,11 @@ def phones_of_contact(data: dict[str, Any]) -> list[str] | None:
     if "custom_fields" not in data:
         return None
     entries = [
-        one for one in _values(data.get("custom_fields")) if isinstance(one, dict) and one.get("code") == "PHONE"
+        value
+        for value in _values(data.get("custom_fields"))
+        if isinstance(value, dict) and value.get("code") == "PHONE"
     ]
-    return [str(value.get("value") or "") for one in entries for value in _field_values(one.get("values"))]
+    return [str(value.get("value") or "") for entry in entries for value in _field_values(entry.get("values"))]
 
 
 def tag_names(data: dict[str, Any]) -> list[str]:
@@ -321,8 +323,8 @@ REFERENCES = frozenset(
 
 def references(data: dict[str, Any]) -> set[int]:
     """Return the ids of what an entity is about, without its own."""
-    told = _references({key: value for key, value in data.items() if key != "id"})
-    return {found for found in told if found is not None}
+    found = _references({key: value for key, value in data.items() if key != "id"})
+    return {found for found in found if found is not None}
 
 
 def _references(value: Any) -> Iterator[int | None]:

@@ -83,30 +83,30 @@ def process_inbox(account_id: int) -> bool:
         if not mine:
             return False
         account, client = open_account(account_id)
-        held: list[Heard] = []
+        kept_back: list[Heard] = []
         try:
             while timezone.now() - started < LONGEST_RUN:
                 heartbeat.progress()
-                if not _process_round(Round(account, client, catalogues.stored(account), timezone.now()), held):
+                if not _process_round(Round(account, client, catalogues.stored(account), timezone.now()), kept_back):
                     return False
         finally:
-            inbox.put_back([one.event for one in held], why=UNDER_WAY)
+            inbox.put_back([webhook.event for webhook in kept_back], why=UNDER_WAY)
     return True
 
 
-def _process_round(current: Round, held: list[Heard]) -> bool:
-    """Process what is new, and what was `held` and need not wait any more; False when nothing is left to do."""
-    events = inbox.take(current.account, besides=[one.event.pk for one in held])
-    if not events and not held:
+def _process_round(current: Round, kept_back: list[Heard]) -> bool:
+    """Process what is new, and what was `kept_back` and need not wait any more; False when nothing is left to do."""
+    events = inbox.take(current.account, besides=[webhook.event.pk for webhook in kept_back])
+    if not events and not kept_back:
         return False
     items = _store_items(current, events)
     by_event: dict[int, list[WebhookItem]] = {}
     for item in items:
         by_event.setdefault(item.event_id, []).append(item)
-    heard = [*held, *(Heard(event, by_event.get(event.pk, [])) for event in events)]
-    waiting = waiting_for_writes(current.account, [item for one in heard for item in one.items])
-    held[:] = [one for one in heard if waiting & {item.kommo_id for item in one.items}]
-    ready = [one for one in heard if one not in held]
+    heard = [*kept_back, *(Heard(event, by_event.get(event.pk, [])) for event in events)]
+    waiting = waiting_for_writes(current.account, [item for webhook in heard for item in webhook.items])
+    kept_back[:] = [webhook for webhook in heard if waiting & {item.kommo_id for item in webhook.items}]
+    ready = [webhook for webhook in heard if webhook not in kept_back]
     if not ready:
         time.sleep(WAIT_SECONDS)
         return True
@@ -114,7 +114,7 @@ def _process_round(current: Round, held: list[Heard]) -> bool:
 
 
 def _process(current: Round, heard: Sequence[Heard]) -> bool:
-    events, items = [one.event for one in heard], [item for one in heard for item in one.items]
+    events, items = [webhook.event for webhook in heard], [item for webhook in heard for item in webhook.items]
     try:
         _observe(current, items)
     except KommoError as error:
@@ -126,8 +126,8 @@ def _process(current: Round, heard: Sequence[Heard]) -> bool:
         return False
     except Exception as error:
         with suppress(DatabaseError):
-            told = f"{type(error).__name__}: {error}"
-            troubles.begin(current.account.pk, Trouble.Subject.INBOX, told, now=current.now, refused=False)
+            failure = f"{type(error).__name__}: {error}"
+            troubles.begin(current.account.pk, Trouble.Subject.INBOX, failure, now=current.now, refused=False)
         raise
     _settle(current, events, items)
     troubles.over(current.account.pk, Trouble.Subject.INBOX)
@@ -213,10 +213,10 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     if talk is not None:
         conversations.take(talk, current.readings)
         known = {item.pk for item in items}
-        current.earlier = [one.item for one in talk.said if one.item.pk not in known]
+        current.earlier = [chat_message.item for chat_message in talk.said if chat_message.item.pk not in known]
     heard = conversations.heard_here(talk)
     rest = [item for item in items if item.entity == "message" and item.pk not in heard]
-    messages = [said for item in rest if (said := written(item.data))]
+    messages = [message for item in rest if (message := written(item.data))]
     if not chat_replies.hear(current.account, messages, now=current.now) or any(
         item.entity == "talk" for item in items
     ):
@@ -241,13 +241,13 @@ def _is_echo(item: WebhookItem, card: Card | None) -> bool:
 
 
 @transaction.atomic
-def _learn_responsible(told: Mapping[int, WebhookItem]) -> None:
+def _learn_responsible(items_by_card: Mapping[int, WebhookItem]) -> None:
     """Let cards know whom Kommo made responsible for what we created: all else the body says is as they have it."""
-    rows = Card.objects.select_for_update(no_key=True).filter(pk__in=told).order_by("pk")
-    cards = [card for card in rows if _is_echo(told[card.pk], card)] if told else []
+    rows = Card.objects.select_for_update(no_key=True).filter(pk__in=items_by_card).order_by("pk")
+    cards = [card for card in rows if _is_echo(items_by_card[card.pk], card)] if items_by_card else []
     owned: list[Lead] = []
     for card in cards:
-        user_id = told_responsible(card.observed, told[card.pk].data)
+        user_id = told_responsible(card.observed, items_by_card[card.pk].data)
         if user_id:
             card.observed = {**card.observed, "responsible_user_id": user_id}
             card.agreed = {**card.agreed, "responsible_user_id": user_id}
@@ -326,16 +326,17 @@ def _lose(current: Round, cards: Sequence[Card]) -> None:
 
 def _learn_phones(current: Round, items: Iterable[WebhookItem]) -> None:
     """A lead born in Kommo may get its contact, or the contact its phone, later than the lead itself."""
-    told = {item.kommo_id: item for item in items if item.entity == "contact" and item.kommo_id}
-    contacts = told.keys() - people_on_cards.as_known(
-        current.account, {kommo_id: parsing.phones_of_contact(item.data) for kommo_id, item in told.items() if kommo_id}
+    items_by_contact = {item.kommo_id: item for item in items if item.entity == "contact" and item.kommo_id}
+    contacts = items_by_contact.keys() - people_on_cards.as_known(
+        current.account,
+        {kommo_id: parsing.phones_of_contact(item.data) for kommo_id, item in items_by_contact.items() if kommo_id},
     )
     learnt = people_on_cards.meet(
         current.account,
         current.client,
         current.catalogue,
         replies=list(current.readings.values()),
-        contact_ids=[one for one in contacts if one],
+        contact_ids=[contact_id for contact_id in contacts if contact_id],
         now=current.now,
         lane=Lane.LIVE,
     )

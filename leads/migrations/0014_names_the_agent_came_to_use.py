@@ -20,8 +20,8 @@ NAMES = (
 def add_names(apps, schema_editor):
     mapping_of = apps.get_model("leads", "StageMapping")
     for pipeline in apps.get_model("leads", "Pipeline").objects.filter(slug="solar", leads=None):
-        said = mapping_of.objects.filter(pipeline=pipeline).order_by("position", "id")
-        if list(said.values_list("conversation_stage", flat=True)) != SHIPPED:
+        mappings = mapping_of.objects.filter(pipeline=pipeline).order_by("position", "id")
+        if list(mappings.values_list("conversation_stage", flat=True)) != SHIPPED:
             continue
         stages = {stage.key: stage for stage in pipeline.stages.all()}
         for position, (text, action, stage) in enumerate(NAMES, start=len(SHIPPED)):

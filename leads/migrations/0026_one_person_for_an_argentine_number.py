@@ -30,8 +30,8 @@ def know_by_one_key(apps, schema_editor):
         for wish in optout_model.objects.filter(phone_key__startswith=begin):
             # The old one stays beside it: the version that is still serving asks for that.
             key = key_of(wish.phone_key)
-            said = {"phone_key": key, "opted_out_at": wish.opted_out_at, "by": wish.by, "reason": wish.reason}
-            optout_model.objects.get_or_create(address=pseudonyms.of_address(key), defaults=said)
+            values = {"phone_key": key, "opted_out_at": wish.opted_out_at, "by": wish.by, "reason": wish.reason}
+            optout_model.objects.get_or_create(address=pseudonyms.of_address(key), defaults=values)
 
 
 class Migration(migrations.Migration):

@@ -188,7 +188,7 @@ class Lead(models.Model):
         if "read_keys" in self.__dict__:
             # Read together with the row (leads/interactions.py).
             return self.__dict__["read_keys"] or []
-        return [one.key for one in self.further_addresses.all()] if self.pk else []
+        return [address.key for address in self.further_addresses.all()] if self.pk else []
 
     @property
     def address_keys(self) -> list[str]:
@@ -199,7 +199,7 @@ class Lead(models.Model):
     def addresses(self) -> list[dict[str, str]]:
         """Return where the person is reached, the address last written from first: [{"kind", "value"}]."""
         known = addresses.in_order(self.address_keys, self.written_from)
-        return [one.told for one in addresses.with_jid(known, self.whatsapp_id, own=self.phone or "")]
+        return [address.as_json for address in addresses.with_jid(known, self.whatsapp_id, own=self.phone or "")]
 
     @property
     def channel(self) -> str | None:

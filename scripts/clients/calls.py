@@ -32,16 +32,16 @@ def operations() -> dict[str, Any]:
     return found
 
 
-def body_of(module: Any, said: Any) -> Any:
+def body_of(module: Any, body: Any) -> Any:
     """Return what the call takes for a body: a model, or a list of them."""
     taken = typing.get_type_hints(module.sync_detailed)["body"]
-    [model, *_] = [one for one in _models(taken) if hasattr(one, "from_dict")]
-    return [model.from_dict(one) for one in said] if isinstance(said, list) else model.from_dict(said)
+    [model, *_] = [candidate for candidate in _models(taken) if hasattr(candidate, "from_dict")]
+    return [model.from_dict(part) for part in body] if isinstance(body, list) else model.from_dict(body)
 
 
 def _models(hint: Any) -> list[Any]:
     inner = typing.get_args(hint)
-    return [found for one in inner for found in _models(one)] if inner else [hint]
+    return [found for annotation in inner for found in _models(annotation)] if inner else [hint]
 
 
 def main() -> None:
@@ -51,7 +51,11 @@ def main() -> None:
     known: dict[str, Any] = {}
     for call in CALLS:
         name, module = call["operation"], found[call["operation"]]
-        given = {one: known[one] for one in inspect.signature(module.sync_detailed).parameters if one in known}
+        given = {
+            parameter: known[parameter]
+            for parameter in inspect.signature(module.sync_detailed).parameters
+            if parameter in known
+        }
         given |= call.get("query", {})
         if "body" in call:
             given["body"] = body_of(module, call["body"])

@@ -78,13 +78,17 @@ def configuration(site: pages.Site) -> str:
     words = WORDS[site.language]
     root = "" if site.language == "en" else "../"
     others = [
-        {"name": WORDS[one]["name"], "lang": WORDS[one]["theme"], "link": f"./{root}{'' if one == 'en' else one + '/'}"}
-        for one in pages.LANGUAGES
+        {
+            "name": WORDS[language]["name"],
+            "lang": WORDS[language]["theme"],
+            "link": f"./{root}{'' if language == 'en' else language + '/'}",
+        }
+        for language in pages.LANGUAGES
     ]
-    navigation = ",\n".join(section(site, one) for one in site.sections)
+    navigation = ",\n".join(section(site, part) for part in site.sections)
     alternate = "\n".join(
-        "[[project.extra.alternate]]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in one.items())
-        for one in others
+        "[[project.extra.alternate]]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in language.items())
+        for language in others
     )
     address = os.environ.get("DOCS_ADDRESS", "").rstrip("/")
     where = (
@@ -129,11 +133,11 @@ pymdownx.superfences = {{}}
 """
 
 
-def section(site: pages.Site, one: pages.Section) -> str:
+def section(site: pages.Site, part: pages.Section) -> str:
     entries = ", ".join(
-        f"{{ {json.dumps(entry(site, source))} = {json.dumps(pages.page(source))} }}" for source in one.sources
+        f"{{ {json.dumps(entry(site, source))} = {json.dumps(pages.page(source))} }}" for source in part.sources
     )
-    return f"  {{ {json.dumps(one.titles[site.language], ensure_ascii=False)} = [{entries}] }}"
+    return f"  {{ {json.dumps(part.titles[site.language], ensure_ascii=False)} = [{entries}] }}"
 
 
 def entry(site: pages.Site, source: str) -> str:

@@ -109,7 +109,7 @@ def read(made: dict[str, str], language: str) -> Site:
         sections = tomllib.load(file)["section"]
     return Site(
         language,
-        [Section({name: one[name] for name in LANGUAGES}, tuple(expand(one["pages"]))) for one in sections],
+        [Section({name: section[name] for name in LANGUAGES}, tuple(expand(section["pages"]))) for section in sections],
         made,
     )
 
@@ -118,7 +118,7 @@ def expand(names: list[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         several = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(name)) if "*" in name else [name]
-        found += [one for one in several if one not in found]
+        found += [source for source in several if source not in found]
     return found
 
 
@@ -187,7 +187,7 @@ def shown(target: str, see: Callable[[str], str]) -> str:
     """A page that shows a file of the repository, or what a folder of it holds. `see` links to another such page."""
     path = ROOT / target
     if path.is_dir():
-        names = sorted(str(one.relative_to(ROOT)) for one in path.iterdir() if one.is_file())
+        names = sorted(str(file.relative_to(ROOT)) for file in path.iterdir() if file.is_file())
         return f"# `{target}/`\n\n" + "".join(f"- [`{PurePosixPath(name).name}`]({see(name)})\n" for name in names)
     kind = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".json": "json", ".toml": "toml"}.get(path.suffix, "text")
     return f"# `{target}`\n\n~~~~{kind}\n{path.read_text(encoding='utf-8').rstrip()}\n~~~~\n"

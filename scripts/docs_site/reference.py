@@ -43,10 +43,11 @@ def call(method: str, path: str, operation: dict[str, Any], parts: dict[str, Any
     lines = [f"{'###' if method == 'event' else '##'} `{title}`\n", f"**{operation.get('summary', '')}**\n"]
     if operation.get("description"):
         lines.append(operation["description"] + "\n")
-    asked = [one for one in operation.get("parameters", []) if not one["name"].startswith("webhook-")]
+    asked = [parameter for parameter in operation.get("parameters", []) if not parameter["name"].startswith("webhook-")]
     if asked:
         lines.append(table(("parameter", "in", "type", ""), [
-            (f"`{one['name']}`", one["in"], kind(one["schema"]), one.get("description", "")) for one in asked
+            (f"`{parameter['name']}`", parameter["in"], kind(parameter["schema"]), parameter.get("description", ""))
+            for parameter in asked
         ]))  # fmt: skip
     if "requestBody" in operation:
         body = content(operation["requestBody"])
@@ -63,19 +64,19 @@ def fields(schema: dict[str, Any], parts: dict[str, Any], before: str = "", dept
     """Every field by its dotted name, those of parts inside it too."""
     schema = resolved(schema, parts)
     rows: list[tuple[str, ...]] = []
-    for name, one in schema.get("properties", {}).items():
+    for name, property_schema in schema.get("properties", {}).items():
         is_required = "required" if name in schema.get("required", ()) else ""
-        rows.append((f"`{before}{name}`", kind(one), is_required, one.get("description", "")))
-        inside = resolved(one.get("items", one), parts)
+        rows.append((f"`{before}{name}`", kind(property_schema), is_required, property_schema.get("description", "")))
+        inside = resolved(property_schema.get("items", property_schema), parts)
         if inside.get("properties") and depth < 2:
-            rows += fields(inside, parts, f"{before}{name}{'[]' if 'items' in one else ''}.", depth + 1)
+            rows += fields(inside, parts, f"{before}{name}{'[]' if 'items' in property_schema else ''}.", depth + 1)
     return rows
 
 
 def resolved(schema: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
-    for one in (schema, *schema.get("allOf", ()), *schema.get("oneOf", ()), *schema.get("anyOf", ())):
-        if "$ref" in one:
-            return dict(parts[name_of(one)])
+    for piece in (schema, *schema.get("allOf", ()), *schema.get("oneOf", ()), *schema.get("anyOf", ())):
+        if "$ref" in piece:
+            return dict(parts[name_of(piece)])
     return schema
 
 
@@ -84,7 +85,7 @@ def kind(schema: dict[str, Any]) -> str:
         return name_of(schema)
     several = schema.get("oneOf") or schema.get("anyOf") or schema.get("allOf")
     if several:
-        return " or ".join(dict.fromkeys(kind(one) for one in several if kind(one)))
+        return " or ".join(dict.fromkeys(kind(choice) for choice in several if kind(choice)))
     if schema.get("type") == "array":
         return f"list of {kind(schema['items'])}"
     if "enum" in schema:
@@ -98,7 +99,7 @@ def name_of(schema: dict[str, Any]) -> str:
 
 
 def content(part: dict[str, Any]) -> dict[str, Any]:
-    return next((dict(one["schema"]) for one in part.get("content", {}).values()), {})
+    return next((dict(media["schema"]) for media in part.get("content", {}).values()), {})
 
 
 def commands() -> str:
@@ -142,29 +143,29 @@ def settings() -> str:
         "# Settings\n",
         "Made from `.env.example`: what the environment, or `.env`, may say. Empty is the default.\n",
     ]
-    said: list[str] = []
+    written: list[str] = []
     rows: list[tuple[str, ...]] = []
     for line in [*(ROOT / ".env.example").read_text(encoding="utf-8").splitlines(), ""]:
         variable = VARIABLE.match(line)
         if variable:
-            rows.append((f"`{variable[1]}`", f"`{variable[2]}`" if variable[2] else "", " ".join(said)))
-            said = []
+            rows.append((f"`{variable[1]}`", f"`{variable[2]}`" if variable[2] else "", " ".join(written)))
+            written = []
         elif line.startswith("#"):
-            said.append(line.lstrip("# ").strip())
-        elif not line and said:
+            written.append(line.lstrip("# ").strip())
+        elif not line and written:
             # A comment of its own speaks of what comes after it.
             if rows:
                 lines.append(table(("variable", "as shipped", ""), rows))
                 rows = []
-            lines.append(" ".join(said) + "\n")
-            said = []
+            lines.append(" ".join(written) + "\n")
+            written = []
     lines.append(table(("variable", "as shipped", ""), rows))
     return "\n".join(lines)
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "".join("| " + " | ".join(cell(one) for one in line) + " |\n" for line in lines)
+    return "".join("| " + " | ".join(cell(text) for text in line) + " |\n" for line in lines)
 
 
 def cell(text: str) -> str:

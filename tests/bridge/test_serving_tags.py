@@ -198,9 +198,9 @@ def test_tags_of_many_are_asked_in_few_queries(account, pipeline, django_assert_
 )
 def test_the_reason_is_told_in_both_languages(said, told):
     with translation.override("pt-br"):
-        assert reasons.told(said) == told
+        assert reasons.in_words(said) == told
     with translation.override("en"):
-        assert reasons.told(said) == said
+        assert reasons.in_words(said) == said
 
 
 def test_a_pipeline_that_is_silenced_answers_no_stranger_either(agent, pipeline):

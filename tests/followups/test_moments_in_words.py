@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
 
 
 def told(moment, *, at=NOW, clock=SAO_PAULO, others=(), locale="pt_BR"):
-    return moments_in_words.told(moment, at=at, clock=ZoneInfo(clock), others=others, locale=locale)
+    return moments_in_words.words_for(moment, at=at, clock=ZoneInfo(clock), others=others, locale=locale)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def live(request: HttpRequest) -> HttpResponse:
 
 def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     pipelines = list(Pipeline.objects.order_by("-is_default", "slug"))
-    chosen = next((one for one in pipelines if one.slug == request.GET.get("pipeline")), None)
+    chosen = next((candidate for candidate in pipelines if candidate.slug == request.GET.get("pipeline")), None)
     pipeline = chosen or next(iter(pipelines), None)
     zone = pipeline.time_zone if pipeline else settings.TIME_ZONE
     accounts = list(Account.objects.order_by("pk"))
@@ -83,22 +83,28 @@ def overview(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
 def standing(concerns: list[attention.Concern]) -> dict[str, Any]:
     """Return what needs a person, and how things stand in one word: for the overview and the page of health alike."""
     needed = [concern for concern in concerns if concern.needs_somebody]
-    tone = "danger" if any(one.severity == attention.DANGER for one in needed) else "warning" if needed else "success"
+    tone = (
+        "danger"
+        if any(concern.severity == attention.DANGER for concern in needed)
+        else "warning"
+        if needed
+        else "success"
+    )
     return {"concerns": concerns, "needed": len(needed), "tone": tone}
 
 
 def _calls(now: datetime) -> dict[str, Any]:
     """Return who spoke where no rule leads on and who may have asked for no more messages, and what they wrote last."""
     rows = calls_for_a_person.open_calls(now=now).select_related("card__lead__stage")
-    said = Event.objects.filter(lead=OuterRef("card__lead"), kind=Event.Kind.INTERACTION, actor=Lead.Actor.LEAD)
-    rows = rows.annotate(wrote=Subquery(said.order_by("-at", "-id").values("data__message__text")[:1]))
+    reports = Event.objects.filter(lead=OuterRef("card__lead"), kind=Event.Kind.INTERACTION, actor=Lead.Actor.LEAD)
+    rows = rows.annotate(wrote=Subquery(reports.order_by("-at", "-id").values("data__message__text")[:1]))
     may_ask = Q(call=MAY_ASK_TO_STOP)
     counts = rows.aggregate(goodbyes=Count("pk", filter=may_ask), calls=Count("pk", filter=~may_ask))
     newest = list(rows[:CALLS_READ])
     return {
-        "calls": [one for one in newest if one.call != MAY_ASK_TO_STOP][:CALLS_SHOWN],
+        "calls": [card_call for card_call in newest if card_call.call != MAY_ASK_TO_STOP][:CALLS_SHOWN],
         "call_count": counts["calls"],
-        "goodbyes": [one for one in newest if one.call == MAY_ASK_TO_STOP][:CALLS_SHOWN],
+        "goodbyes": [card_call for card_call in newest if card_call.call == MAY_ASK_TO_STOP][:CALLS_SHOWN],
         "goodbye_count": counts["goodbyes"],
     }
 
@@ -106,7 +112,11 @@ def _calls(now: datetime) -> dict[str, Any]:
 def _of_pipeline(pipeline: Pipeline, now: datetime) -> dict[str, Any]:
     today, tomorrow = morning.meetings(pipeline, now=now)
     seen, fortnight, month = _weeks(pipeline, now)
-    ahead = [one for one in (*today.shown, *tomorrow.shown) if one.is_booked and one.starts_at and one.starts_at >= now]
+    ahead = [
+        meeting
+        for meeting in (*today.shown, *tomorrow.shown)
+        if meeting.is_booked and meeting.starts_at and meeting.starts_at >= now
+    ]
     met = {"meetings_today": today, "meetings_tomorrow": tomorrow, "meeting_next": next(iter(ahead), None)}
     figures = {"figures": _figures(pipeline, fortnight, now), "month": _month(pipeline, month)}
     return met | figures | _funnel(pipeline, seen)

@@ -24,7 +24,7 @@ from bridge.doctor.unread_webhooks import INBOX_LATE_AFTER
 from bridge.doctor.waiting_cards import CARD_WAITS_LONG_AFTER
 from bridge.kommo import token_expiry
 from bridge.models import Account, AgentEvent, Card, Catalogue, Drift, WebhookEvent
-from bridge.reasons import told
+from bridge.reasons import in_words
 from bridge.selectors import stuck_cards
 from bridge.selectors.health_figures import Pulse
 from followups.followups_of_a_day import Today
@@ -89,21 +89,21 @@ def everything(
     The overview and the page of health both ask here, so that what one of them knows the other one says.
     """
     told_here = concerns(accounts, beat, followups, now=now)
-    return _by_urgency([*told_here, *plain([one for one in findings if one.code not in TOLD_HERE])])
+    return _by_urgency([*told_here, *plain([finding for finding in findings if finding.code not in TOLD_HERE])])
 
 
 def plain(findings: list[Finding]) -> list[Concern]:
     """Return what is wrong or advised of what doctor found, in its own words."""
     return [
         Concern(
-            DANGER if one.remedy else WARNING,
+            DANGER if finding.remedy else WARNING,
             "error",
-            f"{one.title[:1].upper()}{one.title[1:]}: {one.message}",
-            remedy=one.remedy or one.advice,
-            links=tuple((word, reverse(page)) for word, page in PAGES.get(one.code, ())),
+            f"{finding.title[:1].upper()}{finding.title[1:]}: {finding.message}",
+            remedy=finding.remedy or finding.advice,
+            links=tuple((word, reverse(page)) for word, page in PAGES.get(finding.code, ())),
         )
-        for one in findings
-        if one.remedy or one.advice
+        for finding in findings
+        if finding.remedy or finding.advice
     ]
 
 
@@ -164,7 +164,7 @@ def _accounts(accounts: list[Account], now: datetime) -> Iterator[Concern]:
                 WARNING,
                 "webhook",
                 _("%(account)s: webhooks do not arrive") % {"account": account},
-                told(account.webhook_problem),
+                in_words(account.webhook_problem),
                 _("Until they do, changes made in Kommo are noticed by polling, within five minutes."),
                 account.webhook_checked_at,
                 page,
@@ -185,7 +185,7 @@ def _pause(account: Account, page: Any) -> Concern:
         DANGER,
         "pause_circle",
         _("%(account)s: nothing is sent") % {"account": account},
-        told(account.state_reason),
+        in_words(account.state_reason),
         remedy,
         account.paused_at,
         page,
@@ -281,7 +281,7 @@ def _briefings() -> Iterator[Concern]:
             DANGER,
             "record_voice_over",
             title % untold,
-            f"{about % handoff_notes.untold(handoff_notes.given_up())} {told(example)}".strip(),
+            f"{about % handoff_notes.untold(handoff_notes.given_up())} {in_words(example)}".strip(),
             _("Kommo refuses the note or the task. Tell the seller, fix the cause, then have it tried again."),
             untold["since"],
             buttons=(Button(_("Tell them again"), "tell-sellers-again"),),
@@ -376,7 +376,9 @@ def _meetings(now: datetime) -> Iterator[Concern]:
             title % {"count": count},
             remedy=_("Say how it went: move the card in Kommo, or have the agent report completed or no_show."),
             since=waiting[0].starts_at,
-            links=tuple((str(one.lead), reverse(page, args=[one.lead_id])) for one in waiting[:MEETINGS_SHOWN]),
+            links=tuple(
+                (str(meeting.lead), reverse(page, args=[meeting.lead_id])) for meeting in waiting[:MEETINGS_SHOWN]
+            ),
         )
 
 
@@ -398,16 +400,16 @@ def _unmapped() -> Iterator[Concern]:
 
 
 def _renamed_stages() -> Iterator[Concern]:
-    told = [
-        one
+    renames = [
+        rename
         for row in Catalogue.objects.filter(account__connected_at__isnull=False).select_related("account")
-        for one in renamed_in_kommo.renamed(row.account, row)
+        for rename in renamed_in_kommo.renamed(row.account, row)
     ]
-    if told:
+    if renames:
         title = ngettext(
-            "%(count)d stage was renamed in Kommo", "%(count)d stages were renamed in Kommo", len(told)
-        ) % {"count": len(told)}
-        names = ", ".join(f"“{one.before}” → “{one.now}”" for one in told[:CAUSES_SHOWN])
+            "%(count)d stage was renamed in Kommo", "%(count)d stages were renamed in Kommo", len(renames)
+        ) % {"count": len(renames)}
+        names = ", ".join(f"“{rename.before}” → “{rename.now}”" for rename in renames[:CAUSES_SHOWN])
         remedy = _("%(names)s. Call it so here too, or leave both names.") % {"names": names}
         link = (_("Look at it"), f"{reverse('admin:rules')}?part=stages")
         yield Concern(INFO, "edit_notifications", title, remedy=remedy, links=(link,))

@@ -46,12 +46,12 @@ def act(request: HttpRequest, do: str) -> HttpResponse:
     if not request.user.has_perm(OPERATE):
         raise PermissionDenied
     try:
-        said = ACTIONS[do](request, request.POST)
+        message = ACTIONS[do](request, request.POST)
         lead = Lead.objects.filter(pk=request.POST["lead"]).first() if "lead" in request.POST else None
         # Without the button that takes it back.
-        what = said.partition(" <form")[0]
+        what = message.partition(" <form")[0]
         audit_record.note(request, what, rows=[lead] if lead else (), about=_("overview"))
-        messages.success(request, said)
+        messages.success(request, message)
     except NotDoneError as error:
         messages.warning(request, str(error))
     return redirect("admin:index")
@@ -64,8 +64,8 @@ def _named(rows: QuerySet[Row], text: str) -> Row:
     return get_object_or_404(rows, pk=text)
 
 
-def _requeue(request: HttpRequest, said: QueryDict) -> str:
-    cards = stuck_cards.cards_of(said.get("state", ""), said.get("cause", ""))
+def _requeue(request: HttpRequest, posted: QueryDict) -> str:
+    cards = stuck_cards.cards_of(posted.get("state", ""), posted.get("cause", ""))
     accounts = list(cards.values_list("account_id", flat=True).distinct())
     done = outbox.requeue(cards, now=timezone.now(), lane=Card.Lane.LIVE)
     for account_id in accounts:
@@ -73,8 +73,8 @@ def _requeue(request: HttpRequest, said: QueryDict) -> str:
     return ngettext("%(count)d card will be sent again.", "%(count)d cards will be sent again.", done) % {"count": done}
 
 
-def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
-    lead = _named(Lead.objects.select_related("stage"), said.get("lead", ""))
+def _resume_agent(request: HttpRequest, posted: QueryDict) -> str:
+    lead = _named(Lead.objects.select_related("stage"), posted.get("lead", ""))
     if stands_with_people(lead):
         words = {"lead": lead, "stage": lead.stage}
         raise NotDoneError(_("%(lead)s stands in %(stage)s: say on the lead's page where it goes.") % words)
@@ -82,39 +82,39 @@ def _resume_agent(request: HttpRequest, said: QueryDict) -> str:
     before = undo_on_lead.standing(lead)
     if handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         done = _("The agent answers again.")
-        return undo_on_lead.told(request, done, do="resume", lead_id=lead.pk, before=before)
+        return undo_on_lead.with_undo(request, done, do="resume", lead_id=lead.pk, before=before)
     return _("The agent answers already.")
 
 
-def _opt_out(request: HttpRequest, said: QueryDict) -> str:
-    lead = _named(Lead.objects.all(), said.get("lead", ""))
+def _opt_out(request: HttpRequest, posted: QueryDict) -> str:
+    lead = _named(Lead.objects.all(), posted.get("lead", ""))
     before = undo_on_lead.standing(lead)
     if not optout.opt_out(lead, by=Lead.Actor.STAFF, reason=f"opted out by {request.user}", now=timezone.now()):
         return _("This person has opted out already.")
     done = _("This person gets no follow-up ever again.")
-    return undo_on_lead.told(request, done, do="opt-out", lead_id=lead.pk, before=before)
+    return undo_on_lead.with_undo(request, done, do="opt-out", lead_id=lead.pk, before=before)
 
 
-def _did_not_ask(request: HttpRequest, said: QueryDict) -> str:
-    lead = _named(Lead.objects.all(), said.get("lead", ""))
+def _did_not_ask(request: HttpRequest, posted: QueryDict) -> str:
+    lead = _named(Lead.objects.all(), posted.get("lead", ""))
     calls_for_a_person.dismiss(lead, now=timezone.now())
     return _("This person is written to as before.")
 
 
-def _resume_account(request: HttpRequest, said: QueryDict) -> str:
-    account = _named(Account.objects.all(), said.get("account", ""))
+def _resume_account(request: HttpRequest, posted: QueryDict) -> str:
+    account = _named(Account.objects.all(), posted.get("account", ""))
     account_state.resume(account, now=timezone.now())
     nudge.send(account.pk)
     return _("%(account)s: deliveries go on.") % {"account": account}
 
 
-def _tell_sellers_again(request: HttpRequest, said: QueryDict) -> str:
+def _tell_sellers_again(request: HttpRequest, posted: QueryDict) -> str:
     for account_id in handoff_notes.tell_again(now=timezone.now()):
         nudge.send(account_id)
     return _("The sellers are told again.")
 
 
-def _replay_webhooks(request: HttpRequest, said: QueryDict) -> str:
+def _replay_webhooks(request: HttpRequest, posted: QueryDict) -> str:
     failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED).order_by("pk").only("pk")
     done = reprocess(failed[:REPLAYED_AT_ONCE])
     return ngettext("%(count)d webhook will be read again.", "%(count)d webhooks will be read again.", done) % {
@@ -122,7 +122,7 @@ def _replay_webhooks(request: HttpRequest, said: QueryDict) -> str:
     }
 
 
-def _replay_agent_events(request: HttpRequest, said: QueryDict) -> str:
+def _replay_agent_events(request: HttpRequest, posted: QueryDict) -> str:
     dead = AgentEvent.objects.filter(state=AgentEvent.State.DEAD)
     done = agent_events.replay(dead, now=timezone.now())
     return ngettext("The agent is told %(count)d event again.", "The agent is told %(count)d events again.", done) % {

@@ -27,7 +27,7 @@ from unfold.decorators import action, display
 
 from bridge.admin.base import ReadOnlyAdmin, Tones, safe
 from bridge.admin.followups.sent_messages import STATE_COLOURS
-from bridge.reasons import told
+from bridge.reasons import in_words
 from followups import staff_actions
 from followups.enrollment_story import Coming, coming, story
 from followups.models import Attempt, Enrollment
@@ -51,8 +51,8 @@ class Deed:
     is_final: bool = True
 
 
-def _opt_out(one: Enrollment, *, who: str, now: datetime) -> bool:
-    return optout.opt_out(one.lead, by=Lead.Actor.STAFF, reason=f"opted out by {who}", now=now)
+def _opt_out(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
+    return optout.opt_out(enrollment.lead, by=Lead.Actor.STAFF, reason=f"opted out by {who}", now=now)
 
 
 DEEDS = {
@@ -100,11 +100,11 @@ DEEDS = {
 AT_HAND = ("send_now", "hold", "let_go_on")
 
 
-def offered(one: Enrollment) -> set[str]:
+def offered(enrollment: Enrollment) -> set[str]:
     """Return the deeds that can do something to an enrollment as it stands. Pure."""
-    if one.state != Enrollment.State.WAITING:
+    if enrollment.state != Enrollment.State.WAITING:
         return {"opt_out"}
-    return DEEDS.keys() - {"hold" if one.held else "let_go_on"}
+    return DEEDS.keys() - {"hold" if enrollment.held else "let_go_on"}
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -168,23 +168,23 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     # --- Columns
 
     @display(description=_("lead"), ordering="lead__name", header=True)
-    def who(self, one: Enrollment) -> tuple[str, str]:
-        return str(one.lead), one.lead.phone or ""
+    def who(self, enrollment: Enrollment) -> tuple[str, str]:
+        return str(enrollment.lead), enrollment.lead.phone or ""
 
     @admin.display(description=_("next"))
-    def what(self, one: Enrollment) -> str:
-        found = _coming(one)
-        if one.state != Enrollment.State.WAITING:
-            return str(one.sequence)
+    def what(self, enrollment: Enrollment) -> str:
+        found = _coming(enrollment)
+        if enrollment.state != Enrollment.State.WAITING:
+            return str(enrollment.sequence)
         if found.step is None:
-            return f"{one.sequence} · {_('give up')}"
-        return f"{one.sequence} · {found.step}/{found.steps}"
+            return f"{enrollment.sequence} · {_('give up')}"
+        return f"{enrollment.sequence} · {found.step}/{found.steps}"
 
     @admin.display(description=_("message"))
-    def says(self, one: Enrollment) -> SafeString | str:
-        if one.state != Enrollment.State.WAITING:
+    def says(self, enrollment: Enrollment) -> SafeString | str:
+        if enrollment.state != Enrollment.State.WAITING:
             return "–"
-        found = _coming(one)
+        found = _coming(enrollment)
         text = Truncator(found.text).chars(80)
         if found.needs_template:
             note = _("needs an approved template on the official WhatsApp API")
@@ -192,64 +192,70 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return text
 
     @display(description=_("when (the lead's time) and why"), ordering="next_at", header=True)
-    def when(self, one: Enrollment) -> tuple[str, str]:
-        found = _coming(one)
-        if one.state != Enrollment.State.WAITING:
-            return local(one.ended_at, found.zone), told(one.reason)
-        return local(found.at, found.zone), told(found.why)
+    def when(self, enrollment: Enrollment) -> tuple[str, str]:
+        found = _coming(enrollment)
+        if enrollment.state != Enrollment.State.WAITING:
+            return local(enrollment.ended_at, found.zone), in_words(enrollment.reason)
+        return local(found.at, found.zone), in_words(found.why)
 
     @display(description=_("state"), label=Tones({"sending": "info", "held": "warning", "waiting": "success"}))
-    def state_badge(self, one: Enrollment) -> tuple[str, str]:
-        if one.state == Enrollment.State.WAITING and one.held:
+    def state_badge(self, enrollment: Enrollment) -> tuple[str, str]:
+        if enrollment.state == Enrollment.State.WAITING and enrollment.held:
             return "held", str(_("held"))
-        if one.state == Enrollment.State.WAITING and _coming(one).on_its_way:
+        if enrollment.state == Enrollment.State.WAITING and _coming(enrollment).on_its_way:
             return "sending", str(_("on its way"))
-        return one.state, str(one.get_state_display())
+        return enrollment.state, str(enrollment.get_state_display())
 
     # --- The page of one
 
     @admin.display(description=_("lead"))
-    def lead_link(self, one: Enrollment) -> SafeString:
-        address = reverse("admin:leads_lead_change", args=[one.lead_id])
-        return format_html('<a class="kb-link" href="{}">{}</a> {}', address, one.lead, one.lead.phone or "")
+    def lead_link(self, enrollment: Enrollment) -> SafeString:
+        address = reverse("admin:leads_lead_change", args=[enrollment.lead_id])
+        return format_html(
+            '<a class="kb-link" href="{}">{}</a> {}', address, enrollment.lead, enrollment.lead.phone or ""
+        )
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[UnfoldAction]:
         found: list[UnfoldAction] = super().get_actions_detail(request, object_id)
-        one = self.get_object(request, str(object_id)) if object_id else None
-        if one is None:
+        enrollment = self.get_object(request, str(object_id)) if object_id else None
+        if enrollment is None:
             return found
-        names = {f"followups_enrollment_{name}_detail" for name in offered(one)}
+        names = {f"followups_enrollment_{name}_detail" for name in offered(enrollment)}
         return [action for action in found if action.action_name in names]
 
     @admin.display(description=_("state"))
-    def state_now(self, one: Enrollment) -> SafeString | str:
-        _key, label = self.state_badge(one)
-        if one.state != Enrollment.State.WAITING or not one.held:
+    def state_now(self, enrollment: Enrollment) -> SafeString | str:
+        _key, label = self.state_badge(enrollment)
+        if enrollment.state != Enrollment.State.WAITING or not enrollment.held:
             return str(label)
         until = _("nothing goes out until it is let go on")
-        held: SafeString = format_html('<span class="kb-pill kb-warning">{}</span> {}', label, until)
-        return held
+        badge: SafeString = format_html('<span class="kb-pill kb-warning">{}</span> {}', label, until)
+        return badge
 
     @admin.display(description=_("reason"))
-    def why_so(self, one: Enrollment) -> str:
-        if one.state == Enrollment.State.WAITING and one.held and (held := staff_actions.holding(one)):
-            at = local(held.at, _coming(one).zone)
-            return f"{told(held.reason)}, {at}"
-        return told(one.reason) or "–"
+    def why_so(self, enrollment: Enrollment) -> str:
+        if (
+            enrollment.state == Enrollment.State.WAITING
+            and enrollment.held
+            and (hold := staff_actions.holding(enrollment))
+        ):
+            at = local(hold.at, _coming(enrollment).zone)
+            return f"{in_words(hold.reason)}, {at}"
+        return in_words(enrollment.reason) or "–"
 
     @admin.display(description=_("messages"))
-    def steps(self, one: Enrollment) -> SafeString:
-        zone = _coming(one).zone
-        is_held = one.state == Enrollment.State.WAITING and one.held
+    def steps(self, enrollment: Enrollment) -> SafeString:
+        zone = _coming(enrollment).zone
+        is_held = enrollment.state == Enrollment.State.WAITING and enrollment.held
         lines = [
             {
                 "line": line,
                 "at": local(line.at, zone),
-                "why": told(line.why),
+                "why": in_words(line.why),
                 "tone": STATE_COLOURS[line.state] if line.state else "",
                 "is_held": is_held and line.state in (None, Attempt.State.SENDING) and line.at is not None,
             }
-            for line in story(one)
+            for line in story(enrollment)
         ]
         context = {"lines": lines, "zone": zone, "is_held": is_held}
         return SafeString(render_to_string("admin/followups/steps.html", context))
@@ -267,7 +273,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         if request.method != "POST" or (deed.is_final and CONFIRMED not in request.POST):
             return self._ask(request, chosen, name, back)
         who, now = request.user.get_username(), timezone.now()
-        done = sum(deed.do(one, who=who, now=now) for one in chosen)
+        done = sum(deed.do(enrollment, who=who, now=now) for enrollment in chosen)
         self.message_user(request, deed.done % {"count": done}, messages.SUCCESS if done else messages.WARNING)
         if done < len(chosen):
             text = ngettext(
@@ -281,9 +287,9 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def _ask(self, request: HttpRequest, chosen: list[Enrollment], name: str, back: str) -> HttpResponse:
         now = timezone.now()
         shown = []
-        for one in chosen[:ASKED_ABOUT]:
-            found = _coming(one)
-            shown.append({"one": one, "coming": found, "there": local(now, found.zone)})
+        for enrollment in chosen[:ASKED_ABOUT]:
+            found = _coming(enrollment)
+            shown.append({"one": enrollment, "coming": found, "there": local(now, found.zone)})
         return TemplateResponse(
             request,
             "admin/followups/confirm.html",
@@ -294,7 +300,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
                 "name": name,
                 "shown": shown,
                 "more": max(0, len(chosen) - ASKED_ABOUT),
-                "chosen": [one.pk for one in chosen],
+                "chosen": [enrollment.pk for enrollment in chosen],
                 "from_list": "_selected_action" in request.POST,
                 "confirmed": CONFIRMED,
                 "back": back,
@@ -305,9 +311,9 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def _act_on_one(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         rows = self.get_queryset(request).filter(pk=object_id)
         back = reverse("admin:followups_enrollment_change", args=[object_id])
-        if request.POST.get("from") == "lead" and (one := rows.first()):
+        if request.POST.get("from") == "lead" and (enrollment := rows.first()):
             # Pressed on the lead's own page: whoever did is still busy there.
-            back = reverse("admin:leads_lead_change", args=[one.lead_id])
+            back = reverse("admin:leads_lead_change", args=[enrollment.lead_id])
         return self._act(request, rows, name, back=back) or redirect(back)
 
     @safe
@@ -316,13 +322,13 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return redirect("admin:followups_attempt_outcomes")
 
 
-def _coming(one: Enrollment) -> Coming:
+def _coming(enrollment: Enrollment) -> Coming:
     """Return what comes next, worked out once for all columns of a row."""
-    found: Coming | None = getattr(one, "_coming", None)
+    found: Coming | None = getattr(enrollment, "_coming", None)
     if found is None:
-        on_its_way = next(iter(getattr(one, "on_their_way", ())), None)
-        found = coming(one, now=timezone.now(), on_its_way=on_its_way)
-        one._coming = found  # type: ignore[attr-defined]
+        on_its_way = next(iter(getattr(enrollment, "on_their_way", ())), None)
+        found = coming(enrollment, now=timezone.now(), on_its_way=on_its_way)
+        enrollment._coming = found  # type: ignore[attr-defined]
     return found
 
 

@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from bridge.admin import moments_shown
 from bridge.admin.base import ReadOnlyAdmin, safe
-from bridge.reasons import told
+from bridge.reasons import in_words
 from leads import optout
 from leads.models import Lead, OptOut, Pipeline
 from leads.phone import Phone, PhoneError, parse
@@ -43,13 +43,13 @@ class PhoneForm(forms.Form):
 @admin.register(OptOut)
 class OptOutAdmin(ReadOnlyAdmin):
     nothing_here = _("Nobody has opted out.")
-    list_display = ("who", "since", "by", "said")
+    list_display = ("who", "since", "by", "reason_in_words")
     search_fields = ("phone_key", "lead_name")
     search_help_text = _("Phone or name")
     ordering = ("-opted_out_at", "pk")
     actions = ("take_back",)
     actions_list = ("add_person",)
-    fields = ("who", "opted_out_at", "by", "said")
+    fields = ("who", "opted_out_at", "by", "reason_in_words")
     readonly_fields = fields
     export_columns = ("opted_out_at", "phone_key", "by", "reason")
 
@@ -67,8 +67,8 @@ class OptOutAdmin(ReadOnlyAdmin):
         return moments_shown.cell(row.opted_out_at)
 
     @admin.display(description=_("reason"))
-    def said(self, row: OptOut) -> str:
-        return told(row.reason) or "–"
+    def reason_in_words(self, row: OptOut) -> str:
+        return in_words(row.reason) or "–"
 
     @admin.action(description=_("Take the opt-out back: the person asked for it, or it was a mistake"))
     def take_back(self, request: HttpRequest, rows: QuerySet[OptOut]) -> None:

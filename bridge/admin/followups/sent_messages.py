@@ -19,7 +19,7 @@ from unfold.decorators import action, display
 
 from bridge.admin import moments_shown
 from bridge.admin.base import ReadOnlyAdmin, Tones, safe
-from bridge.reasons import told
+from bridge.reasons import in_words
 from followups.models import Attempt, Sequence
 from followups.selectors import outcomes
 
@@ -89,7 +89,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("reason"))
     def why(self, attempt: Attempt) -> str:
-        return told(attempt.reason) or "–"
+        return in_words(attempt.reason) or "–"
 
     @safe
     @action(description=_("Step results"), icon="bar_chart", permissions=["view"])
@@ -110,7 +110,7 @@ class AttemptAdmin(ReadOnlyAdmin):
         since = timezone.now() - timedelta(days=days)
         sequences: QuerySet[Sequence] = Sequence.objects.select_related("pipeline").order_by("pipeline", "id")
         tables = [
-            {"sequence": sequence, "rows": [_row(one) for one in outcomes(sequence, since=since)]}
+            {"sequence": sequence, "rows": [_row(outcome) for outcome in outcomes(sequence, since=since)]}
             for sequence in sequences
         ]
         context = {**self.admin_site.each_context(request), "title": _("Step results"), "tables": tables}

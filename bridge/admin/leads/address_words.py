@@ -54,20 +54,20 @@ def reached(lead: Lead) -> list[Reached]:
     has_written = lead.last_inbound_at is not None
     return [
         Reached(
-            kind=str(KINDS.get(one["kind"], one["kind"])),
-            value=f"@{one['value']}" if _is_user_name(one) else one["value"].partition("@s.whatsapp")[0],
-            icon=ICONS.get(one["kind"], "chat"),
-            link=_link(one),
+            kind=str(KINDS.get(address["kind"], address["kind"])),
+            value=f"@{address['value']}" if _is_user_name(address) else address["value"].partition("@s.whatsapp")[0],
+            icon=ICONS.get(address["kind"], "chat"),
+            link=_link(address),
             is_last=has_written and place == 0,
         )
-        for place, one in enumerate(lead.addresses)
+        for place, address in enumerate(lead.addresses)
     ]
 
 
 def of_key(key: str) -> str:
     """Return an address in words, by its key."""
-    one = addresses.of_key(key).told
-    return f"{KINDS.get(one['kind'], one['kind'])} {one['value']}"
+    address = addresses.of_key(key).as_json
+    return f"{KINDS.get(address['kind'], address['kind'])} {address['value']}"
 
 
 def _is_user_name(address: dict[str, str]) -> bool:

@@ -16,7 +16,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from bridge.admin import moments_shown
-from bridge.reasons import told
+from bridge.reasons import in_words
 from leads.messages_without_words import SHOWN as WORDS_FOR_KINDS
 from leads.models import Lead, Message
 from leads.same_message import plain_id
@@ -83,7 +83,7 @@ class Page:
     @property
     def last_channel(self) -> str:
         """Return the way by which the lead wrote last, on this page."""
-        return next((one.channel for one in reversed(self.bubbles) if one.side == "theirs"), "")
+        return next((entry.channel for entry in reversed(self.bubbles) if entry.side == "theirs"), "")
 
 
 def page(lead: Lead, *, before: str) -> Page:
@@ -158,7 +158,7 @@ def mark(row: Any) -> Mark:
     reason = row.reason
     if row.state == State.QUEUED and (ahead := _ahead(row)):
         reason = reason or ahead.reason
-    return Mark(icon, str(row.get_state_display()), tone, told(reason))
+    return Mark(icon, str(row.get_state_display()), tone, in_words(reason))
 
 
 def _text(row: Message, kind: Message.Kind, lead: Lead) -> str:
@@ -171,9 +171,12 @@ def _text(row: Message, kind: Message.Kind, lead: Lead) -> str:
 
 def _files(row: Message, kind: Message.Kind) -> list[File]:
     found = [
-        File(ICONS.get(Kind(one["kind"]), "attach_file"), _labelled(Kind(one["kind"]), one.get("name", "")))
-        for one in row.attachments
-        if isinstance(one, dict) and one.get("kind") in Kind.values
+        File(
+            ICONS.get(Kind(attachment["kind"]), "attach_file"),
+            _labelled(Kind(attachment["kind"]), attachment.get("name", "")),
+        )
+        for attachment in row.attachments
+        if isinstance(attachment, dict) and attachment.get("kind") in Kind.values
     ]
     return found or ([File(ICONS[kind], _labelled(kind, ""))] if kind in ICONS else [])
 
@@ -203,11 +206,11 @@ def _in_a_row(lead: Lead, rows: Iterable[Message]) -> list[Bubble]:
     found: list[Bubble] = []
     before: tuple[Any, ...] = ()
     for row in rows:
-        one = bubble(row, lead)
-        now = (one.side, one.author, localtime(one.at).date())
+        shown = bubble(row, lead)
+        now = (shown.side, shown.author, localtime(shown.at).date())
         is_first = not found or now != before
-        says_channel = bool(one.channel) and (not found or found[-1].channel != one.channel)
-        found.append(replace(one, is_first=is_first, says_channel=says_channel))
+        says_channel = bool(shown.channel) and (not found or found[-1].channel != shown.channel)
+        found.append(replace(shown, is_first=is_first, says_channel=says_channel))
         before = now
     return found
 

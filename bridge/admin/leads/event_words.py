@@ -75,7 +75,7 @@ CHOICES = {
 NUMBERS = ("bill_value", "qualification_score")
 
 
-def told(data: Mapping[str, Any], lead: Lead, stage_names: Mapping[str, str]) -> Facts:
+def facts(data: Mapping[str, Any], lead: Lead, stage_names: Mapping[str, str]) -> Facts:
     """Yield what an event of a lead tells a person. stage_names: by their keys."""
     if data.get("from_name") or data.get("to_name"):
         before = data.get("from_name") or data.get("from") or "–"
@@ -95,8 +95,8 @@ def told(data: Mapping[str, Any], lead: Lead, stage_names: Mapping[str, str]) ->
             # Of an earlier version.
             yield _name("ignored"), ", ".join(map(sentences.attribute, value))
         elif name == "ignored":
-            for one in value:
-                yield f"{_name(name)}, {sentences.attribute(_attribute(one))}:", reasons.told(one["reason"])
+            for ignored in value:
+                yield f"{_name(name)}, {sentences.attribute(_attribute(ignored))}:", reasons.in_words(ignored["reason"])
         elif name == "subject":
             yield _name(name), _name(value)
         else:
@@ -118,7 +118,9 @@ def _changed(changed: Mapping[str, Any], lead: Lead) -> Facts:
     """Yield the facts an interaction brought, attribute by attribute; a meeting part by part."""
     for name, value in changed.items():
         if name == "meeting" and isinstance(value, dict):
-            yield from ((_name(part), _value(part, said, lead)) for part, said in value.items() if said)
+            yield from (
+                (_name(part), _value(part, part_value, lead)) for part, part_value in value.items() if part_value
+            )
         else:
             yield sentences.attribute(name), _value(name, value, lead)
 

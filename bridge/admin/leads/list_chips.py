@@ -66,15 +66,15 @@ class OfResponsible(Unseen):
     parameter_name = OF
 
     def queryset(self, request: HttpRequest, leads: QuerySet[Lead]) -> QuerySet[Lead]:
-        said = self.value() or ""
-        if not said:
+        wanted = self.value() or ""
+        if not wanted:
             return leads
-        if said == MINE:
+        if wanted == MINE:
             user_id = saved_views.kommo_id_of(request.user)
             return leads.filter(kommo_responsible_id=user_id) if user_id else leads.none()
-        if not (said.isascii() and said.isdigit() and len(said) < 19):
+        if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 19):
             raise IncorrectLookupParameters
-        return leads.filter(kommo_responsible_id=int(said))
+        return leads.filter(kommo_responsible_id=int(wanted))
 
 
 class InOrder(Unseen):
@@ -111,8 +111,8 @@ class LeadList(KeysetChangeList):
     @property
     def order(self) -> Order:
         """Return what the list is sorted by: what was asked for, where an index has it in that order."""
-        said, offered = self._asked(BY), self.shelf.orders if self.shelf else tuple(Order)
-        return next((one for one in offered if one == said), Order.TOUCHED)
+        wanted, offered = self._asked(BY), self.shelf.orders if self.shelf else tuple(Order)
+        return next((order for order in offered if order == wanted), Order.TOUCHED)
 
     @property
     def keyset(self) -> str:
@@ -128,8 +128,8 @@ class LeadList(KeysetChangeList):
         """Return the stages that the other filters leave."""
         stages = Stage.objects.order_by("pipeline", "rank", "pk")
         for name, column in (("stage__id__exact", "pk"), ("pipeline__id__exact", "pipeline")):
-            if (said := self._asked(name)).isdigit():
-                stages = stages.filter(**{column: said})
+            if (wanted := self._asked(name)).isdigit():
+                stages = stages.filter(**{column: wanted})
         return list(stages)
 
     def _page(self) -> list[Any]:
@@ -162,7 +162,7 @@ class LeadList(KeysetChangeList):
     def people(self) -> list[Link]:
         """Return whose leads may be asked for: one's own first, where one is known in Kommo."""
         chosen = self._asked(OF)
-        known = sorted(lead_list_cells.colleagues(), key=lambda one: one[1].casefold())
+        known = sorted(lead_list_cells.colleagues(), key=lambda colleague: colleague[1].casefold())
         found = [(str(user_id), name) for user_id, name in known]
         if known and saved_views.kommo_id_of(self.request.user):
             found.insert(0, (MINE, str(_("My leads"))))
@@ -170,7 +170,7 @@ class LeadList(KeysetChangeList):
 
     @property
     def person(self) -> Any:
-        return next((one.label for one in self.people if one.is_chosen), "")
+        return next((chosen.label for chosen in self.people if chosen.is_chosen), "")
 
     @property
     def orders(self) -> list[Link]:
@@ -178,7 +178,7 @@ class LeadList(KeysetChangeList):
         if shelf and shelf.in_order:
             return []
         offered = shelf.orders if shelf else tuple(Order)
-        return [Link(ORDERS[one], self._with(BY, one.value), one == self.order) for one in offered]
+        return [Link(ORDERS[order], self._with(BY, order.value), order == self.order) for order in offered]
 
     @property
     def order_name(self) -> Any:
@@ -195,7 +195,7 @@ class LeadList(KeysetChangeList):
         for spec in self.filter_specs:
             if isinstance(spec, Unseen):
                 continue
-            chosen = [one for one in spec.choices(self) if one.get("selected")]
+            chosen = [choice for choice in spec.choices(self) if choice.get("selected")]
             names = [name for name in spec.expected_parameters() if name in self.params]
             if names and chosen:
                 yield Link(chosen[0]["display"], self.get_query_string(remove=names), is_chosen=True)

@@ -31,7 +31,7 @@ from bridge.admin.leads.list_chips import InOrder, LeadList, OfResponsible, OnSh
 from bridge.admin.paging import KeysetChangeList, LogAdmin
 from bridge.cards import nudge, outbox
 from bridge.models import Card
-from bridge.reasons import told
+from bridge.reasons import in_words
 from bridge.selectors import finding_leads
 from bridge.selectors.lead_list_cells import Glance
 from bridge.selectors.stuck_cards import STUCK
@@ -269,4 +269,4 @@ class EventAdmin(LogAdmin):
 
     @admin.display(description=_("reason"))
     def why(self, event: Event) -> str:
-        return told(event.reason)
+        return in_words(event.reason)

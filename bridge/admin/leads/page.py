@@ -137,7 +137,7 @@ def _sides(lead: Lead, card: Card | None) -> both_sides.Sides | None:
 def _alternatives(lead: Lead) -> dict[str, Any]:
     """Return every stage with its reasons; what keeps the lead from all of them is told once, apart."""
     found = why_not(lead)
-    others = [one.reasons for one in found if one.standing is Standing.NOT_HERE]
+    others = [alternative.reasons for alternative in found if alternative.standing is Standing.NOT_HERE]
     shared = set(others[0]).intersection(*others[1:]) if len(others) > 1 else set()
     names = {stage.key: stage.name for stage in rulebook(lead.pipeline).stages_by_key.values()}
     tones = {
@@ -148,13 +148,13 @@ def _alternatives(lead: Lead) -> dict[str, Any]:
     }
     rows = [
         {
-            "name": names[one.stage],
-            "reasons": [reason for reason in one.reasons if reason not in shared],
-            "tone": tones[one.standing][0],
-            "icon": tones[one.standing][1],
-            "label": tones[one.standing][2],
+            "name": names[alternative.stage],
+            "reasons": [reason for reason in alternative.reasons if reason not in shared],
+            "tone": tones[alternative.standing][0],
+            "icon": tones[alternative.standing][1],
+            "label": tones[alternative.standing][2],
         }
-        for one in found
+        for alternative in found
     ]
     # The answer first: where it stands, where it goes next, and what it is kept from. The rest is there for who asks.
     answer = [row for row in rows if row["label"]]
@@ -168,11 +168,11 @@ def _facts(lead: Lead) -> list[dict[str, Any]]:
     rows: list[tuple[str, Any, Any]] = [
         (labels[name], getattr(lead, name), lead.provenance.get(name)) for name in FACTS
     ]
-    rows[1:1] = [_address(one, lead) for one in lead.addresses if one["value"] != lead.phone]
+    rows[1:1] = [_address(address, lead) for address in lead.addresses if address["value"] != lead.phone]
     rows += [(name, value, lead.provenance.get(f"custom.{name}")) for name, value in lead.custom.items()]
     objections = [objection.name for objection in lead.objections.all()]
     rows.append((str(_("objections")), objections, lead.provenance.get("objections")))
-    rows += [(labels["meeting_status"], *_meeting(one)) for one in lead.meetings.all()]
+    rows += [(labels["meeting_status"], *_meeting(meeting)) for meeting in lead.meetings.all()]
     actors = dict(Lead.Actor.choices)
     ways = {
         labels["bill_value"]: lambda value: written(value, lead.pipeline),
@@ -194,19 +194,26 @@ def _scored(lead: Lead) -> Callable[[Any], str]:
     """Return how a score is told: with its scale, and what qualifies where the pipeline has a minimum."""
     least = rulebook(lead.pipeline).rules.qualification.min_score
 
-    def told(score: Any) -> str:
+    def in_words(score: Any) -> str:
         words = {"score": both_sides.text(score), "least": both_sides.text(least)}
         if least is None:
             return _("%(score)s of 100") % words
         return _("%(score)s of 100, minimum %(least)s") % words
 
-    return told
+    return in_words
 
 
 def _address(address: Mapping[str, str], lead: Lead) -> tuple[str, str, dict[str, str] | None]:
     """Return an address, where it was first seen and when."""
     kind = str(KINDS.get(address["kind"], address["kind"]))
-    seen = next((one for one in lead.further_addresses.all() if one.value == address["value"]), None)
+    seen = next(
+        (
+            further_address
+            for further_address in lead.further_addresses.all()
+            if further_address.value == address["value"]
+        ),
+        None,
+    )
     if seen is None:
         return kind, address["value"], None
     in_kommo = seen.seen_in.isdecimal() or seen.seen_in == "field"

@@ -85,11 +85,11 @@ def _stages(lead: Lead) -> Iterator[tuple[str, datetime | None]]:
 
 
 def _conversations(lead: Lead) -> Iterator[tuple[str, datetime | None]]:
-    told = lead.events.filter(kind=Event.Kind.INTERACTION, data__changed__has_key="conversation_stage")
-    rows = list(told.order_by("at", "id").values_list("data__changed__conversation_stage", "at"))
-    for (said, _since), (_next, until) in pairwise(rows):
-        if said:
-            yield touched_parts.conversation(str(said)), until
+    events = lead.events.filter(kind=Event.Kind.INTERACTION, data__changed__has_key="conversation_stage")
+    rows = list(events.order_by("at", "id").values_list("data__changed__conversation_stage", "at"))
+    for (conversation_stage, _since), (_next, until) in pairwise(rows):
+        if conversation_stage:
+            yield touched_parts.conversation(str(conversation_stage)), until
     if lead.conversation_stage:
         yield touched_parts.conversation(lead.conversation_stage), None
 

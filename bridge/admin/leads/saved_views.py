@@ -53,7 +53,9 @@ class Shown:
     @property
     def chosen(self) -> Saved | None:
         # One's own before somebody else's that shows the same.
-        return next(iter(sorted((one for one in self.views if one.is_chosen), key=lambda one: not one.is_own)), None)
+        return next(
+            iter(sorted((view for view in self.views if view.is_chosen), key=lambda view: not view.is_own)), None
+        )
 
     @property
     def may_be_saved(self) -> bool:
@@ -67,15 +69,15 @@ def shown(request: HttpRequest) -> Shown:
     return Shown(
         [
             Saved(
-                pk=one.pk,
-                name=one.name,
-                address=f"{reverse(LIST)}?{one.query}",
-                is_chosen=one.query == now,
-                is_own=one.owner_id == request.user.pk,
-                is_shared=one.is_shared,
-                owner=one.owner.get_full_name() or one.owner.get_username(),
+                pk=row.pk,
+                name=row.name,
+                address=f"{reverse(LIST)}?{row.query}",
+                is_chosen=row.query == now,
+                is_own=row.owner_id == request.user.pk,
+                is_shared=row.is_shared,
+                owner=row.owner.get_full_name() or row.owner.get_username(),
             )
-            for one in rows.order_by("name", "pk")
+            for row in rows.order_by("name", "pk")
         ],
         now,
     )
@@ -135,10 +137,10 @@ def delete(request: HttpRequest, view_id: int) -> HttpResponse:
     view = _own(request, view_id)
     kept = {"name": view.name, "query": view.query, "shared": view.is_shared, "owner": view.owner_id}
     view.delete()
-    said = _("“%(name)s” is deleted.") % {"name": view.name}
-    audit_record.note(request, said, about=str(SavedView._meta.verbose_name))
+    message = _("“%(name)s” is deleted.") % {"name": view.name}
+    audit_record.note(request, message, about=str(SavedView._meta.verbose_name))
     what = signing.dumps(kept, salt=SALT)
-    messages.success(request, undo_on_lead.with_button(request, said, reverse("admin:leads_view_back"), what))
+    messages.success(request, undo_on_lead.with_button(request, message, reverse("admin:leads_view_back"), what))
     return redirect(LIST)
 
 
@@ -161,9 +163,9 @@ def _own(request: HttpRequest, view_id: int) -> SavedView:
     return get_object_or_404(SavedView, pk=view_id, owner=request.user.pk)
 
 
-def _tell(request: HttpRequest, said: str) -> None:
-    audit_record.note(request, said, about=str(SavedView._meta.verbose_name))
-    messages.success(request, said)
+def _tell(request: HttpRequest, message: str) -> None:
+    audit_record.note(request, message, about=str(SavedView._meta.verbose_name))
+    messages.success(request, message)
 
 
 def _back(query: str) -> HttpResponse:

@@ -58,11 +58,11 @@ def act(request: HttpRequest, lead_id: str, do: str) -> HttpResponse:
         if lead.erased_at and do != "erase":
             raise NotDoneError(_("The person was erased: nothing more is done about them."))
         before = undo_on_lead.standing(lead)
-        said = str(doing.service(request, lead))
+        message = str(doing.service(request, lead))
         # It may be another one by now, with which it was joined.
         lead_id = str(lead_id if Lead.objects.filter(pk=lead.pk).exists() else _joined_with(lead_id).pk)
-        audit_record.note(request, said, rows=[Lead.objects.get(pk=lead_id)])
-        messages.success(request, undo_on_lead.told(request, said, do=do, lead_id=lead_id, before=before))
+        audit_record.note(request, message, rows=[Lead.objects.get(pk=lead_id)])
+        messages.success(request, undo_on_lead.with_undo(request, message, do=do, lead_id=lead_id, before=before))
     except NotDoneError as error:
         messages.warning(request, str(error))
     return redirect("admin:leads_lead_change", lead_id)

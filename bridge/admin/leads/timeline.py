@@ -17,7 +17,7 @@ from bridge.admin.followups.sent_messages import STATE_COLOURS
 from bridge.admin.leads import conversation, event_words, rule_changes_of_lead
 from bridge.admin.leads.conversation import Bubble
 from bridge.models import AgentEvent, Delivery
-from bridge.reasons import told
+from bridge.reasons import in_words
 from bridge.selectors import lead_list_cells
 from leads.models import Event, Lead, Message
 from leads.rulebook import rulebook
@@ -201,15 +201,15 @@ def _of_event(
     colleagues: Mapping[int, str],
 ) -> Entry:
     data = dict(event.data)
-    said = _said(event, lead, bubbles)
+    bubble = _said(event, lead, bubbles)
     for name in ("message", "text"):
         data.pop(name, None)
-    if said and said.channel:
+    if bubble and bubble.channel:
         data.pop("channel", None)
     sent = data.pop("sent", None)
     kind = Kind(event.kind)
     tone = TONES.get(kind, "neutral")
-    title = told(event.reason)
+    title = in_words(event.reason)
     if kind is Kind.DELIVERY:
         outcome = data.get("outcome", "")
         known = outcome in Delivery.Outcome.values
@@ -223,8 +223,8 @@ def _of_event(
         kind=str(kind.label),
         title=title,
         actor=_actor(event, colleagues),
-        said=said,
-        facts=list(event_words.told(data, lead, stage_names)),
+        said=bubble,
+        facts=list(event_words.facts(data, lead, stage_names)),
         raw=_json(sent) if sent else "",
         support=list(event_words.for_support(data)),
         tone=tone,
@@ -247,15 +247,15 @@ def _said(event: Event, lead: Lead, bubbles: Mapping[str, Bubble]) -> Bubble | N
     # What a follow-up said went to the lead.
     text = event.data.get("text") or message.get("text") or ""
     if name in bubbles:
-        said = bubbles[name]
+        bubble = bubbles[name]
     elif text:
         direction = Message.Direction(message.get("direction") or Message.Direction.OUTBOUND)
         author, icon = conversation.who(direction, "", lead)
         side = "theirs" if direction is Message.Direction.INBOUND else "ours"
-        said = Bubble(event.at, side, author, icon, text)
+        bubble = Bubble(event.at, side, author, icon, text)
     else:
         return None
-    return replace(said, says_channel=bool(said.channel))
+    return replace(bubble, says_channel=bool(bubble.channel))
 
 
 def _json(value: Any) -> str:

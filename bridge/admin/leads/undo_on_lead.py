@@ -44,21 +44,21 @@ def standing(lead: Lead) -> dict[str, Any]:
     return {"stage": stage, "source": lead.handoff_source, "reason": lead.handoff_reason}
 
 
-def told(request: HttpRequest, said: str, *, do: str, lead_id: Any, before: dict[str, Any]) -> str:
+def with_undo(request: HttpRequest, message: str, *, do: str, lead_id: Any, before: dict[str, Any]) -> str:
     """Return what was done as the page says it, with a button that takes it back where that can be done."""
     lead = Lead.objects.filter(pk=lead_id).first()
     if lead is None or do not in TRACES or (do == "move" and not before["stage"]):
-        return said
+        return message
     kept = {"lead": str(lead.pk), "do": do, "before": before, "after": _traces(lead, do)}
-    return with_button(request, said, reverse("lead-undo"), signing.dumps(kept, salt=SALT))
+    return with_button(request, message, reverse("lead-undo"), signing.dumps(kept, salt=SALT))
 
 
-def with_button(request: HttpRequest, said: str, address: str, what: str) -> str:
+def with_button(request: HttpRequest, message: str, address: str, what: str) -> str:
     """Return what was done with a button that takes it back: an address, and what it is told, signed."""
     return format_html(
         '{} <form method="post" action="{}" class="kb-undo"><input type="hidden" name="csrfmiddlewaretoken" value="{}">'
         '<input type="hidden" name="what" value="{}"><button class="kb-undo-button">{}</button></form>',
-        said,
+        message,
         address,
         get_token(request),
         what,
@@ -84,9 +84,9 @@ def page(request: HttpRequest) -> HttpResponse:
     if lead.erased_at or _traces(lead, kept["do"]) != kept["after"]:
         messages.warning(request, _("Not undone: the lead has gone on since."))
     elif UNDOES[kept["do"]](lead, kept["before"], reason, timezone.now()):
-        said = _("Undone.")
-        audit_record.note(request, said, rows=[lead])
-        messages.success(request, said)
+        message = _("Undone.")
+        audit_record.note(request, message, rows=[lead])
+        messages.success(request, message)
     return redirect("admin:leads_lead_change", lead.pk)
 
 

@@ -43,7 +43,7 @@ class Kommo:
     def open_statuses(self) -> list[dict[str, Any]]:
         """Return the stages of Kommo that one of ours can be bound to by choice."""
         fixed = STATUS_IDS.values()
-        return [one for one in self.statuses if one["type"] != INCOMING and one["id"] not in fixed]
+        return [status for status in self.statuses if status["type"] != INCOMING and status["id"] not in fixed]
 
     def field_called(self, name: str) -> dict[str, Any] | None:
         key = name_key(name)
@@ -56,7 +56,7 @@ def kommo(pipeline: Pipeline, kommo_pipeline_id: int | None) -> Kommo:
     row = Catalogue.objects.filter(account=link.account_id).first() if link else None
     if link is None or row is None:
         return Kommo()
-    bound = next((one for one in row.pipelines if one["id"] == kommo_pipeline_id), None)
+    bound = next((candidate for candidate in row.pipelines if candidate["id"] == kommo_pipeline_id), None)
     renamed = renamed_in_kommo.renamed(link.account, row)
     return Kommo(tuple(bound["statuses"]) if bound else (), tuple(row.lead_fields), tuple(renamed))
 
@@ -71,7 +71,7 @@ def called(name: str) -> str:
     return sentences.attribute(name) if name in SHOWN else name
 
 
-def meant(said: str) -> str:
+def meant(words: str) -> str:
     """Return the attribute that staff mean: by what they call it, or by its own name."""
     by_name = {name_key(sentences.attribute(name)): name for name in SHOWN}
-    return by_name.get(name_key(said), said.strip())
+    return by_name.get(name_key(words), words.strip())

@@ -29,7 +29,7 @@ def _here() -> Locale:
 
 def _named(codes: Iterable[str]) -> Choices:
     names = _here().territories
-    return sorted(((code, names.get(code, code)) for code in codes), key=lambda one: one[1].casefold())
+    return sorted(((code, names.get(code, code)) for code in codes), key=lambda country: country[1].casefold())
 
 
 def countries() -> Choices:

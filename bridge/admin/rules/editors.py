@@ -33,10 +33,10 @@ class Editor:
     key: ClassVar[str]
 
     def __init__(
-        self, row: Pipeline, said: document.Pipeline, data: Any = None, *, wishes: Wishes | None = None
+        self, row: Pipeline, rules: document.Pipeline, data: Any = None, *, wishes: Wishes | None = None
     ) -> None:
-        self.row, self.said, self.data, self.wishes = row, said, data, wishes or {}
-        self.kommo = choices.kommo(row, said.kommo_pipeline_id)
+        self.row, self.said, self.data, self.wishes = row, rules, data, wishes or {}
+        self.kommo = choices.kommo(row, rules.kommo_pipeline_id)
         self.build()
 
     def build(self) -> None:
@@ -72,24 +72,24 @@ class Stages(Editor):
     key = "stages"
 
     def build(self) -> None:
-        said = self.said
-        self.form = PlacesForm(self.data, initial={name: getattr(said, name) for name in PlacesForm.base_fields})
+        rules = self.said
+        self.form = PlacesForm(self.data, initial={name: getattr(rules, name) for name in PlacesForm.base_fields})
         for field in self.form.fields.values():
-            field.offer(said.stages, none=_("nowhere: it stays where it is"))  # type: ignore[attr-defined]
-        told = {one.stage.key: one for one in self.kommo.renamed if one.stage.pipeline_id == self.row.pk}
+            field.offer(rules.stages, none=_("nowhere: it stays where it is"))  # type: ignore[attr-defined]
+        renames = {rename.stage.key: rename for rename in self.kommo.renamed if rename.stage.pipeline_id == self.row.pk}
         asked = (
             StageInKommo.objects.filter(stage__pipeline=self.row).exclude(wish="", answer="").select_related("stage")
         )
         self.stages = records(
             StageForm,
             "stages",
-            said.stages,
+            rules.stages,
             self.data,
             StageForm.initial_of,
             kommo=self.kommo,
             wishes=self.wishes,
-            renamed=told,
-            asked={one.stage.key: one for one in asked},
+            renamed=renames,
+            asked={question.stage.key: question for question in asked},
         )
 
     def forms(self) -> Iterator[Any]:
@@ -99,7 +99,7 @@ class Stages(Editor):
         stages = list(self.stages.records())
         if stages and stages[0].same_rank_as_previous:
             stages[0] = replace(stages[0], same_rank_as_previous=False)
-        without = tuple(kind for kind in document.STATUS_IDS if all(one.kind != kind for one in stages))
+        without = tuple(kind for kind in document.STATUS_IDS if all(stage.kind != kind for stage in stages))
         return replace(self.said, stages=_with_keys(stages), without=without, **self.form.cleaned_data)
 
     def in_kommo(self) -> dict[str, Wish]:
@@ -165,8 +165,8 @@ class Qualification(Editor):
         yield from (self.form, self.criteria)
 
     def wanted(self) -> document.Pipeline:
-        said = replace(self.old, **self.form.cleaned_data, criteria=self.criteria.records())
-        return replace(self.said, qualification=said)
+        wanted = replace(self.old, **self.form.cleaned_data, criteria=self.criteria.records())
+        return replace(self.said, qualification=wanted)
 
     def context(self) -> dict[str, Any]:
         return {"form": self.form, "criteria": self.criteria, "attributes": choices.attributes()}
@@ -182,7 +182,7 @@ class Fields(Editor):
             "fields",
             self.said.fields,
             self.data,
-            lambda one: FieldForm.initial_of(one, self.said.flows),
+            lambda field: FieldForm.initial_of(field, self.said.flows),
             kommo=self.kommo,
         )
         self.tags = records(TagForm, "tags", self.said.tags, self.data, TagForm.initial_of)
@@ -226,12 +226,12 @@ class SequenceEditor(Editor):
 
     key = "sequences"
 
-    def __init__(self, row: Pipeline, said: document.Pipeline, data: Any = None, *, slug: str | None) -> None:
+    def __init__(self, row: Pipeline, rules: document.Pipeline, data: Any = None, *, slug: str | None) -> None:
         self.slug = slug
-        super().__init__(row, said, data)
+        super().__init__(row, rules, data)
 
     def build(self) -> None:
-        self.old = next((one for one in self.said.sequences if one.slug == self.slug), None)
+        self.old = next((sequence for sequence in self.said.sequences if sequence.slug == self.slug), None)
         self.form = SequenceForm(self.data, initial=SequenceForm.initial_of(self.old), old=self.old)
         self.form.offer(self.said.stages)
         steps = self.old.steps if self.old else ()
@@ -241,11 +241,14 @@ class SequenceEditor(Editor):
         yield from (self.form, self.steps)
 
     def wanted(self) -> document.Pipeline:
-        taken = {one.slug for one in self.said.sequences}
+        taken = {sequence.slug for sequence in self.said.sequences}
         new = self.form.to_sequence(self.steps.ordered_forms, taken)
         if self.old is None:
             return replace(self.said, sequences=(*self.said.sequences, new))
-        return replace(self.said, sequences=tuple(new if one.slug == self.slug else one for one in self.said.sequences))
+        return replace(
+            self.said,
+            sequences=tuple(new if sequence.slug == self.slug else sequence for sequence in self.said.sequences),
+        )
 
     def context(self) -> dict[str, Any]:
         now = timezone.now()
@@ -256,11 +259,13 @@ class SequenceEditor(Editor):
         return {"form": self.form, "steps": self.steps, "sequence": self.old, "timeline": timeline}
 
 
-EDITORS: dict[str, type[Editor]] = {one.key: one for one in (Stages, Conversation, Qualification, Fields, Hours)}
+EDITORS: dict[str, type[Editor]] = {
+    editor.key: editor for editor in (Stages, Conversation, Qualification, Fields, Hours)
+}
 
 
-def _usual_qualification(said: document.Pipeline) -> document.Qualification:
-    made = yaml_file.complete(replace(said, qualification=document.Qualification())).qualification
+def _usual_qualification(rules: document.Pipeline) -> document.Qualification:
+    made = yaml_file.complete(replace(rules, qualification=document.Qualification())).qualification
     assert made is not None
     return made
 

@@ -47,8 +47,8 @@ class DurationField(forms.MultiValueField):
         super().__init__(fields=fields, widget=DurationWidget(), **kwargs)
         # An empty number with a unit beside it is nothing, and not half an answer.
         self.require_all_fields = False
-        for one in fields:
-            one.required = False
+        for field in fields:
+            field.required = False
 
     def clean(self, value: Any) -> timedelta | None:
         if not value or value[0] in (None, ""):
@@ -97,7 +97,7 @@ class PairsWidget(forms.Widget):
     theirs: Sequence[str] = ()
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        known = {one.casefold() for one in self.theirs}
+        known = {word.casefold() for word in self.theirs}
         pairs = (value or {}).items()
         # Before the account was read, nothing can be said against a name.
         rows = [(ours, theirs, not known or (theirs or ours).casefold() in known) for ours, theirs in pairs]
@@ -210,7 +210,7 @@ def records(
     found: Records = made(
         data,
         prefix=prefix,
-        initial=[{**initial(one), "place": place} for place, one in enumerate(olds)],
+        initial=[{**initial(old), "place": place} for place, old in enumerate(olds)],
         form_kwargs={"olds": olds, **form_kwargs},
     )
     return found

@@ -54,7 +54,7 @@ def _of_form(form: BaseForm) -> Iterator[Mistake]:
 
 def _of_problem(problem: Problem, forms: list[BaseForm]) -> Mistake:
     text = reasons.problem(problem.text)
-    form = next((one for one in forms if _is_about(one, problem.about)), None)
+    form = next((candidate for candidate in forms if _is_about(candidate, problem.about)), None)
     if form is None:
         return Mistake(text)
     key = BOXES.get(problem.key, problem.key)

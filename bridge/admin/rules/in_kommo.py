@@ -13,7 +13,7 @@ from leads.models import Pipeline
 DO, LEAVE = "do", "leave"
 
 
-def told(draft: drafts.Prepared) -> list[dict[str, str]]:
+def changes(draft: drafts.Prepared) -> list[dict[str, str]]:
     """Return what publishing would do in Kommo, in the order of the stages."""
     done = []
     behind = ""

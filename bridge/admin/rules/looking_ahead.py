@@ -106,7 +106,11 @@ def timeline(request: HttpRequest, row: Pipeline) -> HttpResponse:
     stops: list[timelines.Stop] = []
     if is_valid:
         wanted = editor.wanted()
-        edited = wanted.sequences[-1] if slug is None else next(one for one in wanted.sequences if one.slug == slug)
+        edited = (
+            wanted.sequences[-1]
+            if slug is None
+            else next(sequence for sequence in wanted.sequences if sequence.slug == slug)
+        )
         stops = timelines.of(wanted, edited, now=now, lead=lead)
     at = {stop.number: stop.moment for stop in stops}
     places = {form.prefix: number for number, form in enumerate(editor.steps.ordered_forms, 1)} if is_valid else {}
@@ -146,14 +150,14 @@ def timeline(request: HttpRequest, row: Pipeline) -> HttpResponse:
 MEETING_SCHEDULED = Sequence.StartsOn.MEETING_SCHEDULED
 
 
-def _reading(said: str, facts: Mapping[str, Any], *, is_reminder: bool) -> dict[str, Any]:
+def _reading(text: str, facts: Mapping[str, Any], *, is_reminder: bool) -> dict[str, Any]:
     """Return how a text arrives, or what is wrong with it."""
-    if not said.strip():
+    if not text.strip():
         return {}
     try:
-        texts.check(said)
-        texts.check_names(said)
-        return {"text": texts.render(said, facts), "holes": texts.holes(said, has_meeting=is_reminder)}
+        texts.check(text)
+        texts.check_names(text)
+        return {"text": texts.render(text, facts), "holes": texts.holes(text, has_meeting=is_reminder)}
     except texts.BrokenTextError as error:
         return {"error": str(error)}
 
@@ -169,8 +173,8 @@ def holidays(request: HttpRequest, row: Pipeline) -> HttpResponse:
 
 def parts(request: HttpRequest, row: Pipeline) -> HttpResponse:
     """Answer with a text in words and chips, as the editor shows it."""
-    said = str(request.POST.get("text", ""))[: texts.LONGEST_TEXT]
-    return render(request, "admin/rules/parts.html", {"parts": text_chips.parts(said.replace("\r\n", "\n"))})
+    text = str(request.POST.get("text", ""))[: texts.LONGEST_TEXT]
+    return render(request, "admin/rules/parts.html", {"parts": text_chips.parts(text.replace("\r\n", "\n"))})
 
 
 def map_at_once(row: Pipeline, text: str, does: str, *, author: Any) -> RulesRevision:
@@ -182,19 +186,19 @@ def map_at_once(row: Pipeline, text: str, does: str, *, author: Any) -> RulesRev
         conversation_stage=text, move_to=stage or None, decide=None if what == "move" else what
     )
 
-    def change(said: document.Pipeline) -> document.Pipeline:
-        return replace(said, stage_mappings=(*said.stage_mappings, mapping))
+    def change(rules: document.Pipeline) -> document.Pipeline:
+        return replace(rules, stage_mappings=(*rules.stage_mappings, mapping))
 
     comment = _("“%(stage)s” mapped with one click") % {"stage": text}
     return revisions.amend(row, change, author=author, comment=comment, now=timezone.now())
 
 
-def _with_form(request: HttpRequest, row: Pipeline, said: document.Pipeline) -> document.Pipeline:
+def _with_form(request: HttpRequest, row: Pipeline, rules: document.Pipeline) -> document.Pipeline:
     """Return the draft with the part the page edits as its form has it. Raises ValueError when the form is wrong."""
     section = request.POST.get("section", "")
     if section not in EDITORS:
-        return said
-    editor = EDITORS[section](row, said, request.POST)
+        return rules
+    editor = EDITORS[section](row, rules, request.POST)
     if not editor.is_valid():
         raise ValueError(section)
     return editor.wanted()
@@ -211,9 +215,9 @@ def _resumed(text: str, about: str) -> Outlook | None:
 
 def _groups(counts: dict[str, int], outlook: Outlook, names: dict[str, str]) -> list[Group]:
     groups = []
-    for key, count in sorted(counts.items(), key=lambda one: -one[1]):
+    for key, count in sorted(counts.items(), key=lambda pair: -pair[1]):
         source, _arrow, target = key.partition(">")
-        examples = [dict(zip(("pk", "name", "why"), one, strict=True)) for one in outlook.examples.get(key, [])]
+        examples = [dict(zip(("pk", "name", "why"), example, strict=True)) for example in outlook.examples.get(key, [])]
         groups.append(Group(count, names.get(source, source), names.get(target, target), examples))
     return groups
 

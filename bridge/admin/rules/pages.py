@@ -48,14 +48,14 @@ def first(request: HttpRequest) -> HttpResponse:
 def overview(request: HttpRequest, row: Pipeline) -> HttpResponse:
     draft = drafts.prepared(row)
     kommo = choices.kommo(row, draft.live.kommo_pipeline_id)
-    said = sentences.of(draft.live, kommo.status_names)
+    statements = sentences.of(draft.live, kommo.status_names)
     parts = [
         {
             "key": key,
             "title": title,
             "icon": ICONS[key],
             "address": address("section", row, section=key),
-            "lines": said[key],
+            "lines": statements[key],
         }
         for key, title in sentences.SECTIONS
     ]
@@ -96,9 +96,9 @@ def sequence(request: HttpRequest, row: Pipeline, slug: str = "") -> HttpRespons
 def remove_sequence(request: HttpRequest, row: Pipeline, slug: str) -> HttpResponse:
     """Take a sequence out of the draft. Publishing refuses it where leads have been through it."""
     if request.method == "POST":
-        said = drafts.prepared(row).wanted
-        rest = tuple(one for one in said.sequences if one.slug != slug)
-        drafts.save(row, replace(said, sequences=rest), author=request.user, now=timezone.now())
+        wanted = drafts.prepared(row).wanted
+        rest = tuple(other for other in wanted.sequences if other.slug != slug)
+        drafts.save(row, replace(wanted, sequences=rest), author=request.user, now=timezone.now())
         messages.success(request, _("Taken out of the draft; nothing changes before you publish."))
     return redirect(address("section", row, section="sequences"))
 
@@ -108,13 +108,13 @@ def _sequences(request: HttpRequest, row: Pipeline) -> HttpResponse:
     now = timezone.now()
     shown = [
         {
-            "said": one,
-            "title": one.name or one.slug,
-            "timeline": timelines.of(draft.wanted, one, now=now),
-            "address": address("sequence", row, slug=one.slug),
-            "remove": address("remove_sequence", row, slug=one.slug),
+            "said": planned,
+            "title": planned.name or planned.slug,
+            "timeline": timelines.of(draft.wanted, planned, now=now),
+            "address": address("sequence", row, slug=planned.slug),
+            "remove": address("remove_sequence", row, slug=planned.slug),
         }
-        for one in draft.wanted.sequences
+        for planned in draft.wanted.sequences
     ]
     add = reverse("admin:rules_new_sequence", kwargs={"pk": row.pk})
     return show(request, "sequences", row, "sequences", prepared=draft, shown=shown, add=add, now=now)
@@ -194,7 +194,7 @@ def review(request: HttpRequest, row: Pipeline) -> HttpResponse:
         # Whoever changes where leads belong is asked about those that are there; nothing is chosen for them.
         decides=not compiling.lead_alike(draft.live, draft.wanted),
         looking=looking_ahead.addresses(row, request),
-        in_kommo=in_kommo.told(draft),
+        in_kommo=in_kommo.changes(draft),
         unbound=in_kommo.newly_unbound(draft, kommo),
     )
 
@@ -232,16 +232,16 @@ def _publish(request: HttpRequest, row: Pipeline) -> HttpResponse:
     done = revisions.publish(
         row, author=request.user, comment=comment, seen=seen, now=now, in_kommo=in_kommo.is_wanted(request)
     )
-    said = _("Published as revision %(number)d. It holds from the next interaction on.") % {"number": done.number}
+    message = _("Published as revision %(number)d. It holds from the next interaction on.") % {"number": done.number}
     if request.POST.get("move"):
-        held = former if request.POST.get("move") == "all" else None
-        asked = reevaluation.ask(row, by=request.user, former=held, now=now)
-        said = ngettext(
+        known_former = former if request.POST.get("move") == "all" else None
+        asked = reevaluation.ask(row, by=request.user, former=known_former, now=now)
+        message = ngettext(
             "Published as revision %(number)d. %(count)d lead is asked again where it belongs, behind live traffic.",
             "Published as revision %(number)d. %(count)d leads are asked again where they belong, behind live traffic.",
             asked.total,
         ) % {"number": done.number, "count": asked.total}
-    messages.success(request, undo_publication.told(request, said, done, former=former))
+    messages.success(request, undo_publication.with_undo(request, message, done, former=former))
     return redirect(address("overview", row))
 
 
@@ -272,10 +272,10 @@ def map_one(request: HttpRequest, row: Pipeline) -> HttpResponse:
         try:
             former = revisions.note(row, now=timezone.now())
             done = looking_ahead.map_at_once(row, seen.text, request.POST.get("does", ""), author=request.user)
-            said = _("“%(stage)s” is mapped from now on.") % {"stage": seen.text}
-            messages.success(request, undo_publication.told(request, said, done, former=former))
+            message = _("“%(stage)s” is mapped from now on.") % {"stage": seen.text}
+            messages.success(request, undo_publication.with_undo(request, message, done, former=former))
         except RefusedError as error:
-            messages.error(request, " ".join(one.text for one in form_mistakes.of_problems(error.problems, ())))
+            messages.error(request, " ".join(problem.text for problem in form_mistakes.of_problems(error.problems, ())))
     return redirect(address("section", row, section="conversation"))
 
 
@@ -288,9 +288,9 @@ def history(request: HttpRequest, row: Pipeline) -> HttpResponse:
     for place, revision in enumerate(rows[:100]):
         before = rows[place + 1] if place + 1 < len(rows) else None
         # Reading a document takes a moment: the whole of a change is on the revision's own page.
-        told = _changes_of(revision, before) if place < 10 else []
+        changes = _changes_of(revision, before) if place < 10 else []
         lines.append(
-            {"revision": revision, "changes": told, "address": address("revision", row, number=revision.number)}
+            {"revision": revision, "changes": changes, "address": address("revision", row, number=revision.number)}
         )
     asked = Reevaluation.objects.filter(pipeline=row).order_by("-id")[:5]
     return show(request, "history", row, "history", lines=lines, reevaluations=asked)

@@ -14,36 +14,47 @@ from bridge.selectors import results
 from leads.models import Pipeline
 
 
-def beside(row: Pipeline, said: document.Sequence, *, now: datetime) -> list[dict[str, Any] | None]:
+def beside(row: Pipeline, sequence: document.Sequence, *, now: datetime) -> list[dict[str, Any] | None]:
     """Return the numbers for each step as a draft has it; None for one that is new, or that nobody was sent.
 
     Messages are counted by the place of their step in the rules that hold, wherever the draft has put it.
     """
-    live = next((one for one in exporting.read_pipeline(row).sequences if one.slug == said.slug), None)
+    live = next(
+        (
+            live_sequence
+            for live_sequence in exporting.read_pipeline(row).sequences
+            if live_sequence.slug == sequence.slug
+        ),
+        None,
+    )
     if live is None:
-        return [None] * len(said.steps)
+        return [None] * len(sequence.steps)
     period = results.usual(row, now=now)
-    counted = results.of_sequence(row, said.slug, period)
-    places = _places(live.steps, said.steps)
+    counted = results.of_sequence(row, sequence.slug, period)
+    places = _places(live.steps, sequence.steps)
     found = [counted.get(place + 1) if place is not None else None for place in places]
     return [
-        one
+        numbers
         | {
-            "share": one["answered"] / one["sent"] if one["sent"] else None,
-            "link": _leads(row, said.slug, place, period),
+            "share": numbers["answered"] / numbers["sent"] if numbers["sent"] else None,
+            "link": _leads(row, sequence.slug, place, period),
         }
-        if one and place is not None
+        if numbers and place is not None
         else None
-        for one, place in zip(found, places, strict=True)
+        for numbers, place in zip(found, places, strict=True)
     ]
 
 
-def _places(live: Sequence[document.Step], said: Sequence[document.Step]) -> list[int | None]:
+def _places(live: Sequence[document.Step], steps: Sequence[document.Step]) -> list[int | None]:
     """Return where each step of a draft stands in the rules that hold: by its words, else by its place."""
     left = dict(enumerate(live))
     found: list[int | None] = []
-    for step in said:
-        same = [place for place, one in left.items() if (one.text, one.instruction) == (step.text, step.instruction)]
+    for step in steps:
+        same = [
+            place
+            for place, live_step in left.items()
+            if (live_step.text, live_step.instruction) == (step.text, step.instruction)
+        ]
         found.append(same[0] if same else None)
         left.pop(same[0] if same else -1, None)
     return [number if place is None and number in left else place for number, place in enumerate(found)]

@@ -12,7 +12,7 @@ from django.utils import formats
 from django.utils.translation import gettext as _
 
 from bridge.configuration import document, sentences
-from bridge.reasons import told
+from bridge.reasons import in_words
 from followups import schedule, texts
 from followups.models import Sequence
 from followups.schedule import Hours
@@ -78,7 +78,7 @@ def of(
     anchor, last_meant, reminded_at = now, now, None
     steps = list(enumerate(sequence.steps, start=1))
     if is_reminder:
-        steps.sort(key=lambda one: -(one[1].before or timedelta()))
+        steps.sort(key=lambda entry: -(entry[1].before or timedelta()))
     for number, step in steps:
         hours = hours_of(pipeline).for_step(step.weekdays, is_reminder=is_reminder)
         due = (
@@ -87,12 +87,12 @@ def of(
             else schedule.after(anchor, step.delay or timedelta(), hours, pipeline.time_zone)
         )
         words, title = step.instruction or step.text, _("Message %(number)d") % {"number": number}
-        said = texts.render(
+        text = texts.render(
             words, facts(pipeline, lead, at=due.at if due else anchor, meeting=meeting, is_reminder=is_reminder)
         )
         if due is None:
             note = _("the hours allow no moment at all")
-            stops.append(stop(anchor, title, text=said, note=note, kind="never", number=number))
+            stops.append(stop(anchor, title, text=text, note=note, kind="never", number=number))
             break
         meant = meeting - step.before if step.before is not None else anchor + (step.delay or timedelta())
         why = schedule.left_out(
@@ -106,13 +106,13 @@ def of(
         )
         last_meant = meant
         if why:
-            stops.append(stop(due.at, title, text=said, note=told(why), kind="never", number=number))
+            stops.append(stop(due.at, title, text=text, note=in_words(why), kind="never", number=number))
             continue
         late = due.at > now + FREE_TEXT_FOR and not step.template_id
         warnings = [_needs_template()] if late else []
         warnings += [leaves_a_hole(hole) for hole in texts.holes(words, has_meeting=is_reminder)]
         warning = " · ".join(warnings)
-        stops.append(stop(due.at, title, text=said, note=_shifted(meant, due.at), warning=warning, number=number))
+        stops.append(stop(due.at, title, text=text, note=_shifted(meant, due.at), warning=warning, number=number))
         reminded_at = due.at if is_reminder else None
         anchor = due.at
     if is_reminder:
@@ -149,5 +149,5 @@ def _needs_template() -> str:
     return _("More than 24 h after the lead's message WhatsApp may ask for an approved template")
 
 
-def leaves_a_hole(said: str) -> str:
-    return _("To somebody of whom not everything is known it says: “%(text)s”") % {"text": said}
+def leaves_a_hole(text: str) -> str:
+    return _("To somebody of whom not everything is known it says: “%(text)s”") % {"text": text}

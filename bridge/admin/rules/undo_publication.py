@@ -25,11 +25,11 @@ from leads.models import Pipeline
 SALT = "bridge.admin.rules.undo_publication"
 
 
-def told(request: HttpRequest, said: str, done: RulesRevision, *, former: RulesRevision) -> str:
+def with_undo(request: HttpRequest, message: str, done: RulesRevision, *, former: RulesRevision) -> str:
     """Return what was published as the page says it, with a button that brings back what held before."""
     kept = {"pipeline": done.pipeline_id, "done": done.number, "former": former.number}
     where = reverse("admin:rules_undo", args=[done.pipeline_id])
-    return with_button(request, said, where, signing.dumps(kept, salt=SALT))
+    return with_button(request, message, where, signing.dumps(kept, salt=SALT))
 
 
 def page(request: HttpRequest, row: Pipeline) -> HttpResponse:
@@ -45,7 +45,7 @@ def page(request: HttpRequest, row: Pipeline) -> HttpResponse:
     try:
         is_back = revisions.take_back(done, former=former, author=request.user, now=now)
     except RefusedError as error:
-        messages.error(request, " ".join(one.text for one in form_mistakes.of_problems(error.problems, ())))
+        messages.error(request, " ".join(problem.text for problem in form_mistakes.of_problems(error.problems, ())))
         return redirect(address("overview", row))
     if not is_back:
         messages.warning(request, _("Not undone: the rules or their draft have been changed since."))

@@ -78,11 +78,15 @@ class PipelineForm(forms.Form):
     def __init__(self, *args: Any, pipelines: list[tuple[Pipeline, int | None]], found: list[Any], **kw: Any) -> None:
         super().__init__(*args, **kw)
         self.pipelines = pipelines
-        choices = [(str(one["id"]), one) for one in found if not one.get("is_archive")]
+        choices = [
+            (str(kommo_pipeline["id"]), kommo_pipeline)
+            for kommo_pipeline in found
+            if not kommo_pipeline.get("is_archive")
+        ]
         for pipeline, chosen in pipelines:
             self.fields[pipeline.slug] = forms.ChoiceField(
                 label=pipeline.name,
-                choices=[(value, one["name"]) for value, one in choices],
+                choices=[(value, kommo_pipeline["name"]) for value, kommo_pipeline in choices],
                 initial=str(chosen or ""),
                 required=len(pipelines) == 1,
                 widget=forms.RadioSelect,
@@ -112,7 +116,7 @@ class PhoneChoice:
     def initial(self) -> str:
         """Propose what was seen to hold phones; a name alone is only told."""
         seen = self.guess.name if self.guess and self.guess.phones else ""
-        return next((one for one in self.names if name_key(one) == name_key(self.pipeline.phone_field)), seen)
+        return next((name for name in self.names if name_key(name) == name_key(self.pipeline.phone_field)), seen)
 
 
 class BindForm(forms.Form):
@@ -121,8 +125,8 @@ class BindForm(forms.Form):
     def __init__(self, *args: Any, survey: Survey, phones: Sequence[PhoneChoice] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.survey, self.phones = survey, phones
-        for one in phones:
-            self.fields[one.key] = self._phone_box(one)
+        for phone in phones:
+            self.fields[phone.key] = self._phone_box(phone)
         for place in survey.places():
             self.fields[place.key] = self._field_of(place)
             if place.kind in ("select", "multiselect") and place.theirs_id and place.new_options:
@@ -133,12 +137,12 @@ class BindForm(forms.Form):
                     widget=UnfoldBooleanSwitchWidget(),
                 )
 
-    def _phone_box(self, one: PhoneChoice) -> forms.Field:
+    def _phone_box(self, phone_choice: PhoneChoice) -> forms.Field:
         label = _("Field with the phone")
         return forms.ChoiceField(
             label=label,
-            choices=[("", _("– none: cards have contacts –")), *((name, name) for name in one.names)],
-            initial=one.initial,
+            choices=[("", _("– none: cards have contacts –")), *((name, name) for name in phone_choice.names)],
+            initial=phone_choice.initial,
             required=False,
             widget=UnfoldAdminSelectWidget(attrs={"aria-label": label}),
         )
@@ -178,7 +182,7 @@ class BindForm(forms.Form):
     @property
     def phone_fields(self) -> dict[Pipeline, str]:
         """Return the name that was chosen for each pipeline whose choice differs."""
-        chosen = {one.pipeline: self.cleaned_data[one.key] for one in self.phones}
+        chosen = {phone.pipeline: self.cleaned_data[phone.key] for phone in self.phones}
         return {pipeline: name for pipeline, name in chosen.items() if name_key(name) != name_key(pipeline.phone_field)}
 
     @property
@@ -189,7 +193,7 @@ class BindForm(forms.Form):
             for place in self.survey.places()
         }
         create = {name for name, value in values.items() if value == CREATE or value is True} - {
-            one.key for one in self.phones
+            phone.key for phone in self.phones
         }
         return Choice(bound, create)
 
@@ -216,7 +220,9 @@ class BindForm(forms.Form):
         else:
             return []
         names = {"field": place.theirs or place.ours}
-        options = [_("option “%(option)s” of “%(field)s”") % {**names, "option": one} for one in place.new_options]
+        options = [
+            _("option “%(option)s” of “%(field)s”") % {**names, "option": option} for option in place.new_options
+        ]
         return [*lines, *options]
 
 

@@ -94,21 +94,23 @@ def trouble(error: BridgeError) -> str:
     """Say what staff can do about a failure, in their language; the technical words follow in brackets."""
     log.info("setup_step_failed", error=type(error).__name__)
     if isinstance(error, KommoAccessError) and error.status_code == 401:
-        said = _("Kommo does not accept this token. Copy it again: it is long, and shown only once.")
+        message = _("Kommo does not accept this token. Copy it again: it is long, and shown only once.")
     elif isinstance(error, KommoAccessError) and error.status_code == 402:
-        said = _("Kommo wants the account to be paid before it answers.")
+        message = _("Kommo wants the account to be paid before it answers.")
     elif isinstance(error, KommoAccessError):
-        said = _(
+        message = _(
             "Kommo refuses this integration. Give it access to the account's data, and use an administrator's token."
         )
     elif isinstance(error, KommoUnreachableError):
-        said = _("Kommo did not answer. Check the address, and that this server reaches the internet; then try again.")
+        message = _(
+            "Kommo did not answer. Check the address, and that this server reaches the internet; then try again."
+        )
     elif isinstance(error, KommoRateLimitError):
-        said = _("Kommo asks for a moment. Wait a minute and try again.")
+        message = _("Kommo asks for a moment. Wait a minute and try again.")
     elif isinstance(error, KommoError):
-        said = _("Kommo did not do it. Nothing is lost: try again.")
+        message = _("Kommo did not do it. Nothing is lost: try again.")
     elif isinstance(error, ConfigurationError):
         return str(error)
     else:
-        said = _("It did not work. Nothing is lost: try again.")
-    return f"{said} ({error})"
+        message = _("It did not work. Nothing is lost: try again.")
+    return f"{message} ({error})"

@@ -51,8 +51,8 @@ class Playbook:
 def playbooks() -> list[Playbook]:
     """Return those that come with us, in the order of TRADES."""
     order = list(TRADES)
-    files = sorted((SHARED / "playbooks").glob("*.yaml"), key=lambda one: [*order, one.stem].index(one.stem))
-    return [Playbook(one.stem, _stages(one)) for one in files]
+    files = sorted((SHARED / "playbooks").glob("*.yaml"), key=lambda path: [*order, path.stem].index(path.stem))
+    return [Playbook(file.stem, _stages(file)) for file in files]
 
 
 # They come with the code, and stay as they are.
@@ -82,7 +82,7 @@ class TradeForm(forms.Form):
                 return str(file.read(LARGEST + 1).decode())
             except UnicodeDecodeError as error:
                 raise forms.ValidationError(_("This is no file of rules.")) from error
-        if playbook not in [one.slug for one in playbooks()]:
+        if playbook not in [candidate.slug for candidate in playbooks()]:
             raise forms.ValidationError(_("Choose a trade, or a file."))
         return (SHARED / "playbooks" / f"{playbook}.yaml").read_text(encoding="utf-8")
 
@@ -99,7 +99,7 @@ def trade(request: HttpRequest, progress: Progress) -> HttpResponse:
             seen = _seen(progress, text)
             shown |= {"seen": seen, "text": text, "stages": seen.missing("stages"), "fields": seen.missing("fields")}
         except RefusedError as error:
-            shown["problems"] = [str(one) for one in error.problems]
+            shown["problems"] = [str(problem) for problem in error.problems]
     return show(request, progress, "pipeline", template="trade", **shown)
 
 

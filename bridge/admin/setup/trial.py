@@ -58,10 +58,10 @@ def state(request: HttpRequest, progress: Progress) -> HttpResponse:
     return render(request, "admin/setup/trial_state.html", {"sent": sent, **(_state(sent) if sent else {})})
 
 
-def _send(said: dict[str, str], key: ApiKey, pipeline: Pipeline | None) -> str:
+def _send(report: dict[str, str], key: ApiKey, pipeline: Pipeline | None) -> str:
     body: dict[str, Any] = {
-        "lead": {"phone": said["phone"], "name": said["name"]},
-        "message": {"id": f"setup-{uuid4().hex}", "direction": "inbound", "text": said["text"]},
+        "lead": {"phone": report["phone"], "name": report["name"]},
+        "message": {"id": f"setup-{uuid4().hex}", "direction": "inbound", "text": report["text"]},
     }
     if pipeline and key.pipeline_id is None:
         body["pipeline"] = pipeline.slug

@@ -99,26 +99,26 @@ def pipeline(request: HttpRequest, progress: Progress) -> HttpResponse:
     _read_again(request, progress, at_once=request.method == "POST" and "again" in request.POST)
     found = progress.catalogue.pipelines if progress.catalogue else []
     ours = list(Pipeline.objects.filter(account_link__account=account).order_by("-is_default", "slug"))
-    chosen = [(one, (find_pipeline(found, one) or {}).get("id")) for one in ours]
+    chosen = [(row, (find_pipeline(found, row) or {}).get("id")) for row in ours]
     choosing = request.method == "POST" and "again" not in request.POST
     form = PipelineForm(request.POST if choosing else None, pipelines=chosen, found=found)
     if choosing and form.is_valid():
         _keep_pipelines(ours, form.cleaned_data)
         audit_record.note(request, "Chose the pipeline in Kommo", rows=ours)
         return go_on(request, "pipeline")
-    details = {str(one["id"]): one for one in found}
+    details = {str(kommo_pipeline["id"]): kommo_pipeline for kommo_pipeline in found}
     return show(request, progress, "pipeline", form=form, details=details, found=found)
 
 
 @transaction.atomic
 def _keep_pipelines(ours: list[Pipeline], chosen: dict[str, str]) -> None:
-    changed = [(one, int(chosen[one.slug])) for one in ours if chosen.get(one.slug)]
-    changed = [(one, number) for one, number in changed if one.kommo_pipeline_id != number]
+    changed = [(row, int(chosen[row.slug])) for row in ours if chosen.get(row.slug)]
+    changed = [(row, number) for row, number in changed if row.kommo_pipeline_id != number]
     # Freed first: two pipelines may change places.
-    Pipeline.objects.filter(pk__in=[one.pk for one, _ in changed]).update(kommo_pipeline_id=None)
-    for one, number in changed:
-        one.kommo_pipeline_id = number
-        one.save(update_fields=["kommo_pipeline_id"])
+    Pipeline.objects.filter(pk__in=[row.pk for row, _ in changed]).update(kommo_pipeline_id=None)
+    for row, number in changed:
+        row.kommo_pipeline_id = number
+        row.save(update_fields=["kommo_pipeline_id"])
 
 
 @step("bind")
@@ -143,7 +143,9 @@ def bind(request: HttpRequest, progress: Progress) -> HttpResponse:
             messages.error(request, trouble(error))
             return redirect(request.get_full_path())
         audit_record.note(
-            request, "Bound stages and fields" + "".join(f"; created {one}" for one in creations), rows=[account]
+            request,
+            "Bound stages and fields" + "".join(f"; created {creation}" for creation in creations),
+            rows=[account],
         )
         _say(request, len(creations), len(report.missing))
         return redirect(request.get_full_path()) if report.missing else go_on(request, "bind")
@@ -155,12 +157,12 @@ def _phone_choices(account: Account, progress: Progress, *, guessing: bool) -> l
     catalogue, survey = progress.catalogue, progress.survey
     assert catalogue is not None
     assert survey is not None
-    names = tuple(one["name"] for one in phone_fields.fields_of(catalogue))
-    pipelines = [one.pipeline for one in survey.bindings if one.found] if names else []
+    names = tuple(field["name"] for field in phone_fields.fields_of(catalogue))
+    pipelines = [binding.pipeline for binding in survey.bindings if binding.found] if names else []
     client = client_for(account) if guessing else None
     return [
-        PhoneChoice(one, names, phone_fields.look(client, catalogue, one) if client and not one.phone_field else None)
-        for one in pipelines
+        PhoneChoice(row, names, phone_fields.look(client, catalogue, row) if client and not row.phone_field else None)
+        for row in pipelines
     ]
 
 
@@ -186,20 +188,20 @@ def _rows(form: BindForm) -> list[dict[str, Any]]:
     def rows(places: Any) -> list[dict[str, Any]]:
         boxes = {name: form[name] for name in form.fields}
         return [
-            {"place": one, "box": boxes[one.key], "options": boxes.get(f"options:{one.key.partition(':')[2]}")}
-            for one in places
+            {"place": place, "box": boxes[place.key], "options": boxes.get(f"options:{place.key.partition(':')[2]}")}
+            for place in places
         ]
 
     bindings: list[dict[str, Any]] = []
-    for one in form.survey.bindings:
+    for binding in form.survey.bindings:
         # The bridge's own field is the account's, and is shown once, with the first pipeline's.
         own = () if bindings else (form.survey.bridge_id,)
-        phone = next((choice for choice in form.phones if choice.pipeline == one.pipeline), None)
+        phone = next((choice for choice in form.phones if choice.pipeline == binding.pipeline), None)
         bindings.append(
             {
-                "binding": one,
-                "stages": rows(one.stages),
-                "fields": rows((*one.fields, *own)),
+                "binding": binding,
+                "stages": rows(binding.stages),
+                "fields": rows((*binding.fields, *own)),
                 "phone": {"choice": phone, "box": form[phone.key]} if phone else None,
             }
         )
@@ -247,9 +249,9 @@ def key(request: HttpRequest, progress: Progress) -> HttpResponse:
         audit_record.note(request, "Made a key", rows=[made])
         # The page itself shows it: neither a message nor the session may hold it.
         progress = Progress(progress.account)
-    held = ApiKey.objects.filter(revoked_at=None).order_by("-created_at")[:10]
+    keys = ApiKey.objects.filter(revoked_at=None).order_by("-created_at")[:10]
     base = f"{request.scheme}://{request.get_host()}"
-    return show(request, progress, "key", form=form, text=text, held=held, base=base)
+    return show(request, progress, "key", form=form, text=text, held=keys, base=base)
 
 
 def _account(progress: Progress) -> Account:

@@ -135,10 +135,10 @@ def _last_heard() -> dict[int, str]:
 
 def in_words(call: IntakeCall) -> str:
     """Return what a call told and of whom, in a line; its items are loaded."""
-    said = [f"{item.lead}: {what(item.what)}" if item.lead else what(item.what) for item in call.items.all()]
-    return ", ".join(said) or str(call.get_state_display())
+    lines = [f"{item.lead}: {what(item.what)}" if item.lead else what(item.what) for item in call.items.all()]
+    return ", ".join(lines) or str(call.get_state_display())
 
 
-def what(told: str) -> str:
+def what(kind: str) -> str:
     """Return what was told, in words; what the other side alone has a word for stays in its word."""
-    return {"message": _("a message"), "status": _("news of a message"), "booking": _("a meeting")}.get(told, told)
+    return {"message": _("a message"), "status": _("news of a message"), "booking": _("a meeting")}.get(kind, kind)

@@ -82,12 +82,12 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     def wanted(self) -> dict[str, str]:
         """Return what is to be changed of the settings."""
         way = WAYS[self.instance.kind]
-        said = {name: self.cleaned_data.get(name, "").strip() for name in way.settings}
-        return {name: "" if value == "-" else value for name, value in said.items() if value or name in PLAIN}
+        values = {name: self.cleaned_data.get(name, "").strip() for name in way.settings}
+        return {name: "" if value == "-" else value for name, value in values.items() if value or name in PLAIN}
 
     def clean(self) -> dict[str, Any]:
-        said: dict[str, Any] = super().clean() or self.cleaned_data
-        url = said.get("url", "").strip()
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        url = cleaned.get("url", "").strip()
         if url and url != self._kept.get("url"):
             try:
                 managing_channels.check_url(url, by_staff=True)
@@ -96,9 +96,9 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
             # A key that no page shows is not shown by sending it to another server either.
             kept = [name for name in WAYS[self.instance.kind].settings if name not in PLAIN and name in self._kept]
             for name in kept:
-                if not said.get(name, "").strip():
+                if not cleaned.get(name, "").strip():
                     self.add_error(name, _("Another server: type the key once more."))
-        return said
+        return cleaned
 
 
 @admin.register(Channel)
@@ -130,7 +130,7 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
             raise PermissionDenied
         kind = request.GET.get("kind", "")
         if kind not in WAYS:
-            kinds = [(one.value, one.label, both_ways_page.picture_of(one.value)) for one in Channel.Kind]
+            kinds = [(choice.value, choice.label, both_ways_page.picture_of(choice.value)) for choice in Channel.Kind]
             return self._page(request, "choose_out", title=_("By what do messages leave?"), kinds=kinds)
         return self._form(request, Channel(kind=kind))
 
@@ -164,13 +164,17 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
 
     @transaction.atomic
     def _save(self, form: ChannelForm) -> Channel:
-        said, channel = form.cleaned_data, form.instance
-        slug = said.get("slug") or channel.slug
+        cleaned, channel = form.cleaned_data, form.instance
+        slug = cleaned.get("slug") or channel.slug
         found = managing_channels.establish(
-            channel.kind, slug, pipeline=said["pipeline"], settings=form.wanted(), by_staff=True
+            channel.kind, slug, pipeline=cleaned["pipeline"], settings=form.wanted(), by_staff=True
         )
         if channel.pk is not None:
-            found.pipeline, found.position, found.is_active = said["pipeline"], said["position"], said["is_active"]
+            found.pipeline, found.position, found.is_active = (
+                cleaned["pipeline"],
+                cleaned["position"],
+                cleaned["is_active"],
+            )
             found.save(update_fields=["pipeline", "position", "is_active"])
         return found
 
@@ -201,8 +205,8 @@ class ChannelAdmin(AsksAgain, StaffAdmin):
         if not self.has_change_permission(request, channel):
             raise PermissionDenied
         if do == "test":
-            if said := testing_channels.trouble(channel):
-                messages.error(request, _("It does not work: %(said)s") % {"said": said})
+            if trouble := testing_channels.trouble(channel):
+                messages.error(request, _("It does not work: %(said)s") % {"said": trouble})
             else:
                 messages.success(request, _("It answers as it should. Nothing was said to anybody."))
         elif do in ("on", "off"):

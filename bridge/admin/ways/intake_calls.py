@@ -18,7 +18,7 @@ from bridge.admin.base import StaffAdmin, Tones
 from bridge.admin.pages_about_leads import lead_link
 from bridge.intakes import inbox
 from bridge.models import IntakeCall, IntakeItem
-from bridge.reasons import told
+from bridge.reasons import in_words
 
 
 @admin.register(IntakeCall)
@@ -60,17 +60,17 @@ class IntakeCallAdmin(StaffAdmin):
         return format_html_join(", ", "{}: {} {}", (self._told(item) for item in call.items.all()))
 
     def _told(self, item: IntakeItem) -> tuple[str, str, SafeString | str]:
-        who = lead_link(item.lead) if item.lead else f"({told(item.reason)})" if item.reason else ""
+        who = lead_link(item.lead) if item.lead else f"({in_words(item.reason)})" if item.reason else ""
         return item.what, str(item.get_result_display()), who
 
     @admin.display(description=_("error"))
     def fault(self, call: IntakeCall) -> str:
-        return told(call.error)
+        return in_words(call.error)
 
     @admin.display(description=_("body"))
     def body_as_text(self, call: IntakeCall) -> SafeString:
-        said = bytes(call.body).decode(errors="replace")[:20_000]
-        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', said)
+        text = bytes(call.body).decode(errors="replace")[:20_000]
+        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', text)
 
     @admin.action(description=_("Read again"), permissions=["operate"])
     def read_again(self, request: HttpRequest, rows: QuerySet[IntakeCall]) -> None:

@@ -25,8 +25,8 @@ class NewForm(forms.ModelForm):  # type: ignore[type-arg]
         widgets = {"slug": UnfoldAdminTextInputWidget, "pipeline": UnfoldAdminSelectWidget}
         help_texts = {"slug": _("Stands in the address and wherever a message names its way.")}
 
-    def __init__(self, said: Any, *, guide: Guide) -> None:
-        super().__init__(said, instance=Intake(kind=guide.kind))
+    def __init__(self, posted: Any, *, guide: Guide) -> None:
+        super().__init__(posted, instance=Intake(kind=guide.kind))
         self.guide = guide
         self.initial["slug"] = _free(guide.slug)
         for name, key in guide.keys.items():

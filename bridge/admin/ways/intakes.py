@@ -143,9 +143,9 @@ class IntakeAdmin(AsksAgain, StaffAdmin):
         }
 
     def _test(self, request: HttpRequest, intake: Intake) -> None:
-        if said := intake_addresses.trouble(intake_addresses.of(intake, request), request):
+        if trouble := intake_addresses.trouble(intake_addresses.of(intake, request), request):
             text = _("The address does not answer (%(said)s). Is it the one that the internet reaches?")
-            messages.error(request, text % {"said": said})
+            messages.error(request, text % {"said": trouble})
         else:
             messages.success(request, _("The address answers."))
 

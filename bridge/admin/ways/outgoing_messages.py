@@ -12,7 +12,7 @@ from unfold.decorators import display
 from bridge.admin.base import Tones
 from bridge.admin.pages_about_leads import AboutLeads, lead_link
 from bridge.models import Outgoing
-from bridge.reasons import told
+from bridge.reasons import in_words
 from leads.models import Message
 
 State = Message.State
@@ -73,16 +73,18 @@ class OutgoingAdmin(AboutLeads):
 
     @admin.display(description=_("reason"))
     def why(self, row: Outgoing) -> str:
-        return told(row.message.reason or row.reason) or "–"
+        return in_words(row.message.reason or row.reason) or "–"
 
     @admin.display(description=_("parts of messages"))
     def parts(self, row: Outgoing) -> SafeString:
         lines = [
-            (one.position, Truncator(one.text).chars(80), str(one.get_state_display()), told(one.reason))
-            for one in row.message.parts.order_by("position")
+            (part.position, Truncator(part.text).chars(80), str(part.get_state_display()), in_words(part.reason))
+            for part in row.message.parts.order_by("position")
         ]
         return format_html_join("", "<p>{}. {} · {} {}</p>", lines)
 
     @admin.display(description=_("tried before"))
     def tried_before(self, row: Outgoing) -> SafeString:
-        return format_html_join("", "<p>{}: {}</p>", [(one["channel"], told(one["reason"])) for one in row.tried])
+        return format_html_join(
+            "", "<p>{}: {}</p>", [(attempt["channel"], in_words(attempt["reason"])) for attempt in row.tried]
+        )

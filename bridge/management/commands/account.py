@@ -32,15 +32,15 @@ class Command(PagelessCommand):
             raise CommandError("No such Kommo account: run manage.py kommo_connect first.")
         if deed != "show":
             if len(accounts) > 1:
-                named = ", ".join(f"{one.pk} ({one})" for one in accounts)
+                named = ", ".join(f"{candidate.pk} ({candidate})" for candidate in accounts)
                 raise CommandError(f"There are several accounts, name one by --account: {named}", returncode=2)
             self._do(deed, accounts[0], reason.strip())
-        for one in accounts:
-            one.refresh_from_db()
-            for line in account_standing.lines(one, now=timezone.now()):
+        for chosen in accounts:
+            chosen.refresh_from_db()
+            for line in account_standing.lines(chosen, now=timezone.now()):
                 self.stdout.write(line)
-            if deed == "show" and one.connected_at:
-                self._say_what_was_found(one, whole=options["list"])
+            if deed == "show" and chosen.connected_at:
+                self._say_what_was_found(chosen, whole=options["list"])
 
     def _say_what_was_found(self, account: Account, *, whole: bool) -> None:
         for line in first_comparison_report.lines(first_comparison_report.take_stock(account)):

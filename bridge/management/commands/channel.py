@@ -28,9 +28,9 @@ class Command(PagelessCommand):
         row = None
         if pipeline and not (row := Pipeline.objects.filter(slug=pipeline).first()):
             raise CommandError(f"There is no pipeline “{pipeline}”.")
-        said = pairs.read(given["pairs"])
+        values = pairs.read(given["pairs"])
         try:
-            channel = managing_channels.establish(kind, slug, pipeline=row, settings=said)
+            channel = managing_channels.establish(kind, slug, pipeline=row, settings=values)
         except ConfigurationError as error:
             raise CommandError(str(error), returncode=2) from error
         testing_channels.prepare(channel)

@@ -131,28 +131,28 @@ class Command(BaseCommand):
         stage.start_worker()
         return key
 
-    def _tell(self, stage: Stage, conversation: Conversation, said: tuple[Said, ...], *, slowly: bool) -> None:
-        for number, one in enumerate(said):
-            part = "said" if said is conversation.said else "afterwards"
-            if one.heard_by == KOMMO:
-                self._write_in_kommo(stage, conversation, one)
-            elif one.heard_by:
-                _hear(stage, self.ways_in[one.heard_by], conversation, one, number)
+    def _tell(self, stage: Stage, conversation: Conversation, turns: tuple[Said, ...], *, slowly: bool) -> None:
+        for number, turn in enumerate(turns):
+            part = "said" if turns is conversation.said else "afterwards"
+            if turn.heard_by == KOMMO:
+                self._write_in_kommo(stage, conversation, turn)
+            elif turn.heard_by:
+                _hear(stage, self.ways_in[turn.heard_by], conversation, turn, number)
             else:
-                _report(stage, self.key, conversation, one, f"{conversation.phone}/{part}/{number}")
+                _report(stage, self.key, conversation, turn, f"{conversation.phone}/{part}/{number}")
             if slowly:
                 time.sleep(PAUSE_SECONDS)
-                told = f", heard by {one.heard_by} itself" if one.heard_by else ""
-                self.stdout.write(f"      “{one.text}”{told}")
+                by_whom = f", heard by {turn.heard_by} itself" if turn.heard_by else ""
+                self.stdout.write(f"      “{turn.text}”{by_whom}")
 
-    def _write_in_kommo(self, stage: Stage, conversation: Conversation, said: Said) -> None:
+    def _write_in_kommo(self, stage: Stage, conversation: Conversation, turn: Said) -> None:
         """Write in the card's chat as the lead does, and see the agent answer there. The first words bring the card."""
         url = f"{stage.sandbox_url}/_sandbox/leads"
         number = card_of(stage.sandbox_url, conversation)
         if number is None:
             number = int(_post(url, {"name": conversation.name, "phone": conversation.phone})["id"])
         after = len(said_in_chat(stage.sandbox_url, number)) + 1
-        _post(f"{url}/{number}/message", {"direction": "incoming", "text": said.text})
+        _post(f"{url}/{number}/message", {"direction": "incoming", "text": turn.text})
         self._wait(lambda: len(said_in_chat(stage.sandbox_url, number)) > after, "nobody answered in Kommo's chat")
 
     def _drag(self, stage: Stage, conversation: Conversation) -> None:
@@ -234,19 +234,19 @@ def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def _hear(stage: Stage, path: str, conversation: Conversation, said: Said, number: int) -> None:
-    answer = requests.post(f"{stage.web_url}{path}", json=messengers.body(conversation, said, number), timeout=30)
+def _hear(stage: Stage, path: str, conversation: Conversation, turn: Said, number: int) -> None:
+    answer = requests.post(f"{stage.web_url}{path}", json=messengers.body(conversation, turn, number), timeout=30)
     if not answer.ok:
         raise StageError(f"the way in answered {answer.status_code}")
 
 
-def _report(stage: Stage, key: str, conversation: Conversation, said: Said, message_id: str) -> None:
+def _report(stage: Stage, key: str, conversation: Conversation, turn: Said, message_id: str) -> None:
     body: dict[str, Any] = {
-        "lead": {"phone": conversation.phone, **said.lead},
-        "message": {"id": message_id, "direction": said.direction, "text": said.text},
+        "lead": {"phone": conversation.phone, **turn.lead},
+        "message": {"id": message_id, "direction": turn.direction, "text": turn.text},
     }
-    if said.context:
-        body["context"] = said.context
+    if turn.context:
+        body["context"] = turn.context
     for number in range(1, TRIES + 1):
         try:
             answer = requests.post(

@@ -38,12 +38,12 @@ class Command(BaseCommand):
     def _print_json(self, findings: list[Finding], healthy: bool) -> None:
         rows = [
             {
-                "check": one.check,
-                "ok": one.is_well,
-                "message": one.message,
-                "remedy": one.remedy or one.advice or None,
-                "advice": one.advice or None,
+                "check": finding.check,
+                "ok": finding.is_well,
+                "message": finding.message,
+                "remedy": finding.remedy or finding.advice or None,
+                "advice": finding.advice or None,
             }
-            for one in findings
+            for finding in findings
         ]
         self.stdout.write(jsonlib.dumps({"healthy": healthy, "findings": rows}, ensure_ascii=False, indent=2))

@@ -28,9 +28,9 @@ class Command(PagelessCommand):
         row = None
         if pipeline and not (row := Pipeline.objects.filter(slug=pipeline).first()):
             raise CommandError(f"There is no pipeline “{pipeline}”.")
-        said = pairs.read(given["pairs"])
+        values = pairs.read(given["pairs"])
         try:
-            intake = managing_intakes.establish(kind, slug, pipeline=row, settings=said)
+            intake = managing_intakes.establish(kind, slug, pipeline=row, settings=values)
         except ConfigurationError as error:
             raise CommandError(str(error), returncode=2) from error
         self.stdout.write(managing_intakes.path_of(intake))

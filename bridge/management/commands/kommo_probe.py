@@ -35,13 +35,13 @@ class Command(PagelessCommand):
         if not accounts:
             raise CommandError("No such Kommo account: run manage.py kommo_connect first.")
         if len(accounts) > 1:
-            named = ", ".join(f"{one.pk} ({one})" for one in accounts)
+            named = ", ".join(f"{candidate.pk} ({candidate})" for candidate in accounts)
             raise CommandError(f"There are several accounts, name one by --account: {named}", returncode=2)
         self.stdout.write(WHAT_IT_DOES.format(name=NAME))
         if not yes and not self._is_allowed():
             raise CommandError("Nothing was asked. Say yes, or give --yes.")
         client = client_for(accounts[0], read_again_after=PATIENTLY)
-        probe = Probe(accounts[0], client, create_fields, tell=lambda said: self.stdout.write(f"  … {said}"))
+        probe = Probe(accounts[0], client, create_fields, tell=lambda step: self.stdout.write(f"  … {step}"))
         try:
             findings = probe.run()
         except BridgeError as error:
@@ -49,7 +49,7 @@ class Command(PagelessCommand):
         self.stdout.write("")
         for line in table(findings):
             self.stdout.write(line)
-        others = sum(one.is_as_expected is False for one in findings)
+        others = sum(finding.is_as_expected is False for finding in findings)
         self.stdout.write(
             f"\n{others} of {len(findings)} are otherwise than expected; the bridge heeds them from now on."
         )

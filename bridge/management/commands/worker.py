@@ -42,8 +42,8 @@ class Command(PagelessCommand):
             while not (alive := self._alive()) and time.monotonic() < deadline:
                 time.sleep(0.5)
         except DatabaseError as error:
-            said, remedy = database_faults.first_line(error), database_faults.remedy(error)
-            raise CommandError(f"the database does not answer: {said}. What to do: {remedy}.") from error
+            explanation, remedy = database_faults.first_line(error), database_faults.remedy(error)
+            raise CommandError(f"the database does not answer: {explanation}. What to do: {remedy}.") from error
         if not alive:
             raise CommandError("no worker of this machine has executed a task for a minute: its log says why")
         self.stdout.write(f"{alive} at work")

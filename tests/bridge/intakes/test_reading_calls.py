@@ -272,7 +272,7 @@ def test_a_call_that_always_fails_is_parked_and_costs_no_other(way_in, monkeypat
     real = reading_calls._interaction
 
     def fail(one, now):
-        if "mau" in one.told.text:
+        if "mau" in one.news.text:
             raise ValueError("boom")
         return real(one, now)
 

@@ -25,7 +25,7 @@ class MappingForm(RecordForm):
 
     def __init__(self, *args: Any, stages: Sequence[document.Stage], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        moves = [(f"move:{one.key}", _("moves to %(stage)s") % {"stage": one.name}) for one in stages]
+        moves = [(f"move:{stage.key}", _("moves to %(stage)s") % {"stage": stage.name}) for stage in stages]
         self.fields["does"].choices = [  # type: ignore[attr-defined]
             ("qualification", _("decides by qualification")),
             ("nothing", _("leaves the card where it is")),
@@ -33,16 +33,20 @@ class MappingForm(RecordForm):
         ]
 
     @classmethod
-    def initial_of(cls, one: document.StageMapping) -> dict[str, Any]:
-        does = one.decide or f"move:{one.move_to}"
-        return {"conversation_stage": one.conversation_stage, "does": does, "only_if": one.only_if == "meeting"}
+    def initial_of(cls, stage_mapping: document.StageMapping) -> dict[str, Any]:
+        does = stage_mapping.decide or f"move:{stage_mapping.move_to}"
+        return {
+            "conversation_stage": stage_mapping.conversation_stage,
+            "does": does,
+            "only_if": stage_mapping.only_if == "meeting",
+        }
 
     def values(self) -> dict[str, Any]:
-        said = self.cleaned_data
-        what, _colon, stage = said["does"].partition(":")
+        cleaned = self.cleaned_data
+        what, _colon, stage = cleaned["does"].partition(":")
         return {
-            "conversation_stage": said["conversation_stage"],
+            "conversation_stage": cleaned["conversation_stage"],
             "move_to": stage or None,
             "decide": None if stage else what,
-            "only_if": "meeting" if said["only_if"] else "always",
+            "only_if": "meeting" if cleaned["only_if"] else "always",
         }

@@ -45,13 +45,13 @@ class FieldForm(RecordForm):
         name = self["kommo_field"].value() or ""
         self.found = kommo.field_called(name)
         enums = (self.found or {}).get("enums") or ()
-        self.fields["options"].widget.theirs = [one["value"] for one in enums]
+        self.fields["options"].widget.theirs = [enum["value"] for enum in enums]
 
     @classmethod
-    def initial_of(cls, one: document.Field, flows: Sequence[str]) -> dict[str, Any]:
-        known = dict.fromkeys(flows, "") if one.attribute == "chosen_flow" else {}
-        named = {"attribute": choices.called(one.attribute), "options": {**known, **one.options}}
-        return columns(one, ("kommo_field", "type")) | named
+    def initial_of(cls, field: document.Field, flows: Sequence[str]) -> dict[str, Any]:
+        known = dict.fromkeys(flows, "") if field.attribute == "chosen_flow" else {}
+        named = {"attribute": choices.called(field.attribute), "options": {**known, **field.options}}
+        return columns(field, ("kommo_field", "type")) | named
 
     @property
     def has_options(self) -> bool:
@@ -65,22 +65,22 @@ class FieldForm(RecordForm):
         return choices.meant(self.cleaned_data["attribute"])
 
     def clean(self) -> dict[str, Any]:
-        said: dict[str, Any] = super().clean() or self.cleaned_data
-        found = self.kommo.field_called(said.get("kommo_field") or "")
-        if found and said.get("type") and found["type"] != said["type"]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        found = self.kommo.field_called(cleaned.get("kommo_field") or "")
+        if found and cleaned.get("type") and found["type"] != cleaned["type"]:
             there = dict(TYPES.choices).get(found["type"], found["type"])
             self.add_error("type", _("In Kommo this field is: %(type)s.") % {"type": there})
-        return said
+        return cleaned
 
     def values(self) -> dict[str, Any]:
-        said = super().values()
-        if said["type"] not in (TYPES.SELECT, TYPES.MULTISELECT):
-            said["options"] = {}
-        found = self.kommo.field_called(said["kommo_field"])
+        values = super().values()
+        if values["type"] not in (TYPES.SELECT, TYPES.MULTISELECT):
+            values["options"] = {}
+        found = self.kommo.field_called(values["kommo_field"])
         old = self.old
-        same = old is not None and name_key(old.kommo_field) == name_key(said["kommo_field"])
-        said["kommo_field_id"] = found["id"] if found else old.kommo_field_id if same else None
-        return said
+        same = old is not None and name_key(old.kommo_field) == name_key(values["kommo_field"])
+        values["kommo_field_id"] = found["id"] if found else old.kommo_field_id if same else None
+        return values
 
 
 class TagForm(RecordForm):
@@ -91,15 +91,15 @@ class TagForm(RecordForm):
     template = forms.CharField(label=gettext_lazy("Tag"), max_length=100)
 
     @classmethod
-    def initial_of(cls, one: document.Tag) -> dict[str, Any]:
-        return {"attribute": choices.called(one.attribute), "template": one.template}
+    def initial_of(cls, tag: document.Tag) -> dict[str, Any]:
+        return {"attribute": choices.called(tag.attribute), "template": tag.template}
 
     def clean_attribute(self) -> str:
         return choices.meant(self.cleaned_data["attribute"])
 
     def clean_template(self) -> str:
-        said: str = self.cleaned_data["template"]
-        before, value, after = said.partition("{value}")
+        template: str = self.cleaned_data["template"]
+        before, value, after = template.partition("{value}")
         if not before or not value or set("{}") & set(before + after):
             raise ValidationError(_("Write some text before {value}, for example fluxo_{value}."))
-        return said
+        return template

@@ -169,45 +169,45 @@ class HoursForm(Labelled):
         return dict(country_choices.countries()).get(self.usual_country, "")
 
     @classmethod
-    def initial_of(cls, said: document.Pipeline) -> dict[str, Any]:
-        kept = said.holidays
+    def initial_of(cls, rules: document.Pipeline) -> dict[str, Any]:
+        kept = rules.holidays
         return (
-            columns(said, cls.OWN)
-            | columns(said.quiet_hours, cls.QUIET)
-            | columns(said.agent_serves, cls.SERVES)
+            columns(rules, cls.OWN)
+            | columns(rules.quiet_hours, cls.QUIET)
+            | columns(rules.agent_serves, cls.SERVES)
             | {"holidays_country": kept.holidays_country if kept else ""}
             | {"holidays_subdivision": kept.holidays_subdivision if kept else ""}
         )
 
     def clean_channel(self) -> str:
-        said: str = self.cleaned_data["channel"].strip()
-        if said and not Channel.objects.filter(slug=said).exists():
+        channel: str = self.cleaned_data["channel"].strip()
+        if channel and not Channel.objects.filter(slug=channel).exists():
             raise ValidationError(_("There is no way out of this name."))
-        return said
+        return channel
 
     def clean_booking_url(self) -> str:
-        said: str = self.cleaned_data["booking_url"].strip()
-        if booking_links.wrong(said):
+        booking_url: str = self.cleaned_data["booking_url"].strip()
+        if booking_links.wrong(booking_url):
             raise ValidationError(_("This is no address that a browser opens: it begins with https://."))
-        return said
+        return booking_url
 
     def clean(self) -> dict[str, Any]:
-        said: dict[str, Any] = super().clean() or self.cleaned_data
-        if (said.get("quiet_from") is None) != (said.get("quiet_to") is None):
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if (cleaned.get("quiet_from") is None) != (cleaned.get("quiet_to") is None):
             self.add_error("quiet_to", _("Quiet hours need a beginning and an end."))
-        only, never = (name_key(said.get(name) or "") for name in ("serves_only_with_tag", "serves_never_with_tag"))
+        only, never = (name_key(cleaned.get(name) or "") for name in ("serves_only_with_tag", "serves_never_with_tag"))
         if only and only == never:
             self.add_error("serves_never_with_tag", _("One tag cannot be asked for and ruled out."))
-        return said
+        return cleaned
 
     def applied_to(self, pipeline: document.Pipeline) -> document.Pipeline:
-        said = self.cleaned_data
-        hours = {name: said[name] for name in self.QUIET} | {"sending_weekdays": tuple(said["sending_weekdays"])}
-        kept = {name: said[name] for name in ("holidays_country", "holidays_subdivision")}
+        cleaned = self.cleaned_data
+        hours = {name: cleaned[name] for name in self.QUIET} | {"sending_weekdays": tuple(cleaned["sending_weekdays"])}
+        kept = {name: cleaned[name] for name in ("holidays_country", "holidays_subdivision")}
         return replace(
             pipeline,
-            **{name: said[name] for name in self.OWN},
+            **{name: cleaned[name] for name in self.OWN},
             quiet_hours=replace(pipeline.quiet_hours, **hours),
-            agent_serves=replace(pipeline.agent_serves, **{name: said[name] for name in self.SERVES}),
-            holidays=document.Holidays(**kept) if said["holidays_country"] else None,
+            agent_serves=replace(pipeline.agent_serves, **{name: cleaned[name] for name in self.SERVES}),
+            holidays=document.Holidays(**kept) if cleaned["holidays_country"] else None,
         )

@@ -51,28 +51,30 @@ class CriterionForm(RecordForm):
         self.fields["flows"].choices = [(flow, flow) for flow in flows]  # type: ignore[attr-defined]
 
     @classmethod
-    def initial_of(cls, one: document.Criterion) -> dict[str, Any]:
-        shown = ", ".join(map(_plain, one.value)) if isinstance(one.value, list) else _plain(one.value)
-        named = {"field": choices.called(one.field), "value": shown}
-        return columns(one, ("operator", "flows", "required", "disqualifies")) | named
+    def initial_of(cls, criterion: document.Criterion) -> dict[str, Any]:
+        shown = (
+            ", ".join(map(_plain, criterion.value)) if isinstance(criterion.value, list) else _plain(criterion.value)
+        )
+        named = {"field": choices.called(criterion.field), "value": shown}
+        return columns(criterion, ("operator", "flows", "required", "disqualifies")) | named
 
     def clean_field(self) -> str:
         return choices.meant(self.cleaned_data["field"])
 
     def clean(self) -> dict[str, Any]:
-        said: dict[str, Any] = super().clean() or self.cleaned_data
-        operator, text = said.get("operator"), (said.get("value") or "").strip()
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        operator, text = cleaned.get("operator"), (cleaned.get("value") or "").strip()
         if operator in ASKS_NOTHING:
-            said["value"] = None
+            cleaned["value"] = None
         elif not text:
             self.add_error("value", _("Say what it is compared with."))
         elif operator in LISTS:
-            said["value"] = [self._read(part.strip()) for part in text.split(",") if part.strip()]
+            cleaned["value"] = [self._read(part.strip()) for part in text.split(",") if part.strip()]
         else:
-            said["value"] = self._read(text)
-            if operator in ORDERED and not isinstance(said["value"], int | float):
+            cleaned["value"] = self._read(text)
+            if operator in ORDERED and not isinstance(cleaned["value"], int | float):
                 self.add_error("value", _("Write a number here."))
-        return said
+        return cleaned
 
     def values(self) -> dict[str, Any]:
         return super().values() | {"flows": tuple(self.cleaned_data["flows"])}

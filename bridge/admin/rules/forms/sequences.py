@@ -55,25 +55,25 @@ class SequenceForm(Labelled):
         self.fields["stop_stages"].choices = [(stage.key, stage.name) for stage in stages]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        said: dict[str, Any] = super().clean() or self.cleaned_data
-        waits = said.get("starts_on") == SequenceRow.StartsOn.AGENT_UNANSWERED
-        if said.get("give_up_after") and not waits:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        waits = cleaned.get("starts_on") == SequenceRow.StartsOn.AGENT_UNANSWERED
+        if cleaned.get("give_up_after") and not waits:
             self.add_error("give_up_after", _("Only a sequence that waits for an answer can end without one."))
-        if said.get("give_up_stage") and not said.get("give_up_after"):
+        if cleaned.get("give_up_stage") and not cleaned.get("give_up_after"):
             self.add_error("give_up_after", _("Say how long, or it never ends without an answer."))
-        return said
+        return cleaned
 
     def to_sequence(self, step_forms: Iterable[Any], taken: set[str]) -> document.Sequence:
-        said = {name: self.cleaned_data[name] for name in self.COLUMNS}
-        said["stop_stages"] = tuple(said["stop_stages"])
-        waits = said["starts_on"] == SequenceRow.StartsOn.AGENT_UNANSWERED
-        said["steps"] = tuple(form.to_step(waits=waits) for form in step_forms)
+        values = {name: self.cleaned_data[name] for name in self.COLUMNS}
+        values["stop_stages"] = tuple(values["stop_stages"])
+        waits = values["starts_on"] == SequenceRow.StartsOn.AGENT_UNANSWERED
+        values["steps"] = tuple(form.to_step(waits=waits) for form in step_forms)
         if self.old is None:
-            slug = free_key(said["name"], taken)[:60]
-            return document.Sequence(slug=slug, **said)
-        if said["name"] == self.old.slug:
-            said["name"] = self.old.name
-        return replace(self.old, **said)
+            slug = free_key(values["name"], taken)[:60]
+            return document.Sequence(slug=slug, **values)
+        if values["name"] == self.old.slug:
+            values["name"] = self.old.name
+        return replace(self.old, **values)
 
 
 class StepForm(RecordForm):
@@ -101,9 +101,9 @@ class StepForm(RecordForm):
     )
 
     @classmethod
-    def initial_of(cls, one: document.Step) -> dict[str, Any]:
+    def initial_of(cls, step: document.Step) -> dict[str, Any]:
         names = ("text", "instruction", "template_id", "max_lateness", "weekdays", "only_on_time")
-        return columns(one, names) | {"when": one.before if one.before is not None else one.delay}
+        return columns(step, names) | {"when": step.before if step.before is not None else step.delay}
 
     @property
     def title(self) -> str:
@@ -138,28 +138,28 @@ class StepForm(RecordForm):
         return self._checked("instruction")
 
     def clean(self) -> dict[str, Any]:
-        said: dict[str, Any] = super().clean() or self.cleaned_data
-        both = {"text", "instruction"} <= set(said)
-        if both and bool(said["text"].strip()) == bool(said["instruction"].strip()):
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        both = {"text", "instruction"} <= set(cleaned)
+        if both and bool(cleaned["text"].strip()) == bool(cleaned["instruction"].strip()):
             self.add_error("text", _("Write either what is said or what the agent is to speak of."))
-        return said
+        return cleaned
 
     def _checked(self, name: str) -> str:
-        said: str = self.cleaned_data[name].replace("\r\n", "\n")
-        if not said.strip():
+        text: str = self.cleaned_data[name].replace("\r\n", "\n")
+        if not text.strip():
             return ""
         try:
-            texts.check(said)
-            texts.check_names(said)
+            texts.check(text)
+            texts.check_names(text)
         except texts.BrokenTextError as error:
             raise ValidationError(_("There is a mistake in the text: %(error)s") % {"error": error}) from error
-        return said
+        return text
 
     def to_step(self, *, waits: bool) -> document.Step:
-        said = self.values()
-        when = said.pop("when")
-        said["weekdays"] = tuple(said["weekdays"])
-        said |= {"delay": when, "before": None} if waits else {"delay": None, "before": when}
+        values = self.values()
+        when = values.pop("when")
+        values["weekdays"] = tuple(values["weekdays"])
+        values |= {"delay": when, "before": None} if waits else {"delay": None, "before": when}
         place = self.cleaned_data["place"]
         old: Any = self.olds[place] if place is not None else None
-        return replace(old, **said) if old else document.Step(**said)
+        return replace(old, **values) if old else document.Step(**values)

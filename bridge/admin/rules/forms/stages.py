@@ -28,8 +28,8 @@ class PlacesForm(Labelled):
     handoff_stage = StageField(label=gettext_lazy("When the agent asks for a person, the card goes to"))
 
 
-def _status_or_wish(said: str) -> int | str:
-    return said if said == CREATE else int(said)
+def _status_or_wish(choice: str) -> int | str:
+    return choice if choice == CREATE else int(choice)
 
 
 class StageForm(RecordForm):
@@ -84,7 +84,7 @@ class StageForm(RecordForm):
         self.name_in_kommo = kommo.status_names.get(old.kommo_status_id, "") if old and old.kind == "open" else ""
         self.colour = kommo.status_colours.get(old.kommo_status_id, "") if old else ""
         self.fields["on_reply"].offer(self.olds)  # type: ignore[attr-defined]
-        offered = [(one["id"], one["name"]) for one in kommo.open_statuses]
+        offered = [(open_status["id"], open_status["name"]) for open_status in kommo.open_statuses]
         bound = old.kommo_status_id if old else None
         if bound and bound not in dict(offered):
             # Won and lost, and a stage that is gone from Kommo: shown as it is.
@@ -107,7 +107,7 @@ class StageForm(RecordForm):
 
     @property
     def traits(self) -> list[str]:
-        return sentences.stage_traits(self.old, {one.key: one.name for one in self.olds}) if self.old else []  # type: ignore[attr-defined]
+        return sentences.stage_traits(self.old, {old.key: old.name for old in self.olds}) if self.old else []  # type: ignore[attr-defined]
 
     @property
     def differs(self) -> bool:
@@ -124,9 +124,9 @@ class StageForm(RecordForm):
         return None
 
     def values(self) -> dict[str, Any]:
-        said = super().values()
-        del said["rename_in_kommo"]
-        if said["kommo_status_id"] == CREATE:
-            said["kommo_status_id"] = None
+        values = super().values()
+        del values["rename_in_kommo"]
+        if values["kommo_status_id"] == CREATE:
+            values["kommo_status_id"] = None
         # A new stage gets its key when all names are known.
-        return said if self.cleaned_data["place"] is not None else {**said, "key": ""}
+        return values if self.cleaned_data["place"] is not None else {**values, "key": ""}

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from benchmarks import cards
 from benchmarks.copies import AGO, copy, copy_leads
-from benchmarks.figures import Figure, at_most, percentile, told
+from benchmarks.figures import Figure, at_most, percentile, shown
 from benchmarks.harness import Bench, Broken, say
 from bridge.models import Account, AgentEvent, Card, Delivery, Drift, WebhookEvent, WebhookItem
 from leads.models import Event, Lead, Stage, Stay
@@ -66,7 +66,7 @@ def run(bench: Bench) -> Iterator[Figure]:
             f"over {ONE_PAGE} rows ({many.p95_ms:.0f} ms, {few.p95_ms:.0f})",
         )
         yield at_most(MOST_MS, f"{name}: p95 in ms", many.p95_ms, f"over {count:,} leads")
-        yield told(f"{name}: p95, empty", many.p95_ms / alone.p95_ms, f"over one row ({alone.p95_ms:.0f} ms)")
+        yield shown(f"{name}: p95, empty", many.p95_ms / alone.p95_ms, f"over one row ({alone.p95_ms:.0f} ms)")
 
 
 def _pages(lead: Lead) -> dict[str, str]:
@@ -76,10 +76,10 @@ def _pages(lead: Lead) -> dict[str, str]:
         for model in lists
     }
     leads, deliveries = pages["list of Lead"], pages["list of Delivery"]
-    one = reverse("admin:leads_lead_change", args=[lead.pk])
+    page = reverse("admin:leads_lead_change", args=[lead.pk])
     return (
         {"overview": reverse("admin:index"), "overview, live part": reverse("overview-live")}
-        | {"one lead": one, "one lead, deliveries": f"{one}?show=deliveries"}
+        | {"one lead": page, "one lead, deliveries": f"{page}?show=deliveries"}
         | pages
         | {
             "rules": reverse("admin:rules"),

@@ -16,7 +16,9 @@ def lead_updated(account_id: int, lead_id: int, observed: Mapping[str, Any], *, 
 
 def leads_updated(account_id: int, cards: Sequence[tuple[int, Mapping[str, Any]]], *, at: int) -> bytes:
     """Return one body that tells of several leads: Kommo groups what was changed together."""
-    leads = [_lead(account_id, lead_id, held, at=at, price=held.get("price") or 0) for lead_id, held in cards]
+    leads = [
+        _lead(account_id, lead_id, observed, at=at, price=observed.get("price") or 0) for lead_id, observed in cards
+    ]
     return _body(account_id, {"leads": {"update": leads}})
 
 

@@ -75,8 +75,8 @@ def _hear(bench: Bench, account: Account, webhooks: bool) -> None:
     if webhooks:
         client.subscribe(address, webhook_subscription.SETTINGS)
     else:
-        for one in client.webhooks():
-            client.unsubscribe(one.destination)
+        for webhook in client.webhooks():
+            client.unsubscribe(webhook.destination)
 
 
 def _there_and_back(

@@ -41,7 +41,7 @@ def at_least(bound: float, name: str, value: float, yardstick: str) -> Figure:
     return Figure(name, value, yardstick, ">=", bound)
 
 
-def told(name: str, value: float, yardstick: str) -> Figure:
+def shown(name: str, value: float, yardstick: str) -> Figure:
     return Figure(name, value, yardstick)
 
 

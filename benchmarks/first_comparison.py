@@ -16,7 +16,7 @@ import requests
 from django.db.models import Count
 
 from benchmarks import cards
-from benchmarks.figures import Figure, at_most, told
+from benchmarks.figures import Figure, at_most, shown
 from benchmarks.harness import Bench, Broken, Progress
 from bridge.installed_paths import MANAGE
 from bridge.models import Account, Card
@@ -47,8 +47,8 @@ def run(bench: Bench) -> Iterator[Figure]:
     )
     again = account.first_comparison["read"] - count
     # The page under way at each kill, and leads made in one second with others, where the next page begins.
-    yield told(f"leads read again after {KILLS} kills {bench.on}", float(again), f"{count:,} leads")
-    yield told(f"first comparison of {count:,} leads, s {bench.on}", took, f"with {KILLS} kills")
+    yield shown(f"leads read again after {KILLS} kills {bench.on}", float(again), f"{count:,} leads")
+    yield shown(f"first comparison of {count:,} leads, s {bench.on}", took, f"with {KILLS} kills")
 
 
 def _fill(bench: Bench, account: Account, count: int) -> None:
@@ -88,9 +88,9 @@ def _compare(bench: Bench, until: int | None, progress: Progress) -> list[tuple[
         command, env=bench.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
-    said = ""
+    sentence = ""
     for line in process.stdout:
-        said = line
+        sentence = line
         if "leads read" not in line or "comparing" not in line:
             continue
         read = int(line.split()[1].replace(",", ""))
@@ -103,7 +103,7 @@ def _compare(bench: Bench, until: int | None, progress: Progress) -> list[tuple[
     code = process.wait()
     process.stdout.close()
     if until is None and code:
-        raise Broken(f"kommo_connect --wait ended with {code}: {said.strip()}")
+        raise Broken(f"kommo_connect --wait ended with {code}: {sentence.strip()}")
     return found
 
 
@@ -123,6 +123,6 @@ def _check(bench: Bench, account: Account, count: int, since: int) -> None:
     twice = Card.objects.values("kommo_lead_id").annotate(number=Count("pk")).filter(number__gt=1).count()
     if there != count or twice:
         raise Broken(f"{there} cards for {count} leads, {twice} of them twice")
-    writes = [one for one in bench.journal(since=since) if one["write"]]
+    writes = [call for call in bench.journal(since=since) if call["write"]]
     if writes:
         raise Broken(f"{len(writes)} writes, the first to {writes[0]['path']}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from django.utils import timezone
 
 from benchmarks import followups_rows
-from benchmarks.figures import Figure, at_most, percentile, told
+from benchmarks.figures import Figure, at_most, percentile, shown
 from benchmarks.harness import Bench, Broken, wait_until
 from bridge.demo.stage import free_port
 from bridge.models import Heartbeat
@@ -50,9 +50,9 @@ def run(bench: Bench) -> Iterator[Figure]:
     lateness = [at - due[attempt_id].timestamp() for attempt_id, at in arrived.items()]
     name = f"{count:,} steps due within {within.total_seconds():.0f} s"
     yield at_most(1, f"{name}, lateness p99 {bench.on}", percentile(lateness, 99) / WANTED_SECONDS, "five seconds")
-    yield told(f"{name}, lateness p50 {bench.on}", percentile(lateness, 50) / WANTED_SECONDS, "five seconds")
+    yield shown(f"{name}, lateness p50 {bench.on}", percentile(lateness, 50) / WANTED_SECONDS, "five seconds")
     took = (max(arrived.values()) - start.timestamp()) / within.total_seconds()
-    yield told(f"{name}, from the first due to the last sent {bench.on}", took, "the time they fell due in")
+    yield shown(f"{name}, from the first due to the last sent {bench.on}", took, "the time they fell due in")
 
 
 def _all_recorded(count: int) -> bool:

@@ -68,6 +68,6 @@ def add(count: int, *, due: Callable[[int], datetime], first: int = 0) -> None:
 def set_due(start: datetime, within: timedelta) -> None:
     """Spread the due moments of all that wait evenly from `start` on."""
     waiting = list(Enrollment.objects.filter(state=Enrollment.State.WAITING).order_by("pk"))
-    for number, one in enumerate(waiting):
-        one.next_at = start + within * number / len(waiting)
+    for number, enrollment in enumerate(waiting):
+        enrollment.next_at = start + within * number / len(waiting)
     Enrollment.objects.bulk_update(waiting, ["next_at"], batch_size=BATCH)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from django.db import connection
 
 from benchmarks import cards
-from benchmarks.figures import Figure, at_most, told
+from benchmarks.figures import Figure, at_most, shown
 from benchmarks.harness import POSTGRES, Bench, wait_until
 from benchmarks.processes import cpu_seconds, own_megabytes
 from bridge.models import Account, Heartbeat
@@ -38,7 +38,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         share = (cpu_seconds(of) - before[name]) / seconds
         bound = 0.01 if name == "web" else 0.05
         yield at_most(bound, f"{name} at rest, share of a core {bench.on}", share, f"one core, over {span} s")
-        yield told(f"{name} at rest, own MB {bench.on}", own_megabytes(of), "its processes together")
+        yield shown(f"{name} at rest, own MB {bench.on}", own_megabytes(of), "its processes together")
     if bench.database == POSTGRES:
         yield at_most(40, f"transactions at rest {bench.on}", done / seconds, "one a second")
 

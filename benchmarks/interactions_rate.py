@@ -13,7 +13,7 @@ from typing import Any
 from django.test import override_settings
 
 from benchmarks import bare, cards
-from benchmarks.figures import Figure, at_least, at_most, told
+from benchmarks.figures import Figure, at_least, at_most, shown
 from benchmarks.harness import POSTGRES, Bench, Broken
 from benchmarks.inprocess import Caller, in_turns, typical
 from bridge.api import api_keys
@@ -97,7 +97,7 @@ def _figures(bench: Bench, alone: dict[str, float], together: float) -> Iterator
     lowest = 0.25 if bench.database == POSTGRES else 0.20
     yield at_least(lowest, f"interaction of a known lead, rate {bench.on}", rate, bare_view("bare insert"))
     rate = alone["bare insert"] / alone["new lead"]
-    yield told(f"interaction of a new lead, rate {bench.on}", rate, bare_view("bare insert"))
+    yield shown(f"interaction of a new lead, rate {bench.on}", rate, bare_view("bare insert"))
     # Four times cheaper at least: that is what a batch is for.
     yield at_most(
         0.25,

@@ -23,7 +23,7 @@ from django.db.models import Min
 from django.utils import timezone
 
 from benchmarks import cards
-from benchmarks.figures import Figure, at_least, at_most, told
+from benchmarks.figures import Figure, at_least, at_most, shown
 from benchmarks.harness import Bench, Broken, say, wait_until
 from benchmarks.processes import own_megabytes
 from bridge.api import api_keys
@@ -262,21 +262,23 @@ def _memory(bench: Bench) -> float:
 
 def _figures(bench: Bench, load: Load, lag: Lag, memory: list[float], since: int, seconds: int) -> Iterator[Figure]:
     leads = requests.get(f"{bench.sandbox_url}/_sandbox/leads", timeout=60).json()["leads"]
-    held: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for lead in leads:
         for phone in {phone for contact in lead["contacts"] for phone in contact["phones"]}:
-            held.setdefault(phone, []).append(str(lead["fields"].get("Valor Conta Energia", "")))
+            values.setdefault(phone, []).append(str(lead["fields"].get("Valor Conta Energia", "")))
     wanted = {phone for phone, _ in load.accepted.values()}
     newest: dict[str, str] = {
         phone: f"{value:g}" for phone, value in ((card.lead.phone, float(card.lead.bill_value)) for card in _cards())
     }
-    wrong = [phone for phone in wanted if held.get(phone, [""])[0] != newest[phone]]
+    wrong = [phone for phone in wanted if values.get(phone, [""])[0] != newest[phone]]
     events = Event.objects.filter(kind=Event.Kind.INTERACTION).count()
     journal = [entry for entry in bench.journal(since=since) if entry["counted"]]
     told_of = f"{len(load.accepted):,} accepted in {seconds} s, {load.tries:,} tries"
     yield at_least(0.9, f"interactions accepted {bench.on}", len(load.accepted) / (RATE * seconds), told_of)
-    yield at_most(0, f"people without a card {bench.on}", len(wanted - held.keys()), f"{len(wanted):,} people")
-    yield at_most(0, f"people with two cards {bench.on}", sum(len(of) > 1 for of in held.values()), f"{len(held):,}")
+    yield at_most(0, f"people without a card {bench.on}", len(wanted - values.keys()), f"{len(wanted):,} people")
+    yield at_most(
+        0, f"people with two cards {bench.on}", sum(len(of) > 1 for of in values.values()), f"{len(values):,}"
+    )
     yield at_most(0, f"cards with an old value {bench.on}", len(wrong), f"{len(wanted):,} cards")
     yield at_most(0, f"interactions lost {bench.on}", len(load.accepted) - min(events, len(load.accepted)), told_of)
     yield at_most(0, f"interactions recorded twice {bench.on}", max(0, events - len(load.accepted)), told_of)
@@ -285,7 +287,7 @@ def _figures(bench: Bench, load: Load, lag: Lag, memory: list[float], since: int
     for moment, name in lag.marks:
         back = lag.back_after(moment)
         yield at_most(BACK_WITHIN_SECONDS, f"lag below 5 s again, seconds after: {name} {bench.on}", back, "a minute")
-    yield told(f"worst lag, seconds {bench.on}", max(age for _, age in lag.seen), "five seconds at rest")
+    yield shown(f"worst lag, seconds {bench.on}", max(age for _, age in lag.seen), "five seconds at rest")
     yield at_most(1.2, f"memory of a web server at the end {bench.on}", memory[-1] / memory[0], f"{memory[0]:.0f} MB")
 
 

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from benchmarks import cards
-from benchmarks.figures import Figure, at_most, percentile, told
+from benchmarks.figures import Figure, at_most, percentile, shown
 from benchmarks.harness import Bench, Broken, say, wait_until
 from bridge.cards import outbox
 from bridge.models import Account, AccountPipeline, Card, Catalogue, Delivery
@@ -63,7 +63,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         yield at_most(
             SECONDS_ALLOWED, f"event to card of many accounts, p95 {bench.on}", percentile(lags, 95), yardstick
         )
-        yield told(f"event to card of many accounts, half {bench.on}", percentile(lags, 50), yardstick)
+        yield shown(f"event to card of many accounts, half {bench.on}", percentile(lags, 50), yardstick)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _another(first: Account, number: int, url: str) -> Account:
     account.save()
     kommo_id = FIRST_PIPELINE_ID + number
     catalogue = Catalogue.objects.get(account=first)
-    catalogue.pipelines = [one | {"id": kommo_id} for one in catalogue.pipelines[:1]]
+    catalogue.pipelines = [known | {"id": kommo_id} for known in catalogue.pipelines[:1]]
     catalogue.pk, catalogue.account, catalogue._state.adding = None, account, True
     catalogue.save()
     pipeline = Pipeline.objects.get(slug="solar")
@@ -119,7 +119,8 @@ def _add_cards(account: Account, count: int) -> None:
     stage = pipeline.stages.exclude(kommo_status_id=None).order_by("pk").first()
     moments = {"stage_set_at": now, "created_at": now, "updated_at": now}
     Lead.objects.bulk_create(
-        (Lead(pipeline=pipeline, name=f"Pessoa {one}", stage=stage, **moments) for one in range(count)), batch_size=500
+        (Lead(pipeline=pipeline, name=f"Pessoa {number}", stage=stage, **moments) for number in range(count)),
+        batch_size=500,
     )
     outbox.adopt_orphans(account, now=now)
     Account.objects.filter(pk=account.pk).update(nudged_at=None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks import cards
-from benchmarks.figures import Figure, at_most, told
+from benchmarks.figures import Figure, at_most, shown
 from benchmarks.harness import Bench, Broken, Progress
 from bridge.models import Delivery
 
@@ -50,7 +50,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         last / second,
         f"its second fifth ({second / 1024:.1f} MB)",
     )
-    yield told(f"{name}, grown by MB", (last - second) / 1024, f"over {3 * deliveries // 5:,} deliveries")
+    yield shown(f"{name}, grown by MB", (last - second) / 1024, f"over {3 * deliveries // 5:,} deliveries")
 
 
 def _own_kilobytes() -> int:

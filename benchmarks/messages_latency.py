@@ -19,7 +19,7 @@ from typing import Any
 import requests
 
 from benchmarks import cards
-from benchmarks.figures import Figure, at_most, percentile, told
+from benchmarks.figures import Figure, at_most, percentile, shown
 from benchmarks.harness import Bench, Broken, Progress, wait_until
 from bridge.api import api_keys
 from bridge.channels import managing_channels
@@ -36,7 +36,7 @@ PEOPLE = 10
 
 def run(bench: Bench) -> Iterator[Figure]:
     samples = bench.size(100, 15)
-    agent, messenger = Listener(_bubbles), Listener(lambda said: [said["text"]])
+    agent, messenger = Listener(_bubbles), Listener(lambda message: [message["text"]])
     bench.environment |= {
         "AGENT_WEBHOOK_URL": agent.url,
         "AGENT_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -94,13 +94,13 @@ def _said(bench: Bench, session: requests.Session, messenger: Listener, samples:
 
 def _figures(what: str, seconds: list[float], bound: float, yardstick: str, bench: Bench) -> Iterator[Figure]:
     many = f"of {len(seconds)} {bench.on}"
-    yield told(f"{what}, p50 {many}", percentile(seconds, 50), yardstick)
+    yield shown(f"{what}, p50 {many}", percentile(seconds, 50), yardstick)
     yield at_most(bound, f"{what}, p95 {many}", percentile(seconds, 95), yardstick)
-    yield told(f"{what}, worst {many}", max(seconds), yardstick)
+    yield shown(f"{what}, worst {many}", max(seconds), yardstick)
 
 
 def _bubbles(event: dict[str, Any]) -> list[str]:
-    return [one["text"] for one in event["data"].get("messages", ())]
+    return [message["text"] for message in event["data"].get("messages", ())]
 
 
 class Chats:
@@ -108,8 +108,8 @@ class Chats:
 
     def __init__(self, bench: Bench) -> None:
         self._url = f"{bench.sandbox_url}/_sandbox/leads"
-        made = [self._post("", {"name": f"Pessoa {one}", "phone": cards.phone(one)}) for one in range(PEOPLE)]
-        self._ids = [int(one["id"]) for one in made]
+        made = [self._post("", {"name": f"Pessoa {number}", "phone": cards.phone(number)}) for number in range(PEOPLE)]
+        self._ids = [int(contact["id"]) for contact in made]
 
     def write(self, person: int, text: str) -> None:
         self._post(f"/{self._ids[person]}/message", {"direction": "incoming", "text": text})

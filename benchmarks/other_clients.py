@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import cards
 from benchmarks.far_away import JITTER
-from benchmarks.figures import Figure, told
+from benchmarks.figures import Figure, shown
 from benchmarks.harness import Bench, Broken, say
 
 WORK = Path(__file__).with_name("client_work.py")
@@ -61,4 +61,4 @@ def _created_by(bench: Bench, python: str, client: str, count: int) -> Figure:
     seconds = calls[-1]["monotonic"] + calls[-1]["duration_seconds"] - calls[0]["monotonic"]
     refused = sum(entry["status"] == 429 for entry in calls)
     allowed = seconds * cards.KOMMO_CEILING * 50
-    return told(name, made / allowed, f"7 calls a second × 50 leads ({len(calls)} calls, {refused} times 429)")
+    return shown(name, made / allowed, f"7 calls a second × 50 leads ({len(calls)} calls, {refused} times 429)")

@@ -14,7 +14,7 @@ from time import perf_counter
 
 from django.utils import timezone
 
-from benchmarks.figures import Figure, at_most, percentile, told
+from benchmarks.figures import Figure, at_most, percentile, shown
 from benchmarks.harness import Bench, Broken, say
 from bridge.configuration import compiling, exporting, whatif
 from bridge.configuration.whatif import Outlook
@@ -46,7 +46,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         raise Broken(f"{outlook.looked} of {count} leads were looked at, {outlook.moving} would move")
     full = [rate for rate, seconds in zip(rates, slices, strict=True) if seconds >= SLICE_SECONDS] or rates
 
-    def held(after: str) -> int:
+    def most_bytes(after: str) -> int:
         """Return the most bytes a page of leads takes from here."""
         tracemalloc.start()
         whatif.go_on(Outlook(after=after), pipeline, former=former, wanted=would, may_go_on=lambda: False)
@@ -54,7 +54,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         tracemalloc.stop()
         return most
 
-    early, late = held(starts[0]), held(starts[len(starts) // 2])
+    early, late = most_bytes(starts[0]), most_bytes(starts[len(starts) // 2])
     yield at_most(
         2, "preview: longest slice", max(slices) / SLICE_SECONDS, f"over what it may take ({SLICE_SECONDS} s)"
     )
@@ -62,7 +62,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         2, "preview: early rate", percentile(full[: len(full) // 2 + 1], 50) / full[-1], "over the last one's"
     )
     yield at_most(2, "preview: memory, halfway", late / early, "over the first page's")
-    yield told("preview: slices", len(slices), f"over {count:,} leads, pages of {reconsideration.PAGE}")
+    yield shown("preview: slices", len(slices), f"over {count:,} leads, pages of {reconsideration.PAGE}")
 
 
 def _for_a_slice(started: float) -> Callable[[], bool]:

@@ -28,6 +28,6 @@ def api(sandbox_server: SandboxServer) -> Iterator[Api]:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    one = Listener()
-    yield one
-    one.close()
+    server = Listener()
+    yield server
+    server.close()

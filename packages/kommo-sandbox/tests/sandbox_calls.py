@@ -100,7 +100,7 @@ class Api:
 def errors_of(answer: requests.Response, request_id: str = "0") -> list[tuple[str, str]]:
     """Return (path, code) of the errors of one item of a refused batch."""
     assert answer.status_code == 400, answer.text
-    by_id = {one["request_id"]: one["errors"] for one in answer.json()["validation-errors"]}
+    by_id = {error["request_id"]: error["errors"] for error in answer.json()["validation-errors"]}
     return [(error["path"], error["code"]) for error in by_id.get(request_id, [])]
 
 

@@ -21,14 +21,14 @@ def heard(listener, count, root="message"):
     """Return what was told, in its order: several messages may come in one body."""
 
     def items():
-        return [one for body in listener.parsed() if root in body for one in body[root]["add"].values()]
+        return [item for body in listener.parsed() if root in body for item in body[root]["add"].values()]
 
     eventually(lambda: len(items()) >= count)
     return items()
 
 
 @pytest.mark.parametrize(
-    ("told", "order"),
+    ("telling", "order"),
     [
         (["once", "once"], ["0", "1"]),
         (["never", "once"], ["1"]),
@@ -37,21 +37,21 @@ def heard(listener, count, root="message"):
         (["late", "late", "once"], ["2", "0", "1"]),
     ],
 )
-def test_a_message_is_told_once_never_twice_or_behind_the_next(api, listener, told, order):
+def test_a_message_is_told_once_never_twice_or_behind_the_next(api, listener, telling, order):
     lead_id = api.create("Maria")
     subscribe(api, listener)
-    for place, way in enumerate(told):
+    for place, way in enumerate(telling):
         write(api, lead_id, str(place), told=way)
-    assert [one["text"] for one in heard(listener, len(order))] == order
+    assert [message["text"] for message in heard(listener, len(order))] == order
 
 
 def test_of_a_chat_that_is_no_leads_yet_nothing_of_a_lead_is_told(api, listener):
     lead_id = api.create("Maria")
     subscribe(api, listener)
     write(api, lead_id, "Oi", told="unlinked")
-    [one] = heard(listener, 1)
-    assert not {"entity_id", "entity_type", "element_id", "element_type"} & set(one)
-    assert one["chat_id"] and one["text"] == "Oi"
+    [message] = heard(listener, 1)
+    assert not {"entity_id", "entity_type", "element_id", "element_type"} & set(message)
+    assert message["chat_id"] and message["text"] == "Oi"
 
 
 def test_a_file_is_told_first_as_a_placeholder_and_then_under_the_same_id(api, listener):
@@ -68,7 +68,9 @@ def test_what_our_side_writes_is_told_under_both_names(api, listener):
     lead_id = api.create("Maria")
     subscribe(api, listener)
     write(api, lead_id, "Aqui é a Ana", direction="outgoing")
-    assert [one["author"]["type"] for root in ("message", "outgoing_message") for one in heard(listener, 1, root)] == [
+    assert [
+        message["author"]["type"] for root in ("message", "outgoing_message") for message in heard(listener, 1, root)
+    ] == [
         "internal",
         "internal",
     ]
@@ -88,7 +90,7 @@ def test_a_cards_chat_has_what_both_sides_wrote_in_its_order(api):
     write(api, lead_id, "Oi")
     write(api, lead_id, "Aqui é a Ana", direction="outgoing")
     write(api, lead_id, "Olá!", direction="outgoing", user_id=0)
-    said = requests.get(f"{api.url}/_sandbox/leads/{lead_id}/chat", timeout=5).json()["messages"]
-    assert [(one["author"]["type"], one["text"]) for one in said] == [
+    messages = requests.get(f"{api.url}/_sandbox/leads/{lead_id}/chat", timeout=5).json()["messages"]
+    assert [(message["author"]["type"], message["text"]) for message in messages] == [
         ("external", "Oi"), ("internal", "Aqui é a Ana"), ("bot", "Olá!")
     ]  # fmt: skip

@@ -58,7 +58,7 @@ class TestComplex:
     def test_duplicate_control_does_not_compare_inside_one_request(self, api):
         api.options(duplicate_control=True)
         made = api.post("leads/complex", [self.body(), self.body()]).json()
-        assert [one["merged"] for one in made] == [False, False]
+        assert [lead["merged"] for lead in made] == [False, False]
 
     def test_metadata_makes_an_incoming_lead(self, api):
         body = self.body()

@@ -13,8 +13,8 @@ def test_a_contact_is_found_by_the_digits_of_its_phone(api, query):
 
     found = api.get("contacts", query=query, **{"with": "leads"}).json()["_embedded"]["contacts"]
 
-    assert [one["id"] for one in found] == [contact]
-    assert [one["id"] for one in found[0]["_embedded"]["leads"]] == [lead_id]
+    assert [found_contact["id"] for found_contact in found] == [contact]
+    assert [lead["id"] for lead in found[0]["_embedded"]["leads"]] == [lead_id]
 
 
 def test_nobody_found_is_204(api):
@@ -47,7 +47,10 @@ def test_several_values_of_one_field(api):
     values = [{"value": "a@example.com", "enum_code": "WORK"}, {"value": "b@example.com", "enum_code": "PRIV"}]
     answer = api.post("contacts", [{"name": "x", "custom_fields_values": [{"field_code": "EMAIL", "values": values}]}])
     contact = api.get(f"contacts/{answer.json()['_embedded']['contacts'][0]['id']}").json()
-    assert [one["value"] for one in contact["custom_fields_values"][0]["values"]] == ["a@example.com", "b@example.com"]
+    assert [value["value"] for value in contact["custom_fields_values"][0]["values"]] == [
+        "a@example.com",
+        "b@example.com",
+    ]
 
 
 def test_bad_contacts_are_refused(api):
@@ -79,7 +82,7 @@ class TestLinks:
 
     def main(self, api, lead_id):
         contacts = api.lead(lead_id, **{"with": "contacts"})["_embedded"]["contacts"]
-        return [one["id"] for one in contacts if one["is_main"]]
+        return [contact["id"] for contact in contacts if contact["is_main"]]
 
     def test_unlinking(self, api):
         lead_id, contact = api.create(), api.contact()

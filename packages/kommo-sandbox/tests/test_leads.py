@@ -236,7 +236,7 @@ class TestBatches:
         good, bad = api.create("good"), api.create("bad")
         answer = api.patch("leads", [{"id": good, "name": "new"}, {"id": bad, "status_id": 1}])
 
-        assert [one["id"] for one in answer.json()["_embedded"]["leads"]] == [good]
+        assert [lead["id"] for lead in answer.json()["_embedded"]["leads"]] == [good]
         assert api.lead(good)["name"] == "new"
 
     def test_a_batch_of_bad_items_is_refused_even_when_partial(self, api):
@@ -249,7 +249,7 @@ class TestBatches:
 
         assert errors_of(api.patch("leads", items), "1") == [("id", "NotSupportedChoice")]
         api.options(skip_unknown_ids=True)
-        assert [one["id"] for one in api.patch("leads", items).json()["_embedded"]["leads"]] == [known]
+        assert [lead["id"] for lead in api.patch("leads", items).json()["_embedded"]["leads"]] == [known]
 
     def test_a_single_change_of_an_unknown_lead_is_404(self, api):
         assert api.patch("leads/5", {"name": "x"}).status_code == 404
@@ -260,7 +260,7 @@ def test_deleted_leads_are_gone_and_listed_apart(api):
     api.staff(f"leads/{lead_id}/delete")
 
     assert api.get(f"leads/{lead_id}").status_code == 204
-    assert [one["id"] for one in api.leads()] == [other]
+    assert [lead["id"] for lead in api.leads()] == [other]
     [deleted] = api.leads(**{"with": "only_deleted"})
     assert {key for key, value in deleted.items() if value is not None} == {
         "id",

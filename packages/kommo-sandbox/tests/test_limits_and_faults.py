@@ -140,12 +140,12 @@ class TestFaults:
     @pytest.mark.parametrize(("mode", "applied"), [("slow", True), ("timeout", False)])
     def test_what_is_held_goes_on_when_the_faults_are_cleared(self, api, mode, applied):
         def named():
-            return [one["name"] for one in api.control("GET", "leads").json()["leads"]]
+            return [lead["name"] for lead in api.control("GET", "leads").json()["leads"]]
 
         api.fault(mode, count=1, path="/api/v4/leads", seconds=600)
         with ThreadPoolExecutor() as pool, suppress(requests.ConnectionError):
             create = pool.submit(api.post, "leads", [{"name": "late"}])
-            while not any(one["fault"] == mode for one in api.journal()):
+            while not any(call["fault"] == mode for call in api.journal()):
                 time.sleep(0.01)
             assert named() == []
             api.control("DELETE", "faults")
@@ -155,9 +155,9 @@ class TestFaults:
     def test_partial_applies_a_share_and_names_only_that(self, api):
         ids = [api.create(f"old {n}") for n in range(4)]
         api.fault("partial", count=1)
-        answer = api.patch("leads", [{"id": one, "name": "new"} for one in ids])
-        assert [one["id"] for one in answer.json()["_embedded"]["leads"]] == ids[:2]
-        assert [api.lead(one)["name"] for one in ids] == ["new", "new", "old 2", "old 3"]
+        answer = api.patch("leads", [{"id": lead_id, "name": "new"} for lead_id in ids])
+        assert [lead["id"] for lead in answer.json()["_embedded"]["leads"]] == ids[:2]
+        assert [api.lead(lead_id)["name"] for lead_id in ids] == ["new", "new", "old 2", "old 3"]
 
     def test_filters_by_method_and_path(self, api):
         api.fault("500", method="PATCH", path="/api/v4/leads")

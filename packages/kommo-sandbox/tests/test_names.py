@@ -33,11 +33,11 @@ def certificate(api, tmp_path) -> Path:
 @pytest.mark.parametrize("address", ["https://acme.kommo.com", "https://acme.amocrm.ru", "https://www.amocrm.com"])
 def test_a_program_that_takes_no_other_address_comes_here_by_the_proxy(api, certificate, address):
     environment = names.environment(api.url, certificate)
-    said = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", CLIENT, address], env=environment, capture_output=True, text=True, check=True
     )
     # Links lead where the client came from.
-    assert said.stdout.strip() == f"{address}/api/v4/leads"
+    assert finished.stdout.strip() == f"{address}/api/v4/leads"
     assert [lead["name"] for lead in api.control("GET", "leads").json()["leads"]] == ["Maria"]
 
 

@@ -16,8 +16,8 @@ def test_a_note_is_written_and_read(api):
 def test_notes_of_several_leads_at_once(api):
     ids = [api.create(), api.create()]
     params = {"service": "Bridge", "text": "x"}
-    body = [{"entity_id": one, "note_type": "service_message", "params": params} for one in ids]
-    assert [one["entity_id"] for one in api.post("leads/notes", body).json()["_embedded"]["notes"]] == ids
+    body = [{"entity_id": lead_id, "note_type": "service_message", "params": params} for lead_id in ids]
+    assert [note["entity_id"] for note in api.post("leads/notes", body).json()["_embedded"]["notes"]] == ids
 
 
 def test_bad_notes_are_refused(api):

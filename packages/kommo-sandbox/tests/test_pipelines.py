@@ -10,7 +10,7 @@ def test_a_stage_is_added_before_won_and_lost(api):
     made = api.post(STATUSES, [{"name": "Desqualificado", "color": "#ffc8c8", "request_id": "s"}]).json()
     [status] = made["_embedded"]["statuses"]
     assert (status["name"], status["request_id"], status["pipeline_id"]) == ("Desqualificado", "s", PIPELINE_ID)
-    names = [one["name"] for one in api.get(STATUSES).json()["_embedded"]["statuses"]]
+    names = [existing["name"] for existing in api.get(STATUSES).json()["_embedded"]["statuses"]]
     assert names[-3:] == ["Desqualificado", "Ganho", "Perdido"]
     assert api.patch(f"leads/{api.create()}", {"status_id": status["id"], "pipeline_id": PIPELINE_ID}).ok
 

@@ -19,9 +19,9 @@ def values(field_id, value):
     return {"custom_fields_values": [{"field_id": field_id, "values": [{"value": value}]}]}
 
 
-def held(api, lead_id, field_id):
+def value_of(api, lead_id, field_id):
     fields = api.lead(lead_id)["custom_fields_values"] or []
-    return next((one["values"][0]["value"] for one in fields if one["field_id"] == field_id), None)
+    return next((field["values"][0]["value"] for field in fields if field["field_id"] == field_id), None)
 
 
 def new_field(api, type_, **more):
@@ -77,14 +77,14 @@ class TestValues:
     def test_a_plain_date_is_midnight_in_the_accounts_zone(self, api, zone, sent, day):
         api.options(account_time_zone=zone)
         field = new_field(api, "date")
-        kept = held(api, api.create(**values(field["id"], sent)), field["id"])
+        kept = value_of(api, api.create(**values(field["id"], sent)), field["id"])
         assert datetime.fromtimestamp(kept, ZoneInfo(zone)).isoformat()[:19] == f"{day}T00:00:00"
-        told = api.get("account", **{"with": "datetime_settings"}).json()
-        assert told["_embedded"]["datetime_settings"]["timezone"] == zone
+        account = api.get("account", **{"with": "datetime_settings"}).json()
+        assert account["_embedded"]["datetime_settings"]["timezone"] == zone
 
     def test_a_moment_stays_as_it_was_sent(self, api):
         field = new_field(api, "date_time")
-        assert held(api, api.create(**values(field["id"], "2026-12-10T00:00:00+00:00")), field["id"]) == 1796860800
+        assert value_of(api, api.create(**values(field["id"], "2026-12-10T00:00:00+00:00")), field["id"]) == 1796860800
 
     def test_text_takes_256_characters_from_programs_and_more_from_people(self, api):
         lead_id = api.create()
@@ -94,18 +94,18 @@ class TestValues:
         long_text = new_field(api, "textarea")
         assert api.patch(f"leads/{lead_id}", values(long_text["id"], "a" * 3000)).ok
         api.staff(f"leads/{lead_id}/edit", values(TEXT, "b" * 300))
-        assert held(api, lead_id, TEXT) == "b" * 300
+        assert value_of(api, lead_id, TEXT) == "b" * 300
 
     def test_text_may_end_before_the_first_emoji(self, api):
         api.options(cut_text_at_emoji=True)
         lead_id = api.create(**values(TEXT, "família grande 👍 três"))
-        assert held(api, lead_id, TEXT) == "família grande "
+        assert value_of(api, lead_id, TEXT) == "família grande "
         api.patch(f"leads/{lead_id}", values(TEXT, "👍 sim"))
-        assert held(api, lead_id, TEXT) is None
+        assert value_of(api, lead_id, TEXT) is None
 
     def test_spaces_may_be_tidied(self, api):
         api.options(tidy_spaces=True)
-        assert held(api, api.create(**values(TEXT, " a  b\r\nc ")), TEXT) == "a b c"
+        assert value_of(api, api.create(**values(TEXT, " a  b\r\nc ")), TEXT) == "a b c"
 
     def test_links_may_need_their_scheme(self, api):
         api.options(strict_links=True)
@@ -114,20 +114,20 @@ class TestValues:
 
     def test_an_unticked_box_may_be_kept_as_empty(self, api):
         field = new_field(api, "checkbox")
-        assert held(api, api.create(**values(field["id"], False)), field["id"]) is False
+        assert value_of(api, api.create(**values(field["id"], False)), field["id"]) is False
         api.options(unticked_as_empty=True)
-        assert held(api, api.create(**values(field["id"], False)), field["id"]) is None
+        assert value_of(api, api.create(**values(field["id"], False)), field["id"]) is None
 
     def test_numbers_may_come_back_in_another_form(self, api):
         api.options(other_number_forms=True)
         money = new_field(api, "monetary", currency="BRL")
-        assert held(api, api.create(**values(money["id"], "450")), money["id"]) == "450.00"
-        assert held(api, api.create(**values(BILL, "450")), BILL) == 450.0
+        assert value_of(api, api.create(**values(money["id"], "450")), money["id"]) == "450.00"
+        assert value_of(api, api.create(**values(BILL, "450")), BILL) == 450.0
 
     def test_phone_kinds_may_be_missing(self, api):
         api.options(missing_phone_kinds="MOB")
         fields = api.get("contacts/custom_fields").json()["_embedded"]["custom_fields"]
-        [phone] = [one for one in fields if one["code"] == "PHONE"]
+        [phone] = [field for field in fields if field["code"] == "PHONE"]
         assert "MOB" not in {enum["code"] for enum in phone["enums"]}
         item = {"field_code": "PHONE", "values": [{"value": PHONE, "enum_code": "MOB"}]}
         refused = api.post("contacts", [{"name": "x", "custom_fields_values": [item]}])
@@ -226,13 +226,13 @@ class TestLists:
         assert api.leads(**asked) == []
         api.options(ignored_filters="custom_fields_values")
         assert len(api.leads(**asked)) == 1
-        told = api.get("account", **{"with": "is_api_filter_enabled"}).json()
-        assert told["is_api_filter_enabled"] is False
+        account = api.get("account", **{"with": "is_api_filter_enabled"}).json()
+        assert account["is_api_filter_enabled"] is False
 
     def test_words_of_with_may_be_ignored(self, api):
         api.create()
         api.options(ignored_with="only_deleted")
-        assert [one["is_deleted"] for one in api.leads(**{"with": "only_deleted"})] == [False]
+        assert [lead["is_deleted"] for lead in api.leads(**{"with": "only_deleted"})] == [False]
 
     def test_a_next_page_may_always_be_named(self, api):
         api.create()
@@ -256,7 +256,7 @@ class TestLists:
     def test_a_page_may_have_a_row_that_nobody_expects(self, api):
         lead_id = api.create()
         api.options(odd_rows=True)
-        assert [one["id"] for one in api.leads()] == [lead_id, 19_999_999]
+        assert [lead["id"] for lead in api.leads()] == [lead_id, 19_999_999]
 
     def test_a_large_trash_is_listed_page_by_page(self, api):
         api.options(trash_size=300)
@@ -272,7 +272,7 @@ class TestLists:
         assert api.lead(lead_id)["updated_at"] == at
 
     def test_bots_are_items(self, api):
-        assert [one["id"] for one in api.get("bots").json()["_embedded"]["items"]] == [565, 571]
+        assert [bot["id"] for bot in api.get("bots").json()["_embedded"]["items"]] == [565, 571]
 
 
 class TestPeople:
@@ -283,7 +283,7 @@ class TestPeople:
     def test_the_main_contact_may_be_another(self, api):
         made = api.staff("leads", {"name": "x", "phone": PHONE})
         changed = api.staff(f"leads/{made['id']}/main_contact", {"name": "João", "phone": "+5581988887777"})
-        assert [one["is_main"] for one in changed["_embedded"]["contacts"]] == [False, True]
+        assert [contact["is_main"] for contact in changed["_embedded"]["contacts"]] == [False, True]
 
     def test_contacts_may_be_merged(self, api):
         first = api.staff("leads", {"name": "x", "phone": PHONE})
@@ -333,7 +333,7 @@ class TestChats:
         assert by_text["Olá"]["author"]["type"] == "bot"
         # The feed knows only whose token it was.
         feed = api.events(**{"filter[type]": "outgoing_chat_message"})
-        assert [one["created_by"] for one in feed] == [11087123, 11087201]
+        assert [event["created_by"] for event in feed] == [11087123, 11087201]
 
     def test_sending_may_be_refused(self, api):
         lead = api.staff("leads", {"name": "x", "phone": PHONE})
@@ -380,7 +380,7 @@ class TestChats:
     def test_kommos_own_robots_show_in_the_feed(self, api):
         lead_id = api.create()
         api.staff(f"leads/{lead_id}/robot", {"kind": "ai_result", "text": "Posso ajudar?"})
-        types = [one["type"] for one in api.events()]
+        types = [event["type"] for event in api.events()]
         assert {"ai_result", "talk_created", "outgoing_chat_message"} <= set(types)
         assert api.control("POST", f"leads/{lead_id}/robot", {"kind": "sings"}).status_code == 400
 

@@ -19,8 +19,12 @@ def test_it_creates_updates_lists_and_tags_leads(api):
             assert contact.id
             await amo.leads.update([Lead(id=lead.id, name="Maria Souza", status_id=QUALIFIED)])
             await amo.leads.update([Lead(id=lead.id, tags_to_add=[{"name": "fluxo_a"}])])
-            listed = [one async for one in amo.leads.iterate(filter={"id": [lead.id]}, with_=["contacts"])]
-            assert [(one.name, one.price, one.status_id) for one in listed] == [("Maria Souza", 5000, QUALIFIED)]
+            listed = [
+                listed_lead async for listed_lead in amo.leads.iterate(filter={"id": [lead.id]}, with_=["contacts"])
+            ]
+            assert [(listed_lead.name, listed_lead.price, listed_lead.status_id) for listed_lead in listed] == [
+                ("Maria Souza", 5000, QUALIFIED)
+            ]
             pipelines = await amo.pipelines.list()
             assert pipelines[0].id == 11672895
 

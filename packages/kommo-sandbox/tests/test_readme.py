@@ -82,9 +82,9 @@ def test_programs_that_know_kommos_name_alone_come_here_as_it_is_shown(api, tmp_
     [ways] = [code for code in SHELL if code.startswith("export HTTPS_PROXY")]
     # A Node that takes a proxy is not everybody's.
     commands = "\n".join([certificate, *(line for line in ways.splitlines() if " node " not in line)])
-    said = typed(commands, api.url, tmp_path)
-    assert "by the program: 30000001" in said
-    assert said.count("30000001") >= 2, "curl has the account too"
+    output = typed(commands, api.url, tmp_path)
+    assert "by the program: 30000001" in output
+    assert output.count("30000001") >= 2, "curl has the account too"
 
 
 def test_tests_are_written_as_it_is_shown(tmp_path):

@@ -10,7 +10,7 @@ def field(field_id, *values):
 
 
 @pytest.mark.parametrize(
-    ("field_id", "sent", "held"),
+    ("field_id", "sent", "shown"),
     [
         (WHATSAPP, {"value": "+55"}, {"value": "+55"}),
         (BILL, {"value": 4500}, {"value": "4500"}),
@@ -21,9 +21,9 @@ def field(field_id, *values):
         (SOLUTION, {"value": "Consórcio"}, {"value": "Consórcio", "enum_id": 326362, "enum_code": None}),
     ],
 )
-def test_each_type_takes_its_values(api, field_id, sent, held):
+def test_each_type_takes_its_values(api, field_id, sent, shown):
     lead = api.lead(api.create(**field(field_id, sent)))
-    assert lead["custom_fields_values"][0]["values"] == [held]
+    assert lead["custom_fields_values"][0]["values"] == [shown]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_tracking_fields_are_addressed_by_code(api):
 
 
 @pytest.mark.parametrize(
-    ("type_", "sent", "held"),
+    ("type_", "sent", "shown"),
     [
         ("checkbox", {"value": False}, False),
         # Midnight in Greenwich is still the day before in São Paulo.
@@ -78,10 +78,10 @@ def test_tracking_fields_are_addressed_by_code(api):
         ("textarea", {"value": "a\nb"}, "a\nb"),
     ],
 )
-def test_new_fields_of_other_types(api, type_, sent, held):
+def test_new_fields_of_other_types(api, type_, sent, shown):
     made = api.post("leads/custom_fields", [{"name": "Novo", "type": type_}]).json()["_embedded"]["custom_fields"]
     lead = api.lead(api.create(**field(made[0]["id"], sent)))
-    assert lead["custom_fields_values"][0]["values"] == [{"value": held}]
+    assert lead["custom_fields_values"][0]["values"] == [{"value": shown}]
 
 
 def test_multiselect_replaces_its_list(api):

@@ -145,12 +145,12 @@ def test_the_robot_is_user_zero_in_echoes(api, listener):
 def test_leads_changed_together_travel_together(api, listener):
     ids = [api.create() for _ in range(3)]
     subscribe(api, listener, ["update_lead"])
-    api.patch("leads", [{"id": one, "name": "x"} for one in ids])
+    api.patch("leads", [{"id": lead_id, "name": "x"} for lead_id in ids])
     [body] = listener.wait_for(1)
-    assert [item["id"] for item in body["leads"]["update"].values()] == [str(one) for one in ids]
+    assert [item["id"] for item in body["leads"]["update"].values()] == [str(lead_id) for lead_id in ids]
 
     api.options(webhook_group_size=1)
-    api.patch("leads", [{"id": one, "name": "y"} for one in ids])
+    api.patch("leads", [{"id": lead_id, "name": "y"} for lead_id in ids])
     assert len(listener.wait_for(4)) == 4
 
 
@@ -220,7 +220,7 @@ class TestDelivery:
         listener.wait_for(1)
         listener.status = 200
         eventually(lambda: api.control("GET", "statistics").json()["webhooks"]["delivered"] == 1)
-        assert [one["status"] for one in api.control("GET", "webhooks").json()["sent"]] == [500, 200]
+        assert [delivery["status"] for delivery in api.control("GET", "webhooks").json()["sent"]] == [500, 200]
 
     def test_too_many_bad_answers_switch_it_off(self, api, listener):
         listener.status = 404

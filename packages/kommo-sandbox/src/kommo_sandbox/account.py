@@ -84,14 +84,14 @@ def show_user(call: Call, user: User) -> Json:
 
 
 def _rights(call: Call, user: User) -> Json:
-    told: Json = {
+    rights: Json = {
         kind: dict.fromkeys(("view", "edit", "add", "delete", "export"), "A")
         for kind in ("leads", "contacts", "companies")
     }
     for right in members(call.options.denied_rights):
         kind, _, what = right.partition(".")
-        told[kind][what] = "D"
-    return {**told, "is_admin": user.is_admin, "is_free": False, "is_active": True, "group_id": None, "role_id": None}
+        rights[kind][what] = "D"
+    return {**rights, "is_admin": user.is_admin, "is_free": False, "is_active": True, "group_id": None, "role_id": None}
 
 
 def current_account(call: Call) -> Answer:
@@ -190,7 +190,10 @@ def _run(call: Call, items: list[Json], *, is_old: bool) -> None:
 def _talk(call: Call, run: Json) -> None:
     """Let a bot that was queued for a lead say what the lead's field for it holds."""
     lead = call.store.leads.get(run["entity_id"]) if str(run.get("entity_type")) in ("leads", "2") else None
-    field = next((one for one in call.store.fields[LEADS].values() if one.name == call.options.bots_say_field), None)
+    field = next(
+        (candidate for candidate in call.store.fields[LEADS].values() if candidate.name == call.options.bots_say_field),
+        None,
+    )
     if lead and field and (text := str(next(iter(lead.values.get(field.id, [{}])), {}).get("value") or "")):
         if call.options.bots_need_open_talk and talks.are_closed(call, lead):
             return

@@ -54,7 +54,7 @@ def get_board(call: Call) -> Answer:
     }
     if str(call.query.get("version")) != str(store.version) or str(call.query.get("shown")) != str(pipeline.id):
         body["account"] = {"id": store.account_id, "subdomain": store.subdomain}
-        body["pipelines"] = [{"id": one.id, "name": one.name} for one in store.pipelines.values()]
+        body["pipelines"] = [{"id": entry.id, "name": entry.name} for entry in store.pipelines.values()]
         body["columns"] = _columns(call, pipeline)
     return Answer(body, content_type="application/json")
 
@@ -87,9 +87,9 @@ def _card(call: Call, lead: Lead) -> Json:
     user = store.users.get(lead.responsible_user_id)
     # A field that repeats the phone number says nothing new.
     shown = [
-        {"name": definitions[id_].name, "type": definitions[id_].type, "value": _text(held)}
-        for id_, held in lead.values.items()
-        if not definitions[id_].is_api_only and not (phone and digits(_text(held)) == digits(phone))
+        {"name": definitions[id_].name, "type": definitions[id_].type, "value": _text(values)}
+        for id_, values in lead.values.items()
+        if not definitions[id_].is_api_only and not (phone and digits(_text(values)) == digits(phone))
     ]
     return {
         "id": lead.id,
@@ -109,8 +109,8 @@ def _card(call: Call, lead: Lead) -> Json:
     }
 
 
-def _text(held: list[Json]) -> str:
-    return ", ".join(str(value.get("value")) for value in held)
+def _text(values: list[Json]) -> str:
+    return ", ".join(str(value.get("value")) for value in values)
 
 
 def _requests_by_second(call: Call) -> list[int]:
@@ -150,7 +150,7 @@ def _latest_events(call: Call) -> list[Json]:
         elif event["type"].startswith("custom_field_"):
             field = store.fields[LEADS].get(int(event["type"].split("_")[2]))
             item["field"] = field.name if field else ""
-            item["value"] = ", ".join(one["custom_field_value"]["text"] for one in event["value_after"])
+            item["value"] = ", ".join(value["custom_field_value"]["text"] for value in event["value_after"])
         elif event["type"].startswith("entity_tag"):
             item["value"] = (event["value_after"] or event["value_before"])[0]["tag"]["name"]
         found.append(item)

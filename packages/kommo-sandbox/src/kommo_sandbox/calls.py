@@ -58,7 +58,9 @@ class Call:
         if not self.by_hand and not self.is_admin() and self.options.lists("denied_rights", f"{kind}.add"):
             raise Refusal.problem(403, "Access denied")
         limit = {"leads": self.options.leads_limit, "contacts": self.options.contacts_limit}.get(kind, 0)
-        is_full = bool(limit) and sum(not one.is_deleted for one in self.store.table(kind).by_id.values()) >= limit
+        is_full = (
+            bool(limit) and sum(not entity.is_deleted for entity in self.store.table(kind).by_id.values()) >= limit
+        )
         status = self.options.full_account_status or (402 if is_full else 0)
         if not status or self.by_hand:
             return

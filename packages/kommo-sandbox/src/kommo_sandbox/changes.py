@@ -219,7 +219,7 @@ def _enter(call: Call, lead: Lead, stage: tuple[int, int]) -> None:
     if status_id != LOST_STATUS_ID:
         lead.loss_reason_id = None
     # Whoever moves a lead out of Incoming leads has accepted it.
-    for waiting in [one for one in call.store.unsorted.values() if one.lead_id == lead.id]:
+    for waiting in [incoming for incoming in call.store.unsorted.values() if incoming.lead_id == lead.id]:
         if status_id != call.store.pipelines[pipeline_id].incoming_status().id:
             del call.store.unsorted[waiting.uid]
 

@@ -101,7 +101,7 @@ def _create(call: Call, item: Complex, request_id: str) -> Json:
 
 def _merge(call: Call, lead: Lead, item: Complex, request_id: str) -> Json:
     """Join the new lead to the one that is there: it gains tags and the fields it lacks, nothing else."""
-    missing = {id_: held for id_, held in item.lead.values.items() if id_ not in lead.values}
+    missing = {id_: values for id_, values in item.lead.values.items() if id_ not in lead.values}
     tags = TagChange(add=item.lead.tags.replace or item.lead.tags.add) if item.lead.tags else None
     changes.update(call, lead, Change(values=missing, tags=tags, by=item.lead.by))
     call.lead_ids.append(lead.id)
@@ -137,8 +137,8 @@ def _duplicate(call: Call, item: Complex, known: dict[int, None]) -> Lead | None
         return None
     phones = {digits(str(value["value"]))[-COMPARED_DIGITS:] for value in item.contact.values.get(field.id) or ()}
     for contact in call.store.contacts.by_id.values():
-        held = {digits(str(value["value"]))[-COMPARED_DIGITS:] for value in contact.values.get(field.id, ())}
-        if contact.is_deleted or phones.isdisjoint(held):
+        known_digits = {digits(str(value["value"]))[-COMPARED_DIGITS:] for value in contact.values.get(field.id, ())}
+        if contact.is_deleted or phones.isdisjoint(known_digits):
             continue
         for lead_id in contact.leads:
             lead = call.store.leads.get(lead_id)

@@ -74,12 +74,14 @@ def show(call: Call, contact: Contact) -> Json:
 
 
 def list_contacts(call: Call, kind: str) -> Answer:
-    found = iter([one for one in _candidates(call, kind) if not one.is_deleted and _matches(call, one)])
+    found = iter(
+        [candidate for candidate in _candidates(call, kind) if not candidate.is_deleted and _matches(call, candidate)]
+    )
     order = call.query.get("order")
     if isinstance(order, dict) and (name := next(iter(order), "")) in ("id", "created_at", "updated_at"):
         descending = str(order[name]).lower() == "desc"
-        found = iter(sorted(found, key=lambda one: (getattr(one, name), one.id), reverse=descending))
-    return call.page(found, kind, lambda one: show(call, one))
+        found = iter(sorted(found, key=lambda contact: (getattr(contact, name), contact.id), reverse=descending))
+    return call.page(found, kind, lambda contact: show(call, contact))
 
 
 def get_contact(call: Call, kind: str, entity_id: int) -> Answer:
@@ -164,7 +166,7 @@ def update_contact(call: Call, kind: str, entity_id: int) -> Answer:
         raise Refusal.problem(404, "Entity not found")
     changed = call.batch(
         [item],
-        lambda one, errors: read(call, kind, one, errors, contact),
+        lambda entry, errors: read(call, kind, entry, errors, contact),
         lambda change, request_id: _update(call, change, request_id),
     )
     return Answer(changed[0])

@@ -33,7 +33,7 @@ def list_events(call: Call) -> Answer:
 
 
 def get_event(call: Call, event_id: str) -> Answer:
-    event = next((one for one in call.store.events if one["id"] == event_id), None)
+    event = next((candidate for candidate in call.store.events if candidate["id"] == event_id), None)
     return Answer(show(call, event)) if event else nothing()
 
 
@@ -78,14 +78,14 @@ def _has_status(values: list[Json], wanted: Any) -> bool:
     stages = wanted.get("leads_statuses") if isinstance(wanted, dict) else None
     if not isinstance(stages, dict):
         return True
-    held = [value["lead_status"] for value in values if "lead_status" in value]
+    statuses = [value["lead_status"] for value in values if "lead_status" in value]
     return any(
         all(
             str(status[own]) == str(stage[name])
             for name, own in (("status_id", "id"), ("pipeline_id", "pipeline_id"))
             if name in stage
         )
-        for status in held
+        for status in statuses
         for stage in stages.values()
         if isinstance(stage, dict)
     )

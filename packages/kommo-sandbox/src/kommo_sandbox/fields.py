@@ -164,9 +164,9 @@ def remove_enum(call: Call, field: Field, enum_id: int) -> None:
     del field.enums[enum_id]
     table: Any = call.store.table(field.entity_type)
     for entity in table.by_id.values():
-        held = entity.values.get(field.id)
-        if held and any(value.get("enum_id") == enum_id for value in held):
-            table.set_values(entity, field.id, [v for v in held if v.get("enum_id") != enum_id])
+        values = entity.values.get(field.id)
+        if values and any(value.get("enum_id") == enum_id for value in values):
+            table.set_values(entity, field.id, [v for v in values if v.get("enum_id") != enum_id])
             call.store.reindex(entity)
     call.store.version += 1
 
@@ -176,9 +176,9 @@ def rename_enum(call: Call, field: Field, enum_id: int, text: str) -> None:
     field.enums[enum_id].value = text
     table: Any = call.store.table(field.entity_type)
     for entity in table.by_id.values():
-        held = entity.values.get(field.id)
-        if held and field.type != "multitext" and any(value.get("enum_id") == enum_id for value in held):
-            renamed = [{**v, "value": text} if v.get("enum_id") == enum_id else v for v in held]
+        values = entity.values.get(field.id)
+        if values and field.type != "multitext" and any(value.get("enum_id") == enum_id for value in values):
+            renamed = [{**v, "value": text} if v.get("enum_id") == enum_id else v for v in values]
             table.set_values(entity, field.id, renamed)
             call.store.reindex(entity)
     call.store.version += 1

@@ -120,12 +120,12 @@ def _stands_in(lead: Lead, stage: Any) -> bool:
 
 
 def _has_value(lead: Lead, field_id: str, given: Any) -> bool:
-    held = [str(item.get("value")) for item in lead.values.get(int(field_id) if field_id.isdigit() else 0, ())]
+    values = [str(item.get("value")) for item in lead.values.get(int(field_id) if field_id.isdigit() else 0, ())]
     if _is_range(given):
-        return any(_within(given, float(text)) for text in held if text.replace(".", "", 1).isdigit())
+        return any(_within(given, float(text)) for text in values if text.replace(".", "", 1).isdigit())
     wanted = {str(text) for text in given.values()} if isinstance(given, dict) else {str(given)}
     enum_ids = {str(item.get("enum_id")) for item in lead.values.get(int(field_id), ())}
-    return not wanted.isdisjoint(held) or not wanted.isdisjoint(enum_ids)
+    return not wanted.isdisjoint(values) or not wanted.isdisjoint(enum_ids)
 
 
 def _order(call: Call) -> tuple[str, bool]:

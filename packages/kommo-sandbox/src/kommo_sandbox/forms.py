@@ -65,5 +65,5 @@ def number(options: Options, type_: str, given: str) -> str | float:
 
 
 def _cut(given: str) -> str:
-    end = next((place for place, one in enumerate(given) if ord(one) > LAST_OF_BASIC_PLANE), len(given))
+    end = next((place for place, character in enumerate(given) if ord(character) > LAST_OF_BASIC_PLANE), len(given))
     return given[:end]

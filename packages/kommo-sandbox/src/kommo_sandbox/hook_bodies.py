@@ -173,8 +173,8 @@ def unlinked(item: Json) -> Json:
 
 def placeholder(item: Json) -> Json:
     """Return a message's block while its file is on its way: a text in its place, and no attachment."""
-    held = {key: value for key, value in item.items() if key != "attachment"}
-    return held | {"message_type": "text", "text": item["text"] or "\N{HOURGLASS WITH FLOWING SAND}"}
+    plain = {key: value for key, value in item.items() if key != "attachment"}
+    return plain | {"message_type": "text", "text": item["text"] or "\N{HOURGLASS WITH FLOWING SAND}"}
 
 
 def unsorted_added(store: Store, given: Unsorted) -> Json:

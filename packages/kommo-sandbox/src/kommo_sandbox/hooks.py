@@ -74,9 +74,9 @@ class Hooks:
             if subscription.disabled:
                 continue
             groups: defaultdict[tuple[str, str], list[Json]] = defaultdict(list)
-            for one in news:
-                if one.setting in subscription.settings:
-                    groups[one.root, one.action].append(one.item)
+            for change in news:
+                if change.setting in subscription.settings:
+                    groups[change.root, change.action].append(change.item)
             for (root, action), items in groups.items():
                 size = max(1, self.options.webhook_group_size)
                 for start in range(0, len(items), size):

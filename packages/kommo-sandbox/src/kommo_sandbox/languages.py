@@ -41,20 +41,20 @@ def tell(body: Any, language: str) -> Any:
     """Return the body of a refusal in a language; a sentence not known here becomes a general one."""
     if language not in PLACES or not isinstance(body, dict):
         return body
-    told: Json = dict(body)
-    if "validation-errors" in told:
-        told["validation-errors"] = [
-            {**one, "errors": [_translated(error, language) for error in one["errors"]]}
-            for one in told["validation-errors"]
+    translated: Json = dict(body)
+    if "validation-errors" in translated:
+        translated["validation-errors"] = [
+            {**error, "errors": [_translated(error, language) for error in error["errors"]]}
+            for error in translated["validation-errors"]
         ]
-    if isinstance(told.get("errors"), dict):
-        told["errors"] = {key: _sentence(text, language) for key, text in told["errors"].items()}
-    return _translated(told, language)
+    if isinstance(translated.get("errors"), dict):
+        translated["errors"] = {key: _sentence(text, language) for key, text in translated["errors"].items()}
+    return _translated(translated, language)
 
 
-def _translated(said: Json, language: str) -> Json:
-    detail = said.get("detail")
-    return {**said, "detail": _sentence(detail, language)} if isinstance(detail, str) else said
+def _translated(problem: Json, language: str) -> Json:
+    detail = problem.get("detail")
+    return {**problem, "detail": _sentence(detail, language)} if isinstance(detail, str) else problem
 
 
 def _sentence(text: str, language: str) -> str:

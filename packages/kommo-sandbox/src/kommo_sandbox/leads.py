@@ -230,7 +230,7 @@ def update_lead(call: Call, lead_id: int) -> Answer:
         raise Refusal.problem(404, "Lead not found")
     changed = call.batch(
         [item],
-        lambda one, errors: read(call, one, errors, lead),
+        lambda entry, errors: read(call, entry, errors, lead),
         lambda change, request_id: _update(call, change, request_id),
     )
     return Answer(changed[0])
@@ -335,8 +335,8 @@ def _read_links(call: Call, item: Json, errors: Errors, change: Change) -> None:
     embedded = item.get("_embedded")
     if not isinstance(embedded, dict):
         return
-    contacts = [one for one in embedded.get("contacts") or () if isinstance(one, dict)]
-    for index, given in enumerate(sorted(contacts, key=lambda one: not one.get("is_main"))):
+    contacts = [contact for contact in embedded.get("contacts") or () if isinstance(contact, dict)]
+    for index, given in enumerate(sorted(contacts, key=lambda contact: not contact.get("is_main"))):
         if call.store.contacts.get(given.get("id", 0)) is None:
             errors.add("NotSupportedChoice", f"_embedded.contacts.{index}.id")
         else:
@@ -361,8 +361,8 @@ def _check_required_fields(call: Call, errors: Errors, change: Change, lead: Lea
     stage = {"pipeline_id": change.stage[0], "status_id": change.stage[1]}
     for field in call.store.fields[LEADS].values():
         if stage in field.required_statuses:
-            held = lead.values.get(field.id) if lead else None
-            if not change.values.get(field.id, held):
+            stored = lead.values.get(field.id) if lead else None
+            if not change.values.get(field.id, stored):
                 errors.add("FieldMissing", f"custom_fields_values.{field.id}")
 
 

@@ -16,7 +16,7 @@ def list_links(call: Call, kind: str, entity_id: int) -> Answer:
     if entity is None:
         return nothing()
     found = [_shown(entity, to_kind, to_id) for to_kind, to_id in _linked(entity)]
-    return call.page(found, "links", lambda one: one)
+    return call.page(found, "links", lambda link: link)
 
 
 def add_links(call: Call, kind: str, entity_id: int | None = None) -> Answer:

@@ -30,7 +30,9 @@ class NoCertificates(Exception):
 
 
 def is_kommos(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1") or any(host == one or host.endswith(f".{one}") for one in DOMAINS)
+    return host in ("localhost", "127.0.0.1") or any(
+        host == domain or host.endswith(f".{domain}") for domain in DOMAINS
+    )
 
 
 def environment(proxy: str, certificate: Path) -> dict[str, str]:
@@ -88,7 +90,7 @@ def _make() -> tuple[ssl.SSLContext, bytes]:
     ca = ca.add_extension(sign, critical=True).add_extension(known, critical=False)
     authority = ca.sign(own, hashes.SHA256())
 
-    names: list[x509.GeneralName] = [x509.DNSName(name) for one in DOMAINS for name in (one, f"*.{one}")]
+    names: list[x509.GeneralName] = [x509.DNSName(name) for domain in DOMAINS for name in (domain, f"*.{domain}")]
     names += [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
     shown = begun("kommo-sandbox here", key).add_extension(x509.SubjectAlternativeName(names), critical=False)

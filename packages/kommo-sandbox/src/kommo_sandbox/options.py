@@ -182,8 +182,8 @@ class Options:
 
     def lists(self, name: str, value: str) -> bool:
         """Say if an option that is a list holds a value, or everything."""
-        held = members(getattr(self, name))
-        return value in held or "*" in held
+        listed = members(getattr(self, name))
+        return value in listed or "*" in listed
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

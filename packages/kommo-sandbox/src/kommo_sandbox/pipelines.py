@@ -184,12 +184,12 @@ def list_loss_reasons(call: Call) -> Answer:
     return call.page(
         enumerate(reasons, start=1),
         "loss_reasons",
-        lambda one: {
-            **one[1],
-            "sort": one[0] * 100,
+        lambda numbered: {
+            **numbered[1],
+            "sort": numbered[0] * 100,
             "created_at": 1_700_000_000,
             "updated_at": 1_700_000_000,
-            "_links": call.link(f"/api/v4/leads/loss_reasons/{one[1]['id']}"),
+            "_links": call.link(f"/api/v4/leads/loss_reasons/{numbered[1]['id']}"),
         },
     )
 

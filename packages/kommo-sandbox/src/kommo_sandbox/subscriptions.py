@@ -51,7 +51,11 @@ def list_subscriptions(call: Call) -> Answer:
         raise Refusal(unauthorized())
     call.require_admin()
     wanted = call.filter("destination")
-    shown = [show(call, one) for one in call.store.subscriptions.values() if wanted in (None, one.destination)]
+    shown = [
+        show(call, subscription)
+        for subscription in call.store.subscriptions.values()
+        if wanted in (None, subscription.destination)
+    ]
     if not shown:
         return nothing()
     return Answer({"_total_items": len(shown), "_links": call.link(call.path), "_embedded": {"webhooks": shown}})

@@ -40,7 +40,7 @@ class TagChange:
 
     def _ids(self, store: Store, kind: str, named: list[Named]) -> list[int]:
         tags = store.tags[kind]
-        return [one if isinstance(one, int) else tags.ensure(one, any_case=self.any_case) for one in named]
+        return [tag if isinstance(tag, int) else tags.ensure(tag, any_case=self.any_case) for tag in named]
 
 
 def read(call: Call, kind: str, item: Json, errors: Errors) -> TagChange | None:

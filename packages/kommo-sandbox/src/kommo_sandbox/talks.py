@@ -95,7 +95,7 @@ def say(
     user_id: int,
     by_bot: bool = False,
     kind: str = "text",
-    told: str = "once",
+    telling: str = "once",
 ) -> Json:
     """Add a chat message to the lead's talk, opened when there is none; event and webhooks follow.
 
@@ -138,8 +138,8 @@ def say(
     if is_new:
         store.record("talk_created", entity=lead, by=0, after=[{"talk": {"id": talk.id}}])
     call.tell(f"{action}_talk", "talk", action, lambda: hook_bodies.talk(talk))
-    if told != "late":
-        _tell(call, talk, message, told)
+    if telling != "late":
+        _tell(call, talk, message, telling)
         _tell_held(call, talk)
     else:
         talk.held.append(message)
@@ -153,15 +153,15 @@ def are_closed(call: Call, lead: Lead) -> bool:
     return bool(theirs) and not any(talk.is_in_work for talk in theirs)
 
 
-def _tell(call: Call, talk: Talk, message: Json, told: str) -> None:
+def _tell(call: Call, talk: Talk, message: Json, telling: str) -> None:
     bodies = [hook_bodies.message(talk, message)]
-    if told == "never":
+    if telling == "never":
         return
-    if told == "twice":
+    if telling == "twice":
         bodies *= 2
-    elif told == "unlinked":
+    elif telling == "unlinked":
         bodies = [hook_bodies.unlinked(bodies[0])]
-    elif told == "placeholder_first":
+    elif telling == "placeholder_first":
         bodies = [hook_bodies.placeholder(bodies[0]), *bodies]
     for body in bodies:
         call.tell("add_message", "message", "add", partial(dict, body))

@@ -55,13 +55,13 @@ def list_unsorted(call: Call) -> Answer:
     pipelines = brackets.numbers(call.filter("pipeline_id"))
     uids = set(brackets.members(call.filter("uid")))
     found = [
-        one
-        for one in call.store.unsorted.values()
-        if (not categories or one.category in categories)
-        and (not pipelines or one.pipeline_id in pipelines)
-        and (not uids or one.uid in uids)
+        incoming
+        for incoming in call.store.unsorted.values()
+        if (not categories or incoming.category in categories)
+        and (not pipelines or incoming.pipeline_id in pipelines)
+        and (not uids or incoming.uid in uids)
     ]
-    return call.page(found, "unsorted", lambda one: show(call, one))
+    return call.page(found, "unsorted", lambda incoming: show(call, incoming))
 
 
 def get_unsorted(call: Call, uid: str) -> Answer:

@@ -214,21 +214,21 @@ class AsyncBridge(_Calls):
         query: Json | None = filters
         while query is not None:
             page = await self._do(self._leads(query))
-            for one in page["results"]:
-                yield one
+            for lead in page["results"]:
+                yield lead
             query = _query_of(page["next"])
 
     async def find(self, phone: str | None = None, *, address: str | None = None) -> Json | None:
-        async for one in self.leads(**self._person(phone, address)):
-            return one
+        async for lead in self.leads(**self._person(phone, address)):
+            return lead
         return None
 
     async def timeline(self, lead_id: str) -> AsyncIterator[Json]:
         query: Json | None = {}
         while query is not None:
             page = await self._do(calling.call("GET", f"/api/v1/leads/{lead_id}/timeline/", query=query))
-            for one in page["results"]:
-                yield one
+            for event in page["results"]:
+                yield event
             query = _query_of(page["next"])
 
     async def hand_over(self, lead_id: str, reason: str) -> Json:

@@ -180,11 +180,11 @@ class Events:
 
     def wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve events at any path: `gunicorn module:events.wsgi`."""
-        told = environ.get("CONTENT_LENGTH") or "0"
-        if not (told.isascii() and told.isdecimal()):
+        stated = environ.get("CONTENT_LENGTH") or "0"
+        if not (stated.isascii() and stated.isdecimal()):
             start_response("400 Bad Request", [])
             return [b""]
-        size = int(told)
+        size = int(stated)
         if environ["REQUEST_METHOD"] != "POST" or size > MOST_BYTES:
             start_response("405 Method Not Allowed" if size <= MOST_BYTES else "413 Content Too Large", [])
             return [b""]
@@ -216,8 +216,8 @@ class Events:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             answer = await self.handle_async(headers, body)
         data = b"" if answer.body is None else json.dumps(answer.body).encode()
-        told = [*answer.headers, ("content-type", "application/json"), ("content-length", str(len(data)))]
-        pairs = [(name.lower().encode(), value.encode()) for name, value in told]
+        all_headers = [*answer.headers, ("content-type", "application/json"), ("content-length", str(len(data)))]
+        pairs = [(name.lower().encode(), value.encode()) for name, value in all_headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
         await send({"type": "http.response.body", "body": data})
 

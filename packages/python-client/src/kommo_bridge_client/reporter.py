@@ -195,8 +195,8 @@ class AsyncConversationReporter(_Conversation):
         return await self._tell(None, "", None, None, stage, objections, meeting, facts)
 
     async def may_reply(self) -> bool:
-        said = await self._bridge.may_reply(self.phone, address=None if self.phone else self.address)
-        return bool(said["may_reply"])
+        answer = await self._bridge.may_reply(self.phone, address=None if self.phone else self.address)
+        return bool(answer["may_reply"])
 
     async def ask_for_person(self, reason: str) -> None:
         if self.lead_id is None:

@@ -65,8 +65,10 @@ class FakeBridge:
         if path == "interactions/":
             return self._take(body, request.headers.get("Idempotency-Key"))
         if path == "interactions/batch/":
-            taken = [self._take(one, None) for one in body]
-            return httpx.Response(207, json=[{"status": one.status_code, "body": one.json()} for one in taken])
+            taken = [self._take(report, None) for report in body]
+            return httpx.Response(
+                207, json=[{"status": response.status_code, "body": response.json()} for response in taken]
+            )
         if path == "agent/may-reply/":
             return httpx.Response(200, json=self.agent)
         if path.endswith("handoff/"):
@@ -84,11 +86,11 @@ class FakeBridge:
     def _take(self, body: dict[str, Any], key: str | None) -> httpx.Response:
         lead = body["lead"]
         key = key or (body.get("message") or {}).get("id")
-        said = json.dumps(body, sort_keys=True)
-        if key and self._known.setdefault(key, said) != said:
+        text = json.dumps(body, sort_keys=True)
+        if key and self._known.setdefault(key, text) != text:
             return httpx.Response(409, json={"detail": "This idempotency key was used with another body."})
         who = _person(lead)
-        is_new = not any(_person(one["lead"]) == who for one in self.reports)
+        is_new = not any(_person(report["lead"]) == who for report in self.reports)
         self.reports.append(body)
         answer = {
             "lead": {

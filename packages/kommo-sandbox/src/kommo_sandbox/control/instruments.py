@@ -105,7 +105,12 @@ def get_webhooks(call: Call) -> Answer:
     return answer(
         {
             "subscriptions": [
-                {"destination": one.destination, "settings": one.settings, "disabled": one.disabled} for one in known
+                {
+                    "destination": subscription.destination,
+                    "settings": subscription.settings,
+                    "disabled": subscription.disabled,
+                }
+                for subscription in known
             ],
             "pending": hooks.pending,
             "sent": list(hooks.sent),

@@ -113,7 +113,7 @@ def merge_lead(call: Call, lead_id: int) -> Answer:
         contact.leads.pop(lead.id, None)
         if contact_id not in into.contacts:
             changes.link(call, into, contact, by=call.user_id)
-    missing = {id_: held for id_, held in lead.values.items() if id_ not in into.values}
+    missing = {id_: values for id_, values in lead.values.items() if id_ not in into.values}
     names = store.tags[LEADS].names
     change = Change(values=dict(missing), by=call.user_id)
     change.tags = TagChange(add=[names[tag_id] for tag_id in lead.tags])
@@ -138,10 +138,10 @@ def merge_contact(call: Call, contact_id: int) -> Answer:
         lead = store.leads.by_id[lead_id]
         was_main = lead.contacts.pop(contact.id, False)
         changes.link(call, lead, into, is_main=was_main or lead.contacts.get(into.id), by=call.user_id)
-    for field_id, held in contact.values.items():
+    for field_id, values in contact.values.items():
         kept = into.values.get(field_id, [])
         is_multitext = store.fields[CONTACTS][field_id].type == "multitext"
-        more = [one for one in held if one["value"] not in [other["value"] for other in kept]]
+        more = [value for value in values if value["value"] not in [other["value"] for other in kept]]
         if not kept or is_multitext:
             store.contacts.set_values(into, field_id, [*kept, *more])
     store.contacts.remove(contact)
@@ -190,9 +190,9 @@ def say(call: Call, lead_id: int) -> Answer:
     direction, text = body.get("direction", "outgoing"), body.get("text", "")
     if direction not in ("incoming", "outgoing") or not isinstance(text, str):
         raise Refusal.control("direction must be incoming or outgoing", 'send {"direction": "outgoing", "text": "Oi"}')
-    kind, told = body.get("kind", "text"), body.get("told", "once")
-    if told not in talks.TOLD or not isinstance(kind, str):
-        raise Refusal.control(f"unknown way to tell {told!r}", f"choose one of {', '.join(talks.TOLD)}")
+    kind, telling = body.get("kind", "text"), body.get("told", "once")
+    if telling not in talks.TOLD or not isinstance(kind, str):
+        raise Refusal.control(f"unknown way to tell {telling!r}", f"choose one of {', '.join(talks.TOLD)}")
     message = talks.say(
         call,
         lead,
@@ -201,7 +201,7 @@ def say(call: Call, lead_id: int) -> Answer:
         user_id=user_id,
         by_bot=bool(body.get("by_bot")),
         kind=kind,
-        told=told,
+        telling=telling,
     )
     return answer(message, 201)
 
@@ -209,8 +209,8 @@ def say(call: Call, lead_id: int) -> Answer:
 def get_chat(call: Call, lead_id: int) -> Answer:
     """Answer what was said in a lead's chats, oldest first."""
     lead = _lead(call, lead_id)
-    said = [message for talk in call.store.talks.values() if talk.lead_id == lead.id for message in talk.messages]
-    return answer({"messages": sorted(said, key=lambda message: message["created_at"])})
+    messages = [message for talk in call.store.talks.values() if talk.lead_id == lead.id for message in talk.messages]
+    return answer({"messages": sorted(messages, key=lambda message: message["created_at"])})
 
 
 def add_note(call: Call, lead_id: int) -> Answer:
@@ -288,14 +288,14 @@ def _stage(call: Call, body: Json, lead: Lead | None) -> tuple[int, int] | None:
     raise Refusal.control(f"no stage {status_id or name!r}", f"stages here: {', '.join(known)}")
 
 
-def _same(one: str, other: str) -> bool:
+def _same(name: str, other: str) -> bool:
     """Compare names without regard to case and accents."""
 
     def bare(text: str) -> str:
         split = unicodedata.normalize("NFKD", text.strip().casefold())
         return "".join(character for character in split if not unicodedata.combining(character))
 
-    return bare(one) == bare(str(other))
+    return bare(name) == bare(str(other))
 
 
 def _checked(read: Callable[[Errors], Change]) -> Change:
@@ -330,8 +330,8 @@ def _contact(call: Call, contact_id: int) -> Contact:
 
 def _phones(body: Json) -> list[str]:
     """Take the numbers out of the body: one as `phone`, several as `phones`."""
-    one, several = body.pop("phone", None), body.pop("phones", None) or []
-    return [str(text) for text in ([one] if one else []) + list(several)]
+    phone, several = body.pop("phone", None), body.pop("phones", None) or []
+    return [str(text) for text in ([phone] if phone else []) + list(several)]
 
 
 def _new_contact(call: Call, name: str, phones: list[str], email: str | None) -> Contact:
@@ -356,8 +356,8 @@ def _show(call: Call, lead: Lead) -> Json:
         "tags": [names[tag_id] for tag_id in lead.tags],
         "link": call.options.card_link.replace("{id}", str(lead.id)),
         "fields": {
-            fields[id_].name: held[0]["value"] if len(held) == 1 else [value["value"] for value in held]
-            for id_, held in lead.values.items()
+            fields[id_].name: values[0]["value"] if len(values) == 1 else [value["value"] for value in values]
+            for id_, values in lead.values.items()
         },
         "contacts": [_show_contact(call, store.contacts.by_id[id_]) for id_ in lead.contacts],
         "notes": [store.notes[id_] for id_ in store.notes_of.get((LEADS, lead.id), ())],
@@ -367,7 +367,7 @@ def _show(call: Call, lead: Lead) -> Json:
 
 def _show_contact(call: Call, contact: Contact) -> Json:
     fields = call.store.fields[CONTACTS]
-    by_code = {fields[id_].code: [value["value"] for value in held] for id_, held in contact.values.items()}
+    by_code = {fields[id_].code: [value["value"] for value in values] for id_, values in contact.values.items()}
     return {
         **contacts.show(call, contact),
         "phones": by_code.get("PHONE", []),

@@ -199,16 +199,18 @@ def account(
     return account
 
 
-def report(phone: str = MARIA, **said: Any) -> interaction_values.Interaction:
+def report(phone: str = MARIA, **reported: Any) -> interaction_values.Interaction:
     """An interaction as the API builds it: `context`, `custom`, `message` by name, all else is a fact."""
-    parts = {key: said.pop(key) for key in ("context", "custom", "message", "occurred_at", "via") if key in said}
+    parts = {
+        key: reported.pop(key) for key in ("context", "custom", "message", "occurred_at", "via") if key in reported
+    }
     parts.setdefault("occurred_at", timezone.now())
-    return interaction_values.Interaction(phone=parse(phone, region="BR"), facts=said, **parts)
+    return interaction_values.Interaction(phone=parse(phone, region="BR"), facts=reported, **parts)
 
 
-def record(pipeline: Pipeline, phone: str = MARIA, **said: Any) -> interaction_values.Recorded:
+def record(pipeline: Pipeline, phone: str = MARIA, **reported: Any) -> interaction_values.Recorded:
     pipeline.refresh_from_db()
-    return interactions.record(report(phone, **said), pipeline=pipeline, now=timezone.now())
+    return interactions.record(report(phone, **reported), pipeline=pipeline, now=timezone.now())
 
 
 class OneByOne(Abreast):

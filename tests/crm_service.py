@@ -53,8 +53,10 @@ class CrmService:
         return self._report(phone, {"custom": {key: text}})
 
     def meeting(self, phone: str, status: str, starts_at: str | None = None, **more: Any) -> dict[str, Any]:
-        told = {"id": "evt-1", "status": status, **more}
-        return self._report(phone, {}, context={"meeting": told | ({"starts_at": starts_at} if starts_at else {})})
+        meeting_facts = {"id": "evt-1", "status": status, **more}
+        return self._report(
+            phone, {}, context={"meeting": meeting_facts | ({"starts_at": starts_at} if starts_at else {})}
+        )
 
     def may_reply(self, phone: str) -> bool:
         return bool(self._api.get("agent/may-reply/", phone=phone).json()["may_reply"])

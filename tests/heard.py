@@ -28,8 +28,8 @@ def hook(lead_id: int, action: str = "status", **more: object) -> str:
     )
 
 
-def carded(account, pipeline, **said) -> int:
-    record(pipeline, **said)
+def carded(account, pipeline, **reported) -> int:
+    record(pipeline, **reported)
     drain(account)
     card = lead_of().card
     # What Kommo filled in by itself (price, responsible) is learnt by the first reading.

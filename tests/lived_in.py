@@ -46,7 +46,7 @@ class LivedIn:
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10_000)))
 
     def of(self, *kinds: str) -> list[Inhabitant]:
-        return [one for one in self.inhabitants if one.kind in kinds]
+        return [inhabitant for inhabitant in self.inhabitants if inhabitant.kind in kinds]
 
     def number(self) -> str:
         return f"+55819{88000000 + next(self._numbers)}"
@@ -54,28 +54,28 @@ class LivedIn:
     def move_in(self, kind: str, *, phones: list[str] | None = None, **body: Any) -> Inhabitant:
         numbers = [self.number()] if phones is None else phones
         made = self.kommo.post("leads", {"name": f"{kind} {len(self.inhabitants)}", "phones": numbers, **body})
-        one = Inhabitant(kind, made["id"], {}, numbers, made["status_id"])
-        self.inhabitants.append(one)
-        return one
+        inhabitant = Inhabitant(kind, made["id"], {}, numbers, made["status_id"])
+        self.inhabitants.append(inhabitant)
+        return inhabitant
 
     def remember(self) -> None:
         leads = {lead["id"]: lead for lead in self.kommo.leads()}
-        for one in self.inhabitants:
-            one.before = leads[one.kommo_id]
+        for inhabitant in self.inhabitants:
+            inhabitant.before = leads[inhabitant.kommo_id]
 
     def changed(self) -> dict[int, tuple[dict[str, Any], dict[str, Any]]]:
         """Return the cards that look otherwise than before, by what they looked like before and now."""
         leads = {lead["id"]: lead for lead in self.kommo.leads()}
         return {
-            one.kommo_id: (one.before, leads[one.kommo_id])
-            for one in self.inhabitants
-            if leads[one.kommo_id] != one.before
+            inhabitant.kommo_id: (inhabitant.before, leads[inhabitant.kommo_id])
+            for inhabitant in self.inhabitants
+            if leads[inhabitant.kommo_id] != inhabitant.before
         }
 
 
-def value(field_id: int, held: Any) -> dict[str, Any]:
+def value(field_id: int, content: Any) -> dict[str, Any]:
     key = "enum_id" if field_id == SOLUTION else "value"
-    return {"field_id": field_id, "values": [{key: held}]}
+    return {"field_id": field_id, "values": [{key: content}]}
 
 
 def live_in(kommo: Kommo, store: Store, *, rounds: int = 15) -> LivedIn:
@@ -97,10 +97,10 @@ def live_in(kommo: Kommo, store: Store, *, rounds: int = 15) -> LivedIn:
 
 
 def _second_contact(home: LivedIn) -> None:
-    one = home.move_in("two contacts", stage="Em Qualificação")
+    inhabitant = home.move_in("two contacts", stage="Em Qualificação")
     number = home.number()
-    home.kommo.post(f"leads/{one.kommo_id}/main_contact", {"name": "Marido", "phone": number})
-    one.phones.append(number)
+    home.kommo.post(f"leads/{inhabitant.kommo_id}/main_contact", {"name": "Marido", "phone": number})
+    inhabitant.phones.append(number)
 
 
 def _twice(home: LivedIn) -> None:

@@ -49,14 +49,14 @@ def options_of(account: Account, field_id: int) -> dict[str, int]:
     """Return the options of a field in Kommo, name -> id."""
     copy = catalogue.stored(account)
     assert copy is not None
-    [field] = [one for one in copy.lead_fields if one["id"] == field_id]
+    [field] = [lead_field for lead_field in copy.lead_fields if lead_field["id"] == field_id]
     return {option["value"]: option["id"] for option in field["enums"]}
 
 
 def shown(kommo: Kommo, kommo_id: int, field_id: int) -> Any:
     """Return the values of a field as Kommo holds them; None when it is empty."""
     fields = kommo.lead(kommo_id)["custom_fields_values"] or []
-    return next((one["values"] for one in fields if one["field_id"] == field_id), None)
+    return next((field["values"] for field in fields if field["field_id"] == field_id), None)
 
 
 def type_in(kommo: Kommo, kommo_id: int, field_id: int, *values: dict[str, Any] | None) -> None:

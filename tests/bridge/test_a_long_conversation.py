@@ -123,8 +123,10 @@ class Stage:
             sent_at = (sent_at - BEHIND).replace(microsecond=0)
         message = {"id": f"m{number}", "direction": line.side, "text": line.text, "sent_at": sent_at.isoformat()}
         context = dict(line.context)
-        if told := context.get("meeting"):
-            context["meeting"] = told | ({"starts_at": self._at(*told["starts_at"])} if "starts_at" in told else {})
+        if meeting_facts := context.get("meeting"):
+            context["meeting"] = meeting_facts | (
+                {"starts_at": self._at(*meeting_facts["starts_at"])} if "starts_at" in meeting_facts else {}
+            )
         self.bodies.append({"lead": {"phone": MARIA, **line.lead}, "context": context, "message": message})
         return self.report(self.bodies[-1])
 
@@ -173,7 +175,7 @@ def test_forty_messages_end_with_the_right_card_the_right_messages_and_nothing_e
         if number in STANDS:
             card = stage.delivered()
             assert STANDS[number] in (card["status_id"], card["status_name"]), f"after {number}: {line.text}"
-    card, events, writes = stage.delivered(), told(), len(kommo.writes())
+    card, events, writes = stage.delivered(), kinds_of_events(), len(kommo.writes())
 
     assert card["name"] == "Maria Souza"
     assert values(card) == {BILL: "4500", SOLUTION: "Usina Própria"}
@@ -189,16 +191,16 @@ def test_forty_messages_end_with_the_right_card_the_right_messages_and_nothing_e
 
     for body in stage.bodies:
         stage.report(body)
-    assert (stage.delivered(), told(), len(kommo.writes())) == (card, events, writes)
+    assert (stage.delivered(), kinds_of_events(), len(kommo.writes())) == (card, events, writes)
 
     stage.until(stage.begin + timedelta(days=3, hours=5, minutes=30))
     due = [body["data"] for body in receiver.bodies() if body["type"] == "followup.due"]
-    assert [(one["sequence"], one["step"]) for one in due] == [
+    assert [(followup["sequence"], followup["step"]) for followup in due] == [
         ("reengagement", 1),
         ("meeting_reminders", 1),
         ("meeting_reminders", 2),
     ]
-    nudge, tomorrow, today = (one["text"] for one in due)
+    nudge, tomorrow, today = (followup["text"] for followup in due)
     assert "Maria!" in nudge
     assert "amanhã às 16:00" in tomorrow
     assert "hoje às 16:00" in today
@@ -207,13 +209,15 @@ def test_forty_messages_end_with_the_right_card_the_right_messages_and_nothing_e
     assert Lead.objects.count() == 1
 
 
-def told() -> Counter[str]:
+def kinds_of_events() -> Counter[str]:
     return Counter(Event.objects.values_list("kind", flat=True))
 
 
 def values(card: dict[str, Any]) -> dict[int, str]:
-    held = {one["field_id"]: one["values"][0]["value"] for one in card["custom_fields_values"] or ()}
-    return {BILL: amount(held[BILL]), SOLUTION: held[SOLUTION]}
+    shown = {
+        each_field["field_id"]: each_field["values"][0]["value"] for each_field in card["custom_fields_values"] or ()
+    }
+    return {BILL: amount(shown[BILL]), SOLUTION: shown[SOLUTION]}
 
 
 def contacts(kommo: Any) -> list[dict[str, Any]]:

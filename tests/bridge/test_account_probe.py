@@ -45,13 +45,13 @@ def traits():
 
 @pytest.mark.kommo_default("what is expected is what is documented")
 def test_an_account_as_it_is_expected(account, pipeline, kommo):
-    marks, said = probe("--create-fields")
+    marks, output = probe("--create-fields")
     assert {asked for asked, mark in marks.items() if mark == "≠"} == set()
     assert traits()["text_limit"] == 256 and traits()["textarea_limit"] == 0
     assert (traits()["emoji"], traits()["dates"], traits()["writes_by"]) == ("kept", "midnight", "user")
     [lead] = kommo.leads()
     assert (lead["name"], lead["status_id"]) == (NAME, 143)
-    assert "not asked: by hand" in said
+    assert "not asked: by hand" in output
 
 
 def test_a_hostile_one_is_found_out(account, pipeline, kommo):
@@ -150,17 +150,17 @@ def test_each_way_of_an_account_is_found_out(account, pipeline, kommo, switch):
 def test_a_refused_right_and_refused_news_are_found_with_their_names(account, pipeline, kommo):
     kommo.post("options", {"token_user_id": 11087201, "denied_rights": "leads.edit"})
     Account.objects.update(kommo_user_id=11087201)
-    _, said = probe()
-    assert "not administrator, leads.edit" in said
+    _, output = probe()
+    assert "not administrator, leads.edit" in output
 
 
 def test_nothing_personal_is_said(account, pipeline, kommo):
     kommo.post("leads", {"name": "Segredo Souza", "phone": "+5581977776666", "email": "segredo@example.com"})
     Account.objects.update(name="Segredo Solar")
     kommo.fault("400", path="/api/v4/leads", method="PATCH", count=2)
-    _, said = probe("--create-fields")
-    for one in ("Segredo", "77776666", "segredo@", "sandbox-token", "127.0.0.1", "Integração", "Ana"):
-        assert one not in said
+    _, output = probe("--create-fields")
+    for secret in ("Segredo", "77776666", "segredo@", "sandbox-token", "127.0.0.1", "Integração", "Ana"):
+        assert secret not in output
 
 
 @pytest.mark.parametrize("after", ["_make_lead", "_tags", "_batches", "_nothing"])
@@ -181,11 +181,11 @@ def test_a_run_that_is_killed_leaves_nothing_open_and_the_next_one_tidies_up(
     monkeypatch.setattr(Probe, after, killed)
     with pytest.raises(KeyboardInterrupt):
         probe()
-    assert [one["status_id"] for one in kommo.leads()] == [OPEN]
+    assert [lead["status_id"] for lead in kommo.leads()] == [OPEN]
     monkeypatch.setattr(Probe, after, whole)
     monkeypatch.setattr(Probe, "_close", close)
     probe()
-    assert {(one["name"], one["status_id"]) for one in kommo.leads()} == {(NAME, 143)}
+    assert {(lead["name"], lead["status_id"]) for lead in kommo.leads()} == {(NAME, 143)}
 
 
 def test_a_run_that_is_interrupted_closes_its_lead(account, pipeline, kommo, monkeypatch):
@@ -196,7 +196,7 @@ def test_a_run_that_is_interrupted_closes_its_lead(account, pipeline, kommo, mon
     monkeypatch.setattr(Probe, "_texts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         probe()
-    assert [(one["name"], one["status_id"]) for one in kommo.leads()] == [(NAME, 143)]
+    assert [(lead["name"], lead["status_id"]) for lead in kommo.leads()] == [(NAME, 143)]
 
 
 def test_a_lead_of_that_name_that_somebody_made_is_left_alone(account, pipeline, kommo):
@@ -211,8 +211,8 @@ def test_what_is_known_is_heeded(account, pipeline, kommo):
     probe()
     record(pipeline, custom={"text": "sim 👍"})
     drain(account)
-    held = next(one for one in kommo.leads() if one["name"] != NAME)
-    assert [one["values"] for one in held["custom_fields_values"] if one["field_id"] == fields["text"]] == [
+    other_lead = next(lead for lead in kommo.leads() if lead["name"] != NAME)
+    assert [field["values"] for field in other_lead["custom_fields_values"] if field["field_id"] == fields["text"]] == [
         [{"value": "sim 👍"}]
     ]
 
@@ -239,7 +239,9 @@ def test_nothing_is_written_to_an_account_in_shadow(account, kommo):
 
 def test_the_doctor_offers_it_until_it_was_run(account, pipeline, kommo):
     def offers():
-        return [one for one in doctor.examine(timezone.now(), ask_kommo=False) if "kommo_probe" in one.message]
+        return [
+            finding for finding in doctor.examine(timezone.now(), ask_kommo=False) if "kommo_probe" in finding.message
+        ]
 
     assert len(offers()) == 1 and not offers()[0].remedy
     probe()
@@ -250,5 +252,5 @@ def test_the_doctor_names_a_missing_scope_before_the_first_failure(account, komm
     kommo.post("options", {"token_scopes": "notifications"})
     account.access_token = kommo.post("tokens", {})["token"]
     account.save()
-    found = [one for one in doctor.examine(timezone.now(), ask_kommo=False) if "scopes" in one.message]
-    assert [one.remedy for one in found if one.remedy] == [found[0].remedy] and "crm" in found[0].remedy
+    found = [finding for finding in doctor.examine(timezone.now(), ask_kommo=False) if "scopes" in finding.message]
+    assert [finding.remedy for finding in found if finding.remedy] == [found[0].remedy] and "crm" in found[0].remedy

@@ -56,7 +56,7 @@ def test_who_calls_anything_at_all_is_known():
         if calling.search(path.read_text(encoding="utf-8"))
     }
     beside = ("packages/kommo-sandbox/src/kommo_sandbox/", "bridge/demo/", "bridge/management/commands/demo.py")
-    assert {one for one in found if not one.startswith(beside)} == {
+    assert {address for address in found if not address.startswith(beside)} == {
         # Kommo's, by checked addresses.
         "bridge/kommo/oauth_tokens.py", "bridge/kommo/transport.py",
         # The agent's, the alerts' and the messenger's, by the operator's.
@@ -88,14 +88,14 @@ def test_every_place_that_takes_an_address_is_known():
         if LOOKS_LIKE_ONE.search(key.name)
     }
     assert keys_of_document == {"Pipeline.booking_url"}
-    told = {
+    names = {
         f"{name}.{key}"
-        for name, one in vars(reports).items()
-        if isinstance(one, type) and issubclass(one, serializers.Serializer)
-        for key, field in one().fields.items()
+        for name, class_ in vars(reports).items()
+        if isinstance(class_, type) and issubclass(class_, serializers.Serializer)
+        for key, field in class_().fields.items()
         if isinstance(field, serializers.URLField) or LOOKS_LIKE_ONE.search(key)
     }
-    assert told == {"MeetingFacts.link"}
+    assert names == {"MeetingFacts.link"}
     # Keys by which sources prove who calls, and nothing to call.
     assert not any(LOOKS_LIKE_ONE.search(name) for source in source_kinds.SOURCES.values() for name in source.settings)
     # Servers that messages leave by: Kommo's own ways need none, and what staff may not name is refused below.
@@ -148,11 +148,11 @@ def test_a_name_that_leads_inside_once_it_is_saved_is_not_called(pipeline, monke
 
     # One of several is enough.
     leads_to.append(inside)
-    told = testing_channels.trouble(way)
+    trouble = testing_channels.trouble(way)
     person = Person("1", ({"kind": "phone", "value": MARIA}, {"kind": "external", "value": "chatwoot:7"}))
     sent = WAYS[kind].say(None, channels.settings_of(way), person, Part("1", "oi"), timezone.now())
 
-    assert signed_calls.LEADS_INSIDE in told and signed_calls.LEADS_INSIDE in sent.reason
+    assert signed_calls.LEADS_INSIDE in trouble and signed_calls.LEADS_INSIDE in sent.reason
     assert sent.outcome is Outcome.RETRY and not connected
 
 
@@ -185,11 +185,11 @@ def test_whoever_made_it_a_way_out_leads_inside_only_where_a_command_said_so(pip
 
 def test_staff_who_save_it_again_let_no_more_through_than_the_command_did(pipeline, monkeypatch):
     monkeypatch.setattr(private_networks, "addresses", lambda host, port: ["8.8.8.8"])
-    said = {"instance": "a", "api_key": "k"}
-    channels.establish("waha", "out", settings={"url": "https://inside.example", **said})
-    same = channels.establish("waha", "out", settings={"url": "https://inside.example", **said}, by_staff=True)
+    values = {"instance": "a", "api_key": "k"}
+    channels.establish("waha", "out", settings={"url": "https://inside.example", **values})
+    same = channels.establish("waha", "out", settings={"url": "https://inside.example", **values}, by_staff=True)
     assert not is_outside_only(channels.settings_of(same))
-    other = channels.establish("waha", "out", settings={"url": "https://other.example", **said}, by_staff=True)
+    other = channels.establish("waha", "out", settings={"url": "https://other.example", **values}, by_staff=True)
     assert is_outside_only(channels.settings_of(other))
     again = channels.establish("waha", "out", settings={"url": "https://other.example"})
     assert not is_outside_only(channels.settings_of(again))
@@ -202,9 +202,9 @@ def test_what_is_called_is_the_very_address_that_was_looked_at(pipeline, monkeyp
 
         def answer():
             for _ in range(2):
-                with server.accept()[0] as one:
-                    heard.append(one.recv(1000).decode())
-                    one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+                with server.accept()[0] as connection:
+                    heard.append(connection.recv(1000).decode())
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
 
         Thread(target=answer, daemon=True).start()
         # The first of them answers nobody.
@@ -213,7 +213,7 @@ def test_what_is_called_is_the_very_address_that_was_looked_at(pipeline, monkeyp
         for _ in range(2):
             assert signed_calls.send(f"http://acme.example:{port}/x", b"{}", {}, outside_only=True).is_success
 
-    assert all(f"Host: acme.example:{port}" in one for one in heard) and len(heard) == 2
+    assert all(f"Host: acme.example:{port}" in request for request in heard) and len(heard) == 2
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_addresses_of_this_machine_are_never_called_whoever_writes_them(
             pipeline.booking_url = url
             pipeline.save(update_fields=["booking_url"])
         phone = f"+55819{80000000 + number}"
-        told = {
+        report = {
             "lead": {"phone": phone, "name": url[:200], "custom": {"site": url}},
             "message": {"id": f"m{number}", "direction": "inbound", "text": f"veja {url}", "sent_at": at.isoformat()},
             "context": {
@@ -266,12 +266,12 @@ def test_addresses_of_this_machine_are_never_called_whoever_writes_them(
             },
         }  # fmt: skip
         answer = client.post(
-            "/api/v1/interactions/", told, content_type="application/json", HTTP_AUTHORIZATION=f"Api-Key {agent_key}"
+            "/api/v1/interactions/", report, content_type="application/json", HTTP_AUTHORIZATION=f"Api-Key {agent_key}"
         )
         assert answer.status_code == 201, answer.content
         digits = phone[1:]
         document_ = {"url": url, "fileName": "a.pdf", "mimetype": "application/pdf", "caption": url}
-        for kind, said in (
+        for kind, call in (
             ("evolution", body(
                 "evolution/01", data__key__id=f"3A{number:08d}", data__key__remoteJid=f"{digits}@s.whatsapp.net",
                 data__key__remoteJidAlt=None,
@@ -292,7 +292,7 @@ def test_addresses_of_this_machine_are_never_called_whoever_writes_them(
                 payload__email=f"lead{number}@example.com",
             )),
         ):  # fmt: skip
-            assert client.post(way[kind], said, content_type="application/json").status_code == 200
+            assert client.post(way[kind], call, content_type="application/json").status_code == 200
         kept += 1
     reading_calls.read_all()
     handoff_lead = Lead.objects.order_by("pk").first()

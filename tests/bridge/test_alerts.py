@@ -136,8 +136,8 @@ def test_one_trouble_that_cannot_be_told_keeps_no_other_from_it(monkeypatch, set
     looks(monkeypatch, *[[Finding("a", "cursed", "do"), *late(10)]] * 8)
 
     assert [mail.subject for mail in mailoutbox] == ["[Kommo bridge] 3 cards wait, the oldest for 10 min"]
-    told = [json.loads(call.request.body)["data"]["message"] for call in responses.calls]
-    assert {"cursed", "3 cards wait, the oldest for 10 min"} <= set(told)
+    messages = [json.loads(call.request.body)["data"]["message"] for call in responses.calls]
+    assert {"cursed", "3 cards wait, the oldest for 10 min"} <= set(messages)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_only_what_our_own_proxies_saw_is_believed(rf, settings, proxies, forwar
 
 
 @pytest.mark.parametrize(
-    ("spelled", "one"),
+    ("spelled", "address"),
     [
         ("203.0.113.7", "203.0.113.7"),
         ("203.0.113.7:51234", "203.0.113.7"),
@@ -41,8 +41,8 @@ def test_only_what_our_own_proxies_saw_is_believed(rf, settings, proxies, forwar
         ("203.0.113.7.8", ""),
     ],
 )
-def test_one_caller_has_one_address_however_it_is_spelled(spelled, one):
-    assert identity(spelled) == one
+def test_one_caller_has_one_address_however_it_is_spelled(spelled, address):
+    assert identity(spelled) == address
 
 
 def test_what_the_proxy_wrote_and_is_no_address_counts_as_the_proxy(rf, settings):

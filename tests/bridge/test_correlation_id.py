@@ -37,8 +37,8 @@ def test_the_agents_id_stands_on_the_answer_the_log_the_card_and_the_delivery(ac
     delivery = Delivery.objects.get(operation="create")
     assert delivery.correlation_id == SENT
     assert delivery.request_id
-    told = next(line for line in lines if line["event"] == "delivery")
-    assert (told["correlation_id"], told["request_id"]) == (SENT, delivery.request_id)
+    line = next(line for line in lines if line["event"] == "delivery")
+    assert (line["correlation_id"], line["request_id"]) == (SENT, delivery.request_id)
     assert Event.objects.get(kind=Event.Kind.DELIVERY).data["correlation_id"] == SENT
 
 
@@ -64,6 +64,6 @@ def test_a_request_is_one_line_without_the_webhooks_secret(client, account):
     with capture_logs() as lines:
         client.post("/webhooks/kommo/not-the-secret/", b"x=1", content_type="application/x-www-form-urlencoded")
 
-    told = next(line for line in lines if line["event"] == "request")
-    assert (told["path"], told["status"]) == ("/webhooks/kommo/<str:secret>/", 404)
+    line = next(line for line in lines if line["event"] == "request")
+    assert (line["path"], line["status"]) == ("/webhooks/kommo/<str:secret>/", 404)
     assert "not-the-secret" not in str(lines)

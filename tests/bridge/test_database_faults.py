@@ -33,9 +33,9 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("said", "remedy"), SAID.items())
-def test_an_error_of_the_database_comes_with_what_mends_it(said, remedy):
-    assert remedy in database_faults.remedy(OperationalError(said))
+@pytest.mark.parametrize(("message", "remedy"), SAID.items())
+def test_an_error_of_the_database_comes_with_what_mends_it(message, remedy):
+    assert remedy in database_faults.remedy(OperationalError(message))
 
 
 def test_what_is_said_of_an_error_is_one_line():
@@ -52,9 +52,9 @@ def test_doctor_tells_what_mends_the_error_it_met(db, monkeypatch):
 
     monkeypatch.setattr(doctor, "check_queue", full)
 
-    found = [one for one in doctor.examine(timezone.now(), ask_kommo=False) if "full" in one.message]
+    found = [finding for finding in doctor.examine(timezone.now(), ask_kommo=False) if "full" in finding.message]
 
-    assert [one.remedy for one in found] == [database_faults.remedy(OperationalError("disk is full"))]
+    assert [finding.remedy for finding in found] == [database_faults.remedy(OperationalError("disk is full"))]
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's disk is not ours to look at")
@@ -64,12 +64,12 @@ def test_a_disk_that_is_almost_full_is_told_beside_everything_else(db, monkeypat
 
     found = doctor.examine(timezone.now(), ask_kommo=False)
 
-    assert [one.message for one in found if "MB are free" in one.message] == [
+    assert [finding.message for finding in found if "MB are free" in finding.message] == [
         f"12 MB are free in {tmp_path}: when it is full nothing new is taken"
     ]
-    assert {"worker", "queue", "cards"} & {one.check for one in found}
+    assert {"worker", "queue", "cards"} & {finding.check for finding in found}
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=12_345_678_000))
-    assert not any("are free" in one.message for one in doctor.examine(timezone.now(), ask_kommo=False))
+    assert not any("are free" in finding.message for finding in doctor.examine(timezone.now(), ask_kommo=False))
 
 
 def test_the_remedies_name_what_is_there():

@@ -59,13 +59,13 @@ def test_a_fresh_installation_is_told_what_to_do(db):
 
 
 @pytest.mark.parametrize(
-    ("days", "said"), [(29, "within 30 days"), (6, "within 7 days"), (0.5, "within 1 days"), (-1, "expired")]
+    ("days", "words"), [(29, "within 30 days"), (6, "within 7 days"), (0.5, "within 1 days"), (-1, "expired")]
 )
-def test_a_token_is_warned_of_before_it_ends(healthy, days, said):
+def test_a_token_is_warned_of_before_it_ends(healthy, days, words):
     Account.objects.update(token_expires_at=timezone.now() + timedelta(days=days))
     [(check, message)] = wrong()
     assert check == "token"
-    assert said in message
+    assert words in message
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_where_kommo_is_far_away_more_calls_at_once_are_advised(healthy, setting
     kinds = {"read leads": [9, 9.0, 9.0], "update leads": [50, seconds / 2, seconds]}
     measured = {"a machine": {"address": "", "at": time.time(), "kinds": kinds}}
     Account.objects.update(requests_per_second=7, distances=measured)
-    advised = [one.advice for one in examine(timezone.now()) if one.code == "calls-at-once"]
-    assert ["KOMMO_CALLS_AT_ONCE=7" in one for one in advised] == [True] * is_advised
+    advised = [finding.advice for finding in examine(timezone.now()) if finding.code == "calls-at-once"]
+    assert ["KOMMO_CALLS_AT_ONCE=7" in line for line in advised] == [True] * is_advised
 
 
 def advice():
-    return {(one.message, one.advice) for one in examine(timezone.now()) if one.check == "follow-ups"}
+    return {(finding.message, finding.advice) for finding in examine(timezone.now()) if finding.check == "follow-ups"}
 
 
 def test_messages_that_nobody_gets_are_told_with_what_to_do(healthy, settings):
@@ -128,7 +128,7 @@ def test_each_trouble_is_found(healthy, pipeline, kommo):
     for check, break_it in cases:
         break_it()
         fresh = wrong() - known
-        assert check in {one for one, _ in fresh}, (check, fresh)
+        assert check in {line for line, _ in fresh}, (check, fresh)
         known |= fresh
 
 
@@ -162,7 +162,7 @@ def test_a_page_is_told_in_its_readers_language_and_everybody_else_in_english(db
         assert examine(timezone.now(), ask_kommo=False) == english
     assert {finding.message for finding in portuguese} >= {"nenhuma conta do Kommo", "nenhum worker está trabalhando"}
     assert [finding.check for finding in portuguese] == [finding.check for finding in english]
-    assert not {one.remedy for one in portuguese if one.remedy} & {one.remedy for one in english}
+    assert not {finding.remedy for finding in portuguese if finding.remedy} & {finding.remedy for finding in english}
 
 
 def test_the_command_speaks_english_whatever_the_process_speaks(healthy):
@@ -182,9 +182,11 @@ def test_an_agent_that_takes_nothing_for_minutes_is_told_with_its_last_answer(pi
     event = AgentEvent(lead=lead, type="agent.paused", created_at=now - timedelta(minutes=4), due_at=now, attempts=2)
     event.status_code, event.error = status, f"the agent answered {status}" if status else "ConnectTimeout"
     event.save()
-    assert not [one for one in examine(now, ask_kommo=False) if one.check == "agent" and not one.is_well]
+    assert not [
+        finding for finding in examine(now, ask_kommo=False) if finding.check == "agent" and not finding.is_well
+    ]
 
-    (found,) = [one for one in examine(now + timedelta(minutes=2), ask_kommo=False) if one.check == "agent"]
+    (found,) = [finding for finding in examine(now + timedelta(minutes=2), ask_kommo=False) if finding.check == "agent"]
 
     assert not found.is_well
     assert event.error in found.message
@@ -193,30 +195,30 @@ def test_an_agent_that_takes_nothing_for_minutes_is_told_with_its_last_answer(pi
 
 def test_it_says_who_paused_an_account_and_when_kommo_is_asked_again(account):
     account_state.pause(account, reason="the token was refused", now=timezone.now())
-    [found] = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "account-paused"]
+    [found] = [finding for finding in examine(timezone.now(), ask_kommo=False) if finding.code == "account-paused"]
     assert "Kommo refuses us: the token was refused; it is asked again at" in found.message
     assert "goes on by itself" in found.remedy
 
     account_state.pause(account, reason="paused by Ana", now=timezone.now(), by=Account.PausedBy.PERSON)
-    [found] = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "account-paused"]
+    [found] = [finding for finding in examine(timezone.now(), ask_kommo=False) if finding.code == "account-paused"]
     assert "paused by a person: paused by Ana" in found.message
     assert "account resume" in found.remedy
 
 
 def test_a_first_comparison_under_way_is_told_and_one_that_never_ends_is_wrong(account):
     Account.objects.update(compared_at=None)
-    [found] = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "first-comparison"]
+    [found] = [finding for finding in examine(timezone.now(), ask_kommo=False) if finding.code == "first-comparison"]
     assert found.is_well
     assert "the first comparison is not through" in found.message
     later = timezone.now() + timedelta(hours=2)
-    [found] = [one for one in examine(later, ask_kommo=False) if one.code == "first-comparison"]
+    [found] = [finding for finding in examine(later, ask_kommo=False) if finding.code == "first-comparison"]
     assert not found.is_well
     assert "kommo_connect --wait" in found.remedy
 
 
 def test_a_shadow_is_told(account):
     account_state.enter_shadow(account, now=timezone.now())
-    assert any("nothing is said to leads" in one.message for one in examine(timezone.now(), ask_kommo=False))
+    assert any("nothing is said to leads" in finding.message for finding in examine(timezone.now(), ask_kommo=False))
 
 
 def test_a_lead_that_could_not_be_adopted_is_told_until_it_can_be(healthy, pipeline, kommo, monkeypatch):
@@ -275,13 +277,13 @@ def test_a_clock_that_is_not_the_databases_is_named(healthy, monkeypatch):
 @pytest.mark.parametrize("state", [Card.State.BLOCKED, Card.State.DEAD, Card.State.GONE])
 def test_a_trouble_of_one_that_becomes_a_trouble_of_two_is_told_once(healthy, pipeline, state):
     """Singular and plural are other words, and yet no other trouble: nobody gets a second mail."""
-    told = []
+    messages = []
     for phone in ("+5581977776601", "+5581977776602"):
         lead = record(pipeline, phone=phone).lead
         Card.objects.filter(lead=lead).update(state=state)
-        told.append([alerts.subject_of(one) for one in examine(timezone.now()) if one.code == "cards"])
+        messages.append([alerts.subject_of(finding) for finding in examine(timezone.now()) if finding.code == "cards"])
 
-    assert told[0] == told[1] != []
+    assert messages[0] == messages[1] != []
 
 
 ASK = {"operation": "read account"}
@@ -302,7 +304,7 @@ def test_a_token_is_looked_at_only_where_a_token_may_be_wrong(healthy, monkeypat
 
     monkeypatch.setattr(kommo_accounts, "client_for", lambda account: SimpleNamespace(account=fails))
 
-    [found] = [one for one in examine(timezone.now()) if one.check == "kommo"]
+    [found] = [finding for finding in examine(timezone.now()) if finding.check == "kommo"]
 
     assert remedy in found.remedy
     assert ("token" in found.remedy) == ("token" in remedy)
@@ -312,7 +314,7 @@ def test_a_webhook_that_is_not_heard_is_told_with_the_address_to_try(healthy):
     secret = "https://bridge.example:8443/webhooks/kommo/s3cr3t/"
     Account.objects.update(webhook_problem="Kommo sends no webhooks", webhook_destination=secret)
 
-    found = [one for one in examine(timezone.now(), ask_kommo=False) if one.code == "webhook"]
+    found = [finding for finding in examine(timezone.now(), ask_kommo=False) if finding.code == "webhook"]
 
     assert "curl https://bridge.example:8443/healthz" in found[0].remedy
     assert "kommo_connect --webhook-url https://bridge.example:8443" in found[0].remedy

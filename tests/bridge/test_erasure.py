@@ -217,8 +217,8 @@ def hook_of_outgoing_message(lead_id, contact_id, text):
 
 def hook_of_talk(lead_id, contact_id, text):
     at = "talk[update][0]"
-    told = {"talk_id": 5, "contact_id": contact_id, "entity_id": lead_id, "entity_type": "lead", "origin": text}
-    return form(**{f"{at}[{key}]": value for key, value in told.items()})
+    talk = {"talk_id": 5, "contact_id": contact_id, "entity_id": lead_id, "entity_type": "lead", "origin": text}
+    return form(**{f"{at}[{key}]": value for key, value in talk.items()})
 
 
 def hook_of_task(lead_id, text):
@@ -296,15 +296,15 @@ JID, LID = "558177778888@s.whatsapp.net", "104729384756099@lid"
 
 def heard(number, at, text="", **changes):
     """A message of hers as her messenger tells it."""
-    told = {
+    call = {
         "event": "messages.upsert",
         "data": {
             "key": {"remoteJid": JID, "remoteJidAlt": LID, "fromMe": False, "id": f"3AZU{number:08d}"},
             "pushName": NAME, "message": {"conversation": text}, "messageTimestamp": int(at.timestamp()),
         },
     }  # fmt: skip
-    told["data"] |= changes
-    return told
+    call["data"] |= changes
+    return call
 
 
 def from_the_phone(number, at, text):
@@ -323,9 +323,9 @@ def receipt(number, status="READ"):
 
 def gathered(at, text):
     """A message of somebody else's, and a receipt of hers."""
-    said = {"from": "5511955554444", "id": f"wamid.{text}", "timestamp": str(int(at.timestamp())), "type": "text"}
-    read = {"id": "wamid.nobodys", "status": "read", "timestamp": said["timestamp"], "recipient_id": JID[:12]}
-    values = [{"messages": [said | {"text": {"body": "oi"}}]}, {"statuses": [read]}]
+    message = {"from": "5511955554444", "id": f"wamid.{text}", "timestamp": str(int(at.timestamp())), "type": "text"}
+    read = {"id": "wamid.nobodys", "status": "read", "timestamp": message["timestamp"], "recipient_id": JID[:12]}
+    values = [{"messages": [message | {"text": {"body": "oi"}}]}, {"statuses": [read]}]
     return {"entry": [{"changes": [{"value": value} for value in values]}]}
 
 
@@ -359,8 +359,8 @@ def ways_in():
     }
 
 
-def call_ways(*told):
-    for kind, body in told:
+def call_ways(*calls):
+    for kind, body in calls:
         path = managing_intakes.path_of(Intake.objects.get(slug=kind))
         raw = body if isinstance(body, str) else json.dumps(body)
         assert Client().post(path, raw, content_type="application/json").status_code == 200
@@ -447,16 +447,16 @@ def life(account, pipeline, b2b, kommo, agent, staff, settings, kept_files):
     Enrollment.objects.filter(lead=lead).update(next_reason="ouroturvo")
     for enrollment in Enrollment.objects.filter(lead=lead):
         now = timezone.now()
-        said = {"text": "palhasolta", "reason": NAME}
-        Attempt.objects.create(enrollment=enrollment, step=9, due_at=now, created_at=now, **said)
+        texts = {"text": "palhasolta", "reason": NAME}
+        Attempt.objects.create(enrollment=enrollment, step=9, due_at=now, created_at=now, **texts)
     Card.objects.filter(lead=lead).update(last_error=f"{NAME}: rochamansa", in_doubt={"name": NAME})
     Delivery.objects.filter(card__lead=lead).update(error=f"{NAME} refused", correlation_id="rochamansa")
     AgentEvent.objects.filter(lead=lead).update(error="sinorouco", state="dead", tries=[{"error": "sinorouco"}])
     Drift.objects.create(card=lead.card, subject="name", theirs=NAME, found_at=timezone.now(), found_by="poll")
     WebhookItem.objects.filter(kommo_id=kommo_id).update(error=f"ValueError: {NAME}")
     # Waiting to be told when she goes; and what alarms and jobs quote.
-    said = {"text": "galhoseco", "at": timezone.now().isoformat()}
-    waiting = {"type": "message.received", "data": {"messages": [said], "lead": {"name": NAME}}}
+    texts = {"text": "galhoseco", "at": timezone.now().isoformat()}
+    waiting = {"type": "message.received", "data": {"messages": [texts], "lead": {"name": NAME}}}
     AgentEvent.objects.create(
         lead=lead, created_at=timezone.now(), due_at=timezone.now(), attempts=2, error=NAME, **waiting
     )
@@ -486,8 +486,8 @@ def life(account, pipeline, b2b, kommo, agent, staff, settings, kept_files):
     staff.get("/admin/leads/lead/", {"q": PHONE, "_export": "xlsx"}).getvalue()
     # As the record was written before.
     by = User.objects.get()
-    for about, said in ((NAME, f"O agente responde {NAME}"), (f"leads q=%2B55{DIGITS}", "Took the list out as csv")):
-        LogEntry.objects.create(user=by, object_repr=about, change_message=said, action_flag=2)
+    for about, message in ((NAME, f"O agente responde {NAME}"), (f"leads q=%2B55{DIGITS}", "Took the list out as csv")):
+        LogEntry.objects.create(user=by, object_repr=about, change_message=message, action_flag=2)
     # What could not be done is said on the next page, which nobody opens.
     session = staff.session
     session[MESSAGES] = json.dumps([["__json_message", 0, 30, f"{NAME}, stage: decide in Kommo", ""]])
@@ -660,9 +660,11 @@ def rows_about(lead):
     hanging = {"Lead": Lead.objects.filter(pk=lead.pk)}
     ours = [model for name in ("leads", "followups", "bridge") for model in apps.get_app_config(name).get_models()]
     for _ in range(3):
-        for model in (one for one in ours if not one._meta.proxy and one.__name__ not in hanging):
-            keys = [one for one in model._meta.concrete_fields if one.is_relation]
-            for key in (one for one in keys if one.related_model.__name__ in hanging):
+        for model in (
+            ours_model for ours_model in ours if not ours_model._meta.proxy and ours_model.__name__ not in hanging
+        ):
+            keys = [column for column in model._meta.concrete_fields if column.is_relation]
+            for key in (each_key for each_key in keys if each_key.related_model.__name__ in hanging):
                 of = hanging[key.related_model.__name__].values("pk")
                 hanging[model.__name__] = model._base_manager.filter(**{f"{key.name}__in": of})
     return hanging
@@ -720,7 +722,7 @@ def test_every_number_of_the_person_is_forgotten(account, maria, agent, kommo):
     erase(maria, elsewhere=True)
     drain(account)
     assert left((*MARIAS, other[3:])) == []
-    assert [one["phones"] for one in kommo.get("leads")["contacts"]] == [[]]
+    assert [contact["phones"] for contact in kommo.get("leads")["contacts"]] == [[]]
     assert Forgetting.objects.get().state == Forgetting.State.DONE
     at = (timezone.now() - timedelta(hours=1)).isoformat()
     assert agent.post("interactions/", {"lead": {"phone": other}, "occurred_at": at}).status_code == 410
@@ -799,15 +801,15 @@ def test_of_a_name_in_what_is_told_of_others_nothing_is_left_however_it_is_writt
     """Many calls are looked through in parts, and nothing is lost between them."""
     monkeypatch.setattr(erased_from_webhooks, "EVENTS_IN_A_PART", 1)
     lead = record(pipeline, name="Ângela Ávila").lead
-    told = ["outra coisa", f"falei com {written}", "mais uma", f"{written} ligou", "fim"]
-    post_hooks(account, *(hook_of_contact(990 + place, text, "") for place, text in enumerate(told)))
+    texts = ["outra coisa", f"falei com {written}", "mais uma", f"{written} ligou", "fim"]
+    post_hooks(account, *(hook_of_contact(990 + place, text, "") for place, text in enumerate(texts)))
     process_inbox(account.pk)
 
     erase(lead)
 
     kept = [str(item.data) + unquote_plus(bytes(item.event.body).decode()) for item in WebhookItem.objects.all()]
-    assert len(kept) == len(told) and not [one for one in kept if "vila" in one.casefold()]
-    assert all(any(text in one for one in kept) for text in ("outra coisa", "mais uma", "fim"))
+    assert len(kept) == len(texts) and not [text for text in kept if "vila" in text.casefold()]
+    assert all(any(text in kept_text for kept_text in kept) for text in ("outra coisa", "mais uma", "fim"))
 
 
 @pytest.mark.parametrize("body", ["%" * 30_000, "%5B" * 10_000, "leads[add][0][]=1&" * 9_000 + "x=1", "+" * 30_000])
@@ -854,7 +856,7 @@ def test_in_a_part_that_nobody_can_read_nothing_is_left_either(account, pipeline
     erase(lead)
 
     bodies = [unquote_plus(bytes(event.body).decode()) for event in WebhookEvent.objects.order_by("pk")]
-    assert not [one for one in bodies if "Xavantina" in one]
+    assert not [body for body in bodies if "Xavantina" in body]
     assert "mais uma" in bodies[2]
 
 
@@ -952,8 +954,8 @@ def test_during_a_note_for_the_seller(account, maria, pipeline, monkeypatch):
 
 def test_while_a_follow_up_is_said(pipeline):
     at = timezone.now() - timedelta(minutes=31)
-    said = Message(Direction.OUTBOUND, id="m", sent_at=at, text="Oi Maria")
-    lead = record(pipeline, name="Maria Souza", message=said, occurred_at=at).lead
+    message = Message(Direction.OUTBOUND, id="m", sent_at=at, text="Oi Maria")
+    lead = record(pipeline, name="Maria Souza", message=message, occurred_at=at).lead
     Enrollment.objects.update(next_at=timezone.now(), sent_by_hand=True)
     [attempt] = claiming.claim("test", timezone.now())
     assert left(MARIAS)
@@ -1058,8 +1060,8 @@ def test_in_the_files_of_a_small_database_nothing_is_left_either(settings, tmp_p
 
         erasing_here.leave_no_pages()
 
-        for one in tmp_path.iterdir():
-            assert NAME.encode() not in one.read_bytes(), one.name
+        for path in tmp_path.iterdir():
+            assert NAME.encode() not in path.read_bytes(), path.name
     finally:
         mine.close()
 
@@ -1101,13 +1103,13 @@ def test_staff_are_told_of_the_card_that_a_joined_lead_left_in_kommo(account, ma
 
 def test_by_an_address_of_another_pipelines_lead_a_third_is_known_to_be_theirs(account, pipeline):
     solar, third = Pipeline.objects.create(slug="b", name="B"), Pipeline.objects.create(slug="c", name="C")
-    one = record(pipeline, MARIA, name="Maria").lead
+    lead = record(pipeline, MARIA, name="Maria").lead
     known = {"name": "Maria", **dict.fromkeys(("stage_set_at", "created_at", "updated_at"), timezone.now())}
-    both = Lead.objects.create(pipeline=solar, phone=MARIA, phone_key=one.phone_key, **known)
+    both = Lead.objects.create(pipeline=solar, phone=MARIA, phone_key=lead.phone_key, **known)
     lid = "lid:104729384756011@lid"
     both.further_addresses.create(pipeline=solar, key=lid, value=lid[4:], first_seen_at=timezone.now(), seen_in="")
     last = Lead.objects.create(pipeline=third, phone_key=lid, **known)
-    erasure.erase(one, by=Lead.Actor.STAFF, now=timezone.now())
+    erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now())
     last.refresh_from_db()
     assert last.erased_at and not last.name
 
@@ -1119,7 +1121,7 @@ def test_what_a_button_that_nobody_saw_would_take_back_goes_too(account, maria, 
     staff.post(f"{page}/resume/")
     waiting = str([session.get_decoded().get(MESSAGES) for session in Session.objects.all()])
     packed = re.findall(r"[\w-]+:[\w-]+:[\w-]{40,}", waiting)
-    assert "barropreto ligou" in str([signing.loads(one, salt=SALT) for one in packed])
+    assert "barropreto ligou" in str([signing.loads(cookie, salt=SALT) for cookie in packed])
 
     erase(maria)
 

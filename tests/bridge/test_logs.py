@@ -99,9 +99,9 @@ def test_a_phone_is_shortened_however_it_is_written(phone, around):
 
     before = around.split("{}")[0].rstrip("(")
     assert shown.startswith(before)
-    said = shown.removeprefix(before)
-    assert sum(sign.isdecimal() for sign in said) == 4
-    assert "…" in said
+    addition = shown.removeprefix(before)
+    assert sum(sign.isdecimal() for sign in addition) == 4
+    assert "…" in addition
 
 
 @given(
@@ -111,7 +111,7 @@ def test_a_phone_is_shortened_however_it_is_written(phone, around):
 )
 @example(["", "", ".", ".", ".", "", " ", "", "", "", "", "", ""])
 def test_whatever_stands_between_its_digits_a_phone_is_not_left_whole(between):
-    phone = "".join(one + digit for one, digit in zip(between, DIGITS, strict=True))
+    phone = "".join(separator + digit for separator, digit in zip(between, DIGITS, strict=True))
 
     shown = logs.tidy(f"call {phone} now")
 
@@ -208,9 +208,11 @@ def test_a_refusal_of_kommos_is_logged_without_its_words():
 
 def test_nothing_is_written_by_another_way_than_ours():
     """Django's own handlers would write with DEBUG what ours leave out."""
-    loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     # What pytest listens with is not of the product.
-    handlers = [(one.name, each) for one in loggers for each in one.handlers if "pytest" not in type(each).__module__]
+    handlers = [
+        (logger.name, each) for logger in loggers for each in logger.handlers if "pytest" not in type(each).__module__
+    ]
 
     assert handlers
     assert [
@@ -231,9 +233,9 @@ def test_a_sentence_about_webhooks_is_left_as_it_is():
     "odd", ["\x1b[2J", "\x9b31m", "\r", "\x08", "\x7f", "\u2028", "\u202e", "\u2066", "\x00", "\x0b", "\x85"]
 )
 def test_what_somebody_else_wrote_moves_no_terminal_and_hides_no_line(console, odd):
-    said = f"Not Found: /a{odd}2026-11-28T20:00:00Z [info] all is well"
+    message = f"Not Found: /a{odd}2026-11-28T20:00:00Z [info] all is well"
 
-    lines = console(said, quoted=ValueError(said), told=said)
+    lines = console(message, quoted=ValueError(message), told=message)
 
     assert odd[0] not in lines
     assert lines.count("[info] all is well") == 3

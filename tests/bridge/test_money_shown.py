@@ -63,9 +63,9 @@ def test_an_account_connected_before_learns_it_once(account):
     assert (account.currency, client.calls) == ("MXN", 1)
 
 
-@pytest.mark.parametrize("said", [None, "", "R$", "brl", "REAIS", 986])
-def test_what_is_no_currency_is_not_taken_for_one(said):
-    reply = AccountReply.read({"id": 1, "name": "", "subdomain": "", "currency": said})
+@pytest.mark.parametrize("currency", [None, "", "R$", "brl", "REAIS", 986])
+def test_what_is_no_currency_is_not_taken_for_one(currency):
+    reply = AccountReply.read({"id": 1, "name": "", "subdomain": "", "currency": currency})
     assert reply.currency == ""
 
 

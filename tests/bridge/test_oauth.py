@@ -200,9 +200,9 @@ def test_who_waits_for_anothers_refresh_gets_its_token(connected, kommo):
 
 
 def test_two_processes_refresh_once(connected, kommo):
-    one, other = connection.AccountToken(connected), connection.AccountToken(connected)
+    each_first, other = connection.AccountToken(connected), connection.AccountToken(connected)
     rejected = connected.access_token
-    first = one.refresh(rejected)
+    first = each_first.refresh(rejected)
     assert first and other.refresh(rejected) == first
     exchanges = [entry for entry in kommo.journal() if entry["path"] == "/oauth2/access_token"]
     # One for the code, one for the refresh.
@@ -311,4 +311,4 @@ def test_an_address_that_is_blocked_at_the_token_endpoint_is_blocked_and_no_dead
     assert refused.value.is_block
     assert (account.state, "blocks this address" in account.state_reason) == ("paused", True)
     # No other token is tried on a door that is shut to all, and no other address is asked for.
-    assert [one["path"] for one in kommo.journal()[before:]] == ["/api/v4/account", "/oauth2/access_token"]
+    assert [call["path"] for call in kommo.journal()[before:]] == ["/api/v4/account", "/oauth2/access_token"]

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 from django.utils import translation
 
-from bridge.reasons import PLACEHOLDER, told
+from bridge.reasons import PLACEHOLDER, in_words
 from bridge.reasons.known import SENTENCES
 from leads.alternatives import alternatives
 from leads.decisions import Facts, decide
@@ -38,21 +38,21 @@ def reasons():
         yield decision.reason
         if decision.suppressed:
             yield decision.suppressed.reason
-        for one in alternatives(facts, RULES):
-            yield from one.reasons
+        for alternative in alternatives(facts, RULES):
+            yield from alternative.reasons
 
 
 def test_in_portuguese_no_english_is_left():
     with translation.override("pt-br"):
-        left = {reason: told(reason) for reason in set(reasons()) if ENGLISH.search(told(reason))}
+        left = {reason: in_words(reason) for reason in set(reasons()) if ENGLISH.search(in_words(reason))}
     assert left == {}
 
 
 def test_in_english_a_reason_says_what_was_stored_with_attributes_in_words():
     for reason in set(reasons()):
-        told_in_english = told(reason).replace("a meeting is booked", "a meeting booked")
-        in_words = re.sub(r"qualification_score (\d+) (<|>=) 70", r"score \1, minimum 70", reason)
-        assert told_in_english == in_words.replace("qualification_score", "qualification score")
+        told_in_english = in_words(reason).replace("a meeting is booked", "a meeting booked")
+        expected = re.sub(r"qualification_score (\d+) (<|>=) 70", r"score \1, minimum 70", reason)
+        assert told_in_english == expected.replace("qualification_score", "qualification score")
 
 
 PARTS = {"attribute": "bill_value", "number": "2", "span": "1 day", "weekday": "Sundays"}
@@ -61,10 +61,10 @@ PARTS = {"attribute": "bill_value", "number": "2", "span": "1 day", "weekday": "
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_every_sentence_is_known_again_with_names_in_it(sentence):
     stored = PLACEHOLDER.sub(lambda found: PARTS.get(found[1], "“X”"), sentence)
-    assert told(stored) == stored.replace("bill_value", "bill value")
+    assert in_words(stored) == stored.replace("bill_value", "bill value")
     with translation.override("pt-br"):
-        assert told(stored) != stored
-        assert "bill" not in told(stored)
+        assert in_words(stored) != stored
+        assert "bill" not in in_words(stored)
 
 
 @pytest.mark.parametrize(
@@ -116,20 +116,20 @@ def test_every_sentence_is_known_again_with_names_in_it(sentence):
 )
 def test_pieces_are_told_one_by_one(reason, in_portuguese):
     with translation.override("pt-br"):
-        assert told(reason) == in_portuguese
+        assert in_words(reason) == in_portuguese
 
 
 @pytest.mark.parametrize("text", ["", "o lead pediu desconto", "100 % certain; %(a)s", "Obs: ele ligou"])
 def test_what_nobody_has_words_for_stays_as_it_is(text):
     with translation.override("pt-br"):
-        assert told(text) == text
+        assert in_words(text) == text
 
 
 def test_a_moment_in_a_reason_is_told_as_people_write_it():
     reason = "older than what is known of it, which is of 2026-11-24T10:42:08-03:00"
     with translation.override("pt-br"):
-        assert told(reason).endswith("24/11/2026 10:42")
-    assert told("older than what is known of it, which is of yesterday").endswith("of yesterday")
+        assert in_words(reason).endswith("24/11/2026 10:42")
+    assert in_words("older than what is known of it, which is of yesterday").endswith("of yesterday")
 
 
 DEEDS_BY_NAME = re.compile(r"""f"([a-z -]+ by )\{(?:request\.user|who|author)\}""")
@@ -147,11 +147,11 @@ def test_who_did_it_is_told_in_the_readers_language(deed, language):
     # What is taken back is stored with what it was (leads/optout.py).
     stored = f"opt-out {deed}ada" if deed == "taken back by " else f"{deed}ada"
     with translation.override(language):
-        assert told(stored).endswith(" por ada")
+        assert in_words(stored).endswith(" por ada")
 
 
 def test_what_counts_many_leads_as_one_is_told_in_words():
     with translation.override("pt-br"):
-        assert told("bill_value < 400; qualification_score < 70") == (
+        assert in_words("bill_value < 400; qualification_score < 70") == (
             "valor da conta abaixo de 400; pontuação abaixo de 70"
         )

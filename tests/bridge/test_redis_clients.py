@@ -102,7 +102,7 @@ def test_an_agent_is_answered_while_redis_is_away(client, pipeline, settings, no
 def test_doctor_says_that_redis_is_away(db, settings, nobody):
     settings.REDIS_URL = nobody
 
-    found = [one for one in doctor.examine(timezone.now(), ask_kommo=False) if one.check == "queue"]
+    found = [finding for finding in doctor.examine(timezone.now(), ask_kommo=False) if finding.check == "queue"]
 
     assert "Redis does not answer" in found[0].message
     assert "REDIS_URL" in found[0].remedy

@@ -10,9 +10,12 @@ from django.core.management import call_command
 from bridge import roles
 
 
-def held(role):
+def permissions_of(role):
     group = Group.objects.get(name=role)
-    return {f"{one.content_type.app_label}.{one.codename}" for one in group.permissions.select_related("content_type")}
+    return {
+        f"{permission.content_type.app_label}.{permission.codename}"
+        for permission in group.permissions.select_related("content_type")
+    }
 
 
 def test_migrate_ships_a_group_for_every_role(db):
@@ -21,21 +24,26 @@ def test_migrate_ships_a_group_for_every_role(db):
 
 def test_every_role_has_everything_the_one_before_it_has(db):
     for lower, higher in zip(roles.ROLES, roles.ROLES[1:], strict=False):
-        assert held(lower) < held(higher)
+        assert permissions_of(lower) < permissions_of(higher)
 
 
 def test_every_named_permission_exists(db):
-    assert held(roles.ADMINISTRATOR) == roles.permissions(roles.ADMINISTRATOR)
+    assert permissions_of(roles.ADMINISTRATOR) == roles.permissions(roles.ADMINISTRATOR)
 
 
 def test_a_viewer_only_looks(db):
-    assert {name.partition(".")[2].partition("_")[0] for name in held(roles.READER)} == {"view"}
+    assert {name.partition(".")[2].partition("_")[0] for name in permissions_of(roles.READER)} == {"view"}
 
 
 def test_nobody_below_an_admin_sees_people_or_touches_secrets(db):
     for role in (roles.READER, roles.SELLER, roles.MANAGER):
-        assert not {name for name in held(role) if name.startswith(("auth.", "axes.", "admin."))}
-        assert not held(role) & {"bridge.change_account", "bridge.add_apikey", "bridge.change_apikey", roles.ERASE}
+        assert not {name for name in permissions_of(role) if name.startswith(("auth.", "axes.", "admin."))}
+        assert not permissions_of(role) & {
+            "bridge.change_account",
+            "bridge.add_apikey",
+            "bridge.change_apikey",
+            roles.ERASE,
+        }
 
 
 def test_rules_are_a_managers(db):
@@ -45,12 +53,12 @@ def test_rules_are_a_managers(db):
         if model._meta.app_label in ("leads", "followups") and hasattr(model, "history")
     }
     assert len(rules) >= 10
-    assert rules <= held(roles.MANAGER)
-    assert not rules & held(roles.SELLER)
+    assert rules <= permissions_of(roles.MANAGER)
+    assert not rules & permissions_of(roles.SELLER)
 
 
 def test_nobody_may_run_any_function_through_the_queue(db):
-    assert {name for name in held(roles.ADMINISTRATOR) if name.startswith("django_q.")} == {
+    assert {name for name in permissions_of(roles.ADMINISTRATOR) if name.startswith("django_q.")} == {
         "django_q.view_failure",
         "django_q.view_ormq",
         "django_q.view_schedule",
@@ -67,9 +75,9 @@ def test_migrate_sets_the_shipped_groups_again_and_leaves_staffs_own_alone(db):
 
     call_command("migrate", verbosity=0)
 
-    assert roles.ERASE not in held(roles.READER)
-    assert held(roles.MANAGER) == roles.permissions(roles.MANAGER)
-    assert held("night shift") == {roles.OPERATE}
+    assert roles.ERASE not in permissions_of(roles.READER)
+    assert permissions_of(roles.MANAGER) == roles.permissions(roles.MANAGER)
+    assert permissions_of("night shift") == {roles.OPERATE}
 
 
 @pytest.mark.parametrize("groups", [["reader"], ["reader", "manager"]])

@@ -101,7 +101,7 @@ def locked_in(secretive, pipeline, settings):
     pseudonyms.forget_key()
 
 
-def told(*options):
+def reencrypt(*options):
     output = StringIO()
     call_command("reencrypt", *options, stdout=output)
     return output.getvalue()
@@ -120,18 +120,18 @@ def test_secrets_whose_key_is_lost_are_named_and_nothing_is_done_to_them(locked_
 
 
 def test_given_up_they_are_typed_anew_and_nothing_is_less_guarded_by_that(locked_in, pipeline, client):
-    paths = {one.slug: one.secret_hash for one in Intake.objects.defer("secret", "settings")}
+    paths = {intake.slug: intake.secret_hash for intake in Intake.objects.defer("secret", "settings")}
 
-    assert "6 row(s) given up." in told("--give-up")
+    assert "6 row(s) given up." in reencrypt("--give-up")
 
-    assert told("--check") == "Every stored secret can be read.\n"
-    assert "encrypted with the newest key" in told()
+    assert reencrypt("--check") == "Every stored secret can be read.\n"
+    assert "encrypted with the newest key" in reencrypt()
     account = Account.objects.get()
     assert (account.access_token, account.client_secret) == ("", "")
     # Without its key it would take calls that nobody signed.
-    assert {one.slug: one.is_active for one in Intake.objects.all()} == {"whats": False, "zap": True}
-    assert {one.slug: one.secret_hash for one in Intake.objects.all()} == paths
-    assert {one.slug: one.is_active for one in Channel.objects.all()} == {"out": False, "only-logged": True}
+    assert {intake.slug: intake.is_active for intake in Intake.objects.all()} == {"whats": False, "zap": True}
+    assert {intake.slug: intake.secret_hash for intake in Intake.objects.all()} == paths
+    assert {channel.slug: channel.is_active for channel in Channel.objects.all()} == {"out": False, "only-logged": True}
     assert not SecondFactor.objects.exists()
     client.force_login(User.objects.create_superuser("ada", "a@example.com", "x"))
     assert client.get(reverse("admin:bridge_account_change", args=[account.pk])).status_code == 200
@@ -140,7 +140,7 @@ def test_given_up_they_are_typed_anew_and_nothing_is_less_guarded_by_that(locked
 
 
 def test_who_opted_out_is_known_by_the_new_key_too(locked_in, pipeline):
-    told("--give-up")
+    reencrypt("--give-up")
     Lead.objects.all().delete()
 
     assert record(pipeline).lead.opted_out_at
@@ -159,22 +159,22 @@ def test_no_secret_is_in_a_log_a_repr_an_error_a_row_or_a_page(
 ):
     caplog.set_level(logging.DEBUG)
     kommo.fault(mode, path="/api/v4")
-    said = [repr(secretive), str(secretive), repr(client_for(secretive)), repr(AccountToken(secretive))]
+    representations = [repr(secretive), str(secretive), repr(client_for(secretive)), repr(AccountToken(secretive))]
     for ask in (client_for(secretive).account, client_for(secretive).users):
         with pytest.raises(BridgeError) as error:
             ask()
-        said += [str(error.value), repr(error.value), repr(vars(error.value))]
+        representations += [str(error.value), repr(error.value), repr(vars(error.value))]
     record(pipeline, name="Maria")
     drain(secretive)
     rows = [list(model.objects.values()) for model in (Delivery, Event)]
-    said += [repr(rows), str(Account.objects.values_list("state_reason", flat=True)), caplog.text]
+    representations += [repr(rows), str(Account.objects.values_list("state_reason", flat=True)), caplog.text]
     client.force_login(User.objects.create_superuser("ada", "a@example.com", "x"))
     for page in ("bridge_account_changelist", "index"):
-        said.append(client.get(reverse(f"admin:{page}")).content.decode())
-    said.append(client.get(reverse("admin:bridge_account_change", args=[secretive.pk])).content.decode())
+        representations.append(client.get(reverse(f"admin:{page}")).content.decode())
+    representations.append(client.get(reverse("admin:bridge_account_change", args=[secretive.pk])).content.decode())
     out, err = capsys.readouterr()
 
-    assert [text for text in [*said, out, err] if "top-secret" in text] == []
+    assert [text for text in [*representations, out, err] if "top-secret" in text] == []
 
 
 def test_the_end_of_a_token_is_read_from_it_wherever_it_comes_from(account):
@@ -194,7 +194,7 @@ def test_a_redirect_is_not_followed_and_carries_no_token(account, kommo):
     before = len(kommo.journal())
     with pytest.raises(BridgeError):
         client_for(account).users()
-    assert [one["path"] for one in kommo.journal()[before:]] == ["/api/v4/users"]
+    assert [call["path"] for call in kommo.journal()[before:]] == ["/api/v4/users"]
 
     kommo.fault("302", path="/oauth2/access_token", location="/api/v4/account")
     with pytest.raises(BridgeError):

@@ -27,9 +27,9 @@ ANA, BIA = "+5581988880000", "+5581977770000"
 URL = "https://agent.example/hook"
 
 
-def serves(**said: object) -> Pipeline:
+def serves(**facts: object) -> Pipeline:
     pipeline = Pipeline.objects.get()
-    for name, value in said.items():
+    for name, value in facts.items():
         setattr(pipeline, f"serves_{name}", value)
     pipeline.save()
     pipeline.rules_changed()
@@ -37,8 +37,8 @@ def serves(**said: object) -> Pipeline:
 
 
 def may_reply(agent, phone: str = MARIA) -> tuple[bool, str | None]:
-    said = agent.get("agent/may-reply/", phone=phone).json()
-    return said["may_reply"], said["reason"]
+    answer = agent.get("agent/may-reply/", phone=phone).json()
+    return answer["may_reply"], answer["reason"]
 
 
 def tagged(kommo, account, kommo_id: int, *names: str) -> None:
@@ -66,7 +66,7 @@ def test_a_stranger_is_asked_for_as_the_lead_they_will_be(agent, pipeline):
     serves(share=Decimal("0.5"))
     phones = [f"+55819{number:08}" for number in range(99990000, 99990012)]
     before = [may_reply(agent, phone) for phone in phones]
-    assert {said for said, _ in before} == {True, False}
+    assert {reason for reason, _ in before} == {True, False}
     for phone in phones:
         agent.says(phone=phone)
     assert [may_reply(agent, phone) for phone in phones] == before
@@ -182,7 +182,7 @@ def test_tags_of_many_are_asked_in_few_queries(account, pipeline, django_assert_
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("reason", "sentence"),
     [
         ("the agent serves no leads with the tag “IA”", "o agente não atende leads com a tag “IA”"),
         ("the agent serves only leads with the tag “IA”", "o agente só atende leads com a tag “IA”"),
@@ -196,11 +196,11 @@ def test_tags_of_many_are_asked_in_few_queries(account, pipeline, django_assert_
         ),
     ],
 )
-def test_the_reason_is_told_in_both_languages(said, told):
+def test_the_reason_is_told_in_both_languages(reason, sentence):
     with translation.override("pt-br"):
-        assert reasons.in_words(said) == told
+        assert reasons.in_words(reason) == sentence
     with translation.override("en"):
-        assert reasons.in_words(said) == said
+        assert reasons.in_words(reason) == reason
 
 
 def test_a_pipeline_that_is_silenced_answers_no_stranger_either(agent, pipeline):

@@ -54,10 +54,10 @@ def refusal(monkeypatch, name, value):
     try:
         start(monkeypatch, **{name: value})
     except ImproperlyConfigured as refused:
-        said = str(refused)
-        assert said.startswith(name)
-        assert len(said.splitlines()) == 1
-        return said
+        message = str(refused)
+        assert message.startswith(name)
+        assert len(message.splitlines()) == 1
+        return message
     return ""
 
 
@@ -71,9 +71,9 @@ def test_nonsense_is_refused_by_every_setting_that_is_no_free_text(monkeypatch, 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_one_line_of_text_is_refused_and_not_repeated(monkeypatch, name):
     for value in ("a\nb", "a\x00b", "\x1b[31m", "a\u2028b", "a\u200bb", "\udcff"):
-        said = refusal(monkeypatch, name, value)
-        assert said
-        assert value not in said
+        message = refusal(monkeypatch, name, value)
+        assert message
+        assert value not in message
 
 
 @chosen(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -177,11 +177,11 @@ def test_a_file_that_is_none_is_told(monkeypatch, tmp_path):
 )
 def test_a_channel_that_is_none_is_refused_at_start(settings, path):
     settings.FOLLOWUP_CHANNEL = path
-    with pytest.raises(ImproperlyConfigured) as said:
+    with pytest.raises(ImproperlyConfigured) as refused:
         channels.check()
 
-    assert str(said.value).startswith("FOLLOWUP_CHANNEL: ")
-    assert len(str(said.value).splitlines()) == 1
+    assert str(refused.value).startswith("FOLLOWUP_CHANNEL: ")
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_a_channel_without_its_own_settings_is_refused_at_start(settings):
@@ -237,10 +237,10 @@ def test_generated_settings_are_not_weak():
     ["x", "changeme", LONG[:49], "ab" * 40, "correct horse " * 5, f"django-insecure-{LONG}", f"your-secret-{LONG}"],
 )
 def test_a_key_that_can_be_guessed_is_named(key):
-    [said] = weak(SECRET_KEY=key)
+    [warning] = weak(SECRET_KEY=key)
 
-    assert said.startswith("SECRET_KEY ")
-    assert key not in said
+    assert warning.startswith("SECRET_KEY ")
+    assert key not in warning
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ def compared(account):
     hear(account)
     account.refresh_from_db()
     report = shadow_report.compare(account)
-    return report, {one.subject: (one.verdict, one.ours, one.theirs) for one in report.values}
+    return report, {
+        each_value.subject: (each_value.verdict, each_value.ours, each_value.theirs) for each_value in report.values
+    }
 
 
 def write(kommo, kommo_id, **body):
@@ -50,8 +52,8 @@ def test_each_thing_has_its_verdict(account, pipeline, kommo, watching):
     record(pipeline, ANA, name="Ana Lima", bill_value=Decimal(4500), chosen_flow="Aluguel de Lote")
     record(pipeline, ANA, context={"objections": ["preço"]})
     write(kommo, watching, name="Ana Lima", custom_fields_values=[value(BILL, "4000"), value(SOLUTION, RENT)])
-    report, told = compared(account)
-    assert told == {
+    report, lines = compared(account)
+    assert lines == {
         "Valor Conta Energia": (Verdict.DIFFER, "4500", "4000"),
         "tags fluxo_{value}": (Verdict.ONLY_WE, "fluxo_aluguel_de_lote", ""),
         "tags objecao_{value}": (Verdict.DIFFER, "objecao_preço", "objecao_prazo"),
@@ -64,25 +66,25 @@ def test_each_thing_has_its_verdict(account, pipeline, kommo, watching):
 def test_what_others_write_is_theirs_also_where_nobody_of_ours_spoke(account, pipeline, kommo, watching):
     write(kommo, watching, custom_fields_values=[value(BILL, "777"), value(SOLUTION, UNMAPPED)])
     write(kommo, watching, tags_to_add=[{"name": "fluxo_aluguel_de_lote"}])
-    _, told = compared(account)
-    assert told["Valor Conta Energia"] == (Verdict.ONLY_THEY, "", "777")
-    assert told["Solução Solar"][0] == Verdict.ONLY_THEY
-    assert told["tags fluxo_{value}"] == (Verdict.ONLY_THEY, "", "fluxo_aluguel_de_lote")
+    _, lines = compared(account)
+    assert lines["Valor Conta Energia"] == (Verdict.ONLY_THEY, "", "777")
+    assert lines["Solução Solar"][0] == Verdict.ONLY_THEY
+    assert lines["tags fluxo_{value}"] == (Verdict.ONLY_THEY, "", "fluxo_aluguel_de_lote")
 
 
 def test_what_stood_there_before_is_nobodys_deed(account, pipeline, kommo, watching):
     record(pipeline, ANA, custom={"pets": 2})
-    report, told = compared(account)
-    assert told == {}
+    report, lines = compared(account)
+    assert lines == {}
     assert sum(report.value_counts.values()) == 0
 
 
 def test_what_was_said_is_compared_also_after_theirs_was_taken_over(account, pipeline, kommo, watching):
     record(pipeline, ANA, bill_value=Decimal(500))
     write(kommo, watching, custom_fields_values=[value(BILL, "650")])
-    _, told = compared(account)
+    _, lines = compared(account)
     assert lead_of(ANA).bill_value == 650
-    assert told["Valor Conta Energia"] == (Verdict.DIFFER, "500", "650")
+    assert lines["Valor Conta Energia"] == (Verdict.DIFFER, "500", "650")
 
 
 def test_what_the_conversation_took_back_differs_from_what_stands_there(account, pipeline, kommo, watching):
@@ -90,8 +92,8 @@ def test_what_the_conversation_took_back_differs_from_what_stands_there(account,
     compared(account)
     record(pipeline, ANA, bill_value=Decimal(500))
     record(pipeline, ANA, bill_value=None)
-    _, told = compared(account)
-    assert told["Valor Conta Energia"] == (Verdict.DIFFER, "", "650")
+    _, lines = compared(account)
+    assert lines["Valor Conta Energia"] == (Verdict.DIFFER, "", "650")
 
 
 def test_of_many_cards_those_that_were_busy_last_are_compared(account, pipeline, kommo, watching):
@@ -108,9 +110,9 @@ def test_the_command_tells_it_in_lines(account, pipeline, kommo, watching, capsy
     record(pipeline, ANA, bill_value=Decimal(4500))
     compared(account)
     call_command("account", "show")
-    said = capsys.readouterr().out
-    assert "values on 1 cards: agree: 0, differ: 0, only we: 1, only they: 0" in said
-    assert f"only we: lead {watching} (Ana), Valor Conta Energia: we 4500; they nothing" in said
+    output = capsys.readouterr().out
+    assert "values on 1 cards: agree: 0, differ: 0, only we: 1, only they: 0" in output
+    assert f"only we: lead {watching} (Ana), Valor Conta Energia: we 4500; they nothing" in output
 
 
 def test_the_page_shows_both_hands_in_both_languages(admin_client, account, pipeline, kommo, watching):

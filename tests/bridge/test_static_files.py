@@ -27,12 +27,12 @@ def collect():
 
 
 def said_by_doctor():
-    return [one for one in doctor.examine(timezone.now(), ask_kommo=False) if one.check == "static files"]
+    return [finding for finding in doctor.examine(timezone.now(), ask_kommo=False) if finding.check == "static files"]
 
 
 def test_what_was_never_collected_has_its_plain_name_and_everybody_says_so(root, db):
     assert static_files.Storage().url("bridge/admin.css") == "/static/bridge/admin.css"
-    assert [one.id for one in checks.run_checks() if one.id == "bridge.W001"] == ["bridge.W001"]
+    assert [warning.id for warning in checks.run_checks() if warning.id == "bridge.W001"] == ["bridge.W001"]
     [finding] = said_by_doctor()
     assert "never collected" in finding.message and "collectstatic" in finding.remedy
 
@@ -40,7 +40,7 @@ def test_what_was_never_collected_has_its_plain_name_and_everybody_says_so(root,
 def test_what_was_collected_is_in_order(root, db):
     collect()
     assert static_files.uncollected() == []
-    assert not [one for one in checks.run_checks() if one.id == "bridge.W001"]
+    assert not [warning for warning in checks.run_checks() if warning.id == "bridge.W001"]
     assert said_by_doctor()[0].is_well
     assert static_files.Storage().url("bridge/admin.css") != "/static/bridge/admin.css"
 

@@ -45,8 +45,8 @@ FIRST_TIME, SECOND_TIME = "2030-03-12T14:00:00-03:00", "2030-03-13T10:00:00-03:0
 class Road:
     """One person who was in Kommo before, the agent that talks to them, and everybody else in the account."""
 
-    def __init__(self, kommo: Any, home: Any, one: Inhabitant, crm: CrmService, phone: str) -> None:
-        self.kommo, self.home, self.one, self.crm, self.phone = kommo, home, one, crm, phone
+    def __init__(self, kommo: Any, home: Any, inhabitant: Inhabitant, crm: CrmService, phone: str) -> None:
+        self.kommo, self.home, self.one, self.crm, self.phone = kommo, home, inhabitant, crm, phone
         self._people = len(kommo.leads())
 
     @property
@@ -63,8 +63,8 @@ class Road:
         return int(self.card["status_id"])
 
     def field(self, field_id: int) -> Any:
-        held = {one["field_id"]: one["values"][0] for one in self.card["custom_fields_values"] or ()}
-        return held[field_id]["value"] if field_id in held else None
+        values = {field["field_id"]: field["values"][0] for field in self.card["custom_fields_values"] or ()}
+        return values[field_id]["value"] if field_id in values else None
 
     def dragged(self, status_id: int) -> None:
         """A seller drags the card."""
@@ -89,13 +89,13 @@ def road(kommo, sandbox_server, pipeline, connect, agent, receiver, settings, mo
     pipeline.rules_changed()
     home.account, home.pipeline = connect(), pipeline
     tasks.poll(home.account.pk, full=True)
-    [one] = home.of(request.param)
-    phone = one.phones[0] if one.phones else home.number()
+    [inhabitant] = home.of(request.param)
+    phone = inhabitant.phones[0] if inhabitant.phones else home.number()
     if request.param == IN_A_FIELD:
-        held = one.before["custom_fields_values"]
-        phone = next(iter(held))["values"][0]["value"]
-    own_tables = {phone: one.kommo_id} if request.param == LINKED else None
-    return Road(kommo, home, one, CrmService(agent, own_tables), phone)
+        values = inhabitant.before["custom_fields_values"]
+        phone = next(iter(values))["values"][0]["value"]
+    own_tables = {phone: inhabitant.kommo_id} if request.param == LINKED else None
+    return Road(kommo, home, inhabitant, CrmService(agent, own_tables), phone)
 
 
 everybody = pytest.mark.parametrize("road", HALF_WAY, indirect=True)

@@ -127,4 +127,4 @@ def test_off_nothing_of_it_is_loaded_and_a_job_runs_as_it_is():
     )
 
     assert run(code, "").stdout.strip() == "[]"
-    assert tracing.traced(lambda one, two: one + two)(1, two=2) == 3
+    assert tracing.traced(lambda first_number, two: first_number + two)(1, two=2) == 3

@@ -28,9 +28,9 @@ def main_process(monkeypatch):
     error_log.handlers = []
     shipped = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
 
-    def write(capsys, *said, **more):
+    def write(capsys, *words, **more):
         logger = shipped["logger_class"](Config())
-        logger.error(*said, **more)
+        logger.error(*words, **more)
         return capsys.readouterr().err
 
     yield write

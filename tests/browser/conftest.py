@@ -120,13 +120,13 @@ def played(account: Account, pipeline: Pipeline) -> list[Lead]:
     """The demo's conversations, all told and all on their cards in the sandbox."""
     agent = Client(headers={"authorization": f"Api-Key {api_keys.issue(ApiKey(name='demo agent'))}"})
     for conversation in CONVERSATIONS:
-        for number, said in enumerate(conversation.said):
+        for number, turn in enumerate(conversation.said):
             body: dict[str, Any] = {
-                "lead": {"phone": conversation.phone, **said.lead},
-                "message": {"id": f"{conversation.phone}/{number}", "direction": said.direction, "text": said.text},
+                "lead": {"phone": conversation.phone, **turn.lead},
+                "message": {"id": f"{conversation.phone}/{number}", "direction": turn.direction, "text": turn.text},
             }
-            if said.context:
-                body["context"] = said.context
+            if turn.context:
+                body["context"] = turn.context
             answer = agent.post("/api/v1/interactions/", body, content_type="application/json")
             assert answer.status_code in (200, 201), answer.content
     drain(account)

@@ -88,7 +88,7 @@ class Film:
         """Encode what was shown; `at_speed`: so many times faster than it is to be watched."""
         scenes = [[picture, caption, milliseconds / at_speed] for picture, caption, milliseconds in self.scenes]
         encoder = self.page.context.browser.new_page()  # type: ignore[union-attr]
-        told = {"width": WIDTH, "height": HEIGHT, "rate": BITS_PER_SECOND, "scenes": scenes}
+        description = {"width": WIDTH, "height": HEIGHT, "rate": BITS_PER_SECOND, "scenes": scenes}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b64decode(encoder.evaluate(ENCODE, told)))
+        path.write_bytes(b64decode(encoder.evaluate(ENCODE, description)))
         encoder.close()

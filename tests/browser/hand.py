@@ -53,7 +53,7 @@ class Hand:
     def open(self, name: str, *parts: str) -> None:
         """Open a page of the sidebar, and a tab on it; on a phone what is asked for last is searched for."""
         if self.is_phone:
-            wanted = [self.word(one) for one in (name, *parts)]
+            wanted = [self.word(piece) for piece in (name, *parts)]
             self.find(wanted[-1], called=" ".join(reversed(wanted)))
             return
         for part in (name, *parts):

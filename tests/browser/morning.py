@@ -76,10 +76,10 @@ def _converse(pipeline: Pipeline, number: int, at: datetime, chance: Random) -> 
         steps.append(
             {"context": {**BOOKING, "meeting": Meeting(status="scheduled", id=f"evt_{number}", starts_at=begins)}}
         )
-    for place, said in enumerate(steps[: max(1, chance.randrange(1, 8))]):
+    for place, step in enumerate(steps[: max(1, chance.randrange(1, 8))]):
         then = at + timedelta(minutes=(0, 4, 11, 19, 26)[place])
         if then < NOW:
-            interactions.record(report(phone, occurred_at=then, **said), pipeline=pipeline, now=then)
+            interactions.record(report(phone, occurred_at=then, **step), pipeline=pipeline, now=then)
 
 
 def _win(pipeline: Pipeline) -> None:
@@ -128,10 +128,10 @@ def _follow_up(leads: list[Lead]) -> None:
         at = max(lead.created_at + timedelta(minutes=4), NOW - timedelta(minutes=25 - number))
         if NOW - lead.created_at > timedelta(hours=1):
             at = lead.created_at + timedelta(minutes=4)
-        said = report(
+        interaction = report(
             lead.phone, occurred_at=at, message=Message(Direction.OUTBOUND, text="Posso ajudar em algo mais?")
         )
-        interactions.record(said, pipeline=lead.pipeline, now=at)
+        interactions.record(interaction, pipeline=lead.pipeline, now=at)
     overdue = Enrollment.objects.filter(state="waiting", purpose="agent_unanswered", next_at__lt=NOW)
     for number, way in enumerate(overdue):
         at = way.next_at
@@ -152,7 +152,7 @@ def _trouble(leads: list[Lead], account: Account) -> None:
     talking = [lead for lead in leads if lead.stage and lead.stage.key in ("qualifying", "meeting_scheduled")]
     for minutes, reason in zip((24, 72, 136, 1260), (*ASKED, ASKED[0]), strict=True):
         at = NOW - timedelta(minutes=minutes)
-        lead = next(one for one in talking if one.stage_set_at < at and not one.in_handoff)
+        lead = next(stuck_lead for stuck_lead in talking if stuck_lead.stage_set_at < at and not stuck_lead.in_handoff)
         handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason=reason, now=at)
     cards = Card.objects.filter(lead__in=[lead.pk for lead in leads[20:40]]).order_by("pk")
     _stop(cards[:3], Card.State.BLOCKED, "“Solução Solar” has no option “Usina Investimento” in Kommo")

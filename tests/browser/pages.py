@@ -72,8 +72,8 @@ def add_one_of_each(account: Any, leads: list[Lead]) -> None:
     OrmQ.objects.create(key="bridge", payload="x", lock=now)
     LogEntry.objects.create(user=person("superuser"), object_repr="Maria", action_flag=CHANGE, change_message="Moved")
     # Only with a draft is there something to review.
-    said = drafts.prepared(pipeline).wanted
-    drafts.save(pipeline, replace(said, name=f"{said.name} 2"), author=person("superuser"), now=now)
+    rules = drafts.prepared(pipeline).wanted
+    drafts.save(pipeline, replace(rules, name=f"{rules.name} 2"), author=person("superuser"), now=now)
     intake = managing_intakes.establish("evolution", "vendas", pipeline=pipeline)
     IntakeCall.objects.create(intake=intake, body=b"{}", received_at=now, due_at=now)
     channel = Channel.objects.create(kind="evolution", slug="saida", pipeline=pipeline)
@@ -83,19 +83,19 @@ def add_one_of_each(account: Any, leads: list[Lead]) -> None:
 
 def addresses() -> Iterator[tuple[str, str, str]]:
     """Yield the name, the pattern and the kind of rows of every address below /admin/."""
-    for pattern, one in _walk(get_resolver().url_patterns, "/"):
+    for pattern, url in _walk(get_resolver().url_patterns, "/"):
         # The last of all patterns is for whatever is nowhere.
-        if pattern.startswith("/admin/") and "(?P<url>" not in pattern and one.name not in NO_PAGES:
-            yield one.name or "", CHOICES.sub(r"<\1>", pattern), "/".join(pattern.split("/")[2:4])
+        if pattern.startswith("/admin/") and "(?P<url>" not in pattern and url.name not in NO_PAGES:
+            yield url.name or "", CHOICES.sub(r"<\1>", pattern), "/".join(pattern.split("/")[2:4])
 
 
 def _walk(patterns: list[Any], before: str) -> Iterator[tuple[str, URLPattern]]:
-    for one in patterns:
-        pattern = before + str(one.pattern)
-        if isinstance(one, URLResolver):
-            yield from _walk(one.url_patterns, pattern)
+    for entry in patterns:
+        pattern = before + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from _walk(entry.url_patterns, pattern)
         else:
-            yield pattern, one
+            yield pattern, entry
 
 
 def every_page(client: Client) -> list[str]:
@@ -128,13 +128,13 @@ def _filled(name: str, pattern: str, kind: str) -> Iterator[str]:
 
 
 def _first_row(kind: str) -> Any:
-    model = next((one for one in MODELS if one._meta.label_lower == kind.replace("/", ".")), None)
+    model = next((candidate for candidate in MODELS if candidate._meta.label_lower == kind.replace("/", ".")), None)
     row = model._default_manager.order_by("pk").first() if model else None
     return row.pk if row else None
 
 
 def _version(kind: str) -> Any:
-    model = next(one for one in MODELS if one._meta.label_lower == kind.replace("/", "."))
+    model = next(candidate for candidate in MODELS if candidate._meta.label_lower == kind.replace("/", "."))
     return model.history.order_by("history_id").values_list("history_id", flat=True).first() or 0
 
 

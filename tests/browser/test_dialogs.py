@@ -179,26 +179,26 @@ def offered_by_lists(page: Page) -> Iterator[tuple[str, str]]:
 def test_every_button_of_a_follow_ups_page_is_completed(open_page, leads, role, viewport):
     page = open_page(role=role, viewport=viewport)
     done = set()
-    for held in (False, True):
-        for path in buttons_of(page, waiting(leads, held)):
+    for is_held in (False, True):
+        for path in buttons_of(page, waiting(leads, is_held)):
             if path not in done:
                 done.add(path)
-                one = waiting(leads, held)
+                enrollment = waiting(leads, is_held)
                 before = LogEntry.objects.count()
-                page.goto(f"/admin/followups/enrollment/{one.pk}/{path}/")
+                page.goto(f"/admin/followups/enrollment/{enrollment.pk}/{path}/")
                 complete(page)
                 assert LogEntry.objects.count() > before, path
     assert done == {"send-now", "hold", "let-go-on", "skip", "cancel", "opt-out"}
 
 
-def waiting(leads, held: bool) -> Enrollment:
+def waiting(leads, is_held: bool) -> Enrollment:
     lead = leads("at peace")
-    Enrollment.objects.filter(lead=lead).update(held=held)
+    Enrollment.objects.filter(lead=lead).update(held=is_held)
     return Enrollment.objects.get(lead=lead)
 
 
-def buttons_of(page: Page, one: Enrollment) -> list[str]:
-    start = f"/admin/followups/enrollment/{one.pk}/"
+def buttons_of(page: Page, enrollment: Enrollment) -> list[str]:
+    start = f"/admin/followups/enrollment/{enrollment.pk}/"
     page.goto(f"{start}change/")
     links = [link.get_attribute("href") or "" for link in page.locator(f"a[href^='{start}']").all()]
     found = {link.removeprefix(start).strip("/") for link in links}

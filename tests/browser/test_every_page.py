@@ -69,7 +69,7 @@ def test_a_page_of_each_kind_has_no_barrier(open_page, pages_of, role, viewport,
     kinds = list(one_of_each_kind(client_of(role), pages_of(role)))
     assert len(kinds) > fewest_kinds
     found = barriers_of(open_page(role=role, viewport=viewport, language=language), kinds)
-    assert not found, told(found)
+    assert not found, as_text(found)
 
 
 @only_when_asked
@@ -78,7 +78,7 @@ def test_a_page_of_each_kind_has_no_barrier(open_page, pages_of, role, viewport,
 def test_no_page_has_a_barrier(open_page, pages_of, role, viewport, language, part):
     """In parts: each by a worker of its own."""
     found = barriers_of(open_page(role=role, viewport=viewport, language=language), pages_of(role)[part::PARTS])
-    assert not found, told(found)
+    assert not found, as_text(found)
 
 
 def barriers_of(page: Page, paths: Iterable[str]) -> dict[str, list[str]]:
@@ -94,11 +94,11 @@ def barriers_of(page: Page, paths: Iterable[str]) -> dict[str, list[str]]:
             faults.append(f"{stops} tab stops before the content")
         page.emulate_media(color_scheme="dark")
         # What is new in the dark are colours, and nothing else.
-        faults += [f"dark: {one}" for one in barriers(page, only=["color-contrast"])]
+        faults += [f"dark: {barrier}" for barrier in barriers(page, only=["color-contrast"])]
         if faults:
             found[path] = faults
     return found
 
 
-def told(found: dict[str, list[str]]) -> str:
+def as_text(found: dict[str, list[str]]) -> str:
     return "\n".join(f"{path}: {fault}" for path, faults in found.items() for fault in faults)

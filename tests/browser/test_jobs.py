@@ -85,7 +85,7 @@ def hand_over(lead: Lead) -> None:
     handoff.pause(lead, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="quer uma pessoa", now=now)
 
 
-def told(hand: Hand, text: str) -> None:
+def find_text(hand: Hand, text: str) -> None:
     """Read a text of the pages that counts or names something, whatever that is."""
     parts = [re.escape(part) for part in re.split(r"%\(\w+\)[sd]", hand.word(text))]
     hand.sees(re.compile(".+".join(parts)))
@@ -209,7 +209,7 @@ def test_a_move_is_undone(hand, maria):
     dialog = seller.page.get_by_role("dialog")
     dialog.get_by_role("combobox").select_option("qualified")
     seller.press(dialog.locator("button.kb-button-primary"))
-    told(seller, "The lead stands in %(stage)s now, and rules leave it there.")
+    find_text(seller, "The lead stands in %(stage)s now, and rules leave it there.")
     undone(seller, "undo a move")
     seller.sees(seller.word("Undone."))
     maria.refresh_from_db()
@@ -277,7 +277,7 @@ def publish(hand: Hand, *, asks_leads: bool = False) -> None:
         # How many are asked again stands in the sentence; that it can be undone, beside it.
         expect(hand.button("Undo")).to_be_visible()
     else:
-        told(hand, "Published as revision %(number)d. It holds from the next interaction on.")
+        find_text(hand, "Published as revision %(number)d. It holds from the next interaction on.")
 
 
 @everywhere

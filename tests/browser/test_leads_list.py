@@ -21,7 +21,7 @@ CUT = """row => [...row.querySelectorAll("*")].filter(one => one.offsetParent
 @pytest.fixture
 def leads(played):
     """The demo's people; one waits for a person, and each is somebody's in Kommo."""
-    waits = next(one for one in played if one.name == "Gabriela Rocha")
+    waits = next(candidate for candidate in played if candidate.name == "Gabriela Rocha")
     now = timezone.now()
     handoff.pause(waits, source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="quer uma pessoa", now=now)
     Card.objects.filter(lead=waits).update(state=Card.State.DEAD, waiting_reason="refused by Kommo: name: too long")
@@ -107,7 +107,11 @@ MANAGERS = ("/admin/leads/pipeline/1/rules/", "/admin/bridge/drift/", "/admin/he
 
 
 def test_no_page_of_a_seller_or_manager_scrolls_sideways_on_the_narrowest_phone(open_page, leads, pipeline):
-    pages = [*SELLERS, f"{LIST}{leads[0].pk}/change/", *(one.replace("/1/", f"/{pipeline.pk}/") for one in MANAGERS)]
+    pages = [
+        *SELLERS,
+        f"{LIST}{leads[0].pk}/change/",
+        *(address.replace("/1/", f"/{pipeline.pk}/") for address in MANAGERS),
+    ]
     for language in ("pt-BR", "en"):
         page = open_page(role="manager", viewport="phone", language=language)
         page.set_viewport_size({"width": 360, "height": 740})
@@ -125,7 +129,7 @@ def test_rows_of_follow_ups_are_as_low_on_a_phone(open_page, leads):
 
 
 def test_a_fact_is_set_right_on_the_leads_page(open_page, leads):
-    lead = next(one for one in leads if one.name == "Gabriela Rocha")
+    lead = next(candidate for candidate in leads if candidate.name == "Gabriela Rocha")
     page = open_page(f"{LIST}{lead.pk}/change/", role="seller", language="pt-BR")
     page.get_by_role("button", name="Editar …").click()
     page.get_by_label("Nome", exact=True).fill("Gabriela Rocha Lima")
@@ -142,7 +146,7 @@ def test_a_fact_is_set_right_on_the_leads_page(open_page, leads):
 
 
 def test_the_head_of_a_leads_page_keeps_up_by_itself(open_page, leads):
-    lead = next(one for one in leads if one.name != "Gabriela Rocha" and not one.in_handoff)
+    lead = next(candidate for candidate in leads if candidate.name != "Gabriela Rocha" and not candidate.in_handoff)
     page = open_page(f"{LIST}{lead.pk}/change/", role="reader")
     expect(page.get_by_text("silent: a person has it")).to_have_count(0)
     handoff.pause(

@@ -18,7 +18,7 @@ from tests.browser.visits import barriers, fits
 def lead(played):
     """One of the demo's leads; a worker is at work."""
     Heartbeat.objects.create(worker="one", at=timezone.now())
-    return next(one for one in played if one.name == "Gabriela Rocha")
+    return next(candidate for candidate in played if candidate.name == "Gabriela Rocha")
 
 
 def hand_over(lead):

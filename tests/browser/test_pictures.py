@@ -28,8 +28,8 @@ def leads(account, pipeline):
 
 def test_the_overview_says_what_needs_a_person(open_page, leads, picture):
     page = open_page(role="administrator")
-    told = ("3 cards are blocked", "2 cards were refused", "1 card was deleted in Kommo", "1 difference to decide")
-    for text in told:
+    problems = ("3 cards are blocked", "2 cards were refused", "1 card was deleted in Kommo", "1 difference to decide")
+    for text in problems:
         expect(page.get_by_text(text)).to_be_visible()
     page.get_by_text("Technical figures").click()
     expect(page.get_by_text("running")).to_be_visible()

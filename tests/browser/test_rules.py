@@ -283,7 +283,9 @@ def test_a_rename_is_carried_to_kommo_if_that_is_wanted_and_one_from_there_is_to
     expect(page.get_by_text("Publicado como revisão")).to_be_visible()
     tasks.do_stage_wishes(account.pk)
     client = client_for(account)
-    [name] = [one.name for found in client.pipelines() for one in found.statuses if one.id == stage.kommo_status_id]
+    [name] = [
+        status.name for found in client.pipelines() for status in found.statuses if status.id == stage.kommo_status_id
+    ]
     assert name == "LEAD QUENTE"
 
     pipeline.refresh_from_db()

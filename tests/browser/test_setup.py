@@ -48,7 +48,7 @@ def test_from_an_empty_bridge_to_a_card_in_kommo(open_page, visits, empty, pictu
     page.get_by_role("button", name="Show what will be created").click()
     expect(page.get_by_text("stage “DESQUALIFICADO” in the pipeline “Funil de Vendas”")).to_be_visible()
     expect(page.get_by_text("field “Bridge ID” of leads, for the bridge alone")).to_be_visible()
-    assert not [one for one in empty.journal()[before:] if one["write"]]
+    assert not [call for call in empty.journal()[before:] if call["write"]]
     announced = page.locator(".kb-creations li").count()
     picture(page, "setup-create", height=620)
     page.get_by_role("button", name=re.compile("Create these")).click()

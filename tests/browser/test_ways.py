@@ -142,7 +142,7 @@ def test_the_pages_fit_and_keep_nobody_out(open_page, some, picture, viewport, d
     page = open_page("/admin/setup/ways/", role="administrator", language=language, viewport=viewport, dark=dark)
     paths = ["/admin/setup/ways/", "/admin/bridge/intake/", "/admin/bridge/intake/add/"]
     paths += [f"/admin/bridge/intake/add/?kind={kind}" for kind in ("evolution", "zapi", "whatsapp_cloud")]
-    paths += [f"/admin/bridge/intake/{one.pk}/way/" for one in some]
+    paths += [f"/admin/bridge/intake/{intake.pk}/way/" for intake in some]
     paths += [f"/admin/bridge/intake/{some[0].pk}/change/"]
     for path in paths:
         page.goto(path)

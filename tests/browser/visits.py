@@ -126,10 +126,10 @@ def barriers(page: Page, *, only: Sequence[str] = (), with_small: bool = False) 
     options = {"resultTypes": ["violations"]} | ({"runOnly": list(only)} if only else {})
     found = Axe().run(page, options=options).response["violations"]
     return [
-        f"{one['id']} ({one['impact']}): {one['help']}: "
-        + "; ".join(" ".join(node["html"].split())[:150] for node in one["nodes"][:3])
-        for one in found
-        if with_small or one["impact"] in ("serious", "critical")
+        f"{barrier['id']} ({barrier['impact']}): {barrier['help']}: "
+        + "; ".join(" ".join(node["html"].split())[:150] for node in barrier["nodes"][:3])
+        for barrier in found
+        if with_small or barrier["impact"] in ("serious", "critical")
     ]
 
 

@@ -30,7 +30,11 @@ def indexes(table: str) -> list[list[str]]:
         else:
             cursor.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'")
         partial = {row[0] for row in cursor.fetchall()}
-    return [one["columns"] for name, one in found if (one["index"] or one["unique"]) and name not in partial]
+    return [
+        constraint["columns"]
+        for name, constraint in found
+        if (constraint["index"] or constraint["unique"]) and name not in partial
+    ]
 
 
 @pytest.mark.django_db
@@ -38,7 +42,9 @@ def indexes(table: str) -> list[list[str]]:
 def test_no_index_repeats_the_beginning_of_another(label):
     whole = indexes(apps.get_model(*label)._meta.db_table)
     assert whole
-    repeated = [one for one in whole for other in whole if one != other and other[: len(one)] == one]
+    repeated = [
+        columns for columns in whole for other in whole if columns != other and other[: len(columns)] == columns
+    ]
     assert not repeated
 
 
@@ -53,7 +59,7 @@ def test_the_index_of_a_foreign_key_goes_and_comes_back_without_the_table_being_
     executor = MigrationExecutor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
     assert ["lead_id"] not in indexes("leads_event")
-    said = [query["sql"] for query in [*back, *forth] if "leads_event" in query["sql"]]
-    assert [sql.split()[0] for sql in said if sql.split()[1] in ("INDEX", "TABLE")] == ["CREATE", "DROP"]
+    statements = [query["sql"] for query in [*back, *forth] if "leads_event" in query["sql"]]
+    assert [sql.split()[0] for sql in statements if sql.split()[1] in ("INDEX", "TABLE")] == ["CREATE", "DROP"]
     if connection.vendor == "postgresql":
-        assert all("INDEX CONCURRENTLY" in sql for sql in said if sql.startswith(("CREATE", "DROP")))
+        assert all("INDEX CONCURRENTLY" in sql for sql in statements if sql.startswith(("CREATE", "DROP")))

@@ -39,8 +39,8 @@ def test_rows_are_the_same_as_the_querysets_whatever_the_values(pipeline, django
         with django_assert_num_queries(1):
             found = BY_PHONE.all(phones=phones)
         plain = list(Lead.objects.filter(phone__in=phones).order_by("phone"))
-        assert [one.__dict__ | {"_state": None} for one in found] == [one.__dict__ | {"_state": None} for one in plain]
-        assert all(not one._state.adding for one in found)
+        assert [row.__dict__ | {"_state": None} for row in found] == [row.__dict__ | {"_state": None} for row in plain]
+        assert all(not row._state.adding for row in found)
 
 
 def test_tuples_and_times_come_as_a_queryset_gives_them(pipeline):
@@ -78,7 +78,7 @@ def test_rows_written_at_once_read_back_as_they_were(pipeline):
     ]
     assert insert(events) == 3
     stored = Event.objects.filter(kind=Event.Kind.CARD).order_by("reason")
-    assert [(one.at, one.reason, one.data) for one in stored] == [(now, str(n), {"n": n}) for n in range(3)]
+    assert [(event.at, event.reason, event.data) for event in stored] == [(now, str(n), {"n": n}) for n in range(3)]
     assert insert([]) == 0
 
 
@@ -127,7 +127,10 @@ def test_columns_are_saved_row_by_row(pipeline):
     for number, lead in enumerate(leads):
         lead.name, lead.custom, lead.bill_value = f"L{number}", {"n": number}, number
     update(leads, {"name", "custom"})
-    assert [(one.name, one.custom, one.bill_value) for one in (lead_of(ANA), lead_of(BIA))] == [
+    assert [
+        (written_lead.name, written_lead.custom, written_lead.bill_value)
+        for written_lead in (lead_of(ANA), lead_of(BIA))
+    ] == [
         ("L0", {"n": 0}, None),
         ("L1", {"n": 1}, None),
     ]
@@ -137,7 +140,7 @@ def test_whoever_listens_for_saved_leads_hears_of_interactions_and_of_plain_save
     heard = []
 
     def listen(saved, **_):
-        heard.extend((one.lead.name, one.created, one.changed) for one in saved)
+        heard.extend((change.lead.name, change.created, change.changed) for change in saved)
 
     announcements.leads_saved.connect(listen)
     try:
@@ -152,7 +155,9 @@ def test_whoever_listens_for_saved_leads_hears_of_interactions_and_of_plain_save
 
 def test_nobody_listens_to_post_save_of_leads_which_interactions_do_not_send():
     receivers, _ = post_save._live_receivers(Lead)
-    ours = {one.__name__ for one in receivers if one.__module__.startswith(("leads", "followups", "bridge"))}
+    ours = {
+        receiver.__name__ for receiver in receivers if receiver.__module__.startswith(("leads", "followups", "bridge"))
+    }
     assert ours == {"lead_saved"}
 
 

@@ -33,10 +33,10 @@ class Postgres:
         if IS_ROOT:
             command = ["runuser", "-u", "postgres", "--", *command]
         # Not a pipe: what stays running would hold it, and whoever waits for its end would wait for ever.
-        with tempfile.TemporaryFile() as said:
-            done = subprocess.run(command, cwd="/", check=False, stdout=said, stderr=subprocess.STDOUT)
-            said.seek(0)
-            assert done.returncode == 0, f"{program}: {said.read().decode(errors='replace')}"
+        with tempfile.TemporaryFile() as output:
+            done = subprocess.run(command, cwd="/", check=False, stdout=output, stderr=subprocess.STDOUT)
+            output.seek(0)
+            assert done.returncode == 0, f"{program}: {output.read().decode(errors='replace')}"
 
     def start(self) -> None:
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"

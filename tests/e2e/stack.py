@@ -118,7 +118,7 @@ class Stack(Stage):
     def card_writes(self, *, since: int = 0) -> list[dict[str, Any]]:
         """Return the writes to cards from a place in the journal on."""
         entries = self.kommo.get(f"journal?since={since}")["entries"]
-        return [one for one in entries if one["write"] and one["path"] in CARD_PATHS]
+        return [entry for entry in entries if entry["write"] and entry["path"] in CARD_PATHS]
 
     def journal_end(self) -> int:
         return int(self.kommo.get("journal?since=1000000000")["next"])

@@ -35,12 +35,12 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 def test_every_command_of_the_guide_does_what_it_says(stack: Stack, tmp_path: Path):
     (tmp_path / "part-001.json").write_text(json.dumps(PAST), encoding="utf-8")
     stack.manage("account", "shadow")
-    said: dict[str, str] = {}
+    outputs: dict[str, str] = {}
     for command in COMMANDS:
         line = command.replace("https://bridge.example", stack.web_url).replace(
             "rules.yaml", str(tmp_path / "rules.yaml")
         )
-        said[command] = stack.manage(*shlex.split(line))
+        outputs[command] = stack.manage(*shlex.split(line))
         if command.startswith("kommo_connect --webhook-url"):
             [curl] = CURL
             told_the_past(stack, curl, tmp_path)
@@ -50,7 +50,7 @@ def test_every_command_of_the_guide_does_what_it_says(stack: Stack, tmp_path: Pa
             eventually(lambda: stack.card("+5581977770001"))
     assert {command.split()[0] for command in COMMANDS} == {"bridge_config", "kommo_connect", "account", "doctor"}
     assert "slug: solar" in (tmp_path / "rules.yaml").read_text(encoding="utf-8")
-    assert "shadow" in said["account show"].lower()
+    assert "shadow" in outputs["account show"].lower()
 
 
 def told_the_past(stack: Stack, curl: str, directory: Path) -> None:

@@ -27,10 +27,10 @@ def test_waiting_for_the_first_comparison_beside_a_worker_ends_with_what_was_fou
     stack.manage("shell", "-c", UNCOMPARED)
     since = stack.journal_end()
 
-    said = stack.manage("kommo_connect", "--wait")
+    output = stack.manage("kommo_connect", "--wait")
 
-    assert "Compared at" in said
-    assert "what the bridge would write now: nothing" in said
+    assert "Compared at" in output
+    assert "what the bridge would write now: nothing" in output
     assert stack.card_writes(since=since) == []
     assert "first comparison: through" in stack.manage("account")
 
@@ -43,9 +43,9 @@ def test_without_a_worker_it_does_the_work_itself_and_what_waited_goes_out_after
     assert "the first comparison" in stack.lead(lead["id"])["waiting"]["reason"]
     assert "1 new cards wait for it" in stack.manage("account", "show")
 
-    said = stack.manage("kommo_connect", "--wait")
+    output = stack.manage("kommo_connect", "--wait")
 
-    assert "what the bridge would write now: 1 new cards" in said
+    assert "what the bridge would write now: 1 new cards" in output
     stack.start_worker()
     stack.synced(lead["id"])
     assert stack.card(phone)

@@ -104,7 +104,7 @@ def configure(stack: Stack, delays: list[str], **ending: str) -> None:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     pipeline = document["pipelines"][0]
     pipeline.pop("quiet_hours", None)
-    sequence = next(one for one in pipeline["sequences"] if one["slug"] == "reengagement")
+    sequence = next(each_sequence for each_sequence in pipeline["sequences"] if each_sequence["slug"] == "reengagement")
     sequence["steps"] = [{"delay": delay, "text": f"Passo {delay}"} for delay in delays]
     for key in ("give_up_after", "give_up_stage"):
         sequence.pop(key, None)
@@ -132,7 +132,7 @@ def descendants(pid: int) -> list[int]:
             # "pid (name) state parent …", and a name may itself hold brackets.
             children[int(path.read_text().rpartition(")")[2].split()[1])].append(int(path.parent.name))
     found = children[pid]
-    return [*found, *(one for child in found for one in descendants(child))]
+    return [*found, *(descendant for child in found for descendant in descendants(child))]
 
 
 def test_a_silent_lead_goes_through_the_sequence_to_nao_interessado(stack: Stack, agent: Agent):
@@ -212,5 +212,5 @@ def test_killed_workers_neither_lose_nor_double_a_message(stack: Stack, agent: A
     rows = eventually(all_recorded)
     assert len(rows) == DUE_AT_ONCE
     ids = {message: ids for message, ids in agent.ids_by_message().items() if message[0] in ours}
-    assert {len(one) for one in ids.values()} == {1}
+    assert {len(deliveries) for deliveries in ids.values()} == {1}
     assert set().union(*ids.values()) == {pk for pk, _, _ in rows}

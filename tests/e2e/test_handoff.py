@@ -48,7 +48,7 @@ def test_a_card_in_human_care_silences_the_agent_and_moving_it_on_gives_the_lead
 
     eventually(speaking, within_seconds=EACH_WAY_SECONDS)
     assert stack.lead(lead_id)["stage"] == "qualifying"
-    moves = [one for one in stack.card_writes(since=since) if kommo_id in one["lead_ids"]]
+    moves = [card_write for card_write in stack.card_writes(since=since) if kommo_id in card_write["lead_ids"]]
     assert moves == []
 
 
@@ -91,11 +91,11 @@ def test_the_seller_finds_a_note_and_a_task_on_the_card_once(stack: Stack, lead)
     _, _, kommo_id = lead
     stack.kommo.post(f"leads/{kommo_id}/move", {"status_id": HANDOFF})
 
-    def told() -> None:
+    def note_and_task_are_there() -> None:
         shown = stack.kommo.get(f"leads/{kommo_id}")
         assert (len(shown["notes"]), len(shown["tasks"])) == (1, 1)
 
-    eventually(told)
+    eventually(note_and_task_are_there)
 
 
 def test_a_lead_that_staff_make_in_kommo_is_the_one_the_person_writes_to(stack: Stack):
@@ -105,7 +105,7 @@ def test_a_lead_that_staff_make_in_kommo_is_the_one_the_person_writes_to(stack: 
 
     def known() -> None:
         answer = stack.call("GET", f"leads/?phone={phone.removeprefix('+')}").json()
-        assert [one["kommo_lead_id"] for one in answer["results"]] == [kommo_id]
+        assert [row["kommo_lead_id"] for row in answer["results"]] == [kommo_id]
 
     eventually(known)
     stack.tell(phone, name="Ana Lima")

@@ -41,7 +41,7 @@ def mismatch(expected: Any, got: Any, at: str = "answer") -> str:
         return next(filter(None, (mismatch(expected[key], got[key], f"{at}.{key}") for key in named)), "")
     if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
         pairs = enumerate(zip(expected, got, strict=True))
-        return next(filter(None, (mismatch(one, other, f"{at}.{place}") for place, (one, other) in pairs)), "")
+        return next(filter(None, (mismatch(first, other, f"{at}.{place}") for place, (first, other) in pairs)), "")
     return "" if expected == got else f"{at} is {got!r}, not {expected!r}"
 
 
@@ -176,8 +176,8 @@ def test_forty_messages_by_two_clocks_end_with_the_right_card_and_nothing_else(
 ):
     stack, process, heard = agents_stack
     maria = new_phone()
-    said = [bubble for line in TALK for bubble in line.split("|")]
-    assert len(said) == 20
+    bubbles = [bubble for line in TALK for bubble in line.split("|")]
+    assert len(bubbles) == 20
     lines: list[str] = []
 
     def says(line: str) -> None:
@@ -185,13 +185,13 @@ def test_forty_messages_by_two_clocks_end_with_the_right_card_and_nothing_else(
         process.stdin.write(line + "\n")
         process.stdin.flush()
 
-    def told() -> list[str]:
+    def lines_heard() -> list[str]:
         return heard.read_text(encoding="utf-8").splitlines()
 
     def answers() -> list[str]:
-        return [line.removeprefix(f"{maria} <- ") for line in told() if line.startswith(f"{maria} <- ")]
+        return [line.removeprefix(f"{maria} <- ") for line in lines_heard() if line.startswith(f"{maria} <- ")]
 
-    for number, bubble in enumerate(said):
+    for number, bubble in enumerate(bubbles):
         sent_at = (datetime.now(UTC) - BEHIND).replace(microsecond=0)
         lines.append(f"{maria} [wamid.{number} {sent_at.isoformat()}] {bubble}")
         says(lines[-1])
@@ -223,16 +223,16 @@ def test_forty_messages_by_two_clocks_end_with_the_right_card_and_nothing_else(
     assert datetime.fromisoformat(lead["meeting"]["starts_at"]) == moment(TALK[-3])
     # Nobody was asked for, nobody was nudged; the one plan that is none was told to its reporter.
     assert stack.kommo.get(f"leads/{card['id']}")["tasks"] == []
-    assert [line for line in told() if " !! " in line] == [
+    assert [line for line in lines_heard() if " !! " in line] == [
         f"{maria} !! lead.chosen_flow: “Opção E” is not mapped yet, and “Aluguel de Lote” is known"
     ]
-    assert {line.split()[2] for line in told() if " -- " in line} <= {"lead.stage_changed:"}
+    assert {line.split()[2] for line in lines_heard() if " -- " in line} <= {"lead.stage_changed:"}
     assert lead["followup"]["step"] == 1
 
     for line in lines:
         says(line)
     says(f"{new_phone()} Oi!")
-    eventually(lambda: told()[-1].endswith("Olá! Como você se chama?") or fails("not answered"))
+    eventually(lambda: lines_heard()[-1].endswith("Olá! Como você se chama?") or fails("not answered"))
     assert (stack.card(maria), timeline(), len(answers())) == (card, events, 20)
 
 

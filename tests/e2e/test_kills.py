@@ -51,7 +51,7 @@ def children(pid: int) -> list[int]:
 
 def descendants(pid: int) -> set[int]:
     below = set(children(pid))
-    return below.union(*(descendants(one) for one in below)) if below else below
+    return below.union(*(descendants(child) for child in below)) if below else below
 
 
 def kill(pid: int) -> None:
@@ -166,9 +166,9 @@ def test_whatever_is_killed_nothing_is_lost_and_nothing_is_created_twice(crowd: 
     assert len(agents.told) > MOMENTS / 2
 
     def all_right() -> None:
-        held = crowd.kommo.leads()
+        leads = crowd.kommo.leads()
         by_phone: dict[str, list[str]] = {}
-        for lead in held:
+        for lead in leads:
             for contact in lead["contacts"]:
                 for phone in contact["phones"]:
                     by_phone.setdefault(phone, []).append(lead["name"])
@@ -180,7 +180,7 @@ def test_whatever_is_killed_nothing_is_lost_and_nothing_is_created_twice(crowd: 
     for lead_id in agents.lead_ids.values():
         crowd.synced(lead_id)
     entries = crowd.kommo.journal()
-    assert not [one for one in entries if one["over_ceiling"]]
+    assert not [entry for entry in entries if entry["over_ceiling"]]
 
 
 def busy_worker(stack: Stack, phones: list[str]) -> str:
@@ -201,7 +201,7 @@ def busy_worker(stack: Stack, phones: list[str]) -> str:
 
 
 def names_written(stack: Stack) -> list[str]:
-    return [one["name"] for entry in stack.card_writes() for one in entry["body"] or () if "name" in one]
+    return [change["name"] for entry in stack.card_writes() for change in entry["body"] or () if "name" in change]
 
 
 def all_named(stack: Stack, phones: list[str]) -> None:
@@ -237,8 +237,8 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_is_at_and_ends_in_time(
         crowd.clear_faults()
         eventually(lambda: all_named(crowd, phones))
         # What it was at was answered, and settled: nobody wrote it once more.
-        told = {f"Lead {phone}" for phone in phones}
-        assert sorted(name for name in names_written(crowd) if name in told) == sorted(told)
+        names = {f"Lead {phone}" for phone in phones}
+        assert sorted(name for name in names_written(crowd) if name in names) == sorted(names)
     finally:
         crowd.clear_faults()
         start(crowd, name)

@@ -52,12 +52,12 @@ def chatting(tmp_path: Path) -> Iterator[Stack]:
 
 def _listens(stack: Stack) -> None:
     hooks = stack.kommo.get("webhooks")["subscriptions"]
-    assert any("add_message" in one["settings"] for one in hooks), hooks
+    assert any("add_message" in hook["settings"] for hook in hooks), hooks
 
 
 def chat(stack: Stack, lead_id: int) -> list[tuple[str, str]]:
-    said = stack.kommo.get(f"leads/{lead_id}/chat")["messages"]
-    return [(one["author"]["type"], one["text"]) for one in said]
+    messages = stack.kommo.get(f"leads/{lead_id}/chat")["messages"]
+    return [(message["author"]["type"], message["text"]) for message in messages]
 
 
 def writes(stack: Stack, lead_id: int, text: str, **more: Any) -> None:
@@ -71,8 +71,10 @@ def answers(stack: Stack, lead_id: int) -> list[str]:
 def test_five_bubbles_are_one_call_also_when_everything_is_killed_in_the_middle(chatting: Stack):
     stack = chatting
     lead_id = int(stack.kommo.post("leads", {"name": "Maria Souza", "phone": new_phone()})["id"])
-    for number, told in enumerate(["once", "twice", "late", "once", "placeholder_first"]):
-        writes(stack, lead_id, f"bolha {number}", told=told, kind="voice" if told == "placeholder_first" else "text")
+    for number, telling in enumerate(["once", "twice", "late", "once", "placeholder_first"]):
+        writes(
+            stack, lead_id, f"bolha {number}", told=telling, kind="voice" if telling == "placeholder_first" else "text"
+        )
         if number == 2:
             stack.kill("worker")
             stack.start_worker("worker")
@@ -89,13 +91,13 @@ def test_five_bubbles_are_one_call_also_when_everything_is_killed_in_the_middle(
 
     def silent() -> None:
         found = stack.call("GET", "leads/").json()["results"]
-        [lead] = [one for one in found if one["kommo_lead_id"] == lead_id]
+        [lead] = [row for row in found if row["kommo_lead_id"] == lead_id]
         assert not stack.lead(lead["id"])["agent"]["may_reply"]
 
     eventually(silent)
     writes(stack, lead_id, "e o preço?")
     found = stack.call("GET", "leads/").json()["results"]
-    [lead] = [one for one in found if one["kommo_lead_id"] == lead_id]
+    [lead] = [row for row in found if row["kommo_lead_id"] == lead_id]
     assert stack.call("DELETE", f"leads/{lead['id']}/handoff/").ok
 
     def goes_on() -> None:

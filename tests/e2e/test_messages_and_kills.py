@@ -62,7 +62,11 @@ class Scene:
         if lead_id not in self.cards:
             return by_messengers + by_agent
         in_kommo = self.stack.kommo.get(f"leads/{self.cards[lead_id]}/chat")["messages"]
-        return by_messengers + by_agent + [one["text"] for one in in_kommo if one["direction"] == "outgoing"]
+        return (
+            by_messengers
+            + by_agent
+            + [chat_message["text"] for chat_message in in_kommo if chat_message["direction"] == "outgoing"]
+        )
 
 
 @pytest.fixture
@@ -128,7 +132,7 @@ def test_nothing_is_said_twice_or_lost_whoever_dies_at_it(scene: Scene):
         stack.start_worker("worker")
 
     def ended() -> list[dict[str, Any]]:
-        rows = [message(stack, one) for one in texts]
+        rows = [message(stack, wanted) for wanted in texts]
         assert not [row for row in rows if row["state"] == "queued"]
         awaited = [row for row in rows if row["channel"] in ("kommo-salesbot", "agent")]
         assert not [row for row in awaited if row["state"] == "sent"]

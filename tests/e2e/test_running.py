@@ -59,9 +59,9 @@ def test_an_address_that_cannot_be_served_is_told_at_once(tmp_path, bind):
 
     assert done.returncode == 1
     assert done.stdout == ""
-    [said] = done.stderr.splitlines()
-    assert f"{address} cannot be served" in said
-    assert "--bind 127.0.0.1:8001" in said
+    [message] = done.stderr.splitlines()
+    assert f"{address} cannot be served" in message
+    assert "--bind 127.0.0.1:8001" in message
 
 
 def _assert_gone(pids: set[int]) -> None:

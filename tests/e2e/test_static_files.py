@@ -37,7 +37,7 @@ def forgetful(tmp_path):
         yield stage
 
 
-def said(stage, *command):
+def output_of(stage, *command):
     done = subprocess.run([*MANAGE, *command], env=stage.environment, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
@@ -51,7 +51,7 @@ def test_login_and_documents_are_served_with_all_that_is_on_them_and_it_is_said(
         for file in files:
             assert requests.get(forgetful.web_url + file, timeout=30).status_code == 200, file
     assert "static_files_uncollected" in (forgetful.directory / "web.log").read_text()
-    checked = said(forgetful, "check")
+    checked = output_of(forgetful, "check")
     assert "bridge.W001" in checked
-    for words in (checked, said(forgetful, "doctor", "--offline")):
+    for words in (checked, output_of(forgetful, "doctor", "--offline")):
         assert "collectstatic" in words

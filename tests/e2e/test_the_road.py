@@ -36,11 +36,11 @@ def test_a_name_learned_later_reaches_card_and_contact(stack: Stack):
     eventually(both_named)
 
 
-@pytest.mark.parametrize("said", ["estágio_1_apresentar_soluções", "ESTAGIO 2 aguardando_escolha"])
-def test_presented_solutions_move_the_card_to_qualification(stack: Stack, said: str):
+@pytest.mark.parametrize("conversation_stage", ["estágio_1_apresentar_soluções", "ESTAGIO 2 aguardando_escolha"])
+def test_presented_solutions_move_the_card_to_qualification(stack: Stack, conversation_stage: str):
     phone = new_phone()
 
-    answer = stack.tell(phone, context={"conversation_stage": said})
+    answer = stack.tell(phone, context={"conversation_stage": conversation_stage})
     stack.synced(answer["lead"]["id"])
 
     assert answer["decision"]["stage"] == "qualifying"
@@ -113,8 +113,8 @@ def test_one_interaction_that_changes_everything_is_one_write_and_its_repetition
     stack.synced(stack.tell(new_phone())["lead"]["id"])
     stack.synced(lead_id)
 
-    writes = [one for one in stack.card_writes(since=since) if kommo_id in one["lead_ids"]]
-    assert [one["method"] for one in writes] == ["PATCH"]
+    writes = [card_write for card_write in stack.card_writes(since=since) if kommo_id in card_write["lead_ids"]]
+    assert [write["method"] for write in writes] == ["PATCH"]
     card = stack.card(phone)
     assert (card["name"], card["status_id"]) == ("Ana Lima", QUALIFIED)
     # Fields by the account's own options, tags by the pipeline's rules.
@@ -176,4 +176,4 @@ def test_a_burst_of_a_hundred_new_leads_takes_two_creates_and_no_update(stack: S
     assert [item["status"] for item in answer.json()] == [201] * 100
     for item in answer.json():
         stack.synced(item["body"]["lead"]["id"])
-    assert [one["path"] for one in stack.card_writes(since=since)] == ["/api/v4/leads/complex"] * 2
+    assert [card_write["path"] for card_write in stack.card_writes(since=since)] == ["/api/v4/leads/complex"] * 2

@@ -30,18 +30,18 @@ class Talker(Agent):
         with self._lock:
             self.events.append(body)
         if body["type"] == "message.received" and body["data"]["may_reply"] and self.stack:
-            said = body["data"]["messages"][-1]["text"]
+            text = body["data"]["messages"][-1]["text"]
             requests.post(
                 f"{self.stack.web_url}/api/v1/leads/{body['data']['lead']['id']}/messages/",
-                json={"text": f"{OURS} a: {said}"},
+                json={"text": f"{OURS} a: {text}"},
                 headers={"Authorization": f"Api-Key {self.stack.key}", "Idempotency-Key": webhook_id},
                 timeout=30,
             )
 
     def heard(self, lead_id: int, type_: str) -> list[dict[str, Any]]:
         with self._lock:
-            about = [one for one in self.events if one["data"]["lead"]["kommo_lead_id"] == lead_id]
-        return [one["data"] for one in about if one["type"] == type_]
+            about = [event for event in self.events if event["data"]["lead"]["kommo_lead_id"] == lead_id]
+        return [event["data"] for event in about if event["type"] == type_]
 
 
 class Echo:
@@ -63,9 +63,9 @@ class Echo:
     def _talk(self) -> None:
         answered = 0
         while not self._over.wait(0.05):
-            said = ours(self._stack, self._lead_id)
-            if len(said) > answered:
-                answered = len(said)
+            texts = ours(self._stack, self._lead_id)
+            if len(texts) > answered:
+                answered = len(texts)
                 write(self._stack, self._lead_id, f"Não entendi ({answered}). Escolha uma opção.")
 
 
@@ -91,7 +91,7 @@ def talking(tmp_path_factory: pytest.TempPathFactory, talker: Talker) -> Iterato
 
         def hears_of_chats() -> None:
             hooks = stack.kommo.get("webhooks")["subscriptions"]
-            assert any("add_message" in one["settings"] for one in hooks), hooks
+            assert any("add_message" in hook["settings"] for hook in hooks), hooks
 
         eventually(hears_of_chats)
         yield stack
@@ -103,8 +103,8 @@ def write(stack: Stack, lead_id: int, text: str) -> None:
 
 
 def ours(stack: Stack, lead_id: int) -> list[str]:
-    said = stack.kommo.get(f"leads/{lead_id}/chat")["messages"]
-    return [one["text"] for one in said if one["text"].startswith(OURS)]
+    messages = stack.kommo.get(f"leads/{lead_id}/chat")["messages"]
+    return [message["text"] for message in messages if message["text"].startswith(OURS)]
 
 
 def somebody(stack: Stack) -> int:
@@ -114,7 +114,7 @@ def somebody(stack: Stack) -> int:
 def known(stack: Stack, lead_id: int) -> str:
     """Return the lead's id here; StopIteration while it is not known yet."""
     found = stack.call("GET", "leads/").json()["results"]
-    return next(str(one["id"]) for one in found if one["kommo_lead_id"] == lead_id)
+    return next(str(lead["id"]) for lead in found if lead["kommo_lead_id"] == lead_id)
 
 
 def agent_of(stack: Stack, lead_id: int) -> dict[str, Any]:
@@ -125,9 +125,9 @@ def kept(stack: Stack, lead_id: int, text: str) -> list[str]:
     """Wait until what a lead wrote stands in their conversation; return who has written there."""
 
     def look() -> list[str]:
-        said = stack.call("GET", f"leads/{known(stack, lead_id)}/messages/?limit=200").json()["results"]
-        assert text in {one["text"] for one in said if one["direction"] == "inbound"}
-        return [one["direction"] for one in said]
+        messages = stack.call("GET", f"leads/{known(stack, lead_id)}/messages/?limit=200").json()["results"]
+        assert text in {message["text"] for message in messages if message["direction"] == "inbound"}
+        return [message["direction"] for message in messages]
 
     return eventually(look)
 
@@ -144,17 +144,17 @@ def test_two_bots_that_answer_each_other_are_stopped_and_a_person_is_called(talk
         agent = eventually(stopped, within_seconds=180)
         assert agent["reason"].startswith("two bots seem to talk to each other"), agent
 
-        def told() -> None:
-            assert [one["reason"] for one in talker.heard(lead_id, "agent.paused")] == [agent["reason"]]
+        def pause_is_told() -> None:
+            assert [event["reason"] for event in talker.heard(lead_id, "agent.paused")] == [agent["reason"]]
 
-        eventually(told)
+        eventually(pause_is_told)
         # What was on its way when the gate shut has left or never will; then it is quiet, whatever the other one says.
-        said = len(ours(talking, lead_id))
-        assert MOST_AT_ONCE <= said <= MOST_AT_ONCE + 1
+        count = len(ours(talking, lead_id))
+        assert MOST_AT_ONCE <= count <= MOST_AT_ONCE + 1
         write(talking, lead_id, "Ainda está aí?")
         heard = len(talker.heard(lead_id, "message.received"))
         kept(talking, lead_id, "Ainda está aí?")
-        assert len(ours(talking, lead_id)) == said
+        assert len(ours(talking, lead_id)) == count
         assert len(talker.heard(lead_id, "message.received")) == heard
 
 

@@ -80,9 +80,9 @@ def test_the_same_call_at_the_same_moment_acts_once(tmp_path):
 
         for number in range(ROUNDS):
             phone = f"+55819{number:08d}"
-            said = {"lead": {"phone": phone, "name": "Ana"}}
+            body = {"lead": {"phone": phone, "name": "Ana"}}
 
-            same = at_once([f"same-{number}"] * 4, [said] * 4)
+            same = at_once([f"same-{number}"] * 4, [body] * 4)
             assert [(answer.status_code, answer.json()) for answer in same] == [(201, same[0].json())] * 4
 
             # One key for four things that were said: the first that comes counts.

@@ -21,9 +21,9 @@ def test_a_lead_heard_by_a_way_in_gets_a_card_and_staff_on_the_phone_silence_the
 
     def hear(name: str, number: int, chat: str, alt: str | None) -> None:
         changes = {"remoteJid": chat, "remoteJidAlt": alt, "id": f"E2E{hidden}{number}"}
-        told = body(name, **{f"data__key__{key}": value for key, value in changes.items()})
-        told["data"]["messageTimestamp"] = int(time.time())
-        assert requests.post(f"{stack.web_url}{path}", json=told, timeout=10).status_code == 200
+        call = body(name, **{f"data__key__{key}": value for key, value in changes.items()})
+        call["data"]["messageTimestamp"] = int(time.time())
+        assert requests.post(f"{stack.web_url}{path}", json=call, timeout=10).status_code == 200
 
     def card(address: str) -> dict[str, Any]:
         found = stack.call("GET", f"leads/?address={address}").json()["results"]
@@ -53,9 +53,9 @@ def test_a_lead_of_instagram_books_by_calendar_and_their_number_comes_to_the_car
     user, phone, moment = f"{time.time_ns()}"[-16:], new_phone(), f"{time.time_ns()}"
     nobody = {"sender__phone_number": None, "conversation__meta__sender__phone_number": None}
     channel = {"conversation__channel": "Channel::Instagram", "conversation__contact_inbox__source_id": user}
-    said = body("chatwoot/01", **nobody, **channel, id=int(moment[-9:]), source_id=f"ig{moment}")
+    call = body("chatwoot/01", **nobody, **channel, id=int(moment[-9:]), source_id=f"ig{moment}")
     for _ in range(2):
-        assert requests.post(f"{stack.web_url}{chat}", json=said, timeout=10).status_code == 200
+        assert requests.post(f"{stack.web_url}{chat}", json=call, timeout=10).status_code == 200
 
     def heard() -> dict[str, Any]:
         found = stack.call("GET", f"leads/?address=instagram:{user}").json()["results"]
@@ -68,11 +68,11 @@ def test_a_lead_of_instagram_books_by_calendar_and_their_number_comes_to_the_car
     # The agent reports the same message as well, under the messenger's id.
     report = {
         "lead": {"addresses": [{"kind": "instagram", "value": user}]},
-        "message": {"id": f"ig{moment}", "direction": "inbound", "text": said["content"]},
+        "message": {"id": f"ig{moment}", "direction": "inbound", "text": call["content"]},
     }
     assert stack.call("POST", "interactions/", report).status_code == 200
-    told = [row for row in stack.timeline(lead["id"]) if row["data"].get("message")]
-    assert [row["data"]["message"]["text"] for row in told] == [said["content"]]
+    messages = [row for row in stack.timeline(lead["id"]) if row["data"].get("message")]
+    assert [row["data"]["message"]["text"] for row in messages] == [call["content"]]
 
     starts_at = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:00:00Z}"
     booked = {"metadata__lead": lead["id"], "startTime": starts_at, "uid": f"uid{moment}"}
@@ -97,11 +97,11 @@ def test_a_lead_of_instagram_books_by_calendar_and_their_number_comes_to_the_car
 def test_twenty_clients_at_once_lose_and_double_nothing(stack: Stack):
     url = stack.web_url + stack.manage("intake", "evolution", "e2e-many")
     phones = [new_phone() for _ in range(20)]
-    said = [f"mensagem {number}" for number in range(5)]
+    words = [f"mensagem {number}" for number in range(5)]
     written_at = int(time.time()) - 60
 
     def bodies(phone: str) -> list[Any]:
-        told = [
+        calls = [
             body(
                 "evolution/01",
                 data__key__remoteJid=f"{phone[1:]}@s.whatsapp.net",
@@ -110,18 +110,18 @@ def test_twenty_clients_at_once_lose_and_double_nothing(stack: Stack):
                 data__message={"conversation": text},
                 data__messageTimestamp=written_at + number,
             )
-            for number, text in enumerate(said)
+            for number, text in enumerate(words)
         ]
         # Each twice, in any order.
-        return random.Random(phone).sample(told * 2, 2 * len(told))
+        return random.Random(phone).sample(calls * 2, 2 * len(calls))
 
     def speak(phone: str) -> list[int]:
         with requests.Session() as client:
-            return [client.post(url, json=one, timeout=60).status_code for one in bodies(phone)]
+            return [client.post(url, json=call, timeout=60).status_code for call in bodies(phone)]
 
     with ThreadPoolExecutor(len(phones)) as clients:
         answers = [code for codes in clients.map(speak, phones) for code in codes]
-    assert answers == [200] * (2 * len(said) * len(phones))
+    assert answers == [200] * (2 * len(words) * len(phones))
 
     def texts(phone: str) -> list[str]:
         found = stack.call("GET", f"leads/?address=phone:%2B{phone[1:]}").json()["results"]
@@ -129,6 +129,6 @@ def test_twenty_clients_at_once_lose_and_double_nothing(stack: Stack):
         return [row["text"] for row in stack.call("GET", f"leads/{found[0]['id']}/messages/").json()["results"]]
 
     def all_heard() -> None:
-        assert {tuple(texts(phone)) for phone in phones} == {tuple(said)}
+        assert {tuple(texts(phone)) for phone in phones} == {tuple(words)}
 
     eventually(all_heard)

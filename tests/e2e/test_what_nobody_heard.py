@@ -132,6 +132,6 @@ def test_without_an_agent_nothing_counts_as_sent_and_doctor_says_so(mute: Stack)
 
     eventually(counted)
     report = json.loads(mute.manage("doctor", "--json"))
-    [found] = [one for one in report["findings"] if one["check"] == "follow-ups"]
+    [found] = [finding for finding in report["findings"] if finding["check"] == "follow-ups"]
     assert "3 messages of the last day" in found["message"]
     assert "set AGENT_WEBHOOK_URL" in found["remedy"]

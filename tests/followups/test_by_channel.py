@@ -45,7 +45,7 @@ def run(conversation, span):
     conversation.now = end
 
 
-def told(agent):
+def due_followups(agent):
     return [body["data"] for body in agent.bodies() if body["type"] == "followup.due"]
 
 
@@ -60,13 +60,13 @@ def test_a_follow_up_leaves_by_the_pipelines_channel(conversation, agent, way, m
 
     attempt = Attempt.objects.get()
     assert (attempt.state, attempt.text) == ("sent", messengers.said[0])
-    assert told(agent) == []
+    assert due_followups(agent) == []
     event = Event.objects.get(kind="followup", lead=lead)
     assert (event.data["text"], event.data["outcome"]) == (attempt.text, "sent")
     message = Message.objects.get(lead=lead, text=attempt.text)
     assert (message.state, message.channel) == ("sent", "evolution")
-    one = Enrollment.objects.get()
-    assert (one.step, one.complete) == (2, True)
+    enrollment = Enrollment.objects.get()
+    assert (enrollment.step, enrollment.complete) == (2, True)
 
 
 def test_handed_over_twice_it_is_said_once(conversation, way, messengers):
@@ -174,7 +174,7 @@ def test_an_instruction_goes_to_the_agent_and_the_words_it_said_stay(conversatio
     conversation.wait(minutes=31)
     conversation.tick()
 
-    [asked] = told(agent)
+    [asked] = due_followups(agent)
     assert (asked["instruction"], asked["text"]) == ("ask Maria about the roof", "")
     attempt = Attempt.objects.get()
     assert (attempt.state, attempt.text) == ("sent", "Maria, e o telhado?")
@@ -212,7 +212,7 @@ def test_the_agent_as_a_channel_gets_the_usual_event(conversation, agent, way, m
     conversation.tick()
     carry(conversation)
 
-    [asked] = told(agent)
+    [asked] = due_followups(agent)
     attempt = Attempt.objects.get()
     assert (asked["attempt_id"], asked["step"], asked["sequence"]) == (str(attempt.pk), 1, "reengagement")
     assert asked["text"] == attempt.text
@@ -229,8 +229,8 @@ def test_what_the_agent_is_to_say_itself_is_proved_by_its_answer(conversation, a
     conversation.wait(seconds=5)
     carry(conversation)
 
-    said = [body for body in agent.bodies() if body["type"] == "message.due"]
-    assert [one["data"]["text"] for one in said] == ["Oi Maria"] * 2
+    messages = [body for body in agent.bodies() if body["type"] == "message.due"]
+    assert [each_message["data"]["text"] for each_message in messages] == ["Oi Maria"] * 2
     # One id for both tries: the agent acts once.
     due = [name for name, body in zip(agent.ids(), agent.bodies(), strict=True) if body["type"] == "message.due"]
     assert len(set(due)) == 1

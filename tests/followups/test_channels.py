@@ -75,7 +75,7 @@ def saying(settings) -> Iterator[Callable[..., None]]:
         settings.AGENT_WEBHOOK_SECRET = ""
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        yield lambda *said: pieces.extend(said)
+        yield lambda *texts: pieces.extend(texts)
         # Where the test failed before it asked, nobody else would let the thread go.
         socket.create_connection(listener.getsockname()).close()
         thread.join()
@@ -143,7 +143,7 @@ def test_with_an_agent_there_is_a_way(agent):
 
 
 @pytest.mark.parametrize(
-    ("body", "gone", "said"),
+    ("body", "gone", "reason"),
     [
         ({}, Gone.UNCLEAR, "the agent says the number is invalid or the person opted out"),
         ([], Gone.UNCLEAR, "the agent says the number is invalid or the person opted out"),
@@ -153,14 +153,14 @@ def test_with_an_agent_there_is_a_way(agent):
         ({"reason": " Opted out "}, Gone.OPTED_OUT, "the agent says the person opted out"),
     ],
 )
-def test_an_agent_that_cannot_reach_somebody_may_say_why(agent, body, gone, said):
+def test_an_agent_that_cannot_reach_somebody_may_say_why(agent, body, gone, reason):
     agent.answers = [(410, body)]
     result = AgentWebhook().send(MESSAGE, now=NOW)
-    assert (result.outcome, result.gone, result.reason) == (Outcome.UNREACHABLE, gone, said)
+    assert (result.outcome, result.gone, result.reason) == (Outcome.UNREACHABLE, gone, reason)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "text"),
     [
         ({"text": "Oi, Maria, tudo bem?"}, "Oi, Maria, tudo bem?"),
         ({"text": "  Oi\0!  "}, "Oi!"),
@@ -170,9 +170,9 @@ def test_an_agent_that_cannot_reach_somebody_may_say_why(agent, body, gone, said
         ({}, ""),
     ],
 )
-def test_the_agent_may_say_what_it_really_said(agent, body, said):
+def test_the_agent_may_say_what_it_really_said(agent, body, text):
     agent.answers = [(200, body)]
-    assert AgentWebhook().send(MESSAGE, now=NOW).text == said
+    assert AgentWebhook().send(MESSAGE, now=NOW).text == text
 
 
 def test_evolution_gets_number_and_text(receiver, settings):
@@ -190,11 +190,11 @@ def test_evolution_gets_number_and_text(receiver, settings):
     assert (result.outcome, result.gone) == (Outcome.UNREACHABLE, Gone.INVALID)
 
 
-@pytest.mark.parametrize("said", [["instance already exists"], "number exists twice", None, [{"exists": True}]])
-def test_nobody_is_written_off_for_a_fault_of_the_evolution_server(receiver, settings, said):
+@pytest.mark.parametrize("message", [["instance already exists"], "number exists twice", None, [{"exists": True}]])
+def test_nobody_is_written_off_for_a_fault_of_the_evolution_server(receiver, settings, message):
     settings.EVOLUTION_URL, settings.EVOLUTION_INSTANCE = receiver.url.removesuffix("/hook"), "vendas"
     settings.EVOLUTION_API_KEY = "k"
-    receiver.answers = [(400, {"response": {"message": said}})]
+    receiver.answers = [(400, {"response": {"message": message}})]
     assert Evolution().send(MESSAGE, now=NOW).outcome is Outcome.RETRY
 
 

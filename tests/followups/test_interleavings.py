@@ -160,8 +160,8 @@ class Story:
         self._for_each(staff_actions.cancel)
 
     def _for_each(self, deed: object) -> None:
-        for one in Enrollment.objects.filter(state="waiting"):
-            deed(one, who="ada", now=self.now)  # type: ignore[operator]
+        for enrollment in Enrollment.objects.filter(state="waiting"):
+            deed(enrollment, who="ada", now=self.now)  # type: ignore[operator]
 
     def half_an_hour_passes(self) -> None:
         self.now += minutes(31)

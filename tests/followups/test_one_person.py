@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 def sent():
     rows = Attempt.objects.filter(state="sent").order_by("ended_at")
-    return [(one.enrollment.sequence.slug, one.ended_at) for one in rows.select_related("enrollment__sequence")]
+    return [(row.enrollment.sequence.slug, row.ended_at) for row in rows.select_related("enrollment__sequence")]
 
 
 def test_an_answer_in_one_pipeline_ends_the_silence_in_every_other(conversation, clinic, enrollment_of):
@@ -153,10 +153,12 @@ def test_whatever_the_pipelines_want_two_of_them_keep_the_distance(pipelines, di
             moments.append((TUESDAY + minutes(starts), pipeline))
         channel, now = Noted(), TUESDAY
         worker = Worker(channel)
-        for moment, pipeline in sorted(moments, key=lambda one: one[0]):
+        for moment, pipeline in sorted(moments, key=lambda entry: entry[0]):
             message = Message(Direction.OUTBOUND, text="Olá")
-            said = interaction_values.Interaction(phone=parse(MARIA, region="BR"), occurred_at=moment, message=message)
-            interactions.record(said, pipeline=pipeline, now=moment)
+            interaction = interaction_values.Interaction(
+                phone=parse(MARIA, region="BR"), occurred_at=moment, message=message
+            )
+            interactions.record(interaction, pipeline=pipeline, now=moment)
         for number in range(200):
             due = Enrollment.objects.filter(state="waiting", next_at__isnull=False).order_by("next_at").first()
             if due is None:
@@ -166,9 +168,9 @@ def test_whatever_the_pipelines_want_two_of_them_keep_the_distance(pipelines, di
                 worker.send(attempts, now, dies=True)
             worker.look(now)
         given_to = [(message.lead["pipeline"], at, message.attempt_id) for message, at in channel.given]
-        for one, before in zip(given_to[1:], given_to, strict=False):
-            if one[0] != before[0] and one[2] != before[2]:
-                assert one[1] - before[1] >= distance
+        for later, before in zip(given_to[1:], given_to, strict=False):
+            if later[0] != before[0] and later[2] != before[2]:
+                assert later[1] - before[1] >= distance
         assert Lead.objects.count() == len(pipelines)
         assert not Enrollment.objects.filter(state="waiting").exists()
 
@@ -178,9 +180,9 @@ def test_whatever_the_pipelines_want_two_of_them_keep_the_distance(pipelines, di
 
 def known_by_both(lead: Lead, *others: Lead) -> None:
     """Let leads of several pipelines be known by one hidden id as well."""
-    for one in (lead, *others):
+    for person in (lead, *others):
         FurtherAddress.objects.create(
-            lead=one, pipeline=one.pipeline, key="lid:99887766@lid", value="99887766@lid", seen_in="report",
+            lead=person, pipeline=person.pipeline, key="lid:99887766@lid", value="99887766@lid", seen_in="report",
             first_seen_at=TUESDAY,
         )  # fmt: skip
 
@@ -222,10 +224,10 @@ def test_a_person_is_whoever_is_reached_from_address_to_address(pipeline, django
         leads[key] = Lead.objects.create(
             pipeline=other, phone_key=f"external:{key}", stage_set_at=TUESDAY, created_at=TUESDAY, updated_at=TUESDAY
         )
-        for one in further:
-            known = f"external:{one}"
+        for external_id in further:
+            known = f"external:{external_id}"
             FurtherAddress.objects.create(
-                lead=leads[key], pipeline=other, key=known, value=one, seen_in="report", first_seen_at=TUESDAY
+                lead=leads[key], pipeline=other, key=known, value=external_id, seen_in="report", first_seen_at=TUESDAY
             )
     found = address_owners.of_same_people(list(leads.values()))
     one_person = {leads[key].pk for key in "abc"}

@@ -67,41 +67,43 @@ SAID = st.builds(
 class Talk:
     """What was said when, and what the bridge hears of it; the worker looks before each report and long after."""
 
-    def __init__(self, api: Agent, said: list[Said], agents_clock: int) -> None:
-        self.api, self.said, self.agents_clock = api, said, agents_clock
+    def __init__(self, api: Agent, turns: list[Said], agents_clock: int) -> None:
+        self.api, self.said, self.agents_clock = api, turns, agents_clock
         self.channel = Noted()
         self.worker = Worker(self.channel)
-        self.at = [TUESDAY + timedelta(seconds=sum(one.gap for one in said[: place + 1])) for place in range(len(said))]
+        self.at = [
+            TUESDAY + timedelta(seconds=sum(turn.gap for turn in turns[: place + 1])) for place in range(len(turns))
+        ]
 
     @property
     def last(self) -> str:
-        return next((one.side for one in reversed(self.said) if one.side in (OURS, THEIRS)), "")
+        return next((turn.side for turn in reversed(self.said) if turn.side in (OURS, THEIRS)), "")
 
     def stands(self) -> dict[str, datetime]:
         """Return what is booked in the end, by id."""
         booked: dict[str, datetime] = {}
-        for one in self.said:
-            if one.side == CALENDAR:
-                booked.pop(one.meeting, None)
-                if one.day is not None:
-                    booked[one.meeting] = AHEAD + timedelta(days=one.day)
+        for turn in self.said:
+            if turn.side == CALENDAR:
+                booked.pop(turn.meeting, None)
+                if turn.day is not None:
+                    booked[turn.meeting] = AHEAD + timedelta(days=turn.day)
         return booked
 
     def _news(self, place: int) -> dict[str, Any]:
         """Return what the calendar says: what it has booked before was moved."""
-        one = self.said[place]
-        before = [other for other in self.said[:place] if (other.side, other.meeting) == (CALENDAR, one.meeting)]
-        if one.day is None:
-            return {"id": one.meeting, "status": "cancelled"}
+        turn = self.said[place]
+        before = [other for other in self.said[:place] if (other.side, other.meeting) == (CALENDAR, turn.meeting)]
+        if turn.day is None:
+            return {"id": turn.meeting, "status": "cancelled"}
         status = "rescheduled" if before and before[-1].day is not None else "scheduled"
-        return {"id": one.meeting, "status": status, "starts_at": (AHEAD + timedelta(days=one.day)).isoformat()}
+        return {"id": turn.meeting, "status": status, "starts_at": (AHEAD + timedelta(days=turn.day)).isoformat()}
 
     def reports(self) -> list[tuple[datetime, int]]:
         """Return when each report arrives, and of what it tells: of what the clocks cannot tell apart, in order."""
         first: list[datetime] = []
-        for place, one in enumerate(self.said):
-            arrives = self.at[place] + timedelta(seconds=one.late)
-            if one.side == THEIRS:
+        for place, turn in enumerate(self.said):
+            arrives = self.at[place] + timedelta(seconds=turn.late)
+            if turn.side == THEIRS:
                 close = [
                     first[other] + timedelta(seconds=0.1)
                     for other in range(place)
@@ -111,10 +113,12 @@ class Talk:
             first.append(arrives)
         copies = [
             (first[place] + timedelta(seconds=late), place)
-            for place, one in enumerate(self.said)
-            for late in one.copies
+            for place, turn in enumerate(self.said)
+            for late in turn.copies
         ]
-        return sorted([*((arrives, place) for place, arrives in enumerate(first)), *copies], key=lambda one: one[0])
+        return sorted(
+            [*((arrives, place) for place, arrives in enumerate(first)), *copies], key=lambda arrival: arrival[0]
+        )
 
     def leaves_open_what_came_first(self) -> bool:
         """Say whether the first that is heard of a meeting is that it is off, and it is booked so soon after that.
@@ -122,13 +126,13 @@ class Talk:
         By clocks that differ it may as well have been booked before, and is taken to have been.
         """
         order = [place for _, place in self.reports()]
-        for off, one in enumerate(self.said):
-            if one.side != CALENDAR or one.day is not None:
+        for off, turn in enumerate(self.said):
+            if turn.side != CALENDAR or turn.day is not None:
                 continue
             booked = [
                 place
                 for place, other in enumerate(self.said)
-                if (other.side, other.meeting) == (CALENDAR, one.meeting) and other.day is not None
+                if (other.side, other.meeting) == (CALENDAR, turn.meeting) and other.day is not None
             ]
             was_heard = any(place < off and order.index(place) < order.index(off) for place in booked)
             if not was_heard and any(
@@ -138,19 +142,19 @@ class Talk:
         return False
 
     def body(self, place: int) -> dict[str, Any]:
-        one, clock = self.said[place], self.at[place] + timedelta(seconds=self.agents_clock)
-        if one.side == CALENDAR:
+        turn, clock = self.said[place], self.at[place] + timedelta(seconds=self.agents_clock)
+        if turn.side == CALENDAR:
             return {
                 "lead": {"phone": MARIA},
                 "context": {"meeting": self._news(place)},
                 "occurred_at": clock.isoformat(),
             }
-        if one.side == FACTS:
+        if turn.side == FACTS:
             context = {"conversation_stage": "estágio_1_apresentar_soluções"}
             return {"lead": {"phone": MARIA, "name": "Maria Souza"}, "context": context}
-        if one.side == THEIRS:
-            clock = (clock + timedelta(seconds=one.skew)).replace(microsecond=0)
-        message = {"id": f"m{place}", "direction": one.side, "text": "…", "sent_at": clock.isoformat()}
+        if turn.side == THEIRS:
+            clock = (clock + timedelta(seconds=turn.skew)).replace(microsecond=0)
+        message = {"id": f"m{place}", "direction": turn.side, "text": "…", "sent_at": clock.isoformat()}
         return {"lead": {"phone": MARIA}, "message": message}
 
     def play(self) -> None:
@@ -183,17 +187,17 @@ class Talk:
 
 @pytest.mark.django_db
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(said=st.lists(SAID, min_size=1, max_size=8), agents_clock=st.integers(-60, 60))
+@given(turns=st.lists(SAID, min_size=1, max_size=8), agents_clock=st.integers(-60, 60))
 # Answered at once, by a clock that is behind; the nudge's own report comes in between.
-@example(said=[Said(OURS), Said(THEIRS, gap=1, skew=-APART)], agents_clock=0)
+@example(turns=[Said(OURS), Said(THEIRS, gap=1, skew=-APART)], agents_clock=0)
 # Our message is heard of only after the answer to it.
-@example(said=[Said(OURS, late=7200), Said(THEIRS, gap=125, skew=-APART)], agents_clock=60)
+@example(turns=[Said(OURS, late=7200), Said(THEIRS, gap=125, skew=-APART)], agents_clock=60)
 # The answer is heard of after the lead was given up on.
-@example(said=[Said(OURS), Said(THEIRS, gap=300, late=9 * DAY)], agents_clock=0)
-@example(said=[Said(OURS, copies=(2 * DAY,)), Said(THEIRS, gap=5)], agents_clock=-60)
-def test_whoever_answered_last_is_neither_nudged_nor_given_up_on(api, said, agents_clock):
+@example(turns=[Said(OURS), Said(THEIRS, gap=300, late=9 * DAY)], agents_clock=0)
+@example(turns=[Said(OURS, copies=(2 * DAY,)), Said(THEIRS, gap=5)], agents_clock=-60)
+def test_whoever_answered_last_is_neither_nudged_nor_given_up_on(api, turns, agents_clock):
     with forgotten():
-        talk = Talk(api, said, agents_clock)
+        talk = Talk(api, turns, agents_clock)
         talk.play()
         if talk.last != THEIRS:
             return
@@ -209,11 +213,11 @@ def test_whoever_answered_last_is_neither_nudged_nor_given_up_on(api, said, agen
 
 @pytest.mark.django_db
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(said=st.lists(SAID, min_size=1, max_size=8), agents_clock=st.integers(-60, 60))
-def test_whoever_has_a_standing_meeting_stands_where_it_says_and_is_nudged_by_nobody(api, said, agents_clock):
+@given(turns=st.lists(SAID, min_size=1, max_size=8), agents_clock=st.integers(-60, 60))
+def test_whoever_has_a_standing_meeting_stands_where_it_says_and_is_nudged_by_nobody(api, turns, agents_clock):
     with forgotten():
-        talk = Talk(api, said, agents_clock)
-        if not any(one.side == CALENDAR for one in said) or talk.leaves_open_what_came_first():
+        talk = Talk(api, turns, agents_clock)
+        if not any(turn.side == CALENDAR for turn in turns) or talk.leaves_open_what_came_first():
             return
         talk.play()
         ahead, lead = talk.stands(), Lead.objects.get()
@@ -233,7 +237,7 @@ def test_whoever_has_a_standing_meeting_stands_where_it_says_and_is_nudged_by_no
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "said",
+    "turns",
     [
         [Said(OURS)],
         [Said(THEIRS), Said(OURS, gap=1)],
@@ -241,10 +245,10 @@ def test_whoever_has_a_standing_meeting_stands_where_it_says_and_is_nudged_by_no
         [Said(OURS), Said(THEIRS, gap=300, late=600), Said(OURS, gap=1300)],
     ],
 )
-def test_whom_we_spoke_to_last_is_nudged_and_given_up_on(api, said):
+def test_whom_we_spoke_to_last_is_nudged_and_given_up_on(api, turns):
     """The property above would hold for a bridge that never follows up."""
     with forgotten():
-        talk = Talk(api, said, 0)
+        talk = Talk(api, turns, 0)
         talk.play()
         assert talk.waits()
         assert talk.told_to_agent() == "waiting"

@@ -28,7 +28,7 @@ def local(day: int, hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 11, day, hour, minute, tzinfo=SAO_PAULO)
 
 
-def told(agent):
+def reminder_texts(agent):
     return [body["data"]["text"].removeprefix("Oi! ") for body in agent.bodies() if body["type"] == "followup.due"]
 
 
@@ -40,13 +40,13 @@ def times():
 def test_the_shipped_texts_say_the_day_as_it_is(conversation, agent):
     conversation.meeting("scheduled", local(27, 15))
     conversation.run(timedelta(days=5))
-    assert told(agent) == ["Lembrando da nossa reunião: amanhã às 15:00.", "Nossa reunião é hoje às 15:00."]
+    assert reminder_texts(agent) == ["Lembrando da nossa reunião: amanhã às 15:00.", "Nossa reunião é hoje às 15:00."]
 
 
 def test_a_reminder_that_would_leave_the_evening_before_is_left_out_where_one_was_given(conversation, agent):
     conversation.meeting("scheduled", local(27, 8))
     conversation.run(timedelta(days=5))
-    assert told(agent) == ["Lembrando da nossa reunião: amanhã às 08:00."]
+    assert reminder_texts(agent) == ["Lembrando da nossa reunião: amanhã às 08:00."]
     assert times() == ["Thu 08:00"]
 
 
@@ -54,7 +54,7 @@ def test_the_only_reminder_there_is_comes_the_evening_before_in_words_that_are_t
     conversation.now = local(26, 18)
     conversation.meeting("scheduled", local(27, 8))
     conversation.run(timedelta(days=3))
-    assert told(agent) == ["Nossa reunião é amanhã às 08:00."]
+    assert reminder_texts(agent) == ["Nossa reunião é amanhã às 08:00."]
     assert times() == ["Thu 19:59"]
 
 
@@ -62,7 +62,7 @@ def test_the_only_reminder_there_is_comes_the_evening_before_in_words_that_are_t
 def test_two_reminders_that_a_closed_day_moves_to_one_moment_are_one(conversation, agent, hour):
     conversation.meeting("scheduled", local(30, *hour))
     conversation.run(timedelta(days=8))
-    assert told(agent) == [f"Lembrando da nossa reunião: hoje às {hour[0]:02}:{hour[1]:02}."]
+    assert reminder_texts(agent) == [f"Lembrando da nossa reunião: hoje às {hour[0]:02}:{hour[1]:02}."]
     assert times() == ["Mon 08:00"]
 
 
@@ -75,7 +75,7 @@ def test_a_closed_day_before_moves_the_first_and_leaves_the_second(conversation,
 def test_a_sunday_meeting_is_not_called_todays_on_saturday(conversation, agent):
     conversation.meeting("scheduled", local(29, 15))
     conversation.run(timedelta(days=8))
-    assert told(agent) == ["Lembrando da nossa reunião: amanhã às 15:00."]
+    assert reminder_texts(agent) == ["Lembrando da nossa reunião: amanhã às 15:00."]
 
 
 def test_one_that_did_not_reach_anybody_covers_nothing(conversation, agent):
@@ -83,7 +83,7 @@ def test_one_that_did_not_reach_anybody_covers_nothing(conversation, agent):
     conversation.meeting("scheduled", local(27, 8))
     conversation.run(timedelta(days=5))
     assert times() == ["Thu 19:59"]
-    assert told(agent)[-1] == "Nossa reunião é amanhã às 08:00."
+    assert reminder_texts(agent)[-1] == "Nossa reunião é amanhã às 08:00."
 
 
 def test_one_that_must_be_on_time_is_left_out_where_the_hours_move_it(conversation, agent):
@@ -91,7 +91,7 @@ def test_one_that_must_be_on_time_is_left_out_where_the_hours_move_it(conversati
     conversation.now = local(26, 18)
     lead = conversation.meeting("scheduled", local(27, 8))
     conversation.run(timedelta(days=3))
-    assert told(agent) == []
+    assert reminder_texts(agent) == []
     assert not Enrollment.objects.filter(lead=lead).exists()
 
 
@@ -126,28 +126,28 @@ class TestWhoseClock:
         conversation.lead_writes(phone=phone, **facts)
         conversation.meeting("scheduled", self.MEETING, phone=phone)
         conversation.run(timedelta(days=2, hours=12))
-        return told(agent)
+        return reminder_texts(agent)
 
     def test_a_guess_from_the_area_code_does_not_change_the_hour_but_has_the_clock_named(self, conversation, agent):
-        said = self.texts_of(conversation, agent, "+5592999990000")
-        assert said == ["Lembrando da nossa reunião: amanhã às 11:50 (horário de São Paulo)."]
+        texts = self.texts_of(conversation, agent, "+5592999990000")
+        assert texts == ["Lembrando da nossa reunião: amanhã às 11:50 (horário de São Paulo)."]
 
     def test_a_stated_zone_is_theirs_and_is_named(self, conversation, agent):
-        said = self.texts_of(conversation, agent, "+5511999990001", custom={"time_zone": "America/Manaus"})
-        assert said == ["Lembrando da nossa reunião: amanhã às 10:50 (horário de Manaus)."]
+        texts = self.texts_of(conversation, agent, "+5511999990001", custom={"time_zone": "America/Manaus"})
+        assert texts == ["Lembrando da nossa reunião: amanhã às 10:50 (horário de Manaus)."]
 
     def test_who_says_they_are_here_is_here_whatever_the_area_code(self, conversation, agent):
-        said = self.texts_of(conversation, agent, "+5592999990000", custom={"time_zone": "America/Sao_Paulo"})
-        assert said == ["Lembrando da nossa reunião: amanhã às 11:50."]
+        texts = self.texts_of(conversation, agent, "+5592999990000", custom={"time_zone": "America/Sao_Paulo"})
+        assert texts == ["Lembrando da nossa reunião: amanhã às 11:50."]
 
     def test_another_name_of_the_same_hour_is_not_named(self, conversation, agent):
         assert self.texts_of(conversation, agent, "+5581999990000") == ["Lembrando da nossa reunião: amanhã às 11:50."]
 
-    @pytest.mark.parametrize(("locale", "said"), [("en_US", "tomorrow at 11:50"), ("es", "mañana a las 11:50")])
-    def test_the_pipelines_language_is_spoken(self, conversation, agent, pipeline, locale, said):
+    @pytest.mark.parametrize(("locale", "wording"), [("en_US", "tomorrow at 11:50"), ("es", "mañana a las 11:50")])
+    def test_the_pipelines_language_is_spoken(self, conversation, agent, pipeline, locale, wording):
         Pipeline.objects.update(locale=locale)
         [text] = self.texts_of(conversation, agent, "+5511999990001")
-        assert said in text
+        assert wording in text
 
 
 def test_what_is_tried_again_on_another_day_is_said_in_the_words_of_that_day(conversation, agent, pipeline):
@@ -159,7 +159,7 @@ def test_what_is_tried_again_on_another_day_is_said_in_the_words_of_that_day(con
     conversation.tick()
     conversation.now = local(26, 0, 10)
     conversation.tick()
-    assert told(agent) == ["Nossa reunião é amanhã à 01:30.", "Nossa reunião é hoje à 01:30."]
+    assert reminder_texts(agent) == ["Nossa reunião é amanhã à 01:30.", "Nossa reunião é hoje à 01:30."]
     assert len(set(agent.ids())) == 1
     assert Attempt.objects.get(state="sent").text.endswith("hoje à 01:30.")
 
@@ -193,12 +193,12 @@ def test_a_reminders_words_always_match_the_day_on_which_it_leaves(ahead, hours,
         for number, before in enumerate(befores, 1):
             Step.objects.create(sequence=sequence, position=number, before=before, text="{{ meeting.when }}")
         start, meeting = TUESDAY, TUESDAY + ahead
-        said = interaction_values.Interaction(
+        interaction = interaction_values.Interaction(
             phone=parse("+18005550100", region="US"),
             occurred_at=start,
             context={"meeting": Meeting(status="scheduled", id="evt", starts_at=meeting)},
         )
-        interactions.record(said, pipeline=Pipeline.objects.get(slug="solar"), now=start)
+        interactions.record(interaction, pipeline=Pipeline.objects.get(slug="solar"), now=start)
         given_at = []
 
         def look(message, now):
@@ -215,10 +215,10 @@ def test_a_reminders_words_always_match_the_day_on_which_it_leaves(ahead, hours,
         channel = Noted(look)
         worker, now = Worker(channel), start
         for number in range(50):
-            one = Enrollment.objects.first()
-            if one is None or one.next_at is None:
+            enrollment = Enrollment.objects.first()
+            if enrollment is None or enrollment.next_at is None:
                 break
-            now = max(now, one.next_at) + minutes(lateness[number % len(lateness)])
+            now = max(now, enrollment.next_at) + minutes(lateness[number % len(lateness)])
             worker.look(now)
         assert channel.complaints == []
         assert stopping.live(Lead.objects.get()) == []

@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def told(agent):
+def steps_told(agent):
     return [
         (body["data"]["sequence"], body["data"]["step"]) for body in agent.bodies() if body["type"] == "followup.due"
     ]
@@ -40,7 +40,7 @@ def test_a_silent_lead_gets_every_step_in_order_and_is_given_up_on(conversation,
     lead = conversation.agent_writes()
     conversation.run(timedelta(days=10))
 
-    assert told(agent) == [("reengagement", 1), ("reengagement", 2), ("reengagement", 3)]
+    assert steps_told(agent) == [("reengagement", 1), ("reengagement", 2), ("reengagement", 3)]
     assert stage_of(lead) == "not_interested"
     enrollment = enrollment_of(lead)
     assert (enrollment.state, enrollment.reason) == ("finished", "no answer to 3 messages, the last 1 day ago")
@@ -80,7 +80,7 @@ class TestN14:
         for _ in range(6):
             conversation.tick()
             conversation.wait(minutes=1)
-        assert told(agent) == [("reengagement", 1)]
+        assert steps_told(agent) == [("reengagement", 1)]
 
     def test_the_attempt_is_stored_before_anything_leaves_and_tried_again_under_its_id(self, conversation, agent):
         agent.answers = [(500, {}), (503, {}), (200, {})]
@@ -154,11 +154,11 @@ class TestN15:
         # Nobody looked for two days: the first step is stale, and the others keep their distance.
         conversation.wait(days=2)
         conversation.tick()
-        assert told(agent) == []
+        assert steps_told(agent) == []
         assert Attempt.objects.get().state == "missed"
         assert enrollment_of(lead).next_at == conversation.now + timedelta(hours=24)
         conversation.run(timedelta(days=10))
-        assert told(agent) == [("reengagement", 2), ("reengagement", 3)]
+        assert steps_told(agent) == [("reengagement", 2), ("reengagement", 3)]
         assert stage_of(lead) == "new"
 
     def test_a_lead_who_writes_afterwards_is_taken_up_again(self, conversation):
@@ -183,9 +183,9 @@ class TestN16:
         conversation.agent_writes()
         conversation.wait(minutes=40)
         conversation.tick()
-        assert told(agent) == []
+        assert steps_told(agent) == []
         conversation.run(timedelta(hours=12))
-        assert told(agent) == [("reengagement", 1)]
+        assert steps_told(agent) == [("reengagement", 1)]
 
     def test_an_old_message_that_is_reported_late_starts_nothing(self, conversation):
         conversation.now -= timedelta(days=30)
@@ -244,7 +244,7 @@ class TestN17:
         assert enrollment_of(lead).state == "cancelled"
         assert enrollment_of(lead).reason
         conversation.run(timedelta(hours=20))
-        assert told(agent) == []
+        assert steps_told(agent) == []
 
     def test_the_check_is_made_again_in_the_transaction_of_the_claim(self, conversation, agent, enrollment_of):
         lead = conversation.agent_writes()
@@ -252,7 +252,7 @@ class TestN17:
         # Changed behind everybody's back: no signal has cancelled anything.
         Lead.objects.filter(pk=lead.pk).update(handoff_source="admin", handoff_since=conversation.now)
         conversation.tick()
-        assert told(agent) == []
+        assert steps_told(agent) == []
         assert enrollment_of(lead).reason == "a person has taken over"
 
     def test_a_retry_is_not_sent_once_the_lead_has_answered(self, conversation, agent):
@@ -297,7 +297,7 @@ class TestN18:
     def test_reminders_come_before_the_meeting(self, conversation, agent):
         conversation.meeting("scheduled", self.MEETING)
         conversation.run(timedelta(days=4))
-        assert told(agent) == [("meeting_reminders", 1), ("meeting_reminders", 2)]
+        assert steps_told(agent) == [("meeting_reminders", 1), ("meeting_reminders", 2)]
         times = list(Attempt.objects.order_by("step").values_list("ended_at", flat=True))
         assert times == [self.MEETING - timedelta(hours=24), self.MEETING - timedelta(hours=2)]
         assert "às 15:00" in agent.bodies()[0]["data"]["text"]
@@ -308,7 +308,7 @@ class TestN18:
         conversation.wait(hours=1)
         conversation.meeting(status, self.MEETING)
         conversation.run(timedelta(days=4))
-        assert told(agent) == []
+        assert steps_told(agent) == []
 
     def test_a_moved_meeting_moves_its_reminders(self, conversation, agent):
         conversation.meeting("scheduled", self.MEETING)
@@ -322,13 +322,13 @@ class TestN18:
     def test_a_reminder_whose_time_had_passed_at_the_booking_is_left_out(self, conversation, agent):
         conversation.meeting("scheduled", TUESDAY + timedelta(hours=6))
         conversation.run(timedelta(days=2))
-        assert told(agent) == [("meeting_reminders", 2)]
+        assert steps_told(agent) == [("meeting_reminders", 2)]
 
     def test_an_answer_does_not_stop_reminders(self, conversation, agent):
         conversation.meeting("scheduled", self.MEETING)
         conversation.lead_writes("Combinado")
         conversation.run(timedelta(days=4))
-        assert len(told(agent)) == 2
+        assert len(steps_told(agent)) == 2
 
 
 def test_an_edit_does_not_disturb_leads_on_their_way(conversation, agent):
@@ -345,11 +345,11 @@ def test_a_sequence_that_is_switched_off_keeps_everybodys_place(conversation, ag
     switch("reengagement", False)
     conversation.wait(minutes=30)
     conversation.tick()
-    assert told(agent) == []
+    assert steps_told(agent) == []
     assert enrollment_of(lead).next_reason == "the sequence is switched off"
     switch("reengagement", True)
     conversation.run(timedelta(hours=1))
-    assert told(agent) == [("reengagement", 1)]
+    assert steps_told(agent) == [("reengagement", 1)]
 
 
 def test_what_came_of_a_message_is_counted_for_its_step(conversation):

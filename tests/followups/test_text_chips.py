@@ -21,7 +21,7 @@ def test_words_that_fall_away_with_a_name_are_part_of_its_chip():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "readable"),
     [
         (GREETING, "Oi, [first name]! Ainda posso ajudar?"),
         ("{{ name }} e {{meeting.when}}", "[full name] e [when the meeting is]"),
@@ -35,12 +35,12 @@ def test_words_that_fall_away_with_a_name_are_part_of_its_chip():
         ("", ""),
     ],
 )
-def test_a_text_is_read_without_code_where_it_is_plain(text, said):
-    assert text_chips.readable(text) == said
+def test_a_text_is_read_without_code_where_it_is_plain(text, readable):
+    assert text_chips.readable(text) == readable
 
 
 def test_a_condition_about_something_else_is_no_chip():
-    assert not any(isinstance(one, Chip) for one in text_chips.parts("{% if phone %}{{ name }}{% endif %}")[:1])
+    assert not any(isinstance(part, Chip) for part in text_chips.parts("{% if phone %}{{ name }}{% endif %}")[:1])
 
 
 PIECES = st.sampled_from(
@@ -61,8 +61,8 @@ def test_no_sign_of_any_text_is_lost(text):
 def test_a_chip_says_what_its_code_says(text):
     for part in text_chips.parts(text):
         if isinstance(part, Chip) and part.name in ("name", "first_name"):
-            said = texts.render(f"[{part.code}]", texts.SAMPLE)
-            assert said == f"[{part.before}{texts.SAMPLE[part.name]}{part.after}]"
+            rendered = texts.render(f"[{part.code}]", texts.SAMPLE)
+            assert rendered == f"[{part.before}{texts.SAMPLE[part.name]}{part.after}]"
             assert texts.render(f"[{part.code}]", {}) == f"[{part.otherwise}]"
 
 

@@ -83,7 +83,7 @@ def test_a_text_cannot_hold_up_the_worker(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "hint"),
     [
         ("Oi {{ first_nam }}, tudo bem?", "“first_nam” does not exist; did you mean “first_name”? (line 1)"),
         (
@@ -97,11 +97,11 @@ def test_a_text_cannot_hold_up_the_worker(text):
         ("{{ zzz }}", "“zzz” does not exist; there are: name, first_name,"),
     ],
 )
-def test_a_name_that_nothing_is_behind_is_refused_with_the_nearest(text, said):
+def test_a_name_that_nothing_is_behind_is_refused_with_the_nearest(text, hint):
     texts.check(text)
     with pytest.raises(BrokenTextError) as refused:
         texts.check_names(text)
-    assert said in str(refused.value)
+    assert hint in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_a_lead_may_have_and_what_the_text_makes_itself_is_known(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "hint"),
     [
         ("{% if name %}Oi", "falta {% endif %} (linha 1)"),
         ("Oi {{ name", "falta fechar com “}}” (linha 1)"),
@@ -129,11 +129,11 @@ def test_what_a_lead_may_have_and_what_the_text_makes_itself_is_known(text):
         ("Oi {{ first_nam }}", "“first_nam” não existe; você quis dizer “first_name”? (linha 1)"),
     ],
 )
-def test_the_usual_mistakes_are_told_in_the_readers_language(text, said):
+def test_the_usual_mistakes_are_told_in_the_readers_language(text, hint):
     with translation.override("pt-br"), pytest.raises(BrokenTextError) as refused:
         texts.check(text)
         texts.check_names(text)
-    assert str(refused.value) == said
+    assert str(refused.value) == hint
 
 
 @pytest.mark.parametrize(
@@ -171,15 +171,15 @@ def test_who_is_not_reminded_of_a_meeting_may_have_none():
 
 def playbook_texts() -> list[str]:
     playbooks = [yaml_file.parse(path.read_bytes()) for path in Path("playbooks").glob("*.yaml")]
-    said = [
-        one.text or one.instruction
+    written = [
+        step.text or step.instruction
         for book in playbooks
         for each in book.pipelines
         for row in each.sequences
-        for one in row.steps
+        for step in row.steps
     ]
-    assert len(said) > 6
-    return said
+    assert len(written) > 6
+    return written
 
 
 @given(st.text(max_size=60))
@@ -191,16 +191,16 @@ def test_any_text_renders_or_is_called_broken(text):
 
 
 @pytest.mark.parametrize(
-    ("bill", "said"), [(Decimal("4500.00"), "4500, 900.0"), (Decimal("4500.50"), "4500.5, 900.1"), (None, ", 0.0")]
+    ("bill", "rendered"), [(Decimal("4500.00"), "4500, 900.0"), (Decimal("4500.50"), "4500.5, 900.1"), (None, ", 0.0")]
 )
-def test_a_text_can_count_with_the_bill(conversation, bill, said):
+def test_a_text_can_count_with_the_bill(conversation, bill, rendered):
     lead = conversation.lead_writes()
     lead.bill_value = bill
-    assert texts.render("{{ bill_value }}, {{ bill_value | times: 0.2 }}", texts.facts_of(lead, at=TUESDAY)) == said
+    assert texts.render("{{ bill_value }}, {{ bill_value | times: 0.2 }}", texts.facts_of(lead, at=TUESDAY)) == rendered
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "rendered"),
     [
         ("{% for i in (1..3) %}{{ i }}{% endfor %}", "123"),
         ("{% for i in (1..9) reversed limit:3 offset:2 %}{{ i }}{% endfor %}", "543"),
@@ -213,8 +213,8 @@ def test_a_text_can_count_with_the_bill(conversation, bill, said):
         ("{% for i in (1..9) limit: 0 %}{{ i }}{% endfor %}.", "."),
     ],
 )  # fmt: skip
-def test_a_range_is_cut_by_arithmetic_to_the_rounds_that_are_asked_for(text, said):
-    assert texts.render(text, {}) == said
+def test_a_range_is_cut_by_arithmetic_to_the_rounds_that_are_asked_for(text, rendered):
+    assert texts.render(text, {}) == rendered
 
 
 @pytest.mark.parametrize("tag", ["for", "tablerow"])
@@ -290,9 +290,11 @@ def test_filters_that_make_millions_of_signs_count_for_more():
 
 @pytest.mark.parametrize("made", ["sort", "reverse", 'join: "," | split: ","', "concat: objections"])
 def test_what_compares_each_with_all_looks_at_few(made):
-    said = texts.render(f"{{% assign all = (1..4000) | {made} | uniq %}}{{{{ all | size }}}}", {"objections": ["a"]})
+    rendered = texts.render(
+        f"{{% assign all = (1..4000) | {made} | uniq %}}{{{{ all | size }}}}", {"objections": ["a"]}
+    )
 
-    assert 1 <= int(said) <= 100
+    assert 1 <= int(rendered) <= 100
 
 
 def test_a_text_knows_where_the_lead_wrote_from(pipeline):
@@ -300,7 +302,7 @@ def test_a_text_knows_where_the_lead_wrote_from(pipeline):
         pipeline=pipeline, phone_key="instagram:maria.souza", stage_set_at=TUESDAY, created_at=TUESDAY,
         updated_at=TUESDAY,
     )  # fmt: skip
-    said = texts.facts_of(lead, at=TUESDAY)
+    facts = texts.facts_of(lead, at=TUESDAY)
     text = "{% if channel == 'instagram' %}Vi você no Instagram, @{{ address }}!{% endif %}{{ phone }}"
-    assert texts.render(text, said) == "Vi você no Instagram, @maria.souza!"
+    assert texts.render(text, facts) == "Vi você no Instagram, @maria.souza!"
     assert texts.unknown_names(text) == []

@@ -157,6 +157,6 @@ def test_a_workers_claim(conversation, agent, text):
         conversation.tick()
 
     assert not Enrollment.objects.filter(lead__in=[lead, other], next_at__lte=conversation.now).exists()
-    assert all(len(said) <= texts.LONGEST_TEXT for said in Attempt.objects.values_list("text", flat=True))
+    assert all(len(stored_text) <= texts.LONGEST_TEXT for stored_text in Attempt.objects.values_list("text", flat=True))
     # Whose text is good is not kept waiting by whose text is not.
     assert Attempt.objects.get(enrollment__lead=other).state == Attempt.State.SENT

@@ -49,7 +49,7 @@ def states():
     return list(Attempt.objects.order_by("created_at", "step").values_list("state", flat=True))
 
 
-def told(agent):
+def due_followups(agent):
     return [body for body in agent.bodies() if body["type"] == "followup.due"]
 
 
@@ -61,7 +61,7 @@ class TestShadow:
     def test_nothing_leaves_and_what_would_have_is_kept_with_its_words(self, conversation, agent, shadow):
         conversation.agent_writes(facts={"name": "Maria Souza"})
         conversation.run(timedelta(hours=1))
-        assert told(agent) == []
+        assert due_followups(agent) == []
         attempt = Attempt.objects.get()
         assert (attempt.state, attempt.reason) == ("would_send", "shadow: nothing is said to anybody")
         assert attempt.text.startswith("Oi, Maria!")
@@ -74,7 +74,7 @@ class TestShadow:
     ):
         lead = conversation.agent_writes()
         conversation.run(10 * DAY)
-        assert told(agent) == []
+        assert due_followups(agent) == []
         assert states() == ["would_send"] * 3
         assert stage_of(lead) == "new"
         assert enrollment_of(lead).state == "finished"
@@ -89,7 +89,7 @@ class TestShadow:
         [row] = outcomes(Sequence.objects.get(slug="reengagement"))
         assert (row["sent"], row["would_send"], row["missed"]) == (0, 1, 0)
         metrics.add_now()
-        [family] = [one for one in metrics.families() if one.name == "bridge_followups"]
+        [family] = [candidate for candidate in metrics.families() if candidate.name == "bridge_followups"]
         assert {sample.labels["outcome"] for sample in family.samples if sample.value} == {"would_send"}
 
     def test_an_answer_is_no_answer_to_what_nobody_said(self, conversation, shadow):
@@ -102,7 +102,7 @@ class TestShadow:
         lead = conversation.agent_writes()
         assert staff_actions.send_now(enrollment_of(lead), who="ana", now=conversation.now)
         conversation.tick()
-        assert told(agent) == []
+        assert due_followups(agent) == []
         assert states() == ["would_send"]
 
     def test_when_it_ends_the_middle_of_a_story_nobody_heard_is_told_to_nobody(
@@ -112,7 +112,7 @@ class TestShadow:
         conversation.run(timedelta(hours=1))
         leave_shadow(shadow, now=conversation.now)
         conversation.run(10 * DAY)
-        assert told(agent) == []
+        assert due_followups(agent) == []
         assert enrollment_of(lead).reason == "it began while nothing was sent: nobody is written to out of the blue"
         assert stage_of(lead) == "new"
 
@@ -121,7 +121,7 @@ class TestShadow:
         conversation.wait(minutes=10)
         leave_shadow(shadow, now=conversation.now)
         conversation.run(10 * DAY)
-        assert [body["data"]["step"] for body in told(agent)] == [1, 2, 3]
+        assert [body["data"]["step"] for body in due_followups(agent)] == [1, 2, 3]
         assert stage_of(lead) == "not_interested"
 
     def test_when_it_ends_a_new_silence_has_its_sequence(self, conversation, agent, shadow):
@@ -131,7 +131,7 @@ class TestShadow:
         conversation.now = TUESDAY + 14 * DAY
         conversation.agent_writes()
         conversation.run(timedelta(hours=1))
-        assert [body["data"]["step"] for body in told(agent)] == [1]
+        assert [body["data"]["step"] for body in due_followups(agent)] == [1]
 
     def test_when_it_ends_reminders_that_are_still_to_come_come(self, conversation, agent, shadow):
         meeting = TUESDAY + 2 * DAY + timedelta(hours=5)
@@ -140,13 +140,13 @@ class TestShadow:
         assert states() == ["would_send"]
         leave_shadow(shadow, now=conversation.now)
         conversation.run(2 * DAY)
-        assert [body["data"]["step"] for body in told(agent)] == [2]
+        assert [body["data"]["step"] for body in due_followups(agent)] == [2]
 
     def test_an_account_that_was_paused_in_shadow_is_silent(self, conversation, agent, shadow):
         account_state.pause(shadow, reason="by hand", now=conversation.now)
         conversation.agent_writes()
         conversation.run(timedelta(hours=1))
-        assert told(agent) == []
+        assert due_followups(agent) == []
 
     def test_what_was_being_tried_when_it_began_may_have_gone_out(self, conversation, agent, account):
         agent.answers = [(503, {})]
@@ -184,7 +184,7 @@ class TestWithoutAChannel:
         conversation.run(DAY)
         mute(False)
         conversation.run(10 * DAY)
-        assert told(agent) == []
+        assert due_followups(agent) == []
         assert set(Lead.objects.values_list("stage__key", flat=True)) == {"new"}
 
     def test_a_channel_that_goes_away_in_the_middle_gives_nobody_up(self, conversation, agent, mute, enrollment_of):
@@ -204,7 +204,9 @@ class TestWhoIsNotReached:
         elsewhere = clinic.agent_writes()
         conversation.run(timedelta(hours=1))
         assert len(agent.requests) == 1
-        assert {one.reason for one in Enrollment.objects.all()} == {"the agent says the number is invalid"}
+        assert {enrollment.reason for enrollment in Enrollment.objects.all()} == {
+            "the agent says the number is invalid"
+        }
         assert not Lead.objects.exclude(opted_out_at=None).exists()
         assert not Event.objects.filter(kind=Event.Kind.OPTED_OUT).exists()
         [figures] = outcomes(Sequence.objects.get(slug="reengagement", pipeline__slug="solar"))
@@ -317,11 +319,11 @@ def test_the_event_says_all_that_an_agent_needs(conversation, agent, account):
     other = Lead.objects.get(whatsapp_id="551188776655@s.whatsapp.net")
     Card.objects.update_or_create(lead=other, defaults={"account": account, "kommo_lead_id": 77})
     conversation.run(3 * DAY)
-    by_id = {body["data"]["lead"]["id"]: body["data"]["lead"] for body in told(agent)}
-    said = by_id[str(other.pk)]
-    assert (said["email"], said["pipeline"], said["kommo_lead_id"]) == ("a@example.com", "solar", 77)
-    assert said["meeting"]["starts_at"] == meeting.isoformat()
-    assert said["addresses"] == [
+    by_id = {body["data"]["lead"]["id"]: body["data"]["lead"] for body in due_followups(agent)}
+    person = by_id[str(other.pk)]
+    assert (person["email"], person["pipeline"], person["kommo_lead_id"]) == ("a@example.com", "solar", 77)
+    assert person["meeting"]["starts_at"] == meeting.isoformat()
+    assert person["addresses"] == [
         {"kind": "whatsapp", "value": "551188776655@s.whatsapp.net"},
         {"kind": "phone", "value": "+5511988776655"},
     ]

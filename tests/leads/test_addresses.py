@@ -7,8 +7,8 @@ from leads.addresses import AddressError, Kind, parse
 
 
 def read(kind, value):
-    one = parse(kind, value, region="BR")
-    return one.kind, one.value, one.key
+    address = parse(kind, value, region="BR")
+    return address.kind, address.value, address.key
 
 
 @pytest.mark.parametrize(
@@ -79,16 +79,18 @@ def test_groups_broadcasts_and_other_kinds_are_refused(kind, value):
 @given(st.sampled_from(list(Kind)), st.text(max_size=40))
 def test_reading_an_address_again_changes_nothing(kind, value):
     try:
-        one = parse(kind, value, region="BR")
+        address = parse(kind, value, region="BR")
     except AddressError:
         return
-    again = parse(one.kind, one.value, region="US")
-    assert (again.kind, again.value, again.key) == (one.kind, one.value, one.key)
-    told = addresses.of_key(one.key, value=one.value)
-    assert told.key == one.key
+    again = parse(address.kind, address.value, region="US")
+    assert (again.kind, again.value, again.key) == (address.kind, address.value, address.key)
+    read_again = addresses.of_key(address.key, value=address.value)
+    assert read_again.key == address.key
 
 
 def test_a_whatsapp_id_is_its_number():
-    jid, phone = (parse(*one, region="BR") for one in (("whatsapp", "558199990000@c.us"), ("phone", "81 99999-0000")))
+    jid, phone = (
+        parse(*spelling, region="BR") for spelling in (("whatsapp", "558199990000@c.us"), ("phone", "81 99999-0000"))
+    )
     assert jid.key == phone.key
     assert jid.phone == phone.phone

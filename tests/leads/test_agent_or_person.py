@@ -169,8 +169,8 @@ class TestSilence:
     def test_a_card_dragged_from_there_into_human_care_is_told_of(self, pipeline, lead):
         put("not_interested", Lead.Actor.BRIDGE)
         put("human_handoff")
-        told = lead.events.filter(kind=Event.Kind.HANDOFF).values_list("reason", flat=True)
-        assert list(told) == ["the card stands in NÃO INTERESSADO", "the card stands in ATENDIMENTO HUMANO"]
+        reasons = lead.events.filter(kind=Event.Kind.HANDOFF).values_list("reason", flat=True)
+        assert list(reasons) == ["the card stands in NÃO INTERESSADO", "the card stands in ATENDIMENTO HUMANO"]
         assert lead_of().is_with_people
 
 

@@ -42,5 +42,5 @@ def test_whatever_the_address_is_the_mark_comes_back_from_it(text):
         link = booking_links.link(url, LEAD)
         assert (link is None) == (booking_links.wrong(url) is not None or not url.strip())
         if link:
-            said = parse_qs(urlsplit(link).query)
-            assert [str(LEAD)] in (said.get(booking_links.CALENDLY), said.get(booking_links.CALCOM))
+            query = parse_qs(urlsplit(link).query)
+            assert [str(LEAD)] in (query.get(booking_links.CALENDLY), query.get(booking_links.CALCOM))

@@ -105,7 +105,7 @@ def test_a_cancelled_meeting_of_whom_nothing_is_known_leaves_the_lead_in_qualifi
 
 
 def test_who_was_not_interested_before_the_meeting_goes_to_where_a_reply_takes_it():
-    stages = tuple(replace(one, on_reply="qualified") if one.on_reply else one for one in STAGES)
+    stages = tuple(replace(stage, on_reply="qualified") if stage.on_reply else stage for stage in STAGES)
     facts = Facts("meeting_scheduled", meeting_status="cancelled", stage_before_meeting="not_interested")
     assert decide(facts, replace(RULES, stages=stages)).stage == "qualified"
 
@@ -130,7 +130,7 @@ def test_a_cancelled_meeting_does_not_move_a_lead_that_is_elsewhere():
 
 def test_a_stage_for_meetings_that_is_reached_from_anywhere_takes_a_booked_lead_back():
     stages = tuple(
-        replace(one, reachable_from_anywhere=one.key == "meeting_scheduled", on_reply=None) for one in STAGES
+        replace(stage, reachable_from_anywhere=stage.key == "meeting_scheduled", on_reply=None) for stage in STAGES
     )
     facts = Facts("not_interested", meeting_status="scheduled", meeting_changed=True)
     assert decide(facts, replace(RULES, stages=stages)).stage == "meeting_scheduled"

@@ -188,7 +188,7 @@ def test_the_same_conclusion_moves_nothing_twice_whatever_a_person_does_in_betwe
 def test_what_is_remembered_is_bounded_and_has_at_most_one_verdict(situation):
     facts, rules = situation
     concluded = decide(facts, rules).concluded
-    verdicts = {one.partition(":")[0].partition(">")[0] for one in concluded if is_verdict(one)}
+    verdicts = {conclusion.partition(":")[0].partition(">")[0] for conclusion in concluded if is_verdict(conclusion)}
     assert len(verdicts) <= 1
     assert len(concluded) <= MOST
 

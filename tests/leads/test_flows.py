@@ -23,7 +23,7 @@ def test_a_word_that_no_flow_has_is_collected_and_shown_nowhere(account, pipelin
     recorded = record(pipeline, name="Maria", bill_value=900, chosen_flow=word)
     drain(account)
 
-    assert [one["field"] for one in recorded.ignored] == ["lead.chosen_flow"]
+    assert [entry["field"] for entry in recorded.ignored] == ["lead.chosen_flow"]
     assert "not mapped yet" in recorded.ignored[0]["reason"]
     card = Card.objects.get()
     assert (card.state, card.waiting_reason) == (Card.State.IN_SYNC, "")

@@ -65,7 +65,7 @@ def test_a_value_that_was_confirmed_later_is_not_undone_by_one_in_between(pipeli
 def test_objections_accumulate_and_null_clears_them(pipeline):
     record(pipeline, context={"objections": ["preço"]})
     record(pipeline, context={"objections": ["Preço", "timing"]})
-    assert [one.name for one in lead_of().objections.all()] == ["preço", "timing"]
+    assert [objection.name for objection in lead_of().objections.all()] == ["preço", "timing"]
     record(pipeline, context={"objections": None})
     assert not lead_of().objections.exists()
 
@@ -78,13 +78,13 @@ def test_objections_that_arrive_late_are_added_unless_all_were_taken_back_after_
 
     say(-1, ["timing"])
     say(-9, ["preço"])
-    assert {one.name for one in lead_of().objections.all()} == {"preço", "timing"}
+    assert {objection.name for objection in lead_of().objections.all()} == {"preço", "timing"}
     say(-5, None)
-    assert [one.name for one in lead_of().objections.all()] == ["timing"]
+    assert [objection.name for objection in lead_of().objections.all()] == ["timing"]
     say(-7, ["tecnologia"])
-    assert [one.name for one in lead_of().objections.all()] == ["timing"]
+    assert [objection.name for objection in lead_of().objections.all()] == ["timing"]
     say(-4, ["propriedade"])
-    assert {one.name for one in lead_of().objections.all()} == {"timing", "propriedade"}
+    assert {objection.name for objection in lead_of().objections.all()} == {"timing", "propriedade"}
 
 
 def test_the_reason_of_a_decision_is_on_the_lead_and_its_timeline(pipeline):
@@ -212,8 +212,8 @@ def test_a_page_that_asks_why_not_knows_what_an_earlier_version_left_unsaid(pipe
     Lead.objects.update(
         stage=Stage.objects.get(key="qualifying"), stage_set_by="staff", concluded=None, concluded_when_moved=None
     )
-    told = {one.stage: one for one in why_not(lead_of())}
-    assert told["qualified"].reasons == (
+    alternatives = {alternative.stage: alternative for alternative in why_not(lead_of())}
+    assert alternatives["qualified"].reasons == (
         "qualification_score 82 >= 70, but a person moved the card to EM QUALIFICAÇÃO and nothing new was concluded "
         "since",
     )
@@ -312,9 +312,9 @@ def test_an_objection_reported_twice_at_the_same_moment_is_told_once(transaction
         wait_for_locks(4)
     for thread in threads:
         thread.join()
-    told = [event.data["changed"] for event in lead.events.filter(kind=Event.Kind.INTERACTION)]
-    assert sorted(name for changed in told for name in changed.get("objections", [])) == ["marca", "prazo", "preço"]
-    assert sorted(one.name for one in lead.objections.all()) == ["marca", "prazo", "preço"]
+    changes = [event.data["changed"] for event in lead.events.filter(kind=Event.Kind.INTERACTION)]
+    assert sorted(name for changed in changes for name in changed.get("objections", [])) == ["marca", "prazo", "preço"]
+    assert sorted(objection.name for objection in lead.objections.all()) == ["marca", "prazo", "preço"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -336,7 +336,7 @@ def test_an_objection_raised_while_all_are_being_taken_back_stands(transactional
         thread.start()
         wait_for_locks(1)
     thread.join()
-    assert [one.name for one in lead_of().objections.all()] == ["preço"]
+    assert [objection.name for objection in lead_of().objections.all()] == ["preço"]
 
 
 def wait_for_locks(number: int) -> None:

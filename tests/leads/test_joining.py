@@ -23,14 +23,14 @@ from tests.conftest import MARIA
 LID, INSTAGRAM = ("lid", "987654321@lid"), ("instagram", "maria")
 
 
-def tell(pipeline, *told, at=None, text="", message_id="", now=None, **facts):
+def tell(pipeline, *address_pairs, at=None, text="", message_id="", now=None, **facts):
     """Report an interaction of whoever these addresses are of, the one it was written from first."""
     now = now or timezone.now()
     message = Message(Direction.INBOUND, id=message_id, text=text, sent_at=at or now) if text or message_id else None
     context = facts.pop("context", {})
-    named = tuple(parse(kind, value, region="BR") for kind, value in told)
-    one = Interaction(None, at or now, facts=facts, context=context, message=message, addresses=named)
-    [recorded] = record_all([one], pipeline=pipeline, now=now)
+    named = tuple(parse(kind, value, region="BR") for kind, value in address_pairs)
+    interaction = Interaction(None, at or now, facts=facts, context=context, message=message, addresses=named)
+    [recorded] = record_all([interaction], pipeline=pipeline, now=now)
     return recorded.lead
 
 
@@ -54,14 +54,14 @@ def test_the_older_lead_stays_with_what_both_knew(pipeline):
     lead = Lead.objects.get()
     assert (lead.phone, lead.name, lead.email) == (MARIA, "Maria", "new@example.com")
     assert (lead.stage.key, lead.meeting_id) == ("meeting_scheduled", "evt_1")
-    assert [one.name for one in lead.objections.all()] == ["preço"]
+    assert [objection.name for objection in lead.objections.all()] == ["preço"]
     assert sorted(lead.messages.values_list("text", flat=True)) == ["agora os dois", "oi", "sou eu"]
     assert lead.events.filter(kind=Event.Kind.INTERACTION).count() == 3
     assert lead.stays.filter(left_at=None).count() == 1
     event = lead.events.get(kind=Event.Kind.JOINED)
     assert (event.data["lead"], event.reason) == (str(younger.pk), joining.REASON)
     assert JoinedLead.objects.get(former_id=younger.pk).lead == lead
-    assert [one["kind"] for one in lead.addresses] == ["lid", "phone"]
+    assert [address["kind"] for address in lead.addresses] == ["lid", "phone"]
     assert tell(pipeline, ("phone", MARIA)).pk == tell(pipeline, LID).pk == lead.pk
 
 
@@ -109,9 +109,9 @@ def test_wishes_hold_and_the_same_message_and_meeting_count_once(pipeline):
 
 def test_staff_may_say_that_two_are_two(pipeline):
     now = timezone.now()
-    one, other = tell(pipeline, LID), tell(pipeline, INSTAGRAM)
-    ProbablySame.objects.create(older=one, younger=other, first_seen_at=now, last_seen_at=now, are_two=True)
-    assert tell(pipeline, LID, INSTAGRAM).pk == one.pk
+    first, other = tell(pipeline, LID), tell(pipeline, INSTAGRAM)
+    ProbablySame.objects.create(older=first, younger=other, first_seen_at=now, last_seen_at=now, are_two=True)
+    assert tell(pipeline, LID, INSTAGRAM).pk == first.pk
     assert Lead.objects.count() == 2
 
 
@@ -140,7 +140,7 @@ def test_any_interleaving_ends_with_one_lead_a_person_and_nothing_lost(pipeline,
 
 def _play(pipeline, reports):
     now = timezone.now()
-    told: dict[int, list[tuple[int, int]]] = {}
+    reports_of: dict[int, list[tuple[int, int]]] = {}
     known: dict[int, set[str]] = {}
     for number, (person, places, minute, by_jid) in enumerate(reports):
         own = PEOPLE[person]
@@ -148,24 +148,24 @@ def _play(pipeline, reports):
         at = now - timedelta(minutes=20_000 - minute)
         lead = tell(pipeline, *named, at=at, message_id=f"m{number}", text=str(number), name=f"Nome {chr(97 + number)}")
         known.setdefault(person, set()).add(str(lead.pk))
-        told.setdefault(person, []).append((minute, number))
-    everybody = {person: tell(pipeline, *PEOPLE[person]) for person in told}
+        reports_of.setdefault(person, []).append((minute, number))
+    everybody = {person: tell(pipeline, *PEOPLE[person]) for person in reports_of}
 
     assert Lead.objects.count() == len(everybody)
     for person, lead in everybody.items():
         lead = Lead.objects.get(pk=lead.pk)
         texts = set(lead.messages.values_list("text", flat=True))
-        assert texts == {str(number) for _, number in told[person]}
-        assert lead.events.filter(kind=Event.Kind.INTERACTION).count() == len(told[person]) + 1
+        assert texts == {str(number) for _, number in reports_of[person]}
+        assert lead.events.filter(kind=Event.Kind.INTERACTION).count() == len(reports_of[person]) + 1
         # Of names of the same minute the one told last stands.
-        newest = max(told[person])
-        minutes = [minute for minute, _ in told[person]]
+        newest = max(reports_of[person])
+        minutes = [minute for minute, _ in reports_of[person]]
         if minutes.count(newest[0]) == 1:
             assert lead.name == f"Nome {chr(97 + newest[1])}"
         keys = {parse(kind, value, region="BR").key for kind, value in PEOPLE[person]}
         assert set(lead.address_keys) == keys
         former = known[person] - {str(lead.pk)}
-        assert {str(one.former_id) for one in lead.joined.all()} >= former
+        assert {str(joined.former_id) for joined in lead.joined.all()} >= former
         assert lead.stays.filter(left_at=None).count() == 1
     rows = FurtherAddress.objects.values_list("key", flat=True)
     assert len(set(rows)) == len(rows)
@@ -186,19 +186,19 @@ def test_reports_at_the_same_moment_end_with_one_lead(transactional_db, round_):
     reports = [[LID], [("phone", MARIA)], [LID, ("phone", MARIA)], [INSTAGRAM, LID], [("phone", MARIA), INSTAGRAM]]
     start, failed = threading.Barrier(len(reports)), []
 
-    def report(told):
+    def report(address_pairs):
         start.wait()
         try:
             for _ in range(5):
                 try:
-                    tell(pipeline, *told, text="oi")
+                    tell(pipeline, *address_pairs, text="oi")
                     break
                 except Exception as error:  # a deadlock: the caller tries again, as the API does
                     failed.append(error)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=report, args=(told,)) for told in reports]
+    threads = [threading.Thread(target=report, args=(address_pairs,)) for address_pairs in reports]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -32,7 +32,7 @@ REPORTS = [
 ]
 
 
-def told(number: int, person: int, place: int, width: int, *, as_intake: bool, spelled: bool) -> Interaction:
+def report_of(number: int, person: int, place: int, width: int, *, as_intake: bool, spelled: bool) -> Interaction:
     named = PEOPLE[person][place : place + width]
     if spelled:
         named = [SPELLED.get(value, (kind, value)) for kind, value in named]
@@ -62,10 +62,10 @@ def test_any_interleaving_ends_with_one_lead_a_person_and_nothing_lost(every, ag
         pipeline = Pipeline.objects.get(slug="solar")
         former: set[object] = set()
         for number, (report, as_intake, spelled) in enumerate(calls):
-            one = told(number, *report, as_intake=as_intake, spelled=spelled)
-            lead = interactions.record(one, pipeline=pipeline, now=NOON + timedelta(days=1)).lead
+            interaction = report_of(number, *report, as_intake=as_intake, spelled=spelled)
+            lead = interactions.record(interaction, pipeline=pipeline, now=NOON + timedelta(days=1)).lead
             former.add(lead.pk)
-            assert set(one.keys) <= set(Lead.objects.get(pk=lead.pk).address_keys)
+            assert set(interaction.keys) <= set(Lead.objects.get(pk=lead.pk).address_keys)
         leads = list(Lead.objects.all())
         assert len(leads) == len(PEOPLE)
         for person, chain in enumerate(PEOPLE):
@@ -75,11 +75,11 @@ def test_any_interleaving_ends_with_one_lead_a_person_and_nothing_lost(every, ag
             # A number is what people and cards know them by.
             assert lead.phone == next(value for kind, value in chain if kind == "phone")
             reports = [report for report in REPORTS if report[0] == person]
-            said = [f"{one} {place} {width}" for one, place, width in reports]
-            assert sorted(Row.objects.filter(lead=lead).values_list("text", flat=True)) == sorted(said)
-            assert {f"fact_{one}_{place}_{width}" for one, place, width in reports} == set(lead.custom)
+            names = [f"{who} {place} {width}" for who, place, width in reports]
+            assert sorted(Row.objects.filter(lead=lead).values_list("text", flat=True)) == sorted(names)
+            assert {f"fact_{who}_{place}_{width}" for who, place, width in reports} == set(lead.custom)
             heard = Event.objects.filter(lead=lead, kind="interaction", data__message__isnull=False)
-            assert {event.data["message"]["text"] for event in heard} == set(said)
+            assert {event.data["message"]["text"] for event in heard} == set(names)
         # Whoever knows another id of theirs is answered.
         known = {lead.pk for lead in leads} | set(JoinedLead.objects.values_list("former_id", flat=True))
         assert former <= known

@@ -199,7 +199,7 @@ def test_a_text_that_may_be_thousands_is_not_compared():
 
 
 @pytest.mark.parametrize(
-    ("operator", "value", "wanted", "said"),
+    ("operator", "value", "wanted", "text"),
     [
         ("is_set", "a", None, "x is known"),
         ("is_set", None, None, "x is not known"),
@@ -215,8 +215,8 @@ def test_a_text_that_may_be_thousands_is_not_compared():
         ("eq", None, 5, "x is not known yet"),
     ],
 )
-def test_a_criterion_says_what_it_found(operator, value, wanted, said):
-    assert check(Criterion(1, "x", operator, wanted), {"x": value}).text == said
+def test_a_criterion_says_what_it_found(operator, value, wanted, text):
+    assert check(Criterion(1, "x", operator, wanted), {"x": value}).text == text
 
 
 def test_a_number_of_the_machines_is_the_one_it_shows():
@@ -279,13 +279,13 @@ def test_any_facts_get_an_answer_with_a_reason(attributes, rule, flow):
     assessment = assess(attributes, rule, flow)
 
     assert assessment.reason
-    assert all(one.text for one in assessment.criteria)
+    assert all(result.text for result in assessment.criteria)
     assert assess(attributes, rule, flow) == assessment
 
 
 @given(rule=RULES, flow=st.none() | FLOWS, empty=st.sampled_from([None, ""]))
 def test_unknown_facts_never_disqualify(rule, flow, empty):
-    asking = tuple(one for one in rule.criteria if one.operator not in ("is_set", "is_not_set"))
+    asking = tuple(criterion for criterion in rule.criteria if criterion.operator not in ("is_set", "is_not_set"))
     rule = QualificationRule(rule.min_score, asking)
     everything_empty = dict.fromkeys(["qualification_score", "bill_value", "custom.kwh", "is_decision_maker"], empty)
 
@@ -295,9 +295,11 @@ def test_unknown_facts_never_disqualify(rule, flow, empty):
 
 @given(attributes=ATTRIBUTES, rule=RULES, flow=st.none() | FLOWS, forgotten=FIELDS)
 def test_knowing_less_never_disqualifies_anybody(attributes, rule, flow, forgotten):
-    rule = QualificationRule(rule.min_score, tuple(one for one in rule.criteria if one.operator != "is_set"))
+    rule = QualificationRule(
+        rule.min_score, tuple(criterion for criterion in rule.criteria if criterion.operator != "is_set")
+    )
     less = {field: value for field, value in attributes.items() if field != forgotten}
 
     if assess(attributes, rule, flow).outcome is not Outcome.DISQUALIFIED:
-        fatal = [one for one in assess(less, rule, flow).criteria if one.verdict is Verdict.FAILED]
-        assert all(one.criterion.operator == "is_not_set" or not one.criterion.disqualifies for one in fatal)
+        fatal = [result for result in assess(less, rule, flow).criteria if result.verdict is Verdict.FAILED]
+        assert all(result.criterion.operator == "is_not_set" or not result.criterion.disqualifies for result in fatal)

@@ -45,8 +45,8 @@ def test_everything_that_is_named_must_hold():
 
 
 @given(st.text(min_size=1), shares, shares)
-def test_whoever_is_drawn_for_a_share_is_drawn_for_every_larger_one(person, one, other):
-    small, large = sorted((one, other))
+def test_whoever_is_drawn_for_a_share_is_drawn_for_every_larger_one(person, first, other):
+    small, large = sorted((first, other))
     assert not is_drawn(person, small) or is_drawn(person, large)
     assert is_drawn(person, Decimal(1)) and not is_drawn(person, Decimal(0))
 
@@ -57,6 +57,6 @@ def test_about_as_many_are_drawn_as_are_to_be(share):
     assert abs(drawn / 4000 - float(share)) < 0.03
 
 
-@pytest.mark.parametrize(("share", "said"), [("0.1", "10 %"), ("0.125", "12.5 %"), ("0", "0 %"), ("1", "100 %")])
-def test_a_share_is_said_as_people_write_it(share, said):
-    assert percent(Decimal(share)) == said
+@pytest.mark.parametrize(("share", "text"), [("0.1", "10 %"), ("0.125", "12.5 %"), ("0", "0 %"), ("1", "100 %")])
+def test_a_share_is_said_as_people_write_it(share, text):
+    assert percent(Decimal(share)) == text

@@ -27,28 +27,28 @@ happenings = st.lists(
     ),
     min_size=1,
     max_size=7,
-    unique_by=lambda one: one[0],
+    unique_by=lambda entry: entry[0],
 )  # fmt: skip
 
 
 def calendar(done: list[tuple[int, str, str, int]]) -> list[tuple[int, str, str, datetime | None]]:
     """Return what the calendar says, in order: one that is booked again was moved, and only what is booked ends."""
     booked: set[str] = set()
-    said: list[tuple[int, str, str, datetime | None]] = []
+    entries: list[tuple[int, str, str, datetime | None]] = []
     for minute, which, what, hour in sorted(done):
         if what == "scheduled":
-            said.append((minute, which, "rescheduled" if which in booked else what, START + timedelta(hours=hour)))
+            entries.append((minute, which, "rescheduled" if which in booked else what, START + timedelta(hours=hour)))
             booked.add(which)
         elif which in booked:
-            said.append((minute, which, what, None))
+            entries.append((minute, which, what, None))
             booked.discard(which)
-    return said
+    return entries
 
 
-def expected(said: list[tuple[int, str, str, datetime | None]], now: datetime) -> dict[str, datetime]:
+def expected(entries: list[tuple[int, str, str, datetime | None]], now: datetime) -> dict[str, datetime]:
     """Return what is booked and ahead once everything was told, by id."""
     last: dict[str, datetime] = {}
-    for _, which, _, starts_at in said:
+    for _, which, _, starts_at in entries:
         if starts_at is None:
             last.pop(which, None)
         else:
@@ -56,10 +56,10 @@ def expected(said: list[tuple[int, str, str, datetime | None]], now: datetime) -
     return {which: at for which, at in last.items() if at > now}
 
 
-def near(said: list[tuple[int, str, str, datetime | None]]) -> bool:
+def near(entries: list[tuple[int, str, str, datetime | None]]) -> bool:
     """Say whether news of one meeting comes too soon upon other news for their clocks to tell; not upon its booking."""
     last: dict[str, tuple[int, bool]] = {}
-    for minute, which, _, _ in said:
+    for minute, which, _, _ in entries:
         before, is_booking = last.get(which, (-99, False))
         if minute - before < 5 and not is_booking:
             return True
@@ -72,13 +72,13 @@ class _Undo(Exception):
 
 
 def tell(
-    pipeline: Pipeline, one: tuple[int, str, str, datetime | None], now: datetime, skew: timedelta = timedelta()
+    pipeline: Pipeline, entry: tuple[int, str, str, datetime | None], now: datetime, skew: timedelta = timedelta()
 ) -> None:
-    minute, which, status, starts_at = one
-    told = interaction_values.Meeting(status=status, id=which, starts_at=starts_at)
+    minute, which, status, starts_at = entry
+    meeting = interaction_values.Meeting(status=status, id=which, starts_at=starts_at)
     at = START + timedelta(minutes=minute) + skew
     record(
-        Interaction(phone=parse("+5581999990000", region="BR"), occurred_at=at, context={"meeting": told}),
+        Interaction(phone=parse("+5581999990000", region="BR"), occurred_at=at, context={"meeting": meeting}),
         pipeline=pipeline,
         now=now,
     )
@@ -109,24 +109,24 @@ def consistent(now: datetime) -> None:
 )
 @given(done=happenings, data=st.data())
 def test_shuffled_doubled_and_late_news_ends_with_what_the_calendar_says(pipeline, done, data):
-    said = calendar(done)
+    entries = calendar(done)
     now = START + timedelta(minutes=700)
-    if not said:
+    if not entries:
         return
-    order = data.draw(st.permutations(said))
-    doubled = data.draw(st.lists(st.sampled_from(said), max_size=3))
+    order = data.draw(st.permutations(entries))
+    doubled = data.draw(st.lists(st.sampled_from(entries), max_size=3))
 
     def story() -> None:
-        for one in [*order, *doubled]:
-            tell(pipeline, one, now)
+        for entry in [*order, *doubled]:
+            tell(pipeline, entry, now)
             consistent(now)
-        ahead = expected(said, now)
+        ahead = expected(entries, now)
         lead = Lead.objects.select_related("stage").get()
         assert lead.has_standing_meeting == bool(ahead)
         if ahead:
             first = min(ahead.values())
             assert lead.meeting_starts_at == first
-        elif all(status != "completed" and status != "no_show" for _, _, status, _ in said):
+        elif all(status != "completed" and status != "no_show" for _, _, status, _ in entries):
             assert lead.stage is not None and lead.stage.key != "meeting_scheduled"
 
     undone(story)
@@ -140,7 +140,7 @@ close = st.lists(
     ),
     min_size=1,
     max_size=6,
-    unique_by=lambda one: one[0],
+    unique_by=lambda entry: entry[0],
 )  # fmt: skip
 
 
@@ -149,18 +149,18 @@ close = st.lists(
 )
 @given(done=close, skews=st.lists(skews, min_size=6, max_size=6), data=st.data())
 def test_clocks_that_are_two_minutes_apart_end_with_what_the_calendar_says(pipeline, done, skews, data):
-    said = calendar(done)
+    entries = calendar(done)
     now = START + timedelta(minutes=40)
-    assume(said and not near(said))
-    stamped = list(zip(said, skews, strict=False))
+    assume(entries and not near(entries))
+    stamped = list(zip(entries, skews, strict=False))
     order = data.draw(st.permutations(stamped))
     doubled = data.draw(st.lists(st.sampled_from(stamped), max_size=3))
 
     def story() -> None:
-        for one, skew in [*order, *doubled]:
-            tell(pipeline, one, now, skew)
+        for entry, skew in [*order, *doubled]:
+            tell(pipeline, entry, now, skew)
             consistent(now)
-        ahead = expected(said, now)
+        ahead = expected(entries, now)
         lead = Lead.objects.select_related("stage").get()
         assert lead.has_standing_meeting == bool(ahead)
         if ahead:
@@ -174,19 +174,19 @@ def test_clocks_that_are_two_minutes_apart_end_with_what_the_calendar_says(pipel
 )
 @given(done=happenings, hours=st.lists(st.integers(1, 260), max_size=4))
 def test_time_that_passes_leaves_only_what_lies_ahead(pipeline, done, hours):
-    said = calendar(done)
-    if not said:
+    entries = calendar(done)
+    if not entries:
         return
     moments = sorted(START + timedelta(hours=hour + 11) for hour in hours)
 
     def story() -> None:
-        for one in said:
-            tell(pipeline, one, START + timedelta(minutes=one[0]))
-            consistent(START + timedelta(minutes=one[0]))
+        for entry in entries:
+            tell(pipeline, entry, START + timedelta(minutes=entry[0]))
+            consistent(START + timedelta(minutes=entry[0]))
         for moment in moments:
             meetings.pass_all(now=moment)
             lead = Lead.objects.get()
-            ahead = expected(said, moment)
+            ahead = expected(entries, moment)
             assert lead.has_standing_meeting == bool(ahead)
             if ahead:
                 assert lead.meeting_starts_at == min(ahead.values())

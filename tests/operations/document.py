@@ -65,10 +65,10 @@ class Services:
 
     def _start(self, name: str) -> None:
         unit, _ = self._unit(name)
-        variables = dict(one.split("=", 1) for one in unit.get("Environment", []))
+        variables = dict(setting.split("=", 1) for setting in unit.get("Environment", []))
         for path in unit["EnvironmentFile"]:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
-            variables |= dict(one.split("=", 1) for one in lines if "=" in one and not one.startswith("#"))
+            variables |= dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
         with (self._host.root / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 shlex.split(unit["ExecStart"][0]),
@@ -133,8 +133,8 @@ class Host:
             text=True,
             check=False,
         )
-        said = f"{commands}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}\n{self.services.logs()}"
-        assert done.returncode == 0, said
+        output = f"{commands}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}\n{self.services.logs()}"
+        assert done.returncode == 0, output
         return done.stdout
 
     def as_root(self, commands: str, *, skipped: set[str]) -> None:

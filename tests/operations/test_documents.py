@@ -80,13 +80,15 @@ NO_ROOMS = {"migrations", "static", "templatetags"}
 def test_every_room_of_the_house_stands_in_the_table_of_rooms(name):
     rooms = {place.parent.name for place in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     rooms |= {f"bridge/{place.parent.name}" for place in ROOT.glob("bridge/*/__init__.py")} - {
-        f"bridge/{one}" for one in NO_ROOMS
+        f"bridge/{room}" for room in NO_ROOMS
     }
     # `bridge/` itself is its rooms.
     table = "\n".join(line.split("|")[1] for line in text_of(ROOT / name).splitlines() if line.startswith("| `"))
-    named = {one.rstrip("/") for one in re.findall(r"`([\w/-]+)`", table)}
+    named = {mentioned.rstrip("/") for mentioned in re.findall(r"`([\w/-]+)`", table)}
     assert rooms - {"bridge"} - named == set()
-    assert [one for one in named if not ((ROOT / one).exists() or (ROOT / "bridge" / one).exists())] == []
+    assert [
+        mentioned for mentioned in named if not ((ROOT / mentioned).exists() or (ROOT / "bridge" / mentioned).exists())
+    ] == []
 
 
 def wrong_commands(text: str) -> list[str]:
@@ -111,16 +113,16 @@ def test_every_command_exists_with_its_options(document):
 
 def test_every_command_that_the_product_tells_people_to_run_exists_with_its_options():
     """In remedies, errors and helps: whoever reads them types them."""
-    said = [
+    texts = [
         node.value
         for room in ("bridge", "leads", "followups", "common")
         for path in (ROOT / room).rglob("*.py")
         for node in ast.walk(ast.parse(text_of(path)))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "manage.py " in node.value
     ]
-    assert len(said) > 20
+    assert len(texts) > 20
     # In a sentence a command ends with its part of it.
-    parts = [part for text in said for part in re.split(r"[,;:.](?:\s|$)", text)]
+    parts = [part for text in texts for part in re.split(r"[,;:.](?:\s|$)", text)]
     assert [wrong for part in parts for wrong in wrong_commands(part)] == []
 
 
@@ -170,8 +172,8 @@ def words_of_the_admin(language: str) -> set[str]:
         "rb"
     ) as file:
         messages = list(read_po(file))
-    said = [message.id if language == "en" else message.string for message in messages]
-    return {word.casefold() for one in said for word in ([one] if isinstance(one, str) else one)}
+    texts = [message.id if language == "en" else message.string for message in messages]
+    return {word.casefold() for text in texts for word in ([text] if isinstance(text, str) else text)}
 
 
 @pytest.mark.parametrize("language", OF_THE_ADMIN)
@@ -185,6 +187,6 @@ def test_pages_and_buttons_that_documents_name_are_called_so_in_the_admin(langua
             wrong += [
                 f"{document.relative_to(ROOT)}: {word}"
                 for word in named
-                if word.casefold() not in known and not any(one.startswith(f"{word.casefold()}:") for one in known)
+                if word.casefold() not in known and not any(label.startswith(f"{word.casefold()}:") for label in known)
             ]
     assert wrong == []

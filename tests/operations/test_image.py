@@ -25,13 +25,13 @@ pytestmark = pytest.mark.served
 LAST_STAGE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").rpartition("\nFROM ")[2]
 
 
-def said(instruction: str) -> list[str]:
+def arguments_of(instruction: str) -> list[str]:
     """Return what follows an instruction in the image's last stage, once for each time it stands there."""
     return re.findall(rf"^{instruction} +(.+)$", LAST_STAGE, re.MULTILINE)
 
 
 def variables() -> dict[str, str]:
-    words = [word for line in said("ENV") for word in shlex.split(line)]
+    words = [word for line in arguments_of("ENV") for word in shlex.split(line)]
     return dict(word.split("=", 1) for word in words) | {"PATH": os.environ["PATH"]}
 
 
@@ -46,7 +46,7 @@ def image(tmp_path_factory) -> Path:
     """The folder /app as the image has it: what is copied, and what its own commands make of it."""
     app = tmp_path_factory.mktemp("image") / "app"
     (app / "data").mkdir(parents=True)
-    for line in said("COPY"):
+    for line in arguments_of("COPY"):
         if line.startswith("--from"):
             continue
         *sources, target = line.split()
@@ -58,7 +58,7 @@ def image(tmp_path_factory) -> Path:
             else:
                 (app / target).mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / source, app / target)
-    for line in said("RUN"):
+    for line in arguments_of("RUN"):
         if "manage.py" in line:
             environment = variables() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
             subprocess.run(["sh", "-ec", line], cwd=app, env=environment, check=True)
@@ -79,10 +79,12 @@ def test_the_images_command_serves_and_its_health_check_sees_it(image, tmp_path)
     python = {"cwd": image, "env": stage.environment}
     migrate = command(json.dumps(compose()["services"]["migrate"]["command"]))
     subprocess.run(migrate, check=True, capture_output=True, **python)
-    check = command(re.search(r"CMD (\[.*\])", said("HEALTHCHECK")[0])[1].replace(":8000/", f":{web}/"))
+    check = command(re.search(r"CMD (\[.*\])", arguments_of("HEALTHCHECK")[0])[1].replace(":8000/", f":{web}/"))
 
     with (tmp_path / "web.log").open("wb") as log:
-        process = subprocess.Popen(command(said("CMD")[0]), stdout=log, stderr=log, start_new_session=True, **python)
+        process = subprocess.Popen(
+            command(arguments_of("CMD")[0]), stdout=log, stderr=log, start_new_session=True, **python
+        )
     stage.processes["web"] = process
     with stage:
         stage.wait_for("web", f"{stage.web_url}/readyz")
@@ -106,13 +108,15 @@ def compose() -> dict:
 
 
 def test_the_image_runs_as_nobody_and_holds_no_secret():
-    assert said("USER") == ["10001:10001"]
-    assert "root" not in said("USER")
+    assert arguments_of("USER") == ["10001:10001"]
+    assert "root" not in arguments_of("USER")
     assert variables()["ENV_FILE"] == "/dev/null"
     secret = re.compile(r"SECRET|TOKEN|PASSWORD|KEYS")
     assert not [name for name in variables() if secret.search(name)]
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    copied = [source.rstrip("/") for line in said("COPY") if "--from" not in line for source in line.split()[:-1]]
+    copied = [
+        source.rstrip("/") for line in arguments_of("COPY") if "--from" not in line for source in line.split()[:-1]
+    ]
     # Everything is left out but what is named, and what is named is all that is copied.
     assert "*" in ignored
     assert not {f"!{source}" for source in copied} - set(ignored)

@@ -30,14 +30,16 @@ def test_a_form_is_one_that_github_shows(path):
     form = read(path)
     assert set(form) <= {"name", "description", "title", "labels", "body"}
     assert form["name"] and form["description"]
-    asked = [one for one in form["body"] if one["type"] != "markdown"]
-    assert {one["type"] for one in asked} <= INPUTS
-    assert len({one["id"] for one in asked}) == len(asked)
-    assert all(one["attributes"]["label"] for one in asked)
+    asked = [field for field in form["body"] if field["type"] != "markdown"]
+    assert {field["type"] for field in asked} <= INPUTS
+    assert len({field["id"] for field in asked}) == len(asked)
+    assert all(field["attributes"]["label"] for field in asked)
 
 
 def test_whoever_says_that_a_card_is_wrong_is_asked_for_the_doctor_and_the_probe():
-    labels = {one["attributes"].get("label") for one in read(GITHUB / "ISSUE_TEMPLATE" / "a-card-is-wrong.yml")["body"]}
+    labels = {
+        field["attributes"].get("label") for field in read(GITHUB / "ISSUE_TEMPLATE" / "a-card-is-wrong.yml")["body"]
+    }
     assert {"manage.py doctor --json", "manage.py kommo_probe"} <= labels
 
 
@@ -64,7 +66,7 @@ def test_a_change_is_tried_on_the_oldest_python_we_serve_and_on_one_newer_than_a
     named = re.findall(r"Python :: (3\.\d+)", str(project["classifiers"]))
     # The last one is `python3` there.
     assert f">={python[-1]}" == project["requires-python"]
-    assert int(python[0].partition(".")[2]) > max(int(one.partition(".")[2]) for one in named)
+    assert int(python[0].partition(".")[2]) > max(int(version.partition(".")[2]) for version in named)
 
 
 def test_the_hooks_before_a_commit_call_what_is_installed_or_what_make_calls():
@@ -115,7 +117,9 @@ def test_what_is_published_says_where_it_comes_from():
 
 
 def test_updates_are_looked_for_in_every_place_that_pins():
-    looked = {(one["package-ecosystem"], one["directory"]) for one in read(GITHUB / "dependabot.yml")["updates"]}
+    looked = {
+        (update["package-ecosystem"], update["directory"]) for update in read(GITHUB / "dependabot.yml")["updates"]
+    }
     assert {("pip", "/"), ("docker", "/"), ("github-actions", "/")} <= looked
     assert {("npm", f"/packages/{path.parent.name}") for path in ROOT.glob("packages/*/package.json")} <= looked
 

@@ -57,12 +57,12 @@ def place(tmp_path) -> Iterator[Host]:
 def test_everything_moves_to_postgresql_and_goes_on_there(place):
     stage = place.stage
     stage.manage("migrate", "--noinput", "--verbosity", "0")
-    before, secret, held = json.loads(stage.manage("shell", "-v0", "-c", LOOK))
-    assert (before, secret, held["leads.Lead"]) == ("sqlite", "sandbox-token", 10)
+    before, secret, counts = json.loads(stage.manage("shell", "-v0", "-c", LOOK))
+    assert (before, secret, counts["leads.Lead"]) == ("sqlite", "sandbox-token", 10)
 
     place.run(MOVE)
 
-    assert json.loads(stage.manage("shell", "-v0", "-c", LOOK)) == ["postgresql", secret, held]
+    assert json.loads(stage.manage("shell", "-v0", "-c", LOOK)) == ["postgresql", secret, counts]
     # New rows get numbers that are free.
     call = {"headers": {"Authorization": f"Api-Key {stage.manage('api_key', 'after-moving')}"}, "timeout": 30}
     stage.start_web()
@@ -82,9 +82,9 @@ def test_sqlites_file_stays_as_it_is_where_the_settings_did_not_name_it(place):
     sqlite = settings.read_text().strip().partition("=")[2]
     settings.write_text("#DATABASE_URL=\n")
     stage.manage("migrate", "--noinput", "--verbosity", "0", DATABASE_URL=sqlite)
-    held = json.loads(stage.manage("shell", "-v0", "-c", LOOK, DATABASE_URL=sqlite))
+    counts = json.loads(stage.manage("shell", "-v0", "-c", LOOK, DATABASE_URL=sqlite))
 
     place.run(MOVE, DATABASE_URL=sqlite)
 
-    assert json.loads(stage.manage("shell", "-v0", "-c", LOOK, DATABASE_URL=sqlite)) == held
-    assert json.loads(stage.manage("shell", "-v0", "-c", LOOK)) == ["postgresql", *held[1:]]
+    assert json.loads(stage.manage("shell", "-v0", "-c", LOOK, DATABASE_URL=sqlite)) == counts
+    assert json.loads(stage.manage("shell", "-v0", "-c", LOOK)) == ["postgresql", *counts[1:]]

@@ -51,12 +51,12 @@ def test_an_installed_package_keeps_ours_inside_and_yours_where_it_is_started(tm
         "print(home.IS_CHECKOUT, home.HOME, home.SHARED, home.MANAGE[1:], home.STARTED_BY);"
         "print(fresh_env.write(home.HOME / '.env'), fresh_env.write(home.HOME / '.env'))"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-P", "-c", ask],
         cwd=home, env={"PYTHONPATH": str(code)}, text=True, check=True, capture_output=True,
     ).stdout.splitlines()  # fmt: skip
-    assert said[0] == f"False {home} {shared} ['-P', '-m', 'bridge'] kommo-bridge run"
-    assert said[-1] == "True False"
+    assert output[0] == f"False {home} {shared} ['-P', '-m', 'bridge'] kommo-bridge run"
+    assert output[-1] == "True False"
     assert (home / ".env").stat().st_mode & 0o077 == 0
     assert re.search(r"^SECRET_KEY=\S{40,}$", text_of(home / ".env"), re.MULTILINE)
     [signing] = re.findall(r"^AGENT_WEBHOOK_SECRET=(whsec_\S+)$", text_of(home / ".env"), re.MULTILINE)
@@ -95,9 +95,9 @@ def test_what_lies_where_it_is_started_is_not_taken_for_ours(installed, tmp_path
     environment = {"PYTHONPATH": str(installed), "PATH": "", "DEBUG": "true", "DATABASE_URL": "sqlite://:memory:"}
     asked = f"import json\n{code}\nprint(json.dumps(command))"
     python = {"cwd": tmp_path, "env": environment, "text": True, "capture_output": True, "check": False}
-    said = subprocess.run([sys.executable, "-P", "-c", asked], **python)
-    assert said.returncode == 0, said.stderr
-    done = subprocess.run([*json.loads(said.stdout), *more], **python)
+    output = subprocess.run([sys.executable, "-P", "-c", asked], **python)
+    assert output.returncode == 0, output.stderr
+    done = subprocess.run([*json.loads(output.stdout), *more], **python)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -162,7 +162,7 @@ def test_every_package_that_the_code_imports_is_in_wheel_and_sdist():
     build = PROJECT["tool"]["hatch"]["build"]["targets"]
     assert ours - set(build["wheel"]["packages"]) == set()
     taken = [name.removeprefix("/") for name in build["sdist"]["include"]]
-    assert [name for name in ours if not any(f"{name}/".startswith(f"{one}/") for one in taken)] == []
+    assert [name for name in ours if not any(f"{name}/".startswith(f"{place}/") for place in taken)] == []
     # What a release is compared with.
     assert {name for name in ours if "/" not in name} == set(release.PACKAGES)
 

@@ -34,7 +34,7 @@ def known() -> set[str]:
 
 def ours(path: Any) -> dict[str, Any]:
     services = yaml.safe_load(text_of(path))["services"]
-    return {name: one for name, one in services.items() if str(one["image"]).startswith("${IMAGE")}
+    return {name: service for name, service in services.items() if str(service["image"]).startswith("${IMAGE")}
 
 
 @each_file
@@ -51,7 +51,7 @@ def test_the_specification_refuses_what_is_none():
 
 def test_a_swarm_is_asked_for_nothing_it_refuses_or_forgets():
     services = yaml.safe_load(text_of(ROOT / "deploy" / "stacks" / "swarm-traefik.yml"))["services"]
-    assert {key for one in services.values() for key in one} & NOT_IN_A_SWARM == set()
+    assert {key for service in services.values() for key in service} & NOT_IN_A_SWARM == set()
 
 
 @each_file
@@ -72,8 +72,12 @@ def test_the_page_tells_of_every_variable_that_must_be_given(path):
 @each_file
 def test_every_command_exists_with_its_options(path):
     services = ours(path)
-    commands = [one["command"] for one in services.values() if one.get("command")]
-    commands += [one["healthcheck"]["test"][1:] for one in services.values() if one.get("healthcheck", {}).get("test")]
+    commands = [service["command"] for service in services.values() if service.get("command")]
+    commands += [
+        service["healthcheck"]["test"][1:]
+        for service in services.values()
+        if service.get("healthcheck", {}).get("test")
+    ]
     assert len(commands) >= 3
     for program, *words in commands:
         assert program == "python"
@@ -85,10 +89,10 @@ def test_a_proxy_is_told_that_a_server_is_ready_by_the_name_it_asks(client, sett
     labels = yaml.safe_load(text_of(ROOT / "deploy" / "stacks" / "swarm-traefik.yml"))["services"]["web"]["deploy"][
         "labels"
     ]
-    said = dict(label.split("=", 1) for label in labels)
+    label_values = dict(label.split("=", 1) for label in labels)
     health = "traefik.http.services.kommo-bridge.loadbalancer.healthcheck"
     settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["bridge.example"], True
-    answer = client.get(said[f"{health}.path"], headers={"host": said[f"{health}.hostname"]})
+    answer = client.get(label_values[f"{health}.path"], headers={"host": label_values[f"{health}.hostname"]})
     assert (answer.status_code, client.get("/readyness", headers={"host": "127.0.0.1"}).status_code) == (200, 400)
 
 
@@ -113,16 +117,16 @@ def test_the_database_is_on_no_network_but_its_own(path):
         assert set(stack["services"][name]["networks"]) == {"inside"}
     for name in ("web", "worker"):
         assert {"inside", "outside"} == set(stack["services"][name]["networks"])
-    assert all("ports" not in one for one in stack["services"].values())
+    assert all("ports" not in service for service in stack["services"].values())
 
 
 @each_stack
 def test_hosts_that_are_named_are_there(path):
     stack = yaml.safe_load(text_of(path))
     names = set(stack["services"])
-    for one in stack["services"].values():
-        if isinstance(one["networks"], dict):
-            names |= {alias for network in one["networks"].values() for alias in (network or {}).get("aliases", ())}
+    for service in stack["services"].values():
+        if isinstance(service["networks"], dict):
+            names |= {alias for network in service["networks"].values() for alias in (network or {}).get("aliases", ())}
     environment = ours(path)["web"]["environment"]
     for variable in ("DATABASE_URL", "REDIS_URL"):
         assert re.sub(r"^.*//(?:.*@)?", "", environment[variable]).split(":")[0] in names

@@ -33,11 +33,11 @@ def begun(stage: Stage) -> subprocess.Popen[str]:
 
 def test_of_two_that_migrate_at_once_one_does_it_and_the_other_finds_it_done(stage):
     both = [begun(stage), begun(stage)]
-    said = [one.communicate()[0] for one in both]
+    outputs = [process.communicate()[0] for process in both]
 
-    assert [one.returncode for one in both] == [0, 0], said
-    assert sum("Applying leads.0001_initial" in one for one in said) == 1, said
-    assert sum("No migrations to apply" in one for one in said) == 1, said
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sum("Applying leads.0001_initial" in output for output in outputs) == 1, outputs
+    assert sum("No migrations to apply" in output for output in outputs) == 1, outputs
 
 
 def test_whoever_waits_makes_no_table_and_holds_up_no_index(stage):

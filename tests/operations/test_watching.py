@@ -21,13 +21,13 @@ NAME = re.compile(r"bridge_[a-z_]+")
 
 def test_every_figure_that_is_asked_for_is_there(client, db):
     text = client.get("/metrics").content.decode()
-    told = set(re.findall(r"^# TYPE (bridge_\w+)", text, re.MULTILINE))
+    shown_names = set(re.findall(r"^# TYPE (bridge_\w+)", text, re.MULTILINE))
 
     asked = {name for query in QUERIES for name in NAME.findall(query)}
 
-    assert {re.sub(r"_bucket$", "", name) for name in asked} <= told
+    assert {re.sub(r"_bucket$", "", name) for name in asked} <= shown_names
     # And none is left unwatched.
-    assert told <= {re.sub(r"_bucket$", "", name) for name in asked}
+    assert shown_names <= {re.sub(r"_bucket$", "", name) for name in asked}
 
 
 def test_states_and_labels_are_spelled_as_the_bridge_spells_them():

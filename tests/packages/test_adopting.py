@@ -112,21 +112,21 @@ def test_an_agent_with_a_crm_service_goes_on_calling_it(pipeline, connections_st
     assert agent.sent == ["answer to oi", "answer to minha conta vem 4.500"]
     lead = Lead.objects.get()
     assert (lead.name, lead.bill_value, lead.custom) == ("Maria", 4500, {"roof": "tiles"})
-    assert [one.name for one in lead.objections.all()] == ["preço"]
+    assert [objection.name for objection in lead.objections.all()] == ["preço"]
 
 
 def received(fake, *texts: str, id: str, **lead: Any):
-    told = {"id": "0f9c7c1e-6a0b-4f5e-9d6b-1f2a3b4c5d6e", "phone": PHONE, "addresses": [], **lead}
-    data = {"lead": told, "messages": [{"text": text} for text in texts], "may_reply": True}
+    lead_body = {"id": "0f9c7c1e-6a0b-4f5e-9d6b-1f2a3b4c5d6e", "phone": PHONE, "addresses": [], **lead}
+    data = {"lead": lead_body, "messages": [{"text": text} for text in texts], "may_reply": True}
     return fake.event("message.received", data, id=id)
 
 
-def heard(events, told: Any, id: str) -> int:
+def heard(events, event: Any, id: str) -> int:
     """Tell an event as the bridge does: again, when it is asked to come again. Returns the last status."""
-    first = events.handle(*told).status
-    for thread in [one for one in threading.enumerate() if one.name == f"event-{id}"]:
+    first = events.handle(*event).status
+    for thread in [running for running in threading.enumerate() if running.name == f"event-{id}"]:
         thread.join()
-    return events.handle(*told).status if first == 503 else first
+    return events.handle(*event).status if first == 503 else first
 
 
 def chat_agent(seen: list[str]):
@@ -145,11 +145,11 @@ def test_an_agent_in_kommos_chats_keeps_its_turn_alone():
     bridge, fake = fake_bridge()
     seen: list[str] = []
     events = listen(bridge, SECRET, chat_agent(seen))
-    told = received(fake, "oi", "tudo bem?", id="m1")
-    assert [heard(events, told, "m1"), heard(events, told, "m1")] == [200, 200]
+    event = received(fake, "oi", "tudo bem?", id="m1")
+    assert [heard(events, event, "m1"), heard(events, event, "m1")] == [200, 200]
     # The bubbles of one pause are one turn, and an event that comes twice is one too.
     assert seen == ["oi\ntudo bem?"]
-    assert [one["text"] for one in fake.sent] == ["Qual o valor da conta?"]
+    assert [message["text"] for message in fake.sent] == ["Qual o valor da conta?"]
     assert fake.reports[0]["lead"] == {"phone": PHONE, "qualification_score": 60}
     assert fake.reports[0]["context"] == {"conversation_stage": "qualificação"}
     assert heard(events, received(fake, "quero falar com uma pessoa", id="m2"), "m2") == 200
@@ -164,8 +164,8 @@ def test_an_agent_in_kommos_chats_keeps_its_turn_alone():
 @pytest.mark.parametrize("name", ["crm_service.py", "chat_webhook.py"])
 def test_the_page_counts_the_lines_that_each_needs(name):
     source = (ROOT / "examples" / "adopting" / name).read_text(encoding="utf-8")
-    [told] = re.findall(rf"/{name}\) \| (\d+) \|", (ROOT / "docs" / "adopting.md").read_text(encoding="utf-8"))
-    assert lines_of_code(source) == int(told)
+    [count] = re.findall(rf"/{name}\) \| (\d+) \|", (ROOT / "docs" / "adopting.md").read_text(encoding="utf-8"))
+    assert lines_of_code(source) == int(count)
 
 
 def lines_of_code(source: str) -> int:

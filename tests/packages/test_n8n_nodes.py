@@ -60,7 +60,7 @@ def test_an_example_names_nodes_and_parameters_that_exist(path):
             assert node["type"].partition(".")[2] in known
             assert set(node["parameters"]) <= known
             assert "kommoBridgeApi" in node["credentials"]
-    targets = {link["node"] for one in workflow["connections"].values() for way in one["main"] for link in way}
+    targets = {link["node"] for outputs in workflow["connections"].values() for way in outputs["main"] for link in way}
     assert set(workflow["connections"]) | targets <= names
     assert set(re.findall(r"\$\('([^']+)'\)", text_of(path))) <= names
 

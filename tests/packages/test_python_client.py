@@ -41,7 +41,7 @@ LOST = httpx.ReadTimeout("no answer")
 def test_what_may_have_arrived_is_sent_again_as_the_same(trouble):
     bridge, fake = fake_bridge()
     keys_seen = []
-    bridge._http.event_hooks["request"].append(lambda one: keys_seen.append(one.headers.get("Idempotency-Key")))
+    bridge._http.event_hooks["request"].append(lambda request: keys_seen.append(request.headers.get("Idempotency-Key")))
     fake.answers = [trouble, trouble, 200]
     bridge.record({"lead": {"phone": PHONE}})
     assert len(fake.reports) == 1
@@ -126,7 +126,7 @@ def test_the_bridge_in_memory_tells_people_apart_who_have_no_phone():
         ConversationReporter(bridge, address=f"lid:{who}@lid").heard("oi", id=who).lead["id"] for who in ("1", "2", "1")
     ]
     assert len(set(leads)) == 2
-    statuses = [one["status"] for one in bridge.record_many([
+    statuses = [answer["status"] for answer in bridge.record_many([
         {"lead": {"addresses": [{"kind": "lid", "value": f"{who}@lid"}]}} for who in ("1", "3", "3")
     ])]  # fmt: skip
     assert statuses == [200, 201, 200]
@@ -148,18 +148,19 @@ def test_facts_are_told_when_they_are_new():
     fake.answers = [503] * 5
     maria.learned(name="Maria Souza")
     maria.learned(name="Maria Souza")
-    told = [one["lead"] for one in fake.reports]
-    assert told[0] == {"phone": PHONE, "name": "Maria", "bill_value": 450, "custom": {"roof": "tiles"}}
-    assert told[1] == {"phone": PHONE, "bill_value": 500}
+    leads = [report["lead"] for report in fake.reports]
+    assert leads[0] == {"phone": PHONE, "name": "Maria", "bill_value": 450, "custom": {"roof": "tiles"}}
+    assert leads[1] == {"phone": PHONE, "bill_value": 500}
     # What did not arrive is told again.
-    assert told[2] == {"phone": PHONE, "name": "Maria Souza"}
+    assert leads[2] == {"phone": PHONE, "name": "Maria Souza"}
 
 
 def test_both_clients_have_the_same_calls():
     from kommo_bridge_client import AsyncBridge
 
     public = [
-        {name for name in dir(one) if not name.startswith("_")} - {"close", "aclose"} for one in (Bridge, AsyncBridge)
+        {name for name in dir(client) if not name.startswith("_")} - {"close", "aclose"}
+        for client in (Bridge, AsyncBridge)
     ]
     assert public[0] == public[1]
 
@@ -215,7 +216,7 @@ def test_a_slow_answer_is_given_when_the_bridge_comes_again():
     for _ in range(2):
         answer = events.handle(*due(fake))
         assert (answer.status, answer.headers) == (503, (("Retry-After", "10"),))
-    [thread] = [one for one in threading.enumerate() if one.name == "event-msg_1"]
+    [thread] = [running for running in threading.enumerate() if running.name == "event-msg_1"]
     may_go_on.set()
     thread.join()
     assert events.handle(*due(fake)).body == {"text": "Olá"}
@@ -332,7 +333,9 @@ def test_every_call_is_one_the_real_bridge_has(bridge):
     assert bridge.find(PHONE)["id"] == lead_id
     assert bridge.find("+5581988887777") is None
     assert len(list(bridge.timeline(lead_id))) > 1
-    assert [one["status"] for one in bridge.record_many([{"lead": {"phone": "+5581977776666"}}, {"lead": {}}])] == [
+    assert [
+        answer["status"] for answer in bridge.record_many([{"lead": {"phone": "+5581977776666"}}, {"lead": {}}])
+    ] == [
         201,
         400,
     ]

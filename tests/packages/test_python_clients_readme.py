@@ -16,12 +16,12 @@ pytestmark = pytest.mark.once
 CONVERSATION, EVENTS, OF_TESTS = re.findall(
     r"^```python\n(.*?)^```", text_of(ROOT / "packages" / "python-client" / "README.md"), re.MULTILINE | re.DOTALL
 )
-said = []
+lines = []
 
 
 class Messenger:
     def send(self, text: str) -> None:
-        said.append(text)
+        lines.append(text)
 
     def has(self, phone: str) -> bool:
         return phone.startswith("+55")
@@ -30,7 +30,7 @@ class Messenger:
 @pytest.fixture
 def theirs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said.clear()
+    lines.clear()
     return {"my_model": lambda text: f"Sobre “{text}”: sim.", "my_whatsapp": Messenger()}
 
 
@@ -38,9 +38,9 @@ def test_the_conversation_is_reported_both_ways(theirs, monkeypatch):
     bridge, fake = fake_bridge()
     monkeypatch.setattr(kommo_bridge_client, "Bridge", lambda address, key: bridge)
     exec(CONVERSATION, theirs)
-    assert [one["message"]["direction"] for one in fake.reports] == ["inbound", "outbound"]
+    assert [report["message"]["direction"] for report in fake.reports] == ["inbound", "outbound"]
     assert fake.reports[0]["lead"]["qualification_score"] == 82
-    assert said == [fake.reports[1]["message"]["text"]]
+    assert lines == [fake.reports[1]["message"]["text"]]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_follow_up_is_said_once_however_long_the_model_takes(theirs, phone, bo
     while (answer := theirs["events"].handle(*due)).status == 503:
         pass
     assert answer.body == body
-    assert len(said) == ("text" in body)
+    assert len(lines) == ("text" in body)
 
 
 def test_a_person_who_takes_over_silences_the_agent(theirs):

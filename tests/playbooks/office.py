@@ -30,8 +30,8 @@ def page(trade: str) -> tuple[list[Row], list[Row]]:
     """Return what the page tells of a trade: its conversations (what, where, why) and its messages (which, when)."""
     [section] = re.findall(rf"\(../playbooks/{trade}\.yaml\)\n(.*?)(?=\n## |\Z)", PAGE.read_text("utf-8"), re.DOTALL)
     rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in section.splitlines() if "|" in line]
-    told = [row for row in rows if not set(row[0]) <= set("- ") and row[0] not in ("what happens", "messages")]
-    return [row for row in told if len(row) == 3], [row for row in told if len(row) == 2]
+    shown_rows = [row for row in rows if not set(row[0]) <= set("- ") and row[0] not in ("what happens", "messages")]
+    return [row for row in shown_rows if len(row) == 3], [row for row in shown_rows if len(row) == 2]
 
 
 @dataclass

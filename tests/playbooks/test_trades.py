@@ -25,7 +25,7 @@ def test_the_trades_really_differ():
     """No two judge by the same criteria, or have the same stages, hours or messages."""
     pipelines = [yaml_file.parse((ROOT / "playbooks" / f"{trade}.yaml").read_bytes()).pipelines[0] for trade in TRADES]
     for part in ("stages", "qualification", "flows", "fields", "sequences", "quiet_hours"):
-        assert len({repr(getattr(one, part)) for one in pipelines}) == len(TRADES), part
+        assert len({repr(getattr(pipeline, part)) for pipeline in pipelines}) == len(TRADES), part
 
 
 def test_solar(office):

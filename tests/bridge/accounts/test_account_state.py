@@ -70,7 +70,7 @@ def test_the_waits_grow_from_one_minute_to_fifteen_and_only_a_read_is_sent(accou
 
     assert waits == [2, 4, 8, 15, 15, 15, 15]
     asked = kommo.journal()[before:]
-    assert {(one["method"], one["path"]) for one in asked} == {("GET", "/api/v4/account")}
+    assert {(call["method"], call["path"]) for call in asked} == {("GET", "/api/v4/account")}
 
 
 def test_a_door_that_opens_for_a_read_alone_is_tried_ever_more_seldom(account, pipeline, kommo):

@@ -53,14 +53,15 @@ def test_a_renamed_stage_or_option_is_still_the_same(account, pipeline, kommo, c
     kommo_patch(kommo, f"fields/{FLOW_FIELD}/enums/{RENT}", {"value": "Aluguel"})
     record(pipeline, chosen_flow="Aluguel de Lote", qualification_score=90, context=IN_QUALIFICATION)
     drain(account)
-    held = kommo.lead(card.kommo_lead_id)
-    assert (held["status_name"], held["fields"]["Solução Solar"]) == ("Quente", "Aluguel")
+    in_kommo = kommo.lead(card.kommo_lead_id)
+    assert (in_kommo["status_name"], in_kommo["fields"]["Solução Solar"]) == ("Quente", "Aluguel")
 
 
 @pytest.mark.parametrize("named", ["Número do Zap", "numero do zap", " NÚMERO DO ZAP"])
 def test_the_field_with_the_phone_is_followed_when_staff_rename_it(account, pipeline, kommo, named):
     [field_id] = [
-        one.id for one in client_for(account).create_custom_fields("leads", [{"name": "Número do Zap", "type": "text"}])
+        field.id
+        for field in client_for(account).create_custom_fields("leads", [{"name": "Número do Zap", "type": "text"}])
     ]
     catalogue.refresh(account, client_for(account), now=timezone.now())
     Pipeline.objects.filter(pk=pipeline.pk).update(phone_field=named)
@@ -69,7 +70,7 @@ def test_the_field_with_the_phone_is_followed_when_staff_rename_it(account, pipe
 
     found = catalogue.refresh(account, client_for(account), now=timezone.now())
 
-    assert "Telefone do lead" in [one["name"] for one in found.lead_fields]
+    assert "Telefone do lead" in [lead_field["name"] for lead_field in found.lead_fields]
     pipeline.refresh_from_db()
     assert pipeline.phone_field == "Telefone do lead"
     assert pipeline.rules_version != version
@@ -93,7 +94,7 @@ def test_options_that_are_told_as_an_object_are_known_by_the_same_names(account,
     assert report.missing == []
 
     after = catalogue.stored(account).lead_fields
-    [flow] = [one for one in after if one["id"] == FLOW_FIELD]
+    [flow] = [field for field in after if field["id"] == FLOW_FIELD]
     assert flow["enums"].pop()["id"] == made["id"]
     assert after == before
     record(pipeline, chosen_flow="Aluguel de Lote")
@@ -167,8 +168,10 @@ def test_a_card_that_staff_took_to_another_pipeline_keeps_its_place_and_gets_the
     from bridge.accounts.connection import client_for
     from bridge.inbound import adoption
 
-    foreign = next(one for one in Catalogue.objects.get().pipelines if one["id"] != PIPELINE)
-    place = next(one["id"] for one in foreign["statuses"] if one["type"] != 1)
+    foreign = next(
+        each_pipeline for each_pipeline in Catalogue.objects.get().pipelines if each_pipeline["id"] != PIPELINE
+    )
+    place = next(status["id"] for status in foreign["statuses"] if status["type"] != 1)
     kommo.post(f"leads/{card.kommo_lead_id}/move", {"pipeline_id": foreign["id"], "status_id": place})
     now = timezone.now()
     reply = client_for(account).lead(card.kommo_lead_id)
@@ -177,8 +180,8 @@ def test_a_card_that_staff_took_to_another_pipeline_keeps_its_place_and_gets_the
     record(pipeline, name="Maria", qualification_score=90, context=IN_QUALIFICATION)
     drain(account)
 
-    held = kommo.lead(card.kommo_lead_id)
-    assert (held["pipeline_id"], held["status_id"], held["name"]) == (foreign["id"], place, "Maria")
+    in_kommo = kommo.lead(card.kommo_lead_id)
+    assert (in_kommo["pipeline_id"], in_kommo["status_id"], in_kommo["name"]) == (foreign["id"], place, "Maria")
 
 
 def test_a_lost_lead_gets_its_reason_after_the_move_where_kommo_wants_it_so(account, pipeline, kommo, card):
@@ -194,8 +197,8 @@ def test_a_lost_lead_gets_its_reason_after_the_move_where_kommo_wants_it_so(acco
         before = len(kommo.writes())
         drain(account)
 
-        held = kommo.lead(card.kommo_lead_id)
-        assert (held["status_id"], held["loss_reason_id"]) == (143, reason["id"])
+        in_kommo = kommo.lead(card.kommo_lead_id)
+        assert (in_kommo["status_id"], in_kommo["loss_reason_id"]) == (143, reason["id"])
         assert len(kommo.writes()) - before == (1 if together else 3)
         kommo.post(f"leads/{card.kommo_lead_id}/move", {"status_id": 89709459})
         lead.stage = pipeline.stages.get(key="new")
@@ -226,12 +229,12 @@ def test_each_field_that_is_made_costs_one_more_look_at_the_fields_alone(account
     before = kommo.answered()
     fields = map_every_type(pipeline, kommo, account)
 
-    asked = Counter((one["method"], one["path"]) for one in kommo.answered()[len(before) :])
+    asked = Counter((call["method"], call["path"]) for call in kommo.answered()[len(before) :])
     assert len(fields) == len(TYPES)
     assert asked["POST", "/api/v4/leads/custom_fields"] == len(TYPES)
     assert asked["GET", "/api/v4/leads/custom_fields"] == 1 + len(TYPES)
     for path in ("leads/pipelines", "contacts/custom_fields", "users", "leads/loss_reasons"):
         assert asked["GET", f"/api/v4/{path}"] == 1
-    held = catalogue.stored(account)
-    assert set(fields.values()) <= {one["id"] for one in held.lead_fields}
-    assert held.contact_fields and held.users and held.pipelines
+    stored = catalogue.stored(account)
+    assert set(fields.values()) <= {lead_field["id"] for lead_field in stored.lead_fields}
+    assert stored.contact_fields and stored.users and stored.pipelines

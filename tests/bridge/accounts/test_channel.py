@@ -21,11 +21,11 @@ def shows_channels(account, pipeline):
 
 
 def speaks(pipeline, *named):
-    addresses = tuple(parse(*one, region="BR") for one in named)
+    addresses = tuple(parse(*pair, region="BR") for pair in named)
     now = timezone.now()
-    said = Message(Direction.INBOUND, text="Oi", sent_at=now)
-    told = Interaction(phone=None, addresses=addresses, occurred_at=now, message=said)
-    return record(told, pipeline=Pipeline.objects.get(pk=pipeline.pk), now=now).lead
+    message = Message(Direction.INBOUND, text="Oi", sent_at=now)
+    interaction = Interaction(phone=None, addresses=addresses, occurred_at=now, message=message)
+    return record(interaction, pipeline=Pipeline.objects.get(pk=pipeline.pk), now=now).lead
 
 
 def shown(kommo, lead) -> set[str]:

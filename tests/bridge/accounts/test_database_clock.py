@@ -40,8 +40,8 @@ def test_a_lease_lasts_as_long_as_it_should_whoever_looks(db, monkeypatch):
 
 
 def test_an_account_that_is_drained_stays_so_for_a_host_whose_clock_is_ahead(account, monkeypatch):
-    held = account_lease.lease(account.pk, now=database_clock.now())
-    assert held
+    lease = account_lease.lease(account.pk, now=database_clock.now())
+    assert lease
     monkeypatch.setattr(database_clock, "skew", lambda: -HALF_A_MINUTE)
     monkeypatch.setattr(database_clock.timezone, "now", lambda now=timezone.now: now() + HALF_A_MINUTE)
     assert account_lease.lease(account.pk, now=database_clock.now()) is None
@@ -50,6 +50,6 @@ def test_an_account_that_is_drained_stays_so_for_a_host_whose_clock_is_ahead(acc
 @pytest.mark.skipif("connection.vendor != 'postgresql'")
 def test_doctor_says_when_clocks_differ(db, monkeypatch):
     monkeypatch.setattr(database_clock, "measure", lambda: HALF_A_MINUTE)
-    assert [one.message for one in examine(timezone.now(), ask_kommo=False) if one.check == "clock"] == [
+    assert [finding.message for finding in examine(timezone.now(), ask_kommo=False) if finding.check == "clock"] == [
         "this host's clock and the database's differ by 30 s"
     ]

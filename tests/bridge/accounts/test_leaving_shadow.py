@@ -60,7 +60,7 @@ def test_nothing_of_ours_leaves_no_note_no_task_no_name_of_a_contact(account, pi
     Card.objects.update(contact_due_at=timezone.now())
     for _ in range(3):
         drain(rested(account))
-    assert [one for one in kommo.journal()[before:] if one["write"]] == []
+    assert [call for call in kommo.journal()[before:] if call["write"]] == []
 
 
 def test_both_hands_are_compared_card_by_card(account, pipeline, kommo, place):
@@ -97,11 +97,11 @@ def test_the_report_is_told_with_counts_and_a_list(account, pipeline, kommo, pla
     record(pipeline, BIA)
     drain(account)
     call_command("account", "show")
-    said = capsys.readouterr().out
-    assert "shadow report, card by card: agree: 0, differ: 0, only we: 1, only they: 0" in said
-    assert "new cards the bridge would have made: 1" in said
-    assert "we qualified (" in said
-    assert "what the bridge would write now: 1 new cards, 1 changes" in said
+    output = capsys.readouterr().out
+    assert "shadow report, card by card: agree: 0, differ: 0, only we: 1, only they: 0" in output
+    assert "new cards the bridge would have made: 1" in output
+    assert "we qualified (" in output
+    assert "what the bridge would write now: 1 new cards, 1 changes" in output
 
 
 def test_leaving_it_writes_what_is_fresh(account, pipeline, kommo, place):

@@ -30,7 +30,7 @@ def seen(account, kommo):
         account.save()
         permissions.look(account, client_for(account), now=timezone.now())
         account.refresh_from_db()
-        return [one for one in examine(timezone.now(), ask_kommo=False) if one.check == "rights"]
+        return [finding for finding in examine(timezone.now(), ask_kommo=False) if finding.check == "rights"]
 
     return look
 
@@ -41,7 +41,7 @@ def test_an_administrators_token_with_every_scope_lacks_nothing(seen):
 
 @pytest.mark.parametrize("scopes", ["notifications", "list_external_messages,send_external_messages"])
 def test_a_token_without_crm_is_of_no_use(seen, scopes):
-    [found] = [one for one in seen(token_scopes=scopes) if one.remedy]
+    [found] = [finding for finding in seen(token_scopes=scopes) if finding.remedy]
     assert "“crm”" in found.message and "crm" in found.remedy
 
 
@@ -54,7 +54,7 @@ def test_whoever_connects_with_such_a_token_is_told_of_the_scope(connect, kommo,
 
 @pytest.mark.parametrize("missing", ["list_external_messages", "send_external_messages"])
 def test_a_scope_that_few_need_is_named_and_nothing_is_wrong(seen, missing):
-    scopes = ",".join(one for one in ALL_SCOPES.split(",") if one != missing)
+    scopes = ",".join(scope for scope in ALL_SCOPES.split(",") if scope != missing)
     [found] = seen(token_scopes=scopes)
     assert missing in found.message and "make a new token" in found.message
     assert found.is_well
@@ -75,11 +75,11 @@ def test_a_user_who_is_no_administrator_is_told_of_webhooks_before_they_are_refu
     Trouble.objects.create(
         account=account, subject="webhooks", reason="x", refused=True, since=timezone.now(), next_at=timezone.now()
     )
-    assert [one.remedy for one in seen(token_user_id=SELLER)] == [""]
+    assert [finding.remedy for finding in seen(token_user_id=SELLER)] == [""]
 
 
 @pytest.mark.parametrize(
-    ("right", "said"),
+    ("right", "sentence"),
     [
         ("leads.add", "create leads"),
         ("leads.edit", "change leads"),
@@ -89,10 +89,10 @@ def test_a_user_who_is_no_administrator_is_told_of_webhooks_before_they_are_refu
         ("contacts.edit", "change contacts"),
     ],
 )
-def test_a_right_the_user_does_not_have_is_named(seen, right, said):
+def test_a_right_the_user_does_not_have_is_named(seen, right, sentence):
     found = seen(token_user_id=SELLER, denied_rights=right)
-    [lack] = [one for one in found if "may not" in one.message]
-    assert said in lack.message and "administrator" in lack.remedy
+    [lack] = [finding for finding in found if "may not" in finding.message]
+    assert sentence in lack.message and "administrator" in lack.remedy
 
 
 def test_a_plan_without_salesbots_is_named_before_the_first_follow_up(seen, settings):

@@ -29,12 +29,12 @@ def row(db, monkeypatch):
 
 
 def test_two_processes_share_one_ceiling(row):
-    one, other = DatabasePace(row), DatabasePace(row)
-    permits = [one.acquire(), other.acquire(), one.acquire()]
+    first, other = DatabasePace(row), DatabasePace(row)
+    permits = [first.acquire(), other.acquire(), first.acquire()]
     started = timezone.now()
 
     for permit in permits:
-        one.release(permit)
+        first.release(permit)
     other.acquire()
 
     assert timezone.now() - started >= timedelta(seconds=1)
@@ -58,11 +58,11 @@ def test_a_long_wait_that_kommo_asked_for_sends_everybody_away(row):
     busy.hold_all(timezone.now() + timedelta(seconds=300))
     busy.release(under_way)
 
-    with pytest.raises(KommoHeldError) as held:
+    with pytest.raises(KommoHeldError) as refused:
         other.acquire()
 
-    assert timedelta(seconds=295) < held.value.retry_after <= timedelta(seconds=300)
-    assert held.value.sent is False
+    assert timedelta(seconds=295) < refused.value.retry_after <= timedelta(seconds=300)
+    assert refused.value.sent is False
     other.wait()
     # Nor does anybody begin a drain meanwhile.
     row.refresh_from_db()
@@ -145,17 +145,17 @@ def two_at_once(settings):
 
 
 def test_no_more_calls_than_so_many_are_under_way_over_all_processes(row, two_at_once):
-    one, other = DatabasePace(row), DatabasePace(row)
-    first, second = one.acquire(), other.acquire()
+    each_first, other = DatabasePace(row), DatabasePace(row)
+    first, second = each_first.acquire(), other.acquire()
     # A slot is free, and no place.
-    assert one._take(Lane.LIVE) is None
+    assert each_first._take(Lane.LIVE) is None
     assert other._take(Lane.LIVE) is None
-    assert one._held_for() is None
+    assert each_first._held_for() is None
 
     other.release(second)
 
-    assert one._take(Lane.LIVE)
-    one.release(first)
+    assert each_first._take(Lane.LIVE)
+    each_first.release(first)
 
 
 def test_where_enough_is_under_way_no_slot_is_near(row, two_at_once):
@@ -205,14 +205,14 @@ def test_accounts_behind_one_address_may_share_one_ceiling(row, settings):
 
 
 def test_a_slot_may_be_taken_before_it_is_free_and_its_call_leaves_when_it_is(row):
-    one, other = DatabasePace(row), DatabasePace(row)
-    one.release(one.acquire())
+    first, other = DatabasePace(row), DatabasePace(row)
+    first.release(first.acquire())
     CallSlot.objects.update(free_at=timezone.now() + timedelta(seconds=0.3))
     CallSlot.objects.exclude(number=0).update(free_at=timezone.now() + timedelta(seconds=10))
-    assert one._take(Lane.LIVE, 0.1) is None
+    assert first._take(Lane.LIVE, 0.1) is None
 
     before = time.monotonic()
-    permit = one.acquire(ahead=0.5)
+    permit = first.acquire(ahead=0.5)
 
     assert before < permit.leaves_at <= time.monotonic() + 0.3
     # It is taken: nobody else leaves by it, now or then.
@@ -242,22 +242,22 @@ def test_what_one_process_knows_of_the_way_the_next_of_its_machine_begins_with(r
 
 
 @pytest.mark.parametrize(
-    "told",
+    "known_distances",
     [
         {"another machine": {"address": "{address}", "at": "{now}"}},
         {"{here}": {"address": "https://before.kommo.com", "at": "{now}"}},
         {"{here}": {"address": "{address}", "at": "{long ago}"}},
     ],
 )
-def test_what_was_measured_elsewhere_or_long_ago_counts_for_nothing(row, told):
+def test_what_was_measured_elsewhere_or_long_ago_counts_for_nothing(row, known_distances):
     now = time.time()
     known = {"{address}": row.base_url, "{here}": process_identity.machine(), "{now}": now, "{long ago}": now - 3_601}
     filled = {
-        known.get(machine, machine): {key: known.get(value, value) for key, value in one.items()}
-        for machine, one in told.items()
+        known.get(machine, machine): {key: known.get(value, value) for key, value in distance.items()}
+        for machine, distance in known_distances.items()
     }
-    for one in filled.values():
-        one["kinds"] = {"update leads": [50, 0.5, 0.5]}
+    for distance in filled.values():
+        distance["kinds"] = {"update leads": [50, 0.5, 0.5]}
     row.distances = filled
 
     trip = Trip("update leads", 0.5, time.monotonic())

@@ -141,17 +141,17 @@ def state(account):
 
 
 def wrong():
-    return [one for one in examine(timezone.now(), ask_kommo=False) if one.remedy]
+    return [finding for finding in examine(timezone.now(), ask_kommo=False) if finding.remedy]
 
 
 def somebody_else_changes(account, kommo, feature):
     """Show that deliveries go on: another lead is made in Kommo, or changed where none can be made."""
     if feature == "creates":
         _change(account, lead_of())
-        return "Maria Souza" in {one["name"] for one in kommo.leads()}
+        return "Maria Souza" in {each_lead["name"] for each_lead in kommo.leads()}
     record(lead_of().pipeline, "+5581944440000", name="Bia")
     _drain(account)
-    return "Bia" in {one["name"] for one in kommo.leads()}
+    return "Bia" in {each_lead["name"] for each_lead in kommo.leads()}
 
 
 def all_is_well_again(account, kommo, row, lead):
@@ -188,15 +188,17 @@ def test_what_is_refused_stops_what_it_was_for_and_is_told_with_a_remedy(account
         trouble = Trouble.objects.get(subject=feature)
         assert trouble.refused
         assert timezone.now() < trouble.next_at <= timezone.now() + timedelta(minutes=15)
-        assert [one.check for one in wrong()].count("feature") == 1
+        assert [finding.check for finding in wrong()].count("feature") == 1
         calls = len(kommo.journal())
         row.do(account, lead)
         # What our user may do is another question, asked each time (bridge/accounts/permissions.py).
-        struck = [one for one in kommo.journal()[calls:] if one["fault"] and one["path"] == row.path]
+        struck = [call for call in kommo.journal()[calls:] if call["fault"] and call["path"] == row.path]
         assert struck == [], "it is asked again although it rests"
         assert somebody_else_changes(account, kommo, feature)
     if answer == "302":
-        assert "login page" in " ".join([account.state_reason, *(one.reason for one in Trouble.objects.all())])
+        assert "login page" in " ".join(
+            [account.state_reason, *(each_trouble.reason for each_trouble in Trouble.objects.all())]
+        )
     all_is_well_again(account, kommo, row, lead)
 
 
@@ -214,7 +216,7 @@ def test_what_passes_by_itself_stops_nothing_for_good_and_is_nobodys_business(
             brief.setattr("bridge.kommo.transport.TIMEOUT", (2, 0.2))
         row.do(account, lead)
     assert state(account) == Account.State.ACTIVE
-    assert not [one for one in wrong() if one.check in ("feature", "handoffs", "account")]
+    assert not [finding for finding in wrong() if finding.check in ("feature", "handoffs", "account")]
     assert not Trouble.objects.filter(refused=True).exists()
     if row.name == "bot" and answer not in ("401 once", "429"):
         # It may have been said: it is not said once more.
@@ -229,7 +231,7 @@ def test_a_blocked_address_or_a_dead_token_stops_the_account_whatever_was_asked_
     row.do(account, lead)
     assert state(account) == Account.State.PAUSED
     assert ("support" if answer == "403_html" else "token was refused") in account.state_reason
-    assert [one.check for one in wrong()].count("account") == 1
+    assert [finding.check for finding in wrong()].count("account") == 1
     all_is_well_again(account, kommo, row, lead)
 
 

@@ -28,7 +28,7 @@ def maria(account, pipeline, kommo):
 
 
 def creates(kommo):
-    return [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/complex"]
+    return [call for call in kommo.journal() if call["method"] == "POST" and call["path"] == "/api/v4/leads/complex"]
 
 
 def state(phone):
@@ -36,12 +36,14 @@ def state(phone):
     return card.state, card.waiting_reason
 
 
-def told():
-    return [one for one in examine(timezone.now(), ask_kommo=False) if one.remedy and one.check != "worker"]
+def findings():
+    return [
+        finding for finding in examine(timezone.now(), ask_kommo=False) if finding.remedy and finding.check != "worker"
+    ]
 
 
 def names(kommo):
-    return {one["name"] for one in kommo.leads()}
+    return {lead["name"] for lead in kommo.leads()}
 
 
 @FULL
@@ -57,7 +59,7 @@ def test_new_cards_wait_with_one_reason_and_changes_go_on(account, pipeline, kom
     assert names(kommo) == {"Maria Souza"}
     assert {state(phone) for phone in (ANA, BIA, CARLA)} == {("retrying", room_for_leads.NO_ROOM)}
     assert wait_of(lead_of(ANA).card, now=timezone.now()).until <= timezone.now() + timedelta(minutes=15)
-    [finding] = told()
+    [finding] = findings()
     assert "new leads" in finding.message and "3 new leads wait" in finding.message and str(status) in finding.message
     assert "larger plan" in finding.remedy
 
@@ -75,14 +77,14 @@ def test_it_is_tried_gently_and_goes_on_by_itself(account, pipeline, kommo, mari
     for minutes in (2, 8, 30):
         before = len(creates(kommo))
         drain_later(account, minutes=minutes)
-        assert [len(one["body"]) for one in creates(kommo)[before:]] == [1]
+        assert [len(call["body"]) for call in creates(kommo)[before:]] == [1]
     assert {state(phone)[1] for phone in (ANA, BIA, CARLA)} == {room_for_leads.NO_ROOM}
 
     kommo.post("options", {"full_account_status": 0})
     drain_later(account, minutes=60)
     assert names(kommo) == {"Maria", "Ana", "Bia", "Carla", "Duda"}
     assert len(kommo.leads()) == 5
-    assert not Trouble.objects.exists() and told() == []
+    assert not Trouble.objects.exists() and findings() == []
     assert set(Card.objects.values_list("state", "waiting_reason")) == {("in_sync", "")}
 
 
@@ -172,7 +174,7 @@ class TestTheRoomOfAPlan:
     def look(self, account, **later):
         account.refresh_from_db()
         room_for_leads.look(account, client_for(account), now=timezone.now() + timedelta(**later))
-        return {one.subject: one.reason for one in Trouble.objects.all()}
+        return {trouble.subject: trouble.reason for trouble in Trouble.objects.all()}
 
     @pytest.mark.parametrize(("limit", "share"), [(10, "8 of 10"), (8, "8 of 8"), (7, "8 of 7")])
     def test_a_nearly_full_account_is_told_before_it_is_full(self, account, kommo, limit, share):
@@ -180,7 +182,7 @@ class TestTheRoomOfAPlan:
             kommo.post("leads", {"name": f"L{number}"})
         kommo.post("options", {"leads_limit": limit})
         assert self.look(account) == {"plan": f"{share} leads are used"}
-        [finding] = told()
+        [finding] = findings()
         assert "refused" not in finding.message and "larger plan" in finding.remedy
 
     def test_what_is_closed_takes_no_room(self, account, kommo):
@@ -216,9 +218,9 @@ class TestTheRoomOfAPlan:
 
     def test_a_crowd_is_counted_by_few_calls(self, account, kommo):
         kommo.post("populate", {"leads": 2600})
-        held = sum(one["status_id"] not in (142, 143) for one in kommo.leads())
-        kommo.post("options", {"leads_limit": held})
+        open_leads = sum(lead["status_id"] not in (142, 143) for lead in kommo.leads())
+        kommo.post("options", {"leads_limit": open_leads})
         before = len(kommo.journal())
         reason = self.look(account)["plan"]
         assert len(kommo.journal()) - before < 30
-        assert reason == f"{held} of {held} leads are used"
+        assert reason == f"{open_leads} of {open_leads} leads are used"

@@ -35,7 +35,7 @@ def hooks(kommo):
 
 def test_a_subscription_that_stands_is_left_alone(subscribed, kommo):
     assert check(subscribed) == ""
-    assert not [one for one in kommo.journal()[-1:] if one["write"]]
+    assert not [call for call in kommo.journal()[-1:] if call["write"]]
 
 
 def test_a_disabled_one_is_enabled_again_and_staff_are_told(subscribed, kommo):
@@ -81,9 +81,9 @@ def test_news_that_kommo_does_not_know_is_left_out_and_all_else_is_heard(subscri
     [hook] = hooks(kommo)
     assert set(hook["settings"]) == set(webhook_subscription.SETTINGS) - {"add_outgoing_message"}
     # And not asked for again at every look.
-    writes = sum(one["write"] for one in kommo.journal())
+    writes = sum(call["write"] for call in kommo.journal())
     assert check(subscribed) == ""
-    assert sum(one["write"] for one in kommo.journal()) == writes
+    assert sum(call["write"] for call in kommo.journal()) == writes
 
 
 def test_one_that_hears_of_less_is_mended_and_keeps_what_others_added(subscribed, kommo):

@@ -23,7 +23,10 @@ def boxes(forms):
             value = field.value()
             if hasattr(field.field.widget, "decompress"):
                 value = field.field.widget.decompress(value) if not isinstance(value, list) else value
-                body |= {f"{field.html_name}_{place}": "" if one is None else one for place, one in enumerate(value)}
+                body |= {
+                    f"{field.html_name}_{place}": "" if content is None else content
+                    for place, content in enumerate(value)
+                }
             elif isinstance(value, dict):
                 body |= {f"{field.html_name}-ours": list(value), f"{field.html_name}-theirs": list(value.values())}
             elif value is True:
@@ -49,9 +52,9 @@ def threshold(client, pipeline, score, **more):
     return answer
 
 
-def publish(client, pipeline, **said):
+def publish(client, pipeline, **facts):
     seen = client.get(page("review", pipeline)).context["prepared"].mark
-    return client.post(page("review", pipeline), {"seen": seen, **said})
+    return client.post(page("review", pipeline), {"seen": seen, **facts})
 
 
 def errors(answer):

@@ -24,7 +24,7 @@ ENGLISH = {"accept-language": "en"}
 def wrote(pipeline, *addresses, **facts) -> Lead:
     """Let somebody write who is known by these addresses, the first of them used."""
     known = tuple(parse(kind, value, region="BR") for kind, value in addresses)
-    said = Interaction(
+    interaction = Interaction(
         phone=None,
         addresses=known,
         facts=facts,
@@ -32,7 +32,7 @@ def wrote(pipeline, *addresses, **facts) -> Lead:
         message=Message(Direction.INBOUND, text="Oi"),
         via="insta",
     )
-    return record(said, pipeline=pipeline, now=timezone.now()).lead
+    return record(interaction, pipeline=pipeline, now=timezone.now()).lead
 
 
 def opened(client, lead):
@@ -55,7 +55,10 @@ def test_the_address_last_written_from_comes_first(pipeline):
     lead = wrote(pipeline, ("phone", "+5581999990000"), ("instagram", "maria.souza"))
     wrote(pipeline, ("instagram", "maria.souza"))
     lead = Lead.objects.get(pk=lead.pk)
-    assert [(one.value, one.is_last) for one in reached(lead)] == [("@maria.souza", True), ("+5581999990000", False)]
+    assert [(reached_by.value, reached_by.is_last) for reached_by in reached(lead)] == [
+        ("@maria.souza", True),
+        ("+5581999990000", False),
+    ]
 
 
 def test_the_list_costs_the_same_however_many_leads_have_further_addresses(staff, pipeline):

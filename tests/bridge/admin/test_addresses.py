@@ -96,13 +96,13 @@ def test_no_spelling_of_this_machine_or_its_network_is_reached_through_any_form(
     only = {"base_url": address}
     with patch.object(here, "KOMMO_BASE_URL", named):
         taken = [
-            one.cleaned_data["base_url"]
-            for one in (
+            each_form.cleaned_data["base_url"]
+            for each_form in (
                 form(address),
                 TokenForm(only),
                 ConsentForm(only, account=Account()),
             )
-            if one.is_valid() or "base_url" in getattr(one, "cleaned_data", {})
+            if each_form.is_valid() or "base_url" in getattr(each_form, "cleaned_data", {})
         ]
         with suppress(ConfigurationError):
             taken.append(given_by_staff(address))

@@ -26,12 +26,12 @@ LISTS = [model for model in admin.site._registry if model._meta.app_label != "ax
 
 def addresses() -> Iterator[str]:
     """Yield the addresses of all pages about one row, with `{}` for its id."""
-    for one in admin.site.urls[0]:
-        if not isinstance(one, URLResolver):
+    for url in admin.site.urls[0]:
+        if not isinstance(url, URLResolver):
             continue
-        for page in one.url_patterns:
+        for page in url.url_patterns:
             assert isinstance(page, URLPattern)
-            shown = ID.sub("{}", f"/admin/{one.pattern}{page.pattern}")
+            shown = ID.sub("{}", f"/admin/{url.pattern}{page.pattern}")
             if "{}" in shown:
                 yield re.sub(r"<[^>]+>", "x", shown).replace("^", "").replace("$", "")
 
@@ -106,10 +106,10 @@ NO_LEAD_OR_ACCOUNT = [
 ]
 
 
-@pytest.mark.parametrize("said", NO_LEAD_OR_ACCOUNT)
+@pytest.mark.parametrize("posted", NO_LEAD_OR_ACCOUNT)
 @pytest.mark.parametrize("do", ["resume-agent", "resume-account", "did-not-ask", "opt-out"])
-def test_a_button_of_the_overview_about_what_can_be_no_row_is_not_there(staff: Client, do: str, said: Any) -> None:
-    assert staff.post(f"/admin/overview/{do}/", said).status_code == 404
+def test_a_button_of_the_overview_about_what_can_be_no_row_is_not_there(staff: Client, do: str, posted: Any) -> None:
+    assert staff.post(f"/admin/overview/{do}/", posted).status_code == 404
 
 
 def test_nothing_that_is_typed_is_stored_with_a_sign_that_a_database_refuses(staff: Client, full: Lead) -> None:

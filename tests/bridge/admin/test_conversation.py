@@ -28,7 +28,7 @@ def lead(pipeline):
     return record(pipeline, name="Maria Souza").lead
 
 
-def said(lead, text="Oi", *, minutes=0, direction="inbound", state=None, **more):
+def keep_message(lead, text="Oi", *, minutes=0, direction="inbound", state=None, **more):
     """Store a message of a lead's conversation."""
     state = state or ("received" if direction == "inbound" else "sent")
     at = NOON + timedelta(minutes=minutes)
@@ -58,12 +58,12 @@ def bubbles(lead, before=""):
 
 
 def test_whoever_wrote_is_named_as_people_call_them(lead):
-    said(lead, "um")
-    said(lead, "dois", direction="outbound", minutes=1)
-    said(lead, "três", direction="staff", author="Carla", minutes=2)
-    said(lead, "quatro", direction="staff", minutes=3)
-    said(lead, "cinco", direction="bot", author="SalesBot", minutes=4)
-    assert [(one.text, one.side, one.author) for one in bubbles(lead)] == [
+    keep_message(lead, "um")
+    keep_message(lead, "dois", direction="outbound", minutes=1)
+    keep_message(lead, "três", direction="staff", author="Carla", minutes=2)
+    keep_message(lead, "quatro", direction="staff", minutes=3)
+    keep_message(lead, "cinco", direction="bot", author="SalesBot", minutes=4)
+    assert [(bubble.text, bubble.side, bubble.author) for bubble in bubbles(lead)] == [
         ("um", "theirs", "Maria Souza"),
         ("dois", "ours", "the agent"),
         ("três", "ours", "Carla"),
@@ -74,12 +74,12 @@ def test_whoever_wrote_is_named_as_people_call_them(lead):
 
 def test_a_name_is_said_again_only_where_somebody_else_wrote_or_another_day_began(lead):
     for minutes, direction in ((0, "inbound"), (1, "inbound"), (2, "outbound"), (3, "inbound"), (24 * 60, "inbound")):
-        said(lead, direction=direction, minutes=minutes)
-    assert [one.is_first for one in bubbles(lead)] == [True, False, True, True, True]
+        keep_message(lead, direction=direction, minutes=minutes)
+    assert [bubble.is_first for bubble in bubbles(lead)] == [True, False, True, True, True]
 
 
 def test_times_and_days_are_those_of_the_pipelines_zone(staff, lead, pipeline):
-    said(lead, "de noite", minutes=10 * 60)
+    keep_message(lead, "de noite", minutes=10 * 60)
     assert "Monday, 2 March 2026" in talk(staff, lead) and "22:00" in talk(staff, lead)
     pipeline.time_zone = "Asia/Tokyo"
     pipeline.save()
@@ -87,11 +87,13 @@ def test_times_and_days_are_those_of_the_pipelines_zone(staff, lead, pipeline):
 
 
 def test_media_are_told_in_words_and_not_twice(staff, lead):
-    said(lead, "áudio", kind="audio", attachments=[{"kind": "audio", "mime": "audio/ogg", "reference": "x"}])
-    said(lead, "Minha conta", kind="document", minutes=1, attachments=[{"kind": "document", "name": "conta.pdf"}])
-    said(lead, "", kind="location", minutes=2)
-    said(lead, "áudio", minutes=3)
-    found = [(one.text, [file.label for file in one.files]) for one in bubbles(lead)]
+    keep_message(lead, "áudio", kind="audio", attachments=[{"kind": "audio", "mime": "audio/ogg", "reference": "x"}])
+    keep_message(
+        lead, "Minha conta", kind="document", minutes=1, attachments=[{"kind": "document", "name": "conta.pdf"}]
+    )
+    keep_message(lead, "", kind="location", minutes=2)
+    keep_message(lead, "áudio", minutes=3)
+    found = [(bubble.text, [file.label for file in bubble.files]) for bubble in bubbles(lead)]
     assert found == [("", ["audio"]), ("Minha conta", ["document: conta.pdf"]), ("", ["location"]), ("áudio", [])]
     assert "áudio" in talk(staff, lead, "pt-br") and "documento: conta.pdf" in talk(staff, lead, "pt-br")
 
@@ -100,20 +102,20 @@ def test_media_are_told_in_words_and_not_twice(staff, lead):
     "attachments", [[None], ["x"], [{}], [{"kind": "hologram"}], [{"kind": "image", "name": "<b>"}]]
 )
 def test_attachments_of_any_shape_break_no_page(staff, lead, attachments):
-    said(lead, kind="image", attachments=attachments)
+    keep_message(lead, kind="image", attachments=attachments)
     assert "image" in talk(staff, lead)
 
 
 def test_what_was_written_is_shown_as_it_was_and_never_run(staff, lead):
-    said(lead, "<script>alert(1)</script>\n\n  duas linhas 👋")
+    keep_message(lead, "<script>alert(1)</script>\n\n  duas linhas 👋")
     page = opened(staff, lead).content.decode()
     assert "<script>alert(1)" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;\n\n  duas linhas 👋" in page
 
 
 def test_the_way_is_told_where_it_changes(lead):
     for minutes, channel in enumerate(("zap", "zap", "", "insta", "insta")):
-        said(lead, channel=channel, minutes=minutes)
-    assert [one.channel for one in bubbles(lead) if one.says_channel] == ["zap", "insta"]
+        keep_message(lead, channel=channel, minutes=minutes)
+    assert [bubble.channel for bubble in bubbles(lead) if bubble.says_channel] == ["zap", "insta"]
 
 
 # --- What became of it
@@ -131,12 +133,12 @@ def test_the_way_is_told_where_it_changes(lead):
     ],
 )
 def test_a_message_of_ours_says_what_became_of_it_and_why(staff, lead, state, more, says):
-    said(lead, direction="outbound", state=state, **more)
+    keep_message(lead, direction="outbound", state=state, **more)
     assert says in talk(staff, lead)
 
 
 def test_a_message_that_waits_says_what_for_and_by_which_way(staff, lead, pipeline):
-    row = said(lead, direction="outbound", state="queued")
+    row = keep_message(lead, direction="outbound", state="queued")
     way = Channel.objects.create(kind="evolution", slug="zap", pipeline=pipeline)
     now = timezone.now()
     Outgoing.objects.create(message=row, lead=lead, channel=way, created_at=now, due_at=now, reason="zap rests")
@@ -144,7 +146,7 @@ def test_a_message_that_waits_says_what_for_and_by_which_way(staff, lead, pipeli
 
 
 def test_of_a_text_in_parts_each_part_says_what_became_of_it_where_it_differs(staff, lead):
-    row = said(lead, "um dois três", direction="outbound", state="not_delivered", reason="the talk is closed")
+    row = keep_message(lead, "um dois três", direction="outbound", state="not_delivered", reason="the talk is closed")
     for position, (text, state) in enumerate((("um", "delivered"), ("dois", "unconfirmed"), ("três", "not_delivered"))):
         MessagePart.objects.create(message=row, position=position, text=text, state=state)
     shown = talk(staff, lead)
@@ -152,7 +154,7 @@ def test_of_a_text_in_parts_each_part_says_what_became_of_it_where_it_differs(st
 
 
 def test_the_leads_own_messages_have_no_such_mark(lead):
-    said(lead)
+    keep_message(lead)
     assert bubbles(lead)[0].mark is None
 
 
@@ -161,12 +163,12 @@ def test_the_leads_own_messages_have_no_such_mark(lead):
 
 @pytest.mark.parametrize("at_once", [1, 7, 100])
 def test_pages_leave_nothing_out_and_repeat_nothing(lead, at_once):
-    wanted = {said(lead, str(number), minutes=number // at_once).text for number in range(75)}
+    wanted = {keep_message(lead, str(number), minutes=number // at_once).text for number in range(75)}
     seen, key = [], ""
     while True:
         shown = conversation.page(lead, before=key)
-        assert shown.bubbles == sorted(shown.bubbles, key=lambda one: one.at)
-        seen = [one.text for one in shown.bubbles] + seen
+        assert shown.bubbles == sorted(shown.bubbles, key=lambda bubble: bubble.at)
+        seen = [bubble.text for bubble in shown.bubbles] + seen
         if not (key := shown.older):
             break
     assert set(seen) == wanted and len(seen) == 75
@@ -174,13 +176,13 @@ def test_pages_leave_nothing_out_and_repeat_nothing(lead, at_once):
 
 @pytest.mark.parametrize("key", ["nonsense", "~", "2026-03-02T12:00:00~x", "9999-99-99T99:99:99+00:00~x", "%00"])
 def test_what_is_no_key_shows_the_newest(staff, lead, key):
-    said(lead, "a mais nova")
+    keep_message(lead, "a mais nova")
     assert "a mais nova" in opened(staff, lead, f"?said={key}").content.decode()
 
 
 def test_an_older_page_stays_what_it_is_and_leads_back(staff, lead):
     for number in range(40):
-        said(lead, f"número {number}.", minutes=number)
+        keep_message(lead, f"número {number}.", minutes=number)
     newest = opened(staff, lead)
     page = newest.content.decode()
     assert "número 39." in page and "número 9." not in page and "data-live=" in page
@@ -197,12 +199,12 @@ def test_the_conversation_costs_the_same_however_much_was_said(staff, lead, djan
             talk(staff, lead)
         return len(queries)
 
-    row = said(lead, direction="outbound")
+    row = keep_message(lead, direction="outbound")
     MessagePart.objects.create(message=row, position=0, text="um", state="sent")
     cost()
     few = cost()
     for number in range(50):
-        row = said(lead, direction="outbound", minutes=number, message_id=f"id{number}")
+        row = keep_message(lead, direction="outbound", minutes=number, message_id=f"id{number}")
         MessagePart.objects.create(message=row, position=0, text="um", state="sent")
     assert cost() == few
     with django_assert_num_queries(2):
@@ -213,7 +215,7 @@ def test_the_conversation_costs_the_same_however_much_was_said(staff, lead, djan
 
 
 def test_who_may_not_see_leads_sees_no_conversation(client, lead, django_user_model):
-    said(lead, "segredo")
+    keep_message(lead, "segredo")
     url = reverse("admin:leads_lead_conversation", args=[lead.pk])
     assert client.get(url).status_code == 302
     client.force_login(django_user_model.objects.create_user("v", password="x", is_staff=True))
@@ -221,7 +223,7 @@ def test_who_may_not_see_leads_sees_no_conversation(client, lead, django_user_mo
 
 
 def test_of_an_erased_person_it_is_left_that_something_was_said(staff, lead):
-    said(lead, "segredo", direction="staff", author="Carla")
+    keep_message(lead, "segredo", direction="staff", author="Carla")
     erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now())
     shown = talk(staff, lead)
     assert "segredo" not in shown and "Carla" not in shown and "erased" in shown

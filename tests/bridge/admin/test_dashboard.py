@@ -110,7 +110,7 @@ def test_what_doctor_calls_wrong_stands_on_the_overview_and_on_the_page_of_healt
     TROUBLES[trouble]()
     cache.clear()
 
-    wrong = [one for one in examine(timezone.now(), ask_kommo=False) if not one.is_well]
+    wrong = [finding for finding in examine(timezone.now(), ask_kommo=False) if not finding.is_well]
 
     overview, health = shown_on(staff, LIVE), shown_on(staff, reverse("health"))
     assert wrong
@@ -121,7 +121,7 @@ def test_what_doctor_calls_wrong_stands_on_the_overview_and_on_the_page_of_healt
 
 
 def shown_on(client, path):
-    return [one.title for one in client.get(path).context["concerns"] if one.needs_somebody]
+    return [concern.title for concern in client.get(path).context["concerns"] if concern.needs_somebody]
 
 
 def test_all_working_is_said_in_one_sentence_that_leads_to_the_page_of_health(staff, account, worker):
@@ -130,15 +130,15 @@ def test_all_working_is_said_in_one_sentence_that_leads_to_the_page_of_health(st
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "sentence"),
     [("dead", "and 1 stuck"), ("blocked", "and 1 stuck"), ("gone", "and 1 stuck"), ("in_sync", "Kommo has everything")],
 )
-def test_kommo_has_everything_only_if_no_card_is_stuck(staff, account, pipeline, worker, state, said):
+def test_kommo_has_everything_only_if_no_card_is_stuck(staff, account, pipeline, worker, state, sentence):
     record(pipeline)
     drain(account)
     Card.objects.update(state=state)
     page = staff.get(INDEX).content.decode()
-    assert said in page
+    assert sentence in page
     assert ("Kommo has everything" in page) == (state == "in_sync")
 
 
@@ -161,20 +161,20 @@ def test_deliveries_are_counted_apart_as_arrived_overtaken_and_failed(staff, acc
 
 def test_only_what_goes_out_today_stands_under_today(staff, account, pipeline, worker, time_machine):
     time_machine.move_to(datetime(2026, 11, 24, 10, 0, tzinfo=ZoneInfo("America/Sao_Paulo")), tick=False)
-    said = Message(Direction.OUTBOUND, text="Olá")
+    message = Message(Direction.OUTBOUND, text="Olá")
     for number, days in enumerate((0, 3, 1200)):
-        record(pipeline, f"+55819999900{number:02}", name=f"Maria {days}", message=said)
+        record(pipeline, f"+55819999900{number:02}", name=f"Maria {days}", message=message)
         at = timezone.now() + timedelta(days=days, minutes=24)
         Enrollment.objects.filter(lead__name=f"Maria {days}").update(next_at=at)
 
     answer = staff.get(LIVE)
 
     followups = answer.context["followups"]
-    assert [one.lead.name for one in followups.next] == ["Maria 0"]
-    assert [one.lead.name for one in followups.later] == ["Maria 3", "Maria 1200"]
+    assert [enrollment.lead.name for enrollment in followups.next] == ["Maria 0"]
+    assert [enrollment.lead.name for enrollment in followups.later] == ["Maria 3", "Maria 1200"]
     page = answer.content.decode()
-    for said in (">10:24<", ">Fri 10:24<", ">03/08/2030 10:24<"):
-        assert said in page, said
+    for moment in (">10:24<", ">Fri 10:24<", ">03/08/2030 10:24<"):
+        assert moment in page, moment
 
 
 def test_cards_of_one_cause_are_sent_again_at_one_press(staff, account, pipeline):
@@ -225,7 +225,7 @@ def test_failed_webhooks_and_events_are_tried_again(staff, account, pipeline):
     now = timezone.now()
     lead = record(pipeline).lead
     event = WebhookEvent.objects.create(account=account, body=b"?", received_at=now, state=WebhookEvent.State.FAILED)
-    told = AgentEvent.objects.create(
+    agent_event = AgentEvent.objects.create(
         lead=lead, type="x", data={"reason": "x"}, created_at=now, due_at=now, state=AgentEvent.State.DEAD
     )
 
@@ -233,8 +233,8 @@ def test_failed_webhooks_and_events_are_tried_again(staff, account, pipeline):
     press(staff, "replay-agent-events")
 
     event.refresh_from_db()
-    told.refresh_from_db()
-    assert (event.state, told.state) == (WebhookEvent.State.RECEIVED, AgentEvent.State.DUE)
+    agent_event.refresh_from_db()
+    assert (event.state, agent_event.state) == (WebhookEvent.State.RECEIVED, AgentEvent.State.DUE)
 
 
 def test_whoever_may_only_look_presses_nothing(client, account, pipeline):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bridge import roles
 from bridge.admin.export import HARMLESS, _Echo, columns_of, line_of, safe
 from bridge.models import Account, Card
-from bridge.reasons import told
+from bridge.reasons import in_words
 from leads.models import Lead
 from tests.bridge.admin.people import client_of
 from tests.conftest import drain, record
@@ -110,8 +110,8 @@ def test_no_file_that_staff_take_out_holds_a_formula_however_it_is_read(pipeline
     manager = client_of(roles.MANAGER)
     for page in EXPORTED:
         answer = manager.get(f"/admin/{page}/", {"_export": kind}, headers={"accept-language": "pt-br"})
-        said = b"".join(answer.streaming_content).decode("utf-8-sig")
-        lines = list(csv.reader(io.StringIO(said, newline=""), delimiter=separator))
+        file_text = b"".join(answer.streaming_content).decode("utf-8-sig")
+        lines = list(csv.reader(io.StringIO(file_text, newline=""), delimiter=separator))
         assert len(lines) > 1 or page in ("followups/enrollment", "bridge/delivery")
         for cell in (cell for line in lines for cell in line):
             assert not cell.lstrip(NOT_SEEN).startswith(("=", "+", "-", "@", "＝")) or HARMLESS.match(cell), (
@@ -214,6 +214,6 @@ def test_the_workbook_says_states_and_reasons_in_the_language_of_its_reader(pipe
     with zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content))) as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     with translation.override("pt-br"):
-        assert told("moved in Kommo to GANHO") in sheet
+        assert in_words("moved in Kommo to GANHO") in sheet
         assert str(Card.State.IN_SYNC.label) in sheet
     assert "in_sync" not in sheet

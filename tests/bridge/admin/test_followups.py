@@ -50,7 +50,7 @@ def waiting(pipeline):
 
 
 def act(staff, name, enrollments, **more):
-    chosen = {"action": name, "_selected_action": [one.pk for one in enrollments]}
+    chosen = {"action": name, "_selected_action": [enrollment.pk for enrollment in enrollments]}
     return staff.post(LIST, chosen | more, follow=True)
 
 
@@ -80,20 +80,25 @@ def _statements(staff):
 
 
 def test_the_page_of_one_tells_its_whole_story(staff, waiting):
-    [one] = waiting()
+    [enrollment] = waiting()
     Attempt.objects.create(
-        enrollment=one, step=1, state=Attempt.State.SENT, text="Olá!", due_at=timezone.now(), created_at=timezone.now()
+        enrollment=enrollment,
+        step=1,
+        state=Attempt.State.SENT,
+        text="Olá!",
+        due_at=timezone.now(),
+        created_at=timezone.now(),
     )
     Enrollment.objects.update(step=2, next_at=timezone.now() + timedelta(days=1))
-    shown = staff.get(f"{LIST}{one.pk}/change/").content.decode()
+    shown = staff.get(f"{LIST}{enrollment.pk}/change/").content.decode()
     assert "Olá!" in shown
     assert "48 h" in shown or "2 days after our last message" in shown
     assert "given up after 1 day of silence" in shown
 
 
 def test_what_is_over_is_one_filter_away(staff, waiting):
-    [one] = waiting()
-    act(staff, "cancel", [one], followups_confirmed="1")
+    [enrollment] = waiting()
+    act(staff, "cancel", [enrollment], followups_confirmed="1")
     assert "cancelled by ada" not in staff.get(LIST).content.decode()
     assert "cancelled by ada" in staff.get(f"{LIST}?state=cancelled").content.decode()
 
@@ -135,50 +140,56 @@ def test_many_are_sent_held_let_go_skipped_and_cancelled_at_once(staff, waiting)
 
 
 def test_the_page_of_one_has_a_button_for_each_deed(staff, waiting):
-    [one] = waiting()
-    address = reverse("admin:followups_enrollment_cancel_detail", args=[one.pk])
+    [enrollment] = waiting()
+    address = reverse("admin:followups_enrollment_cancel_detail", args=[enrollment.pk])
     assert "admin/followups/confirm.html" in [template.name for template in staff.get(address).templates]
     staff.post(address, {"followups_confirmed": "1"})
-    one.refresh_from_db()
-    assert (one.state, one.reason) == ("cancelled", "cancelled by ada")
+    enrollment.refresh_from_db()
+    assert (enrollment.state, enrollment.reason) == ("cancelled", "cancelled by ada")
 
 
 def test_a_held_follow_up_looks_held_with_who_and_when_and_offers_to_let_it_go_on(staff, waiting):
-    [one] = waiting()
-    address = f"{LIST}{one.pk}/change/"
+    [enrollment] = waiting()
+    address = f"{LIST}{enrollment.pk}/change/"
     assert "<s>" not in staff.get(address).content.decode()
-    assert buttons(staff, one) == {"send-now", "hold", "skip", "cancel", "opt-out"}
+    assert buttons(staff, enrollment) == {"send-now", "hold", "skip", "cancel", "opt-out"}
 
-    act(staff, "hold", [one])
+    act(staff, "hold", [enrollment])
 
     page = staff.get(address).content.decode()
     assert "held by ada" in page
     assert page.count("<s>") == 4, "three messages and the end of patience"
     assert ">to come<" not in page
-    assert buttons(staff, one) == {"send-now", "let-go-on", "skip", "cancel", "opt-out"}
+    assert buttons(staff, enrollment) == {"send-now", "let-go-on", "skip", "cancel", "opt-out"}
 
 
 def test_a_follow_up_that_is_over_offers_nothing_that_would_do_nothing(staff, waiting):
-    [one] = waiting()
-    act(staff, "cancel", [one], followups_confirmed="1")
-    assert buttons(staff, one) == {"opt-out"}
+    [enrollment] = waiting()
+    act(staff, "cancel", [enrollment], followups_confirmed="1")
+    assert buttons(staff, enrollment) == {"opt-out"}
 
 
-def buttons(client, one):
-    page = client.get(f"{LIST}{one.pk}/change/").content.decode()
-    return set(re.findall(rf'href="{LIST}{one.pk}/([\w-]+)/"', page)) - {"history", "change"}
+def buttons(client, enrollment):
+    page = client.get(f"{LIST}{enrollment.pk}/change/").content.decode()
+    return set(re.findall(rf'href="{LIST}{enrollment.pk}/([\w-]+)/"', page)) - {"history", "change"}
 
 
 @pytest.mark.parametrize("state", Attempt.State)
 def test_only_what_the_person_got_is_green(staff, waiting, state):
-    [one] = waiting()
+    [enrollment] = waiting()
     now = timezone.now()
-    Attempt.objects.create(enrollment=one, step=1, state=state, reason="x", due_at=now, created_at=now, ended_at=now)
-    one.lead.events.create(at=now, kind=Event.Kind.FOLLOW_UP, actor="bridge", reason="x", data={"outcome": state.value})
+    Attempt.objects.create(
+        enrollment=enrollment, step=1, state=state, reason="x", due_at=now, created_at=now, ended_at=now
+    )
+    enrollment.lead.events.create(
+        at=now, kind=Event.Kind.FOLLOW_UP, actor="bridge", reason="x", data={"outcome": state.value}
+    )
     Enrollment.objects.update(step=2)
 
-    pages = [staff.get(f"{LIST}{one.pk}/change/").content.decode()]
-    pages += [staff.get(reverse("admin:leads_lead_change", args=[one.lead_id]), {"show": "followups"}).content.decode()]
+    pages = [staff.get(f"{LIST}{enrollment.pk}/change/").content.decode()]
+    pages += [
+        staff.get(reverse("admin:leads_lead_change", args=[enrollment.lead_id]), {"show": "followups"}).content.decode()
+    ]
 
     assert re.search(rf'kb-pill kb-(\w+)">{re.escape(str(state.label))}<', pages[0])[1] == STATE_COLOURS[state]
     assert f"kb-entry kb-{STATE_COLOURS[state]}" in pages[1]
@@ -186,10 +197,16 @@ def test_only_what_the_person_got_is_green(staff, waiting, state):
 
 
 def test_figures_are_shown_for_each_step(staff, waiting):
-    [one] = waiting()
+    [enrollment] = waiting()
     now = timezone.now()
     Attempt.objects.create(
-        enrollment=one, step=1, state=Attempt.State.SENT, due_at=now, created_at=now, ended_at=now, answered_at=now
+        enrollment=enrollment,
+        step=1,
+        state=Attempt.State.SENT,
+        due_at=now,
+        created_at=now,
+        ended_at=now,
+        answered_at=now,
     )
     answer = staff.get(reverse("admin:followups_attempt_outcomes"))
     [table] = [table for table in answer.context["tables"] if table["rows"]]
@@ -198,11 +215,11 @@ def test_figures_are_shown_for_each_step(staff, waiting):
 
 
 def test_somebody_is_opted_out_by_number_and_it_can_be_taken_back(staff, waiting):
-    [one] = waiting()
+    [enrollment] = waiting()
     answer = staff.post(f"{OPT_OUTS}person/", {"phone": "(11) 98888-7700"}, follow=True)
     assert "opted out by ada" in answer.content.decode()
-    one.refresh_from_db()
-    assert one.state == "cancelled"
+    enrollment.refresh_from_db()
+    assert enrollment.state == "cancelled"
 
     # By person, and not by lead: whatever leads of theirs come later.
     staff.post(OPT_OUTS, {"action": "take_back", "_selected_action": [OptOut.objects.get().pk]})
@@ -219,23 +236,23 @@ def test_what_is_no_number_is_said_so(staff, waiting):
 
 
 def test_somebody_nobody_knows_yet_is_opted_out_ahead(staff, waiting):
-    [one] = waiting()
+    [enrollment] = waiting()
     staff.post(f"{OPT_OUTS}person/", {"phone": "+55 11 90000-0000"})
     assert OptOut.objects.get().phone_key == "+5511900000000"
     assert Lead.objects.get().opted_out_at is None
     assert "+5511900000000" in staff.get(OPT_OUTS, {"q": "90000"}).content.decode()
-    assert "+5511900000000" not in staff.get(OPT_OUTS, {"q": one.lead.name}).content.decode()
+    assert "+5511900000000" not in staff.get(OPT_OUTS, {"q": enrollment.lead.name}).content.decode()
 
 
 def test_messages_can_be_found_by_the_id_the_agent_was_told(staff, waiting):
-    [one] = waiting()
-    attempt = Attempt.objects.create(enrollment=one, step=1, due_at=timezone.now(), created_at=timezone.now())
+    [enrollment] = waiting()
+    attempt = Attempt.objects.create(enrollment=enrollment, step=1, due_at=timezone.now(), created_at=timezone.now())
     assert "Pessoa 0" in staff.get("/admin/followups/attempt/", {"q": str(attempt.pk)}).content.decode()
 
 
 def test_a_button_of_the_page_is_a_link_and_a_link_does_nothing(staff, waiting):
-    [one] = waiting()
-    address = reverse("admin:followups_enrollment_hold_detail", args=[one.pk])
+    [enrollment] = waiting()
+    address = reverse("admin:followups_enrollment_hold_detail", args=[enrollment.pk])
     staff.get(address)
     assert not Enrollment.objects.get().held
     staff.post(address, {"followups_confirmed": "1"})
@@ -243,16 +260,16 @@ def test_a_button_of_the_page_is_a_link_and_a_link_does_nothing(staff, waiting):
 
 
 def test_a_viewer_looks_and_an_operator_acts(waiting):
-    [one] = waiting()
+    [enrollment] = waiting()
     viewer, operator = client_of(roles.READER), client_of(roles.SELLER)
     assert "Oi, Pessoa" in viewer.get(LIST).content.decode()
     assert viewer.get(reverse("admin:followups_attempt_outcomes")).status_code == 200
-    act(viewer, "cancel", [one], followups_confirmed="1")
-    cancel = reverse("admin:followups_enrollment_cancel_detail", args=[one.pk])
+    act(viewer, "cancel", [enrollment], followups_confirmed="1")
+    cancel = reverse("admin:followups_enrollment_cancel_detail", args=[enrollment.pk])
     assert viewer.post(cancel, {"followups_confirmed": "1"}).status_code == 403
     assert viewer.get(f"{OPT_OUTS}person/").status_code == 403
     assert Enrollment.objects.get().state == "waiting"
     assert operator.get(f"{OPT_OUTS}person/").status_code == 200
-    act(operator, "cancel", [one], followups_confirmed="1")
+    act(operator, "cancel", [enrollment], followups_confirmed="1")
     assert Enrollment.objects.get().state == "cancelled"
-    assert LogEntry.objects.filter(object_id=str(one.pk)).exists()
+    assert LogEntry.objects.filter(object_id=str(enrollment.pk)).exists()

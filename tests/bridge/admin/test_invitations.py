@@ -99,9 +99,9 @@ def test_a_new_role_takes_the_place_of_the_other_and_leaves_groups_of_staffs_own
     eve = User.objects.create_user("eve", "eve@example.com", is_staff=True)
     eve.groups.add(Group.objects.get(name=roles.MANAGER), Group.objects.create(name="night shift"))
     page = reverse("admin:auth_user_change", args=[eve.pk])
-    said = {"username": "eve", "email": "eve@example.com", "is_active": "on", "role": roles.READER}
+    posted = {"username": "eve", "email": "eve@example.com", "is_active": "on", "role": roles.READER}
 
-    assert client_of(roles.ADMINISTRATOR).post(page, said).status_code == 302
+    assert client_of(roles.ADMINISTRATOR).post(page, posted).status_code == 302
 
     assert set(eve.groups.values_list("name", flat=True)) == {roles.READER, "night shift"}
 

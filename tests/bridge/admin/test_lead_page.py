@@ -251,7 +251,7 @@ def test_many_given_back_at_once_leave_those_whose_stage_needs_a_word(staff, lea
     page = staff.post(reverse("admin:leads_lead_changelist"), rows, follow=True).content.decode()
 
     assert "Left as they are, for their stage keeps the agent silent: Maria Souza." in page
-    assert [one.in_handoff for one in Lead.objects.order_by("created_at")] == [True, False]
+    assert [each_lead.in_handoff for each_lead in Lead.objects.order_by("created_at")] == [True, False]
 
 
 def test_staff_move_a_lead_and_rules_leave_it_there(staff, lead, pipeline):
@@ -308,7 +308,7 @@ def test_a_get_does_nothing_and_an_unknown_action_is_not_there(staff, lead):
 
 
 @pytest.mark.parametrize(
-    ("by", "reason", "said"),
+    ("by", "reason", "sentence"),
     [
         (Lead.Actor.STAFF, "moved by ada", "moved by ada, here,"),
         (Lead.Actor.STAFF, "moved in Kommo to WON", "moved by the team, in Kommo,"),
@@ -316,10 +316,10 @@ def test_a_get_does_nothing_and_an_unknown_action_is_not_there(staff, lead):
         (Lead.Actor.KOMMO, "an automation in Kommo moved the card to WON", "moved by an automation in Kommo,"),
     ],
 )
-def test_the_page_says_who_moved_the_lead(staff, full, by, reason, said):
+def test_the_page_says_who_moved_the_lead(staff, full, by, reason, sentence):
     Lead.objects.filter(pk=full.pk).update(stage_set_by=by, decision_reason=reason)
 
-    assert said in staff.get(f"/admin/leads/lead/{full.pk}/change/").content.decode()
+    assert sentence in staff.get(f"/admin/leads/lead/{full.pk}/change/").content.decode()
 
 
 # --- Setting facts right
@@ -342,7 +342,7 @@ def test_an_amount_is_read_as_the_language_of_the_page_writes_it(staff, lead, la
 
 
 @pytest.mark.parametrize(
-    ("name", "typed", "said"),
+    ("name", "typed", "sentence"),
     [
         ("name", "{{first_name}}", "is no name of a person"),
         ("email", "ana(at)example", "is no e-mail address"),
@@ -351,9 +351,9 @@ def test_an_amount_is_read_as_the_language_of_the_page_writes_it(staff, lead, la
         ("qualification_score", "NaN", "A score is a number from 0 to 100."),
     ],
 )
-def test_what_cannot_be_read_changes_nothing_and_says_why(staff, lead, name, typed, said):
+def test_what_cannot_be_read_changes_nothing_and_says_why(staff, lead, name, typed, sentence):
     before = getattr(lead, name)
-    assert said in correct(staff, lead, **{name: typed})
+    assert sentence in correct(staff, lead, **{name: typed})
     lead.refresh_from_db()
     assert getattr(lead, name) == before
 

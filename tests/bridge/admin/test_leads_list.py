@@ -77,8 +77,8 @@ def test_a_row_says_what_a_seller_wants_to_know(staff, pipeline, account):
 
     page = staff.get(LEADS, headers={"accept-language": "pt-br"}).content.decode()
 
-    for said in ("Rita", "R$\xa01.350", "Quanto custa?", "agora", "Ana Ribeiro", "NOVO LEAD"):
-        assert said in page
+    for words in ("Rita", "R$\xa01.350", "Quanto custa?", "agora", "Ana Ribeiro", "NOVO LEAD"):
+        assert words in page
 
 
 def test_a_row_says_of_card_and_agent_only_what_is_not_well(staff, pipeline, account):
@@ -154,7 +154,7 @@ def test_pages_of_what_is_given_up_hold_every_such_lead_once(staff, pipeline):
     for by in ({}, {"by": "worth"}):
         found = walked(staff, shelf="lost", **by)
         given_up = Lead.objects.exclude(stage__key="new")
-        assert sorted(found) == sorted(one.name for one in given_up if not by or one.bill_value is not None)
+        assert sorted(found) == sorted(lead.name for lead in given_up if not by or lead.bill_value is not None)
 
 
 def test_a_list_of_one_stage_stays_narrow_when_it_is_sorted_by_value(staff, pipeline):
@@ -189,9 +189,9 @@ def test_a_list_that_is_taken_out_is_narrowed_as_it_is_seen(pipeline, account):
     many(pipeline, 3)
     many(pipeline, 2, stage=pipeline.stages.get(key="lost"))
     answer = client_of(roles.MANAGER).get(LEADS, {"shelf": "lost", "_export": "csv"})
-    said = b"".join(answer.streaming_content).decode()
-    assert said.count("\n") == 3
-    assert "new 000" not in said
+    csv = b"".join(answer.streaming_content).decode()
+    assert csv.count("\n") == 3
+    assert "new 000" not in csv
 
 
 # --- Saved views

@@ -46,10 +46,10 @@ def test_a_badge_is_named_in_words_whatever_it_stands_for():
         for name in page.list_display
         if isinstance(name, str) and hasattr(page, name)
     ]
-    badges = [one for one in methods if isinstance(getattr(one[2], "label", None), dict)]
+    badges = [method for method in methods if isinstance(getattr(method[2], "label", None), dict)]
     assert len(badges) > 8
-    shows_keys = [one[:2] for one in badges if "tuple" in str(one[2].__annotations__.get("return"))]
-    assert not [one[:2] for one in badges if one[:2] in shows_keys and not isinstance(one[2].label, Tones)]
+    shows_keys = [badge[:2] for badge in badges if "tuple" in str(badge[2].__annotations__.get("return"))]
+    assert not [badge[:2] for badge in badges if badge[:2] in shows_keys and not isinstance(badge[2].label, Tones)]
 
 
 def test_a_delivery_that_was_overtaken_says_so_in_portuguese(staff, full):

@@ -24,7 +24,7 @@ def wednesday():
 
 
 @pytest.mark.parametrize(
-    ("language", "back", "said"),
+    ("language", "back", "words"),
     [
         ("en", timedelta(seconds=20), "just now"),
         ("pt-br", timedelta(seconds=20), "agora"),
@@ -38,13 +38,13 @@ def wednesday():
         ("pt-br", timedelta(days=3), "08/03/2026 09:30"),
     ],
 )
-def test_what_was(language, back, said):
+def test_what_was(language, back, words):
     with translation.override(language):
-        assert ago(NOW - back) == said
+        assert ago(NOW - back) == words
 
 
 @pytest.mark.parametrize(
-    ("language", "ahead", "said"),
+    ("language", "ahead", "words"),
     [
         ("pt-br", timedelta(minutes=30), "10:00"),
         ("pt-br", timedelta(days=1, minutes=30), "amanhã 10:00"),
@@ -55,9 +55,9 @@ def test_what_was(language, back, said):
         ("pt-br", timedelta(days=7), "18/03/2026 09:30"),
     ],
 )
-def test_what_comes(language, ahead, said):
+def test_what_comes(language, ahead, words):
     with translation.override(language):
-        assert soon(NOW + ahead) == said
+        assert soon(NOW + ahead) == words
 
 
 def test_whoever_points_at_it_reads_the_whole_date():

@@ -33,7 +33,7 @@ def page(client, path=PAGE, **asked):
 
 
 def figures(answer):
-    return {one["name"]: (one["value"], one["before"]) for one in answer.context["figures"]}
+    return {figure["name"]: (figure["value"], figure["before"]) for figure in answer.context["figures"]}
 
 
 def test_an_installation_without_news_says_so(staff, pipeline):
@@ -54,14 +54,14 @@ def test_every_number_stands_beside_that_of_the_time_before(staff, pipeline):
 def test_a_number_leads_to_the_leads_behind_it(staff, pipeline):
     record(pipeline, "+5581999990002", name="Ana Prado", **QUALIFIED)
     record(pipeline, "+5581999990003", name="Bia Rocha")
-    [link] = [one["link"] for one in page(staff).context["figures"] if one["name"] == "qualified"]
+    [link] = [figure["link"] for figure in page(staff).context["figures"] if figure["name"] == "qualified"]
     shown = page(staff, link).content.decode()
     assert "Ana Prado" in shown
     assert "Bia Rocha" not in shown
 
 
 def test_a_number_that_is_none_is_no_door(staff, pipeline):
-    assert {one["link"] for one in page(staff).context["figures"]} == {""}
+    assert {figure["link"] for figure in page(staff).context["figures"]} == {""}
 
 
 @pytest.mark.parametrize("asked", [{"from": "x", "to": "y"}, {"from": "2026-05-02", "to": "2026-05-01"}, {"from": "1"}])
@@ -113,8 +113,8 @@ def behind(client, row):
 
 
 def test_each_row_of_a_table_leads_to_its_leads(staff, pipeline):
-    said = {"context": {"conversation_stage": "qualificação", "objections": ["Preço"]}}
-    record(pipeline, "+5581999990001", name="Ana", bill_value=350, **said)
+    facts = {"context": {"conversation_stage": "qualificação", "objections": ["Preço"]}}
+    record(pipeline, "+5581999990001", name="Ana", bill_value=350, **facts)
     record(pipeline, "+5581999990002", name="Bia", **QUALIFIED)
     context = page(staff).context
     entered = {row["stage"]: behind(staff, row) for row in context["funnel"] if row["entered"]}
@@ -127,12 +127,17 @@ def test_a_step_leads_to_those_who_answered_it_and_the_best_is_marked(staff, pip
     sequence = Sequence.objects.get(pipeline=pipeline, slug="reengagement")
     for number in range(20):
         lead = record(pipeline, f"+55819999900{number:02}", name=f"Lead {number}").lead
-        one = Enrollment.objects.create(
+        enrollment = Enrollment.objects.create(
             lead=lead, sequence=sequence, version=pin(sequence), purpose="x", anchor_at=NOW, started_at=NOW
         )
         answered_at = NOW if number in (0, 12, 13) else None
         Attempt.objects.create(
-            enrollment=one, step=1 + number // 10, state="sent", due_at=NOW, created_at=NOW, answered_at=answered_at
+            enrollment=enrollment,
+            step=1 + number // 10,
+            state="sent",
+            due_at=NOW,
+            created_at=NOW,
+            answered_at=answered_at,
         )
     first, second = page(staff).context["followups"]
     assert (behind(staff, first), behind(staff, second)) == ({"Lead 0"}, {"Lead 12", "Lead 13"})

@@ -167,8 +167,8 @@ def everything() -> dict[str, list[dict]]:
 
 def buttons(model: type, where: str) -> Iterator[str]:
     """Return the names of a page's buttons; some stand together under one name."""
-    for one in getattr(admin.site._registry[model], where) or ():
-        yield from one["items"] if isinstance(one, dict) else [one]
+    for entry in getattr(admin.site._registry[model], where) or ():
+        yield from entry["items"] if isinstance(entry, dict) else [entry]
 
 
 OF_A_ROW = [(model, name) for model in MODELS for name in buttons(model, "actions_detail")]

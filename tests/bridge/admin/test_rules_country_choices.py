@@ -28,8 +28,8 @@ def test_the_zones_of_the_country_come_first_by_their_cities():
 
 
 def test_an_amount_is_shown_as_each_way_to_write_it():
-    told = dict(country_choices.locales("nb_NO"))
-    assert told["pt_BR"].endswith("1.234,50") and told["en_US"].endswith("1,234.50") and "nb_NO" in told
+    names = dict(country_choices.locales("nb_NO"))
+    assert names["pt_BR"].endswith("1.234,50") and names["en_US"].endswith("1,234.50") and "nb_NO" in names
 
 
 def test_the_next_holidays_are_those_of_the_country_and_its_state():
@@ -71,4 +71,4 @@ def test_a_country_brings_its_states_and_days(staff, pipeline):
 def test_what_is_in_no_list_is_refused(staff, pipeline):
     answer = edit(staff, page("section", pipeline, section="hours"), time_zone="Mars/Base", holidays_subdivision="XX")
     assert answer.status_code == 200
-    assert [one.box for one in answer.context["mistakes"]] == ["id_time_zone", "id_holidays_subdivision"]
+    assert [mistake.box for mistake in answer.context["mistakes"]] == ["id_time_zone", "id_holidays_subdivision"]

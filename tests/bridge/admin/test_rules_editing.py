@@ -28,7 +28,7 @@ def test_a_page_saved_as_it_was_opened_changes_nothing(staff, pipeline, playbook
     importing.bring_in((BASE_DIR / f"playbooks/{playbook}.yaml").read_bytes(), reason="test")
     for row in Pipeline.objects.all():
         paths = [page("section", row, section=section) for section in SECTIONS]
-        paths += [page("sequence", row, slug=one.slug) for one in row.sequences.all()]
+        paths += [page("sequence", row, slug=sequence.slug) for sequence in row.sequences.all()]
         for path in paths:
             answer = edit(staff, path)
             assert answer.status_code == 302, (path, answer.context["mistakes"], errors(answer))
@@ -53,7 +53,7 @@ def test_stages_are_picked_from_the_accounts_own(staff, account, pipeline):
     shown = staff.get(path).content.decode()
     assert "Qualificado" in shown and "Etapa de leads de entrada" not in shown
     editor = staff.get(path).context["editor"]
-    free = next(one for one in editor.kommo.open_statuses if one["name"] == "Novo Lead")
+    free = next(open_status for open_status in editor.kommo.open_statuses if open_status["name"] == "Novo Lead")
     assert editor.stages.forms[0].colour == free["color"] != ""
 
     stages = list(pipeline.stages.order_by("rank"))
@@ -68,7 +68,7 @@ def test_stages_are_picked_from_the_accounts_own(staff, account, pipeline):
     )
     publish(staff, pipeline)
 
-    again = {one.key: one for one in Stage.objects.all()}
+    again = {stage.key: stage for stage in Stage.objects.all()}
     assert again["qualifying"].name == "EM ANÁLISE"
     assert again["new"].kommo_status_id == stages[1].kommo_status_id
 
@@ -90,7 +90,7 @@ def test_a_new_stage_gets_a_key_of_its_own_and_its_place(staff, pipeline):
 def test_a_stage_that_rules_name_cannot_be_taken_away_without_a_word(staff, pipeline):
     answer = edit(staff, page("section", pipeline, section="stages"), **{"stages-2-DELETE": "on"})
     assert answer.status_code == 200
-    assert "qualified" in " ".join(one.text for one in answer.context["mistakes"])
+    assert "qualified" in " ".join(mistake.text for mistake in answer.context["mistakes"])
 
 
 def test_criteria_are_written_as_people_write_them(staff, pipeline):
@@ -210,10 +210,10 @@ def test_a_reminder_speaks_of_the_meeting_that_the_timeline_shows(staff, pipelin
         answer = looked_at(staff, pipeline, "meeting_reminders", lead=lead, **texts)
         *messages, meeting = [stop for stop in answer.context["timeline"] if stop.kind != "start"]
         there = meeting.moment.astimezone(ZoneInfo(pipeline.time_zone))
-        said = [reading["text"] for _form, reading in answer.context["readings"]]
-        assert said[0] in (f"amanhã às {there:%H:%M}", f"hoje às {there:%H:%M}")
-        assert said[1] == f"{there:%d/%m} às {there:%H:%M}"
-        assert sorted(stop.text for stop in messages) == sorted(said)
+        readings = [reading["text"] for _form, reading in answer.context["readings"]]
+        assert readings[0] in (f"amanhã às {there:%H:%M}", f"hoje às {there:%H:%M}")
+        assert readings[1] == f"{there:%d/%m} às {there:%H:%M}"
+        assert sorted(stop.text for stop in messages) == sorted(readings)
 
 
 def test_one_mistake_takes_neither_the_timeline_nor_the_other_texts_away(staff, pipeline):
@@ -226,16 +226,16 @@ def test_one_mistake_takes_neither_the_timeline_nor_the_other_texts_away(staff, 
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "sentence"),
     [("pt-br", "você quis dizer"), ("es", "¿quisiste decir"), ("en", "did you mean")],
 )
-def test_a_mistake_is_named_in_the_readers_language(staff, pipeline, language, said):
+def test_a_mistake_is_named_in_the_readers_language(staff, pipeline, language, sentence):
     answer = staff.post(
         page("timeline", pipeline),
         {"steps-TOTAL_FORMS": 1, "steps-INITIAL_FORMS": 0, "steps-0-text": "{{ first_nam }}"},
         headers={"accept-language": language},
     )
-    assert said in answer.content.decode()
+    assert sentence in answer.content.decode()
 
 
 def test_every_change_of_a_document_is_told_in_words(pipeline):
@@ -246,9 +246,11 @@ def test_every_change_of_a_document_is_told_in_words(pipeline):
         replace(live, stages=(replace(live.stages[0], always_visit=True), *live.stages[1:])),
         replace(live, kommo_pipeline_id=5),
     ]
-    for one in changed:
-        told = sentences.changes(live, one)
-        assert told and all(change.before or change.after for _key, _title, lines in told for change in lines)
+    for changed_document in changed:
+        told_changes = sentences.changes(live, changed_document)
+        assert told_changes and all(
+            change.before or change.after for _key, _title, lines in told_changes for change in lines
+        )
 
 
 def test_the_editors_cover_every_part_of_the_document():

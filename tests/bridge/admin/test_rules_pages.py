@@ -23,7 +23,7 @@ def test_every_page_opens_in_both_languages(staff, pipeline, language, connected
     threshold(staff, pipeline, 55)
     paths = [page(name, pipeline) for name in ("overview", "history", "review", "new_sequence")]
     paths += [page("section", pipeline, section=section) for section in (*SECTIONS, "sequences")]
-    paths += [page("sequence", pipeline, slug=one.slug) for one in pipeline.sequences.all()]
+    paths += [page("sequence", pipeline, slug=sequence.slug) for sequence in pipeline.sequences.all()]
     paths.append(page("revision", pipeline, number=1))
     for path in paths:
         assert staff.get(path, headers={"accept-language": language}).status_code == 200, path

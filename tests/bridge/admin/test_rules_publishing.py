@@ -45,24 +45,24 @@ def test_what_would_change_is_answered_for_a_form_nobody_saved(staff, account, p
 
 def test_the_headline_is_of_those_whom_the_order_of_the_stages_holds_back_when_nobody_else_would_move(pipeline):
     outlook = Outlook(total=35, looked=35, is_complete=True, held={"qualified>qualifying": 35})
-    held = [Group(35, "QUALIFICADO", "EM QUALIFICAÇÃO", [])]
+    groups = [Group(35, "QUALIFICADO", "EM QUALIFICAÇÃO", [])]
     context = {
         "row": pipeline,
         "outlook": outlook,
         "moves": [],
-        "held": held,
+        "held": groups,
         "counts_answers": True,
         "cost": Cost(0, 0),
     }
-    said = " ".join(render_to_string("admin/rules/what_if.html", context).split())
-    assert "data-held>35</span> leads belong elsewhere by these rules, but do not go back by themselves" in said
-    assert "leads would move" not in said
-    assert '<span id="count-allowed" hx-swap-oob="true">(0)</span>' in said
-    assert "(0 and 35 held back)" in said
+    words = " ".join(render_to_string("admin/rules/what_if.html", context).split())
+    assert "data-held>35</span> leads belong elsewhere by these rules, but do not go back by themselves" in words
+    assert "leads would move" not in words
+    assert '<span id="count-allowed" hx-swap-oob="true">(0)</span>' in words
+    assert "(0 and 35 held back)" in words
 
     outlook.moves = {"new>qualified": 2}
-    said = " ".join(render_to_string("admin/rules/what_if.html", context).split())
-    assert "data-moving>2</span> leads would move, 35 more do not go back by themselves" in said
+    words = " ".join(render_to_string("admin/rules/what_if.html", context).split())
+    assert "data-moving>2</span> leads would move, 35 more do not go back by themselves" in words
 
 
 def test_a_changed_field_names_the_cards_that_show_it(staff, account, pipeline):
@@ -87,9 +87,9 @@ def test_who_may_not_see_leads_sees_how_many_and_no_names(pipeline):
 
     assert answer.context["outlook"].moving == 1 and "Maria" not in answer.content.decode()
     form = {"steps-TOTAL_FORMS": 1, "steps-INITIAL_FORMS": 0, "steps-0-text": "Olá {{ name }}"}
-    said = client.post(page("timeline", pipeline), form)
-    assert "Olá Maria Souza" in said.content.decode(), "to an example"
-    assert said.context["to"] == ""
+    previewed = client.post(page("timeline", pipeline), form)
+    assert "Olá Maria Souza" in previewed.content.decode(), "to an example"
+    assert previewed.context["to"] == ""
 
 
 def test_what_was_found_so_far_travels_with_the_page_and_only_for_the_same_rules(staff, pipeline, monkeypatch):
@@ -104,7 +104,7 @@ def test_what_was_found_so_far_travels_with_the_page_and_only_for_the_same_rules
 
     first = ask()
     second = ask(first["so_far"])
-    assert [one["outlook"].looked for one in (first, second)] == [1, 2]
+    assert [context["outlook"].looked for context in (first, second)] == [1, 2]
     assert ask("forged")["outlook"].looked == 1
     threshold(staff, pipeline, 81)
     assert ask(second["so_far"])["outlook"].looked == 1
@@ -154,7 +154,7 @@ def test_publishing_what_nobody_looked_at_is_refused(staff, pipeline):
     threshold(staff, pipeline, 55)
     answer = staff.post(page("review", pipeline), {"seen": "something else"}, follow=True)
     assert Qualification.objects.get().min_score == 70
-    assert "have changed since you looked" in str([str(one) for one in answer.context["messages"]])
+    assert "have changed since you looked" in str([str(message) for message in answer.context["messages"]])
 
 
 def test_two_people_who_edit_at_once_do_not_overwrite_each_other(staff, pipeline):

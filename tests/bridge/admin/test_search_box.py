@@ -18,7 +18,7 @@ BOX = "/admin/search/"
 def found(client, text):
     answer = client.get(BOX, {"s": text})
     assert answer.status_code == 200
-    return [(one.title, one.link) for one in answer.context["results"]] if answer.context else []
+    return [(row.title, row.link) for row in answer.context["results"]] if answer.context else []
 
 
 def test_the_theme_asks_here(db):
@@ -46,7 +46,7 @@ def test_what_is_not_open_to_somebody_is_not_found(pipeline):
 
 def test_pages_are_found_in_the_persons_language(staff, pipeline):
     answer = staff.get(BOX, {"s": "resul"}, headers={"accept-language": "pt-BR"})
-    assert next(one.title for one in answer.context["results"]) == "Resultados"
+    assert next(row.title for row in answer.context["results"]) == "Resultados"
 
 
 @pytest.mark.parametrize("text", ["", "   "])

@@ -17,8 +17,8 @@ ENGLISH = {"accept-language": "en"}
 
 @pytest.fixture
 def page(admin_client, account):
-    def post(**said):
-        return admin_client.post(reverse("setup-trade"), said, headers=ENGLISH)
+    def post(**facts):
+        return admin_client.post(reverse("setup-trade"), facts, headers=ENGLISH)
 
     return post
 

@@ -27,12 +27,14 @@ def enrolled(pipeline):
         lead = record(pipeline, f"+55819999{number:05d}").lead
         version = sequence.versions.first() or sequence.versions.create(digest="x", content={})
         at = NOW() - ago
-        one = Enrollment.objects.create(
+        enrollment = Enrollment.objects.create(
             lead=lead, sequence=sequence, version=version, purpose=sequence.starts_on, anchor_at=at, started_at=at,
             state=Enrollment.State.values[-1], ended_at=at,
         )  # fmt: skip
         times = dict.fromkeys(became, at)
-        Attempt.objects.create(enrollment=one, step=step, state=state, due_at=at, created_at=at, ended_at=at, **times)
+        Attempt.objects.create(
+            enrollment=enrollment, step=step, state=state, due_at=at, created_at=at, ended_at=at, **times
+        )
 
     return send
 
@@ -55,9 +57,9 @@ def test_each_step_shows_what_came_of_it_as_the_results_count_it(staff, pipeline
     counted = [first[name] for name in ("sent", "not_delivered", "answered", "booked", "opted_out", "share")]
     assert counted == [2, 1, 1, 1, 0, 0.5]
     assert [second[name] for name in ("sent", "answered", "opted_out")] == [1, 1, 1] and third is None
-    told = results.results(pipeline, results.usual(pipeline, now=NOW()))["followups"]
-    for row, one in zip(told, (first, second), strict=True):
-        assert {name: one[name] for name in ("sent", "answered", "booked", "opted_out")}.items() <= row.items()
+    rows = results.results(pipeline, results.usual(pipeline, now=NOW()))["followups"]
+    for row, counts in zip(rows, (first, second), strict=True):
+        assert {name: counts[name] for name in ("sent", "answered", "booked", "opted_out")}.items() <= row.items()
     assert len(staff.get(first["link"]).context["page"].object_list) == 1
 
 

@@ -42,8 +42,8 @@ def text(client, name, *args, query=""):
     return answer.content.decode()
 
 
-def make(client, kind, **said):
-    return client.post(f"{reverse(ADD)}?kind={kind}", {"slug": "zap", **said}, headers=ENGLISH)
+def make(client, kind, **facts):
+    return client.post(f"{reverse(ADD)}?kind={kind}", {"slug": "zap", **facts}, headers=ENGLISH)
 
 
 # --- Choosing and making
@@ -115,9 +115,9 @@ def test_a_kind_that_there_is_not_is_asked_for_again(admin_client, pipeline, que
 def test_keys_are_write_only(admin_client, intake):
     url = reverse("admin:bridge_intake_change", args=[intake.pk])
     assert "chave" not in admin_client.get(url).content.decode()
-    for said, kept in (("", {"jwt_key": "chave"}), ("nova", {"jwt_key": "nova"}), ("-", {})):
+    for typed, kept in (("", {"jwt_key": "chave"}), ("nova", {"jwt_key": "nova"}), ("-", {})):
         path = managing_intakes.path_of(intake)
-        assert admin_client.post(url, {"slug": "zap", "is_active": "on", "jwt_key": said}).status_code == 302
+        assert admin_client.post(url, {"slug": "zap", "is_active": "on", "jwt_key": typed}).status_code == 302
         intake.refresh_from_db()
         assert (managing_intakes.settings_of(intake), managing_intakes.path_of(intake)) == (kept, path)
 
@@ -198,8 +198,8 @@ def test_what_was_told_is_shown_and_can_be_read_again(admin_client, pipeline, cl
     call = IntakeCall.objects.get()
     page = admin_client.get(reverse("admin:bridge_intakecall_changelist")).content.decode()
     assert "Maria Souza" in page
-    one = admin_client.get(reverse("admin:bridge_intakecall_change", args=[call.pk])).content.decode()
-    assert "Boa tarde, vi o anúncio" in one
+    each_page = admin_client.get(reverse("admin:bridge_intakecall_change", args=[call.pk])).content.decode()
+    assert "Boa tarde, vi o anúncio" in each_page
     again = {"action": "read_again", "_selected_action": [call.pk]}
     admin_client.post(reverse("admin:bridge_intakecall_changelist"), again)
     call.refresh_from_db()
@@ -224,7 +224,7 @@ def test_no_page_for_those_who_only_look_reads_an_address_for_a_key_of_that_name
     row = managing_intakes.establish(kind, "zap", settings=keys)
     for name, args in (("change", [row.pk]), ("way", [row.pk]), ("state", [row.pk]), ("changelist", [])):
         page = text(viewer, f"admin:bridge_intake_{name}", *args)
-        assert not [one for one in (row.secret, row.secret_hash, *keys.values()) if one in page]
+        assert not [key for key in (row.secret, row.secret_hash, *keys.values()) if key in page]
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def test_testing_an_address_asks_us_and_no_other_port_of_the_machine(
     with responses.RequestsMock(assert_all_requests_are_fired=False) as anybody:
         asked = anybody.head(re.compile(".*"), status=200)
         url = reverse("admin:bridge_intake_do", args=[intake.pk, "test"])
-        said = admin_client.post(url, headers={"host": host, **ENGLISH}, SERVER_PORT=port)
-        assert said.status_code == 302
+        answer = admin_client.post(url, headers={"host": host, **ENGLISH}, SERVER_PORT=port)
+        assert answer.status_code == 302
         assert asked.call_count == int(is_asked)
 
 
@@ -261,5 +261,5 @@ def test_nor_a_host_that_is_not_ours_whatever_kommo_was_told(admin_client, intak
     account.save()
     with responses.RequestsMock():
         url = reverse("admin:bridge_intake_do", args=[intake.pk, "test"])
-        said = admin_client.post(url, headers=ENGLISH, follow=True).content.decode()
-    assert "not ours" in said
+        page = admin_client.post(url, headers=ENGLISH, follow=True).content.decode()
+    assert "not ours" in page

@@ -42,14 +42,14 @@ def test_every_kind_can_be_chosen_and_asks_for_what_it_takes(pipeline, kind):
 def test_one_is_made_changed_and_its_key_shown_nowhere(pipeline, monkeypatch):
     monkeypatch.setattr(private_networks, "addresses", lambda host, port: ["8.8.8.8"])
     admin = client_of("administrator")
-    said = {
+    posted = {
         "slug": "zap",
         "pipeline": "",
         "url": "https://evo.example.com",
         "instance": "loja",
         "api_key": "chave-secreta",
     }
-    made = admin.post(f"{reverse(ADD)}?kind=evolution", said)
+    made = admin.post(f"{reverse(ADD)}?kind=evolution", posted)
     channel = Channel.objects.get()
     assert made.status_code == 302
     assert managing_channels.settings_of(channel)["api_key"] == "chave-secreta"
@@ -84,8 +84,8 @@ def test_a_kept_key_goes_to_no_other_server(pipeline, monkeypatch):
     "url", ["http://evo.example.com", "https://127.0.0.1", "https://10.1.2.3", "https://localhost:8080"]
 )
 def test_staff_name_nothing_within_our_own_network(pipeline, url):
-    said = {"slug": "zap", "pipeline": "", "url": url, "instance": "loja", "api_key": "k"}
-    answer = client_of("administrator").post(f"{reverse(ADD)}?kind=evolution", said)
+    posted = {"slug": "zap", "pipeline": "", "url": url, "instance": "loja", "api_key": "k"}
+    answer = client_of("administrator").post(f"{reverse(ADD)}?kind=evolution", posted)
     assert answer.status_code == 200
     assert not Channel.objects.exists()
 

@@ -73,7 +73,10 @@ def test_an_agent_that_is_away_is_told_later_under_the_same_id(agent, lead):  # 
     assert len(set(agent.ids())) == 1
     event = AgentEvent.objects.get()
     assert event.state == "delivered"
-    assert [(one["status"], one["error"]) for one in event.tries] == [(500, "the agent answered 500"), (200, "")]
+    assert [(attempt["status"], attempt["error"]) for attempt in event.tries] == [
+        (500, "the agent answered 500"),
+        (200, ""),
+    ]
 
 
 def test_of_many_tries_the_newest_are_kept(agent, lead, monkeypatch):  # noqa: F811
@@ -83,7 +86,7 @@ def test_of_many_tries_the_newest_are_kept(agent, lead, monkeypatch):  # noqa: F
     for minutes in (0, 1, 2):
         deliver(minutes=minutes)
     event = AgentEvent.objects.get()
-    assert (event.attempts, [one["status"] for one in event.tries]) == (3, [502, 503])
+    assert (event.attempts, [attempt["status"] for attempt in event.tries]) == (3, [502, 503])
 
 
 def test_old_news_is_given_up_and_can_be_replayed(agent, lead):  # noqa: F811
@@ -143,10 +146,10 @@ def test_of_a_forgotten_person_nothing_more_is_told(agent, lead):  # noqa: F811
     deliver()
     handoff.resume(lead, by=Lead.Actor.STAFF, reason="done", now=timezone.now())
     erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now())
-    told = len(agent.requests)
+    count = len(agent.requests)
     assert agent_events.replay(AgentEvent.objects.all(), now=timezone.now()) == 0
     deliver()
-    assert len(agent.requests) == told
+    assert len(agent.requests) == count
 
 
 def test_what_a_dead_process_was_telling_is_told_at_once_by_the_next(agent, lead, monkeypatch):  # noqa: F811

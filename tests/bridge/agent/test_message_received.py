@@ -32,7 +32,7 @@ def hear(pipeline, text, *, id="", direction=Direction.INBOUND, via="whats", at=
     now = timezone.now()
     message = Message(direction, id=id or f"{direction}-{text}", sent_at=at or now, text=text, **more)
     kind = "phone" if address.startswith("+") else "instagram"
-    one = Interaction(
+    interaction = Interaction(
         phone=None,
         addresses=(parse(kind, address, region="BR"),),
         occurred_at=at or now,
@@ -40,7 +40,7 @@ def hear(pipeline, text, *, id="", direction=Direction.INBOUND, via="whats", at=
         via=via,
         heard_at=now if via else None,
     )
-    return record(one, pipeline=pipeline, now=now).lead
+    return record(interaction, pipeline=pipeline, now=now).lead
 
 
 def deliver(agent):  # noqa: F811
@@ -51,11 +51,11 @@ def deliver(agent):  # noqa: F811
     while rows := agent_events._claim(now):
         for row in rows:
             agent_events._settle(row, agent_events._ask(row, now), now, now)
-    return [one for one in agent.bodies()[before:] if one["type"] == "message.received"]
+    return [body for body in agent.bodies()[before:] if body["type"] == "message.received"]
 
 
-def texts(told):
-    return [[message["text"] for message in one["data"]["messages"]] for one in told]
+def texts(events):
+    return [[message["text"] for message in event["data"]["messages"]] for event in events]
 
 
 def pause(lead):
@@ -73,13 +73,13 @@ def test_bubbles_of_one_pause_are_one_call_in_the_order_in_which_they_were_writt
         clock.shift(2)
     clock.shift(4)
 
-    [told] = deliver(agent)
+    [event] = deliver(agent)
 
-    assert texts([told]) == [["oi", "tudo bem?", "quero", "energia", "solar"]]
-    assert told["data"]["channel"] == "whats"
-    assert told["data"]["may_reply"] is True
-    assert told["data"]["lead"]["pipeline"] == "solar"
-    assert told["data"]["messages"][0] == {
+    assert texts([event]) == [["oi", "tudo bem?", "quero", "energia", "solar"]]
+    assert event["data"]["channel"] == "whats"
+    assert event["data"]["may_reply"] is True
+    assert event["data"]["lead"]["pipeline"] == "solar"
+    assert event["data"]["messages"][0] == {
         "id": "inbound-oi",
         "text": "oi",
         "at": "2026-11-24T12:00:00+00:00",
@@ -102,9 +102,9 @@ def test_whoever_never_pauses_is_told_of_all_the_same(pipeline, agent, clock, se
     for number in range(20):
         hear(pipeline, f"{number}")
         clock.shift(5)
-        if told := deliver(agent):
+        if events := deliver(agent):
             break
-    assert len(told[0]["data"]["messages"]) == 12
+    assert len(events[0]["data"]["messages"]) == 12
 
 
 def test_a_message_told_twice_by_its_way_in_is_told_once(pipeline, agent, clock):  # noqa: F811
@@ -160,8 +160,8 @@ def test_an_agent_that_is_away_is_told_again_under_the_same_id_and_of_what_came_
     clock.shift(1)
     hear(pipeline, "tem alguém?")
     clock.shift(20)
-    told = deliver(agent)
-    assert texts(told) == [["oi"]]
+    events = deliver(agent)
+    assert texts(events) == [["oi"]]
     assert len(set(agent.ids())) == 1
     assert texts(deliver(agent)) == [["alô?", "tem alguém?"]]
 
@@ -307,8 +307,8 @@ def test_what_another_bot_said_since_goes_along(pipeline, agent, clock):  # noqa
     clock.shift(1)
     hear(pipeline, "Olá! Já respondemos.", direction=Direction.BOT, author="Salesbot")
     clock.shift(7)
-    [told] = deliver(agent)
-    assert told["data"]["answered_by_bot"] == {
+    [event] = deliver(agent)
+    assert event["data"]["answered_by_bot"] == {
         "text": "Olá! Já respondemos.",
         "at": "2026-11-24T12:00:01+00:00",
         "name": "Salesbot",
@@ -356,7 +356,7 @@ def test_who_opted_out_is_heard_and_the_agent_told_that_it_may_not_reply(pipelin
     optout.opt_out(lead, by=Lead.Actor.LEAD, reason="pare", now=timezone.now())
     clock.shift(6)
 
-    [told] = deliver(agent)
+    [event] = deliver(agent)
 
     # As POST messages would answer it.
-    assert told["data"]["may_reply"] is False
+    assert event["data"]["may_reply"] is False

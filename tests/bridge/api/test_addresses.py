@@ -11,16 +11,16 @@ LID = {"kind": "lid", "value": "987654321@lid"}
 INSTAGRAM = {"kind": "instagram", "value": "maria.souza"}
 
 
-def told(agent, *addresses, direction="inbound", **lead):
+def report(agent, *addresses, direction="inbound", **lead):
     body = {"lead": {"addresses": list(addresses), **lead}, "message": {"direction": direction, "text": "oi"}}
     return agent.post("interactions/", body)
 
 
 def test_somebody_without_a_phone_is_a_lead_and_gets_their_phone_later(agent):
-    first = told(agent, LID, name="Maria")
+    first = report(agent, LID, name="Maria")
     assert (first.status_code, first.json()["lead"]["phone"], first.json()["lead"]["addresses"]) == (201, None, [LID])
 
-    later = told(agent, LID, phone="(81) 99999-0000")
+    later = report(agent, LID, phone="(81) 99999-0000")
 
     lead = later.json()["lead"]
     assert (later.status_code, lead["id"], lead["phone"]) == (200, first.json()["lead"]["id"], MARIA)
@@ -30,16 +30,16 @@ def test_somebody_without_a_phone_is_a_lead_and_gets_their_phone_later(agent):
 
 
 def test_the_address_last_written_from_comes_first(agent):
-    told(agent, LID, phone=MARIA)
-    told(agent, INSTAGRAM, LID)
-    told(agent, {"kind": "whatsapp", "value": "558199990000@c.us"}, direction="outbound")
-    kinds = [one["kind"] for one in agent.says(MARIA).json()["lead"]["addresses"]]
+    report(agent, LID, phone=MARIA)
+    report(agent, INSTAGRAM, LID)
+    report(agent, {"kind": "whatsapp", "value": "558199990000@c.us"}, direction="outbound")
+    kinds = [address["kind"] for address in agent.says(MARIA).json()["lead"]["addresses"]]
     assert kinds == ["instagram", "whatsapp", "phone", "lid"]
 
-    told(agent, {"kind": "whatsapp", "value": "558199990000@c.us"})
+    report(agent, {"kind": "whatsapp", "value": "558199990000@c.us"})
 
     [lead] = agent.get("leads/", address="lid:987654321@lid").json()["results"]
-    assert [one["kind"] for one in lead["addresses"]] == ["whatsapp", "phone", "lid", "instagram"]
+    assert [address["kind"] for address in lead["addresses"]] == ["whatsapp", "phone", "lid", "instagram"]
     assert agent.get(f"leads/{lead['id']}/").json()["addresses"] == lead["addresses"]
 
 
@@ -47,8 +47,8 @@ def test_the_address_last_written_from_comes_first(agent):
     "address", ["lid:987654321@lid", "lid:987654321", "instagram:@Maria.Souza", "phone:81999990000"]
 )
 def test_people_are_asked_for_by_any_of_their_addresses(agent, address):
-    lead = told(agent, LID, INSTAGRAM, phone=MARIA).json()["lead"]
-    assert [one["id"] for one in agent.get("leads/", address=address).json()["results"]] == [lead["id"]]
+    lead = report(agent, LID, INSTAGRAM, phone=MARIA).json()["lead"]
+    assert [row["id"] for row in agent.get("leads/", address=address).json()["results"]] == [lead["id"]]
     assert agent.get("agent/may-reply/", address=address).json()["may_reply"]
 
     agent.post(f"leads/{lead['id']}/handoff/", {"reason": "quer uma pessoa"})
@@ -79,25 +79,25 @@ def test_an_address_nobody_can_have_is_refused_where_it_is_asked_for(agent, addr
 def test_an_unusable_address_is_named_and_nothing_is_stored(agent, lead, field):
     answer = agent.post("interactions/", {"lead": {"name": "Maria", **lead}})
     assert answer.status_code == 400
-    assert field in [one["field"] for one in answer.json()["errors"]]
+    assert field in [error["field"] for error in answer.json()["errors"]]
     assert not Lead.objects.exists()
 
 
 def test_a_word_for_nothing_is_nobodys_address(agent):
     nothing = [{"kind": "external", "value": "undefined"}, {"kind": "instagram", "value": ""}]
-    first = told(agent, *nothing, LID, phone="null")
+    first = report(agent, *nothing, LID, phone="null")
     assert first.status_code == 201
-    ignored = {one["field"] for one in first.json()["ignored"]}
+    ignored = {entry["field"] for entry in first.json()["ignored"]}
     assert ignored == {"lead.phone", "lead.addresses.0", "lead.addresses.1"}
-    other = told(agent, *nothing, {"kind": "lid", "value": "111222333@lid"})
+    other = report(agent, *nothing, {"kind": "lid", "value": "111222333@lid"})
     assert other.status_code == 201
     assert agent.post("interactions/", {"lead": {"addresses": nothing}}).status_code == 400
 
 
 def test_an_opt_out_by_one_address_holds_for_a_person_who_is_later_known_by_others(agent):
-    lead = told(agent, LID).json()["lead"]
+    lead = report(agent, LID).json()["lead"]
     agent.post(f"leads/{lead['id']}/opt-out/")
-    told(agent, LID, phone=MARIA)
+    report(agent, LID, phone=MARIA)
     agent.delete(f"leads/{lead['id']}/personal-data/")
     assert OptOut.objects.count() == 2
 
@@ -105,8 +105,8 @@ def test_an_opt_out_by_one_address_holds_for_a_person_who_is_later_known_by_othe
 
 
 def test_an_erased_person_is_forgotten_by_each_address(agent):
-    lead = told(agent, INSTAGRAM, LID, phone=MARIA, name="Maria").json()["lead"]
-    told(agent, {"kind": "email", "value": "maria@example.com"}, LID)
+    lead = report(agent, INSTAGRAM, LID, phone=MARIA, name="Maria").json()["lead"]
+    report(agent, {"kind": "email", "value": "maria@example.com"}, LID)
     agent.delete(f"leads/{lead['id']}/personal-data/")
 
     assert Forgotten.objects.count() == 4
@@ -115,7 +115,7 @@ def test_an_erased_person_is_forgotten_by_each_address(agent):
     assert "987654321" not in str(list(Event.objects.values_list("data", "reason")))
     old = {"lead": {"addresses": [LID]}, "occurred_at": "2026-01-01T10:00:00-03:00"}
     assert agent.post("interactions/", old).status_code == 410
-    assert told(agent, LID).json()["lead"]["id"] != lead["id"]
+    assert report(agent, LID).json()["lead"]["id"] != lead["id"]
 
 
 def test_a_batch_knows_people_by_all_they_are_called(agent):
@@ -126,8 +126,8 @@ def test_a_batch_knows_people_by_all_they_are_called(agent):
         {"lead": {"addresses": [INSTAGRAM]}},
     ]
     answers = agent.post("interactions/batch/", bodies).json()
-    assert [one["status"] for one in answers] == [201, 200, 200, 201]
-    assert len({one["body"]["lead"]["id"] for one in answers}) == 2
+    assert [answer["status"] for answer in answers] == [201, 200, 200, 201]
+    assert len({answer["body"]["lead"]["id"] for answer in answers}) == 2
 
 
 def test_a_messages_id_counts_per_person(agent):

@@ -39,7 +39,7 @@ def strictly(schema: Any) -> Any:
         if closed.get("type") == "object" and "properties" in closed:
             closed.setdefault("additionalProperties", False)
         return closed
-    return [strictly(one) for one in schema] if isinstance(schema, list) else schema
+    return [strictly(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def assert_as_described(description: dict[str, Any], body: dict[str, Any]) -> None:
@@ -58,7 +58,11 @@ def test_every_event_is_described_with_the_headers_it_has(description, agent, pi
     deliver()
     [(headers, _)] = agent.requests
     for calls in description["webhooks"].values():
-        assert {one["name"] for one in calls["post"]["parameters"]} == set(event_shapes.HEADERS) <= set(headers)
+        assert (
+            {parameter["name"] for parameter in calls["post"]["parameters"]}
+            == set(event_shapes.HEADERS)
+            <= set(headers)
+        )
 
 
 def test_pauses_and_moves_are_told_as_described(description, agent, pipeline):  # noqa: F811
@@ -81,17 +85,17 @@ def test_a_follow_up_is_told_as_described(description, agent, conversation):  # 
     conversation.lead_writes()
     conversation.agent_writes()
     conversation.run(timedelta(hours=1))
-    told = [body for body in agent.bodies() if body["type"] == "followup.due"]
-    assert told
-    for body in told:
+    events = [body for body in agent.bodies() if body["type"] == "followup.due"]
+    assert events
+    for body in events:
         assert_as_described(description, body)
 
 
 def test_what_a_lead_wrote_is_told_as_described(description, agent, pipeline, settings):  # noqa: F811
     settings.AGENT_DEBOUNCE_SECONDS = 0
     for direction, text in ((Direction.INBOUND, "Oi"), (Direction.BOT, "Olá!")):
-        said = Message(direction, id=text, sent_at=timezone.now(), text=text, author="Salesbot")
-        record(pipeline, message=said, via="kommo")
+        message = Message(direction, id=text, sent_at=timezone.now(), text=text, author="Salesbot")
+        record(pipeline, message=message, via="kommo")
     deliver()
     [body] = [body for body in agent.bodies() if body["type"] == "message.received"]
     assert body["data"]["answered_by_bot"]["text"] == "Olá!"

@@ -14,7 +14,7 @@ WROTE = {"id": "m1", "direction": "inbound", "text": "Sim, quero"}
 
 
 def ignored(answer):
-    return {one["field"]: one["reason"] for one in answer.json()["ignored"]}
+    return {entry["field"]: entry["reason"] for entry in answer.json()["ignored"]}
 
 
 @pytest.mark.parametrize("fact", ["name", "email", "chosen_flow", "bill_value"])
@@ -38,7 +38,7 @@ def test_further_facts_objections_and_stages_are_heard_the_same_way(agent, word)
     lead = Lead.objects.get()
     assert {"lead.custom.roof", "context.objections_raised", "context.conversation_stage"} == set(ignored(answer))
     assert (lead.custom, lead.conversation_stage) == ({"kwh": 540}, "")
-    assert [one.name for one in lead.objections.all()] == ["preço"]
+    assert [objection.name for objection in lead.objections.all()] == ["preço"]
 
 
 def test_nothing_but_words_for_nothing_raises_no_objection_and_takes_none_back(agent):
@@ -46,7 +46,7 @@ def test_nothing_but_words_for_nothing_raises_no_objection_and_takes_none_back(a
 
     agent.says(context={"objections_raised": ["nenhuma", "N/A"]})
 
-    assert [one.name for one in Lead.objects.get().objections.all()] == ["preço"]
+    assert [objection.name for objection in Lead.objects.get().objections.all()] == ["preço"]
 
 
 @pytest.mark.parametrize("text", ["null", "-", "N/A", "."])
@@ -132,8 +132,8 @@ def test_older_news_is_told_in_the_answer_on_the_timeline_and_in_a_batch(agent):
     assert set(ignored(answer)) == {"lead.name"}
     assert "older than" in ignored(answer)["lead.name"]
     assert item["body"]["ignored"][0]["field"] == "lead.name"
-    told = Event.objects.filter(kind=Event.Kind.INTERACTION, data__has_key="ignored")
-    assert {event.data["ignored"][0]["field"] for event in told} == {"lead.name"}
+    events = Event.objects.filter(kind=Event.Kind.INTERACTION, data__has_key="ignored")
+    assert {event.data["ignored"][0]["field"] for event in events} == {"lead.name"}
 
 
 def test_what_is_concluded_dates_from_the_report_and_not_from_the_message(agent):
@@ -176,14 +176,14 @@ def test_half_a_character_costs_nothing_else(agent, text):
     batch = agent.post("interactions/batch/", b"[" + body + b', {"lead": {"phone": "81999990001"}}]')
 
     assert single.status_code == 201
-    assert [one["status"] for one in batch.json()] == [200, 201]
+    assert [answer["status"] for answer in batch.json()] == [200, 201]
     assert "\ufffd" in Event.objects.filter(kind=Event.Kind.INTERACTION).first().data["message"]["text"]
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "cp1252"])
 def test_a_body_in_another_encoding_is_told_so(agent, encoding):
-    said = "José, só à tarde. Você é de Mossoró?"
-    body = f'{{"lead": {{"phone": "81999990000"}}, "message": {{"direction": "inbound", "text": "{said}"}}}}'
+    sentence = "José, só à tarde. Você é de Mossoró?"
+    body = f'{{"lead": {{"phone": "81999990000"}}, "message": {{"direction": "inbound", "text": "{sentence}"}}}}'
 
     answer = agent.post("interactions/", body.encode(encoding))
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 HISTORY = "interactions/batch/?history=true"
 
 
-def told(days_ago, *, phone=MARIA, message=None, context=None, **facts):
+def tell(days_ago, *, phone=MARIA, message=None, context=None, **facts):
     body = {"lead": {"phone": phone, **facts}, "occurred_at": (timezone.now() - timedelta(days=days_ago)).isoformat()}
     if message:
         body["message"] = message
@@ -29,7 +29,7 @@ def told(days_ago, *, phone=MARIA, message=None, context=None, **facts):
     return body
 
 
-def said(direction, text="oi", number=1):
+def message(direction, text="oi", number=1):
     return {"id": f"wamid.{number}", "direction": direction, "text": text}
 
 
@@ -49,8 +49,8 @@ def test_the_past_moves_no_card_that_was_in_kommo_and_nothing_is_written(agent, 
     kommo_id = in_kommo(account, kommo)
     before = kommo.lead(kommo_id)["status_id"]
     body = [
-        told(30, message=said("inbound", number=1)),
-        told(20, qualification_score=90, bill_value=900, context={"conversation_stage": "qualificação"}),
+        tell(30, message=message("inbound", number=1)),
+        tell(20, qualification_score=90, bill_value=900, context={"conversation_stage": "qualificação"}),
     ]
     answer = agent.post(HISTORY, body)
     assert [item["status"] for item in answer.json()] == [200, 200]
@@ -68,7 +68,7 @@ def test_a_value_that_staff_set_stands_however_young_the_past_is(agent, account,
     kommo.post(f"leads/{kommo_id}/edit", {"custom_fields_values": [{"field_id": 392804, "values": [{"value": "950"}]}]})
     reconciliation.Comparison(account, client_for(account), stored(account), "poll").everything()
     assert lead_of().bill_value == 950
-    agent.post(HISTORY, [told(0, bill_value=900)])
+    agent.post(HISTORY, [tell(0, bill_value=900)])
     assert lead_of().bill_value == 950
 
 
@@ -76,9 +76,9 @@ def test_nothing_is_sent_begun_or_announced(agent, account, pipeline, kommo):
     agent.post(
         HISTORY,
         [
-            told(3, message=said("inbound", number=1)),
-            told(2, message=said("outbound", number=2)),
-            told(1, message=said("staff", number=3)),
+            tell(3, message=message("inbound", number=1)),
+            tell(2, message=message("outbound", number=2)),
+            tell(1, message=message("staff", number=3)),
         ],
     )
     lead = lead_of()
@@ -89,28 +89,28 @@ def test_nothing_is_sent_begun_or_announced(agent, account, pipeline, kommo):
 
 
 def test_again_and_again_it_is_told_once(agent, account, pipeline, kommo):
-    body = [told(3, message=said("inbound", number=1)), told(2, name="Maria Souza"), told(2, name="Maria Souza")]
+    body = [tell(3, message=message("inbound", number=1)), tell(2, name="Maria Souza"), tell(2, name="Maria Souza")]
     first = agent.post(HISTORY, body).json()
     events = Event.objects.count()
     # Once more, and by another road: another call's body for the same message.
     assert [item["status"] for item in agent.post(HISTORY, body).json()] == [item["status"] for item in first]
-    again = [told(3, message=said("inbound", number=1), name="Maria S.")]
+    again = [tell(3, message=message("inbound", number=1), name="Maria S.")]
     assert agent.post(HISTORY, again).json()[0]["status"] == 200
     assert Event.objects.count() == events
     assert Lead.objects.count() == 1
 
 
 def test_what_was_reported_live_is_not_told_a_second_time(agent, account, pipeline, kommo):
-    agent.says(message=said("inbound", number=7))
+    agent.says(message=message("inbound", number=7))
     before = Event.objects.filter(kind="interaction").count()
-    assert agent.post(HISTORY, [told(1, message=said("inbound", number=7))]).json()[0]["status"] == 200
+    assert agent.post(HISTORY, [tell(1, message=message("inbound", number=7))]).json()[0]["status"] == 200
     assert Event.objects.filter(kind="interaction").count() == before
 
 
 def test_who_is_not_in_kommo_gets_a_card_where_their_past_has_led(agent, account, pipeline, kommo):
     agent.post(
         HISTORY,
-        [told(9), told(8, qualification_score=90, bill_value=900, context={"conversation_stage": "qualificação"})],
+        [tell(9), tell(8, qualification_score=90, bill_value=900, context={"conversation_stage": "qualificação"})],
     )
     drain(account)
     assert lead_of().stage.key == "qualified"
@@ -118,7 +118,7 @@ def test_who_is_not_in_kommo_gets_a_card_where_their_past_has_led(agent, account
 
 
 def test_who_asked_for_silence_then_is_left_alone_now(agent, account, pipeline, kommo):
-    agent.post(HISTORY, [told(40, message=said("inbound", "parar"))])
+    agent.post(HISTORY, [tell(40, message=message("inbound", "parar"))])
     assert lead_of().opted_out_at is not None
 
 
@@ -128,7 +128,7 @@ def test_a_time_without_a_zone_is_refused_unless_the_call_names_one(agent, accou
     assert item["status"] == 400
     assert item["body"]["errors"][0]["field"] == "occurred_at"
 
-    inner = {"lead": {"phone": MARIA}, "message": {**said("inbound"), "sent_at": "2026-11-01T12:00:00"}}
+    inner = {"lead": {"phone": MARIA}, "message": {**message("inbound"), "sent_at": "2026-11-01T12:00:00"}}
     [item] = agent.post(HISTORY, [inner]).json()
     assert item["body"]["errors"][0]["field"] == "message.sent_at"
 
@@ -155,19 +155,19 @@ def test_what_a_call_cannot_mean_is_refused_by_name(agent, pipeline, query, fiel
 
 
 def test_one_bad_item_spoils_no_other(agent, account, pipeline, kommo):
-    answer = agent.post(HISTORY, [told(1), {"lead": {"phone": "x"}}, told(1, phone="+5581977770000")])
+    answer = agent.post(HISTORY, [tell(1), {"lead": {"phone": "x"}}, tell(1, phone="+5581977770000")])
     assert [item["status"] for item in answer.json()] == [201, 400, 201]
     assert Card.objects.count() == 2
 
 
 def test_live_words_after_the_import_go_on_as_ever(agent, account, pipeline, kommo):
     in_kommo(account, kommo)
-    agent.post(HISTORY, [told(30, message=said("inbound", number=1))])
+    agent.post(HISTORY, [tell(30, message=message("inbound", number=1))])
     answer = agent.says(
         qualification_score=90,
         bill_value=900,
         context={"conversation_stage": "qualificação"},
-        message=said("inbound", number=2),
+        message=message("inbound", number=2),
     )
     assert answer.status_code == 200
     drain(account)

@@ -118,9 +118,9 @@ def test_an_effect_that_fails_leaves_nothing_behind(agent):
 
 
 def test_a_report_that_the_database_lets_go_of_in_a_deadlock_is_tried_again(agent):
-    told, answers = OperationalError("deadlock detected"), representation.interaction_answers
-    told.__cause__ = DeadlockDetected()
-    with patch.object(representation, "interaction_answers", side_effect=[told, DEFAULT], wraps=answers):
+    deadlock, answers = OperationalError("deadlock detected"), representation.interaction_answers
+    deadlock.__cause__ = DeadlockDetected()
+    with patch.object(representation, "interaction_answers", side_effect=[deadlock, DEFAULT], wraps=answers):
         answer = agent.post("interactions/", FULL)
     assert answer.status_code == 201
     assert Lead.objects.count() == 1
@@ -134,9 +134,9 @@ def test_a_person_whom_somebody_else_stored_and_who_was_erased_at_once_is_looked
 
 
 def test_a_deadlock_that_does_not_end_is_said(agent):
-    told = OperationalError("deadlock detected")
-    told.__cause__ = DeadlockDetected()
-    with patch.object(representation, "interaction_answers", side_effect=told):
+    deadlock = OperationalError("deadlock detected")
+    deadlock.__cause__ = DeadlockDetected()
+    with patch.object(representation, "interaction_answers", side_effect=deadlock):
         answer = agent.post("interactions/", FULL)
     assert (answer.status_code, answer["retry-after"]) == (503, "5")
     assert not Lead.objects.exists()
@@ -188,7 +188,7 @@ def test_bad_input_is_named_field_by_field_and_stores_nothing(agent, change, fie
 def test_all_that_is_wrong_is_told_at_once(agent):
     answer = agent.post("interactions/", {"lead": {"phone": "x", "nome": 1, "qualification_score": 500}, "y": 1})
     assert {"lead.phone", "lead.nome", "lead.qualification_score", "y"} == {
-        one["field"] for one in answer.json()["errors"]
+        error["field"] for error in answer.json()["errors"]
     }
 
 
@@ -282,7 +282,7 @@ def test_a_batch_answers_item_by_item_and_one_bad_item_spoils_none(agent):
     ]
     answer = agent.post("interactions/batch/", items)
     assert answer.status_code == 207
-    assert [one["status"] for one in answer.json()] == [201, 400, 400, 200]
+    assert [entry["status"] for entry in answer.json()] == [201, 400, 400, 200]
     assert answer.json()[1]["body"]["errors"][0]["field"] == "lead.phone"
     assert agent.post("interactions/batch/", [{}] * 501).status_code == 400
     assert agent.post("interactions/batch/", {}).status_code == 400
@@ -295,7 +295,7 @@ def test_a_repeated_batch_with_a_key_acts_once_item_by_item(agent):
     assert again.json() == first.json()
     assert Event.objects.filter(kind=Event.Kind.INTERACTION).count() == 2
     other = agent.post("interactions/batch/", [items[0], items[0]], **{"idempotency-key": "night"})
-    assert [one["status"] for one in other.json()] == [201, 409]
+    assert [entry["status"] for entry in other.json()] == [201, 409]
 
 
 def test_a_key_that_looks_like_a_message_id_is_not_one(agent):
@@ -362,7 +362,7 @@ def test_a_batch_takes_as_many_statements_for_two_as_for_fifty(agent, account, d
         # Two of them for the words of names that changed.
         with django_assert_num_queries(10):
             answer = agent.post("interactions/batch/", batch(count, f"B{count}"))
-        assert [one["status"] for one in answer.json()] == [200] * count
+        assert [entry["status"] for entry in answer.json()] == [200] * count
 
 
 def test_a_batch_keeps_the_order_of_each_persons_interactions(agent):
@@ -377,7 +377,7 @@ def test_a_batch_keeps_the_order_of_each_persons_interactions(agent):
         {"lead": {"phone": "81977770000"}, "message": {"id": "m", "direction": "inbound"}},
     ]
     answer = agent.post("interactions/batch/", items).json()
-    assert [one["status"] for one in answer] == [201, 201, 200, 200, 200, 409, 201]
+    assert [entry["status"] for entry in answer] == [201, 201, 200, 200, 200, 409, 201]
     assert answer[4] == answer[3]
-    assert [one["body"]["lead"]["name"] for one in answer[:4]] == ["first", "other", "second", "third"]
+    assert [entry["body"]["lead"]["name"] for entry in answer[:4]] == ["first", "other", "second", "third"]
     assert Lead.objects.get(phone="+5581999990000").name == "third"

@@ -19,9 +19,9 @@ def test_a_follow_up_that_is_held_is_told_as_held_and_as_not_due(agent):
     lead = Lead.objects.get()
     assert agent.get(f"leads/{lead.pk}/").json()["followup"]["next_at"]
     staff_actions.hold(lead.enrollments.get(), who="ana", now=timezone.now())
-    held = {"state": "waiting", "next_at": None, "step": 1, "held": True}
-    assert agent.get(f"leads/{lead.pk}/").json()["followup"] == held
-    assert agent.says(name="Maria").json()["followup"] == held
+    followup = {"state": "waiting", "next_at": None, "step": 1, "held": True}
+    assert agent.get(f"leads/{lead.pk}/").json()["followup"] == followup
+    assert agent.says(name="Maria").json()["followup"] == followup
 
 
 def test_the_address_last_written_from_comes_first_as_whatsapp_spells_it(agent):
@@ -81,9 +81,9 @@ def test_the_list_pages_by_cursor_and_filters(agent, django_assert_num_queries):
     assert (len(first["results"]), first["previous"]) == (5, None)
     second = agent.get("leads/" + first["next"].split("/leads/")[1]).json()
     assert (len(second["results"]), second["next"]) == (2, None)
-    names = {one["name"] for one in first["results"] + second["results"]}
+    names = {row["name"] for row in first["results"] + second["results"]}
     assert names == {f"L{number}" for number in range(7)}
-    assert [one["name"] for one in agent.get("leads/", phone="5581988000003").json()["results"]] == ["L3"]
+    assert [row["name"] for row in agent.get("leads/", phone="5581988000003").json()["results"]] == ["L3"]
     assert len(agent.get("leads/", stage="new").json()["results"]) == 7
     assert agent.get("leads/", stage="won").json()["results"] == []
     assert agent.get("leads/", sync="synced").json()["results"] == []
@@ -102,10 +102,10 @@ def test_the_timeline_is_oldest_first_with_texts_and_reasons(agent):
     agent.says(qualification_score=90, context={"conversation_stage": "qualificação"})
     body = agent.get(f"leads/{Lead.objects.get().pk}/timeline/").json()
     assert set(body) == {"next", "previous", "results"}
-    assert all(set(one) == {"at", "kind", "actor", "reason", "data"} for one in body["results"])
+    assert all(set(row) == {"at", "kind", "actor", "reason", "data"} for row in body["results"])
     assert body["results"][0]["data"]["message"]["text"] == "oi"
     assert body["results"][0]["actor"] == "lead"
-    decision = next(one for one in body["results"] if one["kind"] == "decision")
+    decision = next(row for row in body["results"] if row["kind"] == "decision")
     assert (decision["actor"], decision["reason"]) == ("bridge", "qualification_score 90 >= 70")
 
 
@@ -203,4 +203,4 @@ def test_on_request_the_contact_in_kommo_is_emptied_too_also_later(agent, accoun
     ]
     writes = len(kommo.journal())
     drain(account)
-    assert [one for one in kommo.journal()[writes:] if one["write"]] == []
+    assert [call for call in kommo.journal()[writes:] if call["write"]] == []

@@ -102,14 +102,14 @@ REASONS = {
 
 def all_answers(agent, lead):
     """Return the reason, and since when, in every place where the agent meets them."""
-    told = agent.get("agent/may-reply/", phone=lead.phone).json()
+    answer = agent.get("agent/may-reply/", phone=lead.phone).json()
     shown = agent.get(f"leads/{lead.pk}/").json()["agent"]
     reported = agent.says(lead.phone).json()["agent"]
     refused = agent.post(f"leads/{lead.pk}/messages/", {"text": "oi"})
     assert refused.status_code == 409, refused.content
     assert refused.json()["code"] == "may_not_reply"
-    assert {one["may_reply"] for one in (told, shown, reported)} == {False}
-    return [(one["reason"], one["since"]) for one in (told, shown, reported, refused.json())]
+    assert {answer["may_reply"] for answer in (answer, shown, reported)} == {False}
+    return [(answer["reason"], answer["since"]) for answer in (answer, shown, reported, refused.json())]
 
 
 @pytest.mark.parametrize("shut", REASONS)
@@ -135,7 +135,9 @@ def test_two_reasons_at_once_are_told_as_one_and_the_same(agent, account, pipeli
 
 def test_every_reason_there_is_has_its_case():
     # Who was erased has no address any more to ask by.
-    assert {one for one in REASONS if isinstance(one, may_speak.Shut)} == set(may_speak.Shut) - {may_speak.Shut.ERASED}
+    assert {reason for reason in REASONS if isinstance(reason, may_speak.Shut)} == set(may_speak.Shut) - {
+        may_speak.Shut.ERASED
+    }
 
 
 def test_of_who_was_erased_the_lead_says_what_a_message_is_told(agent, pipeline):
@@ -151,10 +153,10 @@ def test_of_who_was_erased_the_lead_says_what_a_message_is_told(agent, pipeline)
 def test_who_opted_out_and_is_known_by_nothing_else_is_not_spoken_to(agent, pipeline):
     optout.opt_out_number(parse(MARIA, region="BR"), by=Lead.Actor.STAFF, reason="pediu", now=timezone.now())
 
-    said = agent.get("agent/may-reply/", phone=MARIA).json()
+    answer = agent.get("agent/may-reply/", phone=MARIA).json()
 
-    assert (said["may_reply"], said["reason"]) == (False, "the person opted out")
-    assert said["since"]
+    assert (answer["may_reply"], answer["reason"]) == (False, "the person opted out")
+    assert answer["since"]
 
 
 def another_pipeline(**rules):
@@ -178,10 +180,10 @@ def test_people_decide_for_every_pipeline(agent, pipeline, shut):
     REASONS[shut][0](elsewhere)
     why = TOLD_ELSEWHERE[shut]
 
-    told = mine.get("agent/may-reply/", phone=lead.phone).json()
+    answer = mine.get("agent/may-reply/", phone=lead.phone).json()
     refused = mine.post(f"leads/{lead.pk}/messages/", {"text": "oi"}).json()
 
-    assert (told["may_reply"], told["reason"], refused.get("reason")) == (False, why, why)
+    assert (answer["may_reply"], answer["reason"], refused.get("reason")) == (False, why, why)
 
 
 @pytest.mark.parametrize("shut", [may_speak.Shut.SWITCHED_OFF, may_speak.Shut.UNSERVED])

@@ -45,8 +45,8 @@ def tell(agent):
     def tell(
         status: str, meeting: dict[str, Any], starts_at: str | None = None, at: str | None = None, **lead: Any
     ) -> Any:
-        said = meeting | {"status": status} | ({"starts_at": starts_at} if starts_at else {})
-        body = {"lead": {"phone": "+5581999990000", **lead}, "context": {"meeting": said}}
+        news = meeting | {"status": status} | ({"starts_at": starts_at} if starts_at else {})
+        body = {"lead": {"phone": "+5581999990000", **lead}, "context": {"meeting": news}}
         answer = agent.post("interactions/", body | ({"occurred_at": at} if at else {}))
         assert answer.status_code in (200, 201), answer.content
         return answer.json()
@@ -266,8 +266,8 @@ def test_a_meeting_in_the_past_books_nothing_and_says_so(tell, agent, past, stat
     assert ignored["field"] == "context.meeting"
     assert ignored["reason"].endswith("lies in the past: nothing is booked by it")
     assert (body["lead"]["stage"], Meeting.objects.count()) == ("qualified", 0)
-    told = Event.objects.filter(kind="interaction").order_by("-pk").first()
-    assert told and told.data["ignored"] == body["ignored"]
+    event = Event.objects.filter(kind="interaction").order_by("-pk").first()
+    assert event and event.data["ignored"] == body["ignored"]
 
 
 def test_a_move_into_the_past_leaves_what_stands(tell):
@@ -280,7 +280,7 @@ def test_a_move_into_the_past_leaves_what_stands(tell):
 def test_a_meeting_needs_a_time_of_day(agent, starts_at):
     answer = agent.says(context={"meeting": A | {"status": "scheduled", "starts_at": starts_at}})
     assert answer.status_code == 400
-    assert [one["field"] for one in answer.json()["errors"]] == ["context.meeting.starts_at"]
+    assert [error["field"] for error in answer.json()["errors"]] == ["context.meeting.starts_at"]
     assert Lead.objects.count() == 0
 
 
@@ -305,9 +305,9 @@ def test_the_clock_lets_a_meeting_go_by_and_staff_are_asked(tell, agent):
     tasks.end_waits()
     lead = lead_of()
     assert (lead.stage.key if lead.stage else None, lead.has_standing_meeting) == ("meeting_scheduled", False)
-    assert [one.meeting_id for one in meetings.without_result(timezone.now())] == ["uid_a"]
-    [said] = Event.objects.filter(kind="staff_told").values_list("reason", flat=True)
-    assert said.endswith("has gone by and nobody has said how it went")
+    assert [meeting.meeting_id for meeting in meetings.without_result(timezone.now())] == ["uid_a"]
+    [reason] = Event.objects.filter(kind="staff_told").values_list("reason", flat=True)
+    assert reason.endswith("has gone by and nobody has said how it went")
     # And only once.
     assert list(due_work._waits(timezone.now())) == []
     tell("completed", A)
@@ -399,7 +399,7 @@ def test_a_report_without_a_meeting_reads_none(pipeline):
     record(pipeline, name="Maria")
     with CaptureQueriesContext(connection) as queries:
         record(pipeline, name="Maria Souza")
-    assert not [one["sql"] for one in queries if "leads_meeting" in one["sql"]]
+    assert not [query["sql"] for query in queries if "leads_meeting" in query["sql"]]
 
 
 def test_the_page_of_a_lead_lists_its_meetings(tell, client, admin_user):
@@ -415,5 +415,5 @@ def test_the_overview_asks_for_the_result(tell, client, admin_user):
     gone_by(minutes=5)
     tasks.end_waits()
     client.force_login(admin_user)
-    titles = [one.title for one in client.get("/admin/").context["concerns"]]
+    titles = [concern.title for concern in client.get("/admin/").context["concerns"]]
     assert "1 meeting has gone by without a result" in titles

@@ -18,7 +18,7 @@ from tests.bridge.api.conftest import Agent
 PHONES = [f"+55819999900{number:02}" for number in range(20)]
 
 
-def said(direction, number, minutes_ago, text="Olá"):
+def message(direction, number, minutes_ago, text="Olá"):
     at = timezone.now() - timedelta(minutes=minutes_ago)
     return {"id": f"m{number}", "direction": direction, "sent_at": at.isoformat(), "text": text}
 
@@ -89,7 +89,7 @@ def test_staff_who_disqualify_are_a_reason_of_their_own(agent, pipeline):
 def test_meetings_are_the_agents_where_no_person_spoke_before_them(agent):
     agent.says(PHONES[0], context=meeting(1))
     agent.says(PHONES[0], context=meeting(1, "rescheduled", starts_at="2031-05-05T10:00:00-03:00"))
-    agent.says(PHONES[1], said("staff", 1, 5))
+    agent.says(PHONES[1], message("staff", 1, 5))
     agent.says(PHONES[1], context=meeting(2))
     agent.says(PHONES[2], context=meeting(3))
     agent.says(PHONES[2], context=meeting(3, "completed", starts_at=timezone.now().isoformat()))
@@ -101,14 +101,14 @@ def test_meetings_are_the_agents_where_no_person_spoke_before_them(agent):
 
 def test_waits_are_counted_from_the_first_message_to_its_answer(agent):
     for number, minutes in enumerate((1, 2, 3, 4)):
-        agent.says(PHONES[number], said("inbound", f"{number}a", minutes + 10))
-        agent.says(PHONES[number], said("inbound", f"{number}b", 10.5))
-        agent.says(PHONES[number], said("outbound", f"{number}c", 10))
-        agent.says(PHONES[number], said("outbound", f"{number}d", 1))
+        agent.says(PHONES[number], message("inbound", f"{number}a", minutes + 10))
+        agent.says(PHONES[number], message("inbound", f"{number}b", 10.5))
+        agent.says(PHONES[number], message("outbound", f"{number}c", 10))
+        agent.says(PHONES[number], message("outbound", f"{number}d", 1))
     # Whom the agent wrote to first has waited for nobody.
-    agent.says(PHONES[5], said("outbound", "5a", 20))
-    agent.says(PHONES[5], said("inbound", "5b", 10))
-    agent.says(PHONES[5], said("outbound", "5c", 1))
+    agent.says(PHONES[5], message("outbound", "5a", 20))
+    agent.says(PHONES[5], message("inbound", "5b", 10))
+    agent.says(PHONES[5], message("outbound", "5c", 1))
     answer = agent.get("results/").json()
     assert answer["first_reply_seconds"] == {"p50": 120, "p90": 240}
     assert (answer["messages_by_agent"], answer["hours_saved"]) == (10, 0.3)
@@ -116,15 +116,15 @@ def test_waits_are_counted_from_the_first_message_to_its_answer(agent):
 
 def test_the_wait_for_a_person_ends_with_their_first_message(agent):
     for number in range(2):
-        lead_id = agent.says(PHONES[number], said("inbound", f"{number}a", 60)).json()["lead"]["id"]
+        lead_id = agent.says(PHONES[number], message("inbound", f"{number}a", 60)).json()["lead"]["id"]
         agent.post(f"leads/{lead_id}/handoff/", {"reason": "quer uma pessoa"})
     Lead.objects.update(handoff_since=timezone.now() - timedelta(minutes=30))
-    agent.says(PHONES[0], said("staff", "0b", 20))
-    agent.says(PHONES[0], said("staff", "0c", 5))
+    agent.says(PHONES[0], message("staff", "0b", 20))
+    agent.says(PHONES[0], message("staff", "0c", 5))
     # A person who writes without being asked takes over, and nobody waited for them.
-    agent.says(PHONES[3], said("inbound", "3a", 60))
-    agent.says(PHONES[3], said("staff", "3b", 1))
-    agent.says(PHONES[3], said("staff", "3c", 0))
+    agent.says(PHONES[3], message("inbound", "3a", 60))
+    agent.says(PHONES[3], message("staff", "3b", 1))
+    agent.says(PHONES[3], message("staff", "3c", 0))
     assert agent.get("results/").json()["handoff_wait_seconds"] == {"p50": 600, "p90": 600}
 
 
@@ -155,11 +155,11 @@ def followed_up(sequence, phone, *, days_ago=2.0, state=Attempt.State.SENT):
 
 def test_rescued_are_those_that_answered_a_follow_up_and_came_further(agent, sequence):
     for number in range(5):
-        agent.says(PHONES[number], said("outbound", f"{number}a", 3 * 24 * 60))
+        agent.says(PHONES[number], message("outbound", f"{number}a", 3 * 24 * 60))
     for number in range(4):
         followed_up(sequence, PHONES[number])
     for number in (0, 1, 2, 4):
-        agent.says(PHONES[number], said("inbound", f"{number}b", 0))
+        agent.says(PHONES[number], message("inbound", f"{number}b", 0))
     qualifying(agent, PHONES[0], qualification_score=82, is_decision_maker=True)
     agent.says(PHONES[1], context=meeting(1))
     # The third answered and got no further; the fourth never answered; the fifth was never followed up.
@@ -213,8 +213,8 @@ def test_what_cannot_be_counted_is_answered_with_what_to_write(agent, asked, nam
 
 
 def test_erasing_a_person_keeps_the_counts(agent):
-    agent.says(PHONES[0], said("inbound", 1, 10))
-    agent.says(PHONES[0], said("outbound", 2, 9), context=meeting(1))
+    agent.says(PHONES[0], message("inbound", 1, 10))
+    agent.says(PHONES[0], message("outbound", 2, 9), context=meeting(1))
     before = agent.get("results/").json()
     erasure.erase(Lead.objects.get(phone=PHONES[0]), by=Lead.Actor.STAFF, now=timezone.now())
     assert agent.get("results/").json() == before

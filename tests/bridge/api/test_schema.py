@@ -80,7 +80,7 @@ def test_the_examples_are_taken(agent, body):
 
 
 def test_the_example_batch_is_answered_as_it_shows(agent):
-    assert [one["status"] for one in agent.post("interactions/batch/", schema_examples.BATCH).json()] == [201, 400]
+    assert [entry["status"] for entry in agent.post("interactions/batch/", schema_examples.BATCH).json()] == [201, 400]
 
 
 def keep_connection() -> None:

@@ -14,11 +14,11 @@ from tests.conftest import MARIA, record
 
 def test_one_call_silences_the_agent_for_every_lead_and_another_lets_it_speak(pipeline, agent):
     record(pipeline)
-    told = agent.post("agent/silence/", {"reason": "responde errado"})
-    assert told.status_code == 200
-    assert told.json()["may_reply"] is False
+    answer = agent.post("agent/silence/", {"reason": "responde errado"})
+    assert answer.status_code == 200
+    assert answer.json()["may_reply"] is False
     may = agent.get("agent/may-reply/", phone=MARIA).json()
-    assert may == told.json()
+    assert may == answer.json()
     assert "responde errado" in may["reason"]
     # Nor to anybody new.
     assert agent.get("agent/may-reply/", phone="5581911112222").json()["may_reply"] is False

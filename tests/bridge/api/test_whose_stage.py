@@ -57,19 +57,19 @@ def stand(account, agent, kommo):
 
 
 @pytest.mark.parametrize(
-    ("said", "stage"),
+    ("facts", "stage"),
     [
         ({"qualification_score": 82}, "qualified"),
         ({"qualification_score": 12}, "disqualified"),
         ({"qualification_score": 82, "bill_value": 90}, "disqualified"),
     ],
 )
-def test_a_card_handed_back_from_human_care_goes_on_through_the_funnel(stand, said, stage):
+def test_a_card_handed_back_from_human_care_goes_on_through_the_funnel(stand, facts, stage):
     stand.starts()
     stand.dragged(HANDOFF)
     stand.dragged(QUALIFYING)
 
-    answer = stand.says(**said)
+    answer = stand.says(**facts)
 
     assert (answer["decision"]["changed"], answer["decision"]["stage"]) == (True, stage)
     assert stand.card == stage
@@ -123,8 +123,8 @@ def test_nothing_moves_a_card_back_over_a_person(stand):
     stand.starts()
     stand.dragged(BOOKED)
 
-    for said in ({"qualification_score": 82}, {"qualification_score": 12}):
-        assert stand.says(**said)["decision"]["changed"] is False
+    for facts in ({"qualification_score": 82}, {"qualification_score": 12}):
+        assert stand.says(**facts)["decision"]["changed"] is False
     stand.says(context={"meeting": {"id": "evt_1", "status": "cancelled"}})
 
     assert stand.card == "meeting_scheduled"

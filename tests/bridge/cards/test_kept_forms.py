@@ -33,8 +33,8 @@ def fields(account, pipeline, kommo):
     return map_every_type(pipeline, kommo, account)
 
 
-def carded(account, pipeline, **said):
-    record(pipeline, **said)
+def carded(account, pipeline, **facts):
+    record(pipeline, **facts)
     drain(account)
     return lead_of().card.kommo_lead_id
 
@@ -121,20 +121,20 @@ def test_an_account_that_keeps_dates_as_sent_is_no_other(account, pipeline, komm
 
 
 def test_a_moment_that_is_shown_as_a_date_is_the_day_it_is_there(account, pipeline, kommo, fields):
-    said = "2026-12-11T01:30:00+00:00"
-    kommo_id = carded(account, pipeline, custom={"date": said})
+    moment = "2026-12-11T01:30:00+00:00"
+    kommo_id = carded(account, pipeline, custom={"date": moment})
     [value] = shown(kommo, kommo_id, fields["date"])
     assert datetime.fromtimestamp(value["value"], SAO_PAULO).date() == date(2026, 12, 10)
-    assert_at_rest(account, kommo, {"date": said})
+    assert_at_rest(account, kommo, {"date": moment})
 
 
 def test_a_long_fact_is_cut_on_the_card_and_kept_whole(account, pipeline, kommo, fields):
-    said = {"text": "palavra " * 60, "textarea": "palavra " * 60}
-    kommo_id = carded(account, pipeline, custom=said)
+    texts = {"text": "palavra " * 60, "textarea": "palavra " * 60}
+    kommo_id = carded(account, pipeline, custom=texts)
     [cut] = shown(kommo, kommo_id, fields["text"])
-    assert said["text"].startswith(cut["value"]) and 240 < len(cut["value"]) <= 256
-    assert shown(kommo, kommo_id, fields["textarea"]) == [{"value": said["textarea"].strip()}]
-    assert_at_rest(account, kommo, said)
+    assert texts["text"].startswith(cut["value"]) and 240 < len(cut["value"]) <= 256
+    assert shown(kommo, kommo_id, fields["textarea"]) == [{"value": texts["textarea"].strip()}]
+    assert_at_rest(account, kommo, texts)
 
 
 def test_a_long_text_that_staff_typed_is_theirs_and_is_not_cut(account, pipeline, kommo, fields):
@@ -221,23 +221,23 @@ class TestWhatStaffType:
         read_back(account)
         drain(account)
         type_in(kommo, kommo_id, fields[type_], typed)
-        held = shown(kommo, kommo_id, fields[type_])
+        values = shown(kommo, kommo_id, fields[type_])
         read_back(account)
         assert lead_of().custom[type_] == fact
         # The agent says again what it said before, and something else that is new.
         record(pipeline, name="Maria Souza", custom=SAID)
         drain(account)
         read_back(account)
-        assert shown(kommo, kommo_id, fields[type_]) == held
+        assert shown(kommo, kommo_id, fields[type_]) == values
         assert lead_of().custom[type_] == fact
 
     def test_options_come_back_as_our_values_or_their_names(self, account, pipeline, kommo, fields):
         kommo_id = carded(account, pipeline, custom={"multiselect": ["Bateria"], "select": "Bateria"})
-        several, one = options_of(account, fields["multiselect"]), options_of(account, fields["select"])
+        several, single = options_of(account, fields["multiselect"]), options_of(account, fields["select"])
         type_in(
             kommo, kommo_id, fields["multiselect"], {"enum_id": several["Bateria"]}, {"enum_id": several["Tem piscina"]}
         )
-        type_in(kommo, kommo_id, fields["select"], {"enum_id": one["Carro"]})
+        type_in(kommo, kommo_id, fields["select"], {"enum_id": single["Carro"]})
         read_back(account)
         lead = lead_of()
         assert sorted(lead.custom["multiselect"]) == ["Bateria", "Piscina"]
@@ -249,7 +249,7 @@ class TestWhatStaffType:
         assert len(shown(kommo, kommo_id, fields["multiselect"])) == 2
         record(pipeline, custom={"multiselect": ["Carro elétrico"]})
         drain(account)
-        assert [one["value"] for one in shown(kommo, kommo_id, fields["multiselect"])] == ["Carro"]
+        assert [value["value"] for value in shown(kommo, kommo_id, fields["multiselect"])] == ["Carro"]
 
     def test_an_option_that_is_no_value_of_ours_comes_back_by_its_name(self, account, pipeline, kommo, fields):
         kommo_id = carded(account, pipeline, custom={"select": "Bateria"})

@@ -63,20 +63,20 @@ def side(type_, options):
 
 def wanted(mapping, value, catalogue):
     gaps = Gaps()
-    [one] = wanted_fields(
+    [field] = wanted_fields(
         [mapping], {"custom.x": value}, catalogue, gaps, form_of(catalogue.account), taken_back={"custom.x"}
     )
     assert gaps.said == []
-    return one
+    return field
 
 
 def kept(type_, values, options):
     """What the account holds of the values of a write, as the local Kommo does."""
-    call, held = SimpleNamespace(options=options, by_hand=True), []
-    for one in values or ():
-        value = one.get("value")
+    call, kept_texts = SimpleNamespace(options=options, by_hand=True), []
+    for field in values or ():
+        value = field.get("value")
         if "select" in type_:
-            held.append({"enum_id": one["enum_id"], "value": OPTIONS[one["enum_id"]]})
+            kept_texts.append({"enum_id": field["enum_id"], "value": OPTIONS[field["enum_id"]]})
             continue
         if type_ in ("text", "textarea", "url"):
             assert not forms.too_long(call, type_, value)
@@ -88,12 +88,12 @@ def kept(type_, values, options):
         else:
             value = forms.number(options, type_, value)
         if value is not None:
-            held.append({"value": value})
-    return held
+            kept_texts.append({"value": value})
+    return kept_texts
 
 
-def read(type_, held, catalogue, **sides):
-    shown = [{"field_id": FIELD, "field_type": type_, "values": held}] if held else None
+def read(type_, values, catalogue, **sides):
+    shown = [{"field_id": FIELD, "field_type": type_, "values": values}] if values else None
     data = {"id": 1, "name": "Maria", "updated_by": 9, "updated_at": 50, "custom_fields_values": shown}
     reply = LeadReply.read(data, form_of(catalogue.account).zone)
     state = {"known": {}, "doubts": {}, "forms": {}, "unread": {}, "is_own": False, **sides}
@@ -101,35 +101,35 @@ def read(type_, held, catalogue, **sides):
 
 
 @given(typed_and_ours, kommos)
-def test_what_the_account_keeps_of_ours_is_ours_whoever_touched_the_card_last(said, options):
-    type_, value = said
+def test_what_the_account_keeps_of_ours_is_ours_whoever_touched_the_card_last(drawn, options):
+    type_, value = drawn
     mapping, catalogue = side(type_, options)
     ours = wanted(mapping, value, catalogue)
     known = {"name": "Maria", "tags": [], "fields": {str(FIELD): ours.comparable}}
 
-    held = read(type_, kept(type_, ours.values, options), catalogue, known=known)
+    reading = read(type_, kept(type_, ours.values, options), catalogue, known=known)
 
-    assert held == ours.comparable
+    assert reading == ours.comparable
 
 
 @given(typed_and_ours, kommos)
-def test_what_people_type_becomes_a_fact_that_the_card_shows(said, options):
-    type_, typed = said
+def test_what_people_type_becomes_a_fact_that_the_card_shows(drawn, options):
+    type_, typed = drawn
     mapping, catalogue = side(type_, options)
     # People type on the screen what our words stand for there, whole and with its emoji.
     values = wanted(mapping, typed, catalogue).values
     if type_ in ("text", "textarea", "url") and typed:
         values = [{"value": typed}]
-    held = read(type_, kept(type_, values, options), catalogue)
+    reading = read(type_, kept(type_, values, options), catalogue)
 
-    fact = our_value(mapping, held, catalogue)
+    fact = our_value(mapping, reading, catalogue)
 
-    assert wanted(mapping, fact, catalogue).agrees(held) or (type_ == "checkbox" and held is None)
+    assert wanted(mapping, fact, catalogue).agrees(reading) or (type_ == "checkbox" and reading is None)
 
 
 @given(typed_and_ours, kommos)
-def test_a_form_that_nobody_knows_is_learnt_and_known_again(said, options):
-    type_, value = said
+def test_a_form_that_nobody_knows_is_learnt_and_known_again(drawn, options):
+    type_, value = drawn
     mapping, catalogue = side(type_, options)
     ours = wanted(mapping, value, catalogue)
     sides = {

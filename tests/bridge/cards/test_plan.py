@@ -37,10 +37,10 @@ def field(field_id, value):
     return DesiredField(field_id, f"a{field_id}", None if value is None else [{"value": value}], value)
 
 
-def family(*tags, held=None):
+def family(*tags, kommo_tags=None):
     # All of them told a fact of ours once: what nobody here had put there has a test of its own.
-    said = frozenset(f"fluxo_{letter}" for letter in ascii_lowercase)
-    return TagFamily("fluxo_", "", frozenset(tags), None if held is None else frozenset(held), said)
+    told_tags = frozenset(f"fluxo_{letter}" for letter in ascii_lowercase)
+    return TagFamily("fluxo_", "", frozenset(tags), None if kommo_tags is None else frozenset(kommo_tags), told_tags)
 
 
 def observed(**known):
@@ -159,8 +159,8 @@ def test_a_tag_of_our_family_that_told_no_fact_of_ours_stays():
 
 def test_a_family_a_person_changed_stands_until_we_want_something_else():
     theirs = observed(tags=["fluxo_x"])
-    assert plan(desired(families=(family("fluxo_a", held={"fluxo_a"}),)), theirs).is_empty
-    assert not plan(desired(families=(family("fluxo_b", held={"fluxo_a"}),)), theirs).is_empty
+    assert plan(desired(families=(family("fluxo_a", kommo_tags={"fluxo_a"}),)), theirs).is_empty
+    assert not plan(desired(families=(family("fluxo_b", kommo_tags={"fluxo_a"}),)), theirs).is_empty
 
 
 def test_a_field_that_became_unknown_is_cleared():
@@ -184,23 +184,23 @@ def test_a_stage_in_doubt_is_sent_again_with_its_pipeline():
 
 
 def test_tags_in_doubt_are_sent_again_whichever_way_they_went():
-    held = observed(tags=["fluxo_a", "fluxo_b"])
+    on_card = observed(tags=["fluxo_a", "fluxo_b"])
     wanted = desired(families=(family("fluxo_a"),))
-    maybe_added = Observed(7, held.known | {"tags": ["fluxo_a"]}, {"tags_to_add": ["fluxo_a"]})
+    maybe_added = Observed(7, on_card.known | {"tags": ["fluxo_a"]}, {"tags_to_add": ["fluxo_a"]})
     assert plan(wanted, maybe_added).body["tags_to_add"] == [{"name": "fluxo_a"}]
-    maybe_gone = Observed(7, held.known, {"tags_to_delete": ["fluxo_a"]})
+    maybe_gone = Observed(7, on_card.known, {"tags_to_delete": ["fluxo_a"]})
     assert plan(wanted, maybe_gone).body["tags_to_add"] == [{"name": "fluxo_a"}]
-    assert plan(wanted, held).body == {"id": 7, "tags_to_delete": [{"name": "fluxo_b"}]}
+    assert plan(wanted, on_card).body == {"id": 7, "tags_to_delete": [{"name": "fluxo_b"}]}
 
 
 def test_what_is_not_bound_is_told_whatever_else_there_is_to_send():
     missing = ("“Origem” is not bound",)
-    for wanted, held, operation in (
+    for wanted, on_card, operation in (
         (desired(unmapped=missing), observed(), Operation.NONE),
         (desired(unmapped=missing, held="not bound"), Observed(None), Operation.NONE),
         (desired(unmapped=missing, status_id=QUALIFIED), observed(), Operation.UPDATE),
     ):
-        made = plan(wanted, held)
+        made = plan(wanted, on_card)
         assert (made.operation, made.unmapped) == (operation, missing)
 
 
@@ -257,10 +257,10 @@ def test_doubts_add_up_until_they_are_answered():
 def test_a_reading_answers_what_it_shows():
     doubts = {"name": "Ana", "pipeline_id": 1, "status_id": 142, "fields": {"1": "a", "2": "b"},
               "tags_to_add": ["x", "y"], "tags_to_delete": ["z"]}  # fmt: skip
-    held = {"name": "Ana", "pipeline_id": 2, "status_id": 142, "fields": {"1": "a"}, "tags": ["x", "z"]}
+    on_card = {"name": "Ana", "pipeline_id": 2, "status_id": 142, "fields": {"1": "a"}, "tags": ["x", "z"]}
     place = {"pipeline_id": 1, "status_id": 142}
-    assert unanswered(doubts, held) == {**place, "fields": {"2": "b"}, "tags_to_add": ["y"], "tags_to_delete": ["z"]}
-    assert unanswered(doubts, apply(held, doubts)) == {}
+    assert unanswered(doubts, on_card) == {**place, "fields": {"2": "b"}, "tags_to_add": ["y"], "tags_to_delete": ["z"]}
+    assert unanswered(doubts, apply(on_card, doubts)) == {}
     assert unanswered({"name": "Ana"}, {}) == {"name": "Ana"}
     assert unanswered({"fields": {"1": "a"}}, {}) == {"fields": {"1": "a"}}
     # In the right pipeline, in another stage: the place is in doubt as a whole.
@@ -318,29 +318,29 @@ OBSERVED = st.builds(
 
 
 @given(DESIRED, OBSERVED)
-def test_after_a_confirmed_plan_nothing_is_left_to_write(wanted, held):
-    made = plan(wanted, held)
-    after = Observed(7, apply(held.known, made.effect), {})
+def test_after_a_confirmed_plan_nothing_is_left_to_write(wanted, on_card):
+    made = plan(wanted, on_card)
+    after = Observed(7, apply(on_card.known, made.effect), {})
     assert made.is_empty or plan(wanted, after).is_empty
 
 
 @given(DESIRED, OBSERVED)
-def test_no_plan_ever_deletes_a_tag_of_staff(wanted, held):
-    assert {"name": "vip"} not in plan(wanted, held).body.get("tags_to_delete", ())
+def test_no_plan_ever_deletes_a_tag_of_staff(wanted, on_card):
+    assert {"name": "vip"} not in plan(wanted, on_card).body.get("tags_to_delete", ())
 
 
 @given(DESIRED, OBSERVED, DESIRED)
-def test_a_lost_answer_never_leaves_kommo_wrong(first, held, second):
+def test_a_lost_answer_never_leaves_kommo_wrong(first, on_card, second):
     """The first plan may or may not have been applied; the second must bring either card to what is wanted."""
-    sent = plan(first, held)
-    doubtful = Observed(7, held.known, combine_doubts(held.in_doubt, sent.effect))
+    sent = plan(first, on_card)
+    doubtful = Observed(7, on_card.known, combine_doubts(on_card.in_doubt, sent.effect))
     final = plan(second, doubtful)
-    for reality in (held.known, apply(held.known, sent.effect)):
+    for reality in (on_card.known, apply(on_card.known, sent.effect)):
         end = apply(reality, final.effect)
         if second.name:
-            assert end["name"] == second.name or (not held.in_doubt and sent.is_empty)
+            assert end["name"] == second.name or (not on_card.in_doubt and sent.is_empty)
         if second.status_id:
-            assert end["status_id"] == second.status_id or held.in_doubt
-        assert end["fields"]["1"] == second.fields[0].comparable or held.in_doubt
+            assert end["status_id"] == second.status_id or on_card.in_doubt
+        assert end["fields"]["1"] == second.fields[0].comparable or on_card.in_doubt
         ours = {tag for tag in end["tags"] if tag.startswith("fluxo_")}
-        assert ours == second.families[0].tags or held.in_doubt
+        assert ours == second.families[0].tags or on_card.in_doubt

@@ -22,8 +22,8 @@ def fields(account, pipeline, kommo):
     return map_every_type(pipeline, kommo, account)
 
 
-def carded(account, pipeline, **said):
-    record(pipeline, **said)
+def carded(account, pipeline, **facts):
+    record(pipeline, **facts)
     drain(account)
     return lead_of().card.kommo_lead_id
 
@@ -42,7 +42,7 @@ def look_again(account):
 def require(kommo, *, field_id, stages):
     import requests
 
-    body = {"required_statuses": [{"pipeline_id": PIPELINE, "status_id": one} for one in stages]}
+    body = {"required_statuses": [{"pipeline_id": PIPELINE, "status_id": stage} for stage in stages]}
     assert requests.patch(f"{kommo.url}/_sandbox/fields/{field_id}", json=body, timeout=10).ok
 
 
@@ -120,7 +120,7 @@ def test_a_new_card_with_a_field_that_is_refused_gets_there_without_it(account, 
     record(pipeline, name="Maria", custom={"text": "x" * 60, "numeric": 5})
     record(pipeline, "+5581988887777", name="João", custom={"text": "curto"})
     drain(account)
-    assert sorted(one["name"] for one in kommo.leads()) == ["João", "Maria"]
+    assert sorted(lead["name"] for lead in kommo.leads()) == ["João", "Maria"]
     assert lead_of().card.state == Card.State.BLOCKED
     assert lead_of("+5581988887777").card.state == Card.State.IN_SYNC
 
@@ -147,11 +147,11 @@ def test_losing_bridge_id_costs_nothing_but_its_proof(account, pipeline, kommo):
     drain(account)
     drained(account)
     drained(account)
-    assert [one["name"] for one in kommo.leads()].count("João") == 1
+    assert [lead["name"] for lead in kommo.leads()].count("João") == 1
     from bridge.doctor import examine
 
-    said = [finding for finding in examine(timezone.now(), ask_kommo=False) if "Bridge ID" in finding.message]
-    assert said and said[0].remedy
+    findings = [finding for finding in examine(timezone.now(), ask_kommo=False) if "Bridge ID" in finding.message]
+    assert findings and findings[0].remedy
 
 
 LONG_NAME = "Maria Aparecida da Conceição Souza"
@@ -251,8 +251,8 @@ def test_filters_that_are_ignored_do_not_walk_through_the_account(account, pipel
     before = len(kommo.journal())
     for _ in range(2):
         drained(account)
-    looks = [one for one in kommo.journal()[before:] if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
+    looks = [call for call in kommo.journal()[before:] if call["method"] == "GET" and call["path"] == "/api/v4/leads"]
     assert len(looks) <= 3
-    assert [one["name"] for one in kommo.leads()].count("Maria") == 1
+    assert [lead["name"] for lead in kommo.leads()].count("Maria") == 1
     account.refresh_from_db()
     assert account.traits["value_filter"] == "ignored"

@@ -31,7 +31,7 @@ def unheard(account, pipeline, kommo, card, impatient):
 
 def arrives(kommo):
     kommo.delete("faults")
-    while not any(one["fault"] == "slow" and one["status"] for one in kommo.journal()):
+    while not any(call["fault"] == "slow" and call["status"] for call in kommo.journal()):
         threading.Event().wait(0.05)
 
 
@@ -120,28 +120,33 @@ def test_a_call_that_was_held_back_ends_no_wait_for_an_earlier_write(account, pi
 
     record(pipeline, name="Bia")
 
-    def held(*_, **__):
+    def refuse(*_, **__):
         raise KommoHeldError(
             "Kommo asked to wait another 5 s", operation="take a slot", retry_after=timedelta(seconds=5)
         )
 
     with monkeypatch.context() as patch:
-        patch.setattr(DatabasePace, "acquire", held)
+        patch.setattr(DatabasePace, "acquire", refuse)
         drain(rested(account))
     card = lead_of().card
     assert (card.write_settles_at, card.tries_without_outcome) == (before, 1)
-    told = card.deliveries.latest("id")
+    delivery = card.deliveries.latest("id")
     # Nothing left: there is no status, no request id and no time that could be told of it.
-    assert (told.outcome, told.status_code, told.request_id, told.duration_ms) == ("failed", None, "", None)
+    assert (delivery.outcome, delivery.status_code, delivery.request_id, delivery.duration_ms) == (
+        "failed",
+        None,
+        "",
+        None,
+    )
 
 
 def test_a_failure_is_recorded_with_its_own_call(account, pipeline, card, kommo):
     record(pipeline, name="Ana")
     kommo.fault("500", count=1, path="/api/v4/leads")
     drain(account)
-    [struck] = [one for one in kommo.journal() if one["fault"] == "500"]
-    told = card.deliveries.latest("id")
-    assert (told.status_code, told.request_id) == (500, struck["request_id"])
+    [struck] = [call for call in kommo.journal() if call["fault"] == "500"]
+    delivery = card.deliveries.latest("id")
+    assert (delivery.status_code, delivery.request_id) == (500, struck["request_id"])
 
 
 def test_a_reading_from_before_the_next_write_was_declared_takes_no_earlier_one_for_a_persons(

@@ -109,8 +109,8 @@ class Messengers:
 
 def _words(body: Any) -> str:
     """Return what a person would read."""
-    said = body if isinstance(body, dict) else {}
-    if isinstance(said.get("template"), dict):
-        return f"[{said['template']['name']}]"
-    text = said.get("text") or said.get("message") or said.get("content") or ""
+    message = body if isinstance(body, dict) else {}
+    if isinstance(message.get("template"), dict):
+        return f"[{message['template']['name']}]"
+    text = message.get("text") or message.get("message") or message.get("content") or ""
     return str(text["body"] if isinstance(text, dict) else text)

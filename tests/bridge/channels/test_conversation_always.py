@@ -118,7 +118,7 @@ class World:
 
     def hear(self, direction: Direction, id: str = "") -> Lead:
         number = next(self.numbers)
-        one = interaction_values.Interaction(
+        interaction = interaction_values.Interaction(
             phone=parse("+5581999990000", region="BR"),
             occurred_at=self.now,
             message=Message(direction, id=id or f"m{number}", text=f"texto {number}", sent_at=self.now),
@@ -126,7 +126,7 @@ class World:
             heard_at=self.now,
         )
         self.pipeline = Pipeline.objects.get(pk=self.pipeline.pk)
-        return interactions.record(one, pipeline=self.pipeline, now=self.now).lead
+        return interactions.record(interaction, pipeline=self.pipeline, now=self.now).lead
 
     def is_shut(self) -> str:
         lead = Lead.objects.select_related("pipeline", "stage").get(pk=self.lead.pk)
@@ -143,15 +143,15 @@ class World:
         assert shut in ("", "opted_out"), f"told of what a lead wrote: {shut}"
         # They may have opted out since it was written down: then the answer is refused.
         assert body["data"]["may_reply"] or shut == "opted_out", shut
-        for one in body["data"]["messages"]:
-            self.told.setdefault(one["id"], set()).add(webhook_id)
-        said = self.agent.post(
+        for message in body["data"]["messages"]:
+            self.told.setdefault(message["id"], set()).add(webhook_id)
+        answer = self.agent.post(
             f"leads/{self.lead.pk}/messages/",
             {"text": f"resposta a {webhook_id}\n\nsegunda parte de {webhook_id}"},
             **{"idempotency-key": webhook_id},
         )
         # Told once more under the same id, it answers the same again, though the gate has shut meanwhile.
-        assert said.status_code in (202, 409), said.content
+        assert answer.status_code in (202, 409), answer.content
         return Answer(200, {})
 
     def tell(self) -> None:
@@ -207,7 +207,7 @@ class World:
             call.answer = call.answer or sending_messages.say(call.task, lambda: self.now)
 
     def note(self) -> None:
-        for call in [one for one in self.under_way if one.answer]:
+        for call in [exchange for exchange in self.under_way if exchange.answer]:
             after_a_part.note(call.task, *call.answer)  # type: ignore[misc]
             self.under_way.remove(call)
 
@@ -295,12 +295,14 @@ class World:
         inbound = Row.objects.filter(direction="inbound")
         assert not inbound.filter(telling__in=["waiting", "held"]).exists()
         dropped = AgentEvent.objects.filter(state="dropped").values_list("data", flat=True)
-        answered_by_others = {one["id"] for data in dropped for one in data.get("messages", ())}
+        answered_by_others = {message["id"] for data in dropped for message in data.get("messages", ())}
         for row in inbound.filter(telling="told"):
             assert row.message_id in self.told.keys() | answered_by_others, "never told"
         in_order = [text.split()[2] for text in self.said if text.startswith("resposta")]
         events = {str(pk): at for pk, at in AgentEvent.objects.values_list("pk", "created_at")}
-        assert [events[one] for one in in_order] == sorted(events[one] for one in in_order), "in order"
+        assert [events[webhook_id] for webhook_id in in_order] == sorted(
+            events[webhook_id] for webhook_id in in_order
+        ), "in order"
 
 
 @override_settings(AGENT_WEBHOOK_URL="http://127.0.0.1:9/agent", AGENT_DEBOUNCE_SECONDS=6)

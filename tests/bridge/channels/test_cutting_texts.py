@@ -23,7 +23,7 @@ def test_nothing_is_lost_and_every_part_fits(text, limit):
 
     assert plain("".join(parts)) == plain(text)
     assert parts
-    assert all(len(one) <= limit for one in parts) or not text.strip()
+    assert all(len(part) <= limit for part in parts) or not text.strip()
 
 
 @given(st.lists(st.sampled_from(["a", "é", "e\u0301", FAMILY, FLAG, "👋🏽", "❤️", "b "]), min_size=1, max_size=60))
@@ -31,10 +31,10 @@ def test_no_sign_is_parted(signs):
     text = "".join(signs).strip() or "a"
     parts = cutting_texts.cut(text, 12)
 
-    for one in parts[1:]:
-        assert one[0] not in ("\u0301", "\u200d", "\ufe0f", "🏽")
+    for part in parts[1:]:
+        assert part[0] not in ("\u0301", "\u200d", "\ufe0f", "🏽")
     # A flag is two letters, and never one.
-    assert all(one.count("🇧") == one.count("🇷") for one in parts)
+    assert all(part.count("🇧") == part.count("🇷") for part in parts)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_text_is_cut_where_it_does(text, limit, parts):
 def test_no_word_that_a_part_can_hold_is_parted(words, limit, between):
     parts = cutting_texts.cut(between.join(words), limit)
 
-    assert [word for one in parts for word in one.split()] == words
-    assert all(one == one.strip() for one in parts)
+    assert [word for part in parts for word in part.split()] == words
+    assert all(part == part.strip() for part in parts)
 
 
 def test_a_pause_is_as_long_as_a_person_would_type():

@@ -33,8 +33,8 @@ WORDS = (
 
 @pytest.fixture
 def zulmira(pipeline):
-    told = Message(Direction.INBOUND, id="z-1", text="oi")
-    record(pipeline, phone=PHONE, name=NAME, email="zulmira@example.com", message=told)
+    message = Message(Direction.INBOUND, id="z-1", text="oi")
+    record(pipeline, phone=PHONE, name=NAME, email="zulmira@example.com", message=message)
     return Lead.objects.get(phone=PHONE)
 
 
@@ -69,8 +69,8 @@ def echo(text, name, at):
 
 def status(name, at, word):
     errors = [{"code": 1, "title": word}]
-    one = {"id": name, "status": "failed", "timestamp": str(int(at.timestamp())), "errors": errors}
-    return {"entry": [{"changes": [{"value": {"statuses": [one]}}]}]}
+    reported = {"id": name, "status": "failed", "timestamp": str(int(at.timestamp())), "errors": errors}
+    return {"entry": [{"changes": [{"value": {"statuses": [reported]}}]}]}
 
 
 def test_nothing_is_left_of_what_was_said_by_ways_out(zulmira, agent, way, messengers, kept_files):

@@ -59,13 +59,16 @@ def chat(account, lead):
     client = client_for(account)
     talk = client.talks(lead.card.kommo_contact_id)[0]
     _, data = client.ask("GET", f"/api/v4/talks/{talk.id}/messages")
-    return [one for one in data["_embedded"]["messages"] if one["direction"] == "outgoing"]
+    return [message for message in data["_embedded"]["messages"] if message["direction"] == "outgoing"]
 
 
 def tell(account, lead, messages, *, author="bot"):
     """Deliver the webhooks about messages, as Kommo words them."""
-    said = [Said(author, 0, lead.card.kommo_lead_id, 0, one["created_at"], one["text"], one["id"]) for one in messages]
-    chat_replies.hear(account, said, now=timezone.now())
+    heard = [
+        Said(author, 0, lead.card.kommo_lead_id, 0, message["created_at"], message["text"], message["id"])
+        for message in messages
+    ]
+    chat_replies.hear(account, heard, now=timezone.now())
 
 
 def test_a_salesbot_says_it_and_the_webhook_proves_it(agent, account, kommo, lead, salesbot):
@@ -75,7 +78,7 @@ def test_a_salesbot_says_it_and_the_webhook_proves_it(agent, account, kommo, lea
     taken = answer.json()
     # What the field cannot hold is said in the answer, and left out.
     assert taken["changed"] == ["emoji are left out: Kommo cuts the text of a field at them"]
-    assert [one["text"] for one in chat(account, lead)] == ["Oi , Maria!\n\nTudo bem?"]
+    assert [message["text"] for message in chat(account, lead)] == ["Oi , Maria!\n\nTudo bem?"]
     assert state_of(answer, agent)["state"] == "sent"
 
     tell(account, lead, chat(account, lead))
@@ -106,8 +109,8 @@ def test_where_a_bot_can_say_nothing_of_it_the_next_way_does(
 
 
 def test_nothing_is_left_of_an_emoji_that_is_left_out():
-    said, notes = kommo_salesbot.changed("❤️‍🔥 ok 👨‍👩‍👧‍👦!\r\n1️⃣ um")
-    assert said == "❤️ ok !\n1️⃣ um"
+    written, notes = kommo_salesbot.changed("❤️‍🔥 ok 👨‍👩‍👧‍👦!\r\n1️⃣ um")
+    assert written == "❤️ ok !\n1️⃣ um"
     assert notes == [kommo_salesbot.NO_EMOJI]
 
 
@@ -138,14 +141,14 @@ def test_a_long_text_leaves_in_parts_each_after_the_proof_of_the_one_before(
     answer = say(agent, lead, "primeira.\n\nsegunda.\n\nterceira.")
     for known in (1, 2, 3):
         carry()
-        said = chat(account, lead)
-        assert len(said) == known
+        messages = chat(account, lead)
+        assert len(messages) == known
         # Doubled, as Kommo may send them.
-        tell(account, lead, said)
-        tell(account, lead, said)
+        tell(account, lead, messages)
+        tell(account, lead, messages)
     carry()
 
-    assert [one["text"] for one in chat(account, lead)] == ["primeira.", "segunda.", "terceira."]
+    assert [message["text"] for message in chat(account, lead)] == ["primeira.", "segunda.", "terceira."]
     assert state_of(answer, agent)["state"] == "delivered"
 
 
@@ -224,11 +227,11 @@ def test_another_bot_that_spoke_is_no_proof_that_ours_was_silent(
         text = f"Sou a IA do Kommo, {number}"
         kommo.post(f"leads/{lead.card.kommo_lead_id}/message", {"direction": "outgoing", "user_id": 0, "text": text})
     # Webhooks tell of theirs; the one about ours is lost.
-    tell(account, lead, [one for one in chat(account, lead) if one["text"].startswith("Sou a IA")])
+    tell(account, lead, [message for message in chat(account, lead) if message["text"].startswith("Sou a IA")])
     carry(seconds=16)
 
-    said = state_of(answer, agent)["state"]
-    assert (said, messengers.said) == (("delivered", []) if ours_speaks else ("sent", ["Oi Maria, tudo bem?"]))
+    state = state_of(answer, agent)["state"]
+    assert (state, messengers.said) == (("delivered", []) if ours_speaks else ("sent", ["Oi Maria, tudo bem?"]))
 
 
 def test_what_was_said_just_before_proves_nothing_of_what_comes_after_it(agent, account, kommo, lead, salesbot):
@@ -275,7 +278,7 @@ def test_a_run_whose_answer_was_lost_is_known_by_its_proof(agent, account, kommo
     carry()
 
     assert state_of(answer, agent)["state"] == "delivered"
-    assert len([one for one in kommo.journal() if one["path"] == "/api/v4/bots/run"]) == 1
+    assert len([call for call in kommo.journal() if call["path"] == "/api/v4/bots/run"]) == 1
 
 
 def test_a_field_that_was_made_since_is_found(agent, account, kommo, lead):
@@ -286,14 +289,14 @@ def test_a_field_that_was_made_since_is_found(agent, account, kommo, lead):
     say(agent, lead, "Achei")
     carry()
 
-    assert [one["text"] for one in chat(account, lead)] == ["Achei"]
+    assert [message["text"] for message in chat(account, lead)] == ["Achei"]
 
 
 def test_the_chats_add_on_says_it_in_the_open_chat(agent, account, kommo, lead, chats):
     answer = say(agent, lead, "Oi 👋 Maria")
     carry()
 
-    assert [one["text"] for one in chat(account, lead)] == ["Oi 👋 Maria"]
+    assert [message["text"] for message in chat(account, lead)] == ["Oi 👋 Maria"]
     assert state_of(answer, agent)["state"] == "sent"
     tell(account, lead, chat(account, lead))
     carry()
@@ -307,12 +310,12 @@ def test_where_conversations_are_kommos_its_chat_is_the_proof_too(agent, account
     answer = say(agent, lead, "Oi Maria")
     carry()
     [shown] = chat(account, lead)
-    said = Message(Direction.BOT, id=shown["id"], text=shown["text"], sent_at=timezone.now())
+    message = Message(Direction.BOT, id=shown["id"], text=shown["text"], sent_at=timezone.now())
     pipeline.refresh_from_db()
-    told = Interaction(
-        phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=said, via=message_parts.KOMMO
+    interaction = Interaction(
+        phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=message, via=message_parts.KOMMO
     )
-    record_told(told, pipeline=pipeline, now=timezone.now())
+    record_told(interaction, pipeline=pipeline, now=timezone.now())
     carry()
 
     assert state_of(answer, agent)["state"] == "delivered"
@@ -326,12 +329,12 @@ def test_a_used_up_quota_rests_the_way_and_the_next_one_says_it(agent, account, 
         say(agent, lead, text)
     carry()
 
-    assert [one["text"] for one in chat(account, lead)] == ["um"]
+    assert [message["text"] for message in chat(account, lead)] == ["um"]
     assert messengers.said == ["dois", "três"]
     way_out = Channel.objects.get(slug="chats")
     assert way_out.rests_until and "quota" in way_out.failure
     # While it rests it is not asked again.
-    assert len([one for one in kommo.journal() if one["path"].endswith("/send_message")]) == 2
+    assert len([call for call in kommo.journal() if call["path"].endswith("/send_message")]) == 2
 
 
 @pytest.mark.parametrize("is_another_there", [True, False])
@@ -345,13 +348,13 @@ def test_a_quota_that_ends_in_the_middle_of_an_answer_loses_and_doubles_nothing(
     answer = say(agent, lead, "primeira\n\nsegunda\n\nterceira")
     carry()
 
-    assert [one["text"] for one in chat(account, lead)] == ["primeira"]
+    assert [message["text"] for message in chat(account, lead)] == ["primeira"]
     now = state_of(answer, agent)
     if is_another_there:
         assert messengers.said == ["segunda", "terceira"]
         assert (now["state"], now["channel"]) == ("sent", "waha")
     else:
-        assert [one["state"] for one in now["parts"]] == ["sent", "not_delivered", "refused"]
+        assert [part["state"] for part in now["parts"]] == ["sent", "not_delivered", "refused"]
         assert (now["state"], now["reason"]) == ("not_delivered", "the quota of Kommo's chats add-on is used up")
 
 
@@ -363,10 +366,10 @@ def test_what_is_left_for_a_bot_after_another_way_is_no_empty_part(agent, accoun
     assert len(answer.json()["parts"]) == 3
     carry()
 
-    assert [one["text"] for one in chat(account, lead)] == ["fim"]
-    said = state_of(answer, agent)
-    assert [one["text"] for one in said["parts"]][1:] == ["fim"]
-    assert said["changed"] == [kommo_salesbot.NO_EMOJI]
+    assert [message["text"] for message in chat(account, lead)] == ["fim"]
+    state_now = state_of(answer, agent)
+    assert [part["text"] for part in state_now["parts"]][1:] == ["fim"]
+    assert state_now["changed"] == [kommo_salesbot.NO_EMOJI]
 
 
 def test_a_closed_chat_is_told(agent, account, kommo, lead, chats):

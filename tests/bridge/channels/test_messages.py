@@ -47,7 +47,7 @@ def test_a_message_leaves_by_the_pipelines_channel(agent, lead, way, messengers,
     lead.refresh_from_db()
     assert lead.last_outbound_at
     assert agent.get(f"leads/{lead.pk}/messages/").json()["results"][-1]["id"] == taken["id"]
-    assert [one["direction"] for one in agent.get(f"leads/{lead.pk}/messages/").json()["results"]] == [
+    assert [row["direction"] for row in agent.get(f"leads/{lead.pk}/messages/").json()["results"]] == [
         "inbound",
         "outbound",
     ]
@@ -66,15 +66,15 @@ def test_each_messenger_is_called_as_its_documentation_has_it(agent, lead, way, 
         say(agent, lead, channel=channel.slug)
     carry()
 
-    posts = [one for one in messengers.calls if one["method"] == "POST"]
-    assert {one["path"] for one in posts} == {
+    posts = [call for call in messengers.calls if call["method"] == "POST"]
+    assert {post["path"] for post in posts} == {
         "/message/sendText/loja%201",
         "/api/sendText",
         "/instances/inst/token/zapi-key/send-text",
         "/555/messages",
         "/api/v1/accounts/3/conversations/41/messages",
     }
-    by_path = {one["path"]: one for one in posts}
+    by_path = {post["path"]: post for post in posts}
     evolution = by_path["/message/sendText/loja%201"]
     assert evolution["headers"]["apikey"] == "evo-key"
     assert evolution["body"] == {"number": "5581999990000", "text": "Oi Maria, tudo bem?"}
@@ -175,7 +175,7 @@ def test_three_parts_leave_in_order_and_the_third_not_after_a_person_wrote(agent
     assert messengers.said == ["primeira.", "segunda."]
     now = state_of(answer, agent)
     assert (now["state"], now["reason"]) == ("refused", "Ana wrote")
-    assert [one["state"] for one in now["parts"]] == ["sent", "sent", "refused"]
+    assert [part["state"] for part in now["parts"]] == ["sent", "sent", "refused"]
     # Handed back, it goes on with what is said next; what was meant for before is not said into another conversation.
     monkeypatch.setattr(sending_messages, "say", say_part)
     lead.refresh_from_db()
@@ -199,8 +199,8 @@ def test_a_lost_answer_is_not_confirmed_and_not_said_again(agent, lead, way, mes
     now = state_of(answer, agent)
     assert now["state"] == "not_delivered"
     assert now["reason"].startswith("unconfirmed")
-    told = AgentEvent.objects.get(type="message.not_delivered").data
-    assert (told["message"]["id"], told["reason"]) == (now["id"], now["reason"])
+    event_data = AgentEvent.objects.get(type="message.not_delivered").data
+    assert (event_data["message"]["id"], event_data["reason"]) == (now["id"], now["reason"])
 
 
 def test_what_one_channel_cannot_the_next_one_says(agent, lead, way, messengers):
@@ -256,8 +256,8 @@ def test_a_status_tells_that_it_arrived_and_the_agent_hears(agent, lead, way, me
 
     now = state_of(answer, agent)
     assert now["state"] == "delivered" and now["at"]["delivered"]
-    told = AgentEvent.objects.get(type="message.delivered").data
-    assert told["message"]["state"] == "delivered" and told["lead"]["pipeline"] == "solar"
+    event_data = AgentEvent.objects.get(type="message.delivered").data
+    assert event_data["message"]["state"] == "delivered" and event_data["lead"]["pipeline"] == "solar"
     # Told again, late or twice, it tells nothing new.
     same_message.note_news([message_parts.News(("wamid.1",), "sent", timezone.now())])
     same_message.note_news([message_parts.News(("wamid.1",), "delivered", timezone.now())])
@@ -409,8 +409,8 @@ def test_a_way_in_that_shows_what_we_sent_takes_it_for_ours(agent, lead, way, me
     way("waha")
     answer = say(agent, lead, "Oi Maria")
     carry()
-    said = Said(Direction.STAFF, id="true_5581999990000@c.us_WAHA1", text="Oi Maria", sent_at=timezone.now())
-    recorded = record_interaction(pipeline, lead, said)
+    message = Said(Direction.STAFF, id="true_5581999990000@c.us_WAHA1", text="Oi Maria", sent_at=timezone.now())
+    recorded = record_interaction(pipeline, lead, message)
 
     assert not recorded.in_handoff
     assert Message.objects.exclude(direction="inbound").count() == 1
@@ -423,7 +423,7 @@ def test_a_way_in_that_shows_what_we_sent_takes_it_for_ours(agent, lead, way, me
     # Its process dies before it could note the answer: the echo has shown that it left.
     claiming_messages.free(["test:9"])
     carry()
-    assert {one.state for one in Message.objects.filter(queued_at__isnull=False)} == {"sent"}
+    assert {message.state for message in Message.objects.filter(queued_at__isnull=False)} == {"sent"}
     assert len(messengers.said) == 2
     assert answer.status_code == 202
 
@@ -434,8 +434,10 @@ def record_interaction(pipeline, lead, message):
     from leads.phone import parse
 
     pipeline.refresh_from_db()
-    told = Interaction(phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=message, via="zap")
-    return record(told, pipeline=pipeline, now=timezone.now()).lead
+    interaction = Interaction(
+        phone=parse(lead.phone, region="BR"), occurred_at=timezone.now(), message=message, via="zap"
+    )
+    return record(interaction, pipeline=pipeline, now=timezone.now()).lead
 
 
 def test_settings_are_checked_and_secrets_are_not_stored_in_the_clear(pipeline, way):

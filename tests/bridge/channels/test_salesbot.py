@@ -37,7 +37,7 @@ def send(message):
 
 
 def runs(kommo):
-    return [one for one in kommo.journal() if one["path"] == "/api/v4/bots/run"]
+    return [call for call in kommo.journal() if call["path"] == "/api/v4/bots/run"]
 
 
 def test_the_text_goes_into_the_field_and_the_bot_is_run(message, kommo):

@@ -31,8 +31,8 @@ def call(pipeline):
     return store
 
 
-def read(one: IntakeCall | WebhookEvent) -> None:
-    type(one).objects.filter(pk=one.pk).update(state="processed", processed_at=timezone.now())
+def read(stored_call: IntakeCall | WebhookEvent) -> None:
+    type(stored_call).objects.filter(pk=stored_call.pk).update(state="processed", processed_at=timezone.now())
 
 
 def test_a_person_who_wrote_a_moment_ago_is_not_spoken_over(agent, lead, way, messengers, monkeypatch, call):

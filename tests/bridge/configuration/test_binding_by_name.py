@@ -33,8 +33,12 @@ def test_a_new_stage_stands_right_behind_the_one_before_it(places, previous, pla
 def test_on_the_board_the_stages_stand_in_the_order_of_ours(account, pipeline):
     """The sandbox's account has no stages of these names; connecting it has made them."""
     pipeline.refresh_from_db()
-    held = next(one for one in account.catalogue.pipelines if one["id"] == pipeline.kommo_pipeline_id)
-    places = {one["id"]: one["sort"] for one in held["statuses"]}
+    kommo_pipeline = next(
+        each_pipeline
+        for each_pipeline in account.catalogue.pipelines
+        if each_pipeline["id"] == pipeline.kommo_pipeline_id
+    )
+    places = {status["id"]: status["sort"] for status in kommo_pipeline["statuses"]}
     ours = Stage.objects.filter(pipeline=pipeline, kind=Stage.Kind.OPEN).order_by("rank")
     order = [places[stage.kommo_status_id] for stage in ours]
     assert len(order) > 4

@@ -31,7 +31,7 @@ def clinic(connect) -> Account:
     return account
 
 
-def said(direction: Direction, text: str) -> Message:
+def message(direction: Direction, text: str) -> Message:
     return Message(direction, id=f"{direction}-{text}", text=text)
 
 
@@ -42,7 +42,7 @@ def test_a_clinics_conversations_end_in_the_clinics_cards(clinic, kommo):
     def patient(phone, stage, **facts):
         return record(pipeline, phone, context={"conversation_stage": stage}, **facts)
 
-    patient(ANA, "Saudação", message=said(Direction.INBOUND, "Oi"))
+    patient(ANA, "Saudação", message=message(Direction.INBOUND, "Oi"))
     patient(BETO, "convênio", name="Beto", chosen_flow="Clínica Geral", custom={"convenio": "Unimed"})
     patient(CAIO, "convenio", name="Caio", chosen_flow="Pediatria", custom={"convenio": "Unimed", "idade": 40})
     patient(DORA, "escolha_de_horário", name="Dora", chosen_flow="Exames", custom={"convenio": "Particular"})
@@ -69,7 +69,7 @@ def test_a_clinics_conversations_end_in_the_clinics_cards(clinic, kommo):
 
 
 def test_a_patient_who_does_not_answer_waits_for_the_clinics_own_follow_up(clinic):
-    record(Pipeline.objects.get(), ANA, message=said(Direction.OUTBOUND, "Temos horário amanhã"))
+    record(Pipeline.objects.get(), ANA, message=message(Direction.OUTBOUND, "Temos horário amanhã"))
     assert Enrollment.objects.get(lead=lead_of(ANA)).sequence.slug == "retomada"
 
 

@@ -37,7 +37,7 @@ def test_names_are_found_and_only_what_is_not_there_is_missing(connected):
 
 
 def test_only_what_was_chosen_is_created(connected, kommo):
-    place = next(one for one in look(connected).places() if one.ours == "DESQUALIFICADO")
+    place = next(each_place for each_place in look(connected).places() if each_place.ours == "DESQUALIFICADO")
 
     apply(connected, client_for(connected), Choice({}, {place.key}), now=timezone.now())
 

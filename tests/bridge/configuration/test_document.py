@@ -32,8 +32,8 @@ def refusals(text):
 
 
 def refusal(text):
-    [said] = refusals(text)
-    return said
+    [refused] = refusals(text)
+    return refused
 
 
 def test_the_contracts_file_is_read_as_it_is():
@@ -76,7 +76,7 @@ def test_what_is_written_reads_as_what_was_read(text):
 
 
 @pytest.mark.parametrize(
-    ("lines", "line", "said"),
+    ("lines", "line", "sentence"),
     [
         ("    naem: P", 7, "unknown key “naem”, did you mean “name”?"),
         ("    name: Q", 7, "“name” is already on line 3"),
@@ -191,15 +191,15 @@ def test_what_is_written_reads_as_what_was_read(text):
         ("  - slug: p\n    name: P2\n    stages: [{key: new, name: N}]", 7, "another pipeline with slug “p”"),
     ],
 )
-def test_what_cannot_be_is_refused_on_its_line(lines, line, said):
-    told = refusal(SMALLEST + lines + "\n")
+def test_what_cannot_be_is_refused_on_its_line(lines, line, sentence):
+    refused = refusal(SMALLEST + lines + "\n")
 
-    assert told.startswith(f"line {line}: ")
-    assert said in told
+    assert refused.startswith(f"line {line}: ")
+    assert sentence in refused
 
 
 @pytest.mark.parametrize(
-    ("stage", "said"),
+    ("stage", "sentence"),
     [
         ("{key: new, name: N}", "another stage with key “new”; the first is on line 5"),
         ("{key: other, name: N}", "choose another key"),
@@ -211,11 +211,11 @@ def test_what_cannot_be_is_refused_on_its_line(lines, line, said):
         ("{key: a, name: A, loss_reason: B}", "only a stage of kind lost has a reason"),
     ],
 )
-def test_a_stage_that_cannot_be_is_refused_on_its_line(stage, said):
-    told = refusal(SMALLEST + f"      - {stage}\n")
+def test_a_stage_that_cannot_be_is_refused_on_its_line(stage, sentence):
+    refused = refusal(SMALLEST + f"      - {stage}\n")
 
-    assert told.startswith("line 7: ")
-    assert said in told
+    assert refused.startswith("line 7: ")
+    assert sentence in refused
 
 
 def test_two_default_pipelines_are_refused():
@@ -226,13 +226,13 @@ def test_two_default_pipelines_are_refused():
 
 
 def test_every_problem_is_told_at_once():
-    told = refusals(SMALLEST + "    colour: red\n    handoff_max: soon\n")
+    refused = refusals(SMALLEST + "    colour: red\n    handoff_max: soon\n")
 
-    assert [one.partition(":")[0] for one in told] == ["line 7", "line 8"]
+    assert [line.partition(":")[0] for line in refused] == ["line 7", "line 8"]
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "sentence"),
     [
         (b"", "line 1: the file is empty"),
         (b"[]", "line 1: a configuration is written as keys and values, not as a list"),
@@ -247,8 +247,8 @@ def test_every_problem_is_told_at_once():
         (b"#" * (yaml_file.LARGEST_FILE + 1), "line 1: the file has 1048577 bytes"),
     ],
 )
-def test_what_is_no_configuration_at_all_is_refused_with_a_sentence(data, said):
-    assert refusal(data).startswith(said)
+def test_what_is_no_configuration_at_all_is_refused_with_a_sentence(data, sentence):
+    assert refusal(data).startswith(sentence)
 
 
 @pytest.mark.parametrize(

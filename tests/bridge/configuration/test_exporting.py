@@ -111,9 +111,9 @@ def test_a_pipeline_that_was_only_begun_is_exported_too(pipeline, capsys):
 
     call_command("bridge_config", "export")
 
-    said = capsys.readouterr()
-    assert "slug: bare" in said.out
-    assert "An import would refuse this" in said.err
+    printed = capsys.readouterr()
+    assert "slug: bare" in printed.out
+    assert "An import would refuse this" in printed.err
 
 
 def test_export_says_what_an_import_would_refuse(pipeline, capsys):

@@ -15,9 +15,9 @@ def test_a_stage_that_leads_stand_in_is_not_removed(pipeline):
     record(pipeline, context={"conversation_stage": "qualificação"}, qualification_score=90)
     before = exported()
 
-    told = refusal(solar({"      - {key: qualified, name: QUALIFICADO}\n": ""}))
+    refused = refusal(solar({"      - {key: qualified, name: QUALIFICADO}\n": ""}))
 
-    assert told == (
+    assert refused == (
         "line 12: stage “qualified” is missing, but 1 lead stands in it: "
         "move their cards to another stage in Kommo first, or keep the stage"
     )

@@ -12,10 +12,10 @@ from bridge.configuration.key_reference import markdown
 from bridge.configuration.records import Record, keys_of
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
-RECORDS = [one for one in vars(document).values() if isinstance(one, type) and issubclass(one, Record)]
+RECORDS = [class_ for class_ in vars(document).values() if isinstance(class_, type) and issubclass(class_, Record)]
 
 
-@pytest.mark.parametrize("record", [one for one in RECORDS if one is not Record])
+@pytest.mark.parametrize("record", [record for record in RECORDS if record is not Record])
 def test_every_key_says_what_it_is_for_in_one_sentence(record):
     for key in keys_of(record):
         assert key.meaning.endswith("."), f"{record.called}: {key.name}"

@@ -27,8 +27,8 @@ def field(field_id: int, name: str, type_: str = "text") -> dict:
     return {"id": field_id, "name": name, "type": type_}
 
 
-def lead(held: dict[int, str], *, contact: bool = False) -> LeadReply:
-    values = tuple(FieldValuesReply(key, "text", [{"value": text}]) for key, text in held.items())
+def lead(texts_by_field: dict[int, str], *, contact: bool = False) -> LeadReply:
+    values = tuple(FieldValuesReply(key, "text", [{"value": text}]) for key, text in texts_by_field.items())
     contacts = (7,) if contact else ()
     return LeadReply(1, "", 0, 1, 1, None, None, 0, 0, False, (), values, contact_ids=contacts)
 
@@ -62,11 +62,11 @@ def test_the_field_that_holds_the_phones(fields, leads, found):
     st.lists(st.dictionaries(st.integers(1, 4), st.sampled_from([NUMBER, "777", "x", "81 98877-0002"])), max_size=6),
     st.lists(st.sampled_from(["Telefone", "Obs", "Cidade", "zap"]), min_size=1, max_size=4),
 )
-def test_what_is_proposed_holds_phones_more_often_than_not_or_nothing(held, names):
+def test_what_is_proposed_holds_phones_more_often_than_not_or_nothing(leads_shown, names):
     fields = [field(number, name) for number, name in enumerate(names, 1)]
-    guess = phone_fields.guess(fields, [lead(one) for one in held], region="BR")
+    guess = phone_fields.guess(fields, [lead(texts) for texts in leads_shown], region="BR")
     if guess:
-        values = [one[guess.field_id] for one in held if guess.field_id in one]
+        values = [texts[guess.field_id] for texts in leads_shown if guess.field_id in texts]
         phones = [text for text in values if "8877" in text]
         assert len(phones) == guess.phones
         assert guess.phones * 2 >= len(values)
@@ -77,8 +77,8 @@ def test_what_is_proposed_holds_phones_more_often_than_not_or_nothing(held, name
 def with_phones(account, kommo):
     """An account whose cards have no contact, and the phone in a field."""
     for number in range(3):
-        held = [value(WHATSAPP, f"+55819887700{number:02}"), value(BILL, "500")]
-        kommo.post("leads", {"name": f"Lead {number}", "custom_fields_values": held})
+        values = [value(WHATSAPP, f"+55819887700{number:02}"), value(BILL, "500")]
+        kommo.post("leads", {"name": f"Lead {number}", "custom_fields_values": values})
     return account
 
 

@@ -44,7 +44,7 @@ def publish(pipeline, author, comment=""):
 
 
 def test_a_draft_is_felt_by_nobody_until_it_is_published(pipeline, ada):
-    draft(pipeline, lambda said: with_score(said, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
     assert record(pipeline, "+5581999990001", **SCORED).decision.stage == "disqualified"
 
     publish(pipeline, ada)
@@ -54,7 +54,7 @@ def test_a_draft_is_felt_by_nobody_until_it_is_published(pipeline, ada):
 
 
 def test_publishing_keeps_who_when_before_and_after(pipeline, ada):
-    draft(pipeline, lambda said: with_score(said, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
 
     done = publish(pipeline, ada, comment="Too strict")
 
@@ -66,7 +66,7 @@ def test_publishing_keeps_who_when_before_and_after(pipeline, ada):
         "ada",
         "Too strict",
     )
-    scores = [drafts.read(one.document).qualification.min_score for one in (first, second)]
+    scores = [drafts.read(draft_row.document).qualification.min_score for draft_row in (first, second)]
     assert scores == [70, 55]
     history = Qualification.objects.get().history.first()
     assert (history.min_score, history.history_change_reason) == (55, "Too strict")
@@ -83,7 +83,7 @@ def test_a_revision_knows_the_parts_it_touched(pipeline, ada):
 
 
 def test_an_older_revision_comes_back_through_a_draft(pipeline, ada):
-    draft(pipeline, lambda said: with_score(said, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
     publish(pipeline, ada)
     first = RulesRevision.objects.get(number=1)
 
@@ -110,7 +110,7 @@ def test_what_was_changed_past_the_drafts_is_a_revision_of_its_own(pipeline, ada
 
 
 def test_a_draft_does_not_undo_what_others_changed_meanwhile(pipeline, ada):
-    draft(pipeline, lambda said: with_score(said, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
     Stage.objects.filter(key="new").update(name="RECÉM-CHEGADO")
 
     assert drafts.prepared(pipeline).conflicts == ()
@@ -121,7 +121,7 @@ def test_a_draft_does_not_undo_what_others_changed_meanwhile(pipeline, ada):
 
 
 def test_a_part_both_sides_changed_is_named_and_the_draft_stands(pipeline, ada):
-    draft(pipeline, lambda said: with_score(said, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
     Qualification.objects.update(min_score=40)
 
     found = drafts.prepared(pipeline)
@@ -130,9 +130,9 @@ def test_a_part_both_sides_changed_is_named_and_the_draft_stands(pipeline, ada):
 
 
 def test_what_was_agreed_to_is_what_is_published(pipeline, ada):
-    draft(pipeline, lambda said: with_score(said, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
     seen = drafts.prepared(pipeline).mark
-    draft(pipeline, lambda said: with_score(said, 10), ada)
+    draft(pipeline, lambda rules: with_score(rules, 10), ada)
 
     with pytest.raises(drafts.StaleDraftError):
         revisions.publish(pipeline, author=ada, comment="", seen=seen, now=NOW)
@@ -141,7 +141,7 @@ def test_what_was_agreed_to_is_what_is_published(pipeline, ada):
 
 def test_a_page_that_is_out_of_date_does_not_overwrite_another_persons_draft(pipeline, ada):
     opened = drafts.prepared(pipeline)
-    draft(pipeline, lambda said: with_score(said, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
 
     with pytest.raises(drafts.StaleDraftError):
         drafts.save(pipeline, with_mapping(opened.wanted), author=ada, now=NOW, seen=opened.mark)
@@ -149,7 +149,7 @@ def test_a_page_that_is_out_of_date_does_not_overwrite_another_persons_draft(pip
 
 def test_a_stage_leads_stand_in_cannot_be_published_away(pipeline, ada):
     record(pipeline)
-    draft(pipeline, lambda said: replace(said, stages=said.stages[1:]), ada)
+    draft(pipeline, lambda rules: replace(rules, stages=rules.stages[1:]), ada)
 
     with pytest.raises(RefusedError, match="1 lead stands in it"):
         publish(pipeline, ada)
@@ -157,7 +157,7 @@ def test_a_stage_leads_stand_in_cannot_be_published_away(pipeline, ada):
 
 
 def test_one_click_holds_at_once_and_in_the_open_draft(pipeline, ada):
-    draft(pipeline, lambda said: with_score(said, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
 
     revisions.amend(pipeline, with_mapping, author=ada, comment="mapped", now=NOW)
 
@@ -167,8 +167,8 @@ def test_one_click_holds_at_once_and_in_the_open_draft(pipeline, ada):
 
 
 def test_what_equals_the_rules_that_hold_is_no_draft(pipeline, ada):
-    draft(pipeline, lambda said: with_score(said, 55), ada)
-    draft(pipeline, lambda said: with_score(said, 70), ada)
+    draft(pipeline, lambda rules: with_score(rules, 55), ada)
+    draft(pipeline, lambda rules: with_score(rules, 70), ada)
     assert not RulesDraft.objects.exists()
 
 
@@ -176,8 +176,12 @@ def test_a_document_decides_as_its_rows_do(pipeline):
     from_rows = rulebook(Pipeline.objects.get()).rules
     from_document = compiling.rules(drafts.read(drafts.text_of(exporting.read_pipeline(pipeline))))
 
-    assert [replace(one, id=0) for one in from_document.mappings] == [replace(one, id=0) for one in from_rows.mappings]
+    assert [replace(mapping, id=0) for mapping in from_document.mappings] == [
+        replace(mapping, id=0) for mapping in from_rows.mappings
+    ]
     assert (from_document.stages, from_document.meeting_stage) == (from_rows.stages, from_rows.meeting_stage)
     ours, theirs = from_document.qualification, from_rows.qualification
     assert replace(ours, criteria=()) == replace(theirs, criteria=())
-    assert [replace(one, id=0) for one in ours.criteria] == [replace(one, id=0) for one in theirs.criteria]
+    assert [replace(criterion, id=0) for criterion in ours.criteria] == [
+        replace(criterion, id=0) for criterion in theirs.criteria
+    ]

@@ -12,42 +12,42 @@ from bridge.configuration import exporting, sentences
 
 
 @pytest.fixture
-def said(pipeline):
+def rules(pipeline):
     return exporting.read_pipeline(pipeline)
 
 
 def of_stages(old, new):
-    return {key: told for key, _title, told in sentences.changes(old, new)}["stages"]
+    return {key: lines for key, _title, lines in sentences.changes(old, new)}["stages"]
 
 
-def test_a_stage_that_is_renamed_and_one_that_is_new_each_stand_beside_themselves(said):
-    first, second, *rest = said.stages
+def test_a_stage_that_is_renamed_and_one_that_is_new_each_stand_beside_themselves(rules):
+    first, second, *rest = rules.stages
     new = replace(second, key="proposal", name="PROPOSTA", kommo_status_id=None)
-    told = of_stages(said, replace(said, stages=(first, new, replace(second, name="EM ANÁLISE"), *rest)))
+    changes = of_stages(rules, replace(rules, stages=(first, new, replace(second, name="EM ANÁLISE"), *rest)))
     before = {
-        change.after.partition(" — ")[0]: change.before.partition(" — ")[0] for change in told if not change.order
+        change.after.partition(" — ")[0]: change.before.partition(" — ")[0] for change in changes if not change.order
     }
     assert (before["PROPOSTA"], before["EM ANÁLISE"]) == ("", second.name)
     assert all(name == was for name, was in before.items() if name not in ("PROPOSTA", "EM ANÁLISE"))
 
 
-def test_the_order_is_a_list_in_which_what_moved_is_marked(said):
-    first, second, third, *rest = said.stages
-    [told] = of_stages(said, replace(said, stages=(third, first, second, *rest)))
-    assert [one.name for one in told.order] == [stage.name for stage in (third, first, second, *rest)]
-    assert [(one.name, one.was) for one in told.order if one.is_moved] == [(third.name, 3)]
+def test_the_order_is_a_list_in_which_what_moved_is_marked(rules):
+    first, second, third, *rest = rules.stages
+    [change] = of_stages(rules, replace(rules, stages=(third, first, second, *rest)))
+    assert [place.name for place in change.order] == [stage.name for stage in (third, first, second, *rest)]
+    assert [(place.name, place.was) for place in change.order if place.is_moved] == [(third.name, 3)]
 
 
-def test_a_name_is_no_other_place(said):
-    renamed = tuple(replace(stage, name=f"{stage.name}!") for stage in said.stages)
-    assert not any(change.order for change in of_stages(said, replace(said, stages=renamed)))
+def test_a_name_is_no_other_place(rules):
+    renamed = tuple(replace(stage, name=f"{stage.name}!") for stage in rules.stages)
+    assert not any(change.order for change in of_stages(rules, replace(rules, stages=renamed)))
 
 
-def test_a_stage_that_goes_moves_no_other(said):
-    told = of_stages(said, replace(said, stages=said.stages[1:]))
-    assert (told[0].before.startswith(said.stages[0].name), told[0].after) == (True, "")
-    [order] = [change.order for change in told if change.order]
-    assert not any(one.is_moved or one.is_new for one in order)
+def test_a_stage_that_goes_moves_no_other(rules):
+    changes = of_stages(rules, replace(rules, stages=rules.stages[1:]))
+    assert (changes[0].before.startswith(rules.stages[0].name), changes[0].after) == (True, "")
+    [order] = [change.order for change in changes if change.order]
+    assert not any(place.is_moved or place.is_new for place in order)
 
 
 @given(st.permutations(list("abcdefg")), st.sets(st.sampled_from("abcdefg")), st.sets(st.sampled_from("xyz")))
@@ -55,17 +55,17 @@ def test_those_that_are_not_marked_have_kept_their_order(after, gone, new):
     before = list("abcdefg")
     after = [*sorted(new), *(key for key in after if key not in gone)]
     order = sentences.placed(before, after, {})
-    assert [one.name for one in order] == after
-    assert {one.name for one in order if one.is_new} == new
-    stayed = [one.was for one in order if not one.is_new and not one.is_moved]
+    assert [place.name for place in order] == after
+    assert {place.name for place in order if place.is_new} == new
+    stayed = [place.was for place in order if not place.is_new and not place.is_moved]
     assert stayed == sorted(stayed)
     # As few as can be: no other choice of those that stay is larger.
-    assert all(len(stayed) >= length for length in growing([one.was for one in order if one.was]))
+    assert all(len(stayed) >= length for length in growing([place.was for place in order if place.was]))
 
 
 def growing(numbers):
     """Yield the length of every growing selection, the naive way."""
     chosen = [[]]
     for number in numbers:
-        chosen += [[*one, number] for one in chosen if not one or one[-1] < number]
+        chosen += [[*chain, number] for chain in chosen if not chain or chain[-1] < number]
     yield from map(len, chosen)

@@ -30,12 +30,16 @@ def now():
 def in_kommo(kommo, account, pipeline):
     """Return the names of the pipeline's stages in Kommo, in their order there."""
     catalogues.refresh_part(account, client_for(account), "pipelines", now=now())
-    found = next(one for one in Catalogue.objects.get().pipelines if one["id"] == pipeline.kommo_pipeline_id)
-    return [status["name"] for status in sorted(found["statuses"], key=lambda one: one["sort"])]
+    found = next(
+        each_pipeline
+        for each_pipeline in Catalogue.objects.get().pipelines
+        if each_pipeline["id"] == pipeline.kommo_pipeline_id
+    )
+    return [status["name"] for status in sorted(found["statuses"], key=lambda status: status["sort"])]
 
 
-def with_stages(said, change):
-    return replace(said, stages=tuple(change(list(said.stages))))
+def with_stages(rules, change):
+    return replace(rules, stages=tuple(change(list(rules.stages))))
 
 
 def publish(pipeline, wanted, wishes, *, agreed=True):
@@ -45,13 +49,13 @@ def publish(pipeline, wanted, wishes, *, agreed=True):
     revisions.publish(pipeline, author=ada, comment="", seen=seen, now=now(), in_kommo=agreed)
 
 
-def add(said, name="PROPOSTA ENVIADA", key="proposal", behind=2):
-    new = replace(said.stages[behind], key=key, name=name, kommo_status_id=None, always_visit=False, protected=False)
-    return with_stages(said, lambda all: [*all[: behind + 1], new, *all[behind + 1 :]])
+def add(rules, name="PROPOSTA ENVIADA", key="proposal", behind=2):
+    new = replace(rules.stages[behind], key=key, name=name, kommo_status_id=None, always_visit=False, protected=False)
+    return with_stages(rules, lambda all: [*all[: behind + 1], new, *all[behind + 1 :]])
 
 
-def renamed(said, key, name):
-    return with_stages(said, lambda all: [replace(one, name=name) if one.key == key else one for one in all])
+def renamed(rules, key, name):
+    return with_stages(rules, lambda all: [replace(stage, name=name) if stage.key == key else stage for stage in all])
 
 
 @pytest.fixture
@@ -143,8 +147,8 @@ def test_a_name_that_a_person_gave_in_kommo_meanwhile_stands_and_is_told(account
     assert their_name(account, pipeline, "qualified")[1] == "Quente de verdade"
     row = StageInKommo.objects.get(stage=stage)
     assert (row.wish, row.answer) == ("", stages_wanted_in_kommo.OVERTAKEN)
-    [told] = renamed_in_kommo.renamed(account, catalogues.stored(account))
-    assert (told.stage, told.before, told.now) == (stage, seen, "Quente de verdade")
+    [rename] = renamed_in_kommo.renamed(account, catalogues.stored(account))
+    assert (rename.stage, rename.before, rename.now) == (stage, seen, "Quente de verdade")
 
 
 def test_a_stage_that_kommo_does_not_have_any_more_is_not_renamed(account, pipeline, live, kommo):
@@ -174,7 +178,7 @@ def test_a_rename_in_kommo_is_told_once_and_not_once_it_is_ours_too(account, pip
     stage, _seen = their_name(account, pipeline, "qualified")
     client_for(account).rename_status(pipeline.kommo_pipeline_id, stage.kommo_status_id, "Lead quente")
     catalogues.look_again(account, client_for(account), now=now())
-    assert [one.now for one in renamed_in_kommo.renamed(account, catalogues.stored(account))] == ["Lead quente"]
+    assert [rename.now for rename in renamed_in_kommo.renamed(account, catalogues.stored(account))] == ["Lead quente"]
 
     renamed_in_kommo.is_known(stage, "Lead quente")
     assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
@@ -187,11 +191,11 @@ def test_a_rename_in_kommo_is_told_once_and_not_once_it_is_ours_too(account, pip
 
 
 def test_another_binding_is_no_rename(account, pipeline, live, kommo):
-    one, other = pipeline.stages.get(key="new"), pipeline.stages.get(key="qualifying")
-    a, b = one.kommo_status_id, other.kommo_status_id
-    Stage.objects.filter(pk=one.pk).update(kommo_status_id=None)
+    first, other = pipeline.stages.get(key="new"), pipeline.stages.get(key="qualifying")
+    a, b = first.kommo_status_id, other.kommo_status_id
+    Stage.objects.filter(pk=first.pk).update(kommo_status_id=None)
     Stage.objects.filter(pk=other.pk).update(kommo_status_id=a)
-    Stage.objects.filter(pk=one.pk).update(kommo_status_id=b)
+    Stage.objects.filter(pk=first.pk).update(kommo_status_id=b)
     catalogues.look_again(account, client_for(account), now=now())
     assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
 
@@ -202,7 +206,9 @@ def test_a_wish_lapses_with_what_it_was_about(live, pipeline):
     )
     assert set(stages_wanted_in_kommo.read(wishes, add(live))) == {"proposal", "qualified"}
     assert set(stages_wanted_in_kommo.read(wishes, live)) == {"qualified"}
-    bound = with_stages(add(live), lambda all: [replace(one, kommo_status_id=one.kommo_status_id or 5) for one in all])
+    bound = with_stages(
+        add(live), lambda all: [replace(stage, kommo_status_id=stage.kommo_status_id or 5) for stage in all]
+    )
     assert set(stages_wanted_in_kommo.read(wishes, bound)) == {"qualified"}
 
 

@@ -36,7 +36,7 @@ def test_they_come_in_and_go_out_without_loss(pipeline):
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "sentence"),
     [
         ("{delay: PT30M}", "give one of text"),
         ('{delay: PT30M, text: "a", instruction: "b"}', "give one of text"),
@@ -44,9 +44,9 @@ def test_they_come_in_and_go_out_without_loss(pipeline):
         ('{delay: PT30M, instruction: "{% if %}"}', "cannot be rendered"),
     ],
 )
-def test_a_step_says_one_thing(pipeline, step, said):
+def test_a_step_says_one_thing(pipeline, step, sentence):
     text = SPEAKS.replace('{delay: PT30M, instruction: "ask {{ first_name }} about the roof"}', step)
-    assert said in refusal(text)
+    assert sentence in refusal(text)
 
 
 def test_no_name_is_no_channel(pipeline):
@@ -56,8 +56,8 @@ def test_no_name_is_no_channel(pipeline):
 def test_the_named_one_is_first_then_the_pipelines_own_in_their_order(pipeline):
     for slug in ("um", "dois", "zap"):
         managing_channels.establish("log", slug)
-    assert [one.slug for one in managing_channels.chain(pipeline)] == ["um", "dois", "zap"]
+    assert [channel.slug for channel in managing_channels.chain(pipeline)] == ["um", "dois", "zap"]
     pipeline.channel = "zap"
-    assert [one.slug for one in managing_channels.chain(pipeline)] == ["zap", "um", "dois"]
+    assert [channel.slug for channel in managing_channels.chain(pipeline)] == ["zap", "um", "dois"]
     pipeline.channel = "nenhum"
-    assert [one.slug for one in managing_channels.chain(pipeline)] == ["um", "dois", "zap"]
+    assert [channel.slug for channel in managing_channels.chain(pipeline)] == ["um", "dois", "zap"]

@@ -106,7 +106,7 @@ def test_a_slice_goes_on_where_the_one_before_it_ended(pipeline, monkeypatch):
         resumed = whatif.Outlook(**steps[-1].plain())
         steps.append(outlook(pipeline, 80, may_go_on=lambda: False, found=resumed))
 
-    assert [one.looked for one in steps] == [2, 4, 5, 5]
+    assert [step.looked for step in steps] == [2, 4, 5, 5]
     assert steps[-1].moves == {"qualified>disqualified": 5}
 
 

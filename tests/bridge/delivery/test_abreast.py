@@ -39,7 +39,7 @@ def crowd(account, pipeline):
 
 
 def most_at_once(entries):
-    spans = [(one["monotonic"], one["monotonic"] + one["duration_seconds"]) for one in entries]
+    spans = [(entry["monotonic"], entry["monotonic"] + entry["duration_seconds"]) for entry in entries]
     return max(sum(begun <= at < ended for begun, ended in spans) for at, _ in spans)
 
 
@@ -55,7 +55,7 @@ def test_as_many_as_are_allowed_are_under_way_and_no_card_twice(crowd, kommo, mo
 
     writes = kommo.writes()
     assert most_at_once(writes) <= 4
-    sent = [item["request_id"] for one in writes for item in one["body"]]
+    sent = [item["request_id"] for write in writes for item in write["body"]]
     assert len(sent) == len(set(sent)) == 40
     assert set(Card.objects.values_list("state", flat=True)) == {"in_sync"}
 
@@ -224,7 +224,7 @@ def test_what_changes_while_its_card_is_under_way_leaves_after_that(crowd, pipel
     kommo.fault("slow", count=1, path="/api/v4/leads", seconds=0.3)
 
     class Talking(Abreast):
-        told = False
+        was_told = False
 
         def hear(self, seconds):
             if not self.told and self.tickets():
@@ -236,8 +236,8 @@ def test_what_changes_while_its_card_is_under_way_leaves_after_that(crowd, pipel
     Drain(crowd, lease, client, Talking(client, at_once=4)).run(until=timezone.now() + LONGEST_DRAIN)
     lease.release()
 
-    updates = [one for one in kommo.writes() if one["method"] == "PATCH"]
-    assert [one["body"][0]["name"] for one in updates] == ["Ana", "Ana Lima"]
+    updates = [write for write in kommo.writes() if write["method"] == "PATCH"]
+    assert [update["body"][0]["name"] for update in updates] == ["Ana", "Ana Lima"]
     assert most_at_once(updates) == 1
     assert set(Delivery.objects.values_list("outcome", flat=True)) == {"delivered"}
 
@@ -287,9 +287,9 @@ def test_a_call_that_has_not_left_stays_when_another_is_told_to_stop(kommo, acco
     calls.close()
 
     assert len(kommo.journal()) == asked + 1
-    with pytest.raises(KommoHeldError) as held:
+    with pytest.raises(KommoHeldError) as refused:
         calls.answered("second").take()
-    assert held.value.sent is False
+    assert refused.value.sent is False
 
 
 def test_the_cards_of_a_call_that_stayed_are_due_and_nothing_of_them_is_in_doubt(crowd, kommo, monkeypatch):

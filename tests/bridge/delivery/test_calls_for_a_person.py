@@ -16,7 +16,7 @@ from leads.interaction_values import Direction, Message
 from leads.interaction_values import Meeting as Booked
 from leads.models import Lead, Stage
 from tests.bridge.admin.people import client_of
-from tests.bridge.delivery.test_handoff_notes import told
+from tests.bridge.delivery.test_handoff_notes import notes_and_tasks
 from tests.conftest import drain, lead_of, record
 
 NOW = timezone.now()
@@ -44,7 +44,7 @@ def test_who_writes_from_where_it_is_over_is_a_note_and_a_task_once_a_day(accoun
     record(pipeline, message=Message(Direction.INBOUND, text="Alô?"))
     drain(account)
 
-    notes, tasks = told(kommo, lead)
+    notes, tasks = notes_and_tasks(kommo, lead)
     [note], [task] = notes, tasks
     assert "Quero fechar agora" in note
     assert "o lead escreveu" in note
@@ -70,7 +70,7 @@ def test_during_a_handoff_a_new_message_calls_again_the_next_day_and_not_the_sam
 
     record(pipeline, message=WANTS_TO_CLOSE)
 
-    assert [one.call for one in Briefing.objects.order_by("since")] == [
+    assert [briefing.call for briefing in Briefing.objects.order_by("since")] == [
         "",
         "the lead wrote while a person has taken over",
     ]
@@ -142,7 +142,7 @@ def test_who_may_have_asked_for_no_more_messages_is_a_note_and_a_task(account, p
     record(pipeline, message=NO_MORE)
     drain(account)
 
-    [note], [task] = told(kommo, lead_of())
+    [note], [task] = notes_and_tasks(kommo, lead_of())
     assert "não quero mais, parar" in note
     assert "o lead pode ter pedido para não receber mais mensagens" in task["text"]
     assert lead_of().opted_out_at is None, "a person decides"

@@ -32,7 +32,7 @@ def deliver(account, **later):
     contacts.deliver_due(account, client_for(account), now=timezone.now() + timedelta(**later))
 
 
-def held(kommo):
+def contact_names(kommo):
     return [contact["name"] for contact in kommo.get("leads")["contacts"]]
 
 
@@ -43,8 +43,8 @@ def waiting():
 def test_names_travel_in_one_call_and_are_on_record(named, kommo):
     before = len(kommo.answered())
     deliver(named, seconds=3)
-    calls = [one["method"] for one in kommo.answered()[before:]]
-    assert (calls, sorted(held(kommo)), waiting()) == (["GET", "PATCH"], [f"Ana {n}" for n in range(5)], 0)
+    calls = [call["method"] for call in kommo.answered()[before:]]
+    assert (calls, sorted(contact_names(kommo)), waiting()) == (["GET", "PATCH"], [f"Ana {n}" for n in range(5)], 0)
     assert Delivery.objects.filter(operation="contact", outcome="delivered").count() == 5
 
 
@@ -57,7 +57,7 @@ def test_a_name_kommo_refuses_keeps_no_other_waiting(named, kommo, monkeypatch, 
         kommo.fault("400", path="/api/v4/contacts", item="Ana 3")
     deliver(named, seconds=3)
 
-    assert sorted(held(kommo)) == sorted([PHONES[3], "Ana 0", "Ana 1", "Ana 2", "Ana 4"])
+    assert sorted(contact_names(kommo)) == sorted([PHONES[3], "Ana 0", "Ana 1", "Ana 2", "Ana 4"])
     refused = Delivery.objects.get(operation="contact", outcome="refused")
     assert (refused.card.lead.phone, waiting()) == (PHONES[3], 0)
     assert refused.error
@@ -67,13 +67,13 @@ def test_a_name_kommo_refuses_keeps_no_other_waiting(named, kommo, monkeypatch, 
 def test_our_own_name_whose_answer_was_lost_is_no_persons(named, pipeline, kommo):
     kommo.fault("drop_after", count=1, method="PATCH", path="/api/v4/contacts")
     deliver(named, seconds=3)
-    assert (sorted(held(kommo))[0], waiting()) == ("Ana 0", 5)
+    assert (sorted(contact_names(kommo))[0], waiting()) == ("Ana 0", 5)
     assert Delivery.objects.filter(operation="contact", outcome="unknown").count() == 5
 
     record(pipeline, PHONES[0], name="Bia")
     drain(named)
     deliver(named, minutes=2)
-    assert sorted(held(kommo)) == ["Ana 1", "Ana 2", "Ana 3", "Ana 4", "Bia"]
+    assert sorted(contact_names(kommo)) == ["Ana 1", "Ana 2", "Ana 3", "Ana 4", "Bia"]
     assert (lead_of(PHONES[0]).card.observed_contact, waiting()) == ({"name": "Bia"}, 0)
 
 
@@ -86,16 +86,16 @@ def test_whoever_dies_over_names_leaves_them_for_a_minute_later(named, kommo, mo
         with pytest.raises(SystemExit):
             deliver(named, seconds=3)
     deliver(named, seconds=20)
-    assert sorted(held(kommo)) == PHONES
+    assert sorted(contact_names(kommo)) == PHONES
     deliver(named, seconds=90)
-    assert (sorted(held(kommo))[0], waiting()) == ("Ana 0", 0)
+    assert (sorted(contact_names(kommo))[0], waiting()) == ("Ana 0", 0)
 
 
 def test_a_name_a_person_gave_the_contact_stands(named, kommo):
-    [contact] = [one for one in kommo.get("leads")["contacts"] if one["name"] == PHONES[0]]
+    [contact] = [each_contact for each_contact in kommo.get("leads")["contacts"] if each_contact["name"] == PHONES[0]]
     kommo.post(f"contacts/{contact['id']}/edit", {"name": "Dona Ana"})
     deliver(named, seconds=3)
-    assert sorted(held(kommo)) == ["Ana 1", "Ana 2", "Ana 3", "Ana 4", "Dona Ana"]
+    assert sorted(contact_names(kommo)) == ["Ana 1", "Ana 2", "Ana 3", "Ana 4", "Dona Ana"]
 
 
 def test_a_long_wait_that_kommo_asked_for_is_kept(named, kommo):
@@ -116,12 +116,14 @@ def test_contacts_that_are_refused_rest_alone_and_say_so(named, pipeline, kommo,
 
     kommo.delete("faults")
     deliver(named, minutes=20)
-    assert (sorted(held(kommo))[0], waiting(), Trouble.objects.count()) == ("Ana 0", 0, 0)
+    assert (sorted(contact_names(kommo))[0], waiting(), Trouble.objects.count()) == ("Ana 0", 0, 0)
 
 
 def test_two_hundred_and_fifty_names_travel_at_once_and_halves_where_that_is_too_much(named, kommo):
     assert contacts.BATCH_SIZE == 250
     kommo.fault("504", path="/api/v4/contacts", method="PATCH", count=1)
     deliver(named, seconds=3)
-    patches = [len(one["body"]) for one in kommo.journal() if one["method"] == "PATCH" and "contacts" in one["path"]]
+    patches = [
+        len(call["body"]) for call in kommo.journal() if call["method"] == "PATCH" and "contacts" in call["path"]
+    ]
     assert (patches, waiting()) == ([5, 2, 3], 0)

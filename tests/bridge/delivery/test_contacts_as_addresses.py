@@ -27,9 +27,9 @@ def contact_of(phone: str = MARIA) -> int:
 def says_by(pipeline, *named, text="Oi"):
     addresses = tuple(address(kind, str(value), region="BR") for kind, value in named)
     message = Message(Direction.INBOUND, text=text)
-    told = Interaction(phone=None, addresses=addresses, occurred_at=timezone.now(), message=message)
+    interaction = Interaction(phone=None, addresses=addresses, occurred_at=timezone.now(), message=message)
     pipeline.refresh_from_db()
-    return interactions.record(told, pipeline=pipeline, now=timezone.now())
+    return interactions.record(interaction, pipeline=pipeline, now=timezone.now())
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_whoever_writes_as_a_contact_is_the_lead_of_its_card(pipeline, contact):
 def test_the_api_finds_by_a_contact(agent, pipeline, contact):
     at = f"kommo_contact:{contact}"
     found = agent.get("leads/", address=at).json()["results"]
-    assert [one["phone"] for one in found] == [MARIA]
+    assert [found_lead["phone"] for found_lead in found] == [MARIA]
     Lead.objects.update(handoff_source="api", handoff_reason="quer uma pessoa", handoff_since=timezone.now())
     assert agent.get("agent/may-reply/", address=at).json()["reason"] == "quer uma pessoa"
     assert agent.get("agent/may-reply/", address="kommo_contact:1").json()["may_reply"]
@@ -75,6 +75,6 @@ def test_of_two_cards_of_one_contact_the_one_spoken_with_last_is_meant(account, 
 def test_a_seller_who_writes_to_a_contact_that_was_only_told_takes_over(account, pipeline):
     lead = says_by(pipeline, ("kommo_contact", 991), ("instagram", "maria.souza")).lead
     drain(account)
-    said = chat_replies.Said("internal", 77, 0, 991, int(timezone.now().timestamp()), "Oi, aqui é a Ana")
-    assert chat_replies.hear(account, [said], now=timezone.now())
+    message = chat_replies.Said("internal", 77, 0, 991, int(timezone.now().timestamp()), "Oi, aqui é a Ana")
+    assert chat_replies.hear(account, [message], now=timezone.now())
     assert Lead.objects.get(pk=lead.pk).handoff_reason == "a person replied in the chat"

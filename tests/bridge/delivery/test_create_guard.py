@@ -100,11 +100,15 @@ def test_duplicate_control_joins_a_person_to_the_lead_they_had_and_what_staff_wr
 
     settle(account)
 
-    lead, [held] = lead_of(), kommo.leads()
+    lead, [in_kommo] = lead_of(), kommo.leads()
     assert (lead.card.state, lead.card.kommo_lead_id) == ("in_sync", older["id"])
-    assert (held["id"], held["name"], held["status_name"]) == (older["id"], "Dona Maria", "Reunião Agendada")
+    assert (in_kommo["id"], in_kommo["name"], in_kommo["status_name"]) == (
+        older["id"],
+        "Dona Maria",
+        "Reunião Agendada",
+    )
     assert (lead.name, lead.stage.key) == ("Dona Maria", "meeting_scheduled")
-    assert set(held["tags"]) == {"vip", "fluxo_aluguel_de_lote"}
+    assert set(in_kommo["tags"]) == {"vip", "fluxo_aluguel_de_lote"}
 
 
 def test_two_leads_that_duplicate_control_joins_to_one_block_the_second(account, pipeline, kommo):
@@ -250,7 +254,7 @@ def test_a_crowd_is_looked_for_by_a_few_pages_whatever_else_has_changed_since_th
     record(pipeline, MARIA)
     before = len(kommo.journal())
     settle(account)
-    asked = [one for one in kommo.journal()[before:] if one["method"] == "GET"]
-    assert not [one for one in asked if "query" in one["query"]]
-    assert len([one for one in asked if one["path"] == "/api/v4/leads"]) <= 8
+    asked = [call for call in kommo.journal()[before:] if call["method"] == "GET"]
+    assert not [call for call in asked if "query" in call["query"]]
+    assert len([call for call in asked if call["path"] == "/api/v4/leads"]) <= 8
     assert lead_of(MARIA).card.kommo_lead_id == known

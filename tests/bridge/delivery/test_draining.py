@@ -23,10 +23,10 @@ def test_first_message_creates_the_card_with_contact_and_phone(account, pipeline
     drain(account)
 
     lead = lead_of()
-    held = kommo.lead(lead.card.kommo_lead_id)
+    in_kommo = kommo.lead(lead.card.kommo_lead_id)
     assert lead.card.state == "in_sync"
-    assert held["status_id"] == 89709459
-    assert held["name"] == MARIA
+    assert in_kommo["status_id"] == 89709459
+    assert in_kommo["name"] == MARIA
     assert lead.card.kommo_contact_id
 
 
@@ -34,7 +34,7 @@ def test_one_interaction_that_changes_everything_is_one_write_and_its_repetition
     record(pipeline)
     drain(account)
     before = len(kommo.writes())
-    said = {
+    report = {
         "name": "Maria Souza",
         "bill_value": 4500,
         "chosen_flow": "Aluguel de Lote",
@@ -42,16 +42,16 @@ def test_one_interaction_that_changes_everything_is_one_write_and_its_repetition
         "context": {"conversation_stage": "qualificação", "objections": ["preço"]},
     }
 
-    record(pipeline, **said)
+    record(pipeline, **report)
     drain(account)
-    record(pipeline, **said)
+    record(pipeline, **report)
     drain(account)
 
     written = kommo.writes()[before:]
-    assert [one["method"] for one in written] == ["PATCH"]
-    held = kommo.lead(lead_of().card.kommo_lead_id)
-    assert (held["name"], held["status_id"]) == ("Maria Souza", QUALIFIED)
-    assert {tag["name"] for tag in held["_embedded"]["tags"]} == {"fluxo_aluguel_de_lote", "objecao_preço"}
+    assert [call["method"] for call in written] == ["PATCH"]
+    in_kommo = kommo.lead(lead_of().card.kommo_lead_id)
+    assert (in_kommo["name"], in_kommo["status_id"]) == ("Maria Souza", QUALIFIED)
+    assert {tag["name"] for tag in in_kommo["_embedded"]["tags"]} == {"fluxo_aluguel_de_lote", "objecao_preço"}
 
 
 def test_a_hundred_new_leads_take_two_creates_and_no_update(account, pipeline, kommo):
@@ -60,7 +60,7 @@ def test_a_hundred_new_leads_take_two_creates_and_no_update(account, pipeline, k
 
     drain(account)
 
-    assert [one["method"] for one in kommo.writes()] == ["POST", "POST"]
+    assert [write["method"] for write in kommo.writes()] == ["POST", "POST"]
     assert account.cards.filter(state="in_sync").count() == 100
 
 
@@ -107,11 +107,11 @@ def test_what_was_said_during_a_call_has_waited_only_since_then(account, pipelin
     drain(account)
     record(pipeline, name="Ana")
     Card.objects.update(pending_since=timezone.now() - timedelta(hours=1))
-    update, said = KommoClient.update_leads, []
+    update, sent = KommoClient.update_leads, []
 
     def meanwhile(client, leads, **options):
-        if not said:
-            said.append(record(pipeline, name="Ana Lima"))
+        if not sent:
+            sent.append(record(pipeline, name="Ana Lima"))
         return update(client, leads, **options)
 
     monkeypatch.setattr(KommoClient, "update_leads", meanwhile)
@@ -130,7 +130,7 @@ def test_a_call_is_one_line_of_the_log_and_each_of_its_cards_one_for_who_debugs(
     with capture_logs() as lines:
         drain(account)
 
-    told = [line for line in lines if line["event"] == "delivery"]
-    [whole] = [line for line in told if line["log_level"] == "info"]
+    line = [line for line in lines if line["event"] == "delivery"]
+    [whole] = [line for line in line if line["log_level"] == "info"]
     assert (whole["cards"], whole["operation"], whole["outcome"]) == (3, "create", "delivered")
-    assert len([line for line in told if line["log_level"] == "debug"]) == 3
+    assert len([line for line in line if line["log_level"] == "debug"]) == 3

@@ -39,10 +39,10 @@ def forget(account, **later):
 
 
 def contacts(kommo):
-    return {one["id"]: one for one in kommo.get("leads")["contacts"]}
+    return {contact["id"]: contact for contact in kommo.get("leads")["contacts"]}
 
 
-def told(lead):
+def reasons(lead):
     rows = Event.objects.filter(lead=lead, kind=Event.Kind.ERASED).order_by("id")
     return [row.reason.removeprefix("personal data erased in Kommo: ") for row in rows][1:]
 
@@ -54,11 +54,11 @@ def test_a_relative_who_is_the_main_contact_by_now_is_left_alone(account, maria,
     erase(maria)
     forget(account)
 
-    held = contacts(kommo)
-    [joao] = [one for one in held.values() if one["id"] != own]
+    by_id = contacts(kommo)
+    [joao] = [contact for contact in by_id.values() if contact["id"] != own]
     assert (joao["name"], joao["phones"]) == ("João Souza", [JOAO])
-    assert (held[own]["name"], held[own]["phones"]) == (FORGOTTEN, [])
-    assert told(maria) == [f"name, phone and e-mail of contact {own}", f"the name of lead {kommo_id}"]
+    assert (by_id[own]["name"], by_id[own]["phones"]) == (FORGOTTEN, [])
+    assert reasons(maria) == [f"name, phone and e-mail of contact {own}", f"the name of lead {kommo_id}"]
     assert Forgetting.objects.get().state == Forgetting.State.DONE
 
 
@@ -74,7 +74,7 @@ def test_a_contact_that_was_merged_away_is_found_by_its_phone_and_anothers_numbe
     row = Forgetting.objects.get()
     assert row.state == Forgetting.State.LEFT
     assert f"contact {other} has 1 more numbers or addresses" in row.problem
-    assert f"the person's own number on contact {other}" in told(maria)
+    assert f"the person's own number on contact {other}" in reasons(maria)
     assert (row.phone, row.email) == ("", "")
 
 
@@ -87,8 +87,8 @@ def test_nothing_is_claimed_of_a_contact_nobody_can_prove(account, maria, kommo)
 
     assert contacts(kommo)[own]["phones"] == [JOAO]
     assert contacts(kommo)[own]["name"] == "Maria Souza"
-    assert told(maria)[0] == f"the name of lead {maria.card.kommo_lead_id}"
-    assert "no contact has the person's number" in told(maria)[1]
+    assert reasons(maria)[0] == f"the name of lead {maria.card.kommo_lead_id}"
+    assert "no contact has the person's number" in reasons(maria)[1]
     assert Forgetting.objects.get().state == Forgetting.State.LEFT
 
 
@@ -105,7 +105,7 @@ def test_a_create_whose_answer_was_lost_is_looked_up_before_its_card_is_let_go(a
 
     [card] = kommo.leads()
     assert card["name"] == FORGOTTEN
-    assert [one["name"] for one in card["contacts"]] == [FORGOTTEN]
+    assert [contact["name"] for contact in card["contacts"]] == [FORGOTTEN]
     assert "Maria" not in str(kommo.get("leads")) and MARIA not in str(kommo.get("leads"))
     assert Card.objects.get().kommo_lead_id == card["id"]
     assert Forgetting.objects.get().state == Forgetting.State.DONE
@@ -130,7 +130,7 @@ def test_whoever_was_never_in_kommo_is_told_so(account, pipeline, kommo):
     lead = record(pipeline, name="Maria Souza").lead
     erase(lead)
     forget(account)
-    assert told(lead) == [erasing_in_kommo.NOBODY_THERE]
+    assert reasons(lead) == [erasing_in_kommo.NOBODY_THERE]
     assert not kommo.leads()
 
 
@@ -143,8 +143,8 @@ def test_a_lead_that_is_gone_keeps_nobody_elses_erasure_waiting(account, maria, 
     erase(bia)
     forget(account)
 
-    held = contacts(kommo)
-    assert {held[one.card.kommo_contact_id]["name"] for one in (maria, bia)} == {FORGOTTEN}
+    by_id = contacts(kommo)
+    assert {by_id[lead.card.kommo_contact_id]["name"] for lead in (maria, bia)} == {FORGOTTEN}
     assert kommo.lead(bia.card.kommo_lead_id)["name"] == FORGOTTEN
     assert {row.state for row in Forgetting.objects.all()} == {Forgetting.State.DONE}
 
@@ -181,7 +181,7 @@ def test_whoever_dies_over_it_is_followed_by_somebody_who_ends_it(account, maria
 
     assert Forgetting.objects.get().state == Forgetting.State.DONE
     assert "Maria" not in str(kommo.get("leads")) and MARIA not in str(kommo.get("leads"))
-    assert f"the name of lead {maria.card.kommo_lead_id}" in told(maria)
+    assert f"the name of lead {maria.card.kommo_lead_id}" in reasons(maria)
 
 
 def test_a_refusal_is_left_to_a_person_without_kommos_words(account, maria, kommo):
@@ -195,7 +195,7 @@ def test_a_refusal_is_left_to_a_person_without_kommos_words(account, maria, komm
     )
     assert erasing_in_kommo.done_by_hand([row], who="ada", now=timezone.now()) == 1
     assert Forgetting.objects.get().state == Forgetting.State.DONE
-    assert told(maria)[-1] == "personal data erased in Kommo by hand: ada"
+    assert reasons(maria)[-1] == "personal data erased in Kommo by hand: ada"
 
 
 @pytest.mark.parametrize("mode", ["500", "429", "drop_before", "timeout"])

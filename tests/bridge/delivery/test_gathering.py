@@ -76,4 +76,4 @@ def test_whoever_is_reported_while_a_drain_gathers_travels_with_it(account, pipe
 
     assert waits
     assert len(kommo.writes()) == 1
-    assert {one["name"] for one in kommo.leads()} == {"Ana", "Bia"}
+    assert {lead["name"] for lead in kommo.leads()} == {"Ana", "Bia"}

@@ -36,7 +36,7 @@ def hand_over(lead):
     move(lead, stage, by=Lead.Actor.STAFF, reason="asked for a person", now=timezone.now())
 
 
-def told(kommo, lead):
+def notes_and_tasks(kommo, lead):
     shown = kommo.get(f"leads/{lead.card.kommo_lead_id}")
     return [note["params"]["text"] for note in shown["notes"]], shown["tasks"]
 
@@ -45,7 +45,7 @@ def test_the_seller_gets_what_is_known_and_a_task_with_a_deadline(account, lead,
     hand_over(lead)
     drain(account)
 
-    notes, tasks = told(kommo, lead)
+    notes, tasks = notes_and_tasks(kommo, lead)
     [note] = notes
     for known in ("Maria Souza", "Aluguel de Lote", "4.500,00", "preço", "Quero falar com alguém"):
         assert known in note
@@ -64,7 +64,7 @@ def test_both_are_written_once_whatever_becomes_of_the_answer(account, lead, kom
         rested(account)
         Briefing.objects.exclude(due_at=None).update(due_at=timezone.now())
         drain(account)
-    notes, tasks = told(kommo, lead)
+    notes, tasks = notes_and_tasks(kommo, lead)
     assert (len(notes), len(tasks)) == (1, 1)
     assert Briefing.objects.get().due_at is None
 
@@ -73,7 +73,7 @@ def test_a_handoff_that_ended_before_tells_nobody(account, lead, kommo):
     hand_over(lead)
     handoff.resume(Lead.objects.get(), by=Lead.Actor.STAFF, reason="a mistake", now=timezone.now())
     drain(account)
-    assert told(kommo, lead) == ([], [])
+    assert notes_and_tasks(kommo, lead) == ([], [])
 
 
 def test_a_second_handoff_is_told_again(account, lead, kommo):
@@ -84,7 +84,7 @@ def test_a_second_handoff_is_told_again(account, lead, kommo):
         Lead.objects.get(), source=Lead.HandoffSource.API, by=Lead.Actor.AGENT, reason="again", now=timezone.now()
     )
     drain(account)
-    assert [len(part) for part in told(kommo, lead)] == [2, 2]
+    assert [len(part) for part in notes_and_tasks(kommo, lead)] == [2, 2]
 
 
 def test_note_and_task_can_be_switched_off(account, lead, kommo, pipeline):
@@ -93,7 +93,7 @@ def test_note_and_task_can_be_switched_off(account, lead, kommo, pipeline):
     pipeline.save()
     hand_over(Lead.objects.get())
     drain(account)
-    assert told(kommo, lead) == ([], [])
+    assert notes_and_tasks(kommo, lead) == ([], [])
 
 
 def later(account):
@@ -115,10 +115,12 @@ def test_what_kommo_refuses_us_waits_while_everything_else_goes_and_comes_when_i
     account.refresh_from_db()
     assert account.state == Account.State.ACTIVE
     assert Briefing.objects.get().due_at
-    assert {"notes": [0, 1], "tasks": [1, 0]}[subject] == [len(part) for part in told(kommo, lead)]
+    assert {"notes": [0, 1], "tasks": [1, 0]}[subject] == [len(part) for part in notes_and_tasks(kommo, lead)]
     trouble = Trouble.objects.get()
     assert (trouble.subject, trouble.refused) == (subject, True)
-    [finding] = [one for one in examine(timezone.now(), ask_kommo=False) if one.check == "feature"]
+    [finding] = [
+        each_finding for each_finding in examine(timezone.now(), ask_kommo=False) if each_finding.check == "feature"
+    ]
     assert finding.remedy
 
     record(pipeline, name="Maria Souza Lima")
@@ -128,7 +130,7 @@ def test_what_kommo_refuses_us_waits_while_everything_else_goes_and_comes_when_i
     kommo.delete("faults")
     later(account)
     drain(account)
-    assert [len(part) for part in told(kommo, lead)] == [1, 1]
+    assert [len(part) for part in notes_and_tasks(kommo, lead)] == [1, 1]
     assert not Trouble.objects.exists()
     assert Briefing.objects.get().due_at is None
 
@@ -146,7 +148,7 @@ def test_a_token_that_is_refused_stops_the_account_and_the_seller_is_told_after_
     account_state.resume(account, now=timezone.now())
     later(account)
     drain(account)
-    assert [len(part) for part in told(kommo, lead)] == [1, 1]
+    assert [len(part) for part in notes_and_tasks(kommo, lead)] == [1, 1]
 
 
 def test_a_401_for_one_feature_alone_is_no_dead_token(account, lead, kommo):
@@ -162,7 +164,7 @@ def test_a_task_for_somebody_who_left_goes_to_whom_the_account_gives_it(account,
     kommo.fault("400_named", path="/api/v4/tasks", item="responsible_user_id", path_named="responsible_user_id")
     hand_over(lead)
     drain(account)
-    notes, [task] = told(kommo, lead)
+    notes, [task] = notes_and_tasks(kommo, lead)
     assert len(notes) == 1
     assert task["text"].startswith("Assumir o atendimento")
 
@@ -173,39 +175,41 @@ def test_a_task_that_kommo_will_never_take_is_told_where_staff_look(account, lea
     hand_over(lead)
     drain(account)
 
-    assert [len(part) for part in told(kommo, lead)] == [1, 0]
+    assert [len(part) for part in notes_and_tasks(kommo, lead)] == [1, 0]
     row = Briefing.objects.get()
     assert (row.due_at, row.given_up, row.given_up_at is None) == (None, "task", False)
     assert lead.events.filter(
         kind="delivery", reason__startswith="task for the seller at the handoff given up"
     ).exists()
     assert Delivery.objects.filter(operation="task", outcome="refused").exists()
-    assert "handoffs" in {one.check for one in examine(timezone.now(), ask_kommo=False) if one.remedy}
+    assert "handoffs" in {finding.check for finding in examine(timezone.now(), ask_kommo=False) if finding.remedy}
     assert "Tell them again" in admin_client.get("/admin/").content.decode()
 
     kommo.delete("faults")
     admin_client.post("/admin/overview/tell-sellers-again/")
     drain(account)
-    assert [len(part) for part in told(kommo, lead)] == [1, 1]
+    assert [len(part) for part in notes_and_tasks(kommo, lead)] == [1, 1]
     assert not handoff_notes.given_up().exists()
 
 
 @pytest.mark.parametrize(
-    ("about", "said"),
+    ("about", "sentence"),
     [
         ({}, "handoffs: 1, leads who wrote or booked: 0, meetings without a result: 0"),
         ({"call": "the lead wrote from PERDIDO"}, "handoffs: 0, leads who wrote or booked: 1, meetings"),
         ({"asks_result": True}, "leads who wrote or booked: 0, meetings without a result: 1"),
     ],
 )
-def test_what_was_given_up_is_told_as_what_it_is(account, lead, about, said, admin_client):
+def test_what_was_given_up_is_told_as_what_it_is(account, lead, about, sentence, admin_client):
     hand_over(lead)
     Briefing.objects.all().delete()
     since = Lead.objects.get().handoff_since
     Briefing.objects.create(card=lead.card, since=since, given_up="task", given_up_at=since, **about)
 
-    [finding] = [one for one in examine(timezone.now(), ask_kommo=False) if one.check == "handoffs"]
-    assert said in str(finding.message)
+    [finding] = [
+        each_finding for each_finding in examine(timezone.now(), ask_kommo=False) if each_finding.check == "handoffs"
+    ]
+    assert sentence in str(finding.message)
     page = admin_client.get("/admin/", headers={"accept-language": "en"}).content.decode()
     assert "1 seller was not told what to do" in page
     assert f"Meetings without a result: {int('asks_result' in about)}." in page
@@ -227,7 +231,7 @@ def test_a_stage_that_only_silences_the_agent_gives_nobody_a_task(account, lead,
     lead.refresh_from_db()
     assert (lead.in_handoff, lead.is_with_people) == (True, False)
     assert not Briefing.objects.exists()
-    assert told(kommo, lead) == ([], [])
+    assert notes_and_tasks(kommo, lead) == ([], [])
     assert list(handoff.with_people()) == []
 
 
@@ -239,7 +243,7 @@ def test_a_lead_that_was_given_up_on_is_nobodys_to_take_over(account, lead, komm
 
     lead.refresh_from_db()
     assert lead.in_handoff
-    assert told(kommo, lead) == ([], [])
+    assert notes_and_tasks(kommo, lead) == ([], [])
 
 
 ANA = 11087201
@@ -280,13 +284,13 @@ def test_where_kommo_refuses_that_the_note_goes_without_it_once_and_it_is_rememb
     assert account.traits["nameless"] == [ANA]
     assert not Trouble.objects.exists()
 
-    written = [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/notes"]
-    assert [one["status"] for one in written] == [403, 200]
+    written = [call for call in kommo.journal() if call["method"] == "POST" and call["path"] == "/api/v4/leads/notes"]
+    assert [answer["status"] for answer in written] == [403, 200]
     Briefing.objects.all().delete()
     calls_for_a_person.call(Lead.objects.get(), "asks again", now=timezone.now())
     drain(account)
-    written = [one for one in kommo.journal() if one["method"] == "POST" and one["path"] == "/api/v4/leads/notes"]
-    assert [one["status"] for one in written] == [403, 200, 200]
+    written = [call for call in kommo.journal() if call["method"] == "POST" and call["path"] == "/api/v4/leads/notes"]
+    assert [answer["status"] for answer in written] == [403, 200, 200]
 
 
 @pytest.mark.parametrize("mode", ["drop_after", "drop_before", "500", "504", "invalid_json", "429"])

@@ -15,7 +15,7 @@ from bridge.models import Briefing
 from leads import meetings, stage_moves
 from leads.interaction_values import Meeting as Told
 from leads.models import Lead, Meeting, Stage
-from tests.bridge.delivery.test_handoff_notes import told
+from tests.bridge.delivery.test_handoff_notes import notes_and_tasks
 from tests.conftest import drain, lead_of, record, rested
 
 TASK = "Contar como foi a reunião"
@@ -48,7 +48,7 @@ def met(pipeline, account, *, ago: timedelta, name: str = "evt") -> Lead:
 
 
 def asked(kommo, lead) -> list[dict[str, Any]]:
-    _, tasks = told(kommo, lead)
+    _, tasks = notes_and_tasks(kommo, lead)
     return [task for task in tasks if task["text"].startswith(TASK)]
 
 
@@ -66,7 +66,7 @@ def test_a_meeting_without_a_result_is_one_task_however_often_one_looks(account,
     began = lead.meeting_starts_at.astimezone(ZoneInfo("America/Sao_Paulo"))
     assert f"({began:%d/%m/%Y %H:%M})" in task["text"]
     assert not task["is_completed"]
-    assert told(kommo, lead)[0] == []
+    assert notes_and_tasks(kommo, lead)[0] == []
 
 
 @pytest.mark.parametrize("status", ["completed", "no_show", "cancelled"])
@@ -78,9 +78,9 @@ def test_the_result_ticks_it_off(account, asking, kommo, status):
 
     [task] = asked(kommo, lead)
     assert task["is_completed"]
-    writes = len([one for one in kommo.journal() if one["write"]])
+    writes = len([call for call in kommo.journal() if call["write"]])
     look(account)
-    assert len([one for one in kommo.journal() if one["write"]]) == writes
+    assert len([call for call in kommo.journal() if call["write"]]) == writes
 
 
 def test_a_card_that_a_person_moved_is_a_result(account, asking, kommo):
@@ -153,7 +153,7 @@ def test_a_result_before_its_time_and_no_wish_for_a_task_make_none(account, aski
     look(account)
     tell(asking, "completed")
     look(account)
-    assert told(kommo, lead) == ([], [])
+    assert notes_and_tasks(kommo, lead) == ([], [])
 
 
 def test_without_the_switch_nobody_is_asked_and_switching_it_on_asks_for_nothing_old(account, pipeline, kommo):
@@ -161,7 +161,7 @@ def test_without_the_switch_nobody_is_asked_and_switching_it_on_asks_for_nothing
     look(account)
     with_task(pipeline)
     look(account)
-    assert told(kommo, lead) == ([], [])
+    assert notes_and_tasks(kommo, lead) == ([], [])
 
 
 def test_each_of_two_meetings_is_asked_for(account, asking, kommo):

@@ -27,7 +27,7 @@ def heard(account, card, monkeypatch):
 
 
 def reads(kommo):
-    return [one for one in kommo.answered() if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
+    return [call for call in kommo.answered() if call["method"] == "GET" and call["path"] == "/api/v4/leads"]
 
 
 def unread(account, body):
@@ -35,7 +35,7 @@ def unread(account, body):
 
 
 def moves(kommo):
-    return [one for one in kommo.writes() if one["method"] == "PATCH" and "status_id" in one["body"][0]]
+    return [write for write in kommo.writes() if write["method"] == "PATCH" and "status_id" in write["body"][0]]
 
 
 def test_a_reading_that_is_stale_when_it_arrives_is_not_asked_for_again(account, pipeline, card, kommo, monkeypatch):

@@ -19,7 +19,7 @@ from tests.conftest import drain, lead_of, record
 
 
 def page_reads(kommo, since):
-    return [one for one in kommo.journal()[since:] if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
+    return [call for call in kommo.journal()[since:] if call["method"] == "GET" and call["path"] == "/api/v4/leads"]
 
 
 def test_a_poll_whose_filter_is_ignored_reads_the_newest_and_no_further(account, pipeline, kommo):
@@ -85,13 +85,13 @@ def test_consent_is_given_on_the_brands_own_page_and_comes_back_to_the_window_th
 
 
 @pytest.mark.parametrize(
-    ("told", "read"), [("100.50", 100), ("1 000,50", 1000), (99.99, 99), ("", 0), (None, 0), ("12", 12), (7, 7)]
+    ("price", "read"), [("100.50", 100), ("1 000,50", 1000), (99.99, 99), ("", 0), (None, 0), ("12", 12), (7, 7)]
 )
-def test_prices_are_read_in_minor_units_and_as_texts(told, read):
-    assert whole(told) == read
+def test_prices_are_read_in_minor_units_and_as_texts(price, read):
+    assert whole(price) == read
 
 
-@pytest.mark.parametrize("told", ["muito", "NaN", "Infinity", [], {}])
-def test_a_price_that_is_no_number_makes_its_lead_unreadable_and_no_other(told):
-    reply = LeadReply.read({"id": 1, "price": told or "x", "updated_at": 5})
+@pytest.mark.parametrize("price", ["muito", "NaN", "Infinity", [], {}])
+def test_a_price_that_is_no_number_makes_its_lead_unreadable_and_no_other(price):
+    reply = LeadReply.read({"id": 1, "price": price or "x", "updated_at": 5})
     assert (reply.id, bool(reply.unreadable)) == (1, True)

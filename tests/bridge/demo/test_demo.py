@@ -54,8 +54,8 @@ def test_rules_in_a_hurry_differ_in_how_long_they_wait_and_in_who_hears_kommos_c
     assert "quiet_hours" in was and "quiet_hours" not in after
     assert {step["delay"] for step in after["sequences"][0]["steps"]} == {"PT2S"}
     assert after.pop("conversations") == "kommo"
-    for one in (after, was):
-        one.pop("quiet_hours", None), one.pop("sequences"), one.pop("conversations", None)
+    for document in (after, was):
+        document.pop("quiet_hours", None), document.pop("sequences"), document.pop("conversations", None)
     assert after == was
 
 
@@ -85,14 +85,14 @@ def test_the_agent_answers_once_it_is_told_the_bill(texts, reply):
 
 
 def test_the_agent_answers_in_kommos_chats_what_it_may_and_once():
-    told = []
-    mailbox = Mailbox(SECRET, lambda event_id, data: told.append((event_id, data["channel"])))
+    lines = []
+    mailbox = Mailbox(SECRET, lambda event_id, data: lines.append((event_id, data["channel"])))
     for number, (channel, may_reply) in enumerate([("kommo", True), ("kommo", False), ("demo-evolution", True)]):
         data = {"lead": {"phone": "+5581999990000"}, "channel": channel, "may_reply": may_reply, "messages": []}
         body = json.dumps({"type": "message.received", "data": data})
         for _ in range(2):
             mailbox.take(body.encode(), signed(f"e{number}", body))
-    assert told == [("e0", "kommo")]
+    assert lines == [("e0", "kommo")]
 
 
 def test_an_answer_that_did_not_leave_is_tried_again_when_the_event_comes_again():
@@ -122,7 +122,7 @@ def test_an_answer_that_did_not_leave_is_tried_again_when_the_event_comes_again(
     ],
 )
 def test_a_card_is_right_only_if_the_agent_knows_too(heard, may_reply, wrong):
-    dragged = next(one for one in CONVERSATIONS if one.is_silent)
+    dragged = next(conversation for conversation in CONVERSATIONS if conversation.is_silent)
     assert list(Agent({dragged.phone: heard}, lambda phone: may_reply).problems(dragged)) == wrong
 
 
@@ -141,11 +141,11 @@ def test_two_demos_do_not_take_the_same_port():
 
 def test_a_slow_start_is_waited_for_and_said(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "SAY_AGAIN_SECONDS", 0.2)
-    said, port = [], free_port(0)
-    with Stage(tmp_path, web_port=0, sandbox_port=0, say=said.append) as slow:
+    lines, port = [], free_port(0)
+    with Stage(tmp_path, web_port=0, sandbox_port=0, say=lines.append) as slow:
         slow.start("web", [sys.executable, "-c", WAITS.format(nap="time.sleep(1.5)"), str(port)])
         slow.wait_for("web", f"http://127.0.0.1:{port}/")
-    assert any("the web is still starting" in one for one in said)
+    assert any("the web is still starting" in line for line in lines)
 
 
 def test_what_ends_at_its_start_is_not_waited_for(tmp_path):
@@ -157,7 +157,7 @@ def test_what_ends_at_its_start_is_not_waited_for(tmp_path):
 
 def test_a_command_that_fails_on_a_busy_machine_is_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "BETWEEN_TRIES_SECONDS", 0)
-    said, tries = [], []
+    lines, tries = [], []
 
     def manage(*arguments):
         tries.append(arguments)
@@ -165,10 +165,10 @@ def test_a_command_that_fails_on_a_busy_machine_is_tried_again(tmp_path, monkeyp
             raise StageError("manage.py kommo_connect: no connection to Kommo")
         return "connected"
 
-    patient = Stage(tmp_path, web_port=0, sandbox_port=0, say=said.append)
+    patient = Stage(tmp_path, web_port=0, sandbox_port=0, say=lines.append)
     monkeypatch.setattr(patient, "manage", manage)
     assert patient.manage_patiently("kommo_connect") == "connected"
-    assert said == [f"… manage.py kommo_connect: no connection to Kommo Trying again ({number})." for number in (1, 2)]
+    assert lines == [f"… manage.py kommo_connect: no connection to Kommo Trying again ({number})." for number in (1, 2)]
 
 
 def test_a_play_writes_to_nobody_and_shares_nothing_with_a_bridge_of_ones_own(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def played(account, pipeline):
 
 def test_every_number_of_the_results_has_something_to_show(pipeline, played):
     period = results.usual(pipeline, now=played)
-    both = [results.results(pipeline, one) for one in (period, period.before)]
+    both = [results.results(pipeline, span) for span in (period, period.before)]
     for shown in both:
         assert all(shown[name] for name in results.HEADLINE)
         assert shown["followups"] and shown["objections"] and shown["disqualified_because"]
@@ -35,7 +35,7 @@ def test_every_number_of_the_results_has_something_to_show(pipeline, played):
 
 def test_somebody_waits_something_is_refused_and_something_is_held(played):
     people = morning.people(now=played)
-    assert {"Alguém aí? Quero fechar hoje!", "Consigo um desconto à vista?"} <= {one.said for one in people.waiting}
+    assert {"Alguém aí? Quero fechar hoje!", "Consigo um desconto à vista?"} <= {row.said for row in people.waiting}
     assert Card.objects.filter(state=Card.State.DEAD).count() == 1
     assert Enrollment.objects.filter(held=True).count() == 1
 

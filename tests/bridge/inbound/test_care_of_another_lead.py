@@ -70,6 +70,6 @@ def test_who_was_given_back_stays_so_until_somebody_does_something_new(account, 
 
 def test_a_reply_in_the_chat_of_the_other_lead_is_a_takeover_too(account, other):
     contact = lead_of().card.kommo_contact_id
-    said = chat_replies.Said("internal", 77, other, contact, int(timezone.now().timestamp()), "Oi, aqui é a Ana")
-    assert chat_replies.hear(account, [said], now=timezone.now())
+    message = chat_replies.Said("internal", 77, other, contact, int(timezone.now().timestamp()), "Oi, aqui é a Ana")
+    assert chat_replies.hear(account, [message], now=timezone.now())
     assert lead_of().handoff_reason == "a person replied in the chat"

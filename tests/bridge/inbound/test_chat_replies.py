@@ -94,8 +94,8 @@ def hear(account, body):
 
 @pytest.mark.parametrize("names", ["entity", "element"])
 def test_the_webhook_tells_that_a_person_wrote(account, lead, names):
-    told = hear(account, hook(lead, author={"type": "internal", "user_id": ANA}, names=names))
-    assert (told.handoff_source, told.in_handoff) == (Lead.HandoffSource.CHAT, True)
+    result = hear(account, hook(lead, author={"type": "internal", "user_id": ANA}, names=names))
+    assert (result.handoff_source, result.in_handoff) == (Lead.HandoffSource.CHAT, True)
 
 
 @pytest.mark.parametrize(
@@ -169,4 +169,4 @@ def test_an_event_of_an_odd_form_costs_no_other(account, lead, kommo, odd):
     good = {"id": "1", "type": "outgoing_chat_message", "entity_id": 5, "entity_type": "lead", "created_by": 3,
             "created_at": 1_700_000_000}  # fmt: skip
     client = connection.client_for(account)
-    assert [one.id for one in client._read_each("read events", [{**good, **odd}, good], EventReply.read)] == ["1"]
+    assert [event.id for event in client._read_each("read events", [{**good, **odd}, good], EventReply.read)] == ["1"]

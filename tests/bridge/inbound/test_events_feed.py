@@ -55,7 +55,9 @@ def test_another_robot_that_answers_our_leads_is_told_once_and_ends(account, pip
     look(account)
     [trouble] = Trouble.objects.all()
     assert trouble.reason == "Kommo's own AI agent or another bot answers people in “Funil de Vendas”"
-    assert any("robot" in one.message for one in doctor.examine(timezone.now(), ask_kommo=False) if one.remedy)
+    assert any(
+        "robot" in finding.message for finding in doctor.examine(timezone.now(), ask_kommo=False) if finding.remedy
+    )
     look(account, days=3)
     assert not Trouble.objects.exists()
 

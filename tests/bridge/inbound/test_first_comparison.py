@@ -52,8 +52,8 @@ def test_nothing_is_created_before_it_and_the_card_says_so_everywhere(fresh, pip
     card = Card.objects.select_related("account").get()
     reason = "the first comparison with Kommo is not through: nothing is created before"
     assert wait_of(card, now=timezone.now()).reason == reason
-    told = representation.lead_in_full(card.lead, timezone.now())["waiting"]
-    assert told == {"reason": reason, "until": None}
+    waits = representation.lead_in_full(card.lead, timezone.now())["waiting"]
+    assert waits == {"reason": reason, "until": None}
     assert outbox.held_back(fresh).count() == 1
     assert fresh.pk not in outbox.accounts_with_work(now=timezone.now())
 
@@ -126,7 +126,7 @@ def test_it_goes_on_where_it_was_killed_and_does_nothing_twice(fresh, pipeline, 
 def test_a_lead_deleted_while_pages_are_read_hides_no_other(fresh, kommo, monkeypatch):
     monkeypatch.setattr(reconciliation, "PAGE", 4)
     made = seed(kommo, 12)
-    ids = [one.get("id") or one["lead"]["id"] for one in made]
+    ids = [created.get("id") or created["lead"]["id"] for created in made]
     for place, kommo_id in enumerate(ids):
         kommo.post(f"leads/{kommo_id}/edit", {"created_at": 1_700_000_000 + place})
     listed = reconciliation.KommoClient.list_leads
@@ -148,7 +148,7 @@ def test_a_lead_deleted_while_pages_are_read_hides_no_other(fresh, kommo, monkey
 @pytest.mark.parametrize("oddity", [{"odd_rows": True}, {"ignored_filters": "created_at"}, {"endless_next": True}])
 def test_whatever_is_odd_about_a_list_every_lead_of_it_is_read(fresh, kommo, monkeypatch, oddity):
     monkeypatch.setattr(reconciliation, "PAGE", 4)
-    ids = [one.get("id") or one["lead"]["id"] for one in seed(kommo, 11)]
+    ids = [created.get("id") or created["lead"]["id"] for created in seed(kommo, 11)]
     for place, kommo_id in enumerate(ids):
         kommo.post(f"leads/{kommo_id}/edit", {"created_at": 1_700_000_000 + place})
     # One that another program has dated before all times.
@@ -161,7 +161,7 @@ def test_whatever_is_odd_about_a_list_every_lead_of_it_is_read(fresh, kommo, mon
 @pytest.mark.parametrize("seconds", [[0] * 9, [0, 0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 1, 1, 2]])
 def test_more_leads_of_one_second_than_a_page_holds_are_all_read_and_it_ends(fresh, kommo, monkeypatch, seconds):
     monkeypatch.setattr(reconciliation, "PAGE", 2)
-    made = [one.get("id") or one["lead"]["id"] for one in seed(kommo, len(seconds))]
+    made = [created.get("id") or created["lead"]["id"] for created in seed(kommo, len(seconds))]
     for kommo_id, second in zip(made, seconds, strict=True):
         kommo.post(f"leads/{kommo_id}/edit", {"created_at": 1_700_000_000 + second})
     asked = []
@@ -181,7 +181,7 @@ def test_more_leads_of_one_second_than_a_page_holds_are_all_read_and_it_ends(fre
 
 def test_where_kommo_ignores_the_filter_it_reads_page_after_page(fresh, kommo, monkeypatch):
     monkeypatch.setattr(reconciliation, "PAGE", 2)
-    made = [one.get("id") or one["lead"]["id"] for one in seed(kommo, 7)]
+    made = [created.get("id") or created["lead"]["id"] for created in seed(kommo, 7)]
     for place, kommo_id in enumerate(made):
         kommo.post(f"leads/{kommo_id}/edit", {"created_at": 1_700_000_000 + 10 * place})
     asked = []
@@ -248,13 +248,13 @@ def test_waiting_for_it_ends_with_what_was_found_and_that_nothing_would_be_writt
 
     call_command("kommo_connect", "--wait")
 
-    said = capsys.readouterr().out
-    assert "comparing: 5 leads read" in said
-    assert "4 cards taken over, of 5 leads read" in said
-    assert "without a contact: 1" in said
-    assert "probable duplicates: 1" in said
-    assert "stages bound to nothing: none" in said
-    assert "what the bridge would write now: nothing" in said
+    output = capsys.readouterr().out
+    assert "comparing: 5 leads read" in output
+    assert "4 cards taken over, of 5 leads read" in output
+    assert "without a contact: 1" in output
+    assert "probable duplicates: 1" in output
+    assert "stages bound to nothing: none" in output
+    assert "what the bridge would write now: nothing" in output
     assert kommo.writes() == []
 
     call_command("kommo_connect", "--wait")
@@ -279,12 +279,12 @@ def test_stages_are_told_by_kommos_names_with_who_is_in_human_care(fresh, pipeli
     seed(kommo, 2, status_id=care)
     tasks.compare_first(fresh.pk)
     call_command("account")
-    said = capsys.readouterr().out
-    assert "first comparison: through" in said
+    output = capsys.readouterr().out
+    assert "first comparison: through" in output
 
-    assert "2  Funil de Vendas / Atendimento Humano" in said
+    assert "2  Funil de Vendas / Atendimento Humano" in output
     # That the agent is silent for them is shown where taking in is tested.
-    assert "in human care (the agent stays silent):" in said
+    assert "in human care (the agent stays silent):" in output
 
 
 def test_how_far_it_is_can_be_asked(fresh, pipeline, kommo, monkeypatch, capsys):
@@ -298,9 +298,9 @@ def test_how_far_it_is_can_be_asked(fresh, pipeline, kommo, monkeypatch, capsys)
         reconciliation.Comparison, "_compare_page_of_leads", lambda self, at: {**page(self, at), "ended": False}
     )
     call_command("account")
-    said = capsys.readouterr().out
-    assert "first comparison: under way since" in said
-    assert "1 new cards wait for it" in said
+    output = capsys.readouterr().out
+    assert "first comparison: under way since" in output
+    assert "1 new cards wait for it" in output
 
 
 def test_a_shadow_holds_back_as_well_so_that_what_it_shows_is_true(fresh, pipeline, kommo):

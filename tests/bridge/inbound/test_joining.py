@@ -31,7 +31,7 @@ def may_reply(phone: str) -> bool:
 
 
 def bill(lead: dict) -> str:
-    [values] = [one["values"] for one in lead["custom_fields_values"] if one["field_id"] == BILL]
+    [values] = [field["values"] for field in lead["custom_fields_values"] if field["field_id"] == BILL]
     return amount(values[0]["value"])
 
 
@@ -151,7 +151,7 @@ def test_only_what_the_conversation_took_back_is_emptied(account, pipeline, komm
     record(pipeline, bill_value=None, chosen_flow=None)
     drain(account)
     now = kommo.lead(kommo_id)
-    assert BILL not in {one["field_id"] for one in now["custom_fields_values"]}
+    assert BILL not in {field["field_id"] for field in now["custom_fields_values"]}
     assert [tag["name"] if isinstance(tag, dict) else tag for tag in now["tags"]] == ["fluxo_vip"]
 
 
@@ -286,7 +286,7 @@ def test_a_report_is_told_why_the_card_it_names_is_not_taken(account, pipeline, 
     assert f"the card is lead {marias}" in other["reason"]
     assert agent.says(MARIA, kommo_lead_id=marias).json()["ignored"] == []
     drain(account)
-    assert len({Card.objects.get(lead=lead_of(one)).kommo_lead_id for one in (ANA, MARIA)}) == 2
+    assert len({Card.objects.get(lead=lead_of(phone)).kommo_lead_id for phone in (ANA, MARIA)}) == 2
 
 
 @pytest.mark.parametrize("there", ["never", "deleted"])
@@ -303,9 +303,9 @@ def test_a_card_kommo_does_not_have_is_told_asked_for_once_and_keeps_nobody_from
     card = lead_of(ANA).card
     assert card.kommo_lead_id not in (None, absent)
     assert card.named_lead_id is None
-    [told] = lead_of(ANA).events.filter(data__has_key=people_on_cards.ABSENT)
-    assert f"named lead {absent}, which Kommo does not have" in told.reason
-    asked = [one for one in kommo.journal()[before:] if str(absent) in str(one["query"])]
+    [events] = lead_of(ANA).events.filter(data__has_key=people_on_cards.ABSENT)
+    assert f"named lead {absent}, which Kommo does not have" in events.reason
+    asked = [call for call in kommo.journal()[before:] if str(absent) in str(call["query"])]
     assert len(asked) == 1
 
 
@@ -356,7 +356,7 @@ def test_whoever_has_several_leads_is_known_by_the_one_that_matters_now(
     account, pipeline, kommo, first, theirs, other, is_silent
 ):
     old = {"custom_fields_values": [value(BILL, 777)], "tags": ["fluxo_usina"], **other}
-    made = [found(kommo, **one) for one in ((theirs, old) if first == 0 else (old, theirs))]
+    made = [found(kommo, **facts) for facts in ((theirs, old) if first == 0 else (old, theirs))]
     before = kommo.leads()
     compare(account)
     drain(rested(account))
@@ -369,7 +369,7 @@ def test_whoever_has_several_leads_is_known_by_the_one_that_matters_now(
     record(pipeline, ANA, name="Ana Souza")
     drain(rested(account))
     assert kommo.lead(made[1 - first]) in before
-    assert BILL not in {one["field_id"] for one in kommo.lead(made[first])["custom_fields_values"] or ()}
+    assert BILL not in {field["field_id"] for field in kommo.lead(made[first])["custom_fields_values"] or ()}
     assert len(kommo.leads()) == 2
 
 

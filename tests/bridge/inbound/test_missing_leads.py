@@ -45,7 +45,9 @@ def states():
 
 
 def feature(subject):
-    return [one for one in examine(timezone.now(), ask_kommo=False) if one.remedy and subject in one.message]
+    return [
+        finding for finding in examine(timezone.now(), ask_kommo=False) if finding.remedy and subject in finding.message
+    ]
 
 
 # --- The second look
@@ -193,7 +195,7 @@ def test_where_the_word_for_deleted_leads_is_ignored_nobody_is_gone(many, kommo)
 
 
 def deleted_reads(kommo):
-    return [one for one in kommo.journal() if "only_deleted" in str(one["query"])]
+    return [call for call in kommo.journal() if "only_deleted" in str(call["query"])]
 
 
 def test_a_large_trash_is_read_in_parts_with_its_place_kept_and_then_only_what_is_new(many, kommo, monkeypatch):
@@ -215,7 +217,7 @@ def test_a_large_trash_is_read_in_parts_with_its_place_kept_and_then_only_what_i
     compare(account)
     account.refresh_from_db()
     assert (account.trash_page, account.trash_read_until is None) == (1, False)
-    pages = [one["query"]["page"] for one in deleted_reads(kommo)[before:]]
+    pages = [read["query"]["page"] for read in deleted_reads(kommo)[before:]]
     assert int(pages[0]) > 1
 
     kommo.post(f"leads/{lost.kommo_lead_id}/delete")
@@ -256,7 +258,7 @@ def test_a_poll_that_breaks_for_a_reason_of_our_own_is_told_as_well(many, monkey
 
 def test_an_account_that_nothing_looks_at_is_a_finding(many):
     Account.objects.update(connected_at=timezone.now() - timedelta(days=1), compared_at=None, polled_at=None)
-    assert "comparison" in {one.check for one in examine(timezone.now(), ask_kommo=False) if one.remedy}
+    assert "comparison" in {finding.check for finding in examine(timezone.now(), ask_kommo=False) if finding.remedy}
 
 
 def test_an_inbox_that_cannot_be_read_rests_between_tries_and_is_told(account, card, kommo):

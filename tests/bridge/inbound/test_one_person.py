@@ -21,28 +21,28 @@ agent, staff = agent_with_a_key, somebody
 LID, INSTAGRAM = {"kind": "lid", "value": "987654321@lid"}, {"kind": "instagram", "value": "maria"}
 
 
-def told(agent, *addresses, direction="inbound", **lead):
+def report(agent, *addresses, direction="inbound", **lead):
     body = {"lead": {"addresses": list(addresses), **lead}, "message": {"direction": direction, "text": "oi"}}
     return agent.post("interactions/", body).json()["lead"]
 
 
 def contact_of(kommo, kommo_id):
-    [one] = kommo.lead(kommo_id)["_embedded"]["contacts"]
-    return next(held for held in kommo.get("leads")["contacts"] if held["id"] == one["id"])
+    [in_kommo] = kommo.lead(kommo_id)["_embedded"]["contacts"]
+    return next(contact for contact in kommo.get("leads")["contacts"] if contact["id"] == in_kommo["id"])
 
 
 def phones(contact):
     fields = contact["custom_fields_values"] or []
-    return [value["value"] for one in fields if one.get("field_code") == "PHONE" for value in one["values"]]
+    return [value["value"] for field in fields if field.get("field_code") == "PHONE" for value in field["values"]]
 
 
 def test_a_lead_without_a_phone_has_a_card_which_gets_its_phone_later(account, agent, kommo):
-    told(agent, LID, name="Maria")
+    report(agent, LID, name="Maria")
     drain(account)
     [card] = Card.objects.all()
     assert (kommo.lead(card.kommo_lead_id)["name"], phones(contact_of(kommo, card.kommo_lead_id))) == ("Maria", [])
 
-    told(agent, LID, phone=MARIA)
+    report(agent, LID, phone=MARIA)
     drain(account)
     contacts.deliver_due(account, client_for(account), now=timezone.now() + timedelta(seconds=3))
 
@@ -54,18 +54,18 @@ def test_a_lead_without_a_phone_has_a_card_which_gets_its_phone_later(account, a
 @pytest.mark.parametrize("first", ["with the card", "without a card"])
 def test_the_card_of_either_is_the_card_of_both(account, agent, kommo, first):
     if first == "with the card":
-        old = told(agent, LID, name="Maria")
+        old = report(agent, LID, name="Maria")
         drain(account)
     else:
-        old = told(agent, LID, name="Maria")
+        old = report(agent, LID, name="Maria")
         Card.objects.filter(lead=old["id"]).delete()
-    new = told(agent, INSTAGRAM, email="maria@example.com")
+    new = report(agent, INSTAGRAM, email="maria@example.com")
     if first == "without a card":
         drain(account)
     else:
         Card.objects.filter(lead=new["id"]).update(last_error="never sent")
 
-    joined = told(agent, LID, INSTAGRAM, qualification_score=82)
+    joined = report(agent, LID, INSTAGRAM, qualification_score=82)
     drain(account)
 
     [lead], [card] = Lead.objects.all(), Card.objects.all()
@@ -78,14 +78,14 @@ def test_the_card_of_either_is_the_card_of_both(account, agent, kommo, first):
 
 
 def test_two_cards_are_joined_by_a_person_alone_and_kommo_is_left_as_it_is(account, agent, kommo, staff):
-    old = told(agent, LID, name="Maria")
-    new = told(agent, INSTAGRAM, name="Maria S", direction="outbound")
-    told(agent, LID, direction="outbound")
+    old = report(agent, LID, name="Maria")
+    new = report(agent, INSTAGRAM, name="Maria S", direction="outbound")
+    report(agent, LID, direction="outbound")
     drain(account)
     cards = {str(card.lead_id): card for card in Card.objects.all()}
     before = kommo.lead(cards[new["id"]].kommo_lead_id)
 
-    assert {told(agent, LID, INSTAGRAM)["id"] for _ in range(2)} == {old["id"]}
+    assert {report(agent, LID, INSTAGRAM)["id"] for _ in range(2)} == {old["id"]}
 
     pair = ProbablySame.objects.get()
     assert (Lead.objects.count(), pair.evidence) == (2, ["instagram:maria", "lid:987654321@lid"])
@@ -100,31 +100,31 @@ def test_two_cards_are_joined_by_a_person_alone_and_kommo_is_left_as_it_is(accou
     assert JoinedLead.objects.get().kommo_lead_id == before["id"]
     assert Enrollment.objects.filter(lead=lead, state="waiting").count() <= 1
     drain(account)
-    told(agent, INSTAGRAM, LID, name="Maria Souza")
+    report(agent, INSTAGRAM, LID, name="Maria Souza")
     drain(account)
     assert kommo.lead(before["id"]) == before
     assert (len(kommo.leads()), Lead.objects.count()) == (2, 1)
 
 
 def test_two_people_stay_two_once_staff_have_said_so(account, agent, kommo, staff):
-    told(agent, LID)
-    told(agent, INSTAGRAM)
+    report(agent, LID)
+    report(agent, INSTAGRAM)
     drain(account)
-    told(agent, LID, INSTAGRAM)
+    report(agent, LID, INSTAGRAM)
     pair = ProbablySame.objects.get()
     address = reverse("admin:leads_probablysame_changelist")
     staff.post(address, {"action": "keep_apart", "_selected_action": [pair.pk]})
-    told(agent, INSTAGRAM, LID)
+    report(agent, INSTAGRAM, LID)
     assert ProbablySame.objects.get().are_two
     assert Lead.objects.count() == 2
 
 
 def test_somebody_whose_name_comes_later_is_called_by_it_on_the_card(account, agent, kommo):
-    told(agent, LID)
+    report(agent, LID)
     drain(account)
     [card] = Card.objects.all()
 
-    told(agent, LID, name="Maria Souza")
+    report(agent, LID, name="Maria Souza")
     drain(account)
     contacts.deliver_due(account, client_for(account), now=timezone.now() + timedelta(seconds=3))
 

@@ -42,7 +42,11 @@ def test_a_message_of_a_foreign_bot_is_told_and_pauses_nobody(account, lead):
     assert not hear(account, hook(lead, author=BOT, text="Posso ajudar em algo?")).in_handoff
     assert look(account) == [], "the agent may yet report it as its own"
     assert look(account, minutes=5) == [TOLD]
-    [finding] = [one for one in doctor.examine(timezone.now(), ask_kommo=False) if "robot" in one.message]
+    [finding] = [
+        each_finding
+        for each_finding in doctor.examine(timezone.now(), ask_kommo=False)
+        if "robot" in each_finding.message
+    ]
     assert "refused" not in finding.message and "two answers" in finding.remedy
     assert not Lead.objects.get().in_handoff
 

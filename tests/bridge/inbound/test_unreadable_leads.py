@@ -22,8 +22,8 @@ PLACE, AFTER_SALES, INSTALLING = 11672895, 11690011, 89820109
 ANA, BIA = "+5581977770000", "+5581966660000"
 
 
-def told() -> list[str]:
-    return [one.message for one in examine(timezone.now(), ask_kommo=False) if one.code == "not-taken-in"]
+def messages() -> list[str]:
+    return [finding.message for finding in examine(timezone.now(), ask_kommo=False) if finding.code == "not-taken-in"]
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def test_it_is_told_by_every_road_and_taken_in_once_it_can_be(request, account, 
     ROADS[road](account, odd)
     hear(account, hook(other, "add", pipeline_id=PLACE))
     assert list(Card.objects.values_list("kommo_lead_id", flat=True)) == [other]
-    [message] = told()
+    [message] = messages()
     assert str(odd) in message
     assert ("price" in message) if why == "unreadable" else ("KeyError" in message)
 
@@ -103,7 +103,7 @@ def test_it_is_told_by_every_road_and_taken_in_once_it_can_be(request, account, 
     ids.clear()
     later()
     assert set(Card.objects.values_list("kommo_lead_id", flat=True)) == {odd, other}
-    assert told() == []
+    assert messages() == []
     assert not kommo.writes()
 
 
@@ -111,30 +111,30 @@ def test_one_that_is_deleted_is_told_no_more(account, kommo, later, unreadable):
     odd = kommo.post("leads", {"name": "Ana", "phone": ANA})["id"]
     unreadable.add(odd)
     tasks.poll(account.pk)
-    assert told()
+    assert messages()
     kommo.post(f"leads/{odd}/delete")
     later()
-    assert told() == []
+    assert messages() == []
 
 
 def test_one_of_a_pipeline_that_is_none_of_ours_is_nobodys_trouble(account, kommo, unreadable):
     place = {"pipeline_id": AFTER_SALES, "status_id": INSTALLING}
     unreadable.add(kommo.post("leads", {"name": "Ana", "phone": ANA, **place})["id"])
     tasks.poll(account.pk)
-    assert told() == []
+    assert messages() == []
 
 
 def test_many_are_read_again_by_one_call_and_a_few_are_named(account, kommo, later, unreadable):
     made = [kommo.post("leads", {"name": f"Ana {number}"})["id"] for number in range(30)]
     unreadable.update(made)
     tasks.poll(account.pk)
-    [message] = told()
+    [message] = messages()
     assert message.startswith("30 leads")
-    assert sum(str(one) in message for one in made) == 5
+    assert sum(str(lead_id) in message for lead_id in made) == 5
 
     before = len(kommo.answered())
     later()
-    [again] = [one for one in kommo.answered()[before:] if one["lead_ids"]]
+    [again] = [call for call in kommo.answered()[before:] if call["lead_ids"]]
     assert set(again["lead_ids"]) == set(made)
 
 
@@ -164,17 +164,17 @@ def test_refused_contacts_hold_up_only_the_leads_that_need_them(account, pipelin
     assert not WebhookEvent.objects.exclude(state=WebhookEvent.State.PROCESSED).exists()
     assert not Lead.objects.filter(phone=ANA).exists()
     assert list(Trouble.objects.values_list("subject", "refused")) == [("contacts", True)]
-    [message] = told()
+    [message] = messages()
     assert str(stranger) in message
     # It rests: the next one who needs it costs no call that is refused again.
     calls = len(kommo.journal())
     hear(account, hook(stranger, "update", pipeline_id=PLACE, name="Ana Maria"))
-    assert not [one for one in kommo.journal()[calls:] if one["fault"]]
+    assert not [call for call in kommo.journal()[calls:] if call["fault"]]
 
     let_contacts_be_read(kommo, later)
 
     assert Lead.objects.get(phone=ANA).card.kommo_lead_id == stranger
-    assert (told(), Trouble.objects.exists()) == ([], False)
+    assert (messages(), Trouble.objects.exists()) == ([], False)
 
 
 @pytest.mark.parametrize("answer", REFUSALS)
@@ -230,12 +230,12 @@ def test_contacts_that_keep_failing_cost_only_the_leads_that_need_them(
     assert lead_of().stage.key == "human_handoff"
     assert not WebhookEvent.objects.exclude(state=WebhookEvent.State.PROCESSED).exists()
     assert list(Trouble.objects.values_list("subject", "refused")) == [("contacts", False)]
-    assert str(stranger) in told()[0]
+    assert str(stranger) in messages()[0]
 
     CallSlot.objects.all().delete()
     let_contacts_be_read(kommo, later)
     assert Lead.objects.get(phone=ANA).card.kommo_lead_id == stranger
-    assert (told(), Trouble.objects.exists()) == ([], False)
+    assert (messages(), Trouble.objects.exists()) == ([], False)
 
 
 def test_contacts_that_fail_once_cost_nobody_anything_but_the_next_try(account, kommo, time_machine):

@@ -29,11 +29,11 @@ def compare(account):
     reconciliation.Comparison(account, client, None, "poll").everything()
 
 
-def write_again(pipeline, text="voltei", **told):
+def write_again(pipeline, text="voltei", **report):
     """Let her write, after whatever happened so far."""
     at = timezone.now() + timedelta(seconds=1)
-    said = Message(Direction.INBOUND, id=f"m-{text}", sent_at=at, text=text)
-    return record(pipeline, message=said, occurred_at=at, **told).lead
+    message = Message(Direction.INBOUND, id=f"m-{text}", sent_at=at, text=text)
+    return record(pipeline, message=message, occurred_at=at, **report).lead
 
 
 @pytest.fixture

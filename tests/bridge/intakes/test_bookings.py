@@ -47,8 +47,8 @@ def test_a_booking_moves_the_lead_that_the_link_names(way_in, maria, kind):
     way_in(kind).tell(marked(f"{kind}/01", maria, payload__email="other@example.com"))
     assert shown() == ("scheduled", SECOND, "meeting_scheduled")
     assert lead_of(PHONE).meeting_link == "https://meet.google.com/abc-defg-hij"
-    told = [event for event in maria.events.filter(kind=Event.Kind.INTERACTION) if "channel" in event.data]
-    assert [(event.actor, event.data["channel"]) for event in told] == [("lead", f"{kind}-1")]
+    events = [event for event in maria.events.filter(kind=Event.Kind.INTERACTION) if "channel" in event.data]
+    assert [(event.actor, event.data["channel"]) for event in events] == [("lead", f"{kind}-1")]
 
 
 @pytest.mark.parametrize("mark", [None, "", "no uuid", "0f9c1a2b-3c4d-4e5f-8a9b-0c1d2e3f4a5b"])
@@ -86,7 +86,7 @@ def test_a_moved_meeting_is_one_meeting_in_any_order(way_in, maria, kind, order)
     for name in (*order, *order):
         way.tell(marked(name, maria))
     assert shown() == ("rescheduled", THIRD, "meeting_scheduled")
-    standing = [one for one in Meeting.objects.all() if one.is_booked]
+    standing = [meeting for meeting in Meeting.objects.all() if meeting.is_booked]
     assert len(standing) == 1 and standing[0].meeting_id.endswith(STORIES[kind][1])
 
 
@@ -105,7 +105,7 @@ def test_a_cancellation_that_overtakes_its_booking(way_in, maria, kind):
     moved = STORIES[kind][0][-1]
     way.tell(marked("calcom/03", None) if kind == "calcom" else marked("calendly/04", maria))
     way.tell(marked(moved, maria))
-    assert not [one for one in Meeting.objects.all() if one.is_booked]
+    assert not [meeting for meeting in Meeting.objects.all() if meeting.is_booked]
 
 
 @pytest.mark.parametrize("kind", ["calcom", "calendly"])

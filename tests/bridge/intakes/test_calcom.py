@@ -10,13 +10,13 @@ from bridge.intakes.source_news import Booking, Call, Ignored
 from tests.bridge.intakes.bodies import body, raw
 
 
-def one(name: str = "calcom/01", **changes):
-    [told] = calcom.read(body(name, **changes))
-    return told
+def read_one(name: str = "calcom/01", **changes):
+    [booking] = calcom.read(body(name, **changes))
+    return booking
 
 
 def test_a_booking_with_the_links_mark():
-    assert one() == Booking(
+    assert read_one() == Booking(
         status="scheduled",
         id="solBk1YxQm7Ruv3KpTn2Ws",
         at=datetime(2026, 11, 24, 11, 59, 0, 780000, tzinfo=UTC),
@@ -29,25 +29,25 @@ def test_a_booking_with_the_links_mark():
 
 
 def test_a_moved_booking_names_the_one_it_was():
-    told = one("calcom/02")
-    assert (told.status, told.id, told.replaces, told.mark) == (
+    booking = read_one("calcom/02")
+    assert (booking.status, booking.id, booking.replaces, booking.mark) == (
         "rescheduled", "solBk2ZyRn8Svw4LqUo3Xt", "solBk1YxQm7Ruv3KpTn2Ws", "",
     )  # fmt: skip
 
 
 def test_a_cancelled_booking_whose_time_is_spelled_otherwise():
-    told = one("calcom/03")
-    assert (told.status, told.id, told.starts_at) == (
+    booking = read_one("calcom/03")
+    assert (booking.status, booking.id, booking.starts_at) == (
         "cancelled", "solBk2ZyRn8Svw4LqUo3Xt", datetime(2026, 12, 3, 14, tzinfo=UTC),
     )  # fmt: skip
 
 
 def test_a_no_show_and_one_that_is_taken_back():
-    told = one("calcom/04")
-    assert (told.status, told.id, told.emails, told.is_taken_back) == (
+    booking = read_one("calcom/04")
+    assert (booking.status, booking.id, booking.emails, booking.is_taken_back) == (
         "no_show", "solBk2ZyRn8Svw4LqUo3Xt", ("maria@example.com",), False,
     )  # fmt: skip
-    assert one("calcom/04", payload__attendees__0__noShow=False).is_taken_back
+    assert read_one("calcom/04", payload__attendees__0__noShow=False).is_taken_back
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_no_show_and_one_that_is_taken_back():
     ],
 )
 def test_what_books_nothing(name, changes):
-    assert isinstance(one(name, **changes), Ignored)
+    assert isinstance(read_one(name, **changes), Ignored)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_what_books_nothing(name, changes):
     ],
 )  # fmt: skip
 def test_by_what_the_lead_is_found(changes, phones, emails):
-    told = one(**changes)
-    assert (told.phones, told.emails) == (phones, emails)
+    booking = read_one(**changes)
+    assert (booking.phones, booking.emails) == (phones, emails)
 
 
 def test_further_attendees_are_guests_and_the_organizer_is_the_company():
@@ -88,8 +88,8 @@ def test_further_attendees_are_guests_and_the_organizer_is_the_company():
     tree["payload"]["attendees"].append(
         {"email": "outro@example.com", "name": "Outro", "phoneNumber": "+5511955554444"}
     )
-    [told] = calcom.read(tree)
-    assert (told.emails, told.phones, told.name) == (("maria@example.com",), (), "Maria Souza")
+    [booking] = calcom.read(tree)
+    assert (booking.emails, booking.phones, booking.name) == (("maria@example.com",), (), "Maria Souza")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_further_attendees_are_guests_and_the_organizer_is_the_company():
     ],
 )
 def test_a_link_is_an_address_to_open(changes, link):
-    assert one(**changes).link == link
+    assert read_one(**changes).link == link
 
 
 def test_the_signature_is_over_the_bytes():

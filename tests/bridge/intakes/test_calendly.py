@@ -14,13 +14,13 @@ OLD = f"{EVENTS}/c0ffee01-0000-4000-8000-000000000001/invitees/c0ffee03-0000-400
 NEW = f"{EVENTS}/c0ffee02-0000-4000-8000-000000000002/invitees/c0ffee04-0000-4000-8000-000000000004"
 
 
-def one(name: str = "calendly/01", **changes):
-    [told] = calendly.read(body(name, **changes))
-    return told
+def read_one(name: str = "calendly/01", **changes):
+    [booking] = calendly.read(body(name, **changes))
+    return booking
 
 
 def test_a_booking_with_the_links_mark():
-    assert one() == Booking(
+    assert read_one() == Booking(
         status="scheduled",
         id=OLD,
         at=datetime(2026, 11, 24, 11, 59, 0, 524860, tzinfo=UTC),
@@ -33,21 +33,21 @@ def test_a_booking_with_the_links_mark():
 
 
 def test_a_move_is_two_events():
-    away, here = one("calendly/02"), one("calendly/03")
+    away, here = read_one("calendly/02"), read_one("calendly/03")
     assert (away.status, away.id, away.is_moved_away) == ("cancelled", OLD, True)
     assert (here.status, here.id, here.replaces) == ("rescheduled", NEW, OLD)
 
 
 def test_cancelled_and_missed():
-    cancelled, missed = one("calendly/04"), one("calendly/05")
+    cancelled, missed = read_one("calendly/04"), read_one("calendly/05")
     assert (cancelled.status, cancelled.is_moved_away, cancelled.phones) == ("cancelled", False, ("+55 81 99123-4567",))
     assert (missed.status, missed.id, missed.is_taken_back) == ("no_show", NEW, False)
-    assert one("calendly/05", event="invitee_no_show.deleted").is_taken_back
+    assert read_one("calendly/05", event="invitee_no_show.deleted").is_taken_back
 
 
 @pytest.mark.parametrize("event", ["routing_form_submission.created", "", None, 5])
 def test_other_events_book_nothing(event):
-    assert isinstance(one(event=event), Ignored)
+    assert isinstance(read_one(event=event), Ignored)
 
 
 def test_answers_that_are_phones():
@@ -56,7 +56,7 @@ def test_answers_that_are_phones():
         {"question": "Conta", "answer": "R$ 450"},
         {"question": "Quando", "answer": "amanhã, ligue 81991234567 cedo"},
     ]
-    assert one(payload__questions_and_answers=answers).phones == ("(81) 99123-4567",)
+    assert read_one(payload__questions_and_answers=answers).phones == ("(81) 99123-4567",)
 
 
 def test_the_signature_is_over_time_and_bytes():

@@ -16,13 +16,13 @@ MARIA = (
 )
 
 
-def one(name: str = "chatwoot/01", **changes):
-    [told] = chatwoot.read(body(name, **changes))
-    return told
+def read_one(name: str = "chatwoot/01", **changes):
+    [news] = chatwoot.read(body(name, **changes))
+    return news
 
 
 def test_a_lead_writes_and_the_message_is_known_by_both_ids():
-    assert one() == Message(
+    assert read_one() == Message(
         direction="inbound",
         addresses=MARIA,
         id="wamid.HBgMNTU4MTkxMjM0NTY3FQIAEhggRXhlbXBsbzAxAA==",
@@ -34,19 +34,19 @@ def test_a_lead_writes_and_the_message_is_known_by_both_ids():
 
 
 def test_a_person_answers():
-    told = one("chatwoot/02")
-    assert (told.direction, told.addresses, told.author, told.name, told.id) == (
+    news = read_one("chatwoot/02")
+    assert (news.direction, news.addresses, news.author, news.name, news.id) == (
         "staff", MARIA, "Ana Vendas", "", "5002",
     )  # fmt: skip
 
 
 def test_a_private_note_is_no_message():
-    assert isinstance(one("chatwoot/03"), Ignored)
+    assert isinstance(read_one("chatwoot/03"), Ignored)
 
 
 def test_an_agent_bot_is_the_agent():
-    told = one("chatwoot/04")
-    assert (told.direction, told.addresses, told.author) == ("outbound", MARIA, "")
+    news = read_one("chatwoot/04")
+    assert (news.direction, news.addresses, news.author) == ("outbound", MARIA, "")
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_an_agent_bot_is_the_agent():
 def test_what_is_nobodys_message(changes):
     if changes.get("conversation__meta__sender", "") is None:
         changes = changes | {"conversation__contact_inbox": None}
-    assert isinstance(one("chatwoot/02", **changes), Ignored)
+    assert isinstance(read_one("chatwoot/02", **changes), Ignored)
 
 
 @pytest.mark.parametrize(("kind", "direction"), [("incoming", "inbound"), (0, "inbound")])
 @pytest.mark.parametrize("sender_type", ["contact", None])
 def test_an_incoming_message_is_the_leads_whatever_the_sender_says(kind, direction, sender_type):
-    assert one(message_type=kind, sender__type=sender_type).direction == direction
+    assert read_one(message_type=kind, sender__type=sender_type).direction == direction
 
 
 @pytest.mark.parametrize(
@@ -98,36 +98,36 @@ def test_an_incoming_message_is_the_leads_whatever_the_sender_says(kind, directi
     ],
 )  # fmt: skip
 def test_where_a_contact_is_reached(changes, found):
-    assert found in one(**changes).addresses
+    assert found in read_one(**changes).addresses
 
 
 def test_a_web_visitor_is_known_by_the_contact_alone():
-    told = one(sender__phone_number=None, conversation__channel="Channel::WebWidget")
-    assert told.addresses == (Address("external", "chatwoot:3:815"),)
+    news = read_one(sender__phone_number=None, conversation__channel="Channel::WebWidget")
+    assert news.addresses == (Address("external", "chatwoot:3:815"),)
 
 
 def test_what_a_web_visitor_types_is_claimed_and_not_proven():
-    told = one(sender__email="Maria@Example.com", conversation__channel="Channel::WebWidget")
-    assert told.addresses == (Address("external", "chatwoot:3:815"),)
-    assert Address("phone", "+5581991234567") in told.claimed
-    assert Address("email", "maria@example.com") in told.claimed
+    news = read_one(sender__email="Maria@Example.com", conversation__channel="Channel::WebWidget")
+    assert news.addresses == (Address("external", "chatwoot:3:815"),)
+    assert Address("phone", "+5581991234567") in news.claimed
+    assert Address("email", "maria@example.com") in news.claimed
 
 
 def test_files_are_references():
     files = [{"file_type": "audio", "data_url": "https://chat.example/rails/blob/nota.ogg"}]
-    told = one() if False else chatwoot.read(body("chatwoot/01", content=None) | {"attachments": files})[0]
-    assert (told.kind, told.text, told.attachments[0].name) == ("audio", "", "nota.ogg")
+    news = read_one() if False else chatwoot.read(body("chatwoot/01", content=None) | {"attachments": files})[0]
+    assert (news.kind, news.text, news.attachments[0].name) == ("audio", "", "nota.ogg")
 
 
 def test_a_later_status_is_no_second_message():
-    told = one("chatwoot/04", event="message_updated", status="read", source_id="wamid.X")
-    assert told == Status(("wamid.X", "5004"), "delivered", None, True)
-    failed = one(
+    news = read_one("chatwoot/04", event="message_updated", status="read", source_id="wamid.X")
+    assert news == Status(("wamid.X", "5004"), "delivered", None, True)
+    failed = read_one(
         "chatwoot/04", event="message_updated", status="failed", content_attributes={"external_error": "131047"}
     )
     assert (failed.state, failed.reason) == ("not_delivered", "131047")
-    assert isinstance(one("chatwoot/01", event="message_updated"), Ignored)
-    assert isinstance(one("chatwoot/04", event="message_updated", status="sent"), Ignored)
+    assert isinstance(read_one("chatwoot/01", event="message_updated"), Ignored)
+    assert isinstance(read_one("chatwoot/04", event="message_updated", status="sent"), Ignored)
 
 
 def test_the_signature_is_over_time_and_bytes():

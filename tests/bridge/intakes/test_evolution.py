@@ -18,17 +18,17 @@ LID = "104729384756011@lid"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def one(name: str = "evolution/01", **changes):
-    [told] = evolution.read(body(name, **changes))
-    return told
+def read_one(name: str = "evolution/01", **changes):
+    [news] = evolution.read(body(name, **changes))
+    return news
 
 
-def said(**message):
-    return one(data__message=message)
+def read_message(**message):
+    return read_one(data__message=message)
 
 
 def test_a_lead_writes():
-    assert one() == Message(
+    assert read_one() == Message(
         direction="inbound",
         addresses=(MARIA,),
         id="3A4F5D1E2B3C4A5B6C7D",
@@ -39,30 +39,30 @@ def test_a_lead_writes():
 
 
 def test_a_hidden_id_comes_with_the_number_beside_it_and_what_is_quoted_is_not_said():
-    told = one("evolution/02")
-    assert told.addresses == (JOAO, Address("lid", "104729384756012@lid"))
-    assert (told.direction, told.text) == ("inbound", "Pode ser na quinta às 10h")
+    news = read_one("evolution/02")
+    assert news.addresses == (JOAO, Address("lid", "104729384756012@lid"))
+    assert (news.direction, news.text) == ("inbound", "Pode ser na quinta às 10h")
 
 
 def test_staff_write_on_the_phone_and_their_name_is_nobodys():
-    told = one("evolution/03")
-    assert (told.direction, told.addresses[0], told.name) == ("staff", MARIA, "")
+    news = read_one("evolution/03")
+    assert (news.direction, news.addresses[0], news.name) == ("staff", MARIA, "")
 
 
 def test_what_the_api_sent_is_the_agents():
-    told = one("evolution/04")
-    assert (told.direction, told.addresses, told.id, told.name) == ("outbound", (MARIA,), "3EB0A1B2C3D4E5F60718A9", "")
+    news = read_one("evolution/04")
+    assert (news.direction, news.addresses, news.id, news.name) == ("outbound", (MARIA,), "3EB0A1B2C3D4E5F60718A9", "")
 
 
 def test_a_file_is_a_reference_with_its_caption():
-    told = one("evolution/05")
-    assert (told.kind, told.text) == ("image", "minha conta de luz")
-    [file] = told.attachments
+    news = read_one("evolution/05")
+    assert (news.kind, news.text) == ("image", "minha conta de luz")
+    [file] = news.attachments
     assert (file.kind, file.mime, file.reference[:23]) == ("image", "image/jpeg", "https://mmg.whatsapp.ne")
 
 
 def test_a_status_names_the_message():
-    assert one("evolution/06") == Status(("3EB0A1B2C3D4E5F60718A9",), "delivered", None, True)
+    assert read_one("evolution/06") == Status(("3EB0A1B2C3D4E5F60718A9",), "delivered", None, True)
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ def test_a_status_names_the_message():
     [("SERVER_ACK", "sent", False), ("DELIVERY_ACK", "delivered", False), ("PLAYED", "delivered", True)],
 )
 def test_what_a_status_says(status, state, is_read):
-    told = one("evolution/06", data__status=status)
-    assert (told.state, told.is_read) == (state, is_read)
+    news = read_one("evolution/06", data__status=status)
+    assert (news.state, news.is_read) == (state, is_read)
 
 
 @pytest.mark.parametrize("status", ["DELETED", "PENDING", "", None, 7])
 def test_other_statuses_say_nothing(status):
-    assert isinstance(one("evolution/06", data__status=status), Ignored)
+    assert isinstance(read_one("evolution/06", data__status=status), Ignored)
 
 
 @pytest.mark.parametrize("event", ["MESSAGES_UPSERT", "messages-upsert", "Messages.Upsert"])
 def test_the_events_name_in_any_spelling(event):
-    assert isinstance(one(event=event), Message)
+    assert isinstance(read_one(event=event), Message)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_events_name_in_any_spelling(event):
      "messages.set", "chats.update", "groups.upsert", "", None, 5],
 )  # fmt: skip
 def test_other_events_are_no_conversation(event):
-    assert isinstance(one(event=event), Ignored)
+    assert isinstance(read_one(event=event), Ignored)
 
 
 @pytest.mark.parametrize(
@@ -100,17 +100,17 @@ def test_other_events_are_no_conversation(event):
 )  # fmt: skip
 @pytest.mark.parametrize("event", ["messages.upsert", "send.message"])
 def test_what_is_no_chat_with_a_person_is_about_no_lead(chat, event):
-    told = one(event=event, data__key__remoteJid=chat, data__key__remoteJidAlt=None)
-    assert isinstance(told, Ignored)
+    news = read_one(event=event, data__key__remoteJid=chat, data__key__remoteJidAlt=None)
+    assert isinstance(news, Ignored)
 
 
 def test_a_groups_member_is_no_lead_of_the_group():
-    told = one(
+    news = read_one(
         data__key__remoteJid="120363041234567890@g.us",
         data__key__participant="558191234567@s.whatsapp.net",
         data__key__participantAlt="104729384756011@lid",
     )
-    assert isinstance(told, Ignored)
+    assert isinstance(news, Ignored)
 
 
 @pytest.mark.parametrize(
@@ -126,20 +126,21 @@ def test_a_groups_member_is_no_lead_of_the_group():
     ],
 )  # fmt: skip
 def test_a_persons_addresses_the_number_first(jid, alt, found):
-    told = one(data__key__remoteJid=jid, data__key__remoteJidAlt=alt)
-    assert [(address.kind, address.value) for address in told.addresses] == found
+    news = read_one(data__key__remoteJid=jid, data__key__remoteJidAlt=alt)
+    assert [(address.kind, address.value) for address in news.addresses] == found
 
 
 def test_notes_to_oneself_are_about_no_lead():
     assert isinstance(
-        one("evolution/03", data__key__remoteJid="558134567800@s.whatsapp.net", data__key__remoteJidAlt=None), Ignored
+        read_one("evolution/03", data__key__remoteJid="558134567800@s.whatsapp.net", data__key__remoteJidAlt=None),
+        Ignored,
     )
 
 
 @pytest.mark.parametrize("name", ["104729384756011", "+104729384756011", "558191234567"])
 def test_digits_that_stand_where_no_name_is_are_no_name(name):
-    told = one(data__key__remoteJidAlt="104729384756011@lid", data__pushName=name)
-    assert told.name == ""
+    news = read_one(data__key__remoteJidAlt="104729384756011@lid", data__pushName=name)
+    assert news.name == ""
 
 
 NO_MESSAGES = [
@@ -159,11 +160,11 @@ NO_MESSAGES = [
 @pytest.mark.parametrize("message", NO_MESSAGES)
 @pytest.mark.parametrize("from_us", [True, False])
 def test_reactions_edits_and_deletions_are_no_messages(message, from_us):
-    assert isinstance(one(data__message=message, data__key__fromMe=from_us), Ignored)
+    assert isinstance(read_one(data__message=message, data__key__fromMe=from_us), Ignored)
 
 
 def test_a_notice_of_whatsapps_is_no_message():
-    assert isinstance(one(data__messageStubType="CIPHERTEXT", data__message=None), Ignored)
+    assert isinstance(read_one(data__messageStubType="CIPHERTEXT", data__message=None), Ignored)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +188,8 @@ def test_a_notice_of_whatsapps_is_no_message():
     ],
 )  # fmt: skip
 def test_what_messages_hold(message, text, kind):
-    told = said(**message)
-    assert (told.text, told.kind) == (text, kind)
+    news = read_message(**message)
+    assert (news.text, news.kind) == (text, kind)
 
 
 @pytest.mark.parametrize(
@@ -205,13 +206,13 @@ def test_what_messages_hold(message, text, kind):
     ],
 )
 def test_times_in_seconds_or_milliseconds(value, at):
-    assert one(data__messageTimestamp=value).at == at
+    assert read_one(data__messageTimestamp=value).at == at
 
 
 def test_several_messages_of_one_event_as_older_ones_send_them():
     first, second = body("evolution/01")["data"], body("evolution/02")["data"]
-    told = evolution.read(body("evolution/01") | {"data": [first, second]})
-    assert [message.text for message in told] == [
+    news = evolution.read(body("evolution/01") | {"data": [first, second]})
+    assert [message.text for message in news] == [
         "Boa tarde, vi o anúncio da energia solar",
         "Pode ser na quinta às 10h",
     ]
@@ -224,8 +225,8 @@ def token(key: str = "chave", *, alg: str = "HS256", **claims) -> str:
     def part(value) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
-    said = {"iat": NOW.timestamp(), "exp": NOW.timestamp() + 600, "app": "evolution", "action": "webhook"} | claims
-    head = f"{part({'alg': alg, 'typ': 'JWT'})}.{part(said)}"
+    claimed = {"iat": NOW.timestamp(), "exp": NOW.timestamp() + 600, "app": "evolution", "action": "webhook"} | claims
+    head = f"{part({'alg': alg, 'typ': 'JWT'})}.{part(claimed)}"
     signature = hmac.digest(key.encode(), head.encode(), hashlib.sha256)
     return f"{head}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 

@@ -145,16 +145,16 @@ def reported(direction: Direction, text: str, **more) -> Said:
 @pytest.mark.parametrize("first", ["intake", "report"])
 def test_a_message_by_intake_and_by_report_is_one(way_in, pipeline, id, first):
     way = way_in()
-    said = reported(Direction.INBOUND, "Boa tarde, vi o anúncio da energia solar", id=id)
+    message = reported(Direction.INBOUND, "Boa tarde, vi o anúncio da energia solar", id=id)
     if first == "intake":
         way.tell(body("evolution/01"))
-    record(pipeline, "81991234567", message=said, name="Maria de Souza")
+    record(pipeline, "81991234567", message=message, name="Maria de Souza")
     if first == "report":
         way.tell(body("evolution/01"))
     assert len(conversation()) == 1
     assert lead().name == "Maria de Souza"
-    told = [one.data.get("message") for one in lead().events.filter(kind=Event.Kind.INTERACTION)]
-    assert len([one for one in told if one]) == 1
+    messages_told = [event.data.get("message") for event in lead().events.filter(kind=Event.Kind.INTERACTION)]
+    assert len([message for message in messages_told if message]) == 1
 
 
 @pytest.mark.parametrize("id", ["3EB0A1B2C3D4E5F60718A9", "own-17", ""])
@@ -163,13 +163,13 @@ def test_a_message_by_intake_and_by_report_is_one(way_in, pipeline, id, first):
 def test_what_the_agent_reports_as_its_own_is_its_own(way_in, pipeline, id, first, event):
     way = way_in()
     way.tell(body("evolution/01"))
-    said = reported(Direction.OUTBOUND, "Olá Maria! Qual é o valor médio da sua conta de luz?", id=id)
+    message = reported(Direction.OUTBOUND, "Olá Maria! Qual é o valor médio da sua conta de luz?", id=id)
     if first == "intake":
         way.tell(body("evolution/04", event=event))
-    record(pipeline, "81991234567", message=said)
+    record(pipeline, "81991234567", message=message)
     if first == "report":
         way.tell(body("evolution/04", event=event))
-    ours = [one for one in conversation() if one[0] != "inbound"]
+    ours = [turn for turn in conversation() if turn[0] != "inbound"]
     assert {direction for direction, _ in ours} == {"outbound"}
     assert len(ours) == (2 if id == "own-17" and event == "send.message" else 1)
     assert not lead().in_handoff
@@ -271,10 +271,10 @@ def test_a_message_without_an_id_is_known_again_when_its_call_is_read_again(way_
 def test_a_call_that_always_fails_is_parked_and_costs_no_other(way_in, monkeypatch, time_machine):
     real = reading_calls._interaction
 
-    def fail(one, now):
-        if "mau" in one.news.text:
+    def fail(heard, now):
+        if "mau" in heard.news.text:
             raise ValueError("boom")
-        return real(one, now)
+        return real(heard, now)
 
     monkeypatch.setattr(reading_calls, "_interaction", fail)
     way = way_in()
@@ -315,8 +315,8 @@ def test_the_statements_do_not_grow_with_the_messages(way_in, account, django_as
     counts = []
     for people in (20, 200):
         bodies = [inbound(people * 10 + number, phone=f"5581987{number:06d}") for number in range(people)]
-        for one in bodies:
-            way.call(one)
+        for each_body in bodies:
+            way.call(each_body)
         with django_assert_max_num_queries(70) as captured:
             reading_calls.read_all()
         counts.append(len(captured))
@@ -338,8 +338,8 @@ def test_many_messages_of_one_person_in_a_call_cost_each_the_same_and_are_kept_a
         return record_all(interactions, **more)
 
     monkeypatch.setattr(reading_calls, "record_all", dying)
-    told = [inbound(number, text=f"written {number}")["data"] for number in range(1, 41)]
-    assert way_in().call({"event": "messages.upsert", "data": told}) == 200
+    calls = [inbound(number, text=f"written {number}")["data"] for number in range(1, 41)]
+    assert way_in().call({"event": "messages.upsert", "data": calls}) == 200
     with pytest.raises(KeyboardInterrupt):
         reading_calls.read_all()
     # The database was not held all the while, and the next one goes on from there.
@@ -438,13 +438,13 @@ def test_nor_is_anything_that_names_them_and_is_no_message(way_in, late, time_ma
 
 def beside_a_message_of_somebody_else(status_id: str) -> dict:
     """A call as Meta gathers them: a message of João's, and a receipt with Maria's number in it."""
-    told = body("whatsapp_cloud/01")
-    value = told["entry"][0]["changes"][0]["value"]
+    tree = body("whatsapp_cloud/01")
+    value = tree["entry"][0]["changes"][0]["value"]
     value["contacts"] = [{"profile": {"name": "João"}, "wa_id": "558191234568"}]
     value["messages"][0] |= {"from": "558191234568", "from_user_id": None, "id": f"wamid.J{status_id}"}
     receipt = {"id": status_id, "status": "read", "timestamp": "1795521600", "recipient_id": "558191234567"}
-    told["entry"][0]["changes"].append({"value": {"statuses": [receipt]}, "field": "messages"})
-    return told
+    tree["entry"][0]["changes"].append({"value": {"statuses": [receipt]}, "field": "messages"})
+    return tree
 
 
 def test_a_receipt_of_theirs_beside_a_message_of_somebody_else_is_not_kept(way_in, time_machine):
@@ -488,8 +488,8 @@ def test_an_erasure_finds_what_named_them_without_being_theirs_in_any_spelling(w
 
 
 def test_a_message_told_again_by_its_other_id_alone_is_known_for_an_erased_one(way_in, pipeline):
-    said = Said(Direction.INBOUND, id="agent-1", text="oi", other_id="3A0000FIRST")
-    record(pipeline, MARIA, message=said)
+    message = Said(Direction.INBOUND, id="agent-1", text="oi", other_id="3A0000FIRST")
+    record(pipeline, MARIA, message=message)
     erasure.erase(lead(), by=Lead.Actor.STAFF, now=timezone.now())
     again = Said(Direction.INBOUND, id="chat-77", text="oi", other_id="3A0000FIRST")
     with pytest.raises(erasure.ForgottenError):

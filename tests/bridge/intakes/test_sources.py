@@ -43,8 +43,8 @@ def planted(tree: Any, path: tuple, value: Any) -> Any:
 
 def storable(value: Any) -> bool:
     """Say whether any database takes every text in it."""
-    said = repr(value) if not isinstance(value, str) else value
-    return "\0" not in said and said.encode("utf-8", "replace") == said.encode("utf-8", "surrogatepass")
+    text = repr(value) if not isinstance(value, str) else value
+    return "\0" not in text and text.encode("utf-8", "replace") == text.encode("utf-8", "surrogatepass")
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -56,18 +56,18 @@ def test_no_body_makes_a_parser_raise(name, data):
         path = data.draw(st.sampled_from(paths(tree)))
         tree = planted(tree, path, data.draw(ANYTHING))
     try:
-        told = source_kinds.read(kind, tree)
+        news = source_kinds.read(kind, tree)
     except UnreadableError:
         assert not isinstance(tree, dict)
         return
-    assert told
-    for one in told:
-        assert isinstance(one, (Message, Status, Booking, Ignored))
-        if isinstance(one, Message):
-            assert one.addresses and one.direction in ("inbound", "outbound", "staff")
-            assert len(one.id) <= 250 and len(one.name) <= 250
-            assert one.at is None or one.at.tzinfo is not None
-            assert all(storable(part) for part in (one.text, one.name, one.id, one.author))
+    assert news
+    for piece in news:
+        assert isinstance(piece, (Message, Status, Booking, Ignored))
+        if isinstance(piece, Message):
+            assert piece.addresses and piece.direction in ("inbound", "outbound", "staff")
+            assert len(piece.id) <= 250 and len(piece.name) <= 250
+            assert piece.at is None or piece.at.tzinfo is not None
+            assert all(storable(part) for part in (piece.text, piece.name, piece.id, piece.author))
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -330,23 +330,23 @@ PROOFS = {
 @pytest.mark.parametrize("kind", PROOFS)
 def test_what_is_forged_is_turned_away_and_nothing_of_it_is_stored(way_in, kind):
     way = way_in(kind, **{PROOFS[kind]: "chave"})
-    said = raw(f"{kind}/01")
-    right = signed(kind, said, "chave")
+    original = raw(f"{kind}/01")
+    right = signed(kind, original, "chave")
     forged = [
         {},
-        signed(kind, said, "outra"),
-        signed(kind, said, ""),
+        signed(kind, original, "outra"),
+        signed(kind, original, ""),
         dict.fromkeys(right, ""),
         dict.fromkeys(right, "\xff"),
     ]
     if kind != "evolution":
         # Its token says nothing of the body.
-        forged.append(signed(kind, said + b" ", "chave"))
-    assert [way.call(said, **headers) for headers in forged] == [401] * len(forged)
+        forged.append(signed(kind, original + b" ", "chave"))
+    assert [way.call(original, **headers) for headers in forged] == [401] * len(forged)
     assert not IntakeCall.objects.exists()
-    assert way.call(said, **right) == 200
+    assert way.call(original, **right) == 200
 
 
 def test_every_source_has_at_least_as_many_traps_as_bodies():
-    told = [kind for kind, *_ in (*NOTHING_NEW, *OWN_SENDS, *HIDDEN, *BOOKINGS)] + [*PROOFS]
-    assert [kind for kind in source_kinds.SOURCES if told.count(kind) < len([*(BODIES / kind).iterdir()])] == []
+    kinds = [kind for kind, *_ in (*NOTHING_NEW, *OWN_SENDS, *HIDDEN, *BOOKINGS)] + [*PROOFS]
+    assert [kind for kind in source_kinds.SOURCES if kinds.count(kind) < len([*(BODIES / kind).iterdir()])] == []

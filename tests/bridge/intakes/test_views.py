@@ -93,10 +93,10 @@ def test_a_key_that_is_set_asks_for_a_signature(way_in):
 
 def test_keys_of_the_other_side_files_and_our_own_address_are_not_stored(way_in):
     way_in().call(body("evolution/05"), HTTP_AUTHORIZATION="Bearer geheim", HTTP_APIKEY="geheim")
-    said = stored().decode()
+    body_stored = stored().decode()
     for secret in ("B7A1C0F2", "segredo", "ZXhlbXBsby1kZS1jaGF2ZQ", "/9j/4AAQ", "geheim"):
-        assert secret not in said
-    assert "minha conta de luz" in said and "mmg.whatsapp.net" in said
+        assert secret not in body_stored
+    assert "minha conta de luz" in body_stored and "mmg.whatsapp.net" in body_stored
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_key_may_be_given_where_no_shell_keeps_it(pipeline, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (("fax", "zap"), "There is no kind “fax”"),
         (("evolution", "zap zap"), "no short name"),
@@ -164,8 +164,8 @@ def test_a_key_may_be_given_where_no_shell_keeps_it(pipeline, monkeypatch):
         (("evolution", "zap", "--set", "jwt_key"), "no KEY=VALUE"),
     ],
 )
-def test_the_command_refuses_what_is_wrong_in_one_line(db, arguments, said):
-    with pytest.raises(CommandError, match=said):
+def test_the_command_refuses_what_is_wrong_in_one_line(db, arguments, sentence):
+    with pytest.raises(CommandError, match=sentence):
         intake(*arguments)
     assert not Intake.objects.exists()
 

@@ -19,13 +19,13 @@ def all_of(name: str, **changes):
     return whatsapp_cloud.read(body(f"whatsapp_cloud/{name}", **changes))
 
 
-def one(name: str = "01", **changes):
-    [told] = all_of(name, **{f"{MESSAGE}{path}": value for path, value in changes.items()})
-    return told
+def read_one(name: str = "01", **changes):
+    [news] = all_of(name, **{f"{MESSAGE}{path}": value for path, value in changes.items()})
+    return news
 
 
 def test_a_lead_writes():
-    assert one() == Message(
+    assert read_one() == Message(
         direction="inbound",
         addresses=MARIA,
         id="wamid.HBgMNTU4MTkxMjM0NTY3FQIAEhggRXhlbXBsbzAxAA==",
@@ -36,8 +36,8 @@ def test_a_lead_writes():
 
 
 def test_somebody_without_a_number_presses_a_button():
-    told = one("02")
-    assert (told.addresses, told.text, told.name) == (
+    news = read_one("02")
+    assert (news.addresses, news.text, news.name) == (
         (Address("bsuid", "BR.9012345678901235"),), "Quero uma visita", "João Pereira",
     )  # fmt: skip
 
@@ -51,46 +51,46 @@ def test_statuses_are_nobodys_messages():
 
 
 def test_staff_write_in_the_app():
-    [told] = all_of("05")
-    assert (told.direction, told.addresses, told.text, told.name) == ("staff", MARIA, "Maria, aqui é a Ana", "")
+    [news] = all_of("05")
+    assert (news.direction, news.addresses, news.text, news.name) == ("staff", MARIA, "Maria, aqui é a Ana", "")
 
 
 def test_a_reaction_is_no_message():
-    [told] = all_of("06")
-    assert isinstance(told, Ignored)
+    [news] = all_of("06")
+    assert isinstance(news, Ignored)
 
 
 @pytest.mark.parametrize("kind", ["reaction", "system", "unsupported", "edit", "revoke", "request_welcome", "", None])
 def test_what_is_no_message(kind):
-    assert isinstance(one(type=kind, text=None), Ignored)
+    assert isinstance(read_one(type=kind, text=None), Ignored)
 
 
 def test_a_group_is_no_lead():
-    assert isinstance(one(group_id="Y2FwaV9ncm91cA"), Ignored)
+    assert isinstance(read_one(group_id="Y2FwaV9ncm91cA"), Ignored)
 
 
 def test_each_level_may_hold_several_and_names_belong_by_id():
     tree = body("whatsapp_cloud/01")
     second = body("whatsapp_cloud/02")
-    value, other = (one["entry"][0]["changes"][0]["value"] for one in (tree, second))
+    value, other = (each_tree["entry"][0]["changes"][0]["value"] for each_tree in (tree, second))
     value["contacts"] = [*other["contacts"], *value["contacts"]]
     value["messages"] += copy.deepcopy(other["messages"])
     tree["entry"].append(copy.deepcopy(second["entry"][0]))
     tree["entry"][0]["changes"].append(body("whatsapp_cloud/03")["entry"][0]["changes"][0])
-    told = whatsapp_cloud.read(tree)
-    assert [getattr(each, "name", None) for each in told] == [
+    news = whatsapp_cloud.read(tree)
+    assert [getattr(each, "name", None) for each in news] == [
         "Maria Souza", "João Pereira", None, None, "João Pereira",
     ]  # fmt: skip
 
 
 def test_the_name_of_somebody_else_is_not_theirs():
-    told = all_of("01", **{f"{VALUE}contacts__0__wa_id": "5511955554444", f"{VALUE}contacts__0__user_id": "BR.1"})
-    assert (told[0].name, told[0].addresses[0]) == ("", MARIA[0])
+    news = all_of("01", **{f"{VALUE}contacts__0__wa_id": "5511955554444", f"{VALUE}contacts__0__user_id": "BR.1"})
+    assert (news[0].name, news[0].addresses[0]) == ("", MARIA[0])
 
 
 def test_nobody_is_named():
-    told = all_of("01", **{f"{MESSAGE}from": None, f"{MESSAGE}from_user_id": None, f"{VALUE}contacts": None})
-    assert isinstance(told[0], Ignored)
+    news = all_of("01", **{f"{MESSAGE}from": None, f"{MESSAGE}from_user_id": None, f"{VALUE}contacts": None})
+    assert isinstance(news[0], Ignored)
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_nobody_is_named():
     ],
 )  # fmt: skip
 def test_what_messages_hold(message, text, kind):
-    told = one(text=None, **message)
-    assert (told.text, told.kind) == (text, kind)
+    news = read_one(text=None, **message)
+    assert (news.text, news.kind) == (text, kind)
     if kind in ("image", "audio"):
-        assert told.attachments[0].reference in ("77", "78")
+        assert news.attachments[0].reference in ("77", "78")
 
 
 @pytest.mark.parametrize(
     "junk", [{}, {"entry": None}, {"entry": [1, None, {"changes": [7]}]}, {"entry": [{"changes": [{}]}]}]
 )
 def test_bodies_without_anything(junk):
-    assert [type(told) for told in whatsapp_cloud.read(junk)] == [Ignored]
+    assert [type(piece) for piece in whatsapp_cloud.read(junk)] == [Ignored]
 
 
 def test_the_signature_is_over_the_bytes():

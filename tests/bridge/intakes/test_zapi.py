@@ -11,17 +11,17 @@ from tests.bridge.intakes.bodies import body
 BOTH = (Address("whatsapp", "558191234567@s.whatsapp.net"), Address("lid", "104729384756011@lid"))
 
 
-def one(name: str = "zapi/01", **changes):
-    [told] = zapi.read(body(name, **changes))
-    return told
+def read_one(name: str = "zapi/01", **changes):
+    [news] = zapi.read(body(name, **changes))
+    return news
 
 
-def said(**parts):
-    return one(text=None, **parts)
+def read_message(**parts):
+    return read_one(text=None, **parts)
 
 
 def test_a_lead_writes():
-    assert one() == Message(
+    assert read_one() == Message(
         direction="inbound",
         addresses=BOTH,
         id="3A4F5D1E2B3C4A5B6C7D",
@@ -36,29 +36,29 @@ def test_a_lead_writes():
     [("zapi/02", False, "staff"), ("zapi/02", None, "staff"), ("zapi/03", True, "outbound")],
 )
 def test_who_of_ours_wrote_and_whose_name_it_is_not(name, from_api, direction):
-    told = one(name, fromApi=from_api)
-    assert (told.direction, told.addresses, told.name) == (direction, BOTH, "")
+    news = read_one(name, fromApi=from_api)
+    assert (news.direction, news.addresses, news.name) == (direction, BOTH, "")
 
 
 def test_a_voice_message():
-    told = one("zapi/04")
-    assert (told.kind, told.text, told.attachments[0].reference[:8]) == ("audio", "", "https://")
+    news = read_one("zapi/04")
+    assert (news.kind, news.text, news.attachments[0].reference[:8]) == ("audio", "", "https://")
 
 
 def test_a_status_names_messages():
-    told = one("zapi/05")
-    assert told == Status(
+    news = read_one("zapi/05")
+    assert news == Status(
         ("3EB0A1B2C3D4E5F60718A9",), "delivered", datetime(2026, 11, 24, 11, 59, 58, tzinfo=UTC), True
     )
     for status in ("READ_BY_ME", "", None):
-        assert isinstance(one("zapi/05", status=status), Ignored)
-    assert isinstance(one("zapi/05", ids=None), Ignored)
-    assert isinstance(one("zapi/05", isGroup=True), Ignored)
+        assert isinstance(read_one("zapi/05", status=status), Ignored)
+    assert isinstance(read_one("zapi/05", ids=None), Ignored)
+    assert isinstance(read_one("zapi/05", isGroup=True), Ignored)
 
 
 def test_that_whatsapp_took_it_is_a_status():
-    [told] = zapi.read({"type": "DeliveryCallback", "messageId": "3EB0", "phone": "558191234567", "zaapId": "x"})
-    assert told == Status(("3EB0",), "sent")
+    [news] = zapi.read({"type": "DeliveryCallback", "messageId": "3EB0", "phone": "558191234567", "zaapId": "x"})
+    assert news == Status(("3EB0",), "sent")
     [failed] = zapi.read({"type": "DeliveryCallback", "messageId": "3EB0", "error": "Phone number does not exist"})
     assert (failed.state, failed.reason) == ("not_delivered", "Phone number does not exist")
 
@@ -85,7 +85,7 @@ def test_that_whatsapp_took_it_is_a_status():
 )
 @pytest.mark.parametrize("name", ["zapi/01", "zapi/02"])
 def test_what_is_about_no_lead(name, changes):
-    assert isinstance(one(name, **changes), Ignored)
+    assert isinstance(read_one(name, **changes), Ignored)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_what_is_about_no_lead(name, changes):
     ],
 )
 def test_where_the_lead_stands(changes, found):
-    assert one(**changes).addresses == found
+    assert read_one(**changes).addresses == found
 
 
 def test_of_a_message_of_ours_the_senders_hidden_id_is_ours():
-    assert one("zapi/02", senderLid="90908877665544@lid").addresses == BOTH
+    assert read_one("zapi/02", senderLid="90908877665544@lid").addresses == BOTH
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_of_a_message_of_ours_the_senders_hidden_id_is_ours():
     ],
 )  # fmt: skip
 def test_what_messages_hold(parts, text, kind):
-    told = said(**parts)
-    assert (told.text, told.kind) == (text, kind)
+    news = read_message(**parts)
+    assert (news.text, news.kind) == (text, kind)
 
 
 def test_an_answer_to_a_status_of_ours_is_a_message():
-    assert one(isStatusReply=True).text == "Oi, quanto custa?"
+    assert read_one(isStatusReply=True).text == "Oi, quanto custa?"

@@ -97,8 +97,8 @@ def test_a_choice_without_an_id_compares_by_its_text():
     ],
 )
 def test_a_field_as_kommo_has_it(type_, values, comparable):
-    held = from_kommo(type_, values)
-    assert (held, type(held)) == (comparable, type(comparable))
+    known_value = from_kommo(type_, values)
+    assert (known_value, type(known_value)) == (comparable, type(comparable))
 
 
 @pytest.mark.parametrize(
@@ -144,10 +144,10 @@ def test_a_text_read_back_compares_equal(text):
     ),
 )
 def test_reading_survives_anything_kommo_may_hold(type_, values):
-    held = from_kommo(type_, values)
+    known_value = from_kommo(type_, values)
     # Compared with what was read before, and stored as JSON.
-    assert held == from_kommo(type_, values)
-    assert json.loads(json.dumps(held)) == held
+    assert known_value == from_kommo(type_, values)
+    assert json.loads(json.dumps(known_value)) == known_value
 
 
 def test_a_webhooks_bare_text_is_recognised():
@@ -185,7 +185,7 @@ def test_a_day_is_the_same_day_in_every_zone(day, zone):
 
 
 @pytest.mark.parametrize(
-    ("type_", "held", "known"),
+    ("type_", "shown", "known"),
     [
         ("text", "a b", " a  b "),
         ("text", "família grande", "família grande 👍 três"),
@@ -195,12 +195,12 @@ def test_a_day_is_the_same_day_in_every_zone(day, zone):
         ("date", "2026-12-25", 1798167600),
     ],
 )
-def test_another_form_of_what_was_known(type_, held, known):
-    assert is_form_of(type_, held, known)
+def test_another_form_of_what_was_known(type_, shown, known):
+    assert is_form_of(type_, shown, known)
 
 
 @pytest.mark.parametrize(
-    ("type_", "held", "known"),
+    ("type_", "shown", "known"),
     [
         ("text", "família", "família grande"),
         ("text", None, "família"),
@@ -213,8 +213,8 @@ def test_another_form_of_what_was_known(type_, held, known):
         ("text", 5, "5"),
     ],
 )
-def test_another_value_is_no_form(type_, held, known):
-    assert not is_form_of(type_, held, known)
+def test_another_value_is_no_form(type_, shown, known):
+    assert not is_form_of(type_, shown, known)
 
 
 def test_what_people_typed_agrees_when_it_would_be_sent_as_what_is_wanted():
@@ -228,8 +228,8 @@ def test_what_people_typed_agrees_when_it_would_be_sent_as_what_is_wanted():
 
 @given(st.text(max_size=400), st.sampled_from(["text", "textarea"]))
 def test_what_is_typed_becomes_a_fact_that_agrees_with_it(typed, type_):
-    held = from_kommo(type_, [{"value": typed}])
-    assert agrees(type_, from_kommo(type_, to_kommo(type_, held)), held)
+    known_value = from_kommo(type_, [{"value": typed}])
+    assert agrees(type_, from_kommo(type_, to_kommo(type_, known_value)), known_value)
 
 
 def test_names_are_the_same_without_their_emoji():

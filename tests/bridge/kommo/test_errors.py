@@ -146,15 +146,15 @@ def test_the_token_endpoint_is_a_main_road():
 
 
 @pytest.mark.parametrize(
-    ("location", "said"),
+    ("location", "address"),
     [
         ("https://acme.kommo.com/", "the token's user may be deactivated"),
         ("/login?from=/api/v4/events", "the token's user may be deactivated"),
         ("https://other.kommo.com/api/v4/leads", "check the account's address"),
     ],
 )
-def test_a_redirect_says_where_it_leads(location, said):
-    assert said in str(error_of(302, headers={"Location": location}))
+def test_a_redirect_says_where_it_leads(location, address):
+    assert address in str(error_of(302, headers={"Location": location}))
 
 
 def test_every_row_has_a_reason():
@@ -192,7 +192,7 @@ REFUSED_TOKEN = "the token was refused: put a new one into the account's page"
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "sentence"),
     [
         (401, {"hint": "Token has been revoked", "detail": "x"}, f"401: Token has been revoked; {REFUSED_TOKEN}"),
         (
@@ -215,8 +215,8 @@ REFUSED_TOKEN = "the token was refused: put a new one into the account's page"
         (429, {"hint": 7, "detail": "", "title": "Too Many Requests"}, "429: Too Many Requests"),
     ],
 )
-def test_an_error_says_what_a_colleague_can_do(status, body, said):
-    assert str(error_of(status, body)) == f"update leads: Kommo answered {said}"
+def test_an_error_says_what_a_colleague_can_do(status, body, sentence):
+    assert str(error_of(status, body)) == f"update leads: Kommo answered {sentence}"
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])

@@ -22,7 +22,7 @@ def test_the_options_of_a_field_are_the_same_as_a_list_and_as_an_object(enums):
     as_object = {str(place): enum for place, enum in enumerate(enums)}
     read = FieldReply.read({**FIELD, "enums": enums})
     assert read == FieldReply.read({**FIELD, "enums": as_object})
-    assert read.enums == tuple(EnumReply(one["id"], one["value"], one.get("sort") or 0) for one in enums)
+    assert read.enums == tuple(EnumReply(enum["id"], enum["value"], enum.get("sort") or 0) for enum in enums)
 
 
 @pytest.mark.parametrize("none", [{}, {"enums": None}, {"enums": []}, {"enums": {}}])
@@ -93,32 +93,34 @@ def test_a_lead_without_fields_and_tags_is_well(none):
 
 
 def test_numbers_told_as_texts_are_numbers():
-    told = {key: str(value) if isinstance(value, int) else value for key, value in LEAD.items() if key != "is_deleted"}
-    assert LeadReply.read(told) == LeadReply.read(LEAD)
+    as_texts = {
+        key: str(value) if isinstance(value, int) else value for key, value in LEAD.items() if key != "is_deleted"
+    }
+    assert LeadReply.read(as_texts) == LeadReply.read(LEAD)
 
 
 @pytest.mark.parametrize(
-    ("said", "is_deleted"), [(True, True), ("1", True), (0, False), ("0", False), ("false", False)]
+    ("deleted", "is_deleted"), [(True, True), ("1", True), (0, False), ("0", False), ("false", False)]
 )
-def test_a_lead_is_deleted_only_where_that_is_said(said, is_deleted):
-    assert LeadReply.read({**LEAD, "is_deleted": said}).is_deleted is is_deleted
+def test_a_lead_is_deleted_only_where_that_is_said(deleted, is_deleted):
+    assert LeadReply.read({**LEAD, "is_deleted": deleted}).is_deleted is is_deleted
 
 
 @pytest.mark.parametrize(
-    ("told", "ids"),
+    ("named_leads", "ids"),
     [("a", ("a",)), (7, ("7",)), (["a"], ("a",)), (["a", "b"], ("a", "b")), ({"0": "b", "1": "a"}, ("b", "a")),
      (None, ()), ([], ()), ("", ())],
 )  # fmt: skip
-def test_what_became_one_lead_is_named_in_whatever_form(told, ids):
-    created = Created.read({"id": 5, "contact_id": 6, "request_id": told, "merged": False})
+def test_what_became_one_lead_is_named_in_whatever_form(named_leads, ids):
+    created = Created.read({"id": 5, "contact_id": 6, "request_id": named_leads, "merged": False})
     assert (created.request_ids, created.merged) == (ids, len(ids) > 1)
 
 
-@pytest.mark.parametrize("told", ["a", ["a"], ["b", "a"], {"1": "a"}])
-def test_a_refusal_names_its_culprits_in_whatever_form(told):
+@pytest.mark.parametrize("culprit", ["a", ["a"], ["b", "a"], {"1": "a"}])
+def test_a_refusal_names_its_culprits_in_whatever_form(culprit):
     fault = {"code": "InvalidType", "path": "name", "detail": "…"}
     for errors in ([fault], {"0": fault}, fault):
-        for entries in ([one := {"request_id": told, "errors": errors}], {"3": one}):
+        for entries in ([refusal_of_one := {"request_id": culprit, "errors": errors}], {"3": refusal_of_one}):
             body = orjson.dumps({"validation-errors": entries})
             own = from_answer("create leads", 400, {}, body, "").about("a", None)
             assert own and own.items[0].path == "name"

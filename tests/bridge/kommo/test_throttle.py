@@ -60,7 +60,7 @@ def test_a_pause_kommo_asks_for_holds_everybody_back():
 
 def test_bulk_work_waits_while_a_live_call_does():
     pace = LocalPace(1)
-    held = pace.acquire(Lane.LIVE)
+    wait = pace.acquire(Lane.LIVE)
     order: list[str] = []
 
     def call(lane: Lane, name: str) -> None:
@@ -74,7 +74,7 @@ def test_bulk_work_waits_while_a_live_call_does():
         threading.Event().wait(0.001)
     bulk = threading.Thread(target=call, args=(Lane.BULK, "bulk"))
     bulk.start()
-    pace.release(held)
+    pace.release(wait)
     live.join()
     bulk.join()
     assert order == ["live", "bulk"]

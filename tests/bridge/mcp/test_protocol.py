@@ -18,9 +18,9 @@ ACTING = {"hand_over", "give_back", "hold_followup"}
 
 @pytest.mark.parametrize("version", protocol.INTRODUCED)
 def test_a_client_introduces_itself_in_its_own_version(model, version):
-    said = model.ask("initialize", protocolVersion=version, capabilities={}, clientInfo={"name": "c", "version": "1"})
-    assert said.json()["result"]["protocolVersion"] == version
-    assert said.json()["result"]["capabilities"] == {"tools": {}}
+    answer = model.ask("initialize", protocolVersion=version, capabilities={}, clientInfo={"name": "c", "version": "1"})
+    assert answer.json()["result"]["protocolVersion"] == version
+    assert answer.json()["result"]["capabilities"] == {"tools": {}}
     taken = model.post({"jsonrpc": "2.0", "method": "notifications/initialized"}, **{"mcp-protocol-version": version})
     assert (taken.status_code, taken.content) == (202, b"")
     assert model.ask("ping").json()["result"] == {}

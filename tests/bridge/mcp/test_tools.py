@@ -26,8 +26,8 @@ def test_a_lead_is_found_by_name_and_phone_and_explained(model, lead):
         assert (found["id"], found["stage"]) == (str(lead.pk), "qualified")
     why = model.call("why_here", lead=str(lead.pk))
     assert why["reason"] == "qualification_score 82 >= 70"
-    assert {one["stage"]: one["standing"] for one in why["stages"]}["qualified"] == "here"
-    assert all(one["reasons"] for one in why["stages"])
+    assert {stage["stage"]: stage["standing"] for stage in why["stages"]}["qualified"] == "here"
+    assert all(stage["reasons"] for stage in why["stages"])
     # By a phone as well as by its id.
     assert model.call("why_here", lead=MARIA)["lead"]["id"] == str(lead.pk)
 
@@ -36,9 +36,9 @@ def test_what_a_lead_waits_for(model, agent, conversation):  # noqa: F811
     conversation.lead_writes()
     conversation.agent_writes()
     waits = model.call("why_waiting", lead=THEIRS)
-    [one] = waits["followups"]
-    assert (one["step"], one["held"]) == (1, False)
-    assert one["next_at"]
+    [followup] = waits["followups"]
+    assert (followup["step"], followup["held"]) == (1, False)
+    assert followup["next_at"]
     assert waits["card"]["reason"]
     assert waits["agent"]["may_reply"] is True
 
@@ -75,7 +75,7 @@ def test_whether_the_agent_may_reply_to_known_people_and_strangers(model, acting
 
 
 def test_the_funnel_and_the_results(model, lead):
-    places = {one["stage"]: one for one in model.call("funnel")["stages"]}
+    places = {stage["stage"]: stage for stage in model.call("funnel")["stages"]}
     assert places["qualified"]["standing"] == 1
     figures = model.call("results")
     assert (figures["leads"], figures["qualified"]) == (1, 1)
@@ -130,8 +130,8 @@ def test_a_key_has_one_preview_under_way_and_another_key_is_not_kept_waiting(mod
 
 
 def test_a_lead_is_handed_over_and_given_back_once(acting, lead):
-    said = acting.call("hand_over", lead=MARIA, reason="quer falar com a Ana")
-    assert (said["changed"], said["agent"]["may_reply"]) == (True, False)
+    answer = acting.call("hand_over", lead=MARIA, reason="quer falar com a Ana")
+    assert (answer["changed"], answer["agent"]["may_reply"]) == (True, False)
     assert acting.call("hand_over", lead=MARIA, reason="de novo")["changed"] is False
     back = acting.call("give_back", lead=MARIA)
     assert (back["changed"], back["agent"]["may_reply"]) == (True, True)
@@ -143,22 +143,22 @@ def test_follow_ups_are_held_once_under_the_keys_name(acting, agent, conversatio
     conversation.agent_writes()
     assert acting.call("hold_followup", lead=THEIRS)["changed"] is True
     assert acting.call("hold_followup", lead=THEIRS) == {"lead": str(lead.pk), "changed": False, "held": []}
-    held = Event.objects.filter(lead=lead, kind=Event.Kind.FOLLOW_UP).latest("pk")
-    assert held.reason.endswith(f"held by {ApiKey.objects.get(may_act=True).name}")
+    hold = Event.objects.filter(lead=lead, kind=Event.Kind.FOLLOW_UP).latest("pk")
+    assert hold.reason.endswith(f"held by {ApiKey.objects.get(may_act=True).name}")
     assert acting.call("why_waiting", lead=THEIRS)["followups"][0]["held"] is True
 
 
 def test_nothing_of_an_erased_person_is_told(model, lead):
     erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now())
     assert model.call("find_lead", text="Maria")["leads"] == []
-    told = [model.call(name, lead=str(lead.pk)) for name in ("why_here", "why_waiting", "timeline")]
-    assert "Maria" not in str(told)
-    assert MARIA not in str(told)
+    answers = [model.call(name, lead=str(lead.pk)) for name in ("why_here", "why_waiting", "timeline")]
+    assert "Maria" not in str(answers)
+    assert MARIA not in str(answers)
     assert "Nobody is known" in model.call("why_here", lead=MARIA)
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "said"),
+    ("name", "arguments", "sentence"),
     [
         ("find_lead", {}, "text is needed"),
         ("find_lead", {"text": "  "}, "text is empty"),
@@ -172,8 +172,8 @@ def test_nothing_of_an_erased_person_is_told(model, lead):
         ("funnel", {"pipeline": "nowhere"}, "no such pipeline"),
     ],
 )
-def test_what_is_asked_wrongly_is_told_to_the_model(model, name, arguments, said):
-    assert said in model.call(name, **arguments)
+def test_what_is_asked_wrongly_is_told_to_the_model(model, name, arguments, sentence):
+    assert sentence in model.call(name, **arguments)
 
 
 def test_questions_cost_the_same_whatever_the_table_holds(model, pipeline, lead, django_assert_max_num_queries):

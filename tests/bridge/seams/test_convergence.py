@@ -119,8 +119,8 @@ class ModelledKommo:
         wanted = custom_field[1] if custom_field else ()
         if self.hidden:
             return []
-        listed = {one for one, lead in self.leads.items() if lead["bridge_id"] in wanted} - self.unlisted
-        return [self.reply(one) for one in self.leads if one in ids or one in listed]
+        listed = {lead_id for lead_id, lead in self.leads.items() if lead["bridge_id"] in wanted} - self.unlisted
+        return [self.reply(lead) for lead in self.leads if lead in ids or lead in listed]
 
     def lead(self, lead_id, **_):
         if lead_id not in self.leads or self.hidden:
@@ -128,7 +128,7 @@ class ModelledKommo:
         return self.reply(lead_id)
 
     def contacts(self, *, ids=(), **_):
-        return [] if self.hidden else [self._contact(one) for one in self.leads if one + CONTACTS in ids]
+        return [] if self.hidden else [self._contact(lead) for lead in self.leads if lead + CONTACTS in ids]
 
     def update_contacts(self, bodies, **_):
         """Names of contacts travel apart, and have tests of their own."""
@@ -146,11 +146,13 @@ class ModelledKommo:
         return [NoteReply(len(self.written), note["entity_id"], note["params"]["text"]) for note in notes]
 
     def find_contacts(self, query, **_):
-        found = [one for one, lead in self.leads.items() if query in lead["phone"] and one not in self.unlisted]
-        return [] if self.hidden else [self._contact(one) for one in found]
+        found = [
+            lead_id for lead_id, lead in self.leads.items() if query in lead["phone"] and lead_id not in self.unlisted
+        ]
+        return [] if self.hidden else [self._contact(contact_id) for contact_id in found]
 
     def list_leads(self, **_):
-        listed = [self.reply(one) for one in self.leads if one not in self.unlisted]
+        listed = [self.reply(lead) for lead in self.leads if lead not in self.unlisted]
         return ([] if self.hidden else listed), False
 
     # --- The model
@@ -210,9 +212,9 @@ class ModelledKommo:
         values = {value["field_id"]: value["values"][0]["value"] for value in body["custom_fields_values"]}
         [contact] = body["_embedded"]["contacts"]
         [phone] = [value["values"][0]["value"] for value in contact["custom_fields_values"]]
-        told = {key: body[key] for key in ("pipeline_id", "status_id")}
+        place = {key: body[key] for key in ("pipeline_id", "status_id")}
         # A name that was refused is left out, and Kommo gives one of its own.
-        lead_id = self.make(phone, tags=tags, bridge_id=values[BRIDGE_ID], name=body.get("name", ""), **told)
+        lead_id = self.make(phone, tags=tags, bridge_id=values[BRIDGE_ID], name=body.get("name", ""), **place)
         if not self.leads[lead_id]["name"]:
             self.leads[lead_id]["name"] = f"Lead #{lead_id}"
             self.named_by_kommo.add(lead_id)
@@ -473,7 +475,7 @@ class Delivering(RuleBasedStateMachine):
     @invariant()
     def a_card_stands_where_a_person_put_it_last(self):
         there = self.kommo.leads | self.kommo.trash
-        assert {one: there[one]["status_id"] for one in self.placed} == self.placed
+        assert {lead_id: there[lead_id]["status_id"] for lead_id in self.placed} == self.placed
 
     @invariant()
     def what_staff_tagged_stays_tagged(self):
@@ -519,17 +521,17 @@ class Delivering(RuleBasedStateMachine):
             assert found.changed == {}
 
     def _is_right(self, card):
-        lead, held = card.lead, self.kommo.leads[card.kommo_lead_id]
+        lead, in_kommo = card.lead, self.kommo.leads[card.kommo_lead_id]
         assert (card.state, card.in_doubt, card.waiting_reason) == ("in_sync", {}, "")
-        assert held["bridge_id"] in (str(lead.pk), "")
+        assert in_kommo["bridge_id"] in (str(lead.pk), "")
         # A phone names a card only when it is made: where it was refused, Kommo's own name stays until there is one.
         nameless = f"Lead #{card.kommo_lead_id}" if card.kommo_lead_id in self.kommo.named_by_kommo else lead.phone
-        assert held["name"] == (lead.name or nameless)
+        assert in_kommo["name"] == (lead.name or nameless)
         if card.kommo_lead_id not in self.renamed:
             # Our own older write, however late it arrives, is nobody's edit.
             assert lead.name == self.said.get(lead.phone, "")
-        assert held["status_id"] == lead.stage.kommo_status_id
-        flows = {tag for tag in held["tags"] if tag.startswith("fluxo_")}
+        assert in_kommo["status_id"] == lead.stage.kommo_status_id
+        flows = {tag for tag in in_kommo["tags"] if tag.startswith("fluxo_")}
         wanted = {f"fluxo_{lead.chosen_flow.lower().replace(' ', '_')}"} if lead.chosen_flow else set()
         assert flows == wanted
 
@@ -556,7 +558,7 @@ class Delivering(RuleBasedStateMachine):
         if self.facts.get((phone, what)) != value:
             self.facts[phone, what] = value
             there = self.kommo.leads | self.kommo.trash
-            self.placed = {one: place for one, place in self.placed.items() if there[one]["phone"] != phone}
+            self.placed = {lead_id: place for lead_id, place in self.placed.items() if there[lead_id]["phone"] != phone}
 
     def _edit(self, data, **changes):
         lead_id = data.draw(st.sampled_from(sorted(self.kommo.leads)))

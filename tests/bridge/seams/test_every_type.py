@@ -71,10 +71,10 @@ OURS = {
 TYPED = {
     "url": st.sampled_from(["https://a.example/x", "www.example.org"]).map(lambda link: {"value": link}),
     "checkbox": st.booleans().map(lambda tick: {"value": tick}),
-    **dict.fromkeys(("text", "streetaddress", "tracking_data", "textarea"), words.map(lambda one: {"value": one})),
+    **dict.fromkeys(("text", "streetaddress", "tracking_data", "textarea"), words.map(lambda word: {"value": word})),
     **dict.fromkeys(("numeric", "monetary", "price"), numbers.map(lambda number: {"value": str(number)})),
     **dict.fromkeys(("date", "birthday", "date_time"), moments.map(lambda moment: {"value": moment})),
-    **dict.fromkeys(("select", "radiobutton", "multiselect"), choices.map(lambda one: {"value": OPTIONS[one]})),
+    **dict.fromkeys(("select", "radiobutton", "multiselect"), choices.map(lambda option: {"value": OPTIONS[option]})),
 }
 # What accounts differ in, each by itself: a mixture is no account anybody has, and finds what one alone hides.
 kommos = st.fixed_dictionaries(
@@ -115,7 +115,7 @@ def fields(account, pipeline):
     report = Connection(account, client_for(account), create_missing=False, now=timezone.now()).connect(None)
     assert report.missing == []
     pipeline.refresh_from_db()
-    return {one.name.removeprefix("Um "): one.id for one in made}
+    return {field.name.removeprefix("Um "): field.id for field in made}
 
 
 def come_to_rest(account):
@@ -134,14 +134,14 @@ def assert_at_rest(account, kommo):
 @given(people=st.lists(said_by_the_agent, min_size=1, max_size=3), options=kommos)
 def test_what_the_agent_said_is_kept_and_nobody_has_edited_it(account, pipeline, kommo, fields, people, options):
     kommo.post("options", options)
-    said = dict(zip(PHONES, people, strict=False))
-    for phone, facts in said.items():
+    facts_of = dict(zip(PHONES, people, strict=False))
+    for phone, facts in facts_of.items():
         record(pipeline, phone, custom=facts)
     drain(account)
     come_to_rest(account)
 
     assert_at_rest(account, kommo)
-    for phone, facts in said.items():
+    for phone, facts in facts_of.items():
         lead = lead_of(phone)
         assert {name: lead.custom.get(name) for name in facts} == facts
         assert lead.card.state == Card.State.IN_SYNC, lead.card.waiting_reason
@@ -150,11 +150,11 @@ def test_what_the_agent_said_is_kept_and_nobody_has_edited_it(account, pipeline,
 
 
 @through_the_road
-@given(said=said_by_the_agent, typed=typed_by_staff, options=kommos)
-def test_what_staff_typed_is_a_fact_and_stays_on_the_card(account, pipeline, kommo, fields, said, typed, options):
+@given(reported=said_by_the_agent, typed=typed_by_staff, options=kommos)
+def test_what_staff_typed_is_a_fact_and_stays_on_the_card(account, pipeline, kommo, fields, reported, typed, options):
     kommo.post("options", options)
     phone = next(PHONES)
-    record(pipeline, phone, custom=said)
+    record(pipeline, phone, custom=reported)
     drain(account)
     come_to_rest(account)
     kommo_id = lead_of(phone).card.kommo_lead_id
@@ -162,15 +162,15 @@ def test_what_staff_typed_is_a_fact_and_stays_on_the_card(account, pipeline, kom
         type_in(kommo, kommo_id, fields[name], value)
     for theirs, values in THEIRS.items():
         type_in(kommo, kommo_id, fields[theirs], *values)
-    held = kommo.lead(kommo_id)["custom_fields_values"]
+    in_kommo = kommo.lead(kommo_id)["custom_fields_values"]
 
     come_to_rest(account)
     # The agent says again what it said before, and something that is new.
-    record(pipeline, phone, name="Maria Souza", custom=said)
+    record(pipeline, phone, name="Maria Souza", custom=reported)
     drain(account)
 
     assert_at_rest(account, kommo)
-    assert kommo.lead(kommo_id)["custom_fields_values"] == held
+    assert kommo.lead(kommo_id)["custom_fields_values"] == in_kommo
     lead = lead_of(phone)
     assert lead.card.state == Card.State.IN_SYNC, lead.card.waiting_reason
     for name, (ours, theirs) in FACTS.items():
@@ -186,8 +186,8 @@ def assert_says(ours, theirs, fact, values):
     elif value is None:
         assert fact in (None, False, [])
     elif "select" in ours:
-        names = sorted(OPTIONS[one] for one in (fact if isinstance(fact, list) else [fact]))
-        assert names == sorted(one["value"] for one in values)
+        names = sorted(OPTIONS[option] for option in (fact if isinstance(fact, list) else [fact]))
+        assert names == sorted(each_value["value"] for each_value in values)
     elif ours in ("numeric", "monetary"):
         assert Decimal(str(fact)) == Decimal(str(value))
     elif ours == "checkbox":

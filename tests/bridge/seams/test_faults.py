@@ -64,30 +64,30 @@ def told_to(pipeline, name):
 
 
 def assert_all_right(account, kommo, name):
-    held = {lead["id"]: lead["name"] for lead in kommo.leads()}
+    names = {lead["id"]: lead["name"] for lead in kommo.leads()}
     cards = list(account.cards.select_related("lead"))
     assert {(card.state, card.last_error, card.waiting_reason) for card in cards} == {("in_sync", "", "")}
-    assert {card.kommo_lead_id: name.format(card.lead.phone[-3:]) for card in cards} == held
-    assert len(held) == HOW_MANY
+    assert {card.kommo_lead_id: name.format(card.lead.phone[-3:]) for card in cards} == names
+    assert len(names) == HOW_MANY
 
 
 def assert_ceiling_kept(kommo):
-    counted = sorted(one["monotonic"] for one in kommo.journal() if one["counted"])
+    counted = sorted(call["monotonic"] for call in kommo.journal() if call["counted"])
     busiest = max(bisect_left(counted, moment + 1) - place for place, moment in enumerate(counted))
     assert 0 < busiest <= CEILING
 
 
 def assert_failures_are_told(account, kommo, mode):
     """Every lead in a write that went wrong has a delivery that says so, and its timeline too."""
-    struck = [one for one in kommo.journal() if one["fault"] == mode and one["path"] in CARD_PATHS]
-    struck = [one for one in struck if one["method"] != "GET"]
+    struck = [call for call in kommo.journal() if call["fault"] == mode and call["path"] in CARD_PATHS]
+    struck = [call for call in struck if call["method"] != "GET"]
     assert struck, "the fault never struck"
     if mode == "slow":
         return
     hurt: set[int] = set()
-    for one in struck:
-        named = set(one["lead_ids"]) if mode == "partial" else set()
-        sent = {str(item.get("request_id") or item["id"]) for item in one["body"]}
+    for call in struck:
+        named = set(call["lead_ids"]) if mode == "partial" else set()
+        sent = {str(item.get("request_id") or item["id"]) for item in call["body"]}
         hurt |= {
             card.pk
             for card in account.cards.all()
@@ -95,8 +95,8 @@ def assert_failures_are_told(account, kommo, mode):
         }
     failures = Delivery.objects.exclude(outcome=Delivery.Outcome.DELIVERED).exclude(error="")
     assert hurt <= set(failures.values_list("card_id", flat=True))
-    told = Event.objects.filter(kind=Event.Kind.DELIVERY).exclude(data__outcome="delivered").exclude(reason="")
-    assert told.filter(lead__card__in=hurt).values("lead").distinct().count() == len(hurt)
+    events = Event.objects.filter(kind=Event.Kind.DELIVERY).exclude(data__outcome="delivered").exclude(reason="")
+    assert events.filter(lead__card__in=hurt).values("lead").distinct().count() == len(hurt)
 
 
 @pytest.mark.usefixtures("abreast")

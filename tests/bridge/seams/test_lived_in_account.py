@@ -48,9 +48,9 @@ def work(account: Account, *, full: bool = False) -> None:
 def told_of(home: LivedIn) -> list[str]:
     """Return what Kommo posts of each card: as it was added, changed and moved, with its place of then."""
     bodies = []
-    for one in home.inhabitants:
-        place = {"status_id": one.before["status_id"], "pipeline_id": one.before["pipeline_id"]}
-        bodies += [hook(one.kommo_id, action, **place) for action in ("add", "update", "status")]
+    for inhabitant in home.inhabitants:
+        place = {"status_id": inhabitant.before["status_id"], "pipeline_id": inhabitant.before["pipeline_id"]}
+        bodies += [hook(inhabitant.kommo_id, action, **place) for action in ("add", "update", "status")]
     return bodies
 
 
@@ -77,7 +77,9 @@ def test_an_hour_in_an_account_that_is_alive_changes_nothing_in_it(home, kommo, 
                 # A part each time, the newest first: they come in any order.
                 hear(account, *[body for body in reversed(bodies[round_::6]) for _ in range(times)])
             work(account, full=round_ == 3)
-        care = {one.kommo_id: [may_reply(phone) for phone in one.phones] for one in home.of(*REACHED)}
+        care = {
+            inhabitant.kommo_id: [may_reply(phone) for phone in inhabitant.phones] for inhabitant in home.of(*REACHED)
+        }
 
     assert len(home.inhabitants) >= 300
     assert home.changed() == {}
@@ -85,26 +87,26 @@ def test_an_hour_in_an_account_that_is_alive_changes_nothing_in_it(home, kommo, 
     assert not Card.objects.filter(state__in=Card.PENDING).exists()
     assert not Attempt.objects.exists()
     assert not Briefing.objects.exists()
-    for one in home.of(*REACHED):
-        assert set(care[one.kommo_id]) <= {not one.in_care}, one
+    for inhabitant in home.of(*REACHED):
+        assert set(care[inhabitant.kommo_id]) <= {not inhabitant.in_care}, inhabitant
 
 
 def test_each_person_who_writes_has_the_card_they_had_and_nothing_on_it_is_lost(home, kommo):
     before = {lead["id"] for lead in kommo.leads()}
-    people = [(one, phone) for one in home.of(*REACHED) for phone in one.phones[-1:]]
-    for one, phone in people:
-        record(home.pipeline, phone, message=Message(Direction.INBOUND, id=f"m{one.kommo_id}", text="oi"))
+    people = [(inhabitant, phone) for inhabitant in home.of(*REACHED) for phone in inhabitant.phones[-1:]]
+    for inhabitant, phone in people:
+        record(home.pipeline, phone, message=Message(Direction.INBOUND, id=f"m{inhabitant.kommo_id}", text="oi"))
     work(home.account)
 
     assert {lead["id"] for lead in kommo.leads()} == before
-    for one, _ in people:
-        now = kommo.lead(one.kommo_id)
-        assert (now["name"], now["price"]) == (one.before["name"], one.before["price"]), one
-        assert set(one.before["tags"]) <= set(now["tags"]), one
-        held = {field["field_id"]: field["values"] for field in one.before["custom_fields_values"] or ()}
+    for inhabitant, _ in people:
+        now = kommo.lead(inhabitant.kommo_id)
+        assert (now["name"], now["price"]) == (inhabitant.before["name"], inhabitant.before["price"]), inhabitant
+        assert set(inhabitant.before["tags"]) <= set(now["tags"]), inhabitant
+        values = {field["field_id"]: field["values"] for field in inhabitant.before["custom_fields_values"] or ()}
         kept = {field["field_id"]: field["values"] for field in now["custom_fields_values"] or ()}
-        assert held.items() <= kept.items(), one
-        if one.in_care:
+        assert values.items() <= kept.items(), inhabitant
+        if inhabitant.in_care:
             assert now["status_id"] == HANDOFF
 
 
@@ -125,11 +127,11 @@ def test_who_is_known_by_no_card_gets_one_and_who_waits_in_incoming_leads_none(h
 
 
 def test_what_a_person_set_and_nobody_spoke_of_is_what_kommo_shows(home, kommo):
-    [one, *_] = home.of("made by staff")
-    kommo.post(f"leads/{one.kommo_id}/edit", {"name": "Dona Ana", "custom_fields_values": [value(BILL, "950")]})
-    record(home.pipeline, one.phones[0], name=f"{one.before['name']}", custom={"pets": 2})
+    [inhabitant, *_] = home.of("made by staff")
+    kommo.post(f"leads/{inhabitant.kommo_id}/edit", {"name": "Dona Ana", "custom_fields_values": [value(BILL, "950")]})
+    record(home.pipeline, inhabitant.phones[0], name=f"{inhabitant.before['name']}", custom={"pets": 2})
     work(home.account)
-    record(home.pipeline, one.phones[0], chosen_flow="Aluguel de Lote", bill_value=None)
+    record(home.pipeline, inhabitant.phones[0], chosen_flow="Aluguel de Lote", bill_value=None)
     work(home.account)
-    now = kommo.lead(one.kommo_id)
+    now = kommo.lead(inhabitant.kommo_id)
     assert amount(next(f["values"][0]["value"] for f in now["custom_fields_values"] if f["field_id"] == BILL)) == "950"

@@ -59,18 +59,18 @@ def settling(cards):
         ledger.locked([SimpleNamespace(card=card) for card in reversed(cards)])
 
 
-@pytest.mark.parametrize("held", range(PEOPLE))
-def test_marking_cards_due_waits_for_no_card_beyond_one_that_it_has_to_wait_for(cards, held):
+@pytest.mark.parametrize("taken", range(PEOPLE))
+def test_marking_cards_due_waits_for_no_card_beyond_one_that_it_has_to_wait_for(cards, taken):
     """Whoever waits holds what comes before, and nothing of what comes after: a circle cannot close."""
     for work in (marking, settling):
         errors: list[BaseException] = []
         with transaction.atomic():
-            Card.objects.select_for_update().get(pk=cards[held].pk)
+            Card.objects.select_for_update().get(pk=cards[taken].pk)
             thread = in_a_thread(lambda work=work: work(cards), errors)
             wait_for_locks(1)
             free = Card.objects.select_for_update(skip_locked=True).filter(pk__in=[card.pk for card in cards])
             # Our own lock on the one that is held counts as free to us.
-            assert sorted(free.values_list("pk", flat=True)) == sorted(card.pk for card in cards[held:])
+            assert sorted(free.values_list("pk", flat=True)) == sorted(card.pk for card in cards[taken:])
         thread.join()
         assert errors == []
 

@@ -34,8 +34,10 @@ def field(field_id, value):
     return {"custom_fields_values": [{"field_id": field_id, "values": [{"value": value}]}]}
 
 
-def held(lead, field_id):
-    return {one["field_id"]: one["values"][0]["value"] for one in lead["custom_fields_values"]}[field_id]
+def value_of(lead, field_id):
+    return {each_field["field_id"]: each_field["values"][0]["value"] for each_field in lead["custom_fields_values"]}[
+        field_id
+    ]
 
 
 def comparison(account, **options):
@@ -63,8 +65,12 @@ def test_a_field_the_lead_cannot_hold_stands_until_ours_changes(account, pipelin
     record(pipeline, name="Maria Souza")
     drain(account)
 
-    assert held(kommo.lead(kommo_id), LINK) == "https://meet.example/of-ana"
-    [owner] = [one for one in ownership.owners(lead_of().card, rulebook(pipeline)) if one.subject == f"field:{LINK}"]
+    assert value_of(kommo.lead(kommo_id), LINK) == "https://meet.example/of-ana"
+    [owner] = [
+        each_owner
+        for each_owner in ownership.owners(lead_of().card, rulebook(pipeline))
+        if each_owner.subject == f"field:{LINK}"
+    ]
     # Nobody calls for anything else there: the conversation has told of no meeting.
     assert (owner.label, owner.by, owner.holds) == ("Link", "staff", False)
 
@@ -75,7 +81,7 @@ def test_a_value_finer_than_ours_is_not_rounded_away(account, pipeline, kommo):
     hear(account, hook(kommo_id, "update"))
     record(pipeline, name="Maria")
     drain(account)
-    assert amount(held(kommo.lead(kommo_id), BILL)) == "777.555"
+    assert amount(value_of(kommo.lead(kommo_id), BILL)) == "777.555"
 
 
 def test_kommos_own_name_for_a_nameless_lead_is_nobodys_name_and_is_left_there(account, pipeline, kommo):
@@ -125,7 +131,7 @@ def test_each_thing_knows_who_set_it_last_and_when(account, pipeline, kommo):
     edit(kommo, kommo_id, price=9000)
     kommo.post(f"leads/{kommo_id}/move", {"status_id": QUALIFIED})
     hear(account, hook(kommo_id, "update"))
-    owners = {one.subject: one.by for one in ownership.owners(lead_of().card, rulebook(pipeline))}
+    owners = {owner.subject: owner.by for owner in ownership.owners(lead_of().card, rulebook(pipeline))}
     assert (owners["name"], owners[f"field:{BILL}"], owners["tags:fluxo_{value}"]) == ("agent", "agent", "agent")
     assert (owners["price"], owners["stage"]) == ("staff", "staff")
 
@@ -305,7 +311,7 @@ def test_one_card_is_compared_when_somebody_asks(account, pipeline, kommo):
     ("subject", "change", "read"),
     [
         ("name", {"name": "Outra"}, lambda lead: lead["name"]),
-        (f"field:{BILL}", field(BILL, "777"), lambda lead: held(lead, BILL)),
+        (f"field:{BILL}", field(BILL, "777"), lambda lead: value_of(lead, BILL)),
         ("stage", {"status_id": QUALIFIED}, lambda lead: lead["status_id"]),
         (
             "tags",
@@ -375,7 +381,7 @@ def test_without_webhooks_a_person_who_moved_the_card_unheard_comes_before_a_rul
     before = len(kommo.writes())
     drain(account)
 
-    assert [one for one in kommo.writes()[before:] if "status_id" in str(one.get("body", ""))] == []
+    assert [write for write in kommo.writes()[before:] if "status_id" in str(write.get("body", ""))] == []
     assert kommo.lead(kommo_id)["status_id"] == HANDOFF
     assert (lead_of().stage.key, lead_of().in_handoff) == ("human_handoff", True)
 
@@ -388,7 +394,7 @@ def test_a_move_costs_one_reading_more_only_while_webhooks_may_be_lost(account, 
         before = len(kommo.answered())
         record(pipeline, **facts)
         drain(account)
-        return [one["method"] for one in kommo.answered()[before:]]
+        return [call["method"] for call in kommo.answered()[before:]]
 
     assert calls_of_a_move(context={"conversation_stage": "estágio_1_apresentar_soluções"}) == ["GET", "PATCH"]
     Account.objects.update(webhook_destination="https://bridge.example/x", webhook_heard_at=timezone.now())
@@ -415,7 +421,7 @@ def test_what_staff_changed_before_we_knew_that_the_card_existed_stands(account,
 
 def test_who_moved_or_edited_a_card_is_known_by_their_id_in_kommo(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, name="Maria")
-    seller = next(one["id"] for one in account.catalogue.users if one["id"] != account.kommo_user_id)
+    seller = next(user["id"] for user in account.catalogue.users if user["id"] != account.kommo_user_id)
 
     edit(kommo, kommo_id, name="Maria Souza", user_id=seller)
     hear(account, hook(kommo_id, "update"))
@@ -423,13 +429,13 @@ def test_who_moved_or_edited_a_card_is_known_by_their_id_in_kommo(account, pipel
     hear(account, hook(kommo_id, "status"))
 
     kinds = (Event.Kind.STAFF_EDIT, Event.Kind.STAFF_MOVE)
-    told = Event.objects.filter(kind__in=kinds).values_list("data__kommo_user_id", flat=True)
-    assert list(told) == [seller, seller]
+    user_ids = Event.objects.filter(kind__in=kinds).values_list("data__kommo_user_id", flat=True)
+    assert list(user_ids) == [seller, seller]
 
 
 def test_a_list_of_leads_knows_whose_they_are_as_kommo_tells(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, name="Maria")
-    users = [one["id"] for one in account.catalogue.users]
+    users = [user["id"] for user in account.catalogue.users]
     assert len(users) > 1
     for user_id in (*users, users[0]):
         edit(kommo, kommo_id, responsible_user_id=user_id)

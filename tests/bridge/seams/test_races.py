@@ -134,7 +134,7 @@ def test_a_plan_that_was_overtaken_is_dropped_with_its_reason_and_made_afresh(
     before = len(kommo.writes())
     drain(account)
 
-    assert [item["name"] for one in kommo.writes()[before:] for item in one["body"]] == ["Maria Souza"]
+    assert [item["name"] for write in kommo.writes()[before:] for item in write["body"]] == ["Maria Souza"]
     dropped = card.deliveries.get(outcome=Delivery.Outcome.DROPPED)
     assert "moved on" in dropped.error
     assert card.lead.events.filter(reason=dropped.error).exists()

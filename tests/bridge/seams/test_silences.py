@@ -47,7 +47,10 @@ def test_with_all_webhooks_dropped_a_handoff_is_known_within_one_poll_and_the_si
     subscribed.refresh_from_db()
     assert lead_of().in_handoff
     assert subscribed.webhook_problem == webhook_silence.SILENT
-    assert any(one.check == "webhook" and not one.is_well for one in doctor.examine(timezone.now(), ask_kommo=False))
+    assert any(
+        finding.check == "webhook" and not finding.is_well
+        for finding in doctor.examine(timezone.now(), ask_kommo=False)
+    )
 
     # Heard again: with the next look at the subscription the warning goes.
     hear(subscribed, hook(kommo_id, "update"))

@@ -183,7 +183,7 @@ def test_a_batch_that_is_too_large_shrinks_and_grows_back(account, pipeline, kom
 
     settle(account)
 
-    sizes = [len(one["body"]) for one in kommo.journal()[before:] if one["method"] == "PATCH"]
+    sizes = [len(call["body"]) for call in kommo.journal()[before:] if call["method"] == "PATCH"]
     assert sizes[:3] == [10, 5, 2]
     assert max(sizes[3:]) > 2
     assert set(account.cards.values_list("state", flat=True)) == {"in_sync"}
@@ -284,15 +284,15 @@ def test_our_id_and_kommos_are_two_things(account, pipeline, kommo):
     drain(account)
     lead = lead_of()
     assert str(lead.pk) != str(lead.card.kommo_lead_id)
-    held = kommo.lead(lead.card.kommo_lead_id)["custom_fields_values"]
-    assert {field["field_name"]: field["values"][0]["value"] for field in held}["Bridge ID"] == str(lead.pk)
+    in_kommo = kommo.lead(lead.card.kommo_lead_id)["custom_fields_values"]
+    assert {field["field_name"]: field["values"][0]["value"] for field in in_kommo}["Bridge ID"] == str(lead.pk)
 
 
 def test_the_flow_is_written_by_its_option_though_the_names_differ(account, pipeline, kommo):
     record(pipeline, chosen_flow="Instalação Usina Própria")
     drain(account)
     values = kommo.lead(lead_of().card.kommo_lead_id)["custom_fields_values"]
-    assert [one["values"][0]["enum_id"] for one in values if one["field_id"] == 392808] == [326358]
+    assert [field["values"][0]["enum_id"] for field in values if field["field_id"] == 392808] == [326358]
 
 
 def test_tags_of_staff_survive_every_write(account, pipeline, kommo):
@@ -373,9 +373,9 @@ def test_stages_marked_always_visit_are_entered_one_by_one(account, pipeline, ko
 
     moves = [
         item["status_id"]
-        for one in kommo.writes()
-        if one["method"] == "PATCH"
-        for item in one["body"]
+        for write in kommo.writes()
+        if write["method"] == "PATCH"
+        for item in write["body"]
         if "status_id" in item
     ]
     assert moves == [89709463, 89709467]
@@ -388,7 +388,7 @@ def test_shadow_shows_what_would_be_sent_once_and_sends_nothing(account, pipelin
     settle(account)
     assert kommo.writes() == []
     card = lead_of().card
-    assert [one.outcome for one in card.deliveries.all()] == [Delivery.Outcome.WOULD_SEND]
+    assert [delivery.outcome for delivery in card.deliveries.all()] == [Delivery.Outcome.WOULD_SEND]
     assert representation.lead_summary(card.lead, card)["sync"] == "pending"
     assert wait_of(card, now=timezone.now()).reason == "shadow: would have been sent"
 

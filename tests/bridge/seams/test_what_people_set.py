@@ -181,7 +181,7 @@ class Living(RuleBasedStateMachine):
         self._pass(seconds=2)
         bodies = [hook(lead_id, "update") for lead_id in reversed(self.told_of) for _ in range(times)]
         hear(self.town.account, *bodies)
-        self.unheard = {one for one in self.unheard if one[0] not in self.told_of}
+        self.unheard = {entry for entry in self.unheard if entry[0] not in self.told_of}
         self.told_of.clear()
 
     @rule()
@@ -197,8 +197,8 @@ class Living(RuleBasedStateMachine):
     @rule()
     def worker_delivers(self) -> None:
         # Said before a person changed it, and sent before anybody told of that: nobody can know.
-        for one in self.unheard & self.undelivered:
-            self.theirs.pop(one, None)
+        for entry in self.unheard & self.undelivered:
+            self.theirs.pop(entry, None)
         while outbox.has_due(self.town.account.pk, now=timezone.now()):
             drain(rested(self.town.account))
             self._pass(seconds=3)
@@ -209,8 +209,8 @@ class Living(RuleBasedStateMachine):
 
     @rule(phone=PERSON, type_=st.sampled_from(sorted(TOLD)), data=st.data(), taken_back=st.booleans())
     def lead_tells_a_fact(self, phone: str, type_: str, data: Any, taken_back: bool) -> None:
-        told = None if taken_back else data.draw(TOLD[type_])
-        self._speaks(phone, f"custom.{type_}", told, custom={type_: told})
+        reported = None if taken_back else data.draw(TOLD[type_])
+        self._speaks(phone, f"custom.{type_}", reported, custom={type_: reported})
 
     @rule(phone=PERSON, amount=st.sampled_from([300, 777, 4500, None]))
     def lead_tells_the_bill(self, phone: str, amount: int | None) -> None:
@@ -238,10 +238,10 @@ class Living(RuleBasedStateMachine):
     def agent_repeats_all_it_knows(self, phone: str) -> None:
         """With each turn, as many do; it is news to nobody."""
         self._pass(seconds=2)
-        parts = [said for attribute, said in self.reports[phone].items() if (phone, attribute) in self.said]
-        custom = {key: value for said in parts for key, value in said.get("custom", {}).items()}
-        context = {key: value for said in parts for key, value in said.get("context", {}).items()}
-        facts = {key: value for said in parts for key, value in said.items() if key not in ("custom", "context")}
+        parts = [report for attribute, report in self.reports[phone].items() if (phone, attribute) in self.said]
+        custom = {key: value for part in parts for key, value in part.get("custom", {}).items()}
+        context = {key: value for part in parts for key, value in part.get("context", {}).items()}
+        facts = {key: value for part in parts for key, value in part.items() if key not in ("custom", "context")}
         record(self.pipeline, phone, **facts, custom=custom, context=context)
         if any(attribute in JUDGED for attribute in self.reports[phone]):
             self._is_judged_anew(phone)
@@ -257,13 +257,13 @@ class Living(RuleBasedStateMachine):
     @invariant()
     def what_a_person_set_is_what_kommo_shows(self) -> None:
         there = self.kommo.get("leads") if self.numbers else {"leads": [], "contacts": []}
-        leads = {one["id"]: one for one in there["leads"]}
+        leads = {lead["id"]: lead for lead in there["leads"]}
         for (lead_id, subject), value in self.theirs.items():
             assert _shown(leads[lead_id], subject) == value, (lead_id, subject)
         numbers: defaultdict[int, set[str]] = defaultdict(set)
-        for one in there["contacts"]:
-            for lead_id in one["lead_ids"]:
-                numbers[lead_id] |= set(one["phones"])
+        for contact in there["contacts"]:
+            for lead_id in contact["lead_ids"]:
+                numbers[lead_id] |= set(contact["phones"])
         for lead_id, theirs in self.numbers.items():
             assert theirs <= numbers[lead_id], lead_id
 
@@ -335,7 +335,7 @@ class Living(RuleBasedStateMachine):
             options = st.sampled_from(sorted(self.town.sandbox.store.fields["leads"][field_id].enums))
             most = 1 if type_ == "select" else 3
             filled = st.lists(options, unique=True, min_size=1, max_size=most).map(
-                lambda ids: [{"enum_id": one} for one in ids]
+                lambda ids: [{"enum_id": enum_id} for enum_id in ids]
             )
         return st.one_of(filled, st.none()).map(lambda values: {"field_id": field_id, "values": values})
 
@@ -353,26 +353,28 @@ class Living(RuleBasedStateMachine):
         self.theirs[lead["id"], subject] = _shown(lead, subject)
         self.unheard.add((lead["id"], subject))
 
-    def _speaks(self, phone: str, attribute: str, told: Any, **said: Any) -> None:
+    def _speaks(self, phone: str, attribute: str, reported: Any, **facts: Any) -> None:
         """Report something; it is spoken of if it was not just said before."""
         self._pass(seconds=2)
-        record(self.pipeline, phone, **said)
+        record(self.pipeline, phone, **facts)
         if attribute not in ("message", "objections"):
-            self.reports[phone][attribute] = said
+            self.reports[phone][attribute] = facts
         if attribute in JUDGED:
             self._is_judged_anew(phone)
-        if (phone, attribute) in self.said and self.said[phone, attribute] == told:
+        if (phone, attribute) in self.said and self.said[phone, attribute] == reported:
             return
-        self.said[phone, attribute] = told
-        for one in [one for one in self.theirs if self._is_of(one[0], phone) and self._tells(attribute, one[1])]:
-            self.undelivered.add(one)
-            del self.theirs[one]
+        self.said[phone, attribute] = reported
+        for entry in [
+            entry for entry in self.theirs if self._is_of(entry[0], phone) and self._tells(attribute, entry[1])
+        ]:
+            self.undelivered.add(entry)
+            del self.theirs[entry]
 
     def _is_judged_anew(self, phone: str) -> None:
         """What was concluded where nothing may move the card counts when a person has moved it on, repeated or not."""
-        for one in [one for one in self.theirs if one[1] == "stage" and self._is_of(one[0], phone)]:
-            self.undelivered.add(one)
-            del self.theirs[one]
+        for entry in [entry for entry in self.theirs if entry[1] == "stage" and self._is_of(entry[0], phone)]:
+            self.undelivered.add(entry)
+            del self.theirs[entry]
 
     def _is_of(self, lead_id: int, phone: str) -> bool:
         return phone in self.numbers[lead_id]
@@ -418,7 +420,7 @@ def _named(body: dict[str, Any]) -> list[str]:
     """Return what a write, of ours or by staff, is about."""
     found = [key for key in ("name", "price", "responsible_user_id") if key in body]
     found += ["stage"] if "status_id" in body or "pipeline_id" in body else []
-    found += [f"field:{one['field_id']}" for one in body.get("custom_fields_values") or ()]
+    found += [f"field:{field['field_id']}" for field in body.get("custom_fields_values") or ()]
     found += [f"tag:{tag['name']}" for key in ("tags_to_add", "tags_to_delete") for tag in body.get(key, ())]
     return found + [f"tag:{name}" for name in body.get("tags", ())]
 
@@ -427,8 +429,8 @@ def _shown(lead: dict[str, Any], subject: str) -> Any:
     """Return what Kommo shows of a thing."""
     kind, _, rest = subject.partition(":")
     if kind == "field":
-        held = (one["values"] for one in lead["custom_fields_values"] or () if one["field_id"] == int(rest))
-        return next(held, None)
+        values = (field["values"] for field in lead["custom_fields_values"] or () if field["field_id"] == int(rest))
+        return next(values, None)
     if kind == "tag":
         return rest in [tag["name"] for tag in lead["_embedded"]["tags"]]
     if kind == "stage":

@@ -33,8 +33,8 @@ def noon():
 def leads(pipeline, account):
     """Seven people, each with one thing that a seller asks for."""
 
-    def person(number, name, **said):
-        return record(pipeline, f"+55819900000{number:02}", name=name, **said).lead
+    def person(number, name, **facts):
+        return record(pipeline, f"+55819900000{number:02}", name=name, **facts).lead
 
     inbound, outbound = Said(Direction.INBOUND, text="Oi"), Said(Direction.OUTBOUND, text="Tudo bem?")
     talks = person(1, "Talks", message=inbound)
@@ -46,7 +46,7 @@ def leads(pipeline, account):
     person(5, "Tomorrow", context={"meeting": _meeting("b", NOW + timedelta(days=1, hours=-4))})
     gone = person(6, "Gone")
     stuck = person(7, "Stuck")
-    Lead.objects.filter(pk__in=[one.pk for one in (silent, today, gone, stuck)]).update(updated_at=long_ago)
+    Lead.objects.filter(pk__in=[lead.pk for lead in (silent, today, gone, stuck)]).update(updated_at=long_ago)
     Lead.objects.filter(pk=waits.pk).update(
         handoff_source=Lead.HandoffSource.API, handoff_since=NOW - timedelta(minutes=5)
     )

@@ -40,7 +40,7 @@ def test_who_waits_longest_is_first_with_what_they_said_last(pipeline):
         hand_over(lead, minutes)
         record(pipeline, f"+55819999900{number:02}", **says(f"alguém aí? {number}"))
     found = morning.people(now=NOON)
-    assert [(one.name, one.said, one.is_late) for one in found.waiting] == [
+    assert [(waiting_lead.name, waiting_lead.said, waiting_lead.is_late) for waiting_lead in found.waiting] == [
         ("Lead 1", "alguém aí? 1", True),
         ("Lead 0", "alguém aí? 0", False),
     ]
@@ -54,7 +54,7 @@ def test_who_is_served_stands_apart_with_who_serves_them(pipeline):
     lead.messages.create(direction="staff", author="Ana Ribeiro", text="Oi!", at=NOON, state="sent")
     found = morning.people(now=NOON)
     assert (found.waiting, found.waiting_count, found.served_count) == ([], 0, 1)
-    assert [(one.name, one.served_by) for one in found.served] == [("João", "Ana Ribeiro")]
+    assert [(served_lead.name, served_lead.served_by) for served_lead in found.served] == [("João", "Ana Ribeiro")]
 
 
 def test_only_the_first_few_are_shown_and_all_are_counted(pipeline):
@@ -89,8 +89,8 @@ def test_meetings_are_those_of_today_and_tomorrow_by_the_clock(pipeline):
         meeting = Meeting(id=f"evt{number}", status=status, starts_at=starts_at)
         record(pipeline, phone, name=name, context={"meeting": meeting})
     today, tomorrow = morning.meetings(pipeline, now=NOON)
-    assert [str(one.lead) for one in today.shown] == ["today", "late today"]
-    assert [str(one.lead) for one in tomorrow.shown] == ["tomorrow"]
+    assert [str(shown_meeting.lead) for shown_meeting in today.shown] == ["today", "late today"]
+    assert [str(shown_meeting.lead) for shown_meeting in tomorrow.shown] == ["tomorrow"]
     assert (today.count, tomorrow.count) == (2, 1)
 
 
@@ -102,7 +102,7 @@ def test_a_day_full_of_meetings_hides_none_of_the_next(pipeline):
     record(pipeline, "+5581999990099", name="tomorrow", context={"meeting": meeting})
     today, tomorrow = morning.meetings(pipeline, now=NOON)
     assert (len(today.shown), today.count) == (morning.MEETINGS_SHOWN, morning.MEETINGS_SHOWN + 2)
-    assert [str(one.lead) for one in tomorrow.shown] == ["tomorrow"]
+    assert [str(shown_meeting.lead) for shown_meeting in tomorrow.shown] == ["tomorrow"]
 
 
 def test_meetings_of_other_pipelines_are_theirs(pipeline):

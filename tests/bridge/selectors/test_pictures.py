@@ -46,11 +46,11 @@ def exceeded_by_few(values, share):
 
 @slowly
 @given(st.lists(st.tuples(st.integers(0, 2), MINUTES_BACK, st.integers(0, 90_000)), max_size=30))
-def test_half_and_nine_tenths_of_those_that_left_a_stage_had_left_it_by_then(pipeline, lead, told):
+def test_half_and_nine_tenths_of_those_that_left_a_stage_had_left_it_by_then(pipeline, lead, history):
     Stay.objects.filter(left_at__isnull=False).delete()
     stages = list(pipeline.stages.order_by("rank")[:3])
     naive: dict[int, list[timedelta]] = {}
-    for place, minutes, seconds in told:
+    for place, minutes, seconds in history:
         left_at, spent = back(minutes), timedelta(seconds=seconds)
         Stay.objects.create(lead=lead, stage=stages[place], entered_at=left_at - spent, left_at=left_at)
         if PERIOD.begins_at <= left_at < PERIOD.ends_at:
@@ -62,10 +62,10 @@ def test_half_and_nine_tenths_of_those_that_left_a_stage_had_left_it_by_then(pip
 
 @slowly
 @given(st.lists(st.tuples(st.sampled_from(["Ana", "Bia", ""]), MINUTES_BACK, st.integers(0, 90_000)), max_size=30))
-def test_waits_are_told_by_who_ended_them(pipeline, lead, told):
+def test_waits_are_told_by_who_ended_them(pipeline, lead, history):
     Milestone.objects.all().delete()
     naive: dict[str, list[int]] = {}
-    for name, minutes, seconds in told:
+    for name, minutes, seconds in history:
         kind = Milestone.Kind.HANDOFF_WAIT
         Milestone.objects.create(
             lead=lead, pipeline=pipeline, kind=kind, at=back(minutes), seconds=seconds, detail=name
@@ -80,10 +80,10 @@ def test_waits_are_told_by_who_ended_them(pipeline, lead, told):
 
 @slowly
 @given(st.lists(st.tuples(MINUTES_BACK, st.integers(0, 200_000)), max_size=30))
-def test_first_replies_are_told_by_whether_people_were_at_work_when_the_lead_wrote(pipeline, lead, told):
+def test_first_replies_are_told_by_whether_people_were_at_work_when_the_lead_wrote(pipeline, lead, history):
     Milestone.objects.all().delete()
     naive, by_week = {True: [], False: []}, {}
-    for minutes, seconds in told:
+    for minutes, seconds in history:
         at = back(minutes)
         Milestone.objects.create(lead=lead, pipeline=pipeline, kind="first_reply", at=at, seconds=seconds)
         if at >= PERIOD.begins_at:
@@ -113,10 +113,10 @@ def test_first_replies_are_told_by_whether_people_were_at_work_when_the_lead_wro
 
 @slowly
 @given(st.lists(st.tuples(MINUTES_BACK, st.sampled_from(["inbound", "outbound", "staff"])), max_size=30))
-def test_messages_of_leads_are_counted_by_weekday_and_hour_of_the_pipelines_clock(pipeline, lead, told):
+def test_messages_of_leads_are_counted_by_weekday_and_hour_of_the_pipelines_clock(pipeline, lead, history):
     Message.objects.all().delete()
     naive: Counter[tuple[int, int]] = Counter()
-    for minutes, direction in told:
+    for minutes, direction in history:
         Message.objects.create(lead=lead, direction=direction, at=back(minutes), state="received")
         local = back(minutes).astimezone(ZONE)
         if direction == "inbound" and PERIOD.begins_at <= back(minutes) < PERIOD.ends_at:
@@ -131,11 +131,11 @@ LIVES = st.lists(st.tuples(st.integers(0, 100), st.booleans(), st.booleans(), st
 
 @slowly
 @given(LIVES)
-def test_cohorts_say_what_became_of_those_that_came_in_a_week(pipeline, told):
+def test_cohorts_say_what_became_of_those_that_came_in_a_week(pipeline, history):
     Lead.objects.all().delete()
     key = {"qualified": results.qualified_stages(pipeline)[0], "won": results.won_stages(pipeline)[0]}
     naive: Counter[tuple[object, str]] = Counter()
-    for number, (days, *became) in enumerate(told):
+    for number, (days, *became) in enumerate(history):
         at = NOW - timedelta(days=days)
         lead = Lead.objects.create(
             pipeline=pipeline, phone_key=f"n{number}", created_at=at, updated_at=at, stage_set_at=at
@@ -181,11 +181,11 @@ STANDING = st.lists(
 
 @slowly
 @given(STANDING)
-def test_what_is_at_stake_is_what_somebody_adds_up_who_looks_at_every_lead(pipeline, told):
+def test_what_is_at_stake_is_what_somebody_adds_up_who_looks_at_every_lead(pipeline, history):
     Lead.objects.all().delete()
     other = Pipeline.objects.get_or_create(slug="other", defaults={"name": "Outro"})[0]
     stages = {stage.key: stage for stage in pipeline.stages.all()}
-    for number, (key, bill, is_ours) in enumerate(told):
+    for number, (key, bill, is_ours) in enumerate(history):
         Lead.objects.create(
             pipeline=pipeline if is_ours else other,
             phone_key=f"s{number}",
@@ -195,11 +195,11 @@ def test_what_is_at_stake_is_what_somebody_adds_up_who_looks_at_every_lead(pipel
             updated_at=NOW,
             stage_set_at=NOW,
         )
-    alive = [one for one in stages.values() if one.kind == "open" and not one.reachable_from_anywhere]
+    alive = [stage for stage in stages.values() if stage.kind == "open" and not stage.reachable_from_anywhere]
     naive = {
         stage.key: (
-            sum(1 for key, _bill, is_ours in told if is_ours and key == stage.key),
-            sum((bill or 0 for key, bill, is_ours in told if is_ours and key == stage.key), Decimal(0)),
+            sum(1 for key, _bill, is_ours in history if is_ours and key == stage.key),
+            sum((bill or 0 for key, bill, is_ours in history if is_ours and key == stage.key), Decimal(0)),
         )
         for stage in alive
     }
@@ -208,7 +208,7 @@ def test_what_is_at_stake_is_what_somebody_adds_up_who_looks_at_every_lead(pipel
     assert [row["stage"].rank for row in found] == sorted(row["stage"].rank for row in found)
     # The overview adds up the same money from its own count.
     places = funnel.places(pipeline, funnel.lately(pipeline, now=NOW))
-    assert sum(one.value for one in places if one.stage.is_alive) == sum(row["value"] for row in found)
+    assert sum(place.value for place in places if place.stage.is_alive) == sum(row["value"] for row in found)
 
 
 def test_each_picture_costs_the_same_for_any_number_of_rows(pipeline):

@@ -69,7 +69,9 @@ lives = st.builds(
         ),
         max_size=4,
     ),
-    objections=st.lists(st.tuples(back, st.sampled_from(["preço", "prazo"])), max_size=2, unique_by=lambda one: one[1]),
+    objections=st.lists(
+        st.tuples(back, st.sampled_from(["preço", "prazo"])), max_size=2, unique_by=lambda objection: objection[1]
+    ),
     messages=st.lists(
         st.tuples(
             back,
@@ -105,7 +107,9 @@ class Told:
 
     def __init__(self, pipeline: Pipeline, other: Pipeline, sequences: dict[int, Sequence]) -> None:
         self.pipeline, self.other, self.sequences = pipeline, other, sequences
-        self.stages = {one.pk: list(one.stages.order_by("rank", "id")) for one in (pipeline, other)}
+        self.stages = {
+            each_pipeline.pk: list(each_pipeline.stages.order_by("rank", "id")) for each_pipeline in (pipeline, other)
+        }
         self.numbers = count()
 
     def write(self, life: Life) -> None:
@@ -123,9 +127,9 @@ class Told:
             (
                 Meeting(
                     lead=lead, meeting_id=str(number), began_as=began_as, status=status, is_by_agent=is_by_agent,
-                    first_told_at=ago(told), told_at=ago(told), starts_at=None if starts is None else ago(starts),
+                    first_told_at=ago(meeting), told_at=ago(meeting), starts_at=None if starts is None else ago(starts),
                 )
-                for number, (told, began_as, status, starts, is_by_agent) in enumerate(life.meetings)
+                for number, (meeting, began_as, status, starts, is_by_agent) in enumerate(life.meetings)
             ),
             (
                 Milestone(lead=lead, pipeline=pipeline, kind=kind, at=ago(when), seconds=seconds, detail=detail)
@@ -156,21 +160,24 @@ class Told:
             )  # fmt: skip
 
 
-def by_hand(told: Told, history: list[Life]) -> dict[str, Any]:
+def by_hand(each_told: Told, history: list[Life]) -> dict[str, Any]:
     """Count a history as somebody would who reads it from beginning to end."""
-    stages = told.stages[told.pipeline.pk]
+    stages = each_told.stages[each_told.pipeline.pk]
     ours = [life for life in history if not life.is_of_another_pipeline]
     entered: Counter[str] = Counter()
     for life in ours:
         for key in {stages[place % len(stages)].key for place, when in life.stays if counts(when)}:
             entered[key] += 1
     meetings = [meeting for life in ours for meeting in life.meetings]
-    booked = [one for one in meetings if one[1] == "scheduled" and counts(one[0])]
-    said = [
-        one for life in ours for one in life.messages if one[1] == "outbound" and one[2] not in SAID_BY_NOBODY
-    ]  # fmt: skip
-    messages = sum(counts(one[0]) for one in said)
-    attempts = [one for life in ours for one in life.attempts if one[2] == "sent" and counts(one[0])]
+    booked = [meeting for meeting in meetings if meeting[1] == "scheduled" and counts(meeting[0])]
+    spoken = [
+        message
+        for life in ours
+        for message in life.messages
+        if message[1] == "outbound" and message[2] not in SAID_BY_NOBODY
+    ]
+    messages = sum(counts(message[0]) for message in spoken)
+    attempts = [attempt for life in ours for attempt in life.attempts if attempt[2] == "sent" and counts(attempt[0])]
     objections = Counter(name for life in ours for when, name in life.objections if counts(when))
     return {
         "leads": sum(counts(life.came) for life in ours),
@@ -178,9 +185,10 @@ def by_hand(told: Told, history: list[Life]) -> dict[str, Any]:
         "disqualified": entered["disqualified"],
         "won": entered["won"],
         "meetings_booked": len(booked),
-        "meetings_booked_by_agent": sum(one[4] is True for one in booked),
+        "meetings_booked_by_agent": sum(meeting[4] is True for meeting in booked),
         "meetings_held": sum(
-            one[2] == "completed" and counts(one[0] if one[3] is None else one[3]) for one in meetings
+            meeting[2] == "completed" and counts(meeting[0] if meeting[3] is None else meeting[3])
+            for meeting in meetings
         ),
         "rescued": sum(was_rescued(life, stages) for life in ours),
         "messages_by_agent": messages,
@@ -196,12 +204,12 @@ def by_hand(told: Told, history: list[Life]) -> dict[str, Any]:
         "objections": objections,
         "followups": {
             step: (
-                sum(one[1] == step for one in attempts),
-                sum(one[1] == step and one[3] is not None for one in attempts),
-                sum(one[1] == step and one[4] for one in attempts),
-                sum(one[1] == step and one[5] for one in attempts),
+                sum(attempt[1] == step for attempt in attempts),
+                sum(attempt[1] == step and attempt[3] is not None for attempt in attempts),
+                sum(attempt[1] == step and attempt[4] for attempt in attempts),
+                sum(attempt[1] == step and attempt[5] for attempt in attempts),
             )
-            for step in {one[1] for one in attempts}
+            for step in {attempt[1] for attempt in attempts}
         },
     }
 
@@ -219,9 +227,7 @@ def was_rescued(life: Life, stages: list[Stage]) -> bool:
         answered = sent - answered_after
         reached = max((rank for rank, when in along if when > answered), default=-1)
         went_on = any(rank > reached for rank, when in along if when <= answered)
-        booked = any(
-            told <= answered and began_as in ("scheduled", "rescheduled") for told, began_as, *_ in life.meetings
-        )
+        booked = any(at <= answered and began_as in ("scheduled", "rescheduled") for at, began_as, *_ in life.meetings)
         if counts(answered) and (went_on or booked):
             return True
     return False
@@ -235,7 +241,7 @@ def half_and_most(ours: list[Life], kind: str) -> dict[str, int | None]:
 
 
 @pytest.fixture
-def told(pipeline) -> Told:
+def history_rows(pipeline) -> Told:
     other = Pipeline.objects.create(slug="clinic", name="Clínica", time_zone="America/Sao_Paulo")
     Stage.objects.create(pipeline=other, key="qualified", name="Q", rank=0)
     Stage.objects.create(pipeline=other, key="won", name="W", rank=1, kind=Stage.Kind.WON)
@@ -246,12 +252,12 @@ def told(pipeline) -> Told:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(lives, max_size=6))
-def test_every_number_is_what_somebody_counts_who_reads_the_history(told, history):
+def test_every_number_is_what_somebody_counts_who_reads_the_history(history_rows, history):
     Lead.objects.all().delete()
     for life in history:
-        told.write(life)
+        history_rows.write(life)
 
-    found = results.results(told.pipeline, PERIOD)
+    found = results.results(history_rows.pipeline, PERIOD)
     funnel = found.pop("funnel")
     read = {name: value for name, value in found.items() if name not in ("from", "to")} | {
         "entered": {row["stage"]: row["entered"] for row in funnel},
@@ -262,22 +268,22 @@ def test_every_number_is_what_somebody_counts_who_reads_the_history(told, histor
         },
     }
 
-    assert read == by_hand(told, history)
+    assert read == by_hand(history_rows, history)
     assert {row["sequence"] for row in found["followups"]} <= {"reengagement"}
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(lives, max_size=5))
-def test_behind_each_number_are_as_many_leads_as_it_says(told, history):
+def test_behind_each_number_are_as_many_leads_as_it_says(history_rows, history):
     Lead.objects.all().delete()
     for life in history:
-        told.write(life)
-    numbers = results.headline(told.pipeline, PERIOD)
+        history_rows.write(life)
+    numbers = results.headline(history_rows.pipeline, PERIOD)
 
     for name in ("leads", "qualified", "disqualified", "won", "rescued"):
-        assert results.leads_behind(name, told.pipeline, PERIOD).count() == numbers[name], name
+        assert results.leads_behind(name, history_rows.pipeline, PERIOD).count() == numbers[name], name
     for name in ("meetings_booked", "meetings_booked_by_agent", "meetings_held"):
-        behind = results.leads_behind(name, told.pipeline, PERIOD).count()
+        behind = results.leads_behind(name, history_rows.pipeline, PERIOD).count()
         assert (behind > 0) == (numbers[name] > 0), name
         assert behind <= numbers[name], name
 
@@ -296,7 +302,7 @@ def test_a_share_is_of_the_stage_before_on_the_way_and_never_more_than_all(numbe
     on_the_way = [place for place in range(9) if place not in (3, 4, 7)]
 
     for place, row in enumerate(rows):
-        before = [one for one in on_the_way if one < place]
+        before = [passed for passed in on_the_way if passed < place]
         has_share = place in on_the_way and before and numbers[before[-1]]
         assert (row["share_of_previous"] is not None) == bool(has_share)
         if has_share:

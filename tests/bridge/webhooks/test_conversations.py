@@ -92,8 +92,11 @@ def by_bot(card: Card, **more) -> dict:
     return written(card, type="outgoing", author=author, **{"id": "m-b", "text": "Olá!", **more})
 
 
-def told() -> list[tuple[str, str, str]]:
-    return [(one.direction, one.text, one.author) for one in Message.objects.order_by("at", "untold_since", "pk")]
+def stored_messages() -> list[tuple[str, str, str]]:
+    return [
+        (message.direction, message.text, message.author)
+        for message in Message.objects.order_by("at", "untold_since", "pk")
+    ]
 
 
 def test_what_lead_person_and_bot_write_is_the_conversation_and_says_who_wrote_it(account, talks):
@@ -102,7 +105,7 @@ def test_what_lead_person_and_bot_write_is_the_conversation_and_says_who_wrote_i
     hear(account, by_bot(card), root="outgoing_message")
     hear(account, by_person(card), root="outgoing_message")
 
-    assert sorted(told()) == [
+    assert sorted(stored_messages()) == [
         ("bot", "Olá!", "Salesbot"),
         ("inbound", "Oi", ""),
         ("staff", "Aqui é a Ana", "Ana Vendas"),
@@ -110,7 +113,7 @@ def test_what_lead_person_and_bot_write_is_the_conversation_and_says_who_wrote_i
     assert set(Message.objects.values_list("channel", flat=True)) == {"kommo"}
     lead = lead_of()
     assert (lead.handoff_source, bool(lead.last_inbound_at)) == ("chat", True)
-    assert {one["kind"] for one in lead.addresses} >= {"phone", "kommo_chat"}
+    assert {address["kind"] for address in lead.addresses} >= {"phone", "kommo_chat"}
 
 
 def test_where_the_agent_has_the_conversation_chats_are_no_conversation_and_a_person_takes_over_all_the_same(
@@ -119,7 +122,7 @@ def test_where_the_agent_has_the_conversation_chats_are_no_conversation_and_a_pe
     card = carded(account, pipeline)
     hear(account, written(card))
     hear(account, by_person(card), root="outgoing_message")
-    assert told() == []
+    assert stored_messages() == []
     assert lead_of().handoff_source == "chat"
 
 
@@ -154,7 +157,7 @@ def test_a_file_that_comes_first_as_a_placeholder_is_one_message(account, talks,
 def test_several_messages_of_one_body_keep_their_order(account, talks, listens):
     card = carded(account, talks)
     hear(account, *[written(card, id=f"m-{number}", text=str(number)) for number in range(12)])
-    assert [text for _, text, _ in told()] == [str(number) for number in range(12)]
+    assert [text for _, text, _ in stored_messages()] == [str(number) for number in range(12)]
 
 
 def test_a_chat_that_is_no_leads_yet_is_found_by_its_contact(account, talks, kommo):
@@ -163,13 +166,13 @@ def test_a_chat_that_is_no_leads_yet_is_found_by_its_contact(account, talks, kom
     for key in ("entity_type", "entity_id"):
         del item[key]
     hear(account, item)
-    assert told() == [("inbound", "Oi", "")]
+    assert stored_messages() == [("inbound", "Oi", "")]
 
 
 def test_a_chat_of_nobody_waits_until_its_lead_is_there(account, talks, kommo, listens):
     item = {**ITEM, "contact_id": 0, "created_at": int(timezone.now().timestamp())}
     hear(account, item)
-    assert told() == []
+    assert stored_messages() == []
     assert WebhookItem.objects.get().result == "unlinked"
 
     lead = kommo.post("leads", {"name": "Maria", "phone": MARIA})
@@ -177,7 +180,7 @@ def test_a_chat_of_nobody_waits_until_its_lead_is_there(account, talks, kommo, l
     later = {**item, "id": "m-2", "text": "?", "entity_type": "lead", "entity_id": kommo_id, "contact_id": contact_id}
     hear(account, later)
 
-    assert [text for _, text, _ in told()] == ["Oi", "?"]
+    assert [text for _, text, _ in stored_messages()] == ["Oi", "?"]
     assert set(WebhookItem.objects.values_list("result", flat=True)) == {"adopted"}
 
 
@@ -186,7 +189,7 @@ def test_a_lead_born_in_kommo_with_its_first_message_is_taken_in_by_the_same_cal
     hear(
         account, {**ITEM, "entity_type": "lead", "entity_id": lead["id"], "created_at": int(timezone.now().timestamp())}
     )
-    assert told() == [("inbound", "Oi", "")]
+    assert stored_messages() == [("inbound", "Oi", "")]
     assert lead_of().card.kommo_lead_id == lead["id"]
 
 
@@ -202,14 +205,14 @@ def test_to_take_it_in_asks_for_the_lead_and_its_contact_alone(account, talks, k
 
 def test_a_lead_of_another_pipeline_is_none_of_ours_and_read_once(account, talks, kommo):
     pipelines = client_for(account).pipelines()
-    elsewhere = next(one.id for one in pipelines if one.id != talks.kommo_pipeline_id)
+    elsewhere = next(pipeline.id for pipeline in pipelines if pipeline.id != talks.kommo_pipeline_id)
     lead = kommo.post("leads", {"name": "Maria", "phone": MARIA, "pipeline_id": elsewhere})
     now = int(timezone.now().timestamp())
     item = {**ITEM, "entity_type": "lead", "entity_id": lead["id"], "created_at": now}
     hear(account, item)
     before = len(kommo.journal())
     hear(account, {**item, "id": "m-2"})
-    assert (told(), len(kommo.journal()) - before) == ([], 0)
+    assert (stored_messages(), len(kommo.journal()) - before) == ([], 0)
 
 
 def test_somebody_in_incoming_leads_has_a_conversation_and_one_card_once_they_are_accepted(
@@ -222,7 +225,7 @@ def test_somebody_in_incoming_leads_has_a_conversation_and_one_card_once_they_ar
     item["author"] = {"type": "external", "name": "Maria Souza"}
     hear(account, item)
 
-    assert told() == [("inbound", "Oi", "")]
+    assert stored_messages() == [("inbound", "Oi", "")]
     lead = Lead.objects.get()
     assert lead.name == "Maria Souza"
     before = kommo.writes()
@@ -239,7 +242,7 @@ def test_somebody_in_incoming_leads_has_a_conversation_and_one_card_once_they_ar
     assert Card.objects.get().kommo_lead_id == waiting["id"]
     hear(account, {**item, "id": "m-2", "text": "e agora?"})
     assert Lead.objects.count() == 1
-    assert [text for _, text, _ in told()] == ["Oi", "e agora?"]
+    assert [text for _, text, _ in stored_messages()] == ["Oi", "e agora?"]
 
 
 def test_a_report_of_the_agents_about_the_same_message_counts_once(account, talks, listens):
@@ -268,7 +271,7 @@ def test_what_the_agent_said_and_a_bot_shows_in_the_chat_is_the_agents(account, 
     assert lead_of().handoff_source == "guard"
     record(talks, message=Said(Direction.OUTBOUND, text="E a cidade?"))
 
-    assert [direction for direction, _, _ in told()] == ["outbound", "outbound"]
+    assert [direction for direction, _, _ in stored_messages()] == ["outbound", "outbound"]
     assert lead_of().handoff_source == ""
 
 
@@ -298,7 +301,7 @@ def test_a_follow_up_that_a_salesbot_says_is_no_other_bots(account, talks, state
     hear(account, item, root="message")
     hear(account, item, root="outgoing_message")
 
-    assert told() == [("outbound", "Ainda pensa na usina?", "")]
+    assert stored_messages() == [("outbound", "Ainda pensa na usina?", "")]
     assert Message.objects.get().state == "delivered"
     assert lead_of().handoff_source == ""
 
@@ -355,20 +358,20 @@ class TestOurSideWithoutAnAuthor:
         card = carded(account, talks)
         Account.objects.update(takeovers_looked_at=timezone.now())
         hear(account, unsaid(card, author))
-        assert (told(), lead_of().handoff_source) == ([], "")
+        assert (stored_messages(), lead_of().handoff_source) == ([], "")
         assert Account.objects.get().takeovers_looked_at is None
         hear(account, by_person(card, id="m-o", text="Olá!"), root="outgoing_message")
         hear(account, unsaid(card, author))
-        assert told() == [("staff", "Olá!", "Ana Vendas")]
+        assert stored_messages() == [("staff", "Olá!", "Ana Vendas")]
 
     def test_a_user_is_a_person_unless_it_is_ours_or_a_robots(self, account, talks):
         card = carded(account, talks)
         hear(account, unsaid(card, {"author": {"user_id": ANA, "name": "Ana Vendas"}}))
-        assert (told(), lead_of().handoff_source) == ([("staff", "Olá!", "Ana Vendas")], "chat")
+        assert (stored_messages(), lead_of().handoff_source) == ([("staff", "Olá!", "Ana Vendas")], "chat")
         account_traits.remember(account, Trait.ROBOT_USERS, [77])
         hear(account, unsaid(card, {"author": {"user_id": 77, "name": "Robô"}}, id="m-r"))
         hear(account, unsaid(card, {"author": {"user_id": account.kommo_user_id}}, id="m-u", text="Nossa"))
-        assert sorted(told()) == [
+        assert sorted(stored_messages()) == [
             ("bot", "Olá!", "Robô"), ("outbound", "Nossa", ""), ("staff", "Olá!", "Ana Vendas")
         ]  # fmt: skip
 
@@ -412,7 +415,13 @@ def test_how_many_statements_a_round_takes_does_not_grow_with_its_messages(
     card = carded(account, talks)
     counts = []
     for number in (1, 30):
-        post(account, *[body("message", written(card, id=f"r{number}-{one}")) for one in range(number)])
+        post(
+            account,
+            *[
+                body("message", written(card, id=f"r{number}-{number_of_message}"))
+                for number_of_message in range(number)
+            ],
+        )
         from django.db import connection
         from django.test.utils import CaptureQueriesContext
 
@@ -425,7 +434,7 @@ def test_how_many_statements_a_round_takes_does_not_grow_with_its_messages(
 
 def read(name: str):
     text = (SAMPLES / name).read_bytes()
-    [item] = [one for one in parsing.parse(text).items if one.entity == "message"]
+    [item] = [each_item for each_item in parsing.parse(text).items if each_item.entity == "message"]
     return chat_items.read(item.action, item.data)
 
 
@@ -452,7 +461,7 @@ def in_the_chat_alone(message: dict) -> dict:
 
 
 def kept_of_webhooks() -> str:
-    bodies = [bytes(one).decode() for one in WebhookEvent.objects.values_list("body", flat=True)]
+    bodies = [bytes(webhook_body).decode() for webhook_body in WebhookEvent.objects.values_list("body", flat=True)]
     return " ".join([*bodies, *map(str, WebhookItem.objects.values_list("data", flat=True))])
 
 
@@ -479,4 +488,4 @@ def test_of_who_was_erased_nothing_is_kept_that_names_but_their_chat(account, ta
     words = ("pedraroxa", "cobrecinza", "luaverde", "ventoazul", "riodourado", "Zulmira", chat)
     assert [word for word in words if word in kept] == []
     assert kept.count("malvarosa") == 4
-    assert {one.text for one in Message.objects.all()} == {""}
+    assert {message.text for message in Message.objects.all()} == {""}

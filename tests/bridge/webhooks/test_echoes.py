@@ -23,10 +23,10 @@ from tests.heard import HANDOFF, carded, hear, hook
 
 def test_a_whole_body_that_says_what_the_card_holds_costs_no_call(account, pipeline, kommo):
     kommo_id = carded(account, pipeline, name="João & Maria", bill_value=500, chosen_flow="Aluguel de Lote")
-    held = lead_of().card.observed
-    body = bodies.lead_updated(account.kommo_account_id, kommo_id, held, at=int(time.time()), price=0)
+    observed = lead_of().card.observed
+    body = bodies.lead_updated(account.kommo_account_id, kommo_id, observed, at=int(time.time()), price=0)
     [item] = parse(body).items
-    assert says_nothing_new(held, item.data)
+    assert says_nothing_new(observed, item.data)
     calls = len(kommo.journal())
     hear(account, body.decode())
     assert len(kommo.journal()) == calls
@@ -38,8 +38,8 @@ def test_what_we_created_is_known_by_its_webhook_which_tells_who_is_responsible(
         record(pipeline, f"+5581955{number:06d}", name=f"Ana {number}")
     drain(account)
     before = len(reads(kommo))
-    told = [_hook_of(account, card, responsible_user_id=77).replace("update", "add") for card in account.cards.all()]
-    hear(account, *told)
+    hooks = [_hook_of(account, card, responsible_user_id=77).replace("update", "add") for card in account.cards.all()]
+    hear(account, *hooks)
     assert len(reads(kommo)) == before
     assert {card.observed["responsible_user_id"] for card in account.cards.all()} == {77}
     assert set(account.cards.values_list("lead__kommo_responsible_id", flat=True)) == {77}
@@ -83,7 +83,7 @@ def under_way(account, pipeline, kommo, monkeypatch):
 
     def update_leads(client, leads, **more):
         answer = original(client, leads, **more)
-        bodies = [_hook_of(account, account.cards.get(kommo_lead_id=one["id"]), name=one["name"]) for one in leads]
+        bodies = [_hook_of(account, account.cards.get(kommo_lead_id=lead["id"]), name=lead["name"]) for lead in leads]
         for body in bodies:
             WebhookEvent.objects.create(account=account, received_at=timezone.now(), body=body.encode())
         return answer
@@ -93,14 +93,14 @@ def under_way(account, pipeline, kommo, monkeypatch):
 
 
 def _hook_of(account, card, **changed):
-    held = {**card.observed, **changed}
+    observed = {**card.observed, **changed}
     return bodies.lead_updated(
-        account.kommo_account_id, card.kommo_lead_id, held, at=int(time.time()), price=0
+        account.kommo_account_id, card.kommo_lead_id, observed, at=int(time.time()), price=0
     ).decode()
 
 
 def reads(kommo):
-    return [one for one in kommo.answered() if one["method"] == "GET" and one["path"] == "/api/v4/leads"]
+    return [call for call in kommo.answered() if call["method"] == "GET" and call["path"] == "/api/v4/leads"]
 
 
 def test_a_webhook_about_a_write_that_is_under_way_waits_for_its_answer_and_costs_no_reading(

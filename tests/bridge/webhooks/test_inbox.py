@@ -157,6 +157,6 @@ def test_many_newborn_leads_cost_one_call_more_for_their_contacts(account, pipel
         for n in range(12)
     ]
     calls = len(kommo.answered())
-    hear(account, *(hook(one.get("id") or one["lead"]["id"], "add", pipeline_id=11672895) for one in made))
+    hear(account, *(hook(created.get("id") or created["lead"]["id"], "add", pipeline_id=11672895) for created in made))
     assert len(kommo.answered()) == calls + 2
     assert Card.objects.count() == 12

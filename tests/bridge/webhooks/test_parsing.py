@@ -175,9 +175,9 @@ def bad(monkeypatch):
 
 def test_one_entity_that_cannot_be_read_costs_no_other(bad):
     assert parse(bad) == Parsed(problem=Problem.UNREADABLE)
-    told = parse(bad + b"&leads[add][2][id]=3")
-    assert [item.kommo_id for item in told.items] == [3]
-    assert not told.is_whole and parse(b"leads[add][2][id]=3").is_whole
+    items = parse(bad + b"&leads[add][2][id]=3")
+    assert [item.kommo_id for item in items.items] == [3]
+    assert not items.is_whole and parse(b"leads[add][2][id]=3").is_whole
 
 
 def test_of_what_cannot_be_decoded_nothing_stays_when_somebody_is_erased(bad):

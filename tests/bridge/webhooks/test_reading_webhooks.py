@@ -53,8 +53,8 @@ def test_a_name_and_a_field_changed_by_staff_stand(account, pipeline, kommo):
     record(pipeline, name="Maria", bill_value=500)
     drain(account)
 
-    held = kommo.lead(kommo_id)
-    assert (held["name"], held["price"]) == ("Maria Souza Lima", 9000)
+    in_kommo = kommo.lead(kommo_id)
+    assert (in_kommo["name"], in_kommo["price"]) == ("Maria Souza Lima", 9000)
     assert lead_of().bill_value == 777
     # An abbreviation tells less than what is known, and replaces nothing; another name does.
     record(pipeline, name="Maria S. L.", bill_value=900)
@@ -62,8 +62,8 @@ def test_a_name_and_a_field_changed_by_staff_stand(account, pipeline, kommo):
     assert kommo.lead(kommo_id)["name"] == "Maria Souza Lima"
     record(pipeline, name="Maria Lima Prado")
     drain(account)
-    held = kommo.lead(kommo_id)
-    assert (held["name"], held["price"]) == ("Maria Lima Prado", 9000)
+    in_kommo = kommo.lead(kommo_id)
+    assert (in_kommo["name"], in_kommo["price"]) == ("Maria Lima Prado", 9000)
 
 
 @pytest.mark.parametrize(
@@ -271,14 +271,14 @@ def _id(made):
 def test_what_comes_is_searched_for_erased_people_only_where_somebody_was_erased(account, pipeline, kommo, monkeypatch):
     searched = []
     monkeypatch.setattr(parsing, "phones", lambda data: searched.append(data) or [])
-    told = [parsing.Item("contact", "update", 1, {"id": "1", "phone": "+5581999990000"})]
+    items = [parsing.Item("contact", "update", 1, {"id": "1", "phone": "+5581999990000"})]
 
-    assert not erased_from_webhooks.among(account, told)
+    assert not erased_from_webhooks.among(account, items)
     assert searched == []
 
     carded(account, pipeline)
     erasure.erase(lead_of(), by=Lead.Actor.STAFF, now=timezone.now())
-    erased_from_webhooks.among(account, told)
+    erased_from_webhooks.among(account, items)
     assert searched
 
 

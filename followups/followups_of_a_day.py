@@ -26,7 +26,7 @@ class Today:
     would_send: int
     to_come: int
     late: int
-    held: int
+    on_hold: int
     # The next few: those of the day itself, and those of later days.
     next: list[Enrollment]
     later: list[Enrollment]
@@ -55,7 +55,7 @@ def today(zone: str, *, now: datetime) -> Today:
     return Today(
         **done,
         **due,
-        held=waiting.filter(held=True).count(),
+        on_hold=waiting.filter(held=True).count(),
         next=[enrollment for enrollment in coming if enrollment.next_at is not None and enrollment.next_at < end],
         later=[enrollment for enrollment in coming if enrollment.next_at is not None and enrollment.next_at >= end],
     )

@@ -32,7 +32,7 @@ def events(record: Recorded, now: datetime) -> list[Event]:
     )
     message = interaction.message
     actor = AUTHORS.get(message.direction, Lead.Actor.AGENT) if message else interaction.actor or Lead.Actor.AGENT
-    data: dict[str, Any] = {"changed": changes.told}
+    data: dict[str, Any] = {"changed": changes.timeline}
     if record.ignored:
         data["ignored"] = record.ignored
     if changes.unmapped_flow:
@@ -46,7 +46,7 @@ def events(record: Recorded, now: datetime) -> list[Event]:
     # A message stands where it was written; what was concluded with it, when that was.
     at = message.sent_at if message and message.sent_at else interaction.occurred_at
     events = []
-    if not (interaction.is_told_before or interaction.via) or message or changes.told or record.ignored:
+    if not (interaction.is_told_before or interaction.via) or message or changes.timeline or record.ignored:
         events.append(Event(lead_id=lead.pk, at=at, kind=Event.Kind.INTERACTION, actor=actor, data=data))
     if decision.changed:
         data = {

@@ -187,7 +187,7 @@ def _store(recorded: Sequence[Recorded], now: datetime) -> None:
         if columns or result.created:
             result.lead.updated_at = now
             by_columns.setdefault(columns | {"updated_at"}, []).append(result.lead)
-            touched = {"objections"} if "objections" in result.changes.told else set()
+            touched = {"objections"} if "objections" in result.changes.timeline else set()
             saved.append(Saved(result.lead, result.created, columns | touched))
     for columns, leads in by_columns.items():
         update(leads, columns)

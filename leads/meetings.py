@@ -174,7 +174,7 @@ class _Book:
         self._rows = late
         if self._shown not in late:
             self._shown = None
-        self._changes.told["meeting"] = None
+        self._changes.timeline["meeting"] = None
         self.show()
 
     def tell(self, news: Told) -> None:
@@ -275,7 +275,7 @@ class _Book:
         if is_new:
             self._rows.append(row)
         if is_new or _said(before) != _said(_parts(row)):
-            self._changes.told["meeting"] = _told(row)
+            self._changes.timeline["meeting"] = _told(row)
             if was_booked or row.is_booked or not self._lead.meeting_status:
                 self._changes.meeting_reported = row.status
                 if row.is_booked:

@@ -38,7 +38,7 @@ class Change:
     """What one interaction changed: columns to save, what to tell the timeline, and what came too late."""
 
     columns: set[str] = field(default_factory=set)
-    told: dict[str, Any] = field(default_factory=dict)
+    timeline: dict[str, Any] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     # Attribute -> why what was reported of it was not taken up, in words for whoever reported it.
     ignored: dict[str, str] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class Change:
             lead.provenance[attribute] = origin
             self.columns.add("provenance")
         if changed:
-            self.told[attribute] = plain(value)
+            self.timeline[attribute] = plain(value)
 
 
 def apply_facts(

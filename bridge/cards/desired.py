@@ -28,7 +28,7 @@ INCOMING = 1  # a status' type: the one stage nobody may move a lead into
 class Gaps:
     """What the configuration cannot say in Kommo's words, a sentence each."""
 
-    said: list[str] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
     # An id of ours is not in our copy of the account, which may be older than it.
     knows_too_little: bool = False
 
@@ -59,8 +59,8 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
         families=tuple(_family(rule, facts, card) for rule in shown_tags(lead, book)),
         bridge_id_field_id=proof_field(account, catalogue),
         statuses_to_visit=_visits(card, catalogue),
-        unmapped=tuple(gaps.said),
-        held=refusal,
+        unmapped=tuple(gaps.sentences),
+        refusal=refusal,
         loss_reason_after_move=card.loss_reason_after_move,
         knows_too_little=gaps.knows_too_little,
         phone_kind=_kind(catalogue, "PHONE", ("MOB", "WORK")),
@@ -135,7 +135,7 @@ def _place(card: Card, book: Rulebook, catalogue: Catalogue | None, gaps: Gaps) 
     if card.kommo_lead_id is None:
         return None, missing
     if status_id is None or card.observed.get("status_id") != status_id:
-        gaps.said.append(missing)
+        gaps.sentences.append(missing)
     return None, ""
 
 
@@ -197,14 +197,18 @@ def wanted_fields(
             continue
         if mapping.kommo_field_id is None:
             if value is not None:
-                gaps.said.append(f"field “{mapping.kommo_field}” is not bound to a field in Kommo: run kommo_connect")
+                gaps.sentences.append(
+                    f"field “{mapping.kommo_field}” is not bound to a field in Kommo: run kommo_connect"
+                )
             continue
         if value == []:
             value = None
         if catalogue is not None and _options(mapping, catalogue) is None:
             gaps.knows_too_little = True
             if value is not None:
-                gaps.said.append(f"field “{mapping.kommo_field}” is not in Kommo any more: choose another in the admin")
+                gaps.sentences.append(
+                    f"field “{mapping.kommo_field}” is not in Kommo any more: choose another in the admin"
+                )
             continue
         enum_ids: list[int] = []
         if value is not None and mapping.type in (FieldMapping.Type.SELECT, FieldMapping.Type.MULTISELECT):
@@ -213,14 +217,14 @@ def wanted_fields(
             if None in found:
                 option = mapping.options.get(str(chosen[found.index(None)]), chosen[found.index(None)])
                 gaps.knows_too_little = True
-                gaps.said.append(f"“{mapping.kommo_field}” has no option “{option}” in Kommo")
+                gaps.sentences.append(f"“{mapping.kommo_field}” has no option “{option}” in Kommo")
                 continue
             enum_ids = [bound for bound in found if bound is not None]
         type_ = field_type(mapping, catalogue)
         try:
             values = custom_field_values.to_kommo(type_, value, enum_ids, form)
         except ValueError as error:
-            gaps.said.append(f"“{mapping.kommo_field}” cannot show {value!r}: {error}")
+            gaps.sentences.append(f"“{mapping.kommo_field}” cannot show {value!r}: {error}")
             continue
         comparable = custom_field_values.from_kommo(type_, values, form.zone)
         wanted.append(DesiredField(mapping.kommo_field_id, mapping.attribute, values, comparable, type_, form))
@@ -266,7 +270,7 @@ def _family(rule: TagRule, facts: dict[str, Any], card: Card) -> TagFamily:
         suffix=suffix,
         tags=frozenset(tag(rule.template, shown_value) for shown_value in values),
         held_against=frozenset(ours) if is_held else None,
-        said=frozenset(said_tags(card, [rule])),
+        said_tags=frozenset(said_tags(card, [rule])),
     )
 
 

@@ -35,7 +35,7 @@ class Reading:
     known: what the card holds, without the tags that Kommo dropped. dropped: those, to be sent again.
     """
 
-    held: dict[str, Any]
+    values: dict[str, Any]
     known: dict[str, Any]
     forms: dict[str, Any]
     dropped: list[str] = field(default_factory=list)
@@ -101,7 +101,7 @@ def read(
     if not known:
         return reading
     types = {str(custom_field.field_id): custom_field.field_type for custom_field in reply.custom_fields}
-    theirs = reading.held["fields"]
+    theirs = reading.values["fields"]
     ours, doubted = known.get("fields", {}), doubts.get("fields", {})
     for field_id in {*ours, *theirs, *doubted}:
         expected = [side[field_id] for side in (doubted, ours) if field_id in side]
@@ -118,12 +118,12 @@ def read(
         else:
             theirs[field_id] = our_value
     names = [side["name"] for side in (doubts, known) if "name" in side]
-    said_name = _said("text", reading.held["name"], names, reading.forms, "name", unread if is_own else {})
+    said_name = _said("text", reading.values["name"], names, reading.forms, "name", unread if is_own else {})
     if said_name is not None:
-        reading.held["name"] = said_name
-    if not known.get("name", "") and not persons_name(reading.held["name"], reply.id):
+        reading.values["name"] = said_name
+    if not known.get("name", "") and not persons_name(reading.values["name"], reply.id):
         # Nobody has named it: Kommo calls it by its number.
-        reading.held["name"] = ""
+        reading.values["name"] = ""
     _read_tags(reading, doubts, unread if is_own else {})
     return reading
 
@@ -148,7 +148,7 @@ def _said(
 
 
 def _read_tags(reading: Reading, doubts: Mapping[str, Any], unread: Mapping[str, Any]) -> None:
-    their_tags, known = set(reading.held["tags"]), set(reading.known.get("tags", ()))
+    their_tags, known = set(reading.values["tags"]), set(reading.known.get("tags", ()))
     expected = known | set(doubts.get("tags_to_add", ()))
     spelt = {name.casefold(): name for name in sorted(their_tags - expected)}
     for tag in sorted(expected - their_tags):
@@ -167,4 +167,4 @@ def _read_tags(reading: Reading, doubts: Mapping[str, Any], unread: Mapping[str,
         reading.dropped = new
         reading.known["tags"] = sorted(known - set(new))
         reading.forms["tags_sent_again"] = sorted({*reading.forms.get("tags_sent_again", ()), *new})
-    reading.held["tags"] = sorted(their_tags)
+    reading.values["tags"] = sorted(their_tags)

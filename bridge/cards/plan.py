@@ -55,7 +55,7 @@ class TagFamily:
     # What we wanted when a person last changed this family; while we want nothing else, theirs stands.
     held_against: frozenset[str] | None = None
     # Those that told a fact of ours at some time. Others of the family are somebody else's, and stay.
-    said: frozenset[str] = frozenset()
+    said_tags: frozenset[str] = frozenset()
 
     def owns(self, tag: str) -> bool:
         return tag.startswith(self.prefix) and tag.endswith(self.suffix)
@@ -80,7 +80,7 @@ class Desired:
     # What the configuration cannot say in Kommo's words, a sentence each.
     unmapped: tuple[str, ...] = ()
     # No write at all may go out, and why (for instance: the stage of a new lead is bound to nothing).
-    held: str = ""
+    refusal: str = ""
     # Kommo refused the loss reason together with the move: move first, give the reason after.
     loss_reason_after_move: bool = False
     # Something is bound to an id that our copy of the account does not have: the copy may be old.
@@ -126,7 +126,7 @@ class Plan:
     body: dict[str, Any] = field(default_factory=dict)
     effect: dict[str, Any] = field(default_factory=dict)
     unmapped: tuple[str, ...] = ()
-    held: str = ""
+    refusal: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -141,8 +141,8 @@ class Plan:
 
 def plan(desired: Desired, observed: Observed) -> Plan:
     """Return the write that brings the card to what the lead calls for; empty when they agree."""
-    if desired.held:
-        return Plan(Operation.NONE, unmapped=desired.unmapped, held=desired.held)
+    if desired.refusal:
+        return Plan(Operation.NONE, unmapped=desired.unmapped, refusal=desired.refusal)
     if observed.kommo_lead_id is None:
         return _create(desired)
     return _update(desired, observed)
@@ -260,7 +260,7 @@ def _plan_tags(desired: Desired, observed: Observed, body: Part, effect: Part) -
     ours = {
         tag
         for tag in maybe_there
-        if any(family.owns(tag) and (tag in family.said or tag in in_doubt) for family in families)
+        if any(family.owns(tag) and (tag in family.said_tags or tag in in_doubt) for family in families)
     }
     # A tag two families claim belongs to whichever wants it, held or not.
     kept = {tag for family in desired.families for tag in family.tags}

@@ -135,7 +135,7 @@ def _without(desired: Desired, part: str, reason: str, *, is_new: bool) -> Desir
         changes["fields"] = tuple(field for field in desired.fields if str(field.field_id) != name)
     elif kind == "stage":
         # A new card needs a place, and never gets another one instead.
-        changes |= {"held": reason} if is_new else {"status_id": None, "statuses_to_visit": ()}
+        changes |= {"refusal": reason} if is_new else {"status_id": None, "statuses_to_visit": ()}
     elif kind in ("tag", "tags"):
         changes["families"] = tuple(
             replace(family, tags=frozenset(tag for tag in family.tags if kind == "tag" and tag != name))

@@ -22,7 +22,7 @@ class Task:
     part: MessagePart
     route: Route
     person: Person
-    said: Part
+    outgoing_part: Part
     # Nothing leaves: it is looked for the proof that what left before has arrived.
     is_look: bool = False
 

@@ -96,7 +96,7 @@ def say(task: Task, clock: Callable[[], datetime]) -> tuple[Sent, datetime]:
         way, route = task.route.way, task.route
         if task.is_look:
             return proof_of_arrival.look(route.account, task.person, task.part, clock()), clock()
-        sent = way.say(route.account, route.settings, task.person, task.said, clock())
+        sent = way.say(route.account, route.settings, task.person, task.outgoing_part, clock())
     except Exception as error:
         log.exception("channel_failed", channel=task.route.channel.slug)
         is_safe = task.route.channel.kind == Channel.Kind.AGENT and not task.is_look

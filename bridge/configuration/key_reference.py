@@ -33,7 +33,7 @@ def _records(record: type[Record]) -> Iterator[type[Record]]:
     """Yield a record and what stands in it, each once, the outer ones first."""
     yield record
     for key in keys_of(record):
-        kind = key.kind.one if isinstance(key.kind, Many) else key.kind
+        kind = key.kind.entry if isinstance(key.kind, Many) else key.kind
         if isinstance(kind, One):
             yield from _records(kind.record)
 

@@ -67,20 +67,20 @@ class Many(Kind):
     """A list of mappings."""
 
     def __init__(self, record: type[Record], *, at_least: int = 0) -> None:
-        self.one, self.at_least = One(record), at_least
+        self.entry, self.at_least = One(record), at_least
 
     def words(self) -> str:
-        return f"list of {self.one.words()}"
+        return f"list of {self.entry.words()}"
 
     def read(self, node: Node) -> tuple[Record, ...]:
         if not isinstance(node, SequenceNode):
-            raise refused(node, f"here stands a list of {self.one.record.called} entries, not {described(node)}")
+            raise refused(node, f"here stands a list of {self.entry.record.called} entries, not {described(node)}")
         if len(node.value) < self.at_least:
-            raise refused(node, f"at least one {self.one.record.called} is needed")
-        return tuple(read_each(node.value, self.one))
+            raise refused(node, f"at least one {self.entry.record.called} is needed")
+        return tuple(read_each(node.value, self.entry))
 
     def show(self, value: tuple[Record, ...]) -> list[CommentedMap]:
-        return [self.one.show(record) for record in value]
+        return [self.entry.show(record) for record in value]
 
 
 class Texts(Kind):

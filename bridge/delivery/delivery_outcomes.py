@@ -251,7 +251,7 @@ def nothing_to_send(entries: Sequence[Entry], *, now: datetime) -> None:
         if card.wanted_version != entry.version:
             # The lead has moved on meanwhile, and what it calls for now is not nothing.
             return
-        if reason := entry.plan.held or "; ".join(entry.plan.unmapped):
+        if reason := entry.plan.refusal or "; ".join(entry.plan.unmapped):
             leave_the_outbox(card, Card.State.BLOCKED, reason)
         else:
             _agree(card, now)

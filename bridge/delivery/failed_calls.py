@@ -236,7 +236,7 @@ class Setbacks:
         if not unsure:
             return unknown
         try:
-            replies = list(self.drain.client.iterate_leads(ids=[entry for entry in unsure if entry]))
+            replies = list(self.drain.client.iterate_leads(ids=[kommo_id for kommo_id in unsure if kommo_id]))
         except KommoError as error:
             log.info("refused_lead_not_read", account=self.drain.account.pk, error=error.in_log)
             return unknown

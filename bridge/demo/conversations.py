@@ -39,7 +39,7 @@ class Conversation:
     who: str
     phone: str
     shows: str
-    said: tuple[Said, ...]
+    turns: tuple[Said, ...]
     stage: str
     name: str | None = None
     fields: dict[str, str] = field(default_factory=dict)
@@ -73,14 +73,14 @@ CONVERSATIONS = (
         who="Ana, first message",
         phone="+55 81 98111-0001",
         shows="a card with contact and phone, before anybody knows the name",
-        said=(Said("Oi! Vi o anúncio de vocês."),),
+        turns=(Said("Oi! Vi o anúncio de vocês."),),
         stage="NOVO LEAD",
     ),
     Conversation(
         who="Bruno, name learned later",
         phone="5581981110002@s.whatsapp.net",
         shows="card and contact get the name",
-        said=(
+        turns=(
             Said("Bom dia"),
             Said(
                 "Pode me chamar de Bruno Lima", {"name": "Bruno Lima"}, {"conversation_stage": "estágio_0_coleta_nome"}
@@ -93,7 +93,7 @@ CONVERSATIONS = (
         who="Carla, solutions presented",
         phone="(81) 98111-0003",
         shows="the four solutions are on the table",
-        said=(
+        turns=(
             Said("Quais são as opções?", {"name": "Carla Dias"}),
             Said("Temos quatro soluções…", {}, PRESENTED, "outbound"),
             Said("Ah, que bom! Vou ler com calma."),
@@ -105,7 +105,7 @@ CONVERSATIONS = (
         who="Diego, qualified",
         phone="+5581981110004",
         shows="score 82, bill, flow and objection reach fields and tags",
-        said=(
+        turns=(
             Said("Quero alugar um lote", {"name": "Diego Alves", "chosen_flow": "Aluguel de Lote"}, CHOOSING),
             Said(
                 "Minha conta vem R$ 4.500,00, mas o preço me preocupa",
@@ -122,7 +122,7 @@ CONVERSATIONS = (
         who="Elisa, bill too low",
         phone="+5581981110005",
         shows="disqualified by the bill, though the score is high",
-        said=(
+        turns=(
             Said(
                 "Pago uns 180 reais",
                 {"name": "Elisa Prado", "bill_value": "R$ 180,00", "qualification_score": 90},
@@ -137,7 +137,7 @@ CONVERSATIONS = (
         who="Fábio, score too low",
         phone="+5581981110006",
         shows="disqualified by the score",
-        said=(
+        turns=(
             Said("Só estou curioso", {"name": "Fábio Nunes", "qualification_score": 35}, QUALIFYING),
             Said("Não confio muito nisso", {}, {"objections_raised": ["desconfiança"]}),
         ),
@@ -149,7 +149,7 @@ CONVERSATIONS = (
         who="Gabriela, meeting booked",
         phone="+5581981110007",
         shows="a booked meeting moves the card by itself",
-        said=(
+        turns=(
             Said(
                 "Quero minha própria usina",
                 {"name": "Gabriela Rocha", "chosen_flow": "Instalação Usina Própria"},
@@ -170,7 +170,7 @@ CONVERSATIONS = (
         who="Hugo, booked, then only talks",
         phone="+5581981110008",
         shows="the card stays in the meeting's stage whatever is said afterwards",
-        said=(
+        turns=(
             Said(
                 "Fechado, terça",
                 {"name": "Hugo Teles", "bill_value": 3900},
@@ -188,7 +188,7 @@ CONVERSATIONS = (
         who="Íris, only talks of a meeting",
         phone="+5581981110009",
         shows="talk of a meeting books none: the card stays where it was",
-        said=(
+        turns=(
             Said("Quero entender as opções", {"name": "Íris Melo", "chosen_flow": "Compra com Desconto"}, PRESENTED),
             Said("Talvez a gente marque algo", {}, BOOKING),
         ),
@@ -201,7 +201,7 @@ CONVERSATIONS = (
         who="João, score not known yet",
         phone="+5581981110010",
         shows="not knowing is never failing: without a score he stays in qualification",
-        said=(Said("Sou o dono, decido sozinho", {"name": "João Reis", "is_decision_maker": True}, QUALIFYING),),
+        turns=(Said("Sou o dono, decido sozinho", {"name": "João Reis", "is_decision_maker": True}, QUALIFYING),),
         stage="EM QUALIFICAÇÃO",
         name="João Reis",
     ),
@@ -209,7 +209,7 @@ CONVERSATIONS = (
         who="Karina, a seller takes over",
         phone="+5581981110011",
         shows="a seller drags her card to ATENDIMENTO HUMANO in Kommo, and the agent falls silent",
-        said=(Said("Quero fechar hoje, posso falar com alguém?", {"name": "Karina Pires"}, PRESENTED),),
+        turns=(Said("Quero fechar hoje, posso falar com alguém?", {"name": "Karina Pires"}, PRESENTED),),
         dragged_to="ATENDIMENTO HUMANO",
         afterwards=(Said("Alguém aí?"),),
         is_silent=True,
@@ -220,7 +220,7 @@ CONVERSATIONS = (
         who="Leandro, never answers",
         phone="+5581981110012",
         shows="three follow-ups reach the agent, nobody answers, and the lead is given up",
-        said=(
+        turns=(
             Said("Quanto custa?", {"name": "Leandro Sá"}),
             Said("Depende da sua conta de luz. Quanto vem por mês?", {}, PRESENTED, "outbound"),
         ),
@@ -232,7 +232,7 @@ CONVERSATIONS = (
         who="Marina, nobody reports her",
         phone="+5581981110013",
         shows="no code: Evolution API and Cal.com tell by themselves, and her booking moves the card",
-        said=(
+        turns=(
             Said("Oi! Ainda dá para marcar uma visita?", heard_by="evolution"),
             Said("Dá sim, Marina! Escolha um horário no link.", direction="outbound", heard_by="evolution"),
             Said("Marquei, obrigada!", heard_by="evolution"),
@@ -245,7 +245,7 @@ CONVERSATIONS = (
         who="Nádia, wholly inside Kommo",
         phone="+5581981110014",
         shows="ears and mouth: she writes in Kommo's chat; the agent books, which moves the card, and answers there",
-        said=(Said("Oi! Minha conta vem R$ 4.800. Dá para conversar na terça às 14h?", heard_by=KOMMO),),
+        turns=(Said("Oi! Minha conta vem R$ 4.800. Dá para conversar na terça às 14h?", heard_by=KOMMO),),
         stage="REUNIÃO AGENDADA",
         name="Nádia Lopes",
         fields={"Valor Conta Energia": "4800"},

@@ -122,7 +122,7 @@ def adopt(
         return Findings(is_outdated=True)
     reply, of_before = values_of_before.without(card, reply)
     seen = _seen(card, reply, catalogue.account if catalogue else card.account)
-    now_held = seen.held
+    now_held = seen.values
     findings = _compare(seen.known, card.in_doubt, now_held)
     if only_compare:
         return findings
@@ -229,7 +229,7 @@ def is_as_known(card: Card, reply: LeadReply, read_at: datetime, account: Accoun
     if kept_forms.is_stale(card, reply, read_at):
         return True
     seen = _seen(card, values_of_before.without(card, reply)[0], account)
-    return not seen.dropped and {**seen.known, "updated_at": 0} == {**seen.held, "updated_at": 0}
+    return not seen.dropped and {**seen.known, "updated_at": 0} == {**seen.values, "updated_at": 0}
 
 
 def _seen(card: Card, reply: LeadReply, account: Account) -> kept_forms.Reading:

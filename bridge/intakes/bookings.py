@@ -91,7 +91,7 @@ def _record(interaction: Interaction, pipeline: Pipeline, now: datetime) -> tupl
     except ForgottenError:
         return Result.FORGOTTEN, "", None
     reason = recorded.changes.ignored.get("meeting", "")
-    changed = recorded.created or bool(recorded.changes.told)
+    changed = recorded.created or bool(recorded.changes.timeline)
     return Result.TAKEN if changed else Result.KNOWN, reason, recorded.lead
 
 

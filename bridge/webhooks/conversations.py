@@ -67,7 +67,7 @@ class Round:
     catalogue: Catalogue | None
     now: datetime
     pipelines: Mapping[int, Pipeline]
-    said: list[Said] = field(default_factory=list)
+    chat_messages: list[Said] = field(default_factory=list)
 
 
 def listen(
@@ -92,13 +92,13 @@ def listen(
         if chat := chat_items.read(item.action, item.data):
             # Messages of one body keep their order.
             heard_at = item.event.received_at + timedelta(microseconds=place)
-            current.said.append(Said(item, chat, heard_at))
+            current.chat_messages.append(Said(item, chat, heard_at))
     return current
 
 
 def strangers(current: Round) -> set[int]:
     """Return the leads of Kommo's that must be read to know whether these messages are of ours. One query."""
-    ids = {chat_message.chat.lead_id for chat_message in current.said if chat_message.chat.lead_id}
+    ids = {chat_message.chat.lead_id for chat_message in current.chat_messages if chat_message.chat.lead_id}
     known = Card.objects.filter(account=current.account, kommo_lead_id__in=ids) if ids else Card.objects.none()
     unknown = ids - set(known.values_list("kommo_lead_id", flat=True)) if ids else set()
     elsewhere = (
@@ -113,11 +113,11 @@ def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
     readings: leads of Kommo's as they were read in this round, by id. Contacts of leads in Incoming leads, and of chats
     that are nobody's, are read together, one call each.
     """
-    if not current.said:
+    if not current.chat_messages:
         return
     _by_cards(current)
     _by_address(current)
-    unknown = [chat_message for chat_message in current.said if chat_message.lead is None]
+    unknown = [chat_message for chat_message in current.chat_messages if chat_message.lead is None]
     readings = {**readings, **_of_contacts(current, unknown)}
     if unknown and readings:
         # What was read was taken in meanwhile, where it could be.
@@ -125,8 +125,8 @@ def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
     _by_incoming(current, readings)
     _by_chat(current)
     _note_strangers(current, readings)
-    ready = [chat_message for chat_message in current.said if chat_message.pipeline]
-    for chat_message in current.said:
+    ready = [chat_message for chat_message in current.chat_messages if chat_message.pipeline]
+    for chat_message in current.chat_messages:
         if not chat_message.pipeline:
             waits = not chat_message.chat.lead_id and chat_message.heard_at > current.now - LOOKED_AT_FOR
             chat_message.item.result = Result.UNLINKED if waits else Result.IGNORED
@@ -152,7 +152,7 @@ def take(current: Round, readings: Mapping[int, LeadReply]) -> None:
 
 
 def _by_cards(current: Round) -> None:
-    missing = [chat_message for chat_message in current.said if chat_message.lead is None]
+    missing = [chat_message for chat_message in current.chat_messages if chat_message.lead is None]
     lead_ids = {chat_message.chat.lead_id for chat_message in missing if chat_message.chat.lead_id}
     # Of a chat that is no lead's, or of a second deal of the same person, whose contact is known.
     contact_ids = {chat_message.chat.contact_id for chat_message in missing if chat_message.chat.contact_id}
@@ -192,7 +192,7 @@ def _by_cards(current: Round) -> None:
 
 def _by_address(current: Round) -> None:
     """Find who is known by the chat or the contact alone: leads whose card is still to be accepted or made."""
-    missing = [chat_message for chat_message in current.said if chat_message.lead is None]
+    missing = [chat_message for chat_message in current.chat_messages if chat_message.lead is None]
     keys = {address.key for chat_message in missing for address in _addresses(chat_message.chat, "")}
     if not keys:
         return
@@ -252,7 +252,7 @@ def _by_incoming(current: Round, readings: Mapping[int, LeadReply]) -> None:
         if reply.pipeline_id in by_kommo_id and inbound_leads.is_incoming(reply, current.catalogue)
     }
     by_contact = {contact: reply for reply in incoming.values() for contact in reply.contact_ids}
-    missing = [chat_message for chat_message in current.said if chat_message.lead is None]
+    missing = [chat_message for chat_message in current.chat_messages if chat_message.lead is None]
     for chat_message in missing:
         chat_message.incoming = incoming.get(chat_message.chat.lead_id)
         if chat_message.incoming is None and not chat_message.chat.lead_id:
@@ -279,10 +279,10 @@ def _by_chat(current: Round) -> None:
     """Give a message the lead of another one of the same chat, which says whose it is."""
     known = {
         chat_message.chat.chat_id: chat_message
-        for chat_message in current.said
+        for chat_message in current.chat_messages
         if chat_message.pipeline and chat_message.chat.chat_id
     }
-    for chat_message in current.said:
+    for chat_message in current.chat_messages:
         if (
             chat_message.pipeline is None
             and not chat_message.chat.lead_id
@@ -438,4 +438,4 @@ def heard_here(current: Round | None) -> Collection[int]:
     """Return which items were conversation: whoever wrote in it has been heard."""
     if current is None:
         return ()
-    return {chat_message.item.pk for chat_message in current.said if chat_message.pipeline}
+    return {chat_message.item.pk for chat_message in current.chat_messages if chat_message.pipeline}

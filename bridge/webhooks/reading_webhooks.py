@@ -213,7 +213,9 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     if talk is not None:
         conversations.take(talk, current.readings)
         known = {item.pk for item in items}
-        current.earlier = [chat_message.item for chat_message in talk.said if chat_message.item.pk not in known]
+        current.earlier = [
+            chat_message.item for chat_message in talk.chat_messages if chat_message.item.pk not in known
+        ]
     heard = conversations.heard_here(talk)
     rest = [item for item in items if item.entity == "message" and item.pk not in heard]
     messages = [message for item in rest if (message := written(item.data))]

@@ -120,7 +120,7 @@ def played(account: Account, pipeline: Pipeline) -> list[Lead]:
     """The demo's conversations, all told and all on their cards in the sandbox."""
     agent = Client(headers={"authorization": f"Api-Key {api_keys.issue(ApiKey(name='demo agent'))}"})
     for conversation in CONVERSATIONS:
-        for number, turn in enumerate(conversation.said):
+        for number, turn in enumerate(conversation.turns):
             body: dict[str, Any] = {
                 "lead": {"phone": conversation.phone, **turn.lead},
                 "message": {"id": f"{conversation.phone}/{number}", "direction": turn.direction, "text": turn.text},

@@ -57,7 +57,7 @@ class Scene:
 
     def heard(self, lead_id: str) -> list[str]:
         """Return what this lead was told, in order, by whichever way."""
-        by_messengers = [text for text in self.messengers.said if lead_id[:8] in text]
+        by_messengers = [text for text in self.messengers.spoken if lead_id[:8] in text]
         by_agent = [text for who, text in self.mouth.said if who == lead_id]
         if lead_id not in self.cards:
             return by_messengers + by_agent

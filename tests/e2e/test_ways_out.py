@@ -65,7 +65,7 @@ def test_a_person_who_writes_between_two_parts_keeps_the_third_from_leaving(spea
         assert len(taken["parts"]) == 3
 
         def first_has_left() -> None:
-            assert [text for text in messengers.said if text.startswith(f"{mark} 1")]
+            assert [text for text in messengers.spoken if text.startswith(f"{mark} 1")]
 
         eventually(first_has_left)
         report = {"id": f"p-{mark}", "direction": "staff", "text": "Aqui é a Ana"}
@@ -81,7 +81,7 @@ def test_a_person_who_writes_between_two_parts_keeps_the_third_from_leaving(spea
 
     row = eventually(refused)
     assert row["parts"][2]["state"] == "refused"
-    assert not [text for text in messengers.said if text.startswith(f"{mark} 3")]
+    assert not [text for text in messengers.spoken if text.startswith(f"{mark} 3")]
     assert speaking.call("POST", f"leads/{lead_id}/messages/", {"text": "x"}).status_code == 409
     # Handed back, it goes on.
     assert speaking.call("DELETE", f"leads/{lead_id}/handoff/").ok
@@ -130,7 +130,7 @@ def test_inside_kommo_a_silent_bot_is_found_out_and_the_next_channel_says_it(spe
         def said_by_the_next() -> None:
             row = message(speaking, taken["id"])
             assert (row["state"], row["channel"]) == ("sent", "evo"), row
-            assert messengers.said.count(mark) == 1
+            assert messengers.spoken.count(mark) == 1
 
         eventually(said_by_the_next, within_seconds=40)
     finally:

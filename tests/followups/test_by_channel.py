@@ -59,7 +59,7 @@ def test_a_follow_up_leaves_by_the_pipelines_channel(conversation, agent, way, m
     carry(conversation)
 
     attempt = Attempt.objects.get()
-    assert (attempt.state, attempt.text) == ("sent", messengers.said[0])
+    assert (attempt.state, attempt.text) == ("sent", messengers.spoken[0])
     assert due_followups(agent) == []
     event = Event.objects.get(kind="followup", lead=lead)
     assert (event.data["text"], event.data["outcome"]) == (attempt.text, "sent")
@@ -79,7 +79,7 @@ def test_handed_over_twice_it_is_said_once(conversation, way, messengers):
     conversation.tick()
     carry(conversation)
 
-    assert len(messengers.said) == 1
+    assert len(messengers.spoken) == 1
     assert Attempt.objects.get().state == "sent"
 
 
@@ -88,7 +88,7 @@ def test_the_whole_sequence_by_a_channel_ends_in_giving_up(conversation, way, me
     lead = conversation.agent_writes()
     run(conversation, 10 * DAY)
 
-    assert len(messengers.said) == 3
+    assert len(messengers.spoken) == 3
     assert Lead.objects.select_related("stage").get(pk=lead.pk).stage.key == "not_interested"
 
 
@@ -148,7 +148,7 @@ def test_what_ended_while_it_waited_is_not_said(conversation, way, messengers, w
 
     carry(conversation)
 
-    assert messengers.said == []
+    assert messengers.spoken == []
     assert Attempt.objects.get().state == "dropped"
 
 
@@ -189,7 +189,7 @@ def test_with_a_channel_the_agents_words_leave_by_it(conversation, agent, instru
     conversation.tick()
     carry(conversation)
 
-    assert messengers.said == ["Maria, e o telhado?"]
+    assert messengers.spoken == ["Maria, e o telhado?"]
     assert Attempt.objects.get().state == "sent"
     assert Event.objects.get(kind="followup", lead=lead).data["text"] == "Maria, e o telhado?"
 
@@ -201,7 +201,7 @@ def test_a_declined_instruction_is_no_contact(conversation, agent, instruction, 
     conversation.wait(minutes=31)
     conversation.tick()
 
-    assert messengers.said == []
+    assert messengers.spoken == []
     assert Attempt.objects.get().state == "declined"
 
 

@@ -88,7 +88,7 @@ OUTCOME_TONES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `title`: in the reader's language; `said`: what was written; `facts`: (what, value) pairs.
+    """One line. `title`: in the reader's language; `bubble`: what was written; `facts`: (what, value) pairs.
 
     raw: what was sent, as it was sent. support: pairs that only support looks for.
     """
@@ -98,7 +98,7 @@ class Entry:
     kind: str
     title: str
     actor: str = ""
-    said: Bubble | None = None
+    bubble: Bubble | None = None
     facts: list[tuple[str, str]] = field(default_factory=list)
     raw: str = ""
     support: list[tuple[str, str]] = field(default_factory=list)
@@ -223,7 +223,7 @@ def _of_event(
         kind=str(kind.label),
         title=title,
         actor=_actor(event, colleagues),
-        said=bubble,
+        bubble=bubble,
         facts=list(event_words.facts(data, lead, stage_names)),
         raw=_json(sent) if sent else "",
         support=list(event_words.for_support(data)),

@@ -28,14 +28,14 @@ OFFERED = 20
 
 
 class Editor:
-    """One page of rules. `said`: what it starts from, the open draft or what holds; `wishes`: what it asks of Kommo."""
+    """One page of rules. `rules`: what it starts from, a draft or what holds; `wishes`: what it asks of Kommo."""
 
     key: ClassVar[str]
 
     def __init__(
         self, row: Pipeline, rules: document.Pipeline, data: Any = None, *, wishes: Wishes | None = None
     ) -> None:
-        self.row, self.said, self.data, self.wishes = row, rules, data, wishes or {}
+        self.row, self.rules, self.data, self.wishes = row, rules, data, wishes or {}
         self.kommo = choices.kommo(row, rules.kommo_pipeline_id)
         self.build()
 
@@ -65,14 +65,14 @@ class Editor:
 
     @property
     def names(self) -> dict[str, str]:
-        return {stage.key: stage.name for stage in self.said.stages}
+        return {stage.key: stage.name for stage in self.rules.stages}
 
 
 class Stages(Editor):
     key = "stages"
 
     def build(self) -> None:
-        rules = self.said
+        rules = self.rules
         self.form = PlacesForm(self.data, initial={name: getattr(rules, name) for name in PlacesForm.base_fields})
         for field in self.form.fields.values():
             field.offer(rules.stages, none=_("nowhere: it stays where it is"))  # type: ignore[attr-defined]
@@ -100,7 +100,7 @@ class Stages(Editor):
         if stages and stages[0].same_rank_as_previous:
             stages[0] = replace(stages[0], same_rank_as_previous=False)
         without = tuple(kind for kind in document.STATUS_IDS if all(stage.kind != kind for stage in stages))
-        return replace(self.said, stages=_with_keys(stages), without=without, **self.form.cleaned_data)
+        return replace(self.rules, stages=_with_keys(stages), without=without, **self.form.cleaned_data)
 
     def in_kommo(self) -> dict[str, Wish]:
         stages, forms = self.wanted().stages, self.stages.ordered_forms
@@ -108,13 +108,13 @@ class Stages(Editor):
         return {key: wish for key, wish in wishes if wish}
 
     def context(self) -> dict[str, Any]:
-        bound = sum(1 for stage in self.said.stages if stage.kommo_status_id)
+        bound = sum(1 for stage in self.rules.stages if stage.kommo_status_id)
         return {
             "form": self.form,
             "stages": self.stages,
             "kommo": self.kommo,
             "bound": bound,
-            "unbound": len(self.said.stages) - bound,
+            "unbound": len(self.rules.stages) - bound,
         }
 
 
@@ -125,21 +125,21 @@ class Conversation(Editor):
         self.mappings = records(
             MappingForm,
             "mappings",
-            self.said.stage_mappings,
+            self.rules.stage_mappings,
             self.data,
             MappingForm.initial_of,
-            stages=self.said.stages,
+            stages=self.rules.stages,
         )
 
     def forms(self) -> Iterator[Any]:
         yield self.mappings
 
     def wanted(self) -> document.Pipeline:
-        return replace(self.said, stage_mappings=self.mappings.records())
+        return replace(self.rules, stage_mappings=self.mappings.records())
 
     def context(self) -> dict[str, Any]:
         unmapped = UnmappedConversationStage.objects.filter(pipeline=self.row).order_by("-times_seen", "-last_seen_at")
-        targets = [stage for stage in self.said.stages if stage.kind == "open"]
+        targets = [stage for stage in self.rules.stages if stage.kind == "open"]
         return {"mappings": self.mappings, "unmapped": list(unmapped[:OFFERED]), "targets": targets}
 
 
@@ -147,18 +147,18 @@ class Qualification(Editor):
     key = "qualification"
 
     def build(self) -> None:
-        self.old = self.said.qualification or _usual_qualification(self.said)
+        self.old = self.rules.qualification or _usual_qualification(self.rules)
         self.form = ThresholdForm(self.data, initial=columns(self.old, ThresholdForm.base_fields))
         for name in document.VERDICTS:
-            self.form.fields[name].offer(self.said.stages, none=_("stay where they are"))  # type: ignore[attr-defined]
+            self.form.fields[name].offer(self.rules.stages, none=_("stay where they are"))  # type: ignore[attr-defined]
         self.criteria = records(
             CriterionForm,
             "criteria",
             self.old.criteria,
             self.data,
             CriterionForm.initial_of,
-            flows=self.said.flows,
-            locale=self.said.locale,
+            flows=self.rules.flows,
+            locale=self.rules.locale,
         )
 
     def forms(self) -> Iterator[Any]:
@@ -166,7 +166,7 @@ class Qualification(Editor):
 
     def wanted(self) -> document.Pipeline:
         wanted = replace(self.old, **self.form.cleaned_data, criteria=self.criteria.records())
-        return replace(self.said, qualification=wanted)
+        return replace(self.rules, qualification=wanted)
 
     def context(self) -> dict[str, Any]:
         return {"form": self.form, "criteria": self.criteria, "attributes": choices.attributes()}
@@ -176,23 +176,23 @@ class Fields(Editor):
     key = "fields"
 
     def build(self) -> None:
-        self.form = FlowsForm(self.data, initial={"flows": self.said.flows})
+        self.form = FlowsForm(self.data, initial={"flows": self.rules.flows})
         self.fields = records(
             FieldForm,
             "fields",
-            self.said.fields,
+            self.rules.fields,
             self.data,
-            lambda field: FieldForm.initial_of(field, self.said.flows),
+            lambda field: FieldForm.initial_of(field, self.rules.flows),
             kommo=self.kommo,
         )
-        self.tags = records(TagForm, "tags", self.said.tags, self.data, TagForm.initial_of)
+        self.tags = records(TagForm, "tags", self.rules.tags, self.data, TagForm.initial_of)
 
     def forms(self) -> Iterator[Any]:
         yield from (self.form, self.fields, self.tags)
 
     def wanted(self) -> document.Pipeline:
         flows = self.form.cleaned_data["flows"]
-        return replace(self.said, fields=self.fields.records(), tags=self.tags.records(), flows=flows)
+        return replace(self.rules, fields=self.fields.records(), tags=self.tags.records(), flows=flows)
 
     def context(self) -> dict[str, Any]:
         return {
@@ -209,13 +209,13 @@ class Hours(Editor):
     key = "hours"
 
     def build(self) -> None:
-        self.form = HoursForm(self.data, initial=HoursForm.initial_of(self.said))
+        self.form = HoursForm(self.data, initial=HoursForm.initial_of(self.rules))
 
     def forms(self) -> Iterator[Any]:
         yield self.form
 
     def wanted(self) -> document.Pipeline:
-        return self.form.applied_to(self.said)
+        return self.form.applied_to(self.rules)
 
     def context(self) -> dict[str, Any]:
         return {"form": self.form}
@@ -231,9 +231,9 @@ class SequenceEditor(Editor):
         super().__init__(row, rules, data)
 
     def build(self) -> None:
-        self.old = next((sequence for sequence in self.said.sequences if sequence.slug == self.slug), None)
+        self.old = next((sequence for sequence in self.rules.sequences if sequence.slug == self.slug), None)
         self.form = SequenceForm(self.data, initial=SequenceForm.initial_of(self.old), old=self.old)
-        self.form.offer(self.said.stages)
+        self.form.offer(self.rules.stages)
         steps = self.old.steps if self.old else ()
         self.steps = records(StepForm, "steps", steps, self.data, StepForm.initial_of)
 
@@ -241,18 +241,18 @@ class SequenceEditor(Editor):
         yield from (self.form, self.steps)
 
     def wanted(self) -> document.Pipeline:
-        taken = {sequence.slug for sequence in self.said.sequences}
+        taken = {sequence.slug for sequence in self.rules.sequences}
         new = self.form.to_sequence(self.steps.ordered_forms, taken)
         if self.old is None:
-            return replace(self.said, sequences=(*self.said.sequences, new))
+            return replace(self.rules, sequences=(*self.rules.sequences, new))
         return replace(
-            self.said,
-            sequences=tuple(new if sequence.slug == self.slug else sequence for sequence in self.said.sequences),
+            self.rules,
+            sequences=tuple(new if sequence.slug == self.slug else sequence for sequence in self.rules.sequences),
         )
 
     def context(self) -> dict[str, Any]:
         now = timezone.now()
-        timeline = timelines.of(self.said, self.old, now=now) if self.old else []
+        timeline = timelines.of(self.rules, self.old, now=now) if self.old else []
         results = step_results.beside(self.row, self.old, now=now) if self.old else []
         for form in self.steps.forms:
             form.show_results(results)

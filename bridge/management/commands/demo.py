@@ -91,7 +91,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Playing {len(CONVERSATIONS)} conversations …")
         for conversation in CONVERSATIONS:
             self.stdout.write(f"  {conversation.who}")
-            self._tell(stage, conversation, conversation.said, slowly=not once)
+            self._tell(stage, conversation, conversation.turns, slowly=not once)
         for conversation in CONVERSATIONS:
             if conversation.dragged_to:
                 self._drag(stage, conversation)
@@ -133,7 +133,7 @@ class Command(BaseCommand):
 
     def _tell(self, stage: Stage, conversation: Conversation, turns: tuple[Said, ...], *, slowly: bool) -> None:
         for number, turn in enumerate(turns):
-            part = "said" if turns is conversation.said else "afterwards"
+            part = "said" if turns is conversation.turns else "afterwards"
             if turn.heard_by == KOMMO:
                 self._write_in_kommo(stage, conversation, turn)
             elif turn.heard_by:

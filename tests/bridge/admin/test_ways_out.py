@@ -102,7 +102,7 @@ def test_the_test_says_nothing_to_anybody_and_says_what_is_wrong(channel, messen
     admin = client_of("administrator")
     answer = admin.post(reverse("admin:bridge_channel_do", args=[channel.pk, "test"]), follow=True, headers=ENGLISH)
     assert "It does not work: Evolution API answered 404" in answer.content.decode()
-    assert messengers.said == []
+    assert messengers.spoken == []
 
 
 def test_every_message_is_listed_with_how_it_stands_and_why(channel, pipeline):

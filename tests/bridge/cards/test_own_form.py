@@ -66,7 +66,7 @@ def wanted(mapping, value, catalogue):
     [field] = wanted_fields(
         [mapping], {"custom.x": value}, catalogue, gaps, form_of(catalogue.account), taken_back={"custom.x"}
     )
-    assert gaps.said == []
+    assert gaps.sentences == []
     return field
 
 
@@ -97,7 +97,7 @@ def read(type_, values, catalogue, **sides):
     data = {"id": 1, "name": "Maria", "updated_by": 9, "updated_at": 50, "custom_fields_values": shown}
     reply = LeadReply.read(data, form_of(catalogue.account).zone)
     state = {"known": {}, "doubts": {}, "forms": {}, "unread": {}, "is_own": False, **sides}
-    return kept_forms.read(observed(reply), reply, **state).held["fields"].get(str(FIELD))
+    return kept_forms.read(observed(reply), reply, **state).values["fields"].get(str(FIELD))
 
 
 @given(typed_and_ours, kommos)
@@ -141,9 +141,9 @@ def test_a_form_that_nobody_knows_is_learnt_and_known_again(drawn, options):
     reply = LeadReply.read(data)
     first = kept_forms.read(observed(reply), reply, doubts={}, forms={}, is_own=True, **sides)
     again = kept_forms.read(
-        observed(reply), reply, known=first.held, doubts={}, forms=first.forms, unread={}, is_own=False
+        observed(reply), reply, known=first.values, doubts={}, forms=first.forms, unread={}, is_own=False
     )
-    assert first.held["fields"] == again.held["fields"] == {str(FIELD): ours.comparable}
+    assert first.values["fields"] == again.values["fields"] == {str(FIELD): ours.comparable}
 
 
 def test_fields_knows_the_types_that_are_mapped():

@@ -152,7 +152,7 @@ def test_tags_outside_our_families_are_never_touched():
 
 
 def test_a_tag_of_our_family_that_told_no_fact_of_ours_stays():
-    wanted = TagFamily("fluxo_", "", frozenset({"fluxo_a"}), said=frozenset({"fluxo_b"}))
+    wanted = TagFamily("fluxo_", "", frozenset({"fluxo_a"}), said_tags=frozenset({"fluxo_b"}))
     body = plan(desired(families=(wanted,)), observed(tags=["fluxo_b", "fluxo_vip"])).body
     assert body["tags_to_delete"] == [{"name": "fluxo_b"}]
 
@@ -197,7 +197,7 @@ def test_what_is_not_bound_is_told_whatever_else_there_is_to_send():
     missing = ("“Origem” is not bound",)
     for wanted, on_card, operation in (
         (desired(unmapped=missing), observed(), Operation.NONE),
-        (desired(unmapped=missing, held="not bound"), Observed(None), Operation.NONE),
+        (desired(unmapped=missing, refusal="not bound"), Observed(None), Operation.NONE),
         (desired(unmapped=missing, status_id=QUALIFIED), observed(), Operation.UPDATE),
     ):
         made = plan(wanted, on_card)
@@ -222,8 +222,8 @@ def test_a_loss_reason_goes_with_the_move_or_after_it():
 
 
 def test_held_sends_nothing_and_says_why():
-    made = plan(desired(held="not bound"), Observed(None))
-    assert (made.is_empty, made.held) == (True, "not bound")
+    made = plan(desired(refusal="not bound"), Observed(None))
+    assert (made.is_empty, made.refusal) == (True, "not bound")
 
 
 def test_a_confirmed_write_replaces_what_it_named_and_nothing_else():

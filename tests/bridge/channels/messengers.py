@@ -16,11 +16,11 @@ from typing import Any
 
 
 class Messengers:
-    """`said`: what reached people, in order; `calls`: every call, with its path, headers and body."""
+    """`spoken`: what reached people, in order; `calls`: every call, with its path, headers and body."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
-        self.said: list[str] = []
+        self.spoken: list[str] = []
         self.answers: list[Any] = []
         # So long every call takes, in seconds.
         self.slow = 0.0
@@ -49,7 +49,7 @@ class Messengers:
                 failure = messengers._failure()
                 if failure is None or failure == "lose":
                     with messengers._lock:
-                        messengers.said.append(_words(body))
+                        messengers.spoken.append(_words(body))
                 if failure == "lose":
                     self.connection.shutdown(socket.SHUT_RDWR)
                     self.close_connection = True

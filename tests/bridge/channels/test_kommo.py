@@ -104,7 +104,7 @@ def test_where_a_bot_can_say_nothing_of_it_the_next_way_does(
     carry()
 
     assert answer.json()["channel"] == "evolution"
-    assert messengers.said == [text]
+    assert messengers.spoken == [text]
     assert chat(account, lead) == []
 
 
@@ -159,13 +159,13 @@ def test_a_silent_bot_is_not_delivered_and_the_next_channel_says_it(
     kommo.post("options", {"bots_run": False})
     answer = say(agent, lead)
     carry()
-    assert messengers.said == []
+    assert messengers.spoken == []
     carry(seconds=14)
-    assert messengers.said == []
+    assert messengers.spoken == []
 
     carry(seconds=16)
 
-    assert messengers.said == ["Oi Maria, tudo bem?"]
+    assert messengers.spoken == ["Oi Maria, tudo bem?"]
     now = state_of(answer, agent)
     assert (now["state"], now["channel"]) == ("sent", "evolution")
     assert "said nothing" in Outgoing.objects.get().tried[0]["reason"]
@@ -211,7 +211,7 @@ def test_a_lost_webhook_is_made_good_by_the_feed(agent, account, kommo, lead, sa
     carry(seconds=16)
 
     assert state_of(answer, agent)["state"] == "delivered"
-    assert messengers.said == []
+    assert messengers.spoken == []
 
 
 @pytest.mark.parametrize("others", [1, 3])
@@ -231,7 +231,7 @@ def test_another_bot_that_spoke_is_no_proof_that_ours_was_silent(
     carry(seconds=16)
 
     state = state_of(answer, agent)["state"]
-    assert (state, messengers.said) == (("delivered", []) if ours_speaks else ("sent", ["Oi Maria, tudo bem?"]))
+    assert (state, messengers.spoken) == (("delivered", []) if ours_speaks else ("sent", ["Oi Maria, tudo bem?"]))
 
 
 def test_what_was_said_just_before_proves_nothing_of_what_comes_after_it(agent, account, kommo, lead, salesbot):
@@ -330,7 +330,7 @@ def test_a_used_up_quota_rests_the_way_and_the_next_one_says_it(agent, account, 
     carry()
 
     assert [message["text"] for message in chat(account, lead)] == ["um"]
-    assert messengers.said == ["dois", "três"]
+    assert messengers.spoken == ["dois", "três"]
     way_out = Channel.objects.get(slug="chats")
     assert way_out.rests_until and "quota" in way_out.failure
     # While it rests it is not asked again.
@@ -351,7 +351,7 @@ def test_a_quota_that_ends_in_the_middle_of_an_answer_loses_and_doubles_nothing(
     assert [message["text"] for message in chat(account, lead)] == ["primeira"]
     now = state_of(answer, agent)
     if is_another_there:
-        assert messengers.said == ["segunda", "terceira"]
+        assert messengers.spoken == ["segunda", "terceira"]
         assert (now["state"], now["channel"]) == ("sent", "waha")
     else:
         assert [part["state"] for part in now["parts"]] == ["sent", "not_delivered", "refused"]

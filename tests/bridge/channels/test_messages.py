@@ -38,7 +38,7 @@ def test_a_message_leaves_by_the_pipelines_channel(agent, lead, way, messengers,
     assert set(taken) == {"id", "lead", "direction", "text", "parts", "channel", "state", "reason", "changed", "at"}
     assert (taken["state"], taken["channel"], taken["direction"]) == ("queued", kind.replace("_", "-"), "outbound")
     # An emoji, a line break and a link leave as they were written.
-    assert messengers.said == ["Oi 👋🏽\n\nVeja https://acme.example/a?b=c"]
+    assert messengers.spoken == ["Oi 👋🏽\n\nVeja https://acme.example/a?b=c"]
     assert taken["changed"] == []
     now = state_of(answer, agent)
     assert now["state"] == "sent" and now["at"]["sent"] and not now["at"]["delivered"]
@@ -138,7 +138,7 @@ def test_who_opted_out_is_spoken_to_no_more(agent, lead, way, messengers):
 
     carry()
 
-    assert messengers.said == []
+    assert messengers.spoken == []
     assert Message.objects.get(direction="outbound").state == "refused"
     assert say(agent, lead).json()["code"] == "may_not_reply"
 
@@ -153,7 +153,7 @@ def test_the_same_key_says_it_once(agent, lead, way, messengers):
     carry()
 
     assert (first.json(), again.status_code, other.status_code) == (again.json(), 202, 409)
-    assert messengers.said == ["um"]
+    assert messengers.spoken == ["um"]
 
 
 def test_three_parts_leave_in_order_and_the_third_not_after_a_person_wrote(agent, lead, way, messengers, monkeypatch):
@@ -172,7 +172,7 @@ def test_three_parts_leave_in_order_and_the_third_not_after_a_person_wrote(agent
     answer = say(agent, lead, "primeira.\n\nsegunda.\n\nterceira.")
     carry()
 
-    assert messengers.said == ["primeira.", "segunda."]
+    assert messengers.spoken == ["primeira.", "segunda."]
     now = state_of(answer, agent)
     assert (now["state"], now["reason"]) == ("refused", "Ana wrote")
     assert [part["state"] for part in now["parts"]] == ["sent", "sent", "refused"]
@@ -182,7 +182,7 @@ def test_three_parts_leave_in_order_and_the_third_not_after_a_person_wrote(agent
     handoff.resume(lead, by=Lead.Actor.STAFF, reason="given back", now=timezone.now())
     say(agent, lead, "Voltei")
     carry()
-    assert messengers.said == ["primeira.", "segunda.", "Voltei"]
+    assert messengers.spoken == ["primeira.", "segunda.", "Voltei"]
 
 
 def test_a_lost_answer_is_not_confirmed_and_not_said_again(agent, lead, way, messengers, settings):
@@ -195,7 +195,7 @@ def test_a_lost_answer_is_not_confirmed_and_not_said_again(agent, lead, way, mes
     carry()
     carry(seconds=60)
 
-    assert messengers.said == ["Oi Maria, tudo bem?"]
+    assert messengers.spoken == ["Oi Maria, tudo bem?"]
     now = state_of(answer, agent)
     assert now["state"] == "not_delivered"
     assert now["reason"].startswith("unconfirmed")
@@ -213,7 +213,7 @@ def test_what_one_channel_cannot_the_next_one_says(agent, lead, way, messengers)
 
     now = state_of(answer, agent)
     assert (now["channel"], now["state"]) == ("waha", "sent")
-    assert messengers.said == ["Oi Maria, tudo bem?"]
+    assert messengers.spoken == ["Oi Maria, tudo bem?"]
     first = Channel.objects.get(slug="evolution")
     assert first.failed_at and "instance is closed" in first.failure
     assert Outgoing.objects.get().tried[0]["channel"] == "evolution"
@@ -242,7 +242,7 @@ def test_trouble_that_passes_is_waited_for(agent, lead, way, messengers):
     carry(seconds=5)
 
     assert state_of(answer, agent)["state"] == "sent"
-    assert messengers.said == ["Oi Maria, tudo bem?"]
+    assert messengers.spoken == ["Oi Maria, tudo bem?"]
 
 
 def test_a_status_tells_that_it_arrived_and_the_agent_hears(agent, lead, way, messengers, settings):
@@ -276,7 +276,7 @@ def test_a_status_that_it_failed_lets_the_next_channel_try(agent, lead, way, mes
 
     now = state_of(answer, agent)
     assert (now["state"], now["channel"]) == ("sent", "evolution")
-    assert len(messengers.said) == 2
+    assert len(messengers.spoken) == 2
 
 
 def test_what_the_next_channel_has_not_said_yet_is_not_sent(agent, lead, way, messengers):
@@ -318,7 +318,7 @@ def test_within_24_hours_the_words_leave_though_a_template_is_at_hand(agent, lea
     say(agent, lead, "Oi Maria", template_id="oi")
     carry()
 
-    assert messengers.said == ["Oi Maria"]
+    assert messengers.spoken == ["Oi Maria"]
 
 
 def test_with_typing_pauses_the_next_part_waits_as_long_as_it_takes_to_type(
@@ -331,11 +331,11 @@ def test_with_typing_pauses_the_next_part_waits_as_long_as_it_takes_to_type(
     # Forty signs and more: between two and three seconds.
     say(agent, lead, "Bom dia, Maria, aqui é da Solar Prime mesmo.\n\nPodemos falar da sua conta de energia hoje?")
     carry()
-    assert len(messengers.said) == 1
+    assert len(messengers.spoken) == 1
     carry(seconds=1.5)
-    assert len(messengers.said) == 1
+    assert len(messengers.spoken) == 1
     carry(seconds=4)
-    assert len(messengers.said) == 2
+    assert len(messengers.spoken) == 2
 
 
 def test_the_log_sends_nothing_and_nothing_counts_as_sent(agent, lead, way):
@@ -359,7 +359,7 @@ def test_a_process_that_died_at_a_part_has_perhaps_said_it(agent, lead, way, mes
 
     carry()
 
-    assert messengers.said == []
+    assert messengers.spoken == []
     now = state_of(answer, agent)
     assert now["state"] == "not_delivered" and now["reason"].startswith("unconfirmed")
 
@@ -371,10 +371,10 @@ def test_messages_of_a_lead_leave_one_after_the_other(agent, lead, way, messenge
     messengers.fail(500)
 
     carry()
-    assert messengers.said == []
+    assert messengers.spoken == []
     carry(seconds=5)
 
-    assert messengers.said == ["um", "dois", "três"]
+    assert messengers.spoken == ["um", "dois", "três"]
 
 
 def test_of_an_erased_person_nothing_is_said_and_nothing_kept(agent, lead, way, messengers):
@@ -384,7 +384,7 @@ def test_of_an_erased_person_nothing_is_said_and_nothing_kept(agent, lead, way, 
 
     carry()
 
-    assert messengers.said == []
+    assert messengers.spoken == []
     assert not MessagePart.objects.exclude(text="").exists()
     now = state_of(answer, agent)
     assert (now["text"], now["state"]) == ("", "refused")
@@ -424,7 +424,7 @@ def test_a_way_in_that_shows_what_we_sent_takes_it_for_ours(agent, lead, way, me
     claiming_messages.free(["test:9"])
     carry()
     assert {message.state for message in Message.objects.filter(queued_at__isnull=False)} == {"sent"}
-    assert len(messengers.said) == 2
+    assert len(messengers.spoken) == 2
     assert answer.status_code == 202
 
 

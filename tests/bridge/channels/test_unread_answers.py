@@ -42,14 +42,14 @@ def test_a_person_who_wrote_a_moment_ago_is_not_spoken_over(agent, lead, way, me
     unread = call()
 
     carry()
-    assert messengers.said == []
+    assert messengers.spoken == []
     assert Message.objects.get(direction="outbound").state == "queued"
 
     handoff.pause(lead, source=Lead.HandoffSource.CHAT, by=Lead.Actor.STAFF, reason="Ana wrote", now=timezone.now())
     read(unread)
     carry(seconds=1)
 
-    assert messengers.said == []
+    assert messengers.spoken == []
     message = Message.objects.get(direction="outbound")
     assert (message.state, message.reason) == ("refused", "Ana wrote")
 
@@ -63,7 +63,7 @@ def test_what_was_no_person_only_costs_the_moment(agent, lead, way, messengers, 
 
     carry(seconds=1)
 
-    assert messengers.said == ["Oi"]
+    assert messengers.spoken == ["Oi"]
     assert not Outgoing.objects.filter(state="due").exists()
 
 
@@ -77,7 +77,7 @@ def test_news_of_others_and_an_inbox_that_stands_still_keep_nobody_silent(
 
     carry()
 
-    assert messengers.said == ["Oi"]
+    assert messengers.spoken == ["Oi"]
 
 
 def test_calls_that_keep_coming_delay_a_message_for_seconds_and_no_longer(agent, lead, way, messengers, call):
@@ -86,10 +86,10 @@ def test_calls_that_keep_coming_delay_a_message_for_seconds_and_no_longer(agent,
     call(seconds_ago=-9)
 
     carry(seconds=9)
-    assert messengers.said == []
+    assert messengers.spoken == []
 
     carry(seconds=11)
-    assert messengers.said == ["Oi"]
+    assert messengers.spoken == ["Oi"]
 
 
 def test_a_webhook_of_kommo_that_names_the_card_is_read_first(agent, account, kommo, lead, way, messengers):
@@ -102,8 +102,8 @@ def test_a_webhook_of_kommo_that_names_the_card_is_read_first(agent, account, ko
     agent.post(f"leads/{card.lead_id}/messages/", {"text": "Oi"})
 
     carry()
-    assert messengers.said == []
+    assert messengers.spoken == []
 
     read(unread)
     carry(seconds=1)
-    assert messengers.said == ["Oi"]
+    assert messengers.spoken == ["Oi"]

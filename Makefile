@@ -36,7 +36,7 @@ check: $(DEV) ## format, lint, types, migrations, deploy checks, architecture, l
 	@$(PY) scripts/run_tests.py --and-hostile
 
 # Two at once, and all of them whatever one finds; what each says is shown in one piece.
-CHECKS := check-types check-safe-changes check-architecture check-schema check-lint check-format check-migrations \
+CHECKS := check-types check-safe-changes check-architecture check-schema check-lint check-format check-names check-migrations \
 	check-deploy check-translations check-locks check-licences check-advisories check-newest
 .PHONY: $(CHECKS)
 define shown
@@ -45,6 +45,7 @@ endef
 
 check-format: ; $(call shown,format,$(VENV)/bin/ruff format --check .)
 check-lint: ; $(call shown,lint,$(VENV)/bin/ruff check .)
+check-names: ; $(call shown,names,$(PY) scripts/check_names.py)
 check-types: ; $(call shown,types,$(VENV)/bin/mypy)
 check-architecture: ; $(call shown,architecture,PYTHONPATH=packages/kommo-sandbox/src $(VENV)/bin/lint-imports --no-cache)
 check-migrations: ; $(call shown,migrations,$(CHECK_ENV) $(PY) manage.py makemigrations --check --dry-run)

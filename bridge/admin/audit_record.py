@@ -59,7 +59,7 @@ def is_about_people(model: type[Model]) -> bool:
     reached, news = set[Any](), set[Any]({model._meta.concrete_model})
     while news:
         reached |= news
-        keys = [key for one in news for key in one._meta.concrete_fields if key.is_relation]
+        keys = [key for each_model in news for key in each_model._meta.concrete_fields if key.is_relation]
         news = {key.related_model._meta.concrete_model for key in keys if key.related_model} - reached
     return Lead in reached or model._meta.label in NUMBERS
 

@@ -38,7 +38,9 @@ def without(card: Card, reply: LeadReply) -> tuple[LeadReply, dict[str, str] | N
             reply,
             name="" if "name" in hidden else reply.name,
             price=0 if "price" in hidden else reply.price,
-            custom_fields=tuple(one for one in reply.custom_fields if f"field:{one.field_id}" not in hidden),
+            custom_fields=tuple(
+                custom_field for custom_field in reply.custom_fields if f"field:{custom_field.field_id}" not in hidden
+            ),
         ),
         hidden or None,
     )
@@ -53,9 +55,9 @@ def _meets_what_was_left(card: Card, reply: LeadReply) -> bool:
 
 
 def _marks(reply: LeadReply) -> dict[str, str]:
-    held = observed(reply)
-    values = {"name": held["name"], "price": held["price"]}
-    values |= {f"field:{field_id}": value for field_id, value in held["fields"].items()}
+    shown = observed(reply)
+    values = {"name": shown["name"], "price": shown["price"]}
+    values |= {f"field:{field_id}": value for field_id, value in shown["fields"].items()}
     return {
         subject: pseudonyms.of_value(f"{reply.id}:{subject}:{json.dumps(value, sort_keys=True, default=str)}")
         for subject, value in values.items()

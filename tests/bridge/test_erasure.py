@@ -775,12 +775,12 @@ def test_of_a_short_name_nothing_is_left_in_what_troubles_were_told_by(account, 
     lead = record(pipeline, name="Zuzu").lead
     quoted = {"message": "refused: “zuzu”", "first_seen_at": now, "last_seen_at": now}
     Alert.objects.create(subject="notes", **quoted)
-    told = {"since": now, "next_at": now}
-    Trouble.objects.create(account=account, subject=Trouble.Subject.NOTES, reason="refused: Zuzu", **told)
+    moments = {"since": now, "next_at": now}
+    Trouble.objects.create(account=account, subject=Trouble.Subject.NOTES, reason="refused: Zuzu", **moments)
     Task.objects.create(
         id="a" * 32, name="x", func="f", success=False, result="KeyError: 'Zuzu'", started=now, stopped=now
     )
-    UnreadLead.objects.create(account=account, kommo_lead_id=5, error="“Zuzu” is no number", **told)
+    UnreadLead.objects.create(account=account, kommo_lead_id=5, error="“Zuzu” is no number", **moments)
     by = User.objects.create_superuser("ada", "ada@example.com", "a-password")
     SavedView.objects.create(owner=by, name="Os de Zuzu")
     SavedView.objects.create(owner=by, name="phone", query="phone__contains=%2B5581999990000")

@@ -14,9 +14,9 @@ from tests.conftest import lead_of, record
 
 
 def let_go(error=errors.DeadlockDetected):
-    told = OperationalError("deadlock detected")
-    told.__cause__ = error()
-    return told
+    deadlock = OperationalError("deadlock detected")
+    deadlock.__cause__ = error()
+    return deadlock
 
 
 def failing(times, error=errors.DeadlockDetected):

@@ -128,7 +128,7 @@ def test_a_button_of_the_overview_is_on_the_record_of_its_lead_and_names_nobody(
 def test_every_table_that_hangs_on_people_is_named_by_ids(full):
     assert is_about_people(Lead) and is_about_people(ProbablySame) and is_about_people(Enrollment)
     assert not is_about_people(Pipeline) and not is_about_people(Account)
-    hanging = [model for model in apps.get_models() if any(one.related_model is Lead for one in model._meta.fields)]
+    hanging = [model for model in apps.get_models() if any(field.related_model is Lead for field in model._meta.fields)]
     assert [model for model in hanging if not is_about_people(model)] == []
 
 
@@ -136,12 +136,12 @@ def test_lines_of_before_name_nobody_either(admin_user):
     about = ContentType.objects.get_for_model(ProbablySame)
     written = {"user": admin_user, "action_flag": 2}
     pair = LogEntry.objects.create(content_type=about, object_id="7", object_repr="Ana / Zuzu", **written)
-    said = LogEntry.objects.create(
+    line = LogEntry.objects.create(
         object_repr="overview", change_message="Ana continua recebendo mensagens.", **written
     )
 
     import_module("bridge.migrations.0049_the_record_names_nobody").forwards(apps, None)
 
     pair.refresh_from_db()
-    said.refresh_from_db()
-    assert (pair.object_repr, said.change_message) == ("probably the same 7", "… continua recebendo mensagens.")
+    line.refresh_from_db()
+    assert (pair.object_repr, line.change_message) == ("probably the same 7", "… continua recebendo mensagens.")

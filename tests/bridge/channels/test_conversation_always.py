@@ -82,13 +82,13 @@ class World:
     clock: time_machine.Traveller
     now: datetime = BEGUN
     # What stands in a chat, and what the bot was started for and has not said; by whichever way.
-    said: list[str] = field(default_factory=list)
+    spoken: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     under_way: list[Call] = field(default_factory=list)
     # Message of the lead -> the events that told of it.
-    told: dict[str, set[str]] = field(default_factory=dict)
+    told_of: dict[str, set[str]] = field(default_factory=dict)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -144,7 +144,7 @@ class World:
         # They may have opted out since it was written down: then the answer is refused.
         assert body["data"]["may_reply"] or shut == "opted_out", shut
         for message in body["data"]["messages"]:
-            self.told.setdefault(message["id"], set()).add(webhook_id)
+            self.told_of.setdefault(message["id"], set()).add(webhook_id)
         answer = self.agent.post(
             f"leads/{self.lead.pk}/messages/",
             {"text": f"resposta a {webhook_id}\n\nsegunda parte de {webhook_id}"},
@@ -171,7 +171,7 @@ class World:
             return Answer(400, {"message": "no"})
         if answer == "break":
             return Answer(503, {})
-        self.said.append(request.body["text"])  # type: ignore[attr-defined]
+        self.spoken.append(request.body["text"])  # type: ignore[attr-defined]
         if answer == "lose":
             return Answer(None, error="ReadTimeout")
         return Answer(201, {"id": f"w{next(self.numbers)}"})
@@ -186,10 +186,10 @@ class World:
     def was_said(self, client: object, person: object, part: MessagePart) -> bool:
         """Stand in for Kommo's events feed, which knows what the bot has said; what it has not by now it never will."""
         self.started = [text for text in self.started if text != part.text]
-        return part.text in self.said
+        return part.text in self.spoken
 
     def bot_speaks(self, *, is_told: bool) -> None:
-        self.said += self.started
+        self.spoken += self.started
         self.untold += self.started
         self.started.clear()
         while is_told and self.untold:
@@ -268,9 +268,9 @@ class World:
             optout.opt_out(self.lead, by=Lead.Actor.LEAD, reason="pare", now=self.now)
 
     def check(self) -> None:
-        for text, times in Counter(self.said).items():
+        for text, times in Counter(self.spoken).items():
             assert times == 1, text
-        for message_id, events in self.told.items():
+        for message_id, events in self.told_of.items():
             assert len(events) == 1, message_id
         answers = Row.objects.filter(queued_at__isnull=False).values_list("text", flat=True)
         assert len(set(answers)) == len(answers), "two answers to the same messages"
@@ -297,8 +297,8 @@ class World:
         dropped = AgentEvent.objects.filter(state="dropped").values_list("data", flat=True)
         answered_by_others = {message["id"] for data in dropped for message in data.get("messages", ())}
         for row in inbound.filter(telling="told"):
-            assert row.message_id in self.told.keys() | answered_by_others, "never told"
-        in_order = [text.split()[2] for text in self.said if text.startswith("resposta")]
+            assert row.message_id in self.told_of.keys() | answered_by_others, "never told"
+        in_order = [text.split()[2] for text in self.spoken if text.startswith("resposta")]
         events = {str(pk): at for pk, at in AgentEvent.objects.values_list("pk", "created_at")}
         assert [events[webhook_id] for webhook_id in in_order] == sorted(
             events[webhook_id] for webhook_id in in_order

@@ -141,7 +141,7 @@ class Talk:
     is_in_work: bool = True
     messages: list[Json] = field(default_factory=list)
     # Those no webhook has told of yet.
-    held: list[Json] = field(default_factory=list)
+    kept_back: list[Json] = field(default_factory=list)
 
 
 @dataclass(slots=True)

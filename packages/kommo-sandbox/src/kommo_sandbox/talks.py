@@ -142,7 +142,7 @@ def say(
         _tell(call, talk, message, telling)
         _tell_held(call, talk)
     else:
-        talk.held.append(message)
+        talk.kept_back.append(message)
     store.version += 1
     return message
 
@@ -171,9 +171,9 @@ def _tell(call: Call, talk: Talk, message: Json, telling: str) -> None:
 
 def _tell_held(call: Call, talk: Talk) -> None:
     """Tell late of what was said before the last message: behind it."""
-    for message in talk.held:
+    for message in talk.kept_back:
         _tell(call, talk, message, "once")
-    talk.held.clear()
+    talk.kept_back.clear()
 
 
 def _talk_of(call: Call, lead: Lead) -> tuple[Talk, bool]:

@@ -108,7 +108,7 @@ def _sequences(request: HttpRequest, row: Pipeline) -> HttpResponse:
     now = timezone.now()
     shown = [
         {
-            "said": planned,
+            "planned": planned,
             "title": planned.name or planned.slug,
             "timeline": timelines.of(draft.wanted, planned, now=now),
             "address": address("sequence", row, slug=planned.slug),

@@ -251,7 +251,7 @@ def key(request: HttpRequest, progress: Progress) -> HttpResponse:
         progress = Progress(progress.account)
     keys = ApiKey.objects.filter(revoked_at=None).order_by("-created_at")[:10]
     base = f"{request.scheme}://{request.get_host()}"
-    return show(request, progress, "key", form=form, text=text, held=keys, base=base)
+    return show(request, progress, "key", form=form, text=text, keys=keys, base=base)
 
 
 def _account(progress: Progress) -> Account:

@@ -175,7 +175,7 @@ def test_what_was_made_before_kommo_took_no_more_leads_does_not_open_the_account
     sends_and_settlements(crowd, monkeypatch, has_slot=True)
 
     assert room_for_leads.standing(crowd.pk)
-    assert len([one for one in kommo.writes() if one["status"] == 402]) == 1
+    assert len([write for write in kommo.writes() if write["status"] == 402]) == 1
 
 
 def failing_from_the_third(kommo, fault, path=""):

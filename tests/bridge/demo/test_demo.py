@@ -172,15 +172,15 @@ def test_a_command_that_fails_on_a_busy_machine_is_tried_again(tmp_path, monkeyp
 
 
 def test_a_play_writes_to_nobody_and_shares_nothing_with_a_bridge_of_ones_own(tmp_path, monkeypatch):
-    told = {
+    settings_of_ones_own = {
         "KOMMO_BASE_URL": "https://acme.kommo.com", "EMAIL_URL": "smtp://mail", "ALERT_EMAILS": "ana@example.com",
         "ALERT_WEBHOOK_URL": "https://chat.example", "EVOLUTION_URL": "https://evolution.example",
         "SENTRY_DSN": "https://key@sentry.example/1", "REDIS_URL": "redis://redis", "Q_BROKER": "redis", "PATH": "/bin",
     }  # fmt: skip
-    for name, value in told.items():
+    for name, value in settings_of_ones_own.items():
         monkeypatch.setenv(name, value)
 
     environment = Stage(tmp_path, web_port=0, sandbox_port=8010).environment
 
-    assert {name for name in told if environment.get(name) == told[name]} == {"PATH"}
+    assert {name for name in settings_of_ones_own if environment.get(name) == settings_of_ones_own[name]} == {"PATH"}
     assert environment["SESSION_COOKIE_NAME"] != "sessionid"

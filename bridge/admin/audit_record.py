@@ -50,7 +50,8 @@ def note(request: HttpRequest, what: str, *, rows: Iterable[Model] = (), about: 
 
 def named(row: Model) -> str:
     """Return how the record calls a row: people by their id alone, for the record outlives them."""
-    return f"{row._meta.verbose_name} {row.pk}" if is_about_people(type(row)) else str(row)
+    # By its table, not its class: the user of a request is a stand-in that loads the row when it is first read.
+    return f"{row._meta.verbose_name} {row.pk}" if is_about_people(row._meta.model) else str(row)
 
 
 @cache

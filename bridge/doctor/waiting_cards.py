@@ -94,8 +94,8 @@ def _unreadable() -> Iterator[Finding]:
         message = _("%(count)d leads in Kommo could not be taken in: %(leads)s; the first for: %(error)s")
         ids = ", ".join(str(card.kommo_lead_id) for card in strangers[:ODD_SHOWN])
         remedy = _("fix in Kommo what the error names; they are read again by themselves, at least every hour")
-        told = message % {"count": count, "leads": ids, "error": first.error}
-        yield Finding("cards", told, remedy, "not-taken-in", quotes=first.error)
+        sentence = message % {"count": count, "leads": ids, "error": first.error}
+        yield Finding("cards", sentence, remedy, "not-taken-in", quotes=first.error)
 
 
 def check_drifts(now: datetime) -> Iterator[Finding]:

@@ -203,8 +203,8 @@ QUOTING = [
 
 def troubles_of(account, reason):
     """Let everything that staff are told of be told with a reason."""
-    told = {"reason": reason, "since": NOW - timedelta(days=1), "next_at": NOW}
-    Trouble.objects.create(account=account, subject=Trouble.Subject.NOTES, refused=True, **told)
+    moments = {"reason": reason, "since": NOW - timedelta(days=1), "next_at": NOW}
+    Trouble.objects.create(account=account, subject=Trouble.Subject.NOTES, refused=True, **moments)
     Channel.objects.create(kind="evolution", slug="zap", failed_at=NOW, failure=reason)
     since = NOW - timedelta(days=1)
     UnreadLead.objects.create(account=account, kommo_lead_id=7, error=reason, tries=99, since=since, next_at=NOW)
@@ -222,15 +222,15 @@ def test_an_alert_and_its_log_line_say_what_fails_and_not_whom_it_is_about(
     with translation.override(language), responses.RequestsMock() as chat:
         settings.ALERT_WEBHOOK_URL = HOOK
         chat.post(HOOK)
-        found = [one for one in doctor.examine(NOW, ask_kommo=False) if "Zulmira" in one.message]
+        found = [finding for finding in doctor.examine(NOW, ask_kommo=False) if "Zulmira" in finding.message]
         alerts.note(found, NOW)
         alerts.tell_due(NOW)
         sent = [str(call.request.body) for call in chat.calls]
 
-    assert {one.code or one.check for one in found} == {"feature", "channel-fails", "not-taken-in"}
-    said = [*sent, *(f"{mail.subject} {mail.body}" for mail in mailoutbox), caplog.text, str(Alert.objects.values())]
+    assert {finding.code or finding.check for finding in found} == {"feature", "channel-fails", "not-taken-in"}
+    texts = [*sent, *(f"{mail.subject} {mail.body}" for mail in mailoutbox), caplog.text, str(Alert.objects.values())]
     assert len(mailoutbox) == len(sent) == 3
-    assert [one for one in said if "Zulmira" in one] == []
+    assert [text for text in texts if "Zulmira" in text] == []
 
 
 def test_an_alert_holds_no_secret_address_of_ours_and_no_phone(account):

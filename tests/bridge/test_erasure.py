@@ -743,7 +743,7 @@ def test_what_another_account_told_of_the_person_goes_too_and_nothing_of_whom_it
     other.webhook_secret_hash = hash_secret("s")
     other.save()
     kommo_id, contact_id = maria.card.kommo_lead_id, maria.card.kommo_contact_id
-    told = [
+    hooks = [
         # She, as the other company knows her.
         hook_of_contact(555_001, "Maria Souza de lá", MARIA),
         hook_of_lead(555_002, "Maria Souza"),
@@ -751,7 +751,7 @@ def test_what_another_account_told_of_the_person_goes_too_and_nothing_of_whom_it
         hook_of_lead(kommo_id, "Outra Cliente"),
         hook_of_contact(contact_id, "Outra Cliente", "+5511955554444"),
     ]
-    for body in told:
+    for body in hooks:
         assert (
             Client().post("/webhooks/kommo/s/", body, content_type="application/x-www-form-urlencoded").status_code
             == 200

@@ -354,7 +354,7 @@ def cost(text: str) -> float:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         'null value in column "x" violates not-null constraint\nDETAIL:  Failing row contains (1, Zulmira, 900, {}).',
         "duplicate key\nDETAIL:  Key (name)=(Zulmira\nXavantina) already exists.\nCONTEXT:  SQL statement",
@@ -362,13 +362,13 @@ def cost(text: str) -> float:
         "IntegrityError\nDETAIL:  Key (name)=(Zulmira) exists.\n\nThe above exception was a cause\nTraceback: kept",
     ],
 )
-def test_of_a_row_that_the_database_quotes_nothing_is_logged(said):
-    tidied = logs.tidy(said)
+def test_of_a_row_that_the_database_quotes_nothing_is_logged(message):
+    tidied = logs.tidy(message)
     assert "Zulmira" not in tidied and "Xavantina" not in tidied
-    assert tidied.startswith(said[:9])
-    assert ("kept" in said) == ("kept" in tidied) and ("CONTEXT" in said) == ("CONTEXT" in tidied)
+    assert tidied.startswith(message[:9])
+    assert ("kept" in message) == ("kept" in tidied) and ("CONTEXT" in message) == ("CONTEXT" in tidied)
 
 
 def test_who_waits_for_whom_in_a_deadlock_is_logged():
-    said = "deadlock detected DETAIL: Process 7 waits for ShareLock on transaction 50; blocked by process 8."
-    assert logs.tidy(said) == said
+    message = "deadlock detected DETAIL: Process 7 waits for ShareLock on transaction 50; blocked by process 8."
+    assert logs.tidy(message) == message

@@ -68,13 +68,13 @@ def test_whoever_points_at_it_reads_the_whole_date():
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "written"),
     [
         ("en", "Wednesday, 11 March 2026"),
         ("pt-br", "Quarta, 11 de março de 2026"),
         ("es", "Miércoles, 11 de marzo de 2026"),
     ],
 )
-def test_a_day_is_written_as_its_language_writes_it(language, said):
+def test_a_day_is_written_as_its_language_writes_it(language, written):
     with translation.override(language):
-        assert day(NOW) == said
+        assert day(NOW) == written

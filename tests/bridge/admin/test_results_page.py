@@ -166,7 +166,7 @@ def test_whoever_answered_after_a_handover_stands_there_by_name(staff, pipeline)
 
 def test_the_leads_behind_a_number_stand_there_with_what_they_are_worth(staff, pipeline):
     record(pipeline, "+5581999990002", name="Ana Prado", bill_value=4500, **QUALIFIED)
-    [link] = [one["link"] for one in page(staff).context["figures"] if one["name"] == "qualified"]
+    [link] = [figure["link"] for figure in page(staff).context["figures"] if figure["name"] == "qualified"]
     assert "R$" in page(staff, link).content.decode()
 
 

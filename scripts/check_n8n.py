@@ -2,7 +2,8 @@
 """Lint, build and test the n8n nodes; then let a real n8n with them talk to a running bridge, and time its first card.
 
 Asks the network, and needs `npm` and the Node that n8n wants (24 or newer). N8N names an n8n that is installed already
-(its `bin/n8n`), N8N_DATABASE_URL a PostgreSQL database to throw away where n8n has no SQLite. Nothing is left behind.
+(its `bin/n8n`), N8N_DATABASE_URL a PostgreSQL database to throw away where n8n has no SQLite: where what it builds
+for itself cannot be downloaded, and it was installed by `npm install --ignore-scripts`. Nothing is left behind.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def built(at: Path) -> Path:
 
 
 def installed(at: Path) -> Path:
-    run(["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", at / "n8n", N8N], at)
+    run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", at / "n8n", N8N], at)
     return at / "n8n" / "node_modules" / "n8n" / "bin" / "n8n"
 
 

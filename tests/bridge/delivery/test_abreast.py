@@ -18,7 +18,7 @@ from bridge.errors import KommoHeldError
 from bridge.kommo import transport
 from bridge.kommo.client import KommoClient
 from bridge.kommo.parallel_calls import Abreast
-from bridge.kommo.throttle import LocalPace, Permit
+from bridge.kommo.throttle import Lane, LocalPace, Permit
 from bridge.models import Account, Card, Delivery
 from tests.conftest import drain, record, rested
 
@@ -294,16 +294,27 @@ def test_a_call_that_has_not_left_stays_when_another_is_told_to_stop(kommo, acco
 
 def test_the_cards_of_a_call_that_stayed_are_due_and_nothing_of_them_is_in_doubt(crowd, kommo, monkeypatch):
     """Every slot but the first is free in a moment; the first call's answer is that Kommo has counted too many."""
-    original, taken = DatabasePace.acquire, []
+    original, taken, another_stands_ready = DatabasePace.acquire, [], threading.Event()
 
     def acquire(self, lane, *, ahead=0.0):
         permit = original(self, lane, ahead=ahead)
         taken.append(permit)
         return permit if len(taken) == 1 else Permit(permit.id, time.monotonic() + 60)
 
+    def start(self, ticket, ask, permit):
+        send(self, ticket, ask, permit)
+        if len(taken) > 1:
+            another_stands_ready.set()
+
+    def create(client, leads):
+        client.pace.acquire(Lane.LIVE)
+        another_stands_ready.wait(20)
+        return create_leads(client, leads)
+
+    send, create_leads = Abreast.start, KommoClient.create_leads_complex
     monkeypatch.setattr(DatabasePace, "acquire", acquire)
-    # Its answer comes when others stand ready.
-    kommo.post("options", {"latency": 0.5})
+    monkeypatch.setattr(Abreast, "start", start)
+    monkeypatch.setattr(KommoClient, "create_leads_complex", create)
     kommo.fault("429", count=1, path="/api/v4/leads")
     drain(crowd)
 

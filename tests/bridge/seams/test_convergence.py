@@ -1,9 +1,10 @@
 """Outbox and drain against a modelled Kommo that applies, refuses, loses answers and is edited by staff.
 
 Staff delete leads, put them back and make new ones for the same person, rows cannot be read, rights hide all leads for
-a while, and calls beside the cards are refused. Whatever the order: no lead is made twice, staff's own tags stay, a
-card stands where a person put it until the conversation concludes something new, nobody is silenced whom nobody took,
-and once all trouble is over every card is as its lead says.
+a while, and calls beside the cards are refused; some of it happens between an answer and its settlement. Whatever the
+order: no lead is made twice, staff's own tags stay, a card stands where a person put it until the conversation
+concludes something new, and has the name they gave it, nobody is silenced whom nobody took, and once all trouble is
+over every card is as its lead says.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from bridge.kommo.parallel_calls import Answer
 from bridge.kommo.replies import ContactReply, Created, LeadReply, NoteReply, Updated
 from bridge.kommo.throttle import Permit
 from bridge.models import Account, AccountPipeline, Briefing, Card, Trouble, WebhookEvent
-from bridge.webhooks import reading_webhooks
+from bridge.webhooks import reading_webhooks, waiting_for_writes
 from bridge.webhooks.reading_webhooks import process_inbox
 from leads.models import Lead, Pipeline, Stage
 from tests.conftest import record
@@ -58,6 +59,8 @@ PLACES = st.sampled_from(sorted(STATUSES.values()))
 # What becomes of the next write. Of the last six we never hear; those called late are applied after that.
 MOODS = ("applied", "partly", "refused", "refused unnamed", "504", "429", "500", "lost before", "lost after", "late",
          "died before", "died after", "died, late")  # fmt: skip
+# What happens while answers were heard and are not settled.
+MEANWHILE = ("nothing", "renamed", "moved", "told of", "told of", "says a name", "looked at")
 # What makes a row unreadable.
 ODD = ({"price": {"absurd": []}}, {"custom_fields_values": "absurd"}, {"status_id": ["absurd"]})
 
@@ -243,15 +246,15 @@ class ModelledKommo:
 class Scattered:
     """Calls under way at once that arrive, and are answered, in any order."""
 
-    AT_ONCE = 4
-
-    def __init__(self, kommo, order):
-        self.kommo, self.order = kommo, order
+    def __init__(self, kommo, order, meanwhile, *, at_once):
+        self.kommo, self.order, self.at_once = kommo, order, at_once
+        # What happens when an answer was heard and nothing was made of it yet.
+        self.meanwhile = meanwhile
         self.waiting: list[Answer] = []
         self.unsettled: list[Answer] = []
 
     def start(self, ticket, ask, permit):
-        if len(self.waiting) == self.AT_ONCE:
+        if len(self.waiting) == self.at_once:
             self.hear(0)
         self.waiting.append(Answer(ticket, ask, permit))
 
@@ -264,6 +267,11 @@ class Scattered:
         except KommoError as error:
             answer.error = error
         self.unsettled.append(answer)
+        self.meanwhile(self)
+
+    def touched(self):
+        """The leads that calls under way will still write to."""
+        return {entry.card.kommo_lead_id for answer in self.waiting for entry in answer.ticket.entries}
 
     def answered(self, ticket=None):
         answer = next((answer for answer in self.unsettled if ticket in (None, answer.ticket)), None)
@@ -306,6 +314,9 @@ class Delivering(RuleBasedStateMachine):
         self.facts: dict[tuple[str, str], object] = {}
         # The name each person gave last, for as long as nobody of the staff gave them another.
         self.said: dict[str, str] = {}
+        # The name the staff gave a lead whose card was right, for as long as its person gives none.
+        self.named: dict[int, str] = {}
+        self.meanwhile: list[tuple[str, int]] = []
         self.renamed: set[int] = set()
         self._open_account, reading_webhooks.open_account = reading_webhooks.open_account, self._modelled
 
@@ -323,6 +334,8 @@ class Delivering(RuleBasedStateMachine):
     def lead_says_a_name(self, phone, name):
         record(self.pipeline, phone, name=name)
         self.said[phone] = name
+        there = self._there()
+        self.named = {lead_id: given for lead_id, given in self.named.items() if there[lead_id]["phone"] != phone}
 
     @rule(phone=PEOPLE, score=st.sampled_from([10, 90]))
     def lead_is_scored(self, phone, score):
@@ -361,7 +374,7 @@ class Delivering(RuleBasedStateMachine):
     @precondition(lambda self: self.kommo.leads)
     @rule(data=st.data(), name=NAMES)
     def staff_rename_a_card(self, data, name):
-        self.renamed.add(self._edit(data, name=name))
+        self._is_renamed(self._edit(data, name=name))
 
     @precondition(lambda self: self.kommo.leads)
     @rule(data=st.data())
@@ -418,6 +431,7 @@ class Delivering(RuleBasedStateMachine):
         for lead_id in landed:
             # It was on its way before the person placed it, and Kommo applies it nevertheless.
             self.placed.pop(lead_id, None)
+            self.named.pop(lead_id, None)
 
     @precondition(lambda self: self.unheard)
     @rule()
@@ -436,11 +450,14 @@ class Delivering(RuleBasedStateMachine):
 
     @rule(
         moods=st.lists(st.sampled_from(MOODS), max_size=5),
-        order=st.lists(st.integers(0, Scattered.AT_ONCE - 1), max_size=6),
+        order=st.lists(st.integers(0, 6), max_size=6),
         together=st.sampled_from([1, 2, 50]),
+        meanwhile=st.lists(st.tuples(st.sampled_from(MEANWHILE), st.integers(0, 3)), max_size=4),
+        at_once=st.sampled_from([1, 4, 7]),
     )
-    def worker_drains(self, moods, order=(), together=50):
-        self.kommo.moods, self.order = list(moods), list(order)
+    def worker_drains(self, moods, order=(), together=50, meanwhile=(), at_once=4):
+        self.kommo.moods, self.order, self.meanwhile = list(moods), list(order), list(meanwhile)
+        self.at_once = at_once
         Account.objects.update(batch_size=together)
         now = timezone.now()
         lease = account_lease.lease(self.account.pk, now=now)
@@ -474,8 +491,13 @@ class Delivering(RuleBasedStateMachine):
 
     @invariant()
     def a_card_stands_where_a_person_put_it_last(self):
-        there = self.kommo.leads | self.kommo.trash
+        there = self._there()
         assert {lead_id: there[lead_id]["status_id"] for lead_id in self.placed} == self.placed
+
+    @invariant()
+    def a_card_has_the_name_a_person_gave_it_last(self):
+        there = self._there()
+        assert {lead_id: there[lead_id]["name"] for lead_id in self.named} == self.named
 
     @invariant()
     def what_staff_tagged_stays_tagged(self):
@@ -541,7 +563,27 @@ class Delivering(RuleBasedStateMachine):
     def _drain(self, lease, now):
         account = Account.objects.get()
         assert Lead.objects.count() >= Card.objects.count()
-        Drain(account, lease, self.kommo, Scattered(self.kommo, self.order)).run(until=now + LONGEST_DRAIN)
+        calls = Scattered(self.kommo, self.order, self._meanwhile, at_once=self.at_once)
+        Drain(account, lease, self.kommo, calls).run(until=now + LONGEST_DRAIN)
+
+    def _meanwhile(self, calls):
+        """Let something happen between an answer and its settlement, to leads that nothing is on its way to."""
+        what, which = self.meanwhile.pop(0) if self.meanwhile else ("nothing", 0)
+        free = sorted(self.kommo.leads.keys() - calls.touched())
+        if what == "renamed" and free:
+            lead_id = free[which % len(free)]
+            self._change(lead_id, name=f"Staff {which}")
+            self._is_renamed(lead_id)
+        elif what == "moved" and free:
+            lead_id = free[which % len(free)]
+            self._change(lead_id, status_id=sorted(STATUSES.values())[which])
+            self._is_placed(lead_id)
+        elif what == "told of" and self.unheard:
+            self.kommo_tells_of_it()
+        elif what == "says a name":
+            self.lead_says_a_name(PHONES[which], f"Said {which}")
+        elif what == "looked at" and not self.kommo.hidden:
+            self.everything_is_looked_at()
 
     def _known(self):
         """Leads that a card knows: one that is deleted before we hear that it was made is made anew, and rightly."""
@@ -562,14 +604,31 @@ class Delivering(RuleBasedStateMachine):
 
     def _edit(self, data, **changes):
         lead_id = data.draw(st.sampled_from(sorted(self.kommo.leads)))
+        self._change(lead_id, **changes)
+        return lead_id
+
+    def _change(self, lead_id, **changes):
         self.kommo.leads[lead_id] |= {**changes, "updated_at": int(timezone.now().timestamp())}
         self.unheard.append(lead_id)
-        return lead_id
+
+    def _is_renamed(self, lead_id):
+        self.renamed.add(lead_id)
+        card = Card.objects.filter(kommo_lead_id=lead_id).first()
+        # A name of ours that is to leave, or may be on its way, goes over it.
+        if card and card.state == Card.State.IN_SYNC and not card.in_doubt:
+            self.named[lead_id] = self.kommo.leads[lead_id]["name"]
+        else:
+            self.named.pop(lead_id, None)
+
+    def _there(self):
+        return self.kommo.leads | self.kommo.trash
 
 
 @pytest.fixture
-def modelled(db):
+def modelled(db, monkeypatch):
     """The shipped pipeline bound to the model's ids."""
+    # What is told of a card whose answer is not settled yet would wait for that.
+    monkeypatch.setattr(waiting_for_writes, "LONGEST_WAIT", timedelta(0))
     # Of what sellers are told at a handoff the note is enough; it has tests of its own.
     Pipeline.objects.filter(slug="solar").update(kommo_pipeline_id=PIPELINE, handoff_note=True, handoff_task="")
     for key, status_id in STATUSES.items():

@@ -227,8 +227,8 @@ def test_what_changes_while_its_card_is_under_way_leaves_after_that(crowd, pipel
         was_told = False
 
         def hear(self, seconds):
-            if not self.told and self.tickets():
-                self.told = True
+            if not self.was_told and self.tickets():
+                self.was_told = True
                 record(pipeline, PHONES[0], name="Ana Lima")
             super().hear(seconds)
 

@@ -66,7 +66,16 @@ def _keep_ids(request: HttpRequest, model: type[Model]) -> None:
     request.POST = chosen  # type: ignore[assignment]
 
 
-class StaffAdmin(ModelAdmin):
+class ListCalledByItsRows:
+    """A list whose tab of the browser says what it lists; Django's own asks to choose a row, though there be none."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        title = capfirst(str(self.opts.verbose_name_plural))  # type: ignore[attr-defined]
+        page: HttpResponse = super().changelist_view(request, {"title": title, **(extra_context or {})})  # type: ignore[misc]
+        return page
+
+
+class StaffAdmin(ListCalledByItsRows, ModelAdmin):
     """A page for staff, by role (bridge/roles.py): `permissions=["operate"]`, `["export"]`, `["erase"]` on actions."""
 
     # Why the list is empty, where it is and nothing was asked for: a sentence.

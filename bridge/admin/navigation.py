@@ -78,8 +78,9 @@ SECTIONS: tuple[tuple[Any, str, tuple[Item, ...]], ...] = (
         ),
     ),
 )
-# Where a thumb reaches on a phone: the pages of every day.
+# Where a thumb reaches on a phone: the pages of every day, by the words there is room for.
 AT_HAND = ("index", "leads_lead_changelist", "followups_enrollment_changelist", "results-page")
+SHORT_TITLES = {"followups_enrollment_changelist": _("Follow-ups")}
 
 # Pages of our own, and who sees them; all others are lists of the admin, for those who may view their rows.
 PAGES = {
@@ -106,7 +107,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 def at_hand(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the links of a phone's bottom bar."""
     items = {name: item for _title, _whose, section in SECTIONS for item in section if (name := item[2]) in AT_HAND}
-    links = [_link(request, items[name]) for name in AT_HAND if _may_see(request, name)]
+    links = [
+        _link(request, items[name]) | ({"title": SHORT_TITLES[name]} if name in SHORT_TITLES else {})
+        for name in AT_HAND
+        if _may_see(request, name)
+    ]
     return [link | {"active": link.get("active", request.path == link["link"])} for link in links]
 
 

@@ -25,7 +25,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 
 from bridge import roles, second_factor
-from bridge.admin.base import ReadOnlyAdmin, StaffAdmin
+from bridge.admin.base import ListCalledByItsRows, ReadOnlyAdmin, StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
 from bridge.admin.invitations import InvitationForm, RoleField, give_role, invite
 from bridge.models import Alert, SecondFactor
@@ -210,7 +210,7 @@ class RecordAdmin(ReadOnlyAdmin):
         return str(entry.content_type.name) if entry.content_type else "-"
 
 
-class ReadOnly:
+class ReadOnly(ListCalledByItsRows):
     """Nobody adds, changes or deletes, and the only action left is looking."""
 
     actions = ()

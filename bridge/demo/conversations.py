@@ -201,9 +201,9 @@ CONVERSATIONS = (
         who="João, score not known yet",
         phone="+5581981110010",
         shows="not knowing is never failing: without a score he stays in qualification",
-        turns=(Said("Sou o dono, decido sozinho", {"name": "João Reis", "is_decision_maker": True}, QUALIFYING),),
+        turns=(Said("Sou o dono, decido sozinho", {"name": "João Silva", "is_decision_maker": True}, QUALIFYING),),
         stage="EM QUALIFICAÇÃO",
-        name="João Reis",
+        name="João Silva",
     ),
     Conversation(
         who="Karina, a seller takes over",

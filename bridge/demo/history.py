@@ -146,7 +146,7 @@ def _is_won_back(way: Way) -> bool:
         return False
     text = "Oi! Ficou alguma dúvida? Posso te ajudar por aqui."
     attempt = Attempt.objects.create(
-        enrollment=enrollment, step=enrollment.step, text=text, due_at=sent_at, created_at=sent_at
+        enrollment=enrollment, step=enrollment.step, text=text, tries=1, due_at=sent_at, created_at=sent_at
     )
     attempt_outcomes.record([Done(attempt, Result(Outcome.SENT), sent_at)], now=sent_at)
     way.at = sent_at

@@ -40,7 +40,7 @@ class Hand:
     def find(self, text: str, *, called: str = "") -> None:
         """Open the first thing that is found by a text; or the one that is called so, with one press more."""
         bar = self.page.get_by_role("navigation", name=self.word("At hand"))
-        self.press(self.button("Search", within=bar) if self.is_phone else self.button("Search leads, phones, pages…"))
+        self.press(self.button("Search", within=bar) if self.is_phone else self.button("Search anything"))
         box = self.page.get_by_role("searchbox")
         expect(box).to_be_focused()
         self.write(text)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bridge.admin.rules import choices, step_results, timelines
-from bridge.admin.rules.form_fields import columns, records
+from bridge.admin.rules.form_fields import records
 from bridge.admin.rules.forms.conversation import MappingForm
 from bridge.admin.rules.forms.fields import FieldForm, FlowsForm, TagForm
 from bridge.admin.rules.forms.hours import HoursForm
@@ -148,7 +148,7 @@ class Qualification(Editor):
 
     def build(self) -> None:
         self.old = self.rules.qualification or _usual_qualification(self.rules)
-        self.form = ThresholdForm(self.data, initial=columns(self.old, ThresholdForm.base_fields))
+        self.form = ThresholdForm(self.data, initial=ThresholdForm.initial_of(self.old))
         for name in document.VERDICTS:
             self.form.fields[name].offer(self.rules.stages, none=_("stay where they are"))  # type: ignore[attr-defined]
         self.criteria = records(

@@ -33,6 +33,8 @@ class Row:
     last_at: datetime | None
     last: str
     url: str
+    # Why it does not work, where it does not.
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,8 @@ def ways_out(request: HttpRequest) -> Half | None:
     waiting = dict(
         Outgoing.objects.filter(state=Outgoing.State.DUE).order_by().values_list("channel").annotate(count=Count("pk"))
     )
-    rows = [
-        Row(
-            name=channel.slug,
-            kind=str(channel.get_kind_display()),
-            picture=picture_of(channel.kind),
-            whose=str(channel.pipeline or _("the default pipeline")),
-            standing=intake_standing.of_channel(channel, timezone.now()),
-            last_at=channel.sent_at,
-            last=_("%(count)d waiting") % {"count": waiting[channel.pk]} if waiting.get(channel.pk) else "",
-            url=reverse("admin:bridge_channel_way", args=[channel.pk]),
-        )
-        for channel in Channel.objects.select_related("pipeline").order_by("pipeline__slug", "position", "pk")
-    ]
+    channels = Channel.objects.select_related("pipeline").order_by("pipeline__slug", "position", "pk")
+    rows = [_out(channel, waiting.get(channel.pk, 0)) for channel in channels]
     may_add = request.user.has_perm("bridge.add_channel")
     return Half(
         key="out",
@@ -142,3 +133,19 @@ def in_words(call: IntakeCall) -> str:
 def what(kind: str) -> str:
     """Return what was told, in words; what the other side alone has a word for stays in its word."""
     return {"message": _("a message"), "status": _("news of a message"), "booking": _("a meeting")}.get(kind, kind)
+
+
+def _out(channel: Channel, waiting: int) -> Row:
+    standing = intake_standing.of_channel(channel, timezone.now())
+    fails = standing is intake_standing.FAILS
+    return Row(
+        name=channel.slug,
+        kind=str(channel.get_kind_display()),
+        picture=picture_of(channel.kind),
+        whose=str(channel.pipeline or _("the default pipeline")),
+        standing=standing,
+        last_at=channel.failed_at if fails else channel.sent_at,
+        last=_("%(count)d waiting") % {"count": waiting} if waiting else "",
+        url=reverse("admin:bridge_channel_way", args=[channel.pk]),
+        failure=channel.failure if fails else "",
+    )

@@ -36,6 +36,7 @@ def test_every_list_and_page_opens(staff, full, model, language):
     if row is not None:
         answers.append(staff.get(page(model, "change", row.pk), headers={"accept-language": language}))
     assert {answer.status_code for answer in answers} == {200}
+    assert not re.search(r"<title>\s*(Select|Selecione) ", answers[0].content.decode())
 
 
 def test_a_badge_is_named_in_words_whatever_it_stands_for():

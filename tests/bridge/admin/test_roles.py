@@ -11,8 +11,10 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from bridge import roles
+from bridge.admin import navigation
 from bridge.admin.advanced import TABLES
 from bridge.models import Account, ApiKey, Card, WebhookEvent
 from leads.models import Lead, Pipeline, Qualification
@@ -243,3 +245,12 @@ def test_somebody_without_a_role_learns_nothing_of_leads(full, account):
     assert "You have no role here yet" in page.content.decode()
     assert "Zulmira" not in page.content.decode()
     assert client.get("/admin/overview/live/").status_code == 403
+
+
+@pytest.mark.parametrize("language", ["en", "pt-br", "es"])
+def test_the_bar_of_a_phone_has_room_for_what_it_calls_its_pages(db, language):
+    request = client_of(roles.SELLER).get("/admin/", headers={"accept-language": language}).wsgi_request
+    with translation.override(language):
+        titles = [str(link["title"]) for link in navigation.at_hand(request)]
+    assert len(titles) == 4
+    assert max(map(len, titles)) <= 12, titles

@@ -79,6 +79,9 @@ def test_who_may_only_look_changes_nothing(pipeline, permission, changes):
     path = page("section", pipeline, section="qualification")
 
     assert client.get(path).status_code == 200
+    # A whole score, as a person writes it.
+    assert client.get(path).context["editor"].form["min_score"].value() == 70
+    assert 'value="70"' in str(client.get(path).context["editor"].form["min_score"])
     context = client.get(path).context
     body = boxes(context["editor"].forms()) | {"min_score": "1", "save": "1"}
     assert client.post(path, body).status_code == (302 if changes else 403)

@@ -94,7 +94,9 @@ def test_the_page_of_all_ways_shows_how_each_stands(channel):
     admin = client_of("administrator")
     assert "nothing sent yet" in text(admin, "admin:bridge_intake_changelist")
     Channel.objects.update(failed_at=timezone.now(), failure="Evolution answered 401: no")
-    assert "fails" in text(admin, "admin:bridge_channel_changelist")
+    listed = text(admin, "admin:bridge_channel_changelist")
+    assert "fails" in listed
+    assert "Evolution answered 401" in listed
     assert "Evolution answered 401" in text(admin, "admin:bridge_channel_way", channel.pk)
 
 

@@ -31,6 +31,13 @@ class ThresholdForm(Labelled):
     disqualified_stage = StageField(label=gettext_lazy("Disqualified leads go to"))
     undecided_stage = StageField(label=gettext_lazy("Leads with missing facts go to"))
 
+    @classmethod
+    def initial_of(cls, one: document.Qualification) -> dict[str, Any]:
+        """Return what the boxes hold: a whole score as a person writes it, 70 and not 70.0."""
+        least = one.min_score
+        is_whole = least is not None and least == int(least)
+        return columns(one, cls.base_fields) | {"min_score": int(least) if is_whole and least is not None else least}
+
 
 class CriterionForm(RecordForm):
     record = document.Criterion

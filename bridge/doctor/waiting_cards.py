@@ -46,6 +46,7 @@ def check_cards(now: datetime) -> Iterator[Finding]:
     message = ngettext(
         "%(count)d card waits, for %(age)s", "%(count)d cards wait, the oldest for %(age)s", pending["count"]
     ) % {"count": pending["count"], "age": span_in_words(age)}
+    message = message if pending["count"] else _("no card waits")
     late = age > CARD_WAITS_LONG_AFTER
     remedy = _("see what they wait for on the cards' page") if late else ""
     yield Finding("backlog", message, remedy, "backlog", subject="backlog: cards wait")

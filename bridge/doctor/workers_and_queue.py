@@ -33,7 +33,9 @@ def check_queue(now: datetime) -> Iterator[Finding]:
     slow = _("start another worker, or look why the running one is slow")
     yield Finding(
         "queue",
-        ngettext("%(count)d task waits", "%(count)d tasks wait", waiting) % {"count": waiting},
+        ngettext("%(count)d task waits", "%(count)d tasks wait", waiting) % {"count": waiting}
+        if waiting
+        else _("no task waits"),
         slow if waiting > 1000 else "",
     )
 

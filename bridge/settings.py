@@ -445,6 +445,9 @@ UNFOLD = {
     "SITE_TITLE": "Kommo bridge",
     "SITE_HEADER": "Kommo bridge",
     "SITE_SYMBOL": "sync_alt",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("bridge/favicon.svg")},
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "bridge.admin.navigation.sidebar"},

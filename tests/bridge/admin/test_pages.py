@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
 from django.db import connection
 from django.template.loader import get_template
 from django.test.utils import CaptureQueriesContext
@@ -145,3 +146,10 @@ def test_every_template_compiles():
     names = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html")}
     assert {"admin/setup/trial.html", "admin/rules/group.html"} <= names
     assert {get_template(name).template.name for name in names} == names
+
+
+def test_a_tab_of_the_browser_has_a_picture(client, db):
+    page = client.get(reverse("admin:login")).content.decode()
+    picture = re.search(r'rel="icon"\s+href="/static/([^"]+)"', page)
+    assert picture
+    assert finders.find(picture[1])

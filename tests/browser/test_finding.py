@@ -24,7 +24,7 @@ def test_a_lead_is_found_by_a_click_or_two(open_page, played, viewport, dark):
     page = open_page(language="pt-BR", viewport=viewport, dark=dark, role="seller")
     if viewport == "phone":
         page.locator("[x-on\\:click*=sidebar]:visible").first.click()
-    page.get_by_role("button", name="Buscar leads, telefones, páginas…").click()
+    page.get_by_role("button", name="Buscar tudo").click()
     page.get_by_role("searchbox").fill("gabriela")
     link = page.locator("#command-results-list a").filter(has_text="Gabriela Rocha")
     expect(link).to_be_visible()

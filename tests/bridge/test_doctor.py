@@ -53,11 +53,11 @@ def test_a_healthy_installation_has_nothing_wrong(healthy):
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "messages"),
     [("en", {"no card waits", "no task waits"}), ("pt-br", {"nenhum card à espera", "nenhuma tarefa à espera"})],
 )
-def test_of_nothing_no_count_and_no_age_is_told(healthy, language, said):
-    assert said <= {finding.message for finding in examine(timezone.now(), language=language)}
+def test_of_nothing_no_count_and_no_age_is_told(healthy, language, messages):
+    assert messages <= {finding.message for finding in examine(timezone.now(), language=language)}
 
 
 def test_a_fresh_installation_is_told_what_to_do(db):

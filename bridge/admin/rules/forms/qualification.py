@@ -32,11 +32,11 @@ class ThresholdForm(Labelled):
     undecided_stage = StageField(label=gettext_lazy("Leads with missing facts go to"))
 
     @classmethod
-    def initial_of(cls, one: document.Qualification) -> dict[str, Any]:
+    def initial_of(cls, qualification: document.Qualification) -> dict[str, Any]:
         """Return what the boxes hold: a whole score as a person writes it, 70 and not 70.0."""
-        least = one.min_score
-        is_whole = least is not None and least == int(least)
-        return columns(one, cls.base_fields) | {"min_score": int(least) if is_whole and least is not None else least}
+        least = qualification.min_score
+        score = int(least) if least is not None and least == int(least) else least
+        return columns(qualification, cls.base_fields) | {"min_score": score}
 
 
 class CriterionForm(RecordForm):

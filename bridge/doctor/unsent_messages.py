@@ -57,16 +57,16 @@ def check_agent(now: datetime) -> Iterator[Finding]:
     unheard = AgentEvent.objects.filter(state=AgentEvent.State.DUE, attempts__gt=0, created_at__lt=now - UNHEARD_AFTER)
     oldest = unheard.order_by("created_at").first()
     if oldest:
-        minutes = int((now - oldest.created_at).total_seconds() // 60)
         answer = oldest.error or (f"HTTP {oldest.status_code}" if oldest.status_code else _("no answer"))
         remedy = _("see that the agent runs at AGENT_WEBHOOK_URL, and read its log")
         if oldest.status_code in (401, 403):
             remedy = _("compare AGENT_WEBHOOK_SECRET on both sides, and both clocks: a signature holds for minutes")
         count = unheard.count()
         message = ngettext(
-            "%(count)d event is not taken, for %(minutes)d min: %(answer)s",
-            "%(count)d events are not taken, the oldest for %(minutes)d min: %(answer)s",
+            "%(count)d event is not taken, for %(age)s: %(answer)s",
+            "%(count)d events are not taken, the oldest for %(age)s: %(answer)s",
             count,
         )
-        sentence = message % {"count": count, "minutes": minutes, "answer": answer}
+        age = span_in_words(now - oldest.created_at)
+        sentence = message % {"count": count, "age": age, "answer": answer}
         yield Finding("agent", sentence, remedy, "agent-unheard", subject="agent: events not taken")

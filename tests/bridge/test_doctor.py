@@ -338,3 +338,14 @@ def test_leads_without_a_card_are_looked_for_among_the_newest_once_all_were_comp
     assert ("cards", "1 lead without a card") in wrong()
     Account.objects.update(compared_at=None)
     assert ("cards", "2 leads without a card") in wrong()
+
+
+@pytest.mark.parametrize(
+    ("waited", "age"), [(timedelta(minutes=7), "7 min"), (timedelta(hours=5), "5 h"), (timedelta(days=39), "39 d")]
+)
+def test_how_long_the_agent_takes_no_news_is_told_in_the_largest_unit(healthy, pipeline, waited, age):
+    lead = record(pipeline).lead
+    now = timezone.now()
+    AgentEvent.objects.create(lead=lead, type="agent.paused", created_at=now - waited, due_at=now, attempts=3)
+
+    assert f"1 event is not taken, for {age}: no answer" in {finding.message for finding in examine(now)}

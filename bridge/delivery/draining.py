@@ -201,7 +201,7 @@ class Drain:
         if unsure:
             # An earlier create may have succeeded without our hearing of it: look before creating again.
             return self._take_up() and self.look_up(unsure)
-        if blind := self._blind_moves(updates):
+        if blind := self._blind_writes(updates):
             return self._take_up() and self._read_again(blind)
         if creates and (closed := room_for_leads.standing(self.account.pk)):
             creates = room_for_leads.let_in(creates, closed, now=self.clock())
@@ -270,18 +270,20 @@ class Drain:
             return self.setbacks.failed(unknown, error)
         return True
 
-    def _blind_moves(self, updates: list[Entry]) -> list[Entry]:
-        """Return the updates that would move a card although a person may have moved it unheard."""
+    def _blind_writes(self, updates: list[Entry]) -> list[Entry]:
+        """Return the updates that would go over what a person may have done unheard: a move, or any other edit."""
         now = self.clock()
-        moves = [
+        stale = [
             entry
             for entry in updates
-            if "status_id" in entry.plan.effect
-            and entry.card.pk not in self.read_back
-            and not read_before_write.is_fresh(entry.card, now=now)
+            if entry.card.pk not in self.read_back and not read_before_write.is_fresh(entry.card, now=now)
         ]
-        unheard = read_before_write.unheard(self.account, [entry.card for entry in moves], now=now) if moves else set()
-        return [entry for entry in moves if entry.card.pk in unheard]
+        if not stale:
+            return []
+        moved = [entry.card for entry in stale if "status_id" in entry.plan.effect]
+        blind = read_before_write.unheard(self.account, moved, now=now) if moved else set()
+        blind |= read_before_write.waited_for(self.account, [entry.card for entry in stale], now=now)
+        return [entry for entry in stale if entry.card.pk in blind]
 
     def _read_again(self, entries: list[Entry]) -> bool:
         """Let people's moves come first: the cards are planned again from what was read."""

@@ -1,8 +1,9 @@
-"""Before a card is moved while we may not be hearing what people do, the lead is read: their move comes first.
+"""Before a card is written while we may not be hearing what people do, the lead is read: what they did comes first.
 
 With webhooks that arrive, a person's move is known within a second. Without any, or while they are late or unread,
 an automatic move could go over one that nobody has told us of. So such cards are read back, all of a batch in one call,
-and planned again from what was found.
+and planned again from what was found. So are cards of which anything else is to be written, a name or a value, where a
+webhook that may be about them has waited for longer than reading takes: after a worker was away, or while many come.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
 
 from bridge.accounts import database_clock
 from bridge.inbound.adoption import adopt_each
@@ -22,6 +25,8 @@ FRESH_FOR = timedelta(seconds=5)
 # Our own writes come back as webhooks well within this.
 ECHO_LATE_AFTER = timedelta(seconds=30)
 LEADS_PER_READ = 250
+# Webhooks are read within this; one that waits for longer may tell of a person's edit that nothing here knows yet.
+READ_WITHIN = timedelta(seconds=2)
 # More unread webhooks are not looked through: too many to be only about what was just written.
 MOST_UNREAD = 2_000
 READ_AGAIN_AFTER = timedelta(minutes=1)
@@ -36,8 +41,20 @@ def unheard(account: Account, cards: Sequence[Card], *, now: datetime) -> set[in
     """
     if not account.webhook_destination or account.webhook_problem or _are_late(account, now):
         return {card.pk for card in cards}
-    unread = WebhookEvent.objects.filter(account=account, state=WebhookEvent.State.RECEIVED).order_by("id")
-    bodies = list(unread.values_list("body", flat=True)[: MOST_UNREAD + 1])
+    return _named(cards, _unread(account))
+
+
+def waited_for(account: Account, cards: Sequence[Card], *, now: datetime) -> set[int]:
+    """Return the ids of those cards that a webhook may be about which should have been read by now. One query."""
+    return _named(cards, _unread(account).filter(received_at__lt=now - READ_WITHIN))
+
+
+def _unread(account: Account) -> QuerySet[WebhookEvent]:
+    return WebhookEvent.objects.filter(account=account, state=WebhookEvent.State.RECEIVED).order_by("id")
+
+
+def _named(cards: Sequence[Card], events: QuerySet[WebhookEvent]) -> set[int]:
+    bodies = list(events.values_list("body", flat=True)[: MOST_UNREAD + 1])
     if len(bodies) > MOST_UNREAD:
         return {card.pk for card in cards}
     # Any number in a body may be the id of a lead: too often is a reading too many, never one too few.

@@ -1,4 +1,4 @@
-"""Before a card is moved while we may not be hearing what people do, its lead is read: once, however slow Kommo is."""
+"""Before a card is written while we may not be hearing what people do, its lead is read, and only once."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def reads(kommo):
     return [call for call in kommo.answered() if call["method"] == "GET" and call["path"] == "/api/v4/leads"]
 
 
-def unread(account, body):
-    WebhookEvent.objects.create(account=account, received_at=timezone.now(), body=body.encode())
+def unread(account, body, *, since=timedelta(0)):
+    WebhookEvent.objects.create(account=account, received_at=timezone.now() - since, body=body.encode())
 
 
 def moves(kommo):
@@ -97,3 +97,37 @@ def test_a_lead_that_cannot_be_read_is_not_moved_until_it_can(account, pipeline,
     )
     drain(rested(account))
     assert (len(moves(kommo)), lead_of().card.state) == (1, "in_sync")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "shown"),
+    [
+        ({"name": "Maria Souza Lima"}, {"name": "Maria S."}, ("name", "Maria Souza Lima")),
+        (
+            {"custom_fields_values": [{"field_id": 392804, "values": [{"value": "777"}]}]},
+            {"bill_value": 600},
+            ("bill_value", 777),
+        ),
+    ],
+)
+def test_what_staff_edited_is_not_written_over_while_the_webhook_about_it_waits(
+    heard, pipeline, kommo, theirs, ours, shown
+):
+    record(pipeline, name="Maria", bill_value=500)
+    drain(heard)
+    kommo_id = lead_of().card.kommo_lead_id
+    record(pipeline, **ours)
+    kommo.post(f"leads/{kommo_id}/edit", theirs)
+    unread(heard, f"leads[update][0][id]={kommo_id}", since=timedelta(seconds=12))
+    drain(heard)
+    name, value = shown
+    assert getattr(lead_of(), name) == value
+    assert lead_of().events.filter(kind="staff_edit").count() == 1
+
+
+def test_a_webhook_that_came_just_now_has_nothing_read_before_a_value_is_written(heard, pipeline, card, kommo):
+    unread(heard, f"leads[update][0][id]={card.kommo_lead_id}")
+    before = len(reads(kommo))
+    record(pipeline, bill_value=600)
+    drain(heard)
+    assert len(reads(kommo)) == before

@@ -161,11 +161,12 @@ def _name(card: Card) -> str:
 
 def _needs_our_name(card: Card, reply: ContactReply) -> bool:
     name = _name(card)
-    if not name:
-        return False
-    # Ours when it is what we last wrote, or may have written; anything else is a person's.
-    ours = {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), "", card.lead.phone}
-    return reply.name != name and reply.name in ours
+    return bool(name) and reply.name != name and reply.name in _ours(card)
+
+
+def _ours(card: Card) -> set[str | None]:
+    """Return the names that are ours: what we last wrote, or may have written; anything else is a person's."""
+    return {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), "", card.lead.phone}
 
 
 @transaction.atomic
@@ -173,14 +174,21 @@ def _settle(cards: list[Card], renamed: list[Card], replies: dict[int, ContactRe
     sent_to = {card.pk for card in renamed}
     cards = _known(cards)
     for card in cards:
-        reply = replies.get(card.kommo_contact_id or 0)
-        # Of somebody who was erased, and is back, it may be the name of before: kept once they have told it anew.
-        may_be_kept = reply and (card.lead.back_since_erasure_of is None or reply.name == _name(card))
-        read = reply.name if reply and may_be_kept else ""
-        card.observed_contact = {"name": _name(card) if card.pk in sent_to else read}
+        card.observed_contact = {"name": _name(card) if card.pk in sent_to else _kept(card, replies)}
         # Due again only if the name has changed once more since it was read.
         Card.objects.filter(pk=card.pk, contact_due_at=card.contact_due_at).update(contact_due_at=None)
     Card.objects.bulk_update(cards, ["observed_contact"])
+
+
+def _kept(card: Card, replies: Mapping[int, ContactReply]) -> str:
+    """Return which name of ours the contact was read with, or had last: a person's is none, now and at the next change.
+
+    Of somebody who was erased, and is back, it may be the name of before: kept once they have told it anew.
+    """
+    reply = replies.get(card.kommo_contact_id or 0)
+    is_ours = reply is not None and (reply.name == _name(card) or reply.name in _ours(card))
+    name = reply.name if reply is not None and is_ours else card.observed_contact.get("name") or ""
+    return name if card.lead.back_since_erasure_of is None or name == _name(card) else ""
 
 
 @transaction.atomic

@@ -98,6 +98,33 @@ def test_a_name_a_person_gave_the_contact_stands(named, kommo):
     assert sorted(contact_names(kommo)) == ["Ana 1", "Ana 2", "Ana 3", "Ana 4", "Dona Ana"]
 
 
+@pytest.mark.parametrize("before", [PHONES[0], "Ana 0"], ids=["never named by us", "named by us"])
+def test_it_stands_however_often_the_lead_is_called_otherwise_afterwards(named, pipeline, kommo, before):
+    if before == "Ana 0":
+        deliver(named, seconds=3)
+    [contact] = [each_contact for each_contact in kommo.get("leads")["contacts"] if each_contact["name"] == before]
+    kommo.post(f"contacts/{contact['id']}/edit", {"name": "Dona Ana"})
+    for name in ("Ana Prado", "Ana Prado Lima", "Ana P. Lima"):
+        record(pipeline, PHONES[0], name=name)
+        drain(named)
+        deliver(named, minutes=5)
+        assert "Dona Ana" in contact_names(kommo)
+
+
+def test_whom_a_person_calls_as_we_did_again_is_ours_to_correct_again(named, pipeline, kommo):
+    deliver(named, seconds=3)
+    [contact] = [each_contact for each_contact in kommo.get("leads")["contacts"] if each_contact["name"] == "Ana 0"]
+    kommo.post(f"contacts/{contact['id']}/edit", {"name": "Dona Ana"})
+    record(pipeline, PHONES[0], name="Ana Prado")
+    drain(named)
+    deliver(named, minutes=5)
+    kommo.post(f"contacts/{contact['id']}/edit", {"name": "Ana 0"})
+    record(pipeline, PHONES[0], name="Ana Lima")
+    drain(named)
+    deliver(named, minutes=5)
+    assert "Ana Lima" in contact_names(kommo)
+
+
 def test_a_long_wait_that_kommo_asked_for_is_kept(named, kommo):
     kommo.fault("429", path="/api/v4/contacts", retry_after=600)
     deliver(named, seconds=3)

@@ -12,12 +12,28 @@ from bridge.selectors import morning, results
 from bridge.selectors.results import Period
 from followups.models import Enrollment
 from leads.models import Lead
+from tests.connected import Connected, all_rows
+
+
+# Whoever plays it once has it for all.
+pytestmark = pytest.mark.xdist_group("history")
+
+
+@pytest.fixture(scope="module")
+def plays():
+    """When sixty days were played, and what they left, once the first test has done so."""
+    return []
 
 
 @pytest.fixture
-def played(account, pipeline):
-    now = timezone.now()
-    history.play(pipeline, now=now)
+def played(account, pipeline, sandbox_server, plays):
+    if not plays:
+        before, now = all_rows(), timezone.now()
+        history.play(pipeline, now=now)
+        plays.append((now, Connected.since(before, sandbox_server.sandbox)))
+        return now
+    [(now, left)] = plays
+    left.restore(sandbox_server.sandbox)
     return now
 
 

@@ -14,7 +14,6 @@ from followups.models import Enrollment
 from leads.models import Lead
 from tests.connected import Connected, all_rows
 
-
 # Whoever plays it once has it for all.
 pytestmark = pytest.mark.xdist_group("history")
 

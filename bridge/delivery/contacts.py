@@ -19,6 +19,7 @@ from bridge.cards import ledger, outbox
 from bridge.cards.desired import shown_name
 from bridge.errors import KommoError, KommoRejectedError, KommoServerError
 from bridge.kommo.client import KommoClient
+from bridge.kommo.custom_field_values import normal_text, without_emoji
 from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
@@ -161,12 +162,23 @@ def _name(card: Card) -> str:
 
 def _needs_our_name(card: Card, reply: ContactReply) -> bool:
     name = _name(card)
-    return bool(name) and reply.name != name and reply.name in _ours(card)
+    return bool(name) and _plain(reply.name) not in _forms(name) and _is_ours(card, reply.name)
 
 
-def _ours(card: Card) -> set[str | None]:
-    """Return the names that are ours: what we last wrote, or may have written; anything else is a person's."""
-    return {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), "", card.lead.phone}
+def _is_ours(card: Card, name: str) -> bool:
+    """Say whether a contact's name is what we last wrote, or may have written, in any form; else it is a person's."""
+    ours = {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), card.lead.phone, _name(card), ""}
+    return any(_plain(name) in _forms(known or "") for known in ours)
+
+
+def _forms(name: str) -> set[str]:
+    """Return a name as Kommo may give it back: whole, or without its emoji."""
+    return {_plain(name), _plain(without_emoji(name))}
+
+
+def _plain(name: str) -> str:
+    """Return a name without what Kommo is not known to keep: how accents are composed, and which spaces it has."""
+    return " ".join(normal_text(name).split())
 
 
 @transaction.atomic
@@ -186,8 +198,8 @@ def _kept(card: Card, replies: Mapping[int, ContactReply]) -> str:
     Of somebody who was erased, and is back, it may be the name of before: kept once they have told it anew.
     """
     reply = replies.get(card.kommo_contact_id or 0)
-    is_ours = reply is not None and (reply.name == _name(card) or reply.name in _ours(card))
-    name = reply.name if reply is not None and is_ours else card.observed_contact.get("name") or ""
+    known = card.observed_contact.get("name") or ""
+    name = reply.name if reply is not None and _is_ours(card, reply.name) else known
     return name if card.lead.back_since_erasure_of is None or name == _name(card) else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import timedelta
 
 import pytest
@@ -109,6 +110,27 @@ def test_it_stands_however_often_the_lead_is_called_otherwise_afterwards(named, 
         drain(named)
         deliver(named, minutes=5)
         assert "Dona Ana" in contact_names(kommo)
+
+
+@pytest.mark.parametrize(
+    ("ours", "kept"),
+    [
+        ("José Conceição", unicodedata.normalize("NFD", "José Conceição")),
+        ("Ana Prado", "  Ana\u00a0 Prado\n"),
+        ("Ana 🌻 Prado", "Ana Prado"),
+    ],
+    ids=["composed otherwise", "other spaces", "no emoji"],
+)
+def test_our_own_name_in_the_form_that_kommo_keeps_is_no_persons(named, pipeline, kommo, ours, kept):
+    record(pipeline, PHONES[0], name=ours)
+    drain(named)
+    deliver(named, minutes=5)
+    [card] = Card.objects.filter(lead__phone=PHONES[0])
+    kommo.post(f"contacts/{card.kommo_contact_id}/edit", {"name": kept})
+    record(pipeline, PHONES[0], name="Ana Lima")
+    drain(named)
+    deliver(named, minutes=5)
+    assert "Ana Lima" in contact_names(kommo)
 
 
 def test_whom_a_person_calls_as_we_did_again_is_ours_to_correct_again(named, pipeline, kommo):

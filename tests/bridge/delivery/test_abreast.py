@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -23,8 +24,6 @@ from bridge.models import Account, Card, Delivery
 from tests.conftest import drain, record, rested
 
 pytestmark = pytest.mark.usefixtures("abreast")
-# As it is outside tests (see tests/conftest.py).
-GATHER_WHILE = outbox.GATHER_WHILE
 PHONES = [f"+5581988{number:06d}" for number in range(40)]
 
 
@@ -121,9 +120,14 @@ def test_while_no_slot_is_near_answers_are_settled(crowd, monkeypatch):
 
 def test_while_more_is_coming_what_was_answered_is_settled(account, pipeline, monkeypatch):
     """People who talk one after the other become due all the time: nobody's answer waits for the last of them."""
-    monkeypatch.setattr(outbox, "GATHER_WHILE", GATHER_WHILE)
+
+    def gathers_for(hours):
+        """Say for how long somebody is new, so that no slow machine decides it."""
+        monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(hours=hours))
+        monkeypatch.setattr(outbox, "GATHER_FOR", timedelta(hours=hours))
+
     record(pipeline, PHONES[0])
-    Card.objects.update(looked_for_at=timezone.now(), due_at=timezone.now() - GATHER_WHILE)
+    Card.objects.update(looked_for_at=timezone.now())
     send, others = Abreast.start, iter(PHONES[1:4])
 
     def start(self, ticket, ask, permit):
@@ -131,8 +135,10 @@ def test_while_more_is_coming_what_was_answered_is_settled(account, pipeline, mo
         if phone := next(others, None):
             record(pipeline, phone)
             Card.objects.update(looked_for_at=timezone.now())
+            gathers_for(hours=1)
 
     monkeypatch.setattr(Abreast, "start", start)
+    monkeypatch.setattr("bridge.delivery.draining.time.sleep", lambda seconds: gathers_for(hours=0))
     assert sends_and_settlements(account, monkeypatch, has_slot=True) == ["send", "settle"] * 4
 
 

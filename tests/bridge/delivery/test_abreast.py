@@ -267,7 +267,7 @@ def test_threads_end_with_their_drain(kommo, account):
 def test_a_call_leaves_when_its_slot_is_free_however_early_it_was_taken(kommo, account):
     client = client_for(account)
     client.pace = LocalPace(10)
-    calls, leaves_at = Abreast(client, at_once=2), time.monotonic() + 0.3
+    calls, leaves_at = Abreast(client, at_once=2), time.monotonic() + 1
     calls.start("early", lambda twin: twin.account().id, Permit(leaves_at=leaves_at))
     calls.start("late", lambda twin: twin.account().id, Permit(leaves_at=0.0))
     while len(calls._heard) < 2:
@@ -277,7 +277,7 @@ def test_a_call_leaves_when_its_slot_is_free_however_early_it_was_taken(kommo, a
     first, second = kommo.journal()[-2:]
     assert first["monotonic"] < leaves_at <= second["monotonic"]
     # The time it stood ready is none of its way's.
-    assert calls.answered("early").trip.seconds < 0.3
+    assert calls.answered("early").trip.seconds < 1
 
 
 @pytest.mark.parametrize(("fault", "options"), [("429", {"retry_after": 30}), ("429", {}), ("403_html", {})])

@@ -38,7 +38,7 @@ class Trait(StrEnum):
     TAG_CASE = "tag_case"  # kept, ignored
     DATES = "dates"  # midnight, as_sent
     ROBOT_USERS = "robot_users"  # ids of users that were seen to write in chats as bots
-    BOT_MESSAGES = "bot_messages"  # what bots wrote and nobody has looked at yet (bridge/inbound/other_robots.py)
+    BOT_MESSAGES = "bot_messages"  # what bots wrote and nobody has looked at yet (bridge/inbound/other_bots_answer.py)
     REFUSED_SETTINGS = "refused_settings"  # what a webhook may not be subscribed to
     NAMELESS = "nameless"  # ids of users in whose name Kommo lets us write nothing
     PERMISSIONS = "permissions"  # what our user may do (bridge/accounts/permissions.py)

@@ -37,6 +37,7 @@ from bridge.accounts import (
     permissions,
     rate_limit,
     refusals,
+    renamed_account,
     room_for_leads,
     troubles,
     webhook_silence,
@@ -54,8 +55,8 @@ from bridge.errors import KommoError, KommoHeldError
 from bridge.inbound import chat_replies, events_feed, reconciliation, stages_bound_later
 from bridge.intakes import reading_calls as intakes
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, purpose_of
 from bridge.kommo.parallel_calls import Abreast
+from bridge.kommo.what_an_error_stops import Action, purpose_of
 from bridge.models import Account
 from bridge.webhooks import reading_webhooks
 from followups import dispatch
@@ -361,7 +362,7 @@ def knock(account_id: int) -> None:
     now = timezone.now()
     with alone(f"knock:{account_id}", now=now, longest=LONGEST_KNOCK) as mine:
         if mine and account_id in account_state.at_closed_doors(now=now):
-            account = connection.follow_renaming(Account.objects.get(pk=account_id))
+            account = renamed_account.follow_renaming(Account.objects.get(pk=account_id))
             if account_state.knock(account, connection.client_for(account), now=now):
                 nudge.send(account_id)
 

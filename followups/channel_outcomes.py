@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from followups import attempt_outcomes, stopping
+from followups import attempt_outcomes, not_delivered_after_all
 from followups.channels import Gone, Outcome, Result
 from followups.models import Attempt
-from leads.models import Event
 
 Came = Outcome
-# Told of what counted as sent already: a messenger says only later that it did not arrive.
-LATE = "it was handed over, and did not arrive"
 
 
 def settle(
@@ -27,20 +24,7 @@ def settle(
         result = Result(came, reason, text=text, gone=gone or Gone.UNCLEAR)
         attempt_outcomes.record([attempt_outcomes.Done(attempt, result, now)], now=now)
     elif attempt.state == Attempt.State.SENT and came is Outcome.NOT_DELIVERED:
-        _take_back(attempt, reason, now)
-
-
-def _take_back(attempt: Attempt, reason: str, now: datetime) -> None:
-    """Count what was taken for sent as what nobody heard: the lead is not given up on by it."""
-    attempt.state, attempt.reason = Attempt.State.NOT_DELIVERED, reason[:500]
-    attempt.save(update_fields=["state", "reason"])
-    enrollment = attempt.enrollment
-    enrollment.complete = False
-    enrollment.save(update_fields=["complete"])
-    words = f"step {attempt.step} of {enrollment.sequence}: {LATE}: {reason}"
-    note = stopping.note(enrollment, words, now, attempt_id=str(attempt.pk), outcome=str(Outcome.NOT_DELIVERED))
-    note.data["step"] = attempt.step
-    Event.objects.bulk_create([note])
+        not_delivered_after_all.take_back(attempt, reason, now)
 
 
 def marked(attempt_ids: list[UUID]) -> int:

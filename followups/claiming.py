@@ -31,6 +31,7 @@ from followups import (
 from followups.enrollment import SWITCHED_OFF, advance, enroll
 from followups.models import Attempt, Enrollment
 from followups.sequence_versions import SequencePlan
+from followups.worded_anew import speaks_of_today, word_anew
 from leads import silenced_pipelines
 from leads.models import Event
 
@@ -301,31 +302,16 @@ def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *,
     elif not attempt.by_hand and (why := next_step.left_out(enrollment, plan, now)):
         _leave_out(attempt, plan, Attempt.State.SKIPPED, why, now)
     else:
-        return _speaks_of_today(attempt, now) or _said_anew(attempt, plan, now)
+        return speaks_of_today(attempt, now) or _is_said_anew(attempt, plan, now)
     return False
 
 
-def _speaks_of_today(attempt: Attempt, now: datetime) -> bool:
-    """Say whether the text was made on this day of the lead's: what it calls tomorrow is tomorrow."""
-    there = next_step.clock_of(attempt.enrollment.lead)
-    made_at = attempt.rendered_at or attempt.created_at
-    return made_at.astimezone(there).date() == now.astimezone(there).date()
-
-
-def _said_anew(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
-    """Say the same step in the words of another day, under the same id: whoever has said it says it no more."""
+def _is_said_anew(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
     try:
-        step = plan.steps[attempt.step - 1]
-        text = texts.render(step.instruction or step.text, texts.facts_of(attempt.enrollment.lead, at=now))
+        word_anew(attempt, plan, now)
     except texts.BrokenTextError as error:
         _leave_out(attempt, plan, Attempt.State.MISSED, f"the text of step {attempt.step} is broken: {error}", now)
         return False
-    if attempt.instruction:
-        attempt.instruction = text or attempt.instruction
-        attempt.save(update_fields=["instruction"])
-    else:
-        attempt.text = text or attempt.text
-    attempt.rendered_at = now
     return True
 
 
@@ -334,7 +320,7 @@ def is_their_moment(attempt: Attempt, now: datetime) -> bool:
     enrollment, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
     if enrollment.meeting_starts_at and enrollment.meeting_starts_at <= now:
         return False
-    if not _speaks_of_today(attempt, now):
+    if not speaks_of_today(attempt, now):
         return False
     return attempt.by_hand or next_step.hours_allow(enrollment, plan, now)
 

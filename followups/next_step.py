@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from followups import schedule
+from followups import schedule, time_zone_of_lead
 from followups.giving_up import due_of_giving_up
 from followups.models import Enrollment, Sequence
 from followups.schedule import Due, Hours
@@ -115,9 +115,9 @@ def next_allowed(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> D
 
 def zone_of(lead: Lead) -> str:
     """Return where the lead lives, as far as can be guessed: whose night is kept."""
-    return schedule.zone_of(lead.phone, lead.custom.get("time_zone"), lead.pipeline.time_zone)
+    return time_zone_of_lead.zone_of(lead.phone, lead.custom.get("time_zone"), lead.pipeline.time_zone)
 
 
 def clock_of(lead: Lead) -> ZoneInfo:
     """Return the clock by which times are told to the lead: the one they stated, else the pipeline's, never a guess."""
-    return ZoneInfo(schedule.zone_of(None, lead.custom.get("time_zone"), lead.pipeline.time_zone))
+    return ZoneInfo(time_zone_of_lead.zone_of(None, lead.custom.get("time_zone"), lead.pipeline.time_zone))

@@ -14,14 +14,13 @@ from django.utils import timezone
 
 from followups import enrollment as enrollments
 from followups import next_step, sequence_versions, stopping, unreachable_numbers, who_may_be_written_to
-from followups.counts_as_answer import credit
+from followups.crediting_answers import credit
 from followups.models import Attempt, Enrollment, Sequence
 from followups.who_may_be_written_to import MEETING, UNANSWERED
 from leads import announcements, optout
 from leads.falling_silent import is_farewell
 from leads.interaction_values import Direction, Recorded
 from leads.models import Lead
-from leads.turns import CLOCK_TOLERANCE
 
 
 @receiver(announcements.interactions_recorded)
@@ -59,7 +58,7 @@ def _interaction_recorded(record: Recorded, of_person: list[Any], now: datetime)
             credit(lead, "answered_at", written_at, now)
         if any(row.is_unreachable for row in of_person):
             unreachable_numbers.heard_from(lead)
-        _answered_elsewhere([row for row in of_person if row.lead_id != lead.pk], written_at, now)
+        stopping.answered_elsewhere([row for row in of_person if row.lead_id != lead.pk], written_at, now)
         if is_farewell(message, lead):
             optout.opt_out(lead, by=Lead.Actor.LEAD, reason=f"the lead wrote “{message.text.strip()[:40]}”", now=now)
             return
@@ -74,13 +73,6 @@ def _interaction_recorded(record: Recorded, of_person: list[Any], now: datetime)
         _count_from(waiting, lead)
     elif message is not None and message.direction is Direction.OUTBOUND:
         enrollments.enroll(lead, UNANSWERED, now=now)
-
-
-def _answered_elsewhere(others: list[Enrollment], at: datetime, now: datetime) -> None:
-    """End the silences of this person in other pipelines: it is one person, who has spoken to us."""
-    silences = [row for row in others if row.purpose == UNANSWERED and row.state == Enrollment.State.WAITING]
-    answered = [row for row in silences if at + CLOCK_TOLERANCE >= row.anchor_at]
-    stopping.cancel_unlocked(answered, "the person has answered in another pipeline", now=now)
 
 
 def _stop_reason(lead: Lead, enrollment: Enrollment) -> str | None:

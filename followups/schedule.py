@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import holidays as holiday_calendars
 from holidays.constants import OPTIONAL, PUBLIC
-from phonenumbers import NumberParseException, timezone
-from phonenumbers import parse as parse_number
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # The strictest weekdays and every holiday together stay far below; past it the hours allow nothing at all.
@@ -24,9 +22,6 @@ LONGEST_SEARCH_DAYS = 400
 RESTS_ON_OPTIONAL_DAYS = frozenset({"BR"})
 # A reminder this close behind one that was meant to come long before it says nothing new.
 JUST_REMINDED = timedelta(hours=1)
-# Where the data is wrong for mobiles: Noronha for all of 81, which its 3 000 islanders share with Recife's millions,
-# and Manaus, an hour behind, for the west and the south-east of Pará.
-AREAS_TO_MEND = {"+5581": "America/Recife", "+5593": "America/Santarem", "+5594": "America/Belem"}
 
 
 @dataclass(frozen=True)
@@ -119,17 +114,6 @@ def is_too_late(due: datetime, now: datetime, max_lateness: timedelta | None) ->
     return max_lateness is not None and now - due > max_lateness
 
 
-def is_zone(name: str) -> bool:
-    return name in known_zones()
-
-
-def zone_of(phone: str | None, stated: object, default: str) -> str:
-    """Return the lead's time zone: what was stated, then the phone's when it lies in one alone, then the pipeline's."""
-    if isinstance(stated, str) and is_zone(stated):
-        return stated
-    return (_zone_of_phone(phone) if phone else None) or default
-
-
 def in_words(duration: timedelta) -> str:
     """Return “2 h”, “30 min”, “1 day 2 h”: at most two parts, for people."""
     seconds = int(duration.total_seconds())
@@ -139,23 +123,6 @@ def in_words(duration: timedelta) -> str:
     parts += [f"{rest % 3600 // 60} min"] if rest % 3600 >= 60 else []
     parts += [f"{rest % 60} s"] if rest % 60 else []
     return " ".join(parts[:2]) or "at once"
-
-
-@lru_cache(maxsize=4096)
-def _zone_of_phone(phone: str) -> str | None:
-    if mended := AREAS_TO_MEND.get(phone[:5]):
-        return mended
-    try:
-        zones = timezone.time_zones_for_number(parse_number(phone))
-    except NumberParseException:
-        return None
-    [zone, *others] = zones or ("",)
-    return zone if zone in known_zones() and not others else None
-
-
-@lru_cache(maxsize=1)
-def known_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from followups.models import Enrollment
+from followups.who_may_be_written_to import UNANSWERED
 from leads import address_owners
 from leads.models import Event, Lead
+from leads.order_of_messages import CLOCK_TOLERANCE
 
 
 def live(lead: Lead) -> list[Enrollment]:
@@ -26,6 +28,13 @@ def stop_elsewhere(lead: Lead, reason: str, *, now: datetime) -> None:
         theirs = Lead.objects.filter(address_owners.of_any(keys)).values("pk")
         others = Enrollment.objects.filter(lead__in=theirs, state=Enrollment.State.WAITING)
         cancel_unlocked(others.exclude(lead=lead).select_related("sequence"), reason, now=now)
+
+
+def answered_elsewhere(enrollments: list[Enrollment], at: datetime, now: datetime) -> None:
+    """End the silences of this person in other pipelines: it is one person, who has spoken to us."""
+    silences = [row for row in enrollments if row.purpose == UNANSWERED and row.state == Enrollment.State.WAITING]
+    answered = [row for row in silences if at + CLOCK_TOLERANCE >= row.anchor_at]
+    cancel_unlocked(answered, "the person has answered in another pipeline", now=now)
 
 
 def cancel_unlocked(enrollments: Iterable[Enrollment], reason: str, *, now: datetime) -> None:

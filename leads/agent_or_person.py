@@ -8,9 +8,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from leads import handoff, stage_history, stage_moves
+from leads import handoff, stage_after_handback, stage_moves
 from leads.models import Event, Lead, Stage
-from leads.rulebook import rulebook
 
 
 class StaysSilentError(Exception):
@@ -64,7 +63,7 @@ def give_back(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime, stage: 
     if stage is not None and stage.pauses_agent:
         raise StaysSilentError(stage.name)
     row = stage_moves.locked(lead)
-    target, mover = (stage, by) if stage else (place_after(row), Lead.Actor.BRIDGE)
+    target, mover = (stage, by) if stage else (stage_after_handback.place_after(row), Lead.Actor.BRIDGE)
     resumed = handoff.resume(lead, by=by, reason=reason, now=now)
     if target is None or target.pk == row.stage_id:
         return resumed
@@ -84,26 +83,3 @@ def _end(lead: Lead, now: datetime) -> bool:
         # Somebody came at this moment.
         return False
     return give_back(row, by=Lead.Actor.BRIDGE, reason="the longest handoff of this pipeline is over", now=now)
-
-
-def place_after(lead: Lead) -> Stage | None:
-    """Return where a lead goes that stands with people and is given back; None when it can stay where it is.
-
-    Where it stood before; after a stage that a reply leads out of, where the reply leads: it was talked to.
-    """
-    stage = lead.stage
-    if stage is None or not stage.pauses_agent or stage.kind != Stage.Kind.OPEN:
-        return None
-    before = stage_history.came_from(lead)
-    if before is not None:
-        return before.on_reply if before.on_reply and not before.on_reply.pauses_agent else before
-    book = rulebook(lead.pipeline)
-    usual = book.stages_by_key.get(book.rules.qualification.undecided_stage or "")
-    return next(
-        (candidate for candidate in (usual, *book.stages_by_key.values()) if candidate and _agent_speaks_in(candidate)),
-        None,
-    )
-
-
-def _agent_speaks_in(stage: Stage) -> bool:
-    return stage.kind == Stage.Kind.OPEN and not stage.pauses_agent and not stage.protected

@@ -15,7 +15,7 @@ from django.db.models import F, Model
 
 from common.name_spellings import name_key
 from common.statements import insert, update
-from leads import announcements, flows, handoff, meetings, past_conversations, same_message
+from leads import announcements, flows, handoff, meetings, past_conversations, pauses_by_mistake, same_message
 from leads.announcements import Saved
 from leads.decisions import Decision, decide
 from leads.explanation import begin_memory, facts_of
@@ -91,7 +91,7 @@ def record_all(interactions: Sequence[Interaction], *, pipeline: Pipeline, now: 
         elif result.created:
             # Born into a stage that pauses the agent, if staff have put such a one first.
             handoff.follow_stage(result.lead, by=Lead.Actor.BRIDGE, now=now)
-    same_message.give_back(met.mistaken, {result.lead.pk: result.lead for result in recorded}, now=now)
+    pauses_by_mistake.take_back(met.mistaken, {result.lead.pk: result.lead for result in recorded}, now=now)
     return recorded
 
 

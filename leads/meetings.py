@@ -19,11 +19,11 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from common.statements import Select, insert, update
-from leads import announcements, turns
+from leads import announcements, order_of_messages
 from leads.announcements import Saved
 from leads.interaction_values import Meeting as Told
 from leads.models import Event, Lead, Meeting, Stage
-from leads.turns import CLOCK_TOLERANCE
+from leads.order_of_messages import CLOCK_TOLERANCE
 from leads.which_fact_stands import Change, plain, was_taken_back
 
 SHOWN = ("meeting_id", "meeting_status", "meeting_starts_at", "meeting_link", "meeting_gone_by")
@@ -195,7 +195,7 @@ class _Book:
         self.show()
 
     def _in_turn(self, row: Meeting | None, news: Told) -> datetime:
-        """Return when this news counts among what is known, by clocks that differ (leads/turns.py)."""
+        """Return when this news counts among what is known, by clocks that differ (leads/order_of_messages.py)."""
         known, follows = None, True
         if row and (not news.id or row.meeting_id == news.id):
             known, follows = row.told_at, RANK[STATUS(news.status)] > RANK[STATUS(row.status)]
@@ -203,7 +203,7 @@ class _Book:
             # One that begins as moved takes the place of what was booked before.
             booked = [meeting.told_at for meeting in self._rows if meeting.is_booked]
             known = booked[0] if len(booked) == 1 else None
-        return turns.of_a_meeting(self._at, known=known, follows=follows, is_timed=self._is_timed)
+        return order_of_messages.of_a_meeting(self._at, known=known, follows=follows, is_timed=self._is_timed)
 
     @property
     def _is_timed(self) -> bool:

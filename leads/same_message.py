@@ -7,12 +7,12 @@ stays two. What we sent ourselves is known by its parts (leads/message_parts.py)
 
 What was written by hand and what the agent sent look alike to some messengers. So words that the agent has just
 reported as its own are the agent's, whatever the intake says; and where a report comes only after a person was thought
-to have written, that is taken back.
+to have written, that is taken back (leads/pauses_by_mistake.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -23,7 +23,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from common.statements import insert_missing, update
-from leads import announcements, handoff, message_parts, untold_messages
+from leads import announcements, message_parts, untold_messages
 from leads.interaction_values import Interaction, Recorded
 from leads.message_ids import plain_id as plain_id
 from leads.message_parts import News
@@ -38,11 +38,6 @@ STORED = (*TOLD_BY_ROADS, "is_reported", "is_heard", *untold_messages.COLUMNS)
 OURS = frozenset({Row.Direction.OUTBOUND, Row.Direction.STAFF, Row.Direction.BOT})
 # Who wrote it is taken for another than the agent, until the agent says that it was its own.
 UNSURE = frozenset({Row.Direction.STAFF, Row.Direction.BOT})
-# What a lead was taken from the agent for, and by whose message.
-TAKEN_FOR: dict[str, str] = {
-    Lead.HandoffSource.CHAT: Row.Direction.STAFF,
-    Lead.HandoffSource.GUARD: Row.Direction.BOT,
-}
 State = Row.State
 
 
@@ -99,17 +94,6 @@ def keep_past(recorded: Iterable[Recorded], *, now: datetime) -> None:
     """Store the messages of a conversation's past, told afterwards."""
     past = [record for record in recorded if record.interaction.history and record.interaction.message]
     insert_missing([_row(record.interaction, record.lead, now) for record in past], returning="id")
-
-
-def give_back(mistaken: Iterable[Row], leads: Mapping[Any, Lead], *, now: datetime) -> None:
-    """Give leads back to the agent that were taken from it for a message which is the agent's own."""
-    for row in mistaken:
-        lead = leads[row.lead_id]
-        if lead.handoff_source not in TAKEN_FOR or lead.handoff_since != row.at:
-            continue
-        if not Row.objects.filter(lead=lead, direction=TAKEN_FOR[lead.handoff_source], at__gte=row.at).exists():
-            reason = "what was taken for somebody else's message was the agent's own"
-            handoff.resume(lead, by=Lead.Actor.BRIDGE, reason=reason, now=now)
 
 
 def said_by_agent(lead: Lead, text: str, at: datetime) -> bool:

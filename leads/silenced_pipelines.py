@@ -1,6 +1,6 @@
 """Is anything of ours said to anybody in this pipeline? Whoever speaks to leads asks here first.
 
-Staff may silence the agent there (leads/pipeline_switch.py), and a room above may keep a pipeline silent (an account in
+Staff may silence the agent there (leads/emergency_stop.py), and a room above may keep a pipeline silent (an account in
 shadow only shows what it would do). What would have been said then is kept as "would have been said", counts for
 nothing, and nothing is concluded from it.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from leads import bot_loops, turns
+from leads import bot_loops, order_of_messages
 from leads.interaction_values import Direction, Interaction, Message
 from leads.models import Lead
 from leads.which_fact_stands import Answered, Change
@@ -72,5 +72,5 @@ def _note_where(lead: Lead, key: str, changes: Change) -> None:
 
 def _in_turn(lead: Lead, direction: Direction, at: datetime) -> datetime:
     if direction is Direction.INBOUND:
-        return turns.of_the_lead(at, ours=lead.last_outbound_at)
-    return turns.of_ours(at, theirs=lead.last_inbound_at)
+        return order_of_messages.of_the_lead(at, ours=lead.last_outbound_at)
+    return order_of_messages.of_ours(at, theirs=lead.last_inbound_at)

@@ -20,7 +20,7 @@ from hypothesis import settings
 from bridge import due_work, tasks
 from bridge.accounts import database_clock
 from bridge.accounts.connection import client_for
-from bridge.cards import account_lease, outbox
+from bridge.cards import account_lease, gathering
 from bridge.cards.account_lease import Lease
 from bridge.configuration.account_from_environment import ensure_account
 from bridge.configuration.connecting import Connection
@@ -137,7 +137,7 @@ def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def nobody_else_is_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A drain waits for no other cards to become due: there is but the test. Gathering has tests of its own."""
-    monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(0))
+    monkeypatch.setattr(gathering, "GATHER_WHILE", timedelta(0))
 
 
 @pytest.fixture(autouse=True)

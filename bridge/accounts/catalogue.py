@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 from django.db import models, transaction
 
-from bridge.accounts import renamed_in_kommo
+from bridge.accounts import stages_renamed_in_kommo
 from bridge.accounts.refusals import aside
 from bridge.cards.outbox import requeue
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ColleagueReply, NamedReply
+from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card, Catalogue
 from common.name_spellings import name_key
 from common.statements import Select
@@ -78,7 +78,7 @@ def _store(account: Account, before: Catalogue | None, found: dict[str, Any]) ->
             _follow_renamed_phone_fields(account, before.lead_fields, found["lead_fields"])
         row, _ = Catalogue.objects.update_or_create(account=account, defaults=found)
         if "pipelines" in found:
-            renamed_in_kommo.remember(account, found["pipelines"])
+            stages_renamed_in_kommo.remember(account, found["pipelines"])
     # As it will be read: tuples are lists there.
     row.refresh_from_db()
     row.account = account

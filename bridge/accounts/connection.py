@@ -22,8 +22,8 @@ from bridge.errors import (
 )
 from bridge.kommo import oauth_tokens
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import is_block
 from bridge.kommo.throttle import Pace, Share
+from bridge.kommo.what_an_error_stops import is_block
 from bridge.models import Account
 
 # A refresh is two calls of at most 25 s each, and as many again at a new address.
@@ -53,7 +53,7 @@ def open_account(
         account.base_url,
         AccountToken(account),
         pace,
-        on_call=_count,
+        on_call=count_call,
         on_refused=refused,
         read_again_after=read_again_after,
     )
@@ -65,33 +65,15 @@ def client_for(account: Account, *, read_again_after: Sequence[float] = ()) -> K
     """Return a client for what a person asked for: it keeps the ceiling, and calls a paused account too."""
     pace = DatabasePace(account)
     client = KommoClient(
-        account.base_url, AccountToken(account), pace, on_call=_count, read_again_after=read_again_after
+        account.base_url, AccountToken(account), pace, on_call=count_call, read_again_after=read_again_after
     )
     client.zone = account_traits.zone_of(account)
     return client
 
 
-def _count(call: Call) -> None:
+def count_call(call: Call) -> None:
     metrics.count("bridge_kommo_requests", call.method, call.status or "none")
     metrics.observe("bridge_kommo_request_seconds", call.seconds)
-
-
-def follow_renaming(account: Account) -> Account:
-    """Return the account at its new address, when its owner renamed it; the old one answers 404 or 401 by then.
-
-    Asked when Kommo has refused us. The new address counts only when the same account answers there.
-    """
-    try:
-        found = oauth_tokens.new_base_url(account.base_url, account.access_token, account.refresh_token)
-        if found == account.base_url:
-            return account
-        reply = KommoClient(found, AccountToken(account), DatabasePace(account), on_call=_count).account()
-    except (KommoError, ConfigurationError):
-        return account
-    if account.kommo_account_id in (None, reply.id):
-        account.base_url = found
-        account.save(update_fields=["base_url"])
-    return account
 
 
 class AccountToken:

@@ -22,7 +22,7 @@ from bridge.account_traits import Trait
 from bridge.errors import KommoError
 from bridge.kommo import token_expiry
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import is_block
+from bridge.kommo.what_an_error_stops import is_block
 from bridge.models import Account, Trouble
 
 T = TypeVar("T")

@@ -1,6 +1,6 @@
 """What Kommo's refusal means for the account, done in one place for every caller.
 
-The table (bridge/kommo/errors.py) says which it is. A closed door pauses the account; a side call that is refused puts
+The table (bridge/kommo/what_an_error_stops.py) says which it is. A closed door pauses the account; a side call that is refused puts
 its own feature to rest. What becomes of the cards, notes or names that travelled is their callers'.
 """
 
@@ -13,7 +13,7 @@ from typing import TypeVar
 from bridge.accounts import account_state, troubles
 from bridge.errors import KommoError, KommoHeldError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, Purpose, decide, purpose_of
+from bridge.kommo.what_an_error_stops import Action, Purpose, decide, purpose_of
 from bridge.models import Account
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 
 from bridge.accounts.refusals import aside
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Purpose
+from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, WebhookEvent
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from bridge.accounts.refusals import aside
 from bridge.accounts.webhook_silence import SILENT, is_silent, were_missed
 from bridge.errors import KommoRejectedError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Purpose
+from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account
 from leads.models import Pipeline
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from bridge.accounts import handoff_unknown
+from bridge.accounts import silent_while_kommo_is_away
 from bridge.models import AgentEvent, Card, IntakeCall, WebhookEvent
 from followups import lead_for_agent
 from leads import may_speak, untold_messages
@@ -73,7 +73,9 @@ def _tell(leads: Sequence[Lead], messages: Sequence[Message], now: datetime) -> 
     people = lead_for_agent.people(leads)
     cards = Card.objects.filter(lead__in=leads).select_related("account")
     in_doubt = {
-        card.lead_id for card in cards if card.kommo_lead_id and handoff_unknown.unknown_since(card.account, now)
+        card.lead_id
+        for card in cards
+        if card.kommo_lead_id and silent_while_kommo_is_away.unknown_since(card.account, now)
     }
     answers = _answered_by_bots(messages)
     by_id = {lead.pk: lead for lead in leads}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from followups import schedule
+from followups import time_zone_of_lead
 from leads import addresses
 from leads.models import Pipeline
 from leads.words_for_nothing import is_nothing
@@ -60,7 +60,7 @@ class _Hearing:
         return kept
 
     def _is_custom(self, key: str, value: Any) -> bool:
-        if key == "time_zone" and value and not (isinstance(value, str) and schedule.is_zone(value)):
+        if key == "time_zone" and value and not (isinstance(value, str) and time_zone_of_lead.is_zone(value)):
             # By it hours are kept: one that is none must not take the place of one that is.
             self._unread[f"lead.custom.{key}"] = ZONE.format(word=quoted(value))
             return False

@@ -18,7 +18,7 @@ from bridge.api.key_throttle import one_at_a_time
 from bridge.api.recording_reports import Outcome, take_in
 from bridge.api.report_fields import Past
 from bridge.api.serializers import InteractionBody
-from followups import schedule
+from followups import time_zone_of_lead
 
 MOST_IN_A_BATCH = 500
 # Long enough to share the cost of a commit, short enough not to keep others waiting for the lock.
@@ -113,7 +113,7 @@ def _past(request: Request) -> Past | None:
         raise exceptions.ValidationError({"history": ["This must be true or false."]})
     if zone and asked == "false":
         raise exceptions.ValidationError({"time_zone": ["A zone is named together with history=true alone."]})
-    if zone and not schedule.is_zone(zone):
+    if zone and not time_zone_of_lead.is_zone(zone):
         raise exceptions.ValidationError({"time_zone": [f"There is no time zone “{zone[:64]}”."]})
     return Past(zone) if asked == "true" else None
 

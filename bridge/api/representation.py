@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import OuterRef, Q
 
-from bridge.accounts import handoff_unknown
+from bridge.accounts import silent_while_kommo_is_away
 from bridge.cards.desired import wanted_tags
 from bridge.cards.why_cards_wait import wait_of
 from bridge.models import Card
@@ -137,7 +137,7 @@ def agent(
     if shut := may_speak.refusal(lead) if refusals is None else refusals.get(lead.pk):
         return _refused(shut)
     in_doubt = card and card.kommo_lead_id and lead.pipeline.silent_when_kommo_is_away
-    if card and in_doubt and (since := handoff_unknown.unknown_since(card.account, now)):
+    if card and in_doubt and (since := silent_while_kommo_is_away.unknown_since(card.account, now)):
         reason = "Kommo could not be asked for too long; a person may have taken over"
         return {"may_reply": False, "reason": reason, "since": moment(since)}
     return {"may_reply": True, "reason": None, "since": None}

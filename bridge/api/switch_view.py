@@ -1,4 +1,4 @@
-"""The switch that silences the agent in a whole pipeline at once, whoever it talks to (leads/pipeline_switch.py)."""
+"""The switch that silences the agent in a whole pipeline at once, whoever it talks to (leads/emergency_stop.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.api.base import ApiView, key_of
 from bridge.api.error_answers import StoppedByStaff
 from bridge.api.representation import moment
 from bridge.api.serializers import ReasonBody
-from leads import may_speak, pipeline_switch
+from leads import emergency_stop, may_speak
 from leads.models import Pipeline
 
 PIPELINE = OpenApiParameter("pipeline", str, description="Its slug; absent: the key's own, or the default one")
@@ -41,7 +41,7 @@ class Silence(ApiView):
         body.is_valid(raise_exception=True)
         pipeline = _pipeline(request)
         reason = body.validated_data.get("reason") or ""
-        pipeline_switch.silence(pipeline, by=_name_of(request), reason=reason, now=timezone.now())
+        emergency_stop.silence(pipeline, by=_name_of(request), reason=reason, now=timezone.now())
         return Response(_told(pipeline))
 
     @extend_schema(
@@ -60,14 +60,14 @@ class Silence(ApiView):
     def delete(self, request: Request) -> Response:
         pipeline = _pipeline(request)
         try:
-            pipeline_switch.let_speak(pipeline, by=_name_of(request), now=timezone.now())
-        except pipeline_switch.StaffsStopError as error:
+            emergency_stop.let_speak(pipeline, by=_name_of(request), now=timezone.now())
+        except emergency_stop.StaffsStopError as error:
             raise StoppedByStaff from error
         return Response(_told(pipeline))
 
 
 def _name_of(request: Request) -> str:
-    return pipeline_switch.A_KEY.format(key_of(request).name)
+    return emergency_stop.A_KEY.format(key_of(request).name)
 
 
 def _pipeline(request: Request) -> Pipeline:

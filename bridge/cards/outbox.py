@@ -23,9 +23,6 @@ from leads.models import Lead, Pipeline
 
 # A nudge that nobody answered for this long was lost; the next one is sent again.
 NUDGE_EVERY = timedelta(seconds=2)
-# Cards that become due together travel together: a burst of messages is one call, and a single one is not delayed.
-GATHER_WHILE = timedelta(milliseconds=200)
-GATHER_FOR = timedelta(seconds=2)
 # Names of contacts that are corrected in quick succession travel once.
 COLLECT_NAMES_FOR = timedelta(seconds=2)
 
@@ -151,27 +148,14 @@ def due_cards(account_id: int, *, now: datetime, limit: int, but: Sequence[int] 
     `but`: without these, whose calls are under way.
     """
     statement = _due_cards(limit, are_some_under_way=bool(but))
-    cards: list[Card] = statement.all(account_id=account_id, now=now, **_left_out(but))
+    cards: list[Card] = statement.all(account_id=account_id, now=now, **left_out(but))
     models.prefetch_related_objects(cards, "lead__objections")
     return cards
 
 
-def _left_out(but: Sequence[int]) -> dict[str, list[int]]:
+def left_out(but: Sequence[int]) -> dict[str, list[int]]:
     """Return the values that leave cards out of what is due, of few lengths: each has a statement of its own."""
     return {"but": [*but, *[but[-1]] * (-len(but) % LEFT_OUT_BY)]} if but else {}
-
-
-def gathers_for(account_id: int, *, now: datetime, enough: int, but: Sequence[int] = ()) -> timedelta:
-    """Return how long to wait because more cards are just becoming due, so that a moment saves calls; nothing for no.
-
-    Only while fewer than a batch are due, the newest younger than GATHER_WHILE and the oldest than GATHER_FOR.
-    """
-    statement = _due_times(enough, are_some_under_way=bool(but))
-    rows = statement.all(account_id=account_id, now=now, **_left_out(but))
-    times: list[datetime] = [due_at for (due_at,) in rows]
-    if not times or len(times) == enough:
-        return timedelta(0)
-    return max(timedelta(0), min(max(times) + GATHER_WHILE, min(times) + GATHER_FOR) - now)
 
 
 def accounts_with_work(*, now: datetime) -> list[int]:
@@ -271,28 +255,20 @@ def _due_cards(limit: int, *, are_some_under_way: bool) -> Select:
     """One for each number of cards that are asked for: it is part of the statement."""
 
     def build(account_id: int, now: datetime, but: Sequence[int] = ()) -> models.QuerySet[Card]:
-        cards = _due_of(account_id, now, but if are_some_under_way else ())
+        cards = due_of(account_id, now, but if are_some_under_way else ())
         return cards.select_related("lead__pipeline", "lead__stage")[:limit]
 
     return Select(build)
 
 
-@cache
-def _due_times(limit: int, *, are_some_under_way: bool) -> Select:
-    def build(account_id: int, now: datetime, but: Sequence[int] = ()) -> models.QuerySet[Card, Any]:
-        return _due_of(account_id, now, but if are_some_under_way else ()).values_list("due_at")[:limit]
-
-    return Select(build)
-
-
-def _due_of(account_id: int, now: datetime, but: Sequence[int]) -> models.QuerySet[Card]:
+def due_of(account_id: int, now: datetime, but: Sequence[int]) -> models.QuerySet[Card]:
     cards = due(now).filter(_may_leave(), account_id=account_id).order_by("lane", "due_at", "id")
     return cards.exclude(pk__in=but) if but else cards
 
 
 # Asked every second: compiled, so that SQLite too takes the index of what is due (see common/statements.py).
 WITH_WORK = Select(_with_work)
-HAS_DUE = Select(lambda account_id, now: _due_of(account_id, now, ()).values_list("pk")[:1])
+HAS_DUE = Select(lambda account_id, now: due_of(account_id, now, ()).values_list("pk")[:1])
 QUIET = Select(lambda account_id, now, before: _quiet(account_id, now, before).values_list("pk"))
 ACCOUNT_OF = Select(
     lambda pipeline_id: AccountPipeline.objects.filter(pipeline_id=pipeline_id).values_list("account_id")

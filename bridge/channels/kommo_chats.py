@@ -13,8 +13,8 @@ from bridge.accounts.connection import client_for
 from bridge.channels.part_values import Outcome, Part, Person, Sent, words
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, Purpose, decide
 from bridge.kommo.replies import TalkReply
+from bridge.kommo.what_an_error_stops import Action, Purpose, decide
 from bridge.models import Account
 
 SETTINGS: tuple[str, ...] = ()

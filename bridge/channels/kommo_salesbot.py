@@ -19,7 +19,7 @@ from bridge.channels.part_values import Outcome, Part, Person, Sent, words
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
 from bridge.kommo import custom_field_values
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, Purpose
+from bridge.kommo.what_an_error_stops import Action, Purpose
 from bridge.models import Account, Card, Trouble
 from common.name_spellings import name_key
 

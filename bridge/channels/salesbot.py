@@ -19,7 +19,7 @@ from bridge.cards.plan import apply, combine_doubts
 from bridge.errors import KommoError, KommoReplyError, KommoServerError, KommoUnreachableError
 from bridge.kommo import custom_field_values
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Purpose
+from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card, Trouble
 from followups.channels import Outcome, Outgoing, Result
 

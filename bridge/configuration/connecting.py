@@ -16,7 +16,7 @@ from django.utils import translation
 
 from bridge import account_traits
 from bridge.account_traits import Trait
-from bridge.accounts import account_state, permissions, renamed_in_kommo, webhook_subscription
+from bridge.accounts import account_state, permissions, stages_renamed_in_kommo, webhook_subscription
 from bridge.accounts import catalogue as catalogues
 from bridge.cards import nudge, outbox
 from bridge.configuration import binding_by_name, phone_fields
@@ -191,7 +191,7 @@ class Connection:
             status = self._create_status(stage, found, before[-1].kommo_status_id if before else None)
         stage.kommo_status_id = status["id"]
         stage.save(update_fields=["kommo_status_id"])
-        renamed_in_kommo.remember(self.account, self.catalogue.pipelines)
+        stages_renamed_in_kommo.remember(self.account, self.catalogue.pipelines)
         return True
 
     def _create_status(self, stage: Stage, found: dict[str, Any], previous: int | None) -> dict[str, Any]:

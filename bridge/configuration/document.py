@@ -24,9 +24,10 @@ from bridge.configuration.structures import Many, One, TextPairs, Texts
 from bridge.configuration.values import Choice, Clock, Duration, Flag, Id, LocaleName, Score, Share, Slug, Text, Value
 from common.name_spellings import name_key
 from followups import models as followups
-from followups.schedule import WEEKDAYS, known_zones
+from followups.schedule import WEEKDAYS
 from followups.texts import BrokenTextError
 from followups.texts import check as check_text
+from followups.time_zone_of_lead import known_zones
 from leads import booking_links, served_leads
 from leads import models as leads
 from leads.models.pipeline import usual_opt_out_words, usual_words_for_nothing

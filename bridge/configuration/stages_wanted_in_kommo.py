@@ -19,7 +19,7 @@ from bridge.configuration import document
 from bridge.configuration.connecting import Connection
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, decide
+from bridge.kommo.what_an_error_stops import Action, decide
 from bridge.models import Account, StageInKommo
 from leads.models import Pipeline
 

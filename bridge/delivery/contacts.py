@@ -20,9 +20,9 @@ from bridge.cards.desired import shown_name
 from bridge.errors import KommoError, KommoRejectedError, KommoServerError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.custom_field_values import normal_text, without_emoji
-from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
+from bridge.kommo.what_an_error_stops import Action, decide
 from bridge.models import Account, Card, Delivery, Trouble
 from common.statements import Select
 from leads.models import Event, Lead

@@ -16,6 +16,7 @@ from bridge.cards.ledger import AWAY, Call, delivery_of, erased, leave_the_outbo
 from bridge.cards.ownership import after_write, said_after_write
 from bridge.cards.plan import Operation, apply, contested
 from bridge.cards.write_ahead import LINGERS_FOR
+from bridge.delivery import loss_reason_after_move
 from bridge.errors import (
     KommoAccessError,
     KommoError,
@@ -24,8 +25,8 @@ from bridge.errors import (
     KommoRejectedError,
     Rejection,
 )
-from bridge.kommo.errors import ABOUT_THE_MOMENT, Action, Purpose, purpose_of
 from bridge.kommo.replies import Created, Updated
+from bridge.kommo.what_an_error_stops import ABOUT_THE_MOMENT, Action, Purpose, purpose_of
 from bridge.models import Card, Catalogue, Delivery
 from leads.models import Event, Lead
 from leads.rulebook import rulebook
@@ -173,7 +174,7 @@ def refused(verdicts: Sequence[tuple[Entry, KommoError, Action]], *, call: Call,
     def settle(card: Card, entry: Entry) -> Delivery:
         error, action = verdict_by_card[card.pk]
         card.write_settles_at = None
-        if _asks_for_two_steps(card, entry, error):
+        if loss_reason_after_move.asks_for_two_steps(card, entry, error):
             card.loss_reason_after_move = True
             card.in_doubt = {}
             delivery = _still_due(card, entry, Delivery.Outcome.REFUSED, call, now, due_at=now)
@@ -193,7 +194,7 @@ def leave_out(
     """Keep due the cards whose refusal names parts that can be left out, and return them: the rest of each goes on."""
     parts_by_card: dict[int, dict[str, Rejection]] = {}
     for entry, error, action in verdicts:
-        if action is not Action.GONE and not _asks_for_two_steps(entry.card, entry, error):
+        if action is not Action.GONE and not loss_reason_after_move.asks_for_two_steps(entry.card, entry, error):
             parts = refused_parts.named(entry.plan.body, getattr(error, "items", ()))
             new = parts.keys() - entry.card.refused_parts.keys()
             # Refused again although it was left out: it cannot be that part, or not that part alone.
@@ -235,13 +236,6 @@ def _left_out_because(entry: Entry, part: str, item: Rejection) -> str:
             (mapping.kommo_field for mapping in mappings if str(mapping.kommo_field_id) == name), f"field {name}"
         )
     return f"Kommo refuses “{label}”: {item.detail or item.code}"
-
-
-def _asks_for_two_steps(card: Card, entry: Entry, error: KommoError) -> bool:
-    """Say whether a refusal may be about a reason that came with the move to lost, whatever language it is told in."""
-    if card.loss_reason_after_move or not {"loss_reason_id", "status_id"} <= entry.plan.body.keys():
-        return False
-    return all(item.path in ("", "loss_reason_id") for item in getattr(error, "items", ()))
 
 
 def nothing_to_send(entries: Sequence[Entry], *, now: datetime) -> None:
@@ -336,7 +330,12 @@ def _delivered(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
         card.loss_reason_after_move = False
     if "name" in effect and card.kommo_contact_id and card.observed_contact.get("name") != card.observed["name"]:
         card.contact_due_at = now
-    if card.wanted_version != entry.version or visited or doubts or _reason_is_missing(card, entry):
+    if (
+        card.wanted_version != entry.version
+        or visited
+        or doubts
+        or loss_reason_after_move.reason_is_missing(card, entry)
+    ):
         card.state, card.due_at, card.waiting_reason = Card.State.DUE, now, ""
         if card.wanted_version != entry.version and not visited:
             # What waits now came while the call was under way: a lead that never rests is no card that never arrives.
@@ -346,11 +345,6 @@ def _delivered(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
     else:
         _agree(card, now)
     return delivery
-
-
-def _reason_is_missing(card: Card, entry: Entry) -> bool:
-    """The move to lost went without its reason, which follows as a step of its own."""
-    return card.loss_reason_after_move and "status_id" in entry.plan.effect
 
 
 def _agree(card: Card, now: datetime) -> None:

@@ -26,7 +26,7 @@ from django.db import DatabaseError, InterfaceError
 from bridge import heartbeat
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts import database_clock, room_for_leads
-from bridge.cards import outbox, write_ahead
+from bridge.cards import gathering, outbox, write_ahead
 from bridge.cards.account_lease import Lease
 from bridge.cards.backoff import batches
 from bridge.cards.batch_entry import Entry
@@ -153,7 +153,7 @@ class Drain:
 
     def _gather(self) -> bool:
         """Wait while more cards are just becoming due, and settle meanwhile; False when the account has to rest."""
-        while pause := outbox.gathers_for(
+        while pause := gathering.gathers_for(
             self.account.pk, now=self.clock(), enough=self._batch_size(), but=self._under_way()
         ):
             if not self.calls.heard():

@@ -21,9 +21,9 @@ from bridge.accounts import refusals
 from bridge.errors import KommoError, KommoNotFoundError
 from bridge.inbound import card_look_up, empty_look_ups
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
+from bridge.kommo.what_an_error_stops import Action, decide
 from bridge.models import Account, Card, Forgetting
 from common.statements import Select
 from leads import pseudonyms

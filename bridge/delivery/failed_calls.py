@@ -1,6 +1,6 @@
 """Setbacks: what a call that brought nothing leads to, for the account, for its cards, and for the drain.
 
-The table of errors says what is done (bridge/kommo/errors.py). A refusal that names its culprits sets them aside and
+The table of errors says what is done (bridge/kommo/what_an_error_stops.py). A refusal that names its culprits sets them aside and
 sends the others again; one that names nobody is sent in halves, down to single cards. All of it happens one call after
 the other, while nothing else is begun.
 """
@@ -23,7 +23,7 @@ from bridge.cards.plan import Operation
 from bridge.delivery import delivery_outcomes
 from bridge.errors import KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, Purpose, decide, purpose_of
+from bridge.kommo.what_an_error_stops import Action, Purpose, decide, purpose_of
 from bridge.models import Account, Card, Catalogue
 
 log = structlog.get_logger(__name__)

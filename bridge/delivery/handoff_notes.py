@@ -33,7 +33,7 @@ from bridge.delivery.marked_notes import RETRY_AFTER, find, mark_of, record
 from bridge.delivery.meeting_result_tasks import is_awaited, resolve
 from bridge.errors import KommoAccessError, KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, decide, is_block
+from bridge.kommo.what_an_error_stops import Action, decide, is_block
 from bridge.models import Account, Briefing, Card, Delivery, Trouble
 from common.statements import Select
 from leads.models import Lead

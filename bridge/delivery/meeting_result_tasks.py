@@ -16,7 +16,7 @@ from bridge.accounts import refusals
 from bridge.delivery.marked_notes import RETRY_AFTER, find, mark_of, record
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action
+from bridge.kommo.what_an_error_stops import Action
 from bridge.models import Account, Briefing, Card, Delivery
 from leads import meetings
 from leads.models import Pipeline

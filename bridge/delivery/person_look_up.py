@@ -16,7 +16,7 @@ from bridge.account_traits import Trait
 from bridge.accounts import database_clock, refusals, troubles
 from bridge.cards.plan import CLOSED_STATUS_IDS
 from bridge.errors import KommoError
-from bridge.inbound import adoption, inbound_leads, people_on_cards, unreadable_cards
+from bridge.inbound import adoption, leads_begun_in_kommo, people_on_cards, unreadable_cards
 from bridge.inbound.card_look_up import LEADS_PER_READ, SEARCHED_DIGITS, has_phone
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -112,13 +112,13 @@ def _look_for_crowd(
     )
     strangers = [lead for lead in changed if lead.id not in known and lead.status_id not in CLOSED_STATUS_IDS]
     incoming = _incoming(account, client, catalogue, lane)
-    inbound_leads.take_in(account, strangers, client, catalogue, now=now, lane=lane)
+    leads_begun_in_kommo.take_in(account, strangers, client, catalogue, now=now, lane=lane)
     contacts = people_on_cards.ask(
         account, client, (contact_id for reply in incoming for contact_id in reply.contact_ids), lane, now=now
     )
     if contacts is None or _contacts_rest(account, now):
         return False
-    pipelines = inbound_leads.our_pipelines(account)
+    pipelines = leads_begun_in_kommo.our_pipelines(account)
     incoming_by_phone: dict[tuple[int, str], list[LeadReply]] = {}
     for reply in incoming:
         pipeline = pipelines[reply.pipeline_id]
@@ -160,7 +160,7 @@ def _changed_since(
 
 def _incoming(account: Account, client: KommoClient, catalogue: Catalogue | None, lane: Lane) -> list[LeadReply]:
     """Return the leads that nobody has accepted yet, the newest of them."""
-    places = inbound_leads.places_of_incoming(account, catalogue)
+    places = leads_begun_in_kommo.places_of_incoming(account, catalogue)
     if not places:
         return []
     replies, _ = client.list_leads(page=1, places=places, limit=LEADS_PER_READ, lane=lane)
@@ -191,7 +191,7 @@ def _decide(
     )
     waiting = Card.objects.filter(pk=card.pk, kommo_lead_id=None)
     for reply in here:
-        if inbound_leads.is_incoming(reply, catalogue):
+        if leads_begun_in_kommo.is_incoming(reply, catalogue):
             reason = f"the person stands in Incoming leads (lead {reply.id}): accept or decline them in Kommo"
         elif reply.status_id in CLOSED_STATUS_IDS and reply.id != card.named_lead_id:
             continue

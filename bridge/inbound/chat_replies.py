@@ -13,13 +13,11 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 
-from bridge import account_traits
-from bridge.account_traits import Trait
 from bridge.errors import KommoError
-from bridge.inbound import other_robots, our_words_in_chats
+from bridge.inbound import other_bots_answer, our_words_in_chats, users_who_are_bots
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Action, decide
 from bridge.kommo.replies import EventReply
+from bridge.kommo.what_an_error_stops import Action, decide
 from bridge.models import Account, Card
 from leads import handoff
 from leads.addresses import Kind
@@ -31,7 +29,6 @@ OVERLAP = timedelta(seconds=30)
 FIRST_LOOK_BACK = timedelta(minutes=15)
 PERSON, BOT = "internal", "bot"
 JUST_NOW = timedelta(minutes=2)
-MOST_ROBOTS = 50
 
 
 def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
@@ -53,7 +50,7 @@ def notice(account: Account, client: KommoClient, *, now: datetime) -> int:
             # Refused and told to staff. Nothing that may pass is missed, so nobody is silenced for it.
             Account.objects.filter(pk=account.pk).update(takeovers_looked_at=now)
         raise
-    robots = _robots(account)
+    robots = users_who_are_bots.robots(account)
     written = (event for event in events if event.created_by > 0 and event.created_by not in robots)
     replies = sorted(written, key=lambda reply: reply.created_at)
     paused = sum(_pause(account, reply, now) for reply in replies)
@@ -87,13 +84,13 @@ def hear(account: Account, messages: Iterable[Said], *, now: datetime) -> bool:
         elif message.author == BOT and _is_ours(account, message, now):
             continue
         elif message.author == BOT:
-            _remember_robot(account, message.user_id)
+            users_who_are_bots.remember(account, message.user_id)
             if message.user_id != account.kommo_user_id:
                 at = message.at or int(now.timestamp())
-                other_robots.note_message(
+                other_bots_answer.note_message(
                     account, lead_id=message.lead_id, contact_id=message.contact_id, at=at, text=message.text
                 )
-        elif message.user_id not in _robots(account):
+        elif message.user_id not in users_who_are_bots.robots(account):
             entity = ("lead", message.lead_id) if message.lead_id else ("contact", message.contact_id)
             at = message.at or int(now.timestamp())
             reply = EventReply("", STAFF_REPLY, entity[1], entity[0], message.user_id, at)
@@ -112,17 +109,6 @@ def _is_ours(account: Account, message: Said, now: datetime) -> bool:
         at=message.at,
         now=now,
     )
-
-
-def _robots(account: Account) -> set[int]:
-    """Return the users whose messages are no person's: our own, and those seen to write as bots."""
-    return {account.kommo_user_id or 0, *account.traits.get(Trait.ROBOT_USERS, ())} - {0}
-
-
-def _remember_robot(account: Account, user_id: int) -> None:
-    known = account.traits.get(Trait.ROBOT_USERS, [])
-    if user_id and user_id not in known and user_id != account.kommo_user_id and len(known) < MOST_ROBOTS:
-        account_traits.remember(account, Trait.ROBOT_USERS, [*known, user_id])
 
 
 def _pause(account: Account, reply: EventReply, now: datetime, *, text: str = "", contact_id: int = 0) -> int:

@@ -12,11 +12,11 @@ from django.db.models import Q
 
 from bridge.accounts.refusals import aside
 from bridge.errors import KommoNotFoundError
-from bridge.inbound import missing_leads, other_robots
+from bridge.inbound import missing_leads, other_bots_answer
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import EventReply
 from bridge.kommo.throttle import Lane
+from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card
 
 MERGED = "entity_merged"
@@ -29,13 +29,13 @@ def look(account: Account, client: KommoClient, *, now: datetime) -> None:
     """Read the newest events of these kinds and act on them. Raises KommoError for what passes by itself."""
 
     def ask() -> list[EventReply]:
-        return client.events(types=[MERGED, *other_robots.EVENTS], since=now - LOOK_BACK, most=MOST_EVENTS)
+        return client.events(types=[MERGED, *other_bots_answer.EVENTS], since=now - LOOK_BACK, most=MOST_EVENTS)
 
     events = aside(account, client, Purpose.EVENTS, ask, now=now) or []
     leads = [event for event in events if event.entity_type == "lead"]
     for lead_id in sorted({event.entity_id for event in leads if event.type == MERGED}):
         _follow(account, client, lead_id, now)
-    other_robots.look(account, events, now=now)
+    other_bots_answer.look(account, events, now=now)
 
 
 def _follow(account: Account, client: KommoClient, lead_id: int, now: datetime) -> None:

@@ -17,9 +17,9 @@ from bridge.errors import KommoError
 from bridge.inbound import adoption, unreadable_cards
 from bridge.inbound.card_look_up import LOOK_UP_SIZE, find_by_bridge_id
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
+from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card, Catalogue
 from leads.models import Event, Lead
 

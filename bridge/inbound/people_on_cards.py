@@ -17,9 +17,9 @@ from django.db.models import Q, QuerySet
 from bridge.accounts import refusals
 from bridge.inbound import unreadable_cards, unreadable_leads
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
+from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card, CardContact, Catalogue
 from common.name_spellings import name_key
 from leads import address_owners, erasure

@@ -20,7 +20,7 @@ from bridge.accounts import account_state, database_clock
 from bridge.accounts import catalogue as catalogues
 from bridge.accounts.connection import open_account
 from bridge.cards.plan import CLOSED_STATUS_IDS
-from bridge.inbound import inbound_leads, missing_leads, people_on_cards, unreadable_leads, unsent_changes
+from bridge.inbound import leads_begun_in_kommo, missing_leads, people_on_cards, unreadable_leads, unsent_changes
 from bridge.inbound.adoption import adopt_each, is_as_known
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -206,7 +206,7 @@ class Comparison:
         Each page is asked for from the oldest second of the one before: a lead that is deleted meanwhile would pull
         another over the edge of a page that was read already.
         """
-        pipelines = list(inbound_leads.our_pipelines(self.account))
+        pipelines = list(leads_begun_in_kommo.our_pipelines(self.account))
         if not pipelines:
             return {"ended": True}
         oldest = at.get("oldest")
@@ -376,10 +376,10 @@ class Comparison:
 
     def _take_in(self, replies: Sequence[LeadReply]) -> None:
         if self.dry_run:
-            self._would_take_in.update(inbound_leads.would_take_in(self.account, replies, self.catalogue))
+            self._would_take_in.update(leads_begun_in_kommo.would_take_in(self.account, replies, self.catalogue))
             self.report.taken_in = len(self._would_take_in)
             return
-        results = inbound_leads.take_in(
+        results = leads_begun_in_kommo.take_in(
             self.account, replies, self.client, self.catalogue, now=timezone.now(), lane=self.lane
         )
         self.report.taken_in += _count((result for result, _ in results.values()), WebhookItem.Result.ADOPTED)
@@ -392,9 +392,9 @@ class Comparison:
         self._seconds += sorted(results.keys() - {reply.id for reply in replies})
 
     def _is_ours(self, reply: LeadReply) -> bool:
-        return not inbound_leads.is_incoming(
+        return not leads_begun_in_kommo.is_incoming(
             reply, self.catalogue
-        ) and reply.pipeline_id in inbound_leads.our_pipelines(self.account)
+        ) and reply.pipeline_id in leads_begun_in_kommo.our_pipelines(self.account)
 
     def _read(self, count: int) -> None:
         heartbeat.progress()

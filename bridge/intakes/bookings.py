@@ -6,17 +6,13 @@ then by e-mail. Who books and is nobody's lead yet becomes one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
 
-from bridge.intakes import person_of_call
-from bridge.intakes.source_news import Address, Booking
+from bridge.intakes import person_of_call, whose_booking
+from bridge.intakes.source_news import Booking
 from bridge.models import Intake, IntakeItem
-from leads import address_owners
 from leads.erasure import ForgottenError
 from leads.interaction_values import Interaction
 from leads.interaction_values import Meeting as Told
@@ -42,7 +38,7 @@ def take(
     pipeline = person_of_call.pipeline_of(intake)
     if pipeline is None:
         return Result.NOT_FOUND, NO_PIPELINE, None
-    lead = find(booking, pipeline)
+    lead = whose_booking.find(booking, pipeline)
     is_new = now < received_at + MAY_STILL_COME
     if lead is None and booking.status not in BOOKED:
         if is_new:
@@ -93,54 +89,3 @@ def _record(interaction: Interaction, pipeline: Pipeline, now: datetime) -> tupl
     reason = recorded.changes.ignored.get("meeting", "")
     changed = recorded.created or bool(recorded.changes.timeline)
     return Result.TAKEN if changed else Result.KNOWN, reason, recorded.lead
-
-
-def find(booking: Booking, pipeline: Pipeline) -> Lead | None:
-    """Return whose booking it is; of several leads with the address, one of the pipeline's, the newest spoken to."""
-    return (
-        _marked(booking.mark)
-        or _with_booking(booking)
-        or _by_phone(booking.phones, pipeline)
-        or _by_email(booking.emails, pipeline)
-    )
-
-
-def _marked(mark: str) -> Lead | None:
-    try:
-        pk = UUID(mark)
-    except ValueError:
-        return None
-    # A link may have been given out before its lead became one with another.
-    return _living().filter(Q(pk=pk) | Q(joined__former_id=pk)).first()
-
-
-def _with_booking(booking: Booking) -> Lead | None:
-    ids = [booking_id for booking_id in (booking.id, booking.replaces) if booking_id]
-    found = list(_living().filter(meetings__meeting_id__in=ids).distinct()[:2])
-    return found[0] if len(found) == 1 else None
-
-
-def _by_phone(phones: Iterable[str], pipeline: Pipeline) -> Lead | None:
-    keys = [
-        address.key for address in person_of_call.addresses_of((Address("phone", phone) for phone in phones), pipeline)
-    ]
-    return _nearest(_living().filter(address_owners.of_any(keys)), pipeline) if keys else None
-
-
-def _by_email(emails: Iterable[str], pipeline: Pipeline) -> Lead | None:
-    for email in emails:
-        theirs = Q(email__iexact=email)
-        for address in person_of_call.addresses_of([Address("email", email)], pipeline):
-            theirs |= address_owners.of_any([address.key])
-        if found := _nearest(_living().filter(theirs), pipeline):
-            return found
-    return None
-
-
-def _living() -> QuerySet[Lead]:
-    return Lead.objects.filter(erased_at=None).select_related("pipeline")
-
-
-def _nearest(leads: QuerySet[Lead], pipeline: Pipeline) -> Lead | None:
-    rows = list(leads.order_by("-updated_at", "-pk")[:50])
-    return next((lead for lead in rows if lead.pipeline_id == pipeline.pk), rows[0] if rows else None)

@@ -24,9 +24,10 @@ from bridge.errors import (
     KommoUnreachableError,
 )
 from bridge.kommo.bounded_answers import read_whole
-from bridge.kommo.errors import from_answer, is_block, read_json
+from bridge.kommo.errors import from_answer, read_json
 from bridge.kommo.hosts import address_of, check_base_url, is_loopback
 from bridge.kommo.token_expiry import claims
+from bridge.kommo.what_an_error_stops import is_block
 
 TIMEOUT = (5, 20)
 # A pair of tokens has some kilobytes; a page of somebody between us is answered by its status.

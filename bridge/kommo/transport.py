@@ -34,9 +34,10 @@ from bridge.errors import (
 from bridge.kommo import reply_values
 from bridge.kommo.arrival_times import Trip
 from bridge.kommo.bounded_answers import read_whole
-from bridge.kommo.errors import Action, decide, from_answer, read_json
+from bridge.kommo.errors import from_answer, read_json
 from bridge.kommo.hosts import check_base_url
 from bridge.kommo.throttle import Lane, Pace, Permit
+from bridge.kommo.what_an_error_stops import Action, decide
 
 log = structlog.get_logger(__name__)
 

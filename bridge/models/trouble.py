@@ -13,7 +13,7 @@ class Trouble(models.Model):
     """
 
     class Subject(models.TextChoices):
-        # Side calls, by what they are for: the values of bridge.kommo.errors.Purpose.
+        # Side calls, by what they are for: the values of bridge.kommo.what_an_error_stops.Purpose.
         CONTACTS = "contacts", _("contacts")
         NOTES = "notes", _("notes for sellers")
         TASKS = "tasks", _("tasks for sellers")

@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce, TruncDate
 from django.utils.translation import gettext_lazy as _
 
 from common.percentiles import Percentile
-from followups.counts_as_answer import COUNTS_AS_ANSWER
+from followups.crediting_answers import COUNTS_AS_ANSWER
 from followups.models import Attempt
 from leads.models import Lead, Meeting, Message, Milestone, Objection, Pipeline, Stage, Stay
 

@@ -19,11 +19,11 @@ from django.db.models import Q
 
 from bridge.account_traits import Trait
 from bridge.accounts import refusals
-from bridge.inbound import inbound_leads, other_robots, people_on_cards
+from bridge.inbound import leads_begun_in_kommo, other_bots_answer, people_on_cards
 from bridge.kommo.client import KommoClient
-from bridge.kommo.errors import Purpose
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
+from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card, Catalogue, WebhookItem
 from bridge.webhooks import chat_items, followups_in_chats
 from bridge.webhooks.chat_items import BOT, LEAD, PERSON, UNSAID, Chat
@@ -238,7 +238,7 @@ def _of_contacts(current: Round, unknown: Sequence[Said]) -> dict[int, LeadReply
         return {}
     read = current.client.iterate_leads(ids=wanted[:250], with_=("contacts",), limit=250, lane=Lane.LIVE)
     replies = {reply.id: reply for reply in read if reply.id in wanted and not reply.is_deleted}
-    inbound_leads.take_in(
+    leads_begun_in_kommo.take_in(
         current.account, list(replies.values()), current.client, current.catalogue, now=current.now, lane=Lane.LIVE
     )
     return replies
@@ -249,7 +249,7 @@ def _by_incoming(current: Round, readings: Mapping[int, LeadReply]) -> None:
     incoming = {
         reply.id: reply
         for reply in readings.values()
-        if reply.pipeline_id in by_kommo_id and inbound_leads.is_incoming(reply, current.catalogue)
+        if reply.pipeline_id in by_kommo_id and leads_begun_in_kommo.is_incoming(reply, current.catalogue)
     }
     by_contact = {contact: reply for reply in incoming.values() for contact in reply.contact_ids}
     missing = [chat_message for chat_message in current.chat_messages if chat_message.lead is None]
@@ -386,7 +386,7 @@ def _tell_of_bots(current: Round, chat_message: Said, result: Recorded) -> None:
     """Let staff be told of a bot that answers their leads."""
     message = result.interaction.message
     if message and message.direction is Direction.BOT:
-        other_robots.note_message(
+        other_bots_answer.note_message(
             current.account,
             lead_id=chat_message.chat.lead_id,
             contact_id=chat_message.chat.contact_id,

@@ -27,7 +27,7 @@ from bridge.accounts.connection import open_account
 from bridge.accounts.work_leases import alone
 from bridge.cards import kept_forms
 from bridge.errors import KommoError, KommoHeldError
-from bridge.inbound import chat_replies, inbound_leads, missing_leads, people_on_cards, second_cards
+from bridge.inbound import chat_replies, leads_begun_in_kommo, missing_leads, people_on_cards, which_of_several_cards
 from bridge.inbound.adoption import adopt_each
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
@@ -178,7 +178,7 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     ids = {item.kommo_id for item in items if item.entity in LEAD_ENTITIES and item.kommo_id}
     rows = Card.objects.filter(account=current.account, kommo_lead_id__in=ids).select_related("lead")
     cards = {card.kommo_lead_id: card for card in rows}
-    pipelines = set(inbound_leads.our_pipelines(current.account)) if ids - cards.keys() else set()
+    pipelines = set(leads_begun_in_kommo.our_pipelines(current.account)) if ids - cards.keys() else set()
     to_read: set[int] = set()
     learnt: dict[int, WebhookItem] = {}
     current.deleted = {item.kommo_id for item in items if item.action == "delete"}
@@ -207,7 +207,7 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
             item.result, item.error = current.outcomes.get(item.kommo_id or 0, (Result.IGNORED, ""))
     # Of those nobody read: deleted, or with another team by now.
     unread = ids - cards.keys() - current.readings.keys()
-    second_cards.are_gone(unread, now=current.now)
+    which_of_several_cards.are_gone(unread, now=current.now)
     _learn_phones(current, items)
     _forget(current, items)
     if talk is not None:
@@ -305,7 +305,7 @@ def _read_part(current: Round, ids: list[int], cards: dict[int | None, Card]) ->
         result = Result.FAILED if findings.error else Result.ADOPTED if findings.changed else Result.UNCHANGED
         current.outcomes[known[pk].id] = (result, findings.error)
     newborn = [reply for kommo_id, reply in replies.items() if kommo_id not in cards]
-    current.outcomes |= inbound_leads.take_in(
+    current.outcomes |= leads_begun_in_kommo.take_in(
         current.account, newborn, current.client, current.catalogue, now=current.now, lane=Lane.LIVE
     )
     current.readings |= replies

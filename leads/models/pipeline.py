@@ -185,7 +185,7 @@ class Pipeline(models.Model):
         db_default=False,
         help_text=_("Where another bot answers a lead in Kommo's chat, the agent stops answering that lead."),
     )
-    # Since when, why and by whom the agent is silent for every lead at once (leads/pipeline_switch.py). It is no rule.
+    # Since when, why and by whom the agent is silent for every lead at once (leads/emergency_stop.py). It is no rule.
     silenced_at = models.DateTimeField(_("agent silenced since"), null=True, blank=True)
     silenced_reason = models.CharField(
         _("why the agent is silenced"), max_length=500, blank=True, default="", db_default=""

@@ -13,7 +13,7 @@ from bridge.agent import agent_events
 from bridge.models import AgentEvent, Card
 from followups import who_may_be_written_to
 from followups.models import Enrollment
-from leads import address_owners, handoff, joining, may_speak, pipeline_switch
+from leads import address_owners, emergency_stop, handoff, joining, may_speak
 from leads.addresses import parse as address
 from leads.interaction_values import Direction, Message
 from leads.models import Lead, Pipeline
@@ -204,5 +204,5 @@ def test_the_reason_is_told_in_both_languages(reason, sentence):
 
 
 def test_a_pipeline_that_is_silenced_answers_no_stranger_either(agent, pipeline):
-    pipeline_switch.silence(pipeline, by="ana", reason="preço errado", now=timezone.now())
+    emergency_stop.silence(pipeline, by="ana", reason="preço errado", now=timezone.now())
     assert may_reply(agent, ANA) == (False, "the agent is silenced in this pipeline: preço errado")

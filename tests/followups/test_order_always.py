@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from followups.models import Enrollment
 from leads.models import Lead
-from leads.turns import CLOCK_TOLERANCE
+from leads.order_of_messages import CLOCK_TOLERANCE
 from tests.bridge.api.conftest import Agent
 from tests.bridge.api.conftest import agent as agent_with_a_key
 from tests.followups.conftest import MARIA, TUESDAY

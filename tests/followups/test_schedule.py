@@ -143,27 +143,6 @@ def test_hours_that_allow_nothing_say_so():
     assert schedule.after(local("2026-11-24 10:00"), timedelta(hours=1), Hours(weekdays=frozenset()), SAO_PAULO) is None
 
 
-@pytest.mark.parametrize(
-    ("phone", "stated", "zone"),
-    [
-        ("+5581999990000", "Europe/Lisbon", "Europe/Lisbon"),
-        ("+5581999990000", None, "America/Recife"),
-        # Santarém and Marabá keep Belém's time, and Manaus is an hour behind: its evening is their night.
-        ("+5593999990000", None, "America/Santarem"),
-        ("+5594999990000", None, "America/Belem"),
-        ("+5592999990000", None, "America/Manaus"),
-        ("+12125550100", "Nowhere/Land", "America/New_York"),
-        # A toll-free number lies nowhere.
-        ("+18005550100", "Europe/Lisbon", "Europe/Lisbon"),
-        ("+18005550100", "Nowhere/Land", SAO_PAULO),
-        (None, None, SAO_PAULO),
-        ("nonsense", 7, SAO_PAULO),
-    ],
-)
-def test_the_zone_is_what_was_said_then_the_phones_then_the_pipelines(phone, stated, zone):
-    assert schedule.zone_of(phone, stated, SAO_PAULO) == zone
-
-
 ZONES = st.sampled_from(
     # With DST at night and at midnight, half hours, a day that never was, both hemispheres, and none of it.
     [SAO_PAULO, "America/Recife", "Europe/Lisbon", "America/Havana", "Australia/Lord_Howe", "Pacific/Apia",

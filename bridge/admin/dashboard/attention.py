@@ -16,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from bridge.accounts import renamed_in_kommo
+from bridge.accounts import stages_renamed_in_kommo
 from bridge.admin.dashboard.remedies import remedy
 from bridge.delivery import handoff_notes
 from bridge.doctor.finding import Finding
@@ -403,7 +403,7 @@ def _renamed_stages() -> Iterator[Concern]:
     renames = [
         rename
         for row in Catalogue.objects.filter(account__connected_at__isnull=False).select_related("account")
-        for rename in renamed_in_kommo.renamed(row.account, row)
+        for rename in stages_renamed_in_kommo.renamed(row.account, row)
     ]
     if renames:
         title = ngettext(

@@ -15,8 +15,8 @@ from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
 from leads import money
+from leads.facts_set_in_the_admin import CORRECTABLE
 from leads.models import Lead
-from leads.staff_corrections import CORRECTABLE
 from leads.words_for_nothing import name_of
 
 

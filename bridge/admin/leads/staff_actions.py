@@ -24,7 +24,7 @@ from bridge.inbound import missing_leads, reconciliation
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
 from followups import unreachable_numbers
-from leads import agent_or_person, erasure, handoff, joining, optout, staff_corrections, stage_moves
+from leads import agent_or_person, erasure, facts_set_in_the_admin, handoff, joining, optout, stage_moves
 from leads.models import Event, JoinedLead, Lead, ProbablySame, Stage
 
 
@@ -168,7 +168,7 @@ def _correct(request: HttpRequest, lead: Lead) -> str:
         facts = correction_dialog.read(request.POST)
     except correction_dialog.UnreadableError as error:
         raise NotDoneError(str(error)) from error
-    if not staff_corrections.correct(lead, facts, user=request.user.get_username(), now=timezone.now()):
+    if not facts_set_in_the_admin.correct(lead, facts, user=request.user.get_username(), now=timezone.now()):
         raise NotDoneError(_("Nothing was changed."))
     return _("Changed here, and soon in Kommo.")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.accounts import renamed_in_kommo
-from bridge.accounts.renamed_in_kommo import Renamed
+from bridge.accounts import stages_renamed_in_kommo
+from bridge.accounts.stages_renamed_in_kommo import Renamed
 from bridge.configuration import sentences
 from bridge.configuration.contradictions import SHOWN
 from bridge.configuration.document import STATUS_IDS
@@ -57,7 +57,7 @@ def kommo(pipeline: Pipeline, kommo_pipeline_id: int | None) -> Kommo:
     if link is None or row is None:
         return Kommo()
     bound = next((candidate for candidate in row.pipelines if candidate["id"] == kommo_pipeline_id), None)
-    renamed = renamed_in_kommo.renamed(link.account, row)
+    renamed = stages_renamed_in_kommo.renamed(link.account, row)
     return Kommo(tuple(bound["statuses"]) if bound else (), tuple(row.lead_fields), tuple(renamed))
 
 

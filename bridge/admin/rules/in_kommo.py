@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
-from bridge.accounts import renamed_in_kommo
+from bridge.accounts import stages_renamed_in_kommo
 from bridge.admin.rules import choices
 from bridge.configuration import drafts
 from leads.models import Pipeline
@@ -49,5 +49,5 @@ def keep_name(request: HttpRequest, row: Pipeline) -> HttpResponse:
     stage = get_object_or_404(row.stages, key=request.POST.get("stage", ""))
     kommo = choices.kommo(row, row.kommo_pipeline_id)
     if request.method == "POST" and (name := kommo.status_names.get(stage.kommo_status_id or 0)):
-        renamed_in_kommo.is_known(stage, name)
+        stages_renamed_in_kommo.is_known(stage, name)
     return HttpResponse()

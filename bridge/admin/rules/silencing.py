@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge.admin.rules.page_frame import show
 from bridge.roles import OPERATE
-from leads import pipeline_switch
+from leads import emergency_stop
 from leads.models import Pipeline
 
 
@@ -21,8 +21,8 @@ def silence(request: HttpRequest, row: Pipeline) -> HttpResponse:
         now, by = timezone.now(), request.user.get_username()
         # The button says what it does: two people who silence it at once, or one who clicks twice, silence it.
         if request.POST.get("do") == "speak":
-            pipeline_switch.let_speak(row, by=by, now=now)
+            emergency_stop.let_speak(row, by=by, now=now)
         else:
-            pipeline_switch.silence(row, by=by, reason=request.POST.get("reason", ""), now=now)
+            emergency_stop.silence(row, by=by, reason=request.POST.get("reason", ""), now=now)
         return redirect("admin:rules_overview", row.pk)
     return show(request, "silence", row, "overview")

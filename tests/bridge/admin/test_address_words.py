@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bridge.admin.leads.address_words import reached
-from leads import pipeline_switch
+from leads import emergency_stop
 from leads.addresses import parse
 from leads.interaction_values import Direction, Interaction, Message
 from leads.interactions import record
@@ -78,7 +78,7 @@ def test_the_list_costs_the_same_however_many_leads_have_further_addresses(staff
 def test_the_page_says_why_the_agent_may_not_reply_where_no_person_has_the_lead(staff, pipeline):
     lead = wrote(pipeline, ("instagram", "maria"))
     assert "smart_toy</span>answers" in opened(staff, lead)
-    pipeline_switch.silence(pipeline, by="ada", reason="incêndio", now=timezone.now())
+    emergency_stop.silence(pipeline, by="ada", reason="incêndio", now=timezone.now())
     page = opened(staff, lead)
     assert "voice_over_off</span>silent" in page and "incêndio" in page
 

@@ -19,8 +19,8 @@ from bridge import roles
 from bridge.admin.leads import staff_actions, timeline
 from bridge.models import AgentEvent, Card, RulesRevision
 from leads import handoff, stage_moves
+from leads.facts_set_in_the_admin import CORRECTABLE
 from leads.models import Event, Lead
-from leads.staff_corrections import CORRECTABLE
 from tests.bridge.admin.people import client_of
 from tests.conftest import drain, lead_of, record
 

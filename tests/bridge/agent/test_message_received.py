@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge.agent import agent_events, message_received
 from bridge.models import AgentEvent, WebhookEvent
-from leads import handoff, optout, pipeline_switch
+from leads import emergency_stop, handoff, optout
 from leads.addresses import parse
 from leads.interaction_values import Direction, Interaction, Message
 from leads.interactions import record
@@ -219,10 +219,10 @@ def test_what_nobody_answered_for_a_day_is_not_answered_out_of_the_blue(pipeline
 
 def test_a_silenced_pipeline_holds_everything_back_until_it_may_speak(pipeline, agent, clock):  # noqa: F811
     hear(pipeline, "oi")
-    pipeline_switch.silence(pipeline, by="ana", reason="nonsense", now=timezone.now())
+    emergency_stop.silence(pipeline, by="ana", reason="nonsense", now=timezone.now())
     clock.shift(7)
     assert deliver(agent) == []
-    pipeline_switch.let_speak(pipeline, by="ana", now=timezone.now())
+    emergency_stop.let_speak(pipeline, by="ana", now=timezone.now())
     clock.shift(7)
     assert texts(deliver(agent)) == [["oi"]]
 

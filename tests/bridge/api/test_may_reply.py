@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge.api import api_keys
 from bridge.models import Account, ApiKey
-from leads import erasure, handoff, may_speak, optout, pipeline_switch
+from leads import emergency_stop, erasure, handoff, may_speak, optout
 from leads.models import Lead, Pipeline, Stage
 from leads.phone import parse
 from tests.bridge.api.conftest import Agent
@@ -79,7 +79,7 @@ def opts_out(lead):
 
 
 def silenced(lead):
-    pipeline_switch.silence(lead.pipeline, by="ana", reason="preço errado", now=timezone.now())
+    emergency_stop.silence(lead.pipeline, by="ana", reason="preço errado", now=timezone.now())
 
 
 def unserved(lead):
@@ -190,7 +190,7 @@ def test_people_decide_for_every_pipeline(agent, pipeline, shut):
 def test_rules_of_another_pipeline_are_no_matter_of_a_key_for_this_one(agent, pipeline, shut):
     other = another_pipeline(serves_share=Decimal(0 if shut is may_speak.Shut.UNSERVED else 1))
     if shut is may_speak.Shut.SWITCHED_OFF:
-        pipeline_switch.silence(other, by="ana", reason="preço errado", now=timezone.now())
+        emergency_stop.silence(other, by="ana", reason="preço errado", now=timezone.now())
     mine = Agent(api_keys.issue(ApiKey(name="mine", pipeline=pipeline)))
     lead = record(pipeline).lead
     record(other)

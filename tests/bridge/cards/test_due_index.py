@@ -9,14 +9,14 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from bridge.cards import outbox
+from bridge.cards import gathering, outbox
 from bridge.models import Card
 from tests.conftest import record
 
 STATEMENTS = {
     "a batch": (outbox._due_cards(50, are_some_under_way=False), {"account_id"}),
     "a batch beside others": (outbox._due_cards(50, are_some_under_way=True), {"account_id", "but"}),
-    "whether more is coming": (outbox._due_times(50, are_some_under_way=False), {"account_id"}),
+    "whether more is coming": (gathering._due_times(50, are_some_under_way=False), {"account_id"}),
     "whether anything is due": (outbox.HAS_DUE, {"account_id"}),
     "accounts with work": (outbox.WITH_WORK, {"named_by"}),
 }

@@ -37,7 +37,7 @@ from bridge.channels import (
 from bridge.channels.part_values import Outcome, Sent
 from bridge.models import Account, AgentEvent, ApiKey, Card, Outgoing
 from followups.signed_calls import Answer
-from leads import handoff, interaction_values, interactions, may_speak, message_parts, optout, pipeline_switch
+from leads import emergency_stop, handoff, interaction_values, interactions, may_speak, message_parts, optout
 from leads.interaction_values import Direction, Message
 from leads.models import Lead, MessagePart, Pipeline
 from leads.models import Message as Row
@@ -239,9 +239,9 @@ class World:
         elif step == "given back" and self.lead.in_handoff:
             handoff.resume(self.lead, by=Lead.Actor.STAFF, reason="given back", now=self.now)
         elif step == "silence":
-            pipeline_switch.silence(self.pipeline, by="ana", reason="", now=self.now)
+            emergency_stop.silence(self.pipeline, by="ana", reason="", now=self.now)
         elif step == "let speak":
-            pipeline_switch.let_speak(self.pipeline, by="ana", now=self.now)
+            emergency_stop.let_speak(self.pipeline, by="ana", now=self.now)
         elif step == "tell":
             self.tell()
         elif step == "agent dies":

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bridge import due_work, tasks
 from bridge.accounts import catalogue as catalogues
-from bridge.accounts import renamed_in_kommo
+from bridge.accounts import stages_renamed_in_kommo
 from bridge.accounts.connection import client_for
 from bridge.configuration import drafts, exporting, revisions, stages_wanted_in_kommo
 from bridge.configuration.stages_wanted_in_kommo import CREATE, RENAME, Wish
@@ -134,7 +134,9 @@ def test_a_rename_is_carried_to_kommo(account, pipeline, live, kommo):
     tasks.do_stage_wishes(account.pk)
 
     assert their_name(account, pipeline, "qualified")[1] == "LEAD QUENTE"
-    assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == [], "what we did ourselves is no news"
+    assert stages_renamed_in_kommo.renamed(account, catalogues.stored(account)) == [], (
+        "what we did ourselves is no news"
+    )
 
 
 def test_a_name_that_a_person_gave_in_kommo_meanwhile_stands_and_is_told(account, pipeline, live, kommo):
@@ -147,7 +149,7 @@ def test_a_name_that_a_person_gave_in_kommo_meanwhile_stands_and_is_told(account
     assert their_name(account, pipeline, "qualified")[1] == "Quente de verdade"
     row = StageInKommo.objects.get(stage=stage)
     assert (row.wish, row.answer) == ("", stages_wanted_in_kommo.OVERTAKEN)
-    [rename] = renamed_in_kommo.renamed(account, catalogues.stored(account))
+    [rename] = stages_renamed_in_kommo.renamed(account, catalogues.stored(account))
     assert (rename.stage, rename.before, rename.now) == (stage, seen, "Quente de verdade")
 
 
@@ -178,16 +180,18 @@ def test_a_rename_in_kommo_is_told_once_and_not_once_it_is_ours_too(account, pip
     stage, _seen = their_name(account, pipeline, "qualified")
     client_for(account).rename_status(pipeline.kommo_pipeline_id, stage.kommo_status_id, "Lead quente")
     catalogues.look_again(account, client_for(account), now=now())
-    assert [rename.now for rename in renamed_in_kommo.renamed(account, catalogues.stored(account))] == ["Lead quente"]
+    assert [rename.now for rename in stages_renamed_in_kommo.renamed(account, catalogues.stored(account))] == [
+        "Lead quente"
+    ]
 
-    renamed_in_kommo.is_known(stage, "Lead quente")
-    assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
+    stages_renamed_in_kommo.is_known(stage, "Lead quente")
+    assert stages_renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
 
     client_for(account).rename_status(pipeline.kommo_pipeline_id, stage.kommo_status_id, "Morno")
     catalogues.look_again(account, client_for(account), now=now())
-    assert renamed_in_kommo.renamed(account, catalogues.stored(account))
+    assert stages_renamed_in_kommo.renamed(account, catalogues.stored(account))
     publish(pipeline, renamed(live, "qualified", "MORNO"), {})
-    assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
+    assert stages_renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
 
 
 def test_another_binding_is_no_rename(account, pipeline, live, kommo):
@@ -197,7 +201,7 @@ def test_another_binding_is_no_rename(account, pipeline, live, kommo):
     Stage.objects.filter(pk=other.pk).update(kommo_status_id=a)
     Stage.objects.filter(pk=first.pk).update(kommo_status_id=b)
     catalogues.look_again(account, client_for(account), now=now())
-    assert renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
+    assert stages_renamed_in_kommo.renamed(account, catalogues.stored(account)) == []
 
 
 def test_a_wish_lapses_with_what_it_was_about(live, pipeline):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from bridge.accounts import room_for_leads
 from bridge.accounts.connection import client_for
 from bridge.accounts.rate_limit import DatabasePace
-from bridge.cards import account_lease, outbox
+from bridge.cards import account_lease, gathering, outbox
 from bridge.delivery import person_look_up
 from bridge.delivery.draining import LONGEST_DRAIN, MOST_UNSETTLED, Drain
 from bridge.errors import KommoHeldError
@@ -123,8 +123,8 @@ def test_while_more_is_coming_what_was_answered_is_settled(account, pipeline, mo
 
     def gathers_for(hours):
         """Say for how long somebody is new, so that no slow machine decides it."""
-        monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(hours=hours))
-        monkeypatch.setattr(outbox, "GATHER_FOR", timedelta(hours=hours))
+        monkeypatch.setattr(gathering, "GATHER_WHILE", timedelta(hours=hours))
+        monkeypatch.setattr(gathering, "GATHER_FOR", timedelta(hours=hours))
 
     record(pipeline, PHONES[0])
     Card.objects.update(looked_for_at=timezone.now())
@@ -138,7 +138,15 @@ def test_while_more_is_coming_what_was_answered_is_settled(account, pipeline, mo
             gathers_for(hours=1)
 
     monkeypatch.setattr(Abreast, "start", start)
-    monkeypatch.setattr("bridge.delivery.draining.time.sleep", lambda seconds: gathers_for(hours=0))
+    pause = Drain._pause
+
+    def rest(self, seconds):
+        if self.calls.tickets():
+            pause(self, seconds)
+        else:
+            gathers_for(hours=0)
+
+    monkeypatch.setattr(Drain, "_pause", rest)
     assert sends_and_settlements(account, monkeypatch, has_slot=True) == ["send", "settle"] * 4
 
 

@@ -7,19 +7,20 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from bridge.cards import outbox
+from bridge.cards import gathering
+from bridge.delivery.draining import Drain
 from bridge.models import Card
 from tests.conftest import drain, record
 
 # As it is outside tests (see tests/conftest.py).
-GATHER_WHILE = outbox.GATHER_WHILE
+GATHER_WHILE = gathering.GATHER_WHILE
 ENOUGH = 3
 NOW = timezone.now()
 
 
 @pytest.fixture(autouse=True)
 def others_are_writing(monkeypatch):
-    monkeypatch.setattr(outbox, "GATHER_WHILE", GATHER_WHILE)
+    monkeypatch.setattr(gathering, "GATHER_WHILE", GATHER_WHILE)
 
 
 def due(account, pipeline, *ages):
@@ -51,31 +52,31 @@ def due(account, pipeline, *ages):
 )
 def test_a_moments_wait_while_more_are_coming(account, pipeline, ages, waits):
     due(account, pipeline, *ages)
-    waits_for = outbox.gathers_for(account.pk, now=NOW, enough=ENOUGH)
+    waits_for = gathering.gathers_for(account.pk, now=NOW, enough=ENOUGH)
     assert waits_for.total_seconds() == pytest.approx(waits)
 
 
 def test_of_another_account_or_before_the_first_comparison_nothing_is_gathered(account, pipeline):
     due(account, pipeline, 0.1)
-    assert not outbox.gathers_for(account.pk + 1, now=NOW, enough=ENOUGH)
+    assert not gathering.gathers_for(account.pk + 1, now=NOW, enough=ENOUGH)
     type(account).objects.update(compared_at=None)
-    assert not outbox.gathers_for(account.pk, now=NOW, enough=ENOUGH)
+    assert not gathering.gathers_for(account.pk, now=NOW, enough=ENOUGH)
 
 
 def test_whoever_is_reported_while_a_drain_gathers_travels_with_it(account, pipeline, kommo, monkeypatch):
     # However slow the machine is: what just came is new until this test says otherwise.
-    monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(hours=1))
-    monkeypatch.setattr(outbox, "GATHER_FOR", timedelta(hours=1))
+    monkeypatch.setattr(gathering, "GATHER_WHILE", timedelta(hours=1))
+    monkeypatch.setattr(gathering, "GATHER_FOR", timedelta(hours=1))
     waits = []
 
-    def pause(seconds):
+    def pause(self, seconds):
         waits.append(seconds)
         if len(waits) == 1:
             record(pipeline, "+5581955500002", name="Bia")
         else:
-            monkeypatch.setattr(outbox, "GATHER_WHILE", timedelta(0))
+            monkeypatch.setattr(gathering, "GATHER_WHILE", timedelta(0))
 
-    monkeypatch.setattr("bridge.delivery.draining.time.sleep", pause)
+    monkeypatch.setattr(Drain, "_pause", pause)
     record(pipeline, "+5581955500001", name="Ana")
     drain(account)
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from bridge.accounts import connection
-from bridge.inbound import chat_replies, other_robots
+from bridge.inbound import chat_replies, other_bots_answer
 from bridge.kommo.replies import EventReply
 from bridge.models import Account
 from kommo_sandbox import brackets
@@ -160,7 +160,7 @@ def test_a_bots_message_of_any_time_stops_no_poll(account, lead, kommo, at):
     record(lead.pipeline, message=Message(Direction.OUTBOUND, "w0", text="Olá"))
     hear(account, hook(lead, author={"type": "bot"}, text="Posso ajudar?", created_at=at))
     account.refresh_from_db()
-    other_robots.look(account, [], now=timezone.now() + timedelta(minutes=5))
+    other_bots_answer.look(account, [], now=timezone.now() + timedelta(minutes=5))
     assert Account.objects.get().traits["bot_messages"] == []
 
 

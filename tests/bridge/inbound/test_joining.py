@@ -11,7 +11,7 @@ from bridge import tasks
 from bridge.accounts.connection import client_for
 from bridge.api import representation
 from bridge.delivery import read_before_write
-from bridge.inbound import inbound_leads, people_on_cards
+from bridge.inbound import leads_begun_in_kommo, people_on_cards
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card
 from leads.models import Event, FieldMapping, FurtherAddress, Lead, Pipeline, Stage, TagRule
@@ -396,6 +396,6 @@ def test_a_card_by_which_somebody_was_spoken_with_stays_theirs(account, pipeline
 def test_a_lead_is_as_old_as_its_card_and_never_of_tomorrow(account, pipeline, kommo, made_at):
     reply = LeadReply.read(kommo.lead(found(kommo)) | {"created_at": made_at})
     before = timezone.now()
-    inbound_leads.take_in(account, [reply], client_for(account), None, now=before)
+    leads_begun_in_kommo.take_in(account, [reply], client_for(account), None, now=before)
     expected = datetime.fromtimestamp(made_at, UTC) if made_at == 1_600_000_000 else before
     assert Lead.objects.get().created_at == expected

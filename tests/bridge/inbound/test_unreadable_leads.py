@@ -10,7 +10,7 @@ from django.utils import timezone
 from bridge import tasks
 from bridge.accounts import troubles
 from bridge.doctor import examine
-from bridge.inbound import inbound_leads, people_on_cards
+from bridge.inbound import leads_begun_in_kommo, people_on_cards
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.reply_values import ReplyShapeError
 from bridge.models import Account, CallSlot, Card, Trouble, UnreadLead, WebhookEvent
@@ -69,7 +69,7 @@ def cannot_be_stored(monkeypatch):
             raise KeyError("odd")
         return numbers_of(reply, *more)
 
-    monkeypatch.setattr(inbound_leads.people_on_cards, "numbers_of", maybe)
+    monkeypatch.setattr(leads_begun_in_kommo.people_on_cards, "numbers_of", maybe)
     return ids
 
 

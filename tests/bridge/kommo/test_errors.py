@@ -15,7 +15,8 @@ from bridge.errors import (
     KommoUnreachableError,
     Rejection,
 )
-from bridge.kommo.errors import TABLE, Action, Purpose, decide, from_answer, purpose_of
+from bridge.kommo.errors import from_answer
+from bridge.kommo.what_an_error_stops import TABLE, Action, Purpose, decide, purpose_of
 
 VALIDATION = {
     "validation-errors": [{"request_id": "0", "errors": [{"code": "InvalidType", "path": "name", "detail": "wrong"}]}],

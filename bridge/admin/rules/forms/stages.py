@@ -9,7 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bridge.accounts.renamed_in_kommo import Renamed
+from bridge.accounts.stages_renamed_in_kommo import Renamed
 from bridge.admin.rules.choices import Kommo
 from bridge.admin.rules.form_fields import (
     Labelled,

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from bridge import alerts, doctor
 from bridge.accounts import connection
-from bridge.inbound import events_feed, other_robots
+from bridge.inbound import events_feed, other_bots_answer
 from bridge.models import Account, Alert, Trouble
 from leads.interaction_values import Direction, Message
 from leads.models import Lead
@@ -88,7 +88,7 @@ def test_of_a_bots_words_nothing_is_kept(account, lead):
     assert Account.objects.get().traits["bot_messages"] == []
 
 
-@pytest.mark.parametrize("kind", other_robots.EVENTS)
+@pytest.mark.parametrize("kind", other_bots_answer.EVENTS)
 def test_each_event_of_kommos_robots_betrays_one(account, lead, kommo, kind):
     robot(kommo, lead, kind)
     assert look(account) == [TOLD]
@@ -96,7 +96,7 @@ def test_each_event_of_kommos_robots_betrays_one(account, lead, kommo, kind):
 
 def test_whatever_else_it_does_it_is_told_once(account, lead, kommo, settings):
     settings.ALERT_AFTER_LOOKS, settings.ALERT_GRACE = 1, timedelta(0)
-    for kind in (*other_robots.EVENTS, *other_robots.EVENTS):
+    for kind in (*other_bots_answer.EVENTS, *other_bots_answer.EVENTS):
         robot(kommo, lead, kind)
         hear(account, hook(lead, author=BOT, text=f"Posso ajudar? {kind}"))
         look(account, minutes=5)

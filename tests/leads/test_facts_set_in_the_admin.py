@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from bridge.models import Card
-from leads import staff_corrections
+from leads import facts_set_in_the_admin
 from leads.models import Event, Lead
 from tests.conftest import drain, lead_of, record
 
@@ -23,7 +23,7 @@ SAID = {"name": "Maria", "email": "maria@example.com", "bill_value": Decimal(500
 
 
 def correct(**facts):
-    return staff_corrections.correct(lead_of(), facts, user="ana", now=timezone.now())
+    return facts_set_in_the_admin.correct(lead_of(), facts, user="ana", now=timezone.now())
 
 
 @pytest.mark.parametrize("fact", NEWS)

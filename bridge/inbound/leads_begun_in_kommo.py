@@ -18,9 +18,9 @@ from bridge.inbound import (
     merged_in_kommo,
     people_on_cards,
     probe_lead,
-    second_cards,
     unreadable_cards,
     unreadable_leads,
+    which_of_several_cards,
 )
 from bridge.inbound.people_on_cards import Numbers
 from bridge.kommo.client import KommoClient
@@ -225,13 +225,13 @@ def _link_to(
             continue
         elif card.kommo_lead_id and card.state != Card.State.GONE:
             former = card.kommo_lead_id
-            if second_cards.takes_its_place(card, lead, reply, catalogue, now=now):
+            if which_of_several_cards.takes_its_place(card, lead, reply, catalogue, now=now):
                 people_on_cards.keep(
                     Card.objects.select_related("lead__pipeline").get(pk=card.pk), reply, theirs, now=now
                 )
                 return {reply.id: Result.ADOPTED, former: Result.IGNORED}
             # This person has a card: a second lead of theirs in Kommo is a deal of the sales staff's own.
-            second_cards.heed_care(lead, reply, now=now)
+            which_of_several_cards.heed_care(lead, reply, now=now)
             continue
         reason = f"linked to lead {reply.id}, which was in Kommo for this person"
         if adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="link", reason=reason):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from leads import handoff, may_speak, pipeline_switch, silenced_pipelines
+from leads import emergency_stop, handoff, may_speak, silenced_pipelines
 from leads.may_speak import Shut
 from leads.models import Lead, Pipeline
 
@@ -21,7 +21,7 @@ def test_every_lead_of_a_silenced_pipeline_is_refused_with_the_reason_and_since_
     lead = a_lead(pipeline)
     assert may_speak.refusal(lead) is None
 
-    assert pipeline_switch.silence(pipeline, by="ana", reason="it  answers\nnonsense", now=NOW)
+    assert emergency_stop.silence(pipeline, by="ana", reason="it  answers\nnonsense", now=NOW)
 
     shut = may_speak.refusal(Lead.objects.select_related("pipeline").get(pk=lead.pk))
     assert shut is not None
@@ -31,19 +31,19 @@ def test_every_lead_of_a_silenced_pipeline_is_refused_with_the_reason_and_since_
 
 
 def test_silencing_again_keeps_who_did_it_first_and_why(pipeline):
-    pipeline_switch.silence(pipeline, by="ana", reason="first", now=NOW)
-    assert not pipeline_switch.silence(pipeline, by="bia", reason="second", now=NOW + timedelta(hours=1))
+    emergency_stop.silence(pipeline, by="ana", reason="first", now=NOW)
+    assert not emergency_stop.silence(pipeline, by="bia", reason="second", now=NOW + timedelta(hours=1))
     pipeline.refresh_from_db()
     assert (pipeline.silenced_by, pipeline.silenced_reason, pipeline.silenced_at) == ("ana", "first", NOW)
 
 
 def test_the_agent_speaks_again_but_where_a_person_has_the_lead(pipeline):
     lead = a_lead(pipeline)
-    pipeline_switch.silence(pipeline, by="ana", reason="", now=NOW)
+    emergency_stop.silence(pipeline, by="ana", reason="", now=NOW)
     handoff.pause(lead, source=Lead.HandoffSource.ADMIN, by=Lead.Actor.STAFF, reason="mine", now=NOW)
 
-    assert pipeline_switch.let_speak(pipeline, by="ana", now=NOW)
-    assert not pipeline_switch.let_speak(pipeline, by="ana", now=NOW)
+    assert emergency_stop.let_speak(pipeline, by="ana", now=NOW)
+    assert not emergency_stop.let_speak(pipeline, by="ana", now=NOW)
 
     shut = may_speak.refusal(Lead.objects.select_related("pipeline").get(pk=lead.pk))
     assert shut is not None

@@ -1,7 +1,8 @@
 """What Kommo's refusal means for the account, done in one place for every caller.
 
-The table (bridge/kommo/what_an_error_stops.py) says which it is. A closed door pauses the account; a side call that is refused puts
-its own feature to rest. What becomes of the cards, notes or names that travelled is their callers'.
+The table (bridge/kommo/what_an_error_stops.py) says which it is. A closed door pauses the account; a
+side call that is refused puts its own feature to rest. What becomes of the cards, notes or names that travelled is
+their callers'.
 """
 
 from __future__ import annotations

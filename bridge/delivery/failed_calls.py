@@ -1,8 +1,8 @@
 """Setbacks: what a call that brought nothing leads to, for the account, for its cards, and for the drain.
 
-The table of errors says what is done (bridge/kommo/what_an_error_stops.py). A refusal that names its culprits sets them aside and
-sends the others again; one that names nobody is sent in halves, down to single cards. All of it happens one call after
-the other, while nothing else is begun.
+The table of errors says what is done (bridge/kommo/what_an_error_stops.py). A refusal that names its culprits sets them
+aside and sends the others again; one that names nobody is sent in halves, down to single cards. All of it happens one
+call after the other, while nothing else is begun.
 """
 
 from __future__ import annotations

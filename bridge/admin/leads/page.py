@@ -13,7 +13,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-import leads.stage_after_handback
 from bridge.admin import moments_shown
 from bridge.admin.leads import conversation, correction_dialog, probably_one_person
 from bridge.admin.leads.address_words import KINDS, reached
@@ -30,6 +29,7 @@ from leads.alternatives import Standing
 from leads.explanation import why_not
 from leads.models import Event, Lead, Meeting
 from leads.rulebook import rulebook
+from leads.stage_after_handback import place_after
 
 # A person who moved the lead is named instead.
 AUTOMATIC = (Lead.Actor.BRIDGE, Lead.Actor.AGENT, Lead.Actor.LEAD)
@@ -107,7 +107,7 @@ def header(request: HttpRequest, lead: Lead, talk: conversation.Page) -> dict[st
             lead,
             card,
             list(lead.pipeline.stages.order_by("rank", "id")),
-            came_from=leads.stage_after_handback.place_after(lead) if stands_with_people(lead) else None,
+            came_from=place_after(lead) if stands_with_people(lead) else None,
             may_operate=request.user.has_perm(OPERATE),
             may_erase=request.user.has_perm(ERASE),
         ),

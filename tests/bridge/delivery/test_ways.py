@@ -65,7 +65,7 @@ def test_another_account_at_the_new_address_is_not_ours(account, pipeline, kommo
     with SandboxServer(account_id=7) as other:
         kommo.post("options", {"moved_to": other.url.removeprefix("http://"), "moved_status": 404})
         before = account.base_url
-        from bridge.accounts.connection import follow_renaming
+        from bridge.accounts.renamed_account import follow_renaming
 
         assert follow_renaming(account).base_url == before
 

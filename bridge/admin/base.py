@@ -11,11 +11,13 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import URLPattern, reverse
 from django.utils.functional import Promise
 from django.utils.text import capfirst
@@ -26,6 +28,7 @@ from unfold.dataclasses import UnfoldAction
 from bridge import roles
 from bridge.admin import audit_record, export
 from bridge.admin.confirm import chosen_action
+from bridge.admin.list_lookups import AskedByItsFilters
 
 EXPORT = "_export"
 
@@ -75,7 +78,7 @@ class ListCalledByItsRows:
         return page
 
 
-class StaffAdmin(ListCalledByItsRows, ModelAdmin):
+class StaffAdmin(AskedByItsFilters, ListCalledByItsRows, ModelAdmin):
     """A page for staff, by role (bridge/roles.py): `permissions=["operate"]`, `["export"]`, `["erase"]` on actions."""
 
     # Why the list is empty, where it is and nothing was asked for: a sentence.
@@ -204,7 +207,10 @@ class ReadOnlyAdmin(StaffAdmin):
             raise PermissionDenied
         # Django takes every parameter it does not know for a filter.
         request.GET = given  # type: ignore[assignment]
-        rows = self.get_changelist_instance(request).get_queryset(request)
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            return redirect(f"{request.path}?{ERROR_FLAG}=1")
         name = str(self.opts.verbose_name_plural)
         audit_record.note(request, f"Took the list out as {asked}", about=f"{name} {audit_record.narrowed_by(given)}")
         columns = export.columns_of(self.model, self.export_columns, self.export_heads)

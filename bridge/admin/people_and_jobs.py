@@ -28,6 +28,7 @@ from bridge import roles, second_factor
 from bridge.admin.base import ListCalledByItsRows, ReadOnlyAdmin, StaffAdmin
 from bridge.admin.confirm import AsksAgain, asks_again
 from bridge.admin.invitations import InvitationForm, RoleField, give_role, invite
+from bridge.admin.list_lookups import AskedByItsFilters
 from bridge.models import Alert, SecondFactor
 
 for registered in (User, Group):
@@ -210,7 +211,7 @@ class RecordAdmin(ReadOnlyAdmin):
         return str(entry.content_type.name) if entry.content_type else "-"
 
 
-class ReadOnly(ListCalledByItsRows):
+class ReadOnly(AskedByItsFilters, ListCalledByItsRows):
     """Nobody adds, changes or deletes, and the only action left is looking."""
 
     actions = ()
@@ -238,3 +239,9 @@ for model, base in (
     if admin.site.is_registered(model):
         admin.site.unregister(model)
     admin.site.register(model, type(f"ReadOnly{model.__name__}Admin", (ReadOnly, base, ModelAdmin), {}))
+
+# The tables of who failed to log in are axes' own pages, which any column could be asked for.
+for model in [model for model in admin.site._registry if model._meta.app_label == "axes"]:
+    base = type(admin.site._registry[model])
+    admin.site.unregister(model)
+    admin.site.register(model, type(base.__name__, (AskedByItsFilters, base), {}))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import parse_qsl, quote_plus, unquote_plus
 from uuid import UUID
 
 from django.contrib.admin.models import LogEntry
@@ -58,6 +58,10 @@ TELLING = [kind.value for kind in Kind if kind not in (Kind.KOMMO_CONTACT, Kind.
 # Nothing that was under way when somebody was erased is still under way then.
 SWEPT_FOR = timedelta(hours=6)
 LONGEST_WAIT_MILLISECONDS = 500
+# Within a sentence of the program's, the words that somebody typed.
+QUOTED = re.compile(r"“[^“”]*”")
+# What a list is searched by: words of somebody's choice, and not a stage, a date or a sort.
+SEARCHES = re.compile(r"q|(?:name|phone|email|search)(?:__\w+)?")
 # One that is shorter is half of any text.
 SHORTEST_NAME = 3
 
@@ -79,7 +83,7 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     # To other accounts the person is known by number and name: what is theirs by an id here is somebody else's there.
     erased_from_webhooks.sweep(every_account - accounts, replace(traces, leads=frozenset(), contacts=frozenset()))
     region = lead.pipeline.phone_region
-    intakes.forget([lead.pk], traces.words, keys=_keys(lead), region=region)
+    intakes.forget([lead.pk], traces.names | traces.words, keys=_keys(lead), region=region)
     _forget_jobs(lead, names)
     _forget_record(lead, cards, names)
     _forget_what_staff_were_told(lead, names)
@@ -190,32 +194,43 @@ def _forget_failures(ways_out: Collection[str]) -> None:
 
 
 def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) -> None:
-    """Let the record of what staff did name the person by ids alone: lines of before it did so by itself."""
+    """Let the record of what staff did name the person by ids alone: lines of before it did so by itself.
+
+    What was done, by whom and when stays: people choose their names, and could take any line away by theirs.
+    """
     enrollments = Enrollment.objects.filter(lead=lead)
     ids = [*map(str, _ids_of([lead.pk])), *(str(card.pk) for card in cards)]
     ids += map(str, enrollments.values_list("pk", flat=True))
     ids += map(str, Attempt.objects.filter(enrollment__in=enrollments).values_list("pk", flat=True))
     about = LogEntry.objects.filter(object_id__in=ids, content_type__app_label__in=("leads", "followups", "bridge"))
     for line in about.iterator():
-        _unname(line, names)
-    words = _words(lead, names)
+        if any(name.casefold() in unquote_plus(line.change_message).casefold() for name in names):
+            line.change_message = ""
+        _unname(line)
+    parts = {part for name in names for part in name.split()}
+    spellings = {spelled for word in parts | _words(lead, names) for spelled in (word, quote_plus(word))}
     named = Q()
-    for part in (part for name in names for part in name.split()):
-        # What was searched for, while the record still kept that.
-        named |= Q(object_repr__contains="q=") & Q(object_repr__icontains=quote_plus(part))
-    for word in words:
-        named |= Q(object_repr__icontains=word) | Q(change_message__icontains=word)
-        named |= Q(object_repr__icontains=quote_plus(word)) | Q(change_message__icontains=quote_plus(word))
+    for spelled in spellings:
+        named |= Q(object_repr__icontains=spelled) | Q(change_message__icontains=spelled)
+    says_who, address, part = _says_who(lead, names), _any_of(map(re.escape, _addresses(lead))), _any_of(map(_whole, parts))
     for line in LogEntry.objects.filter(named).iterator() if named else ():
-        _unname(line, words)
+        shown, message = unquote_plus(line.object_repr), unquote_plus(line.change_message)
+        was_all_about_them = not line.object_id and bool(says_who.fullmatch(shown.strip()))
+        if address.search(message) or (was_all_about_them and says_who.search(message)):
+            line.change_message = ""
+        elif says_who.search(message):
+            line.change_message = QUOTED.sub(lambda found: "“…”" if says_who.search(found[0]) else found[0], message)
+        if "q=" in shown and (part.search(shown) or address.search(shown)):
+            # What was searched for, while the record still kept that.
+            line.object_repr = shown.partition(" ")[0]
+        elif says_who.search(shown):
+            _unname(line)
+        line.save(update_fields=["object_repr", "change_message"])
 
 
-def _unname(line: LogEntry, words: Collection[str]) -> None:
+def _unname(line: LogEntry) -> None:
     """What was done, and by whom, stays; to whom, the id says where there is one."""
     line.object_repr = line.object_id or "–"
-    message = unquote_plus(line.change_message).casefold()
-    if any(word.casefold() in message for word in words):
-        line.change_message = ""
     line.save(update_fields=["object_repr", "change_message"])
 
 
@@ -231,25 +246,36 @@ def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
 
 def _words(lead: Lead, names: Collection[str]) -> set[str]:
     """Return what tells of the person in a text: names that are no common words, and addresses."""
+    return {*filter(erased_from_webhooks.is_telling, names), *_addresses(lead)}
+
+
+def _addresses(lead: Lead) -> set[str]:
     reached = {
         address["value"].partition("@lid")[0].lstrip("+") for address in lead.addresses if address["kind"] in TELLING
     }
-    return {*filter(erased_from_webhooks.is_telling, names), lead.email, *reached} - {""}
+    return {lead.email, *reached} - {""}
 
 
 def _says_who(lead: Lead, names: Collection[str], *, shortly: bool = False) -> re.Pattern[str]:
-    """Return what finds the person in a text; `shortly` also by a short name alone, as a whole word.
+    """Return what finds the person in a text: an address, or a name as whole words; `shortly` also by a short name.
 
     That may be somebody else's: it is for what is told of a trouble, of which it costs nobody anything to tell less.
     """
-    words = {re.escape(word) for word in _words(lead, names)}
-    short = {name.strip() for name in names if len(name.strip()) >= SHORTEST_NAME} if shortly else set()
-    words |= {rf"(?<!\w){re.escape(name)}(?!\w)" for name in short}
-    return re.compile("|".join(words) or "(?!)", re.IGNORECASE)
+    whole = set(filter(erased_from_webhooks.is_telling, names))
+    whole |= {name for name in names if len(name.strip()) >= SHORTEST_NAME} if shortly else set()
+    return _any_of([*map(re.escape, _addresses(lead)), *map(_whole, whole)])
+
+
+def _whole(name: str) -> str:
+    return rf"(?<!\w){re.escape(name.strip())}(?!\w)"
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(sorted(patterns)) or "(?!)", re.IGNORECASE)
 
 
 def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:
-    """Forget alarms and troubles that quote the person, lists under their name, and what waits for staff to see.
+    """Forget alarms and troubles that quote the person, lists that search for them, and what waits for staff to see.
 
     Of all of these there are few: they are looked through one by one.
     """
@@ -259,14 +285,24 @@ def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:
         (Alert.objects.all(), ("subject", "message", "telling_failed"), is_told),
         (Trouble.objects.all(), ("reason",), is_told),
         (Account.objects.all(), ("webhook_problem", "state_reason"), says_who),
-        (SavedView.objects.all(), ("name", "query"), says_who),
     ):
         for column in columns:
             quoting = [pk for pk, text in rows.values_list("pk", column) if telling.search(unquote_plus(text))]
-            if rows.model in (Alert, SavedView):
+            if rows.model is Alert:
                 rows.filter(pk__in=quoting).delete()
             else:
                 rows.filter(pk__in=quoting).update(**{column: UNNAMED})
+    for view in SavedView.objects.all():
+        searched = (value for key, value in parse_qsl(view.query) if SEARCHES.fullmatch(key))
+        if any(map(says_who.search, searched)):
+            view.delete()
+        elif says_who.search(view.name):
+            # Whoever made it knows it by what it shows.
+            view.name = f"№ {view.pk}"
+            if SavedView.objects.filter(owner=view.owner_id, name=view.name).exists():
+                view.delete()
+            else:
+                view.save(update_fields=["name"])
     for session in Session.objects.iterator():
         session_data = session.get_decoded()
         if any(word in str(session_data.get(MESSAGES, "")) for word in {*names, *words, UNDO}):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import chain
 from uuid import UUID
 
@@ -34,13 +35,15 @@ BYTES = {f"{value:02x}".encode(): bytes([value]) for value in range(256)}
 
 @dataclass(frozen=True)
 class Traces:
-    """By which a person is found in what Kommo sent: ids of leads and contacts, words that name them, keys of phones.
+    """By which a person is found in what Kommo sent: ids of leads and contacts, names, other words, keys of phones.
 
+    names: how they were called, which others may be called too; whole words. words: addresses, which are nobody else's.
     chats: ids of their chats, which a message may name alone. region: where a phone without its country is from.
     """
 
     leads: frozenset[int] = frozenset()
     contacts: frozenset[int] = frozenset()
+    names: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
     phones: frozenset[str] = frozenset()
     chats: frozenset[str] = frozenset()
@@ -49,11 +52,12 @@ class Traces:
     @classmethod
     def of(cls, lead: Lead, cards: Iterable[Card], names: Iterable[str]) -> Traces:
         """Return the traces of a lead that is about to be erased; `names`: how they were called so far."""
-        words = {*filter(is_telling, names), lead.email, *_spellings(lead.phone or "")}
+        words = {lead.email, *_spellings(lead.phone or "")}
         for address in lead.addresses:
             # As a contact and a chat of Kommo they are known by its ids.
             words |= set() if address["kind"].startswith("kommo") else {address["value"].partition("@lid")[0]}
         named = cls(
+            names=frozenset(name.strip().casefold() for name in names if is_telling(name)),
             words=frozenset(word.casefold() for word in words if word),
             phones=frozenset(key for key in lead.address_keys if key.startswith("+")),
             chats=frozenset(entry["value"] for entry in lead.addresses if entry["kind"] == Kind.KOMMO_CHAT),
@@ -83,6 +87,7 @@ class Traces:
         return Traces(
             self.leads | other.leads,
             self.contacts | other.contacts,
+            self.names | other.names,
             self.words | other.words,
             self.phones | other.phones,
             self.chats | other.chats,
@@ -90,25 +95,44 @@ class Traces:
         )
 
     def __bool__(self) -> bool:
-        return bool(self.leads or self.contacts or self.words or self.phones or self.chats)
+        return bool(self.leads or self.contacts or self.names or self.words or self.phones or self.chats)
 
-    def are_in(self, item: parsing.Item | WebhookItem) -> bool:
-        """Say whether an entity is theirs, is about them, or names them."""
+    def are_in(self, item: parsing.Item | WebhookItem, *, is_unread: bool = False) -> bool:
+        """Say whether an entity is theirs, is about them, or names them.
+
+        A message that nobody has read yet is not theirs by a name alone: whoever wrote it may be called the same, and
+        it is told but once. By whom it is the reader sees, and keeps nothing of somebody who was erased.
+        """
         if item.entity in ("lead", "unsorted") and item.kommo_id in self.leads:
             return True
         if item.entity == "contact" and item.kommo_id in self.contacts:
             return True
         if not parsing.references(item.data).isdisjoint(self.leads | self.contacts) or _chat_of(item) in self.chats:
             return True
-        text = json.dumps(item.data, ensure_ascii=False).casefold() if self.words else ""
-        if any(word in text for word in self.words):
-            return True
+        if (is_unread and is_message(item)) or not (self.names or self.words):
+            return self._have_a_phone_in(item)
+        return self.are_named_in(json.dumps(item.data, ensure_ascii=False).casefold()) or self._have_a_phone_in(item)
+
+    def are_named_in(self, text: str) -> bool:
+        """Say whether a text without capital letters has a name of theirs, as whole words, or an address."""
+        return any(word in text for word in self.words) or bool(self._any_name.search(text))
+
+    @cached_property
+    def _any_name(self) -> re.Pattern[str]:
+        return re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(self.names)) or "(?!)")
+
+    def _have_a_phone_in(self, item: parsing.Item | WebhookItem) -> bool:
         return bool(self.phones) and not self.phones.isdisjoint(_keys(parsing.phones(item.data), self.region))
 
     @property
     def marks(self) -> set[str]:
         """Return what stands in the text of every phone of theirs: people put no blank between the last four digits."""
         return {key[-4:] for key in self.phones}
+
+
+def is_message(item: parsing.Item | WebhookItem) -> bool:
+    """Say whether an entity is what somebody said, which no reading of a card tells again."""
+    return item.entity == "message"
 
 
 def is_telling(name: str) -> bool:
@@ -213,12 +237,13 @@ def sweep(account_ids: Collection[int], traces: Traces) -> int:
     count = 0
     events = WebhookEvent.objects.filter(account__in=account_ids)
     for event in chain(_with_items(events, traces), [*_without_items(events, traces)]):
-        items = [item for item in event.items.all() if traces.are_in(item)]
+        is_in = partial(traces.are_in, is_unread=event.state == WebhookEvent.State.RECEIVED)
+        items = [item for item in event.items.all() if traces.are_in(item, is_unread=_is_unread(item, event))]
         for item in items:
             empty_item(item)
         WebhookItem.objects.bulk_update(items, ["data", "error"])
-        is_theirs = empty_body(event, traces.are_in) or bool(items)
-        if names_them := _has_any(event, traces.words):
+        is_theirs = empty_body(event, is_in) or bool(items)
+        if names_them := traces.are_named_in(_plain(_but_messages(event)).casefold()):
             # Nobody can tell what is whose in what is left of it.
             event.body = b""
         if is_theirs or names_them:
@@ -227,6 +252,17 @@ def sweep(account_ids: Collection[int], traces: Traces) -> int:
             event.error = ""
             event.save(update_fields=["body", "error"])
     return count
+
+
+def _but_messages(event: WebhookEvent) -> bytes:
+    """Return a body; of one that is unread without the messages, which were let stand."""
+    body = bytes(event.body)
+    return parsing.without(body, is_message) if event.state == WebhookEvent.State.RECEIVED else body
+
+
+def _is_unread(item: WebhookItem, event: WebhookEvent) -> bool:
+    """Say whether it will be looked at again: nobody knows yet whose it is."""
+    return event.state == WebhookEvent.State.RECEIVED or item.result == WebhookItem.Result.UNLINKED
 
 
 def _with_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterator[WebhookEvent]:
@@ -251,7 +287,7 @@ def _about(traces: Traces) -> Q:
     for text in texts:
         about |= Q(data__linked_leads_id__has_key=text)
     # One pattern for all: a comparison for each word takes minutes of a large account.
-    words = sorted({*traces.words, *traces.marks, *traces.chats})
+    words = sorted({*traces.names, *traces.words, *traces.marks, *traces.chats})
     return about | Q(told__iregex="|".join(map(_spelled, words))) if words else about
 
 
@@ -271,7 +307,7 @@ def _without_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterable[W
     """What was not read yet, or could not be, or not all of it."""
     has_items = Exists(WebhookItem.objects.filter(event=OuterRef("pk")))
     unread = events.filter(Q(error=parsing.PARTLY) | (~Q(state=WebhookEvent.State.PROCESSED) & ~has_items))
-    marks = {*map(str, traces.leads | traces.contacts), *traces.words, *traces.marks}
+    marks = {*map(str, traces.leads | traces.contacts), *traces.names, *traces.words, *traces.marks}
     marks |= {chat.casefold() for chat in traces.chats}
     return (event for event in unread.iterator(AT_ONCE) if _has_any(event, marks))
 

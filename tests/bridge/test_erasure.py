@@ -794,6 +794,105 @@ def test_of_a_short_name_nothing_is_left_in_what_troubles_were_told_by(account, 
     assert (Alert.objects.get().subject, SavedView.objects.get().name) == ("zuzurra", "Os de Zuzu")
 
 
+def test_what_a_namesake_wrote_is_heard_although_nobody_had_read_it_yet(account, pipeline, kommo):
+    """It is told once, and whoever wrote it asked for nothing to be forgotten."""
+    Pipeline.objects.update(conversations="kommo")
+    first = record(pipeline, name="Joana Prado").lead
+    other = record(pipeline, "+5581955554444", name="Joana Prado").lead
+    drain(account)
+    first, other = Lead.objects.get(pk=first.pk), Lead.objects.get(pk=other.pk)
+    ids = other.card.kommo_lead_id, other.card.kommo_contact_id
+    at = int(timezone.now().timestamp())
+    theirs = {"id": "m1", "text": "quero fechar hoje", "entity_id": ids[0], "entity_type": "lead", "contact_id": ids[1]}
+    theirs |= {"chat_id": "c1", "type": "incoming", "created_at": at, "author][name": "Joana Prado"}
+    sellers = {"id": "m2", "text": "a Joana Prado já vem", "element_id": ids[0], "element_type": 2, "created_at": at}
+    own = {"id": "m3", "text": "apague tudo", "entity_id": first.card.kommo_lead_id, "entity_type": "lead"}
+    post_hooks(
+        account,
+        form(**{f"message[add][0][{key}]": value for key, value in theirs.items()}),
+        form(**{f"outgoing_message[add][0][{key}]": value for key, value in sellers.items()}),
+        form(**{f"message[add][0][{key}]": value for key, value in own.items()}),
+    )
+
+    erase(first)
+
+    kept = [unquote_plus(bytes(event.body).decode()) for event in WebhookEvent.objects.order_by("pk")]
+    assert ["quero fechar hoje" in kept[0], "já vem" in kept[1], "apague" in kept[2]] == [True, True, False]
+    process_inbox(account.pk)
+    assert list(other.messages.values_list("text", flat=True)) == ["quero fechar hoje"]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"), [("Ana Li", "Juliana Lima"), ("Rosana Mar", "Rosana Martins"), ("Alessandra", "Alessandrao")]
+)
+def test_whose_name_is_a_part_of_anothers_takes_nothing_of_theirs_along(account, pipeline, name, others):
+    lead = record(pipeline, name=name).lead
+    post_hooks(account, hook_of_contact(991, others, ""), hook_of_contact(992, f"{name} também", ""))
+    process_inbox(account.pk)
+    Alert.objects.create(subject="x", message=others, first_seen_at=timezone.now(), last_seen_at=timezone.now())
+
+    erase(lead)
+
+    assert [item.data.get("name") for item in WebhookItem.objects.order_by("pk")] == [others, None]
+    assert Alert.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("list out as csv", "Took the list out as csv"),
+        ("Took the list", "Took the list out as xlsx"),
+        ("Brought rules into force", "Brought rules into force"),
+    ],
+)
+def test_nobodys_name_takes_what_staff_did_out_of_the_record(account, pipeline, name, message):
+    by = User.objects.create_superuser("ada", "ada@example.com", "a-password")
+    lead = record(pipeline, name=name, email="ada@example.com").lead
+    for about in ("leads", "leads older=2026-01-01~"):
+        LogEntry.objects.create(user=by, object_repr=about, change_message=message, action_flag=2)
+    of_user = LogEntry.objects.create(
+        user=by, object_repr="bia", object_id="7", change_message="Invited", action_flag=2
+    )
+    quoting = LogEntry.objects.create(
+        user=by, object_repr="saved view", change_message=f"“{name} hoje” is shared with the team.", action_flag=2
+    )
+
+    erase(lead)
+
+    lines = LogEntry.objects.exclude(pk__in=[of_user.pk, quoting.pk]).order_by("pk")
+    assert list(lines.values_list("object_repr", "change_message")) == [
+        ("leads", message),
+        ("leads older=2026-01-01~", message),
+    ]
+    of_user.refresh_from_db()
+    quoting.refresh_from_db()
+    assert (of_user.object_repr, of_user.change_message) == ("bia", "Invited")
+    assert quoting.change_message == "“…” is shared with the team."
+
+
+@pytest.mark.parametrize(
+    ("view", "query", "name", "left_of_it"),
+    [
+        ("Reuniao marcada esta semana", "stage=meeting", "Reuniao marcada", "№"),
+        ("Semana", "stage=reuniao+marcada", "Reuniao marcada", "Semana"),
+        ("Semana", "stage=qualificado&shelf=lost", "qualificado", "Semana"),
+        ("Ela", "q=reuniao+marcada&stage=meeting", "Reuniao marcada", None),
+        ("Ela", "email__icontains=ela%40example.com", "Reuniao marcada", None),
+        ("Juliana Lima", "stage=meeting", "Ana Li", "Juliana Lima"),
+    ],
+)
+def test_of_a_saved_view_goes_what_searches_for_the_person_and_no_more(
+    account, pipeline, view, query, name, left_of_it
+):
+    by = User.objects.create_superuser("ada", "ada@example.com", "a-password")
+    SavedView.objects.create(owner=by, name=view, query=query)
+    erase(record(pipeline, name=name, email="ela@example.com").lead)
+
+    kept = SavedView.objects.first()
+    assert (kept is None) == (left_of_it is None)
+    assert kept is None or (kept.name.startswith(left_of_it) and kept.query == query)
+
+
 @pytest.mark.parametrize("written", ["ÂNGELA ÁVILA", "ângela ávila", "Ângela Ávila", "ângela Ávila 😀 (.*"])
 def test_of_a_name_in_what_is_told_of_others_nothing_is_left_however_it_is_written(
     account, pipeline, monkeypatch, written

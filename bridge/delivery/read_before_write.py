@@ -4,6 +4,8 @@ With webhooks that arrive, a person's move is known within a second. Without any
 an automatic move could go over one that nobody has told us of. So such cards are read back, all of a batch in one call,
 and planned again from what was found. So are cards of which anything else is to be written, a name or a value, where a
 webhook that may be about them has waited for longer than reading takes: after a worker was away, or while many come.
+And so are those whose change has waited long itself, where nobody may have listened meanwhile: after all of us were
+away Kommo sends again what we missed, but minutes later.
 """
 
 from __future__ import annotations
@@ -27,6 +29,11 @@ ECHO_LATE_AFTER = timedelta(seconds=30)
 LEADS_PER_READ = 250
 # Webhooks are read within this; one that waits for longer may tell of a person's edit that nothing here knows yet.
 READ_WITHIN = timedelta(seconds=2)
+# A change that has waited for this long may be older than what staff did since.
+OLD_AFTER = timedelta(minutes=1)
+# Whoever listens has heard something within this, and the clock has the leads looked at at least so often.
+HEARD_WITHIN = timedelta(minutes=1)
+LOOKED_WITHIN = timedelta(minutes=6)
 # More unread webhooks are not looked through: too many to be only about what was just written.
 MOST_UNREAD = 2_000
 READ_AGAIN_AFTER = timedelta(minutes=1)
@@ -45,8 +52,23 @@ def unheard(account: Account, cards: Sequence[Card], *, now: datetime) -> set[in
 
 
 def waited_for(account: Account, cards: Sequence[Card], *, now: datetime) -> set[int]:
-    """Return the ids of those cards that a webhook may be about which should have been read by now. One query."""
-    return _named(cards, _unread(account).filter(received_at__lt=now - READ_WITHIN))
+    """Return the ids of those cards that may have been edited before their own change leaves, unknown to us.
+
+    A webhook that should have been read by now may be about them, or their change has waited for long while nobody may
+    have listened. Two queries at most.
+    """
+    named = _named(cards, _unread(account).filter(received_at__lt=now - READ_WITHIN))
+    waiting = {card.pk for card in cards if card.pending_since and card.pending_since < now - OLD_AFTER}
+    return named if waiting <= named or _listens(account, now) else named | waiting
+
+
+def _listens(account: Account, now: datetime) -> bool:
+    """Say whether webhooks have come just now, and nobody has missed a look at Kommo: then we were there all along."""
+    looks = ("connected_at", "compared_at", "polled_at")
+    heard_at, *looked_at = Account.objects.values_list("webhook_heard_at", *looks).get(pk=account.pk)
+    if heard_at is None or heard_at < now - HEARD_WITHIN:
+        return False
+    return any(look is not None and look > now - LOOKED_WITHIN for look in looked_at)
 
 
 def _unread(account: Account) -> QuerySet[WebhookEvent]:

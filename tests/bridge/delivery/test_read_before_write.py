@@ -10,8 +10,8 @@ from django.utils import timezone
 from bridge.delivery import read_before_write
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
-from bridge.models import Account, Card, WebhookEvent
-from tests.conftest import drain, lead_of, record, rested
+from bridge.models import Account, Card, Delivery, WebhookEvent
+from tests.conftest import amount, drain, lead_of, record, rested
 
 GOOD = {"qualification_score": 90, "context": {"conversation_stage": "qualificação"}}
 BIA = "+5581988880000"
@@ -131,3 +131,54 @@ def test_a_webhook_that_came_just_now_has_nothing_read_before_a_value_is_written
     record(pipeline, bill_value=600)
     drain(heard)
     assert len(reads(kommo)) == before
+
+
+AWAY = timedelta(minutes=40)
+BILL, FLOW_TAG = 392804, "fluxo_aluguel_de_lote"
+
+
+@pytest.fixture
+def waited(heard, pipeline, kommo):
+    """A card of which everything has changed while nothing was delivered, and nothing heard, for long."""
+    record(pipeline, name="Maria", bill_value=500, chosen_flow="Aluguel de Lote")
+    drain(heard)
+    record(pipeline, name="Maria S.", bill_value=600, chosen_flow="Compra com Desconto", **GOOD)
+    ago = timezone.now() - AWAY
+    Card.objects.update(due_at=ago, pending_since=ago, observed_at=ago - timedelta(minutes=1))
+    Delivery.objects.update(at=ago - timedelta(minutes=1))
+    Account.objects.update(webhook_heard_at=ago, connected_at=ago, compared_at=ago, polled_at=ago)
+    heard.refresh_from_db()
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("theirs", "subject", "shown"),
+    [
+        ({"name": "Maria Souza Lima"}, "name", "Maria Souza Lima"),
+        ({"custom_fields_values": [{"field_id": BILL, "values": [{"value": "777"}]}]}, BILL, "777"),
+        ({"tags_to_add": [{"name": "fluxo_outro"}], "tags_to_delete": [{"name": FLOW_TAG}]}, "tags", ["fluxo_outro"]),
+        ({"status_id": 90421387}, "status_id", 90421387),
+    ],
+    ids=["name", "field", "tags", "stage"],
+)
+def test_what_staff_did_while_all_of_us_were_away_is_not_written_over(waited, kommo, theirs, subject, shown):
+    kommo_id = lead_of().card.kommo_lead_id
+    kommo.post(f"leads/{kommo_id}/edit", theirs)
+    drain(waited)
+    in_kommo = kommo.lead(kommo_id)
+    fields = {field["field_id"]: field["values"][0]["value"] for field in in_kommo["custom_fields_values"]}
+    assert {**in_kommo, BILL: amount(fields[BILL])}[subject] == shown
+    assert (lead_of().card.state, lead_of().events.filter(actor="staff").exists()) == ("in_sync", True)
+
+
+@pytest.mark.parametrize("missed", ["webhooks", "looks", "nothing"])
+def test_a_change_that_waited_long_is_read_for_only_where_nobody_may_have_listened(waited, kommo, missed):
+    now = timezone.now()
+    if missed != "webhooks":
+        Account.objects.update(webhook_heard_at=now)
+    if missed != "looks":
+        Account.objects.update(polled_at=now)
+    before = len(reads(kommo))
+    drain(waited)
+    assert len(reads(kommo)) - before == (0 if missed == "nothing" else 1)
+    assert lead_of().card.state == "in_sync"

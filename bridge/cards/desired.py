@@ -50,7 +50,7 @@ def desired(card: Card, book: Rulebook, account: Account, catalogue: Catalogue |
         email=lead.email,
         pipeline_id=lead.pipeline.kommo_pipeline_id,
         status_id=status_id,
-        loss_reason_id=_loss_reason(lead, catalogue) if status_id == LOST_STATUS_ID else None,
+        loss_reason_id=_loss_reason(card, catalogue) if status_id == LOST_STATUS_ID else None,
         fields=tuple(
             field_value
             for field_value in field_values
@@ -168,7 +168,15 @@ def _stands_in_incoming(card: Card, catalogue: Catalogue | None) -> bool:
     return bool(status and status["type"] == INCOMING)
 
 
-def _loss_reason(lead: Lead, catalogue: Catalogue | None) -> int | None:
+def _loss_reason(card: Card, catalogue: Catalogue | None) -> int | None:
+    is_held, _ours = held_against(card.ownership, "loss_reason_id")
+    # Corrected by a person, theirs stands until a move of ours brings the card there anew.
+    stands = is_held and card.observed.get("status_id") == LOST_STATUS_ID
+    return None if stands else loss_reason(card.lead, catalogue)
+
+
+def loss_reason(lead: Lead, catalogue: Catalogue | None) -> int | None:
+    """Return why a lead is lost, in Kommo's words, where its stage says so; None for no reason of ours."""
     # A person who lost the deal gave their own reason, or none.
     ours = lead.stage is not None and lead.stage_set_by not in THEIRS
     wanted = name_key(lead.stage.loss_reason) if lead.stage and ours else ""

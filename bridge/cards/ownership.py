@@ -1,7 +1,7 @@
 """Who set what last on a card, and when: the memory behind “people win”.
 
 `Card.ownership`: subject -> {"by": actor, "at": ISO time, "value": what Kommo holds since}, for the subjects "name",
-"price", "stage", "responsible_user_id", "field:<id>" and "tags:<template>" (the family of a tag rule). Where a person's
+"price", "stage", "responsible_user_id", "loss_reason_id", "field:<id>" and "tags:<template>" (the family of a tag rule). Where a person's
 value stands against what the lead calls for, "ours" is what it called for then: while it calls for nothing else,
 theirs stands; once the conversation brings something newer about that very thing, ours is written again.
 """
@@ -61,7 +61,7 @@ def label(subject: str, book: Rulebook) -> str:
         return next(mapped, f"field {rest}")
     if kind == "tags" and rest:
         return f"tags {rest}"
-    return {"responsible_user_id": "responsible"}.get(subject, subject)
+    return {"responsible_user_id": "responsible", "loss_reason_id": "loss_reason"}.get(subject, subject)
 
 
 def entry(by: str, at: datetime, value: Any) -> dict[str, Any]:
@@ -80,6 +80,7 @@ def after_write(card: Card, effect: Mapping[str, Any], lead: Lead, rules: Iterab
     The facts are the agent's, the stage whoever's who moved the lead last.
     """
     written: Ownership = {}
+    kept = {key: value for key, value in card.ownership.items() if key != "loss_reason_id" or "status_id" not in effect}
     if "name" in effect:
         written["name"] = entry(Lead.Actor.AGENT, at, effect["name"])
     if "status_id" in effect:
@@ -90,7 +91,7 @@ def after_write(card: Card, effect: Mapping[str, Any], lead: Lead, rules: Iterab
     for rule in rules if touched else ():
         if family(rule, touched):
             written[f"tags:{rule.template}"] = entry(Lead.Actor.AGENT, at, family(rule, card.observed.get("tags", ())))
-    return {**card.ownership, **written}
+    return {**kept, **written}
 
 
 def said_tags(card: Card, rules: Iterable[TagRule]) -> set[str]:

@@ -283,6 +283,9 @@ def apply(known: Mapping[str, Any], effect: Mapping[str, Any]) -> dict[str, Any]
             continue
         else:
             after[key] = value
+    if effect.get("status_id", LOST_STATUS_ID) != LOST_STATUS_ID and "loss_reason_id" in known:
+        # Kommo forgets it.
+        after["loss_reason_id"] = None
     if "tags_to_add" in effect or "tags_to_delete" in effect:
         tags = set(known.get("tags", ())) | set(effect.get("tags_to_add", ()))
         after["tags"] = sorted(tags - set(effect.get("tags_to_delete", ())))

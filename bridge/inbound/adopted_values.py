@@ -137,7 +137,10 @@ def save_lead(reading: Reading, columns: set[str]) -> None:
     if reading.first_sight and not columns:
         return
     edits = {
-        ownership.label(subject, reading.book): {"from": before, "to": after}
+        ownership.label(subject, reading.book): {
+            "from": _told(reading, subject, before),
+            "to": _told(reading, subject, after),
+        }
         for subject, (before, after) in reading.changed.items()
         if subject != "stage"
     }
@@ -149,6 +152,12 @@ def save_lead(reading: Reading, columns: set[str]) -> None:
             reason=f"{'found' if reading.first_sight else 'changed'} in Kommo: {', '.join(edits)}"[:500],
             data={**edits, **reading.by_whom},
         )
+
+
+def _told(reading: Reading, subject: str, value: Any) -> Any:
+    """Return a value as the timeline has it: why a lead was lost by its name."""
+    reasons = reading.catalogue.loss_reasons if reading.catalogue and subject == "loss_reason_id" else ()
+    return next((reason["name"] for reason in reasons if reason["id"] == value), value)
 
 
 def _note_responsible(lead: Lead, observed: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from bridge.cards.desired import wanted_tags
 from bridge.cards.desired_values import wishes
 from bridge.cards.observed import meet_contact
 from bridge.cards.observed import observed as observed_of
-from bridge.cards.plan import unanswered
+from bridge.cards.plan import LOST_STATUS_ID, unanswered
 from bridge.inbound import drifts, values_of_before
 from bridge.inbound.adopted_stage import adopt_stage, place_of
 from bridge.inbound.adopted_values import (
@@ -316,6 +316,11 @@ def _compare(known: Mapping[str, Any], doubts: Mapping[str, Any], observed: Mapp
     doubted_place = (doubts.get("pipeline_id"), doubts.get("status_id"))
     if known_place[1] is not None and place not in (known_place, doubted_place):
         findings.changed["stage"] = (list(known_place), list(place))
+    elif known_place[1] is not None and place[1] == LOST_STATUS_ID:
+        # Elsewhere there is none, and with a move to there comes the mover's.
+        reason = known.get("loss_reason_id") if known_place[1] == LOST_STATUS_ID else None
+        if observed["loss_reason_id"] not in (reason, doubts.get("loss_reason_id", reason)):
+            findings.changed["loss_reason_id"] = (reason, observed["loss_reason_id"])
     for field_id in {*known.get("fields", {}), *observed["fields"]}:
         theirs = observed["fields"].get(field_id)
         ours = known.get("fields", {}).get(field_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.cards.plan import LOST_STATUS_ID
 from bridge.kommo import custom_field_values
 from bridge.webhooks import parsing
 
@@ -25,6 +26,9 @@ def says_nothing_new(observed: Mapping[str, Any], data: dict[str, Any]) -> bool:
     if "name" not in data:
         # A bare hook of the Digital Pipeline: the place was all it had to say.
         return True
+    if place[1] == LOST_STATUS_ID and parsing.number(data.get("last_modified")) != observed.get("updated_at"):
+        # Why a lead is lost no body tells.
+        return False
     price = parsing.whole(data.get("price"))
     if data.get("name") != observed.get("name") or price != (observed.get("price") or 0):
         return False

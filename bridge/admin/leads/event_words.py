@@ -57,6 +57,7 @@ NAMES = {
     "stage": gettext_lazy("stage"),
     "tags": gettext_lazy("tags"),
     "responsible": gettext_lazy("responsible"),
+    "loss_reason": gettext_lazy("loss reason"),
 }
 # What the agent is told, by the names its calls have (bridge/api/event_shapes.py).
 AGENT_EVENTS = {

@@ -17,6 +17,7 @@ from bridge.inbound import drifts, missing_leads, reconciliation
 from bridge.inbound.drifts import Choice
 from bridge.inbound.reconciliation import Comparison, compare_card
 from bridge.models import Account, Card, Drift
+from leads import stage_moves
 from leads.models import Event, FieldMapping, Lead, Stage
 from leads.rulebook import rulebook
 from tests.conftest import MARIA, amount, drain, due_calls, lead_of, record, rested
@@ -443,3 +444,79 @@ def test_a_list_of_leads_knows_whose_they_are_as_kommo_tells(account, pipeline, 
         assert lead_of().kommo_responsible_id == user_id
     # Nothing is sent for it.
     assert not Card.objects.exclude(state=Card.State.IN_SYNC).exists()
+
+
+TOO_DEAR, COMPETITOR = 8001, 8003
+
+
+@pytest.fixture
+def lost(account, pipeline, kommo):
+    """The Kommo id of a lead that the agent's rules have lost, with a reason of theirs."""
+    kommo_id = carded(account, pipeline, name="Maria")
+    pipeline.stages.filter(kommo_status_id=143).update(loss_reason="Preço alto")
+    pipeline.rules_changed()
+    lose(account, pipeline)
+    assert kommo.lead(kommo_id)["loss_reason_id"] == TOO_DEAR
+    return kommo_id
+
+
+def lose(account, pipeline):
+    stage = pipeline.stages.get(kommo_status_id=143)
+    stage_moves.move(lead_of(), stage, by=Lead.Actor.AGENT, reason="no interest", now=timezone.now())
+    for _ in range(2):
+        drain(rested(account))
+
+
+def hook_of_all(kommo, kommo_id):
+    """A body as an account's webhook has it, of a lead without fields and tags; why it was lost is not in there."""
+    lead = kommo.lead(kommo_id)
+    told = ("name", "price", "status_id", "pipeline_id", "responsible_user_id")
+    return hook(kommo_id, "update", last_modified=lead["updated_at"], **{name: lead[name] for name in told})
+
+
+@pytest.mark.parametrize("theirs", [COMPETITOR, None], ids=["another", "none"])
+@pytest.mark.parametrize("together", [True, False], ids=["with the move", "after the move"])
+@pytest.mark.parametrize("by", ["webhook", "poll"])
+def test_why_a_lead_was_lost_is_what_a_person_said_last(account, pipeline, kommo, by, together, theirs, lost):
+    kommo.post("options", {"loss_reason_before_move": not together})
+    edit(kommo, lost, loss_reason_id=theirs, updated_at=int(timezone.now().timestamp()) + 1)
+    if by == "webhook":
+        hear(account, hook_of_all(kommo, lost))
+    else:
+        poll(account)
+    record(pipeline, name="Maria Lima")
+    for _ in range(2):
+        drain(rested(account))
+        poll(account)
+    assert (kommo.lead(lost)["name"], kommo.lead(lost)["loss_reason_id"]) == ("Maria Lima", theirs)
+    [event] = lead_of().events.filter(kind=Event.Kind.STAFF_EDIT)
+    assert event.data["loss_reason"] == {"from": "Preço alto", "to": "Fechou com concorrente" if theirs else None}
+
+    # Lost anew, by the agent, it is the agent's to say.
+    kommo.post(f"leads/{lost}/move", {"status_id": NEW})
+    poll(account)
+    lose(account, pipeline)
+    assert kommo.lead(lost)["loss_reason_id"] == TOO_DEAR
+    assert lead_of().events.filter(kind=Event.Kind.STAFF_EDIT).count() == 1
+
+
+def test_our_own_reason_is_no_persons_whatever_became_of_its_answer(account, pipeline, kommo):
+    kommo_id = carded(account, pipeline, name="Maria")
+    pipeline.stages.filter(kommo_status_id=143).update(loss_reason="Preço alto")
+    pipeline.rules_changed()
+    kommo.fault("drop_after", count=1, path="/api/v4/leads", method="PATCH")
+    lose(account, pipeline)
+    poll(account)
+    drain(rested(account))
+    poll(account)
+    assert (kommo.lead(kommo_id)["loss_reason_id"], lead_of().card.state) == (TOO_DEAR, "in_sync")
+    assert not lead_of().events.filter(kind=Event.Kind.STAFF_EDIT).exists()
+
+
+def test_our_reason_can_be_chosen_again_by_hand(account, kommo, lost):
+    edit(kommo, lost, loss_reason_id=COMPETITOR)
+    poll(account)
+    drain(rested(account))
+    decide(Drift.objects.get(subject="loss_reason_id"), Choice.OURS)
+    drain(rested(account))
+    assert kommo.lead(lost)["loss_reason_id"] == TOO_DEAR

@@ -20,6 +20,7 @@ from bridge.channels.followups_by_channel import ByTheirChannels
 from bridge.delivery import calls_for_a_person, handoff_note_texts, handoff_notes
 from bridge.inbound import cards_of_joined_leads, newly_shown_facts, people_on_cards, stages_bound_later
 from bridge.models import Account, Card
+from common.statements import update
 from followups import channels, lead_for_agent, stopping, who_may_be_written_to
 from followups.attempt_outcomes import followups_sent
 from leads import address_owners, announcements, may_speak, silenced_pipelines, untold_messages
@@ -60,7 +61,11 @@ def leads_saved(saved: list[Saved], now: datetime, **_: object) -> None:
         change.lead.pk for change in saved if not change.created and change.changed and "phone" in change.changed
     ]:
         # The contact that was made without a number gets it.
-        Card.objects.filter(lead__in=called).update(contact_due_at=now)
+        cards = list(Card.objects.select_for_update(no_key=True).filter(lead__in=called).order_by("pk"))
+        for card in cards:
+            card.contact_due_at = now
+            card.observed_contact = {**card.observed_contact, "lacks_phone": True}
+        update(cards, ("contact_due_at", "observed_contact"))
     for account_id in outbox.mark_due(shown, now=now):
         nudge.send_on_commit(account_id)
 

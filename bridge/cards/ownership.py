@@ -1,9 +1,10 @@
 """Who set what last on a card, and when: the memory behind “people win”.
 
 `Card.ownership`: subject -> {"by": actor, "at": ISO time, "value": what Kommo holds since}, for the subjects "name",
-"price", "stage", "responsible_user_id", "loss_reason_id", "field:<id>" and "tags:<template>" (the family of a tag rule). Where a person's
-value stands against what the lead calls for, "ours" is what it called for then: while it calls for nothing else,
-theirs stands; once the conversation brings something newer about that very thing, ours is written again.
+"price", "stage", "responsible_user_id", "loss_reason_id", "field:<id>" and "tags:<template>" (the family of a tag
+rule). Where a person's value stands against what the lead calls for, "ours" is what it called for then: while it calls
+for nothing else, theirs stands; once the conversation brings something newer about that very thing, ours is written
+again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,13 @@
 """The contact's name follows the lead's, and so does its first phone: an entity of its own in Kommo, so its own call.
 
-A name is sent a moment after the card, so that corrections that come in quick succession travel once. The contact is
-read before it is written: a name a person gave it stands, and so does any number. A name that Kommo refuses is told,
+It is the person's own contact, whoever is the main one of today. A name is sent a moment after the card, so that
+corrections that come in quick succession travel once. The contact is read before it is written: a name a person gave it
+stands, and so does any number, and that there is none where a person took it away. A name that Kommo refuses is told,
 and no other waits for it.
+
+What is ours there says `Card.observed_contact`: {"name": ours as Kommo keeps it, "" for none, "sent": [other forms of
+it, and names that a call carried whose end is not known], "made": true for one we made and have not read yet,
+"lacks_phone": true while the number is owed}.
 """
 
 from __future__ import annotations
@@ -15,11 +20,12 @@ from django.db import transaction
 
 from bridge.account_traits import form_of
 from bridge.accounts import refusals, troubles
-from bridge.cards import ledger, outbox
+from bridge.cards import kept_forms, ledger, outbox
 from bridge.cards.desired import shown_name
 from bridge.errors import KommoError, KommoRejectedError, KommoServerError
+from bridge.inbound.adoption import is_the_phone
 from bridge.kommo.client import KommoClient
-from bridge.kommo.custom_field_values import normal_text, without_emoji
+from bridge.kommo.custom_field_values import without_emoji, without_unseen
 from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
 from bridge.kommo.what_an_error_stops import Action, decide
@@ -32,6 +38,7 @@ RETRY_AFTER = timedelta(minutes=1)
 # As many as Kommo takes, in a read as in a write; a gateway that finds it too much gets halves.
 BATCH_SIZE = 250
 # The same request would be refused again, for what it says and not for who asks.
+LEFT_OUT = "Kommo's answer does not name this contact: taken as not delivered"
 ABOUT_THE_NAMES = (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
 
 
@@ -42,15 +49,17 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
     cards = _claim(account, now)
     if not cards:
         return False
+    by_pk = {card.pk: card for card in cards}
     renamed: list[Card] = []
     bodies: dict[int, dict[str, Any]] = {}
+    kept: dict[int, str] = {}
     try:
-        ids = [card.kommo_contact_id for card in cards]
-        replies = {reply.id: reply for reply in client.contacts(ids=ids, lane=Lane.BULK)}
-        bodies = {card.pk: body for card in cards if (body := _wanted(card, replies.get(card.kommo_contact_id or 0)))}
+        found = {reply.id: reply for reply in client.contacts(ids=[_own(card) for card in cards], lane=Lane.BULK)}
+        replies = {card.pk: found[_own(card)] for card in cards if _own(card) in found}
+        bodies = {pk: body for pk, reply in replies.items() if (body := _wanted(by_pk[pk], reply))}
         renamed = [card for card in cards if card.pk in bodies]
         _declare([card for card in renamed if "name" in bodies[card.pk]])
-        refused = _rename(renamed, bodies, client)
+        refused = _rename(renamed, bodies, client, kept)
     except KommoError as error:
         action = refusals.heed(account, error, now=now, client=client)
         rests = troubles.rests_until(account.pk, Trouble.Subject.CONTACTS, now=now)
@@ -63,7 +72,7 @@ def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool
         return False
     troubles.over(account.pk, Trouble.Subject.CONTACTS)
     written = [card for card in renamed if card.pk not in refused]
-    _settle(cards, [card for card in written if "name" in bodies[card.pk]], replies)
+    _settle(cards, {card.pk: bodies[card.pk] for card in written}, replies, kept)
     _tell(written, bodies, Delivery.Outcome.DELIVERED, "", now)
     for card in renamed:
         if card.pk in refused:
@@ -85,7 +94,7 @@ DUE = Select(
         Card.objects.filter(account_id=account_id, contact_due_at__lte=by, kommo_contact_id__isnull=False)
         .filter(lead__erased_at=None)
         .select_for_update(of=("self",))
-        .select_related("lead", "account")
+        .select_related("lead__pipeline", "account")
         .order_by("contact_due_at", "id")[:BATCH_SIZE]
     )
 )
@@ -109,13 +118,16 @@ def _declare(cards: list[Card]) -> None:
 
 
 def _rename(
-    cards: list[Card], bodies: Mapping[int, dict[str, Any]], client: KommoClient
+    cards: list[Card], bodies: Mapping[int, dict[str, Any]], client: KommoClient, kept: dict[int, str]
 ) -> dict[int, KommoRejectedError]:
-    """Send what is wanted; return card -> refusal for those Kommo will not take. Raises KommoError otherwise."""
+    """Send what is wanted; return card -> refusal for those Kommo will not take. Raises KommoError otherwise.
+
+    kept: contact id -> the name that Kommo says it keeps, of those that the answers tell.
+    """
     if not cards:
         return {}
     try:
-        client.update_contacts([bodies[card.pk] for card in cards], lane=Lane.BULK)
+        answers = client.update_contacts([bodies[card.pk] for card in cards], lane=Lane.BULK) or ()
     except (KommoRejectedError, KommoServerError) as error:
         if decide(error) not in (Action.SHRINK_BATCH, *ABOUT_THE_NAMES) or (len(cards) == 1 and _may_pass(error)):
             raise
@@ -124,12 +136,16 @@ def _rename(
             return {cards[0].pk: error}
         named = _named(cards, error) if isinstance(error, KommoRejectedError) else []
         half = named if 0 < len(named) < len(cards) else cards[: len(cards) // 2]
-        return _rename(half, bodies, client) | _rename([card for card in cards if card not in half], bodies, client)
-    return {}
+        rest = [card for card in cards if card not in half]
+        return _rename(half, bodies, client, kept) | _rename(rest, bodies, client, kept)
+    kept.update((answer.id, answer.name) for answer in answers)
+    # Applied in part: what an answer leaves out was not taken.
+    left_out = KommoRejectedError(LEFT_OUT, operation="update contacts")
+    return {card.pk: left_out for card in cards if answers and _own(card) not in kept}
 
 
 def _named(cards: list[Card], error: KommoRejectedError) -> list[Card]:
-    return [card for index, card in enumerate(cards) if error.about(str(index), card.kommo_contact_id)]
+    return [card for index, card in enumerate(cards) if error.about(str(index), _own(card))]
 
 
 def _may_pass(error: KommoError) -> bool:
@@ -144,15 +160,20 @@ def _known(cards: list[Card]) -> list[Card]:
     return [card for card in cards if card.pk not in forgotten]
 
 
-def _wanted(card: Card, reply: ContactReply | None) -> dict[str, Any]:
+def _own(card: Card) -> int:
+    """Return the person's own contact: staff may have made a relative or a colleague the main one."""
+    return card.own_contact_id or card.kommo_contact_id or 0
+
+
+def _wanted(card: Card, reply: ContactReply) -> dict[str, Any]:
     """Return what is to be written to the contact; empty for nothing."""
     body: dict[str, Any] = {}
-    if reply is not None and _needs_our_name(card, reply):
+    if _needs_our_name(card, reply):
         body["name"] = _name(card)
-    if reply is not None and card.lead.phone and not reply.phone_values:
+    if card.lead.phone and not reply.phone_values and card.observed_contact.get("lacks_phone"):
         # Known only after the card was made. Whatever number stands there, stands.
         body["custom_fields_values"] = [{"field_code": "PHONE", "values": [{"value": card.lead.phone}]}]
-    return {"id": card.kommo_contact_id, **body} if body else {}
+    return {"id": reply.id, **body} if body else {}
 
 
 def _name(card: Card) -> str:
@@ -162,45 +183,60 @@ def _name(card: Card) -> str:
 
 def _needs_our_name(card: Card, reply: ContactReply) -> bool:
     name = _name(card)
-    return bool(name) and _plain(reply.name) not in _forms(name) and _is_ours(card, reply.name)
+    return bool(name) and without_unseen(reply.name) not in _forms(name) and _is_ours(card, reply)
 
 
-def _is_ours(card: Card, name: str) -> bool:
+def _is_ours(card: Card, reply: ContactReply) -> bool:
     """Say whether a contact's name is what we last wrote, or may have written, in any form; else it is a person's."""
-    ours = {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), card.lead.phone, _name(card), ""}
-    return any(_plain(name) in _forms(known or "") for known in ours)
+    ours = {card.observed_contact.get("name"), *card.observed_contact.get("sent", ()), _name(card), ""}
+    is_written = any(without_unseen(reply.name) in _forms(known or "") for known in ours)
+    return is_written or is_the_phone(reply.name, card.lead) or _is_as_made(card, reply)
+
+
+def _is_as_made(card: Card, reply: ContactReply) -> bool:
+    """Say whether nobody has changed a contact since we made it: its name is Kommo's form of ours then."""
+    by_us = reply.updated_by is not None and reply.updated_by in (card.account.kommo_user_id, 0)
+    is_new = reply.updated_at <= reply.created_at + kept_forms.CREATION_TAKES
+    return by_us and is_new and bool(card.observed_contact.get("made"))
 
 
 def _forms(name: str) -> set[str]:
     """Return a name as Kommo may give it back: whole, or without its emoji."""
-    return {_plain(name), _plain(without_emoji(name))}
-
-
-def _plain(name: str) -> str:
-    """Return a name without what Kommo is not known to keep: how accents are composed, and which spaces it has."""
-    return " ".join(normal_text(name).split())
+    return {without_unseen(name), without_unseen(without_emoji(name))}
 
 
 @transaction.atomic
-def _settle(cards: list[Card], renamed: list[Card], replies: dict[int, ContactReply]) -> None:
-    sent_to = {card.pk for card in renamed}
+def _settle(
+    cards: list[Card],
+    written: Mapping[int, Mapping[str, Any]],
+    replies: Mapping[int, ContactReply],
+    kept: Mapping[int, str],
+) -> None:
     cards = _known(cards)
     for card in cards:
-        card.observed_contact = {"name": _name(card) if card.pk in sent_to else _kept(card, replies)}
+        body, reply = written.get(card.pk, {}), replies.get(card.pk)
+        lacks_phone = card.observed_contact.get("lacks_phone") and "custom_fields_values" not in body
+        card.observed_contact = _written(body["name"], kept.get(_own(card))) if "name" in body else _kept(card, reply)
+        if lacks_phone and not (reply and reply.phone_values):
+            card.observed_contact["lacks_phone"] = True
         # Due again only if the name has changed once more since it was read.
         Card.objects.filter(pk=card.pk, contact_due_at=card.contact_due_at).update(contact_due_at=None)
     Card.objects.bulk_update(cards, ["observed_contact"])
 
 
-def _kept(card: Card, replies: Mapping[int, ContactReply]) -> str:
+def _written(name: str, kept: str | None) -> dict[str, Any]:
+    """Return what is ours after a name was written: as it was sent, and in the form that Kommo says it keeps."""
+    return {"name": name} if kept in (None, "", name) else {"name": kept, "sent": [name]}
+
+
+def _kept(card: Card, reply: ContactReply | None) -> dict[str, Any]:
     """Return which name of ours the contact was read with, or had last: a person's is none, now and at the next change.
 
     Of somebody who was erased, and is back, it may be the name of before: kept once they have told it anew.
     """
-    reply = replies.get(card.kommo_contact_id or 0)
     known = card.observed_contact.get("name") or ""
-    name = reply.name if reply is not None and _is_ours(card, reply.name) else known
-    return name if card.lead.back_since_erasure_of is None or name == _name(card) else ""
+    name = reply.name if reply is not None and _is_ours(card, reply) else known
+    return {"name": name if card.lead.back_since_erasure_of is None or name == _name(card) else ""}
 
 
 @transaction.atomic

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from bridge.cards import backoff, kept_forms, refused_parts
 from bridge.cards.batch_entry import Entry
@@ -58,8 +59,7 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
             reason = f"Kommo merged this lead into lead {answer.lead_id}, which another lead here already shows"
             return _stuck(card, entry, Card.State.BLOCKED, reason, call, now)
         card.kommo_lead_id, card.kommo_contact_id = answer.lead_id, answer.contact_id
-        contacts = entry.plan.body["_embedded"].get("contacts")
-        card.observed_contact = {"name": contacts[0].get("name", "")} if contacts else {}
+        card.observed_contact = _contact_made(card, entry, answer)
         taken[answer.lead_id] = card.pk
         delivery = _delivered(card, entry, call, now)
         if answer.merged:
@@ -71,6 +71,15 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
 
     settle_each(entries, settle, now)
     return merged
+
+
+def _contact_made(card: Card, entry: Entry, answer: Created) -> dict[str, Any]:
+    """Return what is ours on the contact that came with a lead (shape: bridge/delivery/contacts.py)."""
+    contacts = entry.plan.body["_embedded"].get("contacts")
+    made: dict[str, Any] = {"name": contacts[0].get("name", ""), "made": not answer.merged} if contacts else {}
+    with_phone = bool(contacts) and bool(entry.wanted.phone)
+    # The number may have come to be known while the call was under way.
+    return made if with_phone else {**made, "lacks_phone": True}
 
 
 def updated(entries: Sequence[Entry], answers: Iterable[Updated], *, call: Call, now: datetime) -> list[Entry]:

@@ -195,6 +195,8 @@ def link(
                 return False
             card.kommo_lead_id, card.kommo_contact_id = reply.id, reply.main_contact_id
             card.own_contact_id = None
+            # It is none that we made, and gets a number where it has none.
+            card.observed_contact = {**card.observed_contact, "made": False, "lacks_phone": True}
             # What told of the person before stays known as such: a merge brings our tags along.
             card.said_tags = sorted(ownership.said_tags(card, rulebook(card.lead.pipeline).tag_rules))
             card.observed, card.agreed, card.ownership = {}, {}, {}
@@ -279,14 +281,14 @@ def _everything(observed: dict[str, Any], lead: Lead) -> dict[str, tuple[Any, An
     """Return all that stands on a lead seen for the first time. What is empty there, nobody has emptied."""
     found: dict[str, tuple[Any, Any]] = {"stage": (None, [observed["pipeline_id"], observed["status_id"]])}
     found |= {f"field:{key}": (None, value) for key, value in observed["fields"].items() if value not in (None, [])}
-    if observed["name"] and not _is_the_phone(observed["name"], lead):
+    if observed["name"] and not is_the_phone(observed["name"], lead):
         found["name"] = ("", observed["name"])
     if observed["tags"]:
         found["tags"] = ([], observed["tags"])
     return found
 
 
-def _is_the_phone(name: str, lead: Lead) -> bool:
+def is_the_phone(name: str, lead: Lead) -> bool:
     """Say whether a card is called by the person's number, because nobody knew the name."""
     if not any(character.isdigit() for character in name):
         return False

@@ -279,8 +279,10 @@ class KommoClient(Transport):
         )
         return list(islice(pages, LIST_LIMIT))
 
-    def update_contacts(self, contacts: Sequence[dict[str, Any]], *, lane: Lane = Lane.LIVE) -> None:
-        self._request("update contacts", "PATCH", "/api/v4/contacts", body=list(contacts), lane=lane)
+    def update_contacts(self, contacts: Sequence[dict[str, Any]], *, lane: Lane = Lane.LIVE) -> list[ContactReply]:
+        """Change contacts; return those the answer names, with the name that is kept where it tells one."""
+        data = self._request("update contacts", "PATCH", "/api/v4/contacts", body=list(contacts), lane=lane)
+        return self._read_each("update contacts", reply_values.embedded(data, "contacts"), ContactReply.read)
 
     def notes(self, lead_id: int) -> list[NoteReply]:
         return self._all("read notes", f"/api/v4/leads/{lead_id}/notes", "notes", NoteReply.read)

@@ -11,6 +11,7 @@ end at its first emoji, a box set to no may be kept as empty. So what is sent is
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ SAME_KIND = (
 )
 # Beyond the basic plane, and halves of such characters; with what only joins or colours them.
 BEYOND = re.compile("[\U00010000-\U0010ffff\ud800-\udfff][\u200d\ufe0e\ufe0f\u20e3]*")
+# Characters nobody sees: joiners, marks of direction, breaks that are none.
+UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 # What joined a sign of the basic plane to one that goes, as in a heart on fire, has nothing to join any more.
 JOINS_BEYOND = re.compile("\u200d(?=[\U00010000-\U0010ffff\ud800-\udfff])")
 
@@ -203,6 +206,14 @@ def normal_text(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
+def without_unseen(text: str) -> str:
+    """Return a text without what no account is known to keep, and nobody sees.
+
+    How accents are composed, which spaces it has, whether signs are written as HTML writes them.
+    """
+    return " ".join(UNSEEN.sub("", html.unescape(normal_text(text))).split())
+
+
 def _equal_numbers(left: str, right: str) -> bool:
     try:
         return Decimal(left) == Decimal(right)
@@ -298,7 +309,7 @@ def _link(text: str) -> str:
 
 def _key(type_: str, text: str) -> str:
     """Return what is the same for all forms of a text."""
-    text = " ".join(without_emoji(unicodedata.normalize("NFC", text)).split())
+    text = without_unseen(without_emoji(text))
     if type_ == "url":
         text = re.sub(r"^https?://", "", text, flags=re.IGNORECASE).rstrip("/")
     return text

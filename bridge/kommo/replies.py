@@ -307,6 +307,8 @@ def _fields_at_least(data: Any) -> tuple[FieldValuesReply, ...]:
 
 @dataclass(frozen=True)
 class ContactReply:
+    """A contact as it is listed, or as the answer to a write names it: then times and author may be missing."""
+
     id: int
     name: str
     phones: tuple[str, ...]
@@ -314,6 +316,9 @@ class ContactReply:
     # As Kommo has them, each with its kind: what is written back must be whole.
     phone_values: tuple[dict[str, Any], ...] = ()
     email_values: tuple[dict[str, Any], ...] = ()
+    created_at: int = 0
+    updated_at: int = 0
+    updated_by: int | None = None
 
     @classmethod
     def read(cls, data: Any) -> ContactReply:
@@ -324,6 +329,9 @@ class ContactReply:
             tuple(lead["id"] for lead in embedded(data, "leads") if isinstance(lead.get("id"), int)),
             _coded_entries(data, "PHONE"),
             _coded_entries(data, "EMAIL"),
+            seconds(data.get("created_at")),
+            seconds(data.get("updated_at")),
+            data.get("updated_by") if isinstance(data.get("updated_by"), int) else None,
         )
 
 

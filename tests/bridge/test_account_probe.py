@@ -115,7 +115,7 @@ NOT_BY_ONE_LEAD = {
     "profile", "account_time_zone", "webhooks_401_for_non_admin", "denied_rights", "duplicate_control",
     "loss_reason_before_move", "enforce_required_statuses", "archived_refuses_writes", "full_account_status",
     "leads_limit", "contacts_limit", "lists_lag_seconds", "hides_leads", "trash_size", "merge_events",
-    "merge_events_name_the_lost", "enums_as_object", "name_limit",
+    "merge_events_name_the_lost", "enums_as_object", "name_limit", "escapes_html", "names_end_after",
     "messages_quota", "bots_run", "bots_say_field", "bots_need_open_talk", "bots_shorten_links",
     "refused_settings", "moved_to", "moved_status",
 }  # fmt: skip

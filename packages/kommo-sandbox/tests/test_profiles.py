@@ -107,6 +107,12 @@ class TestValues:
         api.options(tidy_spaces=True)
         assert value_of(api, api.create(**values(TEXT, " a  b\r\nc ")), TEXT) == "a b c"
 
+    def test_signs_may_come_back_as_html_writes_them_and_names_end(self, api):
+        api.options(escapes_html=True, names_end_after=12)
+        lead_id = api.create(name="Ana & Filhos", **values(TEXT, "<b> & 'c'"))
+        assert value_of(api, lead_id, TEXT) == "&lt;b&gt; &amp; &#x27;c&#x27;"
+        assert api.lead(lead_id)["name"] == "Ana &amp; Fi"
+
     def test_links_may_need_their_scheme(self, api):
         api.options(strict_links=True)
         refused = api.post("leads", [values(LINK, "www.example.com")])

@@ -12,7 +12,11 @@ from bridge.accounts.connection import client_for
 from bridge.delivery import contacts
 from bridge.kommo.client import KommoClient
 from bridge.models import Card, Delivery, Trouble
+from leads import interactions
+from leads.addresses import parse as address
+from leads.interaction_values import Interaction
 from tests.conftest import drain, lead_of, record
+from tests.heard import hear, hook
 
 PHONES = [f"+5581999990{number:03d}" for number in range(5)]
 
@@ -176,3 +180,118 @@ def test_two_hundred_and_fifty_names_travel_at_once_and_halves_where_that_is_too
         len(call["body"]) for call in kommo.journal() if call["method"] == "PATCH" and "contacts" in call["path"]
     ]
     assert (patches, waiting()) == ([5, 2, 3], 0)
+
+
+HUSBAND = "+5581988881111"
+STRANGE = "Ana D'Ávila & Filhos\u200b " + "Prado " * 20
+
+
+def edit(kommo, contact_id, **changes):
+    kommo.post(f"contacts/{contact_id}/edit", changes)
+
+
+def called(account, pipeline, name):
+    record(pipeline, PHONES[0], name=name)
+    drain(account)
+    deliver(account, minutes=5)
+
+
+def contact_of(kommo):
+    contact_id = lead_of(PHONES[0]).card.own_contact_id or lead_of(PHONES[0]).card.kommo_contact_id
+    return next(contact for contact in kommo.get("leads")["contacts"] if contact["id"] == contact_id)
+
+
+@pytest.mark.parametrize(
+    ("known", "form"),
+    [
+        ("when it is made", {"escapes_html": True}),
+        ("when it is made", {"names_end_after": 30}),
+        ("later", {"escapes_html": True}),
+        ("later", {"names_end_after": 30}),
+        # Cut, and nobody told us of it: it might be a person's.
+        ("later, and the answer is lost", {"escapes_html": True}),
+    ],
+)
+def test_in_whatever_form_kommo_keeps_our_name_it_is_ours(account, pipeline, kommo, known, form):
+    kommo.post("options", form)
+    record(pipeline, PHONES[0], **({"name": STRANGE} if known == "when it is made" else {}))
+    drain(account)
+    if known == "later, and the answer is lost":
+        kommo.fault("drop_after", count=1, method="PATCH", path="/api/v4/contacts")
+    if known != "when it is made":
+        called(account, pipeline, STRANGE)
+    called(account, pipeline, "Bia Lima")
+    assert contact_of(kommo)["name"] == "Bia Lima"
+
+
+@pytest.mark.parametrize("theirs", ["Dona Ana", "Ana D'Avila & Filhos", "ANA"])
+def test_what_a_person_made_of_a_strange_name_is_theirs(account, pipeline, kommo, theirs):
+    kommo.post("options", {"escapes_html": True, "names_end_after": 30})
+    record(pipeline, PHONES[0], name=STRANGE)
+    drain(account)
+    edit(kommo, contact_of(kommo)["id"], name=theirs)
+    named_by_them = contact_of(kommo)["name"]
+    for name in ("Bia", "Caio"):
+        called(account, pipeline, name)
+        assert contact_of(kommo)["name"] == named_by_them
+
+
+@pytest.mark.parametrize("spelling", ["+55 81 99999-0000", "(81) 99999-0000"])
+def test_a_number_in_place_of_a_name_is_nobodys_name(account, pipeline, kommo, spelling):
+    record(pipeline, PHONES[0])
+    drain(account)
+    edit(kommo, contact_of(kommo)["id"], name=spelling)
+    called(account, pipeline, "Bia Lima")
+    assert contact_of(kommo)["name"] == "Bia Lima"
+
+
+def test_a_contact_that_was_made_without_a_number_gets_it(account, pipeline, kommo):
+    def says(*addresses):
+        interaction = Interaction(
+            phone=None,
+            addresses=tuple(address(kind, value, region="BR") for kind, value in addresses),
+            occurred_at=timezone.now(),
+            facts={"name": "Ana"},
+        )
+        return interactions.record(interaction, pipeline=pipeline, now=timezone.now()).lead
+
+    lead = says(("instagram", "ana.prado"))
+    drain(account)
+    assert [contact["phones"] for contact in kommo.get("leads")["contacts"]] == [[]]
+    pipeline.refresh_from_db()
+    assert says(("instagram", "ana.prado"), ("phone", PHONES[0])) == lead
+    drain(account)
+    deliver(account, minutes=5)
+    assert contact_of(kommo)["phones"] == [PHONES[0]]
+    # Taken away by a person, it is not put there again.
+    edit(kommo, contact_of(kommo)["id"], custom_fields_values=[{"field_code": "PHONE", "values": None}])
+    called(account, pipeline, "Ana Lima")
+    assert (contact_of(kommo)["name"], contact_of(kommo)["phones"]) == ("Ana Lima", [])
+
+
+def test_a_number_that_a_person_took_away_stays_away(account, pipeline, kommo):
+    record(pipeline, PHONES[0], name="Ana")
+    drain(account)
+    edit(kommo, contact_of(kommo)["id"], custom_fields_values=[{"field_code": "PHONE", "values": None}])
+    called(account, pipeline, "Ana Lima")
+    assert (contact_of(kommo)["name"], contact_of(kommo)["phones"]) == ("Ana Lima", [])
+
+
+@pytest.mark.parametrize("theirs", [{"name": "João"}, {"name": "João", "phone": HUSBAND}, {"name": "Ana"}])
+def test_whoever_is_the_main_contact_now_gets_neither_name_nor_number_of_the_person(account, pipeline, kommo, theirs):
+    record(pipeline, PHONES[0], name="Ana")
+    drain(account)
+    card = lead_of(PHONES[0]).card
+    kommo.post(f"leads/{card.kommo_lead_id}/main_contact", theirs)
+    hear(account, hook(card.kommo_lead_id, "update", pipeline_id=11672895))
+    called(account, pipeline, "Ana Lima")
+    own, other = sorted(kommo.get("leads")["contacts"], key=lambda contact: contact["id"])
+    assert (own["name"], own["phones"]) == ("Ana Lima", [PHONES[0]])
+    assert (other["name"], other["phones"]) == (theirs["name"], [theirs["phone"]] if "phone" in theirs else [])
+
+
+def test_a_name_that_the_answer_leaves_out_is_told_as_refused(named, kommo):
+    kommo.fault("partial", count=1, share=0.4, method="PATCH", path="/api/v4/contacts")
+    deliver(named, seconds=3)
+    outcomes = Delivery.objects.filter(operation="contact").order_by("pk").values_list("outcome", flat=True)
+    assert (list(outcomes), len(set(PHONES) & set(contact_names(kommo)))) == (["delivered"] * 2 + ["refused"] * 3, 3)

@@ -470,8 +470,8 @@ def lose(account, pipeline):
 def hook_of_all(kommo, kommo_id):
     """A body as an account's webhook has it, of a lead without fields and tags; why it was lost is not in there."""
     lead = kommo.lead(kommo_id)
-    told = ("name", "price", "status_id", "pipeline_id", "responsible_user_id")
-    return hook(kommo_id, "update", last_modified=lead["updated_at"], **{name: lead[name] for name in told})
+    keys = ("name", "price", "status_id", "pipeline_id", "responsible_user_id")
+    return hook(kommo_id, "update", last_modified=lead["updated_at"], **{key: lead[key] for key in keys})
 
 
 @pytest.mark.parametrize("theirs", [COMPETITOR, None], ids=["another", "none"])

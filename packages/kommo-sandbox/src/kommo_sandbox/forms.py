@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,7 @@ def text(options: Options, given: str, *, one_line: bool = True) -> str:
         lines = [" ".join(line.split()) for line in given.splitlines()]
         given = " ".join(lines) if one_line else "\n".join(lines)
         given = given.strip()
-    return given
+    return html.escape(given) if options.escapes_html else given
 
 
 def too_long(call: Call, type_: str, given: str) -> str:
@@ -55,7 +56,8 @@ def name(call: Call, item: Json, errors: Errors, key: str = "name") -> str | Non
     if why := too_long(call, "name", item[key]):
         errors.add("TooLong", key, why)
         return None
-    return text(call.options, item[key])
+    kept = text(call.options, item[key])
+    return kept[: call.options.names_end_after] if call.options.names_end_after else kept
 
 
 def number(options: Options, type_: str, given: str) -> str | float:

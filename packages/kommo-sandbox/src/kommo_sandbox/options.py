@@ -70,6 +70,9 @@ class Options:
     name_limit: int = 0
     # Texts end before the first character beyond the basic plane (most emoji).
     cut_text_at_emoji: bool = False
+    # Signs of texts come back as HTML writes them; names end after so many characters without a word (0: never).
+    escapes_html: bool = False
+    names_end_after: int = 0
     # Spaces around and repeated ones go, and so do line breaks in one-line texts.
     tidy_spaces: bool = False
     # A link must begin with http:// or https://.

@@ -8,7 +8,7 @@ rest soon afterwards.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -193,7 +193,7 @@ def _forget_failures(ways_out: Collection[str]) -> None:
     Channel.objects.filter(slug__in=ways_out).exclude(failure="").update(failure=UNNAMED)
 
 
-def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) -> None:
+def _forget_record(lead: Lead, cards: Iterable[Card], names: Set[str]) -> None:
     """Let the record of what staff did name the person by ids alone: lines of before it did so by itself.
 
     What was done, by whom and when stays: people choose their names, and could take any line away by theirs.
@@ -203,35 +203,37 @@ def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) ->
     ids += map(str, enrollments.values_list("pk", flat=True))
     ids += map(str, Attempt.objects.filter(enrollment__in=enrollments).values_list("pk", flat=True))
     about = LogEntry.objects.filter(object_id__in=ids, content_type__app_label__in=("leads", "followups", "bridge"))
+    called = _any_of(map(_whole, names - {""}))
     for line in about.iterator():
-        if any(name.casefold() in unquote_plus(line.change_message).casefold() for name in names):
-            line.change_message = ""
-        _unname(line)
+        line.object_repr, line.change_message = line.object_id or "–", _without(called, line.change_message)
+        line.save(update_fields=["object_repr", "change_message"])
+    _forget_lines_of_before(lead, names)
+
+
+def _forget_lines_of_before(lead: Lead, names: Collection[str]) -> None:
+    """Take the person out of lines that are about no row of theirs: what was searched for, and what quotes them."""
     parts = {part for name in names for part in name.split()}
     spellings = {spelled for word in parts | _words(lead, names) for spelled in (word, quote_plus(word))}
     named = Q()
     for spelled in spellings:
         named |= Q(object_repr__icontains=spelled) | Q(change_message__icontains=spelled)
-    says_who, address, part = _says_who(lead, names), _any_of(map(re.escape, _addresses(lead))), _any_of(map(_whole, parts))
+    says_who, part = _says_who(lead, names), _any_of(map(_whole, parts))
+    address = _any_of(map(re.escape, _addresses(lead)))
     for line in LogEntry.objects.filter(named).iterator() if named else ():
-        shown, message = unquote_plus(line.object_repr), unquote_plus(line.change_message)
-        was_all_about_them = not line.object_id and bool(says_who.fullmatch(shown.strip()))
-        if address.search(message) or (was_all_about_them and says_who.search(message)):
-            line.change_message = ""
-        elif says_who.search(message):
-            line.change_message = QUOTED.sub(lambda found: "“…”" if says_who.search(found[0]) else found[0], message)
+        shown, message = unquote_plus(line.object_repr), _without(address, line.change_message)
+        if not line.object_id and says_who.fullmatch(shown.strip()):
+            message = _without(says_who, message)
+        line.change_message = QUOTED.sub(lambda quoted: _without(says_who, quoted[0]), message)
         if "q=" in shown and (part.search(shown) or address.search(shown)):
-            # What was searched for, while the record still kept that.
             line.object_repr = shown.partition(" ")[0]
         elif says_who.search(shown):
-            _unname(line)
+            line.object_repr = line.object_id or "–"
         line.save(update_fields=["object_repr", "change_message"])
 
 
-def _unname(line: LogEntry) -> None:
-    """What was done, and by whom, stays; to whom, the id says where there is one."""
-    line.object_repr = line.object_id or "–"
-    line.save(update_fields=["object_repr", "change_message"])
+def _without(words: re.Pattern[str], text: str) -> str:
+    """Return a sentence of the record without these words; as it is where it has none."""
+    return words.sub("…", unquote_plus(text)) if words.search(unquote_plus(text)) else text
 
 
 def _forget_jobs(lead: Lead, names: Collection[str]) -> None:

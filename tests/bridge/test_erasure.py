@@ -867,7 +867,7 @@ def test_nobodys_name_takes_what_staff_did_out_of_the_record(account, pipeline, 
     of_user.refresh_from_db()
     quoting.refresh_from_db()
     assert (of_user.object_repr, of_user.change_message) == ("bia", "Invited")
-    assert quoting.change_message == "“…” is shared with the team."
+    assert quoting.change_message == "“… hoje” is shared with the team."
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,14 @@ from typing import Any
 
 from django.core.exceptions import DisallowedHost, ImproperlyConfigured
 
-from bridge.logs import scrub
+from bridge.logs import scrub, without_addresses
 
 # What of a report holds texts. The other parts are ids, dates and versions, which scrubbing would break.
-TEXTS = ("message", "logentry", "exception", "breadcrumbs", "request", "extra", "tags", "transaction")
+TEXTS = ("message", "logentry", "exception", "breadcrumbs", "request", "extra", "tags", "transaction", "spans")
+# What stands behind a path, and before a body: keys of whom we call and of who calls us.
+QUERIES = frozenset(
+    {"query_string", "http.query", "http.fragment", "url.query", "url.fragment", "url.path", "http.target"}
+)
 
 
 def start(dsn: str, *, environment: str) -> None:
@@ -38,6 +42,7 @@ def start(dsn: str, *, environment: str) -> None:
             # Whoever scans the internet asks for hosts that are not ours.
             ignore_errors=[DisallowedHost],
             before_send=clean,  # type: ignore[arg-type]
+            before_send_transaction=clean,  # type: ignore[arg-type]
         )
     except BadDsn as error:
         raise ImproperlyConfigured(f"SENTRY_DSN is no address of a Sentry project: {error}.") from error
@@ -55,5 +60,16 @@ def clean(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:
     event.pop("user", None)
     for part in TEXTS:
         if part in event:
-            event[part] = scrub(part, event[part])
+            event[part] = _without_addresses(scrub(part, event[part]))
     return event
+
+
+def _without_addresses(value: Any) -> Any:
+    """Return a value whose addresses say no more than where they lead, however deep they stand in it."""
+    if isinstance(value, str):
+        return without_addresses(value)
+    if isinstance(value, dict):
+        return {name: _without_addresses(inner) for name, inner in value.items() if name not in QUERIES}
+    if isinstance(value, list):
+        return [_without_addresses(inner) for inner in value]
+    return value

@@ -56,8 +56,20 @@ LONGEST_TRACEBACK = 20_000
 OF_THE_ROW = re.compile(
     r"(DETAIL:\s+)(?!Process \d)(?:(?!\n(?:HINT|CONTEXT|LINE|Traceback|The above|During)\b|\n\n)[\s\S])++"
 )
+# An address that we call may be the key to what it leads to: where it leads is all that is told. Libraries name it
+# whole, as a path alone, and behind the words with which they refuse it.
+_TO_ITS_END = r"(?:[^\s\"'<>]|'(?=[\w/%?&=.;~-]))*+"
+ADDRESS = re.compile(rf"://({_TO_ITS_END})")
+BARE_PATH = re.compile(
+    r"(?i)(\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE)[ ]{1,3}|\bur[li][\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
+    rf"[/?]{_TO_ITS_END}"
+)
+REFUSED_ADDRESS = re.compile(r"(?i)(\b(?:failed to parse: |invalid (?:proxy )?url )[\"']?)(?!\w{1,9}://)[^\s\"']++")
 # Ids of ours and of Kommo: a row of digits in them is no phone, and shortened they would find nothing.
 IDS = frozenset({"timestamp", "correlation_id", "request_id", "lead", "worker"})
+
+# Loggers whose sentences we write; what libraries write may name the address of a call.
+OURS = frozenset({"bridge", "common", "followups", "leads"})
 
 Event = MutableMapping[str, Any]
 
@@ -103,11 +115,32 @@ def shortened(text: str, longest: int) -> str:
     return f"{head}… ({len(text) - len(head) - len(tail)} characters left out) …{tail}"
 
 
+def without_addresses(text: str) -> str:
+    """Return a text whose addresses say a scheme and a host, and neither path, query nor password.
+
+    `https://ada:pw@hooks.example/T0/key?token=x` becomes `https://hooks.example/…`, `with url: /T0/key` `with url: …`.
+    """
+    text = REFUSED_ADDRESS.sub(r"\1…", BARE_PATH.sub(r"\1…", text))
+    return ADDRESS.sub(_host, text)
+
+
+def _host(found: re.Match[str]) -> str:
+    host, *rest = re.split(r"[/?#\\]", found[1], maxsplit=1)
+    # A password may hold any sign: before the last @ stands nothing of the host.
+    if any("@" in part for part in rest):
+        return "://…"
+    return f"://{host.rpartition('@')[2]}{'/…' if rest else ''}"
+
+
 def redact(_logger: Any, _method: str, event: Event) -> Event:
     """Keep secrets out of logs altogether, and of people no more than helps to find them."""
     for key, value in event.items():
         if key not in IDS:
             event[key] = scrub(key, value)
+    if isinstance(event.get("exception"), str):
+        event["exception"] = without_addresses(event["exception"])
+    if isinstance(event.get("event"), str) and str(event.get("logger", "")).partition(".")[0] not in OURS:
+        event["event"] = without_addresses(event["event"])
     if isinstance(event.get("event"), str):
         # What somebody else wrote stands in it, and one thing that happened is one line.
         event["event"] = event["event"].replace("\n", "\\n")

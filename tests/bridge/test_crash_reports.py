@@ -33,6 +33,23 @@ client.post("/webhooks/kommo/s3cr3t/fail/", {"phone": "5581988887777"}, headers=
 structlog.get_logger("bridge.tests").error("delivery_failed", phone="5581977776666", access_token="kb_hidden", lead=7)
 import sentry_sdk; sentry_sdk.flush(20)
 """
+CALLING = """
+import sys
+import django; django.setup()
+import requests, structlog, urllib3
+from followups import signed_calls
+
+for odd in ("", "/odd"):
+    called = f"{sys.argv[1]}{odd}/instances/7/token/KEY-IN-PATH/send-text?hook=KEY-IN-QUERY"
+    signed_calls.send(called, b"{}", {})
+    requests.post(called, timeout=5)
+structlog.get_logger("bridge.tests").error("call_refused", address=called)
+try:
+    requests.get("http://ada:KEY-IN-NAME@127.0.0.1:9/KEY-IN-PATH?t=KEY-IN-QUERY", timeout=5)
+except requests.ConnectionError:
+    structlog.get_logger("bridge.tests").exception("task_failed")
+import sentry_sdk; sentry_sdk.flush(20)
+"""
 
 
 class Sentry(HTTPServer):
@@ -41,6 +58,7 @@ class Sentry(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.raw: list[str] = []
+        self.called: list[str] = []
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -53,6 +71,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "envelope" not in self.path:
+            self.server.called.append(self.path)
+            # What urllib3 warns of, with the whole address.
+            odd = "no header at all\r\n" if self.path.startswith("/odd") else ""
+            self.wfile.write(f"HTTP/1.0 200 OK\r\nX-A: b\r\n{odd}\r\n".encode())
+            return
         # The SDK takes whichever of the two is installed.
         unpack = importlib.import_module({"gzip": "gzip", "br": "brotli"}[self.headers["Content-Encoding"]]).decompress
         self.server.raw.append(unpack(body).decode())
@@ -73,13 +97,13 @@ def sentry():
         yield server
 
 
-def run(code: str, dsn: str, **more: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, dsn: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "bridge.settings", "ENV_FILE": os.devnull, "SECRET_KEY": "reports", "DEBUG": "true",
         "DATABASE_URL": "sqlite://:memory:", "SENTRY_DSN": dsn, "SENTRY_ENVIRONMENT": "tests",
         "ALLOWED_HOSTS": "testserver", "SECURE": "false",
     }  # fmt: skip
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment | more, capture_output=True, text=True, check=False)
 
 
@@ -113,6 +137,35 @@ def test_nothing_secret_or_personal_leaves(sentry, kept):
                 for source in ("pre_context", "context_line", "post_context"):
                     frame.pop(source, None)
         assert kept not in json.dumps(event, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_no_key_in_an_address_that_we_call_is_reported_or_logged(level):
+    with Sentry() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"127.0.0.1:{server.server_port}"
+        done = run(CALLING, f"http://key@{here}/1", f"http://{here}", LOG_LEVEL=level)
+        server.shutdown()
+
+    assert done.returncode == 0, done.stderr
+    assert len(server.called) == 4
+    [failed, refused] = sorted(server.events, key=lambda event: "exception" not in event)
+    assert refused["extra"]["address"] == f"http://{here}/…"
+    # Where each call led is told, and the exception by its class.
+    assert [crumb["data"]["url"] for crumb in failed["breadcrumbs"]["values"] if crumb.get("category") == "httplib"][
+        :4
+    ] == [f"http://{here}/…"] * 4
+    assert "KEY-IN" not in "".join(_without_source(event) for event in server.events)
+    # The words of our own lines are ours; a traceback quotes the source, and not what it ran with.
+    assert "KEY-IN" not in "\n".join(line for line in done.stderr.splitlines() if "call_refused" not in line)
+
+
+def _without_source(event: dict[str, Any]) -> str:
+    for value in event.get("exception", {}).get("values", []):
+        for frame in value["stacktrace"]["frames"]:
+            for source in ("pre_context", "context_line", "post_context"):
+                frame.pop(source, None)
+    return json.dumps(event, ensure_ascii=False)
 
 
 def test_without_the_package_the_process_says_what_to_do():

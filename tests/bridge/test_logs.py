@@ -329,6 +329,15 @@ RUNS = [
     "…1",
     "1    ",
     "1     ",
+    "://",
+    "a://b",
+    "://'",
+    "://a@",
+    "url: ",
+    "url=/'",
+    "GET /",
+    "Invalid URL '",
+    "Failed to parse: ",
 ]
 
 
@@ -350,6 +359,7 @@ def cost(text: str) -> float:
     """Return the processor's seconds of this thread alone."""
     started = time.thread_time()
     logs.tidy(text, longest=len(text))
+    logs.without_addresses(text)
     return max(time.thread_time() - started, 0.000_05)
 
 
@@ -372,3 +382,36 @@ def test_of_a_row_that_the_database_quotes_nothing_is_logged(message):
 def test_who_waits_for_whom_in_a_deadlock_is_logged():
     message = "deadlock detected DETAIL: Process 7 waits for ShareLock on transaction 50; blocked by process 8."
     assert logs.tidy(message) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/KEY", "https://hooks.slack.com/…"),
+        ("https://api.telegram.org/bot7:KEY/sendMessage?KEY=1", "https://api.telegram.org/…"),
+        ("redis://:KEY@cache:6379/0", "redis://cache:6379/…"),
+        ("postgres://ada:KE/Y@db/bridge", "postgres://…"),
+        ("'https://a.example?KEY', again", "'https://a.example/…', again"),
+        ("https://a.example/it's/KEY", "https://a.example/…"),
+        ('https://a.example:8443 "PATCH /hook?t=KEY HTTP/1.1" 200', 'https://a.example:8443 "PATCH … HTTP/1.1" 200'),
+        ("refused with url: /instances/7/token/KEY (Caused by X)", "refused with url: … (Caused by X)"),
+        ("Incremented Retry for (url='/x/KEY')", "Incremented Retry for (url='…')"),
+        ("odd headers (url=https://a.example/KEY): odd", "odd headers (url=https://a.example/… odd"),
+        ("Invalid URL 'a.example/KEY': no scheme", "Invalid URL '…': no scheme"),
+        ("LocationParseError: Failed to parse: a.example:x/KEY", "LocationParseError: Failed to parse: …"),
+        ('{"url": "/hook/KEY"}', '{"url": "…"}'),
+        ("update leads: Kommo answered 500", "update leads: Kommo answered 500"),
+        ("Not Found: /admin/nowhere/", "Not Found: /admin/nowhere/"),
+    ],
+)  # fmt: skip
+def test_of_an_address_that_we_call_nothing_is_left_but_where_it_leads(text, left):
+    assert logs.without_addresses(text) == left
+
+
+def test_what_a_library_writes_and_every_traceback_names_no_path(written):
+    line = written(
+        "delivery", error=ConnectionError("Max retries exceeded with url: /token/KEY (https://a.example/KEY)")
+    )
+
+    assert "KEY" not in json.dumps(line)
+    assert "https://a.example/…" in line["exception"]

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Length
 
 from bridge import inbox_rounds
 from bridge.models import Intake, IntakeCall, IntakeItem
@@ -23,20 +22,15 @@ def has_mail(now: datetime) -> bool:
 
 
 def take(now: datetime) -> list[IntakeCall]:
-    """Return the oldest calls that are due, a bounded number of bytes; those that always fail are parked before."""
+    """Return the next calls that are due, a bounded number of bytes; those that always fail are parked before."""
     taken = inbox_rounds.take(
-        lambda: _oldest(now),
+        lambda: inbox_rounds.in_turn(_received(now), "due_at", "id", since="due_at", now=now),
         count=lambda ids, attempts: IntakeCall.objects.filter(pk__in=ids).update(attempts=attempts),
         park=lambda ids: IntakeCall.objects.filter(pk__in=ids).update(
             state=IntakeCall.State.FAILED, error=inbox_rounds.PARKED, processed_at=now
         ),
     )
     return list(IntakeCall.objects.filter(pk__in=taken).select_related("intake__pipeline").order_by("id"))
-
-
-def _oldest(now: datetime) -> list[inbox_rounds.Size]:
-    rows = _received(now).order_by("due_at", "id").annotate(size=Length("body"))
-    return list(rows.values_list("pk", "attempts", "size")[: inbox_rounds.ROWS_PER_ROUND])
 
 
 def wait(calls: Collection[IntakeCall], why: str, *, until: datetime) -> None:

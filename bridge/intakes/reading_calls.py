@@ -40,6 +40,8 @@ LONGEST_RUN = timedelta(seconds=20)
 # A status may come before the message it is about: it is looked at again so often, for so long.
 STATUS_WAITS, STATUS_LOOKED_AT_EVERY = timedelta(minutes=1), timedelta(seconds=5)
 FAILED_WAITS = timedelta(seconds=30)
+# Messages of one transaction: a call may tell of thousands of people, and whoever dies goes on behind what is kept.
+MOST_AT_ONCE = 200
 NO_PIPELINE = "there is no pipeline: choose one for this way in"
 NO_ADDRESS = "it names nobody who could be found or written to"
 
@@ -184,19 +186,21 @@ def _believe(spoken: Sequence[Heard]) -> None:
         heard.addresses = (*heard.addresses, *free)
 
 
-def _rounds(left: list[Heard]) -> Iterator[list[Heard]]:
-    """Split what was heard so that in each part every person comes once; the order of each person's stays."""
-    while left:
-        seen: set[tuple[int | None, str]] = set()
-        now_on: list[Heard] = []
-        later: list[Heard] = []
-        for heard in left:
-            who = {(heard.pipeline.pk if heard.pipeline else None, address.key) for address in heard.addresses}
-            (later if who & seen else now_on).append(heard)
-            # Also of those put off: what comes after them must not pass them.
-            seen |= who
-        yield now_on
-        left = later
+def _rounds(heard_in_order: Iterable[Heard]) -> Iterator[list[Heard]]:
+    """Split what was heard so that in each part every person comes once, and few; the order of each person's stays."""
+    rounds: list[list[Heard]] = []
+    # The round in which somebody came last: what comes after it goes into a later one.
+    last: dict[tuple[int | None, str], int] = {}
+    for heard in heard_in_order:
+        who = [(heard.pipeline.pk if heard.pipeline else None, address.key) for address in heard.addresses]
+        number = max((last.get(each, -1) for each in who), default=-1) + 1
+        last.update(dict.fromkeys(who, number))
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(heard)
+    for some in rounds:
+        for start in range(0, len(some), MOST_AT_ONCE):
+            yield some[start : start + MOST_AT_ONCE]
 
 
 def _record(some: Sequence[Heard], pipeline: Pipeline, now: datetime) -> None:

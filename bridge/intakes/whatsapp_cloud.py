@@ -8,7 +8,8 @@ Source: developers.facebook.com/docs/whatsapp/cloud-api/webhooks, and captured b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bridge.intakes import signatures, whatsapp_bodies
@@ -79,7 +80,7 @@ def _values(body: Any) -> Iterator[Mapping[str, Any]]:
 
 def _of_value(value: Mapping[str, Any]) -> Iterator[Told]:
     own = _digits(at(value, "metadata", "display_phone_number"))
-    contacts = [mapping(contact) for contact in items(value.get("contacts"))]
+    contacts = _Contacts.of([mapping(contact) for contact in items(value.get("contacts"))])
     for message in map(mapping, items(value.get("messages"))):
         yield _message(message, contacts, own, by_staff=False)
     for message in map(mapping, items(value.get("message_echoes"))):
@@ -88,7 +89,7 @@ def _of_value(value: Mapping[str, Any]) -> Iterator[Told]:
         yield _status(status)
 
 
-def _message(message: Mapping[str, Any], contacts: list[Mapping[str, Any]], own: str, *, by_staff: bool) -> Told:
+def _message(message: Mapping[str, Any], contacts: _Contacts, own: str, *, by_staff: bool) -> Told:
     kind = text(message.get("type"), 40)
     what = "message_echoes" if by_staff else "messages"
     if message.get("group_id") or at(message, "context", "group_id"):
@@ -97,9 +98,9 @@ def _message(message: Mapping[str, Any], contacts: list[Mapping[str, Any]], own:
         return Ignored(what, NO_MESSAGES[kind])
     number = _digits(message.get("to" if by_staff else "from"))
     user_id = text(message.get("to_user_id" if by_staff else "from_user_id"), 100).strip()
-    if not (number or user_id) and len(contacts) == 1:
-        number, user_id = _digits(contacts[0].get("wa_id")), text(contacts[0].get("user_id"), 100).strip()
-    contact = next((candidate for candidate in contacts if _is_of(candidate, number, user_id)), {})
+    if not (number or user_id) and len(contacts.all) == 1:
+        number, user_id = _names(contacts.all[0])
+    contact = contacts.first(number, user_id)
     number = number or _digits(contact.get("wa_id"))
     user_id = user_id or text(contact.get("user_id"), 100).strip()
     addresses = (
@@ -123,9 +124,30 @@ def _message(message: Mapping[str, Any], contacts: list[Mapping[str, Any]], own:
     )
 
 
-def _is_of(contact: Mapping[str, Any], number: str, user_id: str) -> bool:
-    known = {_digits(contact.get("wa_id")), text(contact.get("user_id"), 100).strip()} - {""}
-    return bool(known & {number, user_id})
+@dataclass(frozen=True)
+class _Contacts:
+    """The contacts of a body, found by what they are known by: a body may have thousands, and as many messages."""
+
+    all: Sequence[Mapping[str, Any]]
+    places: Mapping[str, int]
+
+    @classmethod
+    def of(cls, contacts: Sequence[Mapping[str, Any]]) -> _Contacts:
+        places: dict[str, int] = {}
+        for place, contact in enumerate(contacts):
+            for name in filter(None, _names(contact)):
+                places.setdefault(name, place)
+        return cls(contacts, places)
+
+    def first(self, *names: str) -> Mapping[str, Any]:
+        """Return the first contact that is known by one of these names; an empty one where there is none."""
+        found = [self.places[name] for name in names if name in self.places]
+        return self.all[min(found)] if found else {}
+
+
+def _names(contact: Mapping[str, Any]) -> tuple[str, str]:
+    """Return by what a contact is known: their number, and their id in the business' portfolio."""
+    return _digits(contact.get("wa_id")), text(contact.get("user_id"), 100).strip()
 
 
 def _digits(value: Any) -> str:

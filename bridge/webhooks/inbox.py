@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Length
+from django.utils import timezone
 
 from bridge import inbox_rounds
 from bridge.models import Account, WebhookEvent, WebhookItem
@@ -22,21 +22,17 @@ def accounts_with_mail() -> list[int]:
 
 
 def take(account: Account, *, besides: Collection[int] = ()) -> list[WebhookEvent]:
-    """Return the oldest unread events, a bounded number of bytes; those before them that always fail are parked.
+    """Return the next unread events, a bounded number of bytes; those before them that always fail are parked.
 
     besides: ids of events that the caller holds already.
     """
+    unread = _received().filter(account=account).exclude(pk__in=besides)
     taken = inbox_rounds.take(
-        lambda: _oldest(account, besides),
+        lambda: inbox_rounds.in_turn(unread, "id", since="received_at", now=timezone.now()),
         count=lambda ids, attempts: WebhookEvent.objects.filter(pk__in=ids).update(attempts=attempts),
         park=_park,
     )
     return list(WebhookEvent.objects.filter(pk__in=taken).order_by("id"))
-
-
-def _oldest(account: Account, besides: Collection[int]) -> list[inbox_rounds.Size]:
-    rows = _received().filter(account=account).exclude(pk__in=besides).order_by("id").annotate(size=Length("body"))
-    return list(rows.values_list("pk", "attempts", "size")[: inbox_rounds.ROWS_PER_ROUND])
 
 
 def put_back(events: Iterable[WebhookEvent], *, why: str) -> None:

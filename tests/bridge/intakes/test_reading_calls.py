@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from bridge import inbox_rounds
 from bridge.intakes import inbox, reading_calls
-from bridge.models import IntakeCall, IntakeItem
+from bridge.models import IntakeCall, IntakeItem, WorkLease
 from leads import erasure
 from leads.interaction_values import Direction
 from leads.interaction_values import Message as Said
@@ -21,6 +23,13 @@ MARIA, JOAO = "+5581991234567", "+5581991234568"
 JID, LID = "558191234567@s.whatsapp.net", "104729384756011@lid"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 Result = IntakeItem.Result
+
+
+@dataclass(frozen=True)
+class Namesake:
+    """An address by its key alone."""
+
+    key: str
 
 
 @pytest.fixture(autouse=True)
@@ -284,6 +293,106 @@ def test_a_call_that_always_fails_is_parked_and_costs_no_other(way_in, monkeypat
         time_machine.shift(timedelta(seconds=31))
         reading_calls.read_all()
     assert IntakeCall.objects.get(state="failed").error.startswith("parked")
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def deadly(monkeypatch):
+    """Let a call that tells of somebody called so kill its worker."""
+    read = reading_calls.source_kinds.read
+
+    def read_or_die(kind, told_body):
+        if "mata" in str(told_body):
+            raise Killed
+        return read(kind, told_body)
+
+    monkeypatch.setattr(reading_calls.source_kinds, "read", read_or_die)
+
+
+def survive() -> bool:
+    # The next worker takes over what a dead one had.
+    WorkLease.objects.all().delete()
+    try:
+        reading_calls.read_all()
+    except Killed:
+        return False
+    return True
+
+
+def test_a_call_that_kills_its_worker_holds_nobody_else_up(way_in, deadly):
+    way = way_in()
+    way.call(inbound(1, text="mata"))
+    assert not survive()
+    # What comes meanwhile, by whatever way, is read before the worker dies of it again.
+    way.call(inbound(2))
+    way.call(inbound(3, phone="558191234568"))
+
+    assert not survive()
+
+    assert conversation() == [("inbound", "mensagem 2")]
+    assert conversation(JOAO) == [("inbound", "mensagem 3")]
+    for _ in range(4):
+        survive()
+    assert IntakeCall.objects.get(state="failed").error.startswith("parked")
+
+
+def test_what_was_begun_with_it_is_read_before_it_is_begun_again(way_in, deadly):
+    way = way_in()
+    calls = [inbound(number, text="mata" if number == 60 else "") for number in range(1, 81)]
+    for each_body in calls:
+        way.call(each_body)
+    # All at once, then those 62 of which it is one, then the other 18 before it dies of a smaller part.
+    assert [survive() for _ in range(3)] == [False] * 3
+
+    assert ("inbound", "mensagem 80") in conversation()
+    assert len(conversation()) > 70
+
+
+def test_where_mail_never_ends_what_was_begun_is_read_all_the_same(way_in, monkeypatch, time_machine):
+    way = way_in()
+    way.call(inbound(1))
+    IntakeCall.objects.update(attempts=1)
+    monkeypatch.setattr(inbox_rounds, "ROWS_PER_ROUND", 1)
+    way.call(inbound(2))
+    assert [call.attempts for call in inbox.take(timezone.now())] == [1]
+    assert IntakeCall.objects.order_by("id").first().attempts == 1
+
+    time_machine.shift(timedelta(minutes=11))
+    way.call(inbound(3))
+
+    # The second one was begun as well, and a third is there: those that were passed for so long come first.
+    assert {call.attempts for call in inbox.take(timezone.now())} == {2}
+
+
+def test_people_are_told_apart_in_one_walk(pipeline, monkeypatch):
+    class Counted(str):
+        asked = 0
+
+        def __hash__(self):
+            Counted.asked += 1
+            return super().__hash__()
+
+    asked = []
+    for many in (100, 400):
+        news = [
+            reading_calls.Heard(None, None, place, addresses=(Namesake(Counted(f"whatsapp:{place % 2}")),))
+            for place in range(many)
+        ]
+        Counted.asked = 0
+        parts = list(reading_calls._rounds(news))
+        asked.append(Counted.asked)
+        assert [heard.place for part in parts for heard in part] == list(range(many))
+        assert {len(part) for part in parts} == {2}
+    assert asked[1] < 5 * asked[0]
+
+
+def test_a_transaction_takes_no_more_people_than_it_should():
+    crowd = [reading_calls.Heard(None, None, place, addresses=(Namesake(f"{place}"),)) for place in range(1000)]
+
+    assert [len(part) for part in reading_calls._rounds(crowd)] == [reading_calls.MOST_AT_ONCE] * 5
 
 
 def test_nothing_is_lost_when_the_database_goes_away_in_the_middle(way_in, monkeypatch, time_machine):

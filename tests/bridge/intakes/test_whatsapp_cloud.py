@@ -153,3 +153,41 @@ def test_without_a_token_that_was_set_no_question_is_answered(way_in):
     way = way_in("whatsapp_cloud")
     asked = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "1"}
     assert way.client.get(way.path, asked).status_code == 403
+
+
+def test_a_body_of_thousands_of_people_is_read_person_by_person(monkeypatch):
+    """Each message asked every contact whether it is theirs: 4 000 of them took half a minute."""
+    asked = []
+    digits = whatsapp_cloud._digits
+    monkeypatch.setattr(whatsapp_cloud, "_digits", lambda value: asked.append(1) or digits(value))
+    counts = {}
+    for people in (50, 200):
+        named = body("whatsapp_cloud/01")
+        value = named["entry"][0]["changes"][0]["value"]
+        [message], [contact] = value["messages"], value["contacts"]
+        numbers = [f"55819{number:08d}" for number in range(people)]
+        value["messages"] = [
+            message | {"from": number, "from_user_id": f"BR.{number}", "id": f"wamid.{number}"} for number in numbers
+        ]
+        value["contacts"] = [
+            contact | {"wa_id": number, "user_id": f"BR.{number}", "profile": {"name": f"Ana {number}"}}
+            for number in reversed(numbers)
+        ]
+        asked.clear()
+        news = whatsapp_cloud.read(named)
+        counts[people] = len(asked)
+        assert [piece.name for piece in news] == [f"Ana {number}" for number in numbers]
+
+    assert counts[200] < 5 * counts[50]
+
+
+def test_of_two_contacts_that_a_message_may_be_of_the_first_counts():
+    named = body("whatsapp_cloud/01")
+    value = named["entry"][0]["changes"][0]["value"]
+    [message], [contact] = value["messages"], value["contacts"]
+    by_id = {"user_id": contact["user_id"], "profile": {"name": "by id"}}
+    by_number = {"wa_id": message["from"], "profile": {"name": "by number"}}
+    for first, second in ((by_id, by_number), (by_number, by_id)):
+        value["contacts"] = [{"profile": {"name": "of nobody"}}, first, second]
+        [news] = whatsapp_cloud.read(named)
+        assert news.name == first["profile"]["name"]

@@ -28,6 +28,8 @@ OPERATE, EXPORT = "bridge.operate", "bridge.export"
 ADVANCED = "bridge.add_account"
 # A lead is never deleted: the person is forgotten and the counts stay.
 ERASE = "leads.delete_lead"
+# Whoever changes the rules also says whether anything goes out at all.
+MANAGE = "leads.change_pipeline"
 
 ROOMS = ("leads", "followups", "bridge", "django_q")
 # Rows the bridge writes and a seller acts on; no page edits them by hand.

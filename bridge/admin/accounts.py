@@ -93,6 +93,8 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     list_display = ("name", "base_url", "state_badge", "why", "token_expires_at", "webhook_heard_at")
     inlines = (AccountPipelineInline,)
     actions = ("pause", "resume", "shadow", "unshadow")
+    # From here on everything is written to Kommo, and people are written to.
+    sensitive_actions = ("shadow", "unshadow")
     actions_detail = ("connect_kommo",)
     readonly_fields = (
         "kommo_account_id",
@@ -141,24 +143,24 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     def why(self, account: Account) -> str:
         return in_words(account.state_reason)
 
-    @admin.action(description=_("Pause deliveries"))
+    @admin.action(description=_("Pause deliveries"), permissions=["manage"])
     def pause(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
             by = Account.PausedBy.PERSON
             account_state.pause(account, reason=f"paused by {request.user}", now=timezone.now(), by=by)
 
-    @admin.action(description=_("Resume deliveries"))
+    @admin.action(description=_("Resume deliveries"), permissions=["manage"])
     def resume(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
             account_state.resume(account, now=timezone.now())
             nudge.send(account.pk)
 
-    @admin.action(description=_("Only show what would be sent (shadow)"))
+    @admin.action(description=_("Only show what would be sent (shadow)"), permissions=["change"])
     def shadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
             account_state.enter_shadow(account, now=timezone.now())
 
-    @admin.action(description=_("Leave shadow: send from now on"))
+    @admin.action(description=_("Leave shadow: send from now on"), permissions=["change"])
     def unshadow(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
             leaving_shadow.leave(account, now=timezone.now())

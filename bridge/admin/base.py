@@ -5,7 +5,7 @@ An action that names no permission needs an operator. Everything done by an acti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -79,7 +79,7 @@ class ListCalledByItsRows:
 
 
 class StaffAdmin(AskedByItsFilters, ListCalledByItsRows, ModelAdmin):
-    """A page for staff, by role (bridge/roles.py): `permissions=["operate"]`, `["export"]`, `["erase"]` on actions."""
+    """A page for staff, by role (bridge/roles.py): `permissions=["operate"]`, `["manage"]`, `["erase"]` on actions."""
 
     # Why the list is empty, where it is and nothing was asked for: a sentence.
     nothing_here: str | Promise = ""
@@ -106,6 +106,9 @@ class StaffAdmin(AskedByItsFilters, ListCalledByItsRows, ModelAdmin):
 
     def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm(roles.OPERATE))
+
+    def has_manage_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(roles.MANAGE))
 
     def has_export_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm(roles.EXPORT))
@@ -151,7 +154,10 @@ class StaffAdmin(AskedByItsFilters, ListCalledByItsRows, ModelAdmin):
 
         @wraps(method)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            if not hasattr(method, "allowed_permissions") and not self.has_operate_permission(request):
+            # Before anything is shown: Unfold asks for the right only where the button acts.
+            if not self._may_press(
+                request, getattr(method, "allowed_permissions", ("operate",)), kwargs.get("object_id")
+            ):
                 raise PermissionDenied
             # Unfold's buttons are links, and anybody may send somebody a link: what acts is a form of our own page.
             if request.method != "POST" and not getattr(method, "is_safe", False):
@@ -163,6 +169,13 @@ class StaffAdmin(AskedByItsFilters, ListCalledByItsRows, ModelAdmin):
         if not hasattr(method, "allowed_permissions"):
             guarded.allowed_permissions = ("operate",)  # type: ignore[attr-defined]
         return guarded
+
+    def _may_press(self, request: HttpRequest, permissions: Iterable[str], object_id: Any) -> bool:
+        """Say whether somebody has all of a button's permissions, which are named as Unfold has them."""
+        return all(
+            request.user.has_perm(name) if "." in name else getattr(self, f"has_{name}_permission")(request, object_id)
+            for name in permissions
+        )
 
     def _press(self, request: HttpRequest, action: UnfoldAction, object_id: Any) -> HttpResponse:
         """Answer a page with the button itself: a link that was followed, from wherever, has done nothing."""

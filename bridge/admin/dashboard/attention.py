@@ -16,6 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from bridge import roles
 from bridge.accounts import stages_renamed_in_kommo
 from bridge.admin.dashboard.remedies import remedy
 from bridge.delivery import handoff_notes
@@ -46,11 +47,12 @@ TOLD_HERE = frozenset(
 
 @dataclass(frozen=True)
 class Button:
-    """A service to call from the overview: `do` names it, `values` travel with it."""
+    """A service to call from the overview: `do` names it, `values` travel with it, and one has to have `needs`."""
 
     label: str
     do: str
     values: dict[str, Any] = field(default_factory=dict)
+    needs: str = roles.OPERATE
 
 
 # Where a person goes on, of what doctor found.
@@ -180,7 +182,7 @@ def _pause(account: Account, page: Any) -> Concern:
             "Kommo refuses us. Fix what is named: it is asked again at %(time)s and goes on by itself once Kommo "
             "answers. Everything that waits is kept and sent then."
         ) % {"time": at}
-    resume = Button(_("Resume deliveries"), "resume-account", {"account": account.pk})
+    resume = Button(_("Resume deliveries"), "resume-account", {"account": account.pk}, needs=roles.MANAGE)
     return Concern(
         DANGER,
         "pause_circle",

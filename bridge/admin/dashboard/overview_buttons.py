@@ -25,7 +25,7 @@ from bridge.agent import agent_events
 from bridge.cards import nudge, outbox
 from bridge.delivery import calls_for_a_person, handoff_notes
 from bridge.models import Account, AgentEvent, Card, WebhookEvent
-from bridge.roles import OPERATE
+from bridge.roles import MANAGE, OPERATE
 from bridge.selectors import stuck_cards
 from bridge.webhooks.inbox import reprocess
 from leads import handoff, optout
@@ -43,7 +43,7 @@ def act(request: HttpRequest, do: str) -> HttpResponse:
     """Do what a button of the overview says, if this person may, and come back with what was done."""
     if do not in ACTIONS:
         raise Http404
-    if not request.user.has_perm(OPERATE):
+    if not request.user.has_perm(NEEDS.get(do, OPERATE)):
         raise PermissionDenied
     try:
         message = ACTIONS[do](request, request.POST)
@@ -140,3 +140,5 @@ ACTIONS: dict[str, Doing] = {
     "replay-webhooks": _replay_webhooks,
     "replay-agent-events": _replay_agent_events,
 }
+# What takes more than working with leads.
+NEEDS = {"resume-account": MANAGE}

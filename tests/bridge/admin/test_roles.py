@@ -11,12 +11,14 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 
 from bridge import roles
+from bridge.accounts import account_state
 from bridge.admin import navigation
 from bridge.admin.advanced import TABLES
 from bridge.models import Account, ApiKey, Card, WebhookEvent
+from followups.models import Attempt, Enrollment
 from leads.models import Lead, Pipeline, Qualification
 from tests.bridge.admin.forms import submit
 from tests.bridge.admin.people import client_of
@@ -175,6 +177,88 @@ def buttons(model: type, where: str) -> Iterator[str]:
 
 OF_A_ROW = [(model, name) for model in MODELS for name in buttons(model, "actions_detail")]
 OF_A_LIST = [(model, name) for model in MODELS for name in buttons(model, "actions_list")]
+
+
+# docs/first-run.md, "Who may do what": whoever has the role, or one above it. What stands nowhere is a seller's.
+LEAST_ROLE = {
+    (Account, "pause"): roles.MANAGER,
+    (Account, "resume"): roles.MANAGER,
+    (Account, "shadow"): roles.ADMINISTRATOR,
+    (Account, "unshadow"): roles.ADMINISTRATOR,
+    (Account, "connect_kommo"): roles.ADMINISTRATOR,
+    (ApiKey, "revoke"): roles.ADMINISTRATOR,
+    (User, "send_link"): roles.ADMINISTRATOR,
+    (User, "reset_second_factor"): roles.ADMINISTRATOR,
+    # They only lead to a page.
+    (Attempt, "figures"): roles.READER,
+    (Enrollment, "figures"): roles.READER,
+}
+
+
+def may(role: str, model: type, name: str) -> bool:
+    least = roles.ADMINISTRATOR if name == "delete_selected" else LEAST_ROLE.get((model, name), roles.SELLER)
+    return roles.ROLES.index(role) >= roles.ROLES.index(least)
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_an_action_of_a_list_is_offered_to_its_role_and_those_above_it(db, role, rf):
+    request = rf.get("/")
+    request.user = User.objects.get(pk=client_of(role).session["_auth_user_id"])
+    for model in MODELS:
+        page_of = admin.site._registry[model]
+        named = {each if isinstance(each, str) else each.__name__ for each in page_of.actions or ()}
+        offered = set(page_of.get_actions(request))
+
+        assert {name for name in offered if not may(role, model, name)} == set(), model
+        if page_of.has_view_permission(request):
+            assert {name for name in named if may(role, model, name)} <= offered, model
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_button_is_neither_shown_nor_pressed_below_its_role(full, role, method):
+    client, before = client_of(role), everything()
+    for model, name in [*OF_A_ROW, *OF_A_LIST]:
+        row = model.objects.first() if (model, name) in OF_A_ROW else None
+        action = admin.site._registry[model].get_unfold_action(name)
+        address = reverse(
+            f"admin:{action.action_name}", args=[row.pk if row else 1] if (model, name) in OF_A_ROW else []
+        )
+        if not may(role, model, name):
+            assert getattr(client, method)(address).status_code == 403, (model, name)
+        elif method == "get":
+            assert client.get(address).status_code != 403, (model, name)
+    if role == roles.READER:
+        assert everything() == before
+
+
+@pytest.mark.parametrize(("do", "least"), [("resume-account", roles.MANAGER), ("replay-webhooks", roles.SELLER)])
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_so_is_a_button_of_the_overview(account, role, do, least):
+    account_state.pause(account, reason="prices change", now=timezone.now(), by=Account.PausedBy.PERSON)
+    client = client_of(role)
+
+    answer = client.post(reverse("overview-act", args=[do]), {"account": account.pk})
+
+    may_press = roles.ROLES.index(role) >= roles.ROLES.index(least)
+    assert answer.status_code == (302 if may_press else 403)
+    if do == "resume-account":
+        account.refresh_from_db()
+        assert (account.state == Account.State.PAUSED) != may_press
+        account_state.pause(account, reason="prices change", now=timezone.now(), by=Account.PausedBy.PERSON)
+        shown = client.get("/admin/").content.decode()
+        assert (reverse("overview-act", args=[do]) in shown) == may_press
+
+
+def test_leaving_shadow_asks_for_the_password(account):
+    account_state.enter_shadow(account, now=timezone.now())
+    boss = client_of(roles.ADMINISTRATOR, fresh=False)
+
+    asked = press(boss, Account, "unshadow", account)
+
+    account.refresh_from_db()
+    assert account.state == Account.State.SHADOW
+    assert "Please confirm that it is you" in asked.content.decode()
 
 
 @pytest.mark.parametrize(("model", "name"), [*OF_A_ROW, *OF_A_LIST])

@@ -6,6 +6,10 @@ own user and not newer than the write, shows the form in which Kommo keeps it: w
 in `Card.kept_forms`: {"name" | "fields": {id}: {"sent", "held"}, "tags": [kept by nobody]}, and every later reading of
 that form is read as what we sent. A tag that Kommo dropped is sent again, once.
 
+Of a write whose answer was lost Kommo's time is not known: there the doubt itself is what was sent, and the proof a
+reading by our own user, changed since we last knew the lead and no later than when that write was over: `unread` has
+that as "lost_at", in Unix seconds.
+
 Known forms (a day, a text without its emoji, an unticked box: bridge/kommo/custom_field_values.py) need no such proof.
 """
 
@@ -18,6 +22,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.cards.observed import persons_name
+from bridge.cards.write_ahead import LINGERS_FOR, LONGEST_WRITE
 from bridge.kommo import custom_field_values
 from bridge.kommo.replies import LeadReply
 from bridge.models import Card
@@ -44,11 +49,17 @@ class Reading:
 def sent(unread: Mapping[str, Any], effect: Mapping[str, Any], updated_at: int = 0) -> dict[str, Any]:
     """Return `Card.unread` once Kommo has confirmed a write with this effect."""
     after: dict[str, Any] = {**unread, "updated_at": updated_at}
+    after.pop("lost_at", None)
     if "name" in effect:
         after["name"] = effect["name"]
     after["fields"] = {**unread.get("fields", {}), **effect.get("fields", {})}
     after["tags"] = sorted({*unread.get("tags", ()), *effect.get("tags", ()), *effect.get("tags_to_add", ())})
     return after
+
+
+def lost(unread: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return `Card.unread` once the answer to a write was lost: by now it was applied, or never will be."""
+    return {**unread, "lost_at": now.timestamp()}
 
 
 def of_several(unread: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,6 +87,17 @@ def is_own_work(unread: Mapping[str, Any], reply: LeadReply, *, user_id: int | N
     return reply.updated_at <= (known_at or reply.created_at + CREATION_TAKES)
 
 
+def is_lost_work(card: Card, reply: LeadReply, *, user_id: int | None) -> bool:
+    """Say whether a reading shows a write of ours whose answer was lost, and nothing later."""
+    settles_at = card.write_settles_at.timestamp() if card.write_settles_at else None
+    over_at = settles_at or card.unread.get("lost_at")
+    if not card.in_doubt or over_at is None or user_id is None or reply.updated_by != user_id:
+        return False
+    began_at = over_at - (LONGEST_WRITE + LINGERS_FOR).total_seconds()
+    is_in_time = began_at - CREATION_TAKES <= reply.updated_at <= over_at + CREATION_TAKES
+    return is_in_time and reply.updated_at > (card.observed.get("updated_at") or 0)
+
+
 def is_stale(card: Card, reply: LeadReply, read_at: datetime) -> bool:
     """Say whether a reading shows a lead as it was before our last write: lists lag for moments, and replicas.
 
@@ -95,11 +117,20 @@ def read(
     forms: Mapping[str, Any],
     unread: Mapping[str, Any],
     is_own: bool,
+    is_lost: bool = False,
 ) -> Reading:
-    """Return the reading in the form of what we sent. `is_own`: it shows our last write and nothing later."""
+    """Return the reading in the form of what we sent.
+
+    is_own: it shows our last write and nothing later; is_lost: the same of one whose answer was lost.
+    """
     reading = Reading(deepcopy(dict(observed)), deepcopy(dict(known)), deepcopy(dict(forms)))
     if not known:
         return reading
+    proven = {**(unread if is_own else {}), **(doubts if is_lost else {})}
+    proven["fields"] = {
+        **(unread.get("fields", {}) if is_own else {}),
+        **(doubts.get("fields", {}) if is_lost else {}),
+    }
     types = {str(custom_field.field_id): custom_field.field_type for custom_field in reply.custom_fields}
     theirs = reading.values["fields"]
     ours, doubted = known.get("fields", {}), doubts.get("fields", {})
@@ -111,14 +142,14 @@ def read(
             expected,
             reading.forms.setdefault("fields", {}),
             field_id,
-            unread.get("fields", {}) if is_own else {},
+            proven["fields"],
         )
         if our_value is None and field_id not in ours:
             theirs.pop(field_id, None)
         else:
             theirs[field_id] = our_value
     names = [side["name"] for side in (doubts, known) if "name" in side]
-    said_name = _said("text", reading.values["name"], names, reading.forms, "name", unread if is_own else {})
+    said_name = _said("text", reading.values["name"], names, reading.forms, "name", proven)
     if said_name is not None:
         reading.values["name"] = said_name
     if not known.get("name", "") and not persons_name(reading.values["name"], reply.id):

@@ -133,6 +133,7 @@ def failed(
         if was_write:
             is_create = entry.plan.operation is Operation.CREATE
             card.write_settles_at = over_at or (now if is_create and may_have_made else None)
+            card.unread = kept_forms.lost(card.unread, now) if may_have_made else card.unread
             if surely_not_applied and entry.card.create_intent_at is None:
                 card.create_intent_at = None
         card.attempts += counts

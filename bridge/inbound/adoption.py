@@ -245,6 +245,7 @@ def _seen(card: Card, reply: LeadReply, account: Account) -> kept_forms.Reading:
         forms=card.kept_forms,
         unread=card.unread,
         is_own=kept_forms.is_own_work(card.unread, reply, user_id=account.kommo_user_id, robots=robots),
+        is_lost=kept_forms.is_lost_work(card, reply, user_id=account.kommo_user_id),
     )
 
 

@@ -39,6 +39,7 @@ SAME_KIND = (
 )
 # Beyond the basic plane, and halves of such characters; with what only joins or colours them.
 BEYOND = re.compile("[\U00010000-\U0010ffff\ud800-\udfff][\u200d\ufe0e\ufe0f\u20e3]*")
+PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 # Characters nobody sees: joiners, marks of direction, breaks that are none.
 UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 # What joined a sign of the basic plane to one that goes, as in a heart on fire, has nothing to join any more.
@@ -215,10 +216,8 @@ def without_unseen(text: str) -> str:
 
 
 def _equal_numbers(left: str, right: str) -> bool:
-    try:
-        return Decimal(left) == Decimal(right)
-    except InvalidOperation:
-        return False
+    """Say whether two plain numbers are one; what begins with a nought or a plus is a code, compared by its signs."""
+    return bool(PLAIN_NUMBER.fullmatch(left) and PLAIN_NUMBER.fullmatch(right)) and Decimal(left) == Decimal(right)
 
 
 def _plain_number(value: Any) -> str:

@@ -158,6 +158,10 @@ def test_a_webhooks_bare_text_is_recognised():
     assert looks_like(False, ["0"])
     assert not looks_like(True, ["0"])
     assert not looks_like(326358, ["Usina Própria"])
+    # Codes, not numbers: a postal code, a phone, a house.
+    assert not looks_like("1310100", ["01310100"])
+    assert not looks_like("5581999990000", ["+5581999990000"])
+    assert not looks_like("1000", ["1_000"])
     assert not looks_like("4500", [])
     assert not looks_like("4500", ["4500", "4500"])
     assert not looks_like([1], [1])

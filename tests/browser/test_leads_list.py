@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from bridge.models import Card
 from leads import handoff
-from leads.models import Lead
+from leads.models import Lead, Milestone
 from tests.browser.visits import barriers, fits
 
 LIST = "/admin/leads/lead/"
@@ -118,6 +118,33 @@ def test_no_page_of_a_seller_or_manager_scrolls_sideways_on_the_narrowest_phone(
         for path in pages:
             page.goto(path)
             assert fits(page), (path, language)
+
+
+LONG_WORD = "maria.aparecida.de.souza.albuquerque.e.lima@comercial.exemplo.com.br"
+
+
+def test_no_name_of_one_long_word_widens_a_page_of_the_narrowest_phone(open_page, leads, pipeline):
+    """People are called by addresses, and so are stages, sellers and reasons."""
+    lead = leads[0]
+    Lead.objects.filter(pk=lead.pk).update(name=LONG_WORD, bill_value="9999999999.99")
+    lead.stage.name = LONG_WORD
+    lead.stage.save()
+    now = timezone.now()
+    for kind in Milestone.Kind.values:
+        Milestone.objects.create(lead=lead, pipeline=pipeline, kind=kind, at=now, detail=LONG_WORD, seconds=999_999)
+    page = open_page(role="manager", viewport="phone", language="pt-BR")
+    page.set_viewport_size({"width": 360, "height": 740})
+    results = "/admin/results/"
+    for path in (
+        "/admin/",
+        results,
+        f"{results}leads/",
+        f"{results}because/?of={LONG_WORD}",
+        f"{LIST}{lead.pk}/change/",
+    ):
+        page.goto(path)
+        expect(page.get_by_text(LONG_WORD).first).to_be_attached()
+        assert fits(page), path
 
 
 def test_rows_of_follow_ups_are_as_low_on_a_phone(open_page, leads):

@@ -18,7 +18,7 @@ from django.db.models.functions import Lower
 from common.deadlocks import tried_again
 from common.name_spellings import name_key
 from common.statements import Select, insert
-from leads import announcements, optout, pseudonyms, same_message
+from leads import announcements, optout, pseudonyms, same_message, who_shares
 from leads.interaction_values import Interaction
 from leads.models import (
     Event,
@@ -39,8 +39,9 @@ IMPERSONAL = frozenset(
 # What staff changed stands under the names of Kommo's fields, which may be any; the proof of erasure names nobody.
 ALL_PERSONAL, KEPT = (Event.Kind.STAFF_EDIT,), (Event.Kind.ERASED,)
 EVENTS_AT_ONCE = 500
-# How the key of an e-mail begins.
-OF_EMAIL = "email:"
+OF_EMAIL = who_shares.OF_EMAIL
+# So many others who may be the same person the proof names.
+MOST_NAMED = 20
 
 
 class ForgottenError(Exception):
@@ -62,12 +63,22 @@ def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False)
             announcements.personal_data_erased.send(Lead, lead=row, elsewhere=elsewhere, now=now)
     news = [row for row in rows if not row.erased_at]
     if news:
+        # While it is known what they share.
+        others = _not_erased(rows)
         _keep_pseudonyms(news, now)
     for row in news:
         _forget_unmapped_words(row)
         _empty(row, now)
-        row.events.create(at=now, kind=Event.Kind.ERASED, actor=by, reason="personal data erased")
+        Event.objects.bulk_create(
+            Event(lead=row, at=now, kind=Event.Kind.ERASED, actor=by, reason=reason)
+            for reason in ("personal data erased", *others)
+        )
     return bool(news)
+
+
+def may_be_theirs(lead: Lead) -> list[who_shares.Sharer]:
+    """Return the living leads that an erasure of this one leaves whole, though they may be the same person's."""
+    return who_shares.sharers(list(_leads_of(lead))) if lead.erased_at is None else []
 
 
 def sweep(lead_ids: Collection[Any]) -> None:
@@ -177,6 +188,15 @@ def _are_forgotten(names: Collection[str]) -> bool:
 
 
 # --- What goes
+
+
+def _not_erased(rows: Sequence[Lead]) -> list[str]:
+    """Return, in words for the proof, which living leads stay that may be theirs: by id, which names nobody."""
+    found = who_shares.sharers(rows)
+    why = {True: "has the same e-mail", False: "is probably the same person"}
+    named = [f"not erased: lead {sharer.lead.pk} {why[sharer.by_email]}" for sharer in found[:MOST_NAMED]]
+    more = len(found) - MOST_NAMED
+    return [*named, f"not erased: {more} more leads may be theirs"] if more > 0 else named
 
 
 def _leads_of(lead: Lead) -> QuerySet[Lead]:

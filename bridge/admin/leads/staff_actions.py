@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from bridge.admin import audit_record
 from bridge.admin.confirm import question
@@ -27,6 +29,9 @@ from followups import unreachable_numbers
 from leads import agent_or_person, erasure, facts_set_in_the_admin, handoff, joining, optout, stage_moves
 from leads.models import Event, JoinedLead, Lead, ProbablySame, Stage
 
+# In the question who else stays: the ids of those who were shown.
+SEEN = "seen"
+
 
 class NotDoneError(Exception):
     """The service did not do it; the message says why, in words for staff."""
@@ -36,12 +41,14 @@ class NotDoneError(Exception):
 class Doing:
     """`permission` one needs, and the service: it returns what to say, or raises NotDoneError.
 
-    asks_again: the password is asked for unless it was given just now.
+    asks_again: the password is asked for unless it was given just now. asks_first: returns the page that has to be
+    answered before, None for none.
     """
 
     permission: str
     service: Callable[[HttpRequest, Lead], str | Promise]
     asks_again: bool = False
+    asks_first: Callable[[HttpRequest, Lead], HttpResponse | None] = lambda request, lead: None
 
 
 def act(request: HttpRequest, lead_id: str, do: str) -> HttpResponse:
@@ -57,6 +64,8 @@ def act(request: HttpRequest, lead_id: str, do: str) -> HttpResponse:
     try:
         if lead.erased_at and do != "erase":
             raise NotDoneError(_("The person was erased: nothing more is done about them."))
+        if (page := doing.asks_first(request, lead)) is not None:
+            return page
         before = undo_on_lead.standing(lead)
         message = str(doing.service(request, lead))
         # It may be another one by now, with which it was joined.
@@ -223,12 +232,44 @@ def _erase(request: HttpRequest, lead: Lead) -> str:
     # Typed, not clicked: nothing brings it back.
     if request.POST.get("sure", "").strip() != str(lead):
         raise NotDoneError(_("Nothing was erased: the name you typed is not this lead's."))
-    elsewhere = request.POST.get("elsewhere") == "1"
+    elsewhere, others = request.POST.get("elsewhere") == "1", len(erasure.may_be_theirs(lead))
     if not erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now(), elsewhere=elsewhere):
         raise NotDoneError(_("The personal data was erased before."))
+    done = _("The personal data is erased.")
     if elsewhere:
-        return _("The personal data is erased here, and soon in Kommo: the timeline says what was done there.")
-    return _("The personal data is erased.")
+        done = _("The personal data is erased here, and soon in Kommo: the timeline says what was done there.")
+    return f"{done} {_others_stay(others)}" if others else done
+
+
+def _others_stay(count: int) -> str:
+    return ngettext(
+        "%(count)d other lead may be the same person and stays whole: the timeline says which.",
+        "%(count)d other leads may be the same person and stay whole: the timeline says which.",
+        count,
+    ) % {"count": count}
+
+
+def _show_who_stays(request: HttpRequest, lead: Lead) -> HttpResponse | None:
+    """Return the page that tells which other leads may be the same person, unless whoever erases has seen them all."""
+    others = erasure.may_be_theirs(lead) if request.POST.get("sure", "").strip() == str(lead) else []
+    seen = set(request.POST.get(SEEN, "").split(","))
+    if {str(other.lead.pk) for other in others} <= seen:
+        return None
+    kept = [(name, value) for name, value in request.POST.items() if name not in (SEEN, "csrfmiddlewaretoken")]
+    kept.append((SEEN, ",".join(str(other.lead.pk) for other in others)))
+    answer = render(
+        request,
+        "admin/lead/who_stays.html",
+        {
+            **admin.site.each_context(request),
+            "title": _("Others may be the same person"),
+            "lead": lead,
+            "others": others,
+            "kept": kept,
+        },
+    )
+    add_never_cache_headers(answer)
+    return answer
 
 
 ACTIONS = {
@@ -245,5 +286,5 @@ ACTIONS = {
     "lift": Doing(OPERATE, _lift),
     "join": Doing(OPERATE, _join),
     "keep-apart": Doing(OPERATE, _keep_apart),
-    "erase": Doing(ERASE, _erase, asks_again=True),
+    "erase": Doing(ERASE, _erase, asks_again=True, asks_first=_show_who_stays),
 }

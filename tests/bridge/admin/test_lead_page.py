@@ -292,6 +292,34 @@ def test_erasing_asks_for_the_name_and_then_keeps_nothing(staff, lead):
     assert "Maria Souza" not in page
 
 
+def test_whoever_erases_is_shown_first_who_has_the_same_e_mail_and_stays(staff, lead, pipeline):
+    Lead.objects.filter(pk=lead.pk).update(email="casa@souza.example")
+    joao = record(pipeline, "+5581988880000", name="João <Souza>", email="CASA@souza.example").lead
+
+    asked = do(staff, lead, "erase", sure="Maria Souza", elsewhere="1")
+
+    page = asked.content.decode()
+    assert "João &lt;Souza&gt;" in page and url(joao) in page
+    assert lead_of().name == "Maria Souza"
+    kept = dict(asked.context["kept"])
+    assert (kept["sure"], kept["elsewhere"]) == ("Maria Souza", "1")
+
+    # Somebody who was not shown is shown before anything is erased.
+    bia = record(pipeline, "+5581977770000", name="Bia", email="casa@souza.example").lead
+    asked = do(staff, lead, "erase", **kept)
+    assert url(bia) in asked.content.decode()
+    assert lead_of().name == "Maria Souza"
+
+    done = do(staff, lead, "erase", **dict(asked.context["kept"])).content.decode()
+
+    assert "2 other leads may be the same person and stay whole" in done
+    assert f"lead {joao.pk} has the same e-mail" in done
+    lead.refresh_from_db()
+    assert lead.erased_at
+    assert {row.name for row in Lead.objects.filter(erased_at=None)} == {"João <Souza>", "Bia"}
+    assert "João" not in LogEntry.objects.latest("pk").change_message
+
+
 def test_whoever_may_only_look_does_nothing(client, lead):
     viewer = User.objects.create_user("vera", is_staff=True)
     viewer.user_permissions.add(*Permission.objects.filter(codename__startswith="view_"))

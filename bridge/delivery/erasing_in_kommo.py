@@ -1,8 +1,9 @@
 """Emptying in Kommo what it shows of a person who asked to be forgotten, and saying what was done and what was not.
 
-Whose a contact is, its phone proves, and nothing else: today's main contact may be a relative. Only the person's own
-numbers are emptied; where others stand beside them, or nothing proves whose a contact is, a person has to look. One
-person at a time, so that nobody's erasure waits for another's; and nothing is claimed that did not happen.
+Whose a contact is, its phone proves, and nothing else: today's main contact may be a relative. What of it is theirs is
+`whose_contact`'s; where others stand beside them, or nothing proves whose a contact is, a person has to look, and so
+at what stays (`left_in_kommo`). One person at a time, so that nobody's erasure waits for another's; and nothing is
+claimed that did not happen.
 
 By now the lead tells nobody's number any more: numbers are compared by their pseudonym, and the number itself, to
 search for, is kept sealed until this is over.
@@ -10,30 +11,35 @@ search for, is kept sealed until this is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from bridge.accounts import refusals
+from bridge.delivery import left_in_kommo, whose_contact
+from bridge.delivery.whose_contact import FORGOTTEN
 from bridge.errors import KommoError, KommoNotFoundError
 from bridge.inbound import card_look_up, empty_look_ups
+from bridge.inbound.card_look_up import SEARCHED_DIGITS
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import ContactReply, LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.kommo.what_an_error_stops import Action, decide
 from bridge.models import Account, Card, Forgetting
 from common.statements import Select
-from leads import pseudonyms
-from leads.models import Event, JoinedLead, Lead
+from leads import pseudonyms, who_shares
+from leads.models import Event, Lead
 from leads.phone import PhoneError, parse
 
 log = structlog.get_logger(__name__)
 
-# What a contact, and a lead, is called whose person asked to be forgotten.
-FORGOTTEN = "Dados apagados (LGPD)"
+T = TypeVar("T")
+DONE_THERE = "personal data erased in Kommo"
 # Also longer than Kommo may be at work on a call we never heard the end of: by then that one has landed.
 RETRY_AFTER = timedelta(minutes=1)
 BATCH_SIZE = 20
@@ -41,6 +47,10 @@ BATCH_SIZE = 20
 ABOUT_THEM = (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
 # After so long a person has to look: the law gives an answer fifteen days.
 GIVEN_UP_AFTER = timedelta(days=3)
+# For so long what the erasure can do without is asked for again where it fails in passing.
+PATIENCE = timedelta(minutes=10)
+# Nobody has more of them; what is beyond is told.
+MOST_SEARCHES, MOST_CONTACTS = 3, 10
 NOBODY_THERE = "nothing to erase in Kommo: no lead of this person was made there"
 
 
@@ -49,6 +59,8 @@ def ask_for(card: Card, *, phone: str, email: str, empties: bool, now: datetime)
     """Have a person's card forgotten in Kommo; with `empties` False only looked up, where its create is in doubt."""
     row, _ = Forgetting.objects.select_for_update().get_or_create(card=card, defaults={"asked_at": now})
     row.empties = empties
+    if row.state != Forgetting.State.DUE:
+        row.asked_at = now
     # Asked for again: the number is known no more, and may be known here still.
     row.phone, row.email = phone or row.phone, email or row.email
     row.state, row.due_at, row.problem, row.ended_at = Forgetting.State.DUE, now, "", None
@@ -74,7 +86,7 @@ def done_by_hand(rows: Iterable[Forgetting], *, who: str, now: datetime) -> int:
     count = 0
     for row in rows:
         if row.state == Forgetting.State.LEFT:
-            _end(row, Forgetting.State.DONE, [f"personal data erased in Kommo by hand: {who}"], now)
+            _end(row, Forgetting.State.DONE, [f"{DONE_THERE} by hand: {who}"], now)
             count += 1
     return count
 
@@ -119,7 +131,9 @@ def _failed(row: Forgetting, account: Account, client: KommoClient, error: Kommo
     if action in ABOUT_THEM or now - row.asked_at > GIVEN_UP_AFTER:
         # Kommo's own words may quote what was to be erased.
         why = f"Kommo answers {error.status_code or 'nothing'}"
-        _end(row, Forgetting.State.LEFT, [], now, problem=f"not erased in Kommo: {why}; erase it there by hand")
+        has_begun = _proofs(row).filter(at__gte=row.asked_at).exists()
+        what = "not everything erased in Kommo" if has_begun else "not erased in Kommo"
+        _end(row, Forgetting.State.LEFT, [], now, problem=f"{what}: {why}; erase it there by hand")
         return True
     if error.retry_after and error.retry_after > RETRY_AFTER:
         Forgetting.objects.filter(pk=row.pk).update(due_at=now + error.retry_after)
@@ -128,6 +142,8 @@ def _failed(row: Forgetting, account: Account, client: KommoClient, error: Kommo
 
 def _forget(row: Forgetting, account: Account, client: KommoClient, now: datetime) -> None:
     card = row.card
+    # Another card of the same person may have proven some meanwhile.
+    row.refresh_from_db(fields=["contacts"])
     if card.write_settles_at and card.write_settles_at > now:
         # A write of ours may still arrive, and would bring back what it empties.
         Forgetting.objects.filter(pk=row.pk).update(due_at=card.write_settles_at)
@@ -143,31 +159,25 @@ def _forget(row: Forgetting, account: Account, client: KommoClient, now: datetim
         return
     lead = _lead(card, client)
     theirs = _theirs(row, lead, client)
-    done, left = [], []
-    # Noted first: once they are emptied nothing on them proves whose they are.
-    row.contacts = [contact.id for contact in theirs]
-    row.save(update_fields=["contacts"])
-    for contact in theirs:
-        others = _empty(row, contact, client)
-        if others:
-            done.append(f"personal data erased in Kommo: the person's own number on contact {contact.id}")
-            left.append(f"contact {contact.id} has {others} more numbers or addresses: look whose they are")
-        else:
-            done.append(f"personal data erased in Kommo: name, phone and e-mail of contact {contact.id}")
+    left = _empty(row, theirs, account, client, now)
     if lead is not None:
-        client.update_leads([{"id": lead.id, "name": FORGOTTEN}], lane=Lane.BULK)
-        done.append(f"personal data erased in Kommo: the name of lead {lead.id}")
-        if card.briefings.exclude(note_id=None).exists():
-            # Kommo documents no way to take a note back.
-            left.append(f"a note of a handoff on lead {lead.id} names the person: delete it there")
-    else:
-        left += [f"lead {card.kommo_lead_id} is not found in Kommo"] if not theirs else []
-    for other in JoinedLead.objects.filter(lead=card.lead_id, kommo_lead_id__isnull=False):
-        left.append(f"lead {other.kommo_lead_id} was theirs before the leads were joined: erase it there")
-    if not theirs:
+        _unname(row, lead, client, now)
+    elif not theirs:
+        left.append(f"lead {card.kommo_lead_id} is not found in Kommo")
+    # From here on what fails undoes nothing: it is told, and a person looks.
+    aside = partial(_asked_aside, is_patient=now - row.asked_at <= PATIENCE)
+    more = aside(lambda: _further(row, theirs, client))
+    stays = aside(lambda: _empty(row, more or [], account, client, now))
+    if stays is None:
+        stays = _not_emptied([contact for contact in more or () if not _is_proven(row, f"contact {contact.id}")])
+    left += stays
+    rest = [*theirs, *(more or ())]
+    left += left_in_kommo.look(
+        card, lead, rest[:MOST_CONTACTS], account, client, aside=aside, searched=more is not None
+    )
+    if not theirs and not _proofs(row).filter(reason__contains=" contact ").exists():
         left.append("no contact has the person's number: look for them in Kommo and erase them by hand")
-    state = Forgetting.State.LEFT if left else Forgetting.State.DONE
-    _end(row, state, done, now, problem=f"left in Kommo: {'; '.join(left)}" if left else "")
+    _end(row, Forgetting.State.LEFT if left else Forgetting.State.DONE, [], now, left=left)
 
 
 def _look_up(row: Forgetting, account: Account, client: KommoClient, now: datetime) -> bool:
@@ -197,7 +207,7 @@ def _made_by_us(row: Forgetting, account: Account, client: KommoClient) -> LeadR
     card, intended_at = row.card, row.card.create_intent_at
     assert intended_at is not None
     since = (intended_at - card_look_up.CLOCK_SLACK).timestamp()
-    ids = {lead_id for contact in _search(row, client, with_leads=True) for lead_id in contact.lead_ids}
+    ids = {lead_id for contact in _search(row, row.phone, client) for lead_id in contact.lead_ids}
     taken = Card.objects.filter(account=account, kommo_lead_id__in=ids).values_list("kommo_lead_id", flat=True)
     free = sorted(ids - set(taken))
     for reply in client.iterate_leads(ids=free, with_=("contacts",)) if free else ():
@@ -223,71 +233,151 @@ def _theirs(row: Forgetting, lead: LeadReply | None, client: KommoClient) -> lis
     card = row.card
     known = {card.kommo_contact_id, card.own_contact_id, *(lead.contact_ids if lead else ()), *row.contacts}
     ids = sorted(kommo_id for kommo_id in known if kommo_id)
-    read = client.contacts(ids=ids, lane=Lane.BULK) if ids else []
+    read = client.contacts(ids=ids, with_leads=True, lane=Lane.BULK) if ids else []
     theirs = [contact for contact in read if contact.id in ids and _is_theirs(row, contact)]
-    return theirs or [contact for contact in _search(row, client) if _is_theirs(row, contact)]
+    return theirs or _search(row, row.phone, client)
 
 
-def _search(row: Forgetting, client: KommoClient, *, with_leads: bool = False) -> list[ContactReply]:
-    if not row.phone:
-        return []
-    found = client.contacts(query=row.phone, with_leads=with_leads, lane=Lane.BULK)
+def _further(row: Forgetting, known: Iterable[ContactReply], client: KommoClient) -> list[ContactReply]:
+    """Return the contacts that have any of the person's numbers and are not known yet: the same person, made twice."""
+    numbers = [row.phone, *(number for contact in known for number in contact.phones if _is_their_number(row, number))]
+    ends = {digits[-SEARCHED_DIGITS:]: number for number in numbers if (digits := _digits(number))}
+    found = {
+        contact.id: contact
+        for number in list(ends.values())[:MOST_SEARCHES]
+        for contact in _search(row, number, client)
+    }
+    known_ids = {contact.id for contact in known}
+    return [contact for kommo_id, contact in sorted(found.items()) if kommo_id not in known_ids]
+
+
+def _search(row: Forgetting, number: str, client: KommoClient) -> list[ContactReply]:
+    """Return the contacts with a number of theirs that the end of this one finds, however it is written there."""
+    digits = _digits(number)[-SEARCHED_DIGITS:]
+    found = client.find_contacts(digits, lane=Lane.BULK) if digits else []
     return [contact for contact in found if _is_theirs(row, contact)]
 
 
+def _digits(number: str) -> str:
+    return "".join(filter(str.isdecimal, number))
+
+
 def _is_theirs(row: Forgetting, contact: ContactReply) -> bool:
-    return contact.id in row.contacts or any(_is_their_number(row, number) for number in contact.phones)
+    """Say whether a contact has, or had when it was looked at first, a number of theirs."""
+    if contact.id in row.contacts or any(_is_their_number(row, number) for number in contact.phones):
+        return True
+    # Emptied when it was asked for before: nothing but the proof tells whose it was.
+    is_empty = contact.name == FORGOTTEN and not contact.phones
+    return is_empty and _is_proven(row, f"contact {contact.id}")
 
 
 def _is_their_number(row: Forgetting, number: str) -> bool:
-    lead = row.card.lead
     try:
-        key = parse(number, region=lead.pipeline.phone_region).key
+        return _is_their_key(row, parse(number, region=row.card.lead.pipeline.phone_region).key)
     except PhoneError:
         return False
+
+
+def _is_their_key(row: Forgetting, key: str) -> bool:
+    lead = row.card.lead
+    if row.email and key == who_shares.OF_EMAIL + row.email.casefold():
+        return True
     return pseudonyms.of_address(key) in {lead.erased_address, *lead.erased_further}
 
 
-def _empty(row: Forgetting, contact: ContactReply, client: KommoClient) -> int:
-    """Take what is theirs from a contact; return how many numbers and addresses were left there as somebody else's."""
-    phones = [
-        phone_value
-        for phone_value in contact.phone_values
-        if not _is_their_number(row, str(phone_value.get("value") or ""))
-    ]
-    # Alone on their contact, everything there is theirs; beside others, what we know to be theirs.
-    emails = [email_value for email_value in contact.email_values if phones and not _is_their_email(row, email_value)]
-    fields = [
-        {"field_code": code, "values": [_written(value) for value in rest] or None}
-        for code, rest, had in (("PHONE", phones, contact.phone_values), ("EMAIL", emails, contact.email_values))
-        if len(rest) < len(had)
-    ]
-    body: dict[str, Any] = {"id": contact.id, "name": FORGOTTEN}
-    if fields:
-        body["custom_fields_values"] = fields
-    client.update_contacts([body], lane=Lane.BULK)
-    return len(phones) + len(emails)
+def _empty(
+    row: Forgetting, contacts: Sequence[ContactReply], account: Account, client: KommoClient, now: datetime
+) -> list[str]:
+    """Take what is theirs from their contacts, and prove it; return what stays there, in words for staff."""
+    before = set(row.contacts)
+    # Noted first: once they are emptied nothing on them proves whose they are.
+    _keep_proven(row, [contact.id for contact in contacts])
+    region = row.card.lead.pipeline.phone_region
+    living = whose_contact.living_beside(account, contacts, region=region)
+    left = []
+    for contact in contacts[:MOST_CONTACTS]:
+        emptying = whose_contact.emptying(
+            contact, living, region=region, is_theirs=partial(_is_their_key, row), was_theirs=contact.id in before
+        )
+        if emptying.body:
+            client.update_contacts([emptying.body], lane=Lane.BULK)
+        # At once: whatever happens next, this was done. Whoever begins anew finds it done.
+        if emptying.body or not _is_proven(row, f"contact {contact.id}"):
+            _prove(row, emptying.done, now)
+        left += emptying.left
+    return left + _not_emptied(contacts[MOST_CONTACTS:])
 
 
-def _is_their_email(row: Forgetting, entry: dict[str, Any]) -> bool:
-    return bool(row.email) and str(entry.get("value") or "").casefold() == row.email.casefold()
+def _not_emptied(contacts: Sequence[ContactReply]) -> list[str]:
+    ids, more = [contact.id for contact in contacts], len(contacts) - MOST_CONTACTS
+    named = [f"contact {kommo_id} has the person's number as well: erase it there" for kommo_id in ids[:MOST_CONTACTS]]
+    return [*named, f"and {more} more contacts with the person's number"] if more > 0 else named
 
 
-def _written(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a value as it is written: with its kind by one of the two names Kommo has for it."""
-    kind = {"enum_id": entry["enum_id"]} if entry.get("enum_id") else {}
-    return {"value": entry.get("value"), **kind}
+def _unname(row: Forgetting, lead: LeadReply, client: KommoClient, now: datetime) -> None:
+    if lead.name != FORGOTTEN:
+        client.update_leads([{"id": lead.id, "name": FORGOTTEN}], lane=Lane.BULK)
+    elif _is_proven(row, f"lead {lead.id}"):
+        return
+    _prove(row, [f"{DONE_THERE}: the name of lead {lead.id}"], now)
 
 
-@transaction.atomic
-def _end(row: Forgetting, state: Forgetting.State, done: list[str], now: datetime, *, problem: str = "") -> None:
-    """Keep the proof of what was done and what was not, and nothing of the person."""
-    row.state, row.problem, row.ended_at, row.due_at = state, problem[:500], now, None
-    row.phone = row.email = ""
-    row.contacts = []
-    row.save()
-    lines = [*done, problem] if problem else done
+def _keep_proven(row: Forgetting, ids: Iterable[int]) -> None:
+    """Note contacts as proven, for the person's other cards in this account too: this one may empty what is theirs."""
+    row.contacts = sorted({*row.contacts, *ids})
+    row.save(update_fields=["contacts"])
+    address = row.card.lead.erased_address
+    others = Forgetting.objects.filter(state=Forgetting.State.DUE, empties=True, card__account=row.card.account_id)
+    others = others.filter(card__lead__erased_address=address).exclude(pk=row.pk) if address else others.none()
+    for other in others:
+        other.contacts = sorted({*other.contacts, *row.contacts})
+        other.save(update_fields=["contacts"])
+
+
+def _asked_aside(ask: Callable[[], T], *, is_patient: bool) -> T | None:
+    """Return what a call brings that the erasure can do without; None when it is refused, or keeps failing."""
+    try:
+        return ask()
+    except KommoError as error:
+        action = decide(error)
+        if action is Action.PAUSE_ACCOUNT or (is_patient and action in (Action.RETRY, Action.RETRY_LATER)):
+            raise
+        return None
+
+
+def _proofs(row: Forgetting) -> QuerySet[Event]:
+    """Return what was noted of erasing this person in Kommo, ever."""
+    rows = Event.objects.filter(lead_id=row.card.lead_id, kind=Event.Kind.ERASED)
+    return rows.filter(reason__startswith=DONE_THERE)
+
+
+def _is_proven(row: Forgetting, what: str) -> bool:
+    return _proofs(row).filter(reason__endswith=f" {what}").exists()
+
+
+def _prove(row: Forgetting, lines: Iterable[str], now: datetime) -> None:
+    """Keep on the timeline what was done, and what was not."""
     Event.objects.bulk_create(
         Event(lead_id=row.card.lead_id, at=now, kind=Event.Kind.ERASED, actor=Lead.Actor.BRIDGE, reason=line[:500])
         for line in lines
     )
+
+
+@transaction.atomic
+def _end(
+    row: Forgetting,
+    state: Forgetting.State,
+    done: list[str],
+    now: datetime,
+    *,
+    problem: str = "",
+    left: Sequence[str] = (),
+) -> None:
+    """Keep the proof of what was done and what was not, and nothing of the person."""
+    told_left = left_in_kommo.lines(left)
+    row.state, row.ended_at, row.due_at = state, now, None
+    row.problem = left_in_kommo.shortly(told_left) or problem[:500]
+    row.phone = row.email = ""
+    row.contacts = []
+    row.save()
+    _prove(row, [*done, *told_left, *([problem] if problem else [])], now)

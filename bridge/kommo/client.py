@@ -287,6 +287,22 @@ class KommoClient(Transport):
     def notes(self, lead_id: int) -> list[NoteReply]:
         return self._all("read notes", f"/api/v4/leads/{lead_id}/notes", "notes", NoteReply.read)
 
+    def notes_on(self, entity: str, entity_id: int) -> list[int]:
+        """Return the ids of the notes on one of `leads` or `contacts`; the first page of them."""
+        path = f"/api/v4/{entity}/{entity_id}/notes"
+        query = [("limit", str(LIST_LIMIT))]
+        data = self._request("read notes", "GET", path, query=query, lane=Lane.BULK)
+        return self._read_each(
+            "read notes", reply_values.embedded(data, "notes"), lambda row: reply_values.integer(row, "id")
+        )
+
+    def tasks_on(self, lead_id: int) -> list[int]:
+        """Return the ids of a lead's tasks, done or not; the first page of them. The filter may be ignored."""
+        query = [("filter[entity_type]", "leads"), ("filter[entity_id]", str(lead_id)), ("limit", str(LIST_LIMIT))]
+        data = self._request("read tasks", "GET", "/api/v4/tasks", query=query, lane=Lane.BULK)
+        found = self._read_each("read tasks", reply_values.embedded(data, "tasks"), TaskReply.read)
+        return [task.id for task in found if task.entity_id == lead_id]
+
     def create_notes(self, notes: Sequence[dict[str, Any]], *, lane: Lane = Lane.LIVE) -> list[NoteReply]:
         return self._written(
             "create notes", "POST", "/api/v4/leads/notes", list(notes), "notes", NoteReply.read, lane=lane
@@ -345,12 +361,14 @@ class KommoClient(Transport):
 
     # --- chats ------------------------------------------------------------------------------------------------------
 
-    def talks(self, contact_id: int, *, lane: Lane = Lane.LIVE) -> list[TalkReply]:
+    def talks(self, contact_id: int, *, closed_too: bool = False, lane: Lane = Lane.LIVE) -> list[TalkReply]:
         """Return a contact's chats; the filter may be ignored, so compare what comes back. The first page of them.
 
         Source: https://developers.kommo.com/reference/talks-list
         """
-        params = [("filter[contact_id][]", str(contact_id)), ("filter[only_in_work]", "1")]
+        params = [("filter[contact_id][]", str(contact_id))]
+        if not closed_too:
+            params.append(("filter[only_in_work]", "1"))
         pages = self._pages("read talks", "/api/v4/talks", "talks", TalkReply.read, params, LIST_LIMIT, lane)
         return list(islice(pages, LIST_LIMIT))
 

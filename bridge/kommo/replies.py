@@ -221,6 +221,7 @@ class FieldValuesReply:
     field_id: int
     field_type: str
     values: list[dict[str, Any]]
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -319,6 +320,9 @@ class ContactReply:
     created_at: int = 0
     updated_at: int = 0
     updated_by: int | None = None
+    # What staff call the other fields that hold anything, and how many tags there are.
+    other_fields: tuple[str, ...] = ()
+    tag_count: int = 0
 
     @classmethod
     def read(cls, data: Any) -> ContactReply:
@@ -332,6 +336,8 @@ class ContactReply:
             seconds(data.get("created_at")),
             seconds(data.get("updated_at")),
             data.get("updated_by") if isinstance(data.get("updated_by"), int) else None,
+            tuple(_filled_beside(data, "PHONE", "EMAIL")),
+            len(embedded(data, "tags")),
         )
 
 
@@ -466,7 +472,23 @@ def _tag(given: Any) -> str:
 def field_values(data: Any) -> Iterable[FieldValuesReply]:
     for row in listed(data, "custom_fields_values"):
         values = [value for value in listed(row, "values") if isinstance(value, dict)]
-        yield FieldValuesReply(integer(row, "field_id"), str(row.get("field_type") or ""), values)
+        name = str(row.get("field_name") or "")
+        yield FieldValuesReply(integer(row, "field_id"), str(row.get("field_type") or ""), values, name)
+
+
+def is_filled(values: Iterable[Any]) -> bool:
+    """Say whether any of a field's values is more than nothing; a box that nobody ticked is nothing."""
+    return any(
+        isinstance(value, dict) and (given := value.get("value", value)) not in (None, "") and given is not False
+        for value in values
+    )
+
+
+def _filled_beside(data: Any, *codes: str) -> Iterable[str]:
+    """Yield what staff call the fields that hold anything; one of an odd shape says at least that it is there."""
+    for row in listed(data, "custom_fields_values"):
+        if row.get("field_code") not in codes and is_filled(rows(row.get("values"))):
+            yield str(row.get("field_name") or row.get("field_id") or "")
 
 
 def _coded_values(data: Any, code: str) -> tuple[str, ...]:

@@ -723,7 +723,10 @@ def test_every_number_of_the_person_is_forgotten(account, maria, agent, kommo):
     drain(account)
     assert left((*MARIAS, other[3:])) == []
     assert [contact["phones"] for contact in kommo.get("leads")["contacts"]] == [[]]
-    assert Forgetting.objects.get().state == Forgetting.State.DONE
+    row, kommo_id = Forgetting.objects.get(), maria.card.kommo_lead_id
+    # Of her numbers nothing; what she pays stands on the card, which is for staff to look at.
+    assert row.problem == f"left in Kommo: lead {kommo_id} has filled fields: “Valor Conta Energia”"
+    assert row.state == Forgetting.State.LEFT
     at = (timezone.now() - timedelta(hours=1)).isoformat()
     assert agent.post("interactions/", {"lead": {"phone": other}, "occurred_at": at}).status_code == 410
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from bridge.accounts.connection import client_for
 from bridge.cards import outbox
 from bridge.delivery import erasing_in_kommo
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Forgetting
+from bridge.reasons import in_words
 from leads import erasure
-from leads.models import Event, Lead
+from leads.models import Event, Lead, Pipeline
 from tests.conftest import MARIA, drain, lead_of, record, rested
 
 JOAO, BIA = "+5581988880000", "+5581977770000"
@@ -233,3 +234,269 @@ def test_everybody_with_the_same_number_in_any_pipeline_is_asked_for(account, ma
     erase(Lead.objects.get())
     forget(account)
     assert MARIA not in str(kommo.get("leads"))
+
+
+# --- What is somebody else's, and what stays
+
+
+def left(row=None):
+    """What is told to be left in Kommo, whole: the timeline has all of it."""
+    row = row or Forgetting.objects.get()
+    events = Event.objects.filter(lead=row.card.lead_id, kind=Event.Kind.ERASED, reason__startswith="left in Kommo: ")
+    return "; ".join(event.reason.removeprefix("left in Kommo: ") for event in events.order_by("id"))
+
+
+def edit(kommo, contact_id, *, phones=(), emails=(), **fields):
+    values = {"PHONE": phones, "EMAIL": emails}
+    changed = [{"field_code": code, "values": [{"value": v} for v in found]} for code, found in values.items() if found]
+    kommo.post(f"contacts/{contact_id}/edit", {"custom_fields_values": changed, **fields})
+
+
+def lead_in_another_pipeline(kommo_pipeline_id, **known):
+    other = Pipeline.objects.create(slug="other", name="Other", kommo_pipeline_id=kommo_pipeline_id)
+    at = dict.fromkeys(("stage_set_at", "created_at", "updated_at"), timezone.now())
+    return Lead.objects.create(pipeline=other, **known, **at)
+
+
+def emails_of(account, contact_id):
+    [contact] = client_for(account).contacts(ids=[contact_id])
+    return [entry["value"] for entry in contact.email_values]
+
+
+@pytest.fixture
+def bia(account, pipeline, maria):
+    """Bia's lead lives on; she has Maria's e-mail, as people of one house do."""
+    record(pipeline, BIA, name="Bia Rocha", email="Maria@Example.com")
+    drain(account)
+    return lead_of(BIA)
+
+
+def test_a_contact_that_was_merged_into_a_living_leads_keeps_its_name_and_e_mail(account, maria, bia, kommo):
+    hers = bia.card.kommo_contact_id
+    kommo.post(f"contacts/{maria.card.kommo_contact_id}/merge", {"into": hers})
+    name = contacts(kommo)[hers]["name"]
+    emails = emails_of(account, hers)
+    assert MARIA in contacts(kommo)[hers]["phones"]
+
+    erase(maria)
+    forget(account)
+
+    assert contacts(kommo)[hers]["phones"] == [BIA]
+    assert (contacts(kommo)[hers]["name"], emails_of(account, hers)) == (name, emails)
+    assert f"the person's own number on contact {hers}" in reasons(maria)
+    assert not [line for line in reasons(maria) if line.startswith("name") or "own e-mail" in line]
+    for part in (
+        f"a number of contact {hers} stays: lead {bia.pk} here has it too",
+        f"an e-mail of contact {hers} stays: lead {bia.pk} here has it too",
+        f"contact {hers} is the contact of lead {bia.pk} here",
+        f"the name of contact {hers} stays: look whose it is",
+    ):
+        assert part in left()
+
+
+def test_a_second_number_on_somebody_elses_contact_goes_and_nothing_else(account, maria, kommo):
+    """Staff keep a wife's number with her husband, who is no lead here."""
+    joao = kommo.post("leads", {"name": "João Souza", "phone": JOAO})["contacts"][0]["id"]
+    edit(kommo, joao, phones=[JOAO, "(81) 99999-0000"], emails=["joao@example.org", "MARIA@example.com"])
+    kommo.post(f"contacts/{maria.card.kommo_contact_id}/delete")
+
+    erase(maria)
+    forget(account)
+
+    assert (contacts(kommo)[joao]["name"], contacts(kommo)[joao]["phones"]) == ("João Souza", [JOAO])
+    assert emails_of(account, joao) == ["joao@example.org"]
+    assert reasons(maria)[:2] == [
+        f"the person's own number on contact {joao}", f"the person's own e-mail on contact {joao}"
+    ]  # fmt: skip
+    assert f"contact {joao} has 2 more numbers or addresses" in left()
+    assert f"the name of contact {joao} stays" in left()
+
+
+def test_an_e_mail_that_a_living_lead_of_another_pipeline_has_too_is_kept(account, maria, kommo):
+    lead = lead_in_another_pipeline(77, name="Casa", email="MARIA@example.com", phone=BIA, phone_key=BIA)
+    own = maria.card.kommo_contact_id
+
+    erase(maria)
+    forget(account)
+
+    assert contacts(kommo)[own]["phones"] == []
+    assert emails_of(account, own) == ["maria@example.com"]
+    assert contacts(kommo)[own]["name"] == "Maria Souza"
+    assert f"an e-mail of contact {own} stays: lead {lead.pk} here has it too" in left()
+    assert Forgetting.objects.get().state == Forgetting.State.LEFT
+
+
+def test_what_was_not_there_is_not_said_to_have_been_erased(account, pipeline, kommo):
+    lead = record(pipeline, name="Rui").lead
+    drain(account)
+    erase(lead)
+    forget(account)
+    assert reasons(lead)[0] == f"name and phone of contact {lead.card.kommo_contact_id}"
+
+
+def test_other_contacts_with_their_number_are_emptied_by_the_same_rules(account, maria, kommo):
+    twice = kommo.post("leads", {"name": "Maria S.", "phone": "81 99999-0000"})
+    with_joao = kommo.post("leads", {"name": "João e Maria", "phone": JOAO})["contacts"][0]["id"]
+    edit(kommo, with_joao, phones=[JOAO, "+55 (81) 9999-0000"])
+    near = kommo.post("leads", {"name": "Zé", "phone": "+5511999990000"})["contacts"][0]["id"]
+    again = twice["contacts"][0]["id"]
+
+    erase(maria)
+    forget(account)
+
+    by_id = contacts(kommo)
+    assert (by_id[again]["name"], by_id[again]["phones"]) == (FORGOTTEN, [])
+    assert (by_id[with_joao]["name"], by_id[with_joao]["phones"]) == ("João e Maria", [JOAO])
+    assert (by_id[near]["name"], by_id[near]["phones"]) == ("Zé", ["+5511999990000"])
+    assert f"name and phone of contact {again}" in reasons(maria)
+    assert f"lead {twice['id']} is another of their contact's" in left()
+
+
+def test_what_stays_is_named_and_its_values_are_not(account, maria, kommo):
+    kommo_id, own = maria.card.kommo_lead_id, maria.card.kommo_contact_id
+    catalogue = client_for(account)
+    name = next(
+        field for field in catalogue.custom_fields("leads") if field.type == "text" and field.name != "Bridge ID"
+    )
+    kommo.post(
+        f"leads/{kommo_id}/edit",
+        {
+            "price": 4500,
+            "custom_fields_values": [{"field_id": name.id, "values": [{"value": "segredo-um"}]}],
+            "_embedded": {"tags": [{"name": "segredo-dois"}]},
+        },
+    )
+    position = next(field for field in catalogue.custom_fields("contacts") if field.code == "POSITION")
+    values = [{"field_id": position.id, "values": [{"value": "segredo-tres"}]}]
+    catalogue.update_contacts([{"id": own, "custom_fields_values": values}])
+    kommo.post(f"leads/{kommo_id}/note", {"text": "segredo-quatro"})
+    kommo.post(f"leads/{kommo_id}/message", {"text": "segredo-cinco"})
+
+    erase(maria)
+    forget(account)
+
+    row = Forgetting.objects.get()
+    assert row.state == Forgetting.State.LEFT
+    for part in (
+        f"lead {kommo_id} has filled fields: “{name.name}”",
+        f"lead {kommo_id} has a price",
+        f"lead {kommo_id} has tags (1)",
+        f"lead {kommo_id} has notes (1)",
+        f"contact {own} has filled fields: “{position.name}”",
+        f"contact {own} has chats: what was said there stays",
+    ):
+        assert part in left()
+    assert "segredo" not in left() + row.problem
+    assert row.problem.startswith("left in Kommo: ")
+
+
+@pytest.mark.parametrize("fault", ["400", "403", "404"])
+@pytest.mark.parametrize("path", ["notes", "tasks", "talks"])
+def test_a_look_at_the_rest_that_is_refused_undoes_nothing(account, maria, kommo, fault, path):
+    where = f"/api/v4/leads/{maria.card.kommo_lead_id}/notes" if path == "notes" else f"/api/v4/{path}"
+    kommo.fault(fault, path=where, method="GET")
+    erase(maria)
+    forget(account)
+    assert contacts(kommo)[maria.card.kommo_contact_id]["phones"] == []
+    assert "not everything could be looked through in Kommo" in left()
+    assert f"the name of lead {maria.card.kommo_lead_id}" in reasons(maria)
+
+
+def test_a_look_at_the_rest_that_fails_in_passing_is_taken_again_and_what_was_done_is_proven_once(
+    account, maria, kommo, impatient
+):
+    kommo.fault("500", count=1, path="/api/v4/talks", method="GET")
+    erase(maria)
+    forget(account)
+    assert Forgetting.objects.get().state == Forgetting.State.DUE
+    rested(account)
+    forget(account, minutes=2)
+    own, kommo_id = maria.card.kommo_contact_id, maria.card.kommo_lead_id
+    assert reasons(maria) == [f"name, phone and e-mail of contact {own}", f"the name of lead {kommo_id}"]
+    assert Forgetting.objects.get().state == Forgetting.State.DONE
+
+
+def test_one_that_keeps_failing_is_told(account, maria, kommo, impatient):
+    kommo.fault("500", path="/api/v4/talks", method="GET")
+    erase(maria)
+    forget(account)
+    rested(account)
+    forget(account, minutes=20)
+    assert "not everything could be looked through in Kommo" in left()
+
+
+def test_the_calls_for_an_erasure_are_few_however_many_contacts_have_the_number(account, maria, kommo):
+    for number in range(25):
+        kommo.post("leads", {"name": f"Maria {number}", "phone": MARIA})
+    before = len(kommo.journal())
+    erase(maria)
+    forget(account)
+    assert len(kommo.journal()) - before < 50
+    row = Forgetting.objects.get()
+    assert row.state == Forgetting.State.LEFT
+    assert len(row.problem) <= 500
+    assert row.problem.endswith("; and more, which the timeline names")
+    assert "has the person's number as well: erase it there" in left()
+
+
+def test_the_cards_of_a_person_in_two_pipelines_are_one_matter(account, maria, kommo):
+    """Whichever is first empties what the other one would look for."""
+    lead = lead_in_another_pipeline(78, name="Maria B2B", phone=MARIA, phone_key=maria.phone_key)
+    there = kommo.post("leads", {"name": "Maria B2B", "phone": MARIA})
+    contact = there["contacts"][0]["id"]
+    Card.objects.filter(lead=lead).delete()
+    Card.objects.create(
+        lead=lead, account=account, kommo_lead_id=there["id"], kommo_contact_id=contact, state=Card.State.IN_SYNC
+    )
+
+    erase(maria)
+    forget(account)
+
+    assert MARIA not in str(kommo.get("leads"))
+    assert {row.state for row in Forgetting.objects.all()} == {Forgetting.State.DONE}
+    for row in (maria, lead):
+        assert [line for line in reasons(row) if line.endswith(f"contact {contact}")] == [
+            f"name and phone of contact {contact}"
+        ]
+
+
+def test_tried_again_after_staff_have_cleared_the_rest_it_ends_well(account, maria, kommo):
+    kommo_id, own = maria.card.kommo_lead_id, maria.card.kommo_contact_id
+    kommo.post(f"leads/{kommo_id}/edit", {"price": 4500})
+    erase(maria)
+    forget(account)
+    assert left() == f"lead {kommo_id} has a price"
+    kommo.post(f"leads/{kommo_id}/edit", {"price": 0})
+
+    erasing_in_kommo.try_again(Forgetting.objects.all(), now=timezone.now())
+    forget(account)
+
+    assert Forgetting.objects.get().state == Forgetting.State.DONE
+    assert reasons(maria) == [
+        f"name, phone and e-mail of contact {own}",
+        f"the name of lead {kommo_id}",
+        f"left in Kommo: lead {kommo_id} has a price",
+    ]
+
+
+def test_a_refusal_half_way_is_not_said_to_be_one_of_everything(account, maria, kommo):
+    kommo.fault("400", path="/api/v4/leads", method="PATCH")
+    erase(maria)
+    forget(account)
+    assert reasons(maria)[0] == f"name, phone and e-mail of contact {maria.card.kommo_contact_id}"
+    assert Forgetting.objects.get().problem.startswith("not everything erased in Kommo: Kommo answers 400")
+
+
+@pytest.mark.parametrize("language", ["pt-br", "es"])
+def test_what_stays_is_told_in_the_readers_language(account, maria, bia, kommo, language):
+    kommo_id, hers = maria.card.kommo_lead_id, bia.card.kommo_contact_id
+    kommo.post(f"contacts/{maria.card.kommo_contact_id}/merge", {"into": hers})
+    kommo.post(f"leads/{kommo_id}/edit", {"price": 4500, "_embedded": {"tags": [{"name": "a"}, {"name": "b"}]}})
+    kommo.post(f"leads/{kommo_id}/note", {"text": "oi"})
+    erase(maria)
+    forget(account)
+    with translation.override(language):
+        pieces = in_words(left()).split("; ")
+    assert len(pieces) == 7
+    english = {"stays", "look", "has", "here", "the", "with"}
+    assert not [piece for piece in pieces if english & set(piece.replace(":", "").split())]

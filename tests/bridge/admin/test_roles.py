@@ -295,6 +295,13 @@ def test_whoever_guesses_a_password_is_locked_out_with_the_right_one_too(db, set
     assert "_auth_user_id" not in guesser.session
 
 
+def test_the_eighth_wrong_password_is_refused_already(db, settings):
+    """As SECURITY.md says it."""
+    settings.AXES_ENABLED = True
+    wrong = {"username": "maria", "password": "a guess"}
+    assert [Client().post("/admin/login/", wrong).status_code for _ in range(9)] == [200] * 7 + [429] * 2
+
+
 def test_with_the_right_password_at_once_one_is_in(db, settings):
     settings.AXES_ENABLED = True
     User.objects.create_superuser("maria", "maria@example.com", "the right password")

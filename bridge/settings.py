@@ -425,7 +425,7 @@ LOGGING = {
         "axes": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         # They name the paths and queries of what we call, which are secrets of messengers and chats: at `debug` of each
         # call, and as a warning where an answer is odd.
-        **{name: {"level": "ERROR"} for name in ("urllib3", "requests", "httpcore", "httpx")},
+        **{name: {"level": "ERROR"} for name in ("urllib3", "requests")},
         # What it says of a call that went wrong names the path, where a secret may stand.
         "gunicorn.error": {"handlers": ["stderr"], "propagate": False},
         "django.security.DisallowedHost": {"filters": ["one_line"]},

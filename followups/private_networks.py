@@ -17,8 +17,22 @@ from urllib3.exceptions import NewConnectionError
 
 # An address of the older kind in the last four bytes: by NAT64, and translated (RFC 6052, RFC 2765).
 CARRIERS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::ffff:0:0:0/96"))
-# The protocols' own: 192.0.0.8 is a machine's own, and an older Python takes it for somebody's.
-PROTOCOLS = ipaddress.IPv4Network("192.0.0.0/24")
+# What IANA's registries of special purposes call not globally reachable; a Python, by its age, takes some of it for
+# somebody's. This machine, private, shared, the protocols' own, documentation, benchmarks, relays given up, reserved,
+# and a NAT64 of one's own, which carries any address within.
+# Source: iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry
+SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+            "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
+            "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+            "::/128", "::1/128", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32",
+            "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+        ),
+    )
+)  # fmt: skip
 
 
 class LeadsInsideError(NewConnectionError):
@@ -42,10 +56,8 @@ def is_inside(address: str) -> bool:
         tail = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         has_tail = int(found) < 2**32 or any(found in network for network in CARRIERS)
         carried = found.ipv4_mapped or found.sixtofour or (tail if has_tail else None)
-        if found.is_site_local:
-            return True
         found = carried or found
-    return not found.is_global or found.is_multicast or (found.version == 4 and found in PROTOCOLS)
+    return not found.is_global or found.is_multicast or any(found in network for network in SPECIAL)
 
 
 class _OutsideOnly(HTTPConnection):

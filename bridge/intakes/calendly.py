@@ -42,7 +42,8 @@ LOOKS_LIKE_A_PHONE = re.compile(r"\+?[\d\s().-]{8,25}")
 def is_signed(call: Call, settings: Mapping[str, str]) -> bool:
     parts = dict(part.strip().partition("=")[::2] for part in _header(call).split(","))
     stamp, signature = parts.get("t", ""), parts.get("v1", "")
-    return bool(stamp) and signatures.is_hex_of(signature, settings["secret"], f"{stamp}.".encode(), call.body)
+    is_right = signatures.is_hex_of(signature, settings["secret"], f"{stamp}.".encode(), call.body)
+    return is_right and signatures.is_recent(stamp, call.now)
 
 
 def _header(call: Call) -> str:

@@ -71,7 +71,8 @@ ANYBODYS = "Channel::WebWidget"
 def is_signed(call: Call, settings: Mapping[str, str]) -> bool:
     name, _, signature = call.headers.get("x-chatwoot-signature", "").partition("=")
     stamp = call.headers.get("x-chatwoot-timestamp", "")
-    return name == "sha256" and signatures.is_hex_of(signature, settings["secret"], f"{stamp}.".encode(), call.body)
+    is_right = signatures.is_hex_of(signature, settings["secret"], f"{stamp}.".encode(), call.body)
+    return name == "sha256" and is_right and signatures.is_recent(stamp, call.now)
 
 
 def read(body: Any) -> list[Told]:

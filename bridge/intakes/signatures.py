@@ -7,17 +7,30 @@ import binascii
 import hashlib
 import hmac
 import json
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from typing import Any
 
 # How far an honest clock may be off.
 LEEWAY_SECONDS = 60
+STAMP = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
+# A call that was signed long ago is one that somebody kept. Whoever gets no answer calls again, Calendly for a day, and
+# a clock may be wrong: so far it is believed.
+OLDEST, FURTHEST_AHEAD = timedelta(days=5), timedelta(hours=1)
 
 
 def is_hex_of(signature: str, key: str, *parts: bytes, algorithm: str = "sha256") -> bool:
     """Say whether a signature is the HMAC of these bytes, in hexadecimal of either case."""
     wanted = hmac.new(key.encode(), b"".join(parts), getattr(hashlib, algorithm)).hexdigest()
     return hmac.compare_digest(signature.strip().lower().encode(), wanted.encode())
+
+
+def is_recent(stamp: str, now: datetime) -> bool:
+    """Say whether a call's stamp, in seconds since 1970, is one of these days."""
+    if not STAMP.fullmatch(stamp):
+        return False
+    age = now.timestamp() - float(stamp)
+    return -FURTHEST_AHEAD.total_seconds() <= age <= OLDEST.total_seconds()
 
 
 def is_token_of(token: str, key: str, now: datetime) -> bool:

@@ -6,6 +6,7 @@ operator names in the environment.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import socket
@@ -322,3 +323,29 @@ def test_addresses_of_this_machine_are_never_called_whoever_writes_them(
 @pytest.fixture
 def agent_key(pipeline):
     return api_keys.issue(ApiKey(name="agent"))
+
+
+def ends(network: str) -> set[str]:
+    """Return the first and the last address of a network, and one within."""
+    block = ipaddress.ip_network(network)
+    return {str(block[0]), str(block[-1]), str(block[block.num_addresses // 3])}
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "192.88.99.0/24", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "203.0.113.0/24", "240.0.0.0/4",
+        "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/32", "2001:2::/48", "2001:10::/28", "2001:db8::/32",
+        "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "64:ff9b::10.0.0.0/104", "2002:c058:6300::/40",
+    ],
+)  # fmt: skip
+def test_what_has_a_special_purpose_is_nobodys_outside(network):
+    assert {address for address in ends(network) if not private_networks.is_inside(address)} == set()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["1.1.1.1", "192.88.98.1", "198.20.0.1", "2606:4700::1111", "2a00:1450::1", "64:ff9b::1.1.1.1", "2002:101:101::"],
+)
+def test_everybody_else_is_outside(address):
+    assert not private_networks.is_inside(address)

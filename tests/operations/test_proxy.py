@@ -127,6 +127,7 @@ def test_the_proxy_ends_tls_hides_what_is_secret_and_asks_the_server_that_is_the
         ):
             ask(path, "POST", data="x=1")
         ask("/intake/whats/s3cr3t/", "POST", data="x=1")
+        ask("/admin/welcome/MQ/s3cr3t/")
         # Passwords are guessed slowly, and a guesser takes nothing from anybody else.
         assert 429 in {ask("/admin/login/").status_code for _ in range(40)}
         assert ask("/readyz").status_code == 200
@@ -182,6 +183,7 @@ def test_another_address_of_the_same_network_is_the_same_caller(proxy, network):
 def test_what_goes_wrong_is_written_down_without_what_was_asked_for(proxy, tmp_path):
     assert proxy("/api/v1/agent/may-reply/?phone=5581999990000") == 502
     assert proxy("/oauth/kommo/callback/?code=s3cr3t") == 502
+    assert {proxy(f"/{path}/MQ/s3cr3t/") for path in ("admin/welcome", "/Admin/%57elcome", "admin/reset")} == {502}
     assert proxy("/admin/search/?s=5581999990000", method="POST", data=b"x" * 3_200_000) == 413
 
     written = "".join((tmp_path / log).read_text() for log in ("bridge.log", "error.log", "nginx.log"))

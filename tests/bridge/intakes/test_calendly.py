@@ -68,5 +68,5 @@ def test_the_signature_is_over_time_and_bytes():
         ("t=1795521600", False),
         ("", False),
     ):
-        call = Call(raw("calendly/01"), {"calendly-webhook-signature": header})
+        call = Call(raw("calendly/01"), {"calendly-webhook-signature": header}, datetime.fromtimestamp(1795521600, UTC))
         assert calendly.is_signed(call, {"secret": "s"}) is counts

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.intakes import chatwoot
+from bridge.intakes import calendly, chatwoot
 from bridge.intakes.source_news import Address, Call, Ignored, Message, Status
 from tests.bridge.intakes.bodies import body, raw
 
@@ -134,7 +134,8 @@ def test_the_signature_is_over_time_and_bytes():
     bytes_ = raw("chatwoot/01")
     right = "sha256=" + hmac.new(b"s", b"1795521600." + bytes_, "sha256").hexdigest()
     stamp = {"x-chatwoot-timestamp": "1795521600", "x-chatwoot-delivery": "d"}
-    assert chatwoot.is_signed(Call(bytes_, stamp | {"x-chatwoot-signature": right}), {"secret": "s"})
+    now = datetime.fromtimestamp(1795521600, UTC)
+    assert chatwoot.is_signed(Call(bytes_, stamp | {"x-chatwoot-signature": right}, now), {"secret": "s"})
     for wrong in (
         stamp | {"x-chatwoot-signature": right[7:]},
         {"x-chatwoot-timestamp": "1795521601", "x-chatwoot-signature": right},
@@ -142,4 +143,26 @@ def test_the_signature_is_over_time_and_bytes():
         stamp,
         {},
     ):
-        assert not chatwoot.is_signed(Call(bytes_, wrong), {"secret": "s"})
+        assert not chatwoot.is_signed(Call(bytes_, wrong, now), {"secret": "s"})
+
+
+@pytest.mark.parametrize(
+    ("stamp", "counts"),
+    [
+        ("1795521600", True), ("1795100000", True), ("1795524000.5", True), ("1795080000", False),
+        ("1795530000", False), ("1", False), ("nan", False), ("inf", False), ("-1795521600", False), ("1e9", False),
+        ("", False), ("9" * 400, False), ("١٧٩٥٥٢١٦٠٠", False), (" 1795521600", False), ("0x6b05a280", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("source", [chatwoot, calendly])
+def test_a_call_that_was_signed_long_ago_or_at_no_time_proves_nothing(source, stamp, counts):
+    signature = hmac.new(b"s", f"{stamp}.".encode() + b"{}", "sha256").hexdigest()
+    headers = {
+        "x-chatwoot-timestamp": stamp,
+        "x-chatwoot-signature": f"sha256={signature}",
+        "calendly-webhook-signature": f"t={stamp},v1={signature}",
+    }
+
+    call = Call(b"{}", headers, datetime.fromtimestamp(1795521600, UTC))
+
+    assert source.is_signed(call, {"secret": "s"}) is counts

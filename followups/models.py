@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from common.reasons.columns import ReasonField
 from leads.addresses import LONGEST_KEY
 from leads.models import Lead, Pipeline, Stage
 
@@ -154,7 +155,7 @@ class Enrollment(models.Model):
     version = models.ForeignKey(SequenceVersion, models.PROTECT, related_name="+")
     purpose = models.CharField(_("purpose"), max_length=30, choices=Sequence.StartsOn)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
-    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    reason = ReasonField(_("reason"), max_length=500, blank=True)
     # From 1; one above the last step while only giving up remains.
     step = models.PositiveSmallIntegerField(_("next step"), default=1)
     # Our last delivered message, from which the next delay counts.
@@ -162,7 +163,7 @@ class Enrollment(models.Model):
     meeting_starts_at = models.DateTimeField(_("meeting"), null=True, blank=True)
     # Empty while an attempt is on its way, and when nothing is due any more.
     next_at = models.DateTimeField(_("next at"), null=True, blank=True)
-    next_reason = models.CharField(_("why then"), max_length=200, blank=True)
+    next_reason = ReasonField(_("why then"), max_length=200, blank=True)
     # How late the step was each time it was put off to other hours; empty when it never was. Hours slept do not count.
     late_so_far = models.DurationField(null=True, editable=False)
     held = models.BooleanField(_("held"), default=False)
@@ -235,7 +236,7 @@ class Attempt(models.Model):
     # When the text was made: what it says of today and tomorrow is true of that day.
     rendered_at = models.DateTimeField(null=True, editable=False)
     template_id = models.CharField(_("approved template"), max_length=200, blank=True)
-    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    reason = ReasonField(_("reason"), max_length=500, blank=True)
     due_at = models.DateTimeField(_("due at"))
     created_at = models.DateTimeField(_("created at"))
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
@@ -277,7 +278,7 @@ class Unreachable(models.Model):
     """A number that no message reaches, in any pipeline, as whoever sends says."""
 
     phone_key = models.CharField(max_length=LONGEST_KEY, unique=True)
-    reason = models.CharField(_("reason"), max_length=500)
+    reason = ReasonField(_("reason"), max_length=500)
     # Only that the number does not work was said: whoever writes from it shows that it does.
     is_certain = models.BooleanField(default=False)
     since = models.DateTimeField(_("since"))

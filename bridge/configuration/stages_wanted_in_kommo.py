@@ -26,7 +26,7 @@ from leads.models import Pipeline
 log = structlog.get_logger(__name__)
 
 CREATE, RENAME = StageInKommo.Wish.CREATE, StageInKommo.Wish.RENAME
-# Told in the reader's language by bridge/reasons/known.py.
+# Told in the reader's language by common/reasons/sentences.py.
 GONE = "the stage is not in Kommo any more"
 OVERTAKEN = "somebody renamed it in Kommo meanwhile, and their name stands"
 NO_PIPELINE = "the pipeline is not in Kommo any more"

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bridge.encryption import EncryptedTextField
 from bridge.kommo import token_expiry
+from common.reasons.columns import ReasonField
 from leads.models import Pipeline
 
 
@@ -42,7 +43,7 @@ class Account(models.Model):
     previous_refresh_token = EncryptedTextField(blank=True, editable=False)
 
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ACTIVE)
-    state_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    state_reason = ReasonField(_("reason"), max_length=500, blank=True)
     # What to go back to when the pause ends.
     state_before_pause = models.CharField(max_length=10, choices=State, default=State.ACTIVE, editable=False)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
@@ -88,7 +89,7 @@ class Account(models.Model):
     webhook_heard_at = models.DateTimeField(_("last webhook"), null=True, blank=True)
     # When a comparison last found a change that no webhook had told of.
     webhook_missed_at = models.DateTimeField(_("last change no webhook told of"), null=True, blank=True)
-    webhook_problem = models.CharField(_("webhook problem"), max_length=300, blank=True)
+    webhook_problem = ReasonField(_("webhook problem"), max_length=300, blank=True)
     # Kommo's own clock: how far the poll of changes and of the events feed has read.
     polled_until = models.DateTimeField(_("polled until"), null=True, blank=True)
     events_read_until = models.DateTimeField(null=True, blank=True, editable=False)

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from common.reasons.columns import ReasonField
 from leads.models import Lead, Pipeline
 
 
@@ -76,7 +77,7 @@ class AgentEvent(models.Model):
     due_at = models.DateTimeField(_("due at"))
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     status_code = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
-    error = models.CharField(_("error"), max_length=1000, blank=True)
+    error = ReasonField(_("error"), max_length=1000, blank=True)
     # Of the newest tries, oldest first: `at` (ISO 8601), `status` (HTTP, None without an answer), `error`, `seconds`.
     tries = models.JSONField(null=True, editable=False)
     delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)

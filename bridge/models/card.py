@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bridge.encryption import EncryptedTextField
 from bridge.models.account import Account
+from common.reasons.columns import JSONWithReasonsField, ReasonField
 from leads.models import Lead
 
 # For rows that a version without the column still makes.
@@ -59,11 +60,11 @@ class Card(models.Model):
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     # Since when the card differs from its lead; kept through retries, so that the age of the backlog is honest.
     pending_since = models.DateTimeField(_("waiting since"), null=True, blank=True)
-    waiting_reason = models.CharField(_("waiting for"), max_length=500, blank=True)
+    waiting_reason = ReasonField(_("waiting for"), max_length=500, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     # Counted before the work and cleared after it: a card that kills its worker is parked by it.
     tries_without_outcome = models.PositiveSmallIntegerField(default=0)
-    last_error = models.CharField(_("last error"), max_length=1000, blank=True)
+    last_error = ReasonField(_("last error"), max_length=1000, blank=True)
     # Fingerprint of the plan Kommo refused for good; the same plan is not sent again.
     refused_plan = models.CharField(max_length=64, blank=True)
 
@@ -79,7 +80,7 @@ class Card(models.Model):
     # By what a person who was erased, and is back, left on it: pseudonyms (bridge/inbound/values_of_before.py).
     of_before = models.JSONField(null=True, blank=True, editable=False)
     # Parts of the card that Kommo refused: part -> {"reason", "cause", "at"} (bridge/cards/refused_parts.py).
-    refused_parts = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
+    refused_parts = JSONWithReasonsField(default=dict, db_default=NOTHING, blank=True, editable=False)
     ownership = models.JSONField(_("who set what"), default=dict, blank=True)
     # Stored before the call that creates the lead; while set without a Kommo id, look before creating again.
     create_intent_at = models.DateTimeField(null=True, blank=True)
@@ -184,8 +185,8 @@ class Delivery(models.Model):
     operation = models.CharField(_("operation"), max_length=10, choices=Operation)
     outcome = models.CharField(_("outcome"), max_length=12, choices=Outcome)
     sent = models.JSONField(_("sent"), default=dict)
-    reason = models.CharField(_("reason"), max_length=500, blank=True)
-    error = models.CharField(_("error"), max_length=1000, blank=True)
+    reason = ReasonField(_("reason"), max_length=500, blank=True)
+    error = ReasonField(_("error"), max_length=1000, blank=True)
     status_code = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
     request_id = models.CharField("X-Request-Id", max_length=100, blank=True)
     correlation_id = models.CharField(
@@ -215,7 +216,7 @@ class Briefing(models.Model):
     # The handoff it belongs to: a later one has a briefing of its own. Of a call, when the lead spoke.
     since = models.DateTimeField(_("handoff since"))
     # Why somebody should look at a lead that nobody was handed; empty for a handoff.
-    call = models.CharField(_("what staff are called for"), max_length=500, blank=True, default="", db_default="")
+    call = ReasonField(_("what staff are called for"), max_length=500, blank=True, default="", db_default="")
     # A task about a meeting that began at `since` and has no result; completed once that is known.
     asks_result = models.BooleanField(default=False, db_default=False, editable=False)
     resolved_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -225,7 +226,7 @@ class Briefing(models.Model):
     task_id = models.BigIntegerField(_("CRM task"), null=True, blank=True)
     # Set before the first call: an answer may get lost, so later tries look first.
     tried = models.BooleanField(default=False)
-    error = models.CharField(_("error"), max_length=500, blank=True)
+    error = ReasonField(_("error"), max_length=500, blank=True)
     # Parts the seller will not be told by us, as operations of a delivery; emptied when a person has it tried again.
     given_up = models.CharField(max_length=20, blank=True, default="", db_default="", editable=False)
     given_up_at = models.DateTimeField(_("given up at"), null=True, blank=True)

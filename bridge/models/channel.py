@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 
+from common.reasons.columns import JSONWithReasonsField, ReasonField
 from leads.encryption import EncryptedTextField
 from leads.models import Lead, Message, Pipeline
 
@@ -45,7 +46,7 @@ class Channel(models.Model):
     # The newest message it took, and the newest it did not, with why.
     sent_at = models.DateTimeField(_("last sent"), null=True, blank=True)
     failed_at = models.DateTimeField(_("last failure"), null=True, blank=True)
-    failure = models.CharField(_("why"), max_length=500, blank=True)
+    failure = ReasonField(_("why"), max_length=500, blank=True)
     # Its quota is used up, or it refuses us: nothing is tried by it before then.
     rests_until = models.DateTimeField(_("rests until"), null=True, blank=True)
 
@@ -89,9 +90,9 @@ class Outgoing(models.Model):
     holder = models.CharField(max_length=120, blank=True, editable=False)
     # By the channel of now.
     tries = models.PositiveSmallIntegerField(_("tries"), default=0)
-    reason = models.CharField(_("why it waits"), max_length=500, blank=True)
+    reason = ReasonField(_("why it waits"), max_length=500, blank=True)
     # What was tried before: [{"channel", "reason", "at"}].
-    tried = models.JSONField(_("tried before"), default=list, db_default=Value([], models.JSONField()), blank=True)
+    tried = JSONWithReasonsField(_("tried before"), default=list, db_default=Value([], models.JSONField()), blank=True)
     # What could not leave as it was meant: sentences for whoever wrote it.
     changes = models.JSONField(_("changed"), default=list, db_default=Value([], models.JSONField()), blank=True)
     # Until when the part that left last may prove that it arrived.

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from common.reasons.columns import ReasonField
 from leads.encryption import EncryptedTextField
 from leads.models import Lead, Pipeline
 
@@ -67,7 +68,7 @@ class IntakeCall(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     # Not read again before then.
     due_at = models.DateTimeField(_("due at"))
-    error = models.CharField(_("error"), max_length=1000, blank=True)
+    error = ReasonField(_("error"), max_length=1000, blank=True)
     processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
 
     class Meta:
@@ -97,7 +98,7 @@ class IntakeItem(models.Model):
     what = models.CharField(_("what"), max_length=60)
     lead = models.ForeignKey(Lead, models.SET_NULL, null=True, related_name="told_by_ways_in", verbose_name=_("lead"))
     result = models.CharField(_("result"), max_length=10, choices=Result)
-    reason = models.CharField(_("reason"), max_length=300, blank=True)
+    reason = ReasonField(_("reason"), max_length=300, blank=True)
 
     class Meta:
         verbose_name = _("thing told by a way in")

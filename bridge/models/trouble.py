@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from bridge.models.account import Account
+from common.reasons.columns import ReasonField
 
 
 class Trouble(models.Model):
@@ -36,7 +37,7 @@ class Trouble(models.Model):
     subject = models.CharField(_("what"), max_length=20, choices=Subject)
     # Kommo said no, and will until somebody changes something; otherwise it may pass by itself.
     refused = models.BooleanField(_("refused"), default=False)
-    reason = models.CharField(_("reason"), max_length=500)
+    reason = ReasonField(_("reason"), max_length=500)
     since = models.DateTimeField(_("since"))
     tries = models.PositiveIntegerField(_("tries"), default=1)
     next_at = models.DateTimeField(_("next try"))

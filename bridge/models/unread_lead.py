@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.db import models
 
 from bridge.models.account import Account
+from common.reasons.columns import ReasonField
 
 
 class UnreadLead(models.Model):
@@ -13,7 +14,7 @@ class UnreadLead(models.Model):
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="unread_leads")
     kommo_lead_id = models.BigIntegerField()
-    error = models.CharField(max_length=500)
+    error = ReasonField(max_length=500)
     since = models.DateTimeField()
     tries = models.PositiveIntegerField(default=1)
     next_at = models.DateTimeField()

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from bridge.models.account import Account
+from common.reasons.columns import ReasonField
 
 
 class WebhookEvent(models.Model):
@@ -68,7 +69,7 @@ class WebhookItem(models.Model):
     kommo_id = models.BigIntegerField(_("Kommo id"), null=True)
     data = models.JSONField(default=dict)
     result = models.CharField(_("result"), max_length=10, choices=Result, default=Result.PENDING)
-    error = models.CharField(_("error"), max_length=1000, blank=True)
+    error = ReasonField(_("error"), max_length=1000, blank=True)
 
     class Meta:
         verbose_name = _("event in a webhook")

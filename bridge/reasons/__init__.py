@@ -1,7 +1,8 @@
-"""Reasons in the reader's language: they are stored in English, once, and told piece by piece.
+"""Reasons in the reader's language: by their code and their parts (common/reasons), piece by piece.
 
-A piece nobody has words for stays as it is stored: it is still true. Names of stages, what people wrote and what Kommo
-answered are never translated.
+Rows of before have the English sentence instead, which is taken apart by the sentences there are; so is what is too
+long for its column. A piece nobody has words for stays as it is stored: it is still true. Names of stages, what people
+wrote and what Kommo answered are never translated.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 
 from bridge.configuration import sentences
-from bridge.reasons.known import SENTENCES, TOLD_OTHERWISE
 from bridge.reasons.rule_problems import PROBLEMS
+from common.reasons import SIGNS, Reason
+from common.reasons.sentences import SENTENCES, TOLD_OTHERWISE, WITHOUT_WORDS
 from leads.models.lead import ATTRIBUTES
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -40,7 +42,19 @@ NAMED = re.compile(rf"\b(?:{'|'.join(name for name in ATTRIBUTES if '_' in name)
 
 def in_words(reason: str) -> str:
     """Return a reason in the active language."""
+    if isinstance(reason, Reason):
+        return _by_code(reason)
     return "; ".join(map(_piece, reason.split("; "))) if reason else ""
+
+
+def _by_code(reason: Reason) -> str:
+    if sign := SIGNS.get(reason.code):
+        return sign.join(map(in_words, reason.parts["each"]))
+    parts = {
+        name: _by_code(part) if isinstance(part, Reason) else TELLING.get(name, _listed)(str(part))
+        for name, part in reason.parts.items()
+    }
+    return gettext(TOLD_OTHERWISE.get(reason.code, SENTENCES[reason.code])) % parts
 
 
 def problem(text: str) -> str:
@@ -52,15 +66,19 @@ def problem(text: str) -> str:
 
 
 def _piece(text: str) -> str:
-    if text in PLAIN:
-        return gettext(TOLD_OTHERWISE.get(text, text))
-    for pattern, sentence in PATTERNS:
+    if code := PLAIN.get(text):
+        return _by_code(Reason(code))
+    for pattern, code in PATTERNS:
         if found := pattern.fullmatch(text):
-            parts = {name: TELLING.get(name, _listed)(part) for name, part in found.groupdict().items()}
-            return gettext(TOLD_OTHERWISE.get(sentence, sentence)) % parts
+            return _by_code(Reason(code, **found.groupdict()))
     head, colon, tail = text.partition(": ")
     if colon:
         return f"{_piece(head)}: {_piece(tail)}"
+    return _facts(text)
+
+
+def _facts(text: str) -> str:
+    """Return what is known of a lead by its names, within a text of any kind."""
     return NAMED.sub(lambda found: sentences.attribute(found[0]), text)
 
 
@@ -94,6 +112,7 @@ TELLING: dict[str, Callable[[str], str]] = {
     "but": in_words,
     "rest": _piece,
     "attribute": sentences.attribute,
+    "fact": _facts,
     "span": _span,
     "weekday": gettext,
     "at": _moment,
@@ -109,6 +128,8 @@ def _pattern(sentence: str, shapes: Mapping[str, str] = SHAPES) -> re.Pattern[st
     return re.compile("".join(parts))
 
 
-PLAIN = {sentence for sentence in SENTENCES if "%(" not in sentence} | TOLD_OTHERWISE.keys()
-PATTERNS = [(_pattern(sentence), sentence) for sentence in (*SENTENCES, *TOLD_OTHERWISE) if "%(" in sentence]
+# Of rows of before; what has no words in it they have as it stands.
+STORED = {code: sentence for code, sentence in SENTENCES.items() if code not in WITHOUT_WORDS}
+PLAIN = {sentence: code for code, sentence in STORED.items() if "%(" not in sentence}
+PATTERNS = [(_pattern(sentence), code) for code, sentence in STORED.items() if "%(" in sentence]
 PROBLEM_PATTERNS = [(_pattern(english, IN_PROBLEMS), sentence) for english, sentence in PROBLEMS.items()]

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.utils.translation import gettext_lazy as _
 
+from common.reasons.columns import JSONWithReasonsField, ReasonField
 from leads import addresses, served_leads
 from leads.addresses import LONGEST_KEY
 from leads.models.pipeline import Pipeline
@@ -103,7 +104,7 @@ class Lead(models.Model):
     stage_set_by = models.CharField(_("stage set by"), max_length=10, choices=Actor, default=Actor.BRIDGE)
     stage_set_at = models.DateTimeField(_("stage set at"))
     stage_before_meeting = models.ForeignKey(Stage, models.SET_NULL, null=True, blank=True, related_name="+")
-    decision_reason = models.CharField(_("reason"), max_length=500, blank=True)
+    decision_reason = ReasonField(_("reason"), max_length=500, blank=True)
     # What the conversation has concluded, and what of it when somebody else moved the lead (leads/conclusions.py).
     # None: from before this was kept (leads.explanation.begin_memory).
     concluded = models.JSONField(default=list, null=True, blank=True, editable=False)
@@ -120,7 +121,7 @@ class Lead(models.Model):
 
     handoff_source = models.CharField(_("handoff"), max_length=10, choices=HandoffSource, blank=True)
     handoff_since = models.DateTimeField(_("handoff since"), null=True, blank=True)
-    handoff_reason = models.CharField(_("reason of the handoff"), max_length=500, blank=True)
+    handoff_reason = ReasonField(_("reason of the handoff"), max_length=500, blank=True)
     handoff_until = models.DateTimeField(_("handoff until"), null=True, blank=True)
     # When the agent was last given the lead back; what a person wrote before that is no new takeover.
     resumed_at = models.DateTimeField(_("agent resumed at"), null=True, blank=True)
@@ -291,8 +292,8 @@ class Event(models.Model):
     at = models.DateTimeField(_("at"))
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
     actor = models.CharField(_("actor"), max_length=10, choices=Lead.Actor)
-    reason = models.CharField(_("reason"), max_length=500, blank=True)
-    data = models.JSONField(_("data"), default=dict, blank=True)
+    reason = ReasonField(_("reason"), max_length=500, blank=True)
+    data = JSONWithReasonsField(_("data"), default=dict, blank=True)
 
     class Meta:
         verbose_name = _("event")

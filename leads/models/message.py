@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 
+from common.reasons.columns import ReasonField
 from leads.models.lead import Lead
 
 
@@ -67,7 +68,7 @@ class Message(models.Model):
     # [{"kind", "mime", "name", "reference"}]: where the file is to be had, never the file.
     attachments = models.JSONField(_("attachments"), default=list, db_default=Value([], models.JSONField()), blank=True)
     state = models.CharField(_("state"), max_length=15, choices=State)
-    reason = models.CharField(_("reason"), max_length=500, blank=True, default="", db_default="")
+    reason = ReasonField(_("reason"), max_length=500, blank=True, default="", db_default="")
     # When it was written.
     at = models.DateTimeField(_("at"))
     queued_at = models.DateTimeField(null=True, blank=True)
@@ -130,7 +131,7 @@ class MessagePart(models.Model):
     position = models.PositiveSmallIntegerField()
     text = models.TextField(_("text"), blank=True)
     state = models.CharField(_("state"), max_length=15, choices=State, default=State.QUEUED)
-    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    reason = ReasonField(_("reason"), max_length=500, blank=True)
     # By the messenger's own name, in its one spelling; empty until it is told.
     their_id = models.CharField(max_length=250, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from common.reasons.columns import ReasonField
 from leads.models.lead import Lead
 from leads.models.pipeline import Pipeline
 
@@ -28,7 +29,7 @@ class Milestone(models.Model):
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
     at = models.DateTimeField(_("at"))
     seconds = models.PositiveIntegerField(_("seconds"), null=True, blank=True)
-    detail = models.CharField(_("detail"), max_length=500, blank=True)
+    detail = ReasonField(_("detail"), max_length=500, blank=True)
 
     class Meta:
         verbose_name = _("milestone")

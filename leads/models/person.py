@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from common.reasons.columns import ReasonField
 from leads.addresses import LONGEST_KEY
 from leads.encryption import EncryptedTextField
 from leads.models.lead import Lead
@@ -34,7 +35,7 @@ class OptOut(models.Model):
     phone_key = models.CharField(_("address"), max_length=LONGEST_KEY, blank=True, db_index=True)
     opted_out_at = models.DateTimeField(_("opted out at"))
     by = models.CharField(_("recorded by"), max_length=10, choices=Lead.Actor)
-    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    reason = ReasonField(_("reason"), max_length=500, blank=True)
 
     class Meta:
         verbose_name = _("opt-out")

@@ -8,9 +8,10 @@ from itertools import product
 
 import pytest
 from django.utils import translation
+from django.utils.translation import gettext
 
 from bridge.reasons import PLACEHOLDER, in_words
-from bridge.reasons.known import SENTENCES
+from common.reasons.sentences import SENTENCES, TOLD_OTHERWISE, WITHOUT_WORDS
 from leads.alternatives import alternatives
 from leads.decisions import Facts, decide
 from tests.leads.test_alternatives import RULES
@@ -48,6 +49,12 @@ def test_in_portuguese_no_english_is_left():
     assert left == {}
 
 
+@pytest.mark.parametrize("language", ["en", "pt-br", "es"])
+def test_by_its_code_a_reason_is_told_as_by_its_sentence(language):
+    with translation.override(language):
+        assert [reason for reason in set(reasons()) if in_words(reason) != in_words(str(reason))] == []
+
+
 def test_in_english_a_reason_says_what_was_stored_with_attributes_in_words():
     for reason in set(reasons()):
         told_in_english = in_words(reason).replace("a meeting is booked", "a meeting booked")
@@ -58,13 +65,23 @@ def test_in_english_a_reason_says_what_was_stored_with_attributes_in_words():
 PARTS = {"attribute": "bill_value", "number": "2", "span": "1 day", "weekday": "Sundays"}
 
 
-@pytest.mark.parametrize("sentence", SENTENCES)
+IN_WORDS = SENTENCES.keys() - WITHOUT_WORDS.keys()
+
+
+@pytest.mark.parametrize("sentence", [SENTENCES[code] for code in sorted(IN_WORDS - TOLD_OTHERWISE.keys())])
 def test_every_sentence_is_known_again_with_names_in_it(sentence):
     stored = PLACEHOLDER.sub(lambda found: PARTS.get(found[1], "“X”"), sentence)
     assert in_words(stored) == stored.replace("bill_value", "bill value")
     with translation.override("pt-br"):
         assert in_words(stored) != stored
         assert "bill" not in in_words(stored)
+
+
+@pytest.mark.parametrize("language", ["pt-br", "es"])
+def test_every_code_has_a_sentence_in_each_language(language):
+    sentences = [TOLD_OTHERWISE.get(code, SENTENCES[code]) for code in IN_WORDS]
+    with translation.override(language):
+        assert [sentence for sentence in sentences if gettext(sentence) in ("", sentence)] == []
 
 
 @pytest.mark.parametrize(

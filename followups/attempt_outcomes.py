@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import Signal
 
+from common.reasons import Reason, about
 from common.statements import insert, update
 from followups import sequence_versions, stopping, unreachable_numbers
 from followups.channels import Gone, Outcome, Result
@@ -24,15 +25,15 @@ followups_sent = Signal()
 RETRY_FIRST, RETRY_CAP = timedelta(seconds=10), timedelta(minutes=10)
 LONGEST_ASKED_SECONDS = 3600
 
-SAID = {
-    Outcome.SENT: "sent",
-    Outcome.DECLINED: "declined",
-    Outcome.UNREACHABLE: "could not be delivered",
-    Outcome.UNCONFIRMED: "may have been sent",
-    Outcome.NOT_SENT: "not sent",
-    Outcome.WOULD_SEND: "would have been sent",
-    Outcome.DROPPED: "not sent",
-    Outcome.NOT_DELIVERED: "did not arrive",
+TOLD = {
+    Outcome.SENT: "step_sent",
+    Outcome.DECLINED: "step_declined",
+    Outcome.UNREACHABLE: "step_not_delivered",
+    Outcome.UNCONFIRMED: "step_may_have_been_sent",
+    Outcome.NOT_SENT: "step_not_sent",
+    Outcome.WOULD_SEND: "step_would_have_been_sent",
+    Outcome.DROPPED: "step_not_sent",
+    Outcome.NOT_DELIVERED: "step_did_not_arrive",
 }
 
 
@@ -86,13 +87,13 @@ def _settle(each: Done, enrollment: Enrollment, moved: list[Enrollment], events:
         return
     attempt.end(Attempt.State(result.outcome), result.reason, now=at)
     asked, attempt.text = attempt.text, result.text or attempt.text
-    reason = f"step {attempt.step} of {enrollment.sequence} {SAID[result.outcome]}"
+    reason = Reason(TOLD[result.outcome], number=attempt.step, what=enrollment.sequence)
     data: dict[str, Any] = {"attempt_id": str(attempt.pk), "outcome": str(result.outcome)}
     if each.begun and attempt.text:
         data["text"] = attempt.text
     if attempt.text != asked:
         data["asked_to_say"] = asked
-    note = stopping.note(enrollment, f"{reason}: {result.reason}" if result.reason else reason, at, **data)
+    note = stopping.note(enrollment, about(reason, result.reason) if result.reason else reason, at, **data)
     note.data["step"] = attempt.step
     events.append(note)
     if result.outcome is Outcome.UNREACHABLE:

@@ -17,13 +17,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from common.name_spellings import name_key
+from common.reasons import Reason
 from followups import signed_calls
 from followups.signed_calls import Answer
 from leads.models import Lead
 
 log = structlog.get_logger(__name__)
 
-NO_AGENT = "only logged: AGENT_WEBHOOK_URL is empty"
+NO_AGENT = Reason("only_logged_no_agent_url")
 # The agent's words for why a person is not reached, with 410: {"reason": "invalid_number"}.
 GONE_BECAUSE = {"invalid number": "invalid", "opted out": "opted_out"}
 LONGEST_REASON, LONGEST_SAID = 200, 4000
@@ -144,13 +145,13 @@ class AgentWebhook:
         answer = signed_calls.post(self._url, self._secret, event_id, body, now=now)
         if answer.is_success and answer.error:
             # It may have declined. The agent acts once per id, so asking again is safe.
-            return Result(Outcome.RETRY, f"the agent's answer did not arrive whole ({answer.error})")
+            return Result(Outcome.RETRY, Reason("agent_answer_cut", what=answer.error))
         reply = answer.body if isinstance(answer.body, dict) else {}
         if answer.is_success and reply.get("skip") is True:
-            return Result(Outcome.DECLINED, _words(reply.get("reason"))[:LONGEST_REASON] or "the agent declined")
+            return Result(Outcome.DECLINED, _words(reply.get("reason"))[:LONGEST_REASON] or Reason("agent_declined"))
         if answer.is_success:
             return Result(Outcome.SENT, text=_words(reply.get("text"))[:LONGEST_SAID])
-        return read(answer, who="the agent")
+        return read(answer, who=AGENT)
 
 
 class Evolution:
@@ -170,12 +171,12 @@ class Evolution:
 
     def send(self, message: Outgoing, *, now: datetime) -> Result:
         if not message.phone:
-            return Result(Outcome.NOT_SENT, "WhatsApp knows no address of this person")
+            return Result(Outcome.NOT_SENT, Reason("no_whatsapp_address"))
         data = orjson.dumps({"number": message.phone.lstrip("+"), "text": message.text})
         headers = {"Content-Type": "application/json", "apikey": settings.EVOLUTION_API_KEY}
         answer = signed_calls.send(self._url, data, headers)
         if answer.status == 400 and has_no_whatsapp(answer.body):
-            return Result(Outcome.UNREACHABLE, "this number has no WhatsApp", gone=Gone.INVALID)
+            return Result(Outcome.UNREACHABLE, Reason("number_no_whatsapp"), gone=Gone.INVALID)
         if answer.status in (None, 504) and answer.may_have_arrived:
             return Result(Outcome.UNCONFIRMED, f"Evolution's answer was lost ({answer.error or answer.status})")
         return read(answer, who="Evolution")
@@ -191,26 +192,40 @@ def has_no_whatsapp(body: Any) -> bool:
     return isinstance(message, list) and any(isinstance(each, dict) and each.get("exists") is False for each in message)
 
 
+AGENT = "the agent"
+SAYS = {Gone.INVALID: Reason("number_invalid"), Gone.OPTED_OUT: Reason("person_opted_out")}
+AGENT_SAYS = {
+    Gone.INVALID: "agent_says_number_invalid",
+    Gone.OPTED_OUT: "agent_says_person_opted_out",
+    Gone.UNCLEAR: "agent_says_number_invalid_or_opted_out",
+}
+
+
 def read(answer: Answer, *, who: str) -> Result:
     """Return what an answer means: 2xx sent, 410 never again, everything else once more."""
     if answer.is_success:
         return Result(Outcome.SENT)
     if answer.status == 410:
         return _gone(answer.body, who)
-    summary = f"{who} answered {answer.status}" if answer.status else f"{who} did not answer ({answer.error})"
-    return Result(Outcome.RETRY, summary, answer.retry_after_seconds)
+    return Result(Outcome.RETRY, _unanswered(answer, who), answer.retry_after_seconds)
+
+
+def _unanswered(answer: Answer, who: str) -> str:
+    if who != AGENT:
+        return f"{who} answered {answer.status}" if answer.status else f"{who} did not answer ({answer.error})"
+    if answer.status:
+        return Reason("agent_answered", number=answer.status)
+    return Reason("agent_did_not_answer", what=answer.error)
 
 
 def _gone(body: Any, who: str) -> Result:
     """Return what a 410 says: which of the two it is, where the answer names it, and no more than that."""
     because = _words(body.get("reason")) if isinstance(body, dict) else ""
     gone = Gone(GONE_BECAUSE.get(name_key(because), "unclear"))
-    sentences = {
-        Gone.INVALID: "the number is invalid",
-        Gone.OPTED_OUT: "the person opted out",
-        Gone.UNCLEAR: "the number is invalid or the person opted out",
-    }
-    return Result(Outcome.UNREACHABLE, f"{who} says {sentences[gone]}", gone=gone)
+    if who == AGENT:
+        return Result(Outcome.UNREACHABLE, Reason(AGENT_SAYS[gone]), gone=gone)
+    says = SAYS.get(gone, "the number is invalid or the person opted out")
+    return Result(Outcome.UNREACHABLE, f"{who} says {says}", gone=gone)
 
 
 def _words(text: Any) -> str:
@@ -284,13 +299,13 @@ def configured() -> Channel:
         channel: Channel = import_string(path)()
     except Exception as error:
         log.error("channel_unusable", path=path, error=str(error))
-        return LogOnly(f"only logged: FOLLOWUP_CHANNEL cannot be used ({error})")
+        return LogOnly(Reason("only_logged_channel_unusable", what=error))
     return channel
 
 
 def why_mute(pipeline_id: int | None = None) -> str:
     """Return why no message would leave; empty when there is a way to leads."""
     if pipeline_id is not None and (road := road_of([pipeline_id]).get(pipeline_id)):
-        return "" if road.speaks(pipeline_id) else "only logged: the pipeline's channel says nothing"
+        return "" if road.speaks(pipeline_id) else Reason("only_logged_by_channel")
     channel = configured()
     return channel.reason if isinstance(channel, LogOnly) else ""

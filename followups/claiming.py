@@ -16,6 +16,7 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet, prefetch_related_objects
 
+from common.reasons import Reason, about, pieces, several
 from common.statements import Select, insert, update
 from followups import (
     channels,
@@ -45,9 +46,15 @@ TRIED_FOR = timedelta(hours=12)
 # A row that cannot even be looked at (a zone that does not exist, say) waits this long and holds nobody else up.
 STUMBLED_FOR = timedelta(minutes=15)
 
-TOO_LATE = "too late: its moment had passed"
-BEGUN_UNSAID = "it began while nothing was sent: nobody is written to out of the blue"
-MAY_HAVE_GONE_OUT = "its sender died at it: it may have gone out, and is not said twice"
+TOO_LATE = Reason("too_late")
+STEP = {
+    Attempt.State.MISSED: "step_missed",
+    Attempt.State.SKIPPED: "step_skipped",
+    Attempt.State.DROPPED: "step_dropped",
+    Attempt.State.UNCONFIRMED: "step_unconfirmed",
+}
+BEGUN_UNSAID = Reason("began_while_nothing_was_sent")
+MAY_HAVE_GONE_OUT = Reason("sender_died")
 
 
 def due(now: datetime) -> QuerySet[Enrollment]:
@@ -130,14 +137,14 @@ class _Batch:
         elif enrollment.meeting_starts_at != (
             enrollment.lead.meeting_starts_at if enrollment.purpose == who_may_be_written_to.MEETING else None
         ):
-            stopping.cancel([enrollment], "the meeting was moved", now=now)
+            stopping.cancel([enrollment], Reason("meeting_moved_meanwhile"), now=now)
             enroll(enrollment.lead, who_may_be_written_to.MEETING, now=now)
         elif enrollment.pk in self._begun_unsaid:
             stopping.cancel([enrollment], BEGUN_UNSAID, now=now)
         elif enrollment.step > len(plan.steps):
             giving_up.give_up(enrollment, plan, now)
         elif enrollment.meeting_starts_at and enrollment.meeting_starts_at <= now:
-            self._miss(enrollment, plan, "the meeting had begun")
+            self._miss(enrollment, plan, Reason("meeting_had_begun"))
         elif schedule.is_too_late(_due_at_first(enrollment, now), now, next_step.max_lateness(enrollment, plan)):
             self._miss(enrollment, plan, TOO_LATE)
         elif not enrollment.sent_by_hand and (until := self._near.until(enrollment)):
@@ -162,7 +169,7 @@ class _Batch:
     def _put_off_to_hours(self, enrollment: Enrollment, plan: SequencePlan) -> None:
         allowed = next_step.next_allowed(enrollment, plan, self._now)
         if allowed is None:
-            stopping.cancel([enrollment], "the hours allow no messages at all", now=self._now)
+            stopping.cancel([enrollment], Reason("hours_allow_nothing"), now=self._now)
         elif enrollment.meeting_starts_at and allowed.at >= enrollment.meeting_starts_at:
             self._miss(enrollment, plan, TOO_LATE)
         elif why := next_step.left_out(enrollment, plan, allowed.at, is_moved=True):
@@ -170,7 +177,7 @@ class _Batch:
         else:
             # A worker that comes late every day must not put a step off for ever.
             enrollment.late_so_far = self._now - _due_at_first(enrollment, self._now)
-            self._put_off(enrollment, allowed.at, allowed.reason.partition("; ")[2] or allowed.reason)
+            self._put_off(enrollment, allowed.at, several(pieces(allowed.reason)[1:]) or allowed.reason)
 
     def _put_off(self, enrollment: Enrollment, at: datetime, reason: str) -> None:
         enrollment.next_at, enrollment.next_reason = at, reason[:200]
@@ -188,7 +195,7 @@ class _Batch:
         attempt = Attempt(enrollment=enrollment, step=step, state=state, reason=reason, due_at=due_at)
         attempt.created_at = attempt.ended_at = self._now
         self._settled.append(attempt)
-        note = stopping.note(enrollment, f"step {step} {state.value}: {reason}", self._now, outcome=str(state))
+        note = stopping.note(enrollment, about(Reason(STEP[state], number=step), reason), self._now, outcome=str(state))
         note.data["step"] = step
         self._events.append(note)
 
@@ -199,10 +206,10 @@ class _Batch:
             text = texts.render(words, texts.facts_of(enrollment.lead, at=self._now))
         except texts.BrokenTextError as error:
             # Checked when it was saved; what breaks on this lead alone must not hold the others.
-            stopping.cancel([enrollment], f"the text of step {enrollment.step} is broken: {error}", now=self._now)
+            stopping.cancel([enrollment], _broken(enrollment.step, error), now=self._now)
             return
         if not text:
-            self._settle(enrollment, plan, Attempt.State.SKIPPED, "its text has nothing to say to this lead")
+            self._settle(enrollment, plan, Attempt.State.SKIPPED, Reason("text_says_nothing"))
             return
         attempt = Attempt(
             enrollment=enrollment,
@@ -285,7 +292,7 @@ def _is_tried_again(attempt: Attempt, vetoes: dict[UUID, str], now: datetime, *,
     """Say whether to send it now; what ends, waits for its hours or is held back is settled here."""
     enrollment, plan = attempt.enrollment, sequence_versions.read(attempt.enrollment.version)
     if enrollment.state != Enrollment.State.WAITING:
-        _end(attempt, Attempt.State.DROPPED, enrollment.reason or "the sequence ended", now)
+        _end(attempt, Attempt.State.DROPPED, enrollment.reason or Reason("sequence_ended"), now)
     elif reason := vetoes.get(enrollment.lead_id) or who_may_be_written_to.why_not(
         enrollment.lead, enrollment.sequence, plan
     ):
@@ -310,7 +317,7 @@ def _is_said_anew(attempt: Attempt, plan: SequencePlan, now: datetime) -> bool:
     try:
         word_anew(attempt, plan, now)
     except texts.BrokenTextError as error:
-        _leave_out(attempt, plan, Attempt.State.MISSED, f"the text of step {attempt.step} is broken: {error}", now)
+        _leave_out(attempt, plan, Attempt.State.MISSED, _broken(attempt.step, error), now)
         return False
     return True
 
@@ -362,10 +369,14 @@ def _leave_out(attempt: Attempt, plan: SequencePlan, state: Attempt.State, reaso
     enrollment.save()
 
 
+def _broken(step: int, error: texts.BrokenTextError) -> Reason:
+    return about(Reason("text_broken", number=step), str(error))
+
+
 def _end(attempt: Attempt, state: Attempt.State, reason: str, now: datetime) -> None:
     attempt.end(state, reason, now=now)
     attempt.save(update_fields=Attempt.ENDING)
-    words = f"step {attempt.step} {state.value}: {reason}"
+    words = about(Reason(STEP[state], number=attempt.step), reason)
     Event.objects.bulk_create([stopping.note(attempt.enrollment, words, now, outcome=str(state))])
 
 

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from common.reasons import Reason
 from followups import channel_outcomes, channels, claiming, lead_for_agent
 from followups.attempt_outcomes import Done, followups_sent, record
 from followups.channels import Channel, Outcome, Outgoing, Result
@@ -92,7 +93,7 @@ def send(
         few = attempts[start : start + THREADS]
         progress()
         if clock() > stop_at:
-            done += _given_back(attempts[start:], "the receiver takes its time", clock())
+            done += _given_back(attempts[start:], Reason("receiver_takes_its_time"), clock())
             break
         stopped, at = _stopped(few), clock()
         done += [
@@ -173,7 +174,7 @@ def _stopped(attempts: Sequence[Attempt]) -> dict[int, str]:
     ended = ended.exclude(state=Enrollment.State.WAITING)
     opted_out = optout.since(attempt.enrollment.lead for attempt in attempts)
     unwanted = {attempt.enrollment_id: optout.SAID for attempt in attempts if attempt.enrollment.lead_id in opted_out}
-    return unwanted | {pk: reason or "the sequence ended" for pk, reason in ended.values_list("pk", "reason")}
+    return unwanted | {pk: reason or Reason("sequence_ended") for pk, reason in ended.values_list("pk", "reason")}
 
 
 def _dare(channel: Channel, message: Outgoing, clock: Callable[[], datetime]) -> tuple[Result, datetime]:

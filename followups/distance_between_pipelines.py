@@ -12,11 +12,12 @@ from uuid import UUID
 
 from django.db.models import Max, Q
 
+from common.reasons import Reason
 from followups.models import Attempt, Enrollment
 from leads import address_owners
 from leads.models import Lead
 
-REASON = "another pipeline has just written to this number"
+REASON = Reason("another_pipeline_wrote")
 # Somebody else is at another lead of the person at this very moment.
 LOOK_AGAIN_AFTER = timedelta(seconds=5)
 

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
 
+from common.reasons import Reason, about
+from common.reasons.columns import either
 from common.statements import JsonArray, Select
 from followups import schedule, sequence_versions
 from followups.models import Attempt, Enrollment, Sequence, Unreachable
@@ -23,7 +25,7 @@ from leads import address_owners
 from leads.models import Event, FurtherAddress, Lead
 
 # Why an enrollment is held that no person held; those with this reason go on with their sequence.
-SWITCHED_OFF = "the sequence is switched off"
+SWITCHED_OFF = Reason("sequence_switched_off")
 # A reminder of which one of these became is not given again.
 REMINDED = (
     Attempt.State.SENDING,
@@ -165,12 +167,14 @@ def advance(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
 
 def _why_finished(enrollment: Enrollment, plan: SequencePlan) -> str:
     if enrollment.step <= len(plan.steps):
-        return "the hours allow no messages at all"
-    nothing, some = "no message was sent", "not every message was sent"
+        return Reason("hours_allow_nothing")
     if enrollment.complete and enrollment.last_sent_at:
-        return "every message was given"
-    ending = some if enrollment.last_sent_at else nothing
-    return f"{ending}, so nobody gives the lead up" if plan.give_up_after else ending
+        return Reason("every_message_given")
+    if plan.give_up_after:
+        return Reason(
+            "not_every_message_sent_nobody_gives_up" if enrollment.last_sent_at else "no_message_sent_nobody_gives_up"
+        )
+    return Reason("not_every_message_sent" if enrollment.last_sent_at else "no_message_sent")
 
 
 def go_on(lead: Lead, *, stopped_for: str, reason: str, now: datetime) -> int:
@@ -182,7 +186,7 @@ def go_on(lead: Lead, *, stopped_for: str, reason: str, now: datetime) -> int:
     # As it is by now: whoever brought the card back may have moved it, too.
     lead = Lead.objects.select_related("pipeline", "stage").get(pk=lead.pk)
     cancelled = lead.enrollments.filter(
-        state=Enrollment.State.CANCELLED, ended_by=Lead.Actor.BRIDGE, reason=stopped_for[:500]
+        state=Enrollment.State.CANCELLED, ended_by=Lead.Actor.BRIDGE, reason__in=either(stopped_for)
     )
     count = 0
     for enrollment in cancelled.select_related("sequence", "version").order_by("-pk"):
@@ -199,7 +203,7 @@ def go_on(lead: Lead, *, stopped_for: str, reason: str, now: datetime) -> int:
         enrollment.ended_at, enrollment.ended_by = None, ""
         enrollment.save()
         Event.objects.bulk_create(
-            [note(enrollment, f"{enrollment.sequence} goes on: {reason}", now, outcome="waiting")]
+            [note(enrollment, about(f"{enrollment.sequence} goes on", reason), now, outcome="waiting")]
         )
         count += 1
     return count

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from common.reasons import Reason
 from followups import next_step, sequence_preview, sequence_versions
 from followups.models import Attempt, Enrollment
 from followups.sequence_versions import SequencePlan, StepPlan
@@ -34,7 +35,7 @@ def coming(enrollment: Enrollment, *, now: datetime, on_its_way: Attempt | None 
     plan, zone = sequence_versions.read(enrollment.version), next_step.zone_of(enrollment.lead)
     step = plan.steps[enrollment.step - 1] if enrollment.step <= len(plan.steps) else None
     at = on_its_way.retry_at if on_its_way else enrollment.next_at
-    why = (on_its_way.reason or "sending") if on_its_way else enrollment.next_reason
+    why = (on_its_way.reason or Reason("sending")) if on_its_way else enrollment.next_reason
     return Coming(
         step=enrollment.step if step else None,
         steps=len(plan.steps),
@@ -82,7 +83,7 @@ def story(enrollment: Enrollment) -> list[Line]:
 
 def _past(number: int, attempt: Attempt | None) -> Line:
     if attempt is None:
-        return Line(number, None, "its time had passed before", "")
+        return Line(number, None, Reason("time_had_passed"), "")
     state = Attempt.State(attempt.state)
     return Line(number, attempt.ended_at or attempt.created_at, attempt.reason, attempt.text, state, attempt)
 

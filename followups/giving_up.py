@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from common.reasons import Reason, about
 from followups import schedule
 from followups.models import Attempt, Enrollment
 from followups.schedule import Due
@@ -23,7 +24,7 @@ def due_of_giving_up(enrollment: Enrollment, plan: SequencePlan) -> Due | None:
         return None
     words = schedule.in_words(plan.give_up_after)
     silent_since = max(given_at, enrollment.lead.last_outbound_at or given_at)
-    return Due(silent_since + plan.give_up_after, f"given up after {words} of silence")
+    return Due(silent_since + plan.give_up_after, Reason("given_up_after_silence", span=words))
 
 
 def give_up(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
@@ -31,7 +32,7 @@ def give_up(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
     stage = Stage.objects.filter(pipeline=enrollment.lead.pipeline_id, key=plan.give_up_stage).first()
     count = enrollment.attempts.filter(state=Attempt.State.SENT).count()
     ago = schedule.in_words(now - (enrollment.last_sent_at or now))
-    reason = f"no answer to {count} messages, the last {ago} ago"
+    reason = Reason("no_answer_to_messages", number=count, span=ago)
     end(enrollment, Enrollment.State.FINISHED, reason, now=now)
     if stage is None:
         return
@@ -39,4 +40,4 @@ def give_up(enrollment: Enrollment, plan: SequencePlan, now: datetime) -> None:
         # Nobody is to take over whom we gave up on.
         stage_moves.move(enrollment.lead, stage, by=Lead.Actor.BRIDGE, reason=reason, now=now, tells_staff=False)
     except stage_moves.ProtectedStageError as error:
-        Event.objects.bulk_create([note(enrollment, f"not given up: {error}", now, outcome="kept")])
+        Event.objects.bulk_create([note(enrollment, about(Reason("not_given_up"), error.args[0]), now, outcome="kept")])

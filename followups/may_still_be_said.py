@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from common.reasons import Reason
 from followups import claiming, sequence_versions, who_may_be_written_to
 from followups.models import Attempt, Enrollment
 from leads import optout, silenced_pipelines
@@ -25,7 +26,7 @@ def why_not(attempt_ids: Collection[UUID], *, now: datetime) -> dict[UUID, str]:
         enrollment = attempt.enrollment
         plan = sequence_versions.read(enrollment.version)
         if enrollment.state != Enrollment.State.WAITING:
-            found[attempt.pk] = enrollment.reason or "the sequence ended"
+            found[attempt.pk] = enrollment.reason or Reason("sequence_ended")
             continue
         reason = vetoes.get(enrollment.lead_id) or who_may_be_written_to.why_not(
             enrollment.lead, enrollment.sequence, plan

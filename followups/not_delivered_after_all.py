@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from common.reasons import Reason, about
 from followups import stopping
 from followups.channels import Outcome
 from followups.models import Attempt
 from leads.models import Event
-
-LATE = "it was handed over, and did not arrive"
 
 
 def take_back(attempt: Attempt, reason: str, now: datetime) -> None:
@@ -19,7 +18,8 @@ def take_back(attempt: Attempt, reason: str, now: datetime) -> None:
     enrollment = attempt.enrollment
     enrollment.complete = False
     enrollment.save(update_fields=["complete"])
-    words = f"step {attempt.step} of {enrollment.sequence}: {LATE}: {reason}"
+    step = f"step {attempt.step} of {enrollment.sequence}"
+    words = about(step, Reason("handed_over_did_not_arrive", why=reason))
     note = stopping.note(enrollment, words, now, attempt_id=str(attempt.pk), outcome=str(Outcome.NOT_DELIVERED))
     note.data["step"] = attempt.step
     Event.objects.bulk_create([note])

@@ -12,12 +12,15 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
+from common.reasons import Reason
+from common.reasons.columns import either
 from followups import enrollment as enrollments
 from followups import next_step, sequence_versions, stopping, unreachable_numbers, who_may_be_written_to
 from followups.crediting_answers import credit
 from followups.models import Attempt, Enrollment, Sequence
 from followups.who_may_be_written_to import MEETING, UNANSWERED
 from leads import announcements, optout
+from leads.decisions import meeting_is
 from leads.falling_silent import is_farewell
 from leads.interaction_values import Direction, Recorded
 from leads.models import Lead
@@ -60,7 +63,9 @@ def _interaction_recorded(record: Recorded, of_person: list[Any], now: datetime)
             unreachable_numbers.heard_from(lead)
         stopping.answered_elsewhere([row for row in of_person if row.lead_id != lead.pk], written_at, now)
         if is_farewell(message, lead):
-            optout.opt_out(lead, by=Lead.Actor.LEAD, reason=f"the lead wrote “{message.text.strip()[:40]}”", now=now)
+            optout.opt_out(
+                lead, by=Lead.Actor.LEAD, reason=Reason("lead_wrote", a=f"“{message.text.strip()[:40]}”"), now=now
+            )
             return
     if record.changes.meeting_booked and record.changes.meeting_reported == Lead.MeetingStatus.SCHEDULED:
         credit(lead, "booked_at", now, now)
@@ -97,7 +102,7 @@ def _follow_meeting(lead: Lead, current: Enrollment | None, now: datetime) -> No
         if stands and current.meeting_starts_at == lead.meeting_starts_at:
             return
         status = "gone_by" if lead.meeting_gone_by else lead.meeting_status
-        reason = f"the meeting is {status}" if status else "there is no meeting any more"
+        reason = meeting_is(status) if status else Reason("no_meeting_any_more")
         stopping.cancel([current], reason, now=now)
     if stands:
         enrollments.enroll(lead, MEETING, now=now)
@@ -114,13 +119,13 @@ def leads_joining(lead: Lead, other: Lead, now: datetime, **_: object) -> None:
     """One person is on one way for each purpose: the lead that stays keeps its own."""
     own = {enrollment.purpose for enrollment in stopping.live(lead)}
     twice = [enrollment for enrollment in stopping.live(other) if enrollment.purpose in own]
-    stopping.cancel(twice, "the person is known as one lead now", now=now)
+    stopping.cancel(twice, Reason("known_as_one_lead_now"), now=now)
 
 
 @receiver(announcements.handoff_changed)
 def handoff_changed(lead: Lead, paused: bool, now: datetime, **_: object) -> None:
     if paused:
-        stopping.cancel(stopping.live(lead), "a person has taken over", now=now)
+        stopping.cancel(stopping.live(lead), Reason("person_has_taken_over"), now=now)
     elif lead.has_standing_meeting and not lead.enrollments.filter(purpose=MEETING, state="waiting").exists():
         enrollments.enroll(lead, MEETING, now=now)
 
@@ -138,10 +143,10 @@ def sequence_saved(instance: Sequence, **_: object) -> None:
     if not instance.is_active:
         return
     waiting = instance.enrollments.filter(state=Enrollment.State.WAITING, held=True)
-    waiting = waiting.filter(next_reason=enrollments.SWITCHED_OFF)
+    waiting = waiting.filter(next_reason__in=either(enrollments.SWITCHED_OFF))
     parked = Attempt.objects.filter(state=Attempt.State.SENDING, retry_at=None, enrollment__in=waiting)
     Attempt.objects.filter(pk__in=parked.values("pk")).update(retry_at=timezone.now())
-    waiting.update(held=False, next_reason="the sequence is switched on again")
+    waiting.update(held=False, next_reason=Reason("sequence_switched_on"))
 
 
 @receiver(announcements.opted_out)
@@ -152,7 +157,7 @@ def opted_out(lead: Lead, now: datetime, **_: object) -> None:
 
 @receiver(announcements.personal_data_erased)
 def personal_data_erased(lead: Lead, now: datetime, **_: object) -> None:
-    stopping.cancel(stopping.live(lead), "personal data erased", now=now)
+    stopping.cancel(stopping.live(lead), Reason("personal_data_erased"), now=now)
     unreachable_numbers.forget(lead, now=now)
     lead.enrollments.update(reason="", next_reason="")
     Attempt.objects.filter(enrollment__lead=lead).update(text="", reason="", instruction="")

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 import holidays as holiday_calendars
 from holidays.constants import OPTIONAL, PUBLIC
 
+from common.reasons import Reason, several
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # The strictest weekdays and every holiday together stay far below; past it the hours allow nothing at all.
 LONGEST_SEARCH_DAYS = 400
@@ -63,21 +65,21 @@ def after(anchor: datetime, delay: timedelta, hours: Hours, zone: str) -> Due | 
     found = _next_allowed(due, hours, ZoneInfo(zone))
     if found is None:
         return None
-    reason = f"{in_words(delay)} after our last message"
-    return Due(found.at, f"{reason}; {found.reason}" if found.reason else reason)
+    reason = Reason("after_our_last_message", span=in_words(delay))
+    return Due(found.at, several(filter(None, (reason, found.reason))))
 
 
 def before(meeting: datetime, ahead: timedelta, hours: Hours, zone: str) -> Due | None:
     """Return when to remind of a meeting: `ahead` of it, or as near to that as the hours allow, and never after it."""
     due = meeting - ahead
-    reason = f"{in_words(ahead)} before the meeting"
+    reason = Reason("before_the_meeting", span=in_words(ahead))
     found = _next_allowed(due, hours, ZoneInfo(zone))
     if found is None:
         return None
     if found.at < meeting:
-        return Due(found.at, f"{reason}; {found.reason}" if found.reason else reason)
+        return Due(found.at, several(filter(None, (reason, found.reason))))
     earlier = _last_allowed(due, hours, ZoneInfo(zone))
-    return Due(earlier, f"{reason}; earlier, because {found.reason}") if earlier else None
+    return Due(earlier, several([reason, Reason("earlier_because", rest=found.reason)])) if earlier else None
 
 
 def left_out(
@@ -97,12 +99,12 @@ def left_out(
     one before, then has nothing to add.
     """
     if is_moved and only_on_time:
-        return "the hours do not allow it on time"
+        return Reason("hours_do_not_allow_it")
     if covered_at is None:
         return None
     if at.astimezone(ZoneInfo(zone)).date() != meant.astimezone(ZoneInfo(zone)).date():
-        return "an earlier one has reminded, and this one would come on another day than meant"
-    return "an earlier one has just reminded" if at - covered_at < JUST_REMINDED <= apart else None
+        return Reason("reminded_and_another_day")
+    return Reason("just_reminded") if at - covered_at < JUST_REMINDED <= apart else None
 
 
 def is_allowed(moment: datetime, hours: Hours, zone: str) -> bool:
@@ -172,7 +174,7 @@ def _why_not(moment: datetime, hours: Hours, zone: ZoneInfo) -> _Obstacle | None
         # Compared as moments, not as wall clocks: in the hour that comes twice, 01:30 is before and after 01:45.
         began_at, ends_at = _first(began_on, quiet_from, zone), _last(ends_on, quiet_to, zone)
         if began_at <= moment < ends_at:
-            return _Obstacle(began_at, ends_at, f"quiet hours until {quiet_to:%H:%M}")
+            return _Obstacle(began_at, ends_at, Reason("quiet_hours_until", what=f"{quiet_to:%H:%M}"))
     return None
 
 
@@ -193,9 +195,9 @@ def _both(day: date, wall: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
 
 def _no_sending_on(day: date, hours: Hours) -> str | None:
     if WEEKDAYS[day.weekday()] not in hours.weekdays:
-        return f"no messages on {day:%A}s"
+        return Reason("no_messages_on_weekday", weekday=f"{day:%A}s")
     holiday = _calendar(hours.country, hours.subdivision, hours.optional_days).get(day) if hours.country else None
-    return f"holiday: {holiday}" if holiday else None
+    return Reason("holiday", what=holiday) if holiday else None
 
 
 @lru_cache(maxsize=64)

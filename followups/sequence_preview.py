@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from common.reasons import Reason
 from followups import schedule, texts
 from followups.schedule import Due, Hours
 from followups.sequence_versions import SequencePlan
@@ -69,7 +70,7 @@ def timetable(
             reminded_at = due.at if step.before is not None else None
     if plan.give_up_after and plan.give_up_stage:
         words = schedule.in_words(plan.give_up_after)
-        found.append(Planned(None, Due(anchor + plan.give_up_after, f"given up after {words} of silence")))
+        found.append(Planned(None, Due(anchor + plan.give_up_after, Reason("given_up_after_silence", span=words))))
     return found
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from common.reasons import Reason, about
 from followups import sequence_versions, stopping
 from followups.enrollment import advance
 from followups.models import Attempt, Enrollment
@@ -29,8 +30,11 @@ def _put_off(row: Enrollment) -> Attempt | None:
     return rows.first()
 
 
+DONE_BY = {"sent now": "sent_now_by", "held": "held_by", "let go on": "let_go_on_by", "skipped": "skipped_by"}
+
+
 def _tell(enrollment: Enrollment, what: str, who: str, now: datetime) -> None:
-    line = f"{enrollment.sequence}: {what} by {who}"
+    line = about(str(enrollment.sequence), Reason(DONE_BY[what], what=who))
     Event.objects.bulk_create([stopping.note(enrollment, line, now, actor=Lead.Actor.STAFF, outcome=what)])
 
 
@@ -42,7 +46,7 @@ def send_now(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
         return False
     row.held = False
     if row.next_at is not None:
-        row.next_at, row.next_reason, row.sent_by_hand = now, f"sent now by {who}", True
+        row.next_at, row.next_reason, row.sent_by_hand = now, Reason("sent_now_by", what=who), True
         row.late_so_far = None
     elif attempt := _put_off(row):
         attempt.retry_at, attempt.due_at, attempt.by_hand = now, now, True
@@ -80,7 +84,7 @@ def let_go_on(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
         return False
     row.held = False
     if row.next_at is not None and row.next_at < now:
-        row.next_at, row.next_reason = now, f"let go on by {who}"
+        row.next_at, row.next_reason = now, Reason("let_go_on_by", what=who)
         row.late_so_far = None
     row.save(update_fields=["held", "next_at", "next_reason", "late_so_far"])
     if attempt := _put_off(row):
@@ -103,7 +107,7 @@ def skip(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
         attempt = found
     else:
         return False
-    attempt.end(Attempt.State.SKIPPED, f"skipped by {who}", now=now)
+    attempt.end(Attempt.State.SKIPPED, Reason("skipped_by", what=who), now=now)
     attempt.save()
     _tell(row, "skipped", who, now)
     advance(row, plan, now)
@@ -117,5 +121,5 @@ def cancel(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
     row = _waiting(enrollment)
     if row is None:
         return False
-    stopping.cancel([row], f"cancelled by {who}", now=now, by=Lead.Actor.STAFF)
+    stopping.cancel([row], Reason("cancelled_by", what=who), now=now, by=Lead.Actor.STAFF)
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from common.reasons import Reason
 from followups.models import Enrollment
 from followups.who_may_be_written_to import UNANSWERED
 from leads import address_owners
@@ -34,7 +35,7 @@ def answered_elsewhere(enrollments: list[Enrollment], at: datetime, now: datetim
     """End the silences of this person in other pipelines: it is one person, who has spoken to us."""
     silences = [row for row in enrollments if row.purpose == UNANSWERED and row.state == Enrollment.State.WAITING]
     answered = [row for row in silences if at + CLOCK_TOLERANCE >= row.anchor_at]
-    cancel_unlocked(answered, "the person has answered in another pipeline", now=now)
+    cancel_unlocked(answered, Reason("answered_in_another_pipeline"), now=now)
 
 
 def cancel_unlocked(enrollments: Iterable[Enrollment], reason: str, *, now: datetime) -> None:
@@ -55,7 +56,7 @@ def cancel_unlocked(enrollments: Iterable[Enrollment], reason: str, *, now: date
         )
         if ended:
             Event.objects.bulk_create(
-                [note(enrollment, f"{enrollment.sequence} stopped: {reason}", now, outcome="cancelled")]
+                [note(enrollment, Reason("stopped", a=enrollment.sequence, why=reason), now, outcome="cancelled")]
             )
 
 
@@ -64,7 +65,7 @@ def cancel(enrollments: list[Enrollment], reason: str, *, now: datetime, by: Lea
     for enrollment in enrollments:
         end(enrollment, Enrollment.State.CANCELLED, reason, now=now, by=by)
     Event.objects.bulk_create(
-        note(enrollment, f"{enrollment.sequence} stopped: {reason}", now, actor=by, outcome="cancelled")
+        note(enrollment, Reason("stopped", a=enrollment.sequence, why=reason), now, actor=by, outcome="cancelled")
         for enrollment in enrollments
     )
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
+from common.reasons import Reason, about
 from followups.models import Unreachable
 from leads import address_owners, optout
 from leads.models import Event, FurtherAddress, Lead
@@ -52,7 +53,7 @@ def lift(lead: Lead, *, who: str, now: datetime) -> bool:
     """
     if not _of(lead).delete()[0]:
         return False
-    reason = f"the number may be written to again: lifted by {who}"
+    reason = about(Reason("number_may_be_written_to_again"), Reason("lifted_by", a=who))
     for row in Lead.objects.filter(address_owners.of_any(lead.address_keys), erased_at=None):
         row.events.create(at=now, kind=Event.Kind.FOLLOW_UP, actor=Lead.Actor.STAFF, reason=reason[:500], data={})
     return True

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.dispatch import Signal
 
+from common.reasons import Reason
 from followups import unreachable_numbers
 from followups.models import Enrollment, Sequence
 from followups.sequence_versions import SequencePlan
@@ -23,17 +24,17 @@ UNANSWERED, MEETING = Sequence.StartsOn.AGENT_UNANSWERED, Sequence.StartsOn.MEET
 def why_not(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
     """Return why this person must not be written to, or None. Asked on enrolment and again before every step."""
     if lead.erased_at or not lead.phone_key:
-        return "there is no number to write to"
+        return Reason("no_number")
     if lead.opted_out_at:
         return optout.SAID
     if erasure.is_silent_since(lead):
         return erasure.SILENT_SINCE
     if lead.in_handoff:
-        return "a person has taken over"
+        return Reason("person_has_taken_over")
     if reason := _stage_says_no(lead, sequence, plan):
         return reason
     if sequence.starts_on == MEETING:
-        return None if lead.has_standing_meeting and lead.meeting_starts_at else "no meeting is booked"
+        return None if lead.has_standing_meeting and lead.meeting_starts_at else Reason("no_meeting_booked")
     return _conversation_says_no(lead)
 
 
@@ -53,7 +54,7 @@ def vetoes(leads: Collection[Lead]) -> dict[UUID, str]:
 def _stage_says_no(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | None:
     stage = lead.stage
     if stage is None:
-        return f"the card stands in “{lead.other_stage_name}”, where a person put it"
+        return Reason("card_stands_where_person_put_it", a=f"“{lead.other_stage_name}”")
     rules = rulebook(lead.pipeline).rules
     stops = (
         stage.kind != Stage.Kind.OPEN
@@ -63,15 +64,15 @@ def _stage_says_no(lead: Lead, sequence: Sequence, plan: SequencePlan) -> str | 
         # Booked by a person, who told the card alone.
         or (stage.key == rules.meeting_stage and not lead.meeting_status and sequence.starts_on == UNANSWERED)
     )
-    return f"the lead stands in {stage.name}" if stops else None
+    return Reason("lead_stands_in", what=stage.name) if stops else None
 
 
 def _conversation_says_no(lead: Lead) -> str | None:
     ours, theirs, staffs = lead.last_outbound_at, lead.last_inbound_at, lead.last_staff_at
     if ours is None:
-        return "nobody on our side has written yet"
+        return Reason("nobody_has_written")
     if theirs is not None and theirs >= ours:
-        return "the lead has answered"
+        return Reason("lead_has_answered")
     if staffs is not None and staffs >= ours:
-        return "a person has written to the lead"
-    return "a meeting is booked" if lead.has_standing_meeting else None
+        return Reason("person_has_written_to_lead")
+    return Reason("meeting_is_booked") if lead.has_standing_meeting else None

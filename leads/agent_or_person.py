@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from common.reasons import Reason
 from leads import handoff, stage_after_handback, stage_moves
 from leads.models import Event, Lead, Stage
 
@@ -32,7 +33,7 @@ def hand_over(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool
         return paused
     if refusal:
         data = {"would_be": target.key, "rule": "handoff_stage"}
-        explanation = f"{reason}, but {refusal}"[:500]
+        explanation = Reason("but", why=reason, but=refusal)
         row.events.create(
             at=now, kind=Event.Kind.MOVE_SUPPRESSED, actor=Lead.Actor.BRIDGE, reason=explanation, data=data
         )
@@ -45,11 +46,11 @@ def hand_over(lead: Lead, *, by: Lead.Actor, reason: str, now: datetime) -> bool
 def _why_it_stays(lead: Lead, target: Stage) -> str:
     stage = lead.stage
     if stage is None:
-        return "a person put the card into a stage of their own"
+        return Reason("card_in_stage_of_their_own")
     if stage.protected or stage.kind != Stage.Kind.OPEN:
-        return f"automatic moves do not leave {stage.name}"
+        return Reason("automatic_moves_do_not_leave", a=stage.name)
     if lead.stage_set_by == Lead.Actor.STAFF and target.rank <= stage.rank:
-        return f"a person moved the card to {stage.name}, and nothing moves it back over them"
+        return Reason("nothing_moves_card_back_over_person", a=stage.name)
     return ""
 
 
@@ -82,4 +83,4 @@ def _end(lead: Lead, now: datetime) -> bool:
     if not handoff.expired(now).filter(pk=row.pk).exists():
         # Somebody came at this moment.
         return False
-    return give_back(row, by=Lead.Actor.BRIDGE, reason="the longest handoff of this pipeline is over", now=now)
+    return give_back(row, by=Lead.Actor.BRIDGE, reason=Reason("longest_handoff_over"), now=now)

@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from common.name_spellings import name_key
-from leads.decisions import Decision, Facts, Mover, decide, holds
+from common.reasons import Reason, about, several
+from leads.decisions import Decision, Facts, Mover, decide, holds, meeting_is
 from leads.qualification import Outcome, assess
 from leads.rules import MappingAction, Rules, StageRule
+
+SAYS = {
+    Outcome.QUALIFIED: "qualification_says_qualified",
+    Outcome.DISQUALIFIED: "qualification_says_disqualified",
+    Outcome.UNDECIDED: "qualification_says_undecided",
+}
 
 
 class Standing(StrEnum):
@@ -51,7 +58,7 @@ def _alternative(stage: StageRule, decision: Decision, facts: Facts, rules: Rule
         *_reply(stage, rules),
         *_start(stage, rules),
     ]
-    reasons = reasons or ["no rule of the conversation leads here: staff or a follow-up do"]
+    reasons = reasons or [Reason("no_rule_leads_here")]
     return Alternative(stage.key, Standing.NOT_HERE, tuple(dict.fromkeys([*reasons, *_way(stage, facts, rules)])))
 
 
@@ -59,8 +66,8 @@ def _meeting(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
     if stage.key != rules.meeting_stage:
         return []
     if not facts.meeting_status:
-        return ["no meeting is booked"]
-    return [] if facts.has_standing_meeting else [f"the meeting is {facts.meeting_status}"]
+        return [Reason("no_meeting_booked")]
+    return [] if facts.has_standing_meeting else [meeting_is(facts.meeting_status)]
 
 
 def _mappings(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
@@ -70,11 +77,11 @@ def _mappings(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
     ]
     if any(name_key(mapping.conversation_stage) == conversation_stage and holds(mapping, facts) for mapping in leading):
         # It matches, and was not chosen: an earlier mapping was.
-        return ["an earlier rule for this conversation stage comes first"]
+        return [Reason("earlier_rule_comes_first")]
     if any(name_key(mapping.conversation_stage) == conversation_stage for mapping in leading):
-        return ["talk of a meeting; none is booked"]
+        return [several([Reason("talk_of_a_meeting"), Reason("none_is_booked")])]
     names = dict.fromkeys(f"“{mapping.conversation_stage}”" for mapping in leading)
-    return [f"the agent would have to report the conversation stage {' or '.join(names)}"] if names else []
+    return [Reason("agent_would_have_to_report", a=" or ".join(names))] if names else []
 
 
 def _qualification(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
@@ -90,37 +97,38 @@ def _qualification(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
     flow = facts.attributes.get("chosen_flow")
     assessment = assess(facts.attributes, rule, flow if isinstance(flow, str) else None)
     if assessment.outcome is not wanted:
-        return [f"qualification says {assessment.outcome.value}: {assessment.reason}"]
+        return [Reason(SAYS[assessment.outcome], why=assessment.reason)]
     deciding = [m.conversation_stage for m in rules.mappings if m.action is MappingAction.QUALIFY]
     if name_key(facts.conversation_stage or "") in map(name_key, deciding):
         return []
     names = " or ".join(dict.fromkeys(f"“{name}”" for name in deciding))
-    asked = f"it is asked only in the conversation stage {names}" if names else "no conversation stage asks for it"
-    return [f"qualification says {assessment.outcome.value}: {assessment.reason}, but {asked}"]
+    asked = Reason("asked_only_in_conversation_stage", a=names) if names else Reason("no_conversation_stage_asks")
+    return [Reason("but", why=Reason(SAYS[assessment.outcome], why=assessment.reason), but=asked)]
 
 
 def _reply(stage: StageRule, rules: Rules) -> list[str]:
     sources = [source.name for source in rules.stages if source.on_reply == stage.key]
-    return [f"a lead who writes again from {' or '.join(sources)} is taken up here"] if sources else []
+    return [Reason("who_writes_again_is_taken_up_here", a=" or ".join(sources))] if sources else []
 
 
 def _start(stage: StageRule, rules: Rules) -> list[str]:
-    return ["a new lead starts here"] if stage == rules.stages[0] else []
+    return [Reason("new_lead_starts_here")] if stage == rules.stages[0] else []
 
 
 def _way(stage: StageRule, facts: Facts, rules: Rules) -> list[str]:
     """What stands in the way of any automatic move there, whatever calls for it."""
     standing = rules.stage(facts.stage)
     if standing is None:
-        return ["a person put the card into a stage of their own"]
+        return [Reason("card_in_stage_of_their_own")]
     if facts.handoff:
-        return ["a person has taken over"]
+        return [Reason("person_has_taken_over")]
     if standing.keeps_its_leads:
-        return [f"automatic moves do not leave {standing.name}"]
+        return [Reason("automatic_moves_do_not_leave", a=standing.name)]
     if facts.moved_by is Mover.PERSON:
         if stage.rank <= standing.rank:
-            return [f"a person moved the card to {standing.name}, and nothing moves it back over them"]
-        return [f"a person moved the card to {standing.name}: only something newly concluded moves it on"]
+            return [Reason("nothing_moves_card_back_over_person", a=standing.name)]
+        moved = Reason("person_moved_card_to", a=standing.name)
+        return [about(moved, Reason("only_something_new_moves_it"))]
     if stage.rank < standing.rank and not stage.reachable_from_anywhere:
-        return [f"automatic moves do not go back from {standing.name} to {stage.name}"]
+        return [Reason("automatic_moves_do_not_go_back", a=standing.name, b=stage.name)]
     return []

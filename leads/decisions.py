@@ -26,6 +26,7 @@ from enum import StrEnum
 from typing import Any
 
 from common.name_spellings import name_key
+from common.reasons import Reason, several
 from leads import conclusions
 from leads.conclusions import conclusion
 from leads.qualification import Assessment, Outcome, assess
@@ -34,6 +35,14 @@ from leads.rules import MappingAction, MappingRule, OnlyIf, Rules, StageKind, St
 STANDING = ("scheduled", "rescheduled")
 # Booked, and its time is over: it holds nothing any more, and takes nothing back.
 GONE_BY = "gone_by"
+MEETING_IS = {
+    "scheduled": "meeting_is_scheduled",
+    "rescheduled": "meeting_is_rescheduled",
+    "cancelled": "meeting_is_cancelled",
+    "completed": "meeting_is_completed",
+    "no_show": "meeting_is_no_show",
+    GONE_BY: "meeting_is_gone_by",
+}
 
 
 class Mover(StrEnum):
@@ -169,7 +178,7 @@ class _Course:
         if target == self.standing:
             self.confirmed = self.confirmed or (reason, rule)
         elif refusal := lock or self._mover_refusal(candidate):
-            self.suppressed = self.suppressed or Suppressed(target.key, rule, f"{reason}, but {refusal}")
+            self.suppressed = self.suppressed or Suppressed(target.key, rule, Reason("but", why=reason, but=refusal))
         elif refusal := self._direction_refusal(candidate):
             self._stay_ahead(candidate, refusal)
         else:
@@ -180,10 +189,10 @@ class _Course:
         """Return why nothing at all may move the lead from where it stands; None when something may."""
         stage = self.standing
         if stage is None:
-            return "a person put the card into a stage of their own"
+            return Reason("card_in_stage_of_their_own")
         if self.facts.handoff:
-            return "a person has taken over"
-        return f"automatic moves do not leave {stage.name}" if stage.keeps_its_leads else None
+            return Reason("person_has_taken_over")
+        return Reason("automatic_moves_do_not_leave", a=stage.name) if stage.keeps_its_leads else None
 
     def _mover_refusal(self, candidate: _Candidate) -> str | None:
         """Return why the move of whoever put the lead where it stands holds against this; None when it does not."""
@@ -195,16 +204,18 @@ class _Course:
         if not self.taken:
             if self.facts.is_past:
                 return (
-                    f"a person moved the card to {start.name} after that"
+                    Reason("person_moved_card_after_that", a=start.name)
                     if is_person
-                    else f"the card stood in {start.name} in Kommo after that"
+                    else Reason("card_stood_in_kommo_after_that", a=start.name)
                 )
             if not self._is_news_to_mover(candidate):
-                who = "a person" if is_person else "another program"
-                return f"{who} moved the card to {start.name} and nothing new was concluded since"
+                return Reason(
+                    "person_moved_card_nothing_new" if is_person else "another_program_moved_card_nothing_new",
+                    a=start.name,
+                )
         is_taken_up = any(step.rule == "on_reply" for step in (*self.taken, candidate))
         if is_person and candidate.target.rank <= start.rank and not is_taken_up:
-            return f"a person moved the card to {start.name}, and nothing moves it back over them"
+            return Reason("nothing_moves_card_back_over_person", a=start.name)
         return None
 
     def _is_news_to_mover(self, candidate: _Candidate) -> bool:
@@ -217,9 +228,9 @@ class _Course:
         if stage is None or candidate.any_direction:
             return None
         if target.reachable_from_anywhere or self._turns(candidate):
-            return "its meeting is still booked" if self._meeting_holds(target) else None
+            return Reason("meeting_still_booked") if self._meeting_holds(target) else None
         return (
-            None if target.rank > stage.rank else f"automatic moves do not go back from {stage.name} to {target.name}"
+            None if target.rank > stage.rank else Reason("automatic_moves_do_not_go_back", a=stage.name, b=target.name)
         )
 
     def _turns(self, candidate: _Candidate) -> bool:
@@ -242,17 +253,17 @@ class _Course:
         stage, target = self.standing, candidate.target
         assert stage is not None
         if self.facts.has_standing_meeting and not stage.reachable_from_anywhere and not target.reachable_from_anywhere:
-            further = f"{candidate.reason}; {stage.name} is further along"
+            further = several([candidate.reason, Reason("further_along", a=stage.name)])
             self.confirmed = self.confirmed or (further, candidate.rule)
             return
-        reason = f"{candidate.reason}, but {refusal}"
+        reason = Reason("but", why=candidate.reason, but=refusal)
         against_order = "" if self._meeting_holds(target) else candidate.reason
         self.suppressed = self.suppressed or Suppressed(target.key, candidate.rule, reason, against_order)
 
     def decision(self) -> Decision:
         changed = self.standing != self.start
         if changed:
-            reason, rule = "; ".join(step.reason for step in self.taken), self.taken[-1].rule
+            reason, rule = several(step.reason for step in self.taken), self.taken[-1].rule
         else:
             reason, rule = self._why_it_stays()
         return Decision(
@@ -287,12 +298,13 @@ class _Course:
         if self.confirmed:
             return self.confirmed
         if self.facts.new_lead:
-            return "first message of a new lead", "new lead"
+            return Reason("first_message"), "new lead"
         if self.facts.conversation_stage:
-            unmapped = _is_unmapped(self.facts, self.rules)
-            what = "is not mapped yet" if unmapped else "moves nothing now"
-            return f"conversation stage “{self.facts.conversation_stage}” {what}", "conversation stage"
-        return "nothing in this interaction calls for a move", "none"
+            name = f"“{self.facts.conversation_stage}”"
+            if _is_unmapped(self.facts, self.rules):
+                return Reason("conversation_stage_not_mapped", a=name), "conversation stage"
+            return Reason("conversation_stage_moves_nothing", a=name), "conversation stage"
+        return Reason("nothing_calls_for_a_move"), "none"
 
     def _notice(self, changed: bool) -> str | None:
         """Return what staff should be told, where they work: of a lead that no rule will take any further."""
@@ -300,22 +312,22 @@ class _Course:
         reported = facts.meeting_reported or facts.meeting_status
         books = facts.meeting_changed and facts.has_standing_meeting and reported in STANDING
         if facts.meeting_changed and reported == "no_show":
-            return "the lead did not come to the meeting"
+            return Reason("lead_did_not_come")
         if stage is None:
             return None
         if facts.handoff:
-            return "the lead wrote while a person has taken over" if facts.inbound else None
+            return Reason("wrote_while_person_has_taken_over") if facts.inbound else None
         if changed and self.taken[0].rule == "on_reply":
-            return f"{self.taken[0].reason} and was taken up"
+            return Reason("wrote_again_and_taken_up" if facts.inbound else "booked_and_taken_up", a=stage.name)
         waits = stage.on_reply or stage.kind is not StageKind.OPEN or stage.is_only_silent
         if not (facts.inbound or books):
             return None
         if not (waits or stage.key == self.rules.qualification.disqualified_stage):
             return None
-        what = "booked a meeting" if books else "wrote"
+        came = Reason("lead_booked" if books else "lead_wrote_from", a=stage.name)
         if changed and self.standing:
-            return f"the lead {what} from {stage.name}; the card moved to {self.standing.name}"
-        return f"the lead {what} from {stage.name}; the card stays there"
+            return several([came, Reason("card_moved_to", a=self.standing.name)])
+        return several([came, Reason("card_stays_there")])
 
 
 def _reply(facts: Facts, rules: Rules) -> _Candidate | None:
@@ -325,9 +337,9 @@ def _reply(facts: Facts, rules: Rules) -> _Candidate | None:
     if stage is None or target is None or target == stage:
         return None
     if facts.inbound:
-        reason = f"the lead wrote again from {stage.name}"
+        reason = Reason("wrote_again", a=stage.name)
     elif facts.meeting_changed and facts.has_standing_meeting and facts.meeting_reported in (None, *STANDING):
-        reason = f"the lead booked a meeting from {stage.name}"
+        reason = Reason("lead_booked", a=stage.name)
     else:
         return None
     return _Candidate(target, reason, "on_reply", any_direction=True)
@@ -338,8 +350,11 @@ def _booked(facts: Facts, rules: Rules) -> _Candidate | None:
     meeting_stage = rules.stage(rules.meeting_stage)
     if meeting_stage is None or not facts.has_standing_meeting:
         return None
-    verb = "booked" if facts.meeting_status == "scheduled" else "moved to another time"
-    reason = f"{_meeting(facts)} {verb}"
+    is_new = facts.meeting_status == "scheduled"
+    if facts.meeting_id:
+        reason = Reason("meeting_booked" if is_new else "meeting_moved", a=facts.meeting_id)
+    else:
+        reason = Reason("some_meeting_booked" if is_new else "some_meeting_moved")
     ground = conclusions.ground_of_meeting(facts.meeting_id, facts.attributes.get("meeting_starts_at"))
     # One that was booked behind it is news as well.
     further = (conclusions.ground_of_meeting(*facts.meeting_booked),) if facts.meeting_booked else ()
@@ -373,9 +388,11 @@ def _without_meeting(facts: Facts, rules: Rules) -> _Candidate | None:
         ]
         if not places:
             return None
-        earned = _Candidate(places[0], "nothing else is known", "meeting")
-    reason = f"{_meeting(facts)} cancelled; {earned.reason}"
-    return _Candidate(earned.target, reason, "meeting", (f"cancelled:{facts.meeting_id or ''}",), any_direction=True)
+        earned = _Candidate(places[0], Reason("nothing_else_known"), "meeting")
+    meeting = facts.meeting_id
+    cancelled = Reason("meeting_cancelled", a=meeting) if meeting else Reason("some_meeting_cancelled")
+    reason = several([cancelled, earned.reason])
+    return _Candidate(earned.target, reason, "meeting", (f"cancelled:{meeting or ''}",), any_direction=True)
 
 
 def _qualified_in_any_stage(facts: Facts, rules: Rules) -> _Candidate | None:
@@ -396,7 +413,7 @@ def _before_meeting(facts: Facts, rules: Rules) -> _Candidate | None:
     qualified = _assess(facts, rules).outcome is Outcome.QUALIFIED
     if qualified and before.key == rules.qualification.disqualified_stage:
         return None
-    return _Candidate(before, f"it stood in {before.name} before", "meeting")
+    return _Candidate(before, Reason("stood_there_before", a=before.name), "meeting")
 
 
 def _is_open_place(stage: StageRule, rules: Rules) -> bool:
@@ -425,7 +442,7 @@ def _mapped(mapping: MappingRule, facts: Facts, rules: Rules) -> _Candidate | No
     if mapping.action is MappingAction.QUALIFY:
         candidate = _qualification(facts, rules)
     elif mapping.action is MappingAction.MOVE and (target := rules.stage(mapping.move_to)):
-        reason = f"conversation stage “{mapping.conversation_stage}” means {target.name}"
+        reason = Reason("conversation_stage_means", a=f"“{mapping.conversation_stage}”", b=target.name)
         ground = f"said:{name_key(mapping.conversation_stage)}"
         candidate = _Candidate(target, reason, f"mapping:{mapping.conversation_stage}", (ground,))
     if candidate and candidate.target.key == rules.meeting_stage and facts.meeting_status == "cancelled":
@@ -461,5 +478,6 @@ def _is_unmapped(facts: Facts, rules: Rules) -> bool:
     return bool(key) and all(name_key(mapping.conversation_stage) != key for mapping in rules.mappings)
 
 
-def _meeting(facts: Facts) -> str:
-    return f"meeting {facts.meeting_id}" if facts.meeting_id else "a meeting"
+def meeting_is(status: str) -> Reason:
+    """Return what has become of a meeting."""
+    return Reason(MEETING_IS[status])

@@ -17,6 +17,7 @@ from django.db.models.functions import Lower
 
 from common.deadlocks import tried_again
 from common.name_spellings import name_key
+from common.reasons import Reason
 from common.statements import Select, insert
 from leads import announcements, optout, pseudonyms, same_message, who_shares
 from leads.interaction_values import Interaction
@@ -71,7 +72,7 @@ def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False)
         _empty(row, now)
         Event.objects.bulk_create(
             Event(lead=row, at=now, kind=Event.Kind.ERASED, actor=by, reason=reason)
-            for reason in ("personal data erased", *others)
+            for reason in (Reason("personal_data_erased"), *others)
         )
     return bool(news)
 
@@ -143,7 +144,7 @@ def _has(*keys: str) -> Q:
     return Q(phone_key__in=keys) | Q(pk__in=further)
 
 
-SILENT_SINCE = "the person asked to be forgotten and has not written since"
+SILENT_SINCE = Reason("forgotten_and_silent_since")
 
 
 def is_silent_since(lead: Lead) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from common.reasons import Reason
 from leads import bot_loops, handoff, optout
 from leads.interaction_values import Direction, Message, Recorded
 from leads.models import Lead
@@ -17,7 +18,7 @@ def is_farewell(message: Message, lead: Lead) -> bool:
 def heed_a_farewell(record: Recorded, now: datetime) -> None:
     message = record.interaction.message
     if message and is_farewell(message, record.lead):
-        reason = f"the lead wrote “{message.text.strip()[:40]}”"
+        reason = Reason("lead_wrote", a=f"“{message.text.strip()[:40]}”")
         optout.opt_out(record.lead, by=Lead.Actor.LEAD, reason=reason, now=now)
 
 
@@ -29,7 +30,7 @@ def heed_a_colleague(record: Recorded, now: datetime) -> None:
     wrote_at = min(message.sent_at or record.interaction.occurred_at, now)
     if lead.resumed_at is not None and lead.resumed_at >= wrote_at:
         return
-    reason = "a person wrote to the lead"
+    reason = Reason("person_wrote_to_lead")
     handoff.pause(lead, source=Lead.HandoffSource.CHAT, by=Lead.Actor.STAFF, reason=reason, now=wrote_at)
 
 

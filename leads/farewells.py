@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 
 from common.name_spellings import name_key
+from common.reasons import Reason
 
-MAY_ASK_TO_STOP = "the lead may have asked for no more messages"
+MAY_ASK_TO_STOP = Reason("may_have_asked_to_stop")
 # Whoever writes more than this says more than goodbye.
 LONGEST = 300
 # As name_key leaves them: without capitals and accents, signs as spaces.

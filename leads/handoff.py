@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from common.reasons import Reason
 from leads import announcements
 from leads.models import Event, Lead, Stage
 
@@ -92,7 +93,7 @@ def follow_stage(
     """
     stage = lead.stage
     if stage and stage.pauses_agent:
-        reason = f"the card stands in {stage.name}"
+        reason = Reason("card_stands_in", a=stage.name)
         source = Lead.HandoffSource.STAGE
         pause(
             lead,
@@ -105,10 +106,10 @@ def follow_stage(
             found=found,
         )
     elif previous and previous.pauses_agent and previous != stage:
-        resume(lead, by=by, reason=f"the card left {previous.name}", now=now)
+        resume(lead, by=by, reason=Reason("card_left", a=previous.name), now=now)
     elif lead.handoff_source == Lead.HandoffSource.STAGE:
         where = stage.name if stage else lead.other_stage_name
-        resume(lead, by=by, reason=f"the card stands in {where}, which does not pause the agent", now=now)
+        resume(lead, by=by, reason=Reason("card_stands_where_agent_goes_on", a=where), now=now)
 
 
 def follow_rule(stage: Stage, *, now: datetime) -> int:

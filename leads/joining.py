@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import models, transaction
 from django.db.models import Q
 
+from common.reasons import Reason
 from leads import announcements, meetings, which_fact_stands
 from leads.models import (
     ATTRIBUTES,
@@ -30,8 +31,7 @@ from leads.models import (
     ProbablySame,
 )
 
-REASON = "one person with another lead, by an address that both have"
-BY_HAND = "joined by {name}"
+REASON = Reason("one_person_by_shared_address")
 PLACE = (
     "stage", "other_stage_name", "stage_set_by", "stage_set_at", "stage_before_meeting", "decision_reason",
     "concluded_when_moved",
@@ -93,7 +93,7 @@ def join_by_hand(pair: ProbablySame, *, name: str, now: datetime) -> Lead | None
     if len(found) < 2:
         return None
     lead, other = found[pair.older_id], found[pair.younger_id]
-    join(lead, other, by=Lead.Actor.STAFF, reason=BY_HAND.format(name=name), now=now)
+    join(lead, other, by=Lead.Actor.STAFF, reason=Reason("joined_by", a=name), now=now)
     return lead
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from common.reasons import Reason
 from leads import optout, served_leads
 from leads.models import Lead, Pipeline
 
@@ -25,8 +26,8 @@ def ask_tags(of: TagsOf) -> None:
     _tags_of.append(of)
 
 
-ERASED = "personal data erased"
-ELSEWHERE = "a person speaks with them in another pipeline"
+ERASED = Reason("personal_data_erased")
+ELSEWHERE = Reason("person_speaks_with_them_elsewhere")
 
 
 class Shut(StrEnum):

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from common.reasons import Reason
 from common.statements import Select, insert, update
 from leads import announcements, order_of_messages
 from leads.announcements import Saved
@@ -187,7 +188,7 @@ class _Book:
         elif self._lies_in_the_past(row, news):
             assert news.starts_at is not None
             when = f"{news.starts_at.astimezone(ZoneInfo(self._lead.pipeline.time_zone)):%d/%m/%Y %H:%M}"
-            self._changes.ignored["meeting"] = f"{when} lies in the past: nothing is booked by it"
+            self._changes.ignored["meeting"] = Reason("lies_in_the_past", when=when)
             if not news.replaces:
                 return
         else:
@@ -309,7 +310,7 @@ class _Book:
         passes = _is_passing(lead, self._now) and self._shown is not None and self._shown.awaits_result
         if passes and lead.meeting_starts_at:
             when = f"{lead.meeting_starts_at.astimezone(ZoneInfo(lead.pipeline.time_zone)):%d/%m/%Y %H:%M}"
-            changes.gone_by = f"the meeting of {when} has gone by and nobody has said how it went"
+            changes.gone_by = Reason("meeting_gone_by_without_result", when=when)
         wanted = dict(zip(SHOWN, _parts(shown)[:5] if shown else ("", "", None, "", False), strict=True))
         differing = {column for column, value in wanted.items() if getattr(lead, column) != value}
         if not differing:

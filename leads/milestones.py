@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from django.dispatch import receiver
 
+from common.reasons import Reason, about, pieces, several
 from common.statements import insert
 from leads import announcements
 from leads.announcements import Saved
 from leads.models import Lead, Message, Milestone
-from leads.qualification import OPPOSITES
+from leads.qualification import OPPOSITES, SCORE_FIELD
 from leads.rulebook import rulebook
 
 if TYPE_CHECKING:
@@ -23,8 +24,19 @@ if TYPE_CHECKING:
 
 STAGE = frozenset({"stage"})
 Kind = Milestone.Kind
-BY_PERSON = "a person moved the card"
-# What an attribute was, before what a rule asks of it: "bill_value 350 < 400".
+BY_PERSON = Reason("person_moved_card")
+# What is compared, without what is compared with it: each lead has another.
+ORDERED = {
+    "fact_below": "facts_below",
+    "fact_at_most": "facts_at_most",
+    "fact_at_least": "facts_at_least",
+    "fact_above": "facts_above",
+    "score_below": "facts_below",
+    "score_at_least": "facts_at_least",
+}
+AMONG = {"fact_in": "facts_in", "fact_not_in": "facts_not_in"}
+EQUAL = {"fact_equals": "facts_equal", "fact_differs": "facts_differ"}
+# In sentences of before, what an attribute was, before what a rule asks of it: "bill_value 350 < 400".
 COMPARED = re.compile(
     rf"([a-z_]\w*(?:\.\w+)?) .{{1,100}}? ({'|'.join(sorted(OPPOSITES.values(), key=len)[::-1])}) (.+)"
 )
@@ -36,12 +48,22 @@ def general(reason: str) -> str:
     >>> general("bill_value 350 < 400; is_decision_maker is no")
     'bill_value < 400; is_decision_maker is no'
     """
-    return "; ".join(map(_general_piece, reason.split("; ")))
+    return several(map(_general_piece, pieces(reason)))
 
 
-def _general_piece(text: str) -> str:
-    found = COMPARED.fullmatch(text)
-    return " ".join(found.groups()) if found else text
+def _general_piece(reason: str) -> str:
+    if not isinstance(reason, Reason):
+        found = COMPARED.fullmatch(reason)
+        return " ".join(found.groups()) if found else reason
+    code, parts = reason.code, reason.parts
+    if code == "about":
+        subject, rest = parts["each"]
+        return about(subject, general(rest))
+    if code in ORDERED:
+        return Reason(ORDERED[code], attribute=parts.get("attribute", SCORE_FIELD), other=parts["other"])
+    if code in AMONG:
+        return Reason(AMONG[code], attribute=parts["attribute"], values=parts["values"])
+    return Reason(EQUAL[code], fact=parts["fact"], other=parts["other"]) if code in EQUAL else reason
 
 
 @receiver(announcements.interactions_recorded)

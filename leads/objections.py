@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from common.name_spellings import name_key
+from common.reasons import Reason
 from common.statements import insert_missing
 from leads.models import Lead, Objection
 from leads.which_fact_stands import Change
@@ -18,7 +19,7 @@ def merge_objections(lead: Lead, names: list[str] | None, changes: Change, *, at
     cleared_at = lead.provenance.get("objections", {}).get("cleared_at")
     if cleared_at and datetime.fromisoformat(cleared_at) > at:
         changes.stale.add("objections")
-        changes.ignored["objections"] = f"older than when all objections were taken back, which was {cleared_at}"
+        changes.ignored["objections"] = Reason("older_than_taken_back", at=cleared_at)
         return
     if names is None:
         removed, _ = lead.objections.filter(raised_at__lte=at).delete()

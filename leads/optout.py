@@ -15,12 +15,13 @@ from django.db.models import Q, QuerySet
 
 from common.deadlocks import tried_again
 from common.name_spellings import name_key
+from common.reasons import Reason
 from common.statements import Select
 from leads import announcements, pseudonyms
 from leads.models import Event, FurtherAddress, Lead, OptOut, Pipeline
 from leads.phone import Phone
 
-SAID = "the person opted out"
+SAID = Reason("person_opted_out")
 
 BY_ADDRESS = Select(
     lambda addresses: OptOut.objects.filter(address__in=addresses).values_list("address", "opted_out_at", "phone_key")
@@ -65,11 +66,11 @@ def meet(leads: Sequence[Lead], *, now: datetime, further: bool = False) -> set[
                 OptOut.objects.filter(address=address).update(phone_key=theirs[0].phone_key or "")
         elif said_at := next((lead.opted_out_at for lead in theirs if lead.opted_out_at), None):
             # They said so when nobody knew their number yet.
-            keep(theirs[0], by=Lead.Actor.BRIDGE, reason="opted out before the number was known", at=said_at)
+            keep(theirs[0], by=Lead.Actor.BRIDGE, reason=Reason("opted_out_before_number_known"), at=said_at)
     if changed and further:
         for lead in leads:
             if lead.pk in changed and lead.opted_out_at:
-                keep(lead, by=Lead.Actor.BRIDGE, reason="opted out by another number", at=lead.opted_out_at)
+                keep(lead, by=Lead.Actor.BRIDGE, reason=Reason("opted_out_by_other_number"), at=lead.opted_out_at)
     return changed
 
 
@@ -128,9 +129,7 @@ def take_back(lead: Lead, *, reason: str, now: datetime) -> bool:
     for row in stopped:
         row.opted_out_at, row.updated_at = None, now
         row.save(update_fields=["opted_out_at", "updated_at"])
-        row.events.create(
-            at=now, kind=Event.Kind.FOLLOW_UP, actor=Lead.Actor.STAFF, reason=f"opt-out {reason}"[:500], data={}
-        )
+        row.events.create(at=now, kind=Event.Kind.FOLLOW_UP, actor=Lead.Actor.STAFF, reason=reason, data={})
     return bool(undone or stopped)
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from common.reasons import Reason
 from leads.decisions import Decision
 from leads.interaction_values import Interaction, Recorded
 from leads.models import Event, Lead
 from leads.rulebook import Rulebook
 
-STANDS = "a conversation's past moves nobody over what was done since"
+STANDS = Reason("past_moves_nobody")
 
 
 def settle(decision: Decision, lead: Lead, interaction: Interaction, book: Rulebook) -> Decision:

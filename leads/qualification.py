@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from common.name_spellings import name_key
+from common.reasons import Reason, several
 from leads.rules import Criterion, QualificationRule
 
 
@@ -56,6 +57,7 @@ class Assessment:
 SCORE_FIELD = "qualification_score"
 SIGNS = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<", "eq": "=", "ne": "!=", "in": "in", "not_in": "not in"}
 OPPOSITES = {"gte": "<", "gt": "<=", "lte": ">", "lt": ">=", "eq": "!=", "ne": "=", "in": "not in", "not_in": "in"}
+ORDERINGS = {">=": "fact_at_least", ">": "fact_above", "<=": "fact_at_most", "<": "fact_below"}
 ORDERED: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "gte": operator.ge,
     "gt": operator.gt,
@@ -86,7 +88,7 @@ def assess(attributes: Mapping[str, object], rule: QualificationRule, flow: str 
         return _assessment(Outcome.UNDECIDED, not_met, results)
     if required:
         return _assessment(Outcome.QUALIFIED, required, results)
-    reason = "no criterion is required, so nothing says who is qualified"
+    reason = Reason("no_criterion_required")
     return Assessment(Outcome.UNDECIDED, reason, "qualification", results)
 
 
@@ -95,21 +97,37 @@ def check(criterion: Criterion, attributes: Mapping[str, object]) -> CriterionRe
     value, asked = attributes.get(criterion.field), criterion.operator
     known = value is not None and value != ""
     if asked in ("is_set", "is_not_set"):
-        return _result(criterion, known is (asked == "is_set"), f"{criterion.field} is {'' if known else 'not '}known")
+        text = Reason("fact_known" if known else "fact_not_known", attribute=criterion.field)
+        return _result(criterion, known is (asked == "is_set"), text)
     if not known:
-        return CriterionResult(criterion, Verdict.UNKNOWN, f"{criterion.field} is not known yet")
+        return CriterionResult(criterion, Verdict.UNKNOWN, Reason("fact_not_known_yet", attribute=criterion.field))
     if asked in ("is_true", "is_false"):
         if not isinstance(value, bool):
             return CriterionResult(
-                criterion, Verdict.UNKNOWN, f"{criterion.field} {_show(value)} is neither yes nor no"
+                criterion,
+                Verdict.UNKNOWN,
+                Reason("fact_neither_yes_nor_no", attribute=criterion.field, value=_show(value)),
             )
-        return _result(criterion, value is (asked == "is_true"), f"{criterion.field} is {_show(value)}")
+        text = Reason("fact_is_yes" if value else "fact_is_no", attribute=criterion.field)
+        return _result(criterion, value is (asked == "is_true"), text)
     holds = _holds(asked, value, criterion.value)
     if holds is None:
-        text = f"{criterion.field} {_show(value)} cannot be compared with {_show(criterion.value)}"
+        text = Reason(
+            "fact_cannot_be_compared", attribute=criterion.field, value=_show(value), other=_show(criterion.value)
+        )
         return CriterionResult(criterion, Verdict.UNKNOWN, text)
     sign = (SIGNS if holds else OPPOSITES)[asked]
-    return _result(criterion, holds, f"{criterion.field} {_show(value)} {sign} {_show(criterion.value)}")
+    return _result(criterion, holds, _compared(criterion.field, _show(value), sign, _show(criterion.value)))
+
+
+def _compared(fact: str, value: str, sign: str, wanted: str) -> Reason:
+    if sign in ("in", "not in"):
+        return Reason("fact_in" if sign == "in" else "fact_not_in", attribute=fact, value=value, values=wanted)
+    if sign in ("=", "!="):
+        return Reason("fact_equals" if sign == "=" else "fact_differs", fact=fact, value=value, other=wanted)
+    if fact == SCORE_FIELD and sign in ("<", ">="):
+        return Reason("score_below" if sign == "<" else "score_at_least", value=value, other=wanted)
+    return Reason(ORDERINGS[sign], attribute=fact, value=value, other=wanted)
 
 
 def _applying(rule: QualificationRule, flow: str | None) -> list[Criterion]:
@@ -185,5 +203,5 @@ def _result(criterion: Criterion, met: bool, text: str) -> CriterionResult:
 
 
 def _assessment(outcome: Outcome, decisive: list[CriterionResult], every: tuple[CriterionResult, ...]) -> Assessment:
-    reason = "; ".join(result.text for result in decisive)
+    reason = several(result.text for result in decisive)
     return Assessment(outcome, reason, f"qualification:{decisive[0].criterion.field}", every)

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
+from common.reasons import about
 from leads import stage_moves
 from leads.decisions import Decision, decide
 from leads.explanation import facts_of
@@ -94,5 +95,5 @@ def move(pk: UUID, *, why: str, former: Rules | None, now: datetime) -> tuple[Le
     lead.save(update_fields=["stage_before_meeting", "concluded"])
     suppressed = decision.suppressed
     reason = decision.reason if decision.changed or suppressed is None else suppressed.against_order
-    stage_moves.enter(lead, target, by=Lead.Actor.BRIDGE, reason=f"{why}: {reason}", now=now)
+    stage_moves.enter(lead, target, by=Lead.Actor.BRIDGE, reason=about(why, reason), now=now)
     return lead, previous

@@ -14,9 +14,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from common.name_spellings import name_key
+from common.reasons import Reason
 
 EVERYBODY = Decimal(1)
-NOT_NEW = "the agent serves only new leads, and this one was there before"
+NOT_NEW = Reason("serves_only_new_leads")
 _LOTS = 1 << 64
 
 
@@ -48,13 +49,13 @@ def why_not(terms: Terms, *, tags: Collection[str], created_at: datetime, drawn_
     """
     worn = {name_key(tag) for tag in tags}
     if terms.never_with_tag and name_key(terms.never_with_tag) in worn:
-        return f"the agent serves no leads with the tag “{terms.never_with_tag}”"
+        return Reason("serves_none_with_tag", a=f"“{terms.never_with_tag}”")
     if terms.only_with_tag and name_key(terms.only_with_tag) not in worn:
-        return f"the agent serves only leads with the tag “{terms.only_with_tag}”"
+        return Reason("serves_only_with_tag", a=f"“{terms.only_with_tag}”")
     if terms.new_since and created_at < terms.new_since:
         return NOT_NEW
     if not is_drawn(drawn_as, terms.share):
-        return f"the agent serves {percent(terms.share)} of the leads, and this one was not drawn"
+        return Reason("lead_not_drawn", share=percent(terms.share))
     return ""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from common.reasons import Reason
 from leads import announcements, handoff
 from leads.models import Event, Lead, Stage
 
@@ -80,11 +81,11 @@ def check_may_leave(lead: Lead) -> None:
     """Raise ProtectedStageError when no automatic move may take the lead out of where it stands."""
     stage = lead.stage
     if stage is None:
-        raise ProtectedStageError(f"the card stands in “{lead.other_stage_name}”, where a person put it")
+        raise ProtectedStageError(Reason("card_stands_where_person_put_it", a=f"“{lead.other_stage_name}”"))
     if stage.protected or stage.kind != Stage.Kind.OPEN:
-        raise ProtectedStageError(f"the lead stands in {stage.name}, which automatic moves do not leave")
+        raise ProtectedStageError(Reason("stands_where_automatic_moves_do_not_leave", what=stage.name))
     if lead.is_with_people:
-        raise ProtectedStageError("a person has taken over")
+        raise ProtectedStageError(Reason("person_has_taken_over"))
 
 
 def enter(

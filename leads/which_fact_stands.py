@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from common.reasons import Reason
 from leads.models import Lead
 from leads.words_for_nothing import is_worse, name_of
 
@@ -66,21 +67,21 @@ class Change:
     def is_stale(self, attribute: str, known_at: str) -> None:
         """Note that what was reported of it is older than what is known."""
         self.stale.add(attribute)
-        self.ignored[attribute] = f"older than what is known of it, which is of {known_at}"
+        self.ignored[attribute] = Reason("older_than_known", at=known_at)
 
     def may_fill_in(self, lead: Lead, attribute: str) -> bool:
         """Say whether it may be changed: what is told afterwards changes nothing that somebody else has set."""
         if not (self.history and _is_somebodys(lead, attribute, lead.provenance.get(attribute))):
             return True
         self.stale.add(attribute)
-        self.ignored[attribute] = "told afterwards, and a person or the card says something else"
+        self.ignored[attribute] = Reason("told_afterwards")
         return False
 
     def is_a_persons(self, lead: Lead, attribute: str, value: Any) -> bool:
         """Say whether this only repeats what the agent had said before a person set something else."""
         if not _repeats_over_a_person(lead, attribute, value):
             return False
-        self.ignored[attribute] = "said before a person changed it, and theirs stands until something new is said"
+        self.ignored[attribute] = Reason("said_before_person_changed_it")
         return True
 
     def note(
@@ -144,9 +145,9 @@ def fill_in(lead: Lead, hints: Mapping[str, Any], changes: Change) -> None:
 
 def _is_a_better_name(lead: Lead, name: str, changes: Change) -> bool:
     if not name_of(name):
-        changes.ignored["name"] = f"“{name[:40]}” is no name of a person"
+        changes.ignored["name"] = Reason("no_name", name=name[:40])
     elif is_worse(name_of(name), lead.name):
-        changes.ignored["name"] = f"it tells less than “{lead.name}”, which is known"
+        changes.ignored["name"] = Reason("tells_less", name=lead.name)
     return "name" not in changes.ignored
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
+from common.reasons import Reason
 from common.statements import JsonArray, Select, insert, insert_missing
 from leads import address_owners, erasure, joining, optout
 from leads.addresses import Address
@@ -188,7 +189,7 @@ def remember_addresses(recorded: Sequence[Recorded], found: Sequence[Found], now
         record.lead.__dict__["read_keys"] = [*(known for known in record.lead.further_keys if known != key), key]
         if not record.created:
             data = {"address": key, "channel": rows[key].seen_in}
-            events.append(bridge_event(record.lead, now, Event.Kind.ADDRESS, "a new address of this person", data))
+            events.append(bridge_event(record.lead, now, Event.Kind.ADDRESS, Reason("new_address"), data))
     changed = optout.meet([by_id[pk].lead for pk in {row.lead_id for row in rows.values()}], now=now, further=True)
     for pk in changed:
         # A wish is the person's, by whichever of their addresses it was told.

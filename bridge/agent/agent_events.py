@@ -19,6 +19,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from bridge import process_identity
 from bridge.agent import message_received
 from bridge.models import AgentEvent
+from common.reasons import Reason
 from followups import signed_calls
 from followups.lead_for_agent import person
 from leads import may_speak, untold_messages
@@ -153,7 +154,7 @@ def _ask(row: AgentEvent, now: datetime) -> signed_calls.Answer:
 
 def _settle(row: AgentEvent, answer: signed_calls.Answer, asked_at: datetime, now: datetime) -> None:
     row.status_code = answer.status
-    row.error = "" if answer.is_success else (answer.error or f"the agent answered {answer.status}")[:1000]
+    row.error = "" if answer.is_success else (answer.error or Reason("agent_answered", number=answer.status))[:1000]
     attempt = {
         "at": asked_at.isoformat(),
         "status": answer.status,

@@ -16,6 +16,7 @@ from bridge.channels.leaving_part import P, Task, in_full
 from bridge.channels.part_values import Outcome, Sent
 from bridge.channels.queueing_messages import Route
 from bridge.models import Channel, Outgoing
+from common.reasons import Reason, several
 from common.statements import update
 from leads.may_speak import ERASED
 from leads.message_parts import ORDER, SUMMED, sum_up
@@ -24,7 +25,7 @@ from leads.models import Lead, MessagePart
 # So often a part is tried by one way while there is another, and for so long where there is none.
 TRIES_WITH_ANOTHER, TRIED_FOR = 3, timedelta(minutes=30)
 SLOWEST_RETRY = timedelta(minutes=2)
-PROOF = "waits for the proof that it arrived"
+PROOF = Reason("waits_for_proof")
 
 
 def note(task: Task, sent: Sent, at: datetime) -> None:
@@ -73,7 +74,7 @@ def _note(task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart
         part.save()
         _handed_over(task, row, parts, part, at)
     elif sent.outcome is Outcome.UNCONFIRMED:
-        part.state, part.reason = P.UNCONFIRMED, f"unconfirmed: {sent.reason}"[:500]
+        part.state, part.reason = P.UNCONFIRMED, Reason("unconfirmed", why=sent.reason)[:500]
         part.save()
         message_outcomes.end(row, parts, at)
     elif sent.outcome in (Outcome.NOTHING, Outcome.DECLINED):
@@ -92,7 +93,7 @@ def _note_look(
         part.save(update_fields=["state", "delivered_at", "reason"])
         _handed_over(task, row, parts, part, at)
     elif sent.outcome is Outcome.UNCONFIRMED:
-        part.state, part.reason = P.UNCONFIRMED, f"unconfirmed: {sent.reason}"[:500]
+        part.state, part.reason = P.UNCONFIRMED, Reason("unconfirmed", why=sent.reason)[:500]
         part.save(update_fields=["state", "reason"])
         message_outcomes.end(row, parts, at)
     else:
@@ -107,7 +108,9 @@ def _note_channel(channel: Channel, sent: Sent, at: datetime) -> None:
     elif sent.outcome in (Outcome.RETRY, Outcome.FAILED, Outcome.UNCONFIRMED) and sent.gone is None:
         rests = {"rests_until": at + sent.rests} if sent.rests else {}
         # It is told of the way as such, also to whom it does not concern: whose message it was says the message.
-        rows.update(failed_at=at, failure=logs.tidy(sent.reason)[:500], **rests)
+        tidied = logs.tidy(sent.reason)
+        failure = sent.reason if tidied == sent.reason else tidied
+        rows.update(failed_at=at, failure=failure[:500], **rests)
 
 
 def _handed_over(task: Task, row: Outgoing, parts: list[MessagePart], part: MessagePart, at: datetime) -> None:
@@ -185,7 +188,11 @@ def after_failure(
     _recut(row, parts, chosen)
     # What the one before had handed over has not arrived: nothing is sent before the next one says so.
     sum_parts(row, parts)
-    message_outcomes.tell_staff(row, f"{slug or '?'} could not: {reason}; tried by {chosen.channel.slug}", now)
+    message_outcomes.tell_staff(
+        row,
+        several([Reason("could_not", a=slug or "?", why=reason), Reason("tried_by", a=chosen.channel.slug)]),
+        now,
+    )
     release(row, now, "")
     return None
 

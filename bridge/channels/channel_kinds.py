@@ -12,6 +12,7 @@ from django.conf import settings as site
 from bridge.channels import chatwoot, evolution, kommo_chats, kommo_salesbot, waha, whatsapp_cloud, zapi
 from bridge.channels.part_values import Outcome, Part, Person, Request, Sent
 from bridge.models import Account, Channel
+from common.reasons import Reason
 from followups import channels, signed_calls
 from followups.channels import AgentWebhook
 from followups.signed_calls import Answer
@@ -23,7 +24,7 @@ PLAIN = frozenset({"url", "instance", "bot_id", "field", "phone_number_id", "acc
 NO_AGENT = "AGENT_WEBHOOK_URL is empty: nobody would be told"
 # Beside the settings of one whose address was named by whoever runs commands here: it may lie in our own network.
 BY_COMMAND = "by_command"
-ONLY_LOGGED = "only logged: nothing is sent by this way"
+ONLY_LOGGED = Reason("only_logged_by_this_way")
 LONG = 65_536
 
 
@@ -88,13 +89,13 @@ def _say_in_chatwoot(account: Account | None, settings: Settings, person: Person
             return _looked_in_vain(answer)
         contact = chatwoot.found(answer)
     if not contact:
-        return Sent(Outcome.FAILED, "Chatwoot knows no contact of this person")
+        return Sent(Outcome.FAILED, Reason("chatwoot_knows_no_contact"))
     answer = _call(chatwoot.conversations(settings, contact), settings)
     if not answer.is_success:
         return _looked_in_vain(answer)
     conversation = chatwoot.newest(answer)
     if not conversation:
-        return Sent(Outcome.FAILED, "there is no conversation with this person in Chatwoot: they have to write first")
+        return Sent(Outcome.FAILED, Reason("no_chatwoot_conversation"))
     return chatwoot.read(_call(chatwoot.message(settings, conversation, part), settings))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bridge.channels.part_values import Part, Person, Request, Sent, at, judged, named
+from common.reasons import Reason
 from followups.signed_calls import Answer
 from leads.addresses import Kind
 
@@ -19,7 +20,7 @@ MARK = "chatwoot:"
 
 def why_not(person: Person) -> str:
     known = person.number or person.value(Kind.EMAIL) or any(_contact(address) for address in person.addresses)
-    return "" if known else "Chatwoot knows no contact of this person"
+    return "" if known else Reason("chatwoot_knows_no_contact")
 
 
 def search(settings: dict[str, str], person: Person) -> Request | None:

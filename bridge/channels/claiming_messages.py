@@ -17,6 +17,7 @@ from bridge.channels.leaving_part import P, Task, in_full
 from bridge.channels.part_values import Part
 from bridge.channels.queueing_messages import Route
 from bridge.models import Channel, Outgoing
+from common.reasons import Reason
 from followups import lead_for_agent
 from leads.models import Lead, MessagePart
 
@@ -24,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 # Nobody else is at a message for so long; longer than the slowest of calls to Kommo.
 HELD_FOR = timedelta(seconds=120)
-DIED = "unconfirmed: its sender died at it, so that it may have gone out, and is not said twice"
+DIED = Reason("unconfirmed", why=Reason("message_sender_died"))
 # What the agent was told is not taken back.
 TOLD_OF = ("not_delivered", "refused")
 
@@ -159,10 +160,10 @@ def _looking(row: Outgoing, part: MessagePart, now: datetime) -> Task:
 def _route(row: Outgoing, now: datetime) -> Route | str:
     """Return the way of a message as it is now, or why it is none at present."""
     if row.channel is None or not row.channel.is_active:
-        return "its channel is no more"
+        return Reason("channel_gone")
     card = getattr(row.lead, "card", None)
     found, against = queueing_messages.routes(row.lead, card, [row.channel], template_id=row.template_id, now=now)
-    return found[0] if found else against[0].partition(": ")[2]
+    return found[0] if found else against[0].parts["each"][1]
 
 
 def _leaving(row: Outgoing, parts: list[MessagePart], part: MessagePart, route: Route, now: datetime) -> Task:

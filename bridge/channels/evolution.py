@@ -8,6 +8,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from bridge.channels.part_values import Outcome, Part, Person, Request, Sent, at, judged, named
+from common.reasons import Reason
 from followups.channels import Gone, has_no_whatsapp
 from followups.signed_calls import Answer
 from leads.addresses import Kind
@@ -17,7 +18,7 @@ LIMIT = 4096
 
 
 def why_not(person: Person) -> str:
-    return "" if person.number or person.value(Kind.LID) else "WhatsApp knows no address of this person"
+    return "" if person.number or person.value(Kind.LID) else Reason("no_whatsapp_address")
 
 
 def request(settings: dict[str, str], person: Person, part: Part) -> Request:
@@ -30,5 +31,5 @@ def request(settings: dict[str, str], person: Person, part: Part) -> Request:
 
 def read(answer: Answer) -> Sent:
     if answer.status == 400 and has_no_whatsapp(answer.body):
-        return Sent(Outcome.FAILED, "no such number: it has no WhatsApp", gone=Gone.INVALID)
+        return Sent(Outcome.FAILED, Reason("no_such_number"), gone=Gone.INVALID)
     return judged(answer, who="Evolution", their_id=named(at(answer.body, "key", "id")))

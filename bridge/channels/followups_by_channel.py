@@ -42,7 +42,8 @@ class ByTheirChannels:
                     now=now,
                 )
         except queueing_messages.NoWayError as error:
-            return str(error)
+            reason: str = error.args[0]
+            return reason
         except IntegrityError:
             # Another process has handed it over at this moment.
             pass

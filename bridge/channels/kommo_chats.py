@@ -16,18 +16,17 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import TalkReply
 from bridge.kommo.what_an_error_stops import Action, Purpose, decide
 from bridge.models import Account
+from common.reasons import Reason
 
 SETTINGS: tuple[str, ...] = ()
 LIMIT = 4000
 PROVED_WITHIN = timedelta(seconds=60)
 QUOTA_RESTS, RIGHT_RESTS = timedelta(hours=1), timedelta(minutes=15)
-CLOSED = "the chat in Kommo is closed: the lead has to write first"
+CLOSED = Reason("chat_closed_lead_writes_first")
 
 
 def why_not(person: Person) -> str:
-    return (
-        "" if person.kommo_lead_id and person.kommo_contact_id else "the lead has no card with a contact in Kommo yet"
-    )
+    return "" if person.kommo_lead_id and person.kommo_contact_id else Reason("no_card_with_contact_yet")
 
 
 def send(account: Account, person: Person, part: Part, *, now: datetime) -> Sent:
@@ -63,7 +62,7 @@ def open_talk(talks: list[TalkReply], person: Person) -> TalkReply | None:
 def _refused(account: Account, client: KommoClient, error: KommoError, now: datetime) -> Sent:
     explanation = words(str(error))
     if error.status_code == 402:
-        return Sent(Outcome.FAILED, "the quota of Kommo's chats add-on is used up", rests=QUOTA_RESTS)
+        return Sent(Outcome.FAILED, Reason("chats_quota_used_up"), rests=QUOTA_RESTS)
     if error.status_code == 422:
         return Sent(Outcome.FAILED, CLOSED)
     action = decide(error, Purpose.CHATS)

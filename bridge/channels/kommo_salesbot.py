@@ -22,6 +22,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.what_an_error_stops import Action, Purpose
 from bridge.models import Account, Card, Trouble
 from common.name_spellings import name_key
+from common.reasons import Reason
 
 SETTINGS = ("bot_id", "field")
 OPTIONAL = ("field",)
@@ -37,7 +38,7 @@ LINKS = "Kommo may show links in its short form (kommo.cc)"
 
 
 def why_not(person: Person) -> str:
-    return "" if person.kommo_lead_id else "the lead has no card in Kommo yet"
+    return "" if person.kommo_lead_id else Reason("no_card_yet")
 
 
 def limit(account: Account | None, settings: dict[str, str]) -> int:
@@ -62,7 +63,7 @@ def field_of(account: Account, settings: dict[str, str]) -> tuple[dict[str, Any]
     """
     found = catalogue.stored(account)
     if found is None:
-        return None, "the account's fields were never read: run kommo_connect"
+        return None, Reason("fields_never_read")
     named = settings.get("field", "").strip()
     fit = [lead_field for lead_field in found.lead_fields if lead_field["type"] in HOLDS]
     fit.sort(key=lambda field: field["type"] != LONG_TEXT)
@@ -73,7 +74,7 @@ def field_of(account: Account, settings: dict[str, str]) -> tuple[dict[str, Any]
         match = match if len(match) == 1 else []
     if match:
         return match[0], ""
-    return None, f"the account has no text field “{named or FIELD}”: create it in Kommo, as a long text"
+    return None, Reason("no_text_field", a=f"“{named or FIELD}”")
 
 
 def look_again(account: Account, client: KommoClient, now: datetime) -> bool:
@@ -91,7 +92,7 @@ def look_again(account: Account, client: KommoClient, now: datetime) -> bool:
 def send(account: Account, settings: dict[str, str], person: Person, part: Part, *, now: datetime) -> Sent:
     """Write the field and run the bot. Never raises a KommoError."""
     if until := troubles.rests_until(account.pk, Trouble.Subject.SALESBOT, now=now):
-        return Sent(Outcome.FAILED, "Kommo refuses Salesbots to us at present", rests=until - now)
+        return Sent(Outcome.FAILED, Reason("salesbots_refused"), rests=until - now)
     client = client_for(account)
     field, obstacle = field_of(account, settings)
     if field is None and look_again(account, client, now):
@@ -108,7 +109,7 @@ def send(account: Account, settings: dict[str, str], person: Person, part: Part,
     try:
         client.update_leads([{"id": person.kommo_lead_id, "custom_fields_values": values}])
     except KommoError as error:
-        return _again(account, client, error, now, "the text could not be written to the card")
+        return _again(account, client, error, now, Reason("text_not_written", why=words(str(error))))
     _note_ours(person, effect, is_there=True)
     return _run(account, client, int(bot), person.kommo_lead_id, now)
 
@@ -130,21 +131,21 @@ def _run(account: Account, client: KommoClient, bot_id: int, kommo_lead_id: int,
         client.run_salesbot(bot_id, kommo_lead_id)
     except KommoUnreachableError as error:
         if not error.sent:
-            return _again(account, client, error, now, "the bot could not be started")
-        return Sent(Outcome.UNCONFIRMED, words(f"the bot may have run: {error}"))
+            return _again(account, client, error, now, Reason("bot_not_started", why=words(str(error))))
+        return Sent(Outcome.UNCONFIRMED, words(Reason("bot_may_have_run", why=words(str(error)))))
     except (KommoServerError, KommoReplyError) as error:
         # It may have queued the bot before it stumbled, and has where we cannot read what it says.
-        return Sent(Outcome.UNCONFIRMED, words(f"the bot may have run: {error}"))
+        return Sent(Outcome.UNCONFIRMED, words(Reason("bot_may_have_run", why=words(str(error)))))
     except KommoError as error:
-        return _again(account, client, error, now, "the bot could not be started")
+        return _again(account, client, error, now, Reason("bot_not_started", why=words(str(error))))
     troubles.over(account.pk, Trouble.Subject.SALESBOT)
     return Sent(Outcome.SENT)
 
 
-def _again(account: Account, client: KommoClient, error: KommoError, now: datetime, what: str) -> Sent:
+def _again(account: Account, client: KommoClient, error: KommoError, now: datetime, reason: Reason) -> Sent:
     action = refusals.heed(account, error, now=now, purpose=Purpose.SALESBOT, client=client)
     asked = error.retry_after.total_seconds() if error.retry_after else None
     if action in (Action.RETRY, Action.RETRY_LATER):
-        return Sent(Outcome.RETRY, words(f"{what}: {error}"), retry_after_seconds=asked)
+        return Sent(Outcome.RETRY, words(reason), retry_after_seconds=asked)
     rests = RUN_REFUSED_FOR if action in (Action.REST_FEATURE, Action.PAUSE_ACCOUNT) else None
-    return Sent(Outcome.FAILED, words(f"{what}: {error}"), rests=rests)
+    return Sent(Outcome.FAILED, words(reason), rests=rests)

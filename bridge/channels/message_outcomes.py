@@ -12,6 +12,7 @@ from bridge.agent import agent_events
 from bridge.channels import queueing_messages
 from bridge.channels.part_values import Outcome
 from bridge.models import Outgoing
+from common.reasons import Reason
 from common.statements import update
 from followups import channel_outcomes
 from followups.channels import Gone
@@ -25,7 +26,7 @@ from leads.message_parts import SUMMED, sum_up
 from leads.models import Event, Lead, Message, MessagePart
 
 DELIVERED, NOT_DELIVERED = "message.delivered", "message.not_delivered"
-BEFORE_IT = "not sent: what stands before it did not arrive"
+BEFORE_IT = Reason("what_stands_before_did_not_arrive")
 P = MessagePart.State
 LEFT = (P.SENT, P.DELIVERED)
 

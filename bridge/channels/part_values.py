@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from common.reasons import Reason
 from followups.channels import Gone
 from followups.signed_calls import Answer
 from leads.addresses import Kind
@@ -102,9 +103,9 @@ def judged(answer: Answer, *, who: str, their_id: str = "") -> Sent:
     if answer.is_success:
         return Sent(Outcome.SENT, their_id=their_id)
     if answer.status in LOST and answer.may_have_arrived:
-        return Sent(Outcome.UNCONFIRMED, f"{who}'s answer was lost ({answer.error or answer.status})")
+        return Sent(Outcome.UNCONFIRMED, Reason("answer_was_lost", name=who, what=answer.error or answer.status))
     if answer.status is None:
-        return Sent(Outcome.RETRY, f"{who} cannot be reached ({answer.error})")
+        return Sent(Outcome.RETRY, Reason("cannot_be_reached", name=who, what=answer.error))
     explanation = words(f"{who} answered {answer.status}: {detail(answer.body)}")
     if answer.status == 429 or answer.status >= 500:
         return Sent(Outcome.RETRY, explanation, retry_after_seconds=answer.retry_after_seconds)
@@ -127,7 +128,9 @@ def detail(body: Any) -> str:
 
 def words(text: str, longest: int = LONGEST_REASON) -> str:
     """Return a text of the other side as one line that any database takes."""
-    return " ".join(text.replace("\0", "").encode("utf-8", "ignore").decode().split()).rstrip(": ")[:longest]
+    line = " ".join(text.replace("\0", "").encode("utf-8", "ignore").decode().split()).rstrip(": ")[:longest]
+    # A reason of ours stays one.
+    return text if line == text else line
 
 
 def at(value: Any, *path: str | int) -> Any:

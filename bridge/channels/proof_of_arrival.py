@@ -13,15 +13,16 @@ from bridge.inbound.chat_replies import STAFF_REPLY
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account
+from common.reasons import Reason
 from leads.models import Message, MessagePart
 
 # Kommo's clock and ours.
 SKEW = timedelta(seconds=2)
 WINDOW = timedelta(hours=24)
-SILENT = "the bot said nothing within its time: it may be switched off, or wait for a condition"
-ANOTHER = "another bot has the conversation"
-CLOSED = "the chat in Kommo is closed"
-WINDOW_CLOSED = "the 24 hours since the lead's last message are over"
+SILENT = Reason("bot_said_nothing")
+ANOTHER = Reason("another_bot_has_conversation")
+CLOSED = Reason("chat_closed")
+WINDOW_CLOSED = Reason("window_is_over")
 
 
 def look(account: Account | None, person: Person, part: MessagePart, now: datetime) -> Sent:
@@ -40,7 +41,7 @@ def look(account: Account | None, person: Person, part: MessagePart, now: dateti
         return Sent(Outcome.FAILED, ANOTHER if others else _likeliest(client, person, now))
     except KommoError as error:
         # Told by no webhook, and Kommo cannot be asked: perhaps it was said.
-        return Sent(Outcome.UNCONFIRMED, f"Kommo has told nothing of it, and cannot be asked: {error}"[:300])
+        return Sent(Outcome.UNCONFIRMED, Reason("kommo_cannot_be_asked", why=error)[:300])
 
 
 def _was_said(client: KommoClient, person: Person, part: MessagePart, *, by_others: int) -> bool:

@@ -16,6 +16,7 @@ from bridge.channels import cutting_texts, managing_channels
 from bridge.channels.channel_kinds import WAYS, Way
 from bridge.channels.part_values import Person
 from bridge.models import Account, Card, Channel, Outgoing
+from common.reasons import Reason, about, several
 from leads.models import Lead, Message, MessagePart, Pipeline
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ def route(channel: Channel, card: Card | None) -> Route:
 
 def routes(
     lead: Lead, card: Card | None, chain: Sequence[Channel], *, template_id: str = "", now: datetime
-) -> tuple[list[Route], list[str]]:
+) -> tuple[list[Route], list[Reason]]:
     """Return the ways of a chain that lead to a person at this moment, and why each of the others does not."""
     person, found, against = person_of(lead, card), [], []
     for channel in chain:
@@ -64,12 +65,12 @@ def routes(
         why = routed.way.why_not(person) or routed.way.why_not_now(person, template_id, now)
         if not why and routed.way.is_kommos and (card is None or card.account.state != Account.State.ACTIVE):
             # In shadow nothing of ours may reach Kommo; while it is paused nothing would.
-            why = "the account in Kommo is not active"
+            why = Reason("account_not_active")
         if not why and channel.rests_until and channel.rests_until > now:
             # What the other side said behind the colon was about another person's message, and may name them.
             why = channel.failure.partition(":")[0] or "it rests"
         if why:
-            against.append(f"{channel.slug}: {why}")
+            against.append(about(channel.slug, why))
         else:
             found.append(routed)
     return found, against
@@ -114,10 +115,10 @@ def take(
         person = person_of(lead, card)
         found = [routed for routed in (route(channel, card) for channel in chain) if not routed.way.why_not(person)]
     if not found:
-        raise NoWayError("; ".join(against) or "the pipeline has no channel: make one with manage.py channel")
+        raise NoWayError(several(against) or Reason("pipeline_has_no_channel"))
     able = [routed for routed in found if says_something(routed, text)]
     if not able:
-        raise NoWayError("; ".join(f"{routed.channel.slug}: {NOTHING_LEFT}" for routed in found))
+        raise NoWayError(several(about(routed.channel.slug, NOTHING_LEFT) for routed in found))
     first = able[0]
     texts, notes = parts_of(text, first)
     message = Message.objects.create(

@@ -21,6 +21,7 @@ from bridge.kommo import custom_field_values
 from bridge.kommo.client import KommoClient
 from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card, Trouble
+from common.reasons import Reason
 from followups.channels import Outcome, Outgoing, Result
 
 FIELD = "Follow-up"
@@ -38,12 +39,12 @@ class Salesbot:
     def send(self, message: Outgoing, *, now: datetime) -> Result:
         card = Card.objects.select_related("account").filter(lead_id=message.lead["id"]).first()
         if card is None or card.kommo_lead_id is None:
-            return Result(Outcome.RETRY, "the lead has no card in Kommo yet")
+            return Result(Outcome.RETRY, Reason("no_card_yet"))
         if card.account.state != Account.State.ACTIVE:
             # In shadow nothing of ours may reach Kommo; while paused nothing would.
             return Result(Outcome.RETRY, f"the account in Kommo is {card.account.get_state_display()}")
         if until := troubles.rests_until(card.account_id, Trouble.Subject.SALESBOT, now=now):
-            return Result(Outcome.RETRY, "Kommo refuses Salesbots to us at present", (until - now).total_seconds())
+            return Result(Outcome.RETRY, Reason("salesbots_refused"), (until - now).total_seconds())
         field, obstacle = _field(card.account, message.text)
         if field is None:
             return Result(Outcome.RETRY, obstacle)
@@ -73,7 +74,7 @@ def _field(account: Account, text: str) -> tuple[dict[str, Any] | None, str]:
     """Return the field the bot reads, or why the text cannot be put there; nothing has left yet."""
     found = catalogue.stored(account)
     if found is None:
-        return None, "the account's fields were never read: run kommo_connect"
+        return None, Reason("fields_never_read")
     named = [field for field in found.lead_fields if field["name"] == FIELD]
     # A long text before a short one of the same name.
     named.sort(key=lambda field: field["type"] != LONG_TEXT)
@@ -81,7 +82,7 @@ def _field(account: Account, text: str) -> tuple[dict[str, Any] | None, str]:
     if field is None:
         return None, f"the account has no text field “{FIELD}”: create it in Kommo"
     if field["type"] == SHORT_TEXT and len(text) > SHORT_TEXT_HOLDS:
-        return None, f"the field “{FIELD}” holds {SHORT_TEXT_HOLDS} characters: make it a long text in Kommo"
+        return None, Reason("field_too_short", a=f"“{FIELD}”", number=SHORT_TEXT_HOLDS)
     return field, ""
 
 
@@ -100,7 +101,7 @@ def _run(account: Account, client: KommoClient, kommo_lead_id: int, now: datetim
 
 
 def _unconfirmed(error: KommoError) -> Result:
-    return Result(Outcome.UNCONFIRMED, f"the bot may have run: {error}")
+    return Result(Outcome.UNCONFIRMED, Reason("bot_may_have_run", why=error))
 
 
 def _again(account: Account, client: KommoClient, error: KommoError, now: datetime) -> Result:

@@ -6,6 +6,7 @@ Source: https://waha.devlike.pro/docs/how-to/send-messages
 from __future__ import annotations
 
 from bridge.channels.part_values import Part, Person, Request, Sent, at, judged, named
+from common.reasons import Reason
 from followups.signed_calls import Answer
 from leads.addresses import Kind
 from leads.message_ids import plain_id
@@ -15,7 +16,7 @@ LIMIT = 4096
 
 
 def why_not(person: Person) -> str:
-    return "" if person.number or person.value(Kind.LID) else "WhatsApp knows no address of this person"
+    return "" if person.number or person.value(Kind.LID) else Reason("no_whatsapp_address")
 
 
 def request(settings: dict[str, str], person: Person, part: Part) -> Request:

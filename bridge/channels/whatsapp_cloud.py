@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.channels.part_values import Outcome, Part, Person, Request, Sent, at, judged, named, words
+from common.reasons import Reason
 from followups.channels import Gone
 from followups.signed_calls import Answer
 from leads.addresses import Kind
@@ -19,7 +20,7 @@ OPTIONAL = ("url",)
 HOST = "https://graph.facebook.com/v23.0"
 LIMIT = 4096
 WINDOW = timedelta(hours=24)
-CLOSED = "the 24 hours since the lead's last message are over: only an approved template leaves"
+CLOSED = Reason("only_template_leaves")
 # Code of an error -> what it means. Source: .../cloud-api/support/error-codes
 WINDOW_CLOSED, NO_SUCH_NUMBER = {131047}, {131026, 131021}
 LATER = {4, 130429, 80007, 131056, 131048, 131016, 131000, 133004}
@@ -27,7 +28,7 @@ OUR_KEY = {0, 3, 10, 190}
 
 
 def why_not(person: Person) -> str:
-    return "" if person.number or person.value(Kind.BSUID) else "WhatsApp knows no address of this person"
+    return "" if person.number or person.value(Kind.BSUID) else Reason("no_whatsapp_address")
 
 
 def why_not_now(person: Person, template_id: str, now: datetime) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from bridge.channels.part_values import Outcome, Part, Person, Request, Sent, at, detail, judged, named
+from common.reasons import Reason
 from followups.channels import Gone
 from followups.signed_calls import Answer
 from leads.addresses import Kind
@@ -19,7 +20,7 @@ LIMIT = 4096
 
 
 def why_not(person: Person) -> str:
-    return "" if person.number or person.value(Kind.LID) else "WhatsApp knows no address of this person"
+    return "" if person.number or person.value(Kind.LID) else Reason("no_whatsapp_address")
 
 
 def request(settings: dict[str, str], person: Person, part: Part) -> Request:
@@ -32,7 +33,7 @@ def request(settings: dict[str, str], person: Person, part: Part) -> Request:
 
 def read(answer: Answer) -> Sent:
     if answer.status == 400 and "phone number does not exist" in detail(answer.body).lower():
-        return Sent(Outcome.FAILED, "no such number: it has no WhatsApp", gone=Gone.INVALID)
+        return Sent(Outcome.FAILED, Reason("no_such_number"), gone=Gone.INVALID)
     # An error may come with 200.
     if answer.is_success and at(answer.body, "error"):
         return Sent(Outcome.FAILED, f"Z-API: {detail(answer.body)}"[:300])

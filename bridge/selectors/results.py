@@ -137,9 +137,7 @@ def leads_of(name: str, of: str, pipeline: Pipeline, period: Period) -> QuerySet
     """
     rows: dict[str, QuerySet[Any]] = {
         "entered": Stay.objects.filter(period.of("entered_at"), stage__pipeline=pipeline, stage__key=of),
-        "because": Milestone.objects.filter(
-            period.of("at"), pipeline=pipeline, kind=Milestone.Kind.DISQUALIFIED, detail=of
-        ),
+        "because": _disqualified(pipeline, period).filter(detail__in=_stored_as(of, pipeline, period)),
         "objected": Objection.objects.filter(period.of("raised_at"), of_pipeline(pipeline, "lead"), key=of),
     }
     if name in rows:
@@ -314,9 +312,26 @@ SHARES = (("p50", 0.5), ("p90", 0.9))
 
 def _reasons(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:
     """Return why leads were disqualified, most often first."""
-    rows = Milestone.objects.filter(period.of("at"), pipeline=pipeline, kind=Milestone.Kind.DISQUALIFIED).order_by()
-    counted = rows.values("detail").annotate(count=Count("lead", distinct=True)).order_by("-count", "detail")
-    return [{"reason": row["detail"], "count": row["count"]} for row in counted[:MOST_NAMED]]
+    rows = _disqualified(pipeline, period)
+    counts: dict[str, int] = {}
+    for detail, count in rows.values_list("detail").annotate(count=Count("lead", distinct=True)):
+        if detail in counts:
+            # Rows of before have its sentence, and a lead may have both.
+            both = rows.filter(detail__in=_stored_as(detail, pipeline, period))
+            count = both.aggregate(count=Count("lead", distinct=True))["count"]
+        counts[detail] = count
+    commonest = sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
+    return [{"reason": detail, "count": count} for detail, count in commonest[:MOST_NAMED]]
+
+
+def _disqualified(pipeline: Pipeline, period: Period) -> QuerySet[Milestone]:
+    return Milestone.objects.filter(period.of("at"), pipeline=pipeline, kind=Milestone.Kind.DISQUALIFIED).order_by()
+
+
+def _stored_as(reason: str, pipeline: Pipeline, period: Period) -> list[str]:
+    """Return the reasons of that time which read like this one: by their codes, or as sentences of before."""
+    stored = _disqualified(pipeline, period).values_list("detail", flat=True).distinct()
+    return [detail for detail in stored if detail == reason]
 
 
 def _objections(pipeline: Pipeline, period: Period) -> list[dict[str, Any]]:

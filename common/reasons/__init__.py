@@ -2,7 +2,7 @@
 
 A reason is its English sentence, so that whoever shows, compares or sends a text needs to know nothing of codes. It is
 kept by its code and its parts (`as_stored`, `columns`), and told in the reader's language by them (bridge/reasons).
-Whatever is made of a reason as of a text, as `f"{reason}!"` or `reason[:100]`, is a text and no reason any more.
+Whatever else is made of a reason, as `f"{reason}!"` or its first hundred characters, is a text and no reason any more.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ class Reason(str):
         made = super().__new__(cls, SENTENCES[code] % parts if sign is None else sign.join(parts["each"]))
         made.code, made.parts = code, parts
         return made
+
+    def __getitem__(self, place: Any) -> str:
+        """Return a part of the sentence; the reason itself where that is all of it, as what fits a column is."""
+        part = super().__getitem__(place)
+        return self if len(part) == len(self) and isinstance(place, slice) and place.step is None else part
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (self.code, dict(self.parts))

@@ -10,11 +10,10 @@ from typing import Any
 
 from django.db import models
 
-from common.reasons import Reason
 from common.reasons.as_stored import MARK, from_json, from_text, to_json, to_text
 
 
-def either(reason: Reason) -> tuple[str, str]:
+def either(reason: str) -> tuple[str, str]:
     """Return a reason as it is stored now and as rows of before have it."""
     return reason, str(reason)
 

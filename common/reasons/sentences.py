@@ -81,6 +81,9 @@ QUALIFICATION = {
     "fact_cannot_be_compared": _("%(attribute)s %(value)s cannot be compared with %(other)s"),
     "fact_not_in": _("%(attribute)s %(value)s not in %(values)s"),
     "fact_in": _("%(attribute)s %(value)s in %(values)s"),
+    # Of many leads at once, without the value of each.
+    "facts_not_in": _("%(attribute)s not in %(values)s"),
+    "facts_in": _("%(attribute)s in %(values)s"),
 }
 PEOPLE = {
     "person_has_taken_over": _("a person has taken over"),
@@ -498,7 +501,12 @@ TOLD_OTHERWISE = {
     "fact_above": _("%(attribute)s %(value)s, above %(other)s"),
 }
 # The same in every language.
-WITHOUT_WORDS = {"fact_equals": "%(fact)s %(value)s = %(other)s", "fact_differs": "%(fact)s %(value)s != %(other)s"}
+WITHOUT_WORDS = {
+    "fact_equals": "%(fact)s %(value)s = %(other)s",
+    "fact_differs": "%(fact)s %(value)s != %(other)s",
+    "facts_equal": "%(fact)s = %(other)s",
+    "facts_differ": "%(fact)s != %(other)s",
+}
 
 SENTENCES: dict[str, str] = {
     **DECISIONS,

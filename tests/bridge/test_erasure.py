@@ -76,6 +76,7 @@ from leads.interaction_values import Direction, Message
 from leads.models import Event, Forgotten, JoinedLead, Lead, OptOut, Pipeline, ProbablySame, Stage
 from leads.phone import parse
 from tests.conftest import MARIA, drain, lead_of, record, rested
+from tests.saying import saying
 
 PHONE, DIGITS = "+5581977778888", "81977778888"
 NAME = "Zulmira Xavantina"
@@ -613,7 +614,7 @@ def test_a_newer_message_begins_anew_and_the_wish_for_no_follow_ups_holds(accoun
     # Her other addresses are pseudonyms still.
     assert {row.phone_key for row in OptOut.objects.all()} - {PHONE} <= {None, ""}
     assert OptOut.objects.filter(phone_key=PHONE).count() == 1
-    assert optout.take_back(back, reason="taken back by ada", now=timezone.now())
+    assert optout.take_back(back, reason="opt-out taken back by ada", now=timezone.now())
 
 
 def test_who_has_not_written_since_gets_no_follow_up(account, life, agent):
@@ -1088,7 +1089,7 @@ def test_what_was_stored_at_that_very_moment_is_swept_out_soon(account, maria):
     assert left(MARIAS)
     assert sweep_again(now=timezone.now()) == 1
     assert left(MARIAS) == []
-    assert maria.events.filter(kind=Event.Kind.ERASED, reason="personal data erased").exists()
+    assert saying(maria.events.filter(kind=Event.Kind.ERASED), "personal data erased")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,6 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from bridge.reasons import PLACEHOLDER, in_words
+from common.reasons import Reason
 from common.reasons.sentences import SENTENCES, TOLD_OTHERWISE, WITHOUT_WORDS
 from leads.alternatives import alternatives
 from leads.decisions import Facts, decide
@@ -53,6 +54,10 @@ def test_in_portuguese_no_english_is_left():
 def test_by_its_code_a_reason_is_told_as_by_its_sentence(language):
     with translation.override(language):
         assert [reason for reason in set(reasons()) if in_words(reason) != in_words(str(reason))] == []
+
+
+def test_all_that_decides_gives_reasons_by_code():
+    assert [reason for reason in reasons() if not isinstance(reason, Reason)] == []
 
 
 def test_in_english_a_reason_says_what_was_stored_with_attributes_in_words():

@@ -171,87 +171,44 @@ OTHERWISE_MEANT: set[tuple[str, str]] = set()
 # Still stored as sentences by whoever gives them, or kept for old rows alone.
 AS_SENTENCES = set(
     """
-    account_not_active account_not_paid account_waits address_blocked after_our_last_message agent_answer_cut
-    agent_answered agent_declined agent_did_not_answer agent_says_number_invalid
-    agent_says_number_invalid_or_opted_out agent_says_person_opted_out agent_would_have_to_report
-    another_bot_answers another_bot_has_conversation another_lead_of_contact another_pipeline_wrote
-    another_program_moved_card_nothing_new answer_does_not_name_lead answer_was_lost
-    answered_in_another_pipeline answers_leave_lead_out asked_only_in_conversation_stage asked_through_api
-    automatic_moves_do_not_go_back automatic_moves_do_not_leave automation_moved_card before_the_meeting
-    began_while_nothing_was_sent booked_and_taken_up bot_may_have_run bot_not_started bot_said_nothing but
-    cancelled_by cannot_be_reached card_back card_in_incoming_leads card_in_stage_of_their_own card_left
-    card_made_anew_by card_moved_to card_of_another_lead card_of_another_pipeline card_restored_in_kommo
-    card_stands_in card_stands_where_agent_goes_on card_stands_where_person_put_it card_stays_there
-    card_stood_in_kommo_after_that changed_in_kommo channel_gone chat_closed chat_closed_lead_writes_first
-    chats_quota_used_up chatwoot_knows_no_contact check_address closed_by connect_again contact_got_name
+    account_not_paid account_waits address_blocked another_bot_answers another_lead_of_contact
+    answer_does_not_name_lead answers_leave_lead_out asked_through_api automation_moved_card card_back
+    card_in_incoming_leads card_made_anew_by card_of_another_lead card_of_another_pipeline
+    card_restored_in_kommo changed_in_kommo check_address closed_by connect_again contact_got_name
     contact_has_chats contact_has_filled_fields contact_has_lead contact_has_more_numbers contact_has_notes
     contact_has_number_as_well contact_has_phone_now contact_has_tags contact_of_another_lead contacts_used
-    conversation_stage_means conversation_stage_moves_nothing conversation_stage_not_mapped could_not
     create_leads create_notes create_tasks decided_as_here decided_as_in_kommo decided_by deleted_in_kommo
-    deleted_merged_or_hidden deliveries_paused earlier_because earlier_change_may_arrive
-    earlier_create_had_succeeded earlier_create_may_arrive earlier_rule_comes_first email_of_contact_stays
-    erase_by_hand erased_email_on_contact erased_in_kommo_by_hand erased_name_and_email_of_contact
-    erased_name_and_phone_of_contact erased_name_of_contact erased_name_of_lead erased_number_on_contact
-    erased_of_contact erased_of_the_contact every_card_refused every_message_given exchange_token fact_above
-    fact_at_least fact_at_most fact_below fact_cannot_be_compared fact_differs fact_equals fact_in fact_is_no
-    fact_is_yes fact_known fact_neither_yes_nor_no fact_not_in fact_not_known fact_not_known_yet facts_above
-    facts_at_least facts_at_most facts_below field_cannot_show field_not_bound field_not_in_kommo
-    field_too_short fields_never_read first_comparison_not_through first_message forgotten_and_silent_since
-    found_in_kommo found_in_kommo_stage found_in_kommo_with further_along given_back_through_api
-    given_up_after_silence handed_over_did_not_arrive held_by holiday hours_allow_nothing hours_do_not_allow_it
-    integration_removed joined_by just_reminded known_as_one_lead_now kommo_answer_lost kommo_answered
-    kommo_cannot_be_asked kommo_refuses_part lead_booked lead_did_not_come lead_has_answered
-    lead_has_filled_fields lead_has_notes lead_has_price lead_has_tags lead_has_tasks lead_merged_into
-    lead_not_drawn lead_not_found lead_not_read_before_move lead_seems_to_live_on lead_stands_in
-    lead_was_theirs_before_joining lead_wrote lead_wrote_from leads_not_shown leads_used left_in_kommo
-    left_shadow_too_late let_go_on_by lies_in_the_past lifted_by linked_to_lead_of_person
-    linked_to_lead_of_staff longest_handoff_over looked_for_once_more made_by_staff may_have_asked_to_stop
-    meeting_booked meeting_cancelled meeting_does_not_stand meeting_gone_by_without_result meeting_had_begun
-    meeting_is_booked meeting_is_cancelled meeting_is_completed meeting_is_gone_by meeting_is_no_show
-    meeting_is_rescheduled meeting_is_scheduled meeting_moved meeting_moved_meanwhile meeting_still_booked
-    merged_into_card_of_another message_missed_nobody_gives_up message_sender_died more_contacts_with_number
-    more_leads_of_contact more_on_timeline move_goes_first moved_by moved_in_kommo moved_in_kommo_by_program
-    moved_on_since name_of_contact_stays new_address new_card_needs_stage new_lead_starts_here no_answer
-    no_answer_to_messages no_card_with_contact_yet no_card_yet no_chatwoot_conversation no_connection
-    no_connection_to_kommo no_contact_with_number no_conversation_stage_asks no_criterion_required
-    no_meeting_any_more no_meeting_booked no_message_sent no_message_sent_nobody_gives_up no_messages_on_weekday
-    no_name no_number no_room_in_kommo no_rule_leads_here no_such_number no_such_option no_text_field
-    no_time_zone no_webhooks_although_leads_change no_whatsapp_address nobody_has_written nobody_reached
-    none_is_booked not_computed not_erased_kommo_answers not_erased_more_leads not_erased_probably_same
-    not_erased_same_email not_every_message_sent not_every_message_sent_nobody_gives_up not_everything_erased
-    not_everything_looked_through not_found_before_move not_found_in_kommo not_given_up note_about_call
-    note_about_call_given_up note_at_handoff note_at_handoff_given_up note_names_person nothing_calls_for_a_move
-    nothing_changed nothing_else_known nothing_moves_card_back_over_person nothing_to_erase_in_kommo
-    null_means_unknown number_invalid number_may_be_written_to_again number_no_whatsapp number_of_contact_stays
-    numbers_changed_in_kommo older_than_known older_than_taken_back one_person_by_shared_address
-    only_logged_by_channel only_logged_by_this_way only_logged_channel_unusable only_logged_no_agent_url
-    only_something_new_moves_it only_template_leaves opt_out_taken_back_by opted_out_before_number_known
-    opted_out_by opted_out_by_other_number other_lead_in_nobodys_care our_id_on_card_of_another
-    parked_without_outcome past_moves_nobody paused_by paused_by_hand person_asked_to_be_forgotten
-    person_has_card_of_another_lead person_has_other_lead person_has_taken_over person_has_written_to_lead
-    person_in_incoming_leads person_moved_card person_moved_card_after_that person_moved_card_nothing_new
-    person_moved_card_to person_opted_out person_replied_in_chat person_speaks_with_them_elsewhere
-    person_wrote_to_lead personal_data_erased persons_lead_not_read pipeline_has_no_channel pipeline_not_bound
-    pipeline_not_in_kommo points_elsewhere points_to_login qualification_says_disqualified
-    qualification_says_qualified qualification_says_undecided quiet_hours_until read_account read_contacts
-    read_events read_lead read_leads read_loss_reasons read_notes read_pipelines read_tasks read_users
-    read_webhooks receiver_takes_its_time refused_before refused_by_kommo refused_together
-    reminded_and_another_day renamed_meanwhile report_changes_no_card resumed_by rules_applied_by rules_call_for
-    run_salesbot said_before_person_changed_it salesbots_refused score_at_least score_below
-    score_looks_like_share sender_died sending sent_again_by sent_now_by sequence_ended sequence_switched_off
-    sequence_switched_on serves_lead_from_now_on serves_none_with_tag serves_only_new_leads serves_only_with_tag
-    shadow_says_nothing shadow_would_have_been_sent skipped_by some_meeting_booked some_meeting_cancelled
-    some_meeting_does_not_stand some_meeting_moved stage_bound_to_gone stage_bound_to_incoming
-    stage_in_kommo_is_ours_now stage_not_bound stage_not_in_kommo stands_where_automatic_moves_do_not_leave
-    step_declined step_did_not_arrive step_dropped step_may_have_been_sent step_missed step_not_delivered
-    step_not_sent step_sent step_skipped step_unconfirmed step_would_have_been_sent stood_there_before stopped
-    subscribe_webhook taken_in_from_kommo taken_in_from_staff talk_of_a_meeting task_about_call
+    deleted_merged_or_hidden deliveries_paused earlier_change_may_arrive earlier_create_had_succeeded
+    earlier_create_may_arrive email_of_contact_stays erase_by_hand erased_email_on_contact
+    erased_in_kommo_by_hand erased_name_and_email_of_contact erased_name_and_phone_of_contact
+    erased_name_of_contact erased_name_of_lead erased_number_on_contact erased_of_contact erased_of_the_contact
+    every_card_refused exchange_token field_cannot_show field_not_bound field_not_in_kommo
+    first_comparison_not_through found_in_kommo found_in_kommo_stage found_in_kommo_with given_back_through_api
+    integration_removed kommo_answer_lost kommo_answered kommo_refuses_part lead_has_filled_fields
+    lead_has_notes lead_has_price lead_has_tags lead_has_tasks lead_merged_into lead_not_found
+    lead_not_read_before_move lead_seems_to_live_on lead_was_theirs_before_joining leads_not_shown leads_used
+    left_in_kommo left_shadow_too_late linked_to_lead_of_person linked_to_lead_of_staff looked_for_once_more
+    made_by_staff meeting_does_not_stand merged_into_card_of_another message_missed_nobody_gives_up
+    more_contacts_with_number more_leads_of_contact more_on_timeline move_goes_first moved_by moved_in_kommo
+    moved_in_kommo_by_program moved_on_since name_of_contact_stays new_card_needs_stage no_answer no_connection
+    no_connection_to_kommo no_contact_with_number no_room_in_kommo no_such_option no_time_zone
+    no_webhooks_although_leads_change nobody_reached not_computed not_erased_kommo_answers not_erased_more_leads
+    not_erased_probably_same not_erased_same_email not_everything_erased not_everything_looked_through
+    not_found_before_move not_found_in_kommo note_about_call note_about_call_given_up note_at_handoff
+    note_at_handoff_given_up note_names_person nothing_changed nothing_to_erase_in_kommo null_means_unknown
+    number_of_contact_stays numbers_changed_in_kommo opt_out_taken_back_by opted_out_by
+    other_lead_in_nobodys_care our_id_on_card_of_another parked_without_outcome paused_by paused_by_hand
+    person_asked_to_be_forgotten person_has_card_of_another_lead person_has_other_lead person_in_incoming_leads
+    person_replied_in_chat persons_lead_not_read pipeline_not_bound pipeline_not_in_kommo points_elsewhere
+    points_to_login read_account read_contacts read_events read_lead read_leads read_loss_reasons read_notes
+    read_pipelines read_tasks read_users read_webhooks refused_before refused_by_kommo refused_together
+    renamed_meanwhile report_changes_no_card resumed_by rules_applied_by rules_call_for run_salesbot
+    score_looks_like_share sent_again_by serves_lead_from_now_on shadow_says_nothing shadow_would_have_been_sent
+    some_meeting_does_not_stand stage_bound_to_gone stage_bound_to_incoming stage_in_kommo_is_ours_now
+    stage_not_bound stage_not_in_kommo subscribe_webhook taken_in_from_kommo taken_in_from_staff task_about_call
     task_about_call_given_up task_about_meeting task_about_meeting_given_up task_at_handoff
-    task_at_handoff_given_up tells_less text_broken text_not_written text_says_nothing time_had_passed
-    time_not_come token_refused told_afterwards too_late tried_by turn_in_next_call unconfirmed undone_by
-    update_contacts update_leads user_may_not waits_for_change_under_way waits_for_proof webhook_disabled
-    webhook_lost webhook_subscribed_again what_stands_before_did_not_arrive who_writes_again_is_taken_up_here
-    window_is_over word_stands_for_nothing wrote_again wrote_again_and_taken_up
-    wrote_while_person_has_taken_over
+    task_at_handoff_given_up time_not_come token_refused turn_in_next_call undone_by update_contacts
+    update_leads user_may_not waits_for_change_under_way webhook_disabled webhook_lost webhook_subscribed_again
+    word_stands_for_nothing
     """.split()  # noqa: SIM905
 )

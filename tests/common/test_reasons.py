@@ -84,3 +84,9 @@ def test_the_words_it_speaks_of_can_be_changed():
     hidden = NESTED.with_parts(lambda text: text.replace("Agendado", "…"))
     assert hidden == str(NESTED).replace("Agendado", "…")
     assert hidden.code == "several"
+
+
+def test_cut_it_is_a_text_and_whole_it_is_itself():
+    assert OTHER[:500] is OTHER
+    assert type(OTHER[:5]) is str
+    assert (OTHER[:5], OTHER[0], OTHER[::-1][-1]) == ("a per", "a", "a")

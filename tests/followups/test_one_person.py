@@ -16,6 +16,7 @@ from leads.models import Event, FurtherAddress, Lead, Pipeline, Stage
 from leads.phone import parse
 from tests.followups.conftest import MARIA, TUESDAY
 from tests.followups.simulation import Noted, Worker, forgotten, minutes
+from tests.saying import saying
 
 HOUR = timedelta(hours=1)
 
@@ -32,7 +33,7 @@ def test_an_answer_in_one_pipeline_ends_the_silence_in_every_other(conversation,
     conversation.lead_writes("Oi")
     assert enrollment_of(here).reason == "the lead has answered"
     assert enrollment_of(there).reason == "the person has answered in another pipeline"
-    assert Event.objects.filter(lead=there, reason__endswith="the person has answered in another pipeline").exists()
+    assert saying(Event.objects.filter(lead=there), "the person has answered in another pipeline", str.endswith)
 
 
 def test_who_is_new_to_a_pipeline_answers_what_another_has_said(conversation, clinic, enrollment_of):

@@ -9,6 +9,7 @@ import pytest
 from followups import claiming, staff_actions
 from followups.models import Attempt
 from leads.models import Event
+from tests.saying import saying
 
 
 def test_send_now_does_not_wait_for_the_hours(conversation, agent, enrollment_of):
@@ -20,7 +21,7 @@ def test_send_now_does_not_wait_for_the_hours(conversation, agent, enrollment_of
     conversation.tick()
 
     assert len(agent.requests) == 1
-    assert Event.objects.filter(lead=lead, actor="staff", reason__contains="sent now by ada").exists()
+    assert saying(Event.objects.filter(lead=lead, actor="staff"), "sent now by ada", str.__contains__)
 
 
 def test_what_is_held_stays_until_it_is_let_go_on(conversation, agent, enrollment_of):

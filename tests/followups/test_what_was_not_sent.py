@@ -19,6 +19,7 @@ from leads import erasure, handoff, optout
 from leads.models import Event, Lead
 from tests.bridge.admin.people import client_of
 from tests.followups.conftest import MARIA, TUESDAY
+from tests.saying import saying
 
 DAY = timedelta(days=1)
 
@@ -250,7 +251,7 @@ class TestWhoIsNotReached:
         assert "do-lift" in operator.get(page).content.decode()
         operator.post(reverse("admin:leads_lead_do", args=[lead.pk, "lift"]))
         assert "do-lift" not in operator.get(page).content.decode()
-        assert Event.objects.filter(reason__contains="again: lifted by seller").exists()
+        assert saying(Event.objects, "again: lifted by seller", str.__contains__)
         conversation.run(timedelta(hours=1))
         assert states() == ["unreachable"]
         conversation.lead_writes()

@@ -18,6 +18,7 @@ from leads.interaction_values import Direction, Message
 from leads.models import Event, Lead, OptOut, Pipeline, Stage
 from leads.phone import parse
 from tests.conftest import MARIA, record
+from tests.saying import saying
 
 JOAO = "+5581988880000"
 
@@ -36,17 +37,17 @@ def test_an_opt_out_and_taking_it_back_hold_in_every_pipeline(pipeline, b2b):
     assert optout.opt_out(lead, by=Lead.Actor.AGENT, reason="asked", now=now)
     assert Lead.objects.filter(opted_out_at=now).count() == 2
 
-    assert optout.take_back(lead, reason="taken back by ada", now=now)
+    assert optout.take_back(lead, reason="opt-out taken back by ada", now=now)
 
     assert Lead.objects.filter(opted_out_at=None).count() == 2
-    assert Event.objects.filter(actor="staff", reason="opt-out taken back by ada").count() == 2
-    assert not optout.take_back(lead, reason="taken back by ada", now=now)
+    assert len(saying(Event.objects.filter(actor="staff"), "opt-out taken back by ada")) == 2
+    assert not optout.take_back(lead, reason="opt-out taken back by ada", now=now)
 
 
 def test_somebody_who_was_erased_stays_opted_out(pipeline):
     lead = record(pipeline).lead
     Lead.objects.update(opted_out_at=timezone.now(), erased_at=timezone.now())
-    assert not optout.take_back(lead, reason="taken back by ada", now=timezone.now())
+    assert not optout.take_back(lead, reason="opt-out taken back by ada", now=timezone.now())
 
 
 def test_a_lead_made_later_is_opted_out_from_its_first_message(pipeline, b2b):
@@ -93,7 +94,7 @@ def test_who_is_back_after_their_opt_out_was_taken_back_may_be_written_to(pipeli
     lead = record(pipeline).lead
     now = timezone.now()
     optout.opt_out(lead, by=Lead.Actor.AGENT, reason="asked", now=now)
-    optout.take_back(lead, reason="taken back by ada", now=now)
+    optout.take_back(lead, reason="opt-out taken back by ada", now=now)
     assert not optout.since([Lead.objects.get(), record(b2b).lead])
 
 
@@ -162,5 +163,5 @@ def test_taking_it_back_holds_for_every_number(pipeline):
     lead, now = record(pipeline).lead, timezone.now()
     address_owners.learn(lead, [parse(JOAO, region="BR")], seen_in="55", now=now)
     optout.opt_out(lead, by=Lead.Actor.LEAD, reason="asked", now=now)
-    assert optout.take_back(lead, reason="taken back by ada", now=now)
+    assert optout.take_back(lead, reason="opt-out taken back by ada", now=now)
     assert not OptOut.objects.exists()

@@ -23,6 +23,7 @@ from leads.facts_set_in_the_admin import CORRECTABLE
 from leads.models import Event, Lead
 from tests.bridge.admin.people import client_of
 from tests.conftest import drain, lead_of, record
+from tests.saying import saying
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_a_refused_card_is_sent_again(staff, lead):
     lead.card.refresh_from_db()
     assert "The card is sent now" in answer.content.decode()
     assert (lead.card.state, lead.card.waiting_reason) == (Card.State.DUE, "")
-    assert lead.events.filter(reason="sent again by ada").exists()
+    assert saying(lead.events, "sent again by ada")
 
 
 def test_comparing_takes_over_what_people_changed_in_kommo(staff, lead, kommo):

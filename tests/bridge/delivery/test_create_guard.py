@@ -14,6 +14,7 @@ from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card, Trouble, WebhookEvent
 from leads.models import Event
 from tests.conftest import MARIA, drain, drain_later, lead_of, record, rested
+from tests.saying import saying
 
 OTHER = "+5581988887777"
 
@@ -50,7 +51,7 @@ def test_a_create_that_arrives_after_we_stopped_listening_makes_no_second_lead(
     card.refresh_from_db()
     [lead] = kommo.leads()
     assert (card.state, card.kommo_lead_id) == ("in_sync", lead["id"])
-    assert card.lead.events.filter(kind=Event.Kind.CARD, reason__startswith="found lead").exists()
+    assert saying(card.lead.events.filter(kind=Event.Kind.CARD), "found lead", str.startswith)
 
 
 def test_a_process_that_dies_in_a_create_leaves_a_doubt_that_outlasts_the_call(account, pipeline, kommo, monkeypatch):

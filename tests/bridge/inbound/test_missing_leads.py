@@ -18,6 +18,7 @@ from followups.models import Enrollment
 from leads.interaction_values import Direction, Message
 from tests.conftest import drain, due_calls, lead_of, look_again, record, rested
 from tests.heard import hear, hook
+from tests.saying import saying
 
 PHONES = [f"+5581966{number:06d}" for number in range(12)]
 
@@ -144,7 +145,7 @@ def test_follow_ups_that_stopped_because_the_card_was_gone_go_on_when_it_is_back
     hear(account, hook(card.kommo_lead_id, "restore"))
     after = Enrollment.objects.get()
     assert (lead_of().card.state, after.state, after.next_at) == ("due", "waiting", before.next_at)
-    assert lead_of().events.filter(kind="followup", reason__endswith="goes on: the card is back").exists()
+    assert saying(lead_of().events.filter(kind="followup"), "goes on: the card is back", str.endswith)
 
 
 @pytest.mark.parametrize("meanwhile", ["answered", "handed over", "cancelled by staff"])

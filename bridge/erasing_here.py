@@ -42,6 +42,7 @@ from bridge.models import (
 )
 from bridge.webhooks import erased_from_webhooks
 from bridge.webhooks.erased_from_webhooks import Traces
+from common.reasons import Reason
 from followups.models import Attempt, Enrollment
 from leads import erasure
 from leads.addresses import Kind
@@ -52,7 +53,7 @@ UNNAMED = "refused; the words named a person who was erased"
 MESSAGES = SessionStorage.session_key
 # A button that takes something back carries, packed and signed, how whoever's lead stood, with the reason in words.
 UNDO = "kb-undo"
-REASON = "the person asked to be forgotten"
+REASON = Reason("person_asked_to_be_forgotten")
 # Ids of Kommo's are numbers that may stand for anything.
 TELLING = [kind.value for kind in Kind if kind not in (Kind.KOMMO_CONTACT, Kind.KOMMO_CHAT)]
 # Nothing that was under way when somebody was erased is still under way then.

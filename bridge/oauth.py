@@ -31,6 +31,7 @@ from bridge.errors import ConfigurationError, KommoError
 from bridge.kommo import oauth_tokens
 from bridge.kommo.hosts import address_of, is_loopback
 from bridge.models import Account
+from common.reasons import Reason, several
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +111,7 @@ def uninstalled(request: HttpRequest) -> HttpResponse:
             and account.client_secret
             and oauth_tokens.uninstall_signature_is_valid(**given, secret=account.client_secret)
         ):
-            reason = "the integration was removed in Kommo; connect it again"
+            reason = several([Reason("integration_removed"), Reason("connect_again")])
             account_state.pause(account, reason=reason, now=timezone.now())
             return HttpResponse(status=200)
     raise Http404

@@ -20,6 +20,7 @@ from bridge.channels.followups_by_channel import ByTheirChannels
 from bridge.delivery import calls_for_a_person, handoff_note_texts, handoff_notes
 from bridge.inbound import cards_of_joined_leads, newly_shown_facts, people_on_cards, stages_bound_later
 from bridge.models import Account, Card
+from common.reasons import Reason
 from common.statements import update
 from followups import channels, lead_for_agent, stopping, who_may_be_written_to
 from followups.attempt_outcomes import followups_sent
@@ -122,7 +123,7 @@ def tags_changed(lead: Lead, before: Collection[str], after: Collection[str], no
     if why := may_speak.unserved_with(lead, after):
         stopping.stop(lead, why, now=now)
     elif was and not lead.in_handoff:
-        agent_events.tell(lead, agent_events.RESUMED, now=now, reason="the agent serves this lead from now on")
+        agent_events.tell(lead, agent_events.RESUMED, now=now, reason=Reason("serves_lead_from_now_on"))
 
 
 @receiver(announcements.agent_switched)

@@ -282,8 +282,11 @@ class _Book:
                 if row.is_booked:
                     self._changes.meeting_booked = (row.meeting_id, row.starts_at)
             else:
-                which = f"meeting {row.meeting_id}" if row.meeting_id else "a meeting"
-                self._changes.ignored["meeting"] = f"{which} does not stand: nothing else changes by it"
+                self._changes.ignored["meeting"] = (
+                    Reason("meeting_does_not_stand", name=row.meeting_id)
+                    if row.meeting_id
+                    else Reason("some_meeting_does_not_stand")
+                )
         if self._shown is None:
             self._shown = row
 

@@ -19,10 +19,11 @@ from bridge.cards.backoff import doubled
 from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, AccountPipeline
+from common.reasons import Reason
 
 log = structlog.get_logger(__name__)
 
-IN_SHADOW = "shadow: nothing is said to anybody"
+IN_SHADOW = Reason("shadow_says_nothing")
 # Of a closed door: asked again after one minute, two, four, eight, and then every fifteen.
 KNOCK_FIRST, KNOCK_CAP = timedelta(minutes=1), timedelta(minutes=15)
 

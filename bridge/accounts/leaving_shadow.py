@@ -15,6 +15,7 @@ from django.db.models import Q
 from bridge.cards import nudge
 from bridge.cards.outbox import requeue
 from bridge.models import Account, Briefing, Card
+from common.reasons import Reason
 from leads import stage_moves
 from leads.models import Lead, Stage
 
@@ -87,8 +88,6 @@ def _forget(card: Card, by_status: dict[tuple[int | None, int | None], Stage], n
         # Concluded anew at this very moment.
         return False
     concluded = lead.stage.name if lead.stage else lead.other_stage_name
-    reason = (
-        f"left shadow: {concluded} was concluded too long ago to be put onto the card, which stands in {there.name}"
-    )
+    reason = Reason("left_shadow_too_late", a=concluded, b=there.name)
     stage_moves.enter(lead, there, by=Lead.Actor.BRIDGE, reason=reason, now=now)
     return True

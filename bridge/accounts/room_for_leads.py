@@ -23,12 +23,14 @@ from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.transport import LIST_LIMIT
 from bridge.models import Account, Card, Catalogue, Trouble
+from common.reasons import Reason, several
+from common.reasons.columns import either
 from common.statements import Select
 
 log = structlog.get_logger(__name__)
 
 # Why a card waits, on its page and to the agent; also how the waiting ones are known.
-NO_ROOM = "Kommo takes no new leads or contacts, as a full account does: this one follows by itself once it does"
+NO_ROOM = Reason("no_room_in_kommo")
 
 
 # What the plan holds is worth a warning from this part on.
@@ -57,9 +59,13 @@ def look(account: Account, client: KommoClient, *, now: datetime) -> None:
     except KommoError as error:
         log.info("room_not_read", account=account.pk, error=error.in_log)
     account_traits.remember(account, Trait.ROOM, {**known, "at": now.isoformat(timespec="minutes")})
-    full = [f"{used} of {limit} {what} are used" for what, (used, limit) in known.items() if used >= WARN_FROM * limit]
+    full = [
+        Reason("leads_used" if what == "leads" else "contacts_used", number=used, a=limit)
+        for what, (used, limit) in known.items()
+        if used >= WARN_FROM * limit
+    ]
     if full:
-        troubles.begin(account.pk, Trouble.Subject.PLAN, "; ".join(full), now=now, refused=True)
+        troubles.begin(account.pk, Trouble.Subject.PLAN, several(full), now=now, refused=True)
     else:
         troubles.over(account.pk, Trouble.Subject.PLAN)
 
@@ -122,7 +128,7 @@ def park(card_ids: list[int], *, until: datetime) -> None:
 
 def parked(account_id: int | None = None) -> int:
     """Return how many new cards wait for room."""
-    rows = Card.objects.filter(state=Card.State.RETRYING, waiting_reason=NO_ROOM)
+    rows = Card.objects.filter(state=Card.State.RETRYING, waiting_reason__in=either(NO_ROOM))
     return (rows if account_id is None else rows.filter(account_id=account_id)).count()
 
 
@@ -134,7 +140,7 @@ def opened(account_id: int, *, now: datetime) -> None:
 
 def try_again(account_id: int, *, now: datetime) -> None:
     """Make the cards due that wait for room; while it is not known that there is some, one of them is tried."""
-    rows = Card.objects.filter(account_id=account_id, state=Card.State.RETRYING, waiting_reason=NO_ROOM)
+    rows = Card.objects.filter(account_id=account_id, state=Card.State.RETRYING, waiting_reason__in=either(NO_ROOM))
     rows.filter(due_at__gt=now).exclude(write_settles_at__gt=now).update(due_at=now)
 
 

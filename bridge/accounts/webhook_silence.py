@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
-from django.utils.translation import gettext_noop
 
 from bridge.accounts.refusals import aside
 from bridge.kommo.client import KommoClient
 from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, WebhookEvent
+from common.reasons import Reason
 
 log = structlog.get_logger(__name__)
 
@@ -23,9 +23,7 @@ FIRST_LOOK_BACK = timedelta(hours=24)
 # What happens to leads has webhooks that we are subscribed to.
 HEARD_OF = ("lead_added", "lead_deleted", "lead_restored", "lead_status_changed", "name_field_changed")
 MOST_EVENTS = 100
-SILENT = gettext_noop(
-    "Kommo sends no webhooks although leads change: check that the public address reaches this server"
-)
+SILENT = Reason("no_webhooks_although_leads_change")
 
 
 def note_missed(account: Account, count: int, *, now: datetime) -> bool:

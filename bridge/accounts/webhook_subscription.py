@@ -19,6 +19,7 @@ from bridge.errors import KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account
+from common.reasons import Reason, several
 from leads.models import Pipeline
 
 log = structlog.get_logger(__name__)
@@ -52,10 +53,10 @@ def check(account: Account, client: KommoClient, *, now: datetime) -> str:
         lacks = hook is not None and bool(set(wanted(account)) - set(hook.settings))
         others = hook.settings if hook is not None else ()
         if (hook is None or hook.disabled or lacks) and _subscribe(account, client, others, now):
-            what = "had disabled" if hook is not None and hook.disabled else "had lost"
             # One that only heard of less is mended without a word.
             if hook is None or hook.disabled:
-                problem = f"Kommo {what} the webhook; it was subscribed again at {now:%Y-%m-%d %H:%M} UTC"
+                lost = Reason("webhook_lost" if hook is None else "webhook_disabled")
+                problem = several([lost, Reason("webhook_subscribed_again", a=f"{now:%Y-%m-%d %H:%M}")])
             log.warning("webhook_resubscribed", account=account.pk, disabled=hook is not None)
     if not problem and account.webhook_destination and (were_missed(account) or is_silent(account, client, now)):
         problem = SILENT

@@ -25,6 +25,7 @@ from bridge.configuration.account_from_environment import begin_as_told
 from bridge.errors import ConfigurationError
 from bridge.models import Account, AccountPipeline
 from bridge.reasons import in_words
+from common.reasons import Reason
 
 
 class SecretInput(UnfoldAdminPasswordWidget):
@@ -147,7 +148,7 @@ class AccountAdmin(AsksAgain, StaffAdmin):
     def pause(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         for account in accounts:
             by = Account.PausedBy.PERSON
-            account_state.pause(account, reason=f"paused by {request.user}", now=timezone.now(), by=by)
+            account_state.pause(account, reason=Reason("paused_by", a=request.user), now=timezone.now(), by=by)
 
     @admin.action(description=_("Resume deliveries"), permissions=["manage"])
     def resume(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.reasons import Reason
 from followups import time_zone_of_lead
 from leads import addresses
 from leads.models import Pipeline
 from leads.words_for_nothing import is_nothing
 
-WORD = "“{word}” stands for nothing here"
-UNKNOWN = "null means unknown in this pipeline"
-ZONE = "“{word}” is no time zone such as America/Sao_Paulo"
-SCALE = "{score} looks like a score from 0 to 1, and this one goes from 0 to 100"
+UNKNOWN = Reason("null_means_unknown")
 # What is told back and kept of a word, and of what is wrong with one.
 LONGEST_WORD, LONGEST_REASON, LONGEST_PLACE = 40, 300, 120
 TEXTS = ("name", "email", "chosen_flow")
@@ -52,7 +50,7 @@ class _Hearing:
             if name == "addresses" and isinstance(value, list):
                 kept[name] = [entry for place, entry in enumerate(value) if self._is_somebody(place, entry)]
             elif name == "phone" and facts.get("addresses") and (value is None or self._is_no_text(value)):
-                self._unread["lead.phone"] = WORD.format(word=quoted(value or ""))
+                self._unread["lead.phone"] = Reason("word_stands_for_nothing", word=quoted(value or ""))
             elif name == "custom" and isinstance(value, dict):
                 kept[name] = {key: entry for key, entry in value.items() if self._is_custom(key, entry)}
             elif name in ("phone", "addresses", "kommo_lead_id") or self._is_fact(name, value):
@@ -62,7 +60,7 @@ class _Hearing:
     def _is_custom(self, key: str, value: Any) -> bool:
         if key == "time_zone" and value and not (isinstance(value, str) and time_zone_of_lead.is_zone(value)):
             # By it hours are kept: one that is none must not take the place of one that is.
-            self._unread[f"lead.custom.{key}"] = ZONE.format(word=quoted(value))
+            self._unread[f"lead.custom.{key}"] = Reason("no_time_zone", name=f"“{quoted(value)}”")
             return False
         return self._says_something(f"lead.custom.{key}", value)
 
@@ -70,7 +68,7 @@ class _Hearing:
         """Say whether an address is to be read. A word for nothing in its place would be one person for all."""
         value = address.get("value", 0) if isinstance(address, dict) else 0
         if value is None or self._is_no_text(value):
-            self._unread[f"lead.addresses.{place}"] = WORD.format(word=quoted(value or ""))
+            self._unread[f"lead.addresses.{place}"] = Reason("word_stands_for_nothing", word=quoted(value or ""))
             return False
         return True
 
@@ -81,7 +79,7 @@ class _Hearing:
 
     def _is_fact(self, name: str, value: Any) -> bool:
         if name == "qualification_score" and isinstance(value, float) and 0 < value < 1:
-            self._unread[f"lead.{name}"] = SCALE.format(score=value)
+            self._unread[f"lead.{name}"] = Reason("score_looks_like_share", score=value)
             return False
         return self._says_something(f"lead.{name}", value)
 
@@ -108,7 +106,7 @@ class _Hearing:
     def _names_something(self, place: str, value: Any) -> bool:
         """Say whether something is named that cannot be cleared: a null there is no wish."""
         if value is None or (isinstance(value, str) and is_nothing(value, self._words)):
-            self._unread[place] = WORD.format(word="null" if value is None else quoted(value))
+            self._unread[place] = Reason("word_stands_for_nothing", word="null" if value is None else quoted(value))
             return False
         return True
 
@@ -118,7 +116,7 @@ class _Hearing:
                 self._unread[place] = UNKNOWN
             return not self._null_means_unknown
         if isinstance(value, str) and is_nothing(value, self._words):
-            self._unread[place] = WORD.format(word=quoted(value))
+            self._unread[place] = Reason("word_stands_for_nothing", word=quoted(value))
             return False
         return True
 

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from bridge.api import answer_shapes, representation, schema_examples
 from bridge.api.base import ADDRESS, ApiView, asked_for, key_of, lead_or_404, visible, with_card
 from bridge.api.serializers import ReasonBody
+from common.reasons import Reason
 from leads import agent_or_person, erasure, optout
 from leads.models import Lead
 
@@ -65,7 +66,9 @@ class Handoff(ApiView):
     )
     def delete(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(with_card(request), lead_id)
-        agent_or_person.give_back(lead, by=Lead.Actor.STAFF, reason="given back through the API", now=timezone.now())
+        agent_or_person.give_back(
+            lead, by=Lead.Actor.STAFF, reason=Reason("given_back_through_api"), now=timezone.now()
+        )
         return Response(representation.agent(lead, representation.card_of(lead), timezone.now()))
 
 
@@ -79,7 +82,7 @@ class OptOut(ApiView):
     )
     def post(self, request: Request, lead_id: UUID) -> Response:
         lead = lead_or_404(visible(request), lead_id)
-        optout.opt_out(lead, by=Lead.Actor.AGENT, reason="asked for through the API", now=timezone.now())
+        optout.opt_out(lead, by=Lead.Actor.AGENT, reason=Reason("asked_through_api"), now=timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -13,6 +13,7 @@ from bridge.cards.refused_parts import left_out
 from bridge.kommo import custom_field_values
 from bridge.models import Account, Card, Catalogue
 from common.name_spellings import name_key
+from common.reasons import Reason
 from leads.flows import is_unmapped
 from leads.models import FieldMapping, Lead, TagRule
 from leads.rulebook import Rulebook
@@ -119,14 +120,14 @@ def _place(card: Card, book: Rulebook, catalogue: Catalogue | None, gaps: Gaps) 
     """Return the status the card should stand in, and why nothing at all may be sent, if so."""
     lead = card.lead
     if lead.pipeline.kommo_pipeline_id is None:
-        return None, f"pipeline “{lead.pipeline.name}” is not bound to a pipeline in Kommo: run kommo_connect"
+        return None, Reason("pipeline_not_bound", a=f"“{lead.pipeline.name}”")
     if _stands_in_incoming(card, catalogue):
         # Any write would move it out of there, which is a person's decision.
-        return None, "the card stands in Incoming leads: accept it in Kommo"
+        return None, Reason("card_in_incoming_leads")
     stage = book.stages_by_id.get(lead.stage_id) if lead.stage_id else None
     if stage is None:
         # A person put the card into a stage of their own: its place is theirs, the rest still goes.
-        return None, "" if card.kommo_lead_id else "the lead has no stage of ours, and a new card needs one"
+        return None, "" if card.kommo_lead_id else Reason("new_card_needs_stage")
     status_id = stage.kommo_status_id
     missing = _missing_place(stage.name, lead.pipeline.kommo_pipeline_id, status_id, catalogue)
     if not missing:
@@ -142,14 +143,14 @@ def _place(card: Card, book: Rulebook, catalogue: Catalogue | None, gaps: Gaps) 
 def _missing_place(name: str, pipeline_id: int, status_id: int | None, catalogue: Catalogue | None) -> str:
     """Return why a card cannot be moved to a stage of ours; empty when it can. Never another stage instead."""
     if status_id is None:
-        return f"stage “{name}” is not bound to a stage in Kommo: run kommo_connect or choose it in the admin"
+        return Reason("stage_not_bound", a=f"“{name}”")
     if catalogue is None:
         return ""
     status = catalogue.status(pipeline_id, status_id)
     if status is None:
-        return f"stage “{name}” is bound to a stage that Kommo does not have any more: choose another in the admin"
+        return Reason("stage_bound_to_gone", a=f"“{name}”")
     if status["type"] == INCOMING:
-        return f"stage “{name}” is bound to Incoming leads, where nothing can be put: choose another in the admin"
+        return Reason("stage_bound_to_incoming", a=f"“{name}”")
     return ""
 
 
@@ -205,18 +206,14 @@ def wanted_fields(
             continue
         if mapping.kommo_field_id is None:
             if value is not None:
-                gaps.sentences.append(
-                    f"field “{mapping.kommo_field}” is not bound to a field in Kommo: run kommo_connect"
-                )
+                gaps.sentences.append(Reason("field_not_bound", a=f"“{mapping.kommo_field}”"))
             continue
         if value == []:
             value = None
         if catalogue is not None and _options(mapping, catalogue) is None:
             gaps.knows_too_little = True
             if value is not None:
-                gaps.sentences.append(
-                    f"field “{mapping.kommo_field}” is not in Kommo any more: choose another in the admin"
-                )
+                gaps.sentences.append(Reason("field_not_in_kommo", a=f"“{mapping.kommo_field}”"))
             continue
         enum_ids: list[int] = []
         if value is not None and mapping.type in (FieldMapping.Type.SELECT, FieldMapping.Type.MULTISELECT):
@@ -225,14 +222,15 @@ def wanted_fields(
             if None in found:
                 option = mapping.options.get(str(chosen[found.index(None)]), chosen[found.index(None)])
                 gaps.knows_too_little = True
-                gaps.sentences.append(f"“{mapping.kommo_field}” has no option “{option}” in Kommo")
+                gaps.sentences.append(Reason("no_such_option", a=f"“{mapping.kommo_field}”", b=f"“{option}”"))
                 continue
             enum_ids = [bound for bound in found if bound is not None]
         type_ = field_type(mapping, catalogue)
         try:
             values = custom_field_values.to_kommo(type_, value, enum_ids, form)
         except ValueError as error:
-            gaps.sentences.append(f"“{mapping.kommo_field}” cannot show {value!r}: {error}")
+            shown = f"{value!r}: {error}"
+            gaps.sentences.append(Reason("field_cannot_show", a=f"“{mapping.kommo_field}”", value=shown))
             continue
         comparable = custom_field_values.from_kommo(type_, values, form.zone)
         wanted.append(DesiredField(mapping.kommo_field_id, mapping.attribute, values, comparable, type_, form))

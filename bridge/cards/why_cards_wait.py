@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.models import Account, Card
+from common.reasons import Reason
 
-NOT_COMPARED = "the first comparison with Kommo is not through: nothing is created before"
+NOT_COMPARED = Reason("first_comparison_not_through")
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,15 @@ def wait_of(card: Card, *, now: datetime) -> Wait | None:
     if card.state not in Card.PENDING:
         return Wait(card.waiting_reason, None) if card.waiting_reason else None
     if account.state == Account.State.PAUSED:
-        reason = f"deliveries are paused: {account.state_reason}" if account.state_reason else "deliveries are paused"
+        reason = (
+            f"deliveries are paused: {account.state_reason}" if account.state_reason else Reason("deliveries_paused")
+        )
         return Wait(reason, account.paused_until)
     if card.kommo_lead_id is None and not account.may_create:
         return Wait(NOT_COMPARED, None)
     rests_until = account.retry_at if account.retry_at and account.retry_at > now else None
     if card.due_at and card.due_at > now and (rests_until is None or card.due_at > rests_until):
-        return Wait(card.waiting_reason or "its time has not come yet", card.due_at)
+        return Wait(card.waiting_reason or Reason("time_not_come"), card.due_at)
     if rests_until:
-        return Wait(card.waiting_reason or "the account waits after a call that failed", rests_until)
-    return Wait(card.waiting_reason or "its turn in the next call", None)
+        return Wait(card.waiting_reason or Reason("account_waits"), rests_until)
+    return Wait(card.waiting_reason or Reason("turn_in_next_call"), None)

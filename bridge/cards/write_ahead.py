@@ -12,6 +12,7 @@ from bridge.cards.ledger import Call, delivery_of, locked, settle_each
 from bridge.cards.ownership import said_before_write
 from bridge.cards.plan import Operation, combine_doubts
 from bridge.models import Card, Delivery
+from common.reasons import Reason
 from common.statements import update
 from leads.rulebook import rulebook
 
@@ -85,7 +86,7 @@ def _may_be_overtaken(card: Card, entry: Entry, now: datetime) -> bool:
 
 def _put_off(card: Card) -> None:
     card.state, card.due_at = Card.State.RETRYING, card.write_settles_at
-    card.waiting_reason = "an earlier change may still arrive in Kommo: the next one leaves after it"
+    card.waiting_reason = Reason("earlier_change_may_arrive")
 
 
 def _is_current(card: Card, entry: Entry) -> bool:
@@ -99,5 +100,5 @@ def _is_current(card: Card, entry: Entry) -> bool:
 
 def _dropped(card: Card, entry: Entry, now: datetime) -> Delivery:
     delivery = delivery_of(card, entry, Delivery.Outcome.DROPPED, Call(), now)
-    delivery.error = "not sent: the lead or its card had moved on since this was computed"
+    delivery.error = Reason("moved_on_since")
     return delivery

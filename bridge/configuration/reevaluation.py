@@ -16,6 +16,7 @@ from django.utils import timezone
 from bridge.cards import nudge, outbox
 from bridge.configuration import compiling, drafts
 from bridge.models import Card, Reevaluation, RulesRevision
+from common.reasons import Reason
 from leads import reconsideration
 from leads.models import Pipeline
 from leads.rulebook import rulebook
@@ -79,7 +80,7 @@ def _run(row: Reevaluation, may_go_on: Callable[[], bool], progress: Callable[[]
 def _move(pk: Any, row: Reevaluation, former: Rules | None) -> bool:
     # Asked before: what a person said just now keeps its place before all bulk work.
     was_waiting = Card.objects.filter(lead=pk, state__in=Card.PENDING).exists()
-    why = f"rules applied by {row.asked_by}"
+    why = Reason("rules_applied_by", a=row.asked_by)
     if reconsideration.move(pk, why=why, former=former, now=timezone.now()) is None:
         return False
     if not was_waiting:

@@ -21,15 +21,16 @@ from bridge.errors import KommoError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.what_an_error_stops import Action, decide
 from bridge.models import Account, StageInKommo
+from common.reasons import Reason
 from leads.models import Pipeline
 
 log = structlog.get_logger(__name__)
 
 CREATE, RENAME = StageInKommo.Wish.CREATE, StageInKommo.Wish.RENAME
 # Told in the reader's language by common/reasons/sentences.py.
-GONE = "the stage is not in Kommo any more"
-OVERTAKEN = "somebody renamed it in Kommo meanwhile, and their name stands"
-NO_PIPELINE = "the pipeline is not in Kommo any more"
+GONE = Reason("stage_not_in_kommo")
+OVERTAKEN = Reason("renamed_meanwhile")
+NO_PIPELINE = Reason("pipeline_not_in_kommo")
 
 
 @dataclass(frozen=True)

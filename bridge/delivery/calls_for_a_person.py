@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from bridge.models import Briefing, Card
+from common.reasons.columns import either
 from leads.farewells import MAY_ASK_TO_STOP
 from leads.models import Lead
 
@@ -24,7 +25,7 @@ def call(lead: Lead, reason: str, *, now: datetime) -> int | None:
     card = Card.objects.filter(lead=lead).exclude(state__in=[Card.State.GONE, Card.State.CLOSED]).first()
     briefings = Briefing.objects.filter(card=card, since__gt=now - ONE_CALL_IN, asks_result=False)
     if reason == MAY_ASK_TO_STOP:
-        briefings = briefings.filter(call=reason)
+        briefings = briefings.filter(call__in=either(reason))
     if card is None or briefings.exists():
         return None
     pipeline = lead.pipeline

@@ -30,6 +30,7 @@ from bridge.kommo.replies import ContactReply
 from bridge.kommo.throttle import Lane
 from bridge.kommo.what_an_error_stops import Action, decide
 from bridge.models import Account, Card, Delivery, Trouble
+from common.reasons import Reason
 from common.statements import Select
 from leads.models import Event, Lead
 
@@ -40,6 +41,7 @@ BATCH_SIZE = 250
 # The same request would be refused again, for what it says and not for who asks.
 LEFT_OUT = "Kommo's answer does not name this contact: taken as not delivered"
 ABOUT_THE_NAMES = (Action.DEAD, Action.GONE, Action.REFRESH_CATALOGUE)
+GOT_NAME, GOT_PHONE = Reason("contact_got_name"), "the contact got the lead's phone"
 
 
 def deliver_due(account: Account, client: KommoClient, *, now: datetime) -> bool:
@@ -263,7 +265,7 @@ def _tell(
             at=now,
             kind=Event.Kind.DELIVERY,
             actor=Lead.Actor.BRIDGE,
-            reason=error[:500] or ("the contact got the lead's " + ("name" if "name" in body else "phone")),
+            reason=error[:500] or (GOT_NAME if "name" in body else GOT_PHONE),
             data={"operation": "contact", "outcome": outcome.value, "sent": body},
         )
         for card, body in sent

@@ -19,6 +19,7 @@ from bridge.inbound.card_look_up import LOOK_UP_SIZE, LookedUp
 from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card, Catalogue
+from common.reasons import Reason
 from common.statements import insert, update
 from leads.models import Event, Lead
 
@@ -98,7 +99,7 @@ def _settle(
         return None
     if owners.get(reply.id, row.pk) != row.pk:
         row.state, row.due_at, row.pending_since = Card.State.BLOCKED, None, None
-        row.waiting_reason = f"lead {reply.id} in Kommo carries our id, but is the card of another lead here"
+        row.waiting_reason = Reason("our_id_on_card_of_another", number=reply.id)
         return None
     row.kommo_lead_id, row.kommo_contact_id = reply.id, reply.main_contact_id
     # What we sent is what Kommo held when the lead was made; whatever it holds otherwise by now is a person's.
@@ -110,5 +111,5 @@ def _settle(
     row.write_settles_at = None
     row.state, row.due_at, row.waiting_reason = Card.State.DUE, now, ""
     row.attempts = row.tries_without_outcome = 0
-    reason = f"found lead {reply.id} in Kommo: an earlier create had succeeded without an answer"
+    reason = Reason("earlier_create_had_succeeded", number=reply.id)
     return Event(lead_id=row.lead_id, at=now, kind=Event.Kind.CARD, actor=Lead.Actor.BRIDGE, reason=reason)

@@ -29,6 +29,7 @@ from bridge.errors import (
 from bridge.kommo.replies import Created, Updated
 from bridge.kommo.what_an_error_stops import ABOUT_THE_MOMENT, Action, Purpose, purpose_of
 from bridge.models import Card, Catalogue, Delivery
+from common.reasons import Reason, about, several
 from leads.models import Event, Lead
 from leads.rulebook import rulebook
 
@@ -56,7 +57,7 @@ def created(entries: Sequence[Entry], answers: Iterable[Created], *, call: Call,
             owner = None
         if owner not in (None, card.pk):
             # Duplicate control joined this person to a card that another lead of ours already has.
-            reason = f"Kommo merged this lead into lead {answer.lead_id}, which another lead here already shows"
+            reason = Reason("merged_into_card_of_another", number=answer.lead_id)
             return _stuck(card, entry, Card.State.BLOCKED, reason, call, now)
         card.kommo_lead_id, card.kommo_contact_id = answer.lead_id, answer.contact_id
         card.observed_contact = _contact_made(card, entry, answer)
@@ -188,7 +189,7 @@ def refused(verdicts: Sequence[tuple[Entry, KommoError, Action]], *, call: Call,
             card.loss_reason_after_move = True
             card.in_doubt = {}
             delivery = _still_due(card, entry, Delivery.Outcome.REFUSED, call, now, due_at=now)
-            delivery.error = f"{error}; the move goes first, its reason after it"[:1000]
+            delivery.error = several([str(error), Reason("move_goes_first")])[:1000]
             return delivery
         # Refused as a whole: none of it happened.
         card.in_doubt, card.create_intent_at = {}, None
@@ -215,7 +216,7 @@ def leave_out(
     def settle(card: Card, entry: Entry) -> Delivery:
         card.in_doubt, card.create_intent_at, card.write_settles_at = {}, None, None
         delivery = _still_due(card, entry, Delivery.Outcome.REFUSED, call, now, due_at=now)
-        texts = []
+        texts: list[str] = []
         for part, item in parts_by_card[card.pk].items():
             texts.append(sentence := _left_out_because(entry, part, item))
             card.refused_parts[part] = {
@@ -223,7 +224,7 @@ def leave_out(
                 "cause": refused_parts.cause(part, entry.wanted, catalogue, entry.card.observed),
                 "on": now.date().isoformat(),
             }
-        delivery.error = f"{'; '.join(texts)}: everything else is sent without it"[:1000]
+        delivery.error = about(several(texts), "everything else is sent without it")[:1000]
         card.last_error = card.waiting_reason = delivery.error[:500]
         return delivery
 
@@ -245,7 +246,7 @@ def _left_out_because(entry: Entry, part: str, item: Rejection) -> str:
         label = next(
             (mapping.kommo_field for mapping in mappings if str(mapping.kommo_field_id) == name), f"field {name}"
         )
-    return f"Kommo refuses “{label}”: {item.detail or item.code}"
+    return Reason("kommo_refuses_part", a=label, rest=item.detail or item.code)
 
 
 def nothing_to_send(entries: Sequence[Entry], *, now: datetime) -> None:
@@ -255,7 +256,7 @@ def nothing_to_send(entries: Sequence[Entry], *, now: datetime) -> None:
         if card.wanted_version != entry.version:
             # The lead has moved on meanwhile, and what it calls for now is not nothing.
             return
-        if reason := entry.plan.refusal or "; ".join(entry.plan.unmapped):
+        if reason := entry.plan.refusal or several(entry.plan.unmapped):
             leave_the_outbox(card, Card.State.BLOCKED, reason)
         else:
             _agree(card, now)
@@ -278,7 +279,7 @@ def park(entries: Sequence[Entry], why: Callable[[Entry], str], *, now: datetime
 
 def park_unplannable(card: Card, error: Exception, *, now: datetime) -> None:
     """Set aside a card whose plan cannot be made: a mistake of ours or of the configuration, and no other card's."""
-    reason = f"what to send could not be computed: {type(error).__name__}: {error}"
+    reason = about(Reason("not_computed"), f"{type(error).__name__}: {error}")
     standing = Card.objects.filter(pk=card.pk, wanted_version=card.wanted_version).exclude(state__in=AWAY)
     if not standing.update(
         state=Card.State.DEAD, due_at=None, pending_since=None, waiting_reason=reason[:500], last_error=reason[:1000]
@@ -294,7 +295,7 @@ def would_send(entries: Sequence[Entry], *, now: datetime) -> None:
 
     def settle(card: Card, entry: Entry) -> Delivery | None:
         if card.wanted_version == entry.version:
-            leave_the_outbox(card, Card.State.SHOWN, "shadow: would have been sent")
+            leave_the_outbox(card, Card.State.SHOWN, Reason("shadow_would_have_been_sent"))
         if card.shadow_plan == entry.plan.fingerprint:
             return None
         card.shadow_plan = entry.plan.fingerprint
@@ -385,7 +386,7 @@ def _not_named(card: Card, entry: Entry, call: Call, now: datetime) -> Delivery:
     wait = backoff.delay(card.attempts, jitter=random.random()) if card.attempts else timedelta(0)
     delivery = _still_due(card, entry, Delivery.Outcome.FAILED, call, now, due_at=now + wait)
     card.attempts += 1
-    delivery.error = "Kommo's answer does not name this lead: taken as not delivered"
+    delivery.error = Reason("answer_does_not_name_lead")
     card.last_error = card.waiting_reason = delivery.error
     if wait:
         card.state = Card.State.RETRYING

@@ -50,6 +50,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.parallel_calls import Answer, Calls
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue
+from common.reasons import Reason
 from common.statements import Select
 from leads.rulebook import rulebook
 
@@ -292,7 +293,7 @@ class Drain:
         except KommoError as error:
             return self.setbacks.failed(entries, error)
         self.read_back |= {entry.card.pk for entry in entries}
-        self.miss([entry for entry in entries if entry.card.pk in missing], "not found in Kommo before a move")
+        self.miss([entry for entry in entries if entry.card.pk in missing], Reason("not_found_before_move"))
         return True
 
     def _send_in_groups(self, entries: list[Entry], size: int, send: Callable[[list[Entry]], bool]) -> bool:
@@ -466,7 +467,7 @@ class Drain:
         except KommoError as error:
             return self.setbacks.failed(left_out, error)
         lost = [entry for entry in left_out if entry.card.kommo_lead_id not in there]
-        self.miss(lost, "Kommo's answers leave this lead out, and it is not found there")
+        self.miss(lost, Reason("answers_leave_lead_out"))
         return True
 
     def miss(self, entries: list[Entry], reason: str) -> None:
@@ -504,7 +505,7 @@ def _trouble(card: Card) -> int:
 def _hopeless(entry: Entry) -> str:
     """Return why a plan must not be tried again; empty when it may be."""
     if entry.card.refused_plan and entry.card.refused_plan == entry.plan.fingerprint:
-        return entry.card.last_error or "Kommo refused this very change before"
+        return entry.card.last_error or Reason("refused_before")
     if entry.card.tries_without_outcome >= MOST_TRIES_WITHOUT_OUTCOME:
-        return f"parked: {entry.card.tries_without_outcome} tries ended without any outcome"
+        return Reason("parked_without_outcome", number=entry.card.tries_without_outcome)
     return ""

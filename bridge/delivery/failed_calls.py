@@ -25,6 +25,7 @@ from bridge.errors import KommoError, KommoRejectedError
 from bridge.kommo.client import KommoClient
 from bridge.kommo.what_an_error_stops import Action, Purpose, decide, purpose_of
 from bridge.models import Account, Card, Catalogue
+from common.reasons import Reason, several
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +160,7 @@ class Setbacks:
             [verdict for verdict in verdicts if verdict[0].card.pk not in unknown], call=call, now=now
         )
         if innocent:
-            reason = f"refused together with another card, and sent again without it ({error.status_code})"
+            reason = Reason("refused_together", number=error.status_code)
             delivery_outcomes.put_back(innocent, reason=reason, call=call, now=now)
         if innocent or partly:
             return self._again([*innocent, *partly], again)
@@ -217,7 +218,7 @@ class Setbacks:
         """Pause the account for a while: what it refuses is every card, and it names none."""
         now, (first, error, _) = self.drain.clock(), suspects[0]
         outbox.count_failure([entry.card.pk for entry, *_ in suspects])
-        reason = f"{error}; every card is refused and none is named: see that Kommo is paid for and our user may write"
+        reason = several([str(error), Reason("every_card_refused")])
         if first.plan.operation is Operation.CREATE:
             until = room_for_leads.close(self.drain.account.pk, reason, now=now)
             room_for_leads.park([entry.card.pk for entry, *_ in suspects], until=until)

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from bridge.cards import ledger
 from bridge.models import Briefing, Card, Delivery
+from common.reasons import Reason, about
 from leads.models import Event, Lead
 
 # So long after a call that failed it is tried again.
@@ -23,6 +24,28 @@ def mark_of(row: Briefing) -> str:
 
 def find(entries: Iterable[Any], mark: str) -> int | None:
     return next((int(entry.id) for entry in entries if mark in entry.text), None)
+
+
+WHAT = {
+    ("note", False): "note_at_handoff",
+    ("task", False): "task_at_handoff",
+    ("note", True): "note_at_handoff_given_up",
+    ("task", True): "task_at_handoff_given_up",
+}
+WHAT_OF_CALL = {
+    ("note", False): "note_about_call",
+    ("task", False): "task_about_call",
+    ("note", True): "note_about_call_given_up",
+    ("task", True): "task_about_call_given_up",
+}
+
+
+def _what(row: Briefing, operation: Delivery.Operation, *, is_given_up: bool) -> Reason:
+    if row.asks_result:
+        return Reason("task_about_meeting_given_up" if is_given_up else "task_about_meeting")
+    if row.call:
+        return Reason(WHAT_OF_CALL[operation.value, is_given_up])
+    return Reason(WHAT[operation.value, is_given_up])
 
 
 @transaction.atomic
@@ -39,8 +62,7 @@ def record(
     if ledger.erased([card.pk]):
         # While it was written: of what it said nothing is kept.
         sent, error = {}, ""
-    about = "about a meeting" if row.asks_result else "about a lead who called" if row.call else "at the handoff"
-    what = f"{operation.value} for the seller {about}"
+    what = _what(row, operation, is_given_up=bool(error))
     Delivery.objects.create(
         account_id=card.account_id,
         card=card,
@@ -55,6 +77,6 @@ def record(
         at=now,
         kind=Event.Kind.DELIVERY,
         actor=Lead.Actor.BRIDGE,
-        reason=(f"{what} given up: {error}" if error else what)[:500],
+        reason=(about(what, error) if error else what)[:500],
         data={"operation": operation.value, "outcome": outcome.value},
     )

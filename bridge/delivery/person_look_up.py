@@ -24,6 +24,7 @@ from bridge.kommo.reply_values import ReplyShapeError
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Trouble
 from bridge.models.card import UNREADABLE
+from common.reasons import Reason
 from leads.models import Event, Lead
 
 # More than these are looked for together.
@@ -77,7 +78,7 @@ def look_for_people(
             Card.objects.filter(pk=card.pk).update(
                 state=Card.State.RETRYING,
                 due_at=now + LOOK_AGAIN_AFTER,
-                waiting_reason="the person's lead in Kommo could not be read",
+                waiting_reason=Reason("persons_lead_not_read"),
                 last_error=f"{UNREADABLE}: {failure.error}"[:1000],
             )
 
@@ -192,16 +193,16 @@ def _decide(
     waiting = Card.objects.filter(pk=card.pk, kommo_lead_id=None)
     for reply in here:
         if leads_begun_in_kommo.is_incoming(reply, catalogue):
-            reason = f"the person stands in Incoming leads (lead {reply.id}): accept or decline them in Kommo"
+            reason = Reason("person_in_incoming_leads", number=reply.id)
         elif reply.status_id in CLOSED_STATUS_IDS and reply.id != card.named_lead_id:
             continue
         elif reply.id in taken and not people_on_cards.release_nobodys(account, reply.id):
             if reply.id == card.named_lead_id:
                 # Somebody else's by now, whatever the agent's own tables say.
                 continue
-            reason = f"the person has a card: lead {reply.id}, which another lead here shows"
+            reason = Reason("person_has_card_of_another_lead", number=reply.id)
         else:
-            reason = f"linked to lead {reply.id}, which was in Kommo for this person"
+            reason = Reason("linked_to_lead_of_person", number=reply.id)
             if adoption.link(card.pk, reply, catalogue, read_at=asked_at, now=now, found_by="look-up", reason=reason):
                 return
             continue

@@ -21,6 +21,7 @@ from bridge.inbound.adoption import adopt_each
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, Delivery, WebhookEvent
+from common.reasons import Reason
 
 # A reading this old may be moved upon: what leaves next was computed from it.
 FRESH_FOR = timedelta(seconds=5)
@@ -37,7 +38,7 @@ LOOKED_WITHIN = timedelta(minutes=6)
 # More unread webhooks are not looked through: too many to be only about what was just written.
 MOST_UNREAD = 2_000
 READ_AGAIN_AFTER = timedelta(minutes=1)
-UNREAD = "the lead in Kommo could not be read before a move"
+UNREAD = Reason("lead_not_read_before_move")
 NUMBER = re.compile(rb"\d{1,18}")
 
 

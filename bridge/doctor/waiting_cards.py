@@ -14,6 +14,7 @@ from bridge.doctor.finding import Finding, span_in_words
 from bridge.doctor.kommo_accounts import CONNECT
 from bridge.inbound import unreadable_cards, unreadable_leads
 from bridge.models import Account, Card, Drift
+from common.reasons.columns import either
 from leads.models import Lead
 
 CARD_WAITS_LONG_AFTER = timedelta(minutes=10)
@@ -40,7 +41,7 @@ STUCK = {
 
 def check_cards(now: datetime) -> Iterator[Finding]:
     # Those that wait for room in the account are told with it.
-    waiting = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room_for_leads.NO_ROOM)
+    waiting = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason__in=either(room_for_leads.NO_ROOM))
     pending = waiting.aggregate(count=Count("id"), since=Min("pending_since"))
     age = now - pending["since"] if pending["since"] else timedelta(0)
     message = ngettext(

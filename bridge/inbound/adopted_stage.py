@@ -9,6 +9,7 @@ from bridge.inbound import moved_by_automation
 from bridge.inbound.adopted_values import (
     Reading,
 )
+from common.reasons import Reason
 from leads import stage_moves
 from leads.models import Lead, Stage
 
@@ -18,11 +19,11 @@ def adopt_stage(reading: Reading) -> None:
     lead, book, now = reading.lead, reading.book, reading.now
     stage, name = place_of(reading, reading.card.observed)
     if reading.first_sight:
-        stage_moves.found(lead, stage, name=name, reason=f"found in Kommo in {name}", now=now)
+        stage_moves.found(lead, stage, name=name, reason=Reason("found_in_kommo_stage", a=name), now=now)
         return
-    reason = f"moved in Kommo to {name}"
+    reason = Reason("moved_in_kommo", a=name)
     if reading.by is Lead.Actor.KOMMO:
-        reason = f"moved in Kommo to {name} by an automation or another program"
+        reason = Reason("moved_in_kommo_by_program", a=name)
         agreed = reading.changed["stage"][0]
         moved_by_automation.tell_if_against_the_rules(
             reading.card, lead, book, stage, name=name, agreed=agreed, now=now

@@ -14,6 +14,7 @@ from bridge.cards.observed import persons_name
 from bridge.cards.plan import MAX_NAME_LENGTH
 from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.models import Card, Catalogue
+from common.reasons import Reason
 from leads import which_fact_stands
 from leads.models import Event, Lead, TagRule
 from leads.rulebook import Rulebook
@@ -149,7 +150,9 @@ def save_lead(reading: Reading, columns: set[str]) -> None:
             at=reading.set_at,
             kind=Event.Kind.STAFF_EDIT,
             actor=reading.by,
-            reason=f"{'found' if reading.first_sight else 'changed'} in Kommo: {', '.join(edits)}"[:500],
+            reason=Reason("found_in_kommo_with" if reading.first_sight else "changed_in_kommo", a=", ".join(edits))[
+                :500
+            ],
             data={**edits, **reading.by_whom},
         )
 

@@ -40,6 +40,7 @@ from bridge.inbound.unreadable_cards import each_by_itself, note_unreadable, ref
 from bridge.kommo.replies import LeadReply
 from bridge.models import Account, Card, Catalogue
 from bridge.models.card import UNREADABLE
+from common.reasons import Reason
 from followups import enrollment
 from leads import announcements
 from leads.models import Event, Lead
@@ -212,7 +213,7 @@ def link(
             outbox.requeue(Card.objects.filter(pk=card_id), now=now, lane=Card.Lane.LIVE)
             nudge.send_on_commit(card.account_id)
             if gone_because is not None:
-                enrollment.go_on(card.lead, stopped_for=gone_because, reason="the card is back", now=now)
+                enrollment.go_on(card.lead, stopped_for=gone_because, reason=Reason("card_back"), now=now)
             log.info("lead_linked", card=card_id, kommo_id=reply.id, found_by=found_by)
     except IntegrityError:
         # Two people, one lead, and nothing to prove whose.
@@ -368,6 +369,6 @@ def _bring_back(reading: Reading, gone_because: str) -> None:
     card = reading.card
     outbox.requeue(Card.objects.filter(pk=card.pk), now=reading.now, lane=Card.Lane.LIVE)
     nudge.send_on_commit(card.account_id)
-    reason = "restored in Kommo: the card is back"
+    reason = Reason("card_restored_in_kommo")
     reading.lead.events.create(at=reading.now, kind=Event.Kind.CARD, actor=reading.by, reason=reason)
-    enrollment.go_on(reading.lead, stopped_for=gone_because, reason="the card is back", now=reading.now)
+    enrollment.go_on(reading.lead, stopped_for=gone_because, reason=Reason("card_back"), now=reading.now)

@@ -19,6 +19,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import EventReply
 from bridge.kommo.what_an_error_stops import Action, decide
 from bridge.models import Account, Card
+from common.reasons import Reason
 from leads import handoff
 from leads.addresses import Kind
 from leads.models import Event, FurtherAddress, Lead, Pipeline
@@ -146,5 +147,5 @@ def _agent_said(lead: Lead, text: str, at: datetime) -> bool:
 def _pause_lead(lead: Lead, replied_at: datetime) -> bool:
     if lead.resumed_at is not None and lead.resumed_at >= replied_at:
         return False
-    reason = "a person replied in the chat"
+    reason = Reason("person_replied_in_chat")
     return handoff.pause(lead, source=Lead.HandoffSource.CHAT, by=Lead.Actor.STAFF, reason=reason, now=replied_at)

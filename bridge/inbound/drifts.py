@@ -16,6 +16,7 @@ from bridge.cards.desired_values import Wishes
 from bridge.cards.value_mapping import is_adoptable, our_value
 from bridge.errors import DriftError
 from bridge.models import Card, Catalogue, Drift
+from common.reasons import Reason
 from leads import stage_moves, which_fact_stands
 from leads.models import Event, Lead, Stage
 from leads.rulebook import Rulebook, rulebook
@@ -101,12 +102,12 @@ def decide(drift: Drift, choice: Choice, *, who: str, catalogue: Catalogue | Non
     if choice is Choice.OURS:
         _make_stand(card, book, catalogue, drift.subject, drift.ours, who=who, now=now)
         _resolve(drift, Resolution.REPAIRED, who, now)
-        reason = f"{who} decided: {label} as here"
+        reason = Reason("decided_as_here", a=who, subject=label)
     else:
         if not _holds(card, drift.subject, drift.theirs):
             _make_stand(card, book, catalogue, drift.subject, drift.theirs, who=who, now=now)
         _resolve(drift, Resolution.ADOPTED, who, now)
-        reason = f"{who} decided: {label} as in Kommo"
+        reason = Reason("decided_as_in_kommo", a=who, subject=label)
     data = {"subject": drift.subject, "ours": drift.ours, "theirs": drift.theirs}
     lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.STAFF, reason=reason[:500], data=data)
 
@@ -127,7 +128,9 @@ def _make_stand(
     outbox.requeue(Card.objects.filter(pk=card.pk), now=now, lane=Card.Lane.LIVE)
     nudge.send_on_commit(card.account_id)
     if subject == "stage":
-        stage_moves.move(lead, _stage(lead, book, value), by=Lead.Actor.STAFF, reason=f"decided by {who}", now=now)
+        stage_moves.move(
+            lead, _stage(lead, book, value), by=Lead.Actor.STAFF, reason=Reason("decided_by", a=who), now=now
+        )
     elif subject == "name":
         _set_fact(lead, "name", value or "", now)
     elif subject.startswith("field:"):

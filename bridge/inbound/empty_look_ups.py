@@ -16,6 +16,7 @@ from itertools import islice
 from bridge.kommo.client import KommoClient
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, WebhookEvent
+from common.reasons import Reason
 
 # Lists show what was made within this, from when the create has surely ended: Kommo speaks of seconds.
 SHOWS_WITHIN = timedelta(seconds=15)
@@ -69,7 +70,7 @@ def _too_early(card: Card, asked_at: datetime) -> Doubt | None:
     sure_from = believed_from(card)
     if sure_from is None or sure_from <= asked_at:
         return None
-    reason = "an earlier create may still arrive or show: looked up again before it is repeated"
+    reason = Reason("earlier_create_may_arrive")
     return Doubt(reason, min(sure_from, asked_at + LOOKED_FOR_EVERY))
 
 

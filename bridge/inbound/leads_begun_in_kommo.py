@@ -27,6 +27,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
+from common.reasons import Reason
 from leads import address_owners, addresses, erasure, handoff, optout
 from leads.models import Event, Lead, Pipeline
 
@@ -165,7 +166,7 @@ def _made_by_us(card: Card, reply: LeadReply, catalogue: Catalogue | None, now: 
         if waiting.filter(state=Card.State.RETRYING, create_intent_at__isnull=False).update(due_at=now):
             nudge.send_on_commit(card.account_id)
         return Result.ECHO
-    reason = f"found lead {reply.id} in Kommo: an earlier create had succeeded without an answer"
+    reason = Reason("earlier_create_had_succeeded", number=reply.id)
     linked = adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="link", reason=reason)
     return Result.ADOPTED if linked else Result.UNCHANGED
 
@@ -233,7 +234,7 @@ def _link_to(
             # This person has a card: a second lead of theirs in Kommo is a deal of the sales staff's own.
             which_of_several_cards.heed_care(lead, reply, now=now)
             continue
-        reason = f"linked to lead {reply.id}, which was in Kommo for this person"
+        reason = Reason("linked_to_lead_of_person", number=reply.id)
         if adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="link", reason=reason):
             people_on_cards.keep(card, reply, theirs, now=now)
             return {reply.id: Result.ADOPTED}
@@ -253,7 +254,7 @@ def _new_lead(
         pipeline=pipeline,
         phone=phone.e164 if phone else None,
         phone_key=phone.key if phone else None,
-        decision_reason="found in Kommo",
+        decision_reason=Reason("found_in_kommo"),
         # As old as its card: whoever counts new leads counts nobody as new because we were connected.
         created_at=_made_at(reply, now),
         updated_at=now,
@@ -265,7 +266,7 @@ def _new_lead(
     # Without the signal: there is nothing to deliver to a card that was just read.
     Lead.objects.bulk_create([lead])
     card.save()
-    reason = f"taken in from Kommo: lead {reply.id}"
+    reason = Reason("taken_in_from_kommo", number=reply.id)
     lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.KOMMO, reason=reason)
     people_on_cards.keep(card, reply, theirs, now=now)
     handoff.follow_stage(lead, by=Lead.Actor.STAFF, now=now, found=True)

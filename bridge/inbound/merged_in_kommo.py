@@ -21,6 +21,8 @@ from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card, Catalogue
+from common.reasons import Reason
+from common.reasons.columns import either
 from leads.models import Event, Lead
 
 log = structlog.get_logger(__name__)
@@ -53,13 +55,11 @@ def relink(card: Card, reply: LeadReply, catalogue: Catalogue | None, *, now: da
     before = card.kommo_lead_id
     lead = Lead.objects.select_related("pipeline").get(pk=card.lead_id)
     if reply.pipeline_id != lead.pipeline.kommo_pipeline_id:
-        reason = (
-            f"lead {before} seems to live on as lead {reply.id} in another pipeline of Kommo, where nothing is touched"
-        )
-        if not lead.events.filter(kind=Event.Kind.STAFF_TOLD, reason=reason).exists():
+        reason = Reason("lead_seems_to_live_on", a=before, number=reply.id)
+        if not lead.events.filter(kind=Event.Kind.STAFF_TOLD, reason__in=either(reason)).exists():
             lead.events.create(at=now, kind=Event.Kind.STAFF_TOLD, actor=Lead.Actor.BRIDGE, reason=reason)
         return False
-    reason = f"lead {before} was merged into {reply.id} in Kommo"
+    reason = Reason("lead_merged_into", number=before, a=reply.id)
     linked = False
     with unreadable_cards.each_by_itself("merge", reply.id) as failure:
         linked = adoption.link(card.pk, reply, catalogue, read_at=now, now=now, found_by="merge", reason=reason)
@@ -69,7 +69,7 @@ def relink(card: Card, reply: LeadReply, catalogue: Catalogue | None, *, now: da
 
 
 def hints(account: Account, client: KommoClient, cards: Sequence[Card], *, now: datetime) -> dict[int, str]:
-    """Return card id -> where the vanished lead may have gone, in words to add to a reason; nothing waits for them."""
+    """Return card id -> where the vanished lead may have gone, as a further reason; nothing waits for them."""
     try:
         return aside(account, client, Purpose.CONTACTS, lambda: _hints(client, cards), now=now) or {}
     except KommoError as error:
@@ -87,5 +87,5 @@ def _hints(client: KommoClient, cards: Sequence[Card]) -> dict[int, str]:
             card = cards_by_contact.get(contact.id)
             others = [lead_id for lead_id in contact.lead_ids if card and lead_id != card.kommo_lead_id]
             if card and others:
-                found[card.pk] = f"; its contact has lead {', '.join(map(str, others[:3]))}"
+                found[card.pk] = Reason("contact_has_lead", a=", ".join(map(str, others[:3])))
     return found

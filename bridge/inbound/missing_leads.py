@@ -27,6 +27,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Trouble
+from common.reasons import Reason, several
 from followups import stopping
 from leads.models import Event, Lead
 
@@ -39,7 +40,7 @@ LEADS_PER_READ = 250
 FEW = 4
 MANY = 50
 MANY_OF = 5
-NOT_FOUND = "not found in Kommo: deleted, merged, or hidden from our user"
+NOT_FOUND = Reason("not_found_in_kommo")
 
 
 @dataclass
@@ -61,7 +62,10 @@ def settle(account: Account, client: KommoClient, cards: Sequence[Card], *, reas
     followed = merged_in_kommo.follow(account, client, lost, catalogues.stored(account), now=now)
     rest = [card for card in lost if card.pk not in followed]
     hints = merged_in_kommo.hints(account, client, rest, now=now)
-    return Settled(followed, {card.pk for card in rest if _mark_gone(card, reason + hints.get(card.pk, ""), now)})
+    return Settled(
+        followed,
+        {card.pk for card in rest if _mark_gone(card, several(filter(None, (reason, hints.get(card.pk)))), now)},
+    )
 
 
 def miss(cards: Iterable[Card], *, reason: str, now: datetime) -> set[int]:
@@ -77,7 +81,7 @@ def miss(cards: Iterable[Card], *, reason: str, now: datetime) -> set[int]:
         missing.filter(account=account_id, state__in=Card.PENDING).update(
             state=Card.State.RETRYING,
             due_at=max(now + SECOND_LOOK_AFTER, rests or now),
-            waiting_reason=f"{reason}; looked for once more before it is believed"[:500],
+            waiting_reason=several([reason, Reason("looked_for_once_more")])[:500],
         )
     return set(missing.values_list("pk", flat=True))
 
@@ -107,7 +111,7 @@ def look_again(account: Account, client: KommoClient, *, now: datetime) -> tuple
     seen(account, [reply.id for reply in replies])
     hidden = len(cards) - len(replies)
     if _are_many(account, hidden):
-        reason = f"{hidden} leads are not shown to our user any more; nothing is changed"
+        reason = several([Reason("leads_not_shown", number=hidden), Reason("nothing_changed")])
         log.error("leads_hidden", account=account.pk, leads=hidden)
         troubles.begin(account.pk, Trouble.Subject.HIDDEN, reason, now=now, refused=True)
     # Those that are few now are asked for alone with the next look.
@@ -157,12 +161,12 @@ def _are_many(account: Account, missing: int) -> bool:
 
 def recreate(cards: Iterable[Card], *, who: str, now: datetime) -> int:
     """Have a new lead made in Kommo for cards that are gone or closed: staff's decision; return how many."""
-    return _decided(cards, f"{who} had the card made anew", now, create=True)
+    return _decided(cards, Reason("card_made_anew_by", a=who), now, create=True)
 
 
 def close(cards: Iterable[Card], *, who: str, now: datetime) -> int:
     """Let cards go for good, whatever their leads become: staff's decision; return how many."""
-    return _decided(cards, f"closed by {who}", now, create=False)
+    return _decided(cards, Reason("closed_by", a=who), now, create=False)
 
 
 @transaction.atomic

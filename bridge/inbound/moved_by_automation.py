@@ -11,6 +11,7 @@ from datetime import datetime
 
 from bridge.inbound import drifts
 from bridge.models import Card
+from common.reasons import Reason, about, several
 from leads.decisions import decide
 from leads.explanation import facts_of
 from leads.models import Event, Lead, Stage
@@ -32,7 +33,9 @@ def tell_if_against_the_rules(
     wanted = book.stages_by_key.get(decision.stage or "")
     if wanted is None or decision.rule in NO_RULE or (stage is not None and stage.pk == wanted.pk):
         return False
-    reason = f"an automation in Kommo moved the card to {name}; the rules call for {wanted.name}: {decision.reason}"
+    reason = several(
+        [Reason("automation_moved_card", a=name), about(Reason("rules_call_for", a=wanted.name), decision.reason)]
+    )
     drifts.leave_open(
         card,
         "stage",

@@ -19,6 +19,7 @@ from bridge.account_traits import Trait
 from bridge.accounts import troubles
 from bridge.kommo.replies import EventReply
 from bridge.models import Account, Card, Trouble
+from common.reasons import Reason, pieces, several
 from followups.models import Attempt
 from leads.models import Lead, Message
 
@@ -34,7 +35,6 @@ AROUND = timedelta(hours=1)
 REPORTS_WITHIN = timedelta(days=7)
 MOST_HEARD = 50
 OURS = (Message.Direction.OUTBOUND, Message.Direction.STAFF)
-ANSWERS = "Kommo's own AI agent or another bot answers people in “{}”"
 
 
 def note_message(account: Account, *, lead_id: int, contact_id: int, at: int, text: str) -> None:
@@ -59,8 +59,8 @@ def look(account: Account, events: Iterable[EventReply], *, now: datetime) -> No
         return
     before = Trouble.objects.filter(account=account, subject=subject).values_list("reason", flat=True).first()
     # The same words for as long as it lasts: who was told is not told again because another kind of event came.
-    told_before = set(before.split("; ") if before else ())
-    reason = "; ".join(sorted(told_before | {ANSWERS.format(name) for name in seen}))
+    told_before = set(pieces(before) if before else ())
+    reason = several(sorted(told_before | {Reason("another_bot_answers", a=name) for name in seen}))
     troubles.begin(account.pk, subject, reason, now=now, refused=True)
 
 

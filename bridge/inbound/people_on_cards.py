@@ -22,6 +22,7 @@ from bridge.kommo.throttle import Lane
 from bridge.kommo.what_an_error_stops import Purpose
 from bridge.models import Account, Card, CardContact, Catalogue
 from common.name_spellings import name_key
+from common.reasons import Reason
 from leads import address_owners, erasure
 from leads.addresses import Address
 from leads.models import Event, Lead, Pipeline
@@ -229,8 +230,8 @@ def why_not_named(lead: Lead, kommo_lead_id: int) -> str:
     """Return why the card that a report names is not the lead's, as far as our own rows tell; empty if it may be."""
     card = Card.objects.filter(lead=lead).first()
     if card and card.kommo_lead_id:
-        known = f"the card is lead {card.kommo_lead_id}"
-        return "" if card.kommo_lead_id == kommo_lead_id else f"{known}, and a report changes that for nobody"
+        is_it = card.kommo_lead_id == kommo_lead_id
+        return "" if is_it else Reason("report_changes_no_card", number=card.kommo_lead_id)
     others = Card.objects.filter(kommo_lead_id=kommo_lead_id).exclude(lead=lead).select_related("lead")
     if card:
         others = others.filter(account=card.account_id)
@@ -239,8 +240,8 @@ def why_not_named(lead: Lead, kommo_lead_id: int) -> str:
         was_looked_for = lead.events.filter(**{"kind": Event.Kind.CARD, f"data__{ABSENT}": kommo_lead_id})
         return f"Kommo has no lead {kommo_lead_id}, or does not show it" if was_looked_for.exists() else ""
     if theirs.lead.pipeline_id != lead.pipeline_id:
-        return f"lead {kommo_lead_id} is a card of another pipeline"
-    return f"lead {kommo_lead_id} is the card of another lead here" if theirs.lead.phone_key else ""
+        return Reason("card_of_another_pipeline", number=kommo_lead_id)
+    return Reason("card_of_another_lead", number=kommo_lead_id) if theirs.lead.phone_key else ""
 
 
 def release_nobodys(account: Account, kommo_lead_id: int) -> bool:
@@ -353,8 +354,8 @@ def _learn(card: Card, theirs: Numbers, now: datetime) -> bool:
         welcome = [phone for phone in phones if phone.key not in unwelcome]
         changed |= address_owners.learn(lead, welcome, seen_in=str(place), now=now, corrects=corrects)
     if changed:
-        explanation = "its numbers changed in Kommo" if before else "its contact in Kommo has a phone now"
-        reason = f"{explanation}: {(lead.phone or '')[:6]}…"
+        beginning = f"{(lead.phone or '')[:6]}…"
+        reason = Reason("numbers_changed_in_kommo" if before else "contact_has_phone_now", a=beginning)
         lead.events.create(at=now, kind=Event.Kind.CARD, actor=Lead.Actor.STAFF, reason=reason)
     return changed
 

@@ -26,6 +26,7 @@ from bridge.kommo.client import KommoClient
 from bridge.kommo.replies import LeadReply
 from bridge.kommo.throttle import Lane
 from bridge.models import Account, Card, Catalogue, WebhookItem
+from common.reasons import Reason
 
 OVERLAP = timedelta(seconds=120)
 PAGE = 250
@@ -296,7 +297,7 @@ class Comparison:
             rows, more = self.client.list_deleted(page=page, limit=PAGE, lane=self.lane)
             # Whatever is not said to be deleted is not: words that Kommo does not know it leaves out.
             deleted = [reply for reply in rows if reply.is_deleted]
-            self._lost([reply.id for reply in deleted], "deleted in Kommo")
+            self._lost([reply.id for reply in deleted], Reason("deleted_in_kommo"))
             times = [min(_changed_at(reply), timezone.now()) for reply in deleted]
             newest = max([*times, *([newest] if newest else [])], default=None)
             if not more or not deleted or self._has_seen_from_here(times):

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from bridge.inbound.forgotten_pauses import pause_forgotten
 from bridge.models import Card
+from common.reasons import Reason
 from leads import stage_moves
 from leads.models import Lead, Stage
 
@@ -65,4 +66,4 @@ def _enter(lead_id: UUID, stage: Stage, now: datetime) -> bool:
         stage.kommo_status_id,
     ):
         return False
-    return stage_moves.become_known(lead, stage, reason=f"its stage in Kommo is one of ours now: {stage.name}", now=now)
+    return stage_moves.become_known(lead, stage, reason=Reason("stage_in_kommo_is_ours_now", a=stage.name), now=now)

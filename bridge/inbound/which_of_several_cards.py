@@ -16,6 +16,7 @@ from bridge.cards.plan import CLOSED_STATUS_IDS
 from bridge.inbound import adoption
 from bridge.kommo.replies import LeadReply
 from bridge.models import Card, Catalogue
+from common.reasons import Reason
 from leads import address_owners, handoff, which_fact_stands
 from leads.models import Lead, Pipeline, Stage
 from leads.rulebook import rulebook
@@ -51,7 +52,7 @@ def heed_care(lead: Lead, reply: LeadReply, *, now: datetime) -> bool:
     changed_at = datetime.fromtimestamp(reply.updated_at, UTC) if reply.updated_at else now
     if lead.resumed_at is not None and lead.resumed_at >= changed_at:
         return False
-    reason = f"{_care(reply.id)} in {stage.name}"
+    reason = Reason("person_has_other_lead", number=reply.id, a=stage.name)
     source = Lead.HandoffSource.OTHER_CARD
     # Whoever has it knows: nobody is called.
     return handoff.pause(lead, source=source, by=Lead.Actor.STAFF, reason=reason, now=now, found=True)
@@ -62,7 +63,7 @@ def care_is_over(lead: Lead, kommo_lead_id: int, *, now: datetime) -> bool:
     is_for_it = lead.handoff_source == Lead.HandoffSource.OTHER_CARD and lead.handoff_reason.startswith(
         f"{_care(kommo_lead_id)} "
     )
-    reason = f"lead {kommo_lead_id} of theirs is in nobody’s care any more"
+    reason = Reason("other_lead_in_nobodys_care", number=kommo_lead_id)
     return is_for_it and handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=now)
 
 

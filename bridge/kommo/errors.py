@@ -21,6 +21,7 @@ from bridge.errors import (
     Rejection,
 )
 from bridge.kommo.reply_values import rows, texts
+from common.reasons import Reason, about, several
 
 DEFAULT_RETRY_AFTER = timedelta(seconds=5)
 LONGEST_RETRY_AFTER = timedelta(hours=1)
@@ -38,21 +39,22 @@ def from_answer(operation: str, status: int, headers: Any, body: bytes, request_
         "detail": detail,
         "request_id": request_id,
     }
-    message = f"{operation}: Kommo answered {status}" + (f": {detail}" if detail else "")
+    answered: str = Reason("kommo_answered", number=status)
+    message = about(operation, about(answered, detail) if detail else answered)
     if status == 429:
         return KommoRateLimitError(message, retry_after=_retry_after(headers, problem), **facts)
     if status in (401, 402, 403):
         is_block = status == 403 and data is None
         return KommoAccessError(_access_message(status, message, is_block), is_block=is_block, **facts)
     if status == 404:
-        return KommoNotFoundError(f"{message}; check the account's address in the admin", **facts)
+        return KommoNotFoundError(several([message, Reason("check_address")]), **facts)
     if status < 400:
-        return KommoRejectedError(f"{message}; {_redirect_message(headers)}", **facts)
+        return KommoRejectedError(several([message, _redirect_message(headers)]), **facts)
     if status >= 500:
         return KommoServerError(message, retry_after=_retry_after(headers, problem, default=None), **facts)
     items = _rejections(problem)
     if items:
-        message = f"{operation}: refused by Kommo: " + "; ".join(map(str, items))
+        message = about(operation, about(Reason("refused_by_kommo"), "; ".join(map(str, items))))
     return KommoRejectedError(message[: MAX_DETAIL * 2], items=items, **facts)
 
 
@@ -66,21 +68,19 @@ def read_json(body: bytes) -> Any:
 
 def _access_message(status: int, message: str, is_block: bool) -> str:
     remedy = {
-        401: "the token was refused: put a new one into the account's page",
-        402: "the account or its plan is not paid for, or its quota is used up: settle it in Kommo",
-        403: "our user may not do this: give it administrator's rights in Kommo",
+        401: Reason("token_refused"),
+        402: Reason("account_not_paid"),
+        403: Reason("user_may_not"),
     }[status]
-    if is_block:
-        remedy = "Kommo blocks this address, as it does after too many calls: wait, then ask Kommo's support"
-    return f"{message}; {remedy}"
+    return several([message, Reason("address_blocked") if is_block else remedy])
 
 
 def _redirect_message(headers: Any) -> str:
     """A deactivated user's call is sent to the page where people log in; a renamed account's to another host."""
     path = urlsplit(str(headers.get("Location") or "")).path
     if path.startswith("/api/"):
-        return "it points elsewhere: check the account's address in the admin"
-    return "it points to a login page: the token's user may be deactivated, look for it in Kommo"
+        return Reason("points_elsewhere")
+    return Reason("points_to_login")
 
 
 def _detail(problem: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from bridge.kommo.errors import from_answer, read_json
 from bridge.kommo.hosts import address_of, check_base_url, is_loopback
 from bridge.kommo.token_expiry import claims
 from bridge.kommo.what_an_error_stops import is_block
+from common.reasons import Reason, about
 
 TIMEOUT = (5, 20)
 # A pair of tokens has some kilobytes; a page of somebody between us is answered by its status.
@@ -125,7 +126,7 @@ def new_base_url(base_url: str, access_token: str, refresh_token: str) -> str:
     try:
         answer = _ask("GET", url, headers=headers)
     except requests.RequestException as error:
-        raise KommoUnreachableError(f"{operation}: no answer", operation=operation, sent=True) from error
+        raise KommoUnreachableError(about(operation, Reason("no_answer")), operation=operation, sent=True) from error
     if about_the_way := _about_the_way(operation, answer):
         raise about_the_way
     data = read_json(answer.content)
@@ -158,4 +159,4 @@ def _post(url: str, body: dict[str, str], operation: str) -> requests.Response:
     except requests.ConnectTimeout as error:
         raise KommoUnreachableError(f"{operation}: no connection", operation=operation, sent=False) from error
     except requests.RequestException as error:
-        raise KommoUnreachableError(f"{operation}: no answer", operation=operation, sent=True) from error
+        raise KommoUnreachableError(about(operation, Reason("no_answer")), operation=operation, sent=True) from error

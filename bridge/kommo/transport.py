@@ -38,6 +38,7 @@ from bridge.kommo.errors import from_answer, read_json
 from bridge.kommo.hosts import check_base_url
 from bridge.kommo.throttle import Lane, Pace, Permit
 from bridge.kommo.what_an_error_stops import Action, decide
+from common.reasons import Reason, about
 
 log = structlog.get_logger(__name__)
 
@@ -428,9 +429,9 @@ def _unreachable(operation: str, error: requests.RequestException) -> KommoUnrea
         isinstance(error, requests.ConnectionError)
         and ("NewConnectionError" in text or "NameResolutionError" in text or "Connection refused" in text)
     )
-    kind = "no connection to Kommo" if never_left else "Kommo's answer was lost"
+    reason = Reason("no_connection_to_kommo" if never_left else "kommo_answer_lost", what=type(error).__name__)
     return KommoUnreachableError(
-        f"{operation}: {kind} ({type(error).__name__})",
+        about(operation, reason),
         operation=operation,
         sent=not never_left,
         # A connection that ended took Kommo's work on it along; after a time-out the work may go on.

@@ -268,7 +268,7 @@ class Forgetting(models.Model):
     email = EncryptedTextField(blank=True, editable=False)
     # Contacts that are theirs by proof, noted before they are emptied: afterwards nothing on them proves it.
     contacts = models.JSONField(default=list, editable=False)
-    problem = models.CharField(_("what is left"), max_length=500, blank=True)
+    problem = ReasonField(_("what is left"), max_length=500, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
 
     class Meta:

@@ -9,6 +9,7 @@ from django.db.models import Count, Min
 
 from bridge.accounts import room_for_leads
 from bridge.models import Account, Card, Delivery
+from common.reasons.columns import either
 
 # The rate is that of the last minute, or of as much of it as anything has left in.
 LATELY = timedelta(minutes=1)
@@ -38,7 +39,7 @@ def backlog(*, now: datetime, account: Account | None = None) -> Backlog:
 
     What waits for room in Kommo leaves at no rate, and is told by itself.
     """
-    cards = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room_for_leads.NO_ROOM)
+    cards = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason__in=either(room_for_leads.NO_ROOM))
     deliveries = Delivery.objects.filter(at__gt=now - LATELY, at__lte=now, outcome=Delivery.Outcome.DELIVERED)
     if account is not None:
         cards, deliveries = cards.filter(account=account), deliveries.filter(account=account)

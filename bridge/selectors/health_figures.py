@@ -15,6 +15,7 @@ from bridge.doctor.workers_and_queue import WORKER_SILENT_AFTER
 from bridge.models import Account, CallSlot, Card, Delivery, Heartbeat
 from bridge.selectors.backlog import MANY, Backlog, backlog
 from bridge.selectors.stuck_cards import STUCK
+from common.reasons.columns import either
 
 # The lag is that of the newest deliveries, and of none older than this.
 LAG_OF_NEWEST = 200
@@ -54,7 +55,7 @@ def pulse(accounts: list[Account], *, now: datetime) -> Pulse:
     lags = sorted(
         lag for outcome, lag in newest[:LAG_OF_NEWEST] if outcome == Delivery.Outcome.DELIVERED and lag is not None
     )
-    pending = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason=room_for_leads.NO_ROOM)
+    pending = Card.objects.filter(state__in=Card.PENDING).exclude(waiting_reason__in=either(room_for_leads.NO_ROOM))
     waiting = pending.aggregate(count=Count("pk"), since=Min("pending_since"))
     heard = [account.webhook_heard_at for account in accounts if account.webhook_heard_at]
     return Pulse(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Count, QuerySet
 
 from bridge.models import Card
+from common.reasons import Reason
 
 STUCK = (Card.State.DEAD, Card.State.BLOCKED, Card.State.GONE)
 # So many different reasons are looked at; they become fewer once ids are left out.
@@ -28,7 +29,9 @@ class Cause:
 
 
 def cause_of(reason: str) -> str:
-    """Return a reason without what is particular to one card. Pure."""
+    """Return a reason without what is particular to one card; of the same code, where it has one. Pure."""
+    if isinstance(reason, Reason):
+        return reason.with_parts(lambda text: PARTICULAR.sub("…", text))
     return PARTICULAR.sub("…", reason)
 
 

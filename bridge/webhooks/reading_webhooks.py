@@ -37,6 +37,7 @@ from bridge.webhooks import conversations, erased_from_webhooks, inbox, parsing
 from bridge.webhooks.echoes import says_nothing_new, told_responsible
 from bridge.webhooks.waiting_for_writes import ALWAYS_READ, LEAD_ENTITIES, UNDER_WAY, WAIT_SECONDS, waiting_for_writes
 from bridge.webhooks.who_wrote import written
+from common.reasons import Reason
 from common.statements import update
 from leads.models import Lead
 
@@ -46,7 +47,7 @@ LEADS_PER_READ = 250
 LONGEST_RUN = timedelta(seconds=20)
 # A card that is settled while its lead is being read is read again, so often at most in a row.
 READINGS = 3
-VANISHED = "deleted or merged in Kommo, or hidden from our user"
+VANISHED = Reason("deleted_merged_or_hidden")
 
 Result = WebhookItem.Result
 

@@ -11,11 +11,12 @@ from bridge.accounts import database_clock
 from bridge.cards import write_ahead
 from bridge.models import Account, Card, WebhookItem
 from bridge.webhooks import parsing
+from common.reasons import Reason
 
 # So long a webhook waits for the answer to a write to the same card, looked for so often.
 LONGEST_WAIT = timedelta(seconds=5)
 WAIT_SECONDS = 0.05
-UNDER_WAY = "waits for the answer to a change of ours that is under way"
+UNDER_WAY = Reason("waits_for_change_under_way")
 
 # What is said about a lead, whatever the action.
 LEAD_ENTITIES = frozenset({"lead", "unsorted"})

@@ -2,7 +2,7 @@
 
 A reason is its English sentence, so that whoever shows, compares or sends a text needs to know nothing of codes. It is
 kept by its code and its parts (`as_stored`, `columns`), and told in the reader's language by them (bridge/reasons).
-Whatever else is made of a reason, as `f"{reason}!"` or its first hundred characters, is a text and no reason any more.
+Whatever else is made of one, as `f"{reason}!"` or its first hundred characters, is a text and no reason any more.
 """
 
 from __future__ import annotations
@@ -35,6 +35,15 @@ class Reason(str):
         made.code, made.parts = code, parts
         return made
 
+    def __str__(self) -> str:
+        """Return the reason: the text of an error is asked for by `str`, and stays the reason it was raised with."""
+        return self
+
+    @property
+    def sentence(self) -> str:
+        """The sentence alone, as rows of before have it."""
+        return super().__str__()
+
     def __getitem__(self, place: Any) -> str:
         """Return a part of the sentence; the reason itself where that is all of it, as what fits a column is."""
         part = super().__getitem__(place)
@@ -44,7 +53,7 @@ class Reason(str):
         return _made, (self.code, dict(self.parts))
 
     def with_parts(self, change: Callable[[str], str]) -> Reason:
-        """Return the same reason with every text that it speaks of changed, its sentence as it is."""
+        """Return the same reason with all that it speaks of changed, its sentence as it is."""
         return Reason(self.code, **{name: _changed(part, change) for name, part in self.parts.items()})
 
 
@@ -68,6 +77,15 @@ def pieces(reason: str) -> tuple[str, ...]:
     return tuple(reason.split("; "))
 
 
+def codes_of(reason: Any) -> set[str]:
+    """Return the codes of a reason and of all that it speaks of; none of a sentence of before."""
+    if isinstance(reason, tuple):
+        return {code for member in reason for code in codes_of(member)}
+    if not isinstance(reason, Reason):
+        return set()
+    return {reason.code}.union(*(codes_of(part) for part in reason.parts.values()))
+
+
 def _made(code: str, parts: dict[str, Any]) -> Reason:
     return Reason(code, **parts)
 
@@ -77,4 +95,5 @@ def _changed(part: Any, change: Callable[[str], str]) -> Any:
         return part.with_parts(change)
     if isinstance(part, tuple):
         return tuple(_changed(member, change) for member in part)
-    return change(part) if isinstance(part, str) else part
+    changed = change(str(part))
+    return part if changed == str(part) else changed

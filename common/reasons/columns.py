@@ -10,12 +10,13 @@ from typing import Any
 
 from django.db import models
 
+from common.reasons import Reason
 from common.reasons.as_stored import MARK, from_json, from_text, to_json, to_text
 
 
 def either(reason: str) -> tuple[str, str]:
     """Return a reason as it is stored now and as rows of before have it."""
-    return reason, str(reason)
+    return reason, reason.sentence if isinstance(reason, Reason) else reason
 
 
 class ReasonField(models.CharField):  # type: ignore[type-arg]
@@ -28,7 +29,7 @@ class ReasonField(models.CharField):  # type: ignore[type-arg]
         stored = to_text(text)
         if self.max_length is None or len(stored) <= self.max_length:
             return stored
-        return str(text)[: self.max_length]
+        return (text.sentence if isinstance(text, Reason) else text)[: self.max_length]
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
         return from_text(value) if value else value

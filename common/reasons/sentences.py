@@ -237,7 +237,7 @@ DELIVERY = {
     "field_cannot_show": _("%(a)s cannot show %(value)s"),
     "card_in_incoming_leads": _("the card stands in Incoming leads: accept it in Kommo"),
     "new_card_needs_stage": _("the lead has no stage of ours, and a new card needs one"),
-    "earlier_create_may_arrive": _("an earlier create may still arrive: looked up again before it is repeated"),
+    "earlier_create_may_arrive": _("an earlier create may still arrive or show: looked up again before it is repeated"),
     "earlier_change_may_arrive": _("an earlier change may still arrive in Kommo: the next one leaves after it"),
     "earlier_create_had_succeeded": _(
         "found lead %(number)s in Kommo: an earlier create had succeeded without an answer"
@@ -261,7 +261,9 @@ DELIVERY = {
     "time_not_come": _("its time has not come yet"),
     "account_waits": _("the account waits after a call that failed"),
     "turn_in_next_call": _("its turn in the next call"),
-    "left_shadow_too_late": _("left shadow: %(a)s was concluded too long ago to move the card, which stands in %(b)s"),
+    "left_shadow_too_late": _(
+        "left shadow: %(a)s was concluded too long ago to be put onto the card, which stands in %(b)s"
+    ),
     "paused_by_hand": _("paused by hand"),
     "past_moves_nobody": _("a conversation's past moves nobody over what was done since"),
     "not_computed": _("what to send could not be computed"),

@@ -48,7 +48,7 @@ def test_a_row_has_the_code_and_the_parts(lead):
 def test_it_is_read_as_the_sentence_it_is(lead):
     row = event(lead, several([MOVED, "por um humano"]), {"ignored": [{"field": "name", "reason": MOVED}]})
     assert row.reason == f"{MOVED}; por um humano"
-    assert row.data == {"ignored": [{"field": "name", "reason": str(MOVED)}]}
+    assert row.data == {"ignored": [{"field": "name", "reason": MOVED.sentence}]}
     assert row.data["ignored"][0]["reason"].code == "person_moved_card_to"
     assert [type(reason) for reason in Event.objects.filter(pk=row.pk).values_list("reason", flat=True)] == [Reason]
     assert Event.objects.filter(pk=row.pk).values_list("data__ignored__0__reason", flat=True)[0] == MOVED
@@ -64,7 +64,7 @@ def test_it_is_read_as_the_sentence_it_is(lead):
 )
 def test_old_rows_and_new_ones_are_told_alike(lead, language, words):
     reason = several([Reason("person_moved_card_to", a="“Novo”"), about("Retomada", Reason("held_by", what="ada"))])
-    new, old = event(lead, reason), event(lead, str(reason))
+    new, old = event(lead, reason), event(lead, reason.sentence)
     assert not isinstance(old.reason, Reason)
     with translation.override(language):
         assert in_words(new.reason) == in_words(old.reason) == words
@@ -93,7 +93,7 @@ def test_what_somebody_wrote_is_no_reason_of_ours(lead):
 def test_rows_are_found_by_the_reason_now_and_before(lead):
     waits = Reason("person_in_incoming_leads", number=7)
     card = Card.objects.get(lead=lead)
-    for stored in (waits, str(waits)):
+    for stored in (waits, waits.sentence):
         Card.objects.filter(pk=card.pk).update(waiting_reason=stored)
         assert Card.objects.filter(waiting_reason__in=either(waits)).count() == 1
         assert Card.objects.get(pk=card.pk).waiting_reason == waits
@@ -101,7 +101,9 @@ def test_rows_are_found_by_the_reason_now_and_before(lead):
 
 def test_every_word_of_it_goes_with_the_person(lead):
     named = Reason("lead_wrote", a="“Maria Souza”")
-    rows = [event(lead, reason, {"ignored": [{"reason": reason}], "notes": named}).pk for reason in (named, str(named))]
+    rows = [
+        event(lead, reason, {"ignored": [{"reason": reason}], "notes": named}).pk for reason in (named, named.sentence)
+    ]
     Lead.objects.filter(pk=lead.pk).update(decision_reason=named, handoff_reason=named)
     lead.refresh_from_db()
     erasure.erase(lead, by=Lead.Actor.STAFF, now=timezone.now())

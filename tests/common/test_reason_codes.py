@@ -171,44 +171,19 @@ OTHERWISE_MEANT: set[tuple[str, str]] = set()
 # Still stored as sentences by whoever gives them, or kept for old rows alone.
 AS_SENTENCES = set(
     """
-    account_not_paid account_waits address_blocked another_bot_answers another_lead_of_contact
-    answer_does_not_name_lead answers_leave_lead_out asked_through_api automation_moved_card card_back
-    card_in_incoming_leads card_made_anew_by card_of_another_lead card_of_another_pipeline
-    card_restored_in_kommo changed_in_kommo check_address closed_by connect_again contact_got_name
-    contact_has_chats contact_has_filled_fields contact_has_lead contact_has_more_numbers contact_has_notes
-    contact_has_number_as_well contact_has_phone_now contact_has_tags contact_of_another_lead contacts_used
-    create_leads create_notes create_tasks decided_as_here decided_as_in_kommo decided_by deleted_in_kommo
-    deleted_merged_or_hidden deliveries_paused earlier_change_may_arrive earlier_create_had_succeeded
-    earlier_create_may_arrive email_of_contact_stays erase_by_hand erased_email_on_contact
+    another_lead_of_contact contact_has_chats contact_has_filled_fields contact_has_more_numbers
+    contact_has_notes contact_has_number_as_well contact_has_tags contact_of_another_lead create_leads
+    create_notes create_tasks email_of_contact_stays erase_by_hand erased_email_on_contact
     erased_in_kommo_by_hand erased_name_and_email_of_contact erased_name_and_phone_of_contact
     erased_name_of_contact erased_name_of_lead erased_number_on_contact erased_of_contact erased_of_the_contact
-    every_card_refused exchange_token field_cannot_show field_not_bound field_not_in_kommo
-    first_comparison_not_through found_in_kommo found_in_kommo_stage found_in_kommo_with given_back_through_api
-    integration_removed kommo_answer_lost kommo_answered kommo_refuses_part lead_has_filled_fields
-    lead_has_notes lead_has_price lead_has_tags lead_has_tasks lead_merged_into lead_not_found
-    lead_not_read_before_move lead_seems_to_live_on lead_was_theirs_before_joining leads_not_shown leads_used
-    left_in_kommo left_shadow_too_late linked_to_lead_of_person linked_to_lead_of_staff looked_for_once_more
-    made_by_staff meeting_does_not_stand merged_into_card_of_another message_missed_nobody_gives_up
-    more_contacts_with_number more_leads_of_contact more_on_timeline move_goes_first moved_by moved_in_kommo
-    moved_in_kommo_by_program moved_on_since name_of_contact_stays new_card_needs_stage no_answer no_connection
-    no_connection_to_kommo no_contact_with_number no_room_in_kommo no_such_option no_time_zone
-    no_webhooks_although_leads_change nobody_reached not_computed not_erased_kommo_answers not_erased_more_leads
-    not_erased_probably_same not_erased_same_email not_everything_erased not_everything_looked_through
-    not_found_before_move not_found_in_kommo note_about_call note_about_call_given_up note_at_handoff
-    note_at_handoff_given_up note_names_person nothing_changed nothing_to_erase_in_kommo null_means_unknown
-    number_of_contact_stays numbers_changed_in_kommo opt_out_taken_back_by opted_out_by
-    other_lead_in_nobodys_care our_id_on_card_of_another parked_without_outcome paused_by paused_by_hand
-    person_asked_to_be_forgotten person_has_card_of_another_lead person_has_other_lead person_in_incoming_leads
-    person_replied_in_chat persons_lead_not_read pipeline_not_bound pipeline_not_in_kommo points_elsewhere
-    points_to_login read_account read_contacts read_events read_lead read_leads read_loss_reasons read_notes
-    read_pipelines read_tasks read_users read_webhooks refused_before refused_by_kommo refused_together
-    renamed_meanwhile report_changes_no_card resumed_by rules_applied_by rules_call_for run_salesbot
-    score_looks_like_share sent_again_by serves_lead_from_now_on shadow_says_nothing shadow_would_have_been_sent
-    some_meeting_does_not_stand stage_bound_to_gone stage_bound_to_incoming stage_in_kommo_is_ours_now
-    stage_not_bound stage_not_in_kommo subscribe_webhook taken_in_from_kommo taken_in_from_staff task_about_call
-    task_about_call_given_up task_about_meeting task_about_meeting_given_up task_at_handoff
-    task_at_handoff_given_up time_not_come token_refused turn_in_next_call undone_by update_contacts
-    update_leads user_may_not waits_for_change_under_way webhook_disabled webhook_lost webhook_subscribed_again
-    word_stands_for_nothing
+    exchange_token lead_has_filled_fields lead_has_notes lead_has_price lead_has_tags lead_has_tasks
+    lead_not_found lead_was_theirs_before_joining left_in_kommo linked_to_lead_of_staff made_by_staff
+    message_missed_nobody_gives_up more_contacts_with_number more_leads_of_contact more_on_timeline
+    name_of_contact_stays no_connection no_contact_with_number nobody_reached not_erased_kommo_answers
+    not_erased_more_leads not_erased_probably_same not_erased_same_email not_everything_erased
+    not_everything_looked_through note_names_person nothing_to_erase_in_kommo number_of_contact_stays
+    read_account read_contacts read_events read_lead read_leads read_loss_reasons read_notes read_pipelines
+    read_tasks read_users read_webhooks run_salesbot subscribe_webhook taken_in_from_staff update_contacts
+    update_leads
     """.split()  # noqa: SIM905
 )

@@ -21,7 +21,7 @@ def test_a_reason_is_its_english_sentence():
     assert NESTED == (
         "Kommo answered 402, but a person moved the card to “Agendado”; Retomada: a person moved the card to “Agendado”"
     )
-    assert json.loads(json.dumps({"why": NESTED})) == {"why": str(NESTED)}
+    assert json.loads(json.dumps({"why": NESTED})) == {"why": NESTED.sentence}
 
 
 @pytest.mark.parametrize("reason", [Reason("no_answer"), OTHER, NESTED, Reason("holiday", what='O"Neil \\ “; ” : x')])
@@ -82,7 +82,7 @@ def test_several_are_told_apart():
 
 def test_the_words_it_speaks_of_can_be_changed():
     hidden = NESTED.with_parts(lambda text: text.replace("Agendado", "…"))
-    assert hidden == str(NESTED).replace("Agendado", "…")
+    assert hidden == NESTED.sentence.replace("Agendado", "…")
     assert hidden.code == "several"
 
 
@@ -90,3 +90,9 @@ def test_cut_it_is_a_text_and_whole_it_is_itself():
     assert OTHER[:500] is OTHER
     assert type(OTHER[:5]) is str
     assert (OTHER[:5], OTHER[0], OTHER[::-1][-1]) == ("a per", "a", "a")
+
+
+def test_the_text_of_an_error_is_the_reason_it_was_raised_with():
+    assert str(ValueError(OTHER)) is OTHER
+    assert type(OTHER.sentence) is str
+    assert f"{OTHER}!" == OTHER.sentence + "!"

@@ -28,6 +28,7 @@ from bridge.models import Account, AgentEvent, Card, WebhookEvent
 from bridge.roles import MANAGE, OPERATE
 from bridge.selectors import stuck_cards
 from bridge.webhooks.inbox import reprocess
+from common.reasons import Reason
 from leads import handoff, optout
 from leads.models import Lead
 
@@ -78,7 +79,7 @@ def _resume_agent(request: HttpRequest, posted: QueryDict) -> str:
     if stands_with_people(lead):
         words = {"lead": lead, "stage": lead.stage}
         raise NotDoneError(_("%(lead)s stands in %(stage)s: say on the lead's page where it goes.") % words)
-    reason = f"resumed by {request.user}"
+    reason = Reason("resumed_by", a=request.user)
     before = undo_on_lead.standing(lead)
     if handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         done = _("The agent answers again.")
@@ -89,7 +90,7 @@ def _resume_agent(request: HttpRequest, posted: QueryDict) -> str:
 def _opt_out(request: HttpRequest, posted: QueryDict) -> str:
     lead = _named(Lead.objects.all(), posted.get("lead", ""))
     before = undo_on_lead.standing(lead)
-    if not optout.opt_out(lead, by=Lead.Actor.STAFF, reason=f"opted out by {request.user}", now=timezone.now()):
+    if not optout.opt_out(lead, by=Lead.Actor.STAFF, reason=Reason("opted_out_by", a=request.user), now=timezone.now()):
         return _("This person has opted out already.")
     done = _("This person gets no follow-up ever again.")
     return undo_on_lead.with_undo(request, done, do="opt-out", lead_id=lead.pk, before=before)

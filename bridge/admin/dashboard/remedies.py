@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from common.reasons import codes_of
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -25,8 +27,10 @@ class Remedy:
         return reverse(self.page) + (f"?part={self.part}" if self.part else "")
 
 
-BY_REASON: tuple[tuple[str, Remedy], ...] = (
+# The codes of reasons, and how rows of before say the same.
+BY_REASON: tuple[tuple[frozenset[str], str, Remedy], ...] = (
     (
+        frozenset({"stage_not_bound"}),
         r"^stage “.*” is not bound",
         Remedy(
             _("Choose the stage in Kommo; the cards go on by themselves."),
@@ -37,6 +41,7 @@ BY_REASON: tuple[tuple[str, Remedy], ...] = (
         ),
     ),
     (
+        frozenset({"field_not_bound", "no_such_option", "field_cannot_show"}),
         r"is not bound to a field|has no option|cannot show",
         Remedy(
             _("Bind the field or its option; the cards go on by themselves."),
@@ -47,11 +52,24 @@ BY_REASON: tuple[tuple[str, Remedy], ...] = (
         ),
     ),
     (
+        frozenset({"pipeline_not_bound"}),
         r"is not bound to a pipeline",
         Remedy(_("Choose the pipeline in Kommo."), "setup-pipeline", "", _("Bind pipelines"), requeue=False),
     ),
-    (r"Incoming leads", Remedy(_("Accept the lead in Kommo; then send again."))),
     (
+        frozenset({"card_in_incoming_leads", "person_in_incoming_leads", "stage_bound_to_incoming"}),
+        r"Incoming leads",
+        Remedy(_("Accept the lead in Kommo; then send again.")),
+    ),
+    (
+        frozenset(
+            {
+                "merged_into_card_of_another",
+                "our_id_on_card_of_another",
+                "person_has_card_of_another_lead",
+                "card_of_another_lead",
+            }
+        ),
         r"merged this lead into|another lead here",
         Remedy(
             _("Two leads share one card in Kommo. Decide on the lead's page which of them keeps it."), requeue=False
@@ -67,7 +85,8 @@ BY_STATE = {
 
 def remedy(state: str, reason: str) -> Remedy:
     """Return what to do about a card in this state for this reason."""
-    for pattern, found in BY_REASON:
-        if re.search(pattern, reason):
+    codes = codes_of(reason)
+    for own, pattern, found in BY_REASON:
+        if own & codes if codes else re.search(pattern, reason):
             return found
     return BY_STATE[state]

@@ -28,6 +28,7 @@ from unfold.decorators import action, display
 from bridge.admin.base import ReadOnlyAdmin, Tones, safe
 from bridge.admin.followups.sent_messages import STATE_COLOURS
 from bridge.reasons import in_words
+from common.reasons import Reason
 from followups import staff_actions
 from followups.enrollment_story import Coming, coming, story
 from followups.models import Attempt, Enrollment
@@ -52,7 +53,7 @@ class Deed:
 
 
 def _opt_out(enrollment: Enrollment, *, who: str, now: datetime) -> bool:
-    return optout.opt_out(enrollment.lead, by=Lead.Actor.STAFF, reason=f"opted out by {who}", now=now)
+    return optout.opt_out(enrollment.lead, by=Lead.Actor.STAFF, reason=Reason("opted_out_by", a=who), now=now)
 
 
 DEEDS = {

@@ -22,6 +22,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from bridge.admin import moments_shown
 from bridge.admin.base import ReadOnlyAdmin, safe
 from bridge.reasons import in_words
+from common.reasons import Reason
 from leads import optout
 from leads.models import Lead, OptOut, Pipeline
 from leads.phone import Phone, PhoneError, parse
@@ -72,7 +73,8 @@ class OptOutAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Take the opt-out back: the person asked for it, or it was a mistake"))
     def take_back(self, request: HttpRequest, rows: QuerySet[OptOut]) -> None:
-        reason, now = f"taken back by {request.user.get_username()}", timezone.now()
+        reason = Reason("opt_out_taken_back_by", a=request.user.get_username())
+        now = timezone.now()
         known = [row.phone_key for row in rows if row.phone_key]
         done = sum(optout.take_back_number(phone_key, reason=reason, now=now) for phone_key in known)
         self.message_user(
@@ -99,7 +101,7 @@ class OptOutAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         form = PhoneForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            reason, now = f"opted out by {request.user.get_username()}", timezone.now()
+            reason, now = Reason("opted_out_by", a=request.user.get_username()), timezone.now()
             done = optout.opt_out_number(form.cleaned_data["phone"], by=Lead.Actor.STAFF, reason=reason, now=now)
             text = _("Opted out: no follow-up ever again.") if done else _("This person had opted out already.")
             self.message_user(request, text, messages.SUCCESS if done else messages.WARNING)

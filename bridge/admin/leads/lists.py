@@ -35,6 +35,7 @@ from bridge.reasons import in_words
 from bridge.selectors import finding_leads
 from bridge.selectors.lead_list_cells import Glance
 from bridge.selectors.stuck_cards import STUCK
+from common.reasons import Reason
 from leads import handoff
 from leads.models import Event, JoinedLead, Lead
 
@@ -213,7 +214,7 @@ class LeadAdmin(LogAdmin):
 
     @admin.action(description=_("Pause the agent"), permissions=["operate"])
     def pause_agent(self, request: HttpRequest, leads: QuerySet[Lead]) -> None:
-        reason = f"paused by {request.user}"
+        reason = Reason("paused_by", a=request.user)
         done = sum(
             handoff.pause(lead, source=Lead.HandoffSource.ADMIN, by=Lead.Actor.STAFF, reason=reason, now=timezone.now())
             for lead in leads
@@ -225,7 +226,7 @@ class LeadAdmin(LogAdmin):
 
     @admin.action(description=_("Give the lead back to the agent"), permissions=["operate"])
     def resume_agent(self, request: HttpRequest, leads: QuerySet[Lead]) -> None:
-        reason = f"resumed by {request.user}"
+        reason = Reason("resumed_by", a=request.user)
         with_people = [lead for lead in leads if stands_with_people(lead)]
         others = [lead for lead in leads if not stands_with_people(lead)]
         done = sum(handoff.resume(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()) for lead in others)

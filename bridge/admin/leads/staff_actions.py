@@ -25,6 +25,7 @@ from bridge.errors import KommoError
 from bridge.inbound import missing_leads, reconciliation
 from bridge.models import Card
 from bridge.roles import ERASE, OPERATE
+from common.reasons import Reason
 from followups import unreachable_numbers
 from leads import agent_or_person, erasure, facts_set_in_the_admin, handoff, joining, optout, stage_moves
 from leads.models import Event, JoinedLead, Lead, ProbablySame, Stage
@@ -108,7 +109,7 @@ def _send(request: HttpRequest, lead: Lead) -> str:
     card = _card_of(lead)
     if not outbox.requeue(Card.objects.filter(pk=card.pk), now=timezone.now(), lane=Card.Lane.LIVE):
         raise NotDoneError(_("Nothing is sent: the card is %(state)s.") % {"state": card.get_state_display()})
-    reason = f"sent again by {request.user}"
+    reason = Reason("sent_again_by", a=request.user)
     lead.events.create(at=timezone.now(), kind=Event.Kind.CARD, actor=Lead.Actor.STAFF, reason=reason)
     nudge.send(card.account_id)
     return _("The card is sent now.")
@@ -129,7 +130,7 @@ def _close(request: HttpRequest, lead: Lead) -> str:
 
 
 def _pause(request: HttpRequest, lead: Lead) -> str:
-    reason = request.POST.get("reason", "").strip() or f"paused by {request.user}"
+    reason = request.POST.get("reason", "").strip() or Reason("paused_by", a=request.user)
     source = Lead.HandoffSource.ADMIN
     user = request.user.get_username()
     if not handoff.pause(lead, source=source, by=Lead.Actor.STAFF, reason=reason, now=timezone.now(), user=user):
@@ -138,7 +139,7 @@ def _pause(request: HttpRequest, lead: Lead) -> str:
 
 
 def _resume(request: HttpRequest, lead: Lead) -> str:
-    reason = f"resumed by {request.user}"
+    reason = Reason("resumed_by", a=request.user)
     if stands_with_people(lead):
         return _give_back_to(_chosen_stage(request, lead), lead, reason)
     if not agent_or_person.give_back(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
@@ -148,7 +149,7 @@ def _resume(request: HttpRequest, lead: Lead) -> str:
 
 def _move(request: HttpRequest, lead: Lead) -> str:
     stage = _chosen_stage(request, lead)
-    reason = request.POST.get("reason", "").strip() or f"moved by {request.user}"
+    reason = request.POST.get("reason", "").strip() or Reason("moved_by", a=request.user)
     who = {"user": request.user.get_username()}
     if not stage_moves.move(lead, stage, by=Lead.Actor.STAFF, reason=reason, now=timezone.now(), by_whom=who):
         raise NotDoneError(_("The lead stands in %(stage)s already.") % {"stage": stage})
@@ -183,14 +184,14 @@ def _correct(request: HttpRequest, lead: Lead) -> str:
 
 
 def _opt_out(request: HttpRequest, lead: Lead) -> str:
-    reason = f"opted out by {request.user}"
+    reason = Reason("opted_out_by", a=request.user)
     if not optout.opt_out(lead, by=Lead.Actor.STAFF, reason=reason, now=timezone.now()):
         raise NotDoneError(_("This person has opted out already."))
     return _("This person gets no follow-up ever again.")
 
 
 def _take_back(request: HttpRequest, lead: Lead) -> str:
-    if not optout.take_back(lead, reason=f"taken back by {request.user}", now=timezone.now()):
+    if not optout.take_back(lead, reason=Reason("opt_out_taken_back_by", a=request.user), now=timezone.now()):
         raise NotDoneError(_("This person has not opted out."))
     return _("This person may get follow-ups again. What was stopped does not begin again by itself.")
 

@@ -24,6 +24,7 @@ from django.views.decorators.http import require_POST
 
 from bridge.admin import audit_record
 from bridge.roles import OPERATE
+from common.reasons import Reason
 from leads import handoff, optout, stage_moves
 from leads.models import Lead, Stage
 
@@ -80,7 +81,7 @@ def page(request: HttpRequest) -> HttpResponse:
     except signing.BadSignature:
         raise Http404 from None
     lead = get_object_or_404(Lead.objects.select_related("pipeline", "stage"), pk=kept["lead"])
-    reason = f"undone by {request.user}"
+    reason = Reason("undone_by", a=request.user)
     if lead.erased_at or _traces(lead, kept["do"]) != kept["after"]:
         messages.warning(request, _("Not undone: the lead has gone on since."))
     elif UNDOES[kept["do"]](lead, kept["before"], reason, timezone.now()):
@@ -112,7 +113,7 @@ def _pause_again(lead: Lead, before: dict[str, Any], reason: str, now: datetime)
 
 
 def _take_back(lead: Lead, before: dict[str, Any], reason: str, now: datetime) -> bool:
-    return optout.take_back(lead, reason=reason, now=now)
+    return optout.take_back(lead, reason=f"opt-out {reason}", now=now)
 
 
 def _opt_out(lead: Lead, before: dict[str, Any], reason: str, now: datetime) -> bool:

@@ -10,6 +10,7 @@ from bridge.accounts import account_state, leaving_shadow
 from bridge.cards import nudge
 from bridge.management.pageless import PagelessCommand
 from bridge.models import Account
+from common.reasons import Reason, about
 
 DEEDS = ("show", "pause", "resume", "shadow", "active")
 
@@ -53,7 +54,8 @@ class Command(PagelessCommand):
     def _do(self, deed: str, account: Account, reason: str) -> None:
         now = timezone.now()
         if deed == "pause":
-            why = f"paused by hand: {reason}" if reason else "paused by hand"
+            by_hand = Reason("paused_by_hand")
+            why = about(by_hand, reason) if reason else by_hand
             done = account_state.pause(account, reason=why, now=now, by=Account.PausedBy.PERSON)
         elif deed == "resume":
             done = account_state.resume(account, now=now)

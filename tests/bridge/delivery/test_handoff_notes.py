@@ -15,6 +15,7 @@ from leads.interaction_values import Direction, Message
 from leads.models import Lead, Stage
 from leads.stage_moves import move
 from tests.conftest import drain, record, rested
+from tests.saying import saying
 
 
 @pytest.fixture
@@ -178,9 +179,8 @@ def test_a_task_that_kommo_will_never_take_is_told_where_staff_look(account, lea
     assert [len(part) for part in notes_and_tasks(kommo, lead)] == [1, 0]
     row = Briefing.objects.get()
     assert (row.due_at, row.given_up, row.given_up_at is None) == (None, "task", False)
-    assert lead.events.filter(
-        kind="delivery", reason__startswith="task for the seller at the handoff given up"
-    ).exists()
+    deliveries = lead.events.filter(kind="delivery")
+    assert saying(deliveries, "task for the seller at the handoff given up", str.startswith)
     assert Delivery.objects.filter(operation="task", outcome="refused").exists()
     assert "handoffs" in {finding.check for finding in examine(timezone.now(), ask_kommo=False) if finding.remedy}
     assert "Tell them again" in admin_client.get("/admin/").content.decode()

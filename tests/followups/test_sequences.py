@@ -340,13 +340,16 @@ def test_an_edit_does_not_disturb_leads_on_their_way(conversation, agent):
     assert agent.bodies()[0]["data"]["text"].startswith("Oi!")
 
 
-def test_a_sequence_that_is_switched_off_keeps_everybodys_place(conversation, agent, enrollment_of):
+@pytest.mark.parametrize("is_of_before", [False, True])
+def test_a_sequence_that_is_switched_off_keeps_everybodys_place(conversation, agent, enrollment_of, is_of_before):
     lead = conversation.agent_writes()
     switch("reengagement", False)
     conversation.wait(minutes=30)
     conversation.tick()
     assert steps_told(agent) == []
     assert enrollment_of(lead).next_reason == "the sequence is switched off"
+    if is_of_before:
+        Enrollment.objects.update(next_reason="the sequence is switched off")
     switch("reengagement", True)
     conversation.run(timedelta(hours=1))
     assert steps_told(agent) == [("reengagement", 1)]

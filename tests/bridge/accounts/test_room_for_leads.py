@@ -88,10 +88,13 @@ def test_it_is_tried_gently_and_goes_on_by_itself(account, pipeline, kommo, mari
     assert set(Card.objects.values_list("state", "waiting_reason")) == {("in_sync", "")}
 
 
-def test_whoever_connects_or_resumes_need_not_wait(account, pipeline, kommo, maria):
+@pytest.mark.parametrize("is_of_before", [False, True])
+def test_whoever_connects_or_resumes_need_not_wait(account, pipeline, kommo, maria, is_of_before):
     kommo.post("options", {"full_account_status": 402})
     record(pipeline, ANA, name="Ana")
     drain(account)
+    if is_of_before:
+        Card.objects.exclude(waiting_reason="").update(waiting_reason=room_for_leads.NO_ROOM.sentence)
     kommo.post("options", {"full_account_status": 0})
     account_state.reopen(account, now=timezone.now())
     drain(account)

@@ -19,6 +19,7 @@ from bridge.admin.dashboard import charts
 from bridge.admin.dashboard.remedies import BY_STATE, remedy
 from bridge.doctor import examine
 from bridge.models import Account, AccountPipeline, AgentEvent, Card, Delivery, Drift, Heartbeat, WebhookEvent
+from common.reasons import Reason, several
 from followups.models import Enrollment
 from leads import handoff, stage_moves
 from leads.interaction_values import Direction, Message
@@ -314,6 +315,13 @@ def test_the_overview_costs_the_same_for_any_number_of_rows(staff, account, pipe
         ),
         ("blocked", "“Solução” has no option “Y” in Kommo", "/admin/leads/pipeline/rules/?part=fields"),
         ("blocked", "pipeline “P” is not bound to a pipeline in Kommo", "/admin/setup/pipeline/"),
+        ("blocked", Reason("stage_not_bound", a="“X”"), "/admin/leads/pipeline/rules/?part=stages"),
+        (
+            "blocked",
+            several([Reason("no_such_option", a="“Solução”", b="“Y”"), Reason("new_card_needs_stage")]),
+            "/admin/leads/pipeline/rules/?part=fields",
+        ),
+        ("blocked", Reason("pipeline_not_bound", a="“P”"), "/admin/setup/pipeline/"),
     ],
 )
 def test_a_remedy_leads_to_the_page_where_it_is_mended(state, reason, page):
@@ -340,3 +348,9 @@ def test_charts_fill_their_height_and_stand_empty_without_values():
         "total": 4,
         "last": 4,
     }
+
+
+def test_a_remedy_is_chosen_by_what_a_reason_is_and_not_by_a_name_in_it():
+    named = Reason("field_not_in_kommo", a="“Incoming leads”")
+    assert remedy("blocked", named) is BY_STATE["blocked"]
+    assert remedy("dead", Reason("person_in_incoming_leads", number=7)) is not BY_STATE["dead"]

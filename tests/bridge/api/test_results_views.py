@@ -12,7 +12,7 @@ from bridge.models import ApiKey
 from followups.models import Attempt, Enrollment, Sequence
 from followups.sequence_versions import pin
 from leads import erasure, stage_moves
-from leads.models import Lead, Pipeline, Stage
+from leads.models import Lead, Milestone, Pipeline, Stage
 from tests.bridge.api.conftest import Agent
 
 PHONES = [f"+55819999900{number:02}" for number in range(20)]
@@ -61,6 +61,10 @@ def test_leads_are_counted_by_what_became_of_them(agent, pipeline):
         {"reason": "bill_value < 400", "count": 2},
         {"reason": "qualification_score < 70", "count": 1},
     ]
+    # Of before the upgrade they have the sentence.
+    before = Milestone.objects.filter(kind=Milestone.Kind.DISQUALIFIED, lead__phone=PHONES[3])
+    assert before.update(detail="bill_value < 400") == 1
+    assert agent.get("results/").json()["disqualified_because"] == answer["disqualified_because"]
     new, qualified = (of(answer["funnel"], stage=key) for key in ("new", "qualified"))
     assert (new["entered"], new["share_of_previous"]) == (3, None)
     assert qualified["entered"] == 3

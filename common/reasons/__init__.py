@@ -29,7 +29,9 @@ class Reason(str):
     parts: Mapping[str, Any]
 
     def __new__(cls, code: str, /, **parts: Any) -> Reason:
-        parts = {name: part if isinstance(part, PLAIN) else str(part) for name, part in parts.items()}
+        for name, part in parts.items():
+            if not isinstance(part, PLAIN):
+                parts[name] = str(part)
         sign = SIGNS.get(code)
         made = super().__new__(cls, SENTENCES[code] % parts if sign is None else sign.join(parts["each"]))
         made.code, made.parts = code, parts

@@ -120,14 +120,14 @@ def test_every_sentence_is_given_by_some_code():
 def _texts(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
     """Yield every text in a module, docstrings and what staff read left out; for the values of f-strings, marks."""
     within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    told = {
+    described = {
         id(node.body[0].value)
         for node in ast.walk(tree)
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
         and node.body[:1]
         and isinstance(node.body[0], ast.Expr)
     }
-    told |= {
+    described |= {
         id(argument)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in TRANSLATED
@@ -136,7 +136,7 @@ def _texts(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             yield node, "".join(v.value if isinstance(v, ast.Constant) else VALUE for v in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in within | told:
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in within | described:
             yield node, node.value
 
 

@@ -17,7 +17,7 @@ from bridge.kommo.replies import ContactReply
 from bridge.models import Account, Card
 from leads import addresses, who_shares
 from leads.addresses import AddressError, Kind
-from leads.models import FurtherAddress
+from leads.models import FurtherAddress, JoinedLead
 
 # What a contact, and a lead, is called whose person asked to be forgotten.
 FORGOTTEN = "Dados apagados (LGPD)"
@@ -28,7 +28,8 @@ NAME, PHONE, EMAIL = "name", "phone", "e-mail"
 class Living:
     """What leads that live here have of some contacts.
 
-    owners: key of an address -> the lead. contacts: id of a contact -> the lead whose own it is.
+    owners: key of an address -> the lead. contacts: id of a contact -> the lead whose own it is, or on whose card Kommo
+    shows it.
     """
 
     owners: dict[str, UUID] = field(default_factory=dict)
@@ -101,7 +102,7 @@ def emptying(
 
 
 def living_beside(account: Account, contacts: Iterable[ContactReply], *, region: str) -> Living:
-    """Return what leads that live here, in whatever pipeline, have of these contacts. Three queries at most."""
+    """Return what leads that live here, in whatever pipeline, have of these contacts. Five queries at most."""
     found = list(contacts)
     keys = {
         key
@@ -111,12 +112,14 @@ def living_beside(account: Account, contacts: Iterable[ContactReply], *, region:
         if (key := key_of(value, kind, region))
     }
     owners = _owners(keys) if keys else {}
+    shown = _with_cards(account, {lead_id for contact in found for lead_id in contact.lead_ids})
+    on_cards = {contact.id: shown[kommo_id] for contact in found for kommo_id in contact.lead_ids if kommo_id in shown}
     ids = [contact.id for contact in found]
     cards = Card.objects.filter(account=account, lead__erased_at=None)
     # Whom we knew first, where the main contact of today is somebody else.
     own = cards.filter(Q(own_contact_id__in=ids) | Q(own_contact_id=None, kommo_contact_id__in=ids))
     rows = own.values_list("own_contact_id", "kommo_contact_id", "lead_id").order_by("-lead__created_at", "-lead_id")
-    return Living(owners, {own_id: lead_id for first, main, lead_id in rows if (own_id := first or main)})
+    return Living(owners, on_cards | {own_id: lead_id for first, main, lead_id in rows if (own_id := first or main)})
 
 
 def key_of(entry: dict[str, Any], kind: Kind, region: str) -> str:
@@ -174,6 +177,14 @@ def _owners(keys: Collection[str]) -> dict[str, UUID]:
                 found.setdefault(key, lead.pk)
     further = FurtherAddress.objects.filter(key__in=keys, lead__in=leads).values_list("key", "lead_id")
     return {**dict(further), **found}
+
+
+def _with_cards(account: Account, kommo_lead_ids: Collection[int]) -> dict[int, UUID]:
+    """Return lead in Kommo -> the lead that lives here whose card it is, or was until the lead was joined."""
+    living = {"kommo_lead_id__in": kommo_lead_ids, "lead__erased_at": None}
+    left = JoinedLead.objects.filter(lead__card__account=account, **living).values_list("kommo_lead_id", "lead_id")
+    cards = Card.objects.filter(account=account, **living).values_list("kommo_lead_id", "lead_id")
+    return {kommo_id: lead_id for kommo_id, lead_id in (*left, *cards) if kommo_id}
 
 
 def _written(entry: dict[str, Any]) -> dict[str, Any]:

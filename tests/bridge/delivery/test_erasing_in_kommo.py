@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone, translation
@@ -13,8 +14,8 @@ from bridge.delivery import erasing_in_kommo
 from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Forgetting
 from bridge.reasons import in_words
-from leads import erasure
-from leads.models import Event, Lead, Pipeline
+from leads import addresses, erasure, interaction_values, interactions
+from leads.models import Event, JoinedLead, Lead, Pipeline
 from tests.conftest import MARIA, drain, lead_of, record, rested
 
 JOAO, BIA = "+5581988880000", "+5581977770000"
@@ -292,6 +293,82 @@ def test_a_contact_that_was_merged_into_a_living_leads_keeps_its_name_and_e_mail
         f"the name of contact {hers} stays: look whose it is",
     ):
         assert part in left()
+
+
+@pytest.fixture
+def caio(account, pipeline, maria):
+    """Caio's lead lives on; by what he is known no contact in Kommo shows."""
+    now, lid = timezone.now(), addresses.parse("lid", "7788990011@lid", region="BR")
+    known = interaction_values.Interaction(phone=None, occurred_at=now, facts={"name": "Caio"}, addresses=(lid,))
+    found = interactions.record(known, pipeline=pipeline, now=now).lead
+    drain(account)
+    return Lead.objects.select_related("card").get(pk=found.pk)
+
+
+def merged_into_marias(kommo, maria, contact_id):
+    """Staff merge a contact into Maria's, which then shows whose the other one was; return Maria's."""
+    hers = maria.card.kommo_contact_id
+    kommo.post(f"contacts/{contact_id}/merge", {"into": hers})
+    edit(kommo, hers, name="Caio", emails=["caio@fam.example"])
+    return hers
+
+
+@pytest.mark.parametrize("is_read_again", [False, True])
+def test_a_contact_that_kommo_shows_on_a_living_leads_card_is_theirs_too(account, maria, caio, kommo, is_read_again):
+    hers = merged_into_marias(kommo, maria, caio.card.kommo_contact_id)
+    if is_read_again:
+        # As a look at his card leaves it: today's main contact, and the one he had first.
+        Card.objects.filter(pk=caio.card.pk).update(
+            kommo_contact_id=hers, own_contact_id=caio.card.own_contact_id or caio.card.kommo_contact_id
+        )
+
+    erase(maria)
+    forget(account)
+
+    assert (contacts(kommo)[hers]["name"], contacts(kommo)[hers]["phones"]) == ("Caio", [])
+    assert emails_of(account, hers) == ["caio@fam.example"]
+    assert reasons(maria)[0] == f"the person's own number on contact {hers}"
+    assert f"contact {hers} is the contact of lead {caio.pk} here; the name of contact {hers} stays" in left()
+
+
+def test_so_is_another_contact_of_the_persons_that_is_found_by_the_number(account, maria, kommo):
+    """A card of another pipeline, of which no contact is known here."""
+    there = kommo.post("leads", {"name": "Loja da Ju", "phone": MARIA})
+    contact = there["contacts"][0]["id"]
+    lead = lead_in_another_pipeline(79, name="Ju")
+    Card.objects.filter(lead=lead).delete()
+    Card.objects.create(lead=lead, account=account, kommo_lead_id=there["id"], state=Card.State.IN_SYNC)
+
+    erase(maria)
+    forget(account)
+
+    assert (contacts(kommo)[contact]["name"], contacts(kommo)[contact]["phones"]) == ("Loja da Ju", [])
+    assert f"contact {contact} is the contact of lead {lead.pk} here" in left()
+    assert contacts(kommo)[maria.card.kommo_contact_id]["name"] == FORGOTTEN
+
+
+def test_so_is_one_on_a_card_that_a_living_lead_left_behind_when_it_was_joined(account, maria, caio, kommo):
+    there = kommo.post("leads", {"name": "Caio de antes", "phone": JOAO})
+    contact = there["contacts"][0]["id"]
+    edit(kommo, contact, phones=[MARIA])
+    JoinedLead.objects.create(former_id=uuid4(), lead=caio, joined_at=timezone.now(), kommo_lead_id=there["id"])
+
+    erase(maria)
+    forget(account)
+
+    assert (contacts(kommo)[contact]["name"], contacts(kommo)[contact]["phones"]) == ("Caio de antes", [])
+    assert f"contact {contact} is the contact of lead {caio.pk} here" in left()
+
+
+def test_the_card_of_a_lead_that_is_erased_as_well_keeps_nothing(account, maria, caio, kommo):
+    hers = merged_into_marias(kommo, maria, caio.card.kommo_contact_id)
+
+    erase(caio)
+    erase(maria)
+    forget(account)
+
+    assert (contacts(kommo)[hers]["name"], contacts(kommo)[hers]["phones"]) == (FORGOTTEN, [])
+    assert emails_of(account, hers) == []
 
 
 def test_a_second_number_on_somebody_elses_contact_goes_and_nothing_else(account, maria, kommo):

@@ -84,12 +84,42 @@ def test_every_command_exists_with_its_options(path):
         assert wrong_commands(" ".join(words)) == []
 
 
+def traefik_labels(path: Any) -> dict[str, str]:
+    web = yaml.safe_load(text_of(path))["services"]["web"]
+    return dict(label.split("=", 1) for label in web.get("deploy", web)["labels"])
+
+
+@each_stack
+def test_traefik_waits_for_slow_bodies_and_bounds_what_one_caller_may_as_nginx_does(path):
+    labels, nginx = traefik_labels(path), text_of(ROOT / "deploy" / "nginx" / "bridge.conf")
+    attached = "traefik.http.routers.kommo-bridge.middlewares"
+    names = labels[attached if attached in labels else "coolify.traefik.middlewares"].split(",")
+    defined = {
+        key.removeprefix("traefik.http.middlewares."): value
+        for key, value in labels.items()
+        if key.startswith("traefik.http.middlewares.")
+    }
+    [rate] = re.findall(r"zone=bridge_calls:10m rate=(\d+)r/s;", nginx)
+    [burst] = re.findall(r"zone=bridge_calls burst=(\d+)", nginx)
+    [connections] = re.findall(r"limit_conn bridge_connections (\d+);", nginx)
+    [megabytes] = re.findall(r"client_max_body_size (\d+)m;", nginx)
+
+    # What comes too often, or from somebody with too much under way, is refused before its body is waited for.
+    assert names == ["kommo-bridge-calls", "kommo-bridge-connections", "kommo-bridge-bodies"]
+    assert defined == {
+        "kommo-bridge-calls.ratelimit.average": rate,
+        "kommo-bridge-calls.ratelimit.burst": burst,
+        "kommo-bridge-connections.inflightreq.amount": connections,
+        # Counted for each address: without it, for all callers of the host together.
+        "kommo-bridge-connections.inflightreq.sourcecriterion.ipstrategy.depth": "0",
+        "kommo-bridge-bodies.buffering.maxrequestbodybytes": str(int(megabytes) * 1024 * 1024),
+        "kommo-bridge-bodies.buffering.memrequestbodybytes": str(256 * 1024),
+    }
+
+
 @pytest.mark.django_db
 def test_a_proxy_is_told_that_a_server_is_ready_by_the_name_it_asks(client, settings):
-    labels = yaml.safe_load(text_of(ROOT / "deploy" / "stacks" / "swarm-traefik.yml"))["services"]["web"]["deploy"][
-        "labels"
-    ]
-    label_values = dict(label.split("=", 1) for label in labels)
+    label_values = traefik_labels(ROOT / "deploy" / "stacks" / "swarm-traefik.yml")
     health = "traefik.http.services.kommo-bridge.loadbalancer.healthcheck"
     settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["bridge.example"], True
     answer = client.get(label_values[f"{health}.path"], headers={"host": label_values[f"{health}.hostname"]})

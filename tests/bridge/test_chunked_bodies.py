@@ -1,4 +1,4 @@
-"""A body sent in chunks is read whole by every address, or refused; none is taken for empty."""
+"""A body is read whole by every address, or refused: none sent in chunks is taken for empty, no half of one for all."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from django.test import RequestFactory
 
 from bridge.api import api_keys
 from bridge.chunked_bodies import WholeBodies
-from bridge.models import ApiKey, WebhookEvent
+from bridge.intakes import managing_intakes
+from bridge.models import ApiKey, IntakeCall, WebhookEvent
 from leads.models import Event, Lead
 from tests.bridge.webhooks.test_inbox import path_of
 
 
 @pytest.fixture
 def post(db):
-    """Send a body without a length through the application as the web server does; return status and answer."""
+    """Send a body through the application as the web server does, with a length or none; return status and answer."""
     key = api_keys.issue(ApiKey(name="agent"))
 
-    def send(path: str, body: bytes, content_type: str = "application/json") -> tuple[int, bytes]:
+    def send(
+        path: str, body: bytes, content_type: str = "application/json", length: int | None = None
+    ) -> tuple[int, bytes]:
         named = {"authorization": f"Api-Key {key}"}
         environ = RequestFactory().post(path, b"", content_type=content_type, headers=named).environ
         environ |= {"wsgi.input": BytesIO(body), "wsgi.input_terminated": True}
-        environ.pop("CONTENT_LENGTH", None)
+        environ["CONTENT_LENGTH"] = "" if length is None else str(length)
         answered: list[str] = []
         answer = b"".join(WholeBodies(WSGIHandler())(environ, lambda status, headers: answered.append(status)))
         return int(answered[0].split()[0]), answer
@@ -79,3 +82,33 @@ def test_of_a_file_too_large_for_anybody_nothing_is_read_or_written_to_the_disk(
 
     assert answered == ["413 Content Too Large"]
     assert body.tell() == 0
+
+
+# A caller who goes away half-way, or a proxy that passes on how far somebody came.
+@pytest.mark.parametrize(
+    ("path", "content_type", "body", "status"),
+    [
+        (None, "application/x-www-form-urlencoded", b"leads[update][0][id]=2000", 503),
+        (None, "application/x-www-form-urlencoded", b"", 503),
+        ("/api/v1/interactions/", "application/json", b'{"lead": {"phone": "81999990000"}}', 400),
+        ("/admin/login/", "application/x-www-form-urlencoded", b"csrfmiddlewaretoken=%b" % (b"a" * 32), 403),
+        ("/admin/login/", "multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data; name", 403),
+    ],
+)
+def test_one_that_ends_before_its_length_is_no_body(account, pipeline, post, path, content_type, body, status):
+    assert post(path or path_of(account), body, content_type, length=len(body) + 4)[0] == status
+    assert not WebhookEvent.objects.exists() and not Lead.objects.exists()
+
+
+def test_neither_is_what_a_messenger_tells(post, pipeline):
+    path = managing_intakes.path_of(managing_intakes.establish("evolution", "vendas"))
+    assert post(path, b"{}", length=3)[0] == 503
+    assert not IntakeCall.objects.exists()
+    assert post(path, b"{}", length=2)[0] == 200
+    assert IntakeCall.objects.count() == 1
+
+
+def test_one_of_its_length_is_read_as_it_came_whatever_follows(account, post):
+    body = b"leads[update][0][id]=1"
+    status, _ = post(path_of(account), body + b"GET / HTTP/1.1", "application/x-www-form-urlencoded", length=len(body))
+    assert (status, bytes(WebhookEvent.objects.get().body)) == (200, body)

@@ -8,7 +8,7 @@ rest soon afterwards.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,11 +41,10 @@ from bridge.models import (
     UnreadLead,
 )
 from bridge.webhooks import erased_from_webhooks
-from bridge.webhooks.erased_from_webhooks import Traces
+from bridge.webhooks.erased_from_webhooks import Traces, whole_word
 from common.reasons import Reason
 from followups.models import Attempt, Enrollment
 from leads import erasure
-from leads.addresses import Kind
 from leads.models import Event, JoinedLead, Lead
 
 # What stands where a trouble quoted somebody.
@@ -54,8 +53,6 @@ MESSAGES = SessionStorage.session_key
 # A button that takes something back carries, packed and signed, how whoever's lead stood, with the reason in words.
 UNDO = "kb-undo"
 REASON = Reason("person_asked_to_be_forgotten")
-# Ids of Kommo's are numbers that may stand for anything.
-TELLING = [kind.value for kind in Kind if kind not in (Kind.KOMMO_CONTACT, Kind.KOMMO_CHAT)]
 # Nothing that was under way when somebody was erased is still under way then.
 SWEPT_FOR = timedelta(hours=6)
 LONGEST_WAIT_MILLISECONDS = 500
@@ -84,7 +81,7 @@ def forget(lead: Lead, *, elsewhere: bool, now: datetime) -> None:
     # To other accounts the person is known by number and name: what is theirs by an id here is somebody else's there.
     erased_from_webhooks.sweep(every_account - accounts, replace(traces, leads=frozenset(), contacts=frozenset()))
     region = lead.pipeline.phone_region
-    intakes.forget([lead.pk], traces.names | traces.words, keys=_keys(lead), region=region)
+    intakes.forget([lead.pk], traces.are_named_in, keys=_keys(lead), region=region)
     _forget_jobs(lead, names)
     _forget_record(lead, cards, names)
     _forget_what_staff_were_told(lead, names)
@@ -194,7 +191,7 @@ def _forget_failures(ways_out: Collection[str]) -> None:
     Channel.objects.filter(slug__in=ways_out).exclude(failure="").update(failure=UNNAMED)
 
 
-def _forget_record(lead: Lead, cards: Iterable[Card], names: Set[str]) -> None:
+def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) -> None:
     """Let the record of what staff did name the person by ids alone: lines of before it did so by itself.
 
     What was done, by whom and when stays: people choose their names, and could take any line away by theirs.
@@ -204,7 +201,7 @@ def _forget_record(lead: Lead, cards: Iterable[Card], names: Set[str]) -> None:
     ids += map(str, enrollments.values_list("pk", flat=True))
     ids += map(str, Attempt.objects.filter(enrollment__in=enrollments).values_list("pk", flat=True))
     about = LogEntry.objects.filter(object_id__in=ids, content_type__app_label__in=("leads", "followups", "bridge"))
-    called = _any_of(map(_whole, names - {""}))
+    called = _any_of(name.strip() for name in names if name.strip())
     for line in about.iterator():
         line.object_repr, line.change_message = line.object_id or "–", _without(called, line.change_message)
         line.save(update_fields=["object_repr", "change_message"])
@@ -218,8 +215,8 @@ def _forget_lines_of_before(lead: Lead, names: Collection[str]) -> None:
     named = Q()
     for spelled in spellings:
         named |= Q(object_repr__icontains=spelled) | Q(change_message__icontains=spelled)
-    says_who, part = _says_who(lead, names), _any_of(map(_whole, parts))
-    address = _any_of(map(re.escape, _addresses(lead)))
+    says_who, part = _says_who(lead, names), _any_of(parts)
+    address = _any_of(erased_from_webhooks.reached_at(lead))
     for line in LogEntry.objects.filter(named).iterator() if named else ():
         shown, message = unquote_plus(line.object_repr), _without(address, line.change_message)
         if not line.object_id and says_who.fullmatch(shown.strip()):
@@ -249,14 +246,7 @@ def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
 
 def _words(lead: Lead, names: Collection[str]) -> set[str]:
     """Return what tells of the person in a text: names that are no common words, and addresses."""
-    return {*filter(erased_from_webhooks.is_telling, names), *_addresses(lead)}
-
-
-def _addresses(lead: Lead) -> set[str]:
-    reached = {
-        address["value"].partition("@lid")[0].lstrip("+") for address in lead.addresses if address["kind"] in TELLING
-    }
-    return {lead.email, *reached} - {""}
+    return erased_from_webhooks.telling(lead, names) | erased_from_webhooks.reached_at(lead)
 
 
 def _says_who(lead: Lead, names: Collection[str], *, shortly: bool = False) -> re.Pattern[str]:
@@ -264,17 +254,12 @@ def _says_who(lead: Lead, names: Collection[str], *, shortly: bool = False) -> r
 
     That may be somebody else's: it is for what is told of a trouble, of which it costs nobody anything to tell less.
     """
-    whole = set(filter(erased_from_webhooks.is_telling, names))
-    whole |= {name for name in names if len(name.strip()) >= SHORTEST_NAME} if shortly else set()
-    return _any_of([*map(re.escape, _addresses(lead)), *map(_whole, whole)])
+    short = {name.strip() for name in names if len(name.strip()) >= SHORTEST_NAME} if shortly else set()
+    return _any_of(_words(lead, names) | short)
 
 
-def _whole(name: str) -> str:
-    return rf"(?<!\w){re.escape(name.strip())}(?!\w)"
-
-
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(sorted(patterns)) or "(?!)", re.IGNORECASE)
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(sorted(map(whole_word, words))) or "(?!)", re.IGNORECASE)
 
 
 def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:

@@ -202,7 +202,9 @@ def account(
 def report(phone: str = MARIA, **reported: Any) -> interaction_values.Interaction:
     """An interaction as the API builds it: `context`, `custom`, `message` by name, all else is a fact."""
     parts = {
-        key: reported.pop(key) for key in ("context", "custom", "message", "occurred_at", "via") if key in reported
+        key: reported.pop(key)
+        for key in ("context", "custom", "message", "occurred_at", "via", "addresses")
+        if key in reported
     }
     parts.setdefault("occurred_at", timezone.now())
     return interaction_values.Interaction(phone=parse(phone, region="BR"), facts=reported, **parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -24,19 +24,23 @@ SPELLINGS = (Kind.WHATSAPP, Kind.PHONE)
 
 
 def forget(
-    lead_ids: Collection[Any], words: Collection[str] = (), *, keys: Collection[str] = (), region: str = ""
+    lead_ids: Collection[Any],
+    are_named_in: Callable[[str], bool] | None = None,
+    *,
+    keys: Collection[str] = (),
+    region: str = "",
 ) -> int:
     """Empty the calls that told of these leads, and those about nobody known that name them; return how many.
 
-    words: what names them. keys: of their addresses, known in whatever spelling; numbers without a country are read as
-    of `region`. Looks at every call that tells anything about no lead.
+    are_named_in: says of a text without capital letters whether it names them. keys: of their addresses, known in
+    whatever spelling; numbers without a country are read as of `region`. Looks at every call that tells anything about
+    no lead.
     """
     about = IntakeItem.objects.filter(call=OuterRef("pk"), lead__in=lead_ids)
     theirs = list(IntakeCall.objects.filter(Exists(about)).exclude(body=b"").values_list("pk", flat=True))
-    marks = [word.casefold() for word in words if word]
     # In every spelling of an address its last signs stand together.
     ends = {key[-4:].casefold() for key in keys}
-    if marks or ends:
+    if are_named_in or ends:
         # What is unread is let go of when it is read, by the same rule as everything that is told of them later.
         call_items = IntakeItem.objects.filter(call=OuterRef("pk"))
         # What is about others alone is theirs; beside it may stand a receipt of this person's.
@@ -44,7 +48,7 @@ def forget(
         others = IntakeCall.objects.exclude(state=IntakeCall.State.RECEIVED).exclude(of_others).exclude(body=b"")
         for pk, body in others.values_list("pk", "body").iterator(AT_ONCE):
             text = bytes(body).decode(errors="replace").casefold()
-            if any(mark in text for mark in marks) or (
+            if (are_named_in and are_named_in(text)) or (
                 any(end in text for end in ends) and not keys_in(text, region).isdisjoint(keys)
             ):
                 theirs.append(pk)

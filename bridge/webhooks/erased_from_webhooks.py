@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
@@ -19,7 +20,7 @@ from django.db.models.functions import Cast
 
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
 from bridge.webhooks import parsing
-from leads import erasure
+from leads import address_owners, erasure
 from leads.addresses import AddressError, Kind
 from leads.addresses import parse as parse_address
 from leads.models import JoinedLead, Lead, Pipeline
@@ -29,6 +30,11 @@ AT_ONCE = 200
 EVENTS_IN_A_PART = 10_000
 # A single name as short is many people's.
 LONG_NAME = 10
+# Names of users, which people choose, and ids of other programs, which may be anything.
+CHOSEN = (Kind.INSTAGRAM, Kind.TELEGRAM, Kind.EXTERNAL)
+GIVEN = (Kind.PHONE, Kind.WHATSAPP, Kind.LID, Kind.BSUID, Kind.EMAIL)
+SHORTEST_ADDRESS = 8
+PLAIN_KEY = re.compile(r"\w++", re.ASCII)
 CODED = re.compile(rb"%([0-9a-fA-F]{2})")
 BYTES = {f"{value:02x}".encode(): bytes([value]) for value in range(256)}
 
@@ -37,7 +43,7 @@ BYTES = {f"{value:02x}".encode(): bytes([value]) for value in range(256)}
 class Traces:
     """By which a person is found in what Kommo sent: ids of leads and contacts, names, other words, keys of phones.
 
-    names: how they were called, which others may be called too; whole words. words: addresses, which are nobody else's.
+    names: what others may be called as well. words: addresses, which are nobody else's. Either counts as a whole word.
     chats: ids of their chats, which a message may name alone. region: where a phone without its country is from.
     """
 
@@ -52,13 +58,9 @@ class Traces:
     @classmethod
     def of(cls, lead: Lead, cards: Iterable[Card], names: Iterable[str]) -> Traces:
         """Return the traces of a lead that is about to be erased; `names`: how they were called so far."""
-        words = {lead.email, *_spellings(lead.phone or "")}
-        for address in lead.addresses:
-            # As a contact and a chat of Kommo they are known by its ids.
-            words |= set() if address["kind"].startswith("kommo") else {address["value"].partition("@lid")[0]}
         named = cls(
-            names=frozenset(name.strip().casefold() for name in names if is_telling(name)),
-            words=frozenset(word.casefold() for word in words if word),
+            names=frozenset(name.strip().casefold() for name in telling(lead, names)),
+            words=frozenset(word.casefold() for word in reached_at(lead) | _spellings(lead.phone or "") if word),
             phones=frozenset(key for key in lead.address_keys if key.startswith("+")),
             chats=frozenset(entry["value"] for entry in lead.addresses if entry["kind"] == Kind.KOMMO_CHAT),
             region=lead.pipeline.phone_region,
@@ -100,26 +102,30 @@ class Traces:
     def are_in(self, item: parsing.Item | WebhookItem, *, is_unread: bool = False) -> bool:
         """Say whether an entity is theirs, is about them, or names them.
 
-        A message that nobody has read yet is not theirs by a name alone: whoever wrote it may be called the same, and
-        it is told but once. By whom it is the reader sees, and keeps nothing of somebody who was erased.
+        A message that nobody has read yet is theirs by an id alone: whoever wrote it may be called the same, or speak
+        of them, and it is told but once. By whom it is the reader sees, and keeps nothing of who was erased.
         """
+        if self.are_meant_by(item):
+            return True
+        if is_unread and is_message(item):
+            return False
+        return self.are_named_in("\n".join(_told(item.data)).casefold()) or self._have_a_phone_in(item)
+
+    def are_meant_by(self, item: parsing.Item | WebhookItem) -> bool:
+        """Say whether an entity is theirs, or about them, by an id."""
         if item.entity in ("lead", "unsorted") and item.kommo_id in self.leads:
             return True
         if item.entity == "contact" and item.kommo_id in self.contacts:
             return True
-        if not parsing.references(item.data).isdisjoint(self.leads | self.contacts) or _chat_of(item) in self.chats:
-            return True
-        if (is_unread and is_message(item)) or not (self.names or self.words):
-            return self._have_a_phone_in(item)
-        return self.are_named_in(json.dumps(item.data, ensure_ascii=False).casefold()) or self._have_a_phone_in(item)
+        return not parsing.references(item.data).isdisjoint(self.leads | self.contacts) or _chat_of(item) in self.chats
 
     def are_named_in(self, text: str) -> bool:
-        """Say whether a text without capital letters has a name of theirs, as whole words, or an address."""
-        return any(word in text for word in self.words) or bool(self._any_name.search(text))
+        """Say whether a text without capital letters has a name of theirs, or an address."""
+        return bool(self._any_word.search(text))
 
     @cached_property
-    def _any_name(self) -> re.Pattern[str]:
-        return re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(self.names)) or "(?!)")
+    def _any_word(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(whole_word, sorted(self.names | self.words))) or "(?!)")
 
     def _have_a_phone_in(self, item: parsing.Item | WebhookItem) -> bool:
         return bool(self.phones) and not self.phones.isdisjoint(_keys(parsing.phones(item.data), self.region))
@@ -138,6 +144,36 @@ def is_message(item: parsing.Item | WebhookItem) -> bool:
 def is_telling(name: str) -> bool:
     """Say whether a name tells who it is: “Ana” stands in what is told of many others."""
     return " " in name.strip() or len(name) >= LONG_NAME
+
+
+def telling(lead: Lead, names: Iterable[str]) -> set[str]:
+    """Return the names that tell who it is, those included that people choose for themselves elsewhere."""
+    chosen = {address["value"] for address in lead.addresses if address["kind"] in CHOSEN}
+    return set(filter(is_telling, {*names, *chosen}))
+
+
+def reached_at(lead: Lead) -> set[str]:
+    """Return the addresses of a lead that nobody else has, and that no text has by chance."""
+    given = {
+        address["value"].partition("@lid")[0].lstrip("+") for address in lead.addresses if address["kind"] in GIVEN
+    }
+    return {address for address in given if len(address) >= SHORTEST_ADDRESS} | ({lead.email} - {""})
+
+
+def whole_word(word: str) -> str:
+    """Return the pattern of a word that is no part of a longer one; an address is part of no longer address."""
+    before, after = (r"(?<![\w.+-])", r"(?![\w-]|\.\w)") if "@" in word else (r"(?<!\w)", r"(?!\w)")
+    return f"{before}{re.escape(word)}{after}"
+
+
+def _told(value: Any) -> Iterator[str]:
+    """Give what an entity tells; names of what is told are words of Kommo's, unless they are odd."""
+    if isinstance(value, dict):
+        yield from (str(key) for key in value if not PLAIN_KEY.fullmatch(str(key)))
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _told(inner)
+    if isinstance(value, str | int | float):
+        yield str(value)
 
 
 def _spellings(phone: str) -> set[str]:
@@ -160,6 +196,50 @@ def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Trac
     known = Traces.of_joined(list(left.values_list("lead_id", flat=True))) if ids else Traces()
     known |= Traces.of_cards(cards) if cards else Traces()
     return known | _with_their_address(account, items)
+
+
+def theirs(account: Account, items: Sequence[WebhookItem]) -> tuple[list[WebhookItem], list[WebhookItem]]:
+    """Return what is told of erased people, and what is told of others with an address of theirs in it.
+
+    A number alone does not make a living person's message, contact or card theirs: a couple may share one, and people
+    write the numbers of others.
+    """
+    traces = among(account, items)
+    found = [item for item in items if traces.are_in(item)] if traces else []
+    of_others = _of_living(account, [item for item in found if not traces.are_meant_by(item)])
+    return [item for item in found if item not in of_others], of_others
+
+
+def _of_living(account: Account, items: Sequence[WebhookItem]) -> list[WebhookItem]:
+    """Return those that are about a card, a contact or a chat of somebody whom we know and who was not erased."""
+    named = {item.pk or id(item): {item.kommo_id or 0, *parsing.references(item.data)} - {0} for item in items}
+    ids = set().union(*named.values())
+    living = _contacts_of_living(account, ids)
+    cards = (
+        Card.objects.filter(account=account, kommo_lead_id__in=ids, lead__erased_at=None)
+        if ids
+        else Card.objects.none()
+    )
+    living |= {lead_id or 0 for lead_id in cards.values_list("kommo_lead_id", flat=True)}
+    chats = {f"{Kind.KOMMO_CHAT}:{chat}" for item in items if (chat := _chat_of(item))}
+    known = _living_with(chats)
+    return [
+        item for item in items if named[item.pk or id(item)] & living or f"{Kind.KOMMO_CHAT}:{_chat_of(item)}" in known
+    ]
+
+
+def _contacts_of_living(account: Account, ids: Collection[int]) -> set[int]:
+    """Return which of these contacts belong to somebody whom we know and who was not erased. One query."""
+    about = Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids) | Q(other_contacts__kommo_contact_id__in=ids)
+    rows = Card.objects.filter(about, account=account, lead__erased_at=None) if ids else Card.objects.none()
+    columns = rows.values_list("kommo_contact_id", "own_contact_id", "other_contacts__kommo_contact_id")
+    return {contact_id for row in columns for contact_id in row if contact_id} & set(ids)
+
+
+def _living_with(keys: Collection[str]) -> set[str]:
+    """Return which of these addresses somebody has who was not erased."""
+    leads = Lead.objects.filter(address_owners.of_any(keys), erased_at=None) if keys else Lead.objects.none()
+    return {key for lead in leads.prefetch_related("further_addresses") for key in lead.address_keys} & set(keys)
 
 
 def quoting_what_was_left(account: Account, items: Sequence[WebhookItem]) -> list[WebhookItem]:
@@ -185,9 +265,16 @@ def _with_their_address(account: Account, items: Sequence[parsing.Item | Webhook
     region = region_of(account)
     keys = [(item, _keys(phones, region)) for item, phones in with_phones if phones]
     gone = frozenset(erasure.unwelcome({*chats.values(), *(key for _, found in keys for key in found)}))
-    contacts = (item.kommo_id for item, found in keys if item.entity == "contact" and not gone.isdisjoint(found))
+    with_them = {
+        item.kommo_id: found
+        for item, found in keys
+        if item.entity == "contact" and item.kommo_id and not gone.isdisjoint(found)
+    }
+    # A contact of somebody else's may have their number beside its own.
+    others = _contacts_of_living(account, with_them.keys())
+    living = _living_with(set().union(*with_them.values()) - gone)
     return Traces(
-        contacts=frozenset(contact_id for contact_id in contacts if contact_id),
+        contacts=frozenset(pk for pk, found in with_them.items() if pk not in others and living.isdisjoint(found)),
         phones=gone - set(chats.values()),
         chats=frozenset(chat for chat, key in chats.items() if key in gone),
         region=region,
@@ -237,15 +324,15 @@ def sweep(account_ids: Collection[int], traces: Traces) -> int:
     count = 0
     events = WebhookEvent.objects.filter(account__in=account_ids)
     for event in chain(_with_items(events, traces), [*_without_items(events, traces)]):
-        is_in = partial(traces.are_in, is_unread=event.state == WebhookEvent.State.RECEIVED)
+        is_in = partial(traces.are_in, is_unread=_waits(event))
         items = [item for item in event.items.all() if traces.are_in(item, is_unread=_is_unread(item, event))]
         for item in items:
             empty_item(item)
         WebhookItem.objects.bulk_update(items, ["data", "error"])
         is_theirs = empty_body(event, is_in) or bool(items)
-        if names_them := traces.are_named_in(_plain(_but_messages(event)).casefold()):
-            # Nobody can tell what is whose in what is left of it.
-            event.body = b""
+        if names_them := traces.are_named_in(_plain(parsing.what_is_told(_but_messages(event))).casefold()):
+            # Nobody can tell what is whose in what is left of it; messages are told apart when they are read.
+            event.body = parsing.without(bytes(event.body), _is_no_message) if _waits(event) else b""
         if is_theirs or names_them:
             count += 1
             # What could not be read may quote them.
@@ -256,13 +343,20 @@ def sweep(account_ids: Collection[int], traces: Traces) -> int:
 
 def _but_messages(event: WebhookEvent) -> bytes:
     """Return a body; of one that is unread without the messages, which were let stand."""
-    body = bytes(event.body)
-    return parsing.without(body, is_message) if event.state == WebhookEvent.State.RECEIVED else body
+    return parsing.without(bytes(event.body), is_message) if _waits(event) else bytes(event.body)
+
+
+def _is_no_message(item: parsing.Item) -> bool:
+    return not is_message(item)
+
+
+def _waits(event: WebhookEvent) -> bool:
+    return event.state == WebhookEvent.State.RECEIVED
 
 
 def _is_unread(item: WebhookItem, event: WebhookEvent) -> bool:
     """Say whether it will be looked at again: nobody knows yet whose it is."""
-    return event.state == WebhookEvent.State.RECEIVED or item.result == WebhookItem.Result.UNLINKED
+    return _waits(event) or item.result == WebhookItem.Result.UNLINKED
 
 
 def _with_items(events: QuerySet[WebhookEvent], traces: Traces) -> Iterator[WebhookEvent]:

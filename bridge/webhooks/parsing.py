@@ -126,6 +126,7 @@ ROOT = "entity"
 KNOWN_KEYS, LONGEST_KNOWN_KEY = 5_000, 200
 PLAIN_NAME = re.compile(r"\[([A-Za-z0-9_]+)\]")
 PLAIN_KEY = re.compile(rf"{ROOT}(?:\[[A-Za-z0-9_]+\])+")
+PLAIN_BODY_KEY = re.compile(rb"(?:[A-Za-z0-9_\[\]]|%5[BDbd])++")
 ODD_VALUE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -383,6 +384,17 @@ def without(body: bytes, is_theirs: Callable[[Item], bool]) -> bytes:
     if not goes:
         return body
     return "&".join(pair for pair in filter(None, text.split("&")) if _may_stay(pair, theirs, odd)).encode()
+
+
+def what_is_told(body: bytes) -> bytes:
+    """Return a body without what stands in every one: whose account it is, and the names of what is told."""
+    pairs = body.split(b"&")
+    return b"&".join(_told(pair) for pair in pairs if _placed(pair.decode(errors="replace"))[0][0] != ACCOUNT)
+
+
+def _told(pair: bytes) -> bytes:
+    key, _, value = pair.partition(b"=")
+    return value if PLAIN_BODY_KEY.fullmatch(key) else pair
 
 
 def _may_stay(pair: str, theirs: set[Place], odd: set[Place]) -> bool:

@@ -65,6 +65,8 @@ class Round:
     deleted: set[int | None] = field(default_factory=set)
     # What was read back, by Kommo's id.
     readings: dict[int, LeadReply] = field(default_factory=dict)
+    # Told of others, with an address of somebody who was erased in it.
+    quoting: list[WebhookItem] = field(default_factory=list)
     # Messages of earlier rounds, of chats that were no lead's then.
     earlier: list[WebhookItem] = field(default_factory=list)
 
@@ -209,7 +211,7 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
     # Of those nobody read: deleted, or with another team by now.
     unread = ids - cards.keys() - current.readings.keys()
     which_of_several_cards.are_gone(unread, now=current.now)
-    _learn_phones(current, items)
+    _learn_phones(current, [item for item in items if item not in current.quoting])
     _forget(current, items)
     if talk is not None:
         conversations.take(talk, current.readings)
@@ -229,10 +231,10 @@ def _observe(current: Round, items: Sequence[WebhookItem]) -> None:
 
 def _forget(current: Round, items: Sequence[WebhookItem]) -> None:
     """Mark what is told of people who were erased, also while it was being read; `_settle` keeps nothing of it."""
-    traces = erased_from_webhooks.among(current.account, items)
-    for item in items:
-        if traces and traces.are_in(item):
-            item.result = Result.FORGOTTEN
+    theirs, of_others = erased_from_webhooks.theirs(current.account, items)
+    for item in theirs:
+        item.result = Result.FORGOTTEN
+    current.quoting += [item for item in of_others if item.entity != "message" and item not in current.quoting]
 
 
 def _is_echo(item: WebhookItem, card: Card | None) -> bool:
@@ -351,7 +353,8 @@ def _learn_phones(current: Round, items: Iterable[WebhookItem]) -> None:
 def _settle(current: Round, events: Sequence[WebhookEvent], items: Sequence[WebhookItem]) -> None:
     """Write down the outcome of each item, and of each event from its items."""
     by_event = {event.pk: event for event in events}
-    emptied = [*_forgotten(items), *erased_from_webhooks.quoting_what_was_left(current.account, items)]
+    quoting = [item for item in items if item in current.quoting]
+    emptied = [*_forgotten(items), *quoting, *erased_from_webhooks.quoting_what_was_left(current.account, items)]
     _empty(events, emptied)
     for item in items:
         if item.result == Result.FAILED:

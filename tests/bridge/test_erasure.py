@@ -72,6 +72,7 @@ from followups import attempt_outcomes, claiming, dispatch
 from followups.channels import Outcome, Result
 from followups.models import Attempt, Enrollment
 from leads import address_owners, erasure, handoff, joining, optout, pseudonyms
+from leads.addresses import parse as parse_address
 from leads.interaction_values import Direction, Message
 from leads.models import Event, Forgotten, JoinedLead, Lead, OptOut, Pipeline, ProbablySame, Stage
 from leads.phone import parse
@@ -826,6 +827,83 @@ def test_what_a_namesake_wrote_is_heard_although_nobody_had_read_it_yet(account,
     assert list(other.messages.values_list("text", flat=True)) == ["quero fechar hoje"]
 
 
+ACCOUNT = "account[id]=1&account[subdomain]=acmestone&account[_links][self]=https%3A%2F%2Facmestone.kommo.com&"
+
+
+@pytest.mark.parametrize(
+    "known_as",
+    [
+        {"addresses": [{"kind": "instagram", "value": "account"}]},
+        {"addresses": [{"kind": "telegram", "value": "outgoing_message"}]},
+        {"addresses": [{"kind": "external", "value": "2"}]},
+        {"addresses": [{"kind": "instagram", "value": "main_contact_id"}]},
+        {"addresses": [{"kind": "lid", "value": "779@lid"}]},
+        {"name": "acmestone.kommo.com"},
+        {"name": "acmestone kommo"},
+        {"name": "created_at", "email": "a@m.co"},
+    ],
+)
+def test_whatever_somebody_calls_themselves_nothing_of_others_is_lost_by_it(account, pipeline, kommo, known_as):
+    """People choose their names: one that stands in every body is no reason to empty it."""
+    named = {key: value for key, value in known_as.items() if key != "addresses"}
+    addresses = tuple(parse_address(each["kind"], each["value"], region="BR") for each in known_as.get("addresses", ()))
+    lead = record(pipeline, addresses=addresses, **named).lead
+    texts = ["quero fechar hoje", "a@m.com.br é meu e-mail, mariana@m.co não"]
+    hooks = [hook_of_message(77, 78, text) for text in texts]
+    post_hooks(account, *(f"{ACCOUNT}{hook}" for hook in hooks), hook_of_contact(79, "Outra Cliente", "+5511955554444"))
+    process_inbox(account.pk)
+    post_hooks(account, *(f"{ACCOUNT}{hook}" for hook in hooks))
+
+    erase(lead)
+
+    bodies = [unquote_plus(bytes(event.body).decode()) for event in WebhookEvent.objects.order_by("pk")]
+    assert [text in body for text, body in zip([*texts, "Outra Cliente", *texts], bodies, strict=True)] == [True] * 5
+
+
+@pytest.fixture
+def couple(account, pipeline, kommo):
+    """Ana, who was erased, and Bia, who writes in Kommo's chat."""
+    Pipeline.objects.update(conversations="kommo")
+    ana = record(pipeline, "+5581977770001", name="Ana Prado").lead
+    bia = record(pipeline, "+5581955554444", name="Bia").lead
+    drain(account)
+    erase(Lead.objects.get(pk=ana.pk))
+    return ana, Lead.objects.get(pk=bia.pk)
+
+
+def message_of(lead, text, **changes):
+    told = {
+        "id": text, "text": text, "entity_id": lead.card.kommo_lead_id, "entity_type": "lead", "type": "incoming",
+        "contact_id": lead.card.kommo_contact_id, "chat_id": "c1", "created_at": int(timezone.now().timestamp()),
+    } | changes  # fmt: skip
+    return form(**{f"message[add][0][{key}]": value for key, value in told.items() if value})
+
+
+@pytest.mark.parametrize("number", ["81 97777-0001", "+5581977770001", "5581977770001", "(81) 97777 0001"])
+def test_what_somebody_writes_is_heard_also_with_the_number_of_who_was_erased(account, couple, number):
+    _, bia = couple
+    post_hooks(account, message_of(bia, f"Sim! Liga para o meu marido: {number}"))
+    process_inbox(account.pk)
+    assert list(bia.messages.values_list("text", flat=True)) == [f"Sim! Liga para o meu marido: {number}"]
+
+
+def test_of_who_is_nobody_of_ours_a_message_with_that_number_is_not_kept(account, couple):
+    _, bia = couple
+    strangers = {"entity_id": 990_001, "contact_id": 990_002, "chat_id": "c9"}
+    post_hooks(account, message_of(bia, "meu número: 81 97777-0001", **strangers))
+    process_inbox(account.pk)
+    assert left(("77770001", "7777-0001")) == []
+
+
+def test_whoever_shares_a_contact_with_that_number_is_heard_and_the_number_is_not_kept(account, couple):
+    _, bia = couple
+    contact = hook_of_contact(bia.card.kommo_contact_id, "Bia", "+5581977770001")
+    post_hooks(account, f"{contact}&{message_of(bia, 'pode marcar a visita')}")
+    process_inbox(account.pk)
+    assert list(bia.messages.values_list("text", flat=True)) == ["pode marcar a visita"]
+    assert left(("77770001", "7777-0001")) == []
+
+
 @pytest.mark.parametrize(
     ("name", "others"), [("Ana Li", "Juliana Lima"), ("Rosana Mar", "Rosana Martins"), ("Alessandra", "Alessandrao")]
 )
@@ -845,13 +923,15 @@ def test_whose_name_is_a_part_of_anothers_takes_nothing_of_theirs_along(account,
     ("name", "message"),
     [
         ("list out as csv", "Took the list out as csv"),
+        ("administrator", "Role: seller → administrator"),
         ("Took the list", "Took the list out as xlsx"),
         ("Brought rules into force", "Brought rules into force"),
     ],
 )
 def test_nobodys_name_takes_what_staff_did_out_of_the_record(account, pipeline, name, message):
     by = User.objects.create_superuser("ada", "ada@example.com", "a-password")
-    lead = record(pipeline, name=name, email="ada@example.com").lead
+    handle = parse_address("instagram", name.replace(" ", "_"), region="BR")
+    lead = record(pipeline, name=name, email="ada@example.com", addresses=(handle,)).lead
     for about in ("leads", "leads older=2026-01-01~"):
         LogEntry.objects.create(user=by, object_repr=about, change_message=message, action_flag=2)
     of_user = LogEntry.objects.create(
@@ -883,6 +963,8 @@ def test_nobodys_name_takes_what_staff_did_out_of_the_record(account, pipeline, 
         ("Ela", "q=reuniao+marcada&stage=meeting", "Reuniao marcada", None),
         ("Ela", "email__icontains=ela%40example.com", "Reuniao marcada", None),
         ("Juliana Lima", "stage=meeting", "Ana Li", "Juliana Lima"),
+        ("Prado", "q=mariana+prado", "Maria", "Prado"),
+        ("Ela", "email__icontains=gabriela%40example.com", "Maria", "Ela"),
     ],
 )
 def test_of_a_saved_view_goes_what_searches_for_the_person_and_no_more(

@@ -210,23 +210,29 @@ def _forget_record(lead: Lead, cards: Iterable[Card], names: Collection[str]) ->
 
 def _forget_lines_of_before(lead: Lead, names: Collection[str]) -> None:
     """Take the person out of lines that are about no row of theirs: what was searched for, and what quotes them."""
-    parts = {part for name in names for part in name.split()}
-    spellings = {spelled for word in parts | _words(lead, names) for spelled in (word, quote_plus(word))}
-    named = Q()
-    for spelled in spellings:
-        named |= Q(object_repr__icontains=spelled) | Q(change_message__icontains=spelled)
-    says_who, part = _says_who(lead, names), _any_of(parts)
+    parts = {part for name in names for part in name.split() if len(part) >= SHORTEST_NAME}
+    named, looked_for = Q(), Q()
+    for word in _words(lead, names):
+        for spelled in {word, quote_plus(word)}:
+            named |= Q(object_repr__icontains=spelled) | Q(change_message__icontains=spelled)
+            looked_for |= Q(object_repr__icontains=spelled)
+    for part in parts:
+        looked_for |= Q(object_repr__icontains=quote_plus(part))
+    says_who, part_of_name = _says_who(lead, names), _any_of(parts)
     address = _any_of(erased_from_webhooks.reached_at(lead))
-    for line in LogEntry.objects.filter(named).iterator() if named else ():
+    about = named | (Q(object_repr__contains="q=") & looked_for)
+    for line in LogEntry.objects.filter(about).iterator() if named or looked_for else ():
         shown, message = unquote_plus(line.object_repr), _without(address, line.change_message)
+        before = line.object_repr, line.change_message
         if not line.object_id and says_who.fullmatch(shown.strip()):
             message = _without(says_who, message)
         line.change_message = QUOTED.sub(lambda quoted: _without(says_who, quoted[0]), message)
-        if "q=" in shown and (part.search(shown) or address.search(shown)):
+        if "q=" in shown and (part_of_name.search(shown) or address.search(shown)):
             line.object_repr = shown.partition(" ")[0]
         elif says_who.search(shown):
             line.object_repr = line.object_id or "–"
-        line.save(update_fields=["object_repr", "change_message"])
+        if before != (line.object_repr, line.change_message):
+            line.save(update_fields=["object_repr", "change_message"])
 
 
 def _without(words: re.Pattern[str], text: str) -> str:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
@@ -37,6 +37,9 @@ SHORTEST_ADDRESS = 8
 PLAIN_KEY = re.compile(r"\w++", re.ASCII)
 CODED = re.compile(rb"%([0-9a-fA-F]{2})")
 BYTES = {f"{value:02x}".encode(): bytes([value]) for value in range(256)}
+
+
+Told = TypeVar("Told", parsing.Item, WebhookItem)
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,8 @@ class Traces:
         contacts = {
             contact_id for card in rows for contact_id in (card.kommo_contact_id, card.own_contact_id) if contact_id
         }
-        # Whose contact it is today may have written again, and is known anew.
-        shared = Card.objects.filter(kommo_contact_id__in=contacts, lead__erased_at=None)
-        shared = shared.exclude(pk__in=[card.pk for card in rows])
-        contacts -= {contact_id or 0 for contact_id in shared.values_list("kommo_contact_id", flat=True)}
+        # Whose contact it is today may have written again, and is known anew; or staff made one contact of two.
+        contacts -= _contacts_of_living(contacts, but=rows)
         return cls(frozenset(card.kommo_lead_id for card in rows if card.kommo_lead_id), frozenset(contacts))
 
     @classmethod
@@ -113,11 +114,15 @@ class Traces:
 
     def are_meant_by(self, item: parsing.Item | WebhookItem) -> bool:
         """Say whether an entity is theirs, or about them, by an id."""
-        if item.entity in ("lead", "unsorted") and item.kommo_id in self.leads:
-            return True
         if item.entity == "contact" and item.kommo_id in self.contacts:
             return True
-        return not parsing.references(item.data).isdisjoint(self.leads | self.contacts) or _chat_of(item) in self.chats
+        return self.have_the_lead_of(item) or not parsing.references(item.data).isdisjoint(self.contacts)
+
+    def have_the_lead_of(self, item: parsing.Item | WebhookItem) -> bool:
+        """Say so by what nobody shares with them: a lead or a chat."""
+        if item.entity in ("lead", "unsorted") and item.kommo_id in self.leads:
+            return True
+        return not parsing.references(item.data).isdisjoint(self.leads) or _chat_of(item) in self.chats
 
     def are_named_in(self, text: str) -> bool:
         """Say whether a text without capital letters has a name of theirs, or an address."""
@@ -201,39 +206,41 @@ def among(account: Account, items: Sequence[parsing.Item | WebhookItem]) -> Trac
 def theirs(account: Account, items: Sequence[WebhookItem]) -> tuple[list[WebhookItem], list[WebhookItem]]:
     """Return what is told of erased people, and what is told of others with an address of theirs in it.
 
-    A number alone does not make a living person's message, contact or card theirs: a couple may share one, and people
-    write the numbers of others.
+    A number or a contact does not make a living person's message or card theirs: a couple may share one, staff make one
+    contact of two, and people write the numbers of others.
     """
     traces = among(account, items)
     found = [item for item in items if traces.are_in(item)] if traces else []
-    of_others = _of_living(account, [item for item in found if not traces.are_meant_by(item)])
+    shared = [item for item in found if not traces.have_the_lead_of(item)]
+    of_others = _of_living(account, shared, but=traces) if shared else []
     return [item for item in found if item not in of_others], of_others
 
 
-def _of_living(account: Account, items: Sequence[WebhookItem]) -> list[WebhookItem]:
+def _of_living(account: Account, items: Sequence[Told], *, but: Traces) -> list[Told]:
     """Return those that are about a card, a contact or a chat of somebody whom we know and who was not erased."""
-    named = {item.pk or id(item): {item.kommo_id or 0, *parsing.references(item.data)} - {0} for item in items}
-    ids = set().union(*named.values())
-    living = _contacts_of_living(account, ids)
-    cards = (
-        Card.objects.filter(account=account, kommo_lead_id__in=ids, lead__erased_at=None)
-        if ids
-        else Card.objects.none()
-    )
-    living |= {lead_id or 0 for lead_id in cards.values_list("kommo_lead_id", flat=True)}
-    chats = {f"{Kind.KOMMO_CHAT}:{chat}" for item in items if (chat := _chat_of(item))}
-    known = _living_with(chats)
-    return [
-        item for item in items if named[item.pk or id(item)] & living or f"{Kind.KOMMO_CHAT}:{_chat_of(item)}" in known
-    ]
+    named = [_ids_in(item) - but.leads - but.contacts for item in items]
+    ids = set().union(*named)
+    living = _contacts_of_living(ids, account)
+    if ids:
+        cards = Card.objects.filter(account=account, kommo_lead_id__in=ids, lead__erased_at=None)
+        living |= {lead_id or 0 for lead_id in cards.values_list("kommo_lead_id", flat=True)}
+    chats = [f"{Kind.KOMMO_CHAT}:{_chat_of(item)}" for item in items]
+    known = _living_with({chat for item, chat in zip(items, chats, strict=True) if _chat_of(item)})
+    entities = zip(items, named, chats, strict=True)
+    return [item for item, about, chat in entities if not about.isdisjoint(living) or chat in known]
 
 
-def _contacts_of_living(account: Account, ids: Collection[int]) -> set[int]:
+def _ids_in(item: parsing.Item | WebhookItem) -> set[int]:
+    return {item.kommo_id or 0, *parsing.references(item.data)} - {0}
+
+
+def _contacts_of_living(ids: Collection[int], account: Account | None = None, *, but: Sequence[Card] = ()) -> set[int]:
     """Return which of these contacts belong to somebody whom we know and who was not erased. One query."""
     about = Q(kommo_contact_id__in=ids) | Q(own_contact_id__in=ids) | Q(other_contacts__kommo_contact_id__in=ids)
-    rows = Card.objects.filter(about, account=account, lead__erased_at=None) if ids else Card.objects.none()
+    rows = Card.objects.filter(about, lead__erased_at=None).exclude(pk__in=[card.pk for card in but])
+    rows = rows.filter(account=account) if account else rows
     columns = rows.values_list("kommo_contact_id", "own_contact_id", "other_contacts__kommo_contact_id")
-    return {contact_id for row in columns for contact_id in row if contact_id} & set(ids)
+    return {contact_id for row in (columns if ids else ()) for contact_id in row if contact_id} & set(ids)
 
 
 def _living_with(keys: Collection[str]) -> set[str]:
@@ -271,7 +278,7 @@ def _with_their_address(account: Account, items: Sequence[parsing.Item | Webhook
         if item.entity == "contact" and item.kommo_id and not gone.isdisjoint(found)
     }
     # A contact of somebody else's may have their number beside its own.
-    others = _contacts_of_living(account, with_them.keys())
+    others = _contacts_of_living(with_them.keys(), account)
     living = _living_with(set().union(*with_them.values()) - gone)
     return Traces(
         contacts=frozenset(pk for pk, found in with_them.items() if pk not in others and living.isdisjoint(found)),
@@ -324,7 +331,7 @@ def sweep(account_ids: Collection[int], traces: Traces) -> int:
     count = 0
     events = WebhookEvent.objects.filter(account__in=account_ids)
     for event in chain(_with_items(events, traces), [*_without_items(events, traces)]):
-        is_in = partial(traces.are_in, is_unread=_waits(event))
+        is_in = partial(_is_unread_theirs, traces, event.account) if _waits(event) else traces.are_in
         items = [item for item in event.items.all() if traces.are_in(item, is_unread=_is_unread(item, event))]
         for item in items:
             empty_item(item)
@@ -339,6 +346,12 @@ def sweep(account_ids: Collection[int], traces: Traces) -> int:
             event.error = ""
             event.save(update_fields=["body", "error"])
     return count
+
+
+def _is_unread_theirs(traces: Traces, account: Account, item: parsing.Item) -> bool:
+    if not traces.are_in(item, is_unread=True):
+        return False
+    return not is_message(item) or traces.have_the_lead_of(item) or not _of_living(account, [item], but=traces)
 
 
 def _but_messages(event: WebhookEvent) -> bytes:

@@ -872,11 +872,11 @@ def couple(account, pipeline, kommo):
 
 
 def message_of(lead, text, **changes):
-    told = {
+    values = {
         "id": text, "text": text, "entity_id": lead.card.kommo_lead_id, "entity_type": "lead", "type": "incoming",
         "contact_id": lead.card.kommo_contact_id, "chat_id": "c1", "created_at": int(timezone.now().timestamp()),
     } | changes  # fmt: skip
-    return form(**{f"message[add][0][{key}]": value for key, value in told.items() if value})
+    return form(**{f"message[add][0][{key}]": value for key, value in values.items() if value})
 
 
 @pytest.mark.parametrize("number", ["81 97777-0001", "+5581977770001", "5581977770001", "(81) 97777 0001"])
@@ -902,6 +902,36 @@ def test_whoever_shares_a_contact_with_that_number_is_heard_and_the_number_is_no
     process_inbox(account.pk)
     assert list(bia.messages.values_list("text", flat=True)) == ["pode marcar a visita"]
     assert left(("77770001", "7777-0001")) == []
+
+
+@pytest.mark.parametrize("is_read_before", [True, False])
+def test_whose_contact_staff_made_one_with_that_of_who_is_erased_is_heard(account, pipeline, kommo, is_read_before):
+    Pipeline.objects.update(conversations="kommo")
+    ana = record(pipeline, "+5581977770001", name="Ana Prado").lead
+    bia = record(pipeline, "+5581955554444", name="Bia").lead
+    drain(account)
+    ana, bia = (Lead.objects.get(pk=lead.pk) for lead in (ana, bia))
+    # As Kommo tells it from then on, and as our card of hers does not know yet.
+    merged = {"contact_id": ana.card.kommo_contact_id, "chat_id": ""}
+    if is_read_before:
+        erase(ana)
+    post_hooks(account, message_of(bia, "pode marcar", **merged), message_of(ana, "de Ana", **merged))
+    if not is_read_before:
+        erase(ana)
+    process_inbox(account.pk)
+
+    assert list(bia.messages.values_list("text", flat=True)) == ["pode marcar"]
+    assert left(("de Ana",)) == []
+
+
+def test_of_the_record_only_lines_that_change_are_written(account, pipeline, django_assert_max_num_queries):
+    by = User.objects.create_superuser("ada", "ada@example.com", "a-password")
+    line = {"user": by, "action_flag": 2, "change_message": "Took the list out as csv, and a page"}
+    LogEntry.objects.bulk_create(LogEntry(object_repr=f"leads de a e {number}", **line) for number in range(300))
+    lead = record(pipeline, name="Ana e Bia").lead
+    with django_assert_max_num_queries(200):
+        erase(lead)
+    assert LogEntry.objects.filter(object_repr__icontains="de a e ").count() == 300
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,13 @@ def tell_of_those_with_cards(lead_ids: Collection[UUID], **_: object) -> set[UUI
     return cards_of_joined_leads.with_cards(lead_ids)
 
 
+@receiver(announcements.own_places_wanted)
+def tell_of_own_contacts(lead_ids: Collection[UUID], **_: object) -> set[tuple[UUID, str]]:
+    """On a card's other contacts, or its main contact of today, may stand a spouse's number."""
+    rows = Card.objects.filter(lead__in=lead_ids).values_list("lead_id", "own_contact_id", "kommo_contact_id")
+    return {(lead_id, str(first or main)) for lead_id, first, main in rows}
+
+
 @receiver(announcements.leads_joining)
 def leads_joining(lead: Lead, other: Lead, now: datetime, **_: object) -> int | None:
     return cards_of_joined_leads.card(lead, other)

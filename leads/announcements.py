@@ -55,6 +55,9 @@ meeting_passed = Signal()
 # lead_ids. Receivers return the set of those that have, or may have, a card in Kommo, and lock what tells them so.
 cards_wanted = Signal()
 
+# lead_ids. Receivers return the set of (id of a lead, place in Kommo) where a number that stands there is the person's.
+own_places_wanted = Signal()
+
 # lead, other, now. The other lead is about to be this one; receivers move what may not simply change its lead, and
 # return Kommo's id of a card that is left behind, or None.
 leads_joining = Signal()

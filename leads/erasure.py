@@ -59,13 +59,16 @@ def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False)
     """
     lead.refresh_from_db(fields=["phone_key", "erased_address"])
     rows = list(_leads_of(lead).select_for_update(of=("self",)).select_related("pipeline", "stage").order_by("pk"))
+    news = [row for row in rows if not row.erased_at]
+    # While it is known what they share.
+    others = _not_erased(rows) if news else []
+    # By a number that proves nothing nobody is forgotten, here or in Kommo.
+    _, of_others = _by_whose(FurtherAddress.objects.filter(lead__in=rows))
+    FurtherAddress.objects.filter(pk__in=[address.pk for address in of_others]).delete()
     for row in rows:
         if not row.erased_at or elsewhere:
             announcements.personal_data_erased.send(Lead, lead=row, elsewhere=elsewhere, now=now)
-    news = [row for row in rows if not row.erased_at]
     if news:
-        # While it is known what they share.
-        others = _not_erased(rows)
         _keep_pseudonyms(news, now)
     for row in news:
         _forget_unmapped_words(row)
@@ -139,11 +142,6 @@ def unwelcome(keys: Collection[str]) -> set[str]:
     return gone
 
 
-def _has(*keys: str) -> Q:
-    further = FurtherAddress.objects.filter(key__in=keys).values("lead_id")
-    return Q(phone_key__in=keys) | Q(pk__in=further)
-
-
 SILENT_SINCE = Reason("forgotten_and_silent_since")
 
 
@@ -202,22 +200,45 @@ def _not_erased(rows: Sequence[Lead]) -> list[str]:
 
 def _leads_of(lead: Lead) -> QuerySet[Lead]:
     if lead.phone_key:
-        return Lead.objects.filter(_has(*_keys_of_person(lead)))
+        return Lead.objects.filter(pk__in=_ids_of_person(lead))
     if lead.erased_address:
         return Lead.objects.filter(erased_address=lead.erased_address)
     return Lead.objects.filter(pk=lead.pk)
 
 
-def _keys_of_person(lead: Lead) -> set[str]:
-    """Return every address of the person: a lead of another pipeline may know one more, and by that be a third."""
-    keys, news = set(lead.address_keys), set(lead.address_keys)
+def _ids_of_person(lead: Lead) -> set[Any]:
+    """Return every lead of the person: one of another pipeline may know one address more, and by that be a third."""
+    ids: set[Any] = set()
+    keys: set[str] = set()
+    news = {lead.pk}
     while news:
-        found = Lead.objects.filter(_has(*news))
-        found_keys = set(found.values_list("phone_key", flat=True)) - {None}
-        found_keys |= set(FurtherAddress.objects.filter(lead__in=found.values("pk")).values_list("key", flat=True))
-        news = {key for key in found_keys if key} - keys
-        keys |= news
-    return keys
+        ids |= news
+        first = set(Lead.objects.filter(pk__in=news).values_list("phone_key", flat=True))
+        own, _ = _by_whose(FurtherAddress.objects.filter(lead__in=news))
+        wanted = {key for key in first | {address.key for address in own} if key} - keys
+        keys |= wanted
+        own, _ = _by_whose(FurtherAddress.objects.filter(key__in=wanted))
+        found = set(Lead.objects.filter(phone_key__in=wanted).values_list("pk", flat=True))
+        news = (found | {address.lead_id for address in own}) - ids
+    return ids
+
+
+def _by_whose(rows: QuerySet[FurtherAddress]) -> tuple[list[FurtherAddress], list[FurtherAddress]]:
+    """Return the addresses that are proven to be their lead's person's, and the others.
+
+    A number on another contact of a card finds the lead, and may be a spouse's: it proves who somebody is only once
+    they wrote from it.
+    """
+    found = list(rows.select_related("lead"))
+    in_kommo = {address.lead_id for address in found if address.seen_in.isdecimal()}
+    answers: list[tuple[Any, Any]] = announcements.own_places_wanted.send(Lead, lead_ids=in_kommo) if in_kommo else []
+    places: set[tuple[Any, str]] = set().union(*(own for _, own in answers))
+    proven: list[FurtherAddress] = []
+    of_others: list[FurtherAddress] = []
+    for address in found:
+        is_own = not address.seen_in.isdecimal() or (address.lead_id, address.seen_in) in places
+        (proven if is_own or address.key == address.lead.written_from else of_others).append(address)
+    return proven, of_others
 
 
 def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:

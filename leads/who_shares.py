@@ -29,11 +29,13 @@ class Sharer:
 def sharers(rows: Sequence[Lead]) -> list[Sharer]:
     """Return the living leads beside these, which are one person's, that may be theirs too; the oldest first.
 
-    Those with one of their e-mails, and those that staff have not yet said to be somebody else. Three queries.
+    Those with one of their e-mails, those that staff have not yet said to be somebody else, and those with a number
+    that proves nothing: it stands on another contact of a card. Four queries.
     """
     own = [row.pk for row in rows]
-    keys = {key for row in rows for key in row.address_keys if key.startswith(OF_EMAIL)}
-    emails = {row.email.casefold() for row in rows if row.email} | {key.removeprefix(OF_EMAIL) for key in keys}
+    keys = {key for row in rows for key in row.address_keys}
+    as_address = {key.removeprefix(OF_EMAIL) for key in keys if key.startswith(OF_EMAIL)}
+    emails = {row.email.casefold() for row in rows if row.email} | as_address
     found: dict[object, Sharer] = {}
     for lead in with_email(emails):
         found[lead.pk] = Sharer(lead, by_email=True)
@@ -41,6 +43,8 @@ def sharers(rows: Sequence[Lead]) -> list[Sharer]:
     for pair in pairs.select_related("older", "younger"):
         for lead in (pair.older, pair.younger):
             found.setdefault(lead.pk, Sharer(lead, by_email=False))
+    for lead in with_keys({key for key in keys if not key.startswith(OF_EMAIL)}):
+        found.setdefault(lead.pk, Sharer(lead, by_email=False))
     living = [sharer for pk, sharer in found.items() if pk not in own and sharer.lead.erased_at is None]
     return sorted(living, key=lambda sharer: (sharer.lead.created_at, str(sharer.lead.pk)))
 

@@ -344,8 +344,8 @@ def _meet(
 def _learn(card: Card, theirs: Numbers, now: datetime) -> bool:
     lead, before, changed = card.lead, card.lead.phone and card.lead.phone_key, False
     unwelcome = {key for key in theirs.keys if erasure.is_unwelcome(key)}
-    if unwelcome and before is None:
-        # Taken in before anybody could know whose it is.
+    if unwelcome and lead.phone_key is None and not address_owners.has_talked(lead):
+        # Taken in before anybody could know whose it is. Of somebody who is known besides it proves nothing.
         erasure.erase(lead, by=Lead.Actor.BRIDGE, now=now)
         return True
     for place, phones in theirs.by_place.items():

@@ -15,10 +15,13 @@ from bridge.kommo.client import KommoClient
 from bridge.models import Account, Card, Forgetting
 from bridge.reasons import in_words
 from leads import addresses, erasure, interaction_values, interactions
-from leads.models import Event, JoinedLead, Lead, Pipeline
+from leads.models import Event, FurtherAddress, JoinedLead, Lead, Pipeline
+from leads.phone import parse
 from tests.conftest import MARIA, drain, lead_of, record, rested
+from tests.heard import hear
 
 JOAO, BIA = "+5581988880000", "+5581977770000"
+OF_JOAO = parse(JOAO, region="BR").key
 FORGOTTEN = erasing_in_kommo.FORGOTTEN
 
 
@@ -577,3 +580,66 @@ def test_what_stays_is_told_in_the_readers_language(account, maria, bia, kommo, 
     assert len(pieces) == 7
     english = {"stays", "look", "has", "here", "the", "with"}
     assert not [piece for piece in pieces if english & set(piece.replace(":", "").split())]
+
+
+# --- A spouse's contact beside the person's, on one card
+
+
+@pytest.fixture
+def raul(account, maria, kommo):
+    """Staff link Raul's contact to Maria's card: by his number, too, her lead is found. Return the contact's id."""
+    kommo_id, own = maria.card.kommo_lead_id, maria.card.kommo_contact_id
+    kommo.post(f"leads/{kommo_id}/main_contact", {"name": "Raul", "phone": JOAO, "email": "raul@rel.example"})
+    [contact_id] = contacts(kommo).keys() - {own}
+    kommo.post(f"leads/{kommo_id}/main_contact", {"contact_id": own})
+    hear(account, f"leads[update][0][id]={kommo_id}")
+    assert FurtherAddress.objects.get(key=OF_JOAO).lead == maria
+    return contact_id
+
+
+def test_a_spouses_contact_on_the_persons_card_stays_whole(account, maria, raul, kommo):
+    erase(maria)
+    forget(account)
+
+    assert (contacts(kommo)[raul]["name"], contacts(kommo)[raul]["phones"]) == ("Raul", [JOAO])
+    assert emails_of(account, raul) == ["raul@rel.example"]
+    assert contacts(kommo)[maria.card.kommo_contact_id]["name"] == FORGOTTEN
+    assert not erasure.is_unwelcome(OF_JOAO)
+
+
+@pytest.mark.parametrize("is_hers", [True, False])
+def test_nobody_is_erased_with_their_spouse_by_a_number_on_one_card(account, maria, raul, is_hers):
+    his = lead_in_another_pipeline(81, name="Raul", phone=JOAO, phone_key=OF_JOAO)
+
+    erase(maria if is_hers else his)
+
+    living = Lead.objects.get(erased_at=None)
+    assert living == (his if is_hers else maria)
+    assert living.name == ("Raul" if is_hers else "Maria Souza")
+    rows = Event.objects.filter(kind=Event.Kind.ERASED, reason__startswith="not erased: ")
+    assert rows.get().reason == f"not erased: lead {living.pk} is probably the same person"
+
+
+def test_whoever_wrote_from_that_number_is_the_person_in_every_pipeline(account, maria, raul):
+    his = lead_in_another_pipeline(81, name="Maria B2B", phone=JOAO, phone_key=OF_JOAO)
+    Lead.objects.filter(pk=maria.pk).update(written_from=OF_JOAO)
+
+    erase(his)
+
+    assert not Lead.objects.filter(erased_at=None).exists()
+
+
+@pytest.mark.parametrize("is_main", [True, False])
+def test_a_lead_that_talks_is_not_erased_for_the_number_of_an_erased_person_on_its_card(
+    account, maria, caio, kommo, is_main
+):
+    kommo_id, own = caio.card.kommo_lead_id, caio.card.kommo_contact_id
+    erase(maria, elsewhere=False)
+    kommo.post(f"leads/{kommo_id}/main_contact", {"contact_id": maria.card.kommo_contact_id})
+    if not is_main:
+        kommo.post(f"leads/{kommo_id}/main_contact", {"contact_id": own})
+    hear(account, f"leads[update][0][id]={kommo_id}")
+
+    caio.refresh_from_db()
+    assert (caio.erased_at, caio.name, caio.phone) == (None, "Caio", None)
+    assert not FurtherAddress.objects.filter(key=parse(MARIA, region="BR").key).exists()

@@ -159,11 +159,20 @@ def row(lead: Lead, key: str, value: str, *, seen_in: str, at: datetime) -> Furt
     )
 
 
-def learn(lead: Lead, phones: Sequence[Phone], *, seen_in: str, now: datetime, corrects: bool = False) -> bool:
+def learn(
+    lead: Lead,
+    phones: Sequence[Phone],
+    *,
+    seen_in: str,
+    now: datetime,
+    corrects: bool = False,
+    may_be_another: bool = False,
+) -> bool:
     """Let a lead have these numbers, which stand together in one place; say whether anything about it is new.
 
     One that is another person's stays theirs. Those that stood there before and do not any more are forgotten. A lead
-    without a number gets the first of them on its row; with `corrects` also one whose number nobody has used yet.
+    without a number gets the first of them on its row; with `corrects` also one whose number nobody has used yet. Where
+    others may stand too, with `may_be_another`, only one that has no address at all, and no living person's elsewhere.
     """
     keys = {phone.key for phone in phones}
     stood = FurtherAddress.objects.filter(lead=lead, seen_in=seen_in, key__startswith=PHONE_BEGINS)
@@ -171,7 +180,11 @@ def learn(lead: Lead, phones: Sequence[Phone], *, seen_in: str, now: datetime, c
     known = owners(lead.pipeline, keys)
     new = list({phone.key: phone for phone in phones if phone.key not in known}.values())
     changed = bool(gone)
-    if new and (lead.phone is None or (corrects and not has_talked(lead))):
+    if may_be_another and new:
+        calls = lead.phone_key is None and not is_of_a_living_lead(new[0].key)
+    else:
+        calls = lead.phone is None or (corrects and not has_talked(lead))
+    if new and calls:
         changed |= call_by(lead, new.pop(0), now)
     rows = [row(lead, phone.key, phone.e164, seen_in=seen_in, at=now) for phone in new]
     FurtherAddress.objects.bulk_create(rows, ignore_conflicts=True)
@@ -198,6 +211,11 @@ def introduce(lead: Lead, addresses: Sequence[Address], *, now: datetime) -> Non
         if address.key != first.key
     ]
     FurtherAddress.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def is_of_a_living_lead(key: str) -> bool:
+    """Say whether this is the first address of anybody, in whatever pipeline."""
+    return Lead.objects.filter(phone_key=key, erased_at=None).exists()
 
 
 def has_talked(lead: Lead) -> bool:

@@ -55,7 +55,8 @@ meeting_passed = Signal()
 # lead_ids. Receivers return the set of those that have, or may have, a card in Kommo, and lock what tells them so.
 cards_wanted = Signal()
 
-# lead_ids. Receivers return the set of (id of a lead, place in Kommo) where a number that stands there is the person's.
+# lead_ids. Receivers return the set of (id of a lead, place in Kommo) where a number that stands there is the person's,
+# with a row for each lead that has a card.
 own_places_wanted = Signal()
 
 # lead, other, now. The other lead is about to be this one; receivers move what may not simply change its lead, and

@@ -32,6 +32,7 @@ from leads.models import (
     UnmappedConversationStage,
     UnmappedFlow,
 )
+from leads.whose_number import by_whose
 
 # Parts of an event's data that carry nothing personal: where the lead stood, and by which rule.
 IMPERSONAL = frozenset(
@@ -63,7 +64,7 @@ def erase(lead: Lead, *, by: Lead.Actor, now: datetime, elsewhere: bool = False)
     # While it is known what they share.
     others = _not_erased(rows) if news else []
     # By a number that proves nothing nobody is forgotten, here or in Kommo.
-    _, of_others = _by_whose(FurtherAddress.objects.filter(lead__in=rows))
+    _, of_others = by_whose(FurtherAddress.objects.filter(lead__in=rows))
     FurtherAddress.objects.filter(pk__in=[address.pk for address in of_others]).delete()
     for row in rows:
         if not row.erased_at or elsewhere:
@@ -214,31 +215,13 @@ def _ids_of_person(lead: Lead) -> set[Any]:
     while news:
         ids |= news
         first = set(Lead.objects.filter(pk__in=news).values_list("phone_key", flat=True))
-        own, _ = _by_whose(FurtherAddress.objects.filter(lead__in=news))
+        own, _ = by_whose(FurtherAddress.objects.filter(lead__in=news))
         wanted = {key for key in first | {address.key for address in own} if key} - keys
         keys |= wanted
-        own, _ = _by_whose(FurtherAddress.objects.filter(key__in=wanted))
+        own, _ = by_whose(FurtherAddress.objects.filter(key__in=wanted))
         found = set(Lead.objects.filter(phone_key__in=wanted).values_list("pk", flat=True))
         news = (found | {address.lead_id for address in own}) - ids
     return ids
-
-
-def _by_whose(rows: QuerySet[FurtherAddress]) -> tuple[list[FurtherAddress], list[FurtherAddress]]:
-    """Return the addresses that are proven to be their lead's person's, and the others.
-
-    A number on another contact of a card finds the lead, and may be a spouse's: it proves who somebody is only once
-    they wrote from it.
-    """
-    found = list(rows.select_related("lead"))
-    in_kommo = {address.lead_id for address in found if address.seen_in.isdecimal()}
-    answers: list[tuple[Any, Any]] = announcements.own_places_wanted.send(Lead, lead_ids=in_kommo) if in_kommo else []
-    places: set[tuple[Any, str]] = set().union(*(own for _, own in answers))
-    proven: list[FurtherAddress] = []
-    of_others: list[FurtherAddress] = []
-    for address in found:
-        is_own = not address.seen_in.isdecimal() or (address.lead_id, address.seen_in) in places
-        (proven if is_own or address.key == address.lead.written_from else of_others).append(address)
-    return proven, of_others
 
 
 def _keep_pseudonyms(leads: Sequence[Lead], now: datetime) -> None:

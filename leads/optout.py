@@ -20,6 +20,7 @@ from common.statements import Select
 from leads import announcements, pseudonyms
 from leads.models import Event, FurtherAddress, Lead, OptOut, Pipeline
 from leads.phone import Phone
+from leads.whose_number import by_whose
 
 SAID = Reason("person_opted_out")
 
@@ -145,17 +146,17 @@ def forget(addresses: Collection[str]) -> None:
 
 
 def _leads_of(lead: Lead) -> QuerySet[Lead]:
-    """Return every lead of the person, in any pipeline, by whichever of their addresses."""
+    """Return every lead of the person, in any pipeline, by whichever address is proven to be theirs."""
     keys = _keys_of(lead)
     if not keys:
         return Lead.objects.filter(pk=lead.pk)
-    further = FurtherAddress.objects.filter(key__in=keys).values("lead_id")
-    return Lead.objects.filter(Q(phone_key__in=keys) | Q(pk__in=further))
+    further, _ = by_whose(FurtherAddress.objects.filter(key__in=keys))
+    return Lead.objects.filter(Q(phone_key__in=keys) | Q(pk__in=[address.lead_id for address in further]))
 
 
 def _keys_of(lead: Lead) -> list[str]:
-    keys = [lead.phone_key, *FurtherAddress.objects.filter(lead=lead.pk).values_list("key", flat=True)]
-    return [key for key in keys if key]
+    further, _ = by_whose(FurtherAddress.objects.filter(lead=lead.pk))
+    return [key for key in (lead.phone_key, *(address.key for address in further)) if key]
 
 
 def keep(lead: Lead, *, by: Lead.Actor, reason: str, at: datetime) -> bool:

@@ -10,6 +10,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 
+from leads import whose_number
 from leads.models import FurtherAddress, Lead, PseudonymKey
 
 # Read once in a process: while that runs it never changes.
@@ -38,7 +39,10 @@ def of_lead(lead: Lead) -> set[str]:
 
 
 def of_leads(leads: Iterable[Lead], *, further: bool = True) -> dict[str, list[Lead]]:
-    """Return leads by each pseudonym of their person. One query, none without `further`: a new lead has one address."""
+    """Return leads by each pseudonym of their person, as far as it is proven that the address is theirs.
+
+    Two queries at most, none without `further`: a new lead has one address.
+    """
     rows = list(leads)
     found: dict[str, list[Lead]] = {}
     for lead in rows:
@@ -47,8 +51,8 @@ def of_leads(leads: Iterable[Lead], *, further: bool = True) -> dict[str, list[L
             found.setdefault(address, []).append(lead)
     by_id = {lead.pk: lead for lead in rows if lead.phone_key}
     others = FurtherAddress.objects.filter(lead__in=list(by_id)) if further and by_id else FurtherAddress.objects.none()
-    for lead_id, key in others.values_list("lead_id", "key"):
-        found.setdefault(of_address(key), []).append(by_id[lead_id])
+    for address in whose_number.by_whose(others)[0]:
+        found.setdefault(of_address(address.key), []).append(by_id[address.lead_id])
     return found
 
 

@@ -249,7 +249,7 @@ def _new_lead(
     catalogue: Catalogue | None,
     now: datetime,
 ) -> None:
-    phone = theirs.first
+    phone = people_on_cards.called_by(theirs, reply.main_contact_id)
     lead = Lead(
         pipeline=pipeline,
         phone=phone.e164 if phone else None,

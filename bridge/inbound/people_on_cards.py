@@ -49,9 +49,9 @@ class Numbers:
     def keys(self) -> list[str]:
         return [phone.key for phone in self.all]
 
-    @property
-    def first(self) -> Phone | None:
-        return next(iter(self.all), None)
+    def of(self, *places: int | str | None) -> set[str]:
+        """Return the keys of the numbers in these places."""
+        return {phone.key for place in places if place for phone in self.by_place.get(place, ())}
 
 
 def read(client: KommoClient, ids: Iterable[int | None], lane: Lane) -> dict[int, ContactReply]:
@@ -114,8 +114,7 @@ def phones_of(texts: Iterable[str], pipeline: Pipeline) -> list[Phone]:
 
 def keep(card: Card, reply: LeadReply, theirs: Numbers, *, now: datetime) -> bool:
     """Let a person have the numbers that stand on their card, and the card its contacts; say if any is new."""
-    lead = card.lead
-    known = {lead.phone_key} if lead.phone else set(theirs.keys[:1])
+    known = _proving(card, reply, theirs)
     proven = [
         place for place, phones in theirs.by_place.items() if place != FIELD and known & {phone.key for phone in phones}
     ]
@@ -129,6 +128,29 @@ def keep(card: Card, reply: LeadReply, theirs: Numbers, *, now: datetime) -> boo
         [CardContact(card=card, kommo_contact_id=contact_id) for contact_id in others], ignore_conflicts=True
     )
     return _learn(card, theirs, now)
+
+
+def _proving(card: Card, reply: LeadReply, theirs: Numbers) -> set[str]:
+    """Return the key by which a contact of the card is the person's own: their number, or what may become that.
+
+    Who is known by another address keeps to the contact they have: a number beside it may be anybody's.
+    """
+    lead, own = card.lead, card.own_contact_id or card.kommo_contact_id
+    if lead.phone_key and (lead.phone or own in reply.contact_ids):
+        return {lead.phone_key}
+    first = called_by(theirs, own)
+    return {first.key} if first else set()
+
+
+def called_by(theirs: Numbers, own: int | None) -> Phone | None:
+    """Return the number by which somebody of whom their card alone is known is called, `own` being their contact.
+
+    That is the first there; on a contact beside theirs it may be somebody else's, and is where a lead lives by it.
+    """
+    gone = erasure.unwelcome(theirs.keys)
+    first = next((phone for phone in theirs.all if phone.key not in gone), None)
+    is_beside = first is not None and first.key not in theirs.of(own, FIELD)
+    return None if first and is_beside and address_owners.is_of_a_living_lead(first.key) else first
 
 
 def meet(
@@ -344,15 +366,19 @@ def _meet(
 def _learn(card: Card, theirs: Numbers, now: datetime) -> bool:
     lead, before, changed = card.lead, card.lead.phone and card.lead.phone_key, False
     unwelcome = {key for key in theirs.keys if erasure.is_unwelcome(key)}
-    if unwelcome and lead.phone_key is None and not address_owners.has_talked(lead):
+    foremost = next(({phone.key for phone in phones} for phones in theirs.by_place.values() if phones), set())
+    if unwelcome & foremost and lead.phone_key is None and not address_owners.has_talked(lead):
         # Taken in before anybody could know whose it is. Of somebody who is known besides it proves nothing.
         erasure.erase(lead, by=Lead.Actor.BRIDGE, now=now)
         return True
+    own = card.own_contact_id or card.kommo_contact_id
     for place, phones in theirs.by_place.items():
         # Where the number on the row stood, another one stands now.
-        corrects = place == (card.own_contact_id or card.kommo_contact_id) and before not in theirs.keys
+        corrects = place == own and before not in theirs.keys
         welcome = [phone for phone in phones if phone.key not in unwelcome]
-        changed |= address_owners.learn(lead, welcome, seen_in=str(place), now=now, corrects=corrects)
+        changed |= address_owners.learn(
+            lead, welcome, seen_in=str(place), now=now, corrects=corrects, may_be_another=place not in (own, FIELD)
+        )
     if changed:
         beginning = f"{(lead.phone or '')[:6]}…"
         reason = Reason("numbers_changed_in_kommo" if before else "contact_has_phone_now", a=beginning)

@@ -223,8 +223,10 @@ def test_each_picture_costs_the_same_for_any_number_of_rows(pipeline):
             pictures.at_stake(pipeline)
         return len(queries)
 
-    record(pipeline)
-    few = cost()
+    # By the second look this process has the rules in mind, whichever test ran before.
+    for number in range(2):
+        record(pipeline, f"+55819999800{number:02}", qualification_score=82)
+        few = cost()
     for number in range(8):
         record(pipeline, f"+55819999900{number:02}", qualification_score=82)
     assert cost() == few

@@ -14,7 +14,10 @@ def subscribe(api, listener):
 
 
 def write(api, lead_id, text, **more):
-    return api.staff(f"leads/{lead_id}/message", {"direction": "incoming", "text": text, **more})
+    """Write, and wait until it was told: webhooks are sent side by side, and a later one may overtake."""
+    message = api.staff(f"leads/{lead_id}/message", {"direction": "incoming", "text": text, **more})
+    eventually(lambda: api.control("GET", "statistics").json()["webhooks"]["pending"] == 0)
+    return message
 
 
 def heard(listener, count, root="message"):

@@ -22,6 +22,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django_q.models import Task
 
+from bridge import words_of_a_person
 from bridge.cards import ledger, nudge, outbox
 from bridge.delivery import erasing_in_kommo
 from bridge.intakes import erased_from_calls as intakes
@@ -41,7 +42,7 @@ from bridge.models import (
     UnreadLead,
 )
 from bridge.webhooks import erased_from_webhooks
-from bridge.webhooks.erased_from_webhooks import Traces, whole_word
+from bridge.webhooks.erased_from_webhooks import Traces
 from common.reasons import Reason
 from followups.models import Attempt, Enrollment
 from leads import erasure
@@ -219,7 +220,7 @@ def _forget_lines_of_before(lead: Lead, names: Collection[str]) -> None:
     for part in parts:
         looked_for |= Q(object_repr__icontains=quote_plus(part))
     says_who, part_of_name = _says_who(lead, names), _any_of(parts)
-    address = _any_of(erased_from_webhooks.reached_at(lead))
+    address = _any_of(words_of_a_person.reached_at(lead))
     about = named | (Q(object_repr__contains="q=") & looked_for)
     for line in LogEntry.objects.filter(about).iterator() if named or looked_for else ():
         shown, message = unquote_plus(line.object_repr), _without(address, line.change_message)
@@ -252,7 +253,7 @@ def _forget_jobs(lead: Lead, names: Collection[str]) -> None:
 
 def _words(lead: Lead, names: Collection[str]) -> set[str]:
     """Return what tells of the person in a text: names that are no common words, and addresses."""
-    return erased_from_webhooks.telling(lead, names) | erased_from_webhooks.reached_at(lead)
+    return words_of_a_person.telling(lead, names) | words_of_a_person.reached_at(lead)
 
 
 def _says_who(lead: Lead, names: Collection[str], *, shortly: bool = False) -> re.Pattern[str]:
@@ -265,7 +266,7 @@ def _says_who(lead: Lead, names: Collection[str], *, shortly: bool = False) -> r
 
 
 def _any_of(words: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(sorted(map(whole_word, words))) or "(?!)", re.IGNORECASE)
+    return re.compile("|".join(sorted(map(words_of_a_person.whole_word, words))) or "(?!)", re.IGNORECASE)
 
 
 def _forget_what_staff_were_told(lead: Lead, names: Collection[str]) -> None:

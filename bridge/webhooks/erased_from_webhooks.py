@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from bridge import words_of_a_person
 from bridge.models import Account, Card, WebhookEvent, WebhookItem
 from bridge.webhooks import parsing
 from leads import address_owners, erasure
@@ -28,17 +29,9 @@ from leads.phone import PhoneError, parse
 
 AT_ONCE = 200
 EVENTS_IN_A_PART = 10_000
-# A single name as short is many people's.
-LONG_NAME = 10
-# Names of users, which people choose, and ids of other programs, which may be anything.
-CHOSEN = (Kind.INSTAGRAM, Kind.TELEGRAM, Kind.EXTERNAL)
-GIVEN = (Kind.PHONE, Kind.WHATSAPP, Kind.LID, Kind.BSUID, Kind.EMAIL)
-SHORTEST_ADDRESS = 8
 PLAIN_KEY = re.compile(r"\w++", re.ASCII)
 CODED = re.compile(rb"%([0-9a-fA-F]{2})")
 BYTES = {f"{value:02x}".encode(): bytes([value]) for value in range(256)}
-
-
 Told = TypeVar("Told", parsing.Item, WebhookItem)
 
 
@@ -61,9 +54,10 @@ class Traces:
     @classmethod
     def of(cls, lead: Lead, cards: Iterable[Card], names: Iterable[str]) -> Traces:
         """Return the traces of a lead that is about to be erased; `names`: how they were called so far."""
+        addresses = words_of_a_person.reached_at(lead) | _spellings(lead.phone or "")
         named = cls(
-            names=frozenset(name.strip().casefold() for name in telling(lead, names)),
-            words=frozenset(word.casefold() for word in reached_at(lead) | _spellings(lead.phone or "") if word),
+            names=frozenset(name.strip().casefold() for name in words_of_a_person.telling(lead, names)),
+            words=frozenset(word.casefold() for word in addresses if word),
             phones=frozenset(key for key in lead.address_keys if key.startswith("+")),
             chats=frozenset(entry["value"] for entry in lead.addresses if entry["kind"] == Kind.KOMMO_CHAT),
             region=lead.pipeline.phone_region,
@@ -130,7 +124,7 @@ class Traces:
 
     @cached_property
     def _any_word(self) -> re.Pattern[str]:
-        return re.compile("|".join(map(whole_word, sorted(self.names | self.words))) or "(?!)")
+        return re.compile("|".join(map(words_of_a_person.whole_word, sorted(self.names | self.words))) or "(?!)")
 
     def _have_a_phone_in(self, item: parsing.Item | WebhookItem) -> bool:
         return bool(self.phones) and not self.phones.isdisjoint(_keys(parsing.phones(item.data), self.region))
@@ -144,31 +138,6 @@ class Traces:
 def is_message(item: parsing.Item | WebhookItem) -> bool:
     """Say whether an entity is what somebody said, which no reading of a card tells again."""
     return item.entity == "message"
-
-
-def is_telling(name: str) -> bool:
-    """Say whether a name tells who it is: “Ana” stands in what is told of many others."""
-    return " " in name.strip() or len(name) >= LONG_NAME
-
-
-def telling(lead: Lead, names: Iterable[str]) -> set[str]:
-    """Return the names that tell who it is, those included that people choose for themselves elsewhere."""
-    chosen = {address["value"] for address in lead.addresses if address["kind"] in CHOSEN}
-    return set(filter(is_telling, {*names, *chosen}))
-
-
-def reached_at(lead: Lead) -> set[str]:
-    """Return the addresses of a lead that nobody else has, and that no text has by chance."""
-    given = {
-        address["value"].partition("@lid")[0].lstrip("+") for address in lead.addresses if address["kind"] in GIVEN
-    }
-    return {address for address in given if len(address) >= SHORTEST_ADDRESS} | ({lead.email} - {""})
-
-
-def whole_word(word: str) -> str:
-    """Return the pattern of a word that is no part of a longer one; an address is part of no longer address."""
-    before, after = (r"(?<![\w.+-])", r"(?![\w-]|\.\w)") if "@" in word else (r"(?<!\w)", r"(?!\w)")
-    return f"{before}{re.escape(word)}{after}"
 
 
 def _told(value: Any) -> Iterator[str]:
